@@ -1,0 +1,230 @@
+"""Finds the engine that answers: DOCKER_HOST, the docker CLI's context, the default socket, seatrial's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import docker
+
+    from seatrial.host import Host
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+API_TIMEOUT = 60
+"""Seconds that one request to an engine may take before it counts as dead."""
+
+OWN = "seatrial's own engine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An engine that may answer, and who named it."""
+
+    source: str
+    url: str
+    explicit: bool = False
+    """A person chose it for this command: when it does not answer, no other one is taken."""
+    context: str | None = None
+    tls: Path | None = None
+    """The folder with ca.pem, cert.pem and key.pem."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """An engine that answers."""
+
+    candidate: Candidate
+    version: str
+    api_version: str
+    programs_environment: Mapping[str, str] = field(repr=False)
+    """The environment that makes docker's own programs talk to this engine."""
+
+    @property
+    def own(self) -> bool:
+        """Tell whether seatrial provides it."""
+        return self.candidate.source == OWN
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        """The engine's API."""
+        return _client(self.candidate, self.api_version)
+
+    def __str__(self) -> str:
+        """Return who it is, for a person."""
+        return f"Docker {self.version} ({self.candidate.source}, {self.candidate.url})"
+
+
+def own_socket(host: Host) -> str:
+    """Return the address of the engine that seatrial provides."""
+    return f"unix://{host.engine_folder / 'docker.sock'}"
+
+
+def candidates(host: Host) -> Iterator[Candidate]:
+    """Yield the engines to try, in order. The docker CLI's own order comes first, so both mean the same one."""
+    environment = host.environment
+    if url := environment.get("DOCKER_HOST"):
+        verify = environment.get("DOCKER_TLS_VERIFY") or environment.get("DOCKER_TLS")
+        folder = Path(environment.get("DOCKER_CERT_PATH") or _config_folder(host)) if verify else None
+        yield Candidate(source="DOCKER_HOST", url=url, explicit=True, tls=folder)
+        return
+    if name := environment.get("DOCKER_CONTEXT"):
+        yield _context(host, name, source=f"DOCKER_CONTEXT {name!r}", explicit=True)
+        return
+    if (name := _current_context(host)) and name != "default":
+        yield _context(host, name, source=f"docker context {name!r}", explicit=False)
+    yield Candidate(source="the default socket", url=DEFAULT_SOCKET)
+    yield Candidate(source=OWN, url=own_socket(host))
+
+
+def find_engine(host: Host) -> Engine:
+    """Return the first engine that answers.
+
+    Raises:
+        EngineError: none does; the message lists what was tried.
+
+    """
+    tried: list[str] = []
+    for candidate in candidates(host):
+        try:
+            return connect(candidate, host)
+        except EngineError as error:
+            tried.append(f"{candidate.source} ({candidate.url}): {error.what}")
+            if candidate.explicit:
+                raise EngineError(
+                    f"the engine that {candidate.source} names does not answer: {error.what}",
+                    where=candidate.url,
+                    fix="Start it, or unset that choice to let seatrial look further.",
+                ) from None
+    raise EngineError(
+        "no Docker engine answers.",
+        fix="Start Docker, set DOCKER_HOST, or let seatrial provide one: `invoke engine.start`.",
+        detail="\n".join(f"tried {one}" for one in tried),
+    )
+
+
+def connect(candidate: Candidate, host: Host) -> Engine:
+    """Return the engine behind a candidate.
+
+    Raises:
+        EngineError: it does not answer.
+
+    """
+    missing = _missing_socket(candidate.url)
+    if missing:
+        raise EngineError(missing)
+    import docker.errors
+    import requests
+
+    try:
+        client = _client(candidate, None)
+        version = client.version()
+        client.close()
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise EngineError(_short(error)) from error
+    return Engine(
+        candidate=candidate,
+        version=str(version["Version"]),
+        api_version=str(version["ApiVersion"]),
+        programs_environment=_programs_environment(candidate, host),
+    )
+
+
+def _missing_socket(url: str) -> str | None:
+    # Asked before docker-py is imported: on a host without an engine the answer comes at once.
+    scheme, _, path = url.partition("://")
+    if scheme == "unix" and not Path(path).exists():
+        return "no such socket."
+    return None
+
+
+def _client(candidate: Candidate, api_version: str | None) -> docker.DockerClient:
+    import docker
+    import docker.tls
+
+    tls: Any = False
+    if candidate.tls is not None:
+        tls = docker.tls.TLSConfig(
+            client_cert=(str(candidate.tls / "cert.pem"), str(candidate.tls / "key.pem")),
+            ca_cert=str(candidate.tls / "ca.pem"),
+            verify=True,
+        )
+    return docker.DockerClient(
+        base_url=candidate.url,
+        version=api_version or "auto",
+        timeout=API_TIMEOUT,
+        tls=tls,
+        use_ssh_client=candidate.url.startswith("ssh://"),
+    )
+
+
+def _programs_environment(candidate: Candidate, host: Host) -> dict[str, str]:
+    environment = {
+        key: value for key, value in host.environment.items() if key not in {"DOCKER_HOST", "DOCKER_CONTEXT"}
+    }
+    if candidate.context is not None:
+        environment["DOCKER_CONTEXT"] = candidate.context
+    else:
+        environment["DOCKER_HOST"] = candidate.url
+    if candidate.source == OWN:
+        # buildx keeps notes of its builds: those of our engine stay out of the user's folder.
+        environment["BUILDX_CONFIG"] = str(host.engine_folder / "buildx")
+    return environment
+
+
+def _config_folder(host: Host) -> Path:
+    return Path(host.environment.get("DOCKER_CONFIG") or host.home / ".docker")
+
+
+def _current_context(host: Host) -> str | None:
+    try:
+        config = json.loads((_config_folder(host) / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"cannot be read: {error}.", where=str(_config_folder(host) / "config.json"), fix="Mend that file."
+        ) from error
+    name = config.get("currentContext") if isinstance(config, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _context(host: Host, name: str, *, source: str, explicit: bool) -> Candidate:
+    if name == "default":
+        return Candidate(source=source, url=DEFAULT_SOCKET, explicit=explicit)
+    # The docker CLI files a context under the SHA-256 of its name.
+    key = hashlib.sha256(name.encode()).hexdigest()
+    contexts = _config_folder(host) / "contexts"
+    file = contexts / "meta" / key / "meta.json"
+    try:
+        url = json.loads(file.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineError(
+            f"the docker context {name!r} does not exist or cannot be read.",
+            where=str(file),
+            fix="List the contexts: `docker context ls`.",
+        ) from error
+    tls = contexts / "tls" / key / "docker"
+    return Candidate(
+        source=source, url=str(url), explicit=explicit, context=name, tls=tls if tls.is_dir() else None
+    )
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    for known, plain in (
+        ("Permission denied", "permission denied: your account may not use it."),
+        ("Connection refused", "connection refused: nothing listens there."),
+        ("timed out", "it did not answer in time."),
+    ):
+        if known in text:
+            return plain
+    return f"{text[:300]}."

@@ -1,0 +1,221 @@
+"""The one place that starts programs."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from seatrial.errors import ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+INTERRUPT_GRACE = 10.0
+"""Seconds that an interrupted program has before it is terminated, then killed."""
+
+KEPT_LINES = 200
+"""Lines of a program's output that are kept for an error message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """A program that ran to its end."""
+
+    argv: tuple[str, ...]
+    code: int
+    output: str
+    """Standard output, whole for `run`, the last lines for `stream`."""
+    errors: str
+    """Standard error, likewise."""
+
+
+def find_program(name: str, *, path: str | None = None, hint: str = "") -> str:
+    """Return the full path of a program.
+
+    Raises:
+        ProgramError: it is not there; the message says where it was looked for.
+
+    """
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise ProgramError(f"the program {name!r} is not installed.", where=path or "PATH", fix=hint)
+    return found
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    text_in: str | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program and return its whole output.
+
+    Args:
+        argv: the program and its arguments; the program is found on PATH first.
+        timeout: seconds; past them the program is interrupted, then terminated, then killed.
+        environment: the whole environment of the program; None hands on this process's own.
+        folder: its working directory.
+        text_in: its standard input.
+        check: raise on a non-zero exit.
+
+    Raises:
+        ProgramError: it is missing, took too long, or (with check) failed.
+
+    """
+    output: list[str] = []
+    errors: list[str] = []
+    completed = stream(
+        argv,
+        timeout=timeout,
+        on_output=output.append,
+        on_error=errors.append,
+        environment=environment,
+        folder=folder,
+        text_in=text_in,
+    )
+    result = Completed(
+        argv=completed.argv, code=completed.code, output="".join(output), errors="".join(errors)
+    )
+    if check and result.code != 0:
+        raise failed(result)
+    return result
+
+
+def stream(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float | None,
+    on_output: Callable[[str], None],
+    on_error: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    text_in: str | None = None,
+) -> Completed:
+    """Run a program and hand on each line as it comes; a non-zero exit is the caller's to judge.
+
+    Raises:
+        ProgramError: it is missing, or took longer than `timeout` seconds.
+
+    """
+    words = _found(argv, environment)
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL if text_in is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=None if environment is None else dict(environment),
+        cwd=folder,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # Ctrl-C reaches the whole foreground group: in a session of its own the program is
+        # interrupted once, by us, and can clean up.
+        start_new_session=True,
+    ) as process:
+        last_output: deque[str] = deque(maxlen=KEPT_LINES)
+        last_errors: deque[str] = deque(maxlen=KEPT_LINES)
+        readers = [
+            _reader(process.stdout, on_output, last_output),
+            _reader(process.stderr, on_error, last_errors),
+        ]
+        try:
+            if text_in is not None and process.stdin is not None:
+                _feed(process.stdin, text_in)
+            process.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise ProgramError(
+                f"took longer than {timeout:g} s and was stopped.",
+                where=shlex.join(words),
+                detail="".join(last_errors or last_output),
+            ) from None
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            for reader in readers:
+                reader.join(timeout=INTERRUPT_GRACE)
+    return Completed(
+        argv=tuple(words), code=process.returncode, output="".join(last_output), errors="".join(last_errors)
+    )
+
+
+def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None) -> int:
+    """Start a program that outlives this one (an engine), its output in `log`; return its process id.
+
+    Raises:
+        ProgramError: it is missing.
+
+    """
+    words = _found(argv, environment)
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+            cwd="/",
+        )
+    # It is meant to outlive us: without this, Popen warns at exit that it still runs.
+    process.returncode = 0
+    return process.pid
+
+
+def failed(completed: Completed) -> ProgramError:
+    """Return the error for a program that ended with a non-zero code."""
+    return ProgramError(
+        f"ended with exit code {completed.code}.",
+        where=shlex.join(completed.argv),
+        detail=completed.errors.strip() or completed.output.strip(),
+    )
+
+
+def _found(argv: Sequence[str | Path], environment: Mapping[str, str] | None) -> list[str]:
+    words = [str(word) for word in argv]
+    path = None if environment is None else environment.get("PATH")
+    return [find_program(words[0], path=path), *words[1:]]
+
+
+def _feed(pipe: IO[str], text: str) -> None:
+    try:
+        pipe.write(text)
+        pipe.close()
+    except BrokenPipeError:
+        # The program ended without reading it all: its exit code and its output tell why.
+        pass
+
+
+def _reader(pipe: IO[str] | None, hand_on: Callable[[str], None], last: deque[str]) -> threading.Thread:
+    def read() -> None:
+        assert pipe is not None  # noqa: S101 - Popen was asked for a pipe
+        for line in pipe:
+            last.append(line)
+            hand_on(line)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        try:
+            process.send_signal(how)
+            process.wait(timeout=INTERRUPT_GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+        return

@@ -1,0 +1,107 @@
+"""What `[tool.seatrial]` may say, as types: the reader, the JSON Schema and the docs all come from here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+# Kept importable at run time: msgspec reads the annotations of these classes.
+PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
+Count = Annotated[int, Meta(ge=1)]
+PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$")]
+Size = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?(B|kB|MB|GB|KiB|MiB|GiB)$")]
+"""A size in decimal (MB, as Docker prints image sizes) or binary (MiB, as Docker reads memory limits) units."""
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """A table of the settings: keys in kebab case, unknown ones refused."""
+
+
+class Contract(Table):
+    """What an app's image must be; the catalogue's defaults hold for what is not said."""
+
+    user: str | None = None
+    """The account that the image runs as, by name: what `whoami` prints."""
+    uid: Annotated[int, Meta(ge=0)] | None = None
+    gid: Annotated[int, Meta(ge=0)] | None = None
+    python: PythonVersion | None = None
+    """The Python version; for an app's own build, the one it was built with."""
+    modules: tuple[str, ...] = ()
+    """What must import: `package.module`, or `package.module:attribute`."""
+    dependencies: tuple[str, ...] | None = None
+    """The direct dependencies that the package list must show; by default the project's own."""
+    forbidden: tuple[str, ...] | None = None
+    """Distributions that must not be there; by default pytest, ruff, mypy and the project's dev group."""
+    installers: tuple[str, ...] = ()
+    """Of pip, setuptools, wheel and uv, those that the image may hold."""
+    executables: tuple[str, ...] = ()
+    """Programs that the code calls."""
+    writable_paths: tuple[str, ...] = ()
+    """Absolute paths that the image's user must be able to write."""
+    max_unpacked: Size | None = None
+    """The most that the image may take on disk, unpacked."""
+    environment: dict[str, str] = {}
+    """What the application needs in its environment to start; test values, never real secrets."""
+    declared_secrets: tuple[str, ...] = ()
+    """Environment variables of the image that look like secrets and are not."""
+    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
+    """Paths that are memory-backed and writable while the root is read-only."""
+    capabilities: tuple[str, ...] = ()
+    """Capabilities that the application needs; all others are dropped."""
+    memory: Size = "1 GiB"
+    """The memory limit of the boot."""
+    processes: Count = 256
+    """The process limit of the boot."""
+    healthy_within: PositiveSeconds = 30.0
+    """Seconds from the start until the health check must pass."""
+    stays_up: PositiveSeconds = 3.0
+    """Without a health check: seconds that it must still run after its start."""
+    stops_within: PositiveSeconds = 10.0
+    """Seconds from the stop signal until it must have left by itself."""
+    waive: dict[str, Annotated[str, Meta(min_length=1, pattern=r"\S")]] = {}
+    """Checks that need not hold, each with the reason."""
+
+
+class App(Table):
+    """One Python application of the project."""
+
+    context: str = "."
+    """The build context directory, from the file that declares it."""
+    dockerfile: str | None = None
+    """The Dockerfile; by default `Dockerfile` in the context."""
+    compose: str | None = None
+    """The compose file that brings it up with its services."""
+    image: str | None = None
+    """The image's name without a tag; by default the app's name."""
+    pythons: tuple[PythonVersion, ...] = ()
+    """The Python versions that it is built for; the first is the default."""
+    python_argument: str = "PYTHON_VERSION"
+    """The build argument that chooses the Python version."""
+    build_arguments: dict[str, str] = {}
+    contract: Contract = field(default_factory=Contract)
+
+
+class StandIn(Table):
+    """A recipe for a local image that takes an official one's place where no registry is in reach."""
+
+    recipe: str
+    """The recipe's Dockerfile, from the file that declares it."""
+    inputs: dict[str, str] = {}
+    """Named build contexts that the recipe needs, each `kind:argument`; see docs/standins.md."""
+
+
+class EngineSettings(Table):
+    """The engine that seatrial provides on a host that has none."""
+
+    suite: str = "trixie"
+    """The Debian suite that its programs are taken from."""
+
+
+class Settings(Table):
+    """`[tool.seatrial]`."""
+
+    apps: dict[str, App] = {}
+    standins: dict[str, StandIn] = {}
+    """More stand-ins, by image name; `{name}` in it is a part that the recipe gets as a build argument."""
+    engine: EngineSettings = field(default_factory=EngineSettings)

@@ -1,0 +1,243 @@
+"""Reads the settings: the one place that knows the files they stand in."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import msgspec
+
+from seatrial.errors import SettingsError
+from seatrial.names import did_you_mean
+from seatrial.settings.model import App, Contract, Settings
+
+T = TypeVar("T")
+
+TABLE = "tool.seatrial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project: the folder of its pyproject.toml, its settings, and what else that file says."""
+
+    folder: Path
+    file: Path
+    settings: Settings
+    declared: dict[str, Any]
+    """The `[tool.seatrial]` table as it stands in the file: what is not in it is a default."""
+    name: str
+
+    def app(self, name: str) -> App:
+        """Return an app by name.
+
+        Raises:
+            SettingsError: no app has that name; the message suggests the nearest.
+
+        """
+        try:
+            return self.settings.apps[name]
+        except KeyError:
+            raise SettingsError(
+                f"no app is called {name!r}.",
+                where=f"{self.file.name} [{TABLE}.apps]",
+                fix=did_you_mean(name, self.settings.apps),
+            ) from None
+
+    def chosen(self, name: str | None) -> dict[str, App]:
+        """Return the app of that name, or every app when no name is given.
+
+        Raises:
+            SettingsError: it is unknown, or the project declares none.
+
+        """
+        if name is not None:
+            return {name: self.app(name)}
+        if not self.settings.apps:
+            raise SettingsError(
+                "no app is declared.",
+                where=f"{self.file.name} [{TABLE}.apps]",
+                fix=f"Declare one: [{TABLE}.apps.NAME] with context and dockerfile, or run `seatrial init`.",
+            )
+        return dict(self.settings.apps)
+
+    def context(self, app: App) -> Path:
+        """Return the app's build context."""
+        return self.folder / app.context
+
+    def dockerfile(self, app: App) -> Path:
+        """Return the app's Dockerfile."""
+        return self.folder / app.dockerfile if app.dockerfile else self.context(app) / "Dockerfile"
+
+
+def python_of(name: str, app: App, version: str | None) -> str | None:
+    """Return the Python version to build an app for: the asked one, or the first that it declares.
+
+    Raises:
+        SettingsError: the app does not declare the asked version.
+
+    """
+    if version is None:
+        return app.pythons[0] if app.pythons else None
+    if version not in app.pythons:
+        raise SettingsError(
+            f"{name} is not declared for Python {version!r}.",
+            where=f"[{TABLE}.apps.{name}] pythons",
+            fix=did_you_mean(version, app.pythons),
+        )
+    return version
+
+
+def read_project(start: Path) -> Project:
+    """Read the settings of the project that `start` lies in.
+
+    Raises:
+        SettingsError: there is no pyproject.toml, it is malformed, or a key or value in it is wrong.
+
+    """
+    file = find_file(start)
+    document = read_toml(file)
+    tool = document.get("tool", {})
+    declared = tool.get("seatrial", {}) if isinstance(tool, dict) else {}
+    settings = convert(declared, Settings, file=file, table=TABLE)
+    project = document.get("project", {})
+    name = project.get("name") if isinstance(project, dict) else None
+    return Project(
+        folder=file.parent,
+        file=file,
+        settings=settings,
+        declared=declared,
+        name=name if isinstance(name, str) else file.parent.name,
+    )
+
+
+def read_contract(file: Path) -> Contract:
+    """Read a contract that stands in a file of its own: the keys of an app's contract table.
+
+    Raises:
+        SettingsError: it is missing, malformed, or a key or value in it is wrong.
+
+    """
+    return convert(read_toml(file), Contract, file=file, table="")
+
+
+def find_file(start: Path) -> Path:
+    """Return the nearest pyproject.toml from a folder upwards.
+
+    Raises:
+        SettingsError: there is none.
+
+    """
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            return file
+    raise SettingsError(
+        "no pyproject.toml here or in a folder above.",
+        where=str(start),
+        fix="Go to your project's folder, or run `seatrial init` there.",
+    )
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: it cannot be read, or is not TOML; the message has the line.
+
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot be read: {error.strerror}.", where=str(file)) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError("is not UTF-8 text.", where=str(file), fix="Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"is not TOML: {error}.", where=str(file)) from error
+
+
+def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
+    """Turn plain data into a settings type.
+
+    Raises:
+        SettingsError: a key is unknown (the nearest is named) or a value is wrong (file and key path are named).
+
+    """
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), kind, file=file, table=table, data=data) from None
+
+
+def _explained(message: str, kind: type[object], *, file: Path, table: str, data: object) -> SettingsError:
+    problem, _, at = message.partition(" - at `")
+    path = _key_path(at.removesuffix("`"), data)
+    where = f"{file}: {'.'.join(part for part in (table, *path) if part) or 'top level'}"
+    unknown = re.search(r"unknown field `(.*)`", problem)
+    if unknown:
+        known = _fields(kind, path)
+        return SettingsError(
+            f"the key {unknown.group(1)!r} does not exist.",
+            where=where,
+            fix=did_you_mean(unknown.group(1), known),
+        )
+    return SettingsError(f"{_plain(problem)}.", where=where, fix="See docs/settings.md.")
+
+
+def _plain(problem: str) -> str:
+    """Say msgspec's finding in the words of a TOML file."""
+    words = {
+        "`array`": "a list",
+        "`object`": "a table",
+        "`str | null`": "text",
+        "`str`": "text",
+        "`int | null`": "a whole number",
+        "`int`": "a whole number",
+        "`float`": "a number",
+        "`bool`": "true or false",
+        "Object missing required field": "a required key is missing:",
+        "Expected": "expected",
+    }
+    for theirs, ours in words.items():
+        problem = problem.replace(theirs, ours)
+    return problem
+
+
+def _key_path(at: str, data: object) -> tuple[str, ...]:
+    """Turn msgspec's path (`$.apps[...].pythons[0]`) into key names; `[...]` stands for some key of a table."""
+    steps: list[str] = []
+    for name, index in re.findall(r"\.([\w-]+)|\[([^\]]*)\]", at):
+        steps.append(name or f"[{index}]")
+    return tuple(_resolved(steps, data))
+
+
+def _resolved(steps: list[str], data: object) -> list[str]:
+    # msgspec does not say which key `[...]` was. With one key there is no doubt; with more, the
+    # caller learns the pattern and the key's own name.
+    path: list[str] = []
+    here: object = data
+    for step in steps:
+        if step == "[...]" and isinstance(here, dict):
+            name = next(iter(here)) if len(here) == 1 else "*"
+            path.append(str(name))
+            here = here.get(name) if len(here) == 1 else None
+        else:
+            path.append(step)
+            here = here.get(step) if isinstance(here, dict) else None
+    return path
+
+
+def _fields(kind: type[object], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that the table at `path` may hold."""
+    here: Any = kind
+    for step in path:
+        if isinstance(here, type) and issubclass(here, msgspec.Struct):
+            types = {one.encode_name: one.type for one in msgspec.structs.fields(here)}
+            here = types.get(step)
+        elif get_origin(here) is dict:
+            here = get_args(here)[1]
+    if isinstance(here, type) and issubclass(here, msgspec.Struct):
+        return tuple(one.encode_name for one in msgspec.structs.fields(here))
+    return ()
