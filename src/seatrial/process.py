@@ -9,13 +9,13 @@ import subprocess
 import threading
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from seatrial.errors import ProgramError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 INTERRUPT_GRACE = 10.0
 """Seconds that an interrupted program has before it is terminated, then killed."""

@@ -1,4 +1,4 @@
-"""Finds the engine that answers: DOCKER_HOST, the docker CLI's context, the default socket, seatrial's own."""
+"""Finds the engine that answers: DOCKER_HOST, the CLI's context, the default socket, seatrial's own."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def own_socket(host: Host) -> str:
 
 
 def candidates(host: Host) -> Iterator[Candidate]:
-    """Yield the engines to try, in order. The docker CLI's own order comes first, so both mean the same one."""
+    """Yield the engines to try, in the docker CLI's own order: both mean the same one."""
     environment = host.environment
     if url := environment.get("DOCKER_HOST"):
         verify = environment.get("DOCKER_TLS_VERIFY") or environment.get("DOCKER_TLS")
@@ -191,7 +191,9 @@ def _current_context(host: Host) -> str | None:
         return None
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"cannot be read: {error}.", where=str(_config_folder(host) / "config.json"), fix="Mend that file."
+            f"cannot be read: {error}.",
+            where=str(_config_folder(host) / "config.json"),
+            fix="Mend that file.",
         ) from error
     name = config.get("currentContext") if isinstance(config, dict) else None
     return name if isinstance(name, str) and name else None

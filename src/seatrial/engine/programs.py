@@ -68,7 +68,7 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
         f"docker {name} {needed} or later is needed; "
         + (f"found: {', '.join(too_old)}." if too_old else "it is not installed."),
         where=str(engine),
-        fix=f"Install the docker-{name}-plugin of your system, or run `invoke engine.start` to have seatrial's.",
+        fix=f"Install your system's docker-{name}-plugin, or run `invoke engine.start` to have seatrial's.",
     )
 
 

@@ -11,14 +11,14 @@ PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1)]
 PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$")]
 Size = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?(B|kB|MB|GB|KiB|MiB|GiB)$")]
-"""A size in decimal (MB, as Docker prints image sizes) or binary (MiB, as Docker reads memory limits) units."""
+"""A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of the settings: keys in kebab case, unknown ones refused."""
 
 
-class Contract(Table):
+class Contract(Table, frozen=True, kw_only=True):
     """What an app's image must be; the catalogue's defaults hold for what is not said."""
 
     user: str | None = None
@@ -63,7 +63,7 @@ class Contract(Table):
     """Checks that need not hold, each with the reason."""
 
 
-class App(Table):
+class App(Table, frozen=True, kw_only=True):
     """One Python application of the project."""
 
     context: str = "."
@@ -82,7 +82,7 @@ class App(Table):
     contract: Contract = field(default_factory=Contract)
 
 
-class StandIn(Table):
+class StandIn(Table, frozen=True, kw_only=True):
     """A recipe for a local image that takes an official one's place where no registry is in reach."""
 
     recipe: str
@@ -91,14 +91,14 @@ class StandIn(Table):
     """Named build contexts that the recipe needs, each `kind:argument`; see docs/standins.md."""
 
 
-class EngineSettings(Table):
+class EngineSettings(Table, frozen=True, kw_only=True):
     """The engine that seatrial provides on a host that has none."""
 
     suite: str = "trixie"
     """The Debian suite that its programs are taken from."""
 
 
-class Settings(Table):
+class Settings(Table, frozen=True, kw_only=True):
     """`[tool.seatrial]`."""
 
     apps: dict[str, App] = {}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
 from seatrial.errors import SettingsError
 from seatrial.names import did_you_mean
 from seatrial.settings.model import App, Contract, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -162,7 +164,7 @@ def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
     """Turn plain data into a settings type.
 
     Raises:
-        SettingsError: a key is unknown (the nearest is named) or a value is wrong (file and key path are named).
+        SettingsError: a key is unknown or a value is wrong; the message has file, key path and nearest key.
 
     """
     try:
@@ -173,11 +175,10 @@ def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
 
 def _explained(message: str, kind: type[object], *, file: Path, table: str, data: object) -> SettingsError:
     problem, _, at = message.partition(" - at `")
-    path = _key_path(at.removesuffix("`"), data)
+    path, known = _located(at.removesuffix("`"), kind, data)
     where = f"{file}: {'.'.join(part for part in (table, *path) if part) or 'top level'}"
     unknown = re.search(r"unknown field `(.*)`", problem)
     if unknown:
-        known = _fields(kind, path)
         return SettingsError(
             f"the key {unknown.group(1)!r} does not exist.",
             where=where,
@@ -186,58 +187,58 @@ def _explained(message: str, kind: type[object], *, file: Path, table: str, data
     return SettingsError(f"{_plain(problem)}.", where=where, fix="See docs/settings.md.")
 
 
+PLAIN = {
+    "Object missing required field": "a required key is missing:",
+    "Expected": "expected",
+    "`array`": "a list",
+    "`object`": "a table",
+    "`str | null`": "text",
+    "`str`": "text",
+    "`int | null`": "a whole number",
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`bool`": "true or false",
+}
+"""A TOML file's words for those that msgspec has from JSON."""
+
+
 def _plain(problem: str) -> str:
-    """Say msgspec's finding in the words of a TOML file."""
-    words = {
-        "`array`": "a list",
-        "`object`": "a table",
-        "`str | null`": "text",
-        "`str`": "text",
-        "`int | null`": "a whole number",
-        "`int`": "a whole number",
-        "`float`": "a number",
-        "`bool`": "true or false",
-        "Object missing required field": "a required key is missing:",
-        "Expected": "expected",
-    }
-    for theirs, ours in words.items():
+    for theirs, ours in PLAIN.items():
         problem = problem.replace(theirs, ours)
     return problem
 
 
-def _key_path(at: str, data: object) -> tuple[str, ...]:
-    """Turn msgspec's path (`$.apps[...].pythons[0]`) into key names; `[...]` stands for some key of a table."""
-    steps: list[str] = []
-    for name, index in re.findall(r"\.([\w-]+)|\[([^\]]*)\]", at):
-        steps.append(name or f"[{index}]")
-    return tuple(_resolved(steps, data))
+def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Turn msgspec's path (`$.apps[...].pythons[0]`) into key names, and list the keys known there.
 
-
-def _resolved(steps: list[str], data: object) -> list[str]:
-    # msgspec does not say which key `[...]` was. With one key there is no doubt; with more, the
-    # caller learns the pattern and the key's own name.
+    msgspec writes `[...]` for "some key of this table": the key is found by converting each value alone.
+    """
     path: list[str] = []
-    here: object = data
-    for step in steps:
-        if step == "[...]" and isinstance(here, dict):
-            name = next(iter(here)) if len(here) == 1 else "*"
-            path.append(str(name))
-            here = here.get(name) if len(here) == 1 else None
+    here: Any = data
+    for name, index in re.findall(r"\.([\w-]+)|\[([^\]]*)\]", at):
+        if index == "...":
+            kind = get_args(kind)[1]
+            key = next((key for key, value in here.items() if _refused(value, kind)), "*")
+            path.append(str(key))
+            here = here.get(key)
+        elif name:
+            kind = {one.encode_name: one.type for one in msgspec.structs.fields(kind)}[name]
+            path.append(name)
+            here = here.get(name)
         else:
-            path.append(step)
-            here = here.get(step) if isinstance(here, dict) else None
-    return path
+            path[-1] += f"[{index}]"
+            break
+    known = _is_struct(kind) and tuple(one.encode_name for one in msgspec.structs.fields(kind))
+    return tuple(path), known or ()
 
 
-def _fields(kind: type[object], path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names that the table at `path` may hold."""
-    here: Any = kind
-    for step in path:
-        if isinstance(here, type) and issubclass(here, msgspec.Struct):
-            types = {one.encode_name: one.type for one in msgspec.structs.fields(here)}
-            here = types.get(step)
-        elif get_origin(here) is dict:
-            here = get_args(here)[1]
-    if isinstance(here, type) and issubclass(here, msgspec.Struct):
-        return tuple(one.encode_name for one in msgspec.structs.fields(here))
-    return ()
+def _refused(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return True
+    return False
+
+
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

@@ -1,0 +1,1 @@
+"""Course Supporter: a web API that stores courses and drafts their outlines."""
