@@ -1,0 +1,152 @@
+"""Follows paths, PATH and `#!` lines through an image's files, the way the kernel would; plain functions."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from seatrial.facts.data import Account, Entry, FileKind, Script, Trail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LINKS = 40
+"""As many links as Linux follows before it gives up with ELOOP."""
+
+MAX_SCRIPTS = 5
+"""As many `#!` lines in a row as Linux follows (BINPRM_MAX_RECURSION in older kernels)."""
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The PATH that Docker gives a container whose image sets none."""
+
+
+class Files(Protocol):
+    """An image's files, looked at without running anything."""
+
+    def entry(self, path: str) -> Entry | None:
+        """Return what stands at a path, its last part not followed; None where nothing does."""
+
+    def beginning(self, path: str) -> bytes:
+        """Return the first bytes of a regular file."""
+
+
+def follow(path: str, files: Files) -> Trail:
+    """Follow a path link by link to its end."""
+    steps = [posixpath.normpath(path)]
+    for _ in range(MAX_LINKS):
+        entry = files.entry(steps[-1])
+        if entry is None:
+            return Trail(steps=tuple(steps), entry=None, missing=first_missing(steps[-1], files))
+        if entry.kind is not FileKind.LINK:
+            return Trail(steps=tuple(steps), entry=entry)
+        steps.append(posixpath.normpath(posixpath.join(posixpath.dirname(steps[-1]), entry.target)))
+    return Trail(steps=tuple(steps[:4]), entry=None, missing="the links go round in a circle")
+
+
+def first_missing(path: str, files: Files) -> str:
+    """Return the first part of a path that is not there."""
+    parts = [part for part in path.split("/") if part]
+    here = ""
+    for part in parts:
+        here = f"{here}/{part}"
+        if files.entry(here) is None:
+            return here
+    return path
+
+
+def search(word: str, path_variable: str, directory: str, files: Files) -> Trail | None:
+    """Find a command's program the way a container runtime does: by PATH, unless it holds a slash."""
+    if "/" in word:
+        return follow(posixpath.join(directory, word), files)
+    for folder in path_variable.split(":"):
+        candidate = posixpath.join(directory, folder or ".", word)
+        if files.entry(candidate) is not None:
+            trail = follow(candidate, files)
+            if trail.entry is None or trail.entry.mode & 0o111:
+                return trail
+    return None
+
+
+def shebangs(program: Trail, path_variable: str, files: Files) -> Iterator[Script]:
+    """Yield the `#!` lines from a program to a binary."""
+    trail = program
+    for _ in range(MAX_SCRIPTS):
+        if trail.entry is None or trail.entry.kind is not FileKind.FILE:
+            return
+        beginning = files.beginning(trail.end)
+        interpreter = shebang(beginning)
+        if interpreter is None:
+            return
+        line, path = interpreter
+        by_env = _by_env(line, path)
+        found = search(by_env, path_variable, "/", files) if by_env else follow(path, files)
+        trail = found or Trail(steps=(by_env or path,), entry=None, missing=f"{by_env} is not on PATH")
+        yield Script(line=line, interpreter=by_env or path, trail=trail)
+
+
+def shebang(beginning: bytes) -> tuple[str, str] | None:
+    """Return a script's `#!` line and the interpreter it names; None where there is no such line.
+
+    pip and uv write `#!/bin/sh` and a second line with `exec` where the path is too long for the kernel or
+    holds a space: the interpreter is then the one behind `exec`.
+    """
+    if not beginning.startswith(b"#!"):
+        return None
+    lines = beginning.decode("utf-8", errors="replace").split("\n")
+    line = lines[0].rstrip("\r")
+    words = line[2:].split(None, 1)
+    if not words:
+        return line, ""
+    if words[0] == "/bin/sh" and len(lines) > 1:
+        trampoline = re.match(r"'''exec'\s+(?:\"([^\"]+)\"|'([^']+)'|(\S+))", lines[1])
+        if trampoline:
+            return lines[1], next(filter(None, trampoline.groups()))
+    return line, words[0]
+
+
+def _by_env(line: str, path: str) -> str:
+    """Return the name that `#!/usr/bin/env NAME` looks for on PATH; empty for other lines."""
+    if posixpath.basename(path) != "env":
+        return ""
+    words = [word for word in line[2:].split()[1:] if not word.startswith("-") and "=" not in word]
+    return words[0] if words else ""
+
+
+def account(user: str, passwd: str, group: str) -> Account:
+    """Return the account that a USER instruction names, as the engine reads it from the image's files."""
+    who, _, group_name = user.partition(":")
+    rows = [row.split(":") for row in passwd.splitlines() if row.count(":") >= 6]  # noqa: PLR2004 - passwd(5)
+    groups = [row.split(":") for row in group.splitlines() if row.count(":") >= 3]  # noqa: PLR2004 - group(5)
+    wanted = who or "0"
+    row = next((one for one in rows if one[0] == wanted), None) or next(
+        (one for one in rows if one[2] == wanted), None
+    )
+    name = row[0] if row else ""
+    uid = _number(row[2]) if row else _number(wanted)
+    gids: list[int] = []
+    if group_name:
+        named = next((one[2] for one in groups if one[0] == group_name), group_name)
+        gids = [number for number in [_number(named)] if number is not None]
+    elif row and (number := _number(row[3])) is not None:
+        gids = [number]
+    elif uid is not None:
+        gids = [0]
+    more = [_number(one[2]) for one in groups if name and name in one[3].split(",")]
+    gids += [number for number in more if number is not None and number not in gids]
+    return Account(name=name, uid=uid, gids=tuple(gids), home=row[5] if row else "/")
+
+
+def may_execute(entry: Entry, who: Account) -> bool:
+    """Tell whether an account may execute a file, by its permission bits."""
+    if who.uid == 0:
+        return bool(entry.mode & 0o111)
+    if entry.uid == who.uid:
+        return bool(entry.mode & 0o100)
+    if entry.gid in who.gids:
+        return bool(entry.mode & 0o010)
+    return bool(entry.mode & 0o001)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None

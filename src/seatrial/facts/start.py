@@ -1,0 +1,173 @@
+"""Works out what an image's own command comes down to, from its configuration and its files."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.facts import follow
+from seatrial.facts.data import Account, Script, Start, Trail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seatrial.facts.data import Configuration
+    from seatrial.facts.follow import Files
+
+PYTHON = re.compile(r"python(\d+(\.\d+)?t?)?$")
+SHELLS = {"sh", "bash", "dash", "ash", "busybox"}
+WRAPPERS = {"tini", "dumb-init", "env", "exec", "nice", "gosu", "su-exec", "setpriv", "catatonit", "--"}
+"""Programs that only start the next word."""
+
+USUAL_PLACES = ("/usr/local/bin/python3", "/usr/bin/python3", "/opt/venv/bin/python", "/venv/bin/python")
+"""Where an interpreter stands in images whose command names none."""
+
+SERVERS = {"uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "celery", "flask", "fastapi", "arq", "dramatiq"}
+"""Console scripts that put the working directory on sys.path before they import the application."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Python:
+    """The interpreter that the application runs on, or was meant to."""
+
+    path: str
+    why: str
+    trail: Trail
+
+
+def start_facts(configuration: Configuration, files: Files, who: Account) -> Start:
+    """Follow the image's command to its program, its `#!` interpreters, and the application's Python."""
+    words, shell = unwrapped(configuration.words)
+    path = configuration.environment.get("PATH", follow.DEFAULT_PATH)
+    directory = configuration.working_directory or "/"
+    program = follow.search(words[0], path, directory, files) if words else None
+    scripts = tuple(follow.shebangs(program, path, files)) if program else ()
+    python = application_python(words, path, directory, files)
+    return Start(
+        words=words,
+        shell=shell,
+        searched=tuple(path.split(":")),
+        program=program,
+        scripts=scripts,
+        account=who,
+        python=python.path if python else "",
+        python_why=python.why if python else "",
+        python_trail=python.trail if python else None,
+    )
+
+
+def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Return the command's words, and whether they stood in a line for a shell."""
+    if len(words) >= 3 and posixpath.basename(words[0]) in SHELLS and words[1] in {"-c", "-ec", "-lc"}:  # noqa: PLR2004 - sh -c LINE
+        try:
+            inner = shlex.split(words[2])
+        except ValueError:
+            inner = words[2].split()
+        while inner and (inner[0] == "exec" or re.match(r"[A-Za-z_]\w*=", inner[0])):
+            inner = inner[1:]
+        return tuple(inner), True
+    return tuple(words), False
+
+
+def application_python(
+    words: Sequence[str], path: str, directory: str, files: Files
+) -> Python | None:
+    """Return the interpreter that the command runs on; None where the image holds none.
+
+    A script whose `#!` interpreter is gone was meant to run on the interpreter beside it: that one is
+    looked at, so that a report can still say what the environment holds.
+    """
+    for word in _programs(words):
+        program = follow.search(word, path, directory, files)
+        if program is None:
+            continue
+        if PYTHON.fullmatch(posixpath.basename(word)):
+            return Python(path=program.steps[0], why=f"the command runs {word}", trail=program)
+        found = _python_of_script(word, program, path, files)
+        if found:
+            return found
+    return _fallback(path, directory, files)
+
+
+def _programs(words: Sequence[str]) -> list[str]:
+    """Return the words that may name the application's program: the first, and those behind wrappers."""
+    programs: list[str] = []
+    for word in words[:8]:
+        if word.startswith("-") and word != "--":
+            continue
+        programs.append(word)
+        name = posixpath.basename(word)
+        if name not in WRAPPERS and not name.endswith(".sh") and "=" not in word:
+            break
+    return programs
+
+
+def _python_of_script(word: str, program: Trail, path: str, files: Files) -> Python | None:
+    scripts: tuple[Script, ...] = tuple(follow.shebangs(program, path, files))
+    named = next((one for one in scripts if PYTHON.fullmatch(posixpath.basename(one.interpreter))), None)
+    if named is None:
+        return None
+    if named.trail.entry is not None:
+        return Python(path=named.trail.steps[0], why=f"the first line of {word} names it", trail=named.trail)
+    for name in ("python", "python3"):
+        beside = follow.follow(posixpath.join(posixpath.dirname(program.steps[0]), name), files)
+        if files.entry(beside.steps[0]) is not None:
+            why = f"{named.interpreter}, which the first line of {word} names, is not there; this one stands beside it"
+            return Python(path=beside.steps[0], why=why, trail=beside)
+    return Python(path=named.interpreter, why=f"the first line of {word} names it", trail=named.trail)
+
+
+def _fallback(path: str, directory: str, files: Files) -> Python | None:
+    for name in ("python", "python3"):
+        trail = follow.search(name, path, directory, files)
+        if trail is not None:
+            return Python(path=trail.steps[0], why="first on the image's PATH", trail=trail)
+    for place in (*USUAL_PLACES, posixpath.join(directory, ".venv/bin/python")):
+        if files.entry(place) is not None:
+            return Python(path=place, why="found in a usual place", trail=follow.follow(place, files))
+    return None
+
+
+def import_root(words: Sequence[str], directory: str) -> str:
+    """Return what the command puts first on sys.path; empty where that is nothing of the application's.
+
+    The rules are Python's own (`python FILE`: the file's folder; `-m`, `-c`: the working directory) and
+    those of the servers that add the working directory themselves.
+    """
+    rest = list(words)
+    while rest and posixpath.basename(rest[0]) in WRAPPERS:
+        rest = rest[1:]
+    if not rest:
+        return ""
+    name = posixpath.basename(rest[0])
+    if name in SERVERS:
+        for option in ("--app-dir", "--chdir"):
+            if option in rest[:-1]:
+                return posixpath.join(directory, rest[rest.index(option) + 1])
+        return directory
+    if not PYTHON.fullmatch(name):
+        return ""
+    for word in rest[1:]:
+        if word in {"-m", "-c"}:
+            return directory
+        if not word.startswith("-"):
+            return posixpath.dirname(posixpath.join(directory, word))
+    return directory
+
+
+def named_modules(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the modules that the command itself names: `uvicorn PACKAGE.MODULE:APP`, `python -m PACKAGE`."""
+    rest = list(words)
+    while rest and posixpath.basename(rest[0]) in WRAPPERS:
+        rest = rest[1:]
+    if rest and PYTHON.fullmatch(posixpath.basename(rest[0])) and "-m" in rest[:-1]:
+        module = rest[rest.index("-m") + 1]
+        if module not in SERVERS:
+            return (module,)
+        rest = rest[rest.index("-m") + 1 :]
+    if rest and posixpath.basename(rest[0]) in SERVERS:
+        return tuple(word for word in rest[1:] if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", word))[:1]
+    return ()
