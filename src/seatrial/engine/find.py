@@ -58,6 +58,10 @@ class Engine:
         """The engine's API."""
         return _client(self.candidate, self.api_version)
 
+    def connection(self) -> docker.APIClient:
+        """Return a connection of its own, for a thread; its user closes it."""
+        return _client(self.candidate, self.api_version).api
+
     def __str__(self) -> str:
         """Return who it is, for a person."""
         return f"Docker {self.version} ({self.candidate.source}, {self.candidate.url})"
@@ -215,9 +219,7 @@ def _context(host: Host, name: str, *, source: str, explicit: bool) -> Candidate
             fix="List the contexts: `docker context ls`.",
         ) from error
     tls = contexts / "tls" / key / "docker"
-    return Candidate(
-        source=source, url=str(url), explicit=explicit, context=name, tls=tls if tls.is_dir() else None
-    )
+    return Candidate(source=source, url=str(url), explicit=explicit, context=name, tls=tls if tls.is_dir() else None)
 
 
 def _short(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Facts: what was observed of an image, as plain frozen data. How they are gathered stands in other modules."""
+"""Facts: what was observed of an image, as plain frozen data; other modules gather them."""
 
 from __future__ import annotations
 

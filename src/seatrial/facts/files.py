@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.facts.data import Entry, FileKind
 
@@ -21,7 +21,9 @@ class EngineFiles:
     """`seatrial.facts.follow.Files` over the engine's archive API: works with no shell and no Python."""
 
     def __init__(self, client: docker.APIClient, container: str) -> None:
-        self._client = client
+        # Any: docker-py's get_archive cannot ask for a stream that is not packed, so that a file's first
+        # bytes can be read and the rest left; this uses the same private helpers that it does.
+        self._client: Any = client
         self._container = container
         self._seen: dict[str, tuple[Entry, bytes] | None] = {}
 
@@ -55,15 +57,11 @@ class EngineFiles:
         return self._seen[path]
 
     def _read(self, path: str, limit: int) -> tuple[Entry, bytes]:
-        # docker-py's get_archive has no way to ask for an unpacked stream, so that its first block is the
-        # tar header; this uses the same private helpers that it does.
         client = self._client
-        address = client._url("/containers/{0}/archive", self._container)  # noqa: SLF001
-        answer = client._get(  # noqa: SLF001
-            address, params={"path": path}, stream=True, headers={"Accept-Encoding": "identity"}
-        )
+        address = client._url("/containers/{0}/archive", self._container)
+        answer = client._get(address, params={"path": path}, stream=True, headers={"Accept-Encoding": "identity"})
         try:
-            client._raise_for_status(answer)  # noqa: SLF001
+            client._raise_for_status(answer)
             raw = answer.raw
             header = _header(raw)
             size = min(header.size, limit) if header.isreg() else 0
@@ -102,5 +100,11 @@ def _entry(member: tarfile.TarInfo) -> Entry:
 def _leads_nowhere(explanation: str) -> bool:
     return any(
         words in explanation
-        for words in ("not a directory", "too many links", "too many levels", "no such file", "file name too long")
+        for words in (
+            "not a directory",
+            "too many links",
+            "too many levels",
+            "no such file",
+            "file name too long",
+        )
     )

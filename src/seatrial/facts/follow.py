@@ -119,9 +119,7 @@ def account(user: str, passwd: str, group: str) -> Account:
     rows = [row.split(":") for row in passwd.splitlines() if row.count(":") >= 6]  # noqa: PLR2004 - passwd(5)
     groups = [row.split(":") for row in group.splitlines() if row.count(":") >= 3]  # noqa: PLR2004 - group(5)
     wanted = who or "0"
-    row = next((one for one in rows if one[0] == wanted), None) or next(
-        (one for one in rows if one[2] == wanted), None
-    )
+    row = next((one for one in rows if one[0] == wanted), None) or next((one for one in rows if one[2] == wanted), None)
     name = row[0] if row else ""
     uid = _number(row[2]) if row else _number(wanted)
     gids: list[int] = []

@@ -278,11 +278,11 @@ class Elf:
             wide, order = ident[4] == 2, "<" if ident[5] == 1 else ">"
             self.machine = struct.unpack_from(order + "H", ident, 18)[0]
             if wide:
-                offset, = struct.unpack_from(order + "Q", ident, 32)
+                (offset,) = struct.unpack_from(order + "Q", ident, 32)
                 size, count = struct.unpack_from(order + "HH", ident, 54)
                 kind, entry = order + "IIQQQQQQ", order + "qQ"
             else:
-                offset, = struct.unpack_from(order + "I", ident, 28)
+                (offset,) = struct.unpack_from(order + "I", ident, 28)
                 size, count = struct.unpack_from(order + "HH", ident, 42)
                 kind, entry = order + "IIIIIIII", order + "iI"
             file.seek(offset)
@@ -299,7 +299,10 @@ class Elf:
                 return
             file.seek(dynamic[0])
             body = file.read(min(dynamic[1], 1 << 16))
-            rows = [struct.unpack_from(entry, body, i) for i in range(0, len(body) - struct.calcsize(entry) + 1, struct.calcsize(entry))]
+            rows = [
+                struct.unpack_from(entry, body, i)
+                for i in range(0, len(body) - struct.calcsize(entry) + 1, struct.calcsize(entry))
+            ]
             values = {}
             for tag, value in rows:
                 if tag == 0:
@@ -346,7 +349,9 @@ def loader_cache():
 
 
 def site_folders():
-    wanted = [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages", "lib-dynload"))]
+    wanted = [
+        entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages", "lib-dynload"))
+    ]
     return [entry for entry in wanted if os.path.isdir(entry)]
 
 
@@ -369,7 +374,9 @@ def native():
 
 def resolve_all(modules, by_name):
     cache = loader_cache()
-    musl = not os.path.exists("/etc/ld.so.cache") and any(name.startswith("ld-musl") for name in listing("/lib"))
+    musl = not os.path.exists("/etc/ld.so.cache") and any(
+        name.startswith("ld-musl") for name in listing("/lib")
+    )
     # The loader's built-in folders differ by distribution; those that exist are the ones that count.
     machine = platform.machine() + "-linux-gnu"
     default = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib/" + machine, "/usr/lib/" + machine]
@@ -403,7 +410,13 @@ def resolve_all(modules, by_name):
                 queue.append((found, rpath))
             elif name not in by_name:
                 # A library of that name inside the environment is loaded by its package before it is needed.
-                missing.append({"library": text(name, 300), "needed_by": text(path), "searched": [text(one, 300) for one in (searched + default)[:20]]})
+                missing.append(
+                    {
+                        "library": text(name, 300),
+                        "needed_by": text(path),
+                        "searched": [text(one, 300) for one in (searched + default)[:20]],
+                    }
+                )
     return missing
 
 
@@ -472,8 +485,14 @@ def imports(names, root, seconds):
         if rest:
             # The child ended before it could answer: for the one that it was at.
             name = current if current in rest else rest[0]
-            why = "the interpreter ended with code %s" % code if code is not None else "it took longer than %d s" % seconds
-            rows.append({"name": name, "ok": False, "seconds": 0.0, "error": why, "traceback": text(output[-4000:])})
+            why = (
+                "the interpreter ended with code %s" % code
+                if code is not None
+                else "it took longer than %d s" % seconds
+            )
+            rows.append(
+                {"name": name, "ok": False, "seconds": 0.0, "error": why, "traceback": text(output[-4000:])}
+            )
             rest.remove(name)
         left = rest
     return rows
@@ -492,7 +511,11 @@ def import_some(names, root, seconds):
     os.close(writing)
     kept, lines = [b""], []
     threads = [threading.Thread(target=drain, args=(child.stdout, kept), daemon=True)]
-    threads.append(threading.Thread(target=collect, args=(os.fdopen(reading, encoding="utf-8", errors="replace"), lines), daemon=True))
+    threads.append(
+        threading.Thread(
+            target=collect, args=(os.fdopen(reading, encoding="utf-8", errors="replace"), lines), daemon=True
+        )
+    )
     for thread in threads:
         thread.start()
     try:
@@ -511,7 +534,15 @@ def import_some(names, root, seconds):
             if "begin" in row:
                 current = row["begin"]
             elif row.get("name") in names:
-                results.append({"name": row["name"], "ok": bool(row["ok"]), "seconds": float(row["seconds"]), "error": text(row.get("error", ""), 1200), "traceback": text(row.get("traceback", ""))})
+                results.append(
+                    {
+                        "name": row["name"],
+                        "ok": bool(row["ok"]),
+                        "seconds": float(row["seconds"]),
+                        "error": text(row.get("error", ""), 1200),
+                        "traceback": text(row.get("traceback", "")),
+                    }
+                )
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return results, current, kept[0].decode("utf-8", "replace"), code

@@ -25,7 +25,18 @@ WRAPPERS = {"tini", "dumb-init", "env", "exec", "nice", "gosu", "su-exec", "setp
 USUAL_PLACES = ("/usr/local/bin/python3", "/usr/bin/python3", "/opt/venv/bin/python", "/venv/bin/python")
 """Where an interpreter stands in images whose command names none."""
 
-SERVERS = {"uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "celery", "flask", "fastapi", "arq", "dramatiq"}
+SERVERS = {
+    "uvicorn",
+    "gunicorn",
+    "hypercorn",
+    "granian",
+    "daphne",
+    "celery",
+    "flask",
+    "fastapi",
+    "arq",
+    "dramatiq",
+}
 """Console scripts that put the working directory on sys.path before they import the application."""
 
 
@@ -72,9 +83,7 @@ def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     return tuple(words), False
 
 
-def application_python(
-    words: Sequence[str], path: str, directory: str, files: Files
-) -> Python | None:
+def application_python(words: Sequence[str], path: str, directory: str, files: Files) -> Python | None:
     """Return the interpreter that the command runs on; None where the image holds none.
 
     A script whose `#!` interpreter is gone was meant to run on the interpreter beside it: that one is
@@ -115,7 +124,7 @@ def _python_of_script(word: str, program: Trail, path: str, files: Files) -> Pyt
     for name in ("python", "python3"):
         beside = follow.follow(posixpath.join(posixpath.dirname(program.steps[0]), name), files)
         if files.entry(beside.steps[0]) is not None:
-            why = f"{named.interpreter}, which the first line of {word} names, is not there; this one stands beside it"
+            why = f"it stands beside {word}, whose first line names {named.interpreter}, which is not there"
             return Python(path=beside.steps[0], why=why, trail=beside)
     return Python(path=named.interpreter, why=f"the first line of {word} names it", trail=named.trail)
 
@@ -137,32 +146,20 @@ def import_root(words: Sequence[str], directory: str) -> str:
     The rules are Python's own (`python FILE`: the file's folder; `-m`, `-c`: the working directory) and
     those of the servers that add the working directory themselves.
     """
-    rest = list(words)
-    while rest and posixpath.basename(rest[0]) in WRAPPERS:
-        rest = rest[1:]
-    if not rest:
-        return ""
-    name = posixpath.basename(rest[0])
+    rest = _behind_wrappers(words)
+    name = posixpath.basename(rest[0]) if rest else ""
     if name in SERVERS:
-        for option in ("--app-dir", "--chdir"):
-            if option in rest[:-1]:
-                return posixpath.join(directory, rest[rest.index(option) + 1])
-        return directory
-    if not PYTHON.fullmatch(name):
-        return ""
-    for word in rest[1:]:
-        if word in {"-m", "-c"}:
-            return directory
-        if not word.startswith("-"):
-            return posixpath.dirname(posixpath.join(directory, word))
-    return directory
+        option = next((one for one in ("--app-dir", "--chdir") if one in rest[:-1]), None)
+        return posixpath.join(directory, rest[rest.index(option) + 1]) if option else directory
+    if PYTHON.fullmatch(name):
+        first = next((word for word in rest[1:] if word in {"-m", "-c"} or not word.startswith("-")), "-c")
+        return directory if first in {"-m", "-c"} else posixpath.dirname(posixpath.join(directory, first))
+    return ""
 
 
 def named_modules(words: Sequence[str]) -> tuple[str, ...]:
     """Return the modules that the command itself names: `uvicorn PACKAGE.MODULE:APP`, `python -m PACKAGE`."""
-    rest = list(words)
-    while rest and posixpath.basename(rest[0]) in WRAPPERS:
-        rest = rest[1:]
+    rest = _behind_wrappers(words)
     if rest and PYTHON.fullmatch(posixpath.basename(rest[0])) and "-m" in rest[:-1]:
         module = rest[rest.index("-m") + 1]
         if module not in SERVERS:
@@ -171,3 +168,10 @@ def named_modules(words: Sequence[str]) -> tuple[str, ...]:
     if rest and posixpath.basename(rest[0]) in SERVERS:
         return tuple(word for word in rest[1:] if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", word))[:1]
     return ()
+
+
+def _behind_wrappers(words: Sequence[str]) -> list[str]:
+    rest = list(words)
+    while rest and posixpath.basename(rest[0]) in WRAPPERS:
+        rest = rest[1:]
+    return rest

@@ -1,0 +1,153 @@
+"""app/* and native/*: what the application's code needs to find in the image."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from seatrial.checks.model import Check, Level, Outcome, failed, passed, probe_of, skipped
+
+if TYPE_CHECKING:
+    from seatrial.facts.data import Facts, Place
+    from seatrial.settings.model import Contract
+
+SHOWN = 20
+
+
+def imports(facts: Facts, _: Contract) -> Outcome:
+    """Judge the imports that the probe tried."""
+    tried = probe_of(facts).imports
+    if not tried:
+        return skipped("neither the contract nor the command names a module; set `modules`")
+    broken = [one for one in tried if not one.ok]
+    expected = f"imports {', '.join(one.name for one in tried)}"
+    if broken:
+        first = broken[0]
+        return failed(
+            f"{first.name}: {first.error}",
+            expected=expected,
+            fix=_import_fix(first.name, first.error),
+            evidence=tuple(
+                line for one in broken for line in (f"{one.name}: {one.error}", *one.traceback.splitlines()[-SHOWN:])
+            ),
+        )
+    slowest = max(one.seconds for one in tried)
+    return passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s", expected=expected)
+
+
+def _import_fix(name: str, error: str) -> str:
+    package = name.partition(":")[0].partition(".")[0]
+    if error.startswith("ModuleNotFoundError") and f"'{package}'" in error:
+        return (
+            f"Install the project into the environment (`uv sync --no-editable`, `pip install .`), or put the "
+            f"folder that holds {package} on PYTHONPATH."
+        )
+    if error.startswith(("ModuleNotFoundError", "ImportError")):
+        return "Add what is missing to the project's dependencies, and lock and build again."
+    return "Mend what the traceback names; what it needs goes into the contract's `environment`."
+
+
+def executables(facts: Facts, contract: Contract) -> Outcome:
+    """Judge the programs that the contract says the code calls."""
+    if not contract.executables:
+        return skipped("the contract names no programs; set `executables`")
+    found = {one.name: one.path for one in probe_of(facts).executables}
+    missing = [name for name in contract.executables if not found.get(name)]
+    expected = f"on PATH: {', '.join(contract.executables)}"
+    if missing:
+        return failed(
+            f"not on PATH: {', '.join(missing)}",
+            expected=expected,
+            fix="Install them in the final stage; what is installed in the builder stays there.",
+        )
+    return passed(", ".join(found[name] for name in contract.executables), expected=expected)
+
+
+def writable_paths(facts: Facts, contract: Contract) -> Outcome:
+    """Judge the contract's paths and the cache folder by permission; a tmpfs of the contract is writable."""
+    places = probe_of(facts).places
+    if not places:
+        return skipped("there is no path to judge")
+    refused = [one for one in places if not (one.writable or _on_tmpfs(one.path, contract))]
+    expected = f"USER may write {', '.join(one.path for one in places)}"
+    if refused:
+        return failed(
+            "; ".join(_refusal(one) for one in refused),
+            expected=expected,
+            fix=(
+                "Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
+                "and give it to USER (`COPY --chown`, `install -d -o`)."
+            ),
+        )
+    return passed("; ".join(_why_writable(one, contract) for one in places), expected=expected)
+
+
+def _on_tmpfs(path: str, contract: Contract) -> bool:
+    return any(path == top or path.startswith(f"{posixpath.normpath(top)}/") for top in contract.tmpfs)
+
+
+def _refusal(place: Place) -> str:
+    if place.exists:
+        return f"{place.path} has mode {place.mode} and owner {place.owner}"
+    return f"{place.path} is not there, and {place.nearest} above it has mode {place.mode} and owner {place.owner}"
+
+
+def _why_writable(place: Place, contract: Contract) -> str:
+    return f"{place.path} is on a tmpfs" if _on_tmpfs(place.path, contract) else f"{place.path} may be written"
+
+
+def libraries_resolve(facts: Facts, _: Contract) -> Outcome:
+    """Judge the shared libraries that the extension modules need, one by one."""
+    native = probe_of(facts).native
+    expected = "every shared library that an extension module needs is there"
+    if native.modules == 0:
+        return failed(
+            "no extension module was found, not even the standard library's",
+            expected=expected,
+            fix="Look at the interpreter's sys.path: its lib-dynload folder is missing.",
+        )
+    if native.missing:
+        first = native.missing[0]
+        return failed(
+            f"{first.library}, which {first.needed_by} needs, is not there",
+            expected=expected,
+            fix=f"Install the system package that holds {first.library} in the final stage, not only in the builder.",
+            evidence=tuple(f"{one.library}: needed by {one.needed_by}" for one in native.missing[:SHOWN]),
+        )
+    return passed(f"{native.modules} shared objects looked at", expected=expected)
+
+
+CHECKS = (
+    Check(
+        id="app/imports",
+        title="The application imports",
+        why="A package that lies in the image and on no path is not installed.",
+        source="HIST: the project was never installed and /app/src was on no path",
+        level=Level.QUICK,
+        function=imports,
+    ),
+    Check(
+        id="app/executables",
+        title="The programs that it calls are there",
+        why="A missing program shows only when a user first asks for what needs it.",
+        source="HIST: the code called ffmpeg, and the image held none",
+        level=Level.QUICK,
+        function=executables,
+    ),
+    Check(
+        id="app/writable-paths",
+        title="It may write where it must",
+        why="A library that may not make its cache folder fails at its first use, in production.",
+        source="HIST: a library wrote to ~/.cache, which the user may not create",
+        level=Level.QUICK,
+        function=writable_paths,
+    ),
+    Check(
+        id="native/libraries-resolve",
+        title="Every shared library is there",
+        why="An extension module whose library stayed in the builder fails at its import.",
+        source="ld.so(8); the applications' plans: libpq for psycopg",
+        level=Level.QUICK,
+        function=libraries_resolve,
+    ),
+)

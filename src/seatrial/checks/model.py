@@ -1,0 +1,139 @@
+"""What a check is, what it answers, and how it says that it cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from msgspec import Struct
+
+from seatrial.facts.data import Boot, Facts, Missing, Probe, Start
+from seatrial.settings.model import Contract
+
+
+class Status(StrEnum):
+    """What a check came to."""
+
+    PASS = "pass"  # noqa: S105 - a status
+    FAIL = "fail"
+    ERROR = "error"
+    """It could not be decided."""
+    SKIP = "skip"
+    """It does not apply."""
+    WAIVED = "waived"
+
+
+class Level(StrEnum):
+    """How much a smoke does, from quick to deep; each holds the ones before it."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    DEEP = "deep"
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order."""
+        return list(Level).index(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a check function answers."""
+
+    status: Status
+    expected: str = ""
+    actual: str = ""
+    fix: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+CheckFunction = Callable[[Facts, Contract], Outcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One assertion of the catalogue."""
+
+    id: str
+    title: str
+    why: str
+    """Why it matters, in one sentence."""
+    source: str
+    """Where the rule comes from."""
+    level: Level
+    function: CheckFunction
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """A check's result, as every report shows it."""
+
+    id: str
+    title: str
+    status: Status
+    expected: str
+    actual: str
+    why: str
+    fix: str
+    evidence: tuple[str, ...]
+    seconds: float
+
+
+class UndecidedError(Exception):
+    """A check cannot tell, for want of a fact."""
+
+    def __init__(self, reason: str, *evidence: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.evidence = tuple(line for line in evidence if line)
+
+
+def passed(actual: str, *, expected: str = "", evidence: tuple[str, ...] = ()) -> Outcome:
+    """Return a pass; `actual` says what was seen, as no pass goes without evidence."""
+    return Outcome(status=Status.PASS, expected=expected, actual=actual, evidence=evidence)
+
+
+def failed(actual: str, *, expected: str, fix: str, evidence: tuple[str, ...] = ()) -> Outcome:
+    """Return a failure: what was expected, what was seen, what to change."""
+    return Outcome(status=Status.FAIL, expected=expected, actual=actual, fix=fix, evidence=evidence)
+
+
+def skipped(reason: str) -> Outcome:
+    """Return that the check does not apply, and why."""
+    return Outcome(status=Status.SKIP, actual=reason)
+
+
+def probe_of(facts: Facts) -> Probe:
+    """Return what the probe said.
+
+    Raises:
+        UndecidedError: it could say nothing.
+
+    """
+    if isinstance(facts.probe, Missing):
+        raise UndecidedError(facts.probe.reason, facts.probe.detail)
+    return facts.probe
+
+
+def boot_of(facts: Facts) -> Boot:
+    """Return the boot.
+
+    Raises:
+        UndecidedError: there was none.
+
+    """
+    if isinstance(facts.boot, Missing):
+        raise UndecidedError(facts.boot.reason, facts.boot.detail)
+    return facts.boot
+
+
+def start_of(facts: Facts) -> Start:
+    """Return what the image's command comes down to.
+
+    Raises:
+        UndecidedError: it could not be followed.
+
+    """
+    if isinstance(facts.start, Missing):
+        raise UndecidedError(facts.start.reason, facts.start.detail)
+    return facts.start

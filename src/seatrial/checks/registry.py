@@ -1,0 +1,45 @@
+"""The catalogue: every check, in the order that reports show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.checks import application, boot, configuration, identity, packages, python, start
+from seatrial.errors import SettingsError
+from seatrial.names import did_you_mean
+
+if TYPE_CHECKING:
+    from seatrial.checks.model import Check, Level
+    from seatrial.settings.model import Contract
+
+CHECKS: tuple[Check, ...] = (
+    *identity.CHECKS,
+    *start.CHECKS,
+    *python.CHECKS,
+    *packages.CHECKS,
+    *application.CHECKS,
+    *configuration.CHECKS,
+    *boot.CHECKS,
+)
+
+
+def up_to(level: Level) -> tuple[Check, ...]:
+    """Return the checks of a level and of those below it."""
+    return tuple(check for check in CHECKS if check.level.rank <= level.rank)
+
+
+def require_known_waivers(contract: Contract, where: str) -> None:
+    """Refuse a waiver for a check that does not exist.
+
+    Raises:
+        SettingsError: it names one; the message suggests the nearest.
+
+    """
+    known = {check.id for check in CHECKS}
+    for name in contract.waive:
+        if name not in known:
+            raise SettingsError(
+                f"the waiver {name!r} is for a check that does not exist.",
+                where=where,
+                fix=did_you_mean(name, known),
+            )

@@ -1,0 +1,139 @@
+"""process/*: does the image's own command lead to something that can run, and does it leave when asked."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from seatrial.checks.model import (
+    Check,
+    Level,
+    Outcome,
+    UndecidedError,
+    boot_of,
+    failed,
+    passed,
+    start_of,
+)
+from seatrial.facts.data import FileKind
+from seatrial.facts.follow import may_execute
+
+if TYPE_CHECKING:
+    from seatrial.facts.data import Facts, Start, Trail
+    from seatrial.settings.model import Contract
+
+RESOLVES = "a program that is there, may be executed by USER, and whose `#!` interpreter is there too"
+
+
+def command_resolves(facts: Facts, _: Contract) -> Outcome:
+    """Follow the command to its end: PATH, links, permission, `#!` line after `#!` line."""
+    start = start_of(facts)
+    if not start.words:
+        return failed(
+            "the image has no ENTRYPOINT and no CMD",
+            expected="a command to start",
+            fix='Add `CMD ["program", "argument"]` to the Dockerfile.',
+        )
+    word = start.words[0]
+    if start.program is None:
+        return failed(
+            f"no program {word!r} in any folder of PATH",
+            expected=RESOLVES,
+            fix=f"Install {word} into the final stage, or put its folder on PATH with ENV.",
+            evidence=tuple(f"looked in {folder}" for folder in start.searched),
+        )
+    return _broken(start) or passed(_way(start), expected=RESOLVES)
+
+
+def _broken(start: Start) -> Outcome | None:
+    program = start.program
+    if program is None or program.entry is None:
+        trail = str(program)
+        missing = program.missing if program else ""
+        return failed(
+            f"{trail}: {missing} is not there",
+            expected=RESOLVES,
+            fix=f"Copy {missing or trail} into the final stage, at that very path.",
+        )
+    script = program.steps[0]
+    for one in start.scripts:
+        if one.trail.entry is None:
+            return failed(
+                f"{script} starts with `{one.line}`, and {one.trail.missing} is not there",
+                expected=f"{script}'s first line names an interpreter that the image holds",
+                fix=_shebang_fix(script, one.interpreter),
+                evidence=(
+                    f"script: {script}",
+                    f"interpreter: {one.interpreter}",
+                    f"missing: {one.trail.missing}",
+                ),
+            )
+        if not may_execute(one.trail.entry, start.account):
+            return _not_executable(one.trail, start)
+        script = one.trail.end
+    if program.entry.kind is not FileKind.FILE or not may_execute(program.entry, start.account):
+        return _not_executable(program, start)
+    return None
+
+
+def _shebang_fix(script: str, interpreter: str) -> str:
+    environment = posixpath.dirname(posixpath.dirname(script))
+    built = posixpath.dirname(posixpath.dirname(interpreter))
+    return (
+        f"Scripts of a virtual environment hold the path that it was made at. Make it at {environment} in the "
+        f"builder (not at {built}) and copy it to the same path."
+    )
+
+
+def _not_executable(trail: Trail, start: Start) -> Outcome:
+    entry = trail.entry
+    what = f"mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid}" if entry else "not there"
+    return failed(
+        f"{trail} ({what}) is no file that uid {start.account.uid} may execute",
+        expected=RESOLVES,
+        fix=f"Copy it with `--chmod=0755`, or give the folder that holds it to uid {start.account.uid}.",
+    )
+
+
+def _way(start: Start) -> str:
+    parts = [str(start.program), *(f"#! {one.trail}" for one in start.scripts)]
+    return ", ".join(parts)
+
+
+def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
+    """Judge how the booted application took its stop signal."""
+    boot = boot_of(facts)
+    if boot.stop is None or not boot.up:
+        raise UndecidedError("the application was not up, so it could not be asked to stop")
+    stop = boot.stop
+    expected = f"leaves within {contract.stops_within:g} s of {stop.signal}"
+    if stop.killed:
+        return failed(
+            f"did not leave within {stop.seconds:.1f} s of {stop.signal} and was killed",
+            expected=expected,
+            fix=(
+                "Run the application itself as PID 1 (exec form, `exec` in an entrypoint script), handle the "
+                "signal, or declare another one with STOPSIGNAL."
+            ),
+        )
+    return passed(f"left {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)
+
+
+CHECKS = (
+    Check(
+        id="process/command-resolves",
+        title="Its command leads to a program that can run",
+        why="An image whose command does not resolve cannot start, whatever else is right with it.",
+        source="execve(2), PATH and `#!` followed to the end; HIST: uvicorn's first line named the builder",
+        level=Level.QUICK,
+        function=command_resolves,
+    ),
+    Check(
+        id="process/graceful-stop",
+        title="Leaves when asked to stop",
+        why="A process that has to be killed loses the requests and jobs that it is working on.",
+        source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
+        level=Level.STANDARD,
+        function=graceful_stop,
+    ),
+)

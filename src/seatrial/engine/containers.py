@@ -1,0 +1,159 @@
+"""The one place that makes containers."""
+
+from __future__ import annotations
+
+import math
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seatrial.engine.runs import RunEndedError
+from seatrial.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import docker
+
+    from seatrial.engine.runs import Run
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """A container that was made, on a connection of its own: each thread has its own."""
+
+    id: str
+    client: docker.APIClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What a container wrote until it ended or was ended."""
+
+    out: bytes
+    errors: bytes
+    code: int | None
+    cut: bool
+    """It wrote more than the limit, and was killed."""
+    late: bool
+    """It took longer than the limit, and was killed."""
+
+
+@contextmanager
+def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
+    """Make a container, not started, from the engine's own JSON; however this ends, it is removed.
+
+    Raises:
+        EngineError: the engine refuses to make it, or is gone.
+
+    """
+    if run.ended.is_set():
+        raise RunEndedError
+    client = run.engine.connection()
+    made = ""
+    try:
+        labelled = {**config, "Labels": {**config.get("Labels", {}), **run.labels}}
+        made = client.create_container_from_config(labelled)["Id"]  # type: ignore[no-untyped-call]
+        yield Container(id=made, client=client)
+    finally:
+        try:
+            if made:
+                _remove(client, made)
+        finally:
+            client.close()
+
+
+def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
+    """Start a container and read what it writes until it ends; past a limit it is killed.
+
+    Args:
+        container: made, not started.
+        seconds: how long it may take.
+        most: how many bytes it may write.
+
+    """
+    client = container.client
+    stream = client.attach(container.id, stdout=True, stderr=True, stream=True, demux=True, logs=False)
+    client.start(container.id)
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        kill(container)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    out, errors, cut = bytearray(), bytearray(), False
+    try:
+        for some_out, some_errors in stream:
+            out += some_out or b""
+            errors += some_errors or b""
+            if len(out) + len(errors) > most:
+                cut = True
+                kill(container)
+                break
+        code = (
+            None if cut or late.is_set() else int(client.wait(container.id, timeout=math.ceil(seconds))["StatusCode"])
+        )
+    finally:
+        timer.cancel()
+    return Output(out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, cut=cut, late=late.is_set())
+
+
+def kill(container: Container) -> None:
+    """Kill a container; one that has ended already is left alone."""
+    import docker.errors
+
+    client = container.client
+    try:
+        client.kill(container.id)
+    except docker.errors.APIError as error:
+        if error.status_code not in {404, 409}:
+            raise
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turn what docker-py and its connection raise into one clear message.
+
+    Raises:
+        EngineError: the engine is gone, or refused.
+
+    """
+    import docker.errors
+    import requests
+    import urllib3
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise EngineError(f"the engine refused: {error.explanation or error}", where=doing) from error
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+    ) as error:
+        raise EngineError(
+            "the engine stopped answering.",
+            where=doing,
+            fix="See whether it still runs: `invoke doctor`. Then run this again.",
+            detail=str(error),
+        ) from error
+
+
+def _remove(client: docker.APIClient, made: str) -> None:
+    import docker.errors
+
+    try:
+        client.remove_container(made, force=True, v=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        # The run's own end removes it at this moment.
+        if error.status_code != 409:  # noqa: PLR2004 - HTTP conflict
+            raise

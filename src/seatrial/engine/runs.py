@@ -1,0 +1,132 @@
+"""A run: everything it starts is labelled with it, and is gone when it ends, however it ends."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
+
+    from seatrial.engine.find import Engine
+
+LABEL = "seatrial"
+OWNER = "seatrial.owner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The process that a run belongs to, so that another run can tell whether it still lives."""
+
+    machine: str
+    boot: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        """Return it as a label's value."""
+        return f"{self.machine}:{self.boot}:{self.pid}:{self.started}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One command's run against an engine."""
+
+    engine: Engine
+    id: str
+    owner: str
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set when the run is over: nothing may be started after that."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that everything it starts carries."""
+        return {LABEL: self.id, OWNER: self.owner}
+
+
+class RunEndedError(Exception):
+    """A run was asked to start something after it had ended."""
+
+
+@contextmanager
+def running(engine: Engine, *, pid: int) -> Iterator[Run]:
+    """Begin a run: sweep up after runs that died, then clean up after this one at its end."""
+    client = engine.client.api
+    this = owner(pid)
+    _sweep(client, this)
+    run = Run(engine=engine, id=secrets.token_hex(8), owner=str(this))
+    try:
+        yield run
+    finally:
+        run.ended.set()
+        end(run)
+
+
+def end(run: Run) -> None:
+    """Remove what a run started."""
+    for container in _containers(run.engine.client.api, f"{LABEL}={run.id}"):
+        _remove(run.engine.client.api, container["Id"])
+
+
+def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machine-id")) -> Owner:
+    """Return who a process is, in a way that outlives a reuse of its number."""
+    return Owner(
+        machine=_read(machine) or "unknown",
+        boot=_read(proc / "sys/kernel/random/boot_id"),
+        pid=pid,
+        started=_started(pid, proc),
+    )
+
+
+def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:
+    """Tell whether the process behind an owner's label is gone; on another machine, never."""
+    parts = label.split(":")
+    if len(parts) != 4 or not parts[2].isdecimal():  # noqa: PLR2004 - the parts of an Owner
+        return False
+    machine, boot, pid, started = parts
+    if machine != this.machine or machine == "unknown" or not this.boot:
+        return False
+    return boot != this.boot or _started(int(pid), proc) != started
+
+
+def _sweep(client: docker.APIClient, this: Owner) -> None:
+    for container in _containers(client, OWNER):
+        if is_dead(container["Labels"].get(OWNER, ""), this):
+            _remove(client, container["Id"])
+
+
+def _containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.containers(all=True, filters={"label": label})
+    return found
+
+
+def _remove(client: docker.APIClient, container: str) -> None:
+    import docker.errors
+
+    try:
+        client.remove_container(container, force=True, v=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        # Another process (an earlier sweep, the run itself) removes it at this moment.
+        if error.status_code != 409:  # noqa: PLR2004 - HTTP conflict
+            raise
+
+
+def _started(pid: int, proc: Path) -> str:
+    # Field 22 of /proc/PID/stat, counted behind the name, which may itself hold spaces: proc(5).
+    fields = _read(proc / str(pid) / "stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""  # noqa: PLR2004
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,139 @@
+"""Gathers the facts of an image once: one probe, and one boot beside it."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from seatrial.engine import runs
+from seatrial.engine.containers import container, engine_errors
+from seatrial.facts import follow
+from seatrial.facts.boot import run_boot
+from seatrial.facts.configuration import read_configuration
+from seatrial.facts.data import Boot, Facts, Missing, ProjectFacts
+from seatrial.facts.files import EngineFiles
+from seatrial.facts.probe import ProbeRequest, run_probe
+from seatrial.facts.start import import_root, named_modules, start_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seatrial.engine.find import Engine
+    from seatrial.engine.runs import Run
+    from seatrial.facts.data import Configuration, Start
+    from seatrial.settings.model import Contract
+
+READ_ONLY_SIGNS = ("Read-only file system", "Errno 30", "EROFS")
+"""What a log says when a write was refused because of the read-only root: strerror(EROFS)."""
+
+NOT_ASKED = Missing(reason="not started: level quick starts no application")
+
+
+def gather(
+    engine: Engine,
+    reference: str,
+    contract: Contract,
+    project: ProjectFacts | None = None,
+    *,
+    boot: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Facts:
+    """Observe an image.
+
+    Args:
+        engine: where the image is.
+        reference: the image, by name, tag, id or digest.
+        contract: what to import and look for, and the limits that hold meanwhile.
+        project: what the app's own files declare.
+        boot: whether to start the application; level quick does not.
+        say: told what is under way.
+
+    Raises:
+        ImageError: the engine has no such image.
+        EngineError: the engine does not answer, or stopped answering.
+
+    """
+    seconds: dict[str, float] = {}
+    with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
+        with _timed(seconds, "configuration"):
+            configuration = read_configuration(engine.client.api, reference)
+        say("probing and starting" if boot else "probing")
+        with ThreadPoolExecutor(max_workers=1) as beside, _ending(run):
+            booting = beside.submit(_boots, run, configuration, contract, seconds) if boot else None
+            with _timed(seconds, "probe"):
+                start = look(run, configuration)
+                answer = run_probe(run, configuration, start, _request(configuration, start, contract), contract)
+            say("waiting for the application")
+            first, relaxed = booting.result() if booting else (NOT_ASKED, None)
+        return Facts(
+            configuration=configuration,
+            start=start,
+            probe=answer,
+            boot=first,
+            relaxed_boot=relaxed,
+            project=project or ProjectFacts(),
+            seconds=seconds,
+        )
+
+
+def look(run: Run, configuration: Configuration) -> Start:
+    """Read from the image's files, without running anything, what its command comes down to."""
+    plan = {
+        "Image": configuration.id,
+        "Entrypoint": ["/nothing"],
+        "Cmd": [],
+        "HostConfig": {"NetworkMode": "none"},
+    }
+    with container(run, plan) as unstarted:
+        files = EngineFiles(unstarted.client, unstarted.id)
+        who = follow.account(configuration.user, files.text("/etc/passwd"), files.text("/etc/group"))
+        return start_facts(configuration, files, who)
+
+
+def _request(configuration: Configuration, start: Start, contract: Contract) -> ProbeRequest:
+    """Plan what the probe is asked."""
+    home = configuration.environment.get("HOME") or start.account.home or "/"
+    cache = configuration.environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
+    return ProbeRequest(
+        modules=contract.modules or named_modules(start.words),
+        import_root=import_root(start.words, configuration.working_directory),
+        executables=contract.executables,
+        places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
+    )
+
+
+def _boots(
+    run: Run, configuration: Configuration, contract: Contract, seconds: dict[str, float]
+) -> tuple[Boot, Boot | None]:
+    """Boot hardened; when that fails in a way that a writable root may explain, once more with one."""
+    with _timed(seconds, "boot"):
+        first = run_boot(run, configuration, contract)
+    if first.up or first.start_error or not _may_be_read_only(first):
+        return first, None
+    with _timed(seconds, "relaxed boot"):
+        return first, run_boot(run, configuration, contract, read_only=False)
+
+
+def _may_be_read_only(boot: Boot) -> bool:
+    return boot.exit is not None or any(sign in line for line in boot.log for sign in READ_ONLY_SIGNS)
+
+
+@contextmanager
+def _ending(run: Run) -> Iterator[None]:
+    """When anything goes wrong, take the containers away at once: a thread that waits for one ends too."""
+    try:
+        yield
+    except BaseException:
+        run.ended.set()
+        runs.end(run)
+        raise
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started

@@ -1,0 +1,84 @@
+"""The probe: one short container in which the image's own interpreter runs one script."""
+
+from __future__ import annotations
+
+import secrets
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seatrial.engine.containers import container, engine_errors, run_to_end
+from seatrial.facts.data import Fact, Missing, Probe
+from seatrial.facts.sandbox import probe_config
+
+if TYPE_CHECKING:
+    from seatrial.engine.containers import Output
+    from seatrial.engine.runs import Run
+    from seatrial.facts.data import Configuration, Start
+    from seatrial.settings.model import Contract
+
+PROBE_SECONDS = 60.0
+IMPORT_SECONDS = 40.0
+MOST_OUTPUT = 8 * 1024 * 1024
+"""Bytes that the probe may write: 5,000 distributions fit ten times."""
+SHOWN = 2000
+"""Characters of a failed probe's output that are kept."""
+
+
+class ProbeRequest(Fact, frozen=True, kw_only=True):
+    """What the probe is asked."""
+
+    modules: tuple[str, ...]
+    import_root: str
+    import_seconds: float = IMPORT_SECONDS
+    executables: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+
+
+def run_probe(
+    run: Run, configuration: Configuration, start: Start, request: ProbeRequest, contract: Contract
+) -> Probe | Missing:
+    """Run the probe and return what it said, or why it could say nothing.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    if not start.python:
+        return Missing(reason="the image holds no Python interpreter")
+    trail = start.python_trail
+    if trail is not None and trail.entry is None:
+        return Missing(reason=f"the application's interpreter does not resolve: {trail} ({trail.missing})")
+    nonce = secrets.token_hex(16)
+    script = resources.files("seatrial.facts").joinpath("probe_script.py").read_text(encoding="utf-8")
+    words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
+    plan = probe_config(configuration.id, start.python, words, contract)
+    with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
+        try:
+            output = run_to_end(probe, seconds=PROBE_SECONDS, most=MOST_OUTPUT)
+        except docker.errors.APIError as error:
+            if error.status_code not in {400, 404, 500}:
+                raise
+            return Missing(reason=f"{start.python} could not be started", detail=str(error.explanation))
+    return read_answer(output, nonce, start.python)
+
+
+def read_answer(output: Output, nonce: str, python: str) -> Probe | Missing:
+    """Find the probe's answer in what the container wrote; an image may write anything beside it."""
+    if output.late:
+        return Missing(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
+    if output.cut:
+        return Missing(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of an answer")
+    marker = f"\n{nonce} ".encode()
+    at = (b"\n" + output.out).rfind(marker)
+    if at < 0:
+        said = (output.errors or output.out)[-SHOWN:].decode("utf-8", errors="replace").strip()
+        return Missing(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
+    answer = (b"\n" + output.out)[at + len(marker) :].partition(b"\n")[0]
+    try:
+        return msgspec.json.decode(answer, type=Probe)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Missing(reason=f"{python} gave an answer that is not the probe's", detail=str(error)[:SHOWN])
