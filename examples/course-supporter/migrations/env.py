@@ -1,5 +1,6 @@
 """Runs the migrations with the application's own settings, so the two cannot disagree on the database."""
 
+import logging
 import sys
 from typing import NoReturn
 
@@ -21,6 +22,8 @@ MIGRATION_LOCK = 7_305_118_401
 def migrate() -> None:
     settings = load_settings()
     configure_logs(settings.home, settings.log_level)
+    # Here and not in config/logging.json: the readiness check uses the same part of Alembic, silently.
+    logging.getLogger("alembic.runtime.migration").setLevel("INFO")
     engine = make_engine(settings, load_config(settings.home).database)
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=Base.metadata)

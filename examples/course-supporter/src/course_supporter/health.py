@@ -1,5 +1,6 @@
 """Liveness and readiness. A container that is alive but not ready must not be restarted for it."""
 
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def ready(services: ServicesDep) -> dict[str, str]:
     return {"status": "ready", "revision": head}
 
 
+@cache
 def head_revision(home: Path) -> str:
     """The revision that this version's own migrations lead to."""
     config = AlembicConfig()

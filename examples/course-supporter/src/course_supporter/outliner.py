@@ -5,6 +5,8 @@ from http import HTTPStatus
 
 import structlog
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAIError
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
+from openai.types.chat.chat_completion import Choice
 
 from course_supporter.config import OutlineConfig
 from course_supporter.errors import Problem
@@ -44,15 +46,10 @@ class Outliner:
             completion = await self._client.chat.completions.create(
                 model=self._config.model, messages=[{"role": "user", "content": prompt}]
             )
-        except OpenAIError as error:
+        except (OpenAIError, ValueError) as error:  # ValueError: an answer that is not JSON
             log.warning("outline failed", reason=type(error).__name__, error=str(error))
             raise _problem(error) from error
-        # An endpoint that only resembles OpenAI's may leave out what the types promise.
-        text = completion.choices[0].message.content if completion.choices else None
-        if not text or not text.strip():
-            raise Problem(HTTPStatus.BAD_GATEWAY, "outline_empty", "The language model gave an empty answer.")
-        # PostgreSQL's text cannot hold NUL.
-        text = text.replace("\0", "").strip()
+        text = _text(completion)
         return Draft(text=text, model=self._config.model, prompt_version=self._prompt.version)
 
     async def close(self) -> None:
@@ -60,7 +57,21 @@ class Outliner:
             await self._client.close()
 
 
-def _problem(error: OpenAIError) -> Problem:
+def _text(completion: object) -> str:
+    # The library does not validate answers, and not every endpoint is OpenAI's own.
+    match completion:
+        case ChatCompletion(
+            choices=[Choice(message=ChatCompletionMessage(content=str() | None as content)), *_]
+        ):
+            text = (content or "").replace("\0", "").strip()  # PostgreSQL's text cannot hold NUL
+        case _:
+            raise _problem(None)
+    if not text:
+        raise Problem(HTTPStatus.BAD_GATEWAY, "outline_empty", "The language model gave an empty answer.")
+    return text
+
+
+def _problem(error: Exception | None) -> Problem:
     match error:
         case APITimeoutError():
             message = "The language model did not answer in time."

@@ -40,11 +40,11 @@ class RequestLog:
             finally:
                 # The health check comes twice a minute and says the same each time.
                 level = "debug" if scope["path"] == "/health" else "info"
-                ms = round((time.perf_counter() - started) * 1000, 1)
+                seconds = time.perf_counter() - started
                 line = {
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
-                    "ms": milliseconds,
+                    "ms": round(seconds * 1000, 1),
                 }
                 getattr(log, level)("request", **line)

@@ -17,7 +17,7 @@ from telegram.error import InvalidToken, TelegramError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from telegram import Update
+    from telegram import Bot, Update
 
     from weather_agent.bot import AnyApplication
     from weather_agent.settings import Settings
@@ -66,7 +66,8 @@ class Poller:
             log.warning("the last messages may be delivered again: %r", error)
 
     async def _fetch(self) -> tuple[Update, ...]:
-        return await self._application.bot.get_updates(
+        bot: Bot = self._application.bot
+        return await bot.get_updates(
             offset=self._offset, timeout=self._settings.poll_seconds, allowed_updates=["message"]
         )
 

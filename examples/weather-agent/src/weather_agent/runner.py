@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from telegram.error import InvalidToken
 
@@ -44,21 +45,23 @@ async def _serve(settings: Settings) -> int:
     agent = asyncio.ensure_future(asyncio.to_thread(_load_agent, settings))
     application = build_application(settings, agent)
     poller = Poller(application, settings, lambda: _beat(settings.heartbeat_file))
-    polling = asyncio.ensure_future(poller.run())
-    work = asyncio.gather(agent, polling)
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    work: asyncio.Future[Any] = asyncio.ensure_future(_work(agent, poller))
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     try:
+        await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
-            work.result()
-        log.info("stopping")
-        return 0
-    except InvalidToken as error:
+            await work  # it never ends by itself, so this raises what ended it
+    except InvalidToken:
         # The exception's own message shows the token, so it is neither logged nor chained.
         message = "Telegram does not know this TELEGRAM_BOT_TOKEN (or TELEGRAM_BASE_URL is wrong)"
-        raise ConfigurationError(message) from error
+        raise ConfigurationError(message) from None
     finally:
-        await _close(application, poller, polling)
+        log.info("stopping")
+        for task in (work, stopping):
+            task.cancel()
+        await asyncio.wait((work, stopping))
+        await _close(application, poller)
+    return 0
 
 
 def _load_agent(settings: Settings) -> Agent:
@@ -69,9 +72,11 @@ def _load_agent(settings: Settings) -> Agent:
     return agent
 
 
-async def _close(application: AnyApplication, poller: Poller, polling: asyncio.Future[None]) -> None:
-    polling.cancel()
-    await asyncio.wait({polling})
+async def _work(agent: asyncio.Future[Agent], poller: Poller) -> None:
+    await asyncio.gather(agent, poller.run())
+
+
+async def _close(application: AnyApplication, poller: Poller) -> None:
     if application.running:
         await asyncio.gather(
             _within(STOP_SECONDS, application.stop(), "answers in preparation are given up"),
@@ -88,13 +93,16 @@ async def _within(seconds: float, step: Coroutine[None, None, None], otherwise: 
 
 
 def _prepare_heartbeat(path: str) -> None:
+    # Asked, not tried: a trial beat would look alive before anything is.
+    folder = os.path.dirname(path) or os.curdir
+    reason = None if os.access(folder, os.W_OK | os.X_OK) else f"{folder} is not writable"
     try:
         liveness.forget(path)
-        liveness.beat(path)
-        liveness.forget(path)
     except OSError as error:
-        message = f"{liveness.FILE_VARIABLE}: cannot write {path}: {error.strerror}"
-        raise ConfigurationError(message) from error
+        reason = error.strerror
+    if reason:
+        message = f"{liveness.FILE_VARIABLE}: cannot write {path}: {reason}"
+        raise ConfigurationError(message)
 
 
 def _beat(path: str) -> None:
@@ -102,11 +110,11 @@ def _beat(path: str) -> None:
     try:
         liveness.beat(path)
     except OSError as error:
-        log.error("no heartbeat: %s", error)
+        log.warning("no heartbeat: %s", error)
 
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # These name every address they call, and Telegram's addresses hold the token.
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2"):
+    # These name the addresses they call, and Telegram's addresses hold the token.
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "telegram"):
         logging.getLogger(name).setLevel(logging.WARNING)

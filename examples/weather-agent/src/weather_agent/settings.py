@@ -18,9 +18,11 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 REQUIRED = ("TELEGRAM_BOT_TOKEN", "OPENAI_API_KEY")
 # What an attempt may take on top of Telegram's own waiting: connecting, TLS, the reply itself.
 NETWORK_SECONDS = 5.0
-# The shortest pause between attempts that is still polite to a service in trouble.
-SHORTEST_LONGEST_PAUSE = 2.0
+# Pauses that may not grow to this would be impolite to a service in trouble.
+LEAST_ROOM_FOR_PAUSE = 2.0
 LONGEST_PAUSE = 30.0
+# A tenth of the allowed silence is kept free: exact sums would turn unhealthy by milliseconds.
+NOT_USED_UP = 0.9
 
 
 class ConfigurationError(Exception):
@@ -46,10 +48,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse times with which a healthy bot would be called frozen."""
-        if self._room_for_pause < SHORTEST_LONGEST_PAUSE:
-            least = self.attempt_seconds + SHORTEST_LONGEST_PAUSE
+        if self._room_for_pause < LEAST_ROOM_FOR_PAUSE:
+            least = math.ceil((self.attempt_seconds + LEAST_ROOM_FOR_PAUSE) / NOT_USED_UP)
             message = (
-                f"{liveness.STALE_VARIABLE} must be at least {least:g}"
+                f"{liveness.STALE_VARIABLE} must be at least {least}"
                 f" when WEATHER_AGENT_POLL_SECONDS is {self.poll_seconds}"
             )
             raise ConfigurationError(message)
@@ -98,8 +100,7 @@ class Settings:
 
     @property
     def _room_for_pause(self) -> float:
-        # A tenth is kept free for a slow machine; exact sums would turn unhealthy by milliseconds.
-        return round(self.stale_seconds * 0.9 - self.attempt_seconds, 3)
+        return round(self.stale_seconds * NOT_USED_UP - self.attempt_seconds, 3)
 
 
 def _url(given: Mapping[str, str], name: str, default: str) -> str:

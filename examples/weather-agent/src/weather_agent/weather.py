@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date  # noqa: TC003 - pydantic reads the annotations at run time
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The WMO codes that Open-Meteo uses: https://open-meteo.com/en/docs (table at the page's end).
 CONDITIONS = {
@@ -118,15 +121,18 @@ class WeatherService:
         return "\n".join([f"Weather in {where}", _now(forecast.current), *_days(forecast.daily)])
 
     async def _find(self, city: str) -> _Place:
-        query = {"name": city.strip(), "count": 1, "language": self._language, "format": "json"}
-        found = await self._ask(self._geocoding_url, query, _Places)
+        found = await self._ask(
+            self._geocoding_url,
+            {"name": city.strip(), "count": 1, "language": self._language, "format": "json"},
+            _Places,
+        )
         if not found.results:
             message = f"No place called {city!r} was found. Ask the user to check the name."
             raise WeatherError(message)
         return found.results[0]
 
     async def _ask(
-        self, url: str, query: dict[str, str | int | float], reply: type[_AnyReply]
+        self, url: str, query: Mapping[str, str | float], reply: type[_AnyReply]
     ) -> _AnyReply:
         try:
             response = await self._client.get(url, params=query)
