@@ -72,6 +72,8 @@ class App(Table, frozen=True, kw_only=True):
     """The Dockerfile; by default `Dockerfile` in the context."""
     compose: str | None = None
     """The compose file that brings it up with its services."""
+    onboard: bool = True
+    """Whether `invoke onboard` brings it up; false where it needs accounts that a newcomer does not have."""
     image: str | None = None
     """The image's name without a tag; by default the app's name."""
     pythons: tuple[PythonVersion, ...] = ()

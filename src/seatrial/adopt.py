@@ -1,0 +1,87 @@
+"""Works out what a project needs to begin with seatrial: its Dockerfiles as apps, and a tasks.py."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.errors import SettingsError
+from seatrial.settings.read import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TASKS = 'from seatrial.tasks import ns\n\n__all__ = ["ns"]\n'
+COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+SKIPPED = {".git", ".venv", "venv", "node_modules", ".nox", ".tox", "build", "dist"}
+DEEPEST = 3
+"""Folders below the project's in which a Dockerfile is looked for."""
+
+
+def plan(folder: Path) -> dict[Path, str]:
+    """Return what is to be written at the end of which file; empty where all is there.
+
+    Raises:
+        SettingsError: there is no Dockerfile, or pyproject.toml is malformed.
+
+    """
+    written: dict[Path, str] = {}
+    pyproject = folder / "pyproject.toml"
+    document = read_toml(pyproject) if pyproject.exists() else {}
+    if "seatrial" not in document.get("tool", {}):
+        dockerfiles = list(_dockerfiles(folder))
+        if not dockerfiles:
+            raise SettingsError(
+                "no Dockerfile in this folder or below it.",
+                where=str(folder),
+                fix="Write one, or declare an app yourself: [tool.seatrial.apps.NAME].",
+            )
+        project = str(document.get("project", {}).get("name", folder.resolve().name))
+        written[pyproject] = "".join(_app(folder, file, project) for file in dockerfiles)
+    if not (folder / "tasks.py").exists():
+        written[folder / "tasks.py"] = TASKS
+    return written
+
+
+def write(planned: Mapping[Path, str]) -> None:
+    """Add the planned text to the files, each whole or not at all.
+
+    Raises:
+        OSError: a file cannot be written.
+
+    """
+    for file, text in planned.items():
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+        half = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            half.write_text(f"{before}{gap}{text}", encoding="utf-8")
+            half.replace(file)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def _dockerfiles(folder: Path) -> Iterator[Path]:
+    for here, folders, names in os.walk(folder):
+        depth = len(Path(here).relative_to(folder).parts)
+        folders[:] = sorted(one for one in folders if one not in SKIPPED) if depth < DEEPEST else []
+        if "Dockerfile" in names:
+            yield Path(here) / "Dockerfile"
+
+
+def _app(folder: Path, dockerfile: Path, project: str) -> str:
+    place = dockerfile.parent.relative_to(folder)
+    name = re.sub(r"[^a-z0-9]+", "-", (project if str(place) == "." else place.name).lower()).strip("-") or "app"
+    # A Dockerfile in a folder of its own, such as docker/, is mostly meant for the project as a whole.
+    context = "." if not (dockerfile.parent / "pyproject.toml").exists() else str(place)
+    rows = [
+        f"[tool.seatrial.apps.{name}]",
+        f'context = "{context}"',
+        f'dockerfile = "{dockerfile.relative_to(folder)}"',
+    ]
+    compose = next((one for one in COMPOSE if (dockerfile.parent / one).exists()), None)
+    if compose:
+        rows.append(f'compose = "{(place / compose).as_posix()}"')
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,204 @@
+"""Shows a build while it runs: live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from seatrial.images.progress import StepChanged, StepOutput
+from seatrial.images.steps import StepState
+from seatrial.sizes import show_size
+from seatrial.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from seatrial.images.build import BuildPlan, BuildResult
+    from seatrial.images.progress import Event
+    from seatrial.images.steps import Step
+
+LOG_LINES = 5
+"""Lines of a running step's output that are shown below it."""
+SHORT_ID = 12
+ENDED = frozenset({StepState.DONE, StepState.CACHED, StepState.FAILED, StepState.STOPPED})
+STYLES = {StepState.CACHED: "cyan", StepState.DONE: "green", StepState.FAILED: "bold red"}
+
+
+class BuildReport:
+    """Watches builds. Steps that ended scroll by, those that run stay below them, on a terminal.
+
+    Args:
+        console: where to write.
+        clock: seconds.
+
+    """
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._live: Live | None = None
+        self._began = 0.0
+        self._starts: dict[str, float] = {}
+        self._running: dict[str, Step] = {}
+        self._shown: set[str] = set()
+        self._logs: dict[str, deque[str]] = {}
+        self._title = ""
+
+    def __enter__(self) -> Self:
+        """Start the live part, on a terminal."""
+        if self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, get_renderable=self._frame, refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the live part; what ended stays on the screen."""
+        if self._live is not None:
+            self._running.clear()
+            self._live.stop()
+            self._live = None
+
+    def began(self, plan: BuildPlan) -> None:
+        """Say what is being built."""
+        self._began = self._clock()
+        self._shown.clear()
+        self._running.clear()
+        version = f" for Python {plan.python}" if plan.python else ""
+        self._title = f"{plan.app}{version}"
+        self._print(f"Building {self._title}: {', '.join(plan.tags)}", style="bold")
+
+    def say(self, message: str) -> None:
+        """Show a line."""
+        self._print(plain(message), style="yellow")
+
+    def event(self, event: Event) -> None:
+        """Show what a step did."""
+        if isinstance(event, StepOutput):
+            self._logs.setdefault(event.step.key, deque(maxlen=LOG_LINES)).extend(
+                line for line in event.lines if line.strip()
+            )
+        elif isinstance(event, StepChanged):
+            self._changed(event.step)
+
+    def ended(self, result: BuildResult) -> None:
+        """Say what was made."""
+        self._running.clear()
+        self._title = ""
+        for line in result_lines(result):
+            self._print(line, style="bold green")
+
+    def _changed(self, step: Step) -> None:
+        if step.state is StepState.RUNNING:
+            self._running[step.key] = step
+            self._starts.setdefault(step.key, self._clock())
+        elif step.state in ENDED:
+            self._running.pop(step.key, None)
+            # BuildKit's own work, and a FROM, is a line only when it is what took the time, or what failed.
+            worth = step.countable or step.state is StepState.FAILED or step.seconds >= 1
+            if worth and step.key not in self._shown:
+                self._shown.add(step.key)
+                self._print(step_line(step), style=STYLES.get(step.state, ""), whole=self._live is None)
+
+    def _print(self, text: str, *, style: str, whole: bool = True) -> None:
+        from rich.text import Text
+
+        # A line that is cut belongs on a screen only: a log keeps all of it.
+        if self._live is not None:
+            self._live.refresh()
+        self._console.print(
+            Text(text, style=style),
+            no_wrap=None if whole else True,
+            overflow=None if whole else "ellipsis",
+            soft_wrap=whole and self._live is None,
+            highlight=False,
+        )
+
+    def _frame(self) -> RenderableType:
+        """Return what runs now, the last lines that it wrote, and the time since the build began."""
+        from rich.console import Group
+        from rich.text import Text
+
+        if not self._title:
+            return Group()
+        now = self._clock()
+        rows: list[RenderableType] = []
+        for step in list(self._running.values()):
+            rows.append(self._running_row(step, now))
+            rows += [
+                Text(f"    {line}", style="dim", no_wrap=True, overflow="ellipsis")
+                for line in list(self._logs.get(step.key, ()))
+            ]
+        rows.append(Text(f"{self._title}: {show_seconds(now - self._began)}", style="bold", no_wrap=True))
+        # What does not fit is cut at the top: the total and the newest lines are at the bottom.
+        return Group(*rows[-max(self._console.height - 2, 1) :])
+
+    def _running_row(self, step: Step, now: float) -> Text:
+        from rich.spinner import Spinner
+        from rich.text import Text
+
+        spinner = Spinner("line" if self._console.options.ascii_only else "dots")
+        mark = spinner.render(now)
+        since = now - self._starts.get(step.key, now)
+        return Text.assemble(
+            mark if isinstance(mark, Text) else Text("-"),
+            f" {show_seconds(since):>7}  {_label(step)}",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+
+def step_line(step: Step) -> str:
+    """Return the line for a step that ended."""
+    outcome = {StepState.CACHED: "CACHED", StepState.FAILED: "FAILED", StepState.STOPPED: "stopped"}
+    return f"{outcome.get(step.state) or show_seconds(step.seconds):>9}  {_label(step)}"
+
+
+def result_lines(result: BuildResult) -> tuple[str, ...]:
+    """Return what was made, how large, how long it took, and what came from the cache."""
+    short = result.image_id.removeprefix("sha256:")[:SHORT_ID]
+    cached = f"{len(result.cached)} of {len(result.counted)} steps from the cache"
+    lines = [
+        f"Built {', '.join(result.tags)} ({short})",
+        f"  {show_size(result.size_bytes)} unpacked, in {show_seconds(result.seconds)}, {cached}",
+    ]
+    if result.stand_ins:
+        lines.append(f"  on stand-ins for {', '.join(result.stand_ins)}")
+    return tuple(lines)
+
+
+def plan_lines(plans: Iterable[BuildPlan]) -> tuple[str, ...]:
+    """Return what `--dry-run` shows."""
+    lines: list[str] = []
+    for plan in plans:
+        version = f" for Python {plan.python}" if plan.python else ""
+        lines.append(f"Would build {plan.app}{version}: {', '.join(plan.tags)}")
+        lines.append(f"  from {plan.dockerfile_shown}, build context {plan.context}")
+        lines += [f"  argument {key}={value}" for key, value in plan.build_arguments.items()]
+        lines += [f"  label {key}={value}" for key, value in plan.labels.items()]
+        if plan.no_cache:
+            lines.append("  without the cache")
+    return tuple(plain(line) for line in lines)
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a time as people read it: `0.4 s`, `12 s`, `2 min 05 s`."""
+    minute = 60
+    if seconds < 10:  # noqa: PLR2004 - tenths matter below
+        return f"{seconds:.1f} s"
+    if round(seconds) < minute:
+        return f"{seconds:.0f} s"
+    return f"{round(seconds) // minute} min {round(seconds) % minute:02} s"
+
+
+def _label(step: Step) -> str:
+    return f"[{step.position}] {step.text}" if step.position else step.text

@@ -1,0 +1,63 @@
+"""The first day, step by step, for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.reports.smoke import print_failures, verdict_line
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from seatrial.checks.verdict import Smoke
+    from seatrial.stack.model import StackState
+
+STEPS = 4
+
+
+def step(console: Console, number: int, title: str) -> None:
+    """Print a step's heading."""
+    from rich.text import Text
+
+    console.print(Text(f"{number}/{STEPS} {title}", style="bold"))
+
+
+def line(console: Console, text: str) -> None:
+    """Print a line below a heading."""
+    from rich.text import Text
+
+    console.print(Text(f"    {plain_line(text)}"), soft_wrap=True)
+
+
+def smoke_line(console: Console, smoke: Smoke) -> None:
+    """Print a smoke's verdict, and in full what failed."""
+    from rich.text import Text
+
+    console.print(Text("    ").append_text(verdict_line(smoke)), soft_wrap=True)
+    print_failures(smoke, console)
+
+
+def up_line(console: Console, state: StackState) -> None:
+    """Print that a stack is up, and where it answers."""
+    how = f"up after {state.seconds:.1f} s" if state.changed else "up already"
+    line(console, f"{state.stack.app}: {how}")
+    for address in state.addresses:
+        line(console, f"  {address.service} answers at {address.text}")
+
+
+def next_steps(console: Console, states: Sequence[StackState], not_up: Sequence[str]) -> None:
+    """Print what to try next."""
+    from rich.text import Text
+
+    console.print(Text("Try next", style="bold"))
+    for state in states:
+        app = state.stack.app
+        line(console, f"invoke ps --app {app}          how its services stand")
+        line(console, f"invoke logs --app {app}        what they log")
+        line(console, f"invoke down --app {app}        take it down; its data stays")
+    for name in not_up:
+        line(console, f"invoke up --app {name}          not brought up: it wants your own values in its .env first")
+    line(console, "invoke --list          everything else")

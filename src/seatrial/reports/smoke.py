@@ -1,0 +1,103 @@
+"""A smoke for a person: one line a check, and what failed told in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from seatrial.checks.model import Result, Status
+from seatrial.checks.verdict import Verdict
+from seatrial.text import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from seatrial.checks.verdict import Smoke
+
+ID_WIDTH = 27
+STATUS_WIDTH = 6
+WRAPPED_FROM = 60
+"""Columns from which on the value seen stands beside the check; a narrower screen has it below."""
+
+
+def style_of(status: Status) -> str:
+    """Return the colour of a status."""
+    match status:
+        case Status.PASS:
+            return "green"
+        case Status.FAIL:
+            return "bold red"
+        case Status.ERROR:
+            return "bold magenta"
+        case Status.WAIVED:
+            return "yellow"
+        case Status.SKIP:
+            return "bright_black"
+        case _:
+            assert_never(status)
+
+
+def print_smoke(smoke: Smoke, console: Console) -> None:
+    """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
+    from rich.text import Text
+
+    console.print(Text.assemble(("Smoke of ", "bold"), (_clean(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"))
+    for result in smoke.checks:
+        console.print(_line(result, console.width), no_wrap=True, overflow="ellipsis", crop=True)
+    print_failures(smoke, console)
+    console.print(verdict_line(smoke))
+
+
+def print_failures(smoke: Smoke, console: Console) -> None:
+    """Print in full what failed, could not be decided, or was waived."""
+    for result in smoke.checks:
+        if result.status in {Status.FAIL, Status.ERROR, Status.WAIVED}:
+            _print_in_full(result, console)
+            console.print()
+
+
+def _line(result: Result, width: int) -> Text:
+    from rich.text import Text
+
+    line = Text.assemble(
+        (result.status.value.upper().ljust(STATUS_WIDTH), style_of(result.status)),
+        " ",
+        result.id.ljust(ID_WIDTH),
+    )
+    if width >= WRAPPED_FROM:
+        line.append(" ")
+        line.append(_clean(result.actual).replace("\n", " "), style="bright_black")
+    return line
+
+
+def _print_in_full(result: Result, console: Console) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print()
+    console.print(
+        Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: {result.title}")
+    )
+    rows = [("seen", result.actual), ("expected", result.expected), ("why", result.why), ("to do", result.fix)]
+    for name, value in rows:
+        if value:
+            console.print(Padding(Text.assemble((f"{name}: ", "bold"), _clean(value)), (0, 0, 0, 2)))
+    for row in result.evidence:
+        console.print(Padding(Text(_clean(row), style="bright_black"), (0, 0, 0, 4)))
+
+
+def verdict_line(smoke: Smoke) -> Text:
+    """Return the verdict, the image and the counts."""
+    from rich.text import Text
+
+    words = {Verdict.PASS: "PASS", Verdict.FAIL: "FAIL", Verdict.ERROR: "ERROR"}
+    styles = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL, Verdict.ERROR: Status.ERROR}
+    counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
+    return Text.assemble(
+        (words[smoke.verdict], style_of(styles[smoke.verdict])),
+        f"  {_clean(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
+    )
+
+
+def _clean(text: str) -> str:
+    return plain(text)

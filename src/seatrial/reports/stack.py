@@ -1,0 +1,192 @@
+"""How a stack comes up, on the console: a live table on a terminal, a line per change elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from seatrial.stack.explain import condition
+from seatrial.stack.model import Health, Phase, Status
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    from seatrial.stack.logs import LogLine
+    from seatrial.stack.model import Observer, Removed, ServiceState, StackPlan, StackState
+
+STYLES = {
+    Phase.ABSENT: "dim",
+    Phase.WAITING: "dim",
+    Phase.STARTING: "yellow",
+    Phase.RESTARTING: "red",
+    Phase.UP: "green",
+    Phase.DONE: "green",
+    Phase.FAILED: "bold red",
+}
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Observer]:
+    """Show how a stack comes up while the block runs."""
+    if not console.is_terminal:
+        yield LinePerChange(console)
+        return
+    from rich.live import Live
+
+    with Live(console=console, refresh_per_second=8) as live:
+        yield LiveTable(live)
+
+
+class LiveTable:
+    """One table that is drawn again at each look."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def say(self, text: str) -> None:
+        """Print a message above the table."""
+        _print(self._live.console, text)
+
+    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
+        """Draw the table."""
+        drawn = table(services)
+        drawn.caption = f"{seconds:.0f} s"
+        drawn.caption_justify = "left"
+        self._live.update(drawn)
+
+
+class LinePerChange:
+    """A line for each service whose state has changed."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        _print(self._console, text)
+
+    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
+        """Print what has changed."""
+        for one in services:
+            now = state_text(one)
+            if self._said.get(one.service, Phase.ABSENT.value) != now:
+                _print(self._console, f"{seconds:6.1f} s  {one.service}: {now}")
+            self._said[one.service] = now
+
+
+def table(services: Sequence[ServiceState]) -> Table:
+    """Return the services as a table: what `ps` prints, and what `up` draws."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("service", "state", "health", "since"):
+        drawn.add_column(heading, no_wrap=True)
+    drawn.add_column("last line of its output", no_wrap=True, overflow="ellipsis", ratio=1)
+    for one in services:
+        container = one.container
+        drawn.add_row(
+            Text(plain_line(one.service)),
+            Text(state_text(one), style=STYLES[one.phase]),
+            Text(container.health.value if container is not None and container.health else "-"),
+            Text("-" if container is None else duration(container.seconds)),
+            Text(plain_line(one.last_line), style="dim"),
+        )
+    return drawn
+
+
+def state_text(state: ServiceState) -> str:
+    """Return how a service stands, in a few words."""
+    container = state.container
+    match state.phase:
+        case Phase.FAILED:
+            return plain_line(f"failed: {condition(state)}")
+        case Phase.UP:
+            healthy = container is not None and container.health is Health.HEALTHY
+            return "up, healthy" if healthy else "up"
+        case Phase.STARTING if container is not None and container.status is Status.PAUSED:
+            return "paused"
+        case Phase.RESTARTING if container is not None:
+            return f"restarting after exit code {container.exit_code}"
+        case _:
+            return state.phase.value
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people write it: 4 s, 3 min, 2 h, 5 d."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def print_plan(plan: StackPlan, console: Console) -> None:
+    """Print what `up` is going to bring up."""
+    _print(console, f"{plan.stack.app}: {plan.file} as {plan.stack.compose_project}")
+    if plan.env_file is not None:
+        _print(console, f"  values from {plan.env_file}")
+    for service in plan.services:
+        ports = ", ".join(str(port.published or "any port") for port in service.ports)
+        waits = ", ".join(one.service for one in service.depends_on)
+        _print(
+            console,
+            f"  {service.name}: {service.image or 'no image'}"
+            + (f", published on {ports}" if ports else "")
+            + (f", after {waits}" if waits else ""),
+        )
+    for note in plan.notes:
+        _print(console, f"  compose warns: {note}")
+
+
+def print_up(state: StackState, console: Console) -> None:
+    """Print that a stack is up, and where it answers."""
+    app = state.stack.app
+    if state.changed:
+        _print(console, f"{app} is up after {state.seconds:.1f} s.")
+    else:
+        _print(console, f"{app} is up already; nothing has changed.")
+    for address in state.addresses:
+        _print(console, f"  {address.service}: {address.text}")
+
+
+def print_ps(app: str, services: Sequence[ServiceState], console: Console) -> None:
+    """Print where each service of a stack stands."""
+    if services:
+        console.print(table(services))
+    else:
+        _print(console, f"Nothing of {app} is up.")
+
+
+def print_down(app: str, removed: Removed, console: Console) -> None:
+    """Print what was removed, and what is still there."""
+    if removed.nothing:
+        _print(console, f"Nothing of {app} is up: nothing to remove.")
+    else:
+        parts = [
+            f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+            for kind, names in (
+                ("container", removed.containers),
+                ("network", removed.networks),
+                ("volume", removed.volumes),
+            )
+            if names
+        ]
+        _print(console, f"{app} is down. Removed: {'; '.join(parts)}.")
+    if removed.kept_volumes:
+        _print(console, f"Its data stays: {', '.join(removed.kept_volumes)} (--volumes removes it, too).")
+
+
+def print_log(line: LogLine, console: Console) -> None:
+    """Print a line of a service's output, whole and as it is."""
+    _print(console, f"{line.service} | {line.text}")
+
+
+def _print(console: Console, text: str) -> None:
+    # No markup, no highlighting, no wrapping: outside text reaches the screen as text.
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,75 @@
+"""The one place where problems become messages and exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import invoke
+
+from seatrial.errors import ExitCode, SeatrialError
+from seatrial.text import plain, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+DEBUG = "SEATRIAL_DEBUG"
+
+
+class TerminatedError(BaseException):
+    """SIGTERM: like Ctrl-C it unwinds everything, so that nothing is left behind."""
+
+
+def command(*, name: str | None = None, default: bool = False, **options: Any) -> Callable[..., invoke.Task[Any]]:
+    """Make a function an Invoke task whose problems reach a person as one line, never as a traceback."""
+
+    def decorate(function: Callable[..., ExitCode | None]) -> invoke.Task[Any]:
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            signal.signal(signal.SIGTERM, _terminated)
+            try:
+                code = function(*args, **kwargs)
+            except SeatrialError as error:
+                _tell(error)
+                code = error.exit_code
+            except KeyboardInterrupt:
+                _say("Interrupted; what was started is removed.")
+                code = ExitCode.INTERRUPTED
+            except TerminatedError:
+                code = ExitCode.TERMINATED
+            except BrokenPipeError:
+                # The reader of our output is gone (`| head`): nobody is left to tell.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                code = ExitCode.OK
+            except Exception as error:
+                if os.environ.get(DEBUG):
+                    raise
+                _say(f"error: this is a bug in seatrial: {type(error).__name__}: {plain_line(str(error))}")
+                _say(f"  Run it again with {DEBUG}=1 and report what it prints.")
+                code = ExitCode.UNDECIDED
+            if code:
+                raise invoke.Exit(code=int(code))
+
+        made: invoke.Task[Any] = invoke.task(name=name, default=default, **options)(guarded)
+        return made
+
+    return decorate
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise TerminatedError
+
+
+def _tell(error: SeatrialError) -> None:
+    _say(f"error: {plain_line(str(error))}")
+    for line in plain(error.detail).splitlines():
+        _say(f"  {line}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

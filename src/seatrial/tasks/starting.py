@@ -1,0 +1,34 @@
+"""init: declares a project's first app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.errors import ExitCode, SettingsError
+from seatrial.tasks import surroundings
+from seatrial.tasks.boundary import command
+
+if TYPE_CHECKING:
+    import invoke
+
+
+@command(help={"dry-run": "show what would be written, and write nothing"})
+def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
+    """Declare the project's Dockerfiles as apps in pyproject.toml, and make a tasks.py."""
+    from seatrial import adopt
+
+    plan = adopt.plan(Path.cwd())
+    for file, text in plan.items():
+        print(f"{'would write' if dry_run else 'writing'} {file}:")
+        print("".join(f"    {line}\n" for line in text.strip().splitlines()))
+    if not plan:
+        print("nothing to do: the project declares its apps already")
+    if not dry_run:
+        try:
+            adopt.write(plan)
+        except OSError as error:
+            raise SettingsError(f"cannot be written: {error.strerror}.", where=str(error.filename)) from error
+        if plan:
+            surroundings.project()
+    return ExitCode.OK

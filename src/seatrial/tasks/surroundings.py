@@ -1,0 +1,66 @@
+"""What every task begins with: the host, the project, an engine, the screen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.errors import SettingsError
+from seatrial.host import this_host
+from seatrial.settings.read import read_project
+from seatrial.text import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.settings.read import Project
+
+
+def project() -> Project:
+    """Return the project that the command was given in."""
+    return read_project(Path.cwd())
+
+
+def project_if_any() -> Project | None:
+    """Return the project, or None outside of one; for commands that need none."""
+    try:
+        return project()
+    except SettingsError as error:
+        if "no pyproject.toml" in error.what:
+            return None
+        raise
+
+
+def host() -> Host:
+    """Return the machine."""
+    return this_host()
+
+
+def engine() -> Engine:
+    """Return the engine that answers."""
+    from seatrial.engine.find import find_engine
+
+    return find_engine(host())
+
+
+def screen() -> Console:
+    """Return the console for a command's result: standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, emoji=False, markup=False)
+
+
+def progress_screen() -> Console:
+    """Return the console for what is under way: standard error, so that results can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, emoji=False, markup=False)
+
+
+def say(message: str) -> None:
+    """Tell what is under way."""
+    sys.stderr.write(f"{plain(message)}\n")
+    sys.stderr.flush()
