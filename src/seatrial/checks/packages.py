@@ -16,7 +16,7 @@ from seatrial.checks.model import (
     probe_of,
     skipped,
 )
-from seatrial.facts.requirements import names_of
+from seatrial.facts.requirements import closure, names_of
 
 if TYPE_CHECKING:
     from seatrial.facts.data import Distribution, Facts, Probe
@@ -60,8 +60,7 @@ def forbidden(facts: Facts, contract: Contract) -> Outcome:
     listed = _trusted(facts, contract)
     names = contract.forbidden
     if names is None:
-        direct = _direct(facts, contract)
-        names = tuple(name for name in (*DEFAULT_FORBIDDEN, *facts.project.dev_group) if name not in direct)
+        names = _development_only(facts, contract, listed)
     wanted = tuple(dict.fromkeys(canonicalize_name(name) for name in names))
     if not wanted:
         return skipped("the contract forbids nothing")
@@ -102,6 +101,15 @@ def no_installers(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"none of them among {len(probe.distributions)} distributions and on PATH", expected=expected)
 
 
+def _development_only(facts: Facts, contract: Contract, listed: dict[str, Distribution]) -> tuple[str, ...]:
+    """Return the well-known tools and the dev group, without what the application itself brings in."""
+    python = probe_of(facts).interpreter.version
+    needed = closure(_declared(facts, contract), listed.values(), python)
+    direct = _direct(facts, contract)
+    tools = [name for name in DEFAULT_FORBIDDEN if name not in direct]
+    return (*tools, *(name for name in facts.project.dev_group if name not in needed and name not in tools))
+
+
 def _own(probe: Probe) -> dict[str, Distribution]:
     """Return what the application's own environment holds, by normalised name."""
     return {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
@@ -123,8 +131,13 @@ def _trusted(facts: Facts, contract: Contract) -> dict[str, Distribution]:
 
 def _direct(facts: Facts, contract: Contract) -> tuple[str, ...]:
     """Return the direct dependencies: the contract's, or the project's own."""
+    return names_of(_declared(facts, contract))
+
+
+def _declared(facts: Facts, contract: Contract) -> tuple[str, ...]:
+    """Return them as requirement strings."""
     declared = contract.dependencies if contract.dependencies is not None else facts.project.dependencies
-    return names_of(declared or ())
+    return declared or ()
 
 
 CHECKS = (

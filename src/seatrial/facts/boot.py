@@ -52,7 +52,11 @@ def watch(booted: Container, configuration: Configuration, contract: Contract, *
     state, healthy_after = _until_up(booted, contract, started, has_check=has_check)
     watched = time.monotonic() - started
     ended = _exit(state)
-    stop = None if ended else _stop(booted, configuration, contract)
+    # An application that is not up has nothing to finish: it is killed, not asked.
+    up = ended is None and (healthy_after is not None or not has_check)
+    stop = _stop(booted, configuration, contract) if up else None
+    if ended is None and not up:
+        kill(booted)
     lines, cut = _log(booted)
     return Boot(
         read_only=read_only,

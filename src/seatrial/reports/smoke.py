@@ -41,9 +41,14 @@ def print_smoke(smoke: Smoke, console: Console) -> None:
     """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
     from rich.text import Text
 
-    console.print(Text.assemble(("Smoke of ", "bold"), (_clean(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"))
+    console.print(Text.assemble(("Smoke of ", "bold"), (plain(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"))
     for result in smoke.checks:
-        console.print(_line(result, console.width), no_wrap=True, overflow="ellipsis", crop=True)
+        line = _line(result, console.width)
+        if console.is_terminal:
+            console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+        else:
+            # A log keeps lines whole: nobody can widen it later.
+            console.print(line, soft_wrap=True)
     print_failures(smoke, console)
     console.print(verdict_line(smoke))
 
@@ -66,12 +71,11 @@ def _line(result: Result, width: int) -> Text:
     )
     if width >= WRAPPED_FROM:
         line.append(" ")
-        line.append(_clean(result.actual).replace("\n", " "), style="bright_black")
+        line.append(plain(result.actual).replace("\n", " "), style="bright_black")
     return line
 
 
 def _print_in_full(result: Result, console: Console) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     console.print()
@@ -81,9 +85,19 @@ def _print_in_full(result: Result, console: Console) -> None:
     rows = [("seen", result.actual), ("expected", result.expected), ("why", result.why), ("to do", result.fix)]
     for name, value in rows:
         if value:
-            console.print(Padding(Text.assemble((f"{name}: ", "bold"), _clean(value)), (0, 0, 0, 2)))
+            _print_below(Text.assemble((f"{name}: ", "bold"), plain(value)), 2, console)
     for row in result.evidence:
-        console.print(Padding(Text(_clean(row), style="bright_black"), (0, 0, 0, 4)))
+        _print_below(Text(plain(row), style="bright_black"), 4, console)
+
+
+def _print_below(text: Text, indent: int, console: Console) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent)))
+    else:
+        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
 
 
 def verdict_line(smoke: Smoke) -> Text:
@@ -95,9 +109,5 @@ def verdict_line(smoke: Smoke) -> Text:
     counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
     return Text.assemble(
         (words[smoke.verdict], style_of(styles[smoke.verdict])),
-        f"  {_clean(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
+        f"  {plain(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
     )
-
-
-def _clean(text: str) -> str:
-    return plain(text)

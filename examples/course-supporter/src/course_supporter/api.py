@@ -5,7 +5,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from importlib.metadata import version
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,7 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from course_supporter import courses, health
+from course_supporter import __version__, courses, health
 from course_supporter.database import database_problem
 from course_supporter.errors import ConfigurationError, Problem
 from course_supporter.logs import configure_logs
@@ -57,7 +56,7 @@ def create_app(settings: Callable[[], Settings] = load_settings) -> FastAPI:
             services.engine.dispose()
             log.info("stopped")
 
-    app = FastAPI(title="Course Supporter", version=version("course-supporter"), lifespan=lifespan)
+    app = FastAPI(title="Course Supporter", version=__version__, lifespan=lifespan)
     app.add_middleware(RequestLog)
     app.include_router(health.router)
     app.include_router(courses.router)
