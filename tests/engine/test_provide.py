@@ -1,0 +1,290 @@
+"""The engine that seatrial provides, for real: on a Debian host, as root, beside any engine that runs there."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from seatrial import process
+from seatrial.engine import daemon, debian, layout, leftovers, network, provide
+from seatrial.engine.apt_sources import KEYRING, Archive
+from seatrial.errors import EngineError
+from seatrial.host import Host, this_host
+from seatrial.settings.model import EngineSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.engine.find import Engine
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or shutil.which("dpkg-deb") is None,
+        reason="an engine can be provided by root on Debian only",
+    ),
+]
+
+IMAGE = "seatrial-test-busybox:1"
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """Give a host whose engine is apart from the user's; downloads come from the user's cache."""
+    with tempfile.TemporaryDirectory(prefix="st-") as folder:
+        base = Path(folder)
+        made = dataclasses.replace(this_host(), data=base / "data", home=base)
+        try:
+            yield made
+        finally:
+            provide.remove(made, print)
+            assert_nothing_left(made)
+
+
+@pytest.fixture(scope="module")
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the smallest root filesystem that can run something: one static busybox."""
+    folder = tmp_path_factory.mktemp("busybox")
+    debs = debian.fetch(["busybox-static"], suite=debian.host_suite(), host=this_host(), say=print)
+    debian.unpack(debs, folder / "tree", host=this_host())
+    program = next(path for path in (folder / "tree").rglob("busybox") if path.is_file() and os.access(path, os.X_OK))
+    archive = folder / "rootfs.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(program, "bin/busybox")
+        for name in ("sh", "sleep", "nslookup"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    return archive
+
+
+@contextmanager
+def started(host: Host) -> Iterator[Engine]:
+    engine = provide.start(host, EngineSettings(), print)
+    try:
+        yield engine
+    finally:
+        engine.client.close()
+
+
+def load(engine: Engine, rootfs: Path) -> None:
+    engine.client.api.import_image_from_data(rootfs.read_bytes(), repository="seatrial-test-busybox", tag="1")
+
+
+def run(engine: Engine, *command: str) -> str:
+    return str(engine.client.containers.run(IMAGE, list(command), remove=True).decode())
+
+
+def reaches_outside(engine: Engine) -> bool:
+    name = urlsplit(debian.mirror()).hostname or ""
+    return "Address" in run(engine, "nslookup", name).partition(name)[2]
+
+
+def assert_nothing_left(host: Host) -> None:
+    place = layout.of(host)
+    assert not place.folder.exists()
+    assert not place.runtime.exists()
+    assert_quiet(place)
+    assert list(host.home.glob(".docker")) == []
+    assert not host.data.exists() or list(host.data.iterdir()) == []
+
+
+def assert_quiet(place: layout.Layout) -> None:
+    """Assert that no process, mount, bridge or firewall rule of an engine is left."""
+    assert daemon.running(place) is None
+    assert leftovers.orphans_of(place, leftovers.processes()) == []
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert leftovers.mounts_under([place.folder, place.runtime], mounts) == []
+    assert not Path("/sys/class/net", place.tag).exists()
+    if save := shutil.which("iptables-save"):
+        assert place.tag not in process.run([save], timeout=30).output
+
+
+@pytest.fixture
+def foreign_bridge() -> Iterator[Path]:
+    """Give the file that tells another engine's bridge: the same number afterwards means the same bridge."""
+    file = Path("/sys/class/net/docker0/ifindex")
+    made = not file.exists()
+    if made:
+        network.add_bridge("docker0")
+    yield file
+    if made:
+        network.remove_bridges("docker0", None)
+
+
+def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
+    said: list[str] = []
+    place, before = layout.of(host), foreign_bridge.read_text()
+    engine = provide.start(host, EngineSettings(), said.append)
+    assert engine.own
+    assert any("Unpacking Docker" in line for line in said)
+    load(engine, rootfs)
+    assert run(engine, "sh", "-c", "echo hello") == "hello\n"
+    assert reaches_outside(engine)
+    bridge = f"br-{str(engine.client.networks.create('other').id)[:12]}"
+    engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="long", network="other", init=True)
+    assert provide.status(host).running
+    assert provide.start(host, EngineSettings(), said.append).version == engine.version
+    engine.client.close()
+
+    assert provide.stop(host, said.append) is True
+    assert_quiet(place)
+    assert not Path("/sys/class/net", bridge).exists()
+    assert provide.stop(host, said.append) is False
+    assert provide.status(host).unpacked
+
+    said.clear()
+    with started(host) as engine:
+        assert run(engine, "sh", "-c", "echo again") == "again\n"
+        assert engine.client.containers.get("long").status == "exited"
+        assert provide.disk_bytes(host) > 300_000_000
+    assert provide.remove(host, said.append) is True
+    assert provide.remove(host, said.append) is False
+    assert foreign_bridge.read_text() == before
+
+
+def test_a_killed_daemon_is_recovered_and_no_stranger_is_killed(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
+    place, before = layout.of(host), foreign_bridge.read_text()
+    with started(host) as engine:
+        load(engine, rootfs)
+        engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="long", init=True)
+    pid = provide.status(host).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while provide.status(host).running:
+        time.sleep(0.05)
+    assert leftovers.orphans_of(place, leftovers.processes())
+    # After a reboot the number in the file may be any process: here, this very one.
+    place.pid_file.write_text(str(os.getpid()))
+
+    with started(host) as engine:
+        assert provide.status(host).pid not in {None, pid, os.getpid()}
+        long = engine.client.containers.get("long")
+        assert long.status == "exited"
+        long.start()
+        assert reaches_outside(engine)
+    assert foreign_bridge.read_text() == before
+    assert provide.stop(host, print)
+    assert_quiet(place)
+
+
+def test_orphans_of_a_killed_daemon_are_removed_too(host: Host, rootfs: Path) -> None:
+    with started(host) as engine:
+        load(engine, rootfs)
+        engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True)
+    pid = provide.status(host).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert provide.remove(host, print)
+    assert_nothing_left(host)
+
+
+def test_two_starts_at_once_make_one_engine(host: Host) -> None:
+    versions: list[str] = []
+    said: list[str] = []
+
+    def start() -> None:
+        versions.append(provide.start(host, EngineSettings(), said.append).version)
+
+    threads = [threading.Thread(target=start) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(versions) == 2
+    assert sum("Unpacking" in line for line in said) == 1
+    assert any("Waiting" in line for line in said)
+
+
+@pytest.mark.parametrize("moment", ["unpack-*/programs/usr/bin", "data/containerd"])
+def test_interrupted_nothing_is_left_running_or_half_unpacked(host: Host, moment: str) -> None:
+    program = (
+        "import dataclasses, pathlib, sys\n"
+        "from seatrial.engine import provide\n"
+        "from seatrial.host import this_host\n"
+        "from seatrial.settings.model import EngineSettings\n"
+        "host = dataclasses.replace(this_host(), data=pathlib.Path(sys.argv[1]))\n"
+        "provide.start(host, EngineSettings(), print)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, host.data],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        deadline = time.monotonic() + 300
+        while not list(host.engine_folder.glob(moment)):
+            assert time.monotonic() < deadline
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert_quiet(layout.of(host))
+    assert list(host.engine_folder.glob("unpack-*")) == []
+    whole = moment.startswith("data")
+    assert provide.status(host).unpacked is whole
+    assert host.engine_folder.exists() is whole
+
+
+def test_a_daemon_that_dies_at_its_start_tells_its_last_lines(host: Host) -> None:
+    place = layout.of(host)
+    place.folder.mkdir(parents=True)
+    place.data.write_text("a file where a folder must be")
+    with pytest.raises(EngineError, match="ended while it started") as caught:
+        provide.start(host, EngineSettings(), print)
+    assert str(place.data) in caught.value.detail
+    assert caught.value.where == str(place.log)
+    assert_quiet(place)
+
+
+def test_a_suite_that_does_not_exist(host: Host) -> None:
+    with pytest.raises(EngineError, match="has no suite 'nosuch'") as caught:
+        provide.start(host, EngineSettings(suite="nosuch"), print)
+    assert "Release file" in caught.value.detail
+    assert_nothing_left(host)
+
+
+def test_a_mirror_out_of_reach(host: Host, tmp_path: Path) -> None:
+    nowhere = Archive(uri="http://127.0.0.1:9/debian", signed_by=KEYRING, security_uri=None, codename="bookworm")
+    with pytest.raises(EngineError, match="cannot be had") as caught:
+        debian.fetch(["runc"], suite="trixie", host=host, say=print, cache=tmp_path, archive=nowhere)
+    assert "127.0.0.1" in caught.value.detail
+
+
+def test_a_package_or_architecture_that_debian_lacks(host: Host, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="has no no-such-package for"):
+        debian.fetch(["no-such-package", "tini"], suite="trixie", host=host, say=print, cache=tmp_path)
+    with pytest.raises(EngineError, match="has no tini for loong64"):
+        debian.fetch(["tini"], suite="trixie", host=host, say=print, cache=tmp_path, architecture="loong64")
+
+
+def test_a_fetched_package_is_taken_from_the_cache_and_a_damaged_one_is_not(host: Host, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def fetch() -> Path:
+        said.clear()
+        return debian.fetch(["tini"], suite="trixie", host=host, say=said.append, cache=tmp_path)[0]
+
+    deb = fetch()
+    whole = deb.read_bytes()
+    assert "Downloading tini" in said[0]
+    assert fetch() == deb
+    assert said == []
+    deb.write_bytes(whole[:-1] + b"?")
+    assert fetch().read_bytes() == whole
+    assert "Downloading tini" in said[0]

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from seatrial.engine import layout, provide
+from seatrial.engine.ground import NEEDED, Ground, require, require_root, survey
+from seatrial.errors import EngineError, ExitCode
+from seatrial.host import Host
+
+GOOD = Ground(system="linux", root=True, missing_tools=(), free=NEEDED)
+
+
+def host(data: Path) -> Host:
+    return Host(environment={}, home=Path("/nowhere"), data=data, cache=Path("/nowhere/cache"))
+
+
+def refusal(ground: Ground, *, data: Path = Path("/srv/d"), unpacked: bool = False) -> EngineError:
+    with pytest.raises(EngineError) as caught:
+        require(ground, layout.of(host(data)), unpacked=unpacked)
+    assert caught.value.exit_code == ExitCode.UNDECIDED
+    assert caught.value.fix
+    return caught.value
+
+
+def test_a_good_host_is_taken() -> None:
+    require(GOOD, layout.of(host(Path("/srv/d"))), unpacked=False)
+
+
+def test_not_root() -> None:
+    assert "by root only" in refusal(dataclasses.replace(GOOD, root=False)).what
+
+
+def test_not_linux() -> None:
+    assert "this is darwin" in refusal(dataclasses.replace(GOOD, system="darwin", root=False)).what
+
+
+def test_not_debian() -> None:
+    told = refusal(dataclasses.replace(GOOD, missing_tools=("apt-get", "dpkg")))
+    assert "apt-get, dpkg not found" in told.what
+    assert "DOCKER_HOST" in told.fix
+
+
+def test_too_little_space_tells_how_much() -> None:
+    told = refusal(dataclasses.replace(GOOD, free=1_200_000_000))
+    assert "1.2 GB free, 2.5 GB needed" in told.what
+
+
+def test_what_is_unpacked_needs_neither_tools_nor_space() -> None:
+    poor = dataclasses.replace(GOOD, missing_tools=("dpkg",), free=0)
+    require(poor, layout.of(host(Path("/srv/d"))), unpacked=True)
+
+
+def test_a_folder_too_deep_for_a_socket() -> None:
+    told = refusal(GOOD, data=Path("/srv") / ("d" * 100))
+    assert "this one has 124 bytes" in told.what
+    assert "XDG_DATA_HOME" in told.fix
+
+
+def test_a_folder_with_a_colon_would_break_path() -> None:
+    assert "no colon" in refusal(GOOD, data=Path("/srv/a:b")).what
+
+
+def test_survey_sees_free_space_though_the_folder_is_not_there_yet(tmp_path: Path) -> None:
+    seen = survey(layout.of(host(tmp_path / "not" / "yet")))
+    assert seen.free > 0
+    assert seen.system == "linux"
+
+
+def test_stop_and_remove_are_for_root_only(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="root only"):
+        require_root(dataclasses.replace(GOOD, root=False))
+    assert not tmp_path.joinpath("engine").exists()
+
+
+def test_status_of_nothing(tmp_path: Path) -> None:
+    seen = provide.status(host(tmp_path))
+    assert (seen.unpacked, seen.running, seen.pid, seen.version, seen.suite) == (False, False, None, None, None)
+    assert seen.folder == tmp_path / "engine"
+    assert seen.socket == f"unix://{tmp_path}/engine/docker.sock"
+    assert provide.disk_bytes(host(tmp_path)) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_bytes_count_a_hard_link_once(tmp_path: Path) -> None:
+    folder = tmp_path / "engine" / "data"
+    folder.mkdir(parents=True)
+    (folder / "a").write_bytes(b"x" * 40960)
+    (folder / "b").hardlink_to(folder / "a")
+    assert 40960 <= provide.disk_bytes(host(tmp_path)) < 81920

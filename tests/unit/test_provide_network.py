@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import pytest
+
+from seatrial.engine.network import POOLS, choose_pool, host_routes, parse_routes, rules
+from seatrial.errors import EngineError
+
+# As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
+ROUTES = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+tun0\t0005D50A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+"""
+
+
+@pytest.mark.skipif("sys.byteorder != 'little'", reason="the text is of a little-endian machine")
+def test_routes_are_read_without_the_default_one() -> None:
+    assert parse_routes(ROUTES) == [IPv4Network("10.213.5.0/24"), IPv4Network("172.17.0.0/16")]
+
+
+def test_the_hosts_own_routes_can_be_read() -> None:
+    assert all(network.prefixlen for network in host_routes())
+
+
+def test_a_range_that_a_route_overlaps_is_passed_over() -> None:
+    assert choose_pool([IPv4Network("10.213.5.0/24")]) == POOLS[1]
+    assert choose_pool([IPv4Network("10.0.0.0/8")]) == IPv4Network("172.30.0.0/16")
+
+
+def test_the_range_of_before_is_kept_while_it_is_free() -> None:
+    before = IPv4Network("10.215.0.0/16")
+    assert choose_pool([], before=before) == before
+    assert choose_pool([IPv4Network("10.215.1.0/24")], before=before) == POOLS[0]
+
+
+def test_no_free_range_is_an_error_with_the_routes() -> None:
+    with pytest.raises(EngineError, match="no address range is free") as caught:
+        choose_pool([IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1")])
+    assert "128.0.0.0/1" in caught.value.detail
+
+
+def test_every_rule_carries_the_tag_and_stays_in_the_range() -> None:
+    made = rules(IPv4Network("10.213.0.0/16"), "seatrial-0a1b2c")
+    assert [(table, chain, rule[-1]) for table, chain, rule in made] == [
+        ("filter", "FORWARD", "ACCEPT"),
+        ("filter", "FORWARD", "ACCEPT"),
+        ("filter", "FORWARD", "DROP"),
+        ("nat", "POSTROUTING", "MASQUERADE"),
+    ]
+    for _, _, rule in made:
+        assert "seatrial-0a1b2c" in rule
+        assert "10.213.0.0/16" in rule
