@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 INTERRUPT_GRACE = 10.0
 """Seconds that an interrupted program has before it is terminated, then killed."""
+
+TICK = 0.2
+"""Seconds between two ticks of a program that is watched while it runs."""
 
 KEPT_LINES = 200
 """Lines of a program's output that are kept for an error message."""
@@ -83,9 +88,7 @@ def run(
         folder=folder,
         text_in=text_in,
     )
-    result = Completed(
-        argv=completed.argv, code=completed.code, output="".join(output), errors="".join(errors)
-    )
+    result = Completed(argv=completed.argv, code=completed.code, output="".join(output), errors="".join(errors))
     if check and result.code != 0:
         raise failed(result)
     return result
@@ -100,8 +103,12 @@ def stream(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     text_in: str | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a program and hand on each line as it comes; a non-zero exit is the caller's to judge.
+
+    `tick` is called in this thread every `TICK` seconds while the program runs; when it raises, the
+    program is ended.
 
     Raises:
         ProgramError: it is missing, or took longer than `timeout` seconds.
@@ -131,7 +138,7 @@ def stream(
         try:
             if text_in is not None and process.stdin is not None:
                 _feed(process.stdin, text_in)
-            process.wait(timeout=timeout)
+            _wait(process, timeout, tick)
         except subprocess.TimeoutExpired:
             _end(process)
             raise ProgramError(
@@ -209,10 +216,29 @@ def _reader(pipe: IO[str] | None, hand_on: Callable[[str], None], last: deque[st
     return thread
 
 
+def _wait(process: subprocess.Popen[str], timeout: float | None, tick: Callable[[], None] | None) -> None:
+    if tick is None:
+        process.wait(timeout=timeout)
+        return
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = TICK if deadline is None else min(TICK, deadline - time.monotonic())
+        try:
+            process.wait(timeout=max(left, 0))
+        except subprocess.TimeoutExpired:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            tick()
+        else:
+            return
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         try:
-            process.send_signal(how)
+            # The whole group, as Ctrl-C on a terminal reaches it: a program that waits for its own children
+            # (a shell, mmdebstrap) ends when they do.
+            os.killpg(process.pid, how)
             process.wait(timeout=INTERRUPT_GRACE)
         except subprocess.TimeoutExpired:
             continue

@@ -85,7 +85,8 @@ def table(services: Sequence[ServiceState]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    # As wide as the screen: then the last column alone gives way, and the states stay whole.
+    drawn = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for heading in ("service", "state", "health", "since"):
         drawn.add_column(heading, no_wrap=True)
     drawn.add_column("last line of its output", no_wrap=True, overflow="ellipsis", ratio=1)

@@ -1,0 +1,116 @@
+"""The images that a stack needs: there, pulled, replaced by a stand-in, or named as missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import ImageError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from seatrial.engine.find import Engine
+    from seatrial.stack.compose import Compose
+    from seatrial.stack.model import Observer, Service, StackPlan
+
+    StandIn = Callable[[str], str | None]
+    """Given an official image, makes or finds a local one in its place and returns its name."""
+
+
+def present(plan: StackPlan, engine: Engine) -> dict[str, str]:
+    """Return the images of the plan that the engine holds: name to id.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    found: dict[str, str] = {}
+    with engine_errors("looking at the stack's images"):
+        for image in sorted({service.image for service in plan.services if service.image}):
+            try:
+                found[image] = str(engine.client.images.get(image).id)
+            except docker.errors.APIError as error:
+                # 400: no name that an image can have; what compose says of it when it pulls is clearer.
+                if error.status_code not in {404, 400}:
+                    raise
+    return found
+
+
+def require_own(plan: StackPlan, there: Mapping[str, str]) -> None:
+    """Refuse to start while an image is missing that only a build can make.
+
+    Raises:
+        StackError: one is; the message names the command that builds it.
+
+    """
+    for service in plan.services:
+        if service.image is None:
+            raise StackError(
+                f"the service {service.name!r} has no image of its own, only a build section.",
+                where=str(plan.file),
+                fix="Give it the `image` of one of the project's apps, which `seatrial build` makes.",
+            )
+        app = plan.own_images.get(repository(service.image))
+        if app is not None and service.image not in there:
+            raise StackError(
+                f"the image {service.image} of the service {service.name!r} has not been built.",
+                where=str(plan.file),
+                fix=f"Build it: `invoke build --app {app}`.",
+            )
+
+
+def provide(
+    plan: StackPlan,
+    there: Mapping[str, str],
+    *,
+    compose: Compose,
+    observer: Observer,
+    stand_in: StandIn | None,
+) -> dict[str, str]:
+    """Pull what is missing, or find a stand-in for it; return the services that run on a stand-in.
+
+    Raises:
+        ImageError: an image can neither be pulled nor replaced.
+        ProgramError: a pull took too long.
+
+    """
+    replaced: dict[str, str] = {}
+    known: dict[str, str | None] = dict.fromkeys(there)
+    for service in plan.services:
+        image = service.image
+        if image is None:
+            continue
+        if image not in known:
+            known[image] = _obtain(service, image, compose=compose, observer=observer, stand_in=stand_in)
+        if (local := known[image]) is not None:
+            replaced[service.name] = local
+    return replaced
+
+
+def _obtain(
+    service: Service, image: str, *, compose: Compose, observer: Observer, stand_in: StandIn | None
+) -> str | None:
+    observer.say(f"{image} is not here: pulling it.")
+    problem = compose.pull(service.name)
+    if not problem:
+        return None
+    local = stand_in(image) if stand_in is not None else None
+    if local is None:
+        raise ImageError(
+            f"the image {image} of the service {service.name!r} is not here, cannot be pulled, and has no stand-in.",
+            where=str(compose.file),
+            fix="Check the name and your network, or declare a stand-in in [tool.seatrial.standins].",
+            detail="\n".join(problem),
+        )
+    observer.say(f"{image} cannot be pulled: {service.name} runs on the stand-in {local}.")
+    return local
+
+
+def repository(image: str) -> str:
+    """Return an image's name without its tag and digest."""
+    name = image.partition("@")[0]
+    head, separator, last = name.rpartition("/")
+    return f"{head}{separator}{last.partition(':')[0]}"

@@ -1,0 +1,139 @@
+"""What a stack's containers print."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import StackError
+from seatrial.names import did_you_mean
+from seatrial.stack import observe
+from seatrial.stack.text import LONGEST_LINE, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from seatrial.engine.find import Engine
+    from seatrial.stack.model import ContainerState, Stack
+
+WAITING_LINES = 1000
+"""Lines that may wait for the reader before a container's own reader waits."""
+LONGEST_PENDING = 16 * LONGEST_LINE
+"""Characters without a line end that are collected before they count as a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """A line that a service printed: plain text."""
+
+    service: str
+    text: str
+
+
+def logs(
+    stack: Stack,
+    *,
+    engine: Engine,
+    service: str | None = None,
+    follow: bool = False,
+    tail: int | None = 100,
+) -> Iterator[LogLine]:
+    """Return the lines of a stack's containers, oldest first; with `follow`, those to come too.
+
+    Args:
+        stack: the stack.
+        engine: the engine.
+        service: only this service.
+        follow: go on until the containers end or the caller stops.
+        tail: the last lines of each container to begin with; None for all.
+
+    Raises:
+        StackError: the stack has no container, or none of that service.
+        EngineError: the engine does not answer.
+
+    """
+    chosen = _chosen(stack, observe.containers(stack, engine), service)
+    return _followed(chosen, engine, tail) if follow else _merged(chosen, engine, tail)
+
+
+def split(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Return the lines of a stream that comes in pieces, each made plain."""
+    pending = b""
+    for chunk in chunks:
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            yield from lines_of(line)
+        if len(pending) > LONGEST_PENDING:
+            yield from lines_of(pending)
+            pending = b""
+    yield from lines_of(pending)
+
+
+def _chosen(stack: Stack, containers: Sequence[ContainerState], service: str | None) -> tuple[ContainerState, ...]:
+    if not containers:
+        raise StackError(
+            f"nothing of {stack.app} is up.",
+            where=stack.compose_project,
+            fix=f"Bring it up: `invoke up --app {stack.app}`.",
+        )
+    chosen = tuple(one for one in containers if service in {None, one.service})
+    if not chosen:
+        raise StackError(
+            f"{stack.app} runs no service {service!r}.",
+            where=stack.compose_project,
+            fix=did_you_mean(str(service), {one.service for one in containers}),
+        )
+    return chosen
+
+
+def _merged(containers: Sequence[ContainerState], engine: Engine, tail: int | None) -> Iterator[LogLine]:
+    def stamped(one: ContainerState) -> Iterator[tuple[str, str, str]]:
+        for line in split(_stream(one, engine, tail, follow=False)):
+            stamp, _, text = line.partition(" ")
+            yield stamp, one.service, text
+
+    with engine_errors("reading the stack's logs"):
+        for _, service, text in heapq.merge(*map(stamped, containers)):
+            yield LogLine(service=service, text=text)
+
+
+def _followed(containers: Sequence[ContainerState], engine: Engine, tail: int | None) -> Iterator[LogLine]:
+    lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
+    streams: list[Any] = []
+
+    def read(one: ContainerState, stream: Any) -> None:
+        try:
+            for text in split(stream):
+                lines.put(LogLine(service=one.service, text=text))
+        finally:
+            lines.put(None)
+
+    with engine_errors("reading the stack's logs"):
+        streams = [_stream(one, engine, tail, follow=True) for one in containers]
+    for one, stream in zip(containers, streams, strict=True):
+        threading.Thread(target=read, args=(one, stream), daemon=True).start()
+    open_streams = len(streams)
+    try:
+        while open_streams:
+            line = lines.get()
+            if line is None:
+                open_streams -= 1
+            else:
+                yield line
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def _stream(one: ContainerState, engine: Engine, tail: int | None, *, follow: bool) -> Any:
+    return engine.client.api.logs(
+        one.id,
+        stream=True,
+        follow=follow,
+        timestamps=not follow,
+        tail="all" if tail is None else tail,
+    )

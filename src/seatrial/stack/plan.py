@@ -1,0 +1,124 @@
+"""What `up` is going to bring up: the compose file, read by compose, as plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seatrial.errors import StackError
+from seatrial.settings.read import TABLE
+from seatrial.stack import compose
+from seatrial.stack.envfile import env_file
+from seatrial.stack.judge import in_order
+from seatrial.stack.model import Condition, Dependency, Port, Service, StackPlan
+from seatrial.stack.names import identify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.settings.read import Project
+
+
+def plan_up(
+    project: Project,
+    name: str,
+    *,
+    engine: Engine,
+    host: Host,
+    say: Callable[[str], None],
+    create_env: bool = False,
+) -> StackPlan:
+    """Return what `up` is going to bring up; nothing is started.
+
+    Args:
+        project: the project.
+        name: the app whose stack it is.
+        engine: the engine; compose is chosen to suit it.
+        host: this machine.
+        say: told when an env file is copied.
+        create_env: copy a missing `.env` from the `.env.example` beside the compose file.
+
+    Raises:
+        SettingsError: no app has that name.
+        StackError: it has no compose file, compose refuses it, or its env file is missing.
+        EngineError: compose is not installed, or too old.
+
+    """
+    stack = identify(project, name)
+    file = compose_file(project, name)
+    program = compose.find(stack, file, engine=engine, host=host)
+    environment = env_file(file, create=create_env, say=say)
+    document, notes = program.model()
+    services = read_services(document)
+    if not services:
+        raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
+    return StackPlan(
+        stack=stack,
+        file=file,
+        env_file=environment,
+        services=services,
+        own_images={app.image or key: key for key, app in project.settings.apps.items()},
+        notes=notes,
+    )
+
+
+def compose_file(project: Project, name: str) -> Path:
+    """Return the compose file of an app.
+
+    Raises:
+        StackError: the app names none, or it is not there.
+
+    """
+    app = project.app(name)
+    if app.compose is None:
+        raise StackError(
+            f"{name} has no compose file.",
+            where=f"{project.file.name} [{TABLE}.apps.{name}]",
+            fix='Name one: compose = "compose.yaml".',
+        )
+    file = (project.folder / app.compose).resolve()
+    if not file.is_file():
+        raise StackError(
+            "there is no such compose file.",
+            where=str(file),
+            fix=f"Mend `compose` in {project.file.name} [{TABLE}.apps.{name}].",
+        )
+    return file
+
+
+def read_services(document: Mapping[str, Any]) -> tuple[Service, ...]:
+    """Return the services of a compose model, those that others wait for first."""
+    declared = document.get("services") or {}
+    services = {name: _service(name, table) for name, table in declared.items()}
+    return tuple(in_order(services))
+
+
+def _service(name: str, table: Mapping[str, Any]) -> Service:
+    check = table.get("healthcheck") or {}
+    scale = table.get("scale")
+    deployed = (table.get("deploy") or {}).get("replicas")
+    replicas = next((count for count in (scale, deployed) if count is not None), 1)
+    return Service(
+        name=name,
+        image=table.get("image"),
+        depends_on=tuple(
+            Dependency(service=other, condition=Condition(one.get("condition", Condition.STARTED)))
+            for other, one in sorted((table.get("depends_on") or {}).items())
+        ),
+        ports=tuple(_port(one) for one in table.get("ports") or ()),
+        checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
+        replicas=int(replicas),
+    )
+
+
+def _port(table: Mapping[str, Any]) -> Port:
+    published = str(table.get("published") or "")
+    return Port(
+        host_ip=str(table.get("host_ip") or ""),
+        # A range ("8000-8010") leaves the choice to the engine, as no number does.
+        published=int(published) if published.isdigit() and int(published) else None,
+        target=int(table["target"]),
+        protocol=str(table.get("protocol") or "tcp"),
+    )

@@ -1,0 +1,100 @@
+"""Published ports: free, or held by somebody."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import StackError
+from seatrial.stack.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from seatrial.engine.find import Engine
+    from seatrial.stack.model import ContainerState, Port, StackPlan
+
+LISTENING = {"tcp": "0A", "udp": "07"}
+"""The kernel's number for a socket that waits for others, in /proc/net."""
+
+
+def require_free(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> None:
+    """Refuse to start while a port that the stack publishes is taken.
+
+    Only an engine on this machine shares its ports with us: another one finds out by itself.
+
+    Args:
+        plan: what is to be started.
+        running: the stack's own containers: what they hold is theirs.
+        engine: the engine.
+
+    Raises:
+        StackError: a port is taken; the message names the service, and the holder where it can be read.
+        EngineError: the engine does not answer.
+
+    """
+    if not engine.candidate.url.startswith("unix://"):
+        return
+    own = {(port.published, port.protocol) for one in running if one.status is Status.RUNNING for port in one.ports}
+    for service in plan.services:
+        for port in service.ports:
+            if port.published is None or (port.published, port.protocol) in own or not busy(port):
+                continue
+            holder = _container(port, engine) or process_on(port)
+            raise StackError(
+                f"the service {service.name!r} publishes port {port.published}, which is taken"
+                + (f" by {holder}." if holder else "."),
+                where=str(plan.file),
+                fix="Stop what holds it, or publish another port.",
+            )
+
+
+def busy(port: Port) -> bool:
+    """Tell whether somebody listens on a port of this machine."""
+    family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
+    kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
+    try:
+        with socket.socket(family, kind) as probe:
+            if kind is socket.SOCK_STREAM:
+                # A connection that has just ended does not hold the port.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((port.host_ip, port.published))
+    except OSError as error:
+        # Anything else (no right to low ports, an address of another machine) the engine may do better.
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def process_on(port: Port) -> str | None:
+    """Return the process that listens on a port, or None where that cannot be read."""
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
+    for folder in Path("/proc").glob("[0-9]*") if wanted else ():
+        # A process may end, or belong to somebody else, while we look.
+        with suppress(OSError):
+            if any(str(link.readlink()) in wanted for link in (folder / "fd").iterdir()):
+                name = (folder / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"{name} (process {folder.name})"
+    return None
+
+
+def _inodes(port: Port) -> Iterator[str]:
+    for table in (port.protocol, f"{port.protocol}6"):
+        with suppress(OSError):
+            for line in Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
+                words = line.split()
+                listens = words[3] == LISTENING.get(port.protocol)
+                if listens and int(words[1].rpartition(":")[2], 16) == port.published:
+                    yield words[9]
+
+
+def _container(port: Port, engine: Engine) -> str | None:
+    with engine_errors("looking at the published ports"):
+        for one in engine.client.api.containers():
+            held = {(bound.get("PublicPort"), bound.get("Type")) for bound in one.get("Ports") or ()}
+            if (port.published, port.protocol) in held:
+                return f"the container {one['Names'][0].removeprefix('/')}"
+    return None

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from seatrial.errors import ExitCode
+from seatrial.stack.address import addresses, machine_of
+from seatrial.stack.explain import explain
+from seatrial.stack.judge import all_up, declared_by, states, waiting_for
+from seatrial.stack.model import (
+    Condition,
+    ContainerState,
+    Dependency,
+    Health,
+    Phase,
+    Port,
+    Service,
+    ServiceState,
+    Stack,
+    StackPlan,
+    Status,
+)
+from seatrial.stack.observe import read_container
+from seatrial.stack.remove import levels
+from seatrial.stack.text import LONGEST_LINE, lines_of
+
+
+def container(service: str = "api", status: Status = Status.RUNNING, **more: object) -> ContainerState:
+    made = ContainerState(id=f"id-{service}", name=f"x-{service}-1", service=service, status=status)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def needs(*services: str, condition: Condition = Condition.STARTED) -> tuple[Dependency, ...]:
+    return tuple(Dependency(service=one, condition=condition) for one in services)
+
+
+API = Service(name="api", image="ship:1")
+SERVING = replace(API, ports=(Port(host_ip="", published=80, target=80),))
+
+
+@pytest.mark.parametrize(
+    ("seen", "phase"),
+    [
+        (container(status=Status.CREATED), Phase.WAITING),
+        (container(status=Status.CREATED, error="no such program"), Phase.FAILED),
+        (container(seconds=0.9), Phase.STARTING),
+        (container(seconds=1.0), Phase.UP),
+        (container(seconds=9.0, restarts=1), Phase.STARTING),
+        (container(seconds=10.0, restarts=1), Phase.UP),
+        (container(health=Health.STARTING, seconds=99), Phase.STARTING),
+        (container(health=Health.HEALTHY), Phase.UP),
+        (container(health=Health.UNHEALTHY), Phase.FAILED),
+        (container(status=Status.PAUSED), Phase.STARTING),
+        (container(status=Status.RESTARTING, exit_code=1), Phase.RESTARTING),
+        (container(status=Status.EXITED), Phase.DONE),
+        (container(status=Status.EXITED, exit_code=1), Phase.FAILED),
+        (container(status=Status.DEAD), Phase.FAILED),
+    ],
+)
+def test_where_a_service_stands(seen: ContainerState, phase: Phase) -> None:
+    (state,) = states([API], [seen])
+    assert state.phase is phase
+
+
+def test_what_serves_may_not_end_but_a_one_shot_that_others_wait_for_may() -> None:
+    ended = container(status=Status.EXITED)
+    waits = Service(name="b", image="x", depends_on=needs("api", condition=Condition.COMPLETED))
+    assert states([SERVING], [ended])[0].phase is Phase.FAILED
+    assert states([replace(API, checked=True)], [ended])[0].phase is Phase.FAILED
+    assert states([SERVING, waits], [ended])[0].phase is Phase.DONE
+
+
+def test_a_one_shot_that_others_wait_for_is_not_up_before_it_ends() -> None:
+    waits = Service(name="b", image="x", depends_on=needs("api", condition=Condition.COMPLETED))
+    for health in (Health.HEALTHY, Health.UNHEALTHY, None):
+        assert states([API, waits], [container(health=health, seconds=60)])[0].phase is Phase.STARTING
+
+
+def test_what_an_earlier_run_left_is_not_blamed() -> None:
+    left = container(status=Status.EXITED, exit_code=137)
+    assert states([API], [left], unstarted=frozenset({left.id}))[0].phase is Phase.WAITING
+
+
+def test_the_worst_replica_counts_and_all_are_needed() -> None:
+    two = replace(API, replicas=2)
+    good, bad = container(seconds=5), container(status=Status.EXITED, exit_code=1)
+    assert states([two], [good, bad])[0].phase is Phase.FAILED
+    assert states([two], [good])[0].phase is Phase.STARTING
+    assert states([two], [good, good])[0].phase is Phase.UP
+    assert states([replace(API, replicas=0)], [])[0].phase is Phase.DONE
+    assert states([API], [])[0].phase is Phase.ABSENT
+
+
+def test_a_one_off_container_is_not_the_service() -> None:
+    assert states([API], [container(one_off=True, seconds=5)])[0].phase is Phase.ABSENT
+    assert declared_by([container(one_off=True)]) == {}
+
+
+def test_all_up() -> None:
+    up, done = ServiceState(service="a", phase=Phase.UP), ServiceState(service="b", phase=Phase.DONE)
+    assert all_up([up, done])
+    assert not all_up([up, ServiceState(service="c", phase=Phase.WAITING)])
+
+
+CHAIN = (
+    Service(name="db", image="postgres:17"),
+    Service(name="migrate", image="ship:1", depends_on=needs("db")),
+    Service(name="other", image="x"),
+    Service(name="api", image="ship:1", depends_on=needs("migrate")),
+)
+
+
+def test_who_waits_for_a_service() -> None:
+    assert waiting_for("db", CHAIN) == ("migrate", "api")
+    assert waiting_for("api", CHAIN) == ()
+
+
+def plan() -> StackPlan:
+    stack = Stack(app="ship", compose_project="ship-1")
+    file = Path("compose.yaml")
+    return StackPlan(stack=stack, file=file, env_file=None, services=CHAIN, own_images={"ship": "ship"})
+
+
+def test_an_explanation_names_state_code_output_checks_and_who_waits() -> None:
+    seen = [
+        container("db", health=Health.UNHEALTHY, health_outputs=("exit code 1: refused",)),
+        container("migrate", Status.CREATED),
+        container("other", Status.EXITED, exit_code=137, out_of_memory=True),
+    ]
+    error = explain(plan(), states(CHAIN, seen), outputs={"db": [f"line {number}" for number in range(30)]})
+    assert error.exit_code is ExitCode.FAILED
+    assert error.what == ("ship did not come up: db is unhealthy and other ended with exit code 137, out of memory.")
+    assert error.fix.startswith("Raise its memory limit")
+    lines = error.detail.splitlines()
+    assert lines[:4] == [
+        "db is unhealthy; migrate and api waited for it",
+        "  its last health checks:",
+        "    exit code 1: refused",
+        "  its last output:",
+    ]
+    assert lines[4:24] == [f"    line {number}" for number in range(10, 30)]
+    assert lines[24:] == ["other ended with exit code 137, out of memory", "  it printed nothing"]
+
+
+def test_a_timeout_blames_what_has_not_come_up_and_waits_for_nobody() -> None:
+    seen = [
+        container("db", health=Health.STARTING, restarts=2),
+        container("migrate", Status.CREATED),
+        container("other", Status.RESTARTING, exit_code=2, restarts=4),
+    ]
+    error = explain(plan(), states(CHAIN, seen), outputs={}, timed_out=30)
+    assert error.what == (
+        "ship was not up after 30 s: db runs and is not healthy yet after 2 restarts "
+        "and other keeps ending with exit code 2 (4 restarts)."
+    )
+    assert "--timeout" in error.fix
+
+
+def test_compose_is_quoted_when_no_service_is_to_blame() -> None:
+    seen = [container("db", health=Health.STARTING)]
+    error = explain(plan(), states(CHAIN, seen), outputs={}, compose_said=["first", "no space left."])
+    assert error.what == "ship could not be started: no space left."
+    assert error.detail == "first"
+
+
+def test_addresses_are_for_this_machine_and_name_http_for_own_images_only() -> None:
+    def bound(service: str, *ports: tuple[str, int | None, str]) -> ServiceState:
+        made = tuple(Port(host_ip=ip, published=number, target=1, protocol=kind) for ip, number, kind in ports)
+        return ServiceState(service=service, phase=Phase.UP, container=container(service, ports=made))
+
+    every = "0.0.0.0"  # noqa: S104 - as the engine writes it
+    services = [
+        bound("api", (every, 8000, "tcp"), ("::", 8000, "tcp"), ("", 53, "udp"), ("", None, "tcp")),
+        bound("db", ("127.0.0.1", 5432, "tcp"), ("::1", 5432, "tcp")),
+        ServiceState(service="gone", phase=Phase.ABSENT),
+    ]
+    images = {"api": "own/ship:3.13", "db": "postgres:17"}
+    found = [one.text for one in addresses(services, {"own/ship": "ship"}, images)]
+    assert found == ["http://127.0.0.1:8000", "127.0.0.1:5432", "[::1]:5432"]
+    (remote, *_) = addresses(services, {}, {}, machine=machine_of("ssh://me@harbour:22"))
+    assert remote.text == "harbour:8000"
+    assert machine_of("unix:///var/run/docker.sock") == "127.0.0.1"
+
+
+def test_containers_stop_before_what_they_depend_on() -> None:
+    db, api = container("db"), container("api", depends_on=needs("migrate"))
+    migrate = container("migrate", depends_on=needs("db"))
+    other = container("other")
+    assert levels([db, migrate, other, api]) == [[other, api], [migrate], [db]]
+    loop = [container("a", depends_on=needs("b")), container("b", depends_on=needs("a"))]
+    assert levels(loop) == [loop]
+    assert levels([]) == []
+
+
+INSPECTED = {
+    "Id": "abc",
+    "Name": "/ship-1-api-1",
+    "Created": "2026-01-01T00:00:00.123456789Z",
+    "Image": "sha256:1",
+    "RestartCount": 2,
+    "Config": {
+        "Image": "ship:1",
+        "StopTimeout": 30,
+        "Labels": {
+            "com.docker.compose.service": "api",
+            "com.docker.compose.config-hash": "h",
+            "com.docker.compose.oneoff": "False",
+            "com.docker.compose.depends_on": "db:service_healthy:false,cache:service_started:true",
+        },
+    },
+    "State": {
+        "Status": "running",
+        "ExitCode": 0,
+        "Error": "",
+        "OOMKilled": False,
+        "StartedAt": "2026-01-01T00:00:01.5Z",
+        "FinishedAt": "0001-01-01T00:00:00Z",
+        "Health": {
+            "Status": "starting",
+            "Log": [{"ExitCode": number, "Output": f"\x1b[2Jtry {number}\n"} for number in range(5)],
+        },
+    },
+    "NetworkSettings": {"Ports": {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}], "9/udp": None}},
+}
+NOW = datetime(2026, 1, 1, 0, 0, 11, 500000, tzinfo=UTC)
+
+
+def test_a_container_is_read_from_its_inspection() -> None:
+    read = read_container(INSPECTED, now=NOW)
+    assert read == ContainerState(
+        id="abc",
+        name="ship-1-api-1",
+        service="api",
+        status=Status.RUNNING,
+        image="ship:1",
+        image_id="sha256:1",
+        config_hash="h",
+        depends_on=(
+            Dependency(service="db", condition=Condition.HEALTHY),
+            Dependency(service="cache", condition=Condition.STARTED),
+        ),
+        ports=(Port(host_ip="127.0.0.1", published=80, target=8000),),
+        health=Health.STARTING,
+        health_outputs=("exit code 2: try 2", "exit code 3: try 3", "exit code 4: try 4"),
+        restarts=2,
+        seconds=10.0,
+        stop_seconds=30,
+    )
+    services = states(list(declared_by([read]).values()), [read])
+    assert services[0].phase is Phase.STARTING
+
+
+def test_a_bare_container_is_read_too() -> None:
+    bare = {"Id": "abc", "State": {"Status": "created", "Error": "no\x1b[2J\nroom"}}
+    read = read_container(bare, now=NOW)
+    assert (read.service, read.error, read.health, read.stop_seconds) == ("", "no room", None, 10)
+
+
+def test_outside_lines_are_plain_and_bounded() -> None:
+    assert lines_of(b"a\x1b[31mb\r\n\n\xff\tc\n") == ("ab", "\ufffd   c")
+    (long,) = lines_of("x" * 5000)
+    assert len(long) == LONGEST_LINE + 1
