@@ -1,0 +1,94 @@
+# /// script
+# dependencies = ["nox[uv]>=2025.10.14", "seatrial"]
+# ///
+"""This project's own checks: `nox` runs lint, types, the tests and, with an engine, the engine tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+from seatrial import sessions
+
+nox.needs_version = ">=2025.10.14"
+# nox[uv], an extra of seatrial, brings uv along.
+nox.options.default_venv_backend = "uv"
+# A version that the host does not have is skipped, and said so; also where CI is set.
+nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
+
+HERE = Path(__file__).parent
+PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+
+# pyenv's shims answer only for the versions that are chosen: choose all that are there.
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+if PYENV.is_dir():
+    os.environ.setdefault("PYENV_VERSION", ":".join(sorted((one.name for one in PYENV.iterdir()), reverse=True)))
+
+sessions.image_smoke(HERE)
+
+
+def sync(session: nox.Session, *options: str) -> None:
+    """Install the project in the current folder as its lock says."""
+    place = session.virtualenv.location
+    session.run_install(
+        "uv", "sync", "--locked", *options, env={"UV_PROJECT_ENVIRONMENT": place, "UV_PYTHON": place}, external=True
+    )
+
+
+def install(session: nox.Session, group: str) -> None:
+    """Install this project with one of its dependency groups."""
+    sync(session, "--extra=nox", "--no-default-groups", f"--group={group}")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, common faults, and that imports go one way."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    install(session, "dev")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests that need no engine, on each Python version that the host has."""
+    install(session, "test")
+    session.run("pytest", "tests/unit", *session.posargs)
+
+
+@nox.session
+def engine_tests(session: nox.Session) -> None:
+    """Run the tests that need a Docker engine: builds, smokes, broken images, stacks."""
+    sessions.skip_without_engine(session)
+    install(session, "test")
+    session.run("pytest", "tests/engine", "tests/defects", *session.posargs)
+
+
+@nox.session(python="3.13", tags=["examples"])
+def course_supporter(session: nox.Session) -> None:
+    """Run the Course Supporter's own tests, on what its lock says."""
+    session.chdir(HERE / "examples" / "course-supporter")
+    sync(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python="3.12", tags=["examples"])
+def weather_agent(session: nox.Session) -> None:
+    """Run the weather agent's own tests, on the exact versions of its image."""
+    session.chdir(HERE / "examples" / "weather-agent")
+    session.install("--requirement", "requirements.txt", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()
