@@ -1,0 +1,284 @@
+"""Builds an app's image with buildx."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from seatrial import process
+from seatrial.engine import programs
+from seatrial.errors import BuildError, EngineError
+from seatrial.images.bases import Registries
+from seatrial.images.dockerfile import parse, without_syntax
+from seatrial.images.failure import Setting, explain
+from seatrial.images.plan import BuildPlan, plan_build, plan_matrix, read_dockerfile
+from seatrial.images.progress import Progress
+from seatrial.images.replacements import replacements
+from seatrial.images.secrets import find_secrets
+from seatrial.images.steps import StepState
+from seatrial.settings.read import TABLE
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.images.progress import Event
+    from seatrial.images.replacements import Replacements
+    from seatrial.images.secrets import BuildSecrets
+    from seatrial.images.steps import Step
+    from seatrial.settings.read import Project
+
+__all__ = ["BuildPlan", "BuildResult", "Observer", "Registries", "build", "plan_build", "plan_matrix"]
+
+STAND_INS_LABEL = "seatrial.standins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """An image that was built."""
+
+    plan: BuildPlan
+    image_id: str
+    size_bytes: int
+    """All layers, unpacked."""
+    seconds: float
+    steps: tuple[Step, ...]
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """The official references that a stand-in took the place of, each with its local name."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The references that now mean this image."""
+        return self.plan.tags
+
+    @property
+    def counted(self) -> tuple[Step, ...]:
+        """The instructions that did work, or were spared it, in the Dockerfile's order."""
+        counted = (step for step in self.steps if step.countable)
+        return tuple(sorted(counted, key=lambda step: step.line or 0))
+
+    @property
+    def cached(self) -> tuple[Step, ...]:
+        """Those of them that came from the cache; one that never had to start did too."""
+        return tuple(step for step in self.counted if step.state in {StepState.CACHED, StepState.WAITING})
+
+
+class Observer(Protocol):
+    """Who watches a build. `event` is called from another thread than the rest."""
+
+    def began(self, plan: BuildPlan) -> None:
+        """Take note that a build begins."""
+
+    def say(self, message: str) -> None:
+        """Take a line for a person."""
+
+    def event(self, event: Event) -> None:
+        """Take note that a step changed or wrote something."""
+
+    def ended(self, result: BuildResult) -> None:
+        """Take note that the image is there."""
+
+
+def build(
+    plan: BuildPlan,
+    *,
+    engine: Engine,
+    host: Host,
+    project: Project,
+    observer: Observer,
+    registries: Registries | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> BuildResult:
+    """Build an image and tag it.
+
+    Args:
+        plan: what to build.
+        engine: the engine to build on.
+        host: the machine that knows the way to the network.
+        project: the project, for the stand-ins that it declares.
+        observer: who watches.
+        registries: what registries said before in this run; the builds of one run share it.
+        clock: seconds.
+
+    Raises:
+        BuildError: it could not be tried: a base that nobody has, a malformed Dockerfile, a full disk.
+        BuildFailedError: a step failed; its last lines are the detail.
+        EngineError: buildx is missing, or the engine went away.
+        ImageError: a stand-in cannot be made on this host.
+
+    """
+    began = clock()
+    buildx = programs.find("buildx", engine, host)
+    observer.began(plan)
+    text = read_dockerfile(plan.dockerfile, where=plan.dockerfile_shown, settings=f"[{TABLE}.apps.{plan.app}]")
+    dockerfile = parse(text)
+    secrets = find_secrets(host)
+    for note in secrets.notes:
+        observer.say(note)
+    with _talking_to(engine):
+        replaced = replacements(
+            plan, dockerfile, engine=engine, host=host, project=project, say=observer.say,
+            registries=registries or Registries(engine=engine),
+        )  # fmt: skip
+    progress = Progress(dockerfile)
+    with _folder() as folder:
+        file = _without_syntax(plan, folder) if replaced.syntax_left_out else plan.dockerfile
+        relay = _Relay(progress, observer)
+        completed = process.stream(
+            [buildx.path, *_words(plan, replaced, secrets, engine, file=file, identity=folder / "image-id")],
+            timeout=None,
+            on_output=lambda _: None,
+            on_error=relay.take,
+            environment={**engine.programs_environment, **secrets.environment()},
+            tick=relay.check,
+        )
+        relay.check()
+        if completed.code != 0:
+            raise explain(progress, _setting(plan, engine, replaced))
+        image_id = (folder / "image-id").read_text(encoding="ascii").strip()
+    with _talking_to(engine):
+        size = sum(int(layer["Size"]) for layer in engine.client.images.get(image_id).history())
+    result = BuildResult(
+        plan=plan,
+        image_id=image_id,
+        size_bytes=size,
+        seconds=clock() - began,
+        steps=progress.steps,
+        stand_ins=replaced.stand_ins,
+    )
+    observer.ended(result)
+    return result
+
+
+def _words(
+    plan: BuildPlan,
+    replaced: Replacements,
+    secrets: BuildSecrets,
+    engine: Engine,
+    *,
+    file: Path,
+    identity: Path,
+) -> list[str]:
+    labels = dict(plan.labels)
+    if replaced.stand_ins:
+        labels[STAND_INS_LABEL] = ",".join(sorted(replaced.stand_ins))
+    contexts = {name: f"docker-image://{local}" for name, local in replaced.stand_ins.items()}
+    return [
+        "build", "--progress=rawjson", "--load",
+        # The engine's own builder: any other sees neither the engine's images nor the stand-ins.
+        "--builder", engine.candidate.context or "default",
+        # An attestation holds the time of the build: the same source would make another image each time.
+        "--provenance=false", "--sbom=false",
+        "--iidfile", str(identity),
+        "--file", str(file),
+        *(["--no-cache"] if plan.no_cache else []),
+        *(f"--tag={tag}" for tag in plan.tags),
+        *(f"--label={key}={value}" for key, value in labels.items()),
+        *(f"--build-arg={key}={value}" for key, value in plan.build_arguments.items()),
+        *(f"--build-context={key}={value}" for key, value in contexts.items()),
+        *secrets.words(),
+        "--", str(plan.context),
+    ]  # fmt: skip
+
+
+def _without_syntax(plan: BuildPlan, folder: Path) -> Path:
+    """Write the Dockerfile without its syntax line, with the ignore file that goes by its name."""
+    file = folder / plan.dockerfile.name
+    ignore = plan.dockerfile.with_name(f"{plan.dockerfile.name}.dockerignore")
+    with _writing(folder):
+        # BuildKit takes what is not UTF-8 as it is: so it has to be here.
+        text = plan.dockerfile.read_bytes().decode("utf-8", errors="surrogateescape")
+        file.write_bytes(without_syntax(text).encode("utf-8", errors="surrogateescape"))
+        if ignore.is_file():
+            shutil.copyfile(ignore, folder / ignore.name)
+    return file
+
+
+def _setting(plan: BuildPlan, engine: Engine, replaced: Replacements) -> Setting:
+    import docker.errors
+    import requests
+
+    def answers() -> bool:
+        try:
+            return bool(engine.client.ping())
+        except (docker.errors.DockerException, requests.exceptions.RequestException):
+            return False
+
+    def disk() -> str:
+        try:
+            return str(engine.client.info()["DockerRootDir"])
+        except (docker.errors.DockerException, requests.exceptions.RequestException, KeyError):
+            return ""
+
+    return Setting(
+        dockerfile=plan.dockerfile_shown,
+        engine=str(engine),
+        disk=disk,
+        answers=answers,
+        syntax_left_out=replaced.syntax_left_out,
+    )
+
+
+class _Relay:
+    """Hands the stream on from the thread that reads it; what goes wrong there is raised in the main one."""
+
+    def __init__(self, progress: Progress, observer: Observer) -> None:
+        self._progress = progress
+        self._observer = observer
+        self._error: BaseException | None = None
+
+    def take(self, line: str) -> None:
+        if self._error is not None:
+            return
+        try:
+            for event in self._progress.feed(line):
+                self._observer.event(event)
+        except BaseException as error:  # noqa: BLE001 - raised again by check, in the main thread
+            self._error = error
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Give a folder that only this account can read and that is gone afterwards."""
+    with _writing(Path(tempfile.gettempdir())):
+        folder = tempfile.TemporaryDirectory(prefix="seatrial-build-")
+    with folder as name:
+        yield Path(name)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"the build's temporary files cannot be written: {error.strerror}.",
+            where=str(folder),
+            fix="Make room there, or point TMPDIR to another folder.",
+        ) from error
+
+
+@contextmanager
+def _talking_to(engine: Engine) -> Iterator[None]:
+    import docker.errors
+    import requests
+
+    try:
+        yield
+    except (docker.errors.APIError, requests.exceptions.RequestException) as error:
+        raise EngineError(
+            f"the engine did not answer: {plain_line(str(error))[:300]}.",
+            where=str(engine),
+            fix="Start it again, then build once more.",
+        ) from error

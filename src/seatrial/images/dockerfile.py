@@ -1,0 +1,263 @@
+"""What a Dockerfile says, as far as planning a build asks: its bases, its arguments, which line is which.
+
+Written here because dockerfile-parse 2.0.1 reads a heredoc's body as instructions, does not know the escape
+directive, and resolves neither `${NAME:-default}` nor a build argument inside another argument's default.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
+HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
+WITH_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
+VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*(?:\$\{[^{}]*\}[^{}]*)*))?\})")
+NO_IMAGE = "scratch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruction:
+    """One instruction, its continuation lines joined."""
+
+    keyword: str
+    text: str
+    """What follows the keyword."""
+    body: str
+    """The lines of its heredocs."""
+    line: int
+    """The line that it starts on, from 1."""
+
+    @property
+    def flags(self) -> tuple[tuple[str, str], ...]:
+        """The leading `--name=value` words."""
+        pairs: list[tuple[str, str]] = []
+        for word in self.text.split():
+            if not word.startswith("--"):
+                break
+            name, _, value = word[2:].partition("=")
+            pairs.append((name, value.strip("\"'")))
+        return tuple(pairs)
+
+    @property
+    def whole(self) -> str:
+        """The instruction as a person reads it, on one line."""
+        return f"{self.keyword} {self.text}".strip()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words after the flags."""
+        return tuple(self.text.split()[len(self.flags) :])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A FROM and what follows it."""
+
+    index: int
+    name: str | None
+    base: str
+    """The image or the earlier stage, as written."""
+    instructions: tuple[Instruction, ...]
+    """The FROM itself first."""
+
+    def answers_to(self, reference: str) -> bool:
+        """Tell whether `COPY --from=reference` means this stage."""
+        by_name = self.name is not None and self.name == reference.lower()
+        return by_name or reference == str(self.index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """An image that a build takes from outside."""
+
+    reference: str
+    line: int
+    stages: tuple[str, ...] = ()
+    """The names of the Dockerfile's own stages: a misspelt one reads like an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dockerfile:
+    """A parsed Dockerfile. What is malformed in it is left for BuildKit to name."""
+
+    syntax: str | None
+    """The image that its `# syntax=` line asks to be read by."""
+    arguments: tuple[Instruction, ...]
+    """Every ARG before the first FROM."""
+    stages: tuple[Stage, ...]
+
+    def declares(self, argument: str) -> bool:
+        """Tell whether an ARG of that name stands anywhere in it."""
+        inner = (one for stage in self.stages for one in stage.instructions if one.keyword == "ARG")
+        return any(name == argument for one in (*self.arguments, *inner) for name, _ in _assignments(one))
+
+    def bases(self, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
+        """Return the outside images that its last stage needs, each once, in the order of their lines.
+
+        Args:
+            build_arguments: what the build passes; only a declared argument takes effect.
+            platform: BuildKit's own arguments, such as TARGETARCH.
+
+        """
+        scope = {**platform, **self._scope(build_arguments, platform)}
+        found: dict[str, int] = {}
+        for stage in self._needed(scope):
+            for reference, line in _references(stage, scope):
+                known = reference in {"", NO_IMAGE} or self._stage(reference, stage, line) is not None
+                # BuildKit resolves no variable outside FROM, and says so: not ours to judge.
+                if not known and "$" not in reference:
+                    found[reference] = min(line, found.get(reference, line))
+        names = tuple(stage.name for stage in self.stages if stage.name is not None)
+        return tuple(
+            Base(reference=reference, line=line, stages=names)
+            for reference, line in sorted(found.items(), key=lambda pair: pair[1])
+        )
+
+    def _scope(self, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:
+        scope: dict[str, str] = {}
+        for one in self.arguments:
+            for name, default in _assignments(one):
+                value = build_arguments.get(name)
+                scope[name] = expand(default or "", {**platform, **scope}) if value is None else value
+        return scope
+
+    def _needed(self, scope: Mapping[str, str]) -> list[Stage]:
+        # BuildKit builds the last stage and what it reaches: the base of an unused stage is not asked for.
+        waiting = list(self.stages[-1:])
+        needed: list[Stage] = []
+        while waiting:
+            stage = waiting.pop()
+            if stage not in needed:
+                needed.append(stage)
+                others = (self._stage(one, stage, line) for one, line in _references(stage, scope))
+                waiting.extend(other for other in others if other is not None)
+        return needed
+
+    def _stage(self, reference: str, asking: Stage, line: int) -> Stage | None:
+        # A FROM sees the stages above it only; COPY --from and a mount see all of them.
+        if line == asking.instructions[0].line:
+            above = reversed(self.stages[: asking.index])
+            return next((stage for stage in above if stage.name == reference.lower()), None)
+        return next((stage for stage in self.stages if stage.answers_to(reference)), None)
+
+
+def parse(text: str) -> Dockerfile:
+    """Read a Dockerfile."""
+    lines = text.removeprefix("\ufeff").splitlines()
+    directives = _directives(lines)
+    instructions = list(_instructions(lines, escape=directives.get("escape", "\\")))
+    starts = [at for at, one in enumerate(instructions) if one.keyword == "FROM"]
+    ends = [*starts[1:], len(instructions)] if starts else []
+    head = instructions[: starts[0]] if starts else instructions
+    return Dockerfile(
+        syntax=directives["syntax"].split()[0] if directives.get("syntax") else None,
+        arguments=tuple(one for one in head if one.keyword == "ARG"),
+        stages=tuple(
+            _new_stage(index, tuple(instructions[start:end]))
+            for index, (start, end) in enumerate(zip(starts, ends, strict=True))
+        ),
+    )
+
+
+def without_syntax(text: str) -> str:
+    """Return the Dockerfile without its `# syntax=` line; every instruction keeps its line number."""
+    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    count = len(_directives(lines))
+    kept = [line for line in lines[:count] if DIRECTIVE.match(line).group(1).lower() != "syntax"]  # type: ignore[union-attr]
+    # An ordinary comment ends the directives, so the place holder follows those that stay.
+    return "".join([*kept, *["#\n"] * (count - len(kept)), *lines[count:]])
+
+
+def expand(text: str, scope: Mapping[str, str]) -> str:
+    """Replace `$NAME`, `${NAME}`, `${NAME:-word}` and `${NAME:+word}`; an unknown name is empty."""
+
+    def value(match: re.Match[str]) -> str:
+        plain, braced, operator, word = match.groups()
+        known = scope.get(plain or braced)
+        is_set = bool(known) if operator and operator.startswith(":") else known is not None
+        if operator and operator.endswith("-"):
+            return (known or "") if is_set else expand(word, scope)
+        if operator:
+            return expand(word, scope) if is_set else ""
+        return known or ""
+
+    return VARIABLE.sub(value, text)
+
+
+def _directives(lines: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in lines:
+        match = DIRECTIVE.match(line)
+        if match is None or match.group(1).lower() in found:
+            break
+        found[match.group(1).lower()] = match.group(2)
+    return found
+
+
+def _instructions(lines: Sequence[str], *, escape: str) -> Iterator[Instruction]:
+    goes_on = re.compile(re.escape(escape) + r"[ \t]*$")
+    at = 0
+    while at < len(lines):
+        first = at
+        parts: list[str] = []
+        more = True
+        while more and at < len(lines):
+            line = lines[at]
+            at += 1
+            # A comment or an empty line inside an instruction is left out, and does not end it.
+            if not line.strip() or line.lstrip().startswith("#"):
+                more = bool(parts)
+                continue
+            more = goes_on.search(line) is not None
+            parts.append(goes_on.sub("", line).strip() if more else line.strip())
+        if not parts:
+            continue
+        keyword, _, rest = " ".join(parts).partition(" ")
+        end = _after_heredocs(lines, at, rest) if keyword.upper() in WITH_HEREDOC else at
+        body = "\n".join(lines[at:end])
+        at = end
+        yield Instruction(keyword=keyword.upper(), text=rest.strip(), body=body, line=first + 1)
+
+
+def _after_heredocs(lines: Sequence[str], at: int, text: str) -> int:
+    for dash, _, end in HEREDOC.findall(text):
+        while at < len(lines) and (lines[at].lstrip("\t") if dash else lines[at]) != end:
+            at += 1
+        at += 1
+    return at
+
+
+def _new_stage(index: int, instructions: tuple[Instruction, ...]) -> Stage:
+    words = instructions[0].words
+    named = len(words) == 3 and words[1].lower() == "as"  # noqa: PLR2004 - IMAGE as NAME
+    return Stage(
+        index=index,
+        name=words[2].lower() if named else None,
+        base=words[0] if words else "",
+        instructions=instructions,
+    )
+
+
+def _references(stage: Stage, scope: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Yield the images and stages that a stage takes from, with the lines that say so."""
+    yield expand(stage.base, scope), stage.instructions[0].line
+    for one in stage.instructions[1:]:
+        for name, value in one.flags:
+            if name == "from":
+                yield value, one.line
+            elif name == "mount":
+                for part in value.split(","):
+                    key, _, reference = part.partition("=")
+                    if key == "from":
+                        yield reference, one.line
+
+
+def _assignments(argument: Instruction) -> Iterator[tuple[str, str | None]]:
+    for match in re.finditer(r"""(\w+)(?:=("[^"]*"|'[^']*'|\S*))?""", argument.text):
+        name, default = match.groups()
+        yield name, None if default is None else default.strip("\"'")

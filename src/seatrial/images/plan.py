@@ -1,0 +1,172 @@
+"""Decides what a build is, before anything is started."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.errors import BuildError, SettingsError
+from seatrial.images.dockerfile import parse
+from seatrial.settings.read import TABLE, python_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from seatrial.images.dockerfile import Dockerfile
+    from seatrial.settings.model import App
+    from seatrial.settings.read import Project
+
+APP_LABEL = "seatrial.app"
+PYTHON_LABEL = "seatrial.python"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+IMAGE_NAME = re.compile(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{_COMPONENT}(?:/{_COMPONENT})*")
+"""An image's name without a tag, by the distribution project's grammar of references."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildPlan:
+    """One build, decided: what `--dry-run` shows and `build` does."""
+
+    app: str
+    python: str | None
+    image: str
+    """The image's name, without a tag."""
+    tags: tuple[str, ...]
+    """The whole references that the build sets, the most particular first."""
+    context: Path
+    dockerfile: Path
+    dockerfile_shown: str
+    """The Dockerfile as a person knows it: from the project's folder where it lies in it."""
+    build_arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    """What stays the same from build to build."""
+    no_cache: bool = False
+
+
+def plan_build(project: Project, name: str, *, python: str | None = None, no_cache: bool = False) -> BuildPlan:
+    """Decide one build; nothing is started, the Dockerfile alone is read.
+
+    Raises:
+        SettingsError: the app or the Python version is not declared, or the image's name is not one.
+        BuildError: the context or Dockerfile is missing, or the Dockerfile cannot take the Python version.
+
+    """
+    app = project.app(name)
+    version = python_of(name, app, python)
+    image = app.image or name
+    if IMAGE_NAME.fullmatch(image) is None:
+        raise SettingsError(
+            f"{image!r} is not an image name: those are lower-case letters and digits with single "
+            "separators in between.",
+            where=f"{project.file.name} [{TABLE}.apps.{name}]",
+            fix="Set `image` there.",
+        )
+    context, dockerfile = project.context(app), project.dockerfile(app)
+    _require_context(context, name, project)
+    shown = _shown(dockerfile, project)
+    parsed = parse(read_dockerfile(dockerfile, where=shown, settings=f"[{TABLE}.apps.{name}]"))
+    default = app.pythons[0] if app.pythons else None
+    particular = (f"{image}:py{version}",) if version else ()
+    return BuildPlan(
+        app=name,
+        python=version,
+        image=image,
+        tags=(*particular, f"{image}:latest") if version == default else particular,
+        context=context,
+        dockerfile=dockerfile,
+        dockerfile_shown=shown,
+        build_arguments=_arguments(app, version, parsed, where=shown),
+        labels={APP_LABEL: name, **({PYTHON_LABEL: version} if version else {})},
+        no_cache=no_cache,
+    )
+
+
+def plan_matrix(
+    project: Project,
+    names: Sequence[str],
+    *,
+    python: str | None = None,
+    every: bool = False,
+    no_cache: bool = False,
+) -> tuple[BuildPlan, ...]:
+    """Decide the builds of several apps.
+
+    Args:
+        project: the project.
+        names: the apps.
+        python: one version; of several apps, those that declare it are built.
+        every: all versions that each app declares, instead of its default.
+        no_cache: build every step anew.
+
+    Raises:
+        SettingsError: an app is unknown, or none of them declares the version.
+        BuildError: see plan_build.
+
+    """
+    pairs: list[tuple[str, str | None]] = []
+    for name in names:
+        declared = project.app(name).pythons
+        if python is not None:
+            pairs += [(name, python)] if python in declared else []
+        else:
+            pairs += [(name, version) for version in declared] if every and declared else [(name, None)]
+    if not pairs and names:
+        # Nobody declares it: planning the first app says so, and suggests the nearest.
+        pairs = [(names[0], python)]
+    return tuple(plan_build(project, name, python=version, no_cache=no_cache) for name, version in pairs)
+
+
+def read_dockerfile(file: Path, *, where: str, settings: str) -> str:
+    """Return a Dockerfile's text.
+
+    Raises:
+        BuildError: it is missing, cannot be read, or is no text.
+
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise BuildError(
+            "there is no such Dockerfile.", where=where, fix=f"Write it, or correct `dockerfile` in {settings}."
+        ) from None
+    except OSError as error:
+        raise BuildError(
+            f"the Dockerfile cannot be read: {error.strerror}.",
+            where=where,
+            fix=f"`dockerfile` in {settings} names it.",
+        ) from error
+    if b"\0" in content:
+        raise BuildError("the Dockerfile is not a text file.", where=where, fix=f"`dockerfile` in {settings} names it.")
+    return content.decode("utf-8", errors="replace")
+
+
+def _require_context(context: Path, name: str, project: Project) -> None:
+    if not context.is_dir():
+        problem = "is not a directory" if context.exists() else "does not exist"
+        raise BuildError(
+            f"the build context {problem}.",
+            where=_shown(context, project),
+            fix=f"Correct `context` in [{TABLE}.apps.{name}] of {project.file.name}.",
+        )
+
+
+def _shown(path: Path, project: Project) -> str:
+    return str(path.relative_to(project.folder) if path.is_relative_to(project.folder) else path)
+
+
+def _arguments(app: App, version: str | None, dockerfile: Dockerfile, *, where: str) -> dict[str, str]:
+    if version is None:
+        return dict(app.build_arguments)
+    if dockerfile.declares(app.python_argument):
+        return {**app.build_arguments, app.python_argument: version}
+    if version != app.pythons[0]:
+        raise BuildError(
+            f"Python {version} was asked for, but no ARG {app.python_argument} there can take it.",
+            where=where,
+            fix=f"Write `ARG {app.python_argument}={app.pythons[0]}` above FROM and use it there, "
+            "or name the Dockerfile's own argument with `python-argument`.",
+        )
+    return dict(app.build_arguments)

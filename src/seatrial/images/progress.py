@@ -1,0 +1,199 @@
+"""BuildKit's progress stream (`--progress=rawjson`) as plain data."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seatrial.images.steps import Step, StepState, locate
+from seatrial.text import plain, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.images.dockerfile import Dockerfile
+
+KEPT_LOG_LINES = 60
+"""Lines of a step's output that are kept for an error message."""
+LONGEST_LINE = 2000
+"""Characters of one line of output; the rest of it is left out."""
+LONGEST_REPORT = 16 * 1024 * 1024
+"""Characters of one report of the stream; what is longer is no report."""
+
+
+class _Vertex(msgspec.Struct):
+    digest: str
+    name: str = ""
+    started: datetime | None = None
+    completed: datetime | None = None
+    cached: bool = False
+    error: str = ""
+
+
+class _Log(msgspec.Struct):
+    vertex: str
+    stream: int = 1
+    data: bytes = b""
+
+
+class _Report(msgspec.Struct):
+    vertexes: list[_Vertex] | None = None
+    logs: list[_Log] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepChanged:
+    """A step appeared, started, or ended."""
+
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutput:
+    """A step wrote whole lines."""
+
+    step: Step
+    lines: tuple[str, ...]
+
+
+Event = StepChanged | StepOutput
+
+
+class Reports:
+    """Cuts the stream into its reports; buildx 0.13 indents them over many lines, later ones use one line."""
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._size = 0
+
+    def feed(self, line: str) -> Iterator[_Report | str]:
+        """Yield a report once its last line is there, and any other line as text."""
+        if not self._open and not line.startswith("{"):
+            yield line.rstrip("\n")
+            return
+        self._open.append(line)
+        self._size += len(line)
+        first = len(self._open) == 1
+        ends = line.rstrip() == "}" or (first and line.rstrip().endswith("}"))
+        if not ends and self._size < LONGEST_REPORT:
+            return
+        whole = "".join(self._open)
+        self._open.clear()
+        self._size = 0
+        try:
+            yield msgspec.json.decode(whole, type=_Report)
+        except msgspec.DecodeError:
+            yield from whole.splitlines()
+
+
+class Progress:
+    """What is known of one build, fed line by line from buildx's standard error."""
+
+    def __init__(self, dockerfile: Dockerfile) -> None:
+        self._dockerfile = dockerfile
+        self._reports = Reports()
+        self._seen: dict[str, _Seen] = {}
+        self._steps: dict[str, Step] = {}
+        self._logs: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=KEPT_LOG_LINES))
+        self._partial: dict[tuple[str, int], str] = {}
+        self.text: deque[str] = deque(maxlen=KEPT_LOG_LINES)
+        """The lines outside the reports: what buildx says when it fails."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step, in the order in which they started; those that never did come last."""
+        return tuple(sorted(self._steps.values(), key=lambda step: self._seen[step.key].first))
+
+    def log(self, step: Step) -> tuple[str, ...]:
+        """Return the last lines that a step wrote."""
+        rest = [text for (key, _), text in self._partial.items() if key == step.key and text.strip()]
+        return (*self._logs.get(step.key, ()), *(_shown(text) for text in rest))
+
+    def feed(self, line: str) -> list[Event]:
+        """Take in one line and return what it changed."""
+        events: list[Event] = []
+        for report in self._reports.feed(line):
+            if isinstance(report, str):
+                self.text.append(plain(report))
+                continue
+            events += self._vertices(report.vertexes or [])
+            for log in report.logs or []:
+                events += self._output(log)
+        return events
+
+    def _vertices(self, vertices: list[_Vertex]) -> list[Event]:
+        for vertex in vertices:
+            self._seen.setdefault(vertex.digest, _Seen()).take(vertex)
+        instructions = locate((seen.name for seen in self._seen.values()), self._dockerfile)
+        events: list[Event] = []
+        for key, seen in self._seen.items():
+            step = Step(
+                key=key,
+                name=seen.name,
+                state=seen.state,
+                seconds=seen.seconds,
+                instruction=instructions.get(seen.name),
+                error=seen.error,
+            )
+            if self._steps.get(key) != step:
+                self._steps[key] = step
+                events.append(StepChanged(step=step))
+        # One report can hold a whole stage, its last step first.
+        return sorted(events, key=lambda event: event.step.line or 0)
+
+    def _output(self, log: _Log) -> list[Event]:
+        step = self._steps.get(log.vertex)
+        if step is None:
+            return []
+        key = (log.vertex, log.stream)
+        *whole, rest = (self._partial.get(key, "") + log.data.decode("utf-8", errors="replace")).split("\n")
+        self._partial[key] = rest[-LONGEST_LINE:]
+        lines = tuple(_shown(line) for line in whole)
+        self._logs[log.vertex].extend(lines)
+        return [StepOutput(step=step, lines=lines)] if lines else []
+
+
+class _Seen:
+    """All that was reported of one vertex; BuildKit reports it again for each change."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.error = ""
+        self.cached = False
+        self.spans: dict[datetime, datetime | None] = {}
+
+    def take(self, vertex: _Vertex) -> None:
+        self.name = plain_line(vertex.name) or self.name
+        self.error = plain_line(vertex.error) or self.error
+        self.cached = self.cached or vertex.cached
+        if vertex.started is not None:
+            self.spans[vertex.started] = vertex.completed
+
+    @property
+    def state(self) -> StepState:
+        if self.error:
+            # BuildKit ends what runs beside a failing step with Go's own word for it.
+            return StepState.STOPPED if "context canceled" in self.error else StepState.FAILED
+        if not self.spans:
+            return StepState.WAITING
+        if None in self.spans.values():
+            return StepState.RUNNING
+        return StepState.CACHED if self.cached else StepState.DONE
+
+    @property
+    def first(self) -> float:
+        return min(self.spans).timestamp() if self.spans else float("inf")
+
+    @property
+    def seconds(self) -> float:
+        return sum(
+            (end - start).total_seconds() for start, end in self.spans.items() if end is not None and end > start
+        )
+
+
+def _shown(line: str) -> str:
+    return plain(line)[:LONGEST_LINE].rstrip()

@@ -1,0 +1,34 @@
+# python:X.Y-slim, with Debian's own Python, found where the official image has it.
+#   rootfs: Debian with pythonX.Y-venv and the wheel of pip
+ARG LOCALE=none
+
+FROM rootfs AS base
+ARG VERSION
+ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV PYTHON_VERSION=${VERSION}
+RUN <<'SCRIPT'
+set -eu
+export PYTHONDONTWRITEBYTECODE=1
+rm -f "/usr/lib/python${VERSION}/EXTERNALLY-MANAGED"
+for name in "python${VERSION}" python3 python; do
+    ln -s "/usr/bin/python${VERSION}" "/usr/local/bin/${name}"
+done
+ln -s "/usr/bin/pydoc${VERSION}" /usr/local/bin/pydoc3
+# Debian calls the folder dist-packages; Dockerfiles that copy it know it by the usual name.
+mkdir -p "/usr/local/lib/python${VERSION}/dist-packages"
+ln -s dist-packages "/usr/local/lib/python${VERSION}/site-packages"
+wheel=$(ls /usr/share/python-wheels/pip-*.whl)
+python3 "${wheel}/pip" install --no-index --no-compile --no-cache-dir --root-user-action ignore "${wheel}"
+rm -rf /root/.cache
+python3 -c 'import bz2, ctypes, curses, dbm, lzma, readline, sqlite3, ssl, uuid, zlib'
+python3 -m venv /tmp/trial
+rm -rf /tmp/trial
+pip --version
+SCRIPT
+CMD ["python3"]
+
+# The official image set a locale up to 3.12, and sets none from 3.13 on.
+FROM base AS locale-utf8
+ENV LANG=C.UTF-8
+FROM base AS locale-none
+FROM locale-${LOCALE}

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import configparser
+import csv
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from seatrial.errors import BuildError
+from seatrial.host import Host
+from seatrial.images.secrets import LARGEST, find_secrets
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+def host(home: Path, **environment: str) -> Host:
+    # Without it, the machine's own configuration of pip would be part of the test.
+    environment.setdefault("PIP_CONFIG_FILE", "/dev/null")
+    environment.setdefault("UV_NO_CONFIG", "1")
+    return Host(environment=environment, home=home, data=home / "data", cache=home / "cache")
+
+
+def write(file: Path, text: str) -> str:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def ini(text: str) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser()
+    parser.read_string(text)
+    return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
+def test_a_bare_host_hands_over_nothing(home: Path) -> None:
+    secrets = find_secrets(host(home))
+    assert (secrets.words(), secrets.environment(), secrets.notes) == ([], {}, ())
+
+
+def test_the_first_bundle_that_exists_is_taken(home: Path) -> None:
+    second = write(home / "second.pem", "x")
+    third = write(home / "third.pem", "x")
+    secrets = find_secrets(host(home, SSL_CERT_FILE=str(home / "none.pem"), PIP_CERT=second, REQUESTS_CA_BUNDLE=third))
+    assert secrets.files == {"ca-bundle": Path(second)}
+
+
+def test_a_folder_of_certificates_is_no_bundle(home: Path) -> None:
+    assert find_secrets(host(home, SSL_CERT_FILE=str(home))).files == {}
+
+
+def test_netrc_is_taken_from_its_variable_or_from_home(home: Path) -> None:
+    write(home / ".netrc", "machine a")
+    assert find_secrets(host(home)).files == {"netrc": home / ".netrc"}
+    other = write(home / "other", "machine b")
+    assert find_secrets(host(home, NETRC=other)).files == {"netrc": Path(other)}
+    assert find_secrets(host(home, NETRC="~/other")).files == {"netrc": home / "other"}
+
+
+def test_a_file_that_buildkit_would_refuse_is_said(home: Path) -> None:
+    big = write(home / "big.pem", "x" * (LARGEST + 1))
+    small = write(home / "small.pem", "x")
+    secrets = find_secrets(host(home, SSL_CERT_FILE=big, CURL_CA_BUNDLE=small))
+    assert secrets.files == {"ca-bundle": Path(small)}
+    assert len(secrets.notes) == 1
+    assert big in secrets.notes[0]
+
+
+def test_proxies_are_named_and_their_values_stay_off_the_command_line(home: Path) -> None:
+    secrets = find_secrets(host(home, HTTPS_PROXY="http://me:s3cret@proxy:1", no_proxy="localhost", HTTP_PROXY=""))
+    assert secrets.words() == ["--build-arg", "HTTPS_PROXY", "--build-arg", "no_proxy"]
+
+
+def test_a_path_with_a_comma_or_quote_stays_one_word(home: Path) -> None:
+    path = write(home / 'a,"b".pem', "x")
+    [_, word] = find_secrets(host(home, SSL_CERT_FILE=path)).words()
+    assert next(csv.reader([word])) == ["id=ca-bundle", f"src={path}"]
+
+
+def test_pip_is_merged_from_its_files_and_the_environment(home: Path) -> None:
+    write(home / ".config/pip/pip.conf", "[global]\nindex-url = https://u:p@user/simple\ntimeout = 7\n")
+    write(home / "venv/pip.conf", "[global]\nindex_url = https://venv/simple\n[install]\nretries = 9\n")
+    made = host(
+        home,
+        VIRTUAL_ENV=str(home / "venv"),
+        PIP_EXTRA_INDEX_URL="https://x:tok%20en@extra/simple file:///wheels",
+        PIP_CONFIG_FILE="",
+    )
+    text = find_secrets(made).texts["pip-config"]
+    read = ini(text)
+    assert read["global"]["index-url"] == "https://venv/simple"
+    assert read["global"]["timeout"] == "7"
+    assert read["global"]["extra-index-url"] == "https://x:tok%20en@extra/simple"
+    assert read["install"]["retries"] == "9"
+
+
+def test_the_environment_wins_over_a_commands_own_section(home: Path) -> None:
+    file = write(home / "pip.conf", "[install]\nindex-url = https://file/simple\n")
+    made = host(home, PIP_CONFIG_FILE=file, PIP_INDEX_URL="https://asked/simple")
+    assert ini(find_secrets(made).texts["pip-config"]) == {"global": {"index-url": "https://asked/simple"}}
+
+
+def test_what_means_nothing_in_a_container_is_left_out(home: Path) -> None:
+    file = write(
+        home / "pip.conf",
+        "[global]\ncert = /etc/ca.pem\nfind-links =\n    /opt/wheels\n    https://wheels/\nuser = true\n"
+        "extra-index-url = file:///srv\ncache-dir = /c\n",
+    )
+    made = host(home, PIP_CONFIG_FILE=file, PIP_CERT=write(home / "ca.pem", "x"))
+    assert ini(find_secrets(made).texts["pip-config"]) == {"global": {"find-links": "https://wheels/"}}
+    file = write(home / "pip.conf", "[global]\ncert = /x\nfind-links = /opt/wheels\nno-index = true\n")
+    assert "pip-config" not in find_secrets(host(home, PIP_CONFIG_FILE=file)).texts
+
+
+@pytest.mark.parametrize("text", ["index-url = x\n", "[global\n", "[global]\nx = 1\nx = 2\n"])
+def test_a_malformed_pip_configuration_is_named_without_its_content(home: Path, text: str) -> None:
+    file = write(home / "pip.conf", text)
+    with pytest.raises(BuildError) as raised:
+        find_secrets(host(home, PIP_CONFIG_FILE=file))
+    assert raised.value.where == file
+    assert str(raised.value) == f"{file}: pip's configuration is malformed. Mend or move that file."
+
+
+def test_uv_is_put_together_from_its_file_and_the_environment(home: Path) -> None:
+    file = write(
+        home / "uv.toml",
+        'native-tls = true\ncache-dir = "/c"\nallow-insecure-host = ["a:1"]\n'
+        'index-url = "https://file-default/simple"\n'
+        '[[index]]\nname = "corp"\nurl = "https://corp/simple"\nexplicit = true\n'
+        '[[index]]\nurl = "/opt/wheels"\n',
+    )
+    made = host(
+        home,
+        UV_CONFIG_FILE=file,
+        UV_NO_CONFIG="",
+        UV_DEFAULT_INDEX='https://u:pä"ss@default/simple',
+        UV_INDEX="mine=https://mine/simple https://bare/simple",
+        UV_INDEX_MINE_USERNAME="me",
+        UV_INDEX_MINE_PASSWORD="p@ss",
+        UV_INDEX_CORP_PASSWORD="token",
+    )
+    assert tomllib.loads(find_secrets(made).texts["uv-config"]) == {
+        "native-tls": True,
+        "allow-insecure-host": ["a:1"],
+        "index": [
+            {"name": "mine", "url": "https://me:p%40ss@mine/simple"},
+            {"url": "https://bare/simple"},
+            {"url": 'https://u:pä"ss@default/simple', "default": True},
+            {"name": "corp", "url": "https://:token@corp/simple", "explicit": True},
+        ],
+    }
+
+
+def test_a_malformed_uv_configuration_is_named(home: Path) -> None:
+    file = write(home / "uv.toml", "index = [\n")
+    with pytest.raises(BuildError, match=r"uv's configuration is malformed"):
+        find_secrets(host(home, UV_CONFIG_FILE=file, UV_NO_CONFIG=""))
+    file = write(home / "uv.toml", 'index = "x"\nnative-tls = {a = 1}\nextra-index-url = [1]\n')
+    assert "uv-config" not in find_secrets(host(home, UV_CONFIG_FILE=file, UV_NO_CONFIG="")).texts
+
+
+def test_texts_reach_buildx_by_its_environment_and_no_word_holds_them(home: Path) -> None:
+    secrets = find_secrets(host(home, PIP_INDEX_URL="https://u:s3cret@x/simple"))
+    assert secrets.words() == ["--secret", "id=pip-config,env=SEATRIAL_SECRET_PIP_CONFIG"]
+    assert "s3cret" in secrets.environment()["SEATRIAL_SECRET_PIP_CONFIG"]
+    assert "s3cret" not in repr(secrets)

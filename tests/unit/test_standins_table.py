@@ -1,0 +1,153 @@
+"""Which stand-in serves for which image, by which recipe: planned without an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.errors import SettingsError
+from seatrial.images import standin_rows
+from seatrial.images.standins import Plan, familiar, local_name, stand_in_for, table
+from seatrial.settings.read import read_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUILT_IN = table(None)
+
+OWN_ROWS = """\
+[project]
+name = "demo"
+version = "1"
+
+[tool.seatrial.standins."{name}"]
+recipe = "standins/own.Dockerfile"
+inputs = {inputs}
+"""
+
+
+def planned(reference: str) -> Plan:
+    plan = stand_in_for(reference, BUILT_IN)
+    assert plan is not None, reference
+    return plan
+
+
+def project_table(folder: Path, *, name: str, inputs: str) -> object:
+    (folder / "pyproject.toml").write_text(OWN_ROWS.format(name=name, inputs=inputs), encoding="utf-8")
+    return table(read_project(folder))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("python:3.13-slim", "python:3.13-slim"),
+        ("docker.io/library/python:3.13-slim", "python:3.13-slim"),
+        ("library/python:3.13-slim", "python:3.13-slim"),
+        ("index.docker.io/library/python:3.13-slim@sha256:" + "a" * 64, "python:3.13-slim"),
+        ("postgres", "postgres:latest"),
+        ("docker.io/astral/uv:0.9", "astral/uv:0.9"),
+        ("ghcr.io/astral-sh/uv:latest", "ghcr.io/astral-sh/uv:latest"),
+        ("localhost:5000/library/thing", "localhost:5000/library/thing:latest"),
+    ],
+)
+def test_a_reference_is_read_as_people_write_it(written: str, meant: str) -> None:
+    assert familiar(written) == meant
+
+
+@pytest.mark.parametrize("name", ["python:3.13-slim", "ghcr.io/astral-sh/uv:0.9", "localhost:5000/x/y:1"])
+def test_a_stand_in_never_has_the_official_name(name: str) -> None:
+    assert local_name(name).startswith("seatrial-standin/")
+    # What follows the name is the tag, and a colon anywhere else would make the name invalid.
+    assert local_name(name).count(":") == 1
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize(("suffix", "suite"), [("", "trixie"), ("-bookworm", "bookworm"), ("-trixie", "trixie")])
+def test_each_supported_python_is_known(version: str, suffix: str, suite: str) -> None:
+    plan = planned(f"python:{version}-slim{suffix}")
+    assert str(plan.inputs["interpreter"]) == f"interpreter:{version}"
+    assert plan.inputs["rootfs"].argument.split("+")[0] == suite
+    assert plan.name == f"seatrial-standin/python:{version}-slim{suffix}"
+
+
+def test_debians_own_python_serves_only_where_the_tag_allows_its_suite() -> None:
+    unsuffixed = planned("python:3.14-slim").otherwise
+    assert unsuffixed is not None
+    assert unsuffixed.inputs["rootfs"].argument.startswith("forky+")
+    assert unsuffixed.arguments["VERSION"] == "3.14"
+    assert planned("python:3.14-slim-trixie").otherwise is None
+    assert planned("python:3.11-slim-bookworm").otherwise is not None
+    assert planned("python:3.12-slim").otherwise is None
+
+
+def test_an_exact_python_asks_for_that_interpreter() -> None:
+    assert str(planned("python:3.13.0-slim").inputs["interpreter"]) == "interpreter:3.13.0"
+
+
+@pytest.mark.parametrize(("tag", "requirement"), [("latest", "uv"), ("0.9", "uv==0.9.*"), ("0.9.5", "uv==0.9.5.*")])
+def test_every_uv_tag_names_a_wheel(tag: str, requirement: str) -> None:
+    assert str(planned(f"ghcr.io/astral-sh/uv:{tag}").inputs["programs"]) == f"wheel:{requirement}"
+
+
+@pytest.mark.parametrize(("major", "suite"), [("15", "bookworm"), ("17", "trixie"), ("18", "forky")])
+def test_postgres_comes_from_the_suite_that_has_it(major: str, suite: str) -> None:
+    plan = planned(f"postgres:{major}")
+    packages = plan.inputs["rootfs"].argument.split("+")
+    assert packages[0] == suite
+    assert f"postgresql-{major}" in packages
+    assert plan.arguments["VERSION"] == major
+
+
+@pytest.mark.parametrize("reference", ["postgres:16", "postgres", "postgres:17.2", "postgres:16-bookworm"])
+def test_a_postgres_that_debian_lacks_is_refused_with_what_there_is(reference: str) -> None:
+    refusal = planned(reference).refusal
+    assert all(known in refusal for known in ("15 (bookworm)", "17 (trixie)", "18 (forky)"))
+
+
+@pytest.mark.parametrize(
+    "reference", ["python:3.13", "python:3.13-alpine", "redis:8", "node:22-slim", "example.com/python:3.13-slim"]
+)
+def test_an_image_that_no_row_names_has_none(reference: str) -> None:
+    assert stand_in_for(reference, BUILT_IN) is None
+
+
+def test_every_recipe_is_there_and_says_where_its_inputs_go() -> None:
+    for row in standin_rows.built_in():
+        for one in (row, row.otherwise):
+            if one is not None and not one.refusal:
+                text = one.recipe.read_text(encoding="utf-8")
+                assert all(f"#   {name}: " in text for name in one.inputs)
+
+
+def test_a_project_adds_a_row_and_gets_its_parts_as_arguments(tmp_path: Path) -> None:
+    own = project_table(tmp_path, name="redis:{version}-slim", inputs='{ rootfs = "rootfs:trixie+redis-server" }')
+    plan = stand_in_for("docker.io/library/redis:8-slim", own)  # type: ignore[arg-type]
+    assert plan is not None
+    assert plan.recipe == tmp_path / "standins" / "own.Dockerfile"
+    assert plan.arguments == {"VERSION": "8"}
+    assert plan.name == "seatrial-standin/redis:8-slim"
+
+
+def test_a_projects_row_comes_before_the_built_in_one(tmp_path: Path) -> None:
+    own = project_table(tmp_path, name="postgres:16", inputs='{ base = "image:debian:trixie-slim" }')
+    plan = stand_in_for("postgres:16", own)  # type: ignore[arg-type]
+    assert plan is not None
+    assert not plan.refusal
+    assert plan.images["debian:trixie-slim"].reference == "debian:trixie-slim"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ('{ a = "rotfs:trixie" }', "Did you mean 'rootfs'?"),
+        ('{ a = "rootfs" }', "says nothing after its kind"),
+        ('{ a = "image:nobody/knows:1" }', "no recipe for that is known"),
+        ('{ a = "image:own:1" }', "needs itself"),
+    ],
+)
+def test_a_wrong_input_is_one_clear_error(tmp_path: Path, inputs: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        stand_in_for("own:1", project_table(tmp_path, name="own:1", inputs=inputs))  # type: ignore[arg-type]
+    assert says in str(caught.value)
+    assert 'standins."own:1"' in caught.value.where
