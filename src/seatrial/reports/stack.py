@@ -158,10 +158,15 @@ def print_up(state: StackState, console: Console) -> None:
 
 def print_ps(app: str, services: Sequence[ServiceState], console: Console) -> None:
     """Print where each service of a stack stands."""
-    if services:
+    if not services:
+        _print(console, f"Nothing of {app} is up.")
+    elif console.is_terminal:
         console.print(table(services))
     else:
-        _print(console, f"Nothing of {app} is up.")
+        # A table is made for a screen's width; a log keeps lines whole.
+        for one in services:
+            since = duration(one.container.seconds) if one.container is not None else "-"
+            _print(console, f"{one.service}: {state_text(one)}, since {since}. {plain_line(one.last_line)}".rstrip())
 
 
 def print_down(app: str, removed: Removed, console: Console) -> None:

@@ -68,17 +68,19 @@ def bring_up(
 
     plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say, create_env=create_env)
     with progress(surroundings.progress_screen()) as observer:
+        for note in plan.notes:
+            observer.say(f"compose warns: {note}")
         return bringup.up(
             plan,
             engine=engine,
             host=host,
             observer=observer,
             timeout=timeout,
-            stand_in=_stand_in(project, engine, host),
+            stand_in=_stand_in(project, engine, host, observer.say),
         )
 
 
-def _stand_in(project: Project, engine: Engine, host: Host) -> Callable[[str], str | None]:
+def _stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
     """Return what makes a local image for an official one that cannot be pulled."""
 
     def make(reference: str) -> str | None:
@@ -87,7 +89,7 @@ def _stand_in(project: Project, engine: Engine, host: Host) -> Callable[[str], s
         recipe = standins.stand_in_for(reference, standins.table(project))
         if recipe is None:
             return None
-        return standins.ensure(recipe, engine=engine, host=host, say=surroundings.say)
+        return standins.ensure(recipe, engine=engine, host=host, say=say)
 
     return make
 
