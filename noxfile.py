@@ -90,5 +90,20 @@ def weather_agent(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Make the reference pages anew from the code."""
+    install(session, "test")
+    session.run("python", "docs/reference.py")
+
+
+@nox.session(default=False)
+def picture(session: nox.Session) -> None:
+    """Make the README's picture anew from a real smoke; wants the built image."""
+    sessions.skip_without_engine(session)
+    install(session, "test")
+    session.run("python", "docs/picture.py")
+
+
 if __name__ == "__main__":
     nox.main()

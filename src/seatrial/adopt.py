@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -39,7 +40,7 @@ def plan(folder: Path) -> dict[Path, str]:
                 fix="Write one, or declare an app yourself: [tool.seatrial.apps.NAME].",
             )
         project = str(document.get("project", {}).get("name", folder.resolve().name))
-        written[pyproject] = "".join(_app(folder, file, project) for file in dockerfiles)
+        written[pyproject] = "\n".join(_apps(folder, dockerfiles, project))
     if not (folder / "tasks.py").exists():
         written[folder / "tasks.py"] = TASKS
     return written
@@ -71,17 +72,29 @@ def _dockerfiles(folder: Path) -> Iterator[Path]:
             yield Path(here) / "Dockerfile"
 
 
-def _app(folder: Path, dockerfile: Path, project: str) -> str:
+def _apps(folder: Path, dockerfiles: list[Path], project: str) -> Iterator[str]:
+    """Yield a table an app; a name that is taken gets a number."""
+    taken: set[str] = set()
+    for dockerfile in dockerfiles:
+        place = dockerfile.parent.relative_to(folder)
+        plain = project if str(place) == "." else place.name
+        name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "app"
+        free = next(one for one in (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+        taken.add(free)
+        yield _app(folder, dockerfile, free)
+
+
+def _app(folder: Path, dockerfile: Path, name: str) -> str:
     place = dockerfile.parent.relative_to(folder)
-    name = re.sub(r"[^a-z0-9]+", "-", (project if str(place) == "." else place.name).lower()).strip("-") or "app"
     # A Dockerfile in a folder of its own, such as docker/, is mostly meant for the project as a whole.
-    context = "." if not (dockerfile.parent / "pyproject.toml").exists() else str(place)
+    own = any((dockerfile.parent / one).exists() for one in ("pyproject.toml", "requirements.txt"))
     rows = [
         f"[tool.seatrial.apps.{name}]",
-        f'context = "{context}"',
-        f'dockerfile = "{dockerfile.relative_to(folder)}"',
+        # JSON's strings are TOML's basic strings.
+        f"context = {json.dumps(place.as_posix() if own else '.')}",
+        f"dockerfile = {json.dumps(dockerfile.relative_to(folder).as_posix())}",
     ]
     compose = next((one for one in COMPOSE if (dockerfile.parent / one).exists()), None)
     if compose:
-        rows.append(f'compose = "{(place / compose).as_posix()}"')
+        rows.append(f"compose = {json.dumps((place / compose).as_posix())}")
     return "\n".join(rows) + "\n"

@@ -80,8 +80,14 @@ def test_a_failed_state_says_how() -> None:
     assert state_text(looping) == "restarting after exit code 3"
 
 
-def test_ps() -> None:
+def test_ps_off_a_terminal_keeps_lines_whole() -> None:
     screen = console()
+    print_ps("ship", (state("db", Phase.UP, health=Health.HEALTHY, last_line="long " * 50),), screen)
+    assert printed(screen) == f"db: up, healthy, since 4 s. {('long ' * 50).strip()}\n"
+
+
+def test_ps() -> None:
+    screen = console(terminal=True)
     services = (state("db", Phase.UP, health=Health.HEALTHY, last_line="ready"), state("api", Phase.UP))
     print_ps("ship", services, screen)
     heading, db, api = printed(screen).splitlines()
@@ -93,7 +99,7 @@ def test_ps() -> None:
 
 
 def test_a_long_last_line_gives_way_to_the_state() -> None:
-    screen = console()
+    screen = console(terminal=True)
     print_ps("ship", (state("db", Phase.UP, health=Health.HEALTHY, last_line="long " * 100),), screen)
     _, row = printed(screen).splitlines()
     assert row.startswith("db       up, healthy  healthy  4 s    long long")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LABEL = "seatrial.standin"
 """The official image that a stand-in takes the place of; what is built on a stand-in carries it too."""
 RECIPE_LABEL = "seatrial.standin.recipe"
+NOTE_LABEL = "seatrial.standin.note"
+"""How it differs from what its name promises; empty where it does not."""
 FORMAT = "1"
 """Changes when a stand-in is to be made again although its recipe and its inputs read the same."""
 BUILD_TIMEOUT = 1800.0
@@ -96,7 +98,7 @@ def _ensure(
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         cleanup.callback(shutil.rmtree, work, ignore_errors=True)
-        say(f"Making the stand-in for {plan.reference}.")
+        say(f"Making the stand-in for {plan.reference}{f': {plan.note}' if plan.note else ''}.")
         workshop = Workshop(
             engine=engine, host=host, say=say, now=now, folder=work, rootfs=folder / "rootfs",
             interpreters=chosen.interpreters,
@@ -142,7 +144,7 @@ def _without(plan: Plan, version: str, host: Host) -> _Chosen:
         return _choose(plan.otherwise, host)
     raise ImageError(
         f"there is no stand-in for {plan.reference}: this host has no Python {version} to make it from, "
-        "and the Debian suite that it names has none either.",
+        "and Debian has none of its own.",
         fix=f"Install one: `uv python install {version}`, or `pyenv install {version}`.",
     )
 
@@ -177,6 +179,7 @@ def _build(chosen: _Chosen, workshop: Workshop) -> None:
         "--builder", engine.candidate.context or "default",
         "--file", str(plan.recipe), "--tag", plan.name,
         "--label", f"{LABEL}={plan.reference}", "--label", f"{RECIPE_LABEL}={chosen.digest}",
+        "--label", f"{NOTE_LABEL}={plan.note}",
         *_options("--build-context", contexts), *_options("--build-arg", arguments), str(empty),
     ]  # fmt: skip
     done = process.run(argv, timeout=BUILD_TIMEOUT, environment=engine.programs_environment, check=False)

@@ -55,6 +55,8 @@ class Plan:
     """Build arguments."""
     otherwise: Plan | None = None
     """What serves where the host has no interpreter as the inputs name it."""
+    note: str = ""
+    """How it differs from what its name promises."""
     refusal: str = ""
     """Why there can be no stand-in."""
 

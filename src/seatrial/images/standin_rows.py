@@ -54,6 +54,8 @@ class Row:
     """Who wrote it: empty for seatrial's own, else the settings key."""
     otherwise: Row | None = None
     """What serves where the host has no interpreter as the inputs name it."""
+    note: str = ""
+    """How it differs from what its name promises."""
     refusal: str = ""
     """Why there can be no stand-in, where one could be expected."""
 
@@ -97,37 +99,34 @@ def _debian() -> list[Row]:
 def _pythons() -> list[Row]:
     rows: list[Row] = []
     for suite, libraries in PYTHON_LIBRARIES.items():
-        from_host = {
-            "rootfs": f"rootfs:{'+'.join((suite, *PYTHON_PACKAGES, *libraries))}",
-            "interpreter": "interpreter:{version}",
-        }
-        recipe = RECIPES / "python.Dockerfile"
-        for version, its_suite in DEBIAN_PYTHONS.items():
-            own = _debian_python(version, its_suite)
-            if suite == its_suite:
-                pattern = f"python:{version}-slim-{suite}"
-                rows.append(Row(pattern=pattern, recipe=recipe, inputs=_fill(from_host, version), otherwise=own))
-            if suite == DEFAULT_SUITE:
-                # The unsuffixed tag promises no suite, so Debian's own may come from any.
-                pattern = f"python:{version}-slim"
-                rows.append(Row(pattern=pattern, recipe=recipe, inputs=_fill(from_host, version), otherwise=own))
-        rows.append(Row(pattern=f"python:{{version}}-slim-{suite}", recipe=recipe, inputs=from_host))
-        if suite == DEFAULT_SUITE:
-            rows.append(Row(pattern="python:{version}-slim", recipe=recipe, inputs=from_host))
+        endings = [f"-{suite}", ""] if suite == DEFAULT_SUITE else [f"-{suite}"]
+        for ending in endings:
+            rows += [_python(version, f"{version}-slim{ending}", suite, libraries) for version in DEBIAN_PYTHONS]
+            rows.append(_python("{version}", f"{{version}}-slim{ending}", suite, libraries))
     return rows
 
 
-def _fill(inputs: Mapping[str, str], version: str) -> dict[str, str]:
-    return {name: text.format(version=version) for name, text in inputs.items()}
+def _python(version: str, tag: str, suite: str, libraries: tuple[str, ...]) -> Row:
+    return Row(
+        pattern=f"python:{tag}",
+        recipe=RECIPES / "python.Dockerfile",
+        inputs={
+            "rootfs": f"rootfs:{'+'.join((suite, *PYTHON_PACKAGES, *libraries))}",
+            "interpreter": f"interpreter:{version}",
+        },
+        otherwise=_debian_python(version) if version in DEBIAN_PYTHONS else None,
+    )
 
 
-def _debian_python(version: str, suite: str) -> Row:
+def _debian_python(version: str) -> Row:
+    suite = DEBIAN_PYTHONS[version]
     packages = (suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl")
     return Row(
         pattern="",
         recipe=RECIPES / "python-debian.Dockerfile",
         inputs={"rootfs": f"rootfs:{'+'.join(packages)}"},
         arguments={"VERSION": version, "LOCALE": locale(version)},
+        note=f"this host has no Python {version}: Debian {suite} with its own serves instead",
     )
 
 

@@ -100,6 +100,7 @@ def _plan(row: Row, name: str, parts: Mapping[str, str], table: Table, parents: 
         images=images,
         arguments={**{part.upper(): value for part, value in parts.items()}, **row.arguments},
         otherwise=otherwise,
+        note=row.note,
         refusal=row.refusal,
     )
 

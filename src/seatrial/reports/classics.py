@@ -28,9 +28,9 @@ def show(which: str, smoke: Smoke, facts: Facts, console: Console) -> None:
         console.print(Text(plain_line(line) if which != "pip-list" else line), soft_wrap=True)
     for result in smoke.checks:
         head = Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: ")
-        console.print(head.append(plain_line(result.actual)))
+        console.print(head.append(plain_line(result.actual)), soft_wrap=True)
         if result.status in {Status.FAIL, Status.ERROR} and result.fix:
-            console.print(Text(f"  to do: {plain_line(result.fix)}"))
+            console.print(Text(f"  to do: {plain_line(result.fix)}"), soft_wrap=True)
 
 
 def _whoami(facts: Facts) -> Iterable[str]:

@@ -43,13 +43,14 @@ def print_smoke(smoke: Smoke, console: Console) -> None:
 
     console.print(Text.assemble(("Smoke of ", "bold"), (plain(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"))
     for result in smoke.checks:
-        line = _line(result, console.width)
+        line = _line(result, wide=console.width >= WRAPPED_FROM or not console.is_terminal)
         if console.is_terminal:
             console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
         else:
             # A log keeps lines whole: nobody can widen it later.
             console.print(line, soft_wrap=True)
     print_failures(smoke, console)
+    console.print()
     console.print(verdict_line(smoke))
 
 
@@ -57,11 +58,11 @@ def print_failures(smoke: Smoke, console: Console) -> None:
     """Print in full what failed, could not be decided, or was waived."""
     for result in smoke.checks:
         if result.status in {Status.FAIL, Status.ERROR, Status.WAIVED}:
-            _print_in_full(result, console)
             console.print()
+            _print_in_full(result, console)
 
 
-def _line(result: Result, width: int) -> Text:
+def _line(result: Result, *, wide: bool) -> Text:
     from rich.text import Text
 
     line = Text.assemble(
@@ -69,7 +70,7 @@ def _line(result: Result, width: int) -> Text:
         " ",
         result.id.ljust(ID_WIDTH),
     )
-    if width >= WRAPPED_FROM:
+    if wide:
         line.append(" ")
         line.append(plain(result.actual).replace("\n", " "), style="bright_black")
     return line
@@ -78,7 +79,6 @@ def _line(result: Result, width: int) -> Text:
 def _print_in_full(result: Result, console: Console) -> None:
     from rich.text import Text
 
-    console.print()
     console.print(
         Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: {result.title}")
     )

@@ -24,7 +24,9 @@ class Contract(Table, frozen=True, kw_only=True):
     user: str | None = None
     """The account that the image runs as, by name: what `whoami` prints."""
     uid: Annotated[int, Meta(ge=0)] | None = None
+    """The number of that account."""
     gid: Annotated[int, Meta(ge=0)] | None = None
+    """The number of its group."""
     python: PythonVersion | None = None
     """The Python version; for an app's own build, the one it was built with."""
     modules: tuple[str, ...] = ()
@@ -81,7 +83,9 @@ class App(Table, frozen=True, kw_only=True):
     python_argument: str = "PYTHON_VERSION"
     """The build argument that chooses the Python version."""
     build_arguments: dict[str, str] = {}
+    """More build arguments; never secrets, as they stay in the image's history."""
     contract: Contract = field(default_factory=Contract)
+    """What its image must be."""
 
 
 class StandIn(Table, frozen=True, kw_only=True):
@@ -104,6 +108,8 @@ class Settings(Table, frozen=True, kw_only=True):
     """`[tool.seatrial]`."""
 
     apps: dict[str, App] = {}
+    """The applications, by name."""
     standins: dict[str, StandIn] = {}
     """More stand-ins, by image name; `{name}` in it is a part that the recipe gets as a build argument."""
     engine: EngineSettings = field(default_factory=EngineSettings)
+    """The engine that seatrial provides."""

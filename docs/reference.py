@@ -1,0 +1,135 @@
+"""Makes docs/settings.md and docs/checks.md from the code: `nox -s docs`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import msgspec
+
+from seatrial.checks.registry import CHECKS
+from seatrial.settings import model
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
+    ("[tool.seatrial]", Settings),
+    ("[tool.seatrial.apps.NAME]", App),
+    ("[tool.seatrial.apps.NAME.contract]", Contract),
+    ('[tool.seatrial.standins."IMAGE"]', StandIn),
+    ("[tool.seatrial.engine]", EngineSettings),
+)
+SECRETS = """
+## Build secrets
+
+A build gets what the host needs to reach the network, as BuildKit secrets. A Dockerfile mounts the ones that it
+wants. None of them is ever an argument, a layer or a label.
+
+| id | what it holds | where it comes from |
+| --- | --- | --- |
+| `ca-bundle` | certificates to trust, PEM | the first file that `SSL_CERT_FILE`, `PIP_CERT`, `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE` names |
+| `netrc` | credentials | `NETRC`, or `~/.netrc` |
+| `pip-config` | a pip.conf | pip's own files and variables, without what is only a path of the host |
+| `uv-config` | a uv.toml | uv's own file and variables |
+
+Proxies (`HTTP_PROXY` and the others, in both cases) are passed as BuildKit's predefined arguments, which stay out of
+the image's history.
+
+```dockerfile
+RUN --mount=type=secret,id=ca-bundle \\
+    if [ -s /run/secrets/ca-bundle ]; then export SSL_CERT_FILE=/run/secrets/ca-bundle; fi; \\
+    uv sync --frozen --no-dev
+```
+"""
+
+
+def settings() -> str:
+    """Return docs/settings.md."""
+    lines = ["# Settings", "", "They stand in `pyproject.toml`. This page is made from the code: `nox -s docs`."]
+    for name, kind in TABLES:
+        lines += ["", f"## `{name}`", ""]
+        if kind.__doc__:
+            lines += [inspect.cleandoc(kind.__doc__), ""]
+        lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |", *_rows(kind)]
+    return "\n".join(lines) + "\n" + SECRETS
+
+
+def _rows(kind: type[msgspec.Struct]) -> Iterator[str]:
+    meanings = _meanings(kind)
+    for field in msgspec.structs.fields(kind):
+        default = "required" if field.required else _default(field)
+        yield f"| `{field.encode_name}` | {_type(field.type)} | {default} | {meanings.get(field.name, '')} |"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return ""
+    value = field.default
+    if value is None or value in ({}, ()):
+        return ""
+    if isinstance(value, tuple):
+        value = list(value)
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _type(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _type(get_args(kind)[0])
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        return f"list of {_type(args[0])}"
+    if origin is dict:
+        return f"table of {_type(args[1])}"
+    if args and type(None) in args:
+        return _type(next(one for one in args if one is not type(None)))
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    return names.get(kind, "table")
+
+
+def _meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the text below each field in the source."""
+    tree = ast.parse(inspect.getsource(model))
+    body = next(one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == kind.__name__)
+    found: dict[str, str] = {}
+    for field, text in zip(body, body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+        ):
+            found[field.target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def checks() -> str:
+    """Return docs/checks.md."""
+    lines = [
+        "# Checks",
+        "",
+        "Every check reads facts that were observed once, and says what was expected, what was seen, why it matters",
+        "and what to change. A contract waives one with its reason. This page is made from the code: `nox -s docs`.",
+        "",
+        "| check | the image must | level | why | source |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [f"| `{one.id}` | {one.title} | {one.level.value} | {one.why} | {one.source} |" for one in CHECKS]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings, "checks.md": checks}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, make in PAGES.items():
+        (HERE / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
