@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
@@ -96,7 +97,7 @@ def _meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(model))
     body = next(one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == kind.__name__)
     found: dict[str, str] = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in pairwise(body):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)
