@@ -1,0 +1,196 @@
+"""The two systems, from source to a proven, running container, by the commands that a person gives."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import certifi
+import pytest
+
+from seatrial.engine.find import find_engine
+from seatrial.errors import EngineError
+from seatrial.host import this_host
+from seatrial.images.build import build
+from seatrial.images.plan import plan_build
+from seatrial.images.secrets import find_secrets
+from seatrial.images.steps import StepState, installs_that_ran
+from seatrial.settings.read import read_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.engine.find import Engine
+    from seatrial.images.build import BuildPlan, BuildResult
+    from seatrial.images.progress import Event
+
+pytestmark = pytest.mark.engine
+
+CHECKOUT = Path(__file__).parents[2]
+APPS = ("course-supporter", "weather-agent")
+PORT = 18431
+
+
+class Silent:
+    """Watches a build and says nothing."""
+
+    def began(self, plan: BuildPlan) -> None:
+        """Say nothing."""
+
+    def say(self, message: str) -> None:
+        """Say nothing."""
+
+    def event(self, event: Event) -> None:
+        """Say nothing."""
+
+    def ended(self, result: BuildResult) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    try:
+        return find_engine(this_host())
+    except EngineError as error:
+        pytest.skip(f"NOT RUN: {error}")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project: a stack and an .env of its own."""
+    copy = tmp_path_factory.mktemp("systems") / "project"
+    copy.mkdir()
+    shutil.copy(CHECKOUT / "pyproject.toml", copy)
+    skipped = shutil.ignore_patterns(".env", ".venv", "__pycache__", ".*_cache")
+    for folder in ("docker", "examples"):
+        shutil.copytree(CHECKOUT / folder, copy / folder, ignore=skipped)
+    return copy
+
+
+def seatrial(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "seatrial", *words], cwd=folder, capture_output=True, text=True, timeout=800, check=False
+    )
+
+
+def ask(path: str, *, method: str = "GET", body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{PORT}{path}", method=method, data=data, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("app", APPS)
+def test_an_app_is_built_and_passes_its_smoke(app: str, project: Path) -> None:
+    built = seatrial("build", "--app", app, folder=project)
+    assert built.returncode == 0, built.stderr
+    assert f"Built {app}:py3." in built.stderr
+    smoked = seatrial("smoke", "--app", app, "--format", "json", folder=project)
+    assert smoked.returncode == 0, smoked.stdout + smoked.stderr
+    report = json.loads(smoked.stdout)
+    assert report["verdict"] == "pass"
+    assert {one["id"]: one["status"] for one in report["checks"] if one["status"] not in {"pass", "skip"}} == {}
+    assert report["counts"]["pass"] >= 18
+
+
+@pytest.fixture
+def stack(engine: Engine, project: Path) -> Iterator[Path]:
+    """The Course Supporter's stack, up; taken down with its data at the end."""
+    assert engine.version
+    example = (project / "docker/course-supporter/.env.example").read_text(encoding="utf-8")
+    environment = re.sub(r"(?m)^#?\s*API_PORT=.*$", "", example) + f"\nAPI_PORT={PORT}\n"
+    (project / "docker/course-supporter/.env").write_text(environment, encoding="utf-8")
+    up = seatrial("up", "--app", "course-supporter", folder=project)
+    try:
+        assert up.returncode == 0, up.stderr
+        assert f"http://127.0.0.1:{PORT}" in up.stdout
+        yield project
+    finally:
+        down = seatrial("down", "--app", "course-supporter", "--volumes", "--yes", folder=project)
+    assert down.returncode == 0, down.stderr
+
+
+def test_a_request_creates_a_course_and_reads_it_back(stack: Path) -> None:
+    assert ask("/health/ready")["status"] == "ready"
+    made = ask("/courses", method="POST", body={"title": "Бази даних", "description": "SQL from the start"})
+    read = ask(f"/courses/{made['id']}")
+    assert read["title"] == "Бази даних"
+    again = seatrial("up", "--app", "course-supporter", folder=stack)
+    assert "nothing has changed" in again.stdout
+    assert ask(f"/courses/{made['id']}") == read
+
+
+@pytest.mark.parametrize(
+    ("app", "source"),
+    [
+        ("course-supporter", "examples/course-supporter/src/course_supporter/prompts.py"),
+        ("weather-agent", "examples/weather-agent/src/weather_agent/texts.py"),
+    ],
+)
+def test_a_source_change_rebuilds_without_an_install_step(app: str, source: str, project: Path, engine: Engine) -> None:
+    first = built(app, project, engine)
+    file = project / source
+    original = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(f"{original}\n# changed\n", encoding="utf-8")
+        second = built(app, project, engine)
+    finally:
+        file.write_text(original, encoding="utf-8")
+        built(app, project, engine)
+    assert second.image_id != first.image_id
+    ran = [step.text for step in second.steps if step.countable and step.state is StepState.DONE]
+    assert any(text.startswith("COPY") for text in ran)
+    assert installs_that_ran(second.steps) == ()
+    assert not any("pip install" in text or "uv sync" in text for text in ran)
+
+
+def built(app: str, project: Path, engine: Engine) -> BuildResult:
+    read = read_project(project)
+    return build(plan_build(read, app), engine=engine, host=this_host(), project=read, observer=Silent())
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_nothing_of_the_hosts_own_certificates_is_in_an_image(
+    app: str, project: Path, engine: Engine, tmp_path: Path
+) -> None:
+    bundle = find_secrets(this_host()).files.get("ca-bundle")
+    if bundle is None:
+        pytest.skip("NOT RUN: this host names no CA bundle")
+    image = engine.client.images.get(built(app, project, engine).image_id)
+    saved = tmp_path / "image.tar"
+    with saved.open("wb") as file:
+        file.writelines(image.save())
+    host_lines = {line for line in bundle.read_bytes().split() if len(line) == 64}
+    # The image has the public certificates of its base and of its packages; the host's own ones are what may
+    # not be there.
+    base = read_file(engine, image.id, "/etc/ssl/certs/ca-certificates.crt")
+    own = host_lines - set(base.split()) - set(Path(certifi.where()).read_bytes().split())
+    if not own:
+        pytest.skip("NOT RUN: this host trusts no certificate of its own")
+    with tarfile.open(saved) as archive:
+        layers = [archive.extractfile(member) for member in archive.getmembers() if member.isfile()]
+        held = b"".join(layer.read() for layer in layers if layer is not None)
+    assert len(held) > 100_000_000
+    assert [line for line in own if line in held] == []
+    assert str(bundle).encode() not in b"".join(str(row).encode() for row in image.history())
+
+
+def read_file(engine: Engine, image: str | None, path: str) -> bytes:
+    container = engine.client.containers.create(image or "")
+    try:
+        chunks, _ = container.get_archive(path)
+        packed = b"".join(chunks)
+    finally:
+        container.remove(force=True)
+    start = packed.index(b"-----BEGIN")
+    return packed[start:]
