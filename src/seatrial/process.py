@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 INTERRUPT_GRACE = 10.0
 """Seconds that an interrupted program has before it is terminated, then killed."""
+
+DRAIN_GRACE = 5.0
+"""Seconds that a program's output is still waited for when it has ended."""
 
 TICK = 0.2
 """Seconds between two ticks of a program that is watched while it runs."""
@@ -111,47 +115,36 @@ def stream(
     program is ended.
 
     Raises:
-        ProgramError: it is missing, or took longer than `timeout` seconds.
+        ProgramError: it is missing, cannot be started, or took longer than `timeout` seconds.
 
     """
     words = _found(argv, environment)
-    with subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL if text_in is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=None if environment is None else dict(environment),
-        cwd=folder,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        # Ctrl-C reaches the whole foreground group: in a session of its own the program is
-        # interrupted once, by us, and can clean up.
-        start_new_session=True,
-    ) as process:
-        last_output: deque[str] = deque(maxlen=KEPT_LINES)
-        last_errors: deque[str] = deque(maxlen=KEPT_LINES)
-        readers = [
-            _reader(process.stdout, on_output, last_output),
-            _reader(process.stderr, on_error, last_errors),
-        ]
-        try:
-            if text_in is not None and process.stdin is not None:
-                _feed(process.stdin, text_in)
-            _wait(process, timeout, tick)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise ProgramError(
-                f"took longer than {timeout:g} s and was stopped.",
-                where=shlex.join(words),
-                detail="".join(last_errors or last_output),
-            ) from None
-        except BaseException:
-            _end(process)
-            raise
-        finally:
-            for reader in readers:
-                reader.join(timeout=INTERRUPT_GRACE)
+    process = _started(words, environment, folder, piped=text_in is not None)
+    last_output: deque[str] = deque(maxlen=KEPT_LINES)
+    last_errors: deque[str] = deque(maxlen=KEPT_LINES)
+    problems: list[BaseException] = []
+    threads = [
+        _beside(_read, process, process.stdout, on_output, last_output, problems),
+        _beside(_read, process, process.stderr, on_error, last_errors, problems),
+        *([] if text_in is None else [_beside(_feed, process.stdin, text_in)]),
+    ]
+    try:
+        _wait(process, timeout, tick)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        _join(threads)
+        raise ProgramError(
+            f"took longer than {timeout:g} s and was stopped.",
+            where=shlex.join(words),
+            detail="".join(last_errors or last_output),
+        ) from None
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        _join(threads)
+    if problems:
+        raise problems[0]
     return Completed(
         argv=tuple(words), code=process.returncode, output="".join(last_output), errors="".join(last_errors)
     )
@@ -195,25 +188,69 @@ def _found(argv: Sequence[str | Path], environment: Mapping[str, str] | None) ->
     return [find_program(words[0], path=path), *words[1:]]
 
 
+def _started(
+    words: list[str], environment: Mapping[str, str] | None, folder: Path | None, *, piped: bool
+) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if environment is None else dict(environment),
+            cwd=folder,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            # Ctrl-C reaches the whole foreground group: in a session of its own the program is
+            # interrupted once, by us, and can clean up.
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        # Its folder is not there, its `#!` interpreter is not, it is no program, an argument holds a zero byte.
+        raise ProgramError(f"could not be started: {error}.", where=shlex.join(words)) from error
+
+
+def _beside(function: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    # A child that lives on in the background (ssh's ControlPersist) may hold the pipes open for hours.
+    deadline = time.monotonic() + DRAIN_GRACE
+    for thread in threads:
+        thread.join(timeout=max(0, deadline - time.monotonic()))
+
+
 def _feed(pipe: IO[str], text: str) -> None:
     try:
-        pipe.write(text)
-        pipe.close()
+        with pipe:
+            pipe.write(text)
     except BrokenPipeError:
         # The program ended without reading it all: its exit code and its output tell why.
         pass
 
 
-def _reader(pipe: IO[str] | None, hand_on: Callable[[str], None], last: deque[str]) -> threading.Thread:
-    def read() -> None:
-        assert pipe is not None  # noqa: S101 - Popen was asked for a pipe
+def _read(
+    process: subprocess.Popen[str],
+    pipe: IO[str],
+    hand_on: Callable[[str], None],
+    last: deque[str],
+    problems: list[BaseException],
+) -> None:
+    with pipe:
         for line in pipe:
             last.append(line)
-            hand_on(line)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
+            if problems:
+                continue
+            try:
+                hand_on(line)
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+                problems.append(error)
+                # Nobody takes its output any more (`| head`): it need not go on.
+                _signal(process, signal.SIGINT)
 
 
 def _wait(process: subprocess.Popen[str], timeout: float | None, tick: Callable[[], None] | None) -> None:
@@ -234,14 +271,25 @@ def _wait(process: subprocess.Popen[str], timeout: float | None, tick: Callable[
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
+    """End a program and all that it started in its group: interrupt, terminate, kill.
+
+    Whatever comes meanwhile (a second Ctrl-C) means that nobody wants to wait: it is killed at once.
+    """
+    try:
+        for how in (signal.SIGINT, signal.SIGTERM):
             # The whole group, as Ctrl-C on a terminal reaches it: a program that waits for its own children
             # (a shell, mmdebstrap) ends when they do.
-            os.killpg(process.pid, how)
-            process.wait(timeout=INTERRUPT_GRACE)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
-        return
+            _signal(process, how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=INTERRUPT_GRACE)
+                return
+    finally:
+        # Also when the program has left by itself: what it started may be there still.
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[str], how: signal.Signals) -> None:
+    # PermissionError: macOS says so of a group whose members have all ended.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, how)

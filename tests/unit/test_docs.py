@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from docs.reference import PAGES
 
 DOCS = Path(__file__).parents[2] / "docs"

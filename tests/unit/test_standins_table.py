@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.errors import SettingsError
 from seatrial.images import standin_rows
-from seatrial.images.standins import Plan, familiar, local_name, stand_in_for, table
+from seatrial.images.standins import Plan, Table, familiar, local_name, stand_in_for, table
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def planned(reference: str) -> Plan:
     return plan
 
 
-def project_table(folder: Path, *, name: str, inputs: str) -> object:
+def project_table(folder: Path, *, name: str, inputs: str) -> Table:
     (folder / "pyproject.toml").write_text(OWN_ROWS.format(name=name, inputs=inputs), encoding="utf-8")
     return table(read_project(folder))
 
@@ -71,13 +71,17 @@ def test_each_supported_python_is_known(version: str, suffix: str, suite: str) -
     assert plan.name == f"seatrial-standin/python:{version}-slim{suffix}"
 
 
-def test_debians_own_python_serves_only_where_the_tag_allows_its_suite() -> None:
-    unsuffixed = planned("python:3.14-slim").otherwise
-    assert unsuffixed is not None
-    assert unsuffixed.inputs["rootfs"].argument.startswith("forky+")
-    assert unsuffixed.arguments["VERSION"] == "3.14"
-    assert planned("python:3.14-slim-trixie").otherwise is None
-    assert planned("python:3.11-slim-bookworm").otherwise is not None
+@pytest.mark.parametrize("ending", ["", "-bookworm", "-trixie"])
+def test_debians_own_python_serves_where_the_host_has_none_and_that_is_said(ending: str) -> None:
+    otherwise = planned(f"python:3.14-slim{ending}").otherwise
+    assert otherwise is not None
+    assert otherwise.name == f"seatrial-standin/python:3.14-slim{ending}"
+    assert otherwise.inputs["rootfs"].argument.startswith("forky+")
+    assert otherwise.arguments["VERSION"] == "3.14"
+    assert "Debian forky" in otherwise.note
+
+
+def test_debian_has_no_python_312_of_its_own() -> None:
     assert planned("python:3.12-slim").otherwise is None
 
 
@@ -122,7 +126,7 @@ def test_every_recipe_is_there_and_says_where_its_inputs_go() -> None:
 
 def test_a_project_adds_a_row_and_gets_its_parts_as_arguments(tmp_path: Path) -> None:
     own = project_table(tmp_path, name="redis:{version}-slim", inputs='{ rootfs = "rootfs:trixie+redis-server" }')
-    plan = stand_in_for("docker.io/library/redis:8-slim", own)  # type: ignore[arg-type]
+    plan = stand_in_for("docker.io/library/redis:8-slim", own)
     assert plan is not None
     assert plan.recipe == tmp_path / "standins" / "own.Dockerfile"
     assert plan.arguments == {"VERSION": "8"}
@@ -131,7 +135,7 @@ def test_a_project_adds_a_row_and_gets_its_parts_as_arguments(tmp_path: Path) ->
 
 def test_a_projects_row_comes_before_the_built_in_one(tmp_path: Path) -> None:
     own = project_table(tmp_path, name="postgres:16", inputs='{ base = "image:debian:trixie-slim" }')
-    plan = stand_in_for("postgres:16", own)  # type: ignore[arg-type]
+    plan = stand_in_for("postgres:16", own)
     assert plan is not None
     assert not plan.refusal
     assert plan.images["debian:trixie-slim"].reference == "debian:trixie-slim"
@@ -148,6 +152,6 @@ def test_a_projects_row_comes_before_the_built_in_one(tmp_path: Path) -> None:
 )
 def test_a_wrong_input_is_one_clear_error(tmp_path: Path, inputs: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        stand_in_for("own:1", project_table(tmp_path, name="own:1", inputs=inputs))  # type: ignore[arg-type]
+        stand_in_for("own:1", project_table(tmp_path, name="own:1", inputs=inputs))
     assert says in str(caught.value)
     assert 'standins."own:1"' in caught.value.where

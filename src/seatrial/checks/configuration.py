@@ -71,7 +71,8 @@ def secret(name: str, value: str) -> str:
         return "its value has a secret's form"
     if SECRET_NAME.search(name) and not value.startswith("/"):
         return f"its name says so; {len(value)} characters"
-    if re.fullmatch(r"[\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
+    # A long path holds as many different letters as a random text does.
+    if re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
         return f"its value looks random: {len(value)} characters"
     return ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,15 @@ def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
     """
     client = container.client
     stream = client.attach(container.id, stdout=True, stderr=True, stream=True, demux=True, logs=False)
-    client.start(container.id)
+    try:
+        client.start(container.id)
+        return _read_to_end(container, stream, seconds=seconds, most=most)
+    finally:
+        _close(stream)
+
+
+def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int) -> Output:
+    client = container.client
     late = threading.Event()
 
     def end() -> None:
@@ -102,6 +110,16 @@ def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
     finally:
         timer.cancel()
     return Output(out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, cut=cut, late=late.is_set())
+
+
+def _close(stream: Any) -> None:
+    import docker.errors
+
+    # OSError: the engine closed it first. DockerException: over paramiko's SSH it ends with its connection.
+    with suppress(OSError, docker.errors.DockerException):
+        stream.close()
+    # docker-py leaves the upgraded connection itself to the garbage collector.
+    stream._response.close()  # noqa: SLF001
 
 
 def kill(container: Container) -> None:

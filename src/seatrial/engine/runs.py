@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from contextlib import contextmanager
@@ -87,7 +88,8 @@ def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machi
 def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:
     """Tell whether the process behind an owner's label is gone; on another machine, never."""
     parts = label.split(":")
-    if len(parts) != 4 or not parts[2].isdecimal():  # noqa: PLR2004 - the parts of an Owner
+    # A container has its image's labels too: the text may be anything.
+    if len(parts) != 4 or not re.fullmatch(r"[0-9]{1,10}", parts[2]):  # noqa: PLR2004 - the parts of an Owner
         return False
     machine, boot, pid, started = parts
     if machine != this.machine or machine == "unknown" or not this.boot:

@@ -46,9 +46,9 @@ def identity():
         "uid": uid,
         "gid": os.getegid(),
         "groups": sorted(os.getgroups()),
-        "name": name,
-        "home": os.path.expanduser("~"),
-        "directory": directory,
+        "name": text(name),
+        "home": text(os.path.expanduser("~")),
+        "directory": text(directory),
     }
 
 

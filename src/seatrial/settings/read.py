@@ -156,7 +156,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"cannot be read: {error.strerror}.", where=str(file)) from error
     except UnicodeDecodeError as error:
         raise SettingsError("is not UTF-8 text.", where=str(file), fix="Save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # ValueError: what tomllib calls wrong, and also a number too long for Python to read.
         raise SettingsError(f"is not TOML: {error}.", where=str(file)) from error
 
 
@@ -174,10 +175,12 @@ def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
 
 
 def _explained(message: str, kind: type[object], *, file: Path, table: str, data: object) -> SettingsError:
-    problem, _, at = message.partition(" - at `")
-    path, known = _located(at.removesuffix("`"), kind, data)
+    # The last one: a key that is quoted in the problem may hold anything.
+    found = re.fullmatch(r"(.*) - at `(\$.*)`", message, re.DOTALL)
+    problem, at = found.groups() if found else (message, "")
+    path, known = _located(at, kind, data)
     where = f"{file}: {'.'.join(part for part in (table, *path) if part) or 'top level'}"
-    unknown = re.search(r"unknown field `(.*)`", problem)
+    unknown = re.search(r"unknown field `(.*)`", problem, re.DOTALL)
     if unknown:
         return SettingsError(
             f"the key {unknown.group(1)!r} does not exist.",
