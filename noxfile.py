@@ -90,6 +90,23 @@ def weather_agent(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, and use it outside of the checkout in a new environment."""
+    folder = Path(session.create_tmp()).resolve()
+    session.run_install("uv", "build", "--quiet", "--wheel", f"--out-dir={folder}", external=True)
+    built = max(folder.glob("*.whl"), key=lambda file: file.stat().st_mtime)
+    session.install("--force-reinstall", str(built))
+    session.chdir(folder)
+    session.run("seatrial", "--version")
+    session.run("seatrial", "--list")
+    session.run(
+        "python",
+        "-c",
+        "from seatrial.images.standins import table; assert all(row.recipe.is_file() for row in table(None).rows)",
+    )
+
+
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Make the reference pages anew from the code."""
