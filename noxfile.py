@@ -108,6 +108,14 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure a smoke beside the application's own start; wants the built images."""
+    sessions.skip_without_engine(session)
+    install(session, "test")
+    session.run("python", "benchmarks/smoke.py")
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Make the reference pages anew from the code."""
     install(session, "test")

@@ -89,7 +89,7 @@ def test_what_the_official_image_lacks_is_left_out_and_no_path_remains(tmp_path:
 
 
 def test_in_a_program_the_version_that_shares_a_paths_tail_survives() -> None:
-    old = "/root/.pyenv/versions/3.13.0"
+    old = "/home/ada/.pyenv/versions/3.13.0"
     program = b"\x7fELF" + b"\0" * 12 + old.encode() + b"\0next"
     tail = program.index(b"3.13.0")
     after = rewritten(program, {old: HOME})

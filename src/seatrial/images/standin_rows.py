@@ -37,6 +37,8 @@ DEBIAN_PYTHONS = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
 DEBIAN_POSTGRES = {"15": "bookworm", "17": "trixie", "18": "forky"}
 """The suite that has a major version of PostgreSQL."""
 POSTGRES_PACKAGES = ("ca-certificates", "libnss-wrapper", "tzdata")
+POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/var/lib/postgresql"}}
+"""Since 18 the official image has its volume one folder higher."""
 DEBIAN_SUITES = ("bookworm", "trixie", "forky")
 
 
@@ -157,7 +159,8 @@ def _postgres() -> list[Row]:
         packages = "+".join((suite, *POSTGRES_PACKAGES, f"postgresql-{major}", *jit))
         for pattern in (f"postgres:{major}", f"postgres:{major}-{suite}"):
             inputs = {"rootfs": f"rootfs:{packages}"}
-            rows.append(Row(pattern=pattern, recipe=recipe, inputs=inputs, arguments={"VERSION": major}))
+            arguments = {"VERSION": major, **POSTGRES_FOLDERS.get(major, {})}
+            rows.append(Row(pattern=pattern, recipe=recipe, inputs=inputs, arguments=arguments))
     known = ", ".join(f"{major} ({suite})" for major, suite in DEBIAN_POSTGRES.items())
     refusal = f"Debian has PostgreSQL {known} and no other."
     rows += [

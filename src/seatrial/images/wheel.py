@@ -47,9 +47,9 @@ def programs(requirement: str, folder: Path, *, host: Host, say: Callable[[str],
     except ProgramError as error:
         raise BuildError(
             f"the wheel {requirement} cannot be had: {error.what}",
-            where=error.where,
+            where=f"wheel:{requirement}",
             fix="Look at the lines below, the network, and the settings of the package index.",
-            detail="\n".join(error.detail.splitlines()[-20:]),
+            detail="\n".join(line[-300:] for line in error.detail.splitlines()[-20:]),
         ) from error
     if not (unpacked / "bin").is_dir():
         raise BuildError(f"the wheel {requirement} holds no program.", where=f"wheel:{requirement}")

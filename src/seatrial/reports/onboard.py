@@ -52,12 +52,18 @@ def next_steps(console: Console, states: Sequence[StackState], not_up: Sequence[
     """Print what to try next."""
     from rich.text import Text
 
+    rows = [
+        row
+        for state in states
+        for row in (
+            (f"invoke ps --app {state.stack.app}", "how its services stand"),
+            (f"invoke logs --app {state.stack.app}", "what they log"),
+            (f"invoke down --app {state.stack.app}", "take it down; its data stays"),
+        )
+    ]
+    rows += [(f"invoke up --app {name}", "not up yet: it wants your own values in its .env") for name in not_up]
+    rows.append(("invoke --list", "everything else"))
+    width = max(len(command) for command, _ in rows)
     console.print(Text("Try next", style="bold"))
-    for state in states:
-        app = state.stack.app
-        line(console, f"invoke ps --app {app}          how its services stand")
-        line(console, f"invoke logs --app {app}        what they log")
-        line(console, f"invoke down --app {app}        take it down; its data stays")
-    for name in not_up:
-        line(console, f"invoke up --app {name}          not brought up: it wants your own values in its .env first")
-    line(console, "invoke --list          everything else")
+    for command, meaning in rows:
+        console.print(Text(f"    {command:{width}}  {meaning}"), soft_wrap=True)

@@ -2,19 +2,26 @@
 #   rootfs: Debian with postgresql-N
 FROM rootfs
 ARG VERSION
+ARG DATA=/var/lib/postgresql/data
+ARG MOUNT=/var/lib/postgresql/data
 ENV LANG=en_US.utf8 \
     PG_MAJOR=${VERSION} \
-    PGDATA=/var/lib/postgresql/data \
+    PGDATA=${DATA} \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/${VERSION}/bin
 RUN <<'SCRIPT'
 set -eu
 localedef --inputfile=en_US --charmap=UTF-8 en_US.UTF-8
 # The official image's account has this number; volumes made with it stay usable.
+other=$(getent group 999 | cut -d: -f1)
+if [ -n "${other}" ] && [ "${other}" != postgres ]; then
+    find / -xdev -group "${other}" -exec chgrp --no-dereference 899 {} +
+    groupmod --gid 899 "${other}"
+fi
 groupmod --gid 999 postgres
 usermod --uid 999 --gid 999 --home /var/lib/postgresql postgres
-find / -xdev -nouser -exec chown --no-dereference postgres:postgres {} +
+find / -xdev \( -nouser -o -nogroup \) -exec chown --no-dereference postgres:postgres {} +
 # Any account that `user:` names may make a database here, and its socket.
-install --directory --owner=postgres --group=postgres --mode=1777 /var/lib/postgresql/data
+install --directory --owner=postgres --group=postgres --mode=1777 "${DATA}"
 install --directory --owner=postgres --group=postgres --mode=3777 /var/run/postgresql
 chown postgres:postgres /var/lib/postgresql
 chmod 1777 /var/lib/postgresql
@@ -170,7 +177,7 @@ fi
 
 exec "$@"
 SCRIPT
-VOLUME /var/lib/postgresql/data
+VOLUME ${MOUNT}
 EXPOSE 5432
 # The server's fast shutdown: sessions are ended, and everything is written.
 STOPSIGNAL SIGINT

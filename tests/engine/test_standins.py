@@ -1,0 +1,275 @@
+"""Stand-ins on a real engine: what each holds, how large it is, and that making them leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import docker.errors
+import pytest
+
+from seatrial.engine.find import find_engine
+from seatrial.errors import BuildError, EngineError, ImageError
+from seatrial.host import Host, this_host
+from seatrial.images import interpreter
+from seatrial.images.standin_build import LABEL, NOTE_LABEL
+from seatrial.images.standin_plan import Input, Kind, Plan
+from seatrial.images.standins import ensure, stand_in_for, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from docker.models.containers import Container
+
+    from seatrial.engine.find import Engine
+
+pytestmark = [pytest.mark.engine]
+
+PUBLISHED = {
+    "debian:bookworm-slim": 74.83,
+    "debian:trixie-slim": 78.64,
+    "python:3.11-slim": 124.84,
+    "python:3.12-slim-bookworm": 124.3,
+    "python:3.13-slim": 126.25,
+    "python:3.14-slim": 119.46,
+    "postgres:17": 453.54,
+}
+"""Unpacked sizes of the official images in MB; docs/standins.md says where they come from."""
+PYTHONS = [name for name in PUBLISHED if name.startswith("python:")]
+
+LOOK = """\
+import bz2, ctypes, curses, dbm, decimal, lzma, readline, sqlite3, ssl, subprocess, sys, uuid, venv, zlib
+import sysconfig
+assert ssl.create_default_context().get_ca_certs()
+sqlite3.connect(":memory:").execute("select 1")
+ctypes.CDLL(None)
+run = subprocess.check_output
+assert run(["python", "-c", "print(6*7)"]) == b"42\\n"
+version = run(["pip", "--version"], text=True)
+assert f"(python {sys.version_info[0]}.{sys.version_info[1]})" in version, version
+subprocess.check_call([sys.executable, "-m", "venv", "/tmp/with"])
+subprocess.check_call(["/tmp/with/bin/pip", "--version"])
+subprocess.check_call(["python", "-m", "venv", "--without-pip", "/tmp/without"])
+subprocess.check_call(["/tmp/without/bin/python", "-c", "import ssl"])
+print(sys.executable, "%d.%d" % sys.version_info[:2], sysconfig.get_path("scripts"))
+"""
+
+
+def nothing_said(_message: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return this_host()
+
+
+@pytest.fixture(scope="module")
+def engine(host: Host) -> Engine:
+    try:
+        return find_engine(host)
+    except EngineError as error:
+        pytest.skip(f"no engine: {error}")
+
+
+def planned(reference: str) -> Plan:
+    plan = stand_in_for(reference, table(None))
+    assert plan is not None
+    return plan
+
+
+def made(reference: str, engine: Engine, host: Host) -> str:
+    try:
+        return ensure(planned(reference), engine=engine, host=host, say=nothing_said)
+    except ImageError as error:
+        pytest.skip(str(error))
+
+
+def size(engine: Engine, name: str) -> float:
+    """Return MB."""
+    return float(engine.client.images.get(name).attrs["Size"]) / 1e6
+
+
+def output(engine: Engine, image: str, *command: str, entrypoint: str | None = None, user: str = "0") -> str:
+    printed: bytes = engine.client.containers.run(
+        image, list(command), entrypoint=entrypoint, user=user, network_mode="none", remove=True
+    )
+    return printed.decode()
+
+
+@pytest.mark.parametrize("reference", list(PUBLISHED))
+def test_it_is_about_as_large_as_the_official_image_and_says_what_it_is(
+    reference: str, engine: Engine, host: Host
+) -> None:
+    name = made(reference, engine, host)
+    assert size(engine, name) == pytest.approx(PUBLISHED[reference], rel=0.15)
+    assert engine.client.images.get(name).labels[LABEL] == reference
+
+
+@pytest.mark.parametrize("reference", PYTHONS)
+def test_a_python_is_complete_and_lies_where_the_official_one_does(reference: str, engine: Engine, host: Host) -> None:
+    name = made(reference, engine, host)
+    version = reference.removeprefix("python:").partition("-")[0]
+    image = engine.client.images.get(name)
+    assert image.attrs["Config"]["Cmd"] == ["python3"]
+    environment = dict(one.split("=", 1) for one in image.attrs["Config"]["Env"])
+    assert environment["PATH"].startswith("/usr/local/bin:")
+    assert environment["PYTHON_VERSION"].startswith(version)
+    assert environment.get("LANG") == ("C.UTF-8" if version in {"3.11", "3.12"} else None)
+    last = output(engine, name, "python3", "-c", LOOK).splitlines()[-1]
+    assert last.startswith(f"/usr/local/bin/python3 {version} ")
+
+
+@pytest.mark.parametrize("reference", PYTHONS)
+def test_no_path_of_the_host_is_in_a_python(reference: str, engine: Engine, host: Host) -> None:
+    name = made(reference, engine, host)
+    found = interpreter.find(reference.removeprefix("python:").partition("-")[0], host)
+    if found is None:
+        assert "no Python" in engine.client.images.get(name).labels[NOTE_LABEL]
+        pytest.skip("made from Debian's own packages")
+    look = f"grep -rlF --exclude-dir=proc --exclude-dir=sys -e '{found.prefix}' -e python-build / || true"
+    assert output(engine, name, "sh", "-c", look).splitlines() in ([], ["/proc/1/cmdline"])
+    assert not output(engine, name, "find", "/usr/local", "-name", "__pycache__")
+
+
+def test_debian_keeps_no_package_files_and_no_documentation(engine: Engine, host: Host) -> None:
+    name = made("debian:trixie-slim", engine, host)
+    settings = output(engine, name, "sh", "-c", "cat /etc/apt/apt.conf.d/*; cat /etc/dpkg/dpkg.cfg.d/*")
+    assert "Acquire::Languages" in settings
+    assert "path-exclude=/usr/share/man/*" in settings
+    assert "Proxy" not in settings
+    assert output(engine, name, "sh", "-c", "ls /usr/share/man; ls /var/lib/apt/lists") in {"", "lock\npartial\n"}
+    assert "/usr/share/doc/bash/copyright" in output(engine, name, "find", "/usr/share/doc/bash")
+
+
+def test_uv_and_uvx_run_where_there_is_nothing_else(engine: Engine, host: Host) -> None:
+    name = made("ghcr.io/astral-sh/uv:latest", engine, host)
+    assert output(engine, name, "--version").startswith("uv ")
+    assert output(engine, name, "--version", entrypoint="/uvx").startswith("uvx ")
+
+
+@contextmanager
+def database(engine: Engine, image: str, *, user: str = "", **environment: str) -> Iterator[Container]:
+    container = engine.client.containers.run(
+        image, detach=True, user=user, environment=environment, tmpfs={"/tmp": "", "/var/run/postgresql": ""}
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while container.exec_run(["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]).exit_code != 0:
+            container.reload()
+            assert container.status == "running", container.logs().decode()
+            assert time.monotonic() < deadline, container.logs().decode()
+            time.sleep(0.2)
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+def query(container: Container, sql: str, *, password: str, user: str, name: str) -> str:
+    done: Any = container.exec_run(
+        ["psql", "-h", container.attrs["Config"]["Hostname"], "-U", user, "-d", name, "-At", "-c", sql],
+        environment={"PGPASSWORD": password},
+    )
+    return str(done.output.decode()).strip()
+
+
+def test_postgres_makes_the_database_lets_in_by_password_and_stops_at_once(engine: Engine, host: Host) -> None:
+    name = made("postgres:17", engine, host)
+    with database(
+        engine, name, POSTGRES_USER="captain", POSTGRES_PASSWORD="it's deep", POSTGRES_DB="log book"
+    ) as container:
+        who = {"user": "captain", "name": "log book"}
+        assert query(container, "select 6*7", password="it's deep", **who) == "42"
+        assert "password authentication failed" in query(container, "select 1", password="no", **who)
+        assert query(container, "show password_encryption", password="it's deep", **who) == "scram-sha-256"
+        started = time.monotonic()
+        container.stop(timeout=20)
+        assert time.monotonic() - started < 10
+        container.reload()
+        assert container.attrs["State"]["ExitCode"] == 0
+    assert output(engine, name, "id", "-u", "postgres").strip() == "999"
+
+
+@pytest.mark.parametrize("user", ["postgres", "4321:4321"])
+def test_postgres_runs_as_any_account(user: str, engine: Engine, host: Host) -> None:
+    with database(engine, made("postgres:17", engine, host), user=user, POSTGRES_PASSWORD="x") as container:
+        assert query(container, "select 1", password="x", user="postgres", name="postgres") == "1"
+
+
+def test_a_new_postgres_without_a_password_says_so(engine: Engine, host: Host) -> None:
+    with pytest.raises(docker.errors.ContainerError) as caught:
+        engine.client.containers.run(made("postgres:17", engine, host), remove=True, network_mode="none")
+    assert "POSTGRES_PASSWORD is empty" in str(caught.value.stderr)
+
+
+@pytest.fixture
+def own(engine: Engine, host: Host, tmp_path: Path) -> Iterator[Plan]:
+    """Yield a project's own small stand-in, made on top of another one."""
+    base = planned("debian:trixie-slim")
+    recipe = tmp_path / "own.Dockerfile"
+    recipe.write_text("FROM base\nRUN echo one > /made\n", encoding="utf-8")
+    plan = replace(
+        base,
+        reference="own:1",
+        name="seatrial-standin/test-own:1",
+        recipe=recipe,
+        inputs={"base": Input(kind=Kind.IMAGE, argument=base.reference)},
+        images={base.reference: base},
+    )
+    made(base.reference, engine, host)
+    yield plan
+    try:
+        engine.client.images.remove(plan.name)
+    except docker.errors.ImageNotFound:
+        return
+
+
+def test_it_is_made_once_and_again_when_its_recipe_changes(own: Plan, engine: Engine, host: Host) -> None:
+    said: list[str] = []
+    for _ in range(2):
+        ensure(own, engine=engine, host=host, say=said.append)
+    assert said == ["Making the stand-in for own:1."]
+    own.recipe.write_text("FROM base\nRUN echo two > /made\n", encoding="utf-8")
+    ensure(own, engine=engine, host=host, say=said.append)
+    assert len(said) == 2
+    assert output(engine, own.name, "cat", "/made") == "two\n"
+
+
+def test_two_at_once_make_it_once(own: Plan, engine: Engine, host: Host) -> None:
+    own.recipe.write_text("FROM base\nRUN sleep 1; echo one > /made\n", encoding="utf-8")
+    said: list[str] = []
+    runs = [
+        threading.Thread(target=ensure, args=(own,), kwargs={"engine": engine, "host": host, "say": said.append})
+        for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert said.count("Making the stand-in for own:1.") == 1
+    assert any(message.startswith("Waiting: ") for message in said)
+
+
+def test_a_failing_recipe_shows_its_last_lines_and_leaves_nothing(own: Plan, engine: Engine, host: Host) -> None:
+    own.recipe.write_text("FROM base\nRUN echo the mast broke; exit 3\n", encoding="utf-8")
+    with pytest.raises(BuildError) as caught:
+        ensure(own, engine=engine, host=host, say=nothing_said)
+    assert "the mast broke" in caught.value.detail
+    assert caught.value.where == str(own.recipe)
+    with pytest.raises(docker.errors.ImageNotFound):
+        engine.client.images.get(own.name)
+    work = host.cache / "standins" / "work" / "seatrial-standin-test-own-1"
+    assert not list(work.iterdir())
+    assert not engine.client.images.list("seatrial-standin/input")
+
+
+def test_a_package_that_debian_lacks_is_named(own: Plan, engine: Engine, host: Host) -> None:
+    plan = replace(own, inputs={"base": Input(kind=Kind.ROOTFS, argument="trixie+no-such-package-1")}, images={})
+    with pytest.raises(BuildError) as caught:
+        ensure(plan, engine=engine, host=host, say=nothing_said)
+    assert "no-such-package-1" in caught.value.detail
+    assert not (host.cache / "standins" / "rootfs" / "work").exists()
