@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import SettingsError
 from seatrial.settings.read import read_toml
@@ -31,7 +31,7 @@ def plan(folder: Path) -> dict[Path, str]:
     written: dict[Path, str] = {}
     pyproject = folder / "pyproject.toml"
     document = read_toml(pyproject) if pyproject.exists() else {}
-    if "seatrial" not in document.get("tool", {}):
+    if "seatrial" not in _table(document, "tool"):
         dockerfiles = list(_dockerfiles(folder))
         if not dockerfiles:
             raise SettingsError(
@@ -39,7 +39,7 @@ def plan(folder: Path) -> dict[Path, str]:
                 where=str(folder),
                 fix="Write one, or declare an app yourself: [tool.seatrial.apps.NAME].",
             )
-        project = str(document.get("project", {}).get("name", folder.resolve().name))
+        project = str(_table(document, "project").get("name", folder.resolve().name))
         written[pyproject] = "\n".join(_apps(folder, dockerfiles, project))
     if not (folder / "tasks.py").exists():
         written[folder / "tasks.py"] = TASKS
@@ -70,6 +70,11 @@ def _dockerfiles(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(one for one in folders if one not in SKIPPED) if depth < DEEPEST else []
         if "Dockerfile" in names:
             yield Path(here) / "Dockerfile"
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = document.get(key)
+    return table if isinstance(table, dict) else {}
 
 
 def _apps(folder: Path, dockerfiles: list[Path], project: str) -> Iterator[str]:

@@ -37,7 +37,7 @@ def test_a_question_gets_an_answer(
         telegram.write(QUESTION)
         process = start(bot, telegram, model, open_meteo)
         until(telegram.sent, "an answer")
-        # The first message came while the agent was loading; another one finds it ready.
+        # Another message goes to the same agent.
         telegram.write("А у Львові?")
         until(lambda: len(telegram.sent()) == 2, "a second answer")
         process.send_signal(signal.SIGTERM)

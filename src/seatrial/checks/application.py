@@ -64,15 +64,15 @@ def executables(facts: Facts, contract: Contract) -> Outcome:
 
 
 def writable_paths(facts: Facts, contract: Contract) -> Outcome:
-    """Judge the contract's paths and the cache folder by permission; a tmpfs of the contract is writable."""
+    """Judge the contract's paths and the cache folder by permission; the probe had the contract's tmpfs mounted."""
     places = probe_of(facts).places
     if not places:
         return skipped("there is no path to judge")
-    refused = [one for one in places if not (one.writable or _on_tmpfs(one.path, contract))]
+    refused = [one for one in places if not one.writable]
     expected = f"USER may write {', '.join(one.path for one in places)}"
     if refused:
         return failed(
-            "; ".join(_refusal(one) for one in refused),
+            "; ".join(_refusal(one, contract) for one in refused),
             expected=expected,
             fix=(
                 "Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
@@ -86,7 +86,12 @@ def _on_tmpfs(path: str, contract: Contract) -> bool:
     return any(path == top or path.startswith(f"{posixpath.normpath(top)}/") for top in contract.tmpfs)
 
 
-def _refusal(place: Place) -> str:
+def _refusal(place: Place, contract: Contract) -> str:
+    if _on_tmpfs(place.path, contract):
+        return (
+            f"{place.nearest} is a tmpfs with mode {place.mode} and owner {place.owner}: this engine gives a tmpfs "
+            "the mode of the image's folder below it"
+        )
     if place.exists:
         return f"{place.path} has mode {place.mode} and owner {place.owner}"
     return f"{place.path} is not there, and {place.nearest} above it has mode {place.mode} and owner {place.owner}"

@@ -10,6 +10,7 @@ from seatrial.checks.model import (
     Outcome,
     UndecidedError,
     boot_of,
+    deciding_boot,
     failed,
     passed,
     skipped,
@@ -28,7 +29,7 @@ def healthy(facts: Facts, contract: Contract) -> Outcome:
     """Judge the health check of the start that counts."""
     if facts.configuration.health_check is None:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
-    boot = _deciding(facts)
+    boot = deciding_boot(facts)
     expected = f"healthy within {contract.healthy_within:g} s"
     if boot.healthy_after is not None:
         return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
@@ -39,7 +40,7 @@ def stays_up(facts: Facts, contract: Contract) -> Outcome:
     """Without a health check: judge whether it still ran, with no traceback in its log."""
     if facts.configuration.health_check is not None:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
-    boot = _deciding(facts)
+    boot = deciding_boot(facts)
     expected = f"still runs {contract.stays_up:g} s after its start, with no traceback in its log"
     if not boot.up:
         return failed(_what_happened(boot), expected=expected, fix=_fix(boot), evidence=_evidence(boot))
@@ -61,22 +62,16 @@ def read_only(facts: Facts, contract: Contract) -> Outcome:
     if boot.up:
         return passed("started and stayed up on a read-only root", expected=expected)
     relaxed = facts.relaxed_boot
-    if not isinstance(relaxed, Boot) or not relaxed.up:
-        raise UndecidedError("it does not start with a writable root either; boot/healthy and boot/stays-up tell why")
+    if not isinstance(relaxed, Boot):
+        raise UndecidedError("it does not come up, for another reason: boot/healthy or boot/stays-up tells it")
+    if not relaxed.up:
+        raise UndecidedError("it does not come up with a writable root either: boot/healthy or boot/stays-up tells why")
     return failed(
         f"{_what_happened(boot)}; with a writable root it starts",
         expected=expected,
         fix="Write to a tmpfs or a volume, and name it in the contract's `tmpfs`; or point the path elsewhere.",
         evidence=(*(f"wrote {path}" for path in relaxed.written), *_evidence(boot)),
     )
-
-
-def _deciding(facts: Facts) -> Boot:
-    """Return the start to judge by: the hardened one, unless only its read-only root was in the way."""
-    boot, relaxed = boot_of(facts), facts.relaxed_boot
-    if not boot.up and isinstance(relaxed, Boot) and relaxed.up:
-        return relaxed
-    return boot
 
 
 def _what_happened(boot: Boot) -> str:
@@ -93,7 +88,7 @@ def _what_happened(boot: Boot) -> str:
 
 def _fix(boot: Boot) -> str:
     if boot.start_error:
-        return "See process/command-resolves: it follows the command to what is missing."
+        return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
     if boot.exit is not None and boot.exit.out_of_memory:
         return "Raise the contract's `memory`, or find out what takes it."
     if boot.exit is not None:

@@ -8,7 +8,6 @@ from seatrial.checks.model import (
     Check,
     Level,
     Outcome,
-    UndecidedError,
     failed,
     passed,
     probe_of,
@@ -27,7 +26,11 @@ def non_root(facts: Facts, _: Contract) -> Outcome:
     uid = start_of(facts).account.uid
     shown = f"USER {user or '(none)'}"
     if uid is None:
-        raise UndecidedError(f"{shown} names no account of the image", "see /etc/passwd in the image")
+        return failed(
+            f"{shown} names no account of the image",
+            expected="a user that is not uid 0",
+            fix=f"Make the account in the final stage (`RUN useradd --uid 1000 {user}`), or name one by its number.",
+        )
     if uid == 0:
         return failed(
             f"{shown} is uid 0",

@@ -127,6 +127,19 @@ def boot_of(facts: Facts) -> Boot:
     return facts.boot
 
 
+def deciding_boot(facts: Facts) -> Boot:
+    """Return the start to judge by: the hardened one, unless only its read-only root was in the way.
+
+    Raises:
+        UndecidedError: there was none.
+
+    """
+    boot, relaxed = boot_of(facts), facts.relaxed_boot
+    if not boot.up and isinstance(relaxed, Boot) and relaxed.up:
+        return relaxed
+    return boot
+
+
 def start_of(facts: Facts) -> Start:
     """Return what the image's command comes down to.
 

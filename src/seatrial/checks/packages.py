@@ -16,6 +16,7 @@ from seatrial.checks.model import (
     probe_of,
     skipped,
 )
+from seatrial.facts.data import INSTALLERS
 from seatrial.facts.requirements import closure, names_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 DEFAULT_FORBIDDEN = ("pytest", "ruff", "mypy")
-INSTALLERS = ("pip", "setuptools", "wheel", "uv")
 SHOWN = 30
 
 
@@ -35,8 +35,9 @@ def evidence(facts: Facts, contract: Contract) -> Outcome:
     if not listed:
         return failed(
             f"{where} lists no distribution at all",
-            expected="the application's direct dependencies",
+            expected=", ".join(wanted) or "the application's direct dependencies",
             fix="Install them for the interpreter that the command runs on.",
+            evidence=_unreadable(probe_of(facts)),
         )
     if not wanted:
         return skipped("nothing is known that the list must show; set `dependencies` in the contract")
@@ -47,7 +48,10 @@ def evidence(facts: Facts, contract: Contract) -> Outcome:
             f"{where} lists {len(listed)} distributions, without {', '.join(missing)}",
             expected=expected,
             fix="Install them for the interpreter that the command runs on, into the environment that it uses.",
-            evidence=tuple(f"listed: {one.name} {one.version}" for one in list(listed.values())[:SHOWN]),
+            evidence=(
+                *_unreadable(probe_of(facts)),
+                *(f"listed: {one.name} {one.version}" for one in list(listed.values())[:SHOWN]),
+            ),
         )
     return passed(
         f"{where} lists {len(listed)} distributions, all {len(wanted)} direct ones among them",
@@ -115,6 +119,11 @@ def _own(probe: Probe) -> dict[str, Distribution]:
     return {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
 
 
+def _unreadable(probe: Probe) -> tuple[str, ...]:
+    """Return the metadata that cannot be read, such as links whose target stayed behind."""
+    return tuple(f"cannot be read: {one.location}: {one.problem}" for one in probe.broken_distributions[:SHOWN])
+
+
 def _trusted(facts: Facts, contract: Contract) -> dict[str, Distribution]:
     """Return the list, once it has shown that it is the application's.
 
@@ -131,7 +140,7 @@ def _trusted(facts: Facts, contract: Contract) -> dict[str, Distribution]:
 
 def _direct(facts: Facts, contract: Contract) -> tuple[str, ...]:
     """Return the direct dependencies: the contract's, or the project's own."""
-    return names_of(_declared(facts, contract))
+    return names_of(_declared(facts, contract), probe_of(facts).interpreter.version)
 
 
 def _declared(facts: Facts, contract: Contract) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def interpreter_resolves(facts: Facts, _: Contract) -> Outcome:
     trail = start.python_trail
     if trail.entry is None:
         return failed(
-            f"{trail}: {trail.missing} is not there",
+            f"{trail}: {trail.gap}",
             expected=expected,
             fix=(
                 "A virtual environment links to the interpreter that made it. Make it with the interpreter of "

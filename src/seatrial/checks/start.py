@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import (
@@ -10,7 +11,7 @@ from seatrial.checks.model import (
     Level,
     Outcome,
     UndecidedError,
-    boot_of,
+    deciding_boot,
     failed,
     passed,
     start_of,
@@ -19,8 +20,10 @@ from seatrial.facts.data import FileKind
 from seatrial.facts.follow import may_execute
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts, Start, Trail
+    from seatrial.facts.data import Barrier, Facts, Script, Start, Trail
     from seatrial.settings.model import Contract
+
+PYTHON = re.compile(r"/python[\d.]*$")
 
 RESOLVES = "a program that is there, may be executed by USER, and whose `#!` interpreter is there too"
 
@@ -48,20 +51,30 @@ def command_resolves(facts: Facts, _: Contract) -> Outcome:
 def _broken(start: Start) -> Outcome | None:
     program = start.program
     if program is None or program.entry is None:
-        trail = str(program)
-        missing = program.missing if program else ""
         return failed(
-            f"{trail}: {missing} is not there",
+            f"{program}: {program.gap if program else 'not on PATH'}",
             expected=RESOLVES,
-            fix=f"Copy {missing or trail} into the final stage, at that very path.",
+            fix=f"Copy {program.end if program else 'it'} into the final stage, at that very path.",
         )
-    script = program.steps[0]
+    if start.barrier is not None:
+        return _barred(start.barrier, start)
+    broken = _broken_script(program.steps[0], start)
+    if broken is not None:
+        return broken
+    if program.entry.kind is not FileKind.FILE or not may_execute(program.entry, start.account):
+        return _not_executable(program, start)
+    return _unrunnable(start)
+
+
+def _broken_script(script: str, start: Start) -> Outcome | None:
     for one in start.scripts:
+        if one.line.endswith("\r"):
+            return _windows_line_ends(script, one)
         if one.trail.entry is None:
             return failed(
-                f"{script} starts with `{one.line}`, and {one.trail.missing} is not there",
+                f"{script} starts with `{one.line}`, and {one.trail.gap}",
                 expected=f"{script}'s first line names an interpreter that the image holds",
-                fix=_shebang_fix(script, one.interpreter),
+                fix=_shebang_fix(script, one),
                 evidence=(
                     f"script: {script}",
                     f"interpreter: {one.interpreter}",
@@ -71,14 +84,55 @@ def _broken(start: Start) -> Outcome | None:
         if not may_execute(one.trail.entry, start.account):
             return _not_executable(one.trail, start)
         script = one.trail.end
-    if program.entry.kind is not FileKind.FILE or not may_execute(program.entry, start.account):
-        return _not_executable(program, start)
     return None
 
 
-def _shebang_fix(script: str, interpreter: str) -> str:
+def _unrunnable(start: Start) -> Outcome | None:
+    end = (start.scripts[-1].trail if start.scripts else start.program) or ""
+    if start.unrunnable:
+        return failed(
+            f"{end} is neither a binary nor a script with a `#!` line: the kernel cannot run it",
+            expected=RESOLVES,
+            fix=f"If it is a script, begin {start.unrunnable} with `#!/bin/sh` (or its interpreter).",
+        )
+    if start.loader is not None and start.loader.entry is None:
+        return failed(
+            f"{end} needs the loader {start.loader}, and {start.loader.gap}",
+            expected=f"the dynamic loader that {end} was linked for",
+            fix=(
+                "It was built for another system: musl (Alpine) where the image has glibc (Debian), the other way "
+                "round, or another processor. Build it on the final stage's own base."
+            ),
+        )
+    return None
+
+
+def _barred(barrier: Barrier, start: Start) -> Outcome:
+    entry = barrier.entry
+    return failed(
+        f"{barrier.on_the_way_to} lies below {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
+        f"{entry.uid}:{entry.gid}), which uid {start.account.uid} may not enter",
+        expected=RESOLVES,
+        fix=f"Install it where everyone may go (not below a home folder), or give {barrier.path} mode 0755.",
+    )
+
+
+def _windows_line_ends(script: str, one: Script) -> Outcome:
+    line = one.line.rstrip("\r")
+    return failed(
+        f"the first line of {script}, `{line}`, ends with a carriage return, which the kernel takes as part of it",
+        expected=f"{script} has Unix line ends",
+        fix=f"Save it with Unix line ends; in .gitattributes: `{posixpath.basename(script)} text eol=lf`.",
+    )
+
+
+def _shebang_fix(script: str, one: Script) -> str:
+    if not one.interpreter.startswith("/"):
+        return f"Install {one.interpreter} into the final stage, or put its folder on PATH with ENV."
+    if not PYTHON.search(one.interpreter):
+        return f"Install {one.interpreter} into the final stage, or name an interpreter that is there."
     environment = posixpath.dirname(posixpath.dirname(script))
-    built = posixpath.dirname(posixpath.dirname(interpreter))
+    built = posixpath.dirname(posixpath.dirname(one.interpreter))
     return (
         f"Scripts of a virtual environment hold the path that it was made at. Make it at {environment} in the "
         f"builder (not at {built}) and copy it to the same path."
@@ -102,7 +156,7 @@ def _way(start: Start) -> str:
 
 def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
     """Judge how the booted application took its stop signal."""
-    boot = boot_of(facts)
+    boot = deciding_boot(facts)
     if boot.stop is None or not boot.up:
         raise UndecidedError("the application was not up, so it could not be asked to stop")
     stop = boot.stop

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import docker
+    import docker.errors
 
     from seatrial.engine.runs import Run
 
@@ -132,6 +133,12 @@ def kill(container: Container) -> None:
     except docker.errors.APIError as error:
         if error.status_code not in {404, 409}:
             raise
+
+
+def refusal(error: docker.errors.APIError) -> str:
+    """Return why the engine could not start a container, without the names of its own parts before it."""
+    text = str(error.explanation)
+    return text.rpartition("unable to start container process: ")[2]
 
 
 @contextmanager

@@ -130,14 +130,18 @@ def connect(candidate: Candidate, host: Host) -> Engine:
 
     try:
         client = _client(candidate, None)
-        version = client.version()
+        said = client.version()
         client.close()
+        version, api_version = str(said["Version"]), str(said["ApiVersion"])
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         raise EngineError(_short(error)) from error
+    except (ValueError, LookupError, TypeError) as error:
+        # docker-py takes the address apart, and what answers there, without a guard.
+        raise EngineError(f"that is no engine's address, or no engine answers there: {_short(error)}") from error
     return Engine(
         candidate=candidate,
-        version=str(version["Version"]),
-        api_version=str(version["ApiVersion"]),
+        version=version,
+        api_version=api_version,
         programs_environment=_programs_environment(candidate, host),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from seatrial.engine.containers import container, engine_errors, kill
+from seatrial.engine.containers import container, engine_errors, kill, refusal
 from seatrial.facts.data import Boot, Exit, Health, HealthAnswer, Stop
 from seatrial.facts.sandbox import boot_config
 
@@ -32,6 +33,8 @@ def run_boot(run: Run, configuration: Configuration, contract: Contract, *, read
         EngineError: the engine does not answer.
 
     """
+    if not configuration.words:
+        return Boot(read_only=read_only, start_error="the image has no ENTRYPOINT and no CMD")
     plan = boot_config(configuration, contract, read_only=read_only)
     with engine_errors(f"starting {configuration.reference}"), container(run, plan) as booted:
         return watch(booted, configuration, contract, read_only=read_only)
@@ -47,7 +50,7 @@ def watch(booted: Container, configuration: Configuration, contract: Contract, *
     except docker.errors.APIError as error:
         if error.status_code not in {400, 404, 500}:
             raise
-        return Boot(read_only=read_only, start_error=str(error.explanation))
+        return Boot(read_only=read_only, start_error=refusal(error))
     has_check = configuration.health_check is not None
     state, healthy_after = _until_up(booted, contract, started, has_check=has_check)
     watched = time.monotonic() - started
@@ -178,6 +181,7 @@ def _written(booted: Container, configuration: Configuration, contract: Contract
     allowed = (*contract.tmpfs, *configuration.volumes, "/dev", "/proc", "/sys", "/run/secrets")
     changed = [row["Path"] for row in booted.client.diff(booted.id) or ()]
     # The engine lists the folders above a changed path too: only the ends tell something.
-    ends = [path for path in changed if not any(other.startswith(f"{path}/") for other in changed)]
+    above = {posixpath.dirname(path) for path in changed}
+    ends = [path for path in changed if path not in above]
     outside = [path for path in ends if not any(path == top or path.startswith(f"{top}/") for top in allowed)]
     return tuple(outside[:KEPT_PATHS])

@@ -92,6 +92,11 @@ class Trail(Fact, frozen=True, kw_only=True):
         """The last path."""
         return self.steps[-1]
 
+    @property
+    def gap(self) -> str:
+        """What is wrong at its end, as a clause; empty where something stands there."""
+        return f"{self.missing} is not there" if self.missing.startswith("/") else self.missing
+
     def __str__(self) -> str:
         """Return the way from the first path to the last."""
         return " -> ".join(self.steps)
@@ -115,6 +120,14 @@ class Script(Fact, frozen=True, kw_only=True):
     trail: Trail
 
 
+class Barrier(Fact, frozen=True, kw_only=True):
+    """A folder on the way to a program that USER may not enter."""
+
+    path: str
+    entry: Entry
+    on_the_way_to: str
+
+
 class Start(Fact, frozen=True, kw_only=True):
     """What starting the image's own command comes down to."""
 
@@ -127,6 +140,11 @@ class Start(Fact, frozen=True, kw_only=True):
     """The program, followed to its end; None where PATH holds none of that name."""
     scripts: tuple[Script, ...] = ()
     """The `#!` lines from the program to a binary, in order."""
+    unrunnable: str = ""
+    """The file at the end of them, where the kernel can run no such file: neither a binary nor a `#!` line."""
+    loader: Trail | None = None
+    """The dynamic loader that the binary at the end names, followed to its end."""
+    barrier: Barrier | None = None
     account: Account
     python: str = ""
     """The interpreter that the application runs on (or was meant to); empty where the image holds none."""
@@ -361,3 +379,6 @@ class Facts(Fact, frozen=True, kw_only=True):
 
 Json = dict[str, Any]
 """An object of the engine's API."""
+
+INSTALLERS = ("pip", "setuptools", "wheel", "uv")
+"""What installs packages, as distributions and as programs."""

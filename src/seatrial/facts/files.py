@@ -42,6 +42,9 @@ class EngineFiles:
         return self._read(path, WHOLE)[1].decode("utf-8", errors="replace") if self.entry(path) else ""
 
     def _look(self, path: str) -> tuple[Entry, bytes] | None:
+        if "\0" in path:
+            # A `#!` line or a binary may name anything; no file has such a name, and the engine refuses it.
+            return None
         if path not in self._seen:
             import docker.errors
 

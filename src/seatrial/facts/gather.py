@@ -13,7 +13,7 @@ from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import follow
 from seatrial.facts.boot import run_boot
 from seatrial.facts.configuration import read_configuration
-from seatrial.facts.data import Boot, Facts, Missing, ProjectFacts
+from seatrial.facts.data import INSTALLERS, Boot, Facts, Missing, ProjectFacts
 from seatrial.facts.files import EngineFiles
 from seatrial.facts.probe import ProbeRequest, run_probe
 from seatrial.facts.start import import_root, named_modules, start_facts
@@ -100,7 +100,7 @@ def _request(configuration: Configuration, start: Start, contract: Contract) -> 
     return ProbeRequest(
         modules=contract.modules or named_modules(start.words),
         import_root=import_root(start.words, configuration.working_directory),
-        executables=contract.executables,
+        executables=tuple(dict.fromkeys((*contract.executables, *INSTALLERS))),
         places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from seatrial.engine.containers import container, engine_errors, run_to_end
+from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
 from seatrial.facts.data import Fact, Missing, Probe
 from seatrial.facts.sandbox import probe_config
 
@@ -51,7 +51,7 @@ def run_probe(
         return Missing(reason="the image holds no Python interpreter")
     trail = start.python_trail
     if trail is not None and trail.entry is None:
-        return Missing(reason=f"the application's interpreter does not resolve: {trail} ({trail.missing})")
+        return Missing(reason=f"the application's interpreter does not resolve: {trail}, and {trail.gap}")
     nonce = secrets.token_hex(16)
     script = resources.files("seatrial.facts").joinpath("probe_script.py").read_text(encoding="utf-8")
     words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
@@ -62,7 +62,7 @@ def run_probe(
         except docker.errors.APIError as error:
             if error.status_code not in {400, 404, 500}:
                 raise
-            return Missing(reason=f"{start.python} could not be started", detail=str(error.explanation))
+            return Missing(reason=f"{start.python} could not be started", detail=refusal(error))
     return read_answer(output, nonce, start.python)
 
 

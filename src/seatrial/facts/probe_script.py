@@ -11,6 +11,7 @@ if sys.path and sys.path[0] == "":
 import json
 import os
 import platform
+import signal
 import stat
 import struct
 import subprocess
@@ -189,7 +190,7 @@ def scripts():
             folders.append(folder)
     found = []
     for folder in folders:
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(listing(folder)):
             path = os.path.join(folder, name)
             try:
                 if not stat.S_ISREG(os.stat(path).st_mode):
@@ -211,7 +212,8 @@ def scripts():
 
 def script_interpreter(beginning):
     lines = beginning.decode("utf-8", "replace").split("\n")
-    words = lines[0][2:].split()
+    # As the kernel does: a carriage return belongs to the word before it.
+    words = [word for word in lines[0][2:].replace("\t", " ").split(" ") if word]
     if not words:
         return ""
     if words[0] == "/bin/sh" and len(lines) > 1 and lines[1].startswith("'''exec'"):
@@ -485,17 +487,22 @@ def imports(names, root, seconds):
         if rest:
             # The child ended before it could answer: for the one that it was at.
             name = current if current in rest else rest[0]
-            why = (
-                "the interpreter ended with code %s" % code
-                if code is not None
-                else "it took longer than %d s" % seconds
-            )
+            why = how_it_ended(code) if code is not None else "it took longer than %d s" % seconds
             rows.append(
                 {"name": name, "ok": False, "seconds": 0.0, "error": why, "traceback": text(output[-4000:])}
             )
             rest.remove(name)
         left = rest
     return rows
+
+
+def how_it_ended(code):
+    if code >= 0:
+        return "the interpreter ended with code %d" % code
+    try:
+        return "the interpreter was killed by %s" % signal.Signals(-code).name
+    except ValueError:
+        return "the interpreter was killed by signal %d" % -code
 
 
 def import_some(names, root, seconds):
@@ -577,8 +584,10 @@ def main():
         "native": native(),
         "truncated": truncated,
     }
-    sys.stdout.write("\n" + sys.argv[1] + " " + json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    # A path that is not UTF-8 must not spoil the whole answer: what JSON cannot hold becomes a question mark.
+    line = "\n" + sys.argv[1] + " " + json.dumps(answer, ensure_ascii=False) + "\n"
+    sys.stdout.buffer.write(line.encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()
 
 
 main()

@@ -28,10 +28,10 @@ def read_project_facts(context: Path) -> ProjectFacts:
     pyproject = context / "pyproject.toml"
     requirements = context / "requirements.txt"
     document = read_toml(pyproject) if pyproject.is_file() else {}
-    project = document.get("project", {})
+    project = _table(document, "project", pyproject)
     declared = project.get("dependencies")
     if declared is not None:
-        dependencies, file = tuple(map(str, declared)), pyproject.name
+        dependencies, file = _list(declared, pyproject, "project.dependencies"), pyproject.name
     elif requirements.is_file():
         dependencies, file = tuple(_requirement_lines(requirements)), requirements.name
     else:
@@ -45,15 +45,31 @@ def read_project_facts(context: Path) -> ProjectFacts:
 
 
 def _dev_group(document: dict[str, Any], file: Path) -> tuple[str, ...]:
-    groups = document.get("dependency-groups", {})
-    extras = document.get("project", {}).get("optional-dependencies", {})
-    found: list[str] = list(map(str, extras.get(DEV, ())))
+    groups = _table(document, "dependency-groups", file)
+    extras = _table(_table(document, "project", file), "optional-dependencies", file)
+    found = list(_list(extras.get(DEV, []), file, f"project.optional-dependencies.{DEV}"))
     if DEV in groups:
         try:
             found += [str(one) for one in DependencyGroupResolver(groups).resolve(DEV)]
+        except ExceptionGroup as group:
+            # packaging gathers what is wrong in one; the first tells enough.
+            raise SettingsError(f"{group.exceptions[0]}.", where=f"{file} [dependency-groups] {DEV}") from group
         except (ValueError, TypeError, LookupError) as error:
             raise SettingsError(f"{error}.", where=f"{file} [dependency-groups] {DEV}") from error
     return names_of(found)
+
+
+def _table(document: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise SettingsError("expected a table.", where=f"{file} {key}")
+    return table
+
+
+def _list(value: object, file: Path, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise SettingsError("expected a list.", where=f"{file} {key}")
+    return tuple(map(str, value))
 
 
 def _requirement_lines(file: Path) -> list[str]:

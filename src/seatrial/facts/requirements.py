@@ -4,30 +4,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.markers import default_environment
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName, default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from seatrial.facts.data import Distribution
 
 
-def names_of(requirements: Iterable[str]) -> tuple[str, ...]:
+def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[str, ...]:
     """Return the normalised names that requirement strings ask for; what is none is left out.
 
-    One with a marker is left out too where the marker does not hold for this interpreter and platform.
+    One whose marker does not hold on Linux with that version of Python is left out too. Without a version,
+    markers do not count: the name may be asked for somewhere.
     """
-    found: list[str] = []
-    for text in requirements:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate():
-            found.append(canonicalize_name(requirement.name))
-    return tuple(dict.fromkeys(found))
+    parsed = [one for text in requirements if (one := parse(text))]
+    environment = None if python is None else marker_environment(python)
+    return tuple(
+        dict.fromkeys(canonicalize_name(one.name) for one in parsed if environment is None or holds(one, environment))
+    )
+
+
+def parse(text: str) -> Requirement | None:
+    """Return a requirement; None where the text is none, as it may come from an image."""
+    try:
+        return Requirement(text)
+    except (InvalidRequirement, RecursionError):
+        return None
+
+
+def holds(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+    """Tell whether a requirement's marker holds; one that compares what cannot be compared does not."""
+    try:
+        return requirement.marker is None or requirement.marker.evaluate(dict(environment))
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return False
+
+
+def marker_environment(python: str) -> dict[str, str]:
+    """Return what markers are judged by in an image: Linux and its interpreter's version, not the host's."""
+    return {
+        **{key: str(value) for key, value in default_environment().items()},
+        "os_name": "posix",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "extra": "",
+    }
 
 
 def closure(direct: Iterable[str], installed: Iterable[Distribution], python: str) -> frozenset[str]:
@@ -40,20 +66,13 @@ def closure(direct: Iterable[str], installed: Iterable[Distribution], python: st
 
     """
     by_name = {canonicalize_name(one.name): one for one in installed}
-    environment: dict[str, str] = {
-        **{key: str(value) for key, value in default_environment().items()},
-        "python_version": ".".join(python.split(".")[:2]),
-        "python_full_version": python,
-    }
+    environment = marker_environment(python)
     seen: set[tuple[str, str]] = set()
     left = [(text, "") for text in direct]
     while left:
         text, extra = left.pop()
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is not None and not requirement.marker.evaluate({**environment, "extra": extra}):
+        requirement = parse(text)
+        if requirement is None or not holds(requirement, {**environment, "extra": extra}):
             continue
         name = canonicalize_name(requirement.name)
         for wanted in {"", *requirement.extras}:

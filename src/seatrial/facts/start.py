@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.facts import follow
-from seatrial.facts.data import Account, Script, Start, Trail
+from seatrial.facts.data import Account, FileKind, Script, Start, Trail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,30 @@ PYTHON = re.compile(r"python(\d+(\.\d+)?t?)?$")
 SHELLS = {"sh", "bash", "dash", "ash", "busybox"}
 WRAPPERS = {"tini", "dumb-init", "env", "exec", "nice", "gosu", "su-exec", "setpriv", "catatonit", "--"}
 """Programs that only start the next word."""
+
+WITH_ACCOUNT = {"gosu", "su-exec"}
+"""Wrappers whose first word is the account to run as."""
+
+BUILTINS = {
+    "cd",
+    "set",
+    "export",
+    "umask",
+    "ulimit",
+    "trap",
+    "echo",
+    "printf",
+    "test",
+    ":",
+    "true",
+    ".",
+    "source",
+    "unset",
+}
+"""Words that a shell carries out by itself: the program comes after them."""
+
+KEYWORDS = {"if", "for", "while", "until", "case", "eval", "!"}
+"""Words that make a line a program of its own."""
 
 USUAL_PLACES = ("/usr/local/bin/python3", "/usr/bin/python3", "/opt/venv/bin/python", "/venv/bin/python")
 """Where an interpreter stands in images whose command names none."""
@@ -56,6 +80,10 @@ def start_facts(configuration: Configuration, files: Files, who: Account) -> Sta
     directory = configuration.working_directory or "/"
     program = follow.search(words[0], path, directory, files) if words else None
     scripts = tuple(follow.shebangs(program, path, files)) if program else ()
+    last = scripts[-1].trail if scripts else program
+    beginning = files.beginning(last.end) if last and last.entry and last.entry.kind is FileKind.FILE else b""
+    loader = follow.loader(beginning)
+    steps = [step for trail in (program, *(one.trail for one in scripts)) if trail for step in trail.steps]
     python = application_python(words, path, directory, files)
     return Start(
         words=words,
@@ -63,6 +91,9 @@ def start_facts(configuration: Configuration, files: Files, who: Account) -> Sta
         searched=tuple(path.split(":")),
         program=program,
         scripts=scripts,
+        unrunnable=last.end if last and beginning and not follow.is_runnable(beginning) else "",
+        loader=follow.follow(loader, files) if loader else None,
+        barrier=follow.barrier(steps, who, files),
         account=who,
         python=python.path if python else "",
         python_why=python.why if python else "",
@@ -73,14 +104,32 @@ def start_facts(configuration: Configuration, files: Files, who: Account) -> Sta
 def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """Return the command's words, and whether they stood in a line for a shell."""
     if len(words) >= 3 and posixpath.basename(words[0]) in SHELLS and words[1] in {"-c", "-ec", "-lc"}:  # noqa: PLR2004 - sh -c LINE
-        try:
-            inner = shlex.split(words[2])
-        except ValueError:
-            inner = words[2].split()
-        while inner and (inner[0] == "exec" or re.match(r"[A-Za-z_]\w*=", inner[0])):
-            inner = inner[1:]
-        return tuple(inner), True
+        return _simple_command(words[2]) or tuple(words), True
     return tuple(words), False
+
+
+def _simple_command(line: str) -> tuple[str, ...]:
+    """Return the words of the first program that a shell's line starts; empty where only a shell can tell."""
+    lexer = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=";&|()<>\n")
+    lexer.whitespace_split = True
+    lexer.whitespace = " \t\r"
+    lexer.commenters = ""
+    try:
+        words = list(lexer)
+    except ValueError:
+        return ()
+    command: list[str] = []
+    for word in [*words, ";"]:
+        if word and set(word) <= set(";&|\n"):
+            while command and (command[0] == "exec" or re.match(r"[A-Za-z_]\w*=", command[0])):
+                command = command[1:]
+            if command and command[0] not in BUILTINS:
+                break
+            command = []
+        else:
+            command.append(word)
+    opaque = not command or command[0] in KEYWORDS or any(mark in command[0] for mark in "$`(){}*?[")
+    return () if opaque else tuple(command)
 
 
 def application_python(words: Sequence[str], path: str, directory: str, files: Files) -> Python | None:
@@ -102,14 +151,14 @@ def application_python(words: Sequence[str], path: str, directory: str, files: F
 
 
 def _programs(words: Sequence[str]) -> list[str]:
-    """Return the words that may name the application's program: the first, and those behind wrappers."""
+    """Return the words that may name the application's program: the one behind wrappers, and behind a script."""
     programs: list[str] = []
-    for word in words[:8]:
+    rest = _behind_wrappers(words)
+    for word in rest[:8]:
         if word.startswith("-") and word != "--":
             continue
         programs.append(word)
-        name = posixpath.basename(word)
-        if name not in WRAPPERS and not name.endswith(".sh") and "=" not in word:
+        if not posixpath.basename(word).endswith(".sh") and "=" not in word:
             break
     return programs
 
@@ -173,5 +222,10 @@ def named_modules(words: Sequence[str]) -> tuple[str, ...]:
 def _behind_wrappers(words: Sequence[str]) -> list[str]:
     rest = list(words)
     while rest and posixpath.basename(rest[0]) in WRAPPERS:
-        rest = rest[1:]
+        name = posixpath.basename(rest.pop(0))
+        # Their own options, an option's number (`nice -n 10`), variables (`env KEY=value`), an account.
+        while len(rest) > 1 and re.match(r"-.|\d+$|[A-Za-z_]\w*=", rest[0]) and rest[0] != "--":
+            rest.pop(0)
+        if name in WITH_ACCOUNT:
+            rest = rest[1:]
     return rest

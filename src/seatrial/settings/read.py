@@ -178,7 +178,12 @@ def _explained(message: str, kind: type[object], *, file: Path, table: str, data
     # The last one: a key that is quoted in the problem may hold anything.
     found = re.fullmatch(r"(.*) - at `(\$.*)`", message, re.DOTALL)
     problem, at = found.groups() if found else (message, "")
-    path, known = _located(at, kind, data)
+    try:
+        path, known = _located(at, kind, data)
+    except (KeyError, IndexError, AttributeError):
+        # The key itself looks like a place; it stands at the top.
+        problem = message
+        path, known = _located("", kind, data)
     where = f"{file}: {'.'.join(part for part in (table, *path) if part) or 'top level'}"
     unknown = re.search(r"unknown field `(.*)`", problem, re.DOTALL)
     if unknown:

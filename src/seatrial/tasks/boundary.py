@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
@@ -48,8 +49,7 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
             except Exception as error:
                 if os.environ.get(DEBUG):
                     raise
-                _say(f"error: this is a bug in seatrial: {type(error).__name__}: {plain_line(str(error))}")
-                _say(f"  Run it again with {DEBUG}=1 and report what it prints.")
+                _tell_unexpected(error)
                 code = ExitCode.UNDECIDED
             if code:
                 raise invoke.Exit(code=int(code))
@@ -68,6 +68,18 @@ def _tell(error: SeatrialError) -> None:
     _say(f"error: {plain_line(str(error))}")
     for line in plain(error.detail).splitlines():
         _say(f"  {line}")
+
+
+def _tell_unexpected(error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"error: {plain_line(f'{where}{error.strerror}')}. Make room, then run it again.")
+        return
+    if isinstance(error, EOFError):
+        _say("error: nobody answered the question. Nothing was changed.")
+        return
+    _say(f"error: this is a bug in seatrial: {type(error).__name__}: {plain_line(str(error))}")
+    _say(f"  Run it again with {DEBUG}=1 and report what it prints.")
 
 
 def _say(line: str) -> None:

@@ -51,7 +51,7 @@ def build_application(settings: Settings, agent: asyncio.Future[Agent]) -> AnyAp
 
 
 class Conversation:
-    """The handlers. The agent may still be loading when the first message comes."""
+    """The handlers. Polling begins when the agent is there, so the first message finds it."""
 
     def __init__(self, texts: Texts, agent: asyncio.Future[Agent]) -> None:
         """Speak with `texts`, and ask `agent` once it is there."""

@@ -41,7 +41,7 @@ async def _serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # The chat libraries take seconds to import, more where no bytecode is kept. In a thread they
-    # do not hold up the polling. If they fail, `work` fails, and the process with it.
+    # do not hold up a stop signal. If they fail, `work` fails, and the process with it.
     agent = asyncio.ensure_future(asyncio.to_thread(_load_agent, settings))
     application = build_application(settings, agent)
     poller = Poller(application, settings, lambda: _beat(settings.heartbeat_file))
@@ -73,7 +73,9 @@ def _load_agent(settings: Settings) -> Agent:
 
 
 async def _work(agent: asyncio.Future[Agent], poller: Poller) -> None:
-    await asyncio.gather(agent, poller.run())
+    # Polling, and so the heartbeat, begins when the agent is there: healthy means that it can answer.
+    await agent
+    await poller.run()
 
 
 async def _close(application: AnyApplication, poller: Poller) -> None:
