@@ -8,6 +8,7 @@ A noxfile needs two lines:
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,9 @@ def skip_without_engine(session: nox.Session) -> None:
     from seatrial.engine.find import find_engine
     from seatrial.host import this_host
 
+    # nox shows every library's debug lines.
+    for library in ("docker", "urllib3"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         find_engine(this_host())
     except EngineError as error:
