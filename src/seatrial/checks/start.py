@@ -161,6 +161,12 @@ def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
         raise UndecidedError("the application was not up, so it could not be asked to stop")
     stop = boot.stop
     expected = f"leaves within {contract.stops_within:g} s of {stop.signal}"
+    if stop.signal.removeprefix("SIG") in {"KILL", "9"}:
+        return failed(
+            "its STOPSIGNAL is SIGKILL, which no process can handle",
+            expected="a stop signal that the application can handle",
+            fix="Take STOPSIGNAL out, or declare the signal that the application handles, such as SIGTERM.",
+        )
     if stop.killed:
         return failed(
             f"did not leave within {stop.seconds:.1f} s of {stop.signal} and was killed",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seatrial.engine.runs import RunEndedError
+from seatrial.engine.runs import RunEndedError, remove
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
     finally:
         try:
             if made:
-                _remove(client, made)
+                remove(client, made)
         finally:
             client.close()
 
@@ -86,12 +86,17 @@ def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
 
 
 def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int) -> Output:
+    import docker.errors
+    import requests
+
     client = container.client
     late = threading.Event()
 
     def end() -> None:
         late.set()
-        kill(container)
+        # Where the engine is gone, the thread that reads meets that too, and tells.
+        with suppress(docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+            kill(container)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
@@ -169,16 +174,3 @@ def engine_errors(doing: str) -> Iterator[None]:
             fix="See whether it still runs: `invoke doctor`. Then run this again.",
             detail=str(error),
         ) from error
-
-
-def _remove(client: docker.APIClient, made: str) -> None:
-    import docker.errors
-
-    try:
-        client.remove_container(made, force=True, v=True)
-    except docker.errors.NotFound:
-        return
-    except docker.errors.APIError as error:
-        # The run's own end removes it at this moment.
-        if error.status_code != 409:  # noqa: PLR2004 - HTTP conflict
-            raise

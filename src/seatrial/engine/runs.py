@@ -72,7 +72,7 @@ def running(engine: Engine, *, pid: int) -> Iterator[Run]:
 def end(run: Run) -> None:
     """Remove what a run started."""
     for container in _containers(run.engine.client.api, f"{LABEL}={run.id}"):
-        _remove(run.engine.client.api, container["Id"])
+        remove(run.engine.client.api, container["Id"])
 
 
 def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machine-id")) -> Owner:
@@ -100,7 +100,7 @@ def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:
 def _sweep(client: docker.APIClient, this: Owner) -> None:
     for container in _containers(client, OWNER):
         if is_dead(container["Labels"].get(OWNER, ""), this):
-            _remove(client, container["Id"])
+            remove(client, container["Id"])
 
 
 def _containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
@@ -108,7 +108,8 @@ def _containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
     return found
 
 
-def _remove(client: docker.APIClient, container: str) -> None:
+def remove(client: docker.APIClient, container: str) -> None:
+    """Remove a container with its volumes; one that is gone, or is being removed already, is left to that."""
     import docker.errors
 
     try:

@@ -119,19 +119,7 @@ def _exit(state: Json) -> Exit | None:
 
 def _between(first: str, last: str) -> float:
     """Return the seconds between two of the engine's times (RFC 3339, nanoseconds)."""
-    return max(0.0, (_moment(last) - _moment(first)).total_seconds())
-
-
-def _moment(text: str) -> datetime:
-    whole, dot, rest = text.partition(".")
-    if not dot:
-        return datetime.fromisoformat(text)
-    digits = rest.rstrip("Z")
-    zone = "+00:00"
-    for sign in "+-":
-        if sign in digits:
-            digits, zone = digits.split(sign)[0], sign + digits.split(sign)[1]
-    return datetime.fromisoformat(f"{whole}.{digits[:6]:0<6}{zone}")
+    return max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
 
 
 def _stop(booted: Container, configuration: Configuration, contract: Contract) -> Stop:

@@ -89,7 +89,9 @@ def look(run: Run, configuration: Configuration) -> Start:
     }
     with container(run, plan) as unstarted:
         files = EngineFiles(unstarted.client, unstarted.id)
-        who = follow.account(configuration.user, files.text("/etc/passwd"), files.text("/etc/group"))
+        # Some builders (Nix among them) make links of them.
+        passwd, group = (files.text(follow.follow(path, files).end) for path in ("/etc/passwd", "/etc/group"))
+        who = follow.account(configuration.user, passwd, group)
         return start_facts(configuration, files, who)
 
 

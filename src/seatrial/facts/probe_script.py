@@ -471,7 +471,9 @@ for name in names:
         # SystemExit too: a module that ends the process at import cannot be imported.
         say(name=name, ok=False, seconds=time.perf_counter() - started,
             error="%s: %s" % (type(error).__name__, str(error)[:1000]),
-            traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)[-8:])[-4000:])
+            # The import system's own frames tell nothing.
+            traceback="".join([part for part in traceback.format_exception(type(error), error, error.__traceback__)
+                               if "<frozen importlib" not in part][-8:])[-4000:])
     else:
         say(name=name, ok=True, seconds=time.perf_counter() - started)
 """

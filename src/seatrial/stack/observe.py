@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.containers import engine_errors
@@ -42,7 +41,7 @@ def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
     found: list[ContainerState] = []
     with engine_errors(LOOKING):
         listed = api.containers(all=True, filters=by_label(stack))
-        now = _moment(str(api.info()["SystemTime"])) if listed else None
+        now = datetime.fromisoformat(str(api.info()["SystemTime"])) if listed else None
         for one in listed:
             try:
                 found.append(read_container(api.inspect_container(one["Id"]), now=now))
@@ -143,10 +142,4 @@ def _seconds(data: Mapping[str, Any], status: Status, now: datetime | None) -> f
         since = str(state.get("StartedAt", ""))
     else:
         since = str(state.get("FinishedAt", ""))
-    return max((now - _moment(since)).total_seconds(), 0.0) if now and since else 0.0
-
-
-def _moment(text: str) -> datetime:
-    # The engine writes nanoseconds and mostly Z; datetime reads microseconds.
-    moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((now - datetime.fromisoformat(since)).total_seconds(), 0.0) if now and since else 0.0
