@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seatrial import process
-from seatrial.engine import daemon, debian, layout, leftovers, network, provide
-from seatrial.engine.apt_sources import KEYRING, Archive
+from seatrial import debian, process
+from seatrial.apt_sources import KEYRING, Archive
+from seatrial.engine.provided import daemon, layout, leftovers, network, provide
 from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
 from seatrial.settings.model import EngineSettings
@@ -214,7 +214,7 @@ def test_two_starts_at_once_make_one_engine(host: Host) -> None:
 def test_interrupted_nothing_is_left_running_or_half_unpacked(host: Host, moment: str) -> None:
     program = (
         "import dataclasses, pathlib, sys\n"
-        "from seatrial.engine import provide\n"
+        "from seatrial.engine.provided import provide\n"
         "from seatrial.host import this_host\n"
         "from seatrial.settings.model import EngineSettings\n"
         "host = dataclasses.replace(this_host(), data=pathlib.Path(sys.argv[1]))\n"

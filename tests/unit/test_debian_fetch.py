@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.engine.debian import fetch, parse_candidates
-from seatrial.engine.files import told
+from seatrial.debian import fetch, parse_candidates
 from seatrial.errors import EngineError
+from seatrial.files import told
 from seatrial.host import Host
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engine.apt_sources import (
+from seatrial.apt_sources import (
     KEYRING,
     Source,
     choose,
@@ -12,7 +12,7 @@ from seatrial.engine.apt_sources import (
     parse_deb822,
     parse_one_line,
 )
-from seatrial.engine.debian import mirror, sources
+from seatrial.debian import mirror, sources
 from seatrial.errors import EngineError
 
 DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'

@@ -7,8 +7,8 @@ import subprocess
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from seatrial.engine import daemon, layout, leftovers, packages
-from seatrial.engine.leftovers import Process
+from seatrial.engine.provided import daemon, layout, leftovers, packages
+from seatrial.engine.provided.leftovers import Process
 from seatrial.host import Host
 
 POOL = IPv4Network("10.214.0.0/16")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engine import layout, provide
-from seatrial.engine.ground import NEEDED, Ground, require, require_root, survey
+from seatrial.engine.provided import layout, provide
+from seatrial.engine.provided.ground import NEEDED, Ground, require, require_root, survey
 from seatrial.errors import EngineError, ExitCode
 from seatrial.host import Host
 

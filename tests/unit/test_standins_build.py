@@ -11,9 +11,9 @@ import pytest
 from seatrial.engine.find import Candidate, Engine
 from seatrial.errors import BuildError, ImageError, SeatrialError
 from seatrial.host import Host
-from seatrial.images.digest import text_digest
-from seatrial.images.standin_build import ensure, last_lines
 from seatrial.images.standins import stand_in_for, table
+from seatrial.images.standins.digest import text_digest
+from seatrial.images.standins.make import ensure, last_lines
 
 if TYPE_CHECKING:
     from seatrial.images.standins import Plan

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engine.apt_sources import Archive
+from seatrial.apt_sources import Archive
 from seatrial.errors import SettingsError
-from seatrial.images.rootfs import (
+from seatrial.images.standins.rootfs import (
     APT_SETTINGS,
     Rootfs,
     apt_settings,

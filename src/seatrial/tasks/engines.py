@@ -17,8 +17,8 @@ DRY_RUN = {"dry-run": "say what would be done, and do nothing"}
 @command(default=True)
 def status(_context: invoke.Context) -> ExitCode:
     """Say which engine is used, and how the one that seatrial provides stands."""
-    from seatrial.engine import provide
     from seatrial.engine.find import find_engine
+    from seatrial.engine.provided import provide
     from seatrial.errors import EngineError
     from seatrial.sizes import show_size
 
@@ -41,7 +41,7 @@ def status(_context: invoke.Context) -> ExitCode:
 @command(help=DRY_RUN)
 def start(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Fetch (once) and start an engine of seatrial's own, beside any other."""
-    from seatrial.engine import provide
+    from seatrial.engine.provided import provide
     from seatrial.settings.model import EngineSettings
 
     host = surroundings.host()
@@ -59,7 +59,7 @@ def start(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
 @command(help=DRY_RUN)
 def stop(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Stop seatrial's own engine; its images and volumes stay."""
-    from seatrial.engine import provide
+    from seatrial.engine.provided import provide
 
     host = surroundings.host()
     if dry_run:
@@ -72,7 +72,7 @@ def stop(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
 @command(help=DRY_RUN)
 def remove(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Remove seatrial's own engine with its images and volumes."""
-    from seatrial.engine import provide
+    from seatrial.engine.provided import provide
 
     host = surroundings.host()
     own = provide.status(host)

@@ -57,8 +57,8 @@ def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: boo
 
 
 def _engine(project: Project, host: Host, *, provide: bool) -> Engine:
-    from seatrial.engine import provide as own
     from seatrial.engine.find import find_engine
+    from seatrial.engine.provided import provide as own
 
     try:
         return find_engine(host)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine import daemon, ground, layout, leftovers, network, packages
-from seatrial.engine.files import told
-from seatrial.engine.lock import locked
+from seatrial.engine.provided import daemon, ground, layout, leftovers, network, packages
+from seatrial.files import told
+from seatrial.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
-    from seatrial.engine.layout import Layout
+    from seatrial.engine.provided.layout import Layout
     from seatrial.host import Host
     from seatrial.settings.model import EngineSettings
 

@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.engine.layout import SYSTEM_PATH
+from seatrial.engine.provided.layout import SYSTEM_PATH
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.engine.layout import Layout
+    from seatrial.engine.provided.layout import Layout
 
 SOCKET_LIMIT = 107
 """Bytes of a Unix socket's path, without its closing zero (man 7 unix)."""

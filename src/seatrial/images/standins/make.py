@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 from seatrial import process
 from seatrial.engine import programs
-from seatrial.engine.lock import locked
 from seatrial.errors import BuildError, ImageError
-from seatrial.images import interpreter, rootfs
-from seatrial.images.digest import text_digest
-from seatrial.images.standin_inputs import Workshop, prepare
-from seatrial.images.standin_plan import Kind
-from seatrial.images.standin_store import image_label
+from seatrial.images.standins import interpreter, rootfs
+from seatrial.images.standins.digest import text_digest
+from seatrial.images.standins.inputs import Workshop, prepare
+from seatrial.images.standins.plan import Kind
+from seatrial.images.standins.store import image_label
+from seatrial.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.images.interpreter import HostPython
-    from seatrial.images.standin_plan import Plan
+    from seatrial.images.standins.interpreter import HostPython
+    from seatrial.images.standins.plan import Plan
 
 LABEL = "seatrial.standin"
 """The official image that a stand-in takes the place of; what is built on a stand-in carries it too."""

@@ -10,12 +10,11 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial import process
-from seatrial.engine import debian
-from seatrial.engine.apt_sources import Archive, host_archive
-from seatrial.engine.lock import locked
+from seatrial import debian, process
+from seatrial.apt_sources import Archive, host_archive
 from seatrial.errors import BuildError, ProgramError, SettingsError
-from seatrial.images.digest import text_digest
+from seatrial.images.standins.digest import text_digest
+from seatrial.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

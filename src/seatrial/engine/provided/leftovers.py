@@ -16,7 +16,7 @@ from seatrial.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seatrial.engine.layout import Layout
+    from seatrial.engine.provided.layout import Layout
 
 HELPERS = re.compile(r"^(containerd|containerd-shim.*|docker-proxy)$")
 """The daemon's own programs; buildx, compose and the CLI are a person's, and left alone."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine import debian
-from seatrial.engine.layout import SYSTEM_PATH
+from seatrial import debian
+from seatrial.engine.provided.layout import SYSTEM_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seatrial.engine.layout import Layout
+    from seatrial.engine.provided.layout import Layout
     from seatrial.host import Host
 
 ENGINE = ("docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd", "tini")

@@ -9,11 +9,12 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from seatrial import process
-from seatrial.engine import find, leftovers
+from seatrial.engine import find
+from seatrial.engine.provided import leftovers
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
-    from seatrial.engine.layout import Layout
+    from seatrial.engine.provided.layout import Layout
     from seatrial.host import Host
 
 ANSWERS_WITHIN = 90.0

@@ -1,6 +1,6 @@
 """Stand-ins: local images that take official images' place where no registry is in reach.
 
-`stand_in_for` plans and touches nothing; `seatrial.images.standin_build.ensure` carries a plan out.
+`stand_in_for` plans and touches nothing; `seatrial.images.standins.make.ensure` carries a plan out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.errors import SettingsError
-from seatrial.images import standin_rows
-from seatrial.images.standin_build import ensure
-from seatrial.images.standin_plan import Input, Kind, Plan, parse_input
-from seatrial.images.standin_rows import Row
+from seatrial.images.standins import rows
+from seatrial.images.standins.make import ensure
+from seatrial.images.standins.plan import Input, Kind, Plan, parse_input
+from seatrial.images.standins.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ def table(project: Project | None) -> Table:
                 parse_input(text, where=f"{where} inputs.{key}")
             recipe = project.folder / standin.recipe
             own.append(Row(pattern=name, recipe=recipe, inputs=standin.inputs, where=where))
-    return Table(rows=(*own, *standin_rows.built_in()))
+    return Table(rows=(*own, *rows.built_in()))
 
 
 def stand_in_for(reference: str, table: Table) -> Plan | None:

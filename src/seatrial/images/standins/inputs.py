@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from seatrial.images import interpreter, rootfs, wheel
-from seatrial.images.standin_plan import Input, Kind
-from seatrial.images.standin_rows import locale
-from seatrial.images.standin_store import import_tar, remove_image
+from seatrial.images.standins import interpreter, rootfs, wheel
+from seatrial.images.standins.plan import Input, Kind
+from seatrial.images.standins.rows import locale
+from seatrial.images.standins.store import import_tar, remove_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

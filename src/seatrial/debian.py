@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial import process
-from seatrial.engine.apt_sources import Archive, host_archive
-from seatrial.engine.files import told
-from seatrial.engine.lock import locked
+from seatrial.apt_sources import Archive, host_archive
 from seatrial.errors import EngineError, ProgramError
+from seatrial.files import told
+from seatrial.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
