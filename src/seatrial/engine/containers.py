@@ -108,6 +108,8 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
             errors += some_errors or b""
             if len(out) + len(errors) > most:
                 cut = True
+                # Closed first: while output waits to be read, the engine answers nothing about the container.
+                _close(stream)
                 kill(container)
                 break
         code = (

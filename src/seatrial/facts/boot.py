@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""
 KEPT_LINES = 100
+KEPT_LINE = 1000
+"""Characters of one line."""
 KEPT_BYTES = 64 * 1024
 KEPT_PATHS = 50
 KILLED = 137
@@ -160,8 +162,9 @@ def _log(booted: Container) -> tuple[tuple[str, ...], bool]:
             del kept[:-KEPT_BYTES]
         if cut and len(kept) > KEPT_BYTES:
             del kept[:-KEPT_BYTES]
-    lines = kept.decode("utf-8", errors="replace").splitlines()
-    return tuple(lines[-KEPT_LINES:]), cut
+    lines = kept.decode("utf-8", errors="replace").splitlines()[-KEPT_LINES:]
+    cut = cut or any(len(line) > KEPT_LINE for line in lines)
+    return tuple(line[:KEPT_LINE] for line in lines), cut
 
 
 def _written(booted: Container, configuration: Configuration, contract: Contract) -> tuple[str, ...]:

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import pytest
+from tests.unit.factories import Tree, file
+
+from seatrial.facts.data import Account, Entry, FileKind
+from seatrial.facts.follow import account, first_missing, follow, may_execute, search, shebang, shebangs
+
+ELF = b"\x7fELF"
+PASSWD = """root:x:0:0:root:/root:/bin/sh
+app:x:10001:10002::/app:/usr/sbin/nologin
+4000:x:5000:5000::/n:/bin/sh
+huge:x:{huge}:1::/h:/bin/sh
+broken:x:7
+""".format(huge="9" * 5000)
+GROUP = """root:x:0:
+app:x:10002:
+docker:x:999:app,other
+video:x:44:other
+nobodys
+"""
+
+
+def test_a_path_is_followed_link_by_link() -> None:
+    tree = Tree(
+        {
+            "/app/.venv/bin/python": "python3",
+            "/app/.venv/bin/python3": "/usr/local/bin/python3.13",
+            "/usr/local/bin/python3.13": ELF,
+        }
+    )
+    trail = follow("/app/./.venv//bin/python", tree)
+    assert str(trail) == "/app/.venv/bin/python -> /app/.venv/bin/python3 -> /usr/local/bin/python3.13"
+    assert trail.entry is not None
+    assert trail.entry.kind is FileKind.FILE
+
+
+def test_a_link_that_ends_nowhere_names_the_first_part_that_is_missing() -> None:
+    trail = follow("/app/.venv/bin/python", Tree({"/app/.venv/bin/python": "/root/.local/uv/python3.13"}))
+    assert (trail.entry, trail.missing) == (None, "/root")
+    assert trail.end == "/root/.local/uv/python3.13"
+
+
+def test_links_in_a_circle_come_to_an_end() -> None:
+    trail = follow("/a", Tree({"/a": "b", "/b": "/a"}))
+    assert (trail.entry, trail.missing) == (None, "the links go round in a circle")
+    assert len(trail.steps) < 10
+
+
+def test_dots_count_from_where_a_folder_really_is() -> None:
+    tree = Tree({"/bin": "usr/bin", "/bin/tool": "../lib/tool", "/usr/bin/tool": "../lib/tool", "/usr/lib/tool": ELF})
+    assert follow("/bin/tool", tree).end == "/usr/lib/tool"
+    circle = Tree({"/a": "/b", "/b": "/a", "/a/x": "../y"})
+    assert follow("/a/x", circle).entry is None
+
+
+def test_the_first_missing_part() -> None:
+    assert first_missing("/usr/lib/x/y", Tree({"/usr/lib/z": None})) == "/usr/lib/x"
+    assert first_missing("/usr/lib", Tree({"/usr/lib": 0o755})) == "/usr/lib"
+
+
+def test_path_is_searched_in_order() -> None:
+    tree = Tree({"/a/uvicorn": None, "/b/uvicorn": ELF, "/c/uvicorn": ELF})
+    found = search("uvicorn", "/a:/b:/c", "/", tree)
+    assert found is not None
+    assert found.end == "/b/uvicorn", "what may not be executed is passed over"
+    assert search("gunicorn", "/a:/b:/c", "/", tree) is None
+
+
+def test_a_folder_of_that_name_is_no_program() -> None:
+    tree = Tree({"/app/alembic": 0o755, "/venv/bin/alembic": ELF})
+    found = search("alembic", "/app:/venv/bin", "/", tree)
+    assert found is not None
+    assert found.end == "/venv/bin/alembic"
+
+
+def test_a_dangling_link_is_passed_over_but_told_when_there_is_no_other() -> None:
+    tree = Tree({"/a/python": "/gone", "/b/python": ELF})
+    found, alone = search("python", "/a:/b", "/", tree), search("python", "/a", "/", tree)
+    assert found is not None
+    assert alone is not None
+    assert found.end == "/b/python"
+    assert (alone.entry, alone.missing) == (None, "/gone")
+
+
+def test_a_word_with_a_slash_counts_from_the_working_directory() -> None:
+    tree = Tree({"/app/run": ELF, "/app/bin/x": ELF})
+    for word, path in (("./run", ""), ("run", ""), ("x", "bin")):
+        found = search(word, path, "/app", tree)
+        assert found is not None, word
+        assert found.entry is not None, word
+
+
+@pytest.mark.parametrize(
+    ("beginning", "expected"),
+    [
+        (b"\x7fELF", None),
+        (b"", None),
+        (b"#!", ("#!", "")),
+        (b"#! /bin/sh -e\n", ("#! /bin/sh -e", "/bin/sh")),
+        (b"#!/venv/bin/python\r\nimport x", ("#!/venv/bin/python\r", "/venv/bin/python\r")),
+        (b"#!/usr/bin/env -S python3 -u\n", ("#!/usr/bin/env -S python3 -u", "/usr/bin/env")),
+        (
+            b"#!/bin/sh\n'''exec' /a/long/bin/python \"$0\" \"$@\"\n' '''\n",
+            ("'''exec' /a/long/bin/python \"$0\" \"$@\"", "/a/long/bin/python"),
+        ),
+        (
+            b'#!/bin/sh\n\'\'\'exec\' "/a b/python" "$0" "$@"\n',
+            ('\'\'\'exec\' "/a b/python" "$0" "$@"', "/a b/python"),
+        ),
+        (b"#!/bin/sh\nexec python main.py\n", ("#!/bin/sh", "/bin/sh")),
+        (
+            b"#!\xff\xfe\n",
+            ("#!\N{REPLACEMENT CHARACTER}" * 1 + "\N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}" * 2),
+        ),
+    ],
+)
+def test_a_first_line_names_its_interpreter(beginning: bytes, expected: tuple[str, str] | None) -> None:
+    assert shebang(beginning) == expected
+
+
+def test_first_lines_are_followed_to_a_binary() -> None:
+    tree = Tree(
+        {
+            "/venv/bin/uvicorn": b"#!/venv/bin/wrapper\n",
+            "/venv/bin/wrapper": b"#!/usr/bin/env python3\n",
+            "/usr/bin/python3": "python3.13",
+            "/usr/bin/python3.13": ELF,
+        }
+    )
+    scripts = list(shebangs(follow("/venv/bin/uvicorn", tree), "/usr/bin", tree))
+    assert [(one.interpreter, one.trail.end) for one in scripts] == [
+        ("/venv/bin/wrapper", "/venv/bin/wrapper"),
+        ("python3", "/usr/bin/python3.13"),
+    ]
+
+
+def test_env_looks_on_path_past_options_and_variables() -> None:
+    tree = Tree({"/x": b"#!/usr/bin/env -S A=1 python3 -u\n", "/y": b"#!/usr/bin/env\n", "/usr/bin/env": ELF})
+    (one,) = shebangs(follow("/x", tree), "/usr/bin", tree)
+    assert (one.interpreter, one.trail.entry, one.trail.missing) == ("python3", None, "python3 is not on PATH")
+    (two,) = shebangs(follow("/y", tree), "/usr/bin", tree)
+    assert two.interpreter == "/usr/bin/env"
+
+
+def test_scripts_that_name_one_another_come_to_an_end() -> None:
+    tree = Tree({"/a": b"#!/b\n", "/b": b"#!/a\n"})
+    assert len(list(shebangs(follow("/a", tree), "", tree))) == 5
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("", Account(name="root", uid=0, gids=(0,), home="/root")),
+        ("app", Account(name="app", uid=10001, gids=(10002, 999), home="/app")),
+        ("10001", Account(name="app", uid=10001, gids=(10002, 999), home="/app")),
+        ("app:video", Account(name="app", uid=10001, gids=(44,), home="/app")),
+        ("app:77", Account(name="app", uid=10001, gids=(77,), home="/app")),
+        ("4000", Account(name="4000", uid=5000, gids=(5000,), home="/n")),
+        ("1234", Account(name="", uid=1234, gids=(0,), home="/")),
+        ("1234:5678", Account(name="", uid=1234, gids=(5678,), home="/")),
+        ("nobody-knows", Account(name="", uid=None, gids=(), home="/")),
+        ("broken", Account(name="", uid=None, gids=(), home="/")),
+        ("huge", Account(name="huge", uid=None, gids=(1,), home="/h")),
+        ("8" * 5000, Account(name="", uid=None, gids=(), home="/")),
+        ("\u0660", Account(name="", uid=None, gids=(), home="/")),
+    ],
+)
+def test_an_account_is_found_by_name_number_and_group(user: str, expected: Account) -> None:
+    assert account(user, PASSWD, GROUP) == expected
+
+
+def test_an_image_without_account_files_has_numbers_only() -> None:
+    assert account("app", "", "").uid is None
+    assert account("", "", "").uid == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "may"),
+    [
+        (file(0o755), True),
+        (file(0o700), False),
+        (file(0o700, uid=5), True),
+        (file(0o077, uid=5), False),
+        (file(0o710, gid=6), True),
+        (file(0o701, gid=6), False),
+        (Entry(kind=FileKind.FILE, mode=0o644, uid=5, gid=6), False),
+    ],
+)
+def test_who_may_execute(entry: Entry, *, may: bool) -> None:
+    assert may_execute(entry, Account(name="x", uid=5, gids=(6,))) is may
+
+
+def test_root_needs_one_bit() -> None:
+    assert may_execute(file(0o001), Account(uid=0))
+    assert not may_execute(file(0o644), Account(uid=0))

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from seatrial import process
+from seatrial.errors import ProgramError
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
+
+
+def python(script: str) -> list[str]:
+    return [sys.executable, "-c", script]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_output_and_errors_are_kept_apart() -> None:
+    done = process.run(python("import sys; print('out'); print('err', file=sys.stderr)"), timeout=20)
+    assert (done.code, done.output, done.errors) == (0, "out\n", "err\n")
+
+
+def test_what_is_no_utf8_is_shown_all_the_same() -> None:
+    done = process.run(python("import sys; sys.stdout.buffer.write(b'a\\xffb')"), timeout=20)
+    assert done.output == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_missing_program_is_named_with_the_hint() -> None:
+    with pytest.raises(ProgramError, match="'no-such-program' is not installed") as caught:
+        process.find_program("no-such-program", hint="Install it.")
+    assert str(caught.value).endswith("Install it.")
+
+
+def test_a_program_is_looked_for_on_the_path_that_it_is_given() -> None:
+    with pytest.raises(ProgramError, match="is not installed") as caught:
+        process.run(["sh", "-c", "true"], timeout=5, environment={"PATH": "/nowhere"})
+    assert caught.value.where == "/nowhere"
+
+
+def test_the_environment_is_whole() -> None:
+    done = process.run(["/usr/bin/env"], timeout=5, environment={"ONLY": "this"})
+    assert done.output == "ONLY=this\n"
+
+
+def test_a_failing_program_is_told_with_its_last_words() -> None:
+    with pytest.raises(ProgramError, match=r"ended with exit code 3\.") as caught:
+        process.run(python("import sys; print('why', file=sys.stderr); sys.exit(3)"), timeout=20)
+    assert caught.value.detail == "why"
+    assert process.run(python("raise SystemExit(3)"), timeout=20, check=False).code == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\0\0\1", "Exec format error"), (b"#!/nowhere/python\n", "No such file")]
+)
+def test_a_file_that_is_no_program_is_one_clear_error(tmp_path: Path, content: bytes, words: str) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(content)
+    broken.chmod(0o755)
+    with pytest.raises(ProgramError, match=words) as caught:
+        process.run([broken], timeout=5)
+    assert caught.value.where == str(broken)
+
+
+def test_a_missing_folder_and_a_zero_byte_are_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="could not be started"):
+        process.run(["true"], timeout=5, folder=tmp_path / "nowhere")
+    with pytest.raises(ProgramError, match="null byte"):
+        process.run(["true", "a\0b"], timeout=5)
+
+
+def test_the_last_lines_are_kept_and_all_are_handed_on() -> None:
+    lines: list[str] = []
+    script = f"for n in range({process.KEPT_LINES + 50}): print(n)"
+    done = process.stream(python(script), timeout=20, on_output=lines.append, on_error=lines.append)
+    assert len(lines) == process.KEPT_LINES + 50
+    assert done.output.splitlines() == [str(n) for n in range(50, process.KEPT_LINES + 50)]
+
+
+def test_standard_input_is_fed_and_need_not_be_read() -> None:
+    assert process.run(["cat"], timeout=5, text_in="hello").output == "hello"
+    assert process.run(["true"], timeout=5, text_in="x" * 2_000_000).code == 0
+
+
+def test_a_program_that_never_reads_its_input_still_times_out() -> None:
+    with pytest.raises(ProgramError, match=r"took longer than 0\.5 s"):
+        process.run(python(SLEEPER), timeout=0.5, text_in="x" * 2_000_000)
+
+
+def test_past_its_time_a_program_is_interrupted_first() -> None:
+    script = (
+        "import time\n"
+        "try:\n print('up', flush=True); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n print('cleaned up', flush=True)"
+    )
+    with pytest.raises(ProgramError, match=r"took longer than 2 s") as caught:
+        process.run(python(script), timeout=2)
+    assert caught.value.detail == "up\ncleaned up\n"
+
+
+@pytest.mark.parametrize("deaf", ["SIGINT", "SIGINT SIGTERM"])
+def test_a_deaf_program_is_terminated_then_killed(monkeypatch: pytest.MonkeyPatch, deaf: str) -> None:
+    monkeypatch.setattr(process, "INTERRUPT_GRACE", 0.3)
+    ignored = "".join(f"signal.signal(signal.{one}, signal.SIG_IGN); " for one in deaf.split())
+    script = f"import os, signal, time; {ignored}print(os.getpid(), flush=True); time.sleep(60)"
+    pids: list[str] = []
+    with pytest.raises(ProgramError, match="was stopped"):
+        process.stream(python(script), timeout=2, on_output=pids.append, on_error=pids.append)
+    assert not alive(int(pids[0]))
+
+
+def interrupt_when_up(times: int = 1) -> None:
+    def ctrl_c() -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+
+    threading.Thread(target=ctrl_c, daemon=True).start()
+
+
+def test_ctrl_c_ends_the_program_and_goes_on() -> None:
+    pids: list[int] = []
+
+    def up(line: str) -> None:
+        pids.append(int(line))
+        interrupt_when_up()
+
+    script = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    with pytest.raises(KeyboardInterrupt):
+        process.stream(python(script), timeout=30, on_output=up, on_error=lambda _: None)
+    assert not alive(pids[0])
+
+
+def test_a_second_ctrl_c_kills_at_once() -> None:
+    pids: list[int] = []
+
+    def up(line: str) -> None:
+        pids.append(int(line))
+        interrupt_when_up(times=2)
+
+    script = (
+        "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        process.stream(python(script), timeout=30, on_output=up, on_error=lambda _: None)
+    assert not alive(pids[0])
+    assert time.monotonic() - started < process.INTERRUPT_GRACE
+
+
+def test_what_a_stopped_program_started_is_gone_too() -> None:
+    script = (
+        "import subprocess, sys, time\n"
+        "deaf = 'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); '\n"
+        "deaf += 'time.sleep(60)'\n"
+        "child = subprocess.Popen([sys.executable, '-c', deaf], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    pids: list[str] = []
+    with pytest.raises(ProgramError, match="was stopped"):
+        process.stream(python(script), timeout=2, on_output=pids.append, on_error=lambda _: None)
+    assert not alive(int(pids[0]))
+
+
+def test_a_child_in_the_background_does_not_hold_us_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "DRAIN_GRACE", 0.3)
+    started = time.monotonic()
+    done = process.run(["sh", "-c", "sleep 4 & echo done"], timeout=20)
+    assert (done.code, done.output) == (0, "done\n")
+    assert time.monotonic() - started < 3
+
+
+def test_a_program_whose_output_nobody_takes_is_interrupted() -> None:
+    def gone(_: str) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        process.stream(python(SLEEPER), timeout=30, on_output=gone, on_error=gone)
+
+
+def test_a_spawned_program_lives_on_and_logs(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    pid = process.spawn(python("import os; print(os.getsid(0) == os.getpid(), os.getcwd(), flush=True)"), log=log)
+    os.waitpid(pid, 0)
+    assert log.read_text(encoding="utf-8") == "True /\n"

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.engine.runs import Owner, is_dead, owner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A /proc in which process 42 runs, under a name that is meant to confuse."""
+    folder = tmp_path / "proc"
+    (folder / "sys/kernel/random").mkdir(parents=True)
+    (folder / "sys/kernel/random/boot_id").write_text("boot-1\n")
+    process(folder, 42, "777")
+    (tmp_path / "machine-id").write_text("machine-1\n")
+    return folder
+
+
+def process(proc: Path, pid: int, started: str) -> None:
+    (proc / str(pid)).mkdir(exist_ok=True)
+    fields = ["S", *(str(n) for n in range(4, 22)), started, "0"]
+    (proc / str(pid) / "stat").write_text(f"{pid} (a) b (c)) {' '.join(fields)}\n")
+
+
+def me(proc: Path) -> Owner:
+    return owner(42, proc, proc.parent / "machine-id")
+
+
+def test_an_owner_is_its_machine_boot_number_and_start(proc: Path) -> None:
+    assert str(me(proc)) == "machine-1:boot-1:42:777"
+
+
+def test_this_process_lives() -> None:
+    this = owner(os.getpid())
+    assert this.started.isdecimal()
+    assert not is_dead(str(this), this)
+
+
+def test_a_process_that_runs_is_not_dead(proc: Path) -> None:
+    assert not is_dead("machine-1:boot-1:42:777", me(proc), proc)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "machine-1:boot-1:43:777",  # gone
+        "machine-1:boot-1:42:776",  # its number was given to another process
+        "machine-1:boot-0:42:777",  # before the last restart
+    ],
+)
+def test_a_process_that_is_gone_is_dead(proc: Path, label: str) -> None:
+    assert is_dead(label, me(proc), proc)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "machine-2:boot-0:43:1",
+        "unknown:boot-0:43:1",
+        "",
+        "machine-1:boot-0",
+        "machine-1:boot-0:x:1",
+        "machine-1:boot-0:-1:1",
+        "machine-1:boot-1:" + "9" * 5000 + ":1",
+        "machine-1:boot-1:\u0664\u0663:1",
+        "machine-1:boot-0:1:2:3",
+    ],
+)
+def test_what_cannot_be_told_is_left_alone(proc: Path, label: str) -> None:
+    assert not is_dead(label, me(proc), proc)
+
+
+def test_without_a_machine_id_or_boot_id_nothing_is_dead(proc: Path, tmp_path: Path) -> None:
+    nameless = owner(42, proc, tmp_path / "none")
+    assert nameless.machine == "unknown"
+    assert not is_dead(f"unknown:boot-0:{42}:777", nameless, proc)
+    bootless = Owner(machine="machine-1", boot="", pid=42, started="777")
+    assert not is_dead("machine-1:boot-0:42:777", bootless, proc)
+
+
+def test_a_process_that_ended_meanwhile_has_no_start(proc: Path) -> None:
+    (proc / "44").mkdir()
+    (proc / "44" / "stat").write_text("")
+    assert owner(44, proc).started == ""

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.errors import SettingsError
+from seatrial.settings.model import App, Contract
+from seatrial.settings.read import python_of, read_contract, read_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.settings.read import Project
+
+WHOLE = """
+[project]
+name = "shop"
+
+[tool.seatrial.engine]
+suite = "forky"
+
+[tool.seatrial.apps.api]
+context = "services/api"
+dockerfile = "docker/api/Dockerfile"
+compose = "compose.yaml"
+pythons = ["3.13", "3.14"]
+build-arguments = { EXTRA = "1" }
+
+[tool.seatrial.apps.api.contract]
+user = "app"
+uid = 10001
+max-unpacked = "500 MB"
+healthy-within = 20
+waive = { "health/declared" = "a job" }
+
+[tool.seatrial.apps.bot]
+"""
+
+
+def written(folder: Path, text: str) -> Project:
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return read_project(folder)
+
+
+def refused(folder: Path, text: str) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        written(folder, text)
+    return caught.value
+
+
+def test_settings_are_read_with_their_defaults(tmp_path: Path) -> None:
+    project = written(tmp_path, WHOLE)
+    api, bot = project.app("api"), project.app("bot")
+    assert (project.name, project.settings.engine.suite) == ("shop", "forky")
+    assert (api.pythons, api.build_arguments) == (("3.13", "3.14"), {"EXTRA": "1"})
+    assert (api.contract.uid, api.contract.healthy_within, api.contract.stops_within) == (10001, 20.0, 10.0)
+    assert api.contract.waive == {"health/declared": "a job"}
+    assert bot == App()
+    assert (project.context(api), project.dockerfile(api)) == (
+        tmp_path / "services/api",
+        tmp_path / "docker/api/Dockerfile",
+    )
+    assert project.dockerfile(bot) == tmp_path / "Dockerfile"
+    assert project.declared["apps"]["bot"] == {}
+
+
+def test_the_nearest_pyproject_above_counts(tmp_path: Path) -> None:
+    written(tmp_path, WHOLE)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert read_project(below).folder == tmp_path
+
+
+def test_a_project_without_settings_is_one_without_apps(tmp_path: Path) -> None:
+    project = written(tmp_path, "")
+    assert project.name == tmp_path.name
+    with pytest.raises(SettingsError, match="no app is declared") as caught:
+        project.chosen(None)
+    assert "seatrial init" in caught.value.fix
+
+
+def test_no_pyproject_says_where_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no pyproject\.toml") as caught:
+        read_project(tmp_path / "nowhere")
+    assert caught.value.where == str(tmp_path / "nowhere")
+
+
+def test_an_unknown_app_gets_the_nearest_name(tmp_path: Path) -> None:
+    project = written(tmp_path, WHOLE)
+    with pytest.raises(SettingsError, match=r"no app is called 'apo'\. Did you mean 'api'\?"):
+        project.chosen("apo")
+    assert list(project.chosen(None)) == ["api", "bot"]
+    assert list(project.chosen("bot")) == ["bot"]
+
+
+def test_a_python_must_be_declared(tmp_path: Path) -> None:
+    project = written(tmp_path, WHOLE)
+    assert python_of("api", project.app("api"), None) == "3.13"
+    assert python_of("api", project.app("api"), "3.14") == "3.14"
+    assert python_of("bot", project.app("bot"), None) is None
+    with pytest.raises(SettingsError, match=r"'3\.15'.*Did you mean '3\.1[34]'\?"):
+        python_of("api", project.app("api"), "3.15")
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "what"),
+    [
+        ("[tool.seatrial]\nap = 1", "tool.seatrial", "the key 'ap' does not exist. Did you mean 'apps'?"),
+        (
+            "[tool.seatrial.apps.a]\ncontxt = '.'",
+            "tool.seatrial.apps.a",
+            "'contxt' does not exist. Did you mean 'context'",
+        ),
+        (
+            "[tool.seatrial.apps.ok]\n[tool.seatrial.apps.bad.contract]\nmax_unpacked = '1 MB'",
+            "tool.seatrial.apps.bad.contract",
+            "Did you mean 'max-unpacked'",
+        ),
+        ("[tool.seatrial.apps.'a.b']\nx = 1", "tool.seatrial.apps.a.b", "Known: "),
+        ('[tool.seatrial.apps.a]\n"evil` - at `$.y" = 1', "tool.seatrial.apps.a", "does not exist"),
+        ('[tool.seatrial]\n"evil` - at `$.y" = 1', "tool.seatrial", "does not exist"),
+        ('[tool.seatrial]\n"two\\nlines" = 1', "tool.seatrial", "does not exist"),
+        ("[tool.seatrial.apps.a]\ncontext = 1", "tool.seatrial.apps.a.context", "expected text, got a whole number"),
+        ("[tool.seatrial.apps.a]\ncontext = 2020-01-01", "tool.seatrial.apps.a.context", "expected text, got `date`"),
+        ("[tool.seatrial.apps.a]\npythons = '3.13'", "tool.seatrial.apps.a.pythons", "expected a list, got text"),
+        ("[tool.seatrial.apps.a]\npythons = ['3.13', '3']", "tool.seatrial.apps.a.pythons[1]", "matching regex"),
+        ("[tool.seatrial.apps.a]\nonboard = 'no'", "tool.seatrial.apps.a.onboard", "expected true or false, got text"),
+        ("[tool.seatrial]\napps = 3", "tool.seatrial.apps", "expected a table, got a whole number"),
+        ("[tool.seatrial.apps]\na = []", "tool.seatrial.apps.a", "expected a table, got a list"),
+        ("[tool]\nseatrial = 3", "tool.seatrial", "expected a table"),
+        ("[tool.seatrial.apps.a.contract]\nuid = -1", "tool.seatrial.apps.a.contract.uid", ">= 0"),
+        ("[tool.seatrial.apps.a.contract]\nhealthy-within = nan", "contract.healthy-within", "a number > 0"),
+        ("[tool.seatrial.apps.a.contract]\nhealthy-within = 1e9", "contract.healthy-within", "<= 3600"),
+        ("[tool.seatrial.apps.a.contract]\nmemory = '1 gig'", "contract.memory", "matching regex"),
+        ("[tool.seatrial.apps.a.contract.waive]\n'size/unpacked' = ' '", "waive.size/unpacked", "matching regex"),
+        ("[tool.seatrial.standins.'x:{v}']\ninputs = {}", "tool.seatrial.standins.x:{v}", "required key is missing"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, text: str, at: str, what: str) -> None:
+    error = refused(tmp_path, text)
+    assert error.where.startswith(f"{tmp_path / 'pyproject.toml'}: ")
+    assert error.where.endswith(at)
+    assert what in str(error)
+    assert "\n" not in str(error) or "two" in str(error)
+
+
+@pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "x=" + "[" * 20_000, "x=" + "1" * 5000, "x = 2020-13-01"])
+def test_what_is_no_toml_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    error = refused(tmp_path, text)
+    assert error.where == str(tmp_path / "pyproject.toml")
+    assert error.what.startswith("is not TOML: ")
+
+
+def test_a_file_that_is_no_text_or_not_there(tmp_path: Path) -> None:
+    (tmp_path / "contract.toml").write_bytes(b"user = '\xff'")
+    with pytest.raises(SettingsError, match="is not UTF-8 text"):
+        read_contract(tmp_path / "contract.toml")
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
+        read_contract(tmp_path / "nowhere.toml")
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        read_contract(tmp_path)
+
+
+def test_a_contract_file_holds_the_keys_of_the_contract_table(tmp_path: Path) -> None:
+    file = tmp_path / "contract.toml"
+    file.write_text("user = 'app'\nmodules = ['a.b:c']\n", encoding="utf-8")
+    assert read_contract(file) == Contract(user="app", modules=("a.b:c",))
+    file.write_text("usr = 'app'\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"contract\.toml: top level: the key 'usr' .* Did you mean 'user'\?"):
+        read_contract(file)

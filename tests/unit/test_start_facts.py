@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+from tests.unit.factories import Tree, configuration
+
+from seatrial.facts.data import Account
+from seatrial.facts.start import application_python, import_root, named_modules, start_facts, unwrapped
+
+ELF = b"\x7fELF"
+WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
+PATH = "/venv/bin:/usr/local/bin"
+
+
+def sh(line: str) -> tuple[str, ...]:
+    return ("/bin/sh", "-c", line)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("uvicorn", "a:b"), (("uvicorn", "a:b"), False)),
+        (sh("uvicorn a:b --port '80 80'"), (("uvicorn", "a:b", "--port", "80 80"), True)),
+        (sh("exec env A=1 python main.py"), (("env", "A=1", "python", "main.py"), True)),
+        (sh("A=1 B=2 exec python main.py"), (("python", "main.py"), True)),
+        (sh("cd /app && exec uvicorn a:b"), (("uvicorn", "a:b"), True)),
+        (sh("set -eu; alembic upgrade head && uvicorn a:b"), (("alembic", "upgrade", "head"), True)),
+        (sh(". /venv/bin/activate\npython main.py --colour=#fff"), (("python", "main.py", "--colour=#fff"), True)),
+        (sh("uvicorn a:b \\\n --port 80"), (("uvicorn", "a:b", "--port", "80"), True)),
+        (sh("if [ -f x ]; then python y; fi"), (sh("if [ -f x ]; then python y; fi"), True)),
+        (sh('"$PYTHON" main.py'), (sh('"$PYTHON" main.py'), True)),
+        (sh("it's"), (sh("it's"), True)),
+        (sh("cd /app"), (sh("cd /app"), True)),
+        (sh(""), (sh(""), True)),
+        (("bash", "script.sh"), (("bash", "script.sh"), False)),
+        ((), ((), False)),
+    ],
+)
+def test_a_line_for_a_shell_is_taken_apart_where_that_is_sure(
+    words: tuple[str, ...], expected: tuple[tuple[str, ...], bool]
+) -> None:
+    assert unwrapped(words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "root"),
+    [
+        (("uvicorn", "a:b"), "/app"),
+        (("uvicorn", "--app-dir", "src", "a:b"), "/app/src"),
+        (("gunicorn", "--chdir", "/srv", "a:b"), "/srv"),
+        (("python", "main.py"), "/app"),
+        (("/usr/bin/python3.13", "-u", "bin/run.py"), "/app/bin"),
+        (("python", "/srv/main.py"), "/srv"),
+        (("python", "-m", "shop"), "/app"),
+        (("python", "-c", "import x"), "/app"),
+        (("python",), "/app"),
+        (("tini", "-g", "--", "uvicorn", "a:b"), "/app"),
+        (("gosu", "app", "uvicorn", "a:b"), "/app"),
+        (("env", "A=1", "nice", "-n", "10", "python", "x/main.py"), "/app/x"),
+        (("shop-server",), ""),
+        (("tini",), ""),
+        ((), ""),
+    ],
+)
+def test_what_the_command_puts_first_on_the_import_path(words: tuple[str, ...], root: str) -> None:
+    assert import_root(words, "/app") == root
+
+
+@pytest.mark.parametrize(
+    ("words", "modules"),
+    [
+        (("uvicorn", "shop.api:app", "--port", "80"), ("shop.api:app",)),
+        (("gunicorn", "-b", "0.0.0.0:80", "shop.wsgi:make.app"), ("shop.wsgi:make.app",)),
+        (("python", "-m", "shop.worker"), ("shop.worker",)),
+        (("python", "-m", "uvicorn", "shop.api:app"), ("shop.api:app",)),
+        (("tini", "--", "uvicorn", "shop.api:app"), ("shop.api:app",)),
+        (("python", "main.py"), ()),
+        (("python", "-m"), ()),
+        ((), ()),
+    ],
+)
+def test_the_modules_that_a_command_names(words: tuple[str, ...], modules: tuple[str, ...]) -> None:
+    assert named_modules(words) == modules
+
+
+def test_a_sound_command_is_followed_to_its_interpreter() -> None:
+    tree = Tree({"/venv/bin/uvicorn": b"#!/venv/bin/python\n", "/venv/bin/python": "/usr/local/bin/python3.13"})
+    tree.table["/usr/local/bin/python3.13"] = ELF
+    found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
+    assert found.program is not None
+    assert found.program.entry is not None
+    assert [one.trail.end for one in found.scripts] == ["/usr/local/bin/python3.13"]
+    assert (found.python, found.python_why) == ("/venv/bin/python", "the first line of uvicorn names it")
+    assert found.searched == ("/venv/bin", "/usr/local/bin")
+    assert found.account == WHO
+
+
+def test_a_moved_environment_is_looked_at_by_the_interpreter_beside_the_script() -> None:
+    tree = Tree({"/venv/bin/uvicorn": b"#!/build/.venv/bin/python\n", "/venv/bin/python": ELF})
+    found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
+    assert found.scripts[0].trail.missing == "/build"
+    assert found.python == "/venv/bin/python"
+    assert "names /build/.venv/bin/python, which is not there" in found.python_why
+
+
+def test_an_environment_without_its_interpreter_says_which_one_was_meant() -> None:
+    tree = Tree({"/venv/bin/uvicorn": b"#!/build/.venv/bin/python\n"})
+    found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
+    assert found.python == "/build/.venv/bin/python"
+    assert found.python_trail is not None
+    assert found.python_trail.entry is None
+
+
+def test_without_a_command_or_path_the_defaults_hold() -> None:
+    tree = Tree({"/usr/local/bin/python3": ELF})
+    found = start_facts(configuration(command=(), environment={}), tree, WHO)
+    assert (found.words, found.program, found.python) == ((), None, "/usr/local/bin/python3")
+    assert found.python_why == "first on the image's PATH"
+    assert "/usr/local/bin" in found.searched
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("python", "main.py"), "the command runs python"),
+        (("tini", "-g", "--", "python", "main.py"), "the command runs python"),
+        (("gosu", "app", "python"), "the command runs python"),
+        (("/entrypoint.sh", "python", "main.py"), "the command runs python"),
+        (("/bin/server",), "first on the image's PATH"),
+        (("missing",), "first on the image's PATH"),
+    ],
+)
+def test_the_applications_interpreter(words: tuple[str, ...], why: str) -> None:
+    tree = Tree({"/venv/bin/python": ELF, "/entrypoint.sh": b"#!/bin/sh\n", "/bin/sh": ELF, "/bin/server": ELF})
+    found = application_python(words, PATH, "/app", tree)
+    assert found is not None
+    assert (found.path, found.why) == ("/venv/bin/python", why)
+
+
+def test_an_interpreter_off_path_is_found_in_a_usual_place_or_not_at_all() -> None:
+    found = application_python(("/bin/server",), "/bin", "/app", Tree({"/app/.venv/bin/python": ELF}))
+    assert found is not None
+    assert (found.path, found.why) == ("/app/.venv/bin/python", "found in a usual place")
+    assert application_python(("/bin/server",), "/bin", "/app", Tree({"/bin/server": ELF})) is None

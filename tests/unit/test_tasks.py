@@ -1,0 +1,199 @@
+"""The edge: what a person sees of the commands, and the exit codes. Nothing here reaches an engine."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import invoke
+import pytest
+
+from seatrial.errors import BuildFailedError, ExitCode, SettingsError
+from seatrial.tasks import ns
+from seatrial.tasks.boundary import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+
+
+def outcome(function: Callable[[], ExitCode | None]) -> int:
+    """Return the exit code of a task that does this."""
+
+    @command()
+    def task(_context: invoke.Context) -> ExitCode | None:
+        """Do it."""
+        return function()
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        task(invoke.Context())
+    except invoke.Exit as ended:
+        return int(ended.code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def raising(error: BaseException) -> Callable[[], ExitCode | None]:
+    def function() -> ExitCode | None:
+        raise error
+
+    return function
+
+
+# --- problems become one line and an exit code ------------------------------------------------------------
+
+
+def test_what_a_task_returns_is_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
+    assert outcome(lambda: None) == 0
+    assert [outcome(partial(ExitCode, code)) for code in (0, 1, 2)] == [0, 1, 2]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_problem_is_one_line_with_its_details_below(capfd: pytest.CaptureFixture[str]) -> None:
+    problem = SettingsError("is\nwrong \x1b[31m.", where="a file", fix="Mend it.", detail="one\n\x1b[2Jtwo")
+    assert outcome(raising(problem)) == 2
+    assert capfd.readouterr().err == "error: a file: is wrong . Mend it.\n  one\n  two\n"
+    assert outcome(raising(BuildFailedError("no."))) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted; what was started is removed."),
+        (KeyError("x"), 2, "error: this is a bug in seatrial: KeyError: 'x'"),
+        (RecursionError("a\nb\x1b[2J"), 2, "error: this is a bug in seatrial: RecursionError: a b"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"),
+            2,
+            "error: /x: No space left on device. Make room, then run it again.",
+        ),
+        (EOFError(), 2, "error: nobody answered the question. Nothing was changed."),
+    ],
+)
+def test_no_traceback_reaches_a_person(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
+    monkeypatch.delenv("SEATRIAL_DEBUG", raising=False)
+    assert outcome(raising(error)) == code
+    said = capfd.readouterr().err
+    assert said.splitlines()[0] == line
+    assert "Traceback" not in said
+
+
+def test_who_asks_for_it_gets_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATRIAL_DEBUG", "1")
+    with pytest.raises(KeyError):
+        outcome(raising(KeyError("x")))
+
+
+def test_termination_unwinds_like_an_interrupt(capfd: pytest.CaptureFixture[str]) -> None:
+    cleaned: list[str] = []
+
+    def function() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        finally:
+            cleaned.append("up")
+
+    assert outcome(function) == 143
+    assert cleaned == ["up"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+# --- the collection -----------------------------------------------------------------------------------------
+
+
+def every_task() -> dict[str, invoke.Task[Any]]:
+    return {name: ns[name] for name in ns.task_names}
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    expected = {"onboard", "build", "up", "down", "ps", "logs", "doctor", "init", "smoke.all", "smoke.whoami"}
+    expected |= {"smoke.pip-list", "smoke.size", "engine.status", "engine.start", "engine.stop", "engine.remove"}
+    assert expected <= set(every_task())
+    assert ns["smoke"] is ns["smoke.all"]
+    assert ns["engine"] is ns["engine.status"]
+
+
+@pytest.mark.parametrize("name", sorted(every_task()))
+def test_every_task_explains_itself_and_its_options(name: str) -> None:
+    task = every_task()[name]
+    # get_arguments raises where a help key names no option: that would break --list.
+    arguments = task.get_arguments()
+    assert task.__doc__
+    for one in arguments:
+        assert one.help, f"{name} --{one.name}"
+    if name.partition(".")[2] in {"start", "stop", "remove"} or name in {"build", "up", "down", "onboard", "init"}:
+        assert "dry_run" in {one.attr_name or one.name for one in arguments}
+
+
+def run(*argv: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+
+
+@pytest.mark.parametrize("program", ["invoke", "seatrial"])
+def test_the_list_of_commands(program: str) -> None:
+    if not (PROGRAMS / program).exists():
+        pytest.skip(f"NOT LISTED: {program} is not installed beside this interpreter")
+    listed = run(PROGRAMS / program, "--list")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert re.search(r"smoke\.all \(smoke\)\s+Prove images", listed.stdout)
+    for name in every_task():
+        assert re.search(rf"^  {re.escape(name)}\b", listed.stdout, re.MULTILINE), name
+
+
+def test_listing_loads_neither_docker_nor_rich() -> None:
+    script = (
+        "import json, sys\nfrom seatrial.tasks.program import program\n"
+        "program.run(['seatrial', '--list'], exit=False)\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    listed = run(sys.executable, "-c", script)
+    loaded = set(json.loads(listed.stdout.splitlines()[-1]))
+    assert {"seatrial", "invoke"} <= loaded
+    assert not {"docker", "rich", "requests", "urllib3"} & loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("smoke", "--level", "quik"), "error: --level 'quik' is not known. Did you mean 'quick'?"),
+        (("smoke", "--format", "xml"), "error: --format 'xml' is not known."),
+        (("smoke", "--output", "no/where"), "error: no/where: cannot be written."),
+        (("smoke", "--contract", "c.toml"), "error: --contract goes with --image."),
+        (("smoke", "--image", "x", "--app", "y"), "error: --image names the image by itself."),
+        (("smoke", "--image", "x", "--contract", "none.toml"), "error: none.toml: cannot be read"),
+        (("smoke", "--app", "apo"), "Did you mean 'api'?"),
+        (("smoke", "--app", "api"), "the engine that DOCKER_HOST names does not answer"),
+        (("smoke.whoami", "--image", "x"), "the engine that DOCKER_HOST names does not answer"),
+        (("build", "--python", "3.13", "--all"), "Give only one of them."),
+        (("build", "--app", "api", "--python", "3.15"), "api is not declared for Python '3.15'"),
+        (("up", "--timeout", "0"), "error: --timeout 0 leaves no time."),
+        (("up",), "no app has a compose file"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.seatrial.apps.api]\npythons = ['3.13']\n")
+    (tmp_path / "Dockerfile").write_text("ARG PYTHON_VERSION=3.13\nFROM python:${PYTHON_VERSION}-slim\n")
+    before = sorted(tmp_path.iterdir())
+    done = run(sys.executable, "-c", "from seatrial.tasks.program import main; main()", *arguments, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
