@@ -41,7 +41,7 @@ def main() -> int:
             {
                 f"{app}: its own start and stop": lambda: own_time(engine, target),  # noqa: B023 - called in this round
                 f"{app}: invoke smoke": lambda: command("smoke", "--app", app, folder=project.folder),  # noqa: B023
-                f"{app}: invoke smoke --level quick": lambda: command(  # noqa: B023
+                f"{app}: invoke smoke --level quick": lambda: command(
                     "smoke", "--app", app, "--level", "quick", folder=project.folder  # noqa: B023
                 ),
             }

@@ -31,7 +31,7 @@ def plan(folder: Path) -> dict[Path, str]:
     written: dict[Path, str] = {}
     pyproject = folder / "pyproject.toml"
     document = read_toml(pyproject) if pyproject.exists() else {}
-    if "seatrial" not in _table(document, "tool"):
+    if not _table(_table(document, "tool"), "seatrial").get("apps"):
         dockerfiles = list(_dockerfiles(folder))
         if not dockerfiles:
             raise SettingsError(

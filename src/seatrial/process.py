@@ -154,20 +154,24 @@ def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, st
     """Start a program that outlives this one (an engine), its output in `log`; return its process id.
 
     Raises:
-        ProgramError: it is missing.
+        ProgramError: it is missing, or cannot be executed.
+        OSError: the log cannot be written.
 
     """
     words = _found(argv, environment)
     with log.open("ab") as sink:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            env=None if environment is None else dict(environment),
-            start_new_session=True,
-            cwd="/",
-        )
+        try:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                env=None if environment is None else dict(environment),
+                start_new_session=True,
+                cwd="/",
+            )
+        except (OSError, ValueError) as error:
+            raise _unstartable(words, error) from error
     # It is meant to outlive us: without this, Popen warns at exit that it still runs.
     process.returncode = 0
     return process.pid
@@ -207,8 +211,12 @@ def _started(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        # Its folder is not there, its `#!` interpreter is not, it is no program, an argument holds a zero byte.
-        raise ProgramError(f"could not be started: {error}.", where=shlex.join(words)) from error
+        raise _unstartable(words, error) from error
+
+
+def _unstartable(words: Sequence[str], error: Exception) -> ProgramError:
+    # Its folder is not there, its `#!` interpreter is not, it is no program, an argument holds a zero byte.
+    return ProgramError(f"could not be started: {error}.", where=shlex.join(words))
 
 
 def _beside(function: Callable[..., None], *arguments: object) -> threading.Thread:

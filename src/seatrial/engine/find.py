@@ -58,9 +58,9 @@ class Engine:
         """The engine's API."""
         return _client(self.candidate, self.api_version)
 
-    def connection(self) -> docker.APIClient:
-        """Return a connection of its own, for a thread; its user closes it."""
-        return _client(self.candidate, self.api_version).api
+    def connection(self, timeout: int = API_TIMEOUT) -> docker.APIClient:
+        """Return a connection of its own, for a thread; its user closes it. A request may take `timeout` seconds."""
+        return _client(self.candidate, self.api_version, timeout=timeout).api
 
     def __str__(self) -> str:
         """Return who it is, for a person."""
@@ -154,7 +154,7 @@ def _missing_socket(url: str) -> str | None:
     return None
 
 
-def _client(candidate: Candidate, api_version: str | None) -> docker.DockerClient:
+def _client(candidate: Candidate, api_version: str | None, *, timeout: int = API_TIMEOUT) -> docker.DockerClient:
     import docker
     import docker.tls
 
@@ -168,7 +168,7 @@ def _client(candidate: Candidate, api_version: str | None) -> docker.DockerClien
     return docker.DockerClient(
         base_url=candidate.url,
         version=api_version or "auto",
-        timeout=API_TIMEOUT,
+        timeout=timeout,
         tls=tls,
         use_ssh_client=candidate.url.startswith("ssh://"),
     )

@@ -57,11 +57,8 @@ class RunEndedError(Exception):
 
 @contextmanager
 def running(engine: Engine, *, pid: int) -> Iterator[Run]:
-    """Begin a run: sweep up after runs that died, then clean up after this one at its end."""
-    client = engine.client.api
-    this = owner(pid)
-    _sweep(client, this)
-    run = Run(engine=engine, id=secrets.token_hex(8), owner=str(this))
+    """Begin a run; at its end, what it started is removed."""
+    run = Run(engine=engine, id=secrets.token_hex(8), owner=str(owner(pid)))
     try:
         yield run
     finally:
@@ -71,7 +68,7 @@ def running(engine: Engine, *, pid: int) -> Iterator[Run]:
 
 def end(run: Run) -> None:
     """Remove what a run started."""
-    for container in _containers(run.engine.client.api, f"{LABEL}={run.id}"):
+    for container in containers(run.engine.client.api, f"{LABEL}={run.id}"):
         remove(run.engine.client.api, container["Id"])
 
 
@@ -97,13 +94,8 @@ def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:
     return boot != this.boot or _started(int(pid), proc) != started
 
 
-def _sweep(client: docker.APIClient, this: Owner) -> None:
-    for container in _containers(client, OWNER):
-        if is_dead(container["Labels"].get(OWNER, ""), this):
-            remove(client, container["Id"])
-
-
-def _containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
+def containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
+    """Return the containers with a label, running or not."""
     found: list[dict[str, Any]] = client.containers(all=True, filters={"label": label})
     return found
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from seatrial.engine import runs
+from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import follow
 from seatrial.facts.boot import run_boot
@@ -58,6 +58,7 @@ def gather(
     """
     seconds: dict[str, float] = {}
     with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
+        sweep.start(engine, runs.owner(os.getpid()))
         with _timed(seconds, "configuration"):
             configuration = read_configuration(engine.client.api, reference)
         say("probing and starting" if boot else "probing")
