@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
+from seatrial.errors import ImageError
 from seatrial.facts import follow
 from seatrial.facts.boot import run_boot
 from seatrial.facts.configuration import read_configuration
-from seatrial.facts.data import INSTALLERS, Boot, Facts, Missing, ProjectFacts
+from seatrial.facts.data import INSTALLERS, Boot, Facts, FileKind, Missing, ProjectFacts
 from seatrial.facts.files import EngineFiles
 from seatrial.facts.probe import ProbeRequest, run_probe
 from seatrial.facts.start import import_root, named_modules, start_facts
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts.data import Configuration, Start
+    from seatrial.facts.data import Account, Configuration, Start
     from seatrial.settings.model import Contract
 
 READ_ONLY_SIGNS = ("Read-only file system", "Errno 30", "EROFS")
@@ -63,9 +64,11 @@ def gather(
             configuration = read_configuration(engine.client.api, reference)
         say("probing and starting" if boot else "probing")
         with ThreadPoolExecutor(max_workers=1) as beside, _ending(run):
-            booting = beside.submit(_boots, run, configuration, contract, seconds) if boot else None
             with _timed(seconds, "probe"):
-                start = look(run, configuration)
+                with looking(run, configuration) as files:
+                    who = account(configuration, files)
+                    booting = beside.submit(_boots, run, configuration, contract, seconds) if boot else None
+                    start = start_facts(configuration, files, who)
                 answer = run_probe(run, configuration, start, _request(configuration, start, contract), contract)
             say("waiting for the application")
             first, relaxed = booting.result() if booting else (NOT_ASKED, None)
@@ -80,8 +83,9 @@ def gather(
         )
 
 
-def look(run: Run, configuration: Configuration) -> Start:
-    """Read from the image's files, without running anything, what its command comes down to."""
+@contextmanager
+def looking(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
+    """Give the image's files, to be read without running anything."""
     plan = {
         "Image": configuration.id,
         "Entrypoint": ["/nothing"],
@@ -89,11 +93,28 @@ def look(run: Run, configuration: Configuration) -> Start:
         "HostConfig": {"NetworkMode": "none"},
     }
     with container(run, plan) as unstarted:
-        files = EngineFiles(unstarted.client, unstarted.id)
+        yield EngineFiles(unstarted.client, unstarted.id)
+
+
+def account(configuration: Configuration, files: EngineFiles) -> Account:
+    """Return the account that USER names.
+
+    Raises:
+        ImageError: an account file is a pipe or a device: the engine would read it at a start, and wait for ever.
+
+    """
+    texts: list[str] = []
+    for path in ("/etc/passwd", "/etc/group"):
         # Some builders (Nix among them) make links of them.
-        passwd, group = (files.text(follow.follow(path, files).end) for path in ("/etc/passwd", "/etc/group"))
-        who = follow.account(configuration.user, passwd, group)
-        return start_facts(configuration, files, who)
+        trail = follow.follow(path, files)
+        if trail.entry is not None and trail.entry.kind is FileKind.OTHER:
+            raise ImageError(
+                f"its {trail} is no file; the engine would wait on it for ever, so nothing was started.",
+                where=configuration.reference,
+                fix=f"Make {trail.end} a plain file.",
+            )
+        texts.append(files.text(trail.end))
+    return follow.account(configuration.user, *texts)
 
 
 def _request(configuration: Configuration, start: Start, contract: Contract) -> ProbeRequest:
