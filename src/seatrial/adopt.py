@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +43,29 @@ def plan(folder: Path) -> dict[Path, str]:
             )
         project = str(_table(document, "project").get("name", folder.resolve().name))
         written[pyproject] = "\n".join(_apps(folder, dockerfiles, project))
+        _require_appendable(pyproject, written[pyproject])
     if not (folder / "tasks.py").exists():
         written[folder / "tasks.py"] = TASKS
     return written
+
+
+def _require_appendable(file: Path, text: str) -> None:
+    """Refuse a file whose form leaves no room for another table at its end.
+
+    Raises:
+        SettingsError: `tool` or `tool.seatrial` is written as an inline table, or is none.
+
+    """
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    try:
+        tomllib.loads(f"{before}\n{text}")
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"no table can be added at its end: {error}.",
+            where=str(file),
+            fix="Write [tool.…] as tables of their own, or add the apps yourself.",
+            detail=text,
+        ) from None
 
 
 def write(planned: Mapping[Path, str]) -> None:
@@ -54,11 +76,14 @@ def write(planned: Mapping[Path, str]) -> None:
 
     """
     for file, text in planned.items():
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-        gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+        # Bytes: the line ends of what is there stay as they are.
+        before = file.read_bytes() if file.exists() else b""
+        gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
         half = file.with_name(f".{file.name}.{os.getpid()}")
         try:
-            half.write_text(f"{before}{gap}{text}", encoding="utf-8")
+            half.write_bytes(before + gap + text.encode())
+            if before:
+                shutil.copymode(file, half)
             half.replace(file)
         finally:
             half.unlink(missing_ok=True)

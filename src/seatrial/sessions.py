@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, SettingsError
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ def image_smoke(folder: Path | None = None) -> None:
     Args:
         folder: where the project is; by default where nox was started.
 
-    Raises:
-        SettingsError: the project's settings cannot be read.
-
+    Settings that cannot be read end nox with one line.
     """
-    project = read_project(folder or Path.cwd())
+    try:
+        project = read_project(folder or Path.cwd())
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
     pairs = [nox.param(app, version, id=_id(app, version), tags=[app]) for app, version in matrix(project)]
 
     @nox.session(name="image_smoke", venv_backend="none", default=False)

@@ -98,6 +98,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
     contract = Contract(user="app", uid=10001, gid=10001, python="3.13", max_unpacked="500 MB", executables=("sh",))
     seen = probed(
         executables=(Executable(name="sh", path="/bin/sh"),),
+        scripts=(InstalledScript(path="/app/.venv/bin/uvicorn", interpreter="/app/.venv/bin/python", found=True),),
         places=(Place(path="/tmp", exists=True, writable=True, nearest="/tmp", owner="0:0", mode="1777"),),
     )
     smoke = smoke_of(seen, contract, registry.CHECKS, seconds=1.23456)

@@ -19,6 +19,8 @@ def proc(tmp_path: Path) -> Path:
     (folder / "sys/kernel/random/boot_id").write_text("boot-1\n")
     process(folder, 42, "777")
     (tmp_path / "machine-id").write_text("machine-1\n")
+    (tmp_path / "proc/self/ns").mkdir(parents=True)
+    (tmp_path / "proc/self/ns/pid").symlink_to("pid:[7]")
     return folder
 
 
@@ -33,7 +35,7 @@ def me(proc: Path) -> Owner:
 
 
 def test_an_owner_is_its_machine_boot_number_and_start(proc: Path) -> None:
-    assert str(me(proc)) == "machine-1:boot-1:42:777"
+    assert str(me(proc)) == "machine-1.7:boot-1:42:777"
 
 
 def test_this_process_lives() -> None:
@@ -43,15 +45,15 @@ def test_this_process_lives() -> None:
 
 
 def test_a_process_that_runs_is_not_dead(proc: Path) -> None:
-    assert not is_dead("machine-1:boot-1:42:777", me(proc), proc)
+    assert not is_dead("machine-1.7:boot-1:42:777", me(proc), proc)
 
 
 @pytest.mark.parametrize(
     "label",
     [
-        "machine-1:boot-1:43:777",  # gone
-        "machine-1:boot-1:42:776",  # its number was given to another process
-        "machine-1:boot-0:42:777",  # before the last restart
+        "machine-1.7:boot-1:43:777",  # gone
+        "machine-1.7:boot-1:42:776",  # its number was given to another process
+        "machine-1.7:boot-0:42:777",  # before the last restart
     ],
 )
 def test_a_process_that_is_gone_is_dead(proc: Path, label: str) -> None:
@@ -64,12 +66,12 @@ def test_a_process_that_is_gone_is_dead(proc: Path, label: str) -> None:
         "machine-2:boot-0:43:1",
         "unknown:boot-0:43:1",
         "",
-        "machine-1:boot-0",
-        "machine-1:boot-0:x:1",
-        "machine-1:boot-0:-1:1",
-        "machine-1:boot-1:" + "9" * 5000 + ":1",
-        "machine-1:boot-1:\u0664\u0663:1",
-        "machine-1:boot-0:1:2:3",
+        "machine-1.7:boot-0",
+        "machine-1.7:boot-0:x:1",
+        "machine-1.7:boot-0:-1:1",
+        "machine-1.7:boot-1:" + "9" * 5000 + ":1",
+        "machine-1.7:boot-1:\u0664\u0663:1",
+        "machine-1.7:boot-0:1:2:3",
     ],
 )
 def test_what_cannot_be_told_is_left_alone(proc: Path, label: str) -> None:
@@ -80,8 +82,8 @@ def test_without_a_machine_id_or_boot_id_nothing_is_dead(proc: Path, tmp_path: P
     nameless = owner(42, proc, tmp_path / "none")
     assert nameless.machine == "unknown"
     assert not is_dead(f"unknown:boot-0:{42}:777", nameless, proc)
-    bootless = Owner(machine="machine-1", boot="", pid=42, started="777")
-    assert not is_dead("machine-1:boot-0:42:777", bootless, proc)
+    bootless = Owner(machine="machine-1.7", boot="", pid=42, started="777")
+    assert not is_dead("machine-1.7:boot-0:42:777", bootless, proc)
 
 
 def test_a_process_that_ended_meanwhile_has_no_start(proc: Path) -> None:

@@ -125,6 +125,10 @@ def test_folders_with_odd_names(tmp_path: Path) -> None:
 def test_whatever_pyproject_says_the_plan_holds(tmp_path: Path, text: str) -> None:
     files(tmp_path, "Dockerfile")
     (tmp_path / "pyproject.toml").write_text(text)
+    if text.startswith("tool = 3"):
+        with pytest.raises(SettingsError, match="no table can be added"):
+            adopt.plan(tmp_path)
+        return
     assert tmp_path / "tasks.py" in adopt.plan(tmp_path)
 
 

@@ -31,7 +31,7 @@ def healthy(facts: Facts, contract: Contract) -> Outcome:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
     boot = deciding_boot(facts)
     expected = f"healthy within {contract.healthy_within:g} s"
-    if boot.healthy_after is not None:
+    if boot.up and boot.healthy_after is not None:
         return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
     return failed(_what_happened(boot), expected=expected, fix=_fix(boot), evidence=_evidence(boot))
 
@@ -79,6 +79,11 @@ def _what_happened(boot: Boot) -> str:
         return f"the engine could not start it: {boot.start_error}"
     if boot.exit is not None:
         memory = ", out of memory" if boot.exit.out_of_memory else ""
+        if boot.healthy_after is not None:
+            return (
+                f"it became healthy after {boot.healthy_after:.1f} s, and then exited by itself: "
+                f"exit code {boot.exit.code} after {boot.exit.after:.1f} s{memory}"
+            )
         return f"the container exited at start: exit code {boot.exit.code} after {boot.exit.after:.1f} s{memory}"
     answer = f"; the health check ends with {boot.answers[-1].exit_code}" if boot.answers else ""
     if boot.health is Health.NONE:

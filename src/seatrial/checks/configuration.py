@@ -15,17 +15,24 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)(?:_|$)",
+    r"(?:^|_)(?:\w*PASSWORD|PASSWD|\w+_PASS|\w+_?PWD|PASSPHRASE|SECRETS?|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|"
+    r"CREDENTIALS?)(?:_|$)",
     re.IGNORECASE,
 )
 SECRET_VALUE = re.compile(
     r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY|"
-    r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s:@]+@"
+    r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s:@]+@"
 )
 """Values whose form alone says what they are: cloud keys, tokens, private keys, addresses with a password."""
 
 PUBLIC = {"GPG_KEY", "PYTHON_SHA256", "PATH", "LS_COLORS"}
 """Variables of official images that hold public fingerprints and the like."""
+
+A_MEASURE = re.compile(
+    r"_(?:SECONDS|MINUTES|HOURS|DAYS|EXPIRE|EXPIRY|TTL|TIMEOUT|LIFETIME|AGE|LENGTH|SIZE|COUNT|LIMIT|ROUNDS)$",
+    re.IGNORECASE,
+)
+"""Names of settings about secrets: ACCESS_TOKEN_EXPIRE_MINUTES=30."""
 
 NOT_A_VALUE = {"", "none", "null", "false", "true", "changeme"}
 LEAST_ENTROPY = 4.2
@@ -65,7 +72,7 @@ def secrets_environment(facts: Facts, contract: Contract) -> Outcome:
 
 def secret(name: str, value: str) -> str:
     """Return why a variable looks like a secret; empty where it does not."""
-    if value.strip().lower() in NOT_A_VALUE:
+    if value.strip().lower() in NOT_A_VALUE or (A_MEASURE.search(name) and re.fullmatch(r"[\d.]+", value.strip())):
         return ""
     if SECRET_VALUE.search(value):
         return "its value has a secret's form"

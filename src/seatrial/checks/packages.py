@@ -32,13 +32,15 @@ def evidence(facts: Facts, contract: Contract) -> Outcome:
     listed = _own(probe_of(facts))
     wanted = _direct(facts, contract)
     where = probe_of(facts).interpreter.executable
-    if not listed:
+    if not listed and contract.dependencies != ():
         return failed(
             f"{where} lists no distribution at all",
             expected=", ".join(wanted) or "the application's direct dependencies",
             fix="Install them for the interpreter that the command runs on.",
             evidence=_unreadable(probe_of(facts)),
         )
+    if not wanted and _declares_none(facts, contract):
+        return passed(f"{where} lists {len(listed)} distributions; the application declares no dependency")
     if not wanted:
         return skipped("nothing is known that the list must show; set `dependencies` in the contract")
     missing = [name for name in wanted if name not in listed]
@@ -47,7 +49,10 @@ def evidence(facts: Facts, contract: Contract) -> Outcome:
         return failed(
             f"{where} lists {len(listed)} distributions, without {', '.join(missing)}",
             expected=expected,
-            fix="Install them for the interpreter that the command runs on, into the environment that it uses.",
+            fix=(
+                "Install them for the interpreter that the command runs on, into the environment that it uses. If it "
+                "runs on another one, name that one: `interpreter` in the contract."
+            ),
             evidence=(
                 *_unreadable(probe_of(facts)),
                 *(f"listed: {one.name} {one.version}" for one in list(listed.values())[:SHOWN]),
@@ -77,6 +82,8 @@ def forbidden(facts: Facts, contract: Contract) -> Outcome:
             fix="Leave the dev group out: `uv sync --no-dev`, or a requirements file without it.",
             evidence=tuple(f"{one.name} {one.version} in {one.location}" for one in found),
         )
+    if not _shown(facts, contract):
+        return skipped("none found, but the list has not shown that it is the application's; set `dependencies`")
     return passed(f"none of them among {len(listed)} distributions", expected=expected)
 
 
@@ -102,6 +109,8 @@ def no_installers(facts: Facts, contract: Contract) -> Outcome:
             ),
             evidence=tuple(seen),
         )
+    if not _shown(facts, contract):
+        return skipped("none found, but the list has not shown that it is the application's; set `dependencies`")
     return passed(f"none of them among {len(probe.distributions)} distributions and on PATH", expected=expected)
 
 
@@ -132,10 +141,22 @@ def _trusted(facts: Facts, contract: Contract) -> dict[str, Distribution]:
 
     """
     listed = _own(probe_of(facts))
+    if "distributions" in probe_of(facts).truncated:
+        raise UndecidedError(f"the list was cut after {len(listed)} distributions")
     missing = [name for name in _direct(facts, contract) if name not in listed]
-    if not listed or missing:
+    if missing or (not listed and not _declares_none(facts, contract)):
         raise UndecidedError("the package list is not the application's; packages/evidence tells why")
     return listed
+
+
+def _shown(facts: Facts, contract: Contract) -> bool:
+    """Tell whether the list has shown what only the application's own list can show."""
+    return bool(_direct(facts, contract)) or _declares_none(facts, contract)
+
+
+def _declares_none(facts: Facts, contract: Contract) -> bool:
+    """Tell whether the application says that it has no dependencies: then any list may be its own."""
+    return contract.dependencies == () or (contract.dependencies is None and facts.project.dependencies == ())
 
 
 def _direct(facts: Facts, contract: Contract) -> tuple[str, ...]:

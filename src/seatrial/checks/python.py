@@ -73,6 +73,8 @@ def script_interpreters(facts: Facts, _: Contract) -> Outcome:
             fix="Make the environment at the path that it runs at, or install its scripts anew in the final stage.",
             evidence=tuple(f"{one.path}: #!{one.interpreter}" for one in broken[:SHOWN]),
         )
+    if not scripts:
+        return skipped("there is no script beside the interpreter")
     return passed(f"{len(scripts)} scripts looked at", expected=expected)
 
 

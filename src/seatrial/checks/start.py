@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PYTHON = re.compile(r"/python[\d.]*$")
 
+BY_SIGNAL = range(129, 193)
+"""128 and a signal's number: how an end by a signal is reported, that of the stop signal among them."""
+
 RESOLVES = "a program that is there, may be executed by USER, and whose `#!` interpreter is there too"
 
 
@@ -37,8 +40,9 @@ def command_resolves(facts: Facts, _: Contract) -> Outcome:
             expected="a command to start",
             fix='Add `CMD ["program", "argument"]` to the Dockerfile.',
         )
-    word = start.words[0]
-    if start.program is None:
+    missing = next((name for name, trail in start.starters.items() if trail is None or trail.entry is None), None)
+    word = missing or start.word or start.words[0]
+    if missing is not None or start.program is None:
         return failed(
             f"no program {word!r} in any folder of PATH",
             expected=RESOLVES,
@@ -175,6 +179,13 @@ def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
                 "Run the application itself as PID 1 (exec form, `exec` in an entrypoint script), handle the "
                 "signal, or declare another one with STOPSIGNAL."
             ),
+        )
+    if stop.code not in {0, *BY_SIGNAL}:
+        return failed(
+            f"ended {stop.seconds:.1f} s after {stop.signal} with exit code {stop.code}, as if by an error",
+            expected=f"{expected}, with exit code 0 or that of the signal",
+            fix="Let the handler of the stop signal finish what is under way and end with 0.",
+            evidence=tuple(f"log: {line}" for line in boot.log[-15:]),
         )
     return passed(f"left {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
+LONGEST = 4000
+"""Characters of one value or line of evidence."""
+MOST_EVIDENCE = 200
+"""Lines of evidence of one check."""
+
+
 class Verdict(StrEnum):
     """What a smoke came to."""
 
@@ -76,6 +82,11 @@ def verdict_of(results: Iterable[Result]) -> Verdict:
     return Verdict.PASS
 
 
+def clipped(text: str) -> str:
+    """Return text that a report can hold: an image decides how long what it says is."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
 def judge(check: Check, facts: Facts, contract: Contract) -> Result:
     """Run one check; waive it where the contract says so."""
     started = time.perf_counter()
@@ -96,9 +107,9 @@ def judge(check: Check, facts: Facts, contract: Contract) -> Result:
         title=check.title,
         status=status,
         expected=outcome.expected,
-        actual=outcome.actual,
+        actual=clipped(outcome.actual),
         why=check.why,
         fix=fix,
-        evidence=outcome.evidence,
+        evidence=tuple(clipped(line) for line in outcome.evidence[:MOST_EVIDENCE]),
         seconds=round(time.perf_counter() - started, 6),
     )

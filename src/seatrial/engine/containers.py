@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.runs import RunEndedError, remove
@@ -28,6 +28,18 @@ class Container:
 
     id: str
     client: docker.APIClient
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set when its run is over."""
+
+    def wait(self, seconds: float) -> None:
+        """Let some time pass.
+
+        Raises:
+            RunEndedError: its run is over, so that nobody needs an answer any more.
+
+        """
+        if self.ended.wait(seconds):
+            raise RunEndedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +70,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
     try:
         labelled = {**config, "Labels": {**config.get("Labels", {}), **run.labels}}
         made = client.create_container_from_config(labelled)["Id"]  # type: ignore[no-untyped-call]
-        yield Container(id=made, client=client)
+        yield Container(id=made, client=client, ended=run.ended)
     finally:
         try:
             if made:

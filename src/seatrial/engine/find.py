@@ -135,6 +135,8 @@ def connect(candidate: Candidate, host: Host) -> Engine:
         version, api_version = str(said["Version"]), str(said["ApiVersion"])
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         raise EngineError(_short(error)) from error
+    except AttributeError as error:
+        raise EngineError(f"docker's config.json has another form than docker's own: {_short(error)}") from error
     except (ValueError, LookupError, TypeError) as error:
         # docker-py takes the address apart, and what answers there, without a guard.
         raise EngineError(f"that is no engine's address, or no engine answers there: {_short(error)}") from error
@@ -149,9 +151,12 @@ def connect(candidate: Candidate, host: Host) -> Engine:
 def _missing_socket(url: str) -> str | None:
     # Asked before docker-py is imported: on a host without an engine the answer comes at once.
     scheme, _, path = url.partition("://")
-    if scheme == "unix" and not Path(path).exists():
-        return "no such socket."
-    return None
+    if scheme != "unix":
+        return None
+    try:
+        return None if Path(path).exists() else "no such socket."
+    except OSError as error:
+        return f"{error.strerror}."
 
 
 def _client(candidate: Candidate, api_version: str | None, *, timeout: int = API_TIMEOUT) -> docker.DockerClient:

@@ -75,11 +75,20 @@ def end(run: Run) -> None:
 def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machine-id")) -> Owner:
     """Return who a process is, in a way that outlives a reuse of its number."""
     return Owner(
-        machine=_read(machine) or "unknown",
+        machine=_machine(_read(machine), proc),
         boot=_read(proc / "sys/kernel/random/boot_id"),
         pid=pid,
         started=_started(pid, proc),
     )
+
+
+def _machine(name: str, proc: Path) -> str:
+    """Return a machine's id with the namespace that process numbers are counted in: a container has its own."""
+    try:
+        namespace = (proc / "self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        namespace = ""
+    return f"{name}.{namespace}" if name and namespace else "unknown"
 
 
 def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:

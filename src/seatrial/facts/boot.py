@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from seatrial.facts.data import Configuration, Json
     from seatrial.settings.model import Contract
 
+SETTLES = 0.7
+"""The most seconds that an application is watched after it became healthy."""
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""
 KEPT_LINES = 100
@@ -79,14 +81,20 @@ def watch(booted: Container, configuration: Configuration, contract: Contract, *
 
 def _until_up(booted: Container, contract: Contract, started: float, *, has_check: bool) -> tuple[Json, float | None]:
     seconds = contract.healthy_within if has_check else contract.stays_up
+    healthy_after: float | None = None
     while True:
         state = booted.client.inspect_container(booted.id)["State"]
         passed = time.monotonic() - started
-        if has_check and _health(state) is Health.HEALTHY:
-            return state, passed
-        if state["Status"] in {"exited", "dead"} or passed >= seconds:
-            return state, None
-        time.sleep(POLL)
+        if has_check and healthy_after is None and _health(state) is Health.HEALTHY:
+            healthy_after = passed
+        if state["Status"] in {"exited", "dead"}:
+            return state, healthy_after
+        if healthy_after is not None:
+            # The first good answer is not the end: an application that dies right after it is not up.
+            seconds = min(max(contract.stays_up, healthy_after), healthy_after + SETTLES)
+        if passed >= seconds:
+            return state, healthy_after
+        booted.wait(POLL)
 
 
 def _health(state: Json) -> Health:
@@ -148,7 +156,7 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
         if seconds >= contract.stops_within:
             kill(booted)
             return Stop(signal=configuration.stop_signal, seconds=seconds, code=KILLED, killed=True)
-        time.sleep(POLL)
+        booted.wait(POLL)
 
 
 def _log(booted: Container) -> tuple[tuple[str, ...], bool]:

@@ -132,6 +132,10 @@ class Start(Fact, frozen=True, kw_only=True):
     """What starting the image's own command comes down to."""
 
     words: tuple[str, ...]
+    word: str = ""
+    """The word that names the application's program: the first one, or the one behind wrappers."""
+    starters: dict[str, Trail | None] = {}
+    """The shell and the wrappers (tini, env) that start it, each followed to its end; None where PATH holds none."""
     shell: bool = False
     """A shell stands in between: the words are inside a line that only the shell takes apart."""
     searched: tuple[str, ...] = ()

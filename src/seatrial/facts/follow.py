@@ -194,26 +194,41 @@ def _folders_above(path: str) -> list[str]:
 
 
 def account(user: str, passwd: str, group: str) -> Account:
-    """Return the account that a USER instruction names, as the engine reads it from the image's files."""
+    """Return the account that a USER instruction names, as the engine reads it from the image's files.
+
+    The rules are those of moby's user package: a number is a uid, whatever account has it for a name; rows may be
+    short and have blanks around them, and what is no number counts as 0; the first row that fits is taken.
+    """
     who, _, group_name = user.partition(":")
-    rows = [row.split(":") for row in passwd.splitlines() if row.count(":") >= 6]  # noqa: PLR2004 - passwd(5)
-    groups = [row.split(":") for row in group.splitlines() if row.count(":") >= 3]  # noqa: PLR2004 - group(5)
+    rows = _rows(passwd, 6)
+    groups = _rows(group, 4)
     wanted = who or "0"
-    row = next((one for one in rows if one[0] == wanted), None) or next((one for one in rows if one[2] == wanted), None)
+    by_number = _number(wanted)
+    if by_number is None:
+        row = next((one for one in rows if one[0] == wanted), None)
+        uid = _field(row[2]) if row else None
+    else:
+        row = next((one for one in rows if _field(one[2]) == by_number), None)
+        uid = by_number
     name = row[0] if row else ""
-    uid = _number(row[2]) if row else _number(wanted)
     gids: list[int] = []
     if group_name:
         named = next((one[2] for one in groups if one[0] == group_name), group_name)
         gids = [number for number in [_number(named)] if number is not None]
-    elif row and (number := _number(row[3])) is not None:
-        gids = [number]
+    elif row:
+        gids = [number for number in [_field(row[3])] if number is not None]
     elif uid is not None:
         gids = [0]
     # With a group in USER, the engine gives the process that group alone.
     more = [_number(one[2]) for one in groups if name and not group_name and name in one[3].split(",")]
     gids += [number for number in more if number is not None and number not in gids]
-    return Account(name=name, uid=uid, gids=tuple(gids), home=row[5] if row else "/")
+    return Account(name=name, uid=uid, gids=tuple(gids), home=(row[5] or "/") if row else "/")
+
+
+def _rows(text: str, fields: int) -> list[list[str]]:
+    """Return the rows of an account file, each with at least so many fields."""
+    lines = (line.strip() for line in text.split("\n"))
+    return [[*line.split(":"), *[""] * fields] for line in lines if line]
 
 
 def may_execute(entry: Entry, who: Account) -> bool:
@@ -225,6 +240,11 @@ def may_execute(entry: Entry, who: Account) -> bool:
     if entry.gid in who.gids:
         return bool(entry.mode & 0o010)
     return bool(entry.mode & 0o001)
+
+
+def _field(text: str) -> int | None:
+    """Return a number of an account file: what is none counts as 0, one out of all range as none."""
+    return _number(text) if re.fullmatch(r"[0-9]+", text) else 0
 
 
 def _number(text: str) -> int | None:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from seatrial.facts.data import Account, Configuration, Start
     from seatrial.settings.model import Contract
 
-READ_ONLY_SIGNS = ("Read-only file system", "Errno 30", "EROFS")
-"""What a log says when a write was refused because of the read-only root: strerror(EROFS)."""
-
 NOT_ASKED = Missing(reason="not started: level quick starts no application")
 
 
@@ -68,7 +65,7 @@ def gather(
                 with looking(run, configuration) as files:
                     who = account(configuration, files)
                     booting = beside.submit(_boots, run, configuration, contract, seconds) if boot else None
-                    start = start_facts(configuration, files, who)
+                    start = start_facts(configuration, files, who, contract.interpreter)
                 answer = run_probe(run, configuration, start, _request(configuration, start, contract), contract)
             say("waiting for the application")
             first, relaxed = booting.result() if booting else (NOT_ASKED, None)
@@ -119,11 +116,12 @@ def account(configuration: Configuration, files: EngineFiles) -> Account:
 
 def _request(configuration: Configuration, start: Start, contract: Contract) -> ProbeRequest:
     """Plan what the probe is asked."""
-    home = configuration.environment.get("HOME") or start.account.home or "/"
-    cache = configuration.environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
+    environment = {**configuration.environment, **contract.environment}
+    home = environment.get("HOME") or start.account.home or "/"
+    cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
     return ProbeRequest(
         modules=contract.modules or named_modules(start.words),
-        import_root=import_root(start.words, configuration.working_directory),
+        import_root=import_root(start.words, configuration.working_directory, environment),
         executables=tuple(dict.fromkeys((*contract.executables, *INSTALLERS))),
         places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
     )
@@ -135,14 +133,10 @@ def _boots(
     """Boot hardened; when that fails in a way that a writable root may explain, once more with one."""
     with _timed(seconds, "boot"):
         first = run_boot(run, configuration, contract)
-    if first.up or first.start_error or not _may_be_read_only(first):
+    if first.up or first.start_error:
         return first, None
     with _timed(seconds, "relaxed boot"):
         return first, run_boot(run, configuration, contract, read_only=False)
-
-
-def _may_be_read_only(boot: Boot) -> bool:
-    return boot.exit is not None or any(sign in line for line in boot.log for sign in READ_ONLY_SIGNS)
 
 
 @contextmanager

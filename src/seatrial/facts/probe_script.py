@@ -11,6 +11,7 @@ if sys.path and sys.path[0] == "":
 import json
 import os
 import platform
+import site
 import signal
 import stat
 import struct
@@ -185,7 +186,10 @@ def base_folders():
 def scripts():
     """The scripts beside the interpreter: is the interpreter that each names there?"""
     folders = []
-    for folder in (os.path.dirname(sys.executable or ""), sysconfig.get_path("scripts")):
+    own = [os.path.dirname(sys.executable or ""), sysconfig.get_path("scripts")]
+    if site.ENABLE_USER_SITE:
+        own.append(os.path.join(site.getuserbase(), "bin"))
+    for folder in own:
         if folder and folder not in folders and os.path.isdir(folder):
             folders.append(folder)
     found = []
@@ -350,16 +354,16 @@ def loader_cache():
     return found
 
 
-def site_folders():
-    wanted = [
-        entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages", "lib-dynload"))
-    ]
-    return [entry for entry in wanted if os.path.isdir(entry)]
+def module_folders():
+    """Everything on the path but the standard library's own sources: PYTHONPATH and --target folders too."""
+    standard = {os.path.realpath(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")}
+    wanted = [entry for entry in sys.path if entry and os.path.isdir(entry)]
+    return [entry for entry in wanted if os.path.realpath(entry) not in standard]
 
 
 def native():
     modules, by_name, count = [], {}, 0
-    for top in site_folders():
+    for top in module_folders():
         for folder, folders, names in os.walk(top):
             folders[:] = [one for one in folders if one != "__pycache__"]
             count += len(names)
@@ -367,6 +371,9 @@ def native():
                 truncated.append("native modules: more than %d files" % MAX_FILES)
                 break
             for name in names:
+                # The official slim images hold _tkinter without Tk's libraries, on purpose: nobody draws there.
+                if top.endswith("lib-dynload") and name.startswith("_tkinter."):
+                    continue
                 if name.endswith(".so") or ".so." in name:
                     modules.append(os.path.join(folder, name))
                     by_name.setdefault(name, os.path.join(folder, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName, default_environment
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from seatrial.facts.data import Distribution
+
+
+MACHINES = {"arm64": "aarch64", "AMD64": "x86_64"}
 
 
 def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[str, ...]:
@@ -48,6 +52,8 @@ def marker_environment(python: str) -> dict[str, str]:
     return {
         **{key: str(value) for key, value in default_environment().items()},
         "os_name": "posix",
+        # An image runs on the host's processor, which Linux calls by another name than macOS and Windows do.
+        "platform_machine": MACHINES.get(platform.machine(), platform.machine()),
         "sys_platform": "linux",
         "platform_system": "Linux",
         "python_version": ".".join(python.split(".")[:2]),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NANOSECONDS = 1_000_000_000
 TMPFS_OPTIONS = "rw,nosuid,nodev,size=256m,mode=1777"
+HOSTNAME = "seatrial"
 LOG_BYTES = "1m"
 HEALTH_EVERY = 0.3
 """Seconds between two health checks of a boot: the image's own 30 s would only be waited out."""
@@ -28,6 +29,7 @@ def host_config(contract: Contract, *, read_only: bool, log: Json) -> Json:
     memory = parse_size(contract.memory)
     return {
         "NetworkMode": "none",
+        "ExtraHosts": [f"{HOSTNAME}:127.0.0.1"],
         "ReadonlyRootfs": read_only,
         "CapDrop": ["ALL"],
         "CapAdd": list(contract.capabilities),
@@ -70,6 +72,8 @@ def boot_config(configuration: Configuration, contract: Contract, *, read_only: 
     log = {"Type": "json-file", "Config": {"max-size": LOG_BYTES, "max-file": "2"}}
     plan: Json = {
         "Image": configuration.id,
+        # Without a network, a container's own name leads nowhere; many applications look it up at their start.
+        "Hostname": HOSTNAME,
         "Env": environment(contract),
         "HostConfig": host_config(contract, read_only=read_only, log=log),
     }

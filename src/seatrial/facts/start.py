@@ -6,13 +6,14 @@ import posixpath
 import re
 import shlex
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from seatrial.facts import follow
 from seatrial.facts.data import Account, FileKind, Script, Start, Trail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from seatrial.facts.data import Configuration
     from seatrial.facts.follow import Files
@@ -73,25 +74,42 @@ class Python:
     trail: Trail
 
 
-def start_facts(configuration: Configuration, files: Files, who: Account) -> Start:
-    """Follow the image's command to its program, its `#!` interpreters, and the application's Python."""
+def start_facts(configuration: Configuration, files: Files, who: Account, interpreter: str | None = None) -> Start:
+    """Follow the image's command to its program, its `#!` interpreters, and the application's Python.
+
+    Args:
+        configuration: the image's configuration.
+        files: its files.
+        who: the account that it runs as.
+        interpreter: the application's Python, where the contract names it.
+
+    """
     words, shell = unwrapped(configuration.words)
     path = configuration.environment.get("PATH", follow.DEFAULT_PATH)
     directory = configuration.working_directory or "/"
-    program = follow.search(words[0], path, directory, files) if words else None
+    behind = _behind_wrappers(words) or list(words)
+    starters = [configuration.words[0]] if shell else []
+    starters += [word for word in words[: len(words) - len(behind)] if _is_wrapper(word)]
+    program = follow.search(behind[0], path, directory, files) if behind else None
     scripts = tuple(follow.shebangs(program, path, files)) if program else ()
     last = scripts[-1].trail if scripts else program
     beginning = files.beginning(last.end) if last and last.entry and last.entry.kind is FileKind.FILE else b""
     loader = follow.loader(beginning)
     steps = [step for trail in (program, *(one.trail for one in scripts)) if trail for step in trail.steps]
-    python = application_python(words, path, directory, files)
+    python = (
+        Python(path=interpreter, why="the contract names it", trail=follow.follow(interpreter, files))
+        if interpreter
+        else application_python(words, path, directory, files)
+    )
     return Start(
         words=words,
+        word=behind[0] if behind else "",
         shell=shell,
         searched=tuple(path.split(":")),
         program=program,
         scripts=scripts,
-        unrunnable=last.end if last and beginning and not follow.is_runnable(beginning) else "",
+        starters={word: follow.search(word, path, directory, files) for word in starters},
+        unrunnable=last.end if last and last.entry and not follow.is_runnable(beginning) else "",
         loader=follow.follow(loader, files) if loader else None,
         barrier=follow.barrier(steps, who, files),
         account=who,
@@ -189,18 +207,24 @@ def _fallback(path: str, directory: str, files: Files) -> Python | None:
     return None
 
 
-def import_root(words: Sequence[str], directory: str) -> str:
+def import_root(words: Sequence[str], directory: str, environment: Mapping[str, str] | None = None) -> str:
     """Return what the command puts first on sys.path; empty where that is nothing of the application's.
 
     The rules are Python's own (`python FILE`: the file's folder; `-m`, `-c`: the working directory) and
-    those of the servers that add the working directory themselves.
+    those of the servers that add the working directory themselves. An entrypoint script hands on to the words
+    behind it. With PYTHONSAFEPATH, -P or -I, Python adds nothing.
     """
     rest = _behind_wrappers(words)
+    while len(rest) > 1 and rest[0].endswith(".sh"):
+        rest = _behind_wrappers(rest[1:])
     name = posixpath.basename(rest[0]) if rest else ""
     if name in SERVERS:
         option = next((one for one in ("--app-dir", "--chdir") if one in rest[:-1]), None)
         return posixpath.join(directory, rest[rest.index(option) + 1]) if option else directory
     if PYTHON.fullmatch(name):
+        options = list(takewhile(lambda word: word.startswith("-") and word not in {"-m", "-c"}, rest[1:]))
+        if (environment or {}).get("PYTHONSAFEPATH") or any(re.match(r"-\w*[IP]", word) for word in options):
+            return ""
         first = next((word for word in rest[1:] if word in {"-m", "-c"} or not word.startswith("-")), "-c")
         return directory if first in {"-m", "-c"} else posixpath.dirname(posixpath.join(directory, first))
     return ""
@@ -209,14 +233,25 @@ def import_root(words: Sequence[str], directory: str) -> str:
 def named_modules(words: Sequence[str]) -> tuple[str, ...]:
     """Return the modules that the command itself names: `uvicorn PACKAGE.MODULE:APP`, `python -m PACKAGE`."""
     rest = _behind_wrappers(words)
-    if rest and PYTHON.fullmatch(posixpath.basename(rest[0])) and "-m" in rest[:-1]:
-        module = rest[rest.index("-m") + 1]
-        if module not in SERVERS:
-            return (module,)
-        rest = rest[rest.index("-m") + 1 :]
+    while len(rest) > 1 and rest[0].endswith(".sh"):
+        rest = _behind_wrappers(rest[1:])
+    if rest and PYTHON.fullmatch(posixpath.basename(rest[0])):
+        # Behind the first word that is no option, everything is the application's own.
+        options = list(takewhile(lambda word: word.startswith("-") and word != "-m", rest[1:]))
+        rest = rest[1 + len(options) :]
+        if len(rest) < 2 or rest[0] != "-m":  # noqa: PLR2004 - `-m MODULE`
+            return ()
+        rest = rest[1:]
+        if rest[0] not in SERVERS:
+            return (rest[0],)
     if rest and posixpath.basename(rest[0]) in SERVERS:
         return tuple(word for word in rest[1:] if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", word))[:1]
     return ()
+
+
+def _is_wrapper(word: str) -> bool:
+    name = posixpath.basename(word)
+    return name in WRAPPERS and name not in {"exec", "--"}
 
 
 def _behind_wrappers(words: Sequence[str]) -> list[str]:

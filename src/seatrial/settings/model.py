@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 # Kept importable at run time: msgspec reads the annotations of these classes.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
+Absolute = Annotated[str, Meta(pattern=r"^/[^\0]*\Z")]
+Module = Annotated[str, Meta(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?\Z")]
+Program = Annotated[str, Meta(pattern=r"^[^-\s\0][^\s\0]*\Z")]
+Distribution = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")]
+Requirement = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*($|[\[<>=!~;@(].*\Z)")]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*\Z")]
+NoZero = Annotated[str, Meta(pattern=r"^[^\0]*\Z")]
 Count = Annotated[int, Meta(ge=1)]
 PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$")]
-Size = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?(B|kB|MB|GB|KiB|MiB|GiB)$")]
+Size = Annotated[str, Meta(pattern=r"^\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$")]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
 
 
@@ -29,25 +36,27 @@ class Contract(Table, frozen=True, kw_only=True):
     """The number of its group."""
     python: PythonVersion | None = None
     """The Python version; for an app's own build, the one it was built with."""
-    modules: tuple[str, ...] = ()
+    interpreter: Absolute | None = None
+    """The interpreter that the application runs on, where the command does not tell: `/app/.venv/bin/python`."""
+    modules: tuple[Module, ...] = ()
     """What must import: `package.module`, or `package.module:attribute`."""
-    dependencies: tuple[str, ...] | None = None
+    dependencies: tuple[Requirement, ...] | None = None
     """The direct dependencies that the package list must show; by default the project's own."""
-    forbidden: tuple[str, ...] | None = None
+    forbidden: tuple[Distribution, ...] | None = None
     """Distributions that must not be there; by default pytest, ruff, mypy and the project's dev group."""
-    installers: tuple[str, ...] = ()
+    installers: tuple[Literal["pip", "setuptools", "wheel", "uv"], ...] = ()
     """Of pip, setuptools, wheel and uv, those that the image may hold."""
-    executables: tuple[str, ...] = ()
+    executables: tuple[Program, ...] = ()
     """Programs that the code calls."""
-    writable_paths: tuple[str, ...] = ()
+    writable_paths: tuple[Absolute, ...] = ()
     """Absolute paths that the image's user must be able to write."""
     max_unpacked: Size | None = None
     """The most that the image may take on disk, unpacked."""
-    environment: dict[str, str] = {}
+    environment: dict[Variable, NoZero] = {}
     """What the application needs in its environment to start; test values, never real secrets."""
     declared_secrets: tuple[str, ...] = ()
     """Environment variables of the image that look like secrets and are not."""
-    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
+    tmpfs: tuple[Absolute, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
     """Paths that are memory-backed and writable while the root is read-only."""
     capabilities: tuple[str, ...] = ()
     """Capabilities that the application needs; all others are dropped."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ DEBUG = "SEATRIAL_DEBUG"
 
 
 class TerminatedError(BaseException):
-    """SIGTERM: like Ctrl-C it unwinds everything, so that nothing is left behind."""
+    """SIGTERM, or a terminal that was closed: like Ctrl-C it unwinds everything, so that nothing is left behind."""
 
 
 def command(*, name: str | None = None, default: bool = False, **options: Any) -> Callable[..., invoke.Task[Any]]:
@@ -31,7 +32,7 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
     def decorate(function: Callable[..., ExitCode | None]) -> invoke.Task[Any]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
-            signal.signal(signal.SIGTERM, _terminated)
+            _prepare()
             try:
                 code = function(*args, **kwargs)
             except SeatrialError as error:
@@ -58,6 +59,15 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
         return made
 
     return decorate
+
+
+def _prepare() -> None:
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(end, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe that cannot show a letter gets its number instead of a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:

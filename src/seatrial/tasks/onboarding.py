@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: bool = False) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
     from seatrial.reports import onboard as report
+    from seatrial.reports.data import worst
 
     project, host = surroundings.project(), surroundings.host()
     apps = project.chosen(None)
@@ -44,9 +45,9 @@ def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: boo
     smokes = _smoke(project, list(apps), engine)
     for one in smokes:
         report.smoke_line(screen, one)
-    if any(one.verdict.exit_code for one in smokes):
+    if (verdict := worst(smokes)).exit_code:
         report.line(screen, "Not brought up: an image has to pass first. In full: `invoke smoke`.")
-        return max(one.verdict.exit_code for one in smokes if one.verdict.exit_code)
+        return verdict.exit_code
     report.step(screen, 4, "up")
     states: list[StackState] = []
     for name in stacked:

@@ -13,6 +13,8 @@ from seatrial.tasks import surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import invoke
 
     from seatrial.checks.verdict import Smoke
@@ -57,11 +59,27 @@ def smoke(
     targets = _targets(app, image, contract, python)
     engine = surroundings.engine()
     smokes: list[Smoke] = []
-    for target in targets:
-        with _known_image(target):
-            smokes.append(smoking.smoke(target, engine, level=chosen)[0])
-    _write(smokes, shape, file)
-    return worst(smokes).exit_code
+    missing: list[ImageError] = []
+    with surroundings.telling() as tell:
+        for target in targets:
+            try:
+                with _known_image(target):
+                    smokes.append(smoking.smoke(target, engine, level=chosen, say=_about(target, tell))[0])
+            except ImageError as error:
+                missing.append(error)
+    if smokes:
+        _write(smokes, shape, file)
+    for one in missing if smokes else missing[1:]:
+        surroundings.say(f"error: {one}")
+    if not smokes:
+        raise missing[0]
+    # An image that was not there was not proven; one that failed still counts most.
+    verdict = worst(smokes).exit_code
+    return verdict or (ExitCode.UNDECIDED if missing else ExitCode.OK)
+
+
+def _about(target: Target, tell: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda message: tell(f"{target.reference}: {message}")
 
 
 def _targets(app: str | None, image: str | None, contract: str | None, python: str | None) -> list[Target]:
@@ -141,7 +159,13 @@ def _write(smokes: list[Smoke], shape: str, file: Path | None) -> None:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; what is no file of its own (a device, a link) is written into."""
+    if file.exists() and (file.is_symlink() or not file.is_file()):
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"cannot be written: {error.strerror}.", where=str(file)) from error
+        return
     half = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         half.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from seatrial.settings.read import read_project
 from seatrial.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
 
     from seatrial.engine.find import Engine
@@ -58,6 +61,19 @@ def progress_screen() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, emoji=False, markup=False)
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is under way: one line that changes, on a terminal only."""
+    console = progress_screen()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    from rich.text import Text
+
+    with console.status("") as status:
+        yield lambda message: status.update(Text(plain(message)))
 
 
 def say(message: str) -> None:
