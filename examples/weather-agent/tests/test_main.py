@@ -108,10 +108,8 @@ def test_a_bot_whose_agent_cannot_load_does_not_stay_up(bot: BotProcess) -> None
 
 
 def test_an_unreachable_telegram_is_retried_and_healthy(bot: BotProcess) -> None:
-    start = time.monotonic()
     process = bot.start(TELEGRAM_BASE_URL=NOBODY)
     until(bot.heartbeat.exists, "a heartbeat")
-    assert time.monotonic() - start < 5.0
     first = bot.heartbeat.stat().st_mtime
     until(lambda: bot.heartbeat.stat().st_mtime > first, "a second heartbeat")
     assert bot.check()[0] == 0
