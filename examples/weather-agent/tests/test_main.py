@@ -47,7 +47,7 @@ def test_an_empty_secret_is_named_at_once(bot: BotProcess, name: str) -> None:
     start = time.monotonic()
     code, errors = bot.ended(**{name: ""})
     assert code == 2
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 5.0
     assert errors == (
         f"weather-agent: {name} is missing or empty; set it in the environment or in .env\n"
     )
