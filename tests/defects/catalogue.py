@@ -1,0 +1,549 @@
+"""The defects: each with the lines that make it, what must be found, and the image that has it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+PROBED = {
+    "identity/expected-user",
+    "python/script-interpreters",
+    "python/version",
+    "packages/evidence",
+    "packages/forbidden",
+    "packages/no-installers",
+    "app/imports",
+    "app/executables",
+    "app/writable-paths",
+    "native/libraries-resolve",
+}
+"""What cannot be decided where the application's interpreter does not run."""
+
+NEVER_UP = {"boot/read-only", "process/graceful-stop"}
+"""What cannot be decided where the application never came up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defect:
+    """An image with one fault."""
+
+    name: str
+    dockerfile: str
+    finds: str
+    """The check that must name it."""
+    says: tuple[str, ...]
+    """What the finding must say."""
+    also: set[str] = field(default_factory=set)
+    """Other checks that fail by the same fault."""
+    undecided: set[str] = field(default_factory=set)
+    contract: dict[str, Any] = field(default_factory=dict)
+    twin: str = "FROM {clean}"
+    """The same image without the fault; it passes the same contract."""
+    twin_contract: dict[str, Any] | None = None
+    """Where the fault lies between image and contract: the contract that the twin passes."""
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def python_command(*lines: str) -> str:
+    """Return a CMD whose program is the application's interpreter itself."""
+    code = "\\n".join(lines).replace('"', '\\"')
+    return f'CMD ["python", "-c", "{code}"]'
+
+
+QUICK = {"healthy_within": 2.0, "stops_within": 1.0, "stays_up": 1.0}
+NO_CHECK = {**QUICK, "waive": {"health/declared": "a defect of its own"}}
+WRITES = "import pathlib, shipapp.web; pathlib.Path('/app/state').write_text('1'); shipapp.web.main()"
+
+IDENTITY = (
+    Defect(
+        name="runs as root",
+        dockerfile="FROM {clean}\nUSER root",
+        finds="identity/non-root",
+        says=("USER root is uid 0",),
+    ),
+    Defect(
+        name="runs as root by number",
+        dockerfile="FROM {clean}\nUSER 0:10001",
+        finds="identity/non-root",
+        says=("USER 0:10001 is uid 0",),
+    ),
+    Defect(
+        name="runs as another account",
+        dockerfile="FROM {clean}\nUSER nobody",
+        finds="identity/expected-user",
+        says=("nobody, uid 65534", "whoami is 'nobody', not 'app'"),
+        contract={"user": "app", "uid": 10001, "gid": 10001},
+    ),
+    Defect(
+        name="account that the image does not hold",
+        dockerfile="FROM {clean}\nUSER sailor",
+        finds="identity/non-root",
+        says=("USER sailor names no account of the image", "useradd"),
+        also={"boot/healthy"},
+        undecided={*PROBED, *NEVER_UP},
+        contract={"user": "app", "python": "3.13", "executables": ("python",)},
+    ),
+)
+
+START = (
+    Defect(
+        name="environment copied to another path",
+        dockerfile="""
+FROM {builder} AS builder
+RUN python3 -m venv --without-pip /build/.venv && \\
+    python3 -m pip --python /build/.venv/bin/python install --quiet --no-index --no-deps /wheels/shipapp-*.whl
+FROM {runtime}
+COPY --from=builder /build/.venv /app/.venv
+""",
+        finds="process/command-resolves",
+        says=("/app/.venv/bin/shipapp", "#!/build/.venv/bin/python"),
+        also={"python/script-interpreters", "boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="program not installed",
+        dockerfile='FROM {clean}\nCMD ["gunicorn", "shipapp.web:app"]',
+        finds="process/command-resolves",
+        says=("no program 'gunicorn' in any folder of PATH", "looked in /app/.venv/bin"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="entrypoint script not executable",
+        dockerfile='FROM {clean}\nCOPY --chmod=0644 start.sh /start.sh\nENTRYPOINT ["/start.sh"]',
+        files={"start.sh": '#!/bin/sh\nexec "$@"\n'},
+        finds="process/command-resolves",
+        says=("/start.sh", "mode 0644"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+        twin='FROM {clean}\nCOPY --chmod=0755 start.sh /start.sh\nENTRYPOINT ["/start.sh"]\nCMD ["shipapp"]',
+    ),
+    Defect(
+        name="entrypoint script with Windows line ends",
+        dockerfile='FROM {clean}\nCOPY crlf.sh /start.sh\nENTRYPOINT ["/start.sh"]',
+        files={"crlf.sh": '#!/bin/sh\r\nexec "$@"\r\n'},
+        finds="process/command-resolves",
+        says=("/start.sh", "carriage return"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="entrypoint script without a first line",
+        dockerfile='FROM {clean}\nCOPY bare.sh /start.sh\nENTRYPOINT ["/start.sh"]',
+        files={"bare.sh": 'exec "$@"\n'},
+        finds="process/command-resolves",
+        says=("/start.sh", "`#!`"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="program in a folder that USER may not enter",
+        dockerfile="""
+FROM {clean}
+USER 0
+RUN mkdir -m 0700 /root/tools && cp -L /usr/bin/env /root/tools/env
+USER 10001:10001
+ENTRYPOINT ["/root/tools/env"]
+""",
+        finds="process/command-resolves",
+        says=("/root", "uid 10001"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+        twin='FROM {clean}\nENTRYPOINT ["/usr/bin/env"]\nCMD ["shipapp"]',
+    ),
+    Defect(
+        name="program for another C library",
+        dockerfile="""
+FROM {clean}
+USER 0
+RUN sed 's|ld-linux|ld-nosea|g' /usr/bin/env > /usr/bin/sailor && \\
+    chmod 0755 /usr/bin/sailor
+USER 10001:10001
+ENTRYPOINT ["sailor"]
+""",
+        finds="process/command-resolves",
+        says=("/usr/bin/sailor needs the loader", "ld-nosea"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="entrypoint script for an interpreter that is not on PATH",
+        dockerfile='FROM {clean}\nCOPY node.js /start.js\nENTRYPOINT ["/start.js"]',
+        files={"node.js": "#!/usr/bin/env node\n"},
+        finds="process/command-resolves",
+        says=("/start.js starts with `#!/usr/bin/env node`, and node is not on PATH", "Install node"),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="links that go round in a circle",
+        dockerfile="""
+FROM {clean}
+USER 0
+RUN ln -s two /usr/local/bin/one && ln -s one /usr/local/bin/two
+USER 10001:10001
+CMD ["one"]
+""",
+        finds="process/command-resolves",
+        says=("no program 'one' in any folder of PATH",),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="no command at all",
+        dockerfile="FROM {clean}\nENTRYPOINT []\nCMD []",
+        finds="process/command-resolves",
+        says=("no ENTRYPOINT and no CMD",),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+    ),
+    Defect(
+        name="ignores its stop signal",
+        dockerfile="FROM {clean}\n"
+        + python_command("import shipapp.web, threading", "threading.Thread(target=shipapp.web.serve).start()"),
+        finds="process/graceful-stop",
+        says=("did not leave within", "SIGTERM", "killed"),
+        contract=QUICK,
+    ),
+    Defect(
+        name="a shell that keeps the stop signal to itself",
+        dockerfile="FROM {clean}\nCMD shipapp; true",
+        finds="process/graceful-stop",
+        says=("did not leave within",),
+        contract=QUICK,
+        twin="FROM {clean}\nCMD exec shipapp",
+    ),
+)
+
+INTERPRETER = (
+    Defect(
+        name="linked environment whose target stays behind",
+        dockerfile="""
+FROM {builder} AS builder
+RUN mkdir -p /opt/py/bin && cp -a /usr/local/bin/python3* /opt/py/bin/ && cp -a /usr/local/lib /opt/py/lib && \\
+    LD_LIBRARY_PATH=/opt/py/lib /opt/py/bin/python3 -m venv --without-pip /app/.venv && \\
+    LD_LIBRARY_PATH=/opt/py/lib python3 -m pip --python /app/.venv/bin/python install --quiet --no-index --no-deps \\
+    /wheels/shipapp-*.whl
+FROM {runtime}
+COPY --from=builder /app/.venv /app/.venv
+""",
+        finds="python/interpreter-resolves",
+        says=("/app/.venv/bin/python -> ", "/opt/py is not there"),
+        also={"process/command-resolves", "boot/healthy"},
+        undecided={*PROBED, *NEVER_UP},
+        contract={"user": "app", "python": "3.13", "executables": ("shipapp",)},
+    ),
+    Defect(
+        name="a second script names the builder's interpreter",
+        dockerfile="""
+FROM {clean}
+USER 0
+RUN sed -i '1s|.*|#!/build/.venv/bin/python|' /app/.venv/bin/shipapp-migrate
+USER 10001:10001
+""",
+        finds="python/script-interpreters",
+        says=("/app/.venv/bin/shipapp-migrate", "/build/.venv/bin/python"),
+    ),
+    Defect(
+        name="another Python version",
+        dockerfile="FROM {clean}",
+        finds="python/version",
+        says=("is Python 3.13",),
+        contract={"python": "3.12"},
+        twin_contract={"python": "3.13"},
+    ),
+)
+
+PACKAGES = (
+    Defect(
+        name="the command runs on the base's interpreter",
+        dockerfile="FROM {clean}\nCOPY app.py /app/main.py\n" + 'CMD ["/usr/local/bin/python3", "/app/main.py"]',
+        files={
+            "app.py": "import sys; sys.path.append('/app/.venv/lib/python3.13/site-packages')\n"
+            "from shipapp import web\nweb.main()\n"
+        },
+        finds="packages/evidence",
+        says=("/usr/local/bin/python3",),
+        also={"app/imports"},
+        undecided={"packages/forbidden"},
+        contract={"dependencies": ("shipapp",), "modules": ("shipapp",)},
+        twin="FROM {clean}\nCOPY app.py /app/main.py\n" + 'CMD ["/app/.venv/bin/python3", "/app/main.py"]',
+    ),
+    Defect(
+        name="packages linked to a cache that stays behind",
+        dockerfile="""
+FROM {builder} AS builder
+RUN python3 -m venv --without-pip /app/.venv && \\
+    python3 -m pip --python /app/.venv/bin/python install --quiet --no-index --no-deps /wheels/shipapp-*.whl && \\
+    cd /app/.venv/lib/python3.13/site-packages && mkdir /cache && \\
+    for one in shipapp shipapp-1.0.dist-info; do mv $one /cache/$one; ln -s /cache/$one $one; done
+FROM {runtime}
+COPY --from=builder /app/.venv /app/.venv
+""",
+        finds="packages/evidence",
+        says=("shipapp",),
+        also={"app/imports", "boot/healthy"},
+        undecided={"packages/forbidden", *NEVER_UP},
+        contract={"dependencies": ("shipapp",)},
+    ),
+    Defect(
+        name="a test tool in the image",
+        dockerfile="""
+FROM {builder} AS builder
+COPY --from={clean} /app/.venv /app/.venv
+RUN python3 -m pip --python /app/.venv/bin/python install --quiet --no-index --no-deps /wheels/pytest-*.whl
+FROM {runtime}
+COPY --from=builder /app/.venv /app/.venv
+""",
+        finds="packages/forbidden",
+        says=("pytest 8.4.0", "/app/.venv/lib/python3.13/site-packages"),
+        contract={"dependencies": ("shipapp",)},
+    ),
+    Defect(
+        name="pip left in the environment",
+        dockerfile="""
+FROM {builder} AS builder
+COPY --from={clean} /app/.venv /app/.venv
+RUN /app/.venv/bin/python -m ensurepip > /dev/null
+FROM {runtime}
+COPY --from=builder /app/.venv /app/.venv
+""",
+        finds="packages/no-installers",
+        says=("pip", "/app/.venv/lib/python3.13/site-packages"),
+    ),
+    Defect(
+        name="pip left below the environment",
+        dockerfile="""
+FROM {clean} AS clean
+FROM {builder}
+COPY --from=clean /app/.venv /app/.venv
+ENV PATH=/app/.venv/bin:$PATH XDG_CACHE_HOME=/tmp/.cache
+USER 10001:10001
+HEALTHCHECK CMD ["shipapp-health"]
+CMD ["shipapp"]
+""",
+        finds="packages/no-installers",
+        says=("pip", "/usr/local/lib/python3.13/site-packages"),
+    ),
+    Defect(
+        name="uv left as a program",
+        dockerfile="FROM {clean}\nCOPY uv /usr/local/bin/uv",
+        files={"uv": "#!/bin/sh\n"},
+        finds="packages/no-installers",
+        says=("/usr/local/bin/uv",),
+    ),
+)
+
+APPLICATION = (
+    Defect(
+        name="the project was never installed",
+        dockerfile="""
+FROM {clean}
+COPY api.py /app/src/course/api.py
+""",
+        files={"api.py": "app = 1\n"},
+        finds="app/imports",
+        says=("course.api:app", "No module named 'course'"),
+        contract={"modules": ("shipapp.web", "course.api:app")},
+        twin="FROM {clean}\nCOPY api.py /app/src/course/api.py\nENV PYTHONPATH=/app/src",
+    ),
+    Defect(
+        name="a dependency is missing",
+        dockerfile="FROM {clean}\nCOPY api.py /app/src/course/api.py\nENV PYTHONPATH=/app/src",
+        files={"api.py": "import sqlalchemy\n"},
+        finds="app/imports",
+        says=("No module named 'sqlalchemy'", "/app/src/course/api.py"),
+        contract={"modules": ("course.api",)},
+        twin="FROM {clean}\nCOPY api.py /app/src/course/api.py\nCOPY api.py /app/src/sqlalchemy.py\n"
+        "ENV PYTHONPATH=/app/src",
+    ),
+    Defect(
+        name="an attribute that is not there",
+        dockerfile="FROM {clean}",
+        finds="app/imports",
+        says=("shipapp.web:application", "has no attribute 'application'"),
+        contract={"modules": ("shipapp.web:application",)},
+        twin_contract={"modules": ("shipapp.web:app",)},
+    ),
+    Defect(
+        name="an import that ends the process",
+        dockerfile="FROM {clean}\nCOPY api.py /app/src/course.py\nENV PYTHONPATH=/app/src",
+        files={"api.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"},
+        finds="app/imports",
+        says=("course", "SIGSEGV"),
+        contract={"modules": ("course", "shipapp.web")},
+        twin="FROM {clean}",
+        twin_contract={"modules": ("shipapp.web",)},
+    ),
+    Defect(
+        name="a program that the code calls is missing",
+        dockerfile="FROM {clean}",
+        finds="app/executables",
+        says=("not on PATH: ffmpeg",),
+        contract={"executables": ("python", "ffmpeg")},
+        twin="FROM {clean}\nCOPY ffmpeg /usr/local/bin/ffmpeg",
+        files={"ffmpeg": "#!/bin/sh\n"},
+    ),
+    Defect(
+        name="a cache folder that the user may not make",
+        dockerfile="FROM {clean}\nENV XDG_CACHE_HOME=",
+        finds="app/writable-paths",
+        says=("/app/.cache is not there", "/app above it has mode 0755 and owner 0:0"),
+    ),
+    Defect(
+        name="a home that does not exist",
+        dockerfile="FROM {clean}\nENV XDG_CACHE_HOME= HOME=/home/app",
+        finds="app/writable-paths",
+        says=("/home/app/.cache is not there", "/home above it"),
+    ),
+    Defect(
+        name="a data folder of another owner",
+        dockerfile="FROM {clean}\nUSER 0\nRUN mkdir /data\nUSER 10001:10001",
+        finds="app/writable-paths",
+        says=("/data has mode 0755 and owner 0:0",),
+        contract={"writable_paths": ("/data",)},
+        twin="FROM {clean}\nUSER 0\nRUN install -d -o 10001 -g 10001 /data\nUSER 10001:10001",
+    ),
+    Defect(
+        name="a shared library stayed in the builder",
+        dockerfile="""
+FROM {builder} AS builder
+COPY --from={clean} /app/.venv /app/.venv
+RUN python3 -m pip --python /app/.venv/bin/python install --quiet --no-index --no-deps /wheels/shiplib-*.whl
+FROM {runtime}
+COPY --from=builder /app/.venv /app/.venv
+""",
+        finds="native/libraries-resolve",
+        says=("libtide.so.9", "/app/.venv/lib/python3.13/site-packages/shiplib_native.so"),
+        twin="""
+FROM {builder} AS builder
+COPY --from={clean} /app/.venv /app/.venv
+RUN python3 -m pip --python /app/.venv/bin/python install --quiet --no-index --no-deps /wheels/shiplib-*.whl
+FROM {runtime}
+COPY --from=builder /app/.venv /app/.venv
+COPY --from=builder /app/.venv/lib/python3.13/site-packages/shiplib_native.so /lib/libtide.so.9
+""",
+    ),
+)
+
+CONFIGURATION = (
+    Defect(
+        name="no health check",
+        dockerfile="FROM {clean}\nHEALTHCHECK NONE",
+        finds="health/declared",
+        says=("no HEALTHCHECK",),
+        contract=QUICK,
+    ),
+    Defect(
+        name="a secret by its name",
+        dockerfile="FROM {clean}\nENV MODEL_API_KEY=sesame",
+        finds="secrets/environment",
+        says=("MODEL_API_KEY",),
+        twin="FROM {clean}\nENV MODEL_API_KEY=",
+    ),
+    Defect(
+        name="a secret by its value",
+        dockerfile="FROM {clean}\nENV DATABASE_URL=postgresql://app:hunter2@db/app",
+        finds="secrets/environment",
+        says=("DATABASE_URL",),
+        twin="FROM {clean}\nENV DATABASE_URL=postgresql://db/app",
+    ),
+    Defect(
+        name="too large",
+        dockerfile="FROM {clean}\nUSER 0\nRUN head -c 120000000 /dev/zero > /app/model.bin\nUSER 10001:10001",
+        finds="size/unpacked",
+        says=("too many",),
+        contract={"max_unpacked": "220 MB"},
+    ),
+)
+
+BOOT = (
+    Defect(
+        name="a health check that never passes",
+        dockerfile='FROM {clean}\nHEALTHCHECK CMD ["sh", "-c", "echo tide is out; exit 3"]',
+        finds="boot/healthy",
+        says=("the health check ends with 3", "tide is out"),
+        undecided=NEVER_UP,
+        contract=QUICK,
+    ),
+    Defect(
+        name="a health check whose program is missing",
+        dockerfile='FROM {clean}\nHEALTHCHECK CMD ["curl", "-f", "http://localhost:8000/health"]',
+        finds="boot/healthy",
+        says=("curl",),
+        undecided=NEVER_UP,
+        contract=QUICK,
+    ),
+    Defect(
+        name="hangs at start",
+        dockerfile="FROM {clean}\n" + python_command("import time", "time.sleep(600)"),
+        finds="boot/healthy",
+        says=("still starting after",),
+        undecided=NEVER_UP,
+        contract=QUICK,
+    ),
+    Defect(
+        name="crashes at start",
+        dockerfile="FROM {clean}\n" + python_command("import os", "os.environ['DATABASE_URL']"),
+        finds="boot/healthy",
+        says=("exit code 1", "KeyError: 'DATABASE_URL'"),
+        undecided=NEVER_UP,
+        twin_contract={},
+    ),
+    Defect(
+        name="a tmpfs that its user may not write",
+        dockerfile="FROM {clean}\nUSER 0\nRUN mkdir -m 0750 /app/state\nUSER 10001:10001",
+        finds="app/writable-paths",
+        says=("/app/state is a tmpfs with mode 0750 and owner 0:0",),
+        contract={"tmpfs": ("/tmp", "/app/state"), "writable_paths": ("/app/state",)},
+        twin="FROM {clean}\nUSER 0\nRUN mkdir -m 1777 /app/state\nUSER 10001:10001",
+    ),
+    Defect(
+        name="takes more memory than it may",
+        dockerfile="FROM {clean}\n" + python_command("x = bytearray(400000000)"),
+        finds="boot/healthy",
+        says=("out of memory",),
+        undecided=NEVER_UP,
+        contract={"memory": "64 MiB"},
+    ),
+    Defect(
+        name="no health check, and it ends",
+        dockerfile="FROM {clean}\nHEALTHCHECK NONE\n" + python_command("print('all done')"),
+        finds="boot/stays-up",
+        says=("exit code 0", "log: all done"),
+        undecided=NEVER_UP,
+        contract=NO_CHECK,
+        twin="FROM {clean}\nHEALTHCHECK NONE",
+    ),
+    Defect(
+        name="no health check, and a traceback in its log",
+        dockerfile="FROM {clean}\nHEALTHCHECK NONE\n"
+        + python_command(
+            "import shipapp.web, threading",
+            "threading.Thread(target=lambda: 1 // 0).start()",
+            "shipapp.web.main()",
+        ),
+        finds="boot/stays-up",
+        says=("traceback", "ZeroDivisionError"),
+        contract=NO_CHECK,
+        twin="FROM {clean}\nHEALTHCHECK NONE",
+    ),
+    Defect(
+        name="writes to its root",
+        dockerfile="FROM {clean}\nUSER 0\nRUN install -d -o 10001 /app/state\nUSER 10001:10001\n"
+        + python_command(
+            "import pathlib, shipapp.web", "pathlib.Path('/app/state/now').write_text('1')", "shipapp.web.main()"
+        ),
+        finds="boot/read-only",
+        says=("with a writable root it starts", "wrote /app/state/now"),
+        contract=QUICK,
+        twin_contract={**QUICK, "tmpfs": ("/tmp", "/app/state")},
+        # Older runc gives a tmpfs the mode of the folder below it.
+        twin="FROM {clean}\nUSER 0\nRUN install -d -m 1777 /app/state\nUSER 10001:10001\n"
+        + python_command(
+            "import pathlib, shipapp.web", "pathlib.Path('/app/state/now').write_text('1')", "shipapp.web.main()"
+        ),
+    ),
+)
+
+DEFECTS = (*IDENTITY, *START, *INTERPRETER, *PACKAGES, *APPLICATION, *CONFIGURATION, *BOOT)

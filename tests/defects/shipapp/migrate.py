@@ -1,0 +1,5 @@
+"""A second command, which only a deploy job runs."""
+
+
+def main() -> int:
+    return 0

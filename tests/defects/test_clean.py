@@ -1,0 +1,35 @@
+"""The image that all defects start from passes; else no failure below would mean anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.checks.model import Status
+from seatrial.checks.verdict import Verdict
+from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from tests.defects.yard import Yard
+
+pytestmark = pytest.mark.engine
+
+
+def test_the_clean_image_passes_every_check(yard: Yard) -> None:
+    contract = Contract(
+        user="app",
+        uid=10001,
+        gid=10001,
+        python="3.13",
+        modules=("shipapp.web:app",),
+        dependencies=("shipapp",),
+        executables=("shipapp-migrate",),
+        writable_paths=("/tmp/x",),
+        max_unpacked="250 MB",
+    )
+    smoke = yard.smoke(yard.bases["clean"], contract)
+    skipped = {one.id for one in smoke.checks if one.status is Status.SKIP}
+    assert smoke.verdict is Verdict.PASS, [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
+    assert skipped == {"boot/stays-up"}
+    assert all(one.actual for one in smoke.checks)

@@ -1,0 +1,61 @@
+"""Each defect is found by its check, with its cause, and nothing else fails; its clean twin passes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.defects.catalogue import DEFECTS, Defect
+
+from seatrial.checks import registry
+from seatrial.checks.model import Status
+from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from tests.defects.yard import Yard
+
+    from seatrial.checks.model import Result
+    from seatrial.checks.verdict import Smoke
+
+pytestmark = pytest.mark.engine
+
+each = pytest.mark.parametrize("defect", DEFECTS, ids=[one.name.replace(" ", "-") for one in DEFECTS])
+
+
+def contract_of(values: dict[str, Any]) -> Contract:
+    return Contract(**{"modules": ("shipapp.web:app",), **values})
+
+
+def of_status(smoke: Smoke, status: Status) -> set[str]:
+    return {one.id for one in smoke.checks if one.status is status}
+
+
+def told(results: list[Result]) -> str:
+    return "\n".join("\n".join((one.id, one.actual, one.expected, one.fix, *one.evidence)) for one in results)
+
+
+@each
+def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
+    files = {name: body for name, body in defect.files.items() if name in defect.dockerfile}
+    smoke = yard.smoke(yard.image(defect.dockerfile, files), contract_of(defect.contract))
+    bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
+    assert of_status(smoke, Status.FAIL) == {defect.finds, *defect.also}, told(bad)
+    assert of_status(smoke, Status.ERROR) == defect.undecided, told(bad)
+    finding = told([one for one in bad if one.id == defect.finds])
+    assert all(words in finding for words in defect.says), finding
+    assert all(one.actual and one.why for one in bad)
+    assert all(one.fix for one in bad if one.status is Status.FAIL)
+
+
+@each
+def test_its_clean_twin_passes(yard: Yard, defect: Defect) -> None:
+    values = defect.contract if defect.twin_contract is None else defect.twin_contract
+    files = {name: body for name, body in defect.files.items() if name in defect.twin}
+    smoke = yard.smoke(yard.image(defect.twin, files), contract_of(values))
+    bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
+    assert not bad, told(bad)
+    assert next(one for one in smoke.checks if one.id == defect.finds).status in {Status.PASS, Status.SKIP}
+
+
+def test_every_check_has_a_defect() -> None:
+    assert {one.id for one in registry.CHECKS} <= {one.finds for one in DEFECTS}

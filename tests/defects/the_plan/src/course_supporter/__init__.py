@@ -1,0 +1,1 @@
+"""A course supporter, as small as can be."""

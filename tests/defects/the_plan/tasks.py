@@ -1,0 +1,5 @@
+"""This project's commands: `invoke --list`."""
+
+from seatrial.tasks import ns
+
+__all__ = ["ns"]
