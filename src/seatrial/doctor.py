@@ -103,7 +103,8 @@ def _settings(project: Callable[[], Project]) -> Iterator[Finding]:
     for name, app in read.settings.apps.items():
         declared = read.declared.get("apps", {}).get(name, {})
         yield Finding(topic=f"app {name}", ok=True, seen=f"set: {', '.join(sorted(declared)) or 'nothing'}")
-        for what, path in (("context", read.context(app)), ("dockerfile", read.dockerfile(app))):
+        compose = (("compose", read.folder / app.compose),) if app.compose else ()
+        for what, path in (("context", read.context(app)), ("dockerfile", read.dockerfile(app)), *compose):
             if not path.exists():
                 yield Finding(
                     topic=f"app {name}", ok=False, seen=f"{what} {path} is not there", fix=f"Correct `{what}`."

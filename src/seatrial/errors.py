@@ -14,6 +14,8 @@ class ExitCode(IntEnum):
     UNDECIDED = 2
     """It could not be tried or decided: bad settings, no engine, a missing file."""
     INTERRUPTED = 130
+    UNREAD = 141
+    """Whoever read our output went away, as `| head` does."""
     TERMINATED = 143
 
 

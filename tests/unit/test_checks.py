@@ -299,7 +299,8 @@ def test_the_contracts_own_list_of_forbidden_ones() -> None:
     assert judged("packages/forbidden", facts(), forbidden=()).status is Status.SKIP
     assert judged("packages/forbidden", facts(), forbidden=("UviCorn",)).status is Status.FAIL
     tool = facts(probe=probe(distributions=(distribution("pytest"),)), project=ProjectFacts(dependencies=("pytest",)))
-    assert judged("packages/forbidden", tool).status is Status.PASS, "an application that is about pytest"
+    assert judged("packages/forbidden", tool).status is Status.FAIL, "a direct dependency too, unless the contract says"
+    assert judged("packages/forbidden", tool, forbidden=("ruff",)).status is Status.PASS
 
 
 def test_installers_as_programs_and_as_declared() -> None:

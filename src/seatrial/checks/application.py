@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, failed, passed, probe_of, skipped
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped
+from seatrial.facts.data import Start
 
 if TYPE_CHECKING:
     from seatrial.facts.data import Facts, Place
@@ -21,6 +22,9 @@ def imports(facts: Facts, _: Contract) -> Outcome:
         return skipped("neither the contract nor the command names a module; set `modules`")
     broken = [one for one in tried if not one.ok]
     expected = f"imports {', '.join(one.name for one in tried)}"
+    if broken and isinstance(facts.start, Start) and facts.start.program is None:
+        # Which folder comes first on sys.path is the program's to say.
+        raise UndecidedError("the command does not lead to a program; process/command-resolves tells why")
     if broken:
         first = broken[0]
         return failed(
@@ -44,7 +48,9 @@ def _import_fix(name: str, error: str) -> str:
         )
     if error.startswith(("ModuleNotFoundError", "ImportError")):
         return "Add what is missing to the project's dependencies, and lock and build again."
-    return "Mend what the traceback names; what it needs goes into the contract's `environment`."
+    if error.startswith(("KeyError", "ValidationError", "RuntimeError", "SystemExit", "ConfigurationError")):
+        return "Mend what the traceback names; a variable that it needs goes into the contract's `environment`."
+    return "Mend what the traceback names."
 
 
 def executables(facts: Facts, contract: Contract) -> Outcome:
@@ -126,7 +132,7 @@ CHECKS = (
     Check(
         id="app/imports",
         title="The application imports",
-        why="A package that lies in the image and on no path is not installed.",
+        why="Code that does not import does not run; a package that lies on no path is not installed.",
         source="HIST: the project was never installed and /app/src was on no path",
         level=Level.QUICK,
         function=imports,

@@ -98,15 +98,18 @@ def _fix(boot: Boot) -> str:
         return "Raise the contract's `memory`, or find out what takes it."
     if boot.exit is not None:
         return "Mend what its last lines name. What it needs to start goes into the contract's `environment`."
+    if boot.answers and boot.answers[-1].exit_code:
+        return "The health check answers, and says no: hold the address and program that it asks against the log."
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
 
 
 def _evidence(boot: Boot) -> tuple[str, ...]:
-    answers = tuple(f"health check said: {one.output.strip()}" for one in boot.answers[-1:] if one.output.strip())
+    said = boot.answers[-1].output.strip().splitlines()[-3:] if boot.answers else []
+    answers = tuple(f"health check said: {line}" for line in said)
     lines = boot.log[-LAST_LINES:]
     shown = tuple(f"log: {line}" for line in lines)
     cut = ("its log is longer than what is kept",) if boot.log_cut else ()
-    return (*answers, *shown, *cut) if lines or answers else ("it logged nothing",)
+    return (*shown, *cut, *answers) if lines or answers else ("it logged nothing",)
 
 
 CHECKS = (

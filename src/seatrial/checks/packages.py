@@ -79,7 +79,10 @@ def forbidden(facts: Facts, contract: Contract) -> Outcome:
         return failed(
             ", ".join(f"{one.name} {one.version}" for one in found),
             expected=expected,
-            fix="Leave the dev group out: `uv sync --no-dev`, or a requirements file without it.",
+            fix=(
+                "Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
+                "needs one, say in the contract's `forbidden` what is forbidden instead."
+            ),
             evidence=tuple(f"{one.name} {one.version} in {one.location}" for one in found),
         )
     if not _shown(facts, contract):
@@ -118,9 +121,7 @@ def _development_only(facts: Facts, contract: Contract, listed: dict[str, Distri
     """Return the well-known tools and the dev group, without what the application itself brings in."""
     python = probe_of(facts).interpreter.version
     needed = closure(_declared(facts, contract), listed.values(), python)
-    direct = _direct(facts, contract)
-    tools = [name for name in DEFAULT_FORBIDDEN if name not in direct]
-    return (*tools, *(name for name in facts.project.dev_group if name not in needed and name not in tools))
+    return (*DEFAULT_FORBIDDEN, *(name for name in facts.project.dev_group if name not in needed))
 
 
 def _own(probe: Probe) -> dict[str, Distribution]:

@@ -40,6 +40,12 @@ def command_resolves(facts: Facts, _: Contract) -> Outcome:
             expected="a command to start",
             fix='Add `CMD ["program", "argument"]` to the Dockerfile.',
         )
+    if start.shell and facts.configuration.words[2].lstrip().startswith("["):
+        return failed(
+            f"the command is the line `{facts.configuration.words[2]}` for a shell: it begins like a list, and is none",
+            expected="the exec form: a JSON list of words",
+            fix="Mend the list in ENTRYPOINT or CMD: double quotes, commas between the words and none behind the last.",
+        )
     missing = next((name for name, trail in start.starters.items() if trail is None or trail.entry is None), None)
     word = missing or start.word or start.words[0]
     if missing is not None or start.program is None:

@@ -9,6 +9,8 @@ from seatrial.checks.verdict import Verdict
 from seatrial.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.text import Text
 
@@ -56,10 +58,27 @@ def print_smoke(smoke: Smoke, console: Console) -> None:
 
 def print_failures(smoke: Smoke, console: Console) -> None:
     """Print in full what failed, could not be decided, or was waived."""
+    undecided: dict[str, list[Result]] = {}
     for result in smoke.checks:
-        if result.status in {Status.FAIL, Status.ERROR, Status.WAIVED}:
+        if result.status is Status.ERROR:
+            undecided.setdefault(result.actual, []).append(result)
+        elif result.status in {Status.FAIL, Status.WAIVED}:
             console.print()
             _print_in_full(result, console)
+    # What has one cause is told once, behind what may be that cause.
+    for results in undecided.values():
+        console.print()
+        _print_undecided(results, console)
+
+
+def _print_undecided(results: Sequence[Result], console: Console) -> None:
+    from rich.text import Text
+
+    names = ", ".join(one.id for one in results)
+    _print_below(Text.assemble(("ERROR", style_of(Status.ERROR)), f" {names}"), 0, console)
+    _print_below(Text(plain(results[0].actual)), 2, console)
+    for row in results[0].evidence:
+        _print_below(Text(plain(row), style="bright_black"), 4, console)
 
 
 def _line(result: Result, *, wide: bool) -> Text:

@@ -8,16 +8,33 @@ from msgspec import Meta, Struct, field
 
 # Kept importable at run time: msgspec reads the annotations of these classes.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
-Absolute = Annotated[str, Meta(pattern=r"^/[^\0]*\Z")]
-Module = Annotated[str, Meta(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?\Z")]
-Program = Annotated[str, Meta(pattern=r"^[^-\s\0][^\s\0]*\Z")]
-Distribution = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")]
-Requirement = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*($|[\[<>=!~;@(].*\Z)")]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*\Z")]
-NoZero = Annotated[str, Meta(pattern=r"^[^\0]*\Z")]
+Absolute = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolute path")]
+Module = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?\Z",
+        description="a module such as package.module, or package.module:attribute",
+    ),
+]
+Program = Annotated[str, Meta(pattern=r"^[^-\s\0][^\s\0]*\Z", description="the name or path of one program")]
+Distribution = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", description="the name of a distribution")
+]
+Requirement = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*($|[\[<>=!~;@(].*\Z)",
+        description="a requirement such as fastapi>=0.115",
+    ),
+]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*\Z", description="the name of a variable")]
+NoZero = Annotated[str, Meta(pattern=r"^[^\0]*\Z", description="text without a zero byte")]
+Reason = Annotated[str, Meta(pattern=r"\S", description="a reason")]
 Count = Annotated[int, Meta(ge=1)]
-PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$")]
-Size = Annotated[str, Meta(pattern=r"^\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$")]
+PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$", description="a version such as 3.13")]
+Size = Annotated[
+    str, Meta(pattern=r"^\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$", description="a size such as 500 MB or 1 GiB")
+]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
 
 
@@ -70,7 +87,7 @@ class Contract(Table, frozen=True, kw_only=True):
     """Without a health check: seconds that it must still run after its start."""
     stops_within: PositiveSeconds = 10.0
     """Seconds from the stop signal until it must have left by itself."""
-    waive: dict[str, Annotated[str, Meta(min_length=1, pattern=r"\S")]] = {}
+    waive: dict[str, Reason] = {}
     """Checks that need not hold, each with the reason."""
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from seatrial.errors import SettingsError
 from seatrial.names import did_you_mean
+from seatrial.settings import model
 from seatrial.settings.model import App, Contract, Settings
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def python_of(name: str, app: App, version: str | None) -> str | None:
         raise SettingsError(
             f"{name} is not declared for Python {version!r}.",
             where=f"[{TABLE}.apps.{name}] pythons",
-            fix=did_you_mean(version, app.pythons),
+            fix=f"Declared: {', '.join(app.pythons)}." if app.pythons else "It declares none: set `pythons`.",
         )
     return version
 
@@ -213,7 +214,16 @@ PLAIN = {
 def _plain(problem: str) -> str:
     for theirs, ours in PLAIN.items():
         problem = problem.replace(theirs, ours)
-    return problem
+    return FORMS.get(problem.removeprefix("expected text matching regex "), problem)
+
+
+def _forms() -> dict[str, str]:
+    """Return what msgspec writes of a text's pattern, and what to write instead."""
+    metas = [meta for kind in vars(model).values() for meta in getattr(kind, "__metadata__", ())]
+    return {repr(meta.pattern): f"expected {meta.description}" for meta in metas if meta.pattern and meta.description}
+
+
+FORMS = _forms()
 
 
 def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[str, ...]]:

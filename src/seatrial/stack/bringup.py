@@ -9,7 +9,7 @@ from seatrial.errors import EngineError, StackFailedError
 from seatrial.stack import compose, images, observe, ports, remove
 from seatrial.stack.address import addresses, machine_of
 from seatrial.stack.judge import all_up, declared_by, in_order, states
-from seatrial.stack.model import StackState
+from seatrial.stack.model import StackState, Status
 from seatrial.stack.wait import Watch, with_last_lines
 
 if TYPE_CHECKING:
@@ -118,11 +118,19 @@ def _unchanged(
     return with_last_lines(services, engine)
 
 
+def _lost(stack: Stack, before: remove.Holdings, engine: Engine) -> list[str]:
+    """Return the services that ran before this run, and whose containers it replaced."""
+    there = {one.id for one in observe.containers(stack, engine)}
+    return sorted({one.service for one in before.containers if one.status is Status.RUNNING and one.id not in there})
+
+
 def _undo(stack: Stack, before: remove.Holdings, *, engine: Engine, observer: Observer, volumes: bool) -> None:
     rest = f"`invoke down --app {stack.app}` removes what remains."
     observer.say("Stopping and removing what this run started.")
     try:
         remove.roll_back(stack, engine, before, volumes=volumes)
+        if lost := _lost(stack, before, engine):
+            observer.say(f"This run had replaced {', '.join(lost)}, so what ran before is gone too; its data stays.")
     except (EngineError, StackFailedError) as error:
         # The reason why it did not come up matters more, and is on its way to the user.
         observer.say(f"Not all of it could be removed: {error.what} {rest}")

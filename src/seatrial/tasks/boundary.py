@@ -46,7 +46,7 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
             except BrokenPipeError:
                 # The reader of our output is gone (`| head`): nobody is left to tell.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                code = ExitCode.OK
+                code = ExitCode.UNREAD
             except Exception as error:
                 if os.environ.get(DEBUG):
                     raise

@@ -154,8 +154,10 @@ def _write(smokes: list[Smoke], shape: str, file: Path | None) -> None:
         made = makers[shape](smokes)
     if file is None:
         print(made, end="")
-    else:
-        _replace(file, made)
+        return
+    _replace(file, made)
+    for one in smokes:
+        surroundings.say(f"{one.verdict.value.upper()}  {one.image}: the report is in {file}")
 
 
 def _replace(file: Path, text: str) -> None:

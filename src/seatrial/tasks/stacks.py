@@ -62,12 +62,16 @@ def bring_up(
     project: Project, name: str, *, engine: Engine, host: Host, timeout: float = 120, create_env: bool = False
 ) -> StackState:
     """Bring one app up, and show how it goes."""
+    from seatrial.lock import locked
     from seatrial.reports.stack import progress
     from seatrial.stack import bringup
     from seatrial.stack.plan import plan_up
 
     plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say, create_env=create_env)
-    with progress(surroundings.progress_screen()) as observer:
+    with (
+        locked(plan.file.parent, waiting=lambda: surroundings.say("Waiting for another up of this stack.")),
+        progress(surroundings.progress_screen()) as observer,
+    ):
         for note in plan.notes:
             observer.say(f"compose warns: {note}")
         return bringup.up(
@@ -166,8 +170,12 @@ def logs(
     project = surroundings.project()
     stack = identify(project, _app(project, app))
     show = partial(print_log, console=surroundings.screen())
-    for line in lines_of(stack, engine=surroundings.engine(), service=service, follow=follow, tail=tail):
-        show(line)
+    try:
+        for line in lines_of(stack, engine=surroundings.engine(), service=service, follow=follow, tail=tail):
+            show(line)
+    except KeyboardInterrupt:
+        # The way to end --follow: nothing was started, so nothing has to be said.
+        return ExitCode.INTERRUPTED
     return ExitCode.OK
 
 

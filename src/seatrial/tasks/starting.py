@@ -24,6 +24,9 @@ def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
         print("".join(f"    {line}\n" for line in text.strip().splitlines()))
     if not plan:
         print("nothing to do: the project declares its apps already")
+    tasks = Path("tasks.py")
+    if tasks not in plan and tasks.is_file() and b"seatrial" not in tasks.read_bytes():
+        print("tasks.py is yours: add `from seatrial.tasks import ns` to it, and `invoke build` is `seatrial build`")
     if not dry_run:
         try:
             adopt.write(plan)

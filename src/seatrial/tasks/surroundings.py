@@ -53,7 +53,12 @@ def screen() -> Console:
     """Return the console for a command's result: standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False, markup=False)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            # rich ends the process with 1, which means here that a check failed.
+            raise BrokenPipeError
+
+    return Screen(highlight=False, emoji=False, markup=False)
 
 
 def progress_screen() -> Console:
