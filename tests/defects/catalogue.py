@@ -206,6 +206,38 @@ CMD ["one"]
         contract=QUICK,
     ),
     Defect(
+        name="takes its stop signal for an error",
+        dockerfile="FROM {clean}\n"
+        + python_command(
+            "import signal, sys, threading, shipapp.web",
+            "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))",
+            "threading.Thread(target=shipapp.web.serve, daemon=True).start()",
+            "signal.pause()",
+        ),
+        finds="process/graceful-stop",
+        says=("exit code 3", "as if by an error"),
+        contract=QUICK,
+    ),
+    Defect(
+        name="a wrapper that is not installed",
+        dockerfile='FROM {clean}\nENTRYPOINT ["tini", "--"]\nCMD ["shipapp"]',
+        finds="process/command-resolves",
+        says=("no program 'tini' in any folder of PATH",),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+        contract=QUICK,
+        twin='FROM {clean}\nENTRYPOINT ["env", "A=1"]\nCMD ["shipapp"]',
+    ),
+    Defect(
+        name="a list with a comma too many",
+        dockerfile='FROM {clean}\nCMD ["shipapp",]',
+        finds="process/command-resolves",
+        says=("begins like a list, and is none",),
+        also={"boot/healthy"},
+        undecided=NEVER_UP,
+        contract=QUICK,
+    ),
+    Defect(
         name="a shell that keeps the stop signal to itself",
         dockerfile="FROM {clean}\nCMD shipapp; true",
         finds="process/graceful-stop",
@@ -481,6 +513,15 @@ BOOT = (
         says=("still starting after",),
         undecided=NEVER_UP,
         contract=QUICK,
+    ),
+    Defect(
+        name="dies right after its first healthy answer",
+        dockerfile='FROM {clean}\nHEALTHCHECK CMD ["python", "-c", "pass"]\n'
+        + python_command("import time", "time.sleep(0.8)", "raise SystemExit(7)"),
+        finds="boot/healthy",
+        says=("became healthy after", "then exited by itself", "exit code 7"),
+        undecided=NEVER_UP,
+        contract={**QUICK, "stays_up": 3.0},
     ),
     Defect(
         name="crashes at start",

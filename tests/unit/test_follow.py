@@ -170,6 +170,20 @@ def test_an_account_is_found_by_name_number_and_group(user: str, expected: Accou
     assert account(user, PASSWD, GROUP) == expected
 
 
+@pytest.mark.parametrize(
+    ("user", "passwd"),
+    [
+        ("", "0:x:1000:1000::/:/bin/sh"),
+        ("0", "0:x:1000:1000::/:/bin/sh"),
+        ("app", "app:x:0:0\napp:x:1000:1000::/:/bin/sh"),
+        ("app", "  app:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh"),
+        ("app", "one:x:1:1::/:/x\x0capp:x:1000:1000::/:/bin/sh\napp:x:0:0::/:/bin/sh"),
+    ],
+)
+def test_no_account_file_makes_root_another(user: str, passwd: str) -> None:
+    assert account(user, passwd, "").uid == 0
+
+
 def test_an_image_without_account_files_has_numbers_only() -> None:
     assert account("app", "", "").uid is None
     assert account("", "", "").uid == 0

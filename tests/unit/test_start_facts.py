@@ -82,6 +82,47 @@ def test_the_modules_that_a_command_names(words: tuple[str, ...], modules: tuple
     assert named_modules(words) == modules
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "root"),
+    [
+        (("/entrypoint.sh", "uvicorn", "a:b"), {}, "/app"),
+        (("python", "main.py"), {"PYTHONSAFEPATH": "1"}, ""),
+        (("python", "-I", "main.py"), {}, ""),
+        (("python", "-u", "main.py"), {}, "/app"),
+    ],
+)
+def test_an_entrypoint_script_hands_on_and_a_safe_path_adds_nothing(
+    words: tuple[str, ...], environment: dict[str, str], root: str
+) -> None:
+    assert import_root(words, "/app", environment) == root
+
+
+@pytest.mark.parametrize(
+    ("words", "modules"),
+    [
+        (("python", "main.py", "-m", "polling"), ()),
+        (("python", "-u", "-m", "package"), ("package",)),
+        (("/entrypoint.sh", "uvicorn", "a.b:c"), ("a.b:c",)),
+    ],
+)
+def test_words_behind_the_program_are_its_own(words: tuple[str, ...], modules: tuple[str, ...]) -> None:
+    assert named_modules(words) == modules
+
+
+def test_the_contract_may_name_the_interpreter() -> None:
+    tree = Tree({"/opt/x/python": ELF, "/usr/bin/python3": ELF, "/bin/sh": ELF})
+    found = start_facts(configuration(command=("/bin/sh", "run")), tree, WHO, "/opt/x/python")
+    assert (found.python, found.python_why) == ("/opt/x/python", "the contract names it")
+
+
+def test_wrappers_and_the_program_behind_them_are_both_followed() -> None:
+    tree = Tree({"/usr/local/bin/app": ELF})
+    found = start_facts(configuration(command=("tini", "--", "app"), environment={"PATH": PATH}), tree, WHO)
+    assert found.word == "app"
+    assert found.program is not None
+    assert found.starters == {"tini": None}
+
+
 def test_a_sound_command_is_followed_to_its_interpreter() -> None:
     tree = Tree({"/venv/bin/uvicorn": b"#!/venv/bin/python\n", "/venv/bin/python": "/usr/local/bin/python3.13"})
     tree.table["/usr/local/bin/python3.13"] = ELF
