@@ -45,6 +45,11 @@ the image's history.
 RUN --mount=type=secret,id=ca-bundle \\
     if [ -s /run/secrets/ca-bundle ]; then export SSL_CERT_FILE=/run/secrets/ca-bundle; fi; \\
     uv sync --frozen --no-dev
+
+RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config \\
+    if [ -s /run/secrets/ca-bundle ]; then export PIP_CERT=/run/secrets/ca-bundle; fi; \\
+    if [ -s /run/secrets/pip-config ]; then export PIP_CONFIG_FILE=/run/secrets/pip-config; fi; \\
+    pip install --no-cache-dir -r requirements.txt
 ```
 """
 
