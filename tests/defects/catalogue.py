@@ -50,7 +50,7 @@ def python_command(*lines: str) -> str:
     return f'CMD ["python", "-c", "{code}"]'
 
 
-QUICK = {"healthy_within": 2.0, "stops_within": 1.0, "stays_up": 1.0}
+QUICK = {"healthy_within": 4.0, "stops_within": 4.0, "stays_up": 1.0}
 NO_CHECK = {**QUICK, "waive": {"health/declared": "a defect of its own"}}
 WRITES = "import pathlib, shipapp.web; pathlib.Path('/app/state').write_text('1'); shipapp.web.main()"
 

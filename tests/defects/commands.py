@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -56,8 +57,11 @@ class Running:
 
     def end(self, *, within: float) -> Ended:
         """Wait for its end; kill it, and fail, when that takes too long."""
+        memory = 0
         while True:
-            done, status, usage = os.wait4(self.pid, os.WNOHANG)
+            # Not the kernel's ru_maxrss: a child's begins with what its parent, here pytest, holds.
+            memory = max(memory, _most_memory(self.pid))
+            done, status = os.waitpid(self.pid, os.WNOHANG)
             seconds = time.monotonic() - self._started
             if done:
                 break
@@ -72,8 +76,17 @@ class Running:
             out=self._out.read_text(encoding="utf-8"),
             errors=self._errors.read_text(encoding="utf-8"),
             seconds=seconds,
-            memory=usage.ru_maxrss * KIB,
+            memory=memory,
         )
+
+
+def _most_memory(pid: int) -> int:
+    """Return the most that a process has held so far, in bytes: proc(5), VmHWM."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    except OSError:
+        return 0
+    return int(found.group(1)) * KIB if found else 0
 
 
 def run(*words: str, folder: Path, within: float = 60, environment: Mapping[str, str] | None = None) -> Ended:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,11 +178,10 @@ def test_nothing_of_the_hosts_own_certificates_is_in_an_image(
     own = host_lines - set(base.split()) - {line for file in known for line in file.read_bytes().split()}
     if not own:
         pytest.skip("NOT RUN: this host trusts no certificate of its own")
-    with tarfile.open(saved) as archive:
-        layers = [archive.extractfile(member) for member in archive.getmembers() if member.isfile()]
-        held = b"".join(layer.read() for layer in layers if layer is not None)
-    assert len(held) > 100_000_000
-    assert [line for line in own if line in held] == []
+    # Read where it lies: an image is hundreds of megabytes.
+    with saved.open("rb") as packed, mmap.mmap(packed.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        assert len(held) > 100_000_000
+        assert [line for line in own if held.find(line) >= 0] == []
     assert str(bundle).encode() not in b"".join(str(row).encode() for row in image.history())
 
 
