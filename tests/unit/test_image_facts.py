@@ -106,7 +106,7 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
         5_000_000_000,
         20_000_000_000,
     )
-    assert check["Interval"] == check["StartInterval"] == 300_000_000
+    assert check["Interval"] == check["StartInterval"] == 500_000_000
     assert "Healthcheck" not in boot_config(configuration(health_check=None), Contract(), read_only=True)
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 NANOSECONDS = 1_000_000_000
 TMPFS_OPTIONS = "rw,nosuid,nodev,size=256m,mode=1777"
 HOSTNAME = "seatrial"
+PROBE_SHARES = 128
+"""The probe's weight in sharing processors; a container has 1024 by default."""
 LOG_BYTES = "1m"
-HEALTH_EVERY = 0.3
+HEALTH_EVERY = 0.5
 """Seconds between two health checks of a boot: the image's own 30 s would only be waited out."""
 
 
@@ -59,7 +61,8 @@ def probe_config(image: str, python: str, words: Sequence[str], contract: Contra
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": host_config(contract, read_only=True, log={"Type": "none"}),
+        # What is waited for is the boot beside it: where processors are short, the probe gets the rest.
+        "HostConfig": {**host_config(contract, read_only=True, log={"Type": "none"}), "CpuShares": PROBE_SHARES},
     }
 
 
