@@ -219,7 +219,7 @@ def test_a_failing_step_tells_its_line_its_code_and_its_last_lines_as_text(yard:
     assert raised.value.where == "Dockerfile:6"
     assert "exit code 3" in raised.value.what
     lines = raised.value.detail.splitlines()
-    assert (len(lines), lines[0], lines[-2], lines[-1]) == (24, "1", "100", "red [bold]x[/bold]")
+    assert (len(lines), lines[0], lines[-2], lines[-1]) == (20, "82", "100", "red [bold]x[/bold]")
     assert "\x1b" not in str(yard.witness.events)
     assert not yard.exists()
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from seatrial.images.steps import Step
 
 SHOWN_LOG_LINES = 20
-FIRST_LINES = 3
 UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "UnknownIssuer", "unable to get local issuer")
 """What pip, curl and uv say of a certificate that nothing in the build vouches for."""
 LONGEST_STEP = 120
@@ -87,11 +86,7 @@ def _failed_step(progress: Progress, step: Step, setting: Setting) -> BuildFaile
     whole = list(progress.log(step))
     if any(sign in line for line in whole for sign in UNTRUSTED):
         fix = "Your network has a certificate of its own: mount the secret ca-bundle (docs/settings.md, Build secrets)."
-    # The cause of a failure often stands first (a wrong option), and a usage text behind it.
     log = whole[-SHOWN_LOG_LINES:]
-    if len(whole) > SHOWN_LOG_LINES + FIRST_LINES:
-        left_out = len(whole) - SHOWN_LOG_LINES - FIRST_LINES
-        log = [*whole[:FIRST_LINES], f"… {left_out} lines left out …", *log]
     return BuildFailedError(
         f"this step failed: {_shown(step)} ({reason}).",
         where=_where(progress, step, setting),
