@@ -46,3 +46,4 @@ def test_a_socket_of_the_tests_own_may_be_used(tmp_path: Path) -> None:
         server.bind(path)
         server.listen()
         one.connect(path)
+        assert one.getpeername() == path

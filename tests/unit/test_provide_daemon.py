@@ -116,6 +116,7 @@ def test_a_signal_to_a_process_that_has_gone_is_no_error() -> None:
         child.wait()
         leftovers.signal_process(child.pid, signal.SIGTERM)
         leftovers.reap(child.pid)
+    assert not leftovers.is_alive(child.pid)
 
 
 def test_half_unpacked_is_not_unpacked(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def refusal(ground: Ground, *, data: Path = Path("/srv/d"), unpacked: bool = Fal
 
 def test_a_good_host_is_taken() -> None:
     require(GOOD, layout.of(host(Path("/srv/d"))), unpacked=False)
+    assert refusal(dataclasses.replace(GOOD, free=0)).what
 
 
 def test_not_root() -> None:
@@ -51,6 +52,7 @@ def test_too_little_space_tells_how_much() -> None:
 def test_what_is_unpacked_needs_neither_tools_nor_space() -> None:
     poor = dataclasses.replace(GOOD, missing_tools=("dpkg",), free=0)
     require(poor, layout.of(host(Path("/srv/d"))), unpacked=True)
+    assert "dpkg" in refusal(poor).what
 
 
 def test_a_folder_too_deep_for_a_socket() -> None:

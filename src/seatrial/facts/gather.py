@@ -130,7 +130,7 @@ def _request(configuration: Configuration, start: Start, contract: Contract) -> 
 def _boots(
     run: Run, configuration: Configuration, contract: Contract, seconds: dict[str, float]
 ) -> tuple[Boot, Boot | None]:
-    """Boot hardened; when that fails in a way that a writable root may explain, once more with one."""
+    """Boot hardened; when it does not come up, once more with a writable root, to tell whether that was why."""
     with _timed(seconds, "boot"):
         first = run_boot(run, configuration, contract)
     if first.up or first.start_error:
