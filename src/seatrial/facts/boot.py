@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seatrial.facts.data import Configuration, Json
     from seatrial.settings.model import Contract
 
-SETTLES = 0.5
+SETTLES = 0.3
 """The most seconds that an application is watched after it became healthy."""
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""

@@ -364,19 +364,23 @@ def module_folders():
 def native():
     modules, by_name, count = [], {}, 0
     for top in module_folders():
-        for folder, folders, names in os.walk(top):
-            folders[:] = [one for one in folders if one != "__pycache__"]
-            count += len(names)
+        left = [top]
+        while left:
+            folder = left.pop()
+            for entry in scan(folder):
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if name != "__pycache__":
+                        left.append(entry.path)
+                elif name.endswith(".so") or ".so." in name:
+                    # The official slim images hold _tkinter without Tk's libraries, on purpose: nobody draws there.
+                    if not (name.startswith("_tkinter.") and top.endswith("lib-dynload")):
+                        modules.append(entry.path)
+                        by_name.setdefault(name, entry.path)
+                count += 1
             if count > MAX_FILES:
                 truncated.append("native modules: more than %d files" % MAX_FILES)
                 break
-            for name in names:
-                # The official slim images hold _tkinter without Tk's libraries, on purpose: nobody draws there.
-                if top.endswith("lib-dynload") and name.startswith("_tkinter."):
-                    continue
-                if name.endswith(".so") or ".so." in name:
-                    modules.append(os.path.join(folder, name))
-                    by_name.setdefault(name, os.path.join(folder, name))
     missing = resolve_all(modules, by_name)
     return {"modules": len(modules), "missing": missing[:200]}
 
@@ -399,10 +403,15 @@ def resolve_all(modules, by_name):
     done, missing, queue = set(), [], [(path, []) for path in modules]
     while queue:
         path, inherited = queue.pop()
-        real = os.path.realpath(path)
-        if real in done or len(done) > 20000:
+        try:
+            state = os.stat(path)
+        except OSError:
             continue
-        done.add(real)
+        # One file under many names is read once.
+        file = (state.st_dev, state.st_ino)
+        if file in done or len(done) > 20000:
+            continue
+        done.add(file)
         try:
             elf = Elf(path)
         except (OSError, ValueError, struct.error, IndexError):
@@ -443,6 +452,14 @@ def find_library(name, searched, cache, default):
         if os.path.exists(path):
             return path
     return ""
+
+
+def scan(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def listing(folder):
@@ -579,6 +596,11 @@ def collect(pipe, lines):
 
 
 def main():
+    # The imports run in a process of their own; what this one reads meanwhile costs no time.
+    rows = []
+    asked = (REQUEST["modules"], REQUEST["import_root"], REQUEST["import_seconds"])
+    importing = threading.Thread(target=lambda: rows.extend(imports(*asked)))
+    importing.start()
     found, broken = distributions(sys.path, False)
     below, broken_below = distributions(base_folders(), True)
     answer = {
@@ -587,12 +609,13 @@ def main():
         "distributions": found + below,
         "broken_distributions": (broken + broken_below)[:200],
         "scripts": scripts(),
-        "imports": imports(REQUEST["modules"], REQUEST["import_root"], REQUEST["import_seconds"]),
         "executables": [{"name": name, "path": which(name)} for name in REQUEST["executables"]],
         "places": [place(path) for path in REQUEST["places"]],
         "native": native(),
         "truncated": truncated,
     }
+    importing.join()
+    answer["imports"] = rows
     # A path that is not UTF-8 must not spoil the whole answer: what JSON cannot hold becomes a question mark.
     line = "\n" + sys.argv[1] + " " + json.dumps(answer, ensure_ascii=False) + "\n"
     sys.stdout.buffer.write(line.encode("utf-8", "replace"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NANOSECONDS = 1_000_000_000
 TMPFS_OPTIONS = "rw,nosuid,nodev,size=256m,mode=1777"
 HOSTNAME = "seatrial"
-PROBE_SHARES = 128
+PROBE_SHARES = 32
 """The probe's weight in sharing processors; a container has 1024 by default."""
 LOG_BYTES = "1m"
 HEALTH_EVERY = 0.5

@@ -71,13 +71,12 @@ def progress_screen() -> Console:
 @contextmanager
 def telling() -> Iterator[Callable[[str], None]]:
     """Give a function that says what is under way: one line that changes, on a terminal only."""
-    console = progress_screen()
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.text import Text
 
-    with console.status("") as status:
+    with progress_screen().status("") as status:
         yield lambda message: status.update(Text(plain(message)))
 
 
