@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -142,7 +143,8 @@ def test_a_source_change_rebuilds_without_an_install_step(app: str, source: str,
     file = project / source
     original = file.read_text(encoding="utf-8")
     try:
-        file.write_text(f"{original}\n# changed\n", encoding="utf-8")
+        # A change that no build has seen: the engine may hold the layers of an earlier run of this test.
+        file.write_text(f"{original}\n# changed: {secrets.token_hex(8)}\n", encoding="utf-8")
         second = built(app, project, engine)
     finally:
         file.write_text(original, encoding="utf-8")
