@@ -61,6 +61,10 @@ class Check:
     """Why it matters, in one sentence."""
     source: str
     """Where the rule comes from."""
+    example: str = ""
+    """What fails it, as the line or two that someone would really write."""
+    mend: str = ""
+    """The same lines, mended."""
     level: Level
     function: CheckFunction
 

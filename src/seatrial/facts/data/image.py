@@ -1,0 +1,43 @@
+"""What the engine says of an image."""
+
+from __future__ import annotations
+
+from seatrial.facts.data.base import Fact
+
+
+class HealthCheck(Fact, frozen=True, kw_only=True):
+    """The image's HEALTHCHECK; times in seconds."""
+
+    test: tuple[str, ...]
+    """As the engine keeps it: `CMD` and the words, or `CMD-SHELL` and one line."""
+    interval: float
+    timeout: float
+    start_period: float
+    retries: int
+
+
+class Configuration(Fact, frozen=True, kw_only=True):
+    """The image's configuration and history, from the engine: an image cannot forge what it is run with."""
+
+    reference: str
+    id: str
+    platform: str
+    user: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    working_directory: str = "/"
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    health_check: HealthCheck | None = None
+    stop_signal: str = "SIGTERM"
+    history: tuple[str, ...] = ()
+    """What made each layer, oldest first."""
+    unpacked: int
+    """The sum of the layers' sizes, unpacked, in bytes."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The whole command that a container of this image runs."""
+        return self.entrypoint + self.command

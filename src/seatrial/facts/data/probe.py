@@ -1,0 +1,121 @@
+"""What the image's own interpreter says, inside the sandbox."""
+
+from __future__ import annotations
+
+from seatrial.facts.data.base import Fact
+
+
+class Identity(Fact, frozen=True, kw_only=True):
+    """Who a process of the image is."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    name: str
+    """As `whoami` prints it; empty where no account has that uid."""
+    home: str
+    directory: str
+
+
+class Interpreter(Fact, frozen=True, kw_only=True):
+    """The interpreter that ran the probe."""
+
+    executable: str
+    version: str
+    implementation: str
+    prefix: str
+    base_prefix: str
+    path: tuple[str, ...]
+    settings: dict[str, str] = {}
+    """pyvenv.cfg, where it is a virtual environment's."""
+
+
+class Distribution(Fact, frozen=True, kw_only=True):
+    """An installed distribution."""
+
+    name: str
+    version: str
+    location: str
+    requires: tuple[str, ...] = ()
+    editable: str = ""
+    """The project's location, where it is an editable install."""
+    scripts: tuple[str, ...] = ()
+    """The console scripts that it declares."""
+    base: bool = False
+    """It belongs to the interpreter below the environment, not to the environment."""
+
+
+class BrokenDistribution(Fact, frozen=True, kw_only=True):
+    """Metadata that cannot be read."""
+
+    location: str
+    problem: str
+
+
+class InstalledScript(Fact, frozen=True, kw_only=True):
+    """A script beside the interpreter, and whether its `#!` interpreter is there."""
+
+    path: str
+    interpreter: str
+    found: bool
+
+
+class Import(Fact, frozen=True, kw_only=True):
+    """One import, done in a process of its own as the image's user with the image's environment."""
+
+    name: str
+    ok: bool
+    seconds: float
+    error: str = ""
+    traceback: str = ""
+
+
+class Executable(Fact, frozen=True, kw_only=True):
+    """A program looked for on the image's PATH."""
+
+    name: str
+    path: str
+    """Empty where there is none."""
+
+
+class Place(Fact, frozen=True, kw_only=True):
+    """A path that may have to be written, judged by its permissions; the probe's own root is read-only."""
+
+    path: str
+    exists: bool
+    writable: bool
+    nearest: str
+    """The path itself, or the nearest folder above it that exists."""
+    owner: str
+    mode: str
+
+
+class MissingLibrary(Fact, frozen=True, kw_only=True):
+    """A shared library that the loader would not find."""
+
+    library: str
+    needed_by: str
+    searched: tuple[str, ...]
+
+
+class Native(Fact, frozen=True, kw_only=True):
+    """The environment's extension modules and what they need."""
+
+    modules: int
+    missing: tuple[MissingLibrary, ...] = ()
+
+
+class Probe(Fact, frozen=True, kw_only=True):
+    """Everything that the one short container of the probe said."""
+
+    identity: Identity
+    interpreter: Interpreter
+    distributions: tuple[Distribution, ...]
+    broken_distributions: tuple[BrokenDistribution, ...] = ()
+    scripts: tuple[InstalledScript, ...]
+    imports: tuple[Import, ...]
+    executables: tuple[Executable, ...]
+    places: tuple[Place, ...]
+    native: Native
+    truncated: tuple[str, ...] = ()
+    """What was cut short because it passed a limit."""
