@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,11 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# Programs that are started in the background of a script ignore Ctrl-C, and so does all that they start: the tests
+# that send it want it to arrive.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_ENGINE = "unix:///nonexistent/no-engine-in-unit-tests.sock"
 """What DOCKER_HOST says in such a test: a program that asks it gets no answer."""
