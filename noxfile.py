@@ -105,14 +105,31 @@ def wheel(session: nox.Session) -> None:
         "-c",
         "from seatrial.images.standins import table; assert all(row.recipe.is_file() for row in table(None).rows)",
     )
+    session.run("seatrial", "explain", "boot/healthy")
+    session.run(
+        "python",
+        "-c",
+        "from seatrial.reports import formats, schema; formats.render([], 'html'); "
+        "assert len(list(schema.SCHEMAS.glob('*.schema.json'))) == 2",
+    )
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure a smoke beside the application's own start; wants the built images."""
+    """Measure smokes beside the application's own start, and level quick beside its peers; wants the built images."""
     sessions.skip_without_engine(session)
-    install(session, "test")
+    install(session, "bench")
+    session.run("python", "benchmarks/quick.py")
     session.run("python", "benchmarks/smoke.py")
+    session.run("python", "benchmarks/structure.py")
+
+
+@nox.session(default=False)
+def detection(session: nox.Session) -> None:
+    """Print what is found of the catalogue's defects, by seatrial and by its peers; words choose defects."""
+    sessions.skip_without_engine(session)
+    install(session, "bench")
+    session.run("python", "benchmarks/detection.py", *session.posargs, env={"PYTHONPATH": str(HERE)})
 
 
 @nox.session(default=False)

@@ -66,7 +66,7 @@ def own_time(engine: Engine, target: Target) -> float:
     """
     client = engine.client.api
     configuration = read_configuration(client, target.reference)
-    plan = boot_config(configuration, target.contract, read_only=True)
+    plan = boot_config(configuration, target.contract)
     del plan["Healthcheck"]
     made = client.create_container_from_config(plan)["Id"]  # type: ignore[no-untyped-call]
     try:

@@ -1,21 +1,24 @@
-"""Makes docs/settings.md and docs/checks.md from the code: `nox -s docs`."""
+"""Makes docs/settings.md, docs/checks.md and the JSON Schemas from the code: `nox -s docs`."""
 
 from __future__ import annotations
 
-import ast
 import inspect
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from seatrial.checks.registry import CHECKS
-from seatrial.settings import model
+from seatrial.reports import schema
+from seatrial.reports.groups import family_of
+from seatrial.reports.markdown import fenced
+from seatrial.reports.schema import SCHEMAS, meanings
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from seatrial.checks.model import Check
 
 HERE = Path(__file__).parent
 TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
@@ -66,10 +69,10 @@ def settings() -> str:
 
 
 def _rows(kind: type[msgspec.Struct]) -> Iterator[str]:
-    meanings = _meanings(kind)
+    said = meanings(kind)
     for field in msgspec.structs.fields(kind):
         default = "required" if field.required else _default(field)
-        yield f"| `{field.encode_name}` | {_type(field.type)} | {default} | {meanings.get(field.name, '')} |"
+        yield f"| `{field.encode_name}` | {_type(field.type)} | {default} | {said.get(field.name, '')} |"
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
@@ -87,6 +90,8 @@ def _type(kind: Any) -> str:
     if get_origin(kind) is Annotated:
         return _type(get_args(kind)[0])
     origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " or ".join(f"`{one}`" for one in args)
     if origin is tuple:
         return f"list of {_type(args[0])}"
     if origin is dict:
@@ -97,44 +102,59 @@ def _type(kind: Any) -> str:
     return names.get(kind, "table")
 
 
-def _meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the text below each field in the source."""
-    tree = ast.parse(inspect.getsource(model))
-    body = next(one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == kind.__name__)
-    found: dict[str, str] = {}
-    for field, text in pairwise(body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-        ):
-            found[field.target.id] = " ".join(str(text.value.value).split())
-    return found
-
-
 def checks() -> str:
-    """Return docs/checks.md."""
+    """Return docs/checks.md: a table of all, and each by its family."""
     lines = [
         "# Checks",
         "",
         "Every check reads facts that were observed once, and says what was expected, what was seen, why it matters",
-        "and what to change. A contract waives one with its reason. This page is made from the code: `nox -s docs`.",
+        "and what to change. A contract waives one with its reason. `seatrial explain CHECK` shows the same on the",
+        "screen. This page is made from the code: `nox -s docs`.",
         "",
-        "| check | the image must | level | why | source |",
-        "| --- | --- | --- | --- | --- |",
+        "Level quick starts nothing, standard starts the application once, deep more often. Each level holds the ones",
+        "before it. A source that begins with HIST is a defect that happened, and that earlier checks let through.",
+        "",
+        "| check | the image | level |",
+        "| --- | --- | --- |",
     ]
-    lines += [f"| `{one.id}` | {one.title} | {one.level.value} | {one.why} | {one.source} |" for one in CHECKS]
+    lines += [f"| [`{one.id}`](#{_anchor(one)}) | {_cell(one.title)} | {one.level.value} |" for one in CHECKS]
+    families = dict.fromkeys(family_of(one.id) for one in CHECKS)
+    for family in families:
+        lines += ["", f"## {family}"]
+        for one in CHECKS:
+            if family_of(one.id) == family:
+                lines += _in_full(one)
     return "\n".join(lines) + "\n"
 
 
+def _in_full(check: Check) -> list[str]:
+    lines = ["", f"### {check.id}", "", f"{check.title}. Level {check.level.value}.", "", check.why, ""]
+    lines.append(f"Source: {check.source}.")
+    for name, block in (("Fails:", check.example), ("Mended:", check.mend)):
+        if block:
+            lines += ["", name, "", *fenced(block.strip("\n"))]
+    return lines
+
+
+def _anchor(check: Check) -> str:
+    """Return what GitHub makes of the heading: small letters, and no slash."""
+    return check.id.lower().replace("/", "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 PAGES = {"settings.md": settings, "checks.md": checks}
+FILES = {"settings.schema.json": schema.settings, "smoke.schema.json": schema.smoke}
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages and the schemas."""
     for name, make in PAGES.items():
         (HERE / name).write_text(make(), encoding="utf-8")
+    for name, made in FILES.items():
+        (SCHEMAS / name).write_text(schema.text(made()), encoding="utf-8")
 
 
 if __name__ == "__main__":

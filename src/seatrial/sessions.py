@@ -8,11 +8,14 @@ A noxfile needs two lines:
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import nox
 
 from seatrial.errors import EngineError, SettingsError
@@ -21,6 +24,7 @@ from seatrial.settings.read import read_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from seatrial.checks.verdict import Smoke
     from seatrial.settings.read import Project
 
 SEATRIAL = (sys.executable, "-m", "seatrial")
@@ -42,6 +46,7 @@ def image_smoke(folder: Path | None = None) -> None:
         project = read_project(folder or Path.cwd())
     except SettingsError as error:
         sys.exit(f"error: {error}")
+    results = Results()
     pairs = [nox.param(app, version, id=_id(app, version), tags=[app]) for app, version in matrix(project)]
 
     @nox.session(name="image_smoke", venv_backend="none", default=False)
@@ -51,7 +56,49 @@ def image_smoke(folder: Path | None = None) -> None:
         skip_without_engine(session)
         chosen = ("--app", app, *(("--python", version) if version else ()))
         session.run(*SEATRIAL, "build", *chosen, external=True)
-        session.run(*SEATRIAL, "smoke", *chosen, *session.posargs, external=True)
+        result = results.file()
+        session.run(*SEATRIAL, "smoke", *chosen, f"--also={result}", *session.posargs, external=True)
+
+
+class Results:
+    """What the smokes of this run came to; when nox ends, its last lines are the matrix of them."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files: list[Path] = []
+
+    def file(self) -> Path:
+        """Return where the next result is to be kept."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="seatrial-nox-")
+            atexit.register(self.finish)
+        self._files.append(Path(self._folder.name) / f"{len(self._files)}.json")
+        return self._files[-1]
+
+    def finish(self) -> None:
+        """Print the matrix of what there is, and take the files away."""
+        smokes = [smoke for file in self._files for smoke in _read(file)]
+        if len(smokes) > 1:
+            from rich.console import Console
+
+            from seatrial.host import this_host
+            from seatrial.reports.smoke import print_matrix
+
+            colours: Literal["auto"] | None = None if this_host().environment.get("NO_COLOR") else "auto"
+            console = Console(stderr=True, color_system=colours, highlight=False, emoji=False, markup=False)
+            print_matrix(smokes, console)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _read(file: Path) -> tuple[Smoke, ...]:
+    """Return what a smoke wrote; nothing where it could not be tried."""
+    from seatrial.checks.verdict import Smoke
+
+    try:
+        return (msgspec.json.decode(file.read_bytes(), type=Smoke),)
+    except (OSError, msgspec.MsgspecError):
+        return ()
 
 
 def matrix(project: Project) -> Iterator[tuple[str, str | None]]:

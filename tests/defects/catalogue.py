@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from tests.defects.contents_defects import CONTENTS
+from tests.defects.defect import NEVER_UP, PROBED, Defect, python_command
+from tests.defects.environment_defects import ENVIRONMENT
 
-PROBED = {
-    "identity/expected-user",
-    "python/script-interpreters",
-    "python/version",
-    "packages/evidence",
-    "packages/forbidden",
-    "packages/no-installers",
-    "app/imports",
-    "app/executables",
-    "app/writable-paths",
-    "native/libraries-resolve",
-}
-"""What cannot be decided where the application's interpreter does not run."""
+from seatrial.checks.model import Level
 
-NEVER_UP = {"boot/read-only", "process/graceful-stop"}
-"""What cannot be decided where the application never came up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Defect:
-    """An image with one fault."""
-
-    name: str
-    dockerfile: str
-    finds: str
-    """The check that must name it."""
-    says: tuple[str, ...]
-    """What the finding must say."""
-    also: set[str] = field(default_factory=set)
-    """Other checks that fail by the same fault."""
-    undecided: set[str] = field(default_factory=set)
-    contract: dict[str, Any] = field(default_factory=dict)
-    twin: str = "FROM {clean}"
-    """The same image without the fault; it passes the same contract."""
-    twin_contract: dict[str, Any] | None = None
-    """Where the fault lies between image and contract: the contract that the twin passes."""
-    files: dict[str, str] = field(default_factory=dict)
-
-
-def python_command(*lines: str) -> str:
-    """Return a CMD whose program is the application's interpreter itself."""
-    code = "\\n".join(lines).replace('"', '\\"')
-    return f'CMD ["python", "-c", "{code}"]'
-
+__all__ = ["DEFECTS", "Defect"]
 
 QUICK = {"healthy_within": 4.0, "stops_within": 4.0, "stays_up": 1.0}
-NO_CHECK = {**QUICK, "waive": {"health/declared": "a defect of its own"}}
+NO_CHECK = {**QUICK, "stays_up": 3.0, "waive": {"health/declared": "a defect of its own"}}
 WRITES = "import pathlib, shipapp.web; pathlib.Path('/app/state').write_text('1'); shipapp.web.main()"
+EXTRA_PORT = python_command(
+    "import http.server, shipapp.web",
+    "extra = http.server.HTTPServer(('', {port}), shipapp.web.Handler)",
+    "shipapp.web.main()",
+)
+READS_STATE = python_command("import os, shipapp.web", "os.listdir('/app/state')", "shipapp.web.main()")
 
 IDENTITY = (
     Defect(
@@ -71,6 +37,7 @@ IDENTITY = (
         name="runs as another account",
         dockerfile="FROM {clean}\nUSER nobody",
         finds="identity/expected-user",
+        also={"identity/numeric-user"},
         says=("nobody, uid 65534", "whoami is 'nobody', not 'app'"),
         contract={"user": "app", "uid": 10001, "gid": 10001},
     ),
@@ -79,8 +46,8 @@ IDENTITY = (
         dockerfile="FROM {clean}\nUSER sailor",
         finds="identity/non-root",
         says=("USER sailor names no account of the image", "useradd"),
-        also={"boot/healthy"},
-        undecided={*PROBED, *NEVER_UP},
+        also={"identity/numeric-user", "boot/healthy"},
+        undecided={*PROBED, *NEVER_UP, "python/interpreter-reachable"},
         contract={"user": "app", "python": "3.13", "executables": ("python",)},
     ),
 )
@@ -97,7 +64,7 @@ COPY --from=builder /build/.venv /app/.venv
 """,
         finds="process/command-resolves",
         says=("/app/.venv/bin/shipapp", "#!/build/.venv/bin/python"),
-        also={"python/script-interpreters", "boot/healthy"},
+        also={"python/script-interpreters", "health/command-exists", "boot/healthy"},
         undecided=NEVER_UP,
     ),
     Defect(
@@ -233,7 +200,7 @@ CMD ["one"]
         dockerfile='FROM {clean}\nCMD ["shipapp",]',
         finds="process/command-resolves",
         says=("begins like a list, and is none",),
-        also={"boot/healthy"},
+        also={"process/exec-form", "boot/healthy"},
         undecided=NEVER_UP,
         contract=QUICK,
     ),
@@ -241,6 +208,7 @@ CMD ["one"]
         name="a shell that keeps the stop signal to itself",
         dockerfile="FROM {clean}\nCMD shipapp; true",
         finds="process/graceful-stop",
+        also={"process/pid1-is-app", "process/exec-form"},
         says=("did not leave within",),
         contract=QUICK,
         twin="FROM {clean}\nCMD exec shipapp",
@@ -261,8 +229,8 @@ COPY --from=builder /app/.venv /app/.venv
 """,
         finds="python/interpreter-resolves",
         says=("/app/.venv/bin/python -> ", "/opt/py is not there"),
-        also={"process/command-resolves", "boot/healthy"},
-        undecided={*PROBED, *NEVER_UP},
+        also={"process/command-resolves", "health/command-exists", "boot/healthy"},
+        undecided={*PROBED, *NEVER_UP, "python/interpreter-reachable", "native/no-musl"},
         contract={"user": "app", "python": "3.13", "executables": ("shipapp",)},
     ),
     Defect(
@@ -296,8 +264,13 @@ PACKAGES = (
         },
         finds="packages/evidence",
         says=("/usr/local/bin/python3",),
-        also={"app/imports"},
-        undecided={"packages/forbidden"},
+        also={"app/imports", "python/environment-first", "files/leftovers"},
+        undecided={
+            "packages/forbidden",
+            "packages/not-editable",
+            "packages/requirements-met",
+            "app/code-read-only",
+        },
         contract={"dependencies": ("shipapp",), "modules": ("shipapp",)},
         twin="FROM {clean}\nCOPY app.py /app/main.py\n" + 'CMD ["/app/.venv/bin/python3", "/app/main.py"]',
     ),
@@ -315,7 +288,13 @@ COPY --from=builder /app/.venv /app/.venv
         finds="packages/evidence",
         says=("shipapp",),
         also={"app/imports", "boot/healthy"},
-        undecided={"packages/forbidden", *NEVER_UP},
+        undecided={
+            "packages/forbidden",
+            "packages/not-editable",
+            "packages/requirements-met",
+            "app/code-read-only",
+            *NEVER_UP,
+        },
         contract={"dependencies": ("shipapp",)},
     ),
     Defect(
@@ -349,10 +328,14 @@ COPY --from=builder /app/.venv /app/.venv
 FROM {clean} AS clean
 FROM {builder}
 COPY --from=clean /app/.venv /app/.venv
-ENV PATH=/app/.venv/bin:$PATH XDG_CACHE_HOME=/tmp/.cache
+ENV PATH=/app/.venv/bin:$PATH XDG_CACHE_HOME=/tmp/.cache PYTHONUNBUFFERED=1
 USER 10001:10001
+EXPOSE 8000
 HEALTHCHECK CMD ["shipapp-health"]
 CMD ["shipapp"]
+LABEL org.opencontainers.image.title=shipapp org.opencontainers.image.version=1.0 \\
+    org.opencontainers.image.revision=4d1f2aa org.opencontainers.image.source=https://example.org/shipapp \\
+    org.opencontainers.image.created=2026-01-02T03:04:05Z
 """,
         finds="packages/no-installers",
         says=("pip", "/usr/local/lib/python3.13/site-packages"),
@@ -376,6 +359,7 @@ COPY api.py /app/src/course/api.py
         files={"api.py": "app = 1\n"},
         finds="app/imports",
         says=("course.api:app", "No module named 'course'"),
+        undecided={"app/code-read-only"},
         contract={"modules": ("shipapp.web", "course.api:app")},
         twin="FROM {clean}\nCOPY api.py /app/src/course/api.py\nENV PYTHONPATH=/app/src",
     ),
@@ -502,6 +486,7 @@ BOOT = (
         name="a health check whose program is missing",
         dockerfile='FROM {clean}\nHEALTHCHECK CMD ["curl", "-f", "http://localhost:8000/health"]',
         finds="boot/healthy",
+        also={"health/command-exists"},
         says=("curl",),
         undecided=NEVER_UP,
         contract=QUICK,
@@ -544,7 +529,8 @@ BOOT = (
         dockerfile="FROM {clean}\n" + python_command("x = bytearray(400000000)"),
         finds="boot/healthy",
         says=("out of memory",),
-        undecided=NEVER_UP,
+        also={"boot/limits"},
+        undecided=NEVER_UP - {"boot/limits"},
         contract={"memory": "64 MiB"},
     ),
     Defect(
@@ -552,7 +538,7 @@ BOOT = (
         dockerfile="FROM {clean}\nHEALTHCHECK NONE\n" + python_command("print('all done')"),
         finds="boot/stays-up",
         says=("exit code 0", "log: all done"),
-        undecided=NEVER_UP,
+        undecided=NEVER_UP - {"health/cheap"},
         contract=NO_CHECK,
         twin="FROM {clean}\nHEALTHCHECK NONE",
     ),
@@ -587,4 +573,257 @@ BOOT = (
     ),
 )
 
-DEFECTS = (*IDENTITY, *START, *INTERPRETER, *PACKAGES, *APPLICATION, *CONFIGURATION, *BOOT)
+RESTRICTIONS = (
+    Defect(
+        name="changes an owner at its start",
+        dockerfile="FROM {clean}\nUSER 0\n"
+        + python_command(
+            "import os, shipapp.web",
+            "open('/tmp/mine', 'w').close()",
+            "os.chown('/tmp/mine', 10001, 10001)",
+            "shipapp.web.main()",
+        ),
+        finds="boot/drop-capabilities",
+        says=("with the capabilities that the engine gives by default it starts", "Operation not permitted"),
+        contract={**QUICK, "waive": {"identity/non-root": "a defect of its own"}},
+    ),
+    Defect(
+        name="becomes root by a setuid program",
+        dockerfile="FROM {clean}\nUSER 0\nRUN install -m 4755 /usr/bin/id /usr/local/bin/rank\nUSER 10001:10001\n"
+        + python_command(
+            "import subprocess, shipapp.web",
+            "assert subprocess.check_output(['rank', '-u']).strip() == b'0', 'no captain'",
+            "shipapp.web.main()",
+        ),
+        finds="boot/no-new-privileges",
+        says=("without no-new-privileges it starts", "no captain"),
+        contract={**QUICK, "waive": {"files/setuid": "a defect of its own"}},
+    ),
+    Defect(
+        name="starts more threads than it may",
+        dockerfile="FROM {clean}\n"
+        + python_command(
+            "import threading, time, shipapp.web",
+            "for _ in range(50): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+            "shipapp.web.main()",
+        ),
+        finds="boot/limits",
+        says=("no more than 32 processes and threads", "can't start new thread"),
+        contract={**QUICK, "processes": 32},
+    ),
+)
+
+RUNNING = (
+    Defect(
+        name="output is buffered",
+        dockerfile="FROM {clean}\nENV PYTHONUNBUFFERED=",
+        finds="boot/first-log",
+        says=("its first line only when it was asked to stop: output is buffered", "log: listening"),
+    ),
+    Defect(
+        name="logs nothing",
+        dockerfile="FROM {clean}\n"
+        + python_command("import sys, shipapp.web", "sys.stdout = open('/dev/null', 'w')", "shipapp.web.main()"),
+        finds="boot/first-log",
+        says=("it logged nothing at all",),
+    ),
+    Defect(
+        name="a shell that stays in front",
+        dockerfile='FROM {clean}\nCOPY stays.sh /start.sh\nENTRYPOINT ["/start.sh"]\nCMD ["shipapp"]',
+        files={
+            "stays.sh": "#!/bin/sh\ntrap 'kill $child; wait $child; exit 0' TERM\n\"$@\" &\nchild=$!\nwait $child\n",
+            "becomes.sh": '#!/bin/sh\nexec "$@"\n',
+        },
+        finds="process/pid1-is-app",
+        says=("PID 1 is `/bin/sh /start.sh shipapp`", 'exec "$@"'),
+        twin='FROM {clean}\nCOPY becomes.sh /start.sh\nENTRYPOINT ["/start.sh"]\nCMD ["shipapp"]',
+    ),
+    Defect(
+        name="gunicorn's heartbeat in its default folder",
+        dockerfile="FROM {clean}\nUSER 0\nRUN cp /app/.venv/bin/shipapp-worker /app/.venv/bin/gunicorn\n"
+        'USER 10001:10001\nCMD ["gunicorn", "shipapp.web:app"]',
+        finds="runtime/worker-heartbeat",
+        says=("write their heartbeat to /tmp", "open: /tmp/wgunicorn-"),
+        twin="FROM {clean}\nUSER 0\nRUN cp /app/.venv/bin/shipapp-worker /app/.venv/bin/gunicorn\n"
+        'USER 10001:10001\nCMD ["gunicorn", "--worker-tmp-dir", "/dev/shm", "shipapp.web:app"]',
+    ),
+    Defect(
+        name="an entrypoint that runs one command only",
+        dockerfile='FROM {clean}\nCOPY one.sh /start.sh\nENTRYPOINT ["/start.sh"]\nCMD ["shipapp"]',
+        files={
+            "one.sh": '#!/bin/sh\n[ "$1" = shipapp ] || { echo "only shipapp"; exit 64; }\nexec shipapp\n',
+            "any.sh": '#!/bin/sh\nexec "$@"\n',
+        },
+        finds="runtime/command-override",
+        says=("`/start.sh` did not run the command behind it: it ended with exit code 64", "it said: only shipapp"),
+        twin='FROM {clean}\nCOPY any.sh /start.sh\nENTRYPOINT ["/start.sh"]\nCMD ["shipapp"]',
+        level=Level.DEEP,
+    ),
+    Defect(
+        name="listens inside the container only",
+        dockerfile="FROM {clean}\n"
+        + python_command("import shipapp.web", "shipapp.web.HOST = '127.0.0.1'", "shipapp.web.main()"),
+        finds="network/exposed-ports",
+        says=("127.0.0.1:8000/tcp answers inside the container only",),
+    ),
+    Defect(
+        name="exposes a port that nothing listens on",
+        dockerfile="FROM {clean}\nEXPOSE 9000",
+        finds="network/exposed-ports",
+        says=("EXPOSE names 9000/tcp, and nothing listens there", "listens on 0.0.0.0:8000/tcp"),
+    ),
+    Defect(
+        name="listens on a port that it does not declare",
+        dockerfile="FROM {clean}\n" + EXTRA_PORT.format(port=9000),
+        finds="network/exposed-ports",
+        says=("0.0.0.0:9000/tcp, which EXPOSE does not name",),
+        twin="FROM {clean}\nEXPOSE 9000\n" + EXTRA_PORT.format(port=9000),
+    ),
+    Defect(
+        name="listens on a low port",
+        dockerfile="FROM {clean}\nEXPOSE 80\n" + EXTRA_PORT.format(port=80),
+        finds="network/no-privileged-ports",
+        says=("it listens on 0.0.0.0:80/tcp",),
+    ),
+    Defect(
+        name="a health check that takes most of its timeout",
+        dockerfile="FROM {clean}\n"
+        'HEALTHCHECK --timeout=2s CMD ["python", "-I", "-S", "-c", "import time; time.sleep(1.2)"]',
+        finds="health/cheap",
+        says=("the quickest answer took", "half of its timeout of 2 s"),
+    ),
+)
+
+DEEP = (
+    Defect(
+        name="starts without what it needs",
+        dockerfile="FROM {clean}",
+        finds="boot/missing-environment",
+        says=("without SHIP_KEY, it comes up all the same",),
+        contract={"environment": {"SHIP_KEY": "x"}, "required_environment": ("SHIP_KEY",)},
+        twin="FROM {clean}\n"
+        + python_command("import os, shipapp.web", "os.environ['SHIP_KEY']", "shipapp.web.main()"),
+        level=Level.DEEP,
+    ),
+    Defect(
+        name="counts on its own uid",
+        dockerfile="FROM {clean}\nUSER 0\nRUN install -d -o 10001 -m 0700 /app/state\nUSER 10001:10001\n" + READS_STATE,
+        finds="boot/arbitrary-uid",
+        says=("as uid 1000620000 and gid 0: the container exited at start", "PermissionError"),
+        contract={**QUICK, "arbitrary_uid": True},
+        twin="FROM {clean}\nUSER 0\nRUN install -d -o 10001 -g 0 -m 0750 /app/state\nUSER 10001:10001\n" + READS_STATE,
+        level=Level.DEEP,
+    ),
+    Defect(
+        name="another port at each start",
+        dockerfile="FROM {clean}\n" + EXTRA_PORT.format(port=0),
+        finds="boot/recreate",
+        says=("the first time it listened on", "the second time on"),
+        also={"network/exposed-ports"},
+        level=Level.DEEP,
+    ),
+    Defect(
+        name="writes where it may, and says nothing where it may not",
+        dockerfile="FROM {clean}\nUSER 0\nRUN install -d -o 10001 /app/state\nUSER 10001:10001\n"
+        + python_command(
+            "import contextlib, pathlib, shipapp.web",
+            "with contextlib.suppress(OSError): pathlib.Path('/app/state/now').write_text('1')",
+            "shipapp.web.main()",
+        ),
+        finds="boot/writes-declared",
+        says=("wrote /app/state/now",),
+        level=Level.DEEP,
+    ),
+    Defect(
+        name="a health check that asks nobody",
+        dockerfile='FROM {clean}\nHEALTHCHECK --timeout=1s CMD ["python", "-c", "pass"]',
+        finds="health/detects-freeze",
+        says=("with every process stopped, it was still healthy after",),
+        contract={**QUICK, "unhealthy_within": 6.0},
+        level=Level.DEEP,
+        twin='FROM {clean}\nHEALTHCHECK --timeout=5s CMD ["shipapp-health"]',
+    ),
+)
+
+DECLARED = (
+    Defect(
+        name="a USER by its name",
+        dockerfile="FROM {clean}\nUSER app",
+        finds="identity/numeric-user",
+        says=("USER app is a name", "Write `USER 10001:10001`"),
+    ),
+    Defect(
+        name="a command in shell form",
+        dockerfile="FROM {clean}\nCMD shipapp",
+        finds="process/exec-form",
+        also={"process/pid1-is-app", "process/graceful-stop"},
+        says=("CMD is the line `shipapp` for a shell", 'Write `CMD ["shipapp"]`'),
+        contract=QUICK,
+        twin="FROM {clean}\nCMD exec shipapp",
+    ),
+    Defect(
+        name="a health check whose script was not copied",
+        dockerfile='FROM {clean}\nHEALTHCHECK CMD ["python", "-I", "/app/healthcheck.py"]',
+        finds="health/command-exists",
+        also={"boot/healthy"},
+        says=("/app/healthcheck.py is not there",),
+        undecided=NEVER_UP,
+        contract=QUICK,
+        twin='FROM {clean}\nCOPY healthcheck.py /app/\nHEALTHCHECK CMD ["python", "-I", "/app/healthcheck.py"]',
+        files={"healthcheck.py": "import sys, shipapp.health\nsys.exit(shipapp.health.main())\n"},
+    ),
+    Defect(
+        name="a health check by a program that a shell does not find",
+        dockerfile="FROM {clean}\nHEALTHCHECK CMD curl -f http://localhost:8000/health || exit 1",
+        finds="health/command-exists",
+        also={"boot/healthy"},
+        says=("no program 'curl' in any folder of PATH", "looked in /app/.venv/bin"),
+        undecided=NEVER_UP,
+        contract=QUICK,
+        twin="FROM {clean}\nHEALTHCHECK CMD shipapp-health || exit 1",
+    ),
+    Defect(
+        name="a volume over the system's settings",
+        dockerfile="FROM {clean}\nVOLUME /etc",
+        finds="config/volumes",
+        says=("/etc is a volume",),
+        twin="FROM {clean}\nVOLUME /data",
+    ),
+    Defect(
+        name="a label whose date is none",
+        dockerfile='FROM {clean}\nLABEL org.opencontainers.image.created="yesterday"',
+        finds="config/labels",
+        says=("org.opencontainers.image.created is 'yesterday'",),
+        twin='FROM {clean}\nLABEL org.opencontainers.image.created="2026-02-03T04:05:06+01:00"',
+    ),
+    Defect(
+        name="a label that the build was not told",
+        dockerfile='FROM {clean}\nARG REVISION=""\nLABEL org.opencontainers.image.revision="${REVISION}"',
+        finds="config/labels",
+        says=("org.opencontainers.image.revision is empty: the build was not told",),
+        twin='FROM {clean}\nARG REVISION="4d1f2aa"\nLABEL org.opencontainers.image.revision="${REVISION}"',
+    ),
+    Defect(
+        name="a token as a build argument",
+        dockerfile="FROM {clean}\nARG INDEX_TOKEN=tide-and-time\nRUN true",
+        finds="secrets/history",
+        says=("INDEX_TOKEN (its name says so; 13 characters) in history line",),
+        twin="FROM {clean}\nARG INDEX_HOST=packages.example.org\nRUN true",
+    ),
+)
+
+DEFECTS = (
+    *IDENTITY,
+    *START,
+    *INTERPRETER,
+    *PACKAGES,
+    *APPLICATION,
+    *CONTENTS,
+    *CONFIGURATION,
+    *DECLARED,
+    *BOOT,
+    *RESTRICTIONS,
+    *RUNNING,
+    *DEEP,
+    *ENVIRONMENT,
+)

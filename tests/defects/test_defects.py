@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.defects.catalogue import DEFECTS, Defect
+from tests.defects.projects import PROJECTS
 
 from seatrial.checks import registry
 from seatrial.checks.model import Status
@@ -37,7 +38,7 @@ def told(results: list[Result]) -> str:
 @each
 def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
     files = {name: body for name, body in defect.files.items() if name in defect.dockerfile}
-    smoke = yard.smoke(yard.image(defect.dockerfile, files), contract_of(defect.contract))
+    smoke = yard.smoke(yard.image(defect.dockerfile, files), contract_of(defect.contract), defect.level, defect.facts())
     bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
     assert of_status(smoke, Status.FAIL) == {defect.finds, *defect.also}, told(bad)
     assert of_status(smoke, Status.ERROR) == defect.undecided, told(bad)
@@ -51,11 +52,11 @@ def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
 def test_its_clean_twin_passes(yard: Yard, defect: Defect) -> None:
     values = defect.contract if defect.twin_contract is None else defect.twin_contract
     files = {name: body for name, body in defect.files.items() if name in defect.twin}
-    smoke = yard.smoke(yard.image(defect.twin, files), contract_of(values))
+    smoke = yard.smoke(yard.image(defect.twin, files), contract_of(values), defect.level, defect.facts())
     bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
     assert not bad, told(bad)
     assert next(one for one in smoke.checks if one.id == defect.finds).status in {Status.PASS, Status.SKIP}
 
 
 def test_every_check_has_a_defect() -> None:
-    assert {one.id for one in registry.CHECKS} <= {one.finds for one in DEFECTS}
+    assert {one.id for one in registry.CHECKS} <= {one.finds for one in (*DEFECTS, *PROJECTS)}

@@ -48,6 +48,10 @@ def instead_of_python(*lines: str) -> dict[str, bytes | str]:
 
 FALSE_PYTHON = 'FROM {clean}\nCOPY python /usr/local/bin/python\nENV PATH=/usr/local/bin:/usr/bin:/bin\nCMD ["python"]'
 NOISE = r"printf '\033[2J\033]0;owned\007[bold red]markup[/] \377\376\n' >&2; exit 7"
+UP = f"{FALSE_PYTHON}\nHEALTHCHECK CMD true\nCMD sleep 600"
+"""Comes up, whatever its python does."""
+LOOKED_AT = '[ "$2" = -S ] || exit 7; {}'
+"""Only for the look inside the running container, which alone says -I -S."""
 
 HOSTILE = (
     Hostile(
@@ -120,6 +124,37 @@ HOSTILE = (
         files=instead_of_python('printf "\\n%s " "$3"; head -c 4000000 /dev/zero | tr "\\0" "["; echo'),
         finds="app/imports",
         says="gave an answer that is not the probe's",
+    ),
+    Hostile(
+        name="a python that never comes back from the look inside",
+        dockerfile=UP,
+        files=instead_of_python(LOOKED_AT.format("exec sleep 600")),
+        finds="network/exposed-ports",
+        says="did not answer within 5 s in the running container",
+        within=30,
+    ),
+    Hostile(
+        name="a python that prints without end to the look inside",
+        dockerfile=UP,
+        files=instead_of_python(LOOKED_AT.format("exec yes")),
+        finds="network/exposed-ports",
+        says="bytes instead of what it sees inside",
+        within=30,
+    ),
+    Hostile(
+        name="a python that lies to the look inside",
+        dockerfile=UP,
+        files=instead_of_python(LOOKED_AT.format('printf "\\n%s " "$5"; head -c 400000 /dev/zero | tr "\\0" "["')),
+        finds="network/exposed-ports",
+        says="gave an answer that is not the look's",
+        within=30,
+    ),
+    Hostile(
+        name="an application that forks without end",
+        dockerfile='FROM {clean}\nCMD ["sh", "-c", "f() { f | f & }; f; sleep 600"]',
+        finds="boot/limits",
+        says="256 processes and threads",
+        within=40,
     ),
 )
 

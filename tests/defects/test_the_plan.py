@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.defects.commands import Ended, run
+from tests.defects.defect import NEVER_UP
 from tests.defects.yard import FOLDER
 
 if TYPE_CHECKING:
@@ -75,8 +76,13 @@ def test_exactly_these_checks_fail(plan: Path) -> None:
         "packages/no-installers",
         "app/imports",
         "boot/healthy",
+        "bytecode/dependencies",
+        "identity/numeric-user",
+        "config/labels",
+        "dockerfile/base-pinned",
+        "context/ignored",
     }
-    assert by_status(document, "error") == {"process/graceful-stop", "boot/read-only"}
+    assert by_status(document, "error") == {"app/code-read-only", *NEVER_UP}
 
 
 def test_whoami_and_size_still_pass(plan: Path) -> None:
@@ -92,7 +98,23 @@ def test_its_clean_twin_passes_everything(plan: Path) -> None:
     document = json.loads(ended.out)
     assert ended.code == 0, ended.out
     assert document["verdict"] == "pass"
-    assert by_status(document, "skip") == {"python/version", "boot/stays-up"}
+    assert by_status(document, "skip") == {
+        *("python/version", "bytecode/standard-library", "files/expected", "boot/stays-up", "runtime/worker-heartbeat"),
+        *("compose/hardening", "compose/ports", "compose/secrets", "compose/dependencies", "compose/environment"),
+    }
+
+
+def test_a_failure_names_its_line_in_the_dockerfile(plan: Path) -> None:
+    ended = run("invoke", "smoke", "--app", "plan", "--level", "quick", "--format", "json", folder=plan)
+    where = {one["id"]: one["where"] for one in json.loads(ended.out)["checks"] if one["status"] == "fail"}
+    lines = (plan / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    named = {
+        name: lines[int(place.removeprefix("Dockerfile:")) - 1] for name, place in where.items() if ".d" not in place
+    }
+    assert named["identity/numeric-user"] == "USER app"
+    assert named["process/command-resolves"].startswith("CMD ")
+    assert named["dockerfile/base-pinned"].startswith("COPY --from=ghcr.io/astral-sh/uv:latest")
+    assert named["config/labels"] == "FROM python:3.13-slim"
 
 
 def by_status(document: dict[str, Any], status: str) -> set[str]:

@@ -8,7 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 EPOCH = (2024, 1, 1, 0, 0, 0)
 """One time for every file: the same wheel has the same bytes, and so the same cached layer."""
@@ -20,14 +20,19 @@ MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
 def wheel(
-    name: str, version: str, files: Mapping[str, bytes], scripts: Mapping[str, str] | None = None
+    name: str,
+    version: str,
+    files: Mapping[str, bytes],
+    scripts: Mapping[str, str] | None = None,
+    requires: Sequence[str] = (),
 ) -> tuple[str, bytes]:
     """Return a wheel's file name and its bytes (binary distribution format, PyPA specifications)."""
     folder = f"{name}-{version}.dist-info"
     entries = "".join(f"{key} = {target}\n" for key, target in (scripts or {}).items())
+    wanted = "".join(f"Requires-Dist: {one}\n" for one in requires)
     described = {
         **files,
-        f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{wanted}".encode(),
         f"{folder}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{folder}/entry_points.txt": f"[console_scripts]\n{entries}".encode(),
     }
@@ -39,11 +44,23 @@ def wheel(
     return f"{name}-{version}-py3-none-any.whl", sink.getvalue()
 
 
-def elf(needed: str, machine: str = "") -> bytes:
+def another_machine() -> str:
+    """Return a machine that is not this one."""
+    import platform
+
+    return next(one for one in MACHINES if one != platform.machine())
+
+
+def extension(needed: str, machine: str = "", symbol: str = "PyInit_tide") -> bytes:
+    """Return a shared object that looks like an extension module of Python: by the name of its one symbol."""
+    return elf(needed, machine, symbol)
+
+
+def elf(needed: str, machine: str = "", symbol: str = "") -> bytes:
     """Return a 64-bit shared object that needs one library and holds nothing else (elf(5))."""
     import platform
 
-    strings = b"\0" + needed.encode() + b"\0"
+    strings = b"\0" + needed.encode() + b"\0" + symbol.encode() + b"\0"
     dynamic_at = 64 + 2 * 56
     strings_at = dynamic_at + 4 * 16
     dynamic = b"".join(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.defects.wheels import elf, wheel
+from tests.defects.wheels import another_machine, elf, extension, wheel
 
 from seatrial import process, smoke
 from seatrial.checks.model import Level
@@ -31,6 +31,7 @@ PYTHON = "python:3.13-slim"
 FOLDER = Path(__file__).parent
 REPOSITORY = "seatrial-test/defects"
 BUILD_SECONDS = 300
+NO_PROJECT = ProjectFacts()
 
 BUILDER = """
 FROM {python}
@@ -50,6 +51,9 @@ USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK CMD ["shipapp-health"]
 CMD ["shipapp"]
+LABEL org.opencontainers.image.title=shipapp org.opencontainers.image.version=1.0 \\
+    org.opencontainers.image.revision=0f9ae21 org.opencontainers.image.source=https://example.org/shipapp \\
+    org.opencontainers.image.created=2026-01-02T03:04:05Z
 """
 
 CLEAN = """
@@ -88,17 +92,17 @@ class Yard:
         assert plan is not None
         return ensure(plan, engine=self.engine, host=self.host, say=lambda _: None)
 
-    def image(self, dockerfile: str, files: Mapping[str, bytes | str] | None = None) -> str:
+    def image(self, dockerfile: str, files: Mapping[str, bytes | str] | None = None, platform: str = "") -> str:
         """Build an image; `{clean}` and the other bases stand for their names. One text is built once."""
         for name, reference in self.bases.items():
             dockerfile = dockerfile.replace(f"{{{name}}}", reference)
         bodies = {name: body if isinstance(body, bytes) else body.encode() for name, body in (files or {}).items()}
-        digest = hashlib.sha256(repr((dockerfile, sorted(bodies.items()))).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((dockerfile, sorted(bodies.items()), platform)).encode()).hexdigest()[:16]
         if digest not in self.built:
-            self.built[digest] = self._build(dockerfile, bodies, f"{REPOSITORY}:{digest}")
+            self.built[digest] = self._build(dockerfile, bodies, f"{REPOSITORY}:{digest}", platform)
         return self.built[digest]
 
-    def _build(self, dockerfile: str, bodies: Mapping[str, bytes], tag: str) -> str:
+    def _build(self, dockerfile: str, bodies: Mapping[str, bytes], tag: str, platform: str) -> str:
         with tempfile.TemporaryDirectory(prefix="seatrial-defects-") as name:
             folder = Path(name)
             (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
@@ -111,6 +115,7 @@ class Yard:
             process.run(
                 [
                     *(buildx.path, "build", "--quiet", "--load", "--provenance=false"),
+                    *(["--platform", platform] if platform else []),
                     *("--builder", builder, "--tag", tag, name),
                 ],
                 timeout=BUILD_SECONDS,
@@ -118,11 +123,17 @@ class Yard:
             )
         return tag
 
-    def smoke(self, reference: str, contract: Contract, level: Level = Level.STANDARD) -> Smoke:
-        """Smoke an image once for each contract."""
-        key = (reference, repr(contract), level)
+    def smoke(
+        self,
+        reference: str,
+        contract: Contract,
+        level: Level = Level.STANDARD,
+        project: ProjectFacts = NO_PROJECT,
+    ) -> Smoke:
+        """Smoke an image once for each contract and project."""
+        key = (reference, repr((contract, project)), level)
         if key not in self.smoked:
-            target = smoke.Target(reference=reference, contract=contract, project=ProjectFacts())
+            target = smoke.Target(reference=reference, contract=contract, project=project)
             self.smoked[key] = smoke.smoke(target, self.engine, level=level)[0]
         return self.smoked[key]
 
@@ -158,11 +169,17 @@ def wheels() -> dict[str, bytes]:
         "shipapp": "shipapp.web:main",
         "shipapp-health": "shipapp.health:main",
         "shipapp-migrate": "shipapp.migrate:main",
+        "shipapp-worker": "shipapp.worker:main",
     }
     return dict(
         (
             wheel("shipapp", "1.0", source, scripts=scripts),
             wheel("pytest", "8.4.0", {"pytest.py": b""}),
+            wheel("tides", "1.0", {"tides.py": b""}),
+            wheel("tides", "2.0", {"tides.py": b""}),
+            wheel("sextant", "1.0", {"sextant.py": b""}, requires=("tides>=2", "pywin32; sys_platform == 'win32'")),
+            wheel("compass", "1.0", {"compass.abi3.so": extension("libc.so.6", machine=another_machine())}),
+            wheel("compass", "2.0", {"compass.abi3.so": extension("libc.so.6")}),
             wheel("shiplib", "2.1", {"shiplib.py": b"", "shiplib_native.so": elf("libtide.so.9")}),
         )
     )

@@ -6,33 +6,67 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from tests.unit.source_factories import sources
 
 from seatrial.facts.data import (
     Account,
+    Accounts,
     Boot,
     Configuration,
+    Contents,
     Distribution,
+    Enforced,
     Entry,
     Facts,
     FileKind,
+    Freeze,
+    Group,
     Health,
+    HealthAnswer,
     HealthCheck,
+    HealthCommand,
     Identity,
     Import,
+    Inside,
     Interpreter,
     Native,
+    Password,
     Probe,
     ProjectFacts,
+    Restriction,
     Start,
+    Starts,
     Stop,
+    Top,
     Trail,
+    Usage,
+    User,
 )
+from seatrial.facts.data.environment import (
+    Bytecode,
+    Code,
+    Environment,
+    Locale,
+    PathPython,
+    SelfTest,
+    StandardModule,
+    TrustStore,
+)
+from seatrial.facts.data.lock import Lock, Locked, Want
 from seatrial.host import Host
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = "/app/.venv/bin/python"
+LABELS = {
+    "title": "shop",
+    "version": "1.2.0",
+    "revision": "0f9ae21",
+    "source": "https://example.org/shop",
+    "created": "2026-01-02T03:04:05+00:00",
+}
+COMMAND = f"{PYTHON} /app/.venv/bin/uvicorn shop.api:app"
 
 
 def host(folder: Path, **environment: str) -> Host:
@@ -88,7 +122,7 @@ def configuration(**changed: Any) -> Configuration:
         reference="shop:latest",
         id="sha256:" + "ab" * 32,
         platform="linux/amd64",
-        user="app",
+        user="10001:10001",
         command=("uvicorn", "shop.api:app"),
         environment={"PATH": "/app/.venv/bin:/usr/bin", "LANG": "C.UTF-8"},
         working_directory="/app",
@@ -96,6 +130,8 @@ def configuration(**changed: Any) -> Configuration:
             test=("CMD", "python", "health.py"), interval=30, timeout=5, start_period=0, retries=3
         ),
         unpacked=494_000_000,
+        labels={f"org.opencontainers.image.{name}": value for name, value in LABELS.items()},
+        history=("FROM debian", "COPY /app/.venv /app/.venv # buildkit"),
     )
     return msgspec.structs.replace(sound, **changed)
 
@@ -109,6 +145,44 @@ def start(**changed: Any) -> Start:
         python=PYTHON,
         python_why="the first line of uvicorn names it",
         python_trail=trail(PYTHON, "/usr/local/bin/python3.13"),
+        python_loader="/lib64/ld-linux-x86-64.so.2",
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+REAL = "/usr/local/bin/python3.13"
+
+
+def environment(**changed: Any) -> Environment:
+    sound = Environment(
+        real=REAL,
+        home_python=REAL,
+        machine="x86_64",
+        implementation="cpython",
+        pythons=tuple(
+            PathPython(name=name, path=f"/app/.venv/bin/{name}", real=REAL, environment="/app/.venv")
+            for name in ("python", "python3")
+        ),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def selftest(**changed: Any) -> SelfTest:
+    sound = SelfTest(
+        modules=tuple(StandardModule(name=name, ok=True) for name in ("_ssl", "zlib")),
+        trust=TrustStore(certificates=140, file="/etc/ssl/cert.pem", folder="/etc/ssl/certs"),
+        recursion=True,
+        at="a thread that recurses",
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def lock(**changed: Any) -> Lock:
+    sound = Lock(
+        file="uv.lock",
+        project="shop",
+        roots=(Want(name="fastapi"), Want(name="uvicorn")),
+        packages=(Locked(name="fastapi", version="1.0"), Locked(name="uvicorn", version="1.0")),
     )
     return msgspec.structs.replace(sound, **changed)
 
@@ -123,25 +197,84 @@ def probe(**changed: Any) -> Probe:
             prefix="/app/.venv",
             base_prefix="/usr/local",
             path=("/app/.venv/lib/python3.13/site-packages",),
+            settings={"home": "/usr/local/bin", "version": "3.13.5"},
         ),
         distributions=(distribution("fastapi"), distribution("uvicorn")),
         scripts=(),
         imports=(Import(name="shop.api:app", ok=True, seconds=0.4),),
         executables=(),
         places=(),
-        native=Native(modules=70),
+        native=Native(modules=70, libc="glibc"),
+        environment=environment(),
+        bytecode=Bytecode(sources=900),
+        standard_bytecode=Bytecode(sources=120),
+        code=(Code(name="shop", origin="/app/src/shop", files=12),),
+        selftest=selftest(),
+        locale=Locale(zone="UTC", utc=True, filesystem="utf-8", preferred="UTF-8", output="utf-8"),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def inside(**changed: Any) -> Inside:
+    sound = Inside(
+        listeners=(),
+        command=tuple(COMMAND.split()),
+        uid=10001,
+        capabilities="0000000000000000",
+        no_new_privileges=True,
+        processes=1,
     )
     return msgspec.structs.replace(sound, **changed)
 
 
 def boot(**changed: Any) -> Boot:
     sound = Boot(
-        read_only=True,
+        enforced=Enforced(
+            read_only=True, dropped=("ALL",), added=(), no_new_privileges=True, memory=1 << 30, processes=256
+        ),
         health=Health.HEALTHY,
         healthy_after=1.2,
+        answers=(HealthAnswer(exit_code=0, output="", seconds=0.1),),
         watched=1.2,
+        first_log=0.2,
+        inside=inside(),
+        top=Top(first=COMMAND, commands=(COMMAND,)),
+        usage=Usage(memory=90 << 20, processes=5),
         stop=Stop(signal="SIGTERM", seconds=0.3, code=0, killed=False),
         log=("started",),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def starts(**changed: Any) -> Starts:
+    sound = Starts(
+        again=boot(),
+        writable=boot(lifted=(Restriction.READ_ONLY,)),
+        freeze=Freeze(unhealthy_after=2.5, waited=2.5),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def contents(**changed: Any) -> Contents:
+    sound = Contents(by="probe", paths=14_000, folders={"/app": (".venv", "src")})
+    return msgspec.structs.replace(sound, **changed)
+
+
+def accounts(**changed: Any) -> Accounts:
+    sound = Accounts(
+        users=(
+            User(name="root", uid=0, password=Password.LOCKED),
+            User(name="app", uid=10001, password=Password.LOCKED),
+        ),
+        groups=(Group(name="root", gid=0), Group(name="app", gid=10001)),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def health_command(**changed: Any) -> HealthCommand:
+    words = ("python", "health.py")
+    sound = HealthCommand(
+        start=start(words=words, word="python", program=trail(PYTHON, REAL)), script=trail("/app/health.py")
     )
     return msgspec.structs.replace(sound, **changed)
 
@@ -152,6 +285,14 @@ def facts(**changed: Any) -> Facts:
         start=start(),
         probe=probe(),
         boot=boot(),
-        project=ProjectFacts(name="shop", dependencies=("fastapi>=0.1", "uvicorn"), dependencies_file="pyproject.toml"),
+        starts=starts(),
+        project=ProjectFacts(
+            name="shop", dependencies=("fastapi>=0.1", "uvicorn"), dependencies_file="pyproject.toml", lock=lock()
+        ),
+        contents=contents(),
+        accounts=accounts(),
+        sources=sources(),
+        health_command=health_command(),
+        working_directory=trail("/app", entry=Entry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)),
     )
     return msgspec.structs.replace(sound, **changed)

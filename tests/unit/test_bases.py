@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial.dockerfile import Base
 from seatrial.errors import BuildError
 from seatrial.images.bases import Origin, Refusal, find_base, reason_of, registry_of
-from seatrial.images.dockerfile import Base
 
 if TYPE_CHECKING:
     from seatrial.images.bases import Registries

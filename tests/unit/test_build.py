@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, BuildFailedError, EngineError, ExitCode, SettingsError
 from seatrial.images.build import BuildPlan, BuildResult, plan_build, plan_matrix
-from seatrial.images.dockerfile import parse
 from seatrial.images.failure import Setting, explain
 from seatrial.images.progress import Progress, StepChanged, StepOutput
 from seatrial.images.steps import Step, StepState

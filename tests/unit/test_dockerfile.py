@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.images.dockerfile import expand, parse, without_syntax
+from seatrial.dockerfile import expand, parse, without_syntax
 
 PLATFORM = {"TARGETARCH": "amd64", "TARGETPLATFORM": "linux/amd64"}
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from docs.reference import PAGES
+from docs.reference import FILES, PAGES
+
+from seatrial.checks.registry import CHECKS
+from seatrial.reports import schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -13,7 +17,22 @@ def test_the_reference_is_what_the_code_says(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `nox -s docs`"
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_the_shipped_schemas_are_what_the_types_say(name: str) -> None:
+    shipped = (schema.SCHEMAS / name).read_text(encoding="utf-8")
+    assert shipped == schema.text(FILES[name]()), "run `nox -s docs`"
+
+
 def test_every_setting_has_a_meaning() -> None:
     rows = [line for line in PAGES["settings.md"]().splitlines() if line.startswith("| `")]
     assert len(rows) > 30
     assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_the_page_of_checks_leads_from_the_table_to_each() -> None:
+    page = PAGES["checks.md"]()
+    links = re.findall(r"^\| \[`(.+?)`\]\(#(.+?)\)", page, re.MULTILINE)
+    headings = re.findall(r"^### (\S+)$", page, re.MULTILINE)
+    assert sorted(name for name, _ in links) == sorted(headings) == sorted(check.id for check in CHECKS)
+    # GitHub's anchors: small letters, digits, hyphens.
+    assert {anchor for _, anchor in links} == {re.sub(r"[^a-z0-9-]", "", heading) for heading in headings}

@@ -10,7 +10,7 @@ from tests.unit.factories import configuration, distribution, probe
 from seatrial.engine.containers import Output
 from seatrial.errors import SettingsError
 from seatrial.facts.configuration import configuration_of
-from seatrial.facts.data import HealthCheck, Missing, Probe, ProjectFacts
+from seatrial.facts.data import HealthCheck, Missing, Probe, ProjectFacts, Restriction
 from seatrial.facts.probe import read_answer
 from seatrial.facts.project import read_project_facts
 from seatrial.facts.requirements import closure, names_of
@@ -75,7 +75,7 @@ def test_every_container_of_an_image_is_held_tight() -> None:
     contract = Contract(memory="512 MiB", processes=64, environment={"A": "b=c"}, tmpfs=("/tmp", "/run/x"))
     plans = [
         probe_config("sha256:1", PYTHON, ["-c", "x"], contract),
-        boot_config(configuration(), contract, read_only=True),
+        boot_config(configuration(), contract),
     ]
     for plan in plans:
         limits = plan["HostConfig"]
@@ -93,9 +93,8 @@ def test_every_container_of_an_image_is_held_tight() -> None:
 
 
 def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() -> None:
-    plan = boot_config(
-        configuration(), Contract(healthy_within=20, capabilities=("NET_BIND_SERVICE",)), read_only=False
-    )
+    contract = Contract(healthy_within=20, capabilities=("NET_BIND_SERVICE",))
+    plan = boot_config(configuration(), contract, lifted=(Restriction.READ_ONLY,))
     assert "Cmd" not in plan
     assert "Entrypoint" not in plan
     assert plan["HostConfig"]["ReadonlyRootfs"] is False
@@ -107,7 +106,7 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
         20_000_000_000,
     )
     assert check["Interval"] == check["StartInterval"] == 500_000_000
-    assert "Healthcheck" not in boot_config(configuration(health_check=None), Contract(), read_only=True)
+    assert "Healthcheck" not in boot_config(configuration(health_check=None), Contract())
 
 
 # --- the probe's answer ---------------------------------------------------------------------------------
@@ -236,16 +235,18 @@ dev = ["ruff", { include-group = "test" }]
         dependencies=("fastapi>=0.1",),
         dependencies_file="pyproject.toml",
         dev_group=("black", "ruff", "pytest"),
+        lock=Missing(reason="requirements.txt is no lock: `ignored` is no exact version"),
     )
 
 
 def test_a_requirements_file_without_its_options_and_comments(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("d==4\n")
     (tmp_path / "requirements.txt").write_text(
         "# a comment\n--index-url https://e.x\n-r other.txt\n-e .\n\n"
         "a==1.0 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\nb[x]>=2  # why\nc @ https://e.x/c.whl#sha256=1\n"
     )
     facts = read_project_facts(tmp_path)
-    assert facts.dependencies == ("a==1.0", "b[x]>=2", "c @ https://e.x/c.whl#sha256=1")
+    assert facts.dependencies == ("d==4", "a==1.0", "b[x]>=2", "c @ https://e.x/c.whl#sha256=1")
     assert facts.dependencies_file == "requirements.txt"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.images.dockerfile import parse
+from seatrial.dockerfile import parse
 from seatrial.images.progress import KEPT_LOG_LINES, Progress, StepChanged, StepOutput
 from seatrial.images.steps import Step, StepState, installs_that_ran, locate
 from seatrial.text import plain, plain_line

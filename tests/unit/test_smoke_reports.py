@@ -1,30 +1,28 @@
+"""Reports for a person: the smoke on a screen and in a log, the classics, the doctor."""
+
 from __future__ import annotations
 
 import io
-import json
-from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
+import re
 
 import msgspec
 import pytest
 from rich.console import Console
-from tests.unit.factories import configuration, distribution, facts, probe
+from tests.unit.factories import distribution, facts, probe
+from tests.unit.samples import HOSTILE, NASTY, SHOWN, every_status, judged, matrix, result, smoke
 
 from seatrial.checks import registry
-from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import Smoke, Verdict, smoke_of
+from seatrial.checks.model import Status
+from seatrial.checks.verdict import Verdict, smoke_of
 from seatrial.doctor import Finding
-from seatrial.facts.data import Import, Missing
-from seatrial.reports import classics, data
+from seatrial.facts.data import Missing
+from seatrial.reports import classics
 from seatrial.reports.doctor import print_findings
-from seatrial.reports.smoke import print_smoke
+from seatrial.reports.formats import render
+from seatrial.reports.groups import grouped, told
+from seatrial.reports.smoke import print_failures, print_smoke, print_smokes
 from seatrial.settings.model import Contract
-
-if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
-
-HOSTILE = "\x1b[2Jgone \x1b]0;title\x07[bold red]markup[/] :smile: \u202eright\x9b1m ]]> & <b> \uffff\ud800"
-SHOWN = "gone [bold red]markup[/] :smile: right ]]> & <b>"
+from seatrial.tasks import surroundings
 
 
 def console(width: int = 100, *, terminal: bool = False) -> Console:
@@ -45,66 +43,112 @@ def printed(screen: Console) -> str:
     return screen.file.getvalue()
 
 
-def result(status: Status, check: str = "app/imports", text: str = "seen") -> Result:
-    return Result(
-        id=check,
-        title="The application imports",
-        status=status,
-        expected=f"expected {text}",
-        actual=text,
-        why="Because.",
-        fix=f"fix {text}",
-        evidence=(f"evidence {text}", "second"),
-        seconds=0.001,
-    )
+def bare(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def smoke(*results: Result, verdict: Verdict = Verdict.FAIL, image: str = "shop:latest") -> Smoke:
-    counts = {status: sum(one.status is status for one in results) for status in Status}
-    return Smoke(image=image, id="sha256:" + "ab" * 32, verdict=verdict, seconds=2.5, counts=counts, checks=results)
+# --- one smoke --------------------------------------------------------------------------------------------
 
 
-def real() -> tuple[Smoke, Facts]:
-    """Judge an image whose import failed with a hostile message."""
-    broken = Import(name="shop", ok=False, seconds=0.1, error=HOSTILE, traceback=HOSTILE)
-    seen = facts(
-        configuration=configuration(reference=f"shop:{HOSTILE}"),
-        probe=probe(imports=(broken,), distributions=(distribution(HOSTILE, HOSTILE), distribution("b", "1.0.0"))),
-    )
-    return smoke_of(seen, Contract(dependencies=()), registry.CHECKS, seconds=2.5), seen
-
-
-# --- for a person -----------------------------------------------------------------------------------------
-
-
-def test_one_line_a_check_and_failures_in_full() -> None:
+def test_one_line_a_family_and_failures_in_full() -> None:
     screen = console()
-    print_smoke(smoke(result(Status.PASS, "size/unpacked", "494 MB"), result(Status.FAIL)), screen)
-    lines = printed(screen).splitlines()
-    assert lines[0] == "Smoke of shop:latest  sha256:abababababab"
-    assert lines[1] == "PASS   size/unpacked               494 MB"
-    assert lines[2] == "FAIL   app/imports                 seen"
-    assert lines[4:10] == [
+    print_smoke(
+        smoke(
+            result(Status.PASS, "size/unpacked", "494 MB"),
+            result(Status.FAIL, where="docker/Dockerfile:7"),
+            result(Status.SKIP, "app/executables"),
+        ),
+        screen,
+    )
+    assert printed(screen).splitlines() == [
+        "Smoke of shop:latest  sha256:abababababab",
+        "PASS   size         1 pass          unpacked",
+        "FAIL   app          1 fail, 1 skip  imports, executables",
+        "",
         "FAIL app/imports: The application imports",
         "  seen: seen",
         "  expected: expected seen",
         "  why: Because.",
         "  to do: fix seen",
+        "  where: docker/Dockerfile:7",
         "    evidence seen",
+        "    second",
+        "",
+        "FAIL  shop:latest: 1 pass, 1 fail, 1 skip, in 2.5 s",
     ]
-    assert lines[-1] == "FAIL  shop:latest: 1 pass, 1 fail, in 2.5 s"
 
 
-def test_a_log_keeps_lines_whole_and_a_terminal_does_not() -> None:
-    long = result(Status.PASS, text="x" * 300)
+def test_what_failed_comes_first_then_what_is_undecided_then_what_is_waived() -> None:
+    screen = console()
+    print_failures(every_status(), screen)
+    heads = [line for line in printed(screen).splitlines() if line and not line.startswith(" ")]
+    assert heads == [
+        "FAIL app/imports: The application imports",
+        "ERROR process/graceful-stop",
+        "WAIVED health/declared: The application imports",
+    ]
+    assert "  waived: seen" in printed(screen)
+
+
+def test_one_cause_is_told_once() -> None:
+    undecided = [result(Status.ERROR, f"app/{name}", "no probe") for name in ("imports", "executables")]
+    other = result(Status.ERROR, "boot/healthy", "no boot")
+    assert [[one.id for one in same] for same in told((*undecided, other))] == [
+        ["app/imports", "app/executables"],
+        ["boot/healthy"],
+    ]
+    screen = console()
+    print_failures(smoke(*undecided, other), screen)
+    assert "ERROR app/imports, app/executables\n  no probe" in printed(screen)
+
+
+def test_a_family_has_the_status_that_counts_most() -> None:
+    family = [result(status, f"app/{status.value}") for status in Status]
+    worst = [grouped(family[number:])[0].worst for number in range(len(family))]
+    assert worst == [Status.FAIL, Status.FAIL, Status.ERROR, Status.WAIVED, Status.WAIVED]
+    assert grouped([result(Status.SKIP)])[0].worst is Status.SKIP
+    assert grouped([*family, result(Status.PASS, "boot/x"), result(Status.PASS, "app/late")])[0].results[-1].id == (
+        "app/late"
+    )
+
+
+def test_verbose_tells_every_check_below_its_family() -> None:
+    screen = console()
+    print_smoke(every_status(), screen, verbose=True)
+    text = printed(screen)
+    assert "PASS   identity     1 pass    non-root\n  PASS identity/non-root: The application imports\n" in text
+    for one in every_status().checks:
+        assert f"\n  {one.status.value.upper()} {one.id}: " in text
+    assert text.count("  seen: ") == len(Status)
+    assert text.count("  why: ") == 3, "a pass needs no reason"
+
+
+def test_a_log_keeps_lines_whole_and_a_terminal_wraps_them() -> None:
+    long = result(Status.FAIL, text="x" * 300)
     log, terminal = console(80), console(80, terminal=True)
-    print_smoke(smoke(long, verdict=Verdict.PASS), log)
-    print_smoke(smoke(long, verdict=Verdict.PASS), terminal)
+    print_smoke(smoke(long), log)
+    print_smoke(smoke(long), terminal)
     assert "x" * 300 in printed(log)
     assert "x" * 300 not in printed(terminal)
-    narrow = console(40, terminal=True)
-    print_smoke(smoke(long, verdict=Verdict.PASS), narrow)
-    assert "xxx" not in printed(narrow)
+    assert bare(printed(terminal)).count("x") == printed(log).count("x"), "nothing is cut away"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_no_line_is_wider_than_the_terminal(width: int, *, verbose: bool) -> None:
+    screen = console(width, terminal=True)
+    print_smokes([judged()[0], *matrix()], screen, verbose=verbose)
+    lines = bare(printed(screen)).splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("boot" in line for line in lines)
+
+
+def test_a_narrow_screen_has_the_counts_and_a_wide_one_the_checks_too() -> None:
+    narrow, wide = console(60, terminal=True), console(100, terminal=True)
+    for screen in (narrow, wide):
+        print_smoke(smoke(result(Status.PASS), verdict=Verdict.PASS), screen)
+    assert "PASS   app          1 pass\n" in bare(printed(narrow))
+    assert "PASS   app          1 pass  imports" in bare(printed(wide))
 
 
 @pytest.mark.parametrize("status", list(Status))
@@ -115,83 +159,64 @@ def test_every_status_has_its_word_and_its_colour(status: Status) -> None:
     assert "\x1b[" in printed(screen)
 
 
+def test_no_color_means_neither_colour_nor_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm-256color"), ("COLORTERM", "truecolor")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = surroundings.screen()
+    monkeypatch.setenv("NO_COLOR", "1")
+    for screen, codes in ((coloured, True), (surroundings.screen(), False)):
+        with screen.capture() as captured:
+            print_smoke(every_status(), screen)
+        assert screen.is_terminal
+        assert ("\x1b[" in captured.get()) is codes
+
+
 def test_what_an_image_says_is_text_on_every_screen() -> None:
-    judged, _ = real()
+    said, _ = judged()
     screen = console(400)
-    print_smoke(judged, screen)
+    print_smoke(said, screen)
     text = printed(screen)
     assert f"Smoke of shop:{SHOWN}" in text
     assert f"shop: {SHOWN}" in text
-    assert not {"\x1b", "\x9b", "\u202e", "\x07", "\ud800"} & set(text)
+    assert not {"\x1b", "\x9b", "\u202e", "\x07"} & set(text)
     coloured = console(400, terminal=True)
-    print_smoke(judged, coloured)
+    print_smoke(said, coloured)
     assert "\x1b[2J" not in printed(coloured)
     assert "\x1b]0;" not in printed(coloured)
 
 
-# --- for programs -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("said", NASTY, ids=range(len(NASTY)))
+def test_no_line_of_an_image_looks_like_one_of_ours(said: str) -> None:
+    ours = re.compile(r"(PASS|FAIL|ERROR|WAIVED|SKIP) |Smoke of |[a-z]")
+    for line in render([judged(said)[0]], "text").splitlines():
+        assert not line.startswith(("::", "##[")), line
+        assert not line or line.startswith("  ") or ours.match(line), line
+    forged = [line for line in render([judged(said)[0]], "text").splitlines() if line.startswith("PASS  shop")]
+    assert forged == []
 
 
-def test_json_has_the_agreed_shape() -> None:
-    judged, _ = real()
-    text = data.as_json([judged])
-    assert text.isascii()
-    assert text.replace("\n", "").isprintable()
-    read = json.loads(text)
-    assert list(read) == ["schema", "image", "id", "verdict", "seconds", "counts", "checks"]
-    assert (read["schema"], read["verdict"], read["seconds"]) == (1, "fail", 2.5)
-    assert set(read["counts"]) == {status.value for status in Status}
-    keys = ["id", "title", "status", "expected", "actual", "why", "fix", "evidence", "seconds"]
-    assert all(list(one) == keys for one in read["checks"])
-    assert sum(read["counts"].values()) == len(read["checks"]) == len(registry.CHECKS)
+# --- several ----------------------------------------------------------------------------------------------
 
 
-def test_several_smokes_are_one_object_with_the_worst_verdict() -> None:
-    passing, failing = smoke(result(Status.PASS), verdict=Verdict.PASS), smoke(result(Status.FAIL))
-    read = json.loads(data.as_json([passing, failing]))
-    assert (read["schema"], read["verdict"], len(read["smokes"])) == (1, "fail", 2)
-    assert json.loads(data.as_json([]))["verdict"] == "error"
+def test_several_images_end_in_a_table_of_apps_by_pythons() -> None:
+    screen = console()
+    print_smokes(matrix(), screen)
+    assert printed(screen).splitlines()[-3:] == [
+        "app   Python 3.9     Python 3.13",
+        "shop  FAIL 1 failed  PASS 1 passed",
+        "bot   -              PASS 1 passed",
+    ]
 
 
-def test_a_failure_counts_most_then_what_is_undecided() -> None:
-    verdicts = {one: smoke(verdict=one) for one in Verdict}
-    assert data.worst(list(verdicts.values())) is Verdict.FAIL
-    assert data.worst([verdicts[Verdict.PASS], verdicts[Verdict.ERROR]]) is Verdict.ERROR
-    assert data.worst([verdicts[Verdict.PASS]]) is Verdict.PASS
-    assert data.worst([]) is Verdict.ERROR
-
-
-def test_junit_parses_whatever_the_image_says_and_counts_right() -> None:
-    judged, _ = real()
-    every = smoke(*(result(status) for status in Status), image=HOSTILE)
-    text = data.as_junit([judged, every])
-    text.encode("utf-8")
-    root = ET.fromstring(text.partition("?>")[2])  # noqa: S314 - our own
-    first, second = root.iter("testsuite")
-    assert int(first.get("tests", "0")) == len(list(first.iter("testcase"))) == len(registry.CHECKS)
-    assert second.attrib | {"time": ""} == {
-        "name": SHOWN + " ",
-        "tests": "5",
-        "failures": "1",
-        "errors": "1",
-        "skipped": "2",
-        "time": "",
-    }
-    assert [[child.tag for child in case] for case in second] == [[], ["failure"], ["error"], ["skipped"], ["skipped"]]
-    case = next(one for one in first.iter("testcase") if one.get("name") == "imports")
-    assert case.get("classname") == "app"
-    failure = case.find("failure")
-    assert failure is not None
-    assert SHOWN in failure.get("message", "")
-    assert SHOWN in (failure.text or "")
-
-
-def test_markdown_keeps_outside_text_in_its_cell() -> None:
-    text = data.as_markdown([smoke(result(Status.FAIL, text="a | b\n<script>`x` **y** [z](u)"))])
-    row = next(line for line in text.splitlines() if line.startswith("| app/imports"))
-    assert row == "| app/imports | fail | a \\| b \\<script\\>\\`x\\` \\*\\*y\\*\\* \\[z\\](u) |"
-    assert text.startswith("## FAIL: shop:latest\n")
-    assert "- to do: fix a \\| b" in text
+def test_a_table_that_is_too_wide_becomes_lines() -> None:
+    screen = console(34, terminal=True)
+    print_smokes(matrix(), screen)
+    assert [line.rstrip() for line in bare(printed(screen)).splitlines()[-3:]] == [
+        "shop, 3.13: PASS 1 passed",
+        "shop, 3.9: FAIL 1 failed",
+        "bot, 3.13: PASS 1 passed",
+    ]
 
 
 # --- the classics -----------------------------------------------------------------------------------------
@@ -213,10 +238,10 @@ def test_pip_list_has_pips_own_form() -> None:
     ("which", "first"), [("whoami", "app"), ("size", f"shop:{SHOWN} 494 MB"), ("pip-list", "Package")]
 )
 def test_a_classic_shows_its_fact_first_and_then_what_its_checks_say(which: str, first: str) -> None:
-    _, seen = real()
-    judged = smoke_of(seen, Contract(), registry.CHECKS[:2], seconds=0.1)
+    _, seen = judged()
+    said = smoke_of(seen, Contract(), registry.CHECKS[:2], seconds=0.1)
     screen = console(200)
-    classics.show(which, judged, seen, screen)
+    classics.show(which, said, seen, screen)
     lines = printed(screen).splitlines()
     assert lines[0].startswith(first)
     assert any(line.startswith("PASS identity/non-root: ") for line in lines)
@@ -225,10 +250,10 @@ def test_a_classic_shows_its_fact_first_and_then_what_its_checks_say(which: str,
 
 def test_a_classic_without_a_probe_shows_why() -> None:
     seen = facts(probe=Missing(reason=f"no interpreter {HOSTILE}"))
-    judged = smoke_of(seen, Contract(user="app"), registry.CHECKS, seconds=0.1)
+    said = smoke_of(seen, Contract(user="app"), registry.CHECKS, seconds=0.1)
     for which in ("whoami", "pip-list"):
         screen = console(200)
-        classics.show(which, judged, seen, screen)
+        classics.show(which, said, seen, screen)
         assert f"could not be decided: no interpreter {SHOWN}" in printed(screen)
 
 

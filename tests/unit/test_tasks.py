@@ -125,6 +125,7 @@ def test_the_commands_are_those_of_the_design() -> None:
     expected = {"onboard", "build", "up", "down", "ps", "logs", "doctor", "init", "smoke.all", "smoke.whoami"}
     expected |= {"smoke.pip-list", "smoke.size", "engine.status", "engine.start", "engine.stop", "engine.remove"}
     assert expected <= set(every_task())
+    assert "explain" in every_task()
     assert ns["smoke"] is ns["smoke.all"]
     assert ns["engine"] is ns["engine.status"]
 
@@ -156,7 +157,7 @@ def test_the_list_of_commands(program: str) -> None:
         assert re.search(rf"^  {re.escape(name)}\b", listed.stdout, re.MULTILINE), name
 
 
-def test_listing_loads_neither_docker_nor_rich() -> None:
+def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
     script = (
         "import json, sys\nfrom seatrial.tasks.program import program\n"
         "program.run(['seatrial', '--list'], exit=False)\n"
@@ -165,7 +166,8 @@ def test_listing_loads_neither_docker_nor_rich() -> None:
     listed = run(sys.executable, "-c", script)
     loaded = set(json.loads(listed.stdout.splitlines()[-1]))
     assert {"seatrial", "invoke"} <= loaded
-    assert not {"docker", "rich", "requests", "urllib3"} & loaded
+    heavy = {"docker", "rich", "requests", "urllib3", "packaging", "msgspec", "platformdirs", "tomllib", "jinja2"}
+    assert not heavy & loaded
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,12 @@ def test_listing_loads_neither_docker_nor_rich() -> None:
         (("smoke", "--level", "quik"), "error: --level 'quik' is not known. Did you mean 'quick'?"),
         (("smoke", "--format", "xml"), "error: --format 'xml' is not known."),
         (("smoke", "--output", "no/where"), "error: no/where: cannot be written."),
+        (("smoke", "--also", "report"), "error: --also 'report' has no ending that names a form. Known: .txt, .json,"),
+        (("smoke", "--also", "a.xml", "--also", "no/b.md"), "error: no/b.md: cannot be written. Give --also a file"),
+        (("smoke", "--app", "api", "--python", "3.13", "--all"), "Give only one of them."),
+        (("smoke", "--image", "x", "--all"), "error: --image names the image by itself."),
+        (("explain", "boot/helthy"), "error: no check is called 'boot/helthy'. Did you mean 'boot/healthy'?"),
+        (("explain", "xyzzy"), "`seatrial explain` lists them all."),
         (("smoke", "--contract", "c.toml"), "error: --contract goes with --image."),
         (("smoke", "--image", "x", "--app", "y"), "error: --image names the image by itself."),
         (("smoke", "--image", "x", "--contract", "none.toml"), "error: none.toml: cannot be read"),
@@ -197,3 +205,16 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: 
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("program", ["invoke", "seatrial"])
+def test_explain_tells_one_check_and_without_a_name_lists_all(program: str) -> None:
+    if not (PROGRAMS / program).exists():
+        pytest.skip(f"NOT EXPLAINED: {program} is not installed beside this interpreter")
+    one, every = run(PROGRAMS / program, "explain", "boot/healthy"), run(PROGRAMS / program, "explain")
+    assert (one.returncode, one.stderr, every.returncode, every.stderr) == (0, "", 0, "")
+    assert one.stdout.startswith("boot/healthy  Becomes healthy\n")
+    assert "\nfails:\n" in one.stdout
+    assert "\nmended:\n" in one.stdout
+    assert re.search(r"^boot\n  boot/healthy +Becomes healthy$", every.stdout, re.MULTILINE)
+    assert "\x1b" not in one.stdout + every.stdout

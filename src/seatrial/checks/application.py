@@ -134,6 +134,8 @@ CHECKS = (
         title="The application imports",
         why="Code that does not import does not run; a package that lies on no path is not installed.",
         source="HIST: the project was never installed and /app/src was on no path",
+        example="RUN uv sync --frozen --no-dev --no-install-project\n# a folder that is on no path\nCOPY src /app/src",
+        mend="COPY src /app/src\nRUN uv sync --frozen --no-dev --no-editable",
         level=Level.QUICK,
         function=imports,
     ),
@@ -142,6 +144,17 @@ CHECKS = (
         title="The programs that it calls are there",
         why="A missing program shows only when a user first asks for what needs it.",
         source="HIST: the code called ffmpeg, and the image held none",
+        example=(
+            '# contract: executables = ["ffmpeg"]\n'
+            "FROM python:3.13-slim AS builder\n"
+            "RUN apt-get update && apt-get install --yes ffmpeg\n"
+            "FROM python:3.13-slim"
+        ),
+        mend=(
+            '# contract: executables = ["ffmpeg"]\n'
+            "FROM python:3.13-slim\n"
+            "RUN apt-get update && apt-get install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*"
+        ),
         level=Level.QUICK,
         function=executables,
     ),
@@ -150,6 +163,8 @@ CHECKS = (
         title="It may write where it must",
         why="A library that may not make its cache folder fails at its first use, in production.",
         source="HIST: a library wrote to ~/.cache, which the user may not create",
+        example="# an account without a home cannot make ~/.cache\nRUN useradd --no-create-home app\nUSER app",
+        mend="RUN useradd --no-create-home app\nENV XDG_CACHE_HOME=/tmp/.cache\nUSER app",
         level=Level.QUICK,
         function=writable_paths,
     ),
@@ -158,6 +173,16 @@ CHECKS = (
         title="Every shared library is there",
         why="An extension module whose library stayed in the builder fails at its import.",
         source="ld.so(8); the applications' plans: libpq for psycopg",
+        example=(
+            "FROM python:3.13-slim AS builder\n"
+            "RUN apt-get update && apt-get install --yes libpq-dev gcc && pip install psycopg[c]\n"
+            "# holds no libpq.so.5\n"
+            "FROM python:3.13-slim"
+        ),
+        mend=(
+            "FROM python:3.13-slim\n"
+            "RUN apt-get update && apt-get install --yes --no-install-recommends libpq5 && rm -rf /var/lib/apt/lists/*"
+        ),
         level=Level.QUICK,
         function=libraries_resolve,
     ),

@@ -9,16 +9,15 @@ from seatrial.checks.model import (
     Level,
     Outcome,
     UndecidedError,
-    boot_of,
     deciding_boot,
     failed,
     passed,
     skipped,
 )
-from seatrial.facts.data import Boot, Health
+from seatrial.facts.data import Health
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
+    from seatrial.facts.data import Boot, Facts
     from seatrial.settings.model import Contract
 
 LAST_LINES = 15
@@ -33,7 +32,7 @@ def healthy(facts: Facts, contract: Contract) -> Outcome:
     expected = f"healthy within {contract.healthy_within:g} s"
     if boot.up and boot.healthy_after is not None:
         return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
-    return failed(_what_happened(boot), expected=expected, fix=_fix(boot), evidence=_evidence(boot))
+    return failed(what_happened(boot), expected=expected, fix=_fix(boot), evidence=evidence_of(boot))
 
 
 def stays_up(facts: Facts, contract: Contract) -> Outcome:
@@ -43,38 +42,54 @@ def stays_up(facts: Facts, contract: Contract) -> Outcome:
     boot = deciding_boot(facts)
     expected = f"still runs {contract.stays_up:g} s after its start, with no traceback in its log"
     if not boot.up:
-        return failed(_what_happened(boot), expected=expected, fix=_fix(boot), evidence=_evidence(boot))
+        return failed(what_happened(boot), expected=expected, fix=_fix(boot), evidence=evidence_of(boot))
     if any(TRACEBACK in line for line in boot.log):
         return failed(
             "it runs, but its log holds a traceback",
             expected=expected,
             fix="Mend what the traceback names.",
-            evidence=_evidence(boot),
+            evidence=evidence_of(boot),
         )
     return passed(f"still ran after {boot.watched:.1f} s", expected=expected)
 
 
-def read_only(facts: Facts, contract: Contract) -> Outcome:
-    """Judge the hardened start; where it failed, the second start with a writable root tells why."""
-    boot = boot_of(facts)
-    tmpfs = ", ".join(contract.tmpfs) or "none"
-    expected = f"starts on a read-only root (tmpfs: {tmpfs})"
-    if boot.up:
-        return passed("started and stayed up on a read-only root", expected=expected)
-    relaxed = facts.relaxed_boot
-    if not isinstance(relaxed, Boot):
-        raise UndecidedError("it does not come up, for another reason: boot/healthy or boot/stays-up tells it")
-    if not relaxed.up:
-        raise UndecidedError("it does not come up with a writable root either: boot/healthy or boot/stays-up tells why")
+def first_log(facts: Facts, contract: Contract) -> Outcome:
+    """Judge when the first line came: logs are the first thing that anyone looks at."""
+    boot = deciding_boot(facts)
+    if not boot.up:
+        raise UndecidedError("it does not come up: boot/healthy or boot/stays-up tells why")
+    expected = f"a first line in its log within {contract.first_log_within:g} s"
+    buffered = "PYTHONUNBUFFERED" not in facts.configuration.environment
+    if boot.first_log is not None and boot.first_log <= contract.first_log_within:
+        return passed(f"its first line came after {boot.first_log:.1f} s", expected=expected)
+    if boot.first_log is not None:
+        return failed(
+            f"its first line came after {boot.first_log:.1f} s",
+            expected=expected,
+            fix="Log a line at once when it starts; a slow start needs a larger `first-log-within`.",
+            evidence=evidence_of(boot),
+        )
+    if boot.log_at_stop:
+        return failed(
+            f"nothing in {boot.watched:.1f} s, and its first line only when it was asked to stop: output is buffered",
+            expected=expected,
+            fix="Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile"
+            + (
+                ", or flush what it prints."
+                if buffered
+                else "'s last stage, or flush what it prints: it is not in effect."
+            ),
+            evidence=evidence_of(boot),
+        )
     return failed(
-        f"{_what_happened(boot)}; with a writable root it starts",
+        f"it logged nothing at all, in {boot.watched:.1f} s and at its stop",
         expected=expected,
-        fix="Write to a tmpfs or a volume, and name it in the contract's `tmpfs`; or point the path elsewhere.",
-        evidence=(*(f"wrote {path}" for path in relaxed.written), *_evidence(boot)),
+        fix="Log a line to standard output or standard error when it starts, and not to a file.",
     )
 
 
-def _what_happened(boot: Boot) -> str:
+def what_happened(boot: Boot) -> str:
+    """Return how a start that did not come up ended, as a clause."""
     if boot.start_error:
         return f"the engine could not start it: {boot.start_error}"
     if boot.exit is not None:
@@ -103,7 +118,8 @@ def _fix(boot: Boot) -> str:
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
 
 
-def _evidence(boot: Boot) -> tuple[str, ...]:
+def evidence_of(boot: Boot) -> tuple[str, ...]:
+    """Return its last lines and what the health check said last."""
     said = boot.answers[-1].output.strip().splitlines()[-3:] if boot.answers else []
     answers = tuple(f"health check said: {line}" for line in said)
     lines = boot.log[-LAST_LINES:]
@@ -118,6 +134,14 @@ CHECKS = (
         title="Becomes healthy",
         why="A health check that never passes means an application that no orchestrator sends requests to.",
         source="CIS Docker Benchmark 5.27",
+        example=(
+            'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
+            'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
+        ),
+        mend=(
+            'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:8000/health"]\n'
+            'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
+        ),
         level=Level.STANDARD,
         function=healthy,
     ),
@@ -126,15 +150,19 @@ CHECKS = (
         title="Stays up",
         why="An image that ends right after its start passes every check that never starts it.",
         source="the applications' plans",
+        example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
+        mend='CMD ["python", "-m", "bot"]',
         level=Level.STANDARD,
         function=stays_up,
     ),
     Check(
-        id="boot/read-only",
-        title="Starts on a read-only root",
-        why="On a read-only root nobody can change the application's code while it runs.",
-        source="CIS Docker Benchmark 5.13; OWASP Docker cheat sheet, rule 8",
+        id="boot/first-log",
+        title="Logs its first line soon",
+        why="An application that says nothing, or says it only at its end, cannot be followed when it fails.",
+        source="pythonspeed.com, Docker packaging guide: PYTHONUNBUFFERED; the Twelve-Factor App, XI",
+        example="ENV PYTHONUNBUFFERED=",
+        mend="ENV PYTHONUNBUFFERED=1",
         level=Level.STANDARD,
-        function=read_only,
+        function=first_log,
     ),
 )

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, failed, passed, skipped
+from seatrial.checks.secrecy import PUBLIC, secret
 from seatrial.sizes import parse_size, show_size
 
 if TYPE_CHECKING:
     from seatrial.facts.data import Facts
     from seatrial.settings.model import Contract
-
-SECRET_NAME = re.compile(
-    r"(?:^|_)(?:\w*PASSWORD|PASSWD|\w+_PASS|\w+_?PWD|PASSPHRASE|SECRETS?|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|"
-    r"CREDENTIALS?)(?:_|$)",
-    re.IGNORECASE,
-)
-SECRET_VALUE = re.compile(
-    r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY|"
-    r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s:@]+@"
-)
-"""Values whose form alone says what they are: cloud keys, tokens, private keys, addresses with a password."""
-
-PUBLIC = {"GPG_KEY", "PYTHON_SHA256", "PATH", "LS_COLORS"}
-"""Variables of official images that hold public fingerprints and the like."""
-
-A_MEASURE = re.compile(
-    r"_(?:SECONDS|MINUTES|HOURS|DAYS|EXPIRE|EXPIRY|TTL|TIMEOUT|LIFETIME|AGE|LENGTH|SIZE|COUNT|LIMIT|ROUNDS)$",
-    re.IGNORECASE,
-)
-"""Names of settings about secrets: ACCESS_TOKEN_EXPIRE_MINUTES=30."""
-
-NOT_A_VALUE = {"", "none", "null", "false", "true", "changeme"}
-LEAST_ENTROPY = 4.2
-"""Bits a character: random base64 of 32 characters has 4.4 and more; hexadecimal digests have at most 4."""
-LEAST_LENGTH = 24
 
 
 def health_declared(facts: Facts, _: Contract) -> Outcome:
@@ -70,26 +43,6 @@ def secrets_environment(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"{len(variables)} variables looked at", expected=expected)
 
 
-def secret(name: str, value: str) -> str:
-    """Return why a variable looks like a secret; empty where it does not."""
-    if value.strip().lower() in NOT_A_VALUE or (A_MEASURE.search(name) and re.fullmatch(r"[\d.]+", value.strip())):
-        return ""
-    if SECRET_VALUE.search(value):
-        return "its value has a secret's form"
-    if SECRET_NAME.search(name) and not value.startswith("/"):
-        return f"its name says so; {len(value)} characters"
-    # A long path holds as many different letters as a random text does.
-    if re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
-        return f"its value looks random: {len(value)} characters"
-    return ""
-
-
-def entropy(text: str) -> float:
-    """Return Shannon's entropy of a text in bits a character."""
-    counts = Counter(text)
-    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
-
-
 def size_unpacked(facts: Facts, contract: Contract) -> Outcome:
     """Compare the sum of the unpacked layers with the contract."""
     if contract.max_unpacked is None:
@@ -110,6 +63,12 @@ CHECKS = (
         title="Declares a health check",
         why="Without one, an orchestrator takes a frozen application for a running one.",
         source="CIS Docker Benchmark 4.6",
+        example='EXPOSE 8000\nCMD ["uvicorn", "shop.api:app"]',
+        mend=(
+            "EXPOSE 8000\n"
+            'HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "healthcheck.py"]\n'
+            'CMD ["uvicorn", "shop.api:app"]'
+        ),
         level=Level.QUICK,
         function=health_declared,
     ),
@@ -118,6 +77,8 @@ CHECKS = (
         title="Carries no secret in its environment",
         why="Whoever can pull the image can read its environment.",
         source="CIS Docker Benchmark 4.10; Docker build check SecretsUsedInArgOrEnv",
+        example="ENV DATABASE_URL=postgresql://shop:hunter2@db/shop",
+        mend="# in compose.yaml, not in the image\nenv_file: .env",
         level=Level.QUICK,
         function=secrets_environment,
     ),
@@ -126,6 +87,8 @@ CHECKS = (
         title="Stays within its size",
         why="Size is paid for at every pull and start; it grows unseen when nothing watches it.",
         source="the applications' plans",
+        example='# contract: max-unpacked = "500 MB"; torch brings 4 GB of CUDA along\nRUN pip install torch',
+        mend='# contract: max-unpacked = "500 MB"\nRUN pip install --index-url "$TORCH_CPU_INDEX" torch',
         level=Level.QUICK,
         function=size_unpacked,
     ),

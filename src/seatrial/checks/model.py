@@ -46,6 +46,8 @@ class Outcome:
     actual: str = ""
     fix: str = ""
     evidence: tuple[str, ...] = ()
+    where: str = ""
+    """`file:line` of what is to be changed, where that is known."""
 
 
 CheckFunction = Callable[[Facts, Contract], Outcome]
@@ -73,14 +75,25 @@ class Result(Struct, frozen=True, kw_only=True):
     """A check's result, as every report shows it."""
 
     id: str
+    """The check, by its family and name: `boot/healthy`."""
     title: str
+    """What the image does that passes it."""
     status: Status
+    """Pass, fail, error (could not be decided), skip (does not apply) or waived (by the contract)."""
     expected: str
+    """What was expected."""
     actual: str
+    """What was seen; of an error, why it could not be decided; of a skip, why it does not apply."""
     why: str
+    """Why it matters, in one sentence."""
     fix: str
+    """What to change; of a waiver, the reason."""
     evidence: tuple[str, ...]
+    """More of what was seen, line by line; outside text."""
     seconds: float
+    """How long judging took; the facts were gathered before."""
+    where: str = ""
+    """`file:line` of what is to be changed, where that is known; the file from the project's folder."""
 
 
 class UndecidedError(Exception):
@@ -97,9 +110,9 @@ def passed(actual: str, *, expected: str = "", evidence: tuple[str, ...] = ()) -
     return Outcome(status=Status.PASS, expected=expected, actual=actual, evidence=evidence)
 
 
-def failed(actual: str, *, expected: str, fix: str, evidence: tuple[str, ...] = ()) -> Outcome:
-    """Return a failure: what was expected, what was seen, what to change."""
-    return Outcome(status=Status.FAIL, expected=expected, actual=actual, fix=fix, evidence=evidence)
+def failed(actual: str, *, expected: str, fix: str, evidence: tuple[str, ...] = (), where: str = "") -> Outcome:
+    """Return a failure: what was expected, what was seen, what to change, and at which `file:line`."""
+    return Outcome(status=Status.FAIL, expected=expected, actual=actual, fix=fix, evidence=evidence, where=where)
 
 
 def skipped(reason: str) -> Outcome:
@@ -132,16 +145,16 @@ def boot_of(facts: Facts) -> Boot:
 
 
 def deciding_boot(facts: Facts) -> Boot:
-    """Return the start to judge by: the hardened one, unless only its read-only root was in the way.
+    """Return the start to judge by: the hardened one, unless only its restrictions were in the way.
 
     Raises:
         UndecidedError: there was none.
 
     """
-    boot, relaxed = boot_of(facts), facts.relaxed_boot
-    if not boot.up and isinstance(relaxed, Boot) and relaxed.up:
-        return relaxed
-    return boot
+    boot = boot_of(facts)
+    if boot.up:
+        return boot
+    return min((one for one in facts.relaxed if one.up), key=lambda one: len(one.lifted), default=boot)
 
 
 def start_of(facts: Facts) -> Start:

@@ -177,6 +177,12 @@ CHECKS = (
         title="Lists the application's own packages",
         why="A package list of another interpreter cannot fail, and so proves nothing.",
         source="HIST: `pip list` listed the base image's interpreter, one package, and passed",
+        example=(
+            "COPY --from=builder /app/.venv /app/.venv\n"
+            "# the base's python, which knows none of the packages\n"
+            'CMD ["python", "main.py"]'
+        ),
+        mend='COPY --from=builder /app/.venv /app/.venv\nENV PATH=/app/.venv/bin:$PATH\nCMD ["python", "main.py"]',
         level=Level.QUICK,
         function=evidence,
     ),
@@ -185,6 +191,8 @@ CHECKS = (
         title="Holds no development packages",
         why="Test and lint tools make the image larger and give an intruder more to work with.",
         source="the applications' plans: no pytest, ruff, mypy",
+        example="RUN uv sync --frozen",
+        mend="RUN uv sync --frozen --no-dev",
         level=Level.QUICK,
         function=forbidden,
     ),
@@ -193,6 +201,8 @@ CHECKS = (
         title="Holds no package installers",
         why="An installer lets whoever gets in fetch and run what they like.",
         source="uv's Docker guide; the applications' plans: no pip in the final image",
+        example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
+        mend="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
         level=Level.QUICK,
         function=no_installers,
     ),

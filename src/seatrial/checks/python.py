@@ -84,6 +84,20 @@ CHECKS = (
         title="Its interpreter is there",
         why="A virtual environment whose interpreter stayed in the builder looks whole and runs nothing.",
         source="uv's Docker guide; HIST: a linked environment whose target stayed behind",
+        example=(
+            "FROM debian:stable-slim AS builder\n"
+            "# uv fetches an interpreter into /root, and the environment links to it\n"
+            "RUN uv sync --frozen --project /app\n"
+            "FROM debian:stable-slim\n"
+            "COPY --from=builder /app /app"
+        ),
+        mend=(
+            "FROM python:3.13-slim AS builder\n"
+            "ENV UV_PYTHON_DOWNLOADS=never\n"
+            "RUN uv sync --frozen --project /app\n"
+            "FROM python:3.13-slim\n"
+            "COPY --from=builder /app /app"
+        ),
         level=Level.QUICK,
         function=interpreter_resolves,
     ),
@@ -92,6 +106,8 @@ CHECKS = (
         title="Runs the declared Python version",
         why="Dependencies were locked and tests run for one version; another one may not import them.",
         source="the applications' plans",
+        example='# contract: python = "3.13"\nFROM python:3.12-slim',
+        mend='# contract: python = "3.13"\nFROM python:3.13-slim',
         level=Level.QUICK,
         function=version,
     ),
@@ -100,6 +116,16 @@ CHECKS = (
         title="Every script's interpreter is there",
         why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
         source="HIST: alembic, run by the deploy job, named the builder's interpreter",
+        example=(
+            "COPY --from=builder /build/.venv /app/.venv\n"
+            "# starts, but /app/.venv/bin/alembic does not\n"
+            'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
+        ),
+        mend=(
+            "# made at /app/.venv in the builder too\n"
+            "COPY --from=builder /app/.venv /app/.venv\n"
+            'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
+        ),
         level=Level.QUICK,
         function=script_interpreters,
     ),

@@ -4,7 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.checks import application, boot, configuration, identity, packages, python, start
+from seatrial.checks import (
+    accounts,
+    application,
+    boot,
+    bytecode,
+    code,
+    compose,
+    configuration,
+    contents,
+    context,
+    declared,
+    dockerfile,
+    dockerfile_installs,
+    environment,
+    identity,
+    installed,
+    liveness,
+    metadata,
+    native,
+    network,
+    packages,
+    python,
+    restrictions,
+    running,
+    start,
+    starts,
+    system,
+    tools,
+)
 from seatrial.errors import SettingsError
 from seatrial.names import did_you_mean
 
@@ -14,12 +42,32 @@ if TYPE_CHECKING:
 
 CHECKS: tuple[Check, ...] = (
     *identity.CHECKS,
+    *accounts.CHECKS,
     *start.CHECKS,
     *python.CHECKS,
+    *environment.CHECKS,
     *packages.CHECKS,
+    *installed.CHECKS,
     *application.CHECKS,
+    *code.CHECKS,
+    *native.CHECKS,
+    *bytecode.CHECKS,
+    *system.CHECKS,
+    *contents.CHECKS,
+    *tools.CHECKS,
     *configuration.CHECKS,
+    *declared.CHECKS,
+    *metadata.CHECKS,
     *boot.CHECKS,
+    *restrictions.CHECKS,
+    *starts.CHECKS,
+    *running.CHECKS,
+    *network.CHECKS,
+    *liveness.CHECKS,
+    *dockerfile.CHECKS,
+    *dockerfile_installs.CHECKS,
+    *context.CHECKS,
+    *compose.CHECKS,
 )
 
 

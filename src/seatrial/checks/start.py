@@ -55,10 +55,11 @@ def command_resolves(facts: Facts, _: Contract) -> Outcome:
             fix=f"Install {word} into the final stage, or put its folder on PATH with ENV.",
             evidence=tuple(f"looked in {folder}" for folder in start.searched),
         )
-    return _broken(start) or passed(_way(start), expected=RESOLVES)
+    return broken(start) or passed(_way(start), expected=RESOLVES)
 
 
-def _broken(start: Start) -> Outcome | None:
+def broken(start: Start) -> Outcome | None:
+    """Return what keeps a command's program from running; None where nothing does."""
     program = start.program
     if program is None or program.entry is None:
         return failed(
@@ -202,6 +203,20 @@ CHECKS = (
         title="Its command leads to a program that can run",
         why="An image whose command does not resolve cannot start, whatever else is right with it.",
         source="execve(2), PATH and `#!` followed to the end; HIST: uvicorn's first line named the builder",
+        example=(
+            "FROM python:3.13-slim AS builder\n"
+            "RUN python -m venv /build/.venv && /build/.venv/bin/pip install uvicorn\n"
+            "FROM python:3.13-slim\n"
+            "COPY --from=builder /build/.venv /app/.venv\n"
+            'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
+        ),
+        mend=(
+            "FROM python:3.13-slim AS builder\n"
+            "RUN python -m venv /app/.venv && /app/.venv/bin/pip install uvicorn\n"
+            "FROM python:3.13-slim\n"
+            "COPY --from=builder /app/.venv /app/.venv\n"
+            'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
+        ),
         level=Level.QUICK,
         function=command_resolves,
     ),
@@ -210,6 +225,8 @@ CHECKS = (
         title="Leaves when asked to stop",
         why="A process that has to be killed loses the requests and jobs that it is working on.",
         source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
+        example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
+        mend="# entrypoint.sh becomes the application\nexec uvicorn shop.api:app",
         level=Level.STANDARD,
         function=graceful_stop,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from enum import StrEnum
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, assert_never
 from msgspec import Struct
 
 from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
+from seatrial.checks.places import place
 from seatrial.errors import ExitCode
+from seatrial.facts.data import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from seatrial.facts.data import Facts
     from seatrial.settings.model import Contract
@@ -23,6 +26,8 @@ LONGEST = 4000
 """Characters of one value or line of evidence."""
 MOST_EVIDENCE = 200
 """Lines of evidence of one check."""
+MOST_TEXT = 20_000
+"""Characters of the evidence of one check: what an image says must not make a report that nobody can open."""
 
 
 class Verdict(StrEnum):
@@ -50,26 +55,56 @@ class Smoke(Struct, frozen=True, kw_only=True):
     """A smoke of one image: what every report is made from."""
 
     schema: int = 1
+    """The form of this document; a key that is taken away or changes its meaning raises it, a new key does not."""
     image: str
+    """The image, as it was asked for."""
     id: str
+    """The image's id, as the engine knows it."""
     verdict: Verdict
+    """Pass, fail (a check failed) or error (it could not be decided)."""
     seconds: float
+    """How long it took."""
     counts: dict[Status, int]
+    """How many checks there are of each status."""
     checks: tuple[Result, ...]
+    """Every check's result, in the catalogue's order."""
+    app: str = ""
+    """The app whose image it is; empty for an image that no app describes."""
+    python: str = ""
+    """The Python version that it was meant for, or runs: `3.13`; empty where neither is known."""
+    level: str = ""
+    """How much was done: quick, standard or deep."""
+    timings: dict[str, float] = {}
+    """Seconds that each observation took; some run beside each other."""
 
 
-def smoke_of(facts: Facts, contract: Contract, checks: Iterable[Check], *, seconds: float) -> Smoke:
+def smoke_of(
+    facts: Facts, contract: Contract, checks: Iterable[Check], *, seconds: float, app: str = "", level: str = ""
+) -> Smoke:
     """Judge an image by its facts."""
     results = tuple(judge(check, facts, contract) for check in checks)
     counts = Counter(one.status for one in results)
     return Smoke(
-        image=facts.configuration.reference,
+        image=clipped(facts.configuration.reference),
         id=facts.configuration.id,
         verdict=verdict_of(results),
         seconds=round(seconds, 3),
         counts={status: counts.get(status, 0) for status in Status},
         checks=results,
+        app=app,
+        python=_python(facts, contract),
+        level=level,
+        timings={name: round(took, 3) for name, took in facts.seconds.items()},
     )
+
+
+def _python(facts: Facts, contract: Contract) -> str:
+    """Return the version that the contract wants, or else the one that the interpreter gives: `3.13`."""
+    if contract.python is not None:
+        return contract.python
+    said = "" if isinstance(facts.probe, Missing) else facts.probe.interpreter.version
+    found = re.match(r"\d{1,3}\.\d{1,3}", said)
+    return found.group() if found else ""
 
 
 def verdict_of(results: Iterable[Result]) -> Verdict:
@@ -83,8 +118,26 @@ def verdict_of(results: Iterable[Result]) -> Verdict:
 
 
 def clipped(text: str) -> str:
-    """Return text that a report can hold: an image decides how long what it says is."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    """Return text that a report can hold: an image decides how long what it says is, and of which bytes.
+
+    A file name's bytes that are no UTF-8 are shown as their numbers: no file format holds them otherwise.
+    """
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def bounded(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return lines of evidence that a report can hold, and how many more there were."""
+    kept: list[str] = []
+    left = MOST_TEXT
+    for line in map(clipped, lines[:MOST_EVIDENCE]):
+        left -= len(line)
+        if left < 0:
+            break
+        kept.append(line)
+    if len(kept) < len(lines):
+        kept.append(f"… and {len(lines) - len(kept)} more lines")
+    return tuple(kept)
 
 
 def judge(check: Check, facts: Facts, contract: Contract) -> Result:
@@ -106,10 +159,11 @@ def judge(check: Check, facts: Facts, contract: Contract) -> Result:
         id=check.id,
         title=check.title,
         status=status,
-        expected=outcome.expected,
+        expected=clipped(outcome.expected),
         actual=clipped(outcome.actual),
         why=check.why,
-        fix=fix,
-        evidence=tuple(clipped(line) for line in outcome.evidence[:MOST_EVIDENCE]),
+        fix=clipped(fix),
+        evidence=bounded(outcome.evidence),
+        where=clipped(outcome.where or place(check.id, outcome.actual, facts)) if outcome.status is Status.FAIL else "",
         seconds=round(time.perf_counter() - started, 6),
     )

@@ -94,7 +94,7 @@ def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
         client.start(container.id)
         return _read_to_end(container, stream, seconds=seconds, most=most)
     finally:
-        _close(stream)
+        close_stream(stream)
 
 
 def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int) -> Output:
@@ -121,7 +121,7 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
             if len(out) + len(errors) > most:
                 cut = True
                 # Closed first: while output waits to be read, the engine answers nothing about the container.
-                _close(stream)
+                close_stream(stream)
                 kill(container)
                 break
         code = (
@@ -132,7 +132,8 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
     return Output(out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, cut=cut, late=late.is_set())
 
 
-def _close(stream: Any) -> None:
+def close_stream(stream: Any) -> None:
+    """Close a stream of docker-py's, wherever it has been read to, and the connection below it."""
     import docker.errors
 
     # OSError: the engine closed it first. DockerException: over paramiko's SSH it ends with its connection.

@@ -6,6 +6,7 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
+from seatrial.engine.commits import sweep_images
 from seatrial.engine.runs import LABEL, OWNER, Owner, containers, is_dead, remove
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _sweep(engine: Engine, this: Owner) -> None:
             for container in containers(client, OWNER):
                 if is_dead(container["Labels"][OWNER], this) and _made_by_a_run(container, client):
                     remove(client, container["Id"])
+            sweep_images(client, this)
         finally:
             client.close()
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import posixpath
 import time
-from datetime import datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import container, engine_errors, kill, refusal
-from seatrial.facts.data import Boot, Exit, Health, HealthAnswer, Stop
+from seatrial.facts.bootlog import between, first_line_after, last_lines
+from seatrial.facts.data import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
+from seatrial.facts.data.boot import NOT_LOOKED
+from seatrial.facts.inside import Look, usage
 from seatrial.facts.sandbox import boot_config
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from concurrent.futures import Future
+
     from seatrial.engine.containers import Container
     from seatrial.engine.runs import Run
     from seatrial.facts.data import Configuration, Json
@@ -21,115 +27,183 @@ SETTLES = 0.3
 """The most seconds that an application is watched after it became healthy."""
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""
-KEPT_LINES = 100
-KEPT_LINE = 1000
-"""Characters of one line."""
-KEPT_BYTES = 64 * 1024
 KEPT_PATHS = 50
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
+ENDED = {"exited", "dead"}
 
 
-def run_boot(run: Run, configuration: Configuration, contract: Contract, *, read_only: bool = True) -> Boot:
+@dataclass(frozen=True, kw_only=True)
+class Starter:
+    """What every start of an image's own command needs."""
+
+    run: Run
+    configuration: Configuration
+    contract: Contract
+    python: Future[str]
+    """The interpreter to look inside with; it is being found while the first start is under way already."""
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """What a start came to, when its watch was over."""
+
+    inspected: Json
+    healthy_after: float | None = None
+    watched: float = 0.0
+    look: Look | None = None
+
+    @property
+    def state(self) -> Json:
+        """Return the container's state."""
+        state: Json = self.inspected["State"]
+        return state
+
+
+def run_boot(starter: Starter, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
     """Start the image for real and return what happened.
+
+    Args:
+        starter: what to start.
+        lifted: the restrictions that it is let off.
+        without: a variable that it must do without.
+        user: an account to run as in place of the image's.
 
     Raises:
         EngineError: the engine does not answer.
 
     """
+    configuration = starter.configuration
+    let_off = tuple(one for one in Restriction if one in lifted)
     if not configuration.words:
-        return Boot(read_only=read_only, start_error="the image has no ENTRYPOINT and no CMD")
-    plan = boot_config(configuration, contract, read_only=read_only)
-    with engine_errors(f"starting {configuration.reference}"), container(run, plan) as booted:
-        return watch(booted, configuration, contract, read_only=read_only)
+        return Boot(lifted=let_off, start_error="the image has no ENTRYPOINT and no CMD")
+    plan = boot_config(configuration, starter.contract, lifted=let_off, without=without, user=user)
+    with engine_errors(f"starting {configuration.reference}"), container(starter.run, plan) as booted:
+        return watch(starter, booted, let_off)
 
 
-def watch(booted: Container, configuration: Configuration, contract: Contract, *, read_only: bool) -> Boot:
+def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) -> Boot:
     """Start a made container, watch it until it is up, has ended or is late, and stop it."""
+    configuration, contract = starter.configuration, starter.contract
+    started = time.monotonic()
+    error = begin(booted)
+    if error:
+        return Boot(lifted=lifted, start_error=error)
+    has_check = configuration.health_check is not None
+    seen = until_up(starter, booted, started)
+    ended = _exit(seen.state)
+    # An application that is not up has nothing to finish: it is killed, not asked.
+    up = ended is None and (seen.healthy_after is not None or not has_check)
+    first_log = first_line_after(booted, seen.state["StartedAt"])
+    taken = seen.look.usage if seen.look else NOT_LOOKED if ended else usage(booted.client, booted.id)
+    stop = _stop(booted, configuration, contract) if up else None
+    if ended is None and not up:
+        kill(booted)
+    lines, cut = last_lines(booted)
+    return Boot(
+        lifted=lifted,
+        enforced=enforced(seen.inspected["HostConfig"]),
+        health=health(seen.state) if has_check else Health.NONE,
+        healthy_after=seen.healthy_after,
+        answers=_answers(seen.state),
+        watched=seen.watched,
+        exit=ended,
+        stop=stop,
+        log=lines,
+        log_cut=cut,
+        first_log=first_log,
+        log_at_stop=first_log is None and stop is not None and bool(lines),
+        out_of_memory=bool(seen.state.get("OOMKilled")),
+        inside=seen.look.inside if seen.look else NOT_LOOKED,
+        top=seen.look.top if seen.look else NOT_LOOKED,
+        usage=taken,
+        written=_written(booted, configuration, contract) if Restriction.READ_ONLY in lifted else (),
+    )
+
+
+def begin(booted: Container) -> str:
+    """Start a made container; return why the engine could not, or nothing."""
     import docker.errors
 
-    started = time.monotonic()
     try:
         booted.client.start(booted.id)
     except docker.errors.APIError as error:
         if error.status_code not in {400, 404, 500}:
             raise
-        return Boot(read_only=read_only, start_error=refusal(error))
-    has_check = configuration.health_check is not None
-    state, healthy_after = _until_up(booted, contract, started, has_check=has_check)
-    watched = time.monotonic() - started
-    ended = _exit(state)
-    # An application that is not up has nothing to finish: it is killed, not asked.
-    up = ended is None and (healthy_after is not None or not has_check)
-    stop = _stop(booted, configuration, contract) if up else None
-    if ended is None and not up:
-        kill(booted)
-    lines, cut = _log(booted)
-    return Boot(
-        read_only=read_only,
-        health=_health(state) if has_check else Health.NONE,
-        healthy_after=healthy_after,
-        answers=_answers(state),
-        watched=watched,
-        exit=ended,
-        stop=stop,
-        log=lines,
-        log_cut=cut,
-        written=() if read_only else _written(booted, configuration, contract),
-    )
+        return refusal(error)
+    return ""
 
 
-def _until_up(booted: Container, contract: Contract, started: float, *, has_check: bool) -> tuple[Json, float | None]:
+def until_up(starter: Starter, booted: Container, started: float, *, looks: bool = True) -> Seen:
+    """Watch a started container until it is up and settled, has ended, or is late; look into it meanwhile."""
+    contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
-    healthy_after: float | None = None
+    seen = Seen(inspected={})
     while True:
-        state = booted.client.inspect_container(booted.id)["State"]
-        passed = time.monotonic() - started
-        if has_check and healthy_after is None and _health(state) is Health.HEALTHY:
-            healthy_after = passed
-        if state["Status"] in {"exited", "dead"}:
-            return state, healthy_after
-        if healthy_after is not None:
+        seen.inspected = booted.client.inspect_container(booted.id)
+        seen.watched = time.monotonic() - started
+        if has_check and seen.healthy_after is None and health(seen.state) is Health.HEALTHY:
+            seen.healthy_after = seen.watched
+        if seen.state["Status"] in ENDED:
+            if seen.look:
+                seen.look.wait()
+            return seen
+        if seen.healthy_after is not None:
             # The first good answer is not the end: an application that dies right after it is not up.
-            seconds = min(max(contract.stays_up, healthy_after), healthy_after + SETTLES)
-        if passed >= seconds:
-            return state, healthy_after
+            seconds = min(max(contract.stays_up, seen.healthy_after), seen.healthy_after + SETTLES)
+        # Without a health check nobody knows when it is ready: it gets the whole time that it is watched.
+        due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
+        if looks and due and seen.look is None:
+            pid = int(seen.state.get("Pid") or 0)
+            seen.look = Look(run=starter.run, container=booted.id, python=starter.python, pid=pid)
+        # With a health check the look lies within the settle time, as a rule, and so costs nothing.
+        if seen.watched >= seconds and (seen.look is None or seen.look.over):
+            return seen
         booted.wait(POLL)
 
 
-def _health(state: Json) -> Health:
+def enforced(limits: Json) -> Enforced:
+    """Read back what the engine holds a container to: what it cannot do (no such cgroup), it drops with a warning."""
+    options = limits.get("SecurityOpt") or ()
+    return Enforced(
+        read_only=bool(limits.get("ReadonlyRootfs")),
+        dropped=tuple(limits.get("CapDrop") or ()),
+        added=tuple(limits.get("CapAdd") or ()),
+        no_new_privileges=any(one in {"no-new-privileges", "no-new-privileges:true"} for one in options),
+        memory=int(limits.get("Memory") or 0),
+        processes=max(0, int(limits.get("PidsLimit") or 0)),
+    )
+
+
+def health(state: Json) -> Health:
+    """Return what the engine's health check says."""
     try:
-        return Health(state.get("Health", {}).get("Status", "none"))
+        return Health((state.get("Health") or {}).get("Status", "none"))
     except ValueError:
         return Health.NONE
 
 
 def _answers(state: Json) -> tuple[HealthAnswer, ...]:
-    rows = state.get("Health", {}).get("Log") or ()
+    rows = (state.get("Health") or {}).get("Log") or ()
     return tuple(
         HealthAnswer(
             exit_code=int(row["ExitCode"]),
             output=str(row.get("Output", ""))[:2000],
-            seconds=_between(row["Start"], row["End"]),
+            seconds=between(row["Start"], row["End"]),
         )
         for row in rows[-3:]
     )
 
 
 def _exit(state: Json) -> Exit | None:
-    if state["Status"] not in {"exited", "dead"}:
+    if state["Status"] not in ENDED:
         return None
     return Exit(
         code=int(state["ExitCode"]),
-        after=_between(state["StartedAt"], state["FinishedAt"]),
+        after=between(state["StartedAt"], state["FinishedAt"]),
         out_of_memory=bool(state.get("OOMKilled")),
         error=str(state.get("Error", "")),
     )
-
-
-def _between(first: str, last: str) -> float:
-    """Return the seconds between two of the engine's times (RFC 3339, nanoseconds)."""
-    return max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
 
 
 def _stop(booted: Container, configuration: Configuration, contract: Contract) -> Stop:
@@ -146,7 +220,7 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
     while True:
         state = booted.client.inspect_container(booted.id)["State"]
         seconds = time.monotonic() - asked
-        if state["Status"] in {"exited", "dead"}:
+        if state["Status"] in ENDED:
             return Stop(
                 signal=configuration.stop_signal,
                 seconds=seconds,
@@ -157,22 +231,6 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
             kill(booted)
             return Stop(signal=configuration.stop_signal, seconds=seconds, code=KILLED, killed=True)
         booted.wait(POLL)
-
-
-def _log(booted: Container) -> tuple[tuple[str, ...], bool]:
-    """Return the last lines of the log; a flood is kept small by the engine (log rotation) and here."""
-    kept, cut = bytearray(), False
-    stream = booted.client.logs(booted.id, stream=True, tail=KEPT_LINES)
-    for part in stream:
-        kept += part
-        if len(kept) > 2 * KEPT_BYTES:
-            cut = True
-            del kept[:-KEPT_BYTES]
-        if cut and len(kept) > KEPT_BYTES:
-            del kept[:-KEPT_BYTES]
-    lines = kept.decode("utf-8", errors="replace").splitlines()[-KEPT_LINES:]
-    cut = cut or any(len(line) > KEPT_LINE for line in lines)
-    return tuple(line[:KEPT_LINE] for line in lines), cut
 
 
 def _written(booted: Container, configuration: Configuration, contract: Contract) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.containers import engine_errors
@@ -9,11 +11,15 @@ from seatrial.errors import ImageError
 from seatrial.facts.data import Configuration, HealthCheck
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import docker
 
     from seatrial.facts.data import Json
 
 NANOSECONDS = 1_000_000_000
+MOST_SHOWN = 5
+"""Images that a message names."""
 
 
 def read_configuration(client: docker.APIClient, reference: str) -> Configuration:
@@ -29,28 +35,80 @@ def read_configuration(client: docker.APIClient, reference: str) -> Configuratio
     with engine_errors(f"inspecting {reference}"):
         try:
             inspected = client.inspect_image(reference)  # type: ignore[no-untyped-call]
-            history = client.history(reference)  # type: ignore[no-untyped-call]
+            # By its id: a name can move to another image between two questions.
+            history = client.history(inspected["Id"])  # type: ignore[no-untyped-call]
         except docker.errors.NotFound:
-            raise ImageError(
-                "the engine has no such image.",
-                where=reference,
-                fix="Build it (`invoke build`), or pull it; `docker images` lists what is there.",
-            ) from None
+            raise no_such_image(reference, client.images()) from None
         except docker.errors.APIError as error:
             raise ImageError(f"{error.explanation}.", where=reference, fix="Check its spelling.") from None
         except docker.errors.NullResource:
             raise ImageError("an empty name names no image.", fix="Give one: --image NAME:TAG.") from None
-    return configuration_of(inspected, history, reference)
+        version = client.version()
+    return configuration_of(inspected, history, reference, f"{version.get('Os', '')}/{version.get('Arch', '')}")
 
 
-def configuration_of(inspected: Json, history: list[Json], reference: str) -> Configuration:
+def no_such_image(reference: str, there: Iterable[Json]) -> ImageError:
+    """Return the error for a reference that the engine does not resolve, by the images that it has."""
+    rows = list(there)
+    ids = sorted({str(row["Id"]) for row in rows})
+    if re.fullmatch(r"(sha256:)?[0-9a-f]{1,64}", reference):
+        begin = [one for one in ids if one.partition(":")[2].startswith(reference.removeprefix("sha256:"))]
+        if len(begin) > 1:
+            shown = ", ".join(_shortest(one, begin) for one in begin[:MOST_SHOWN])
+            more = f" and {len(begin) - MOST_SHOWN} more" if len(begin) > MOST_SHOWN else ""
+            return ImageError(
+                f"{len(begin)} images have an id that begins so.",
+                where=reference,
+                fix=f"Give more of it: {shown}{more}.",
+            )
+    tags = sorted(tag for row in rows for tag in row.get("RepoTags") or () if "<none>" not in tag)
+    of_name = [tag for tag in tags if tag.rpartition(":")[0] == reference.partition("@")[0]]
+    if of_name:
+        shown = ", ".join(of_name[:MOST_SHOWN])
+        return ImageError(
+            "the engine has no such image; without a tag, a name means :latest.",
+            where=reference,
+            fix=f"Give one: {shown}.",
+        )
+    near = difflib.get_close_matches(reference, tags, n=1)
+    return ImageError(
+        "the engine has no such image.",
+        where=reference,
+        fix=f"{f'Did you mean {near[0]!r}? ' if near else ''}Build it (`invoke build`), or pull it; "
+        "`docker images` lists what is there.",
+    )
+
+
+def _shortest(one: str, ids: Iterable[str]) -> str:
+    """Return as much of an id as tells it from the others, and at least the 12 figures that docker shows."""
+    digits = one.partition(":")[2]
+    others = [other.partition(":")[2] for other in ids if other != one]
+    length = next((n for n in range(12, 64) if not any(other.startswith(digits[:n]) for other in others)), 64)
+    return digits[:length]
+
+
+def other_platform(configuration: Configuration, *said: str) -> str:
+    """Return why an image for another platform does not run here; empty where it does, or fails for another reason.
+
+    An engine can run it all the same, by emulation: what counts is what the kernel said at its start.
+    """
+    if not configuration.foreign or not any("exec format error" in one for one in said):
+        return ""
+    return (
+        f"the image is for {configuration.platform}, and this engine runs {configuration.engine_platform}: "
+        f"build it with `--platform {configuration.engine_platform}`, or smoke it where it is to run"
+    )
+
+
+def configuration_of(inspected: Json, history: list[Json], reference: str, engine_platform: str = "") -> Configuration:
     """Turn the engine's JSON into a configuration."""
     config = inspected.get("Config") or {}
     environment = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
     return Configuration(
         reference=reference,
         id=str(inspected["Id"]),
-        platform=f"{inspected.get('Os', 'linux')}/{inspected.get('Architecture', '')}",
+        platform=f"{inspected.get('Os') or 'linux'}/{inspected.get('Architecture') or ''}",
+        engine_platform=engine_platform,
         user=config.get("User") or "",
         entrypoint=_words(config.get("Entrypoint")),
         command=_words(config.get("Cmd")),

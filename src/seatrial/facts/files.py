@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tarfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seatrial.facts.data import Entry, FileKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import docker
 
 BLOCK = 512
@@ -40,6 +43,30 @@ class EngineFiles:
     def text(self, path: str) -> str:
         """Return a small text file; empty where there is none."""
         return self._read(path, WHOLE)[1].decode("utf-8", errors="replace") if self.entry(path) else ""
+
+    @property
+    def container(self) -> str:
+        """The container that they are read from, by its id."""
+        return self._container
+
+    @contextmanager
+    def tree(self, path: str) -> Iterator[Any]:
+        """Give a folder and all below it as the engine packs it: a stream that holds a tar.
+
+        Raises:
+            docker.errors.NotFound: there is nothing of that path.
+            docker.errors.APIError: the engine cannot read it.
+
+        """
+        client = self._client
+        address = client._url("/containers/{0}/archive", self._container)
+        answer = client._get(address, params={"path": path}, stream=True, headers={"Accept-Encoding": "identity"})
+        try:
+            client._raise_for_status(answer)
+            yield answer.raw
+        finally:
+            # Closed before its end, it is the engine that stops packing.
+            answer.close()
 
     def _look(self, path: str) -> tuple[Entry, bytes] | None:
         if "\0" in path:

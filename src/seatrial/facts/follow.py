@@ -242,6 +242,17 @@ def may_execute(entry: Entry, who: Account) -> bool:
     return bool(entry.mode & 0o001)
 
 
+def may_read(entry: Entry, who: Account) -> bool:
+    """Tell whether an account may read a file, by its permission bits."""
+    if who.uid == 0:
+        return True
+    if entry.uid == who.uid:
+        return bool(entry.mode & 0o400)
+    if entry.gid in who.gids:
+        return bool(entry.mode & 0o040)
+    return bool(entry.mode & 0o004)
+
+
 def _field(text: str) -> int | None:
     """Return a number of an account file: what is none counts as 0, one out of all range as none."""
     return _number(text) if re.fullmatch(r"[0-9]+", text) else 0

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.errors import ImageError
 from seatrial.facts import follow
-from seatrial.facts.boot import run_boot
-from seatrial.facts.configuration import read_configuration
-from seatrial.facts.data import INSTALLERS, Boot, Facts, FileKind, Missing, ProjectFacts
+from seatrial.facts.boot import Starter, run_boot
+from seatrial.facts.configuration import other_platform, read_configuration
+from seatrial.facts.contents import look_beside, walk_request, whole_contents
+from seatrial.facts.data import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, Missing, ProjectFacts
 from seatrial.facts.files import EngineFiles
+from seatrial.facts.health import health_command
+from seatrial.facts.override import hands_on, run_override
 from seatrial.facts.probe import ProbeRequest, run_probe
+from seatrial.facts.restrictions import relaxed_starts
 from seatrial.facts.start import import_root, named_modules, start_facts
+from seatrial.facts.starts import deep_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts.data import Account, Configuration, Start
+    from seatrial.facts.data import Account, Configuration, Start, Starts
     from seatrial.settings.model import Contract
 
 NOT_ASKED = Missing(reason="not started: level quick starts no application")
@@ -37,6 +44,7 @@ def gather(
     project: ProjectFacts | None = None,
     *,
     boot: bool = True,
+    deep: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Facts:
     """Observe an image.
@@ -47,6 +55,7 @@ def gather(
         contract: what to import and look for, and the limits that hold meanwhile.
         project: what the app's own files declare.
         boot: whether to start the application; level quick does not.
+        deep: whether to start it several times more, as level deep does.
         say: told what is under way.
 
     Raises:
@@ -60,22 +69,41 @@ def gather(
         with _timed(seconds, "configuration"):
             configuration = read_configuration(engine.client.api, reference)
         say("probing and starting" if boot else "probing")
-        with ThreadPoolExecutor(max_workers=1) as beside, _ending(run):
-            with _timed(seconds, "probe"):
-                with looking(run, configuration) as files:
-                    who = account(configuration, files)
-                    booting = beside.submit(_boots, run, configuration, contract, seconds) if boot else None
-                    start = start_facts(configuration, files, who, contract.interpreter)
-                answer = run_probe(run, configuration, start, _request(configuration, start, contract), contract)
+        interpreter: Future[str] = Future()
+        starter = Starter(run=run, configuration=configuration, contract=contract, python=interpreter)
+        with ThreadPoolExecutor(max_workers=3) as beside, _ending(run):
+            with _timed(seconds, "probe"), looking(run, configuration) as files:
+                who = account(configuration, files)
+                booting = beside.submit(_boots, starter, seconds, deep=deep) if boot else None
+                start = start_facts(configuration, files, who, contract.interpreter)
+                interpreter.set_result(start.python)
+                other = boot and deep and hands_on(configuration, files)
+                health = health_command(configuration, files, who)
+                overriding = beside.submit(run_override, run, configuration, start, contract) if other else None
+                request = _request(configuration, start, contract)
+                walking = walk_request(request.modules, contract)
+                asked = (run, files.container, configuration, contract, walking)
+                reading = beside.submit(look_beside, *asked, whole=not start.python)
+                request = msgspec.structs.replace(request, walk=walking)
+                answer = run_probe(run, configuration, start, request, contract, beside=boot)
+                read = reading.result()
+                contents = whole_contents(files, walking, read, answer)
             say("waiting for the application")
-            first, relaxed = booting.result() if booting else (NOT_ASKED, None)
+            first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
+            override = overriding.result() if overriding else None
         return Facts(
             configuration=configuration,
             start=start,
             probe=answer,
-            boot=first,
-            relaxed_boot=relaxed,
+            boot=_here(configuration, first),
+            relaxed=relaxed,
+            starts=starts,
+            override=override,
             project=project or ProjectFacts(),
+            health_command=health,
+            contents=contents,
+            accounts=read.accounts,
+            working_directory=read.working_directory,
             seconds=seconds,
         )
 
@@ -87,6 +115,8 @@ def looking(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
         "Image": configuration.id,
         "Entrypoint": ["/nothing"],
         "Cmd": [],
+        # The engine makes a WORKDIR that is missing: here it shall be seen to be missing.
+        "WorkingDir": "/",
         "HostConfig": {"NetworkMode": "none"},
     }
     with container(run, plan) as unstarted:
@@ -128,15 +158,27 @@ def _request(configuration: Configuration, start: Start, contract: Contract) -> 
 
 
 def _boots(
-    run: Run, configuration: Configuration, contract: Contract, seconds: dict[str, float]
-) -> tuple[Boot, Boot | None]:
-    """Boot hardened; when it does not come up, once more with a writable root, to tell whether that was why."""
+    starter: Starter, seconds: dict[str, float], *, deep: bool
+) -> tuple[Boot, tuple[Boot, ...], Starts | Missing]:
+    """Boot hardened; when it does not come up, with fewer restrictions, to tell which was why; then the deep starts."""
     with _timed(seconds, "boot"):
-        first = run_boot(run, configuration, contract)
-    if first.up or first.start_error:
-        return first, None
-    with _timed(seconds, "relaxed boot"):
-        return first, run_boot(run, configuration, contract, read_only=False)
+        first = run_boot(starter)
+    relaxed: tuple[Boot, ...] = ()
+    if not first.up and not first.start_error and not other_platform(starter.configuration, *first.log):
+        with _timed(seconds, "relaxed boots"):
+            relaxed = relaxed_starts(lambda lifted: run_boot(starter, lifted=lifted))
+    if not deep:
+        return first, relaxed, NOT_DEEP
+    came_up = sorted((one for one in relaxed if one.up), key=lambda one: len(one.lifted))
+    with _timed(seconds, "deep starts"):
+        return first, relaxed, deep_starts(starter, came_up[0] if came_up else first)
+
+
+def _here(configuration: Configuration, boot: Boot | Missing) -> Boot | Missing:
+    """Return the boot; of an image for another platform, which this engine cannot run, why there is none."""
+    if isinstance(boot, Boot) and (reason := other_platform(configuration, *boot.log, boot.start_error)):
+        return Missing(reason=reason)
+    return boot
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
+from seatrial.facts.configuration import other_platform
+from seatrial.facts.contents import WalkRequest
 from seatrial.facts.data import Fact, Missing, Probe
 from seatrial.facts.sandbox import probe_config
 
@@ -34,12 +36,22 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
     import_seconds: float = IMPORT_SECONDS
     executables: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    walk: WalkRequest | None = None
+    """What to look for in the file system; None walks nothing."""
 
 
 def run_probe(
-    run: Run, configuration: Configuration, start: Start, request: ProbeRequest, contract: Contract
+    run: Run,
+    configuration: Configuration,
+    start: Start,
+    request: ProbeRequest,
+    contract: Contract,
+    *,
+    beside: bool = True,
 ) -> Probe | Missing:
     """Run the probe and return what it said, or why it could say nothing.
+
+    `beside` tells whether a boot runs meanwhile, to which it leaves the processors.
 
     Raises:
         EngineError: the engine does not answer.
@@ -55,15 +67,19 @@ def run_probe(
     nonce = secrets.token_hex(16)
     script = resources.files("seatrial.facts").joinpath("probe_script.py").read_text(encoding="utf-8")
     words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
-    plan = probe_config(configuration.id, start.python, words, contract)
+    plan = probe_config(configuration.id, start.python, words, contract, beside=beside)
     with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
         try:
             output = run_to_end(probe, seconds=PROBE_SECONDS, most=MOST_OUTPUT)
         except docker.errors.APIError as error:
             if error.status_code not in {400, 404, 500}:
                 raise
-            return Missing(reason=f"{start.python} could not be started", detail=refusal(error))
-    return read_answer(output, nonce, start.python)
+            reason = other_platform(configuration, refusal(error)) or f"{start.python} could not be started"
+            return Missing(reason=reason, detail=refusal(error))
+    answer = read_answer(output, nonce, start.python)
+    if isinstance(answer, Missing) and (reason := other_platform(configuration, answer.detail)):
+        return Missing(reason=reason, detail=answer.detail)
+    return answer
 
 
 def read_answer(output: Output, nonce: str, python: str) -> Probe | Missing:

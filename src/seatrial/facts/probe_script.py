@@ -11,6 +11,7 @@ if sys.path and sys.path[0] == "":
 import json
 import os
 import platform
+import re
 import site
 import signal
 import stat
@@ -57,11 +58,10 @@ def identity():
 def interpreter():
     settings = {}
     try:
-        with open(os.path.join(sys.prefix, "pyvenv.cfg"), encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                key, equals, value = line.partition("=")
-                if equals and len(settings) < 50:
-                    settings[key.strip()[:200]] = value.strip()[:MAX_TEXT]
+        for line in read(os.path.join(sys.prefix, "pyvenv.cfg"), 65536).split("\n"):
+            key, equals, value = line.partition("=")
+            if equals and len(settings) < 50:
+                settings[key.strip()[:200]] = value.strip()[:MAX_TEXT]
     except OSError:
         pass
     return {
@@ -94,8 +94,17 @@ def header(raw):
 
 
 def read(path, limit=4 * 1024 * 1024):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read(limit)
+    with opened(path) as file:
+        return file.read(limit).decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def opened(path):
+    """A regular file, open for reading: a pipe that nobody writes to would keep the probe waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(22, "it is no regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def console_scripts(folder):
@@ -162,9 +171,34 @@ def distributions(folders, base):
                     "editable": editable(path),
                     "scripts": [text(one, 200) for one in console_scripts(path)],
                     "base": base,
+                    **local(path),
                 }
             )
     return found, broken
+
+
+def local(folder):
+    """Of a distribution that came from a file or folder (PEP 610), not from an index: what it came from and holds."""
+    try:
+        record = json.loads(read(os.path.join(folder, "direct_url.json")))
+        url = record.get("url", "")
+        if not url.startswith("file:"):
+            return {}
+        rows = read(os.path.join(folder, "RECORD")).split("\n")
+    except (OSError, ValueError, AttributeError):
+        return {}
+    packages = {row.partition("/")[0] for row in rows if row.partition("/")[2].startswith("__init__.py,")}
+    return {"origin": text(url, 500), "packages": [text(one, 200) for one in sorted(packages)[:50]]}
+
+
+def own_packages(folders):
+    """The packages in the folders that the command and PYTHONPATH put on the path: the application's own."""
+    found = []
+    for folder in folders + os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        for name in sorted(listing(folder))[:1000] if folder else []:
+            if name.isidentifier() and os.path.isfile(os.path.join(folder, name, "__init__.py")):
+                found.append(text(name, 200))
+    return found[:50]
 
 
 def base_folders():
@@ -276,8 +310,8 @@ class Elf:
     """The dynamic section of an ELF file: needed libraries and search paths."""
 
     def __init__(self, path):
-        self.needed, self.runpath, self.rpath = [], [], []
-        with open(path, "rb") as file:
+        self.needed, self.runpath, self.rpath, self.extension = [], [], [], False
+        with opened(path) as file:
             ident = file.read(64)
             if ident[:4] != b"\x7fELF":
                 raise ValueError("not ELF")
@@ -318,6 +352,7 @@ class Elf:
                 return
             strings = self._strings(file, loads, values)
             here = os.path.dirname(path)
+            self.extension = b"PyInit_" in strings
             self.needed = [self._name(strings, at) for at in values.get(1, [])]
             self.rpath = self._folders(strings, values.get(15, []), here)
             self.runpath = self._folders(strings, values.get(29, []), here)
@@ -341,7 +376,7 @@ class Elf:
 def loader_cache():
     """Where ldconfig's cache says the libraries are; the loader asks nothing else for system libraries."""
     try:
-        with open("/etc/ld.so.cache", "rb") as file:
+        with opened("/etc/ld.so.cache") as file:
             raw = file.read(8 << 20)
     except OSError:
         return {}
@@ -381,11 +416,43 @@ def native():
             if count > MAX_FILES:
                 truncated.append("native modules: more than %d files" % MAX_FILES)
                 break
-    missing = resolve_all(modules, by_name)
-    return {"modules": len(modules), "missing": missing[:200]}
+    missing, foreign = resolve_all(modules, by_name)
+    return {"modules": len(modules), "missing": missing[:200], "libc": own_libc(), "foreign": foreign[:50]}
+
+
+MACHINES = {3: "i386", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv"}
+
+
+def own_libc():
+    try:
+        if os.confstr("CS_GNU_LIBC_VERSION"):
+            return "glibc"
+    except (AttributeError, OSError, ValueError):
+        pass
+    return "musl" if any(name.startswith("ld-musl") for name in listing("/lib")) else ""
+
+
+def libc_of(elf):
+    for name in elf.needed:
+        if name == "libc.so.6":
+            return "glibc"
+        if name.startswith("libc.musl-"):
+            return "musl"
+    return ""
+
+
+def built_for(elf, path, machine, libc):
+    """What an extension module was built for, where that is not this interpreter's; other libraries may be data."""
+    if not elf.extension and ".cpython-" not in os.path.basename(path):
+        return ""
+    if machine is not None and elf.machine != machine:
+        return MACHINES.get(elf.machine, "machine %d" % elf.machine)
+    other = libc_of(elf)
+    return other if other and libc and other != libc else ""
 
 
 def resolve_all(modules, by_name):
+    wanted, foreign, libc = set(modules), [], own_libc()
     cache = loader_cache()
     musl = not os.path.exists("/etc/ld.so.cache") and any(
         name.startswith("ld-musl") for name in listing("/lib")
@@ -416,6 +483,9 @@ def resolve_all(modules, by_name):
             elf = Elf(path)
         except (OSError, ValueError, struct.error, IndexError):
             continue
+        other = built_for(elf, path, machine_code, libc) if path in wanted else ""
+        if other:
+            foreign.append({"path": text(path), "built_for": other})
         if machine_code is not None and elf.machine != machine_code:
             continue
         # ld.so(8): DT_RPATH (its own and its loaders') only without DT_RUNPATH; then LD_LIBRARY_PATH; then
@@ -435,7 +505,7 @@ def resolve_all(modules, by_name):
                         "searched": [text(one, 300) for one in (searched + default)[:20]],
                     }
                 )
-    return missing
+    return missing, foreign
 
 
 def find_library(name, searched, cache, default):
@@ -469,6 +539,188 @@ def listing(folder):
         return []
 
 
+# --- the walk: what the file system holds, told by the rules that the request brings ---------------------
+
+WALK_ROWS = 200
+WALK_READS = 2000
+WALK_BEGINNING = 65536
+NEVER_WALKED = ("/proc", "/sys", "/dev")
+
+
+class Enough(Exception):
+    """A limit of the walk was passed."""
+
+
+def shown(path):
+    """A path that JSON and a screen can hold: bytes that are no UTF-8, line ends and the like are escaped."""
+    if path.isprintable():
+        return path[:MAX_TEXT]
+    return "".join(map(shown_letter, path[:MAX_TEXT]))
+
+
+def shown_letter(letter):
+    if letter.isprintable():
+        return letter
+    if 0xDC80 <= ord(letter) <= 0xDCFF:
+        return "\\x%02x" % (ord(letter) - 0xDC00)
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+class Walk:
+    """One walk, folder by folder, that follows no link and enters no mount. Each folder waits on `left` with what
+    holds below it: whether it lies in a sticky folder, the kinds told already, and the heap that it belongs to."""
+
+    def __init__(self, asked):
+        self.root, self.most = asked["root"].rstrip("/"), asked["most"]
+        self.folders, self.listed = set(asked["folders"]), {}
+        self.rules = [dict(rule) for rule in asked["rules"]]
+        self.modes, self.reads, self.paths = 0, 0, 0
+        for rule in self.rules:
+            self.modes |= rule["mode"]
+            for key, search in (("name", False), ("path", False), ("but", True), ("content", True)):
+                if rule[key]:
+                    # A name may hold line ends.
+                    compiled = re.compile(rule[key], re.DOTALL)
+                    rule[key] = compiled.search if search else compiled.fullmatch
+        names = "|".join("(?:%s)" % rule["name"] for rule in asked["rules"] if rule["name"])
+        self.named = re.compile(names or "(?!)", re.DOTALL).fullmatch
+        self.found, self.counts, self.heaps, self.unreadable, self.cut = [], {}, [], [], []
+
+    def run(self, seconds):
+        # On a busy machine the probe gets what is left over: it is the work that is bounded first, then the wait.
+        self.end, self.most_work = time.monotonic() + seconds, time.thread_time() + seconds / 2
+        self.device = os.lstat(self.root or "/").st_dev
+        self.left = [("", (False, frozenset(), None))]
+        try:
+            while self.left:
+                folder, above = self.left.pop()
+                try:
+                    with os.scandir(self.root + folder or "/") as entries:
+                        self.enter(folder, above, entries)
+                except OSError:
+                    self.beyond(folder)
+        except Enough as limit:
+            self.cut.append(str(limit))
+        for row in self.heaps:
+            if row["files"]:
+                self.keep(row)
+        return {
+            "paths": self.paths,
+            "found": self.found,
+            "counts": self.counts,
+            "folders": self.listed,
+            "unreadable": self.unreadable,
+            "cut": self.cut,
+        }
+
+    def beyond(self, folder):
+        """A folder that cannot be listed: the engine reads it, where it can be asked for by this name."""
+        if len(self.unreadable) >= WALK_ROWS:
+            raise Enough("more than %d folders may not be read" % WALK_ROWS)
+        if len(folder) > 1000 or shown(folder) != folder:
+            self.cut.append("%s may not be read" % shown(folder[:200]))
+        elif folder not in self.unreadable:
+            self.unreadable.append(folder or "/")
+
+    def enter(self, folder, above, entries):
+        sticky, told, heap = above
+        names = self.listed.setdefault(folder or "/", []) if (folder or "/") in self.folders else None
+        for entry in entries:
+            self.paths += 1
+            if self.paths >= self.most:
+                raise Enough("it holds more than %d paths" % self.most)
+            if self.paths % 500 == 0 and (time.monotonic() > self.end or time.thread_time() > self.most_work):
+                raise Enough("only %d paths were looked at in time" % self.paths)
+            if names is not None and len(names) < 1000:
+                names.append(shown(entry.name))
+            path = folder + "/" + entry.name
+            mode, size, letter = 0, 0, "l"
+            if not entry.is_symlink():
+                state = entry.stat(follow_symlinks=False)
+                mode, size = state.st_mode, state.st_size
+                letter = "d" if stat.S_ISDIR(mode) else "f" if stat.S_ISREG(mode) else "o"
+            below = None
+            if mode & self.modes or self.named(entry.name):
+                below = self.tell(entry, letter, path, mode, size, above)
+            if letter == "d":
+                if path in NEVER_WALKED:
+                    continue
+                if state.st_dev != self.device:
+                    self.beyond(path)
+                    continue
+                now_told, now_heap = below or (told, heap)
+                self.left.append((path, (sticky or bool(mode & 0o1000), now_told, now_heap)))
+            elif heap is not None and size:
+                heap["files"] += 1
+                heap["size"] += size
+
+    def tell(self, entry, letter, path, mode, size, above):
+        """Keep what fits a rule; return what then holds below a folder."""
+        sticky, told, heap = above
+        for rule in self.rules:
+            if letter not in rule["types"] or rule["kind"] in told or (rule["mode"] and not mode & rule["mode"]):
+                continue
+            if rule["unsticky"] and (sticky or (letter == "d" and mode & 0o1000)):
+                continue
+            if rule["name"] and not rule["name"](entry.name) or rule["path"] and not rule["path"](path):
+                continue
+            if rule["but"] and rule["but"](path):
+                continue
+            unread = False
+            if rule["content"]:
+                beginning = self.beginning(path)
+                unread = beginning is None
+                if not unread and not rule["content"](beginning):
+                    continue
+            state = None if letter == "l" else entry.stat(follow_symlinks=False)
+            row = {
+                "kind": rule["kind"],
+                "path": shown(path),
+                "about": rule["about"],
+                "mode": stat.S_IMODE(mode),
+                "uid": state.st_uid if state else 0,
+                "gid": state.st_gid if state else 0,
+                "size": size if letter == "f" else 0,
+                "unread": unread,
+            }
+            if rule["heap"]:
+                # Told at the end, if it turns out to hold anything.
+                row["files"], heap = 0, row
+                self.heaps.append(row)
+                if len(self.heaps) > WALK_READS:
+                    raise Enough("it holds more than %d caches" % WALK_READS)
+            else:
+                self.keep(row)
+            if rule["heap"] or rule["whole"]:
+                told = told | {rule["kind"]}
+        return told, heap
+
+    def keep(self, row):
+        self.counts[row["kind"]] = self.counts.get(row["kind"], 0) + 1
+        if self.counts[row["kind"]] <= WALK_ROWS:
+            self.found.append(row)
+
+    def beginning(self, path):
+        """A file's first bytes, as text of one letter a byte; None where they cannot be read."""
+        self.reads += 1
+        if self.reads > WALK_READS:
+            raise Enough("more than %d files would have to be read" % WALK_READS)
+        try:
+            # What stands here now need not be what stood here a moment ago: no link is followed, no pipe waited on.
+            file = os.open(self.root + path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                return os.read(file, WALK_BEGINNING).decode("latin-1")
+            finally:
+                os.close(file)
+        except OSError:
+            return None
+
+
+def walked(asked):
+    """The walk's answer; None where none is asked for."""
+    return Walk(asked).run(asked["seconds"]) if asked else None
+
+
 # --- imports, each attempt outside this process ----------------------------------------------------------
 
 CHILD = r"""
@@ -500,6 +752,14 @@ for name in names:
                                if "<frozen importlib" not in part][-8:])[-4000:])
     else:
         say(name=name, ok=True, seconds=time.perf_counter() - started)
+top, held = os.path.dirname(os.__file__) + "/", []
+for module in list(sys.modules.values()):
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    if isinstance(origin, str) and origin.startswith(top) and origin.endswith(".py") and "-packages/" not in origin:
+        held.append(origin[len(top):])
+for at in range(0, len(held), 50):
+    say(standard=held[at:at + 50])
+say(end=True)
 """
 
 
@@ -531,10 +791,11 @@ def how_it_ended(code):
         return "the interpreter was killed by signal %d" % -code
 
 
-def import_some(names, root, seconds):
+def run_child(script, words, seconds):
+    """The lines that a script says on a pipe of its own, what else it wrote, and its exit code; None where it is late."""
     reading, writing = os.pipe()
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(writing), root, *names],
+        [sys.executable, "-c", script, str(writing), *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -560,12 +821,21 @@ def import_some(names, root, seconds):
     for thread in threads:
         # A grandchild may hold the pipes open: what has been read by now must do.
         thread.join(timeout=1)
-    results, current = [], ""
-    for line in list(lines):
+    return list(lines), kept[0], code
+
+
+def import_some(names, root, seconds):
+    lines, kept, code = run_child(CHILD, [root, *names], seconds)
+    results, current, complete = [], "", False
+    for line in lines:
         try:
             row = json.loads(line)
             if "begin" in row:
                 current = row["begin"]
+            elif "standard" in row:
+                standard["names"].update(text(one, 300) for one in row["standard"][:50])
+            elif "end" in row:
+                complete = True
             elif row.get("name") in names:
                 results.append(
                     {
@@ -578,7 +848,8 @@ def import_some(names, root, seconds):
                 )
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-    return results, current, kept[0].decode("utf-8", "replace"), code
+    standard["complete"] = standard["complete"] and complete
+    return results, current, kept.decode("utf-8", "replace"), code
 
 
 def drain(pipe, kept):
@@ -593,6 +864,375 @@ def collect(pipe, lines):
     for line in pipe:
         if len(lines) < 10000:
             lines.append(line[:10000])
+
+
+# --- the environment: whose it is, its bytecode, who may change its code, what it can do --------------------
+
+problems = {}
+standard = {"names": set(), "complete": True}
+
+
+def guarded(name, function, *arguments):
+    """One part that raises must not take the whole answer away."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        problems[name] = text("%s: %s" % (type(error).__name__, error), 500)
+        return None
+
+
+def environment(settings):
+    real = os.path.realpath(sys.executable or "")
+    home = settings.get("home", "") if sys.prefix != sys.base_prefix else ""
+    names = [os.path.basename(real), "python%d.%d" % sys.version_info[:2], "python3", "python"]
+    there = [os.path.join(home, name) for name in names if home and os.path.isfile(os.path.join(home, name))]
+    pythons = []
+    for name in ("python", "python3"):
+        path = which(name)
+        above = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+        inside = path and os.path.isfile(os.path.join(above, "pyvenv.cfg"))
+        pythons.append(
+            {
+                "name": name,
+                "path": text(path and os.path.abspath(path)),
+                "real": text(path and os.path.realpath(path)),
+                "environment": text(above) if inside else "",
+            }
+        )
+    linked = []
+    for folder in sys.path:
+        for name in sorted(listing(folder)) if folder else []:
+            if name.endswith(".egg-link") or (name.startswith("__editable__") and name.endswith(".pth")):
+                linked.append(text(os.path.join(folder, name)))
+    return {
+        "real": text(real),
+        "home_python": text(os.path.realpath(there[0])) if there else "",
+        "machine": platform.machine(),
+        "implementation": sys.implementation.name,
+        "pythons": pythons,
+        "linked": linked[:50],
+    }
+
+
+class Compiled:
+    """The bytecode of source files, judged as importlib does: magic number, then time and size, or hash, or neither."""
+
+    PROVEN = 5
+    """So many sources without bytecode are tried whether they compile at all; of more, one need not know."""
+
+    def __init__(self):
+        import importlib.util
+
+        self.util = importlib.util
+        self.ending = os.path.basename(importlib.util.cache_from_source("/x/m.py"))[1:]
+        self.answer = {"sources": 0, "missing": [], "missing_count": 0, "stale": [], "stale_count": 0, "complete": True}
+        self.tried = 0
+
+    def look_in(self, folder, names):
+        """Look at sources of one folder; theirs is opened once, as paths are slow to walk on layers."""
+        caches = os.path.join(folder, "__pycache__")
+        if getattr(sys, "pycache_prefix", None):
+            caches = os.path.dirname(self.util.cache_from_source(os.path.join(folder, "m.py")))
+        try:
+            opened = os.open(caches, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            opened = None
+        try:
+            for name in names:
+                self.look(folder, name, opened)
+        finally:
+            if opened is not None:
+                os.close(opened)
+
+    def look(self, folder, name, caches):
+        source, answer = folder + "/" + name, self.answer
+        answer["sources"] += 1
+        try:
+            if caches is None:
+                raise FileNotFoundError
+            # O_NONBLOCK: a pipe in a file's place must not be waited for.
+            descriptor = os.open(name[:-3] + self.ending, os.O_RDONLY | os.O_NONBLOCK, dir_fd=caches)
+        except OSError:
+            if answer["missing_count"] < self.PROVEN and not self.compiles(source):
+                answer["sources"] -= 1
+                return
+            answer["missing_count"] += 1
+            if len(answer["missing"]) < 20:
+                answer["missing"].append(text(source))
+            return
+        try:
+            head = os.read(descriptor, 16)
+        except OSError:
+            head = b""
+        finally:
+            os.close(descriptor)
+        problem = self.problem(head, source)
+        if problem:
+            answer["stale_count"] += 1
+            if len(answer["stale"]) < 20:
+                answer["stale"].append({"source": text(source), "problem": problem})
+
+    def problem(self, head, source):
+        if len(head) < 16 or head[:4] != self.util.MAGIC_NUMBER:
+            return "its magic number is that of another Python"
+        flags = struct.unpack_from("<I", head, 4)[0]
+        try:
+            if flags == 0:
+                state = os.stat(source)
+                recorded = struct.unpack_from("<II", head, 8)
+                if recorded != (int(state.st_mtime) & 0xFFFFFFFF, state.st_size & 0xFFFFFFFF):
+                    return "it records another time or size of its source"
+            elif flags & 0b10:
+                with opened(source) as file:
+                    if self.util.source_hash(file.read(8 << 20)) != head[8:16]:
+                        return "it records another hash of its source"
+        except OSError as error:
+            return "its source cannot be read: %s" % error.strerror
+        return ""
+
+    def compiles(self, source):
+        """A file that is no Python (a template, a test of the grammar) has no bytecode, and needs none."""
+        import warnings
+
+        self.tried += 1
+        if self.tried > 100:
+            return True
+        try:
+            with opened(source) as file:
+                body = file.read(200001)
+            if len(body) <= 200000:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    compile(body, source, "exec", dont_inherit=True)
+        except Exception:
+            return False
+        return True
+
+
+def dependency_bytecode():
+    compiled, seen, count = Compiled(), set(), 0
+    left = [top for top in sys.path if any(name.endswith(".dist-info") for name in listing(top or "/nothing"))]
+    while left:
+        folder = left.pop().rstrip("/")
+        if folder in seen:
+            continue
+        seen.add(folder)
+        names = []
+        for entry in scan(folder):
+            count += 1
+            name = entry.name
+            if name.endswith(".py") and entry.is_file():
+                # What no import statement can name (some-script.py, a template) needs none.
+                if name[:-3].isidentifier():
+                    names.append(name)
+            elif name != "__pycache__" and entry.is_dir(follow_symlinks=False):
+                left.append(entry.path)
+        if names:
+            compiled.look_in(folder, names)
+        if count > MAX_FILES:
+            compiled.answer["complete"] = False
+            break
+    return compiled.answer
+
+
+def standard_bytecode():
+    """Of the standard library's modules, those that the application's imports loaded."""
+    compiled, top = Compiled(), os.path.dirname(os.__file__)
+    folders = {}
+    for name in sorted(standard["names"])[:5000]:
+        path = os.path.normpath(os.path.join(top, name))
+        if path.startswith(top + "/") and path.endswith(".py") and os.path.isfile(path):
+            folders.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
+    for folder, names in folders.items():
+        compiled.look_in(folder, names)
+    compiled.answer["complete"] = standard["complete"]
+    return compiled.answer
+
+
+def code(names, root):
+    """The top-level packages of modules: where they lie, and what of them this user may change. Imports nothing."""
+    from importlib.machinery import PathFinder
+
+    rows, seen = [], set()
+    for name in names:
+        top = name.partition(":")[0].partition(".")[0]
+        if top in seen or len(seen) >= 50:
+            continue
+        seen.add(top)
+        spec = PathFinder.find_spec(top, ([root] if root else []) + sys.path)
+        if spec is None:
+            import importlib.util
+
+            # An editable install's own finder.
+            spec = importlib.util.find_spec(top)
+        places = list(spec.submodule_search_locations or ()) if spec else []
+        origin = spec.origin if spec and spec.has_location else ""
+        rows.append(code_files(top, places or ([origin] if origin else [])))
+    return rows
+
+
+def code_files(name, places):
+    row = {"name": text(name, 200), "origin": text(places[0]) if places else "", "files": 0, "changeable": []}
+    if os.geteuid() == 0:
+        # Root may change everything; that is another check's.
+        return row
+    left = [os.path.abspath(place) for place in places]
+    for place in list(left):
+        nearest, above = True, os.path.dirname(place)
+        below = place
+        while True:
+            changeable(row, above, below, nearest)
+            if above == "/":
+                break
+            nearest, below, above = False, above, os.path.dirname(above)
+    while left and row["files"] < 20000:
+        path = left.pop()
+        changeable(row, path, None, True)
+        if os.path.isdir(path):
+            for entry in scan(path):
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                else:
+                    changeable(row, entry.path, None, True)
+    return row
+
+
+def changeable(row, path, below, nearest):
+    """Note a path that this user may change. An owner may: he can give himself the permission."""
+    row["files"] += 1
+    try:
+        state = os.stat(path)
+    except OSError:
+        return
+    uid, mode = os.geteuid(), state.st_mode
+    if state.st_uid == uid:
+        allowed = True
+    elif state.st_gid in set(os.getgroups()) | {os.getegid()}:
+        allowed = mode & 0o020
+    else:
+        allowed = mode & 0o002
+    if allowed and below and not nearest and mode & stat.S_ISVTX and state.st_uid != uid:
+        # In a sticky folder, what belongs to others can be neither renamed nor removed.
+        allowed = os.stat(below).st_uid == uid
+    if allowed and len(row["changeable"]) < 20:
+        known = {"path": text(path), "owner": "%d:%d" % (state.st_uid, state.st_gid)}
+        row["changeable"].append(dict(known, mode="%04o" % stat.S_IMODE(mode)))
+
+
+def locale_facts():
+    import locale
+
+    return {
+        "zone": text("/".join(dict.fromkeys(time.tzname)), 100),
+        "utc": time.timezone == 0 and not time.daylight,
+        "filesystem": sys.getfilesystemencoding(),
+        "preferred": text(locale.getpreferredencoding(False), 100),
+        "output": text(sys.stdout.encoding, 100),
+    }
+
+
+# What every CPython for servers is built with; and what is tried only where it is there.
+NEEDED = (
+    "_bz2 _ctypes _decimal _hashlib _lzma _multiprocessing _socket _sqlite3 _ssl _uuid fcntl mmap pyexpat select "
+    "unicodedata zlib"
+).split()
+WHERE_THERE = "_curses _dbm _gdbm readline _zstd".split()
+NOT_CPYTHON = "bz2 ctypes decimal hashlib lzma socket sqlite3 ssl uuid zlib".split()
+
+SELFTEST = r"""
+import sys
+if sys.path and sys.path[0] == "":
+    del sys.path[0]
+import json, os, importlib, importlib.util, threading
+out = os.fdopen(int(sys.argv[1]), "w")
+def say(**row):
+    out.write(json.dumps(row) + "\n")
+    out.flush()
+for name in sys.argv[2].split():
+    say(begin=name)
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == name
+        say(module=name, ok=False, absent=absent, error="%s: %s" % (type(error).__name__, str(error)[:500]))
+    else:
+        say(module=name, ok=True)
+say(begin="ssl")
+certificates, file, folder, problem = 0, "", "", ""
+try:
+    import ssl
+    paths = ssl.get_default_verify_paths()
+    file = os.environ.get(paths.openssl_cafile_env) or paths.openssl_cafile
+    folder = os.environ.get(paths.openssl_capath_env) or paths.openssl_capath
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_default_verify_paths()
+    certificates = context.cert_store_stats()["x509_ca"]
+    if not certificates and os.path.isdir(folder):
+        # A folder's certificates are found by their hash, one by one, when a server shows its own.
+        certificates = len([name for name in os.listdir(folder) if len(name) > 9 and name[8] == "."
+                            and os.path.exists(os.path.join(folder, name))])
+except BaseException as error:
+    problem = "%s: %s" % (type(error).__name__, str(error)[:500])
+certifi = ""
+try:
+    spec = importlib.util.find_spec("certifi")
+    bundle = os.path.join(os.path.dirname(spec.origin), "cacert.pem") if spec and spec.origin else ""
+    certifi = bundle if bundle and os.path.getsize(bundle) > 0 else ""
+except BaseException:
+    pass
+names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+lost = ["%s names %s" % (name, os.environ[name]) for name in names
+        if os.environ.get(name) and not os.path.exists(os.environ[name])]
+say(trust=dict(certificates=certificates, file=file, folder=folder, certifi=certifi, error=problem, lost=lost))
+say(begin="a thread that recurses")
+survived = []
+def deeper(_):
+    # Through map, so that the C stack grows too: since 3.11 a plain call does not take any of it.
+    return list(map(deeper, (0,)))
+def recurse():
+    try:
+        deeper(0)
+    except RecursionError:
+        survived.append(True)
+thread = threading.Thread(target=recurse)
+thread.start()
+thread.join()
+say(recursion=bool(survived))
+"""
+
+
+def selftest(seconds):
+    cpython = platform.python_implementation() == "CPython"
+    names = NEEDED + WHERE_THERE if cpython else NOT_CPYTHON
+    lines, _, code = run_child(SELFTEST, [" ".join(names)], seconds)
+    answer = {"modules": [], "trust": None, "recursion": False, "at": "", "ended": ""}
+    for line in lines:
+        try:
+            row = json.loads(line)
+            if "begin" in row:
+                answer["at"] = text(row["begin"], 200)
+            elif "module" in row:
+                if not (row.get("absent") and row["module"] in WHERE_THERE):
+                    answer["modules"].append(
+                        {
+                            "name": text(row["module"], 100),
+                            "ok": bool(row["ok"]),
+                            "absent": bool(row.get("absent")),
+                            "error": text(row.get("error", ""), 600),
+                        }
+                    )
+            elif "trust" in row:
+                keys = ("file", "folder", "certifi", "error")
+                answer["trust"] = dict({key: text(row["trust"][key]) for key in keys})
+                answer["trust"]["certificates"] = int(row["trust"]["certificates"])
+                answer["trust"]["lost"] = [text(one, 500) for one in row["trust"]["lost"][:10]]
+            elif "recursion" in row:
+                answer["recursion"] = bool(row["recursion"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    if code != 0:
+        answer["ended"] = how_it_ended(code) if code is not None else "it took longer than %d s" % seconds
+    return answer
 
 
 def main():
@@ -612,10 +1252,19 @@ def main():
         "executables": [{"name": name, "path": which(name)} for name in REQUEST["executables"]],
         "places": [place(path) for path in REQUEST["places"]],
         "native": native(),
+        "own_packages": own_packages([REQUEST["import_root"]]),
         "truncated": truncated,
     }
+    answer["environment"] = guarded("environment", environment, answer["interpreter"]["settings"])
+    answer["code"] = guarded("code", code, REQUEST["modules"], REQUEST["import_root"])
+    answer["locale"] = guarded("locale", locale_facts)
+    answer["bytecode"] = guarded("bytecode", dependency_bytecode)
+    answer["selftest"] = guarded("selftest", selftest, 20)
+    answer["walk"] = guarded("walk", walked, REQUEST.get("walk"))
     importing.join()
     answer["imports"] = rows
+    answer["standard_bytecode"] = guarded("standard_bytecode", standard_bytecode)
+    answer["problems"] = problems
     # A path that is not UTF-8 must not spoil the whole answer: what JSON cannot hold becomes a question mark.
     line = "\n" + sys.argv[1] + " " + json.dumps(answer, ensure_ascii=False) + "\n"
     sys.stdout.buffer.write(line.encode("utf-8", "replace"))

@@ -8,6 +8,7 @@ from packaging.dependency_groups import DependencyGroupResolver
 
 from seatrial.errors import SettingsError
 from seatrial.facts.data import ProjectFacts
+from seatrial.facts.locks import read_lock, requirement_lines
 from seatrial.facts.requirements import names_of
 from seatrial.settings.read import read_toml
 
@@ -29,18 +30,20 @@ def read_project_facts(context: Path) -> ProjectFacts:
     requirements = context / "requirements.txt"
     document = read_toml(pyproject) if pyproject.is_file() else {}
     project = _table(document, "project", pyproject)
+    lock = read_lock(context, str(project.get("name", "")))
     declared = project.get("dependencies")
     if declared is not None:
         dependencies, file = _list(declared, pyproject, "project.dependencies"), pyproject.name
     elif requirements.is_file():
-        dependencies, file = tuple(_requirement_lines(requirements)), requirements.name
+        dependencies, file = tuple(requirement_lines(requirements)), requirements.name
     else:
-        return ProjectFacts(name=str(project.get("name", "")), dev_group=_dev_group(document, pyproject))
+        return ProjectFacts(name=str(project.get("name", "")), dev_group=_dev_group(document, pyproject), lock=lock)
     return ProjectFacts(
         name=str(project.get("name", "")),
         dependencies=dependencies,
         dependencies_file=file,
         dev_group=_dev_group(document, pyproject),
+        lock=lock,
     )
 
 
@@ -70,13 +73,3 @@ def _list(value: object, file: Path, key: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise SettingsError("expected a list.", where=f"{file} {key}")
     return tuple(map(str, value))
-
-
-def _requirement_lines(file: Path) -> list[str]:
-    # Options (-r, --hash, -e) and comments are no requirements: requirements file format, pip's docs.
-    try:
-        lines = file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot be read: {error}.", where=str(file)) from error
-    bare = [line.partition(" #")[0].partition(" --")[0].strip() for line in lines]
-    return [line for line in bare if line and not line.startswith(("#", "-"))]

@@ -116,7 +116,14 @@ def start_facts(configuration: Configuration, files: Files, who: Account, interp
         python=python.path if python else "",
         python_why=python.why if python else "",
         python_trail=python.trail if python else None,
+        python_barrier=follow.barrier(python.trail.steps, who, files) if python else None,
+        python_loader=_loader(python.trail, files) if python else "",
     )
+
+
+def _loader(trail: Trail, files: Files) -> str:
+    is_file = trail.entry is not None and trail.entry.kind is FileKind.FILE
+    return follow.loader(files.beginning(trail.end)) if is_file else ""
 
 
 def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:

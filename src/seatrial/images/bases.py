@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import docker
 
+    from seatrial.dockerfile import Base
     from seatrial.engine.find import Engine
-    from seatrial.images.dockerfile import Base
 
 PATIENCE = 5
 """Seconds that a registry has to answer, before it counts as out of reach."""

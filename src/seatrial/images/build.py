@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial import process
+from seatrial.dockerfile import parse, without_syntax
 from seatrial.engine import programs
 from seatrial.errors import BuildError, EngineError
 from seatrial.images.bases import Registries
-from seatrial.images.dockerfile import parse, without_syntax
 from seatrial.images.failure import Setting, explain
 from seatrial.images.plan import BuildPlan, plan_build, plan_matrix, read_dockerfile
 from seatrial.images.progress import Progress
+from seatrial.images.provenance import provenance
 from seatrial.images.replacements import replacements
 from seatrial.images.secrets import find_secrets
 from seatrial.images.steps import StepState
@@ -128,11 +129,12 @@ def build(
             registries=registries or Registries(engine=engine),
         )  # fmt: skip
     progress = Progress(dockerfile)
+    told = provenance(dockerfile, plan.dockerfile, plan.context, plan.build_arguments)
     with _folder() as folder:
         file = _without_syntax(plan, folder) if replaced.syntax_left_out else plan.dockerfile
         relay = _Relay(progress, observer)
         completed = process.stream(
-            [buildx.path, *_words(plan, replaced, secrets, engine, file=file, identity=folder / "image-id")],
+            [buildx.path, *_words(plan, replaced, secrets, engine, told, file=file, identity=folder / "image-id")],
             timeout=None,
             on_output=lambda _: None,
             on_error=relay.take,
@@ -162,6 +164,7 @@ def _words(
     replaced: Replacements,
     secrets: BuildSecrets,
     engine: Engine,
+    told: Mapping[str, str],
     *,
     file: Path,
     identity: Path,
@@ -181,7 +184,7 @@ def _words(
         *(["--no-cache"] if plan.no_cache else []),
         *(f"--tag={tag}" for tag in plan.tags),
         *(f"--label={key}={value}" for key, value in labels.items()),
-        *(f"--build-arg={key}={value}" for key, value in plan.build_arguments.items()),
+        *(f"--build-arg={key}={value}" for key, value in {**told, **plan.build_arguments}.items()),
         *(f"--build-context={key}={value}" for key, value in contexts.items()),
         *secrets.words(),
         "--", str(plan.context),

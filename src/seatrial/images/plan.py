@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, SettingsError
-from seatrial.images.dockerfile import parse
 from seatrial.settings.read import TABLE, python_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.images.dockerfile import Dockerfile
+    from seatrial.dockerfile import Dockerfile
     from seatrial.settings.model import App
     from seatrial.settings.read import Project
 

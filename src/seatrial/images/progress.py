@@ -15,7 +15,7 @@ from seatrial.text import plain, plain_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seatrial.images.dockerfile import Dockerfile
+    from seatrial.dockerfile import Dockerfile
 
 KEPT_LOG_LINES = 60
 """Lines of a step's output that are kept for an error message."""

@@ -12,10 +12,10 @@ from seatrial.images.bases import Origin, find_bases
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from seatrial.dockerfile import Dockerfile
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.images.bases import Registries
-    from seatrial.images.dockerfile import Dockerfile
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seatrial.images.dockerfile import Dockerfile, Instruction, Stage
+    from seatrial.dockerfile import Dockerfile, Instruction, Stage
 
 # BuildKit's names: "[builder 3/7] RUN …", "[2/4] COPY …", "[linux/amd64 stage-1 2/3] …".
 NUMBERED = re.compile(r"\[(?:(?P<stage>[^\]]*?) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.DOTALL)

@@ -1,4 +1,4 @@
-"""A smoke for a person: one line a check, and what failed told in full."""
+"""A smoke for a person: one line a family, and in full what failed, could not be decided or was waived."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Verdict
-from seatrial.text import plain
+from seatrial.reports import matrix
+from seatrial.reports.groups import TOLD, grouped, name_of, told
+from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +17,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from seatrial.checks.verdict import Smoke
+    from seatrial.reports.groups import Group
 
-ID_WIDTH = 27
 STATUS_WIDTH = 6
-WRAPPED_FROM = 60
-"""Columns from which on the value seen stands beside the check; a narrower screen has it below."""
+FAMILY_WIDTH = 12
+NAMES_FROM = 80
+"""Columns from which on a family's line names its checks; a narrower screen has the counts alone."""
+QUIET = "bright_black"
 
 
 def style_of(status: Status) -> str:
@@ -34,99 +38,151 @@ def style_of(status: Status) -> str:
         case Status.WAIVED:
             return "yellow"
         case Status.SKIP:
-            return "bright_black"
+            return QUIET
         case _:
             assert_never(status)
 
 
-def print_smoke(smoke: Smoke, console: Console) -> None:
+def style_of_verdict(verdict: Verdict) -> str:
+    """Return the colour of a verdict."""
+    styles = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL, Verdict.ERROR: Status.ERROR}
+    return style_of(styles[verdict])
+
+
+def print_smokes(smokes: Sequence[Smoke], console: Console, *, verbose: bool = False) -> None:
+    """Print smokes one after the other, and of several the matrix at the end."""
+    for number, one in enumerate(smokes):
+        if number:
+            console.print()
+        print_smoke(one, console, verbose=verbose)
+    if len(smokes) > 1:
+        console.print()
+        print_matrix(smokes, console)
+
+
+def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> None:
     """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
     from rich.text import Text
 
-    console.print(Text.assemble(("Smoke of ", "bold"), (plain(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"))
-    for result in smoke.checks:
-        line = _line(result, wide=console.width >= WRAPPED_FROM or not console.is_terminal)
-        if console.is_terminal:
-            console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
-        else:
-            # A log keeps lines whole: nobody can widen it later.
-            console.print(line, soft_wrap=True)
-    print_failures(smoke, console)
+    _print(Text.assemble(("Smoke of ", "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console)
+    groups = grouped(smoke.checks)
+    width = max((len(one.counts) for one in groups), default=0)
+    for group in groups:
+        _print_group(group, width, console)
+        if verbose:
+            for result in group.results:
+                _print_in_full(result, console, indent=2)
+    if not verbose:
+        print_failures(smoke, console)
     console.print()
-    console.print(verdict_line(smoke))
+    _print(verdict_line(smoke), console)
 
 
 def print_failures(smoke: Smoke, console: Console) -> None:
     """Print in full what failed, could not be decided, or was waived."""
-    undecided: dict[str, list[Result]] = {}
-    for result in smoke.checks:
-        if result.status is Status.ERROR:
-            undecided.setdefault(result.actual, []).append(result)
-        elif result.status in {Status.FAIL, Status.WAIVED}:
-            console.print()
-            _print_in_full(result, console)
-    # What has one cause is told once, behind what may be that cause.
-    for results in undecided.values():
+    for results in told(smoke.checks):
         console.print()
-        _print_undecided(results, console)
+        if results[0].status is Status.ERROR:
+            _print_undecided(results, console)
+        else:
+            _print_in_full(results[0], console)
 
 
-def _print_undecided(results: Sequence[Result], console: Console) -> None:
+def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
+    """Print apps by Python versions; where the table is too wide for the screen, a line a smoke."""
     from rich.text import Text
 
-    names = ", ".join(one.id for one in results)
-    _print_below(Text.assemble(("ERROR", style_of(Status.ERROR)), f" {names}"), 0, console)
-    _print_below(Text(plain(results[0].actual)), 2, console)
-    for row in results[0].evidence:
-        _print_below(Text(plain(row), style="bright_black"), 4, console)
-
-
-def _line(result: Result, *, wide: bool) -> Text:
-    from rich.text import Text
-
-    line = Text.assemble(
-        (result.status.value.upper().ljust(STATUS_WIDTH), style_of(result.status)),
-        " ",
-        result.id.ljust(ID_WIDTH),
-    )
-    if wide:
-        line.append(" ")
-        line.append(plain(result.actual).replace("\n", " "), style="bright_black")
-    return line
-
-
-def _print_in_full(result: Result, console: Console) -> None:
-    from rich.text import Text
-
-    console.print(
-        Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: {result.title}")
-    )
-    rows = [("seen", result.actual), ("expected", result.expected), ("why", result.why), ("to do", result.fix)]
-    for name, value in rows:
-        if value:
-            _print_below(Text.assemble((f"{name}: ", "bold"), plain(value)), 2, console)
-    for row in result.evidence:
-        _print_below(Text(plain(row), style="bright_black"), 4, console)
-
-
-def _print_below(text: Text, indent: int, console: Console) -> None:
-    from rich.padding import Padding
-    from rich.text import Text
-
-    if console.is_terminal:
-        console.print(Padding(text, (0, 0, 0, indent)))
-    else:
-        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
+    rows = matrix.rows(smokes)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    if console.is_terminal and sum(widths) + 2 * len(widths) > console.width:
+        for one in smokes:
+            head = f"{matrix.app_of(one)}, {one.python or matrix.NO_PYTHON}: "
+            _print(Text(head).append(matrix.brief(one), style_of_verdict(one.verdict)), console)
+        return
+    styles = {one.value.upper(): style_of_verdict(one) for one in Verdict}
+    for number, row in enumerate(rows):
+        line = Text()
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            style = "bold" if not (number and column) else styles.get(cell.partition(" ")[0], QUIET)
+            line.append(cell.ljust(width), style=style).append("  ")
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 def verdict_line(smoke: Smoke) -> Text:
     """Return the verdict, the image and the counts."""
     from rich.text import Text
 
-    words = {Verdict.PASS: "PASS", Verdict.FAIL: "FAIL", Verdict.ERROR: "ERROR"}
-    styles = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL, Verdict.ERROR: Status.ERROR}
     counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
     return Text.assemble(
-        (words[smoke.verdict], style_of(styles[smoke.verdict])),
-        f"  {plain(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
+        (smoke.verdict.value.upper(), style_of_verdict(smoke.verdict)),
+        f"  {plain_line(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
     )
+
+
+def _print_group(group: Group, width: int, console: Console) -> None:
+    from rich.text import Text
+
+    line = Text.assemble(
+        (group.worst.value.upper().ljust(STATUS_WIDTH), style_of(group.worst)),
+        " ",
+        (group.family.ljust(FAMILY_WIDTH), "bold"),
+        " ",
+        group.counts.ljust(width),
+    )
+    if not console.is_terminal or console.width >= NAMES_FROM:
+        line.append("  ")
+        line.append(", ".join(name_of(one.id) for one in group.results), style=QUIET)
+    line.rstrip()
+    if console.is_terminal:
+        console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+    else:
+        # A log keeps lines whole: nobody can widen it later.
+        console.print(line, soft_wrap=True)
+
+
+def _print_undecided(results: Sequence[Result], console: Console) -> None:
+    from rich.text import Text
+
+    names = ", ".join(one.id for one in results)
+    _print(Text.assemble(("ERROR", style_of(Status.ERROR)), f" {names}"), console)
+    _print(Text(plain(results[0].actual)), console, indent=2)
+    for row in results[0].evidence:
+        _print(Text(plain(row), style=QUIET), console, indent=4)
+
+
+def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None:
+    from rich.text import Text
+
+    head = Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: {result.title}")
+    _print(head, console, indent=indent)
+    rows = [("seen", result.actual), ("expected", result.expected)]
+    if result.status in TOLD:
+        rows += [("why", result.why), *to_do(result), ("where", result.where)]
+    for name, value in rows:
+        if value:
+            _print(Text.assemble((f"{name}: ", "bold"), plain(value)), console, indent=indent + 2)
+    for row in result.evidence:
+        _print(Text(plain(row), style=QUIET), console, indent=indent + 4)
+
+
+def to_do(result: Result) -> tuple[tuple[str, str], ...]:
+    """Return what is to be done, with its name; of a waiver its reason."""
+    if result.status is Status.WAIVED:
+        return (("waived", result.fix.removeprefix("Waived: ")),)
+    return (("to do", result.fix),) if result.fix else ()
+
+
+def _print(text: Text, console: Console, *, indent: int = 0) -> None:
+    """Print a paragraph: wrapped on a terminal, its lines whole in a log.
+
+    Every line is indented: one that an image broke off must not look like one of ours.
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent), expand=False), overflow="fold")
+        return
+    for number, line in enumerate(text.split("\n", allow_blank=True)):
+        console.print(Text(" " * (indent + 2 * bool(number))).append_text(line), soft_wrap=True)

@@ -6,9 +6,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from seatrial.sizes import parse_size
+
 # Kept importable at run time: msgspec reads the annotations of these classes.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Absolute = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolute path")]
+Below = Annotated[
+    str, Meta(pattern=r"^/(?!/*\Z)(?!([^\0]*/)?\.\.(/|\Z))[^\0]*\Z", description="an absolute path below /, without ..")
+]
 Module = Annotated[
     str,
     Meta(
@@ -27,15 +32,44 @@ Requirement = Annotated[
         description="a requirement such as fastapi>=0.115",
     ),
 ]
+FileName = Annotated[str, Meta(pattern=r"^[^/\0]+/?\Z", description="the name of a file or folder, without its path")]
 Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*\Z", description="the name of a variable")]
 NoZero = Annotated[str, Meta(pattern=r"^[^\0]*\Z", description="text without a zero byte")]
-Reason = Annotated[str, Meta(pattern=r"\S", description="a reason")]
-Count = Annotated[int, Meta(ge=1)]
+# Not the dots that a drafted contract holds in a reason's place.
+Reason = Annotated[str, Meta(pattern=r"[^\s.]", description="a reason, in words")]
+Count = Annotated[int, Meta(ge=1, le=4_194_304)]  # the most that Linux counts: PID_MAX_LIMIT
+Number = Annotated[int, Meta(ge=0, le=4_294_967_294)]  # of an account: 32 bits, the last one is "nobody at all"
+Account = Annotated[str, Meta(pattern=r"^[^\s:\0]+\Z", description="the name of an account")]
+Capability = Annotated[str, Meta(pattern=r"^[A-Za-z_]+\Z", description="a capability such as NET_BIND_SERVICE")]
+LintRule = Annotated[str, Meta(pattern=r"^(DL|SC)\d{4}\Z", description="a rule of hadolint such as DL3008")]
+OciLabel = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9.]*\Z", description="the end of an OCI label such as revision")]
 PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$", description="a version such as 3.13")]
 Size = Annotated[
-    str, Meta(pattern=r"^\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$", description="a size such as 500 MB or 1 GiB")
+    str,
+    Meta(
+        pattern=r"^(?=[^1-9]*[1-9])\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$",
+        description="a size such as 500 MB or 1 GiB",
+    ),
 ]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
+LEAST_MEMORY = 6 * 1024**2
+"""Bytes: an engine gives no container less (moby, daemon/daemon_unix.go)."""
+DEBIAN_SETUID = (
+    "/usr/bin/chage",
+    "/usr/bin/chfn",
+    "/usr/bin/chsh",
+    "/usr/bin/expiry",
+    "/usr/bin/gpasswd",
+    "/usr/bin/mount",
+    "/usr/bin/newgrp",
+    "/usr/bin/passwd",
+    "/usr/bin/su",
+    "/usr/bin/umount",
+    "/usr/bin/wall",
+    "/usr/bin/write",
+    "/usr/sbin/unix_chkpwd",
+)
+"""The setuid and setgid files of Debian's slim images, buster to forky; /bin is /usr/bin there."""
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -45,11 +79,11 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 class Contract(Table, frozen=True, kw_only=True):
     """What an app's image must be; the catalogue's defaults hold for what is not said."""
 
-    user: str | None = None
+    user: Account | None = None
     """The account that the image runs as, by name: what `whoami` prints."""
-    uid: Annotated[int, Meta(ge=0)] | None = None
+    uid: Number | None = None
     """The number of that account."""
-    gid: Annotated[int, Meta(ge=0)] | None = None
+    gid: Number | None = None
     """The number of its group."""
     python: PythonVersion | None = None
     """The Python version; for an app's own build, the one it was built with."""
@@ -63,19 +97,33 @@ class Contract(Table, frozen=True, kw_only=True):
     """Distributions that must not be there; by default pytest, ruff, mypy and the project's dev group."""
     installers: tuple[Literal["pip", "setuptools", "wheel", "uv"], ...] = ()
     """Of pip, setuptools, wheel and uv, those that the image may hold."""
+    extras: tuple[Distribution, ...] = ()
+    """The project's extras that the image installs from its lock."""
+    groups: tuple[Distribution, ...] = ()
+    """The dependency groups that the image installs from its lock; by default none."""
+    bytecode: tuple[Literal["dependencies", "standard-library"], ...] = ("dependencies",)
+    """What must hold valid bytecode; official base images hold none of the standard library."""
+    musl: bool = False
+    """Whether the image may stand on musl (Alpine) instead of glibc."""
+    standard_library_absent: tuple[Module, ...] = ()
+    """C modules of the standard library that the image need not hold, such as `_sqlite3`."""
     executables: tuple[Program, ...] = ()
     """Programs that the code calls."""
     writable_paths: tuple[Absolute, ...] = ()
     """Absolute paths that the image's user must be able to write."""
+    files: dict[Absolute, tuple[FileName, ...]] = {}
+    """What folders of the image must hold, by name, and nothing else: `{ "/app" = [".venv", "src"] }`."""
+    setuid: tuple[Absolute, ...] = DEBIAN_SETUID
+    """Setuid and setgid files that may be there; by default those of Debian's slim base."""
     max_unpacked: Size | None = None
     """The most that the image may take on disk, unpacked."""
     environment: dict[Variable, NoZero] = {}
     """What the application needs in its environment to start; test values, never real secrets."""
     declared_secrets: tuple[str, ...] = ()
-    """Environment variables of the image that look like secrets and are not."""
-    tmpfs: tuple[Absolute, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
+    """Environment variables of the image, and absolute paths of its files, that look like secrets and are not."""
+    tmpfs: tuple[Below, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
     """Paths that are memory-backed and writable while the root is read-only."""
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
     """Capabilities that the application needs; all others are dropped."""
     memory: Size = "1 GiB"
     """The memory limit of the boot."""
@@ -87,8 +135,33 @@ class Contract(Table, frozen=True, kw_only=True):
     """Without a health check: seconds that it must still run after its start."""
     stops_within: PositiveSeconds = 10.0
     """Seconds from the stop signal until it must have left by itself."""
+    first_log_within: PositiveSeconds = 10.0
+    """Seconds from the start until the application must have logged its first line."""
+    unhealthy_within: PositiveSeconds = 60.0
+    """Seconds after which the health check must have noticed that every process of the application is frozen."""
+    required_environment: tuple[Variable, ...] = ()
+    """Variables without which the application must refuse to start, and name the one that is missing."""
+    arbitrary_uid: bool = False
+    """Whether it must also start as a uid that no account has, in group 0, as OpenShift runs it."""
+    labels: tuple[OciLabel, ...] = ("title", "version", "revision", "source", "created")
+    """The labels `org.opencontainers.image.NAME` that the image must carry; any that it carries must be valid."""
+    lint_level: Literal["error", "warning", "info", "style"] = "warning"
+    """What of hadolint's findings counts: those of this level and above."""
+    lint_ignore: dict[LintRule, Reason] = {}
+    """Rules of hadolint that do not count, each with the reason: `{ DL3008 = "…" }`."""
+    pin_digests: bool = False
+    """Whether the Dockerfile must pin its bases by digest; by default a tag that says a version is enough."""
+    max_context: Size = "50 MB"
+    """The most that a build may be sent."""
+    compose_exceptions: dict[str, Reason] = {}
+    """What a service of the compose file need not have, each with the reason: `{ "db.read_only" = "…" }`."""
     waive: dict[str, Reason] = {}
     """Checks that need not hold, each with the reason."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is a size and still no limit that an engine takes."""
+        if parse_size(self.memory) < LEAST_MEMORY:
+            raise ValueError(f"`memory`: expected at least {LEAST_MEMORY // 1024**2} MiB, not {self.memory!r}")
 
 
 class App(Table, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -177,14 +177,18 @@ def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
 
 def _explained(message: str, kind: type[object], *, file: Path, table: str, data: object) -> SettingsError:
     # The last one: a key that is quoted in the problem may hold anything.
-    found = re.fullmatch(r"(.*) - at `(\$.*)`", message, re.DOTALL)
-    problem, at = found.groups() if found else (message, "")
+    found = re.fullmatch(r"(.*) - at (`key` in )?`(\$.*)`", message, re.DOTALL)
+    problem, of_key, at = found.groups() if found else (message, None, "")
     try:
-        path, known = _located(at, kind, data)
+        path, known, value = _located(at, kind, data)
     except (KeyError, IndexError, AttributeError):
         # The key itself looks like a place; it stands at the top.
-        problem = message
-        path, known = _located("", kind, data)
+        problem, of_key = message, None
+        path, known, value = _located("", kind, data)
+    about = re.match(r"`([\w-]+)`: (.*)", problem, re.DOTALL)
+    if about:
+        # What a table says of one of its keys.
+        path, problem, value = (*path, about.group(1)), about.group(2), None
     where = f"{file}: {'.'.join(part for part in (table, *path) if part) or 'top level'}"
     unknown = re.search(r"unknown field `(.*)`", problem, re.DOTALL)
     if unknown:
@@ -193,8 +197,19 @@ def _explained(message: str, kind: type[object], *, file: Path, table: str, data
             where=where,
             fix=did_you_mean(unknown.group(1), known),
         )
-    return SettingsError(f"{_plain(problem)}.", where=where, fix="See docs/settings.md.")
+    said = f"{'a key in it is wrong: ' if of_key else ''}{_plain(problem, known)}{_but_is(value, problem)}"
+    return SettingsError(f"{said}.", where=where, fix="See docs/settings.md.")
 
+
+def _but_is(value: object, problem: str) -> str:
+    """Return what the value is, where msgspec does not say it."""
+    shown = repr(value)
+    plain_value = isinstance(value, str | int | float) and len(shown) <= LONGEST_VALUE
+    return f", not {shown}" if plain_value and ", got" not in problem and "enum value" not in problem else ""
+
+
+LONGEST_VALUE = 60
+"""Characters of a value that a message repeats."""
 
 PLAIN = {
     "Object missing required field": "a required key is missing:",
@@ -210,10 +225,17 @@ PLAIN = {
 }
 """A TOML file's words for those that msgspec has from JSON."""
 
+LIMITS = {r" > (\d+)(\.0)?": "greater than", r" >= (\d+)(\.0)?": "of at least", r" <= (\d+)(\.0)?": "of at most"}
 
-def _plain(problem: str) -> str:
+
+def _plain(problem: str, known: tuple[str, ...]) -> str:
     for theirs, ours in PLAIN.items():
         problem = problem.replace(theirs, ours)
+    for pattern, words in LIMITS.items():
+        problem = re.sub(pattern, rf" {words} \1", problem)
+    chosen = re.match(r"Invalid enum value ('.*')", problem, re.DOTALL)
+    if chosen:
+        return f"expected one of {', '.join(known)}, not {chosen.group(1)}"
     return FORMS.get(problem.removeprefix("expected text matching regex "), problem)
 
 
@@ -226,8 +248,8 @@ def _forms() -> dict[str, str]:
 FORMS = _forms()
 
 
-def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Turn msgspec's path (`$.apps[...].pythons[0]`) into key names, and list the keys known there.
+def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[str, ...], object]:
+    """Turn msgspec's path (`$.apps[...].pythons[0]`) into key names; list what is known there, and the value.
 
     msgspec writes `[...]` for "some key of this table": the key is found by converting each value alone.
     """
@@ -245,9 +267,16 @@ def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[s
             here = here.get(name)
         else:
             path[-1] += f"[{index}]"
+            kind, here = get_args(kind)[0], here[int(index)]
             break
-    known = _is_struct(kind) and tuple(one.encode_name for one in msgspec.structs.fields(kind))
-    return tuple(path), known or ()
+    return tuple(path), _known(kind), here
+
+
+def _known(kind: Any) -> tuple[str, ...]:
+    """Return the keys of a table, or the words of a closed set."""
+    if _is_struct(kind):
+        return tuple(one.encode_name for one in msgspec.structs.fields(kind))
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
 def _refused(value: object, kind: Any) -> bool:

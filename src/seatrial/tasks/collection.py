@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import invoke
 
-from seatrial.tasks import building, doctor, engines, onboarding, smoking, stacks, starting
+from seatrial.tasks import building, contracting, doctor, engines, explaining, onboarding, smoking, stacks, starting
 
 
 def collection() -> invoke.Collection:
@@ -22,6 +22,8 @@ def collection() -> invoke.Collection:
     tasks = invoke.Collection(
         onboarding.onboard,
         building.build,
+        contracting.contract,
+        explaining.explain,
         stacks.up,
         stacks.down,
         stacks.ps,

@@ -42,7 +42,7 @@ def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: boo
     report.step(screen, 2, "build")
     _build(project, list(apps), engine, host)
     report.step(screen, 3, "smoke")
-    smokes = _smoke(project, list(apps), engine)
+    smokes = _smoke(project, list(apps), engine, host)
     for one in smokes:
         report.smoke_line(screen, one)
     if (verdict := worst(smokes)).exit_code:
@@ -87,12 +87,12 @@ def _build(project: Project, names: list[str], engine: Engine, host: Host) -> No
     building.build_all(plan_matrix(project, names), engine=engine, host=host, project=project)
 
 
-def _smoke(project: Project, names: list[str], engine: Engine) -> list[Smoke]:
+def _smoke(project: Project, names: list[str], engine: Engine, host: Host) -> list[Smoke]:
     from seatrial import smoke as smoking
     from seatrial.checks.model import Level
 
     return [
-        smoking.smoke(smoking.app_target(project, name), engine, level=Level.STANDARD, say=lambda _: None)[0]
+        smoking.smoke(smoking.app_target(project, name, host=host), engine, level=Level.STANDARD, say=lambda _: None)[0]
         for name in names
     ]
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Level, Status
 from seatrial.errors import ExitCode, ImageError, SettingsError
 from seatrial.names import did_you_mean
-from seatrial.tasks import surroundings
+from seatrial.tasks import reporting, structuring, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import invoke
 
     from seatrial.checks.verdict import Smoke
     from seatrial.smoke import Target
-
-FORMATS = ("text", "json", "junit", "markdown")
 
 HELP = {
     "app": "the app whose image to look at; all apps without it",
@@ -34,10 +30,16 @@ HELP = {
     default=True,
     help=HELP
     | {
-        "level": "quick (no start), standard (one real start) or deep",
-        "format": "text, json, junit or markdown",
+        "level": "quick (no start), standard (one real start, the default) or deep",
+        "structure-test": "run this container-structure-test file (.yaml or .json) instead of the contract's checks; "
+        "with --level besides them; repeatable",
+        "all": "the app's image for every Python version that it declares",
+        "format": "text, json, junit, sarif, markdown or html; without it, what --output's ending says, or text",
         "output": "write the report to this file instead of standard output",
+        "also": "write this report too, its form by its ending: .json .xml .sarif .md .html .txt; repeatable",
+        "verbose": "tell every check in full, not only what failed, was undecided or waived",
     },
+    iterable=["also", "structure_test"],
 )
 def smoke(
     _context: invoke.Context,
@@ -45,18 +47,23 @@ def smoke(
     image: str | None = None,
     contract: str | None = None,
     python: str | None = None,
-    level: str = "standard",
-    format: str = "text",  # noqa: A002 - the option's name
+    all: bool = False,  # noqa: A002 - the option's name
+    level: str | None = None,
+    format: str | None = None,  # noqa: A002 - the option's name
     output: str | None = None,
+    also: Sequence[str] | None = None,
+    verbose: bool = False,
+    structure_test: Sequence[str] | None = None,
 ) -> ExitCode:
     """Prove images against their contracts: exit 0 all pass, 1 a check failed, 2 undecided."""
-    from seatrial import smoke as smoking
+    from seatrial.checks.model import Level
     from seatrial.reports.data import worst
 
-    chosen = Level(_one_of("--level", level, tuple(Level)))
-    shape = _one_of("--format", format, FORMATS)
-    file = _writable(output)
-    targets = _targets(app, image, contract, python)
+    chosen = Level(_one_of("--level", level or Level.STANDARD, tuple(Level)))
+    tests = structuring.tests_of(structure_test or ())
+    checked = None if tests and level is None else chosen
+    reports = reporting.planned(format, output, also or ())
+    targets = _targets(app, image, contract, python, every=all)
     engine = surroundings.engine()
     smokes: list[Smoke] = []
     missing: list[ImageError] = []
@@ -64,11 +71,12 @@ def smoke(
         for target in targets:
             try:
                 with _known_image(target):
-                    smokes.append(smoking.smoke(target, engine, level=chosen, say=_about(target, tell))[0])
+                    smokes.append(structuring.proven(target, engine, checked, tests, _about(target, tell)))
             except ImageError as error:
                 missing.append(error)
     if smokes:
-        _write(smokes, shape, file)
+        reporting.write(smokes, reports, verbose=verbose)
+        reporting.summarise(smokes, surroundings.host().environment)
     for one in missing if smokes else missing[1:]:
         surroundings.say(f"error: {one}")
     if not smokes:
@@ -82,17 +90,26 @@ def _about(target: Target, tell: Callable[[str], None]) -> Callable[[str], None]
     return lambda message: tell(f"{target.reference}: {message}")
 
 
-def _targets(app: str | None, image: str | None, contract: str | None, python: str | None) -> list[Target]:
+def _targets(
+    app: str | None, image: str | None, contract: str | None, python: str | None, *, every: bool = False
+) -> list[Target]:
     from seatrial import smoke as smoking
 
     if image is not None:
-        if app is not None or python is not None:
-            raise SettingsError("--image names the image by itself.", fix="Leave --app and --python out.")
+        if app is not None or python is not None or every:
+            raise SettingsError("--image names the image by itself.", fix="Leave --app, --python and --all out.")
         return [smoking.image_target(image, Path(contract) if contract else None)]
     if contract is not None:
         raise SettingsError("--contract goes with --image.", fix="An app's contract stands in pyproject.toml.")
     project = surroundings.project()
-    return [smoking.app_target(project, name, python) for name in project.chosen(app)]
+    host = surroundings.host()
+    if python is not None and every:
+        raise SettingsError("--python names one version, --all means every one.", fix="Give only one of them.")
+    return [
+        smoking.app_target(project, name, version, host=host)
+        for name, one in project.chosen(app).items()
+        for version in ((one.pythons or (None,)) if every else (python,))
+    ]
 
 
 class _known_image:  # noqa: N801 - used as a with statement's verb
@@ -117,69 +134,12 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _writable(output: str | None) -> Path | None:
-    """Refuse a file that cannot be written before minutes are spent on what goes into it."""
-    if output is None:
-        return None
-    file = Path(output)
-    folder = file.parent
-    if file.is_dir() or not folder.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
-        raise SettingsError("cannot be written.", where=output, fix="Give --output a file in a folder that exists.")
-    return file
-
-
-def _write(smokes: list[Smoke], shape: str, file: Path | None) -> None:
-    from rich.console import Console
-
-    from seatrial.reports import data
-    from seatrial.reports.smoke import print_smoke
-
-    makers = {"json": data.as_json, "junit": data.as_junit, "markdown": data.as_markdown}
-    if shape == "text" and file is None:
-        console = surroundings.screen()
-        for number, one in enumerate(smokes):
-            if number:
-                console.print()
-            print_smoke(one, console)
-        return
-    if shape == "text":
-        from io import StringIO
-
-        text = StringIO()
-        console = Console(file=text, width=120, highlight=False, emoji=False, markup=False)
-        for one in smokes:
-            print_smoke(one, console)
-        made = text.getvalue()
-    else:
-        made = makers[shape](smokes)
-    if file is None:
-        print(made, end="")
-        return
-    _replace(file, made)
-    for one in smokes:
-        surroundings.say(f"{one.verdict.value.upper()}  {one.image}: the report is in {file}")
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all; what is no file of its own (a device, a link) is written into."""
-    if file.exists() and (file.is_symlink() or not file.is_file()):
-        try:
-            file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(f"cannot be written: {error.strerror}.", where=str(file)) from error
-        return
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(file)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise SettingsError(f"cannot be written: {error.strerror}.", where=str(file)) from error
-
-
 def _classic(app: str | None, image: str | None, python: str | None, names: tuple[str, ...], show: str) -> ExitCode:
     """Run some checks of level quick alone, and show one fact readably."""
+    import dataclasses
+
     from seatrial import smoke as smoking
+    from seatrial.checks.model import Level
     from seatrial.checks.registry import CHECKS
     from seatrial.reports import classics
     from seatrial.reports.data import worst
@@ -190,7 +150,9 @@ def _classic(app: str | None, image: str | None, python: str | None, names: tupl
     smokes: list[Smoke] = []
     for target in _targets(app, image, None, python):
         with _known_image(target):
-            judged, facts = smoking.smoke(target, engine, level=Level.QUICK, checks=checks)
+            # These checks look at the image alone.
+            bare = dataclasses.replace(target, sources=None)
+            judged, facts = smoking.smoke(bare, engine, level=Level.QUICK, checks=checks)
         classics.show(show, judged, facts, console)
         smokes.append(judged)
     return ExitCode.OK if all(_held(one) for one in smokes) else worst(smokes).exit_code
@@ -198,6 +160,8 @@ def _classic(app: str | None, image: str | None, python: str | None, names: tupl
 
 def _held(smoke: Smoke) -> bool:
     """A classic that no contract speaks of has shown its fact: that is enough."""
+    from seatrial.checks.model import Status
+
     return not (smoke.counts[Status.FAIL] or smoke.counts[Status.ERROR])
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seatrial.errors import SettingsError
-from seatrial.host import this_host
-from seatrial.settings.read import read_project
 from seatrial.text import plain
 
 if TYPE_CHECKING:
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
 
 def project() -> Project:
     """Return the project that the command was given in."""
+    from seatrial.settings.read import read_project
+
     return read_project(Path.cwd())
 
 
@@ -39,6 +39,8 @@ def project_if_any() -> Project | None:
 
 def host() -> Host:
     """Return the machine."""
+    from seatrial.host import this_host
+
     return this_host()
 
 
@@ -58,14 +60,19 @@ def screen() -> Console:
             # rich ends the process with 1, which means here that a check failed.
             raise BrokenPipeError
 
-    return Screen(highlight=False, emoji=False, markup=False)
+    return Screen(color_system=_colours(), highlight=False, emoji=False, markup=False)
+
+
+def _colours() -> Literal["auto"] | None:
+    """Return what rich may use: neither colour nor bold where NO_COLOR is set (no-color.org), to whatever."""
+    return None if host().environment.get("NO_COLOR") else "auto"
 
 
 def progress_screen() -> Console:
     """Return the console for what is under way: standard error, so that results can be piped."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, emoji=False, markup=False)
+    return Console(stderr=True, color_system=_colours(), highlight=False, emoji=False, markup=False)
 
 
 @contextmanager

@@ -5,6 +5,9 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 
+HOST = ""
+"""All of the container's addresses."""
+
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
@@ -29,7 +32,9 @@ def main() -> None:
 
 
 def serve() -> None:
-    ThreadingHTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
+    server = ThreadingHTTPServer((HOST, 8000), Handler)
+    sys.stdout.write("listening\n")
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from seatrial.facts.data.accounts import Accounts, Group, Password, User
 from seatrial.facts.data.base import Fact, Json, Missing
-from seatrial.facts.data.boot import Boot, Exit, Health, HealthAnswer, Stop
+from seatrial.facts.data.boot import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
+from seatrial.facts.data.contents import ContentKind, Contents, Found, Rule, Walk
+from seatrial.facts.data.health import HealthCommand
 from seatrial.facts.data.image import Configuration, HealthCheck
+from seatrial.facts.data.inside import Heartbeat, Inside, Listener, Top, Usage
 from seatrial.facts.data.probe import (
     BrokenDistribution,
     Distribution,
@@ -19,41 +23,102 @@ from seatrial.facts.data.probe import (
     Probe,
 )
 from seatrial.facts.data.project import ProjectFacts
+from seatrial.facts.data.sources import (
+    BuildContext,
+    ComposeModel,
+    ComposeService,
+    ComposeSource,
+    ComposeValue,
+    ComposeVariable,
+    ContextFile,
+    DockerfileSource,
+    EnvironmentFile,
+    Lint,
+    LintFinding,
+    NotInstalled,
+    Published,
+    Sources,
+    Wait,
+)
 from seatrial.facts.data.start import Account, Barrier, Entry, FileKind, Script, Start, Trail
+from seatrial.facts.data.starts import NOT_DEEP, Freeze, Override, Starts
 
 __all__ = [
     "INSTALLERS",
+    "NOT_DEEP",
+    "NO_SOURCES",
     "Account",
+    "Accounts",
     "Barrier",
     "Boot",
     "BrokenDistribution",
+    "BuildContext",
+    "ComposeModel",
+    "ComposeService",
+    "ComposeSource",
+    "ComposeValue",
+    "ComposeVariable",
     "Configuration",
+    "ContentKind",
+    "Contents",
+    "ContextFile",
     "Distribution",
+    "DockerfileSource",
+    "Enforced",
     "Entry",
+    "EnvironmentFile",
     "Executable",
     "Exit",
     "Fact",
     "Facts",
     "FileKind",
+    "Found",
+    "Freeze",
+    "Group",
     "Health",
     "HealthAnswer",
     "HealthCheck",
+    "HealthCommand",
+    "Heartbeat",
     "Identity",
     "Import",
+    "Inside",
     "InstalledScript",
     "Interpreter",
     "Json",
+    "Lint",
+    "LintFinding",
+    "Listener",
     "Missing",
     "MissingLibrary",
     "Native",
+    "NotInstalled",
+    "Override",
+    "Password",
     "Place",
     "Probe",
     "ProjectFacts",
+    "Published",
+    "Restriction",
+    "Rule",
     "Script",
+    "Sources",
     "Start",
+    "Starts",
     "Stop",
+    "Top",
     "Trail",
+    "Usage",
+    "User",
+    "Wait",
+    "Walk",
 ]
+
+NO_SOURCES = Missing(reason="the image was named by itself: no project of it is known, so it has no sources to look at")
+"""Of an image that no app describes."""
+
+NOT_LOOKED_AT = Missing(reason="the image's files were not looked at")
+"""Of facts that were made without an engine."""
 
 INSTALLERS = ("pip", "setuptools", "wheel", "uv")
 """What installs packages, as distributions and as programs."""
@@ -66,8 +131,22 @@ class Facts(Fact, frozen=True, kw_only=True):
     start: Start | Missing
     probe: Probe | Missing
     boot: Boot | Missing
-    relaxed_boot: Boot | Missing | None = None
-    """A second start with a writable root, made only when the first one failed, to tell why."""
+    relaxed: tuple[Boot, ...] = ()
+    """More starts, each let off some restrictions, made only when the hardened one did not come up, to tell why."""
+    starts: Starts | Missing = NOT_DEEP
+    """Further starts, made at level deep of an image that comes up."""
+    override: Override | Missing | None = None
+    """The ENTRYPOINT with another command; None where that was not tried."""
     project: ProjectFacts
+    sources: Sources | Missing = NO_SOURCES
+    """The project's Dockerfile, build context and compose file."""
+    health_command: HealthCommand | Missing | None = None
+    """What the health check leads to; None where there is none, or it could not be followed."""
+    contents: Contents | Missing = NOT_LOOKED_AT
+    """What its file system holds, of the kinds that checks ask about."""
+    accounts: Accounts | Missing = NOT_LOOKED_AT
+    """Its account files, read by the engine."""
+    working_directory: Trail | Missing = NOT_LOOKED_AT
+    """WORKDIR, followed by the engine; a container that is started may have had it made."""
     seconds: dict[str, float] = {}
     """How long each observation took."""

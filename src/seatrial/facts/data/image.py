@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from seatrial.facts.data.base import Fact
 
+RUNS_TOO = {"amd64": ("386",), "arm64": ("arm",)}
+"""The 32-bit programs that a 64-bit processor runs as well."""
+
 
 class HealthCheck(Fact, frozen=True, kw_only=True):
     """The image's HEALTHCHECK; times in seconds."""
@@ -22,6 +25,8 @@ class Configuration(Fact, frozen=True, kw_only=True):
     reference: str
     id: str
     platform: str
+    engine_platform: str = ""
+    """What the engine itself runs, in the same words: `linux/amd64`."""
     user: str
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -36,6 +41,14 @@ class Configuration(Fact, frozen=True, kw_only=True):
     """What made each layer, oldest first."""
     unpacked: int
     """The sum of the layers' sizes, unpacked, in bytes."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was built for another platform than the engine's."""
+        system, _, machine = self.platform.partition("/")
+        here_system, _, here = self.engine_platform.partition("/")
+        known = bool(machine and here)
+        return known and (system != here_system or machine not in {here, *RUNS_TOO.get(here, ())})
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from seatrial.facts.data.base import Fact
+from seatrial.facts.data.contents import Walk
+from seatrial.facts.data.environment import Bytecode, Code, Environment, ForeignModule, Locale, SelfTest
 
 
 class Identity(Fact, frozen=True, kw_only=True):
@@ -43,6 +45,10 @@ class Distribution(Fact, frozen=True, kw_only=True):
     """The console scripts that it declares."""
     base: bool = False
     """It belongs to the interpreter below the environment, not to the environment."""
+    origin: str = ""
+    """The local file or folder that it was installed from, as a URL (PEP 610)."""
+    packages: tuple[str, ...] = ()
+    """The packages that it holds, where it was installed from a local file or folder."""
 
 
 class BrokenDistribution(Fact, frozen=True, kw_only=True):
@@ -103,6 +109,10 @@ class Native(Fact, frozen=True, kw_only=True):
 
     modules: int
     missing: tuple[MissingLibrary, ...] = ()
+    libc: str = ""
+    """The interpreter's C library: glibc or musl; empty where it cannot be told."""
+    foreign: tuple[ForeignModule, ...] = ()
+    """Extension modules that were built for another machine or C library."""
 
 
 class Probe(Fact, frozen=True, kw_only=True):
@@ -117,5 +127,20 @@ class Probe(Fact, frozen=True, kw_only=True):
     executables: tuple[Executable, ...]
     places: tuple[Place, ...]
     native: Native
+    own_packages: tuple[str, ...] = ()
+    """The packages in the folders that the command and PYTHONPATH put on the path."""
+    environment: Environment | None = None
+    bytecode: Bytecode | None = None
+    """That of the dependencies."""
+    standard_bytecode: Bytecode | None = None
+    """That of the standard library's modules that the application's imports loaded."""
+    code: tuple[Code, ...] | None = None
+    """The top-level packages of the modules that were asked for."""
+    selftest: SelfTest | None = None
+    locale: Locale | None = None
+    problems: dict[str, str] = {}
+    """The parts of the answer that could not be had, and why."""
+    walk: Walk | None = None
+    """What USER sees of the file system; None where it was not asked for, or could not be walked."""
     truncated: tuple[str, ...] = ()
     """What was cut short because it passed a limit."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seatrial.facts.data.base import Fact
+from seatrial.facts.data.base import Fact, Missing
+from seatrial.facts.data.lock import Lock
 
 
 class ProjectFacts(Fact, frozen=True, kw_only=True):
@@ -14,3 +15,5 @@ class ProjectFacts(Fact, frozen=True, kw_only=True):
     dependencies_file: str = ""
     dev_group: tuple[str, ...] = ()
     """The names in its `dev` dependency group or extra."""
+    lock: Lock | Missing | None = None
+    """Its lock file; None where it has none, missing where the file does not say what is to be installed."""

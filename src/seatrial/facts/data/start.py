@@ -106,3 +106,7 @@ class Start(Fact, frozen=True, kw_only=True):
     python_why: str = ""
     """How that was found out."""
     python_trail: Trail | None = None
+    python_barrier: Barrier | None = None
+    """The first folder on the way to that interpreter that USER may not enter."""
+    python_loader: str = ""
+    """The dynamic loader that the interpreter's file names; empty where it names none, or is no binary."""

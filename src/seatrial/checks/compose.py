@@ -1,0 +1,241 @@
+"""compose/*: what the compose file gives its services, and what it wants of a checkout."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from seatrial.checks.model import Check, Level, Outcome, failed, passed, skipped
+from seatrial.checks.secrecy import PUBLIC, secret
+from seatrial.checks.sources import of_compose, present
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.facts.data import ComposeService, ComposeSource, EnvironmentFile
+    from seatrial.settings.model import Contract
+
+SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
+HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
+ANYTHING = {"none", "null", "true", "false"}
+
+
+def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
+    """Judge each service by what it may do on its host."""
+    services = present(compose.model).services
+    expected = (
+        "every service: no privileges, no namespace or socket of the host; cap_drop ALL, read_only, "
+        "no-new-privileges, limits of memory and processes"
+    )
+    if not services:
+        return skipped(f"{compose.path} declares no service")
+    found = [
+        (service, what, line, fix)
+        for service in services
+        for key, what, line, fix in _soft(service)
+        if not {service.name, f"{service.name}.{key}"} & contract.compose_exceptions.keys()
+    ]
+    excepted = tuple(f"{key}: {reason}" for key, reason in contract.compose_exceptions.items())
+    if found:
+        service, _, line, fix = found[0]
+        return failed(
+            "; ".join(f"{one.name}: {what}" for one, what, _, _ in found),
+            expected=expected,
+            fix=f"Write {fix} into the service {service.name}; `compose-exceptions` leaves one out, with a reason.",
+            evidence=(*(f"{compose.path}:{at} {one.name}: {what}" for one, what, at, _ in found), *excepted),
+            where=f"{compose.path}:{line}",
+        )
+    return passed(", ".join(one.name for one in services), expected=expected, evidence=excepted)
+
+
+def _soft(service: ComposeService) -> Iterator[tuple[str, str, int, str]]:
+    """Yield what is too much or missing: its key, what was seen, its line, and what to write."""
+    missing = (
+        ("cap_drop", "it does not drop all capabilities", "`cap_drop: [ALL]`", "ALL" in service.dropped),
+        ("read_only", "its root can be written", "`read_only: true`", service.read_only),
+        ("security_opt", "it may gain new privileges", "`security_opt: [no-new-privileges:true]`", _held(service)),
+        ("mem_limit", "it has no memory limit", "`mem_limit: 512m`", service.memory),
+        ("pids_limit", "it has no limit of processes", "`pids_limit: 128`", service.processes),
+    )
+    yield from _too_much(service)
+    for key, what, fix, there in missing:
+        if not there:
+            yield key, what, service.lines.get(key) or service.line, fix
+
+
+def _held(service: ComposeService) -> bool:
+    return any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", one) for one in service.security)
+
+
+def _too_much(service: ComposeService) -> Iterator[tuple[str, str, int, str]]:
+    if service.privileged:
+        yield "privileged", "it is privileged", service.lines.get("privileged") or service.line, "no `privileged`"
+    for key in service.host_namespaces:
+        line = service.lines.get(key) or service.line
+        yield key, f"`{key}: host` gives it a namespace of the host", line, f"no `{key}: host`"
+    for source in service.mounts:
+        if SOCKET.search(source):
+            line = service.lines.get("volumes") or service.line
+            yield "volumes", f"it mounts {source} of the host", line, f"no volume {source}"
+
+
+def ports(compose: ComposeSource, _: Contract) -> Outcome:
+    """Look for a port that is published on every interface because none was named."""
+    services = present(compose.model).services
+    expected = "every published port names its interface"
+    published = [(service, port) for service in services for port in service.ports]
+    bare = [(service, port) for service, port in published if not port.address]
+    if not published:
+        return skipped(f"{compose.path} publishes no port")
+    if bare:
+        first = bare[0][1]
+        return failed(
+            "; ".join(f"{one.name}: {port.port or '(any)'}:{port.target} on every interface" for one, port in bare),
+            expected=expected,
+            fix=f"Write `127.0.0.1:{first.port or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
+            where=f"{compose.path}:{first.line}",
+        )
+    shown = ", ".join(f"{one.name}: {port.address}:{port.port or '(any)'}" for one, port in published)
+    return passed(shown, expected=expected)
+
+
+def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
+    """Judge each text of the file by its key and its form; a found value is never shown."""
+    expected = "no secret in the file: variables bring them"
+    allowed = PUBLIC | set(contract.declared_secrets)
+    found = [
+        (one, why)
+        for one in compose.values
+        if one.key not in allowed and (why := secret(one.key, one.text)) and one.text.lower() not in ANYTHING
+    ]
+    if not compose.values:
+        return skipped(f"{compose.path} says nothing")
+    if found:
+        first = found[0][0]
+        name = re.sub(r"\W", "_", first.key).upper() or "NAME"
+        return failed(
+            "; ".join(f"line {one.line}: {one.where} ({why})" for one, why in found),
+            expected=expected,
+            fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
+            where=f"{compose.path}:{first.line}",
+        )
+    return passed(f"{len(compose.values)} texts looked at", expected=expected)
+
+
+def dependencies(compose: ComposeSource, _: Contract) -> Outcome:
+    """Look for a service that waits for nothing but another one's start."""
+    services = present(compose.model).services
+    expected = f"depends_on with {HEALTHY} or {COMPLETED}"
+    waits = [(service, wait) for service in services for wait in service.waits]
+    early = [(service, wait) for service, wait in waits if wait.condition not in {HEALTHY, COMPLETED}]
+    if not waits:
+        return skipped(f"no service of {compose.path} depends on another one")
+    if early:
+        first = early[0][1]
+        return failed(
+            "; ".join(f"{one.name} waits for the start of {wait.service} alone" for one, wait in early),
+            expected=expected,
+            fix=f"Write `depends_on: {{{first.service}: {{condition: {HEALTHY}}}}}`; for a job, {COMPLETED}.",
+            where=f"{compose.path}:{first.line}",
+        )
+    return passed(", ".join(f"{one.name}: {wait.service} {wait.condition}" for one, wait in waits), expected=expected)
+
+
+def environment(compose: ComposeSource, _: Contract) -> Outcome:
+    """Look for env files and variables that nothing in the project sets or explains.
+
+    A `.env` is each person's own, and no checkout brings it: where it is missing, its example beside the compose file
+    stands for it. The project is at fault only where it does not say what to write there. `invoke up` wants the file.
+    """
+    expected = "every env file and variable is there, or explained by an example beside the compose file"
+    lost = [(one.line, f"env file {one.path}") for one in compose.files if not _accounted(one)]
+    unknown = [(one.line, f"variable {one.name}") for one in compose.variables if one.name not in compose.explained]
+    evidence = [f"{one.path} is not there; {one.example} explains it" for one in compose.files if _explained_only(one)]
+    if compose.variables and ".env" not in compose.explained_by and compose.explained_by:
+        evidence.append(f".env is not there; {compose.explained_by[0]} explains it")
+    if lost or unknown:
+        line, what = (lost + unknown)[0]
+        name = what.rpartition(" ")[2]
+        return failed(
+            "; ".join(f"line {at}: {one} is neither there nor explained" for at, one in lost + unknown),
+            expected=expected,
+            fix=(
+                f"Write `{name}=` into .env.example beside the compose file, or give it a default: `${{{name}:-…}}`."
+                if not lost
+                else f"Add {name}.example beside it, or make the file optional (`required: false`)."
+            ),
+            evidence=tuple(evidence),
+            where=f"{compose.path}:{line}",
+        )
+    if not compose.files and not compose.variables:
+        return passed(f"{compose.path} needs no env file and no variable", expected=expected)
+    return passed(
+        ", ".join([*(one.path for one in compose.files), *(one.name for one in compose.variables)]),
+        expected=expected,
+        evidence=tuple(evidence),
+    )
+
+
+def _accounted(file: EnvironmentFile) -> bool:
+    return file.there or file.optional or bool(file.example)
+
+
+def _explained_only(file: EnvironmentFile) -> bool:
+    return not file.there and bool(file.example)
+
+
+CHECKS = (
+    Check(
+        id="compose/hardening",
+        title="Gives its services no more than they need",
+        why="A service that was broken into can do on the host what its container may do.",
+        source="CIS Docker Benchmark 5.4, 5.5, 5.10, 5.11, 5.13, 5.26, 5.29, 5.32; OWASP Docker cheat sheet",
+        example="services:\n  api:\n    image: shop\n    privileged: true",
+        mend=(
+            "services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
+            "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128"
+        ),
+        level=Level.QUICK,
+        function=of_compose(hardening),
+    ),
+    Check(
+        id="compose/ports",
+        title="Publishes on an interface that it names",
+        why="Without one, a port is open to every network of the host, past the rules of its firewall.",
+        source="CIS Docker Benchmark 5.14",
+        example='ports:\n  - "5432:5432"',
+        mend='ports:\n  - "127.0.0.1:5432:5432"',
+        level=Level.QUICK,
+        function=of_compose(ports),
+    ),
+    Check(
+        id="compose/secrets",
+        title="Keeps secrets out of its compose file",
+        why="The file is in version control, and whoever reads the repository reads the secret.",
+        source="OWASP Docker cheat sheet, use Docker secrets",
+        example="environment:\n  POSTGRES_PASSWORD: hunter2",
+        mend="environment:\n  POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}",
+        level=Level.QUICK,
+        function=of_compose(secrets),
+    ),
+    Check(
+        id="compose/dependencies",
+        title="Waits until what it needs is ready",
+        why="A database that has only been started does not answer yet: the first start fails on a slow day.",
+        source="Compose, control startup order",
+        example="depends_on:\n  - db",
+        mend="depends_on:\n  db:\n    condition: service_healthy",
+        level=Level.QUICK,
+        function=of_compose(dependencies),
+    ),
+    Check(
+        id="compose/environment",
+        title="Has or explains every variable that it wants",
+        why="A checkout whose variables nobody explains starts on the machine of its author only.",
+        source="HIST: a stack that could not come up because its env file was named nowhere",
+        example="environment:\n  API_TOKEN: ${API_TOKEN}\n# and no .env.example that names API_TOKEN",
+        mend="# .env.example, beside the compose file\nAPI_TOKEN=",
+        level=Level.QUICK,
+        function=of_compose(environment),
+    ),
+)

@@ -1,0 +1,190 @@
+"""dockerfile/lint, base-pinned, secret-mounts: what the Dockerfile itself says, line by line."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from seatrial.checks.model import Check, Level, Outcome, failed, passed, skipped
+from seatrial.checks.secrecy import SECRET_VALUE, named_secret, secret
+from seatrial.checks.sources import all_instructions, from_context, of_sources, present
+from seatrial.facts.data import NotInstalled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.dockerfile import Dockerfile, Instruction
+    from seatrial.facts.data import LintFinding, Sources
+    from seatrial.settings.model import Contract
+
+LEVELS = ("error", "warning", "info", "style")
+ABOUT_CACHES = {"DL3009", "DL3019", "DL3032", "DL3036", "DL3040", "DL3042", "DL3060"}
+"""hadolint's rules that want a cache deleted: wrong where it is a mount (its issues 497, 983, 1095, 1139)."""
+FLOATING = {
+    *("latest", "stable", "edge", "nightly", "main", "master", "dev", "rolling", "testing", "unstable", "current"),
+    *("lts", "slim", "alpine"),
+}
+"""Tags that say no version."""
+KEYS = (".netrc", "_netrc", ".env", ".env.*", "*.pem", "*.key", "id_rsa*", "id_ed25519*", ".pypirc", ".npmrc")
+SECRET_FILES = (*KEYS, "pip.conf", "pip.ini", ".git-credentials", ".pgpass", "credentials.json", "*.p12", "*.pfx")
+HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub", "*.example", "*-ca.pem", "ca*.pem", "*cert*.pem")
+
+
+def lint(sources: Sources, contract: Contract) -> Outcome:
+    """Judge hadolint's findings by the contract."""
+    if isinstance(sources.lint, NotInstalled):
+        return skipped(sources.lint.reason)
+    counted = LEVELS[: LEVELS.index(contract.lint_level) + 1]
+    expected = f"no finding of level {' or '.join(counted)}"
+    path = sources.dockerfile.path
+    kept: list[LintFinding] = []
+    aside: list[str] = []
+    for one in present(sources.lint).findings:
+        reason = contract.lint_ignore.get(one.rule) or _false_alarm(one, sources.dockerfile.parsed)
+        if one.level in counted and reason:
+            aside.append(f"{path}:{one.line} {one.rule} set aside: {reason}")
+        elif one.level in counted:
+            kept.append(one)
+    if kept:
+        return failed(
+            "; ".join(f"line {one.line}: {one.rule} {one.message}" for one in kept[:5])
+            + (f"; and {len(kept) - 5} more" if len(kept) > 5 else ""),  # noqa: PLR2004 - those that are shown
+            expected=expected,
+            fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
+            evidence=(*(f"{path}:{one.line} {one.level} {one.rule} {one.message}" for one in kept), *aside),
+            where=f"{path}:{kept[0].line}",
+        )
+    return passed(f"hadolint has nothing to say of {path}", expected=expected, evidence=tuple(aside))
+
+
+def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
+    if finding.rule not in ABOUT_CACHES:
+        return ""
+    above = [one for one in all_instructions(dockerfile) if one.line <= finding.line]
+    mounts = [value for name, value in above[-1].flags if name == "mount"] if above else []
+    if any(re.search(r"(^|,)type=(cache|tmpfs)(,|$)", mount) for mount in mounts):
+        return "the cache is a mount, and stays in no layer"
+    return ""
+
+
+def base_pinned(sources: Sources, contract: Contract) -> Outcome:
+    """Look at the tag or digest of each image that the build takes from outside."""
+    path, bases = sources.dockerfile.path, sources.dockerfile.bases
+    expected = (
+        "every base pinned by digest" if contract.pin_digests else "every base pinned by a tag that says a version"
+    )
+    loose_ones = [(one, problem) for one in bases if (problem := _unpinned(one.reference, digest=contract.pin_digests))]
+    if loose_ones:
+        first, _ = loose_ones[0]
+        name = re.sub(r"(:[^/]*)?(@.*)?$", "", first.reference)
+        return failed(
+            "; ".join(f"line {one.line}: {one.reference} {problem}" for one, problem in loose_ones),
+            expected=expected,
+            fix=f"Write `{first.reference}@sha256:…`." if contract.pin_digests else f"Write `{name}:VERSION`.",
+            where=f"{path}:{first.line}",
+        )
+    return passed(", ".join(one.reference for one in bases) or "it takes no image from outside", expected=expected)
+
+
+def _unpinned(reference: str, *, digest: bool) -> str:
+    if re.search(r"@sha256:[0-9a-f]{64}$", reference):
+        return ""
+    if digest:
+        return "has no digest"
+    tag = reference.rpartition("/")[2].partition("@")[0].partition(":")[2]
+    if not tag:
+        return "has no tag: it is whatever `latest` means that day"
+    return f"has the tag {tag}, which says no version" if tag.lower() in FLOATING else ""
+
+
+def secret_mounts(sources: Sources, contract: Contract) -> Outcome:
+    """Look for secrets in arguments, variables, commands and copied files."""
+    path, parsed = sources.dockerfile.path, sources.dockerfile.parsed
+    everything = (*parsed.arguments, *all_instructions(parsed))
+    found = [
+        (one.line, what)
+        for one in everything
+        for what in _secrets(one)
+        if what.partition(" ")[2].partition(" ")[0] not in contract.declared_secrets
+    ]
+    expected = "secrets reach the build by `--mount=type=secret` alone"
+    if found:
+        return failed(
+            "; ".join(f"line {line}: {what}" for line, what in found),
+            expected=expected,
+            fix="Hand it to the one RUN that needs it: `RUN --mount=type=secret,id=…,target=… …`.",
+            where=f"{path}:{found[0][0]}",
+        )
+    mounts = [one.line for one in everything for name, value in one.flags if name == "mount" and "type=secret" in value]
+    shown = f"; secrets are mounted in line {', '.join(map(str, dict.fromkeys(mounts)))}" if mounts else ""
+    return passed(f"{len(everything)} instructions looked at{shown}", expected=expected)
+
+
+def _secrets(instruction: Instruction) -> Iterator[str]:
+    keyword = instruction.keyword
+    if keyword in {"ARG", "ENV"}:
+        for name, value in _assigned(instruction):
+            # An argument's value comes with the build: its name is enough.
+            if keyword == "ARG" and named_secret(name):
+                yield f"ARG {name} is for a secret, and its value stays in the history"
+            elif value and not value.startswith("$") and (why := secret(name, value)):
+                yield f"{keyword} {name} ({why})"
+            elif keyword == "ENV" and value.startswith("$") and named_secret(name):
+                yield f"ENV {name} keeps a build argument's secret in the image"
+    elif keyword in {"COPY", "ADD"}:
+        for one in from_context(instruction):
+            name = posixpath.basename(one.rstrip("/"))
+            if _matches(name, SECRET_FILES) and not _matches(name, HARMLESS):
+                yield f"{keyword} {one} puts it into a layer"
+    elif keyword == "RUN" and SECRET_VALUE.search(f"{instruction.text}\n{instruction.body}"):
+        yield "RUN holds a text that has a secret's form"
+
+
+def _assigned(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    text = instruction.text
+    if instruction.keyword == "ENV" and not re.match(r"\w+=", text):
+        name, _, value = text.partition(" ")
+        yield name, value.strip()
+        return
+    for match in re.finditer(r"""(\w+)(?:=("[^"]*"|'[^']*'|\S*))?""", text):
+        yield match[1], (match[2] or "").strip("\"'")
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+CHECKS = (
+    Check(
+        id="dockerfile/lint",
+        title="Passes hadolint",
+        why="It knows the faults that Dockerfiles have had for years, those of the shell lines in them included.",
+        source="hadolint; its rules on caches are set aside where the cache is a mount (its issues 497, 983, 1139)",
+        example="RUN cd /app && apt-get install curl",
+        mend="WORKDIR /app\nRUN apt-get update && apt-get install -y --no-install-recommends curl=8.14.1-2",
+        level=Level.QUICK,
+        function=of_sources(lint),
+    ),
+    Check(
+        id="dockerfile/base-pinned",
+        title="Pins its bases",
+        why="A base that is another one tomorrow makes another image of the same commit.",
+        source="Docker's build best practices, pin base images; CIS Docker Benchmark 4.2; hadolint DL3006, DL3007",
+        example="FROM python:latest",
+        mend="FROM python:3.13-slim",
+        level=Level.QUICK,
+        function=of_sources(base_pinned),
+    ),
+    Check(
+        id="dockerfile/secret-mounts",
+        title="Takes secrets by mount alone",
+        why="An argument stays in the history, a copied file in its layer, even where a later line deletes it.",
+        source="Docker build check SecretsUsedInArgOrEnv; Docker's build secrets",
+        example="ARG INDEX_TOKEN\nCOPY .netrc /root/.netrc",
+        mend="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
+        level=Level.QUICK,
+        function=of_sources(secret_mounts),
+    ),
+)

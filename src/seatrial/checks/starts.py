@@ -1,0 +1,186 @@
+"""boot/* of level deep: what further starts showed, each with one thing changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.checks.boot import evidence_of, what_happened
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, boot_of, deciding_boot, failed, passed, skipped
+from seatrial.facts.data import Inside, Missing
+
+if TYPE_CHECKING:
+    from seatrial.facts.data import Boot, Facts, Listener, Starts
+    from seatrial.settings.model import Contract
+
+
+def starts_of(facts: Facts) -> Starts:
+    """Return the further starts.
+
+    Raises:
+        UndecidedError: there were none.
+
+    """
+    boot_of(facts)
+    if isinstance(facts.starts, Missing):
+        raise UndecidedError(facts.starts.reason, facts.starts.detail)
+    return facts.starts
+
+
+def missing_environment(facts: Facts, contract: Contract) -> Outcome:
+    """Judge the starts without one of the variables that it must have."""
+    starts = starts_of(facts)
+    if not contract.required_environment:
+        return skipped("the contract names no `required-environment`")
+    expected = "ends at once, with an exit code other than 0, and names the variable that is missing"
+    seen = []
+    for name in dict.fromkeys(contract.required_environment):
+        if name not in starts.without:
+            raise UndecidedError(f"it was not started without {name}")
+        boot = starts.without[name]
+        problem = _bad_end(name, boot)
+        if problem:
+            return failed(
+                f"without {name}, {problem}",
+                expected=expected,
+                fix=f"Check {name} first thing at the start; where it is missing, say so by name and end with 1.",
+                evidence=evidence_of(boot),
+            )
+        seen.append(f"without {name} it ended with {boot.exit.code if boot.exit else ''}, and named it")
+    return passed("; ".join(seen), expected=expected)
+
+
+def _bad_end(name: str, boot: Boot) -> str:
+    """Return what is wrong with how it took a missing variable; empty where nothing is."""
+    if boot.start_error:
+        raise UndecidedError(f"without {name} the engine could not start it: {boot.start_error}")
+    if boot.exit is None:
+        return "it comes up all the same" if boot.up else f"it still runs after {boot.watched:.1f} s, and is not up"
+    if boot.healthy_after is not None:
+        return "it became healthy first"
+    if boot.exit.code == 0:
+        return "it ended with exit code 0, as if all were well"
+    if not any(name in line for line in boot.log):
+        return f"it ended with exit code {boot.exit.code}, and its log does not name it"
+    return ""
+
+
+def arbitrary_uid(facts: Facts, contract: Contract) -> Outcome:
+    """Judge the start as a uid that no account has."""
+    starts = starts_of(facts)
+    if not contract.arbitrary_uid:
+        return skipped("the contract does not ask for it: `arbitrary-uid = true` does")
+    expected = "comes up as uid 1000620000 and gid 0, which no account has"
+    if starts.other_user is None or isinstance(starts.other_user, Missing):
+        raise UndecidedError("it was not started as another user")
+    boot = starts.other_user
+    if boot.up:
+        return passed("came up as uid 1000620000 and gid 0", expected=expected)
+    return failed(
+        f"as uid 1000620000 and gid 0: {what_happened(boot)}",
+        expected=expected,
+        fix="Give what it writes to group 0, with the group's rights those of the owner: `chgrp -R 0 DIR && chmod -R "
+        "g=u DIR`; set HOME, and look up no account of its own.",
+        evidence=evidence_of(boot),
+    )
+
+
+def recreate(facts: Facts, _: Contract) -> Outcome:
+    """Hold the second start, after the first one's removal, against the first."""
+    starts = starts_of(facts)
+    expected = "comes up again after its removal, the same"
+    if isinstance(starts.again, Missing):
+        raise UndecidedError(starts.again.reason, starts.again.detail)
+    first, again = deciding_boot(facts), starts.again
+    if not again.up:
+        return failed(
+            f"the second time: {what_happened(again)}",
+            expected=expected,
+            fix="Let each start begin from nothing, and do not count on what an earlier one left behind.",
+            evidence=evidence_of(again),
+        )
+    if isinstance(first.inside, Inside) and isinstance(again.inside, Inside):
+        ports, now = ({f"{one.port}/{one.protocol}" for one in _served(boot)} for boot in (first, again))
+        if ports != now:
+            return failed(
+                f"the first time it listened on {', '.join(sorted(ports)) or 'nothing'}, the second time on "
+                f"{', '.join(sorted(now)) or 'nothing'}",
+                expected=expected,
+                fix="Let it listen on fixed ports.",
+            )
+    after = f"{again.healthy_after:.1f} s" if again.healthy_after is not None else f"{again.watched:.1f} s"
+    return passed(f"came up again, after {after}", expected=expected)
+
+
+def _served(boot: Boot) -> list[Listener]:
+    listeners = boot.inside.listeners if isinstance(boot.inside, Inside) else ()
+    return [one for one in listeners if one.protocol == "tcp" and not one.loopback]
+
+
+def writes_declared(facts: Facts, contract: Contract) -> Outcome:
+    """Judge what a start with a writable root wrote.
+
+    The catalogue says standard; it costs a second start of the application, though, so that it is deep.
+    """
+    starts = starts_of(facts)
+    if isinstance(starts.writable, Missing):
+        raise UndecidedError(starts.writable.reason, starts.writable.detail)
+    boot = starts.writable
+    allowed = (*contract.tmpfs, *facts.configuration.volumes)
+    expected = f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere"
+    if not boot.up:
+        raise UndecidedError(f"with a writable root it did not come up: {what_happened(boot)}", *evidence_of(boot))
+    if boot.read_only:
+        raise UndecidedError("it was not started with a writable root")
+    if boot.written:
+        return failed(
+            f"on a writable root it writes {', '.join(boot.written[:5])}",
+            expected=expected,
+            fix="Write below a tmpfs or a volume (VOLUME, or the contract's `tmpfs`); for bytecode, set "
+            "PYTHONDONTWRITEBYTECODE=1 and compile it in the build.",
+            evidence=tuple(f"wrote {path}" for path in boot.written),
+        )
+    return passed("on a writable root it wrote nothing elsewhere", expected=expected)
+
+
+CHECKS = (
+    Check(
+        id="boot/missing-environment",
+        title="Refuses to start without what it needs",
+        why="An application that starts without its settings fails later, on somebody's request.",
+        source="the applications' plans; the Twelve-Factor App, III",
+        example='os.environ.get("DATABASE_URL", "")    # and the first request fails',
+        mend="os.environ[\"DATABASE_URL\"]    # KeyError: 'DATABASE_URL', exit code 1, at the start",
+        level=Level.DEEP,
+        function=missing_environment,
+    ),
+    Check(
+        id="boot/arbitrary-uid",
+        title="Starts as a uid that no account has",
+        why="OpenShift runs each project under a uid of its own, whatever USER says.",
+        source="OpenShift, guidelines for images: support arbitrary user ids",
+        example="RUN install -d -o app -m 0700 /app/state",
+        mend="RUN install -d -o app -g 0 -m 0770 /app/state",
+        level=Level.DEEP,
+        function=arbitrary_uid,
+    ),
+    Check(
+        id="boot/recreate",
+        title="Starts again after its removal",
+        why="Orchestrators throw containers away and make them anew, at any time.",
+        source="Docker's build best practices: create ephemeral containers",
+        example="socket.bind(('0.0.0.0', 0))    # another port each time",
+        mend="socket.bind(('0.0.0.0', 8000))",
+        level=Level.DEEP,
+        function=recreate,
+    ),
+    Check(
+        id="boot/writes-declared",
+        title="Writes only where it is declared",
+        why="What is written into the container's own layer is slow, and gone with the container.",
+        source="CIS Docker Benchmark 5.13",
+        example="logging.FileHandler('/app/logs/shop.log')",
+        mend="logging.StreamHandler(sys.stdout)    # or: VOLUME /app/logs",
+        level=Level.DEEP,
+        function=writes_declared,
+    ),
+)

@@ -1,0 +1,170 @@
+"""Reads a compose file's own text: which line says what, which variables it asks for, what is written into it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from seatrial.facts.data import ComposeValue, ComposeVariable, EnvironmentFile, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEEPEST = 40
+MOST_VALUES = 5_000
+PARTS = re.compile(
+    r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)|"
+    r"\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<word>[^{}]*(?:\{[^{}]*\}[^{}]*)*))?\})"
+)
+"""What compose puts values in for: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, `${NAME:+word}`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeText:
+    """What the text of a compose file says."""
+
+    lines: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By service: the lines of its keys, of its ports (`ports.0`) and of what it waits for; its own under ''."""
+    values: tuple[ComposeValue, ...] = ()
+    variables: tuple[ComposeVariable, ...] = ()
+    files: tuple[EnvironmentFile, ...] = ()
+    """Whether they are there is not looked at here."""
+
+
+def read_text(content: bytes) -> ComposeText | Missing:
+    """Return what a compose file's text says; Missing where it is no YAML."""
+    import yaml
+
+    try:
+        # Nodes only: nothing is made of them, so that no tag of the file makes anything happen.
+        root = yaml.compose(content.decode("utf-8", errors="replace"), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        return Missing(reason=" ".join(str(error).split())[:300])
+    top = dict(_pairs(root)) if root is not None else {}
+    declared = [(key.value, key, node) for key, node in _entries(top.get("services"))]
+    values = list(_values(root, "", "", set(), 0))[:MOST_VALUES] if root is not None else []
+    passed = [one for _, _, node in declared for one in _passed_through(dict(_pairs(node)).get("environment"))]
+    return ComposeText(
+        lines={name: {"": _line(key), **_service_lines(node)} for name, key, node in declared},
+        values=tuple(
+            ComposeValue(key=key, where=path, text=settled(text), line=line) for path, key, text, line in values
+        ),
+        variables=tuple(_variables([*((text, line) for _, _, text, line in values), *passed])),
+        files=tuple(one for _, _, node in declared for one in _files(dict(_pairs(node)).get("env_file"))),
+    )
+
+
+def settled(text: str) -> str:
+    """Return a text with each variable's default in its place, and nothing where it has none."""
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        has_default = (match["how"] or "").endswith("-")
+        return settled(match["word"] or "") if has_default else ""
+
+    return PARTS.sub(value, text)
+
+
+def wanted(text: str) -> Iterator[str]:
+    """Yield the variables that a text refers to and gives no default for."""
+    for match in PARTS.finditer(text):
+        if match["escaped"]:
+            continue
+        how = match["how"] or ""
+        if match["plain"] or not how or how.endswith("?"):
+            yield match["plain"] or match["name"]
+        elif how.endswith("-"):
+            yield from wanted(match["word"] or "")
+
+
+def _variables(texts: list[tuple[str, int]]) -> Iterator[ComposeVariable]:
+    seen: set[str] = set()
+    for text, line in texts:
+        for name in wanted(text):
+            if name not in seen:
+                seen.add(name)
+                yield ComposeVariable(name=name, line=line)
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _entries(node: Any) -> list[tuple[Any, Any]]:
+    """Return the pairs of a mapping, those that `<<` merges into it last."""
+    if getattr(node, "id", "") != "mapping":
+        return []
+    own = [(key, value) for key, value in node.value if key.id == "scalar" and key.value != "<<"]
+    names = {key.value for key, _ in own}
+    merged = [value for key, value in node.value if key.id == "scalar" and key.value == "<<"]
+    sources = [one for value in merged for one in (value.value if value.id == "sequence" else [value])]
+    return own + [
+        (key, value)
+        for source in sources
+        if source is not node and source.id == "mapping"
+        for key, value in source.value
+        if key.id == "scalar" and key.value not in names and key.value != "<<"
+    ]
+
+
+def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
+    return ((key.value, value) for key, value in _entries(node))
+
+
+def _items(node: Any) -> list[Any]:
+    return list(node.value) if getattr(node, "id", "") == "sequence" else []
+
+
+def _service_lines(node: Any) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    for key, value in _entries(node):
+        lines[key.value] = _line(key)
+        if key.value == "ports":
+            lines.update({f"ports.{number}": _line(one) for number, one in enumerate(_items(value))})
+        elif key.value == "depends_on":
+            lines.update({f"depends_on.{one.value}": _line(one) for one in _items(value) if one.id == "scalar"})
+            lines.update({f"depends_on.{one.value}": _line(one) for one, _ in _entries(value)})
+    return lines
+
+
+def _values(node: Any, path: str, key: str, seen: set[int], depth: int) -> Iterator[tuple[str, str, str, int]]:
+    """Yield every text with its way, its key and its line; what an anchor names once, where it stands."""
+    if id(node) in seen or depth > DEEPEST:
+        return
+    seen.add(id(node))
+    if node.id == "scalar":
+        name, equals, text = node.value.partition("=")
+        # An item of a list: `KEY=value`.
+        if key == "" and equals and re.fullmatch(r"[A-Za-z_][\w.-]*", name):
+            yield path, name, text, _line(node)
+        else:
+            yield path, key, node.value, _line(node)
+    elif node.id == "sequence":
+        for one in node.value:
+            yield from _values(one, path, "", seen, depth + 1)
+    else:
+        for name, value in node.value:
+            if name.id == "scalar":
+                yield from _values(value, f"{path}.{name.value}".lstrip("."), name.value, seen, depth + 1)
+
+
+def _passed_through(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield what `environment` takes from the caller without saying so: `- NAME`, `NAME:`."""
+    for one in _items(node):
+        if one.id == "scalar" and re.fullmatch(r"[A-Za-z_]\w*", one.value):
+            yield f"${{{one.value}}}", _line(one)
+    for key, value in _entries(node):
+        if value.id == "scalar" and value.tag == "tag:yaml.org,2002:null":
+            yield f"${{{key.value}}}", _line(key)
+
+
+def _files(node: Any) -> Iterator[EnvironmentFile]:
+    for one in _items(node) or ([] if node is None else [node]):
+        row = dict(_pairs(one))
+        path = row.get("path", one)
+        if path.id == "scalar":
+            required = row.get("required")
+            optional = required is not None and str(required.value).lower() in {"false", "no", "off"}
+            yield EnvironmentFile(path=settled(path.value), line=_line(path), there=False, optional=optional)

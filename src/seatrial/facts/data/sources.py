@@ -1,0 +1,164 @@
+"""The project's own sources of an image: its Dockerfile, its build context, its compose file."""
+
+from __future__ import annotations
+
+from seatrial.dockerfile import Base, Dockerfile
+from seatrial.facts.data.base import Fact, Missing
+
+
+class DockerfileSource(Fact, frozen=True, kw_only=True):
+    """The Dockerfile, parsed; each instruction knows its line."""
+
+    path: str
+    """From the project's folder."""
+    parsed: Dockerfile
+    bases: tuple[Base, ...] = ()
+    """The images that it takes from outside, every argument resolved."""
+
+
+class LintFinding(Fact, frozen=True, kw_only=True):
+    """Something that the linter says of a line."""
+
+    rule: str
+    level: str
+    """error, warning, info or style."""
+    line: int
+    message: str
+
+
+class Lint(Fact, frozen=True, kw_only=True):
+    """What hadolint says of the Dockerfile."""
+
+    findings: tuple[LintFinding, ...] = ()
+
+
+class NotInstalled(Missing, frozen=True, kw_only=True):
+    """A fact that an optional program would give, which is not there."""
+
+
+class ContextFile(Fact, frozen=True, kw_only=True):
+    """A file that a build may see."""
+
+    path: str
+    """From the context's folder."""
+    size: int
+    """In bytes."""
+
+
+class BuildContext(Fact, frozen=True, kw_only=True):
+    """What the ignore file lets through."""
+
+    path: str
+    ignore_file: str = ""
+    """From the project's folder; empty where there is none."""
+    suggested: str = ""
+    """Where an ignore file belongs, from the project's folder."""
+    files: tuple[ContextFile, ...] = ()
+    truncated: bool = False
+    """There are more than were looked at."""
+    admitted: tuple[str, ...] = ()
+    """Of the paths that the gatherer tried on the ignore file, those that it lets through, whether they are there
+    or not: a `.env` that is not there today is there tomorrow."""
+    texts: dict[str, str] = {}
+    """The requirement files among them."""
+
+
+class Published(Fact, frozen=True, kw_only=True):
+    """A port on the host."""
+
+    address: str
+    """Empty for every interface."""
+    port: str
+    target: int
+    line: int = 0
+
+
+class Wait(Fact, frozen=True, kw_only=True):
+    """A service that another one waits for."""
+
+    service: str
+    condition: str
+    line: int = 0
+
+
+class ComposeService(Fact, frozen=True, kw_only=True):
+    """A service as compose understands it; the values of its environment are left out."""
+
+    name: str
+    line: int = 0
+    lines: dict[str, int] = {}
+    """The line of each of its keys."""
+    privileged: bool = False
+    host_namespaces: tuple[str, ...] = ()
+    """Keys such as `network_mode` whose value is `host`."""
+    mounts: tuple[str, ...] = ()
+    """What of the host it mounts."""
+    read_only: bool = False
+    dropped: tuple[str, ...] = ()
+    """Capabilities that it drops."""
+    security: tuple[str, ...] = ()
+    memory: bool = False
+    """It has a memory limit."""
+    processes: bool = False
+    """It has a limit of processes."""
+    ports: tuple[Published, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+class ComposeModel(Fact, frozen=True, kw_only=True):
+    """The compose file as compose itself understands it."""
+
+    services: tuple[ComposeService, ...]
+
+
+class ComposeValue(Fact, frozen=True, kw_only=True):
+    """A text of the file itself, before any variable is put in; what a variable stands for is left out."""
+
+    key: str
+    where: str
+    """The keys on the way to it, with dots."""
+    text: str
+    line: int
+
+
+class ComposeVariable(Fact, frozen=True, kw_only=True):
+    """A variable that the file refers to without a default."""
+
+    name: str
+    line: int
+
+
+class EnvironmentFile(Fact, frozen=True, kw_only=True):
+    """A file of variables that a service names."""
+
+    path: str
+    """As written."""
+    line: int
+    there: bool
+    example: str = ""
+    """The example beside it that explains it; empty where there is none."""
+    optional: bool = False
+
+
+class ComposeSource(Fact, frozen=True, kw_only=True):
+    """The compose file."""
+
+    path: str
+    model: ComposeModel | Missing
+    values: tuple[ComposeValue, ...] = ()
+    variables: tuple[ComposeVariable, ...] = ()
+    explained: frozenset[str] = frozenset()
+    """The names that `.env` or its example set or show."""
+    explained_by: tuple[str, ...] = ()
+    """Those of the two that are there."""
+    files: tuple[EnvironmentFile, ...] = ()
+
+
+class Sources(Fact, frozen=True, kw_only=True):
+    """Everything of the project that says how the image is made and brought up."""
+
+    dockerfile: DockerfileSource
+    lint: Lint | Missing
+    context: BuildContext | Missing
+    compose: ComposeSource | Missing | None
+    """None where the app has no compose file."""

@@ -1,0 +1,205 @@
+"""Drafts a contract from what was seen of an image that works: plain facts in, a contract out."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from packaging.utils import canonicalize_name
+
+from seatrial.facts.data import INSTALLERS, Boot, Missing, Probe, Start
+from seatrial.facts.requirements import names_of
+from seatrial.facts.start import SERVERS, named_modules
+from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seatrial.facts.data import Distribution, Facts
+
+HEADROOM = 10
+"""Percent that an image may grow before its size is worth a look."""
+TIMES_SLOWER = 5
+"""How much slower than this one another machine's start and stop may be."""
+LEAST_SECONDS = 10
+MOST_SECONDS = 3600
+TEMPORARY = ("/tmp",)  # noqa: S108 - a path inside the image
+NOT_THE_APPLICATION = {"tests", "test", "docs", "examples", "scripts"}
+"""Packages that stand beside an application's and are none of it."""
+MOST_NAMES = 100
+APPLICATION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
+"""How a command names an ASGI or WSGI application: PACKAGE.MODULE:ATTRIBUTE."""
+VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+"""How messages name variables: DATABASE_URL."""
+
+
+def draft(facts: Facts, environment: Mapping[str, str]) -> Contract:
+    """Return what the image is, as a contract; what could not be seen is left to the defaults.
+
+    Args:
+        facts: of level standard, gathered with `environment`.
+        environment: what the application was started with.
+
+    """
+    values: dict[str, Any] = {"environment": dict(environment)}
+    seen = (*_identity(facts), *_python(facts), *_running(facts))
+    # An image decides what its accounts and packages are called: what no contract can hold is left out.
+    values.update((key, value) for key, value in seen if value not in {None, "", ()} and _fits(key, value))
+    return Contract(**values)
+
+
+def without_guesses(facts: Facts, contract: Contract) -> Facts:
+    """Return the facts without the imports that were only guessed at and failed: no contract asks for them."""
+    if isinstance(facts.probe, Missing) or isinstance(facts.start, Missing):
+        return facts
+    asked = {*contract.modules, *named_modules(facts.start.words)}
+    kept = tuple(one for one in facts.probe.imports if one.name in asked)
+    return msgspec.structs.replace(facts, probe=msgspec.structs.replace(facts.probe, imports=kept))
+
+
+def _fits(key: str, value: object) -> bool:
+    try:
+        msgspec.convert({key.replace("_", "-"): value}, Contract)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _identity(facts: Facts) -> Iterator[tuple[str, Any]]:
+    if isinstance(facts.probe, Probe):
+        seen = facts.probe.identity
+        yield from (("user", seen.name), ("uid", seen.uid), ("gid", seen.gid))
+    elif isinstance(facts.start, Start):
+        account = facts.start.account
+        yield from (("user", account.name), ("uid", account.uid), ("gid", next(iter(account.gids), None)))
+
+
+def _python(facts: Facts) -> Iterator[tuple[str, Any]]:
+    start, probe = facts.start, facts.probe
+    if isinstance(start, Missing) or isinstance(probe, Missing):
+        return
+    yield "python", ".".join(probe.interpreter.version.split(".")[:2])
+    if not _told_by_command(start):
+        yield "interpreter", start.python
+    failed = {one.name for one in probe.imports if not one.ok}
+    modules = dict.fromkeys((*_named(probe, start), *_own_packages(probe, start)))
+    yield "modules", tuple(one for one in modules if one not in failed and _fits("modules", (one,)))
+    yield "dependencies", tuple(one for one in _direct(probe, start) if _fits("dependencies", (one,)))
+    yield "executables", tuple(one for one in _programs(facts, start, probe) if _fits("executables", (one,)))
+
+
+def _told_by_command(start: Start) -> bool:
+    """Tell whether the command leads to the interpreter by itself: then a contract that names it hides a change."""
+    leads = {trail.steps[0] for trail in (start.program, *(one.trail for one in start.scripts)) if trail}
+    return not start.python or start.python in leads or any(one.interpreter == start.python for one in start.scripts)
+
+
+def _own(probe: Probe, start: Start) -> Distribution | None:
+    """Return the application's own distribution: installed from a folder, or the one that its command belongs to."""
+    program = posixpath.basename(_word(start))
+    mine = [one for one in probe.distributions if not one.base]
+    built = [one for one in mine if one.origin and not one.origin.endswith((".whl", ".gz", ".zip"))]
+    started = [one for one in mine if program in one.scripts and program not in SERVERS]
+    return next(iter((*built, *started)), None)
+
+
+def _word(start: Start) -> str:
+    return start.word or next(iter(start.words), "")
+
+
+def _named(probe: Probe, start: Start) -> tuple[str, ...]:
+    """Return the modules that the command names, also behind a starter of the application's own."""
+    own = _own(probe, start)
+    mine = {*probe.own_packages, *(own.packages if own else ())}
+    applications = [one for one in start.words if APPLICATION.fullmatch(one) and one.partition(".")[0] in mine]
+    return tuple(dict.fromkeys((*named_modules(start.words), *applications)))
+
+
+def _own_packages(probe: Probe, start: Start) -> tuple[str, ...]:
+    own = _own(probe, start)
+    named = {one.partition(":")[0].partition(".")[0] for one in _named(probe, start)}
+    packages = dict.fromkeys((*(own.packages if own else ()), *probe.own_packages))
+    return tuple(one for one in packages if one not in named | NOT_THE_APPLICATION)[:MOST_NAMES]
+
+
+def _direct(probe: Probe, start: Start) -> tuple[str, ...]:
+    """Return what the package list must show: the application and what it asks for, or what nobody asks for."""
+    listed = {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
+    own = _own(probe, start)
+    if own is not None:
+        wanted = (canonicalize_name(own.name), *names_of(own.requires, probe.interpreter.version))
+        return tuple(one for one in dict.fromkeys(wanted) if one in listed)[:MOST_NAMES]
+    # Whatever the marker: what only an extra asks for is no direct dependency either.
+    asked = {name for one in listed.values() for name in names_of(one.requires)}
+    return tuple(name for name in listed if name not in asked and name not in INSTALLERS)[:MOST_NAMES]
+
+
+def _programs(facts: Facts, start: Start, probe: Probe) -> tuple[str, ...]:
+    """Return the programs that the image itself speaks of, of those that the probe found on PATH."""
+    check = facts.configuration.health_check
+    own = _own(probe, start)
+    words = [_word(start), *start.words, *start.starters, *(own.scripts if own else ())]
+    if check is not None and check.test[0] == "CMD" and len(check.test) > 1:
+        words.append(check.test[1])
+    there = {one.path for one in probe.executables if one.path}
+    there |= {one.path for one in probe.scripts}
+    if start.program is not None and start.program.entry is not None:
+        there.add(start.program.steps[0])
+    if start.python:
+        there.add(start.python)
+    names = {posixpath.basename(path) for path in there}
+    return tuple(one for one in dict.fromkeys(words) if "/" not in one and one in names)[:MOST_NAMES]
+
+
+def _running(facts: Facts) -> Iterator[tuple[str, Any]]:
+    yield "max_unpacked", roomy(facts.configuration.unpacked)
+    yield "tmpfs", (*TEMPORARY, *written_folders(facts))
+    boot = up(facts)
+    if boot is None:
+        return
+    if boot.healthy_after is not None:
+        yield "healthy_within", generous(boot.healthy_after)
+    if boot.stop is not None and not boot.stop.killed:
+        yield "stops_within", generous(boot.stop.seconds)
+
+
+def up(facts: Facts) -> Boot | None:
+    """Return the start that came up, the hardened one first; None where none did."""
+    return next((one for one in (facts.boot, *facts.relaxed) if isinstance(one, Boot) and one.up), None)
+
+
+def written_folders(facts: Facts) -> tuple[str, ...]:
+    """Return the folders that it needs to write: it came up only on a writable root, and wrote there."""
+    boot = up(facts)
+    if boot is None or boot.read_only:
+        return ()
+    folders = dict.fromkeys(posixpath.dirname(path) for path in boot.written)
+    # A tmpfs hides what the image holds below it: a folder that the image itself fills is no place for one.
+    kept = [one for one in folders if one not in {"/", "", facts.configuration.working_directory}]
+    return tuple(one for one in kept if _fits("tmpfs", (one,)))[:10]
+
+
+def wanted_variables(facts: Facts) -> tuple[str, ...]:
+    """Return the variables that its last lines speak of, where it did not come up and nobody set them."""
+    if up(facts) is not None or not isinstance(facts.boot, Boot):
+        return ()
+    said = " ".join(facts.boot.log[-30:])
+    known = facts.configuration.environment
+    return tuple(dict.fromkeys(one for one in VARIABLE.findall(said) if one not in known))[:20]
+
+
+def roomy(size: int) -> str:
+    """Return a size with headroom, rounded up to two or three figures: `350 MB`."""
+    million = 1_000_000
+    wanted = max(1, -(-size * (100 + HEADROOM) // (100 * million)))
+    step = 1 if wanted < 50 else 5 if wanted < 200 else 10 if wanted < 1000 else 100  # noqa: PLR2004 - steps of size
+    return f"{math.ceil(wanted / step) * step} MB"
+
+
+def generous(seconds: float) -> float:
+    """Return a limit that another machine, under load, keeps too."""
+    wanted = max(LEAST_SECONDS, math.ceil(seconds * TIMES_SLOWER / 5) * 5)
+    return float(min(MOST_SECONDS, wanted))

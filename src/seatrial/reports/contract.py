@@ -1,0 +1,160 @@
+"""Writes a drafted contract as TOML for a person to edit: what holds as keys, what is known in part as comments."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from seatrial.checks.model import Status
+from seatrial.facts.data import Missing, Start
+from seatrial.facts.data.boot import Restriction
+from seatrial.infer import up, wanted_variables
+from seatrial.settings.model import Contract
+from seatrial.sizes import show_size
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from seatrial.checks.model import Result
+    from seatrial.facts.data import Facts
+
+LONGEST = 300
+"""Characters of a comment that an image has a say in."""
+WIDTH = 100
+"""Characters of a list that stay on one line."""
+
+HEAD = """\
+# What {image} must be: drafted from what was seen of it. Read it, change it, keep it beside the Dockerfile.
+#   seatrial smoke --image {image} --contract FILE
+# For an app of a project, the same keys stand in pyproject.toml under [tool.seatrial.apps.NAME.contract].
+# docs/settings.md explains each key; `seatrial smoke` holds the image against all checks, also those not named here.
+"""
+
+
+def contract_text(facts: Facts, contract: Contract, results: Iterable[Result]) -> str:
+    """Return the file.
+
+    Args:
+        facts: what was seen.
+        contract: what was drafted from it.
+        results: the catalogue's answers by that contract; what does not hold becomes a waiver to be thought about.
+
+    """
+    parts = (
+        HEAD.format(image=_comment(facts.configuration.reference)),
+        *("\n".join(part) + "\n" for part in (_who(contract), _holds(facts, contract), _runs(facts, contract))),
+        "\n".join(_waivers(facts, results)) + "\n",
+    )
+    return "\n".join(parts)
+
+
+def _who(contract: Contract) -> list[str]:
+    return [
+        "# Who it runs as.",
+        *_line("user", contract.user),
+        *_line("uid", contract.uid),
+        *_line("gid", contract.gid),
+    ]
+
+
+def _holds(facts: Facts, contract: Contract) -> Iterator[str]:
+    yield "# What it holds."
+    start = facts.start
+    yield from _line("python", contract.python)
+    if contract.interpreter is not None:
+        yield from _line("interpreter", contract.interpreter)
+    elif isinstance(start, Start) and start.python:
+        yield f"# interpreter: {_comment(start.python)}, as {_comment(start.python_why)}"
+    if isinstance(facts.probe, Missing):
+        yield f"# Modules and packages could not be looked at: {_comment(facts.probe.reason)}"
+    yield from _line("modules", contract.modules)
+    yield from _line("dependencies", contract.dependencies)
+    yield "# Add the programs that the code itself calls, such as ffmpeg."
+    yield from _line("executables", contract.executables)
+    yield f"# {show_size(facts.configuration.unpacked)} when this was written."
+    yield from _line("max-unpacked", contract.max_unpacked)
+
+
+def _runs(facts: Facts, contract: Contract) -> Iterator[str]:
+    yield "# How it runs."
+    yield from _environment(facts, contract)
+    if more := [one for one in contract.tmpfs if one not in Contract().tmpfs]:
+        yield f"# It writes below {_comment(', '.join(more))}: a tmpfs here, a volume where the data must last."
+    yield from _line("tmpfs", contract.tmpfs)
+    boot = up(facts)
+    if boot is None:
+        yield "# It did not come up, so that nothing can be said of times and capabilities."
+        yield "# healthy-within = 30"
+        yield "# stops-within = 10"
+        return
+    if Restriction.CAPABILITIES in boot.lifted:
+        yield "# It came up only with the capabilities that a plain `docker run` gives: name the ones that it needs."
+        yield '# capabilities = ["NET_BIND_SERVICE"]'
+    else:
+        yield "# It came up with all capabilities dropped."
+        yield "capabilities = []"
+    if boot.healthy_after is not None:
+        yield f"# Seconds; it was healthy after {boot.healthy_after:.1f}."
+        yield from _line("healthy-within", contract.healthy_within)
+    if boot.stop is not None:
+        yield f"# Seconds; it {'was killed' if boot.stop.killed else 'left'} {boot.stop.seconds:.1f} after its signal."
+        yield from _line("stops-within", contract.stops_within)
+
+
+def _environment(facts: Facts, contract: Contract) -> Iterator[str]:
+    if contract.environment:
+        yield "# Values for a trial start; never real secrets."
+        yield f"environment = {_table(contract.environment)}"
+    elif up(facts) is not None:
+        yield "# It came up without any variable of yours. What it needs to work goes here, with made-up values."
+        yield '# environment = { NAME = "value" }'
+    if up(facts) is None:
+        names = wanted_variables(facts) or ("NAME",)
+        yield "# It did not come up. Its last lines speak of these; set what it needs, with made-up values."
+        yield f"# environment = {_table(dict.fromkeys(names, '...'))}"
+
+
+def _waivers(facts: Facts, results: Iterable[Result]) -> Iterator[str]:
+    # Of an application that never came up, what could not be decided tells only that, again and again.
+    wanted = {Status.FAIL} if up(facts) is None else {Status.FAIL, Status.ERROR}
+    bad = [one for one in results if one.status in wanted]
+    if not bad:
+        yield "# Every check holds, as far as this was tried: nothing has to be waived."
+        return
+    if up(facts) is None:
+        yield "# It did not come up: mend that first, and then draft this file again."
+    yield "# What does not hold today. Mend the image; what is meant to be so, waive, with your reason for the dots."
+    for one in bad:
+        yield f"# {one.id}: {_comment(one.actual)}"
+        if one.fix:
+            yield f"#   {_comment(one.fix)}"
+        yield f'# waive."{one.id}" = "..."'
+
+
+def _line(key: str, value: object) -> Iterator[str]:
+    if value is None or value == ():
+        return
+    if isinstance(value, tuple):
+        words = [_text(one) for one in value]
+        flat = ", ".join(words)
+        yield f"{key} = [{flat}]" if len(flat) <= WIDTH else f"{key} = [\n    " + ",\n    ".join(words) + ",\n]"
+    else:
+        yield f"{key} = {_text(value)}"
+
+
+def _table(values: Mapping[str, str]) -> str:
+    return "{ " + ", ".join(f"{_text(key)} = {_text(value)}" for key, value in values.items()) + " }"
+
+
+def _text(value: object) -> str:
+    """Return a value as TOML: JSON's numbers and strings are TOML's, but for the one control that JSON lets stand."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(text: str) -> str:
+    """Return outside text as part of one comment line."""
+    line = plain_line(text)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

@@ -1,0 +1,76 @@
+"""A check explained: its rule, why it matters, where it comes from, what fails it and the mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.reports.groups import family_of
+from seatrial.reports.markdown import fenced
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from seatrial.checks.model import Check
+
+LEVELS = {
+    "quick": "quick: without a start of the application",
+    "standard": "standard: with one real start",
+    "deep": "deep: with more starts or builds",
+}
+
+
+def print_check(check: Check, console: Console) -> None:
+    """Print everything that is known of a check."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print(Text.assemble((check.id, "bold cyan"), "  ", (check.title, "bold")))
+    rows = (("level", LEVELS[check.level.value]), ("why", check.why), ("source", check.source))
+    for name, value in rows:
+        console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
+    for name, block in (("fails", check.example), ("mended", check.mend)):
+        if block:
+            console.print()
+            console.print(Text(f"{name}:", style="bold red" if name == "fails" else "bold green"))
+            for line in block.strip("\n").splitlines():
+                console.print(Padding(Text(line), (0, 0, 0, 4), expand=False), soft_wrap=not console.is_terminal)
+    console.print()
+    waiver = f'waive = {{ "{check.id}" = "your reason" }}'
+    console.print(Text.assemble(("not for you? ", "bold"), f"In the contract: {waiver}"), soft_wrap=True)
+
+
+def print_catalogue(checks: Sequence[Check], console: Console) -> None:
+    """Print every check's id and title, by family."""
+    from rich.text import Text
+
+    families: dict[str, list[Check]] = {}
+    for one in checks:
+        families.setdefault(family_of(one.id), []).append(one)
+    width = max(len(one.id) for one in checks)
+    for number, (family, found) in enumerate(families.items()):
+        if number:
+            console.print()
+        console.print(Text(family, style="bold"))
+        for one in found:
+            line = Text.assemble("  ", (one.id.ljust(width), "cyan"), f"  {one.title}")
+            console.print(line, soft_wrap=not console.is_terminal)
+    console.print()
+    console.print(Text(f"{len(checks)} checks. `seatrial explain CHECK` tells one in full."))
+
+
+def text_help(check: Check) -> str:
+    """Return a check's explanation as plain text."""
+    parts = [check.title + ".", check.why, f"Source: {check.source}"]
+    parts += [f"{name}:\n{block}" for name, block in (("Fails", check.example), ("Mended", check.mend)) if block]
+    return "\n\n".join(parts)
+
+
+def markdown_help(check: Check) -> str:
+    """Return a check's explanation as Markdown."""
+    lines = [check.why, "", f"Source: {check.source}"]
+    for name, block in (("Fails:", check.example), ("Mended:", check.mend)):
+        if block:
+            lines += ["", name, "", *fenced(block.strip("\n"))]
+    return "\n".join(lines)

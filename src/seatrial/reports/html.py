@@ -1,0 +1,198 @@
+"""Smokes as one page for a browser: no request, no script, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from seatrial import __version__
+from seatrial.checks.model import Result, Status
+from seatrial.reports import matrix
+from seatrial.reports.data import worst
+from seatrial.reports.groups import TOLD, grouped, name_of, told
+from seatrial.reports.smoke import to_do
+from seatrial.text import plain, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from seatrial.checks.verdict import Smoke, Verdict
+    from seatrial.reports.groups import Group
+
+# Nothing in the page may ask for anything; a browser sees to it, whatever an image said.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+WORDS = {Status.PASS: "passed", Status.FAIL: "failed", Status.ERROR: "undecided", Status.WAIVED: "waived"} | {
+    Status.SKIP: "skipped"
+}
+VERDICTS = {"pass": "This image passes.", "fail": "This image does not pass.", "error": "This could not be decided."}
+
+
+def as_html(smokes: Sequence[Smoke]) -> str:
+    """Return the page."""
+    together = worst(smokes)
+    title = f"{together.value.upper()}: {_name(smokes)}"
+    style = resources.files("seatrial.reports").joinpath("page.css").read_text(encoding="utf-8")
+    body = [*_top(smokes, together), "<main>"]
+    for number, one in enumerate(smokes, 1):
+        body += _image(one, number, alone=len(smokes) == 1)
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<link rel="icon" href="data:,">',
+            f"<title>{_text(title)}</title>",
+            f"<style>\n{style}</style>",
+            "</head>",
+            "<body>",
+            *body,
+            "</main>",
+            f"<footer>Made by seatrial {escape(__version__)}.</footer>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _name(smokes: Sequence[Smoke]) -> str:
+    return smokes[0].image if len(smokes) == 1 else f"{len(smokes)} images"
+
+
+def _top(smokes: Sequence[Smoke], together: Verdict) -> Iterator[str]:
+    yield '<header class="top">'
+    if len(smokes) == 1:
+        yield "<h1>Smoke report</h1>"
+    else:
+        yield '<div class="verdict">'
+        yield f"<h1>Smoke of {len(smokes)} images</h1>"
+        yield _chip(together.value, together.value, big=True)
+        yield "</div>"
+        yield from _matrix(smokes)
+    yield "</header>"
+
+
+def _matrix(smokes: Sequence[Smoke]) -> Iterator[str]:
+    table = matrix.matrix(smokes)
+    yield '<div class="matrix card scroll" tabindex="0" role="region" aria-label="Apps by Python versions">'
+    yield '<table><thead><tr><th scope="col">app</th>'
+    yield "".join(f'<th scope="col">{_text(matrix.heading(one))}</th>' for one in table.pythons)
+    yield "</tr></thead><tbody>"
+    for app in table.apps:
+        yield f'<tr><th scope="row">{_text(app)}</th>'
+        for python in table.pythons:
+            cells = [_cell(smokes[number], number + 1) for number in table.cells.get((app, python), ())]
+            yield f"<td>{'<br>'.join(cells) or '<span class=soft>not smoked</span>'}</td>"
+        yield "</tr>"
+    yield "</tbody></table></div>"
+
+
+def _cell(smoke: Smoke, number: int) -> str:
+    word, _, why = matrix.brief(smoke).partition(" ")
+    link = f'<a class="chip {smoke.verdict.value}" href="#image-{number}">{word}</a>'
+    return f'{link} <span class="soft">{_text(why)}</span>'
+
+
+def _image(smoke: Smoke, number: int, *, alone: bool) -> Iterator[str]:
+    yield f'<section class="image" id="image-{number}" aria-labelledby="image-{number}-name">'
+    yield '<div class="card">'
+    yield f'<div class="verdict">{_chip(smoke.verdict.value, smoke.verdict.value, big=True)}'
+    yield f'<h2 id="image-{number}-name">{_text(smoke.image)}</h2></div>'
+    yield f"<p>{VERDICTS[smoke.verdict.value]}</p>"
+    yield from _share(smoke)
+    known = (("app", smoke.app), ("Python", smoke.python), ("level", smoke.level), ("id", smoke.id[:19]))
+    facts = " · ".join(f"{name} <code>{_text(value)}</code>" for name, value in known if value)
+    yield f'<p class="soft">{facts} · {smoke.seconds:.1f} s</p>'
+    yield "</div>"
+    told_groups = told(smoke.checks)
+    if told_groups:
+        yield "<h3>What to look at</h3>"
+        for same in told_groups:
+            yield from _told(same)
+    yield f"<h3>All {len(smoke.checks)} checks</h3>"
+    for group in grouped(smoke.checks):
+        yield from _group(group, opened=alone and group.worst in TOLD)
+    if smoke.timings:
+        yield from _timings(smoke)
+    yield "</section>"
+
+
+def _share(smoke: Smoke) -> Iterator[str]:
+    counts = [(status, number) for status, number in smoke.counts.items() if number]
+    spans = "".join(f'<span class="{status.value}" style="flex:{number}"></span>' for status, number in counts)
+    yield f'<div class="share" aria-hidden="true">{spans}</div>'
+    items = "".join(f"<li>{_chip(status.value, f'{number} {WORDS[status]}')}</li>" for status, number in counts)
+    yield f'<ul class="counts">{items}</ul>'
+
+
+def _told(same: tuple[Result, ...]) -> Iterator[str]:
+    result, *others = same
+    yield f'<article class="card told {result.status.value}">'
+    yield f'<div class="head">{_chip(result.status.value, WORDS[result.status])}'
+    heading = f"{len(same)} checks, for one reason" if others else result.title
+    yield f'<h4>{_text(heading)}</h4><span class="id">{_text(", ".join(one.id for one in same))}</span></div>'
+    yield "<dl>"
+    rows: tuple[tuple[str, str], ...] = (("seen", result.actual),)
+    if not others:
+        rows += (("expected", result.expected), ("why", result.why), *to_do(result), ("where", result.where))
+    for name, value in rows:
+        if value:
+            strong = ' class="now"' if name == "seen" else ""
+            yield f"<dt>{name}</dt><dd{strong}>{_block(value)}</dd>"
+    yield f"</dl>{_evidence(result.evidence)}"
+    yield "</article>"
+
+
+def _group(group: Group, *, opened: bool) -> Iterator[str]:
+    yield f'<details class="group"{" open" if opened else ""}>'
+    yield f"<summary><h4>{_text(group.family)}</h4>{_chip(group.worst.value, WORDS[group.worst])}"
+    names = ", ".join(name_of(one.id) for one in group.results)
+    yield f'<span class="soft">{escape(group.counts)}</span><span class="soft names">{_text(names)}</span></summary>'
+    yield "<table><thead><tr>"
+    yield "".join(f'<th scope="col">{name}</th>' for name in ("status", "check", "seen"))
+    yield "</tr></thead><tbody>"
+    for one in group.results:
+        seen = _block(one.actual)
+        # What is told in full above is not told again.
+        more = _evidence(one.evidence) if one.status not in TOLD else ""
+        yield f"<tr><td>{_chip(one.status.value, WORDS[one.status])}</td>"
+        yield f'<td class="name">{_text(one.title)}<span class="id">{_text(one.id)}</span></td>'
+        yield f'<td class="seen">{seen}{more}</td></tr>'
+    yield "</tbody></table></details>"
+
+
+def _timings(smoke: Smoke) -> Iterator[str]:
+    longest = max((smoke.seconds, *smoke.timings.values())) or 1.0
+    judging = sum(one.seconds for one in smoke.checks)
+    rows = [*sorted(smoke.timings.items(), key=lambda row: -row[1]), ("judging the facts", judging)]
+    yield '<h3>Where the time went</h3><div class="card"><dl class="bars">'
+    for name, took in (("the whole smoke", smoke.seconds), *rows):
+        share = max(0.0, min(100.0, 100 * took / longest))
+        yield f'<dt>{_text(name)}</dt><dd class="bar"><i style="width:{share:.1f}%"></i></dd>'
+        yield f'<dd class="took">{took:.2f} s</dd>'
+    yield "</dl></div>"
+
+
+def _evidence(lines: Iterable[str]) -> str:
+    text = "\n".join(_block(line) for line in lines)
+    return f'<pre tabindex="0" aria-label="evidence">{text}</pre>' if text else ""
+
+
+def _chip(kind: str, words: str, *, big: bool = False) -> str:
+    shown = words.upper() if big else words
+    return f'<span class="chip {kind}{" big" if big else ""}">{escape(shown)}</span>'
+
+
+def _text(said: str) -> str:
+    """Return outside text as one line of HTML text."""
+    return escape(plain_line(said))
+
+
+def _block(said: str) -> str:
+    """Return outside text as HTML text, its line ends kept."""
+    return escape(plain(said))

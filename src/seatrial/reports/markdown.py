@@ -1,0 +1,87 @@
+"""A smoke as Markdown, as a job's summary shows it: verdict, what is to be mended, and every check folded away."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from seatrial.reports import matrix
+from seatrial.reports.groups import grouped, told
+from seatrial.reports.smoke import to_do
+from seatrial.text import plain, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seatrial.checks.model import Result
+    from seatrial.checks.verdict import Smoke
+
+MOST = 900_000
+"""Characters of a page: a job's summary holds 1 MiB and is refused whole where it is longer."""
+
+SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&@$]|:(?=//|\w+:)|(?<=www)\.")
+"""What begins markup, a link, a mention, an emoji or a formula somewhere in a line."""
+
+
+def as_markdown(smokes: Sequence[Smoke]) -> str:
+    """Return the page; where it would be too long, without the evidence, and then without the folded tables."""
+    for evidence, every in ((True, True), (False, True), (False, False)):
+        page = "\n".join(_page(smokes, evidence=evidence, every=every)) + "\n"
+        if len(page.encode()) <= MOST:
+            return page
+    cut = "\n\nThe rest was too long.\n"
+    return page.encode()[: MOST - len(cut)].decode(errors="ignore") + cut
+
+
+def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
+    lines: list[str] = []
+    if len(smokes) > 1:
+        header, *rows = matrix.rows(smokes)
+        lines += ["## Images", "", _row(header), _row(["---"] * len(header), raw=True), *map(_row, rows), ""]
+    for smoke in smokes:
+        counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
+        lines += [f"## {smoke.verdict.value.upper()}: {text(smoke.image)}", ""]
+        lines += [f"{counts}, in {smoke.seconds:.1f} s · `{plain_line(smoke.id)[:19]}`", ""]
+        for same in told(smoke.checks):
+            lines += _in_full(same, evidence=evidence)
+        if every:
+            lines += _every(smoke)
+    return lines
+
+
+def _in_full(same: tuple[Result, ...], *, evidence: bool) -> list[str]:
+    result = same[0]
+    title = f": {text(result.title)}" if len(same) == 1 else ""
+    lines = [f"### {result.status.value.upper()} {', '.join(text(one.id) for one in same)}{title}", ""]
+    rows: tuple[tuple[str, str], ...] = (("seen", result.actual),)
+    if len(same) == 1:
+        rows += (("expected", result.expected), ("why", result.why), *to_do(result), ("where", result.where))
+    lines += [f"- **{name}**: {text(value)}" for name, value in rows if value]
+    lines.append("")
+    if result.evidence and evidence:
+        lines += [*fenced(plain("\n".join(result.evidence))), ""]
+    return lines
+
+
+def _every(smoke: Smoke) -> list[str]:
+    lines = [f"<details><summary>All {len(smoke.checks)} checks</summary>", ""]
+    lines += ["| check | status | seen |", "| --- | --- | --- |"]
+    for group in grouped(smoke.checks):
+        lines += [_row([one.id, one.status.value, one.actual]) for one in group.results]
+    return [*lines, "", "</details>", ""]
+
+
+def _row(cells: Sequence[str], *, raw: bool = False) -> str:
+    return f"| {' | '.join(cell if raw else text(cell) for cell in cells)} |"
+
+
+def text(said: str) -> str:
+    """Return text that is shown as it is: one line, no markup, no link, no mention."""
+    return SPECIAL.sub(lambda found: f"&#{ord(found.group())};", plain_line(said))
+
+
+def fenced(block: str) -> list[str]:
+    """Return a block in a fence that is longer than any that stands in it."""
+    longest = max((len(found) for found in re.findall(r"`+", block)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}text", *block.splitlines(), fence]

@@ -1,0 +1,109 @@
+"""A smoke as SARIF 2.1.0 (OASIS): what code-scanning pages and editors read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from seatrial import __version__
+from seatrial.checks.model import Status
+from seatrial.checks.registry import CHECKS
+from seatrial.reports.data import dumped
+from seatrial.reports.explain import markdown_help, text_help
+from seatrial.reports.groups import TOLD, family_of, name_of
+from seatrial.text import plain, plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seatrial.checks.model import Check, Result
+    from seatrial.checks.verdict import Smoke
+
+Json = dict[str, Any]
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def as_sarif(smokes: Sequence[Smoke]) -> str:
+    """Return a log with a run an image; what passed or did not apply is no result."""
+    return dumped({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in smokes]})
+
+
+def _run(smoke: Smoke) -> Json:
+    places = {check.id: number for number, check in enumerate(CHECKS)}
+    return {
+        "tool": {
+            "driver": {
+                "name": "seatrial",
+                "semanticVersion": __version__,
+                "rules": [_rule(check) for check in CHECKS],
+            }
+        },
+        # A run of its own for each image: a page that compares runs compares those of one image.
+        "automationDetails": {"id": f"seatrial/{plain_line(smoke.image)}/"},
+        "invocations": [{"executionSuccessful": True, "exitCode": int(smoke.verdict.exit_code)}],
+        "results": [_result(one, smoke, places.get(one.id)) for one in smoke.checks if one.status in TOLD],
+        "columnKind": "unicodeCodePoints",
+        "properties": {"image": plain_line(smoke.image), "id": smoke.id, "verdict": smoke.verdict.value},
+    }
+
+
+def _rule(check: Check) -> Json:
+    return {
+        "id": check.id,
+        "name": re.sub(r"\W", "", f"{family_of(check.id)}-{name_of(check.id)}".title()),
+        "shortDescription": {"text": check.title},
+        "fullDescription": {"text": check.why},
+        "help": {"text": text_help(check), "markdown": markdown_help(check)},
+        "defaultConfiguration": {"level": "error"},
+        "properties": {"tags": [family_of(check.id), check.level.value]},
+    }
+
+
+def _result(result: Result, smoke: Smoke, place: int | None) -> Json:
+    # The standard's word for what was looked at and could not be decided is "open"; its level is always "none".
+    decided = result.status is not Status.ERROR
+    made: Json = {
+        "ruleId": result.id,
+        "kind": "fail" if decided else "open",
+        "level": "error" if decided else "none",
+        "message": {"text": _message(result)},
+        "locations": [_location(result, smoke)],
+        # An image's tag and time change with each build; the finding stays the same.
+        "partialFingerprints": {"check/v1": _fingerprint(result, smoke)},
+    }
+    if place is not None:
+        made["ruleIndex"] = place
+    if result.status is Status.WAIVED:
+        reason = plain(result.fix.removeprefix("Waived: "))
+        made["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
+    return made
+
+
+def _message(result: Result) -> str:
+    rows = [
+        f"{result.title}: {plain_line(result.actual)}",
+        *(f"{name}: {plain(value)}" for name, value in (("expected", result.expected), ("to do", result.fix)) if value),
+        *map(plain, result.evidence),
+    ]
+    return "\n".join(rows)
+
+
+def _location(result: Result, smoke: Smoke) -> Json:
+    image = plain_line(smoke.image)
+    found = re.fullmatch(r"(.+?)(?::(\d{1,9}))?", plain_line(result.where))
+    logical = {"logicalLocations": [{"fullyQualifiedName": image, "kind": "resource"}]}
+    if found is None:
+        return logical
+    physical: Json = {"artifactLocation": {"uri": quote(found.group(1))}}
+    line = int(found.group(2) or 0)
+    if line:
+        physical["region"] = {"startLine": line}
+    return {"physicalLocation": physical, **logical}
+
+
+def _fingerprint(result: Result, smoke: Smoke) -> str:
+    image = smoke.app or re.sub(r"(@.*|:[^/:]*)$", "", smoke.image)
+    return hashlib.sha256(f"{image} {smoke.python} {result.id}".encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""What lies in images that no Python can walk: the engine reads them, and finds the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.defects.wheels import program
+
+from seatrial.checks.model import Level, Status
+from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from tests.defects.yard import Yard
+
+    from seatrial.checks.verdict import Smoke
+
+pytestmark = pytest.mark.engine
+
+CONTENTS = (
+    *("accounts/no-sparse-logs", "files/setuid", "files/world-writable", "files/leftovers", "files/package-lists"),
+    *("files/installer-caches", "tools/build", "tools/remote-access", "secrets/files", "config/workdir"),
+)
+STATIC = 'FROM scratch\nCOPY quit /quit\nENTRYPOINT ["/quit"]'
+
+
+def statuses(smoke: Smoke) -> dict[str, Status]:
+    return {one.id: one.status for one in smoke.checks if one.id in CONTENTS}
+
+
+def actual(smoke: Smoke, check: str) -> str:
+    return next(one.actual for one in smoke.checks if one.id == check)
+
+
+def test_one_static_file_and_nothing_else_passes(yard: Yard) -> None:
+    image = yard.image(STATIC, {"quit": program()})
+    smoke = yard.smoke(image, Contract(files={"/": ("quit", "dev", "etc", "proc", "sys", ".dockerenv")}), Level.QUICK)
+    assert set(statuses(smoke).values()) == {Status.PASS}, [
+        one for one in smoke.checks if one.status is not Status.PASS
+    ]
+    assert actual(smoke, "files/expected").startswith("/ as named")
+    assert actual(smoke, "accounts/unique-ids").startswith("the image has neither")
+
+
+def test_a_shell_less_image_is_read_whole(yard: Yard) -> None:
+    dockerfile = (
+        f"{STATIC}\nCOPY --chmod=4755 quit /sbin/rise\nCOPY --chmod=0666 quit /srv/open\nCOPY quit /usr/bin/gcc\n"
+        "COPY quit /usr/bin/sudo\nCOPY quit /srv/.git/HEAD\nCOPY quit /root/.cache/uv/archive-v0/a\n"
+        "COPY quit /var/lib/apt/lists/x\nCOPY --chmod=0600 netrc /root/.netrc\n"
+    )
+    image = yard.image(dockerfile, {"quit": program(), "netrc": "machine example.org login a password b\n"})
+    smoke = yard.smoke(image, Contract(), Level.QUICK)
+    failed = {check for check, status in statuses(smoke).items() if status is Status.FAIL}
+    assert failed == set(CONTENTS) - {"accounts/no-sparse-logs", "config/workdir"}
+    assert actual(smoke, "files/setuid") == "/sbin/rise has mode 4755 and owner 0:0"
+    assert actual(smoke, "secrets/files") == "/root/.netrc (credentials)"
+
+
+def test_a_python_that_is_none_leaves_it_to_the_engine(yard: Yard) -> None:
+    image = yard.image(
+        'FROM {clean}\nCOPY python /usr/local/bin/python\nENV PATH=/usr/local/bin:/usr/bin:/bin\nCMD ["python"]\n'
+        "USER 0\nRUN touch /app/.DS_Store\nUSER 10001:10001",
+        {"python": "#!/bin/sh\nexit 7\n"},
+    )
+    smoke = yard.smoke(image, Contract(), Level.QUICK)
+    assert actual(smoke, "files/leftovers").startswith("/app/.DS_Store (an operating system's)")
+    assert actual(smoke, "files/setuid").endswith("all allowed")
+
+
+def test_names_and_links_that_mean_harm_are_text(yard: Yard) -> None:
+    image = yard.image(
+        "FROM {clean}\nUSER 0\n"
+        r"RUN mkdir -p /srv/deep && cd /srv && ln -s . loop && ln -s two one && ln -s one two && touch "
+        r"""\"$(printf 'a\nb~')\" \"$(printf 'esc\033[31m~')\" \"$(printf '\377~')\" """
+        "\nUSER 10001:10001".replace('\\"', '"')
+    )
+    shown = actual(yard.smoke(image, Contract(), Level.QUICK), "files/leftovers")
+    assert shown == "/srv/\\xff~ (an editor's); /srv/a\\nb~ (an editor's); /srv/esc\\x1b[31m~ (an editor's)"
+
+
+def test_two_hundred_thousand_files_are_no_pass_and_end(yard: Yard) -> None:
+    image = yard.image(
+        "FROM {clean}\nUSER 0\n"
+        "RUN mkdir -p /srv/many && cd /srv/many && seq 1 200500 | xargs -n 5000 touch\n"
+        "USER 10001:10001"
+    )
+    smoke = yard.smoke(image, Contract(), Level.QUICK)
+    assert actual(smoke, "files/leftovers").startswith("could not be decided: the file system was not seen whole")
+    assert smoke.seconds < 60

@@ -1,0 +1,92 @@
+"""A sound project's sources as plain data, of which each test changes the part that it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from seatrial.dockerfile import parse
+from seatrial.facts.data import (
+    BuildContext,
+    ComposeModel,
+    ComposeService,
+    ComposeSource,
+    ComposeValue,
+    ComposeVariable,
+    ContextFile,
+    DockerfileSource,
+    Lint,
+    Published,
+    Sources,
+    Wait,
+)
+
+DOCKERFILE = """\
+ARG PYTHON_VERSION=3.13
+FROM python:${PYTHON_VERSION}-slim AS builder
+COPY --from=ghcr.io/astral-sh/uv:0.9.5 /uv /bin/uv
+WORKDIR /app
+COPY pyproject.toml uv.lock ./
+RUN --mount=type=secret,id=netrc,target=/root/.netrc uv sync --frozen --no-dev
+COPY src src
+
+FROM python:${PYTHON_VERSION}-slim
+COPY --from=builder /app /app
+ENV PATH=/app/.venv/bin:$PATH
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK CMD ["python", "health.py"]
+CMD ["uvicorn", "shop.api:app"]
+LABEL org.opencontainers.image.title="shop"
+"""
+
+
+def dockerfile(text: str = DOCKERFILE, **arguments: str) -> DockerfileSource:
+    parsed = parse(text)
+    return DockerfileSource(path="Dockerfile", parsed=parsed, bases=parsed.bases(arguments, {}))
+
+
+def context(*paths: str, **changed: Any) -> BuildContext:
+    names = paths or ("pyproject.toml", "src/shop/__init__.py", "src/shop/api.py", "uv.lock")
+    sound = BuildContext(
+        path=".",
+        ignore_file=".dockerignore",
+        suggested=".dockerignore",
+        files=tuple(ContextFile(path=name, size=1000) for name in names),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def service(**changed: Any) -> ComposeService:
+    sound = ComposeService(
+        name="api",
+        line=3,
+        lines={"image": 4, "ports": 5, "volumes": 9, "privileged": 10},
+        read_only=True,
+        dropped=("ALL",),
+        security=("no-new-privileges:true",),
+        memory=True,
+        processes=True,
+        ports=(Published(address="127.0.0.1", port="8000", target=8000, line=6),),
+        waits=(Wait(service="db", condition="service_healthy", line=8),),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def compose(*services: ComposeService, **changed: Any) -> ComposeSource:
+    sound = ComposeSource(
+        path="compose.yaml",
+        model=ComposeModel(services=services or (service(),)),
+        values=(ComposeValue(key="image", where="services.api.image", text="shop", line=4),),
+        variables=(ComposeVariable(name="API_TOKEN", line=7),),
+        explained=frozenset({"API_TOKEN"}),
+        explained_by=(".env.example",),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def sources(text: str = DOCKERFILE, **changed: Any) -> Sources:
+    sound = Sources(dockerfile=dockerfile(text), lint=Lint(), context=context(), compose=compose())
+    return msgspec.structs.replace(sound, **changed)

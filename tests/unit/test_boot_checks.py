@@ -1,0 +1,368 @@
+"""The checks of a running application: which restriction, which port, which process, which start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.boot_cases import CHECK, FAILING, down, listening, running
+from tests.unit.factories import PYTHON, boot, configuration, facts, inside, starts
+
+from seatrial.checks import registry
+from seatrial.checks.model import Status
+from seatrial.checks.restrictions import in_the_way
+from seatrial.checks.verdict import judge
+from seatrial.facts.data import (
+    NOT_DEEP,
+    Enforced,
+    Exit,
+    Freeze,
+    Health,
+    HealthAnswer,
+    Heartbeat,
+    Missing,
+    Override,
+    Restriction,
+    Usage,
+)
+from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from seatrial.checks.model import Result
+    from seatrial.facts.data import Boot, Facts
+
+CHECKS = {check.id: check for check in registry.CHECKS}
+ALL = tuple(Restriction)
+FOUR = ("boot/read-only", "boot/drop-capabilities", "boot/no-new-privileges", "boot/limits")
+
+
+def judged(check: str, seen: Facts, **contract: Any) -> Result:
+    return judge(CHECKS[check], seen, Contract(**contract))
+
+
+def statuses(seen: Facts) -> dict[str, Status]:
+    return {check: judged(check, seen).status for check in FOUR}
+
+
+# --- restrictions ---------------------------------------------------------------------------------------
+
+
+def test_a_start_that_comes_up_hardened_says_what_was_in_force() -> None:
+    told = {check: judged(check, facts()).actual for check in FOUR}
+    assert told == {
+        "boot/read-only": "started and stayed up on a read-only root",
+        "boot/drop-capabilities": "started and stayed up with all capabilities dropped but none",
+        "boot/no-new-privileges": "started and stayed up with no-new-privileges",
+        "boot/limits": "started and stayed up within 1024 MiB of memory and 256 processes and threads; "
+        "it took 90 MiB and 5",
+    }
+
+
+def test_what_the_engine_does_not_enforce_is_no_pass() -> None:
+    nothing = Enforced(read_only=False, dropped=(), added=(), no_new_privileges=False, memory=0, processes=0)
+    for enforced in (nothing, None):
+        for check in FOUR:
+            result = judged(check, facts(boot=boot(enforced=enforced)))
+            assert result.status is Status.ERROR
+            assert "the engine does not hold it to this" in result.actual
+
+
+@pytest.mark.parametrize(
+    ("restriction", "check", "says"),
+    [
+        (Restriction.READ_ONLY, "boot/read-only", "with a writable root it starts"),
+        (Restriction.CAPABILITIES, "boot/drop-capabilities", "capabilities that the engine gives by default it starts"),
+        (Restriction.NO_NEW_PRIVILEGES, "boot/no-new-privileges", "without no-new-privileges it starts"),
+        (Restriction.LIMITS, "boot/limits", "with four times the memory and processes it starts"),
+    ],
+)
+def test_the_one_restriction_in_the_way_is_named_and_the_others_hold(
+    restriction: Restriction, check: str, says: str
+) -> None:
+    relaxed = (boot(lifted=ALL), boot(lifted=(restriction,)))
+    line = "OSError: [Errno 30] Read-only file system: '/x'"
+    seen = facts(boot=down(log=(line,)), relaxed=relaxed)
+    result = judged(check, seen)
+    assert (result.status, result.evidence[-1]) == (Status.FAIL, f"log: {line}")
+    assert result.actual == f"the container exited at start: exit code 1 after 0.2 s; {result.actual.split('; ')[1]}"
+    assert result.actual.endswith(says)
+    assert {one for one, status in statuses(seen).items() if status is Status.PASS} == set(FOUR) - {check}
+    assert judged("boot/healthy", seen).status is Status.PASS
+
+
+def test_two_restrictions_in_the_way_are_both_named() -> None:
+    both = {Restriction.READ_ONLY, Restriction.CAPABILITIES}
+
+    def started(*lifted: Restriction) -> Boot:
+        return boot(lifted=lifted) if both <= set(lifted) else down(lifted=lifted)
+
+    relaxed = [started(*ALL), *(started(one) for one in ALL)]
+    relaxed += [started(*(one for one in ALL if one is not left)) for left in ALL]
+    seen = facts(boot=down(), relaxed=tuple(relaxed))
+    assert {one for one, status in statuses(seen).items() if status is Status.FAIL} == {FOUR[0], FOUR[1]}
+    assert {one for one, status in statuses(seen).items() if status is Status.PASS} == {FOUR[2], FOUR[3]}
+    assert judged(FOUR[1], seen).actual.endswith("without capabilities, even where that is its only restriction")
+
+
+def test_what_comes_up_at_times_is_blamed_on_nothing_and_passes_nothing() -> None:
+    relaxed = [boot(lifted=ALL), *(down(lifted=(one,)) for one in ALL)]
+    relaxed += [boot(lifted=tuple(one for one in ALL if one is not left)) for left in ALL]
+    seen = facts(boot=down(), relaxed=tuple(relaxed))
+    assert set(statuses(seen).values()) == {Status.ERROR}
+    assert in_the_way({frozenset(): down()}) == set()
+
+
+def test_a_slow_start_is_not_blamed_on_a_root_that_it_did_not_write_to() -> None:
+    late = down(exit=None, watched=30.0)
+    seen = facts(boot=late, relaxed=(boot(lifted=ALL), boot(lifted=(Restriction.READ_ONLY,))))
+    assert set(statuses(seen).values()) == {Status.ERROR}
+    assert judged("boot/read-only", seen).actual == (
+        "could not be decided: it came up later, and no restriction is seen to have been in its way the first time: "
+        "still starting after 30.0 s"
+    )
+
+
+def test_what_no_restriction_keeps_from_coming_up() -> None:
+    result = judged("boot/limits", facts(boot=down(), relaxed=(down(lifted=ALL),)))
+    assert result.actual == (
+        "could not be decided: it does not come up with no restriction in its way either: "
+        "boot/healthy or boot/stays-up tells why"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (
+            down(exit=Exit(code=137, after=1, out_of_memory=True)),
+            "it was killed for want of memory: the limit is 1 GiB",
+        ),
+        (boot(out_of_memory=True), "a process of it was killed for want of memory"),
+        (
+            boot(health=Health.STARTING, healthy_after=None, stop=None, usage=Usage(memory=1, processes=256)),
+            "it has 256 processes and threads, as many as it may have",
+        ),
+        (down(log=("RuntimeError: can't start new thread",)), "no more than 256 processes and threads: RuntimeError"),
+    ],
+)
+def test_a_limit_that_was_reached_is_seen_at_the_start_itself(seen: Boot, says: str) -> None:
+    result = judged("boot/limits", facts(boot=seen))
+    assert (result.status, says in result.actual) == (Status.FAIL, True), result.actual
+
+
+# --- the log --------------------------------------------------------------------------------------------
+
+
+def test_a_first_line_only_at_the_stop_is_buffered_output() -> None:
+    result = judged("boot/first-log", facts(boot=boot(first_log=None, log_at_stop=True, log=("hello",))))
+    assert result.actual == ("nothing in 1.2 s, and its first line only when it was asked to stop: output is buffered")
+    assert result.fix == "Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile, or flush what it prints."
+
+
+def test_a_first_line_too_late_and_none_at_all() -> None:
+    late = judged("boot/first-log", facts(boot=boot(first_log=4.0)), first_log_within=3)
+    assert (late.status, late.actual) == (Status.FAIL, "its first line came after 4.0 s")
+    assert judged("boot/first-log", FAILING["boot/first-log"]).actual.startswith("it logged nothing at all")
+    assert judged("boot/first-log", facts()).actual == "its first line came after 0.2 s"
+    assert judged("boot/first-log", facts(boot=down())).status is Status.ERROR
+
+
+# --- network ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "says"),
+    [
+        (listening(), Status.PASS, "listens on nothing"),
+        (listening("0.0.0.0 8000 tcp", exposed=("8000/tcp",)), Status.PASS, "listens on 0.0.0.0:8000/tcp"),
+        (listening(":: 8000 tcp", exposed=("8000/tcp",)), Status.PASS, "listens on [::]:8000/tcp"),
+        (listening("127.0.0.1 9 tcp", "::ffff:127.0.0.1 8 tcp"), Status.PASS, "listens on 127.0.0.1:9/tcp"),
+        (listening("0.0.0.0 40000 udp"), Status.PASS, "40000"),
+        (listening(exposed=("8000/tcp",)), Status.FAIL, "EXPOSE names 8000/tcp, and nothing listens there"),
+        (
+            listening("127.0.0.1 8000 tcp", exposed=("8000/tcp",)),
+            Status.FAIL,
+            "127.0.0.1:8000/tcp answers inside the container only",
+        ),
+        (listening("0.0.0.0 8000 udp", exposed=("8000/tcp",)), Status.FAIL, "nothing listens there"),
+        (listening("0.0.0.0 8000 tcp"), Status.FAIL, "0.0.0.0:8000/tcp, which EXPOSE does not name"),
+        (listening(exposed=("8000/sctp",)), Status.ERROR, "only TCP and UDP are looked at"),
+    ],
+)
+def test_what_is_listened_on_and_what_is_exposed(seen: Facts, status: Status, says: str) -> None:
+    result = judged("network/exposed-ports", seen)
+    assert (result.status, says in result.actual) == (status, True), result.actual
+
+
+def test_ports_that_could_not_all_be_seen_are_not_judged() -> None:
+    seen = facts(boot=boot(inside=inside(truncated=("listeners",))))
+    assert judged("network/exposed-ports", seen).status is Status.ERROR
+    missing = facts(boot=boot(inside=Missing(reason="no Python", detail="x")))
+    assert judged("network/no-privileged-ports", missing).actual == "could not be decided: no Python"
+    assert judged("network/no-privileged-ports", facts(boot=down())).status is Status.ERROR
+
+
+def test_a_low_port_is_named() -> None:
+    assert judged("network/no-privileged-ports", listening("0.0.0.0 1023 tcp")).actual == (
+        "it listens on 0.0.0.0:1023/tcp"
+    )
+    assert judged("network/no-privileged-ports", listening("0.0.0.0 1024 tcp")).status is Status.PASS
+
+
+# --- processes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("/bin/sh -c shop; true", Status.FAIL),
+        ("-bash", Status.FAIL),
+        ("sudo -u app shop", Status.FAIL),
+        ("/usr/bin/tini -- shop", Status.PASS),
+        (f"{PYTHON} -m shop", Status.PASS),
+        ("nginx: master process", Status.PASS),
+    ],
+)
+def test_who_is_pid_1(line: str, status: Status) -> None:
+    result = judged("process/pid1-is-app", running(line))
+    assert (result.status, line in result.actual) == (status, True)
+
+
+def test_pid_1_is_known_by_the_image_alone_or_not_at_all() -> None:
+    gone = Missing(reason="no ps", detail="500")
+    own = facts(boot=boot(top=gone, inside=inside(command=("sh", "/start.sh"))))
+    assert judged("process/pid1-is-app", own).actual.startswith("PID 1 is `sh /start.sh`")
+    result = judged("process/pid1-is-app", facts(boot=boot(top=gone, inside=gone)))
+    assert (result.actual, result.evidence) == ("could not be decided: no ps", ("500", "500"))
+
+
+GUNICORN = f"{PYTHON} /app/.venv/bin/gunicorn"
+
+
+def beating(path: str, kind: str, line: str = f"{GUNICORN} shop:app", **environment: str) -> Facts:
+    seen = running(line, inside=inside(heartbeats=(Heartbeat(path=path, filesystem=kind),)))
+    return facts(boot=seen.boot, configuration=configuration(environment=environment))
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "says"),
+    [
+        (beating("/dev/shm/wgunicorn-a", "tmpfs"), Status.PASS, "/dev/shm"),
+        (beating("/tmp/wgunicorn-a", "overlay"), Status.FAIL, "(here: overlay)"),
+        # The default folder: in memory here, where the contract mounts a tmpfs there, and not elsewhere.
+        (beating("/tmp/wgunicorn-a", "tmpfs"), Status.FAIL, "/tmp, which is on the overlay file system wherever"),
+        (beating("/run/x/wgunicorn-a", "tmpfs", f"{GUNICORN} --worker-tmp-dir=/run/x a:b"), Status.PASS, "/run/x"),
+        (beating("/run/x/wgunicorn-a", "tmpfs", GUNICORN_CMD_ARGS="--worker-tmp-dir /run/x"), Status.PASS, "/run/x"),
+        (running(f"{GUNICORN} --worker-tmp-dir /dev/shm a:b"), Status.PASS, "/dev/shm"),
+        (running(f"{GUNICORN} a:b"), Status.ERROR, "no heartbeat file of gunicorn was seen"),
+        (running("gunicorn: master [a:b]", inside=Missing(reason="no Python")), Status.ERROR, "no Python"),
+        (running(f"{PYTHON} -m uvicorn a:b"), Status.SKIP, "gunicorn does not run in it"),
+    ],
+)
+def test_where_gunicorn_keeps_its_heartbeat(seen: Facts, status: Status, says: str) -> None:
+    result = judged("runtime/worker-heartbeat", seen)
+    assert (result.status, says in result.actual) == (status, True), result.actual
+
+
+def test_an_entrypoint_that_runs_another_command() -> None:
+    with_entrypoint = configuration(entrypoint=("/start.sh",))
+    ran = Override(ran=True, happened="it ended with exit code 0")
+    check = "runtime/command-override"
+    assert judged(check, facts()).actual == f"it has no ENTRYPOINT, and ran {PYTHON}"
+    assert judged(check, facts(configuration=with_entrypoint, override=ran)).status is Status.PASS
+    assert judged(check, facts(configuration=with_entrypoint)).status is Status.SKIP
+    gone = facts(configuration=with_entrypoint, override=Missing(reason="no Python"))
+    assert judged(check, gone).status is Status.ERROR
+    failing = judged(check, FAILING[check])
+    assert failing.actual == "`/start.sh` did not run the command behind it: it ended with exit code 1"
+    assert failing.evidence == ("it said: no", "it said: such")
+
+
+# --- health ---------------------------------------------------------------------------------------------------
+
+
+def test_the_quickest_good_answer_counts() -> None:
+    with_check = configuration(health_check=CHECK)
+    answers = tuple(HealthAnswer(exit_code=code, output="", seconds=took) for code, took in ((1, 0.1), (0, 3), (0, 2)))
+    assert judged("health/cheap", facts(configuration=with_check, boot=boot(answers=answers))).actual == (
+        "the quickest answer took 2.00 s"
+    )
+    assert (
+        judged("health/cheap", facts(configuration=with_check, boot=boot(answers=answers[:1]))).status is Status.ERROR
+    )
+    assert judged("health/cheap", facts(configuration=configuration(health_check=None))).status is Status.SKIP
+    assert "half of its timeout of 5 s" in judged("health/cheap", FAILING["health/cheap"]).expected
+
+
+def test_a_freeze_that_nobody_notices() -> None:
+    check = "health/detects-freeze"
+    assert judged(check, FAILING[check]).actual == ("with every process stopped, it was still healthy after 60.0 s")
+    assert judged(check, facts()).actual == "unhealthy 2.5 s after every process was stopped"
+    assert judged(check, facts(configuration=configuration(health_check=None))).status is Status.SKIP
+    for freeze in (None, Missing(reason="no signal")):
+        assert judged(check, facts(starts=starts(freeze=freeze))).status is Status.ERROR
+    assert Freeze(unhealthy_after=1.0, waited=1.0).output == ""
+
+
+# --- more starts ------------------------------------------------------------------------------------------
+
+
+def without(seen: Boot) -> Result:
+    return judged(
+        "boot/missing-environment", facts(starts=starts(without={"A_KEY": seen})), required_environment=("A_KEY",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "says"),
+    [
+        (down(log=("KeyError: 'A_KEY'",)), Status.PASS, "without A_KEY it ended with 1, and named it"),
+        (boot(), Status.FAIL, "it comes up all the same"),
+        (down(exit=None, watched=4.0), Status.FAIL, "it still runs after 4.0 s, and is not up"),
+        (down(healthy_after=1.0, log=("A_KEY",)), Status.FAIL, "it became healthy first"),
+        (down(exit=Exit(code=0, after=0.1), log=("A_KEY",)), Status.FAIL, "exit code 0, as if all were well"),
+        (down(log=("KeyError",)), Status.FAIL, "exit code 1, and its log does not name it"),
+        (boot(start_error="no"), Status.ERROR, "the engine could not start it: no"),
+    ],
+)
+def test_a_start_without_a_variable(seen: Boot, status: Status, says: str) -> None:
+    result = without(seen)
+    assert (result.status, says in result.actual) == (status, True), result.actual
+
+
+def test_a_variable_that_was_not_taken_away_is_not_judged() -> None:
+    assert judged("boot/missing-environment", facts(), required_environment=("A",)).status is Status.ERROR
+    assert judged("boot/missing-environment", facts()).status is Status.SKIP
+
+
+def test_a_start_as_an_unknown_uid() -> None:
+    other = facts(starts=starts(other_user=boot()))
+    assert judged("boot/arbitrary-uid", other).status is Status.SKIP
+    assert judged("boot/arbitrary-uid", other, arbitrary_uid=True).status is Status.PASS
+    assert judged("boot/arbitrary-uid", facts(), arbitrary_uid=True).status is Status.ERROR
+
+
+def test_a_second_start_that_is_another_one() -> None:
+    moved = listening("0.0.0.0 8001 tcp").boot
+    assert not isinstance(moved, Missing)
+    first = listening("0.0.0.0 8000 tcp").boot
+    result = judged("boot/recreate", facts(boot=first, starts=starts(again=moved)))
+    assert result.actual == "the first time it listened on 8000/tcp, the second time on 8001/tcp"
+    assert judged("boot/recreate", facts()).actual == "came up again, after 1.2 s"
+    gone = Missing(reason="gone")
+    assert judged("boot/recreate", facts(starts=starts(again=gone))).status is Status.ERROR
+
+
+def test_what_it_writes_on_a_writable_root() -> None:
+    check = "boot/writes-declared"
+    assert judged(check, FAILING[check]).evidence == ("wrote /app/logs/shop.log",)
+    assert judged(check, facts()).actual == "on a writable root it wrote nothing elsewhere"
+    lifted = (Restriction.READ_ONLY,)
+    for writable in (boot(), down(lifted=lifted), Missing(reason="gone")):
+        assert judged(check, facts(starts=starts(writable=writable))).status is Status.ERROR
+
+
+def test_without_the_deep_starts_nothing_of_them_passes() -> None:
+    deep = ("boot/missing-environment", "boot/recreate", "boot/writes-declared", "health/detects-freeze")
+    for check in deep:
+        assert judged(check, facts(starts=NOT_DEEP)).actual == f"could not be decided: {NOT_DEEP.reason}"

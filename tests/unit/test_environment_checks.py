@@ -1,0 +1,381 @@
+"""The checks of interpreter, environment and packages: what each says, and when it cannot tell or does not apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.environment_cases import FAILING
+from tests.unit.factories import (
+    REAL,
+    distribution,
+    environment,
+    facts,
+    file,
+    lock,
+    probe,
+    selftest,
+    start,
+    trail,
+)
+
+from seatrial.checks import registry
+from seatrial.checks.model import Result, Status
+from seatrial.checks.verdict import judge
+from seatrial.facts.data import Account, Facts, Missing, Native, Probe, ProjectFacts
+from seatrial.facts.data.environment import (
+    Bytecode,
+    Code,
+    Environment,
+    Locale,
+    PathPython,
+    StandardModule,
+    TrustStore,
+)
+from seatrial.facts.data.lock import Locked, Want
+from seatrial.settings.model import Contract
+
+CHECKS = {one.id: one for one in registry.CHECKS}
+BOTH = ("dependencies", "standard-library")
+GONE = Missing(reason="the image holds no Python interpreter")
+
+
+def judged(check: str, seen: Facts, **contract: Any) -> Result:
+    return judge(CHECKS[check], seen, Contract(**contract))
+
+
+def probed(**changed: Any) -> Facts:
+    return facts(probe=probe(**changed))
+
+
+def interpreter(**changed: Any) -> Facts:
+    return probed(interpreter=msgspec.structs.replace(probe().interpreter, **changed))
+
+
+def listing(*rows: Any, **more: Any) -> Facts:
+    return facts(probe=probe(distributions=rows), **more)
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("python/interpreter-reachable", "/root/uv/bin/python3.13 lies below /root (mode 0700, owner 0:0), which uid"),
+        ("python/environment-matches", "/app/.venv/pyvenv.cfg records Python 3.12.1.final.0, and /app/.venv/bin/pyt"),
+        ("python/environment-first", "`python` is /usr/local/bin/python; the application runs on /app/.venv/bin/py"),
+        ("python/stdlib-complete", "_sqlite3: ImportError: libsqlite3.so.0: cannot open"),
+        ("runtime/deep-recursion", "the interpreter was killed by SIGSEGV"),
+        ("packages/match-lock", "uvicorn 1.0 is missing; fastapi is 0.9, not 1.0; starlette 0.4 is not in it"),
+        ("packages/not-editable", "shop 1.0 is a link to file:///src"),
+        (
+            "packages/requirements-met",
+            "fastapi asks for starlette>=0.4, which is not installed; fastapi asks for uvicorn<1, and 1.0 is installed",
+        ),
+        ("app/code-read-only", "uid 10001 can change /app (mode 0755, owner 10001:10001) and 1 more"),
+        ("native/platform", "/v/x.cpython-313.so was built for aarch64, and the interpreter for x86_64 with glibc"),
+        ("native/no-musl", "/app/.venv/bin/python stands on musl: its loader is /lib/ld-musl-x86_64.so.1"),
+        ("bytecode/dependencies", "2 of 900 have none: /v/fastapi/app.py, /v/x.py"),
+        ("bytecode/standard-library", "1 of 100 have some that is not valid: /usr/local/lib/python3.13/ssl.py: it"),
+        ("system/utc-utf8", "its time zone is CET/CEST; the encoding of file names is iso8859-1; the encoding of f"),
+        ("system/trust-store", "no certificate authority in /usr/lib/ssl/cert.pem or /usr/lib/ssl/certs"),
+    ],
+)
+def test_a_fault_is_told_with_path_and_value(check: str, words: str) -> None:
+    result = judged(check, FAILING[check], bytecode=BOTH)
+    assert result.status is Status.FAIL
+    assert result.actual.startswith(words)
+    assert result.fix
+    sound = judged(check, facts(), bytecode=BOTH)
+    assert sound.status is Status.PASS, sound
+
+
+@pytest.mark.parametrize("check", FAILING)
+def test_each_says_what_someone_would_write_and_how_it_is_mended(check: str) -> None:
+    assert CHECKS[check].example
+    assert CHECKS[check].mend
+    assert CHECKS[check].example != CHECKS[check].mend
+
+
+@pytest.mark.parametrize("check", FAILING)
+def test_without_an_interpreter_none_of_them_passes(check: str) -> None:
+    nothing = facts(probe=GONE, start=start(python="", python_trail=None, python_loader=""))
+    result = judged(check, nothing, bytecode=BOTH)
+    assert result.status is Status.ERROR
+    assert "the image holds no Python interpreter" in result.actual
+
+
+PARTS = {
+    "environment": (
+        "python/environment-matches",
+        "python/environment-first",
+        "packages/not-editable",
+        "native/platform",
+    ),
+    "selftest": ("python/stdlib-complete", "runtime/deep-recursion", "system/trust-store"),
+    "code": ("app/code-read-only",),
+    "bytecode": ("bytecode/dependencies",),
+    "standard_bytecode": ("bytecode/standard-library",),
+    "locale": ("system/utc-utf8",),
+}
+
+
+@pytest.mark.parametrize(("part", "check"), [(part, one) for part, checks in PARTS.items() for one in checks])
+def test_a_part_that_the_probe_could_not_have_is_no_pass(part: str, check: str) -> None:
+    seen = probed(**{part: None, "problems": {part: "OSError: too many open files"}})
+    result = judged(check, seen, bytecode=BOTH)
+    assert (result.status, result.actual) == (
+        Status.ERROR,
+        "could not be decided: the probe could not look: OSError: too many open files",
+    )
+
+
+def test_an_answer_without_the_new_parts_is_still_an_answer() -> None:
+    rest = {"environment", "bytecode", "standard_bytecode", "code", "selftest", "locale", "problems"}
+    older = {key: value for key, value in msgspec.to_builtins(probe()).items() if key not in rest}
+    decoded = msgspec.convert(older, Probe)
+    assert judged("system/utc-utf8", facts(probe=decoded)).status is Status.ERROR
+
+
+# --- the interpreter and its environment --------------------------------------------------------------------
+
+
+def test_an_interpreter_that_user_may_not_execute() -> None:
+    seen = facts(start=start(python_trail=trail("/opt/python", entry=file(0o700))))
+    result = judged("python/interpreter-reachable", seen)
+    assert result.actual == "/opt/python (mode 0700, owner 0:0) may not be executed by uid 10001"
+    unknown = facts(start=start(account=Account(uid=None)))
+    assert judged("python/interpreter-reachable", unknown).status is Status.ERROR
+    gone = facts(start=start(python_trail=trail("/opt/python", missing="/opt")))
+    assert "python/interpreter-resolves" in judged("python/interpreter-reachable", gone).actual
+
+
+def test_no_virtual_environment_has_nothing_to_match() -> None:
+    seen = interpreter(prefix="/usr/local", executable="/usr/local/bin/python")
+    assert judged("python/environment-matches", seen).status is Status.SKIP
+
+
+def test_a_home_that_holds_no_interpreter_or_another_one() -> None:
+    none = judged("python/environment-matches", probed(environment=environment(home_python="")))
+    assert none.actual == "/app/.venv/pyvenv.cfg records the home /usr/local/bin, which holds no interpreter"
+    other = judged("python/environment-matches", probed(environment=environment(home_python="/opt/python3.13")))
+    assert "leads to /opt/python3.13; /app/.venv/bin/python leads to /usr/local/bin/python3.13" in other.actual
+    copy = environment(real="/app/.venv/bin/python", home_python=REAL)
+    assert judged("python/environment-matches", probed(environment=copy)).status is Status.PASS
+    assert judged("python/environment-matches", interpreter(settings={"version": "3.13.5"})).status is Status.ERROR
+
+
+def test_another_patch_release_is_the_same_version() -> None:
+    seen = interpreter(settings={"home": "/usr/local/bin", "version": "3.13.1"})
+    assert judged("python/environment-matches", seen).status is Status.PASS
+
+
+def on_path(environment_: str, real: str = REAL) -> Environment:
+    return environment(pythons=(PathPython(name="python3", path="/x/python3", real=real, environment=environment_),))
+
+
+def test_whose_python_path_finds() -> None:
+    assert judged("python/environment-first", probed(environment=on_path("/app/.venv"))).status is Status.PASS
+    assert judged("python/environment-first", probed(environment=on_path("/other"))).status is Status.FAIL
+    bare = msgspec.structs.replace(probe().interpreter, prefix="/usr/local")
+    for place, real, status in (
+        ("", REAL, Status.PASS),
+        ("", "/usr/bin/python3.11", Status.FAIL),
+        ("/v", REAL, Status.FAIL),
+    ):
+        seen = probed(interpreter=bare, environment=on_path(place, real))
+        assert judged("python/environment-first", seen).status is status
+    none = (PathPython(name="python", path=""),)
+    assert judged("python/environment-first", probed(environment=environment(pythons=none))).status is Status.SKIP
+
+
+def tried(**changed: Any) -> Facts:
+    return probed(selftest=selftest(**changed))
+
+
+def test_a_module_that_the_contract_lets_it_lack() -> None:
+    absent = tried(modules=(StandardModule(name="zlib", ok=True), StandardModule(name="_lzma", ok=False, absent=True)))
+    result = judged("python/stdlib-complete", absent)
+    assert result.status is Status.FAIL
+    assert "was built without _lzma" in result.fix
+    assert judged("python/stdlib-complete", absent, standard_library_absent=("_lzma",)).status is Status.PASS
+    assert judged("python/stdlib-complete", tried(modules=())).status is Status.ERROR
+
+
+def test_what_came_before_the_recursion_is_not_blamed_on_it() -> None:
+    seen = tried(recursion=False, at="ssl", ended="it took longer than 20 s", trust=None)
+    result = judged("runtime/deep-recursion", seen)
+    assert (result.status, "at ssl, it took longer than 20 s" in result.actual) == (Status.ERROR, True)
+    assert judged("system/trust-store", seen).status is Status.ERROR
+
+
+# --- packages --------------------------------------------------------------------------------------------------
+
+
+def locked(**changed: Any) -> ProjectFacts:
+    return ProjectFacts(name="shop", dependencies=("fastapi",), lock=lock(**changed))
+
+
+def test_without_a_lock_there_is_nothing_to_match() -> None:
+    assert judged("packages/match-lock", facts(project=ProjectFacts())).status is Status.SKIP
+    ranges = ProjectFacts(lock=Missing(reason="requirements.txt is no lock: `a>1` is no exact version"))
+    result = judged("packages/match-lock", facts(project=ranges))
+    assert (result.status, result.actual) == (Status.SKIP, "requirements.txt is no lock: `a>1` is no exact version")
+
+
+def test_an_extra_that_the_lock_does_not_know() -> None:
+    result = judged("packages/match-lock", facts(), extras=("postgres",))
+    assert result.status is Status.ERROR
+    assert "knows no extra or group postgres" in result.actual
+
+
+def test_an_extra_that_the_image_gets() -> None:
+    project = locked(
+        roots=(*lock().roots, Want(name="psycopg", only=("postgres",))),
+        packages=(*lock().packages, Locked(name="psycopg", version="3.2")),
+        names=("postgres",),
+    )
+    without = facts(project=project)
+    assert judged("packages/match-lock", without).status is Status.PASS
+    result = judged("packages/match-lock", without, extras=("Postgres",))
+    assert result.actual == "psycopg 3.2 is missing"
+    assert result.expected.endswith("3.13.5, with postgres")
+
+
+def test_a_list_of_another_interpreter_is_not_held_against_the_lock() -> None:
+    for rows in ((distribution("other"),), ()):
+        assert judged("packages/match-lock", listing(*rows)).status is Status.ERROR
+    cut = probed(truncated=("distributions",))
+    for check in ("packages/match-lock", "packages/not-editable", "packages/requirements-met"):
+        assert "was cut" in judged(check, cut).actual
+
+
+def test_what_is_beyond_the_lock_and_still_right() -> None:
+    rows = (
+        *probe().distributions,
+        distribution("shop"),
+        distribution("pip", "25"),
+        distribution("base-thing", base=True),
+        msgspec.structs.replace(distribution("python-apt"), location="/usr/lib/python3/dist-packages"),
+    )
+    assert judged("packages/match-lock", listing(*rows)).status is Status.PASS
+
+
+def test_what_pinned_requirements_bring_in_is_theirs() -> None:
+    rows = (distribution("fastapi", requires=("starlette",)), distribution("uvicorn"), distribution("starlette"))
+    whole = judged("packages/match-lock", listing(*rows))
+    assert whole.actual == "starlette 1.0 is not in it"
+    direct = listing(*rows, project=locked(whole=False, file="requirements.txt"))
+    assert judged("packages/match-lock", direct).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted", "status"),
+    [
+        ("1.0.0", "1.0", Status.PASS),
+        ("2.5.1+cpu", "2.5.1", Status.PASS),
+        ("2.5.1", "2.5.1+cpu", Status.FAIL),
+        ("odd version", "1.0", Status.FAIL),
+        ("1.0", "", Status.PASS),
+    ],
+)
+def test_when_two_versions_are_one(seen: str, wanted: str, status: Status) -> None:
+    project = locked(roots=(Want(name="fastapi"),), packages=(Locked(name="fastapi", version=wanted),))
+    assert judged("packages/match-lock", listing(distribution("fastapi", seen), project=project)).status is status
+
+
+def test_a_link_that_older_installers_make() -> None:
+    seen = probed(environment=environment(linked=("/v/shop.egg-link",)))
+    assert judged("packages/not-editable", seen).actual == "shop.egg-link links a source folder into the environment"
+
+
+def test_an_environment_that_holds_nothing() -> None:
+    empty = listing(project=ProjectFacts(dependencies=()))
+    for check in ("packages/not-editable", "packages/requirements-met"):
+        assert judged(check, empty).status is Status.SKIP
+        assert judged(check, listing()).status is Status.ERROR
+
+
+def test_requirements_of_extras_and_of_other_platforms() -> None:
+    rows = (
+        distribution("fastapi", requires=("uvicorn[standard]>=1", "pywin32; sys_platform == 'win32'")),
+        distribution(
+            "uvicorn", requires=("httptools; extra == 'standard'", "cpython-only; implementation_name=='pypy'")
+        ),
+    )
+    result = judged("packages/requirements-met", listing(*rows))
+    assert result.actual == "uvicorn[standard] asks for httptools, which is not installed"
+    assert judged("packages/requirements-met", listing(*rows, distribution("httptools"))).status is Status.PASS
+
+
+def test_requirements_that_cannot_be_read_or_compared() -> None:
+    odd = judged(
+        "packages/requirements-met",
+        listing(distribution("fastapi", requires=("@@", "uvicorn>1")), distribution("uvicorn", "x")),
+    )
+    assert "fastapi asks for '@@', which is no requirement" in odd.actual
+    assert "fastapi asks for uvicorn>1, and x is installed" in odd.actual
+
+
+def test_the_projects_own_ranges_count() -> None:
+    seen = listing(distribution("fastapi", "0.1"), project=ProjectFacts(dependencies=("fastapi>=0.2", "gone")))
+    assert judged("packages/requirements-met", seen).actual == (
+        "the application asks for fastapi>=0.2, and 0.1 is installed"
+    )
+
+
+# --- code, machine, bytecode, system ---------------------------------------------------------------------------
+
+
+def test_root_may_change_everything_and_that_is_another_checks() -> None:
+    root = msgspec.structs.replace(probe().identity, uid=0)
+    assert judged("app/code-read-only", probed(identity=root)).status is Status.SKIP
+    assert judged("app/code-read-only", probed(code=())).status is Status.SKIP
+    lost = judged("app/code-read-only", probed(code=(Code(name="shop", origin=""),)))
+    assert (lost.status, "shop is not found" in lost.actual) == (Status.ERROR, True)
+
+
+def test_what_the_c_library_is_told_by() -> None:
+    static = start(python_loader="")
+    assert judged("native/no-musl", facts(start=static)).status is Status.PASS
+    musl = facts(start=static, probe=probe(native=Native(modules=1, libc="musl")))
+    assert judged("native/no-musl", musl).status is Status.FAIL
+    assert judged("native/no-musl", musl, musl=True).status is Status.SKIP
+    unknown = facts(start=static, probe=probe(native=Native(modules=1)))
+    assert judged("native/no-musl", unknown).status is Status.ERROR
+    assert judged("native/no-musl", facts(probe=GONE)).status is Status.PASS, "the engine read the loader"
+    assert judged("native/platform", probed(native=Native(modules=0))).status is Status.ERROR
+
+
+def test_bytecode_that_the_contract_does_not_want() -> None:
+    for check in ("bytecode/dependencies", "bytecode/standard-library"):
+        assert judged(check, FAILING[check], bytecode=()).status is Status.SKIP
+    assert judged("bytecode/standard-library", FAILING["bytecode/standard-library"]).status is Status.SKIP
+
+
+def test_bytecode_that_was_not_all_looked_at() -> None:
+    part = Bytecode(sources=200_000, complete=False)
+    assert judged("bytecode/dependencies", probed(bytecode=part)).status is Status.ERROR
+    assert judged("bytecode/standard-library", probed(standard_bytecode=part), bytecode=BOTH).status is Status.ERROR
+    none = Bytecode(sources=0)
+    assert judged("bytecode/dependencies", probed(bytecode=none)).status is Status.SKIP
+    assert judged("bytecode/standard-library", probed(standard_bytecode=none), bytecode=BOTH).status is Status.ERROR
+    assert judged("bytecode/standard-library", probed(imports=()), bytecode=BOTH).status is Status.SKIP
+
+
+def test_certifi_serves_those_that_bring_it() -> None:
+    store = TrustStore(certifi="/v/certifi/cacert.pem")
+    result = judged("system/trust-store", tried(trust=store))
+    assert (result.status, "serves requests and httpx" in result.actual) == (Status.PASS, True)
+    lost = TrustStore(certificates=140, lost=("SSL_CERT_FILE names /run/secrets/ca-bundle",))
+    result = judged("system/trust-store", tried(trust=lost))
+    assert (result.status, result.actual) == (
+        Status.FAIL,
+        "SSL_CERT_FILE names /run/secrets/ca-bundle, which is not there",
+    )
+    broken = TrustStore(error="ImportError: libssl.so.3")
+    assert judged("system/trust-store", tried(trust=broken)).status is Status.ERROR
+
+
+def test_every_spelling_of_utf8() -> None:
+    seen = Locale(zone="GMT", utc=True, filesystem="utf-8", preferred="UTF8", output="utf_8")
+    assert judged("system/utc-utf8", probed(locale=seen)).status is Status.PASS

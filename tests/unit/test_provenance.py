@@ -1,0 +1,125 @@
+"""What a build tells an image of its origin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial import process
+from seatrial.dockerfile import parse
+from seatrial.images.provenance import asked_for, provenance, public_address
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABELS = """\
+FROM python:3.13
+ARG VERSION=0
+ARG COMMIT
+ARG SOURCE CREATED=""
+LABEL org.opencontainers.image.title="shop" \\
+      org.opencontainers.image.version="${VERSION}" \\
+      org.opencontainers.image.revision=$COMMIT \\
+      "org.opencontainers.image.source"="${SOURCE}" \\
+      org.opencontainers.image.created="${CREATED}"
+"""
+MOMENT = "2026-01-02T03:04:05+00:00"
+
+
+def git(folder: Path, *words: str) -> str:
+    who = {"GIT_AUTHOR_DATE": MOMENT, "GIT_COMMITTER_DATE": MOMENT, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    names = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+    return process.run(["git", *names, *words], timeout=20, environment=who, folder=folder).output.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1.2.3"\n', encoding="utf-8")
+    (tmp_path / "Dockerfile").write_text(LABELS, encoding="utf-8")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "one")
+    git(tmp_path, "remote", "add", "origin", "https://ci:t0ken@git.example.org/team/shop.git")
+    return tmp_path
+
+
+def told(folder: Path, text: str = LABELS, **given: str) -> dict[str, str]:
+    return provenance(parse(text), folder / "Dockerfile", folder / "app", given)
+
+
+def test_the_labels_say_which_arguments_are_asked_for() -> None:
+    assert asked_for(parse(LABELS)) == {
+        "VERSION": "version",
+        "COMMIT": "revision",
+        "SOURCE": "source",
+        "CREATED": "created",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "FROM a\nARG VERSION\nRUN install-$VERSION\n",
+        "ARG VERSION\nFROM a\nLABEL org.opencontainers.image.version=$VERSION\n",
+        "FROM a\nARG VERSION\nLABEL org.opencontainers.image.version=v$VERSION\n",
+        "FROM a\nENV VERSION=1\nLABEL org.opencontainers.image.version=$VERSION\n",
+    ],
+)
+def test_no_other_argument_is_given_a_value(text: str) -> None:
+    assert asked_for(parse(text)) == {}
+
+
+def test_version_commit_time_and_source_come_from_the_project(checkout: Path) -> None:
+    commit = git(checkout, "rev-parse", "HEAD")
+    assert told(checkout) == {
+        "VERSION": "1.2.3",
+        "COMMIT": commit,
+        "SOURCE": "https://git.example.org/team/shop",
+        "CREATED": MOMENT,
+    }
+
+
+def test_a_commit_elsewhere_makes_no_other_image(checkout: Path) -> None:
+    before = told(checkout)
+    (checkout / "README.md").write_text("x", encoding="utf-8")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "two")
+    assert told(checkout) == before
+    (checkout / "Dockerfile").write_text(f"# changed\n{LABELS}", encoding="utf-8")
+    assert told(checkout)["COMMIT"] == f"{before['COMMIT']}-dirty"
+    git(checkout, "commit", "--quiet", "--all", "--message", "three")
+    assert told(checkout)["COMMIT"] == git(checkout, "rev-parse", "HEAD")
+
+
+def test_what_the_settings_give_stays(checkout: Path) -> None:
+    assert "VERSION" not in told(checkout, VERSION="9")
+
+
+def test_without_a_checkout_only_the_project_speaks(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    assert told(tmp_path) == {}
+    urls = '[project]\nversion = "2"\n[project.urls]\nRepository = "https://example.org/shop"\n'
+    (tmp_path / "app" / "pyproject.toml").write_text(urls, encoding="utf-8")
+    assert told(tmp_path) == {"VERSION": "2", "SOURCE": "https://example.org/shop"}
+    (tmp_path / "app" / "pyproject.toml").write_text("[", encoding="utf-8")
+    assert told(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("git@example.org:team/shop.git", "https://example.org/team/shop"),
+        ("ssh://git@example.org:2222/team/shop.git", "https://example.org/team/shop"),
+        ("https://user:pass@example.org:8443/shop", "https://example.org:8443/shop"),
+        ("http://example.org/shop?token=1#x", "http://example.org/shop"),
+        ("/srv/git/shop.git", ""),
+        ("file:///srv/git/shop.git", ""),
+        ("http://[::1", ""),
+        ("", ""),
+    ],
+)
+def test_an_address_holds_no_account(remote: str, address: str) -> None:
+    assert public_address(remote) == address

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.errors import SettingsError
+from seatrial.structure.dotenv import read_dotenv
+from seatrial.structure.read import read_structure_file
+from seatrial.structure.tree import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.structure.model import StructureFile
+
+HEAD = "schemaVersion: 2.0.0\n"
+COMMAND = HEAD + "commandTests:\n- name: a\n  command: b\n"
+
+
+def read(folder: Path, text: str, name: str = "t.yaml") -> StructureFile:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return read_structure_file(file)
+
+
+def problem(folder: Path, text: str, name: str = "t.yaml") -> str:
+    with pytest.raises(SettingsError) as caught:
+        read(folder, text, name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(str(folder))
+
+
+def test_every_field_of_the_schema_is_read(tmp_path: Path) -> None:
+    said = read(
+        tmp_path,
+        """
+schemaVersion: "2.0.0"
+globalEnvVars: [{key: A, value: b}]
+commandTests:
+  - name: c
+    setup: [[touch, /x]]
+    teardown: [[rm, /x]]
+    command: cat
+    args: [/x]
+    envVars: [{key: N, value: 3.10}]
+    exitCode: 0x10
+    expectedOutput: [a, 'b$']
+    excludedOutput: [c]
+    expectedError: [d]
+    excludedError: [e]
+fileExistenceTests:
+  - {name: f, path: /etc, shouldExist: no, permissions: drwxr-xr-x, uid: 1, gid: 2, isExecutableBy: any}
+fileContentTests:
+  - {name: g, path: /etc/passwd, expectedContents: [root], excludedContents: [toor]}
+metadataTest:
+  envVars: [{key: P, value: .*, isRegex: true}]
+  unboundEnvVars: [{key: Q}]
+  labels: [{key: l, value: v}]
+  entrypoint: []
+  cmd: [x]
+  exposedPorts: [80, "443"]
+  unexposedPorts: ["22"]
+  volumes: [/v]
+  unmountedVolumes: [/w]
+  workdir: /
+  user: app
+licenseTests: [{debian: true, files: [/l]}]
+containerRunOptions:
+  user: root
+  privileged: true
+  allocateTty: true
+  envVars: [HOME]
+  envFile: .env
+  capabilities: [NET_ADMIN]
+  bindMounts: ["/a:/b"]
+""",
+    )
+    command = said.command_tests[0]
+    assert (command.exit_code, command.env_vars[0].value, command.line) == (16, "3.10", 5)
+    assert command.expected_output == ("a", "b$")
+    assert said.file_existence_tests[0].should_exist is False
+    assert said.metadata_test is not None
+    assert said.metadata_test.exposed_ports == ("80", "443")
+    assert said.metadata_test.entrypoint == ()
+    assert said.container_run_options.bind_mounts == ("/a:/b",)
+    assert said.license_tests[0].files == ("/l",)
+
+
+def test_what_is_left_out_has_the_tools_defaults(tmp_path: Path) -> None:
+    yaml = read(tmp_path, HEAD + "fileExistenceTests: [{name: a, path: /a}]\n").file_existence_tests[0]
+    assert (yaml.should_exist, yaml.uid, yaml.gid) == (True, -1, -1)
+    text = '{"schemaVersion": "2.0.0", "fileExistenceTests": [{"name": "a", "path": "/a"}]}'
+    json = read(tmp_path, text, "t.json").file_existence_tests[0]
+    assert (json.should_exist, json.uid, json.gid) == (False, 0, 0)
+
+
+def test_a_json_files_names_are_known_in_any_case(tmp_path: Path) -> None:
+    text = '{"SchemaVersion": "2.0.0",\n "CommandTests": [{"NAME": "a", "command": "b", "ExitCode": 3}]}'
+    assert read(tmp_path, text, "t.json").command_tests[0].exit_code == 3
+
+
+def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
+    text = HEAD + "commandTests:\n- &a {name: a, command: b, exitCode: 2}\n- {<<: *a, name: c}\n"
+    first, second = read(tmp_path, text).command_tests
+    assert (first.name, first.exit_code, second.name, second.command, second.exit_code) == ("a", 2, "c", "b", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schemaVersion: 1.0.0\n", ":1: schemaVersion '1.0.0' is not known; 2.0.0 is."),
+        ("commandTests: []\n", ":1: lacks schemaVersion: '2.0.0'."),
+        ("", ":1: holds no table of tests."),
+        ("- a\n", ":1: holds no table of tests."),
+        (COMMAND + "  comand: c\n", ":5: commandTests has no field 'comand'. Did you mean 'command'?"),
+        (COMMAND + "  command: c\n", ":5: commandTests has the field 'command' twice."),
+        (COMMAND + "  exitCode: '0'\n", ":5: exitCode must be a whole number."),
+        (COMMAND + "  exitCode: yes\n", ":5: exitCode must be a whole number."),
+        (COMMAND + "  args: a\n", ":5: args must be a list."),
+        (COMMAND + "  args: [[a]]\n", ":5: args must be text."),
+        (COMMAND + "  setup:\n  - []\n", ":6: setup holds an empty command."),
+        (COMMAND + "  envVars:\n  - key: A\n", ":6: the variable 'A' has no value."),
+        (COMMAND + "  expectedOutput:\n  - ok\n  - 'a(b'\n", ":7: expectedOutput holds no regular expression: 'a(b':"),
+        (COMMAND + "  expectedOutput: ['(?<=a)b']\n", ":5: expectedOutput holds no regular expression:"),
+        (COMMAND + "  expectedOutput: ['\\C']\n", ":5: expectedOutput holds no regular expression:"),
+        (COMMAND + "- name: c\n", ":5: commandTests lacks 'command'."),
+        (COMMAND + "- {name: '', command: c}\n", ":5: name must not be empty."),
+        (HEAD + "fileExistenceTests:\n- {name: a, path: /a, shouldExist: 1}\n", ":3: shouldExist must be true or"),
+        (
+            HEAD + "fileExistenceTests:\n- {name: a, path: /a, isExecutableBy: all}\n",
+            ":3: isExecutableBy must be one of any, owner, group, other, and is 'all'.",
+        ),
+        (
+            HEAD + "metadataTest:\n  labels:\n  - {key: a, value: '[', isRegex: true}\n",
+            ":4: 'a' holds no regular expression: '[':",
+        ),
+        (HEAD + "metadataTest: [a]\n", ":2: metadataTest must be a table."),
+        (HEAD + "commandTests: !mine {a: b}\n", ":2: commandTests must be a list."),
+        ("schemaVersion: 2.0.0\n---\nschemaVersion: 2.0.0\n", ":1: holds several documents"),
+        ("a: [b\n", ":2: is not YAML: while parsing a flow sequence"),
+        ("a:\n\t- b\n", ":2: is not YAML:"),
+        ("a: \x00\n", ":1: is not YAML:"),
+        ("[" * 2000, ":1: is not"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert problem(tmp_path, text).startswith(f"/t.yaml{said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"schemaVersion": "2.0.0",\n "comandTests": []}', "t.json:2: the file has no field 'comandTests'."),
+        ('{"schemaVersion": "2.0.0",}', "t.json:1: is not JSON: expected a key in quotes"),
+        ('{"schemaVersion": "2.0.0"} x', "t.json:1: is not JSON: something stands behind"),
+        ('{"schemaVersion": "2.0.0"', "t.json:1: is not JSON: expected a comma or }"),
+        ('{\n"a": nope}', "t.json:2: is not JSON: 'nope' is no value"),
+        ('{\n"a": "b\n"}', "t.json:2: is not JSON: invalid control character"),
+        ('{"a": }', "t.json:1: is not JSON: a value is missing"),
+        ("[" * 3000, "t.json:1: is not JSON: it is nested too deep"),
+        ("", "t.json:1: is not JSON: a value is missing"),
+        ('{"schemaVersion": "2.0.0", "commandTests": [{"name": 1, "command": "c"}]}', "name must be text in quotes"),
+    ],
+)
+def test_what_is_wrong_in_json_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert said in problem(tmp_path, text, "t.json")
+
+
+def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert "aliases counted" in problem(tmp_path, "\n".join(lines))
+
+
+def test_an_alias_of_itself_is_refused(tmp_path: Path) -> None:
+    assert "nested too deep" in problem(tmp_path, "a: &a [*a]\n")
+
+
+def test_a_file_that_is_missing_not_text_too_large_or_of_another_kind_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: No such file"):
+        read_structure_file(tmp_path / "none.yaml")
+    with pytest.raises(SettingsError, match="is no file's name"):
+        read_structure_file(tmp_path / "a\0.yaml")
+    assert "is a .yaml, .yml or .json file" in problem(tmp_path, HEAD, "t.toml")
+    (tmp_path / "b.yml").write_bytes(b"a\nb: \xff\n")
+    with pytest.raises(SettingsError, match=r"b\.yml:2: is not UTF-8"):
+        read_structure_file(tmp_path / "b.yml")
+    assert "is larger than" in problem(tmp_path, "#" * (2 * 1024 * 1024 + 1))
+
+
+def test_an_env_file_is_read_as_the_tool_reads_it() -> None:
+    text = (
+        "# a comment\nA=1\nexport B = two words # not this\nC='$A #'\nD=\"x\\ny $A ${A}\"\n"
+        "E=$A-${NONE}-\\$A\nF: colon\n\nG=\nH=a#b\nI=$(A)\r\nJ=last"
+    )
+    assert read_dotenv(text) == {
+        "A": "1",
+        "B": "two words",
+        "C": "$A #",
+        "D": "x\ny 1 1",
+        "E": "1--$A",
+        "F": "colon",
+        "G": "",
+        "H": "a#b",
+        "I": "(A)",
+        "J": "last",
+    }
+
+
+@pytest.mark.parametrize(("text", "line"), [("A=1\nno value here\n", 2), ("A=1\nB='never ends\n", 2)])
+def test_what_is_no_env_file_is_told_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(SourceError) as caught:
+        read_dotenv(text)
+    assert caught.value.line == line
+
+
+def test_without_its_library_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+    assert "pip install 'seatrial[structure]'" in problem(tmp_path, COMMAND + "  expectedOutput: [a]\n")
+
+
+def test_a_wrong_file_is_one_line_and_exit_2_before_an_engine_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(COMMAND + "  comand: c\n", encoding="utf-8")
+    argv = [sys.executable, "-m", "seatrial", "smoke", "--image", "a", "--structure-test", "t.yaml"]
+    told = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "error: t.yaml:5: commandTests has no field 'comand'. Did you mean 'command'?\n"
