@@ -1,21 +1,27 @@
 """What is found of the catalogue's defects, and by whom: `nox -s detection`; words choose defects by name or check.
 
 A tool finds a defect when it refuses the broken image and passes its clean twin. Refusing the clean twin is a false
-alarm. seatrial has to name the very check; of the other tools any refusal counts.
+alarm. seatrial has to name the very check; of the other tools any refusal counts. Of a broken project folder the
+image is sound; the tools that read no Dockerfile cannot find anything there.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from peers import Hadolint, Image, PipCheck, StructureTest, bundled_pip, program
 from tests.defects.catalogue import DEFECTS, Defect
+from tests.defects.projects import PROJECTS, Broken
+from tests.defects.test_projects import IMAGE, bad, target
 from tests.defects.yard import Yard, open_yard
 
-from seatrial.checks.model import Status
+from seatrial import smoke as smoking
+from seatrial.checks.model import Level, Status
 from seatrial.engine.find import find_engine
 from seatrial.facts.configuration import read_configuration
 from seatrial.host import this_host
@@ -41,28 +47,31 @@ class Peer(Protocol):
 class Row:
     """What became of one defect: by tool, what it said."""
 
-    defect: Defect
+    name: str
+    finds: str
     said: dict[str, str]
 
 
 def main(words: Sequence[str]) -> int:
     """Print the table; 1 when seatrial misses a defect, or refuses a clean twin."""
-    chosen = [one for one in DEFECTS if not words or any(word in f"{one.name} {one.finds}" for word in words)]
+    chosen = [
+        one for one in (*DEFECTS, *PROJECTS) if not words or any(word in f"{one.name} {one.finds}" for word in words)
+    ]
+    if not chosen:
+        print(f"no defect is called so: {' '.join(words)}", file=sys.stderr)
+        return 2
     host = this_host()
     engine = find_engine(host)
     peers, absent = peers_here(engine)
     rows: list[Row] = []
     with open_yard(engine, host) as yard:
-        for number, defect in enumerate(chosen, start=1):
+        engine.client.images.get(yard.bases["clean"]).tag(IMAGE, "latest")
+        for number, one in enumerate(chosen, start=1):
             started = time.monotonic()
-            rows.append(
-                Row(defect=defect, said={"seatrial": by_seatrial(yard, defect), **by_peers(yard, defect, peers)})
-            )
-            print(
-                f"[{number}/{len(chosen)}] {defect.name}: {time.monotonic() - started:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            rows.append(of_image(yard, one, peers) if isinstance(one, Defect) else of_project(yard, one, peers))
+            took = f"{time.monotonic() - started:.1f} s"
+            print(f"[{number}/{len(chosen)}] {one.name}: {took}", file=sys.stderr, flush=True)
+        engine.client.images.remove(f"{IMAGE}:latest")
     print_table(rows, ["seatrial", *(one.name for one in peers)])
     for line in absent:
         print(f"not counted: {line}")
@@ -105,21 +114,37 @@ def built(yard: Yard, defect: Defect, *, twin: bool) -> Image:
     return Image(reference=reference, dockerfile=text.lstrip(), contract=contract_of(values), command=words)
 
 
-def by_seatrial(yard: Yard, defect: Defect) -> str:
-    """Return what seatrial says: the very check has to fail."""
+def of_image(yard: Yard, defect: Defect, peers: Iterable[Peer]) -> Row:
+    """Return what becomes of a broken image."""
     broken, twin = (built(yard, defect, twin=which) for which in (False, True))
     project = defect.facts()
-    sound = yard.smoke(twin.reference, twin.contract, defect.level, project)
+    sound, smoke = (yard.smoke(one.reference, one.contract, defect.level, project) for one in (twin, broken))
     if sound.counts[Status.FAIL] or sound.counts[Status.ERROR]:
-        return FALSE
-    smoke = yard.smoke(broken.reference, broken.contract, defect.level, project)
-    failing = {one.id for one in smoke.checks if one.status is Status.FAIL}
-    return FOUND if defect.finds in failing else MISSED
+        ours = FALSE
+    else:
+        ours = FOUND if defect.finds in {one.id for one in smoke.checks if one.status is Status.FAIL} else MISSED
+    return Row(name=defect.name, finds=defect.finds, said={"seatrial": ours, **by_peers(broken, twin, peers)})
 
 
-def by_peers(yard: Yard, defect: Defect, peers: Iterable[Peer]) -> dict[str, str]:
+def of_project(yard: Yard, broken: Broken, peers: Iterable[Peer]) -> Row:
+    """Return what becomes of a broken project folder: its image is sound, its files are not."""
+    images: list[Image] = []
+    found: list[set[str]] = []
+    for files, contract in ((broken.files, broken.contract), (broken.twin, broken.twin_contract)):
+        with tempfile.TemporaryDirectory(prefix="seatrial-detection-") as name:
+            folder = Path(name)
+            one = target(yard, folder, files, contract)
+            smoke = smoking.smoke(one, yard.engine, level=Level.QUICK)[0]
+            found.append({key for key, result in bad(smoke).items() if result.status is Status.FAIL})
+            text = (folder / "Dockerfile").read_text(encoding="utf-8") if (folder / "Dockerfile").exists() else ""
+        words = read_configuration(yard.engine.client.api, one.reference).words
+        images.append(Image(reference=one.reference, dockerfile=text, contract=one.contract, command=words))
+    ours = FALSE if found[1] else FOUND if broken.finds in found[0] else MISSED
+    return Row(name=broken.name, finds=broken.finds, said={"seatrial": ours, **by_peers(images[0], images[1], peers)})
+
+
+def by_peers(broken: Image, twin: Image, peers: Iterable[Peer]) -> dict[str, str]:
     """Return what each peer says: any refusal counts."""
-    broken, twin = (built(yard, defect, twin=which) for which in (False, True))
     said: dict[str, str] = {}
     for peer in peers:
         if peer.refuses(twin):
@@ -131,13 +156,13 @@ def by_peers(yard: Yard, defect: Defect, peers: Iterable[Peer]) -> dict[str, str
 
 def print_table(rows: Sequence[Row], names: Sequence[str]) -> None:
     """Print one line a defect, and the totals."""
-    first = max(len(row.defect.name) for row in rows)
-    second = max(len(row.defect.finds) for row in rows)
+    first = max(len(row.name) for row in rows)
+    second = max(len(row.finds) for row in rows)
     widths = {name: max(len(name), len(FALSE)) for name in names}
     print(f"{'defect':{first}}  {'check':{second}}  " + "  ".join(f"{name:{widths[name]}}" for name in names))
     for row in rows:
         cells = "  ".join(f"{row.said[name]:{widths[name]}}" for name in names)
-        print(f"{row.defect.name:{first}}  {row.defect.finds:{second}}  {cells}".rstrip())
+        print(f"{row.name:{first}}  {row.finds:{second}}  {cells}".rstrip())
     print()
     width = max(map(len, names))
     print(f"{'':{width}}  defects  found  false alarms")

@@ -13,6 +13,7 @@ import pytest
 from tests.defects.commands import run
 from tests.defects.defect import python_command
 from tests.defects.wheels import elf, program
+from tests.defects.yard import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ def test_a_name_that_is_nearly_right_gets_the_right_one(yard: Yard, tmp_path: Pa
         assert ended.code == 2
         assert f"Did you mean '{clean}'?" in ended.errors
     ended = run("seatrial", "smoke", f"--image={clean.partition(':')[0]}", folder=tmp_path)
-    assert "without a tag, a name means :latest. Give one: seatrial-test/defects:" in ended.errors
+    assert f"without a tag, a name means :latest. Give one: {REPOSITORY}:" in ended.errors
 
 
 # --- output that cannot be written --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 PYTHON = "python:3.13-slim"
 FOLDER = Path(__file__).parent
-REPOSITORY = "seatrial-test/defects"
+REPOSITORY = f"seatrial-test/defects-{os.getpid()}"
+"""Each process has its own: one that clears up leaves the images of those beside it alone."""
 BUILD_SECONDS = 300
 NO_PROJECT = ProjectFacts()
 
