@@ -66,7 +66,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that need no engine, on each Python version that the host has."""
     install(session, "test")
-    session.run("pytest", "tests/unit", *session.posargs)
+    session.run("pytest", "--numprocesses=auto", "tests/unit", *session.posargs)
 
 
 @nox.session

@@ -25,6 +25,7 @@ REQUEST = json.loads(sys.argv[2])
 MAX_DISTRIBUTIONS = 5000
 MAX_SCRIPTS = 2000
 MAX_FILES = 200000
+INSTALLER_PACKAGES = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel", "uv")
 MAX_TEXT = 4000
 truncated = []
 
@@ -1011,7 +1012,9 @@ class Compiled:
 
 def dependency_bytecode():
     compiled, seen, count = Compiled(), set(), 0
-    left = [top for top in sys.path if any(name.endswith(".dist-info") for name in listing(top or "/nothing"))]
+    tops = [top for top in sys.path if any(name.endswith(".dist-info") for name in listing(top or "/nothing"))]
+    # An installer is no dependency: whether it may be there is another check's question.
+    left, aside = list(tops), {os.path.join(top, name) for top in tops for name in INSTALLER_PACKAGES}
     while left:
         folder = left.pop().rstrip("/")
         if folder in seen:
@@ -1025,7 +1028,7 @@ def dependency_bytecode():
                 # What no import statement can name (some-script.py, a template) needs none.
                 if name[:-3].isidentifier():
                     names.append(name)
-            elif name != "__pycache__" and entry.is_dir(follow_symlinks=False):
+            elif name != "__pycache__" and entry.path not in aside and entry.is_dir(follow_symlinks=False):
                 left.append(entry.path)
         if names:
             compiled.look_in(folder, names)
