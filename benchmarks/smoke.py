@@ -36,7 +36,7 @@ def main() -> int:
     heading("invoke smoke beside the application's own start and stop, in seconds")
     late = False
     for app in project.settings.apps:
-        target = app_target(project, app)
+        target = app_target(project, app, host=this_host())
         taken = measure(
             {
                 f"{app}: its own start and stop": lambda: own_time(engine, target),  # noqa: B023 - called in this round

@@ -21,7 +21,7 @@ WIDTH = 108
 
 def main() -> None:
     """Smoke the Course Supporter's image and draw what is seen."""
-    target = app_target(read_project(HERE), "course-supporter")
+    target = app_target(read_project(HERE), "course-supporter", host=this_host())
     result, _ = smoke(target, find_engine(this_host()), level=Level.STANDARD)
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, highlight=False)
     print_smoke(result, console)

@@ -215,7 +215,7 @@ ODD = {
 
 @pytest.mark.parametrize("lines", ODD.values(), ids=[name.replace(" ", "-") for name in ODD])
 def test_an_odd_image_that_works_passes(yard: Yard, lines: str) -> None:
-    image = yard.image(f"FROM {{clean}}\nUSER 0\n{lines}\nUSER app\n")
+    image = yard.image(f"FROM {{clean}}\nUSER 0\n{lines}\nUSER 10001:10001\n")
     smoke = yard.smoke(image, Contract(user="app", modules=("shipapp.web:app",), dependencies=("shipapp",)))
     assert [(one.id, one.actual) for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}] == []
 
