@@ -66,6 +66,17 @@ def running(engine: Engine, *, pid: int) -> Iterator[Run]:
         end(run)
 
 
+@contextmanager
+def ending(run: Run) -> Iterator[None]:
+    """When anything goes wrong, take the containers away at once: a thread that waits for one ends too."""
+    try:
+        yield
+    except BaseException:
+        run.ended.set()
+        end(run)
+        raise
+
+
 def end(run: Run) -> None:
     """Remove what a run started."""
     for container in containers(run.engine.client.api, f"{LABEL}={run.id}"):

@@ -71,7 +71,7 @@ def gather(
         say("probing and starting" if boot else "probing")
         interpreter: Future[str] = Future()
         starter = Starter(run=run, configuration=configuration, contract=contract, python=interpreter)
-        with ThreadPoolExecutor(max_workers=3) as beside, _ending(run):
+        with ThreadPoolExecutor(max_workers=3) as beside, runs.ending(run):
             with _timed(seconds, "probe"), looking(run, configuration) as files:
                 who = account(configuration, files)
                 booting = beside.submit(_boots, starter, seconds, deep=deep) if boot else None
@@ -179,17 +179,6 @@ def _here(configuration: Configuration, boot: Boot | Missing) -> Boot | Missing:
     if isinstance(boot, Boot) and (reason := other_platform(configuration, *boot.log, boot.start_error)):
         return Missing(reason=reason)
     return boot
-
-
-@contextmanager
-def _ending(run: Run) -> Iterator[None]:
-    """When anything goes wrong, take the containers away at once: a thread that waits for one ends too."""
-    try:
-        yield
-    except BaseException:
-        run.ended.set()
-        runs.end(run)
-        raise
 
 
 @contextmanager

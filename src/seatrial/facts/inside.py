@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from seatrial.engine.containers import close_stream, engine_errors
 from seatrial.errors import EngineError
+from seatrial.facts.answer import answer_in
 from seatrial.facts.data import Inside, Missing, Top, Usage
 
 if TYPE_CHECKING:
@@ -156,13 +155,10 @@ def read_answer(output: bytes, nonce: str, python: str) -> Inside | Missing:
     """Find the script's answer in what was written; an image may write anything beside it."""
     if len(output) > MOST_OUTPUT:
         return Missing(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of what it sees inside")
-    marker = f"\n{nonce} ".encode()
-    at = output.rfind(marker)
-    if at < 0:
+    answer = answer_in(output, nonce, Inside)
+    if answer is None:
         said = output[-SHOWN:].decode("utf-8", errors="replace").strip()
         return Missing(reason=f"{python} did not say what it sees in the running container", detail=said)
-    answer = output[at + len(marker) :].partition(b"\n")[0]
-    try:
-        return msgspec.json.decode(answer, type=Inside)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Missing(reason=f"{python} gave an answer that is not the look's", detail=str(error)[:SHOWN])
+    if isinstance(answer, Missing):
+        return Missing(reason=f"{python} gave an answer that is not the look's", detail=answer.detail)
+    return answer

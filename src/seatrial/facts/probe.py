@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
+from seatrial.facts.answer import answer_in
 from seatrial.facts.configuration import other_platform
 from seatrial.facts.contents import WalkRequest
 from seatrial.facts.data import Fact, Missing, Probe
@@ -88,13 +89,10 @@ def read_answer(output: Output, nonce: str, python: str) -> Probe | Missing:
         return Missing(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
     if output.cut:
         return Missing(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of an answer")
-    marker = f"\n{nonce} ".encode()
-    at = (b"\n" + output.out).rfind(marker)
-    if at < 0:
+    answer = answer_in(output.out, nonce, Probe)
+    if answer is None:
         said = (output.errors or output.out)[-SHOWN:].decode("utf-8", errors="replace").strip()
         return Missing(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
-    answer = (b"\n" + output.out)[at + len(marker) :].partition(b"\n")[0]
-    try:
-        return msgspec.json.decode(answer, type=Probe)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Missing(reason=f"{python} gave an answer that is not the probe's", detail=str(error)[:SHOWN])
+    if isinstance(answer, Missing):
+        return Missing(reason=f"{python} gave an answer that is not the probe's", detail=answer.detail)
+    return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,7 +16,7 @@ from seatrial.structure.plan import CommandPlan, ContentPlan, ExistencePlan, Lic
 from seatrial.structure.seen import Cut, Licences, Ran, Refused, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     import docker.errors
@@ -59,7 +59,7 @@ def run_plans(run: Run, plans: Sequence[Plan]) -> list[Row]:
 
     """
     alone = any(plan.in_order for plan in plans)
-    with ThreadPoolExecutor(max_workers=1 if alone else BESIDE) as pool, _ending(run):
+    with ThreadPoolExecutor(max_workers=1 if alone else BESIDE) as pool, runs.ending(run):
         later: list[Future[list[Row]]] = []
         for plan in plans:
             commands = [pool.submit(_command_row, run, test) for test in plan.tests if isinstance(test, CommandPlan)]
@@ -67,17 +67,6 @@ def run_plans(run: Run, plans: Sequence[Plan]) -> list[Row]:
             later += [*commands, *([pool.submit(_file_rows, run, plan.files, files)] if files else [])]
         found = {row.test.origin.id: row for one in later for row in one.result()}
     return [found.get(test.origin.id) or Row(test=test) for plan in plans for test in plan.tests]
-
-
-@contextmanager
-def _ending(run: Run) -> Iterator[None]:
-    """When anything goes wrong, take the containers away at once: a thread that waits for one ends too."""
-    try:
-        yield
-    except BaseException:
-        run.ended.set()
-        runs.end(run)
-        raise
 
 
 def _command_row(run: Run, plan: CommandPlan) -> list[Row]:
