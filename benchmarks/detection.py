@@ -110,7 +110,7 @@ def built(yard: Yard, defect: Defect, *, twin: bool) -> Image:
     reference = yard.image(text, files)
     for name, base in yard.bases.items():
         text = text.replace(f"{{{name}}}", base)
-    words = read_configuration(yard.engine.client.api, reference).words
+    words = read_configuration(yard.engine, reference).words
     return Image(reference=reference, dockerfile=text.lstrip(), contract=contract_of(values), command=words)
 
 
@@ -137,7 +137,7 @@ def of_project(yard: Yard, broken: Broken, peers: Iterable[Peer]) -> Row:
             smoke = smoking.smoke(one, yard.engine, level=Level.QUICK)[0]
             found.append({key for key, result in bad(smoke).items() if result.status is Status.FAIL})
             text = (folder / "Dockerfile").read_text(encoding="utf-8") if (folder / "Dockerfile").exists() else ""
-        words = read_configuration(yard.engine.client.api, one.reference).words
+        words = read_configuration(yard.engine, one.reference).words
         images.append(Image(reference=one.reference, dockerfile=text, contract=one.contract, command=words))
     ours = FALSE if found[1] else FOUND if broken.finds in found[0] else MISSED
     return Row(name=broken.name, finds=broken.finds, said={"seatrial": ours, **by_peers(images[0], images[1], peers)})

@@ -65,7 +65,7 @@ def own_time(engine: Engine, target: Target) -> float:
     Healthy is what the image's own HEALTHCHECK says, asked as often as the image declares.
     """
     client = engine.client.api
-    configuration = read_configuration(client, target.reference)
+    configuration = read_configuration(engine, target.reference)
     plan = boot_config(configuration, target.contract)
     del plan["Healthcheck"]
     made = client.create_container_from_config(plan)["Id"]  # type: ignore[no-untyped-call]

@@ -5,29 +5,29 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from seatrial.checks import registry
 from seatrial.checks.model import Level
-from seatrial.checks.verdict import smoke_of
 from seatrial.facts.data import ProjectFacts
 from seatrial.facts.gather import gather
 from seatrial.facts.project import read_project_facts
-from seatrial.facts.sources import SourceFiles, read_sources
 from seatrial.images.plan import plan_build
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from seatrial.checks.model import Check
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.facts.data import Facts, Missing, Sources
+    from seatrial.facts.sources import SourceFiles
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
@@ -61,7 +61,7 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
     """
     plan = plan_build(project, name, python=python)
     contract = project.app(name).contract
-    registry.require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive")
+    _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive")
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
     sources = None if host is None else _source_files(project, plan, host)
@@ -75,6 +75,8 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
 
 
 def _source_files(project: Project, plan: BuildPlan, host: Host) -> SourceFiles:
+    from seatrial.facts.sources import SourceFiles
+
     compose = project.app(plan.app).compose
     return SourceFiles(
         project=project.folder,
@@ -94,12 +96,25 @@ def image_target(reference: str, contract_file: Path | None) -> Target:
 
     """
     contract = Contract() if contract_file is None else read_contract(contract_file)
-    registry.require_known_waivers(contract, f"{contract_file} waive")
+    _require_known_waivers(contract, f"{contract_file} waive")
     return Target(reference=reference, contract=contract, project=ProjectFacts())
 
 
-def observe(target: Target, engine: Engine, level: Level, say: Callable[[str], None]) -> Facts:
-    """Gather what a level's checks look at.
+def _require_known_waivers(contract: Contract, where: str) -> None:
+    if contract.waive:
+        from seatrial.checks.registry import require_known_waivers
+
+        require_known_waivers(contract, where)
+
+
+def observe(
+    target: Target,
+    engine: Engine,
+    level: Level,
+    say: Callable[[str], None],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Facts:
+    """Gather what a level's checks look at; call `meanwhile` while the containers run.
 
     Raises:
         ImageError: the engine has no such image.
@@ -107,17 +122,26 @@ def observe(target: Target, engine: Engine, level: Level, say: Callable[[str], N
 
     """
     booted, deep = level is not Level.QUICK, level is Level.DEEP
-    # The project's own files need no container: they are read while the probe and the boot run.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        reading = beside.submit(_sources, target.sources, engine) if target.sources else None
-        facts = gather(engine, target.reference, target.contract, target.project, boot=booted, deep=deep, say=say)
-        if reading is None:
-            return facts
-        sources, seconds = reading.result()
-        return msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})
+        # The project's own files need no container: they are read while the probe and the boot run.
+        reading: list[Future[tuple[Sources | Missing, float]]] = []
+
+        def under_way() -> None:
+            if target.sources:
+                reading.append(beside.submit(_sources, target.sources, engine))
+            beside.submit(meanwhile)
+
+        asked = (engine, target.reference, target.contract, target.project)
+        facts = gather(*asked, boot=booted, deep=deep, say=say, under_way=under_way)
+        for one in reading:
+            sources, seconds = one.result()
+            facts = msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})
+        return facts
 
 
 def _sources(files: SourceFiles, engine: Engine) -> tuple[Sources | Missing, float]:
+    from seatrial.facts.sources import read_sources
+
     started = time.perf_counter()
     return read_sources(files, engine), time.perf_counter() - started
 
@@ -129,8 +153,17 @@ def smoke(
     level: Level,
     checks: Iterable[Check] | None = None,
     say: Callable[[str], None] = lambda _: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Smoke, Facts]:
     """Prove one image: observe it, and judge what was seen.
+
+    Args:
+        target: the image.
+        engine: where it is.
+        level: how much to do.
+        checks: those to judge by; without it all of the level.
+        say: told what is under way.
+        meanwhile: called while the containers run: what is needed afterwards can be made ready.
 
     Raises:
         ImageError: the engine has no such image.
@@ -138,7 +171,15 @@ def smoke(
 
     """
     started = time.perf_counter()
-    facts = observe(target, engine, level, say)
-    chosen = registry.up_to(level) if checks is None else checks
+
+    def prepare() -> None:
+        import_module("seatrial.checks.registry")
+        meanwhile()
+
+    facts = observe(target, engine, level, say, prepare)
+    from seatrial.checks.registry import up_to
+    from seatrial.checks.verdict import smoke_of
+
+    chosen = up_to(level) if checks is None else checks
     seconds = time.perf_counter() - started
     return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts

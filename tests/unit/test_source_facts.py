@@ -255,6 +255,7 @@ ENGINE = Engine(
     candidate=Candidate(source="a test", url="unix:///nonexistent", explicit=True),
     version="28.0",
     api_version="1.45",
+    platform="linux/amd64",
     programs_environment={"PATH": "/usr/bin:/bin"},
 )
 

@@ -45,6 +45,7 @@ def refused(plan: Plan, folder: Path) -> SeatrialError:
         candidate=Candidate(source="nobody", url="unix:///nowhere"),
         version="26.1",
         api_version="1.45",
+        platform="linux/amd64",
         programs_environment={},
     )
     host = Host(environment={}, home=folder, data=folder / "data", cache=folder / "cache")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from seatrial.host import Host
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+ANY_API = "1.44"
+"""The API version that a client is made for before the engine has said its own; nothing is sent in it."""
 API_TIMEOUT = 60
 """Seconds that one request to an engine may take before it counts as dead."""
 
@@ -45,6 +47,8 @@ class Engine:
     candidate: Candidate
     version: str
     api_version: str
+    platform: str
+    """What it runs: `linux/amd64`."""
     programs_environment: Mapping[str, str] = field(repr=False)
     """The environment that makes docker's own programs talk to this engine."""
 
@@ -129,10 +133,13 @@ def connect(candidate: Candidate, host: Host) -> Engine:
     import requests
 
     try:
-        client = _client(candidate, None)
-        said = client.version()
+        client = _client(candidate, ANY_API)
+        # Asked once, without a version: the answer takes an engine long, and docker-py by itself would ask twice.
+        said = client.api.version(api_version=False)
         client.close()
         version, api_version = str(said["Version"]), str(said["ApiVersion"])
+        _client(candidate, api_version).close()
+        platform = f"{said.get('Os', '')}/{said.get('Arch', '')}"
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         raise EngineError(_short(error)) from error
     except AttributeError as error:
@@ -144,6 +151,7 @@ def connect(candidate: Candidate, host: Host) -> Engine:
         candidate=candidate,
         version=version,
         api_version=api_version,
+        platform=platform,
         programs_environment=_programs_environment(candidate, host),
     )
 
@@ -159,7 +167,7 @@ def _missing_socket(url: str) -> str | None:
         return f"{error.strerror}."
 
 
-def _client(candidate: Candidate, api_version: str | None, *, timeout: int = API_TIMEOUT) -> docker.DockerClient:
+def _client(candidate: Candidate, api_version: str, *, timeout: int = API_TIMEOUT) -> docker.DockerClient:
     import docker
     import docker.tls
 
@@ -172,7 +180,7 @@ def _client(candidate: Candidate, api_version: str | None, *, timeout: int = API
         )
     return docker.DockerClient(
         base_url=candidate.url,
-        version=api_version or "auto",
+        version=api_version,
         timeout=timeout,
         tls=tls,
         use_ssh_client=candidate.url.startswith("ssh://"),

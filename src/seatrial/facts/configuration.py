@@ -13,8 +13,7 @@ from seatrial.facts.data import Configuration, HealthCheck
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import docker
-
+    from seatrial.engine.find import Engine
     from seatrial.facts.data import Json
 
 NANOSECONDS = 1_000_000_000
@@ -22,7 +21,7 @@ MOST_SHOWN = 5
 """Images that a message names."""
 
 
-def read_configuration(client: docker.APIClient, reference: str) -> Configuration:
+def read_configuration(engine: Engine, reference: str) -> Configuration:
     """Return the configuration of an image that the engine has.
 
     Raises:
@@ -32,6 +31,7 @@ def read_configuration(client: docker.APIClient, reference: str) -> Configuratio
     """
     import docker.errors
 
+    client = engine.client.api
     with engine_errors(f"inspecting {reference}"):
         try:
             inspected = client.inspect_image(reference)  # type: ignore[no-untyped-call]
@@ -43,8 +43,7 @@ def read_configuration(client: docker.APIClient, reference: str) -> Configuratio
             raise ImageError(f"{error.explanation}.", where=reference, fix="Check its spelling.") from None
         except docker.errors.NullResource:
             raise ImageError("an empty name names no image.", fix="Give one: --image NAME:TAG.") from None
-        version = client.version()
-    return configuration_of(inspected, history, reference, f"{version.get('Os', '')}/{version.get('Arch', '')}")
+    return configuration_of(inspected, history, reference, engine.platform)
 
 
 def no_such_image(reference: str, there: Iterable[Json]) -> ImageError:

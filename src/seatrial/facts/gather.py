@@ -46,6 +46,7 @@ def gather(
     boot: bool = True,
     deep: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    under_way: Callable[[], None] = lambda: None,
 ) -> Facts:
     """Observe an image.
 
@@ -57,6 +58,7 @@ def gather(
         boot: whether to start the application; level quick does not.
         deep: whether to start it several times more, as level deep does.
         say: told what is under way.
+        under_way: called once, when the containers have been started: what else is to be done can be done from then on.
 
     Raises:
         ImageError: the engine has no such image.
@@ -67,7 +69,7 @@ def gather(
     with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
         sweep.start(engine, runs.owner(os.getpid()))
         with _timed(seconds, "configuration"):
-            configuration = read_configuration(engine.client.api, reference)
+            configuration = read_configuration(engine, reference)
         say("probing and starting" if boot else "probing")
         interpreter: Future[str] = Future()
         starter = Starter(run=run, configuration=configuration, contract=contract, python=interpreter)
@@ -85,6 +87,7 @@ def gather(
                 asked = (run, files.container, configuration, contract, walking)
                 reading = beside.submit(look_beside, *asked, whole=not start.python)
                 request = msgspec.structs.replace(request, walk=walking)
+                under_way()
                 answer = run_probe(run, configuration, start, request, contract, beside=boot)
                 read = reading.result()
                 contents = whole_contents(files, walking, read, answer)

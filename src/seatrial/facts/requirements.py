@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName, default_environment
@@ -31,6 +32,7 @@ def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[st
     )
 
 
+@lru_cache(maxsize=4096)  # several checks look at the same ones
 def parse(text: str) -> Requirement | None:
     """Return a requirement; None where the text is none, as it may come from an image."""
     try:

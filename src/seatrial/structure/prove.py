@@ -91,7 +91,7 @@ def prove(
     handed_on = {file: _handed_on(said.container_run_options, environment, folder) for file, said in files.items()}
     with engine_errors(f"testing the structure of {reference}"), runs.running(engine, pid=os.getpid()) as run:
         sweep.start(engine, runs.owner(os.getpid()))
-        configuration = read_configuration(engine.client.api, reference)
+        configuration = read_configuration(engine, reference)
         image = image_config(engine.client.api.inspect_image(configuration.id))  # type: ignore[no-untyped-call]
         names = Names()
         plans = [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
+import gc
 import io
 import os
 import signal
@@ -62,6 +64,8 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
 
 
 def _prepare() -> None:
+    # The end of a process looks through everything for garbage, several times; all of it goes with the process anyway.
+    atexit.register(gc.freeze)
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, _terminated)
     for stream in (sys.stdout, sys.stderr):

@@ -52,6 +52,15 @@ def planned(shape: str | None, output: str | None, also: Iterable[str] = ()) -> 
     return tuple(reports)
 
 
+def load(reports: Iterable[Report]) -> None:
+    """Import what a report on the screen needs, at a time when nobody waits for it."""
+    if any(one.file is None and one.shape == "text" for one in reports):
+        from importlib import import_module
+
+        for name in ("rich.console", "seatrial.reports.smoke"):
+            import_module(name)
+
+
 def write(smokes: Sequence[Smoke], reports: Sequence[Report], *, verbose: bool) -> None:
     """Make every report.
 

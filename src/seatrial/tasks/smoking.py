@@ -71,7 +71,8 @@ def smoke(
         for target in targets:
             try:
                 with _known_image(target):
-                    smokes.append(structuring.proven(target, engine, checked, tests, _about(target, tell)))
+                    asked = (target, engine, checked, tests, _about(target, tell))
+                    smokes.append(structuring.proven(*asked, meanwhile=lambda: reporting.load(reports)))
             except ImageError as error:
                 missing.append(error)
     if smokes:

@@ -37,8 +37,11 @@ def proven(
     level: Level | None,
     tests: Mapping[Path, StructureFile],
     say: Callable[[str], None],
+    meanwhile: Callable[[], None],
 ) -> Smoke:
     """Prove an image by its contract (not with level None), by structure tests (where there are any), or by both.
+
+    `meanwhile` is called while containers run.
 
     Raises:
         ImageError: the engine has no such image.
@@ -47,7 +50,7 @@ def proven(
     """
     from seatrial import smoke as smoking
 
-    contracted = None if level is None else smoking.smoke(target, engine, level=level, say=say)[0]
+    contracted = None if level is None else smoking.smoke(target, engine, level=level, say=say, meanwhile=meanwhile)[0]
     if contracted is not None and not tests:
         return contracted
     from seatrial.structure.prove import joined, prove
