@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import container, engine_errors, kill, refusal
+from seatrial.facts.asking import FIRST, Asker
 from seatrial.facts.bootlog import between, first_line_after, last_lines
 from seatrial.facts.data import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.data.boot import NOT_LOOKED
@@ -52,6 +53,8 @@ class Seen:
     healthy_after: float | None = None
     watched: float = 0.0
     look: Look | None = None
+    answer: HealthAnswer | None = None
+    """The good answer to a question of our own, where that came before the engine's."""
 
     @property
     def state(self) -> Json:
@@ -103,9 +106,9 @@ def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) 
     return Boot(
         lifted=lifted,
         enforced=enforced(seen.inspected["HostConfig"]),
-        health=health(seen.state) if has_check else Health.NONE,
+        health=_health_of(seen) if has_check else Health.NONE,
         healthy_after=seen.healthy_after,
-        answers=_answers(seen.state),
+        answers=(*_answers(seen.state), *([seen.answer] if seen.answer else ())),
         watched=seen.watched,
         exit=ended,
         stop=stop,
@@ -134,16 +137,22 @@ def begin(booted: Container) -> str:
     return ""
 
 
-def until_up(starter: Starter, booted: Container, started: float, *, looks: bool = True) -> Seen:
-    """Watch a started container until it is up and settled, has ended, or is late; look into it meanwhile."""
+def until_up(starter: Starter, booted: Container, started: float, *, bare: bool = False) -> Seen:
+    """Watch a started container until it is up and settled, has ended, or is late.
+
+    Unless `bare`, its health check is asked as soon as it may be ready, and it is looked into once it is up.
+    """
     contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
     seen = Seen(inspected={})
+    asker = Asker(booted=booted, words=starter.configuration.health_words, due=started + FIRST)
     while True:
         seen.inspected = booted.client.inspect_container(booted.id)
         seen.watched = time.monotonic() - started
-        if has_check and seen.healthy_after is None and health(seen.state) is Health.HEALTHY:
-            seen.healthy_after = seen.watched
+        if has_check and seen.healthy_after is None:
+            seen.answer = None if bare else _good(asker.look())
+            if seen.answer or health(seen.state) is Health.HEALTHY:
+                seen.healthy_after = seen.watched
         if seen.state["Status"] in ENDED:
             if seen.look:
                 seen.look.wait()
@@ -153,7 +162,7 @@ def until_up(starter: Starter, booted: Container, started: float, *, looks: bool
             seconds = min(max(contract.stays_up, seen.healthy_after), seen.healthy_after + SETTLES)
         # Without a health check nobody knows when it is ready: it gets the whole time that it is watched.
         due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
-        if looks and due and seen.look is None:
+        if not bare and due and seen.look is None:
             pid = int(seen.state.get("Pid") or 0)
             seen.look = Look(run=starter.run, container=booted.id, python=starter.python, pid=pid)
         # With a health check the look lies within the settle time, as a rule, and so costs nothing.
@@ -181,6 +190,16 @@ def health(state: Json) -> Health:
         return Health((state.get("Health") or {}).get("Status", "none"))
     except ValueError:
         return Health.NONE
+
+
+def _health_of(seen: Seen) -> Health:
+    """Return its health: the engine's word, or healthy where our own question was answered before the engine's."""
+    said = health(seen.state)
+    return Health.HEALTHY if seen.answer and said is Health.STARTING else said
+
+
+def _good(answer: HealthAnswer | None) -> HealthAnswer | None:
+    return answer if answer is not None and answer.exit_code == 0 else None
 
 
 def _answers(state: Json) -> tuple[HealthAnswer, ...]:

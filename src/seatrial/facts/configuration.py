@@ -117,6 +117,7 @@ def configuration_of(inspected: Json, history: list[Json], reference: str, engin
         volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
         health_check=_health_check(config.get("Healthcheck")),
+        shell=_words(config.get("Shell")) or Configuration.shell,
         stop_signal=config.get("StopSignal") or "SIGTERM",
         history=tuple(str(row.get("CreatedBy", "")) for row in reversed(history)),
         # With a containerd image store, the inspected size is that of the packed layers; the sizes in the

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from seatrial.facts.data import Account, Configuration, Trail
     from seatrial.facts.follow import Files
 
-SHELL = ("/bin/sh", "-c")
-"""What runs a CMD-SHELL: the engine's own default where the image names no other shell."""
 SHELLS_OWN = {"exit", "return", "[", "[[", "read", "wait", "kill", "command", "type", "pwd", "shift", "local", "false"}
 """Words that a shell carries out by itself: behind them only the shell can tell what comes."""
 TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
@@ -28,15 +26,9 @@ TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
 
 def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
     """Return what the health check comes down to; None where the image has none."""
-    check = configuration.health_check
-    if check is None:
+    if configuration.health_check is None:
         return None
-    kind, *words = check.test
-    if kind == "CMD-SHELL":
-        words = [*SHELL, " ".join(words)]
-    elif kind != "CMD":
-        words = list(check.test)
-    asked = msgspec.structs.replace(configuration, entrypoint=(), command=tuple(words))
+    asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words)
     start = start_facts(asked, files, who)
     if start.shell and start.word in SHELLS_OWN:
         start = msgspec.structs.replace(start, word="", program=None, scripts=())

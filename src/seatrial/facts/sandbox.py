@@ -25,6 +25,8 @@ PROBE_SHARES = 32
 LOG_BYTES = "1m"
 HEALTH_EVERY = 0.5
 """Seconds between two health checks of a boot: the image's own 30 s would only be waited out."""
+HEALTH_AT_START = 1.0
+"""Seconds between two until the first good answer: `seatrial.facts.asking` asks at better moments meanwhile."""
 LIFTED_LIMITS = 4
 """As many times the contract's limits as a start gets that is let off them: what is not trusted stays bounded."""
 
@@ -134,7 +136,7 @@ def boot_config(
         plan["Healthcheck"] = {
             "Test": list(check.test),
             "Interval": int(HEALTH_EVERY * NANOSECONDS),
-            "StartInterval": int(HEALTH_EVERY * NANOSECONDS),
+            "StartInterval": int(HEALTH_AT_START * NANOSECONDS),
             "Timeout": int(check.timeout * NANOSECONDS),
             "StartPeriod": int(contract.healthy_within * NANOSECONDS),
             "Retries": check.retries,

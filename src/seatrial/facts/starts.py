@@ -94,7 +94,7 @@ def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Missin
         error = begin(booted)
         if error:
             return Missing(reason="it could not be started to be frozen", detail=error)
-        seen = until_up(starter, booted, time.monotonic(), looks=False)
+        seen = until_up(starter, booted, time.monotonic(), bare=True)
         if seen.healthy_after is None or seen.state["Status"] in ENDED:
             return Missing(reason="it did not become healthy when it was started to be frozen")
         python = starter.python.result(timeout=FREEZE_SECONDS)

@@ -36,6 +36,8 @@ class Configuration(Fact, frozen=True, kw_only=True):
     volumes: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     health_check: HealthCheck | None = None
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    """What runs a health check that is one line (`CMD-SHELL`): the image's SHELL, or the engine's own default."""
     stop_signal: str = "SIGTERM"
     history: tuple[str, ...] = ()
     """What made each layer, oldest first."""
@@ -54,3 +56,13 @@ class Configuration(Fact, frozen=True, kw_only=True):
     def words(self) -> tuple[str, ...]:
         """The whole command that a container of this image runs."""
         return self.entrypoint + self.command
+
+    @property
+    def health_words(self) -> tuple[str, ...]:
+        """The whole command of the health check; empty where there is none."""
+        if self.health_check is None:
+            return ()
+        kind, *words = self.health_check.test
+        if kind == "CMD-SHELL":
+            return (*self.shell, " ".join(words))
+        return tuple(words) if kind == "CMD" else self.health_check.test
