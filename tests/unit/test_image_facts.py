@@ -55,6 +55,17 @@ def test_the_engines_json_becomes_a_configuration() -> None:
     assert made.health_check == HealthCheck(test=("CMD", "true"), interval=5, timeout=1.5, start_period=0, retries=3)
 
 
+def test_the_words_of_a_health_check() -> None:
+    def words(test: list[str], **config: object) -> tuple[str, ...]:
+        inspected = {"Id": "x", "Config": {"Healthcheck": {"Test": test}, **config}}
+        return configuration_of(inspected, [], "x").health_words
+
+    assert words(["CMD", "check", "-q"]) == ("check", "-q")
+    assert words(["CMD-SHELL", "check -q || exit 1"]) == ("/bin/sh", "-c", "check -q || exit 1")
+    assert words(["CMD-SHELL", "check"], Shell=["/bin/bash", "-ec"]) == ("/bin/bash", "-ec", "check")
+    assert words(["NONE"]) == ()
+
+
 def test_what_an_image_does_not_say_has_the_engines_defaults() -> None:
     made = configuration_of({"Id": "x", "Config": None}, [], "x")
     assert (made.user, made.words, made.environment, made.working_directory) == ("", (), {}, "/")
@@ -105,7 +116,7 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
         5_000_000_000,
         20_000_000_000,
     )
-    assert check["Interval"] == check["StartInterval"] == 500_000_000
+    assert (check["Interval"], check["StartInterval"]) == (500_000_000, 1_000_000_000)
     assert "Healthcheck" not in boot_config(configuration(health_check=None), Contract())
 
 

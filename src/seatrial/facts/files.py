@@ -42,7 +42,13 @@ class EngineFiles:
 
     def text(self, path: str) -> str:
         """Return a small text file; empty where there is none."""
-        return self._read(path, WHOLE)[1].decode("utf-8", errors="replace") if self.entry(path) else ""
+        found = self._look(path)
+        if found is None:
+            return ""
+        entry, body = found
+        if entry.size > KEPT:
+            _, body = self._read(path, WHOLE)
+        return body.decode("utf-8", errors="replace")
 
     @property
     def container(self) -> str:

@@ -23,7 +23,7 @@ from seatrial.facts.health import health_command
 from seatrial.facts.override import hands_on, run_override
 from seatrial.facts.probe import ProbeRequest, run_probe
 from seatrial.facts.restrictions import relaxed_starts
-from seatrial.facts.start import import_root, named_modules, start_facts
+from seatrial.facts.start import find_python, import_root, named_modules, start_facts, unwrapped
 from seatrial.facts.starts import deep_starts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts.data import Account, Configuration, Start, Starts
+    from seatrial.facts.data import Account, Configuration, Starts
     from seatrial.settings.model import Contract
 
 NOT_ASKED = Missing(reason="not started: level quick starts no application")
@@ -73,23 +73,24 @@ def gather(
         say("probing and starting" if boot else "probing")
         interpreter: Future[str] = Future()
         starter = Starter(run=run, configuration=configuration, contract=contract, python=interpreter)
-        with ThreadPoolExecutor(max_workers=3) as beside, runs.ending(run):
+        with ThreadPoolExecutor(max_workers=4) as beside, runs.ending(run):
             with _timed(seconds, "probe"), looking(run, configuration) as files:
                 who = account(configuration, files)
                 booting = beside.submit(_boots, starter, seconds, deep=deep) if boot else None
-                start = start_facts(configuration, files, who, contract.interpreter)
-                interpreter.set_result(start.python)
-                other = boot and deep and hands_on(configuration, files)
-                health = health_command(configuration, files, who)
-                overriding = beside.submit(run_override, run, configuration, start, contract) if other else None
-                request = _request(configuration, start, contract)
+                python = find_python(configuration, files, contract.interpreter)
+                interpreter.set_result(python.path if python else "")
+                request = _request(configuration, who, contract)
                 walking = walk_request(request.modules, contract)
-                asked = (run, files.container, configuration, contract, walking)
-                reading = beside.submit(look_beside, *asked, whole=not start.python)
                 request = msgspec.structs.replace(request, walk=walking)
+                probing = beside.submit(run_probe, run, configuration, python, request, contract, beside=boot)
+                asked = (run, files.container, configuration, contract, walking)
+                reading = beside.submit(look_beside, *asked, whole=python is None)
+                start = start_facts(configuration, files, who, contract.interpreter)
+                other = boot and deep and hands_on(configuration, files)
+                overriding = beside.submit(run_override, run, configuration, start, contract) if other else None
+                health = health_command(configuration, files, who)
                 under_way()
-                answer = run_probe(run, configuration, start, request, contract, beside=boot)
-                read = reading.result()
+                answer, read = probing.result(), reading.result()
                 contents = whole_contents(files, walking, read, answer)
             say("waiting for the application")
             first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
@@ -147,14 +148,15 @@ def account(configuration: Configuration, files: EngineFiles) -> Account:
     return follow.account(configuration.user, *texts)
 
 
-def _request(configuration: Configuration, start: Start, contract: Contract) -> ProbeRequest:
+def _request(configuration: Configuration, who: Account, contract: Contract) -> ProbeRequest:
     """Plan what the probe is asked."""
     environment = {**configuration.environment, **contract.environment}
-    home = environment.get("HOME") or start.account.home or "/"
+    home = environment.get("HOME") or who.home or "/"
+    words, _ = unwrapped(configuration.words)
     cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
     return ProbeRequest(
-        modules=contract.modules or named_modules(start.words),
-        import_root=import_root(start.words, configuration.working_directory, environment),
+        modules=contract.modules or named_modules(words),
+        import_root=import_root(words, configuration.working_directory, environment),
         executables=tuple(dict.fromkeys((*contract.executables, *INSTALLERS))),
         places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
     )

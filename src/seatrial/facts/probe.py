@@ -18,7 +18,8 @@ from seatrial.facts.sandbox import probe_config
 if TYPE_CHECKING:
     from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
-    from seatrial.facts.data import Configuration, Start
+    from seatrial.facts.data import Configuration
+    from seatrial.facts.start import Python
     from seatrial.settings.model import Contract
 
 PROBE_SECONDS = 60.0
@@ -44,7 +45,7 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
 def run_probe(
     run: Run,
     configuration: Configuration,
-    start: Start,
+    python: Python | None,
     request: ProbeRequest,
     contract: Contract,
     *,
@@ -60,24 +61,23 @@ def run_probe(
     """
     import docker.errors
 
-    if not start.python:
+    if python is None:
         return Missing(reason="the image holds no Python interpreter")
-    trail = start.python_trail
-    if trail is not None and trail.entry is None:
-        return Missing(reason=f"the application's interpreter does not resolve: {trail}, and {trail.gap}")
+    if python.trail.entry is None:
+        return Missing(reason=f"the application's interpreter does not resolve: {python.trail}, and {python.trail.gap}")
     nonce = secrets.token_hex(16)
     script = resources.files("seatrial.facts").joinpath("probe_script.py").read_text(encoding="utf-8")
     words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
-    plan = probe_config(configuration.id, start.python, words, contract, beside=beside)
+    plan = probe_config(configuration.id, python.path, words, contract, beside=beside)
     with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
         try:
             output = run_to_end(probe, seconds=PROBE_SECONDS, most=MOST_OUTPUT)
         except docker.errors.APIError as error:
             if error.status_code not in {400, 404, 500}:
                 raise
-            reason = other_platform(configuration, refusal(error)) or f"{start.python} could not be started"
+            reason = other_platform(configuration, refusal(error)) or f"{python.path} could not be started"
             return Missing(reason=reason, detail=refusal(error))
-    answer = read_answer(output, nonce, start.python)
+    answer = read_answer(output, nonce, python.path)
     if isinstance(answer, Missing) and (reason := other_platform(configuration, answer.detail)):
         return Missing(reason=reason, detail=answer.detail)
     return answer

@@ -85,8 +85,7 @@ def start_facts(configuration: Configuration, files: Files, who: Account, interp
 
     """
     words, shell = unwrapped(configuration.words)
-    path = configuration.environment.get("PATH", follow.DEFAULT_PATH)
-    directory = configuration.working_directory or "/"
+    path, directory = _searched(configuration)
     behind = _behind_wrappers(words) or list(words)
     starters = [configuration.words[0]] if shell else []
     starters += [word for word in words[: len(words) - len(behind)] if _is_wrapper(word)]
@@ -96,11 +95,7 @@ def start_facts(configuration: Configuration, files: Files, who: Account, interp
     beginning = files.beginning(last.end) if last and last.entry and last.entry.kind is FileKind.FILE else b""
     loader = follow.loader(beginning)
     steps = [step for trail in (program, *(one.trail for one in scripts)) if trail for step in trail.steps]
-    python = (
-        Python(path=interpreter, why="the contract names it", trail=follow.follow(interpreter, files))
-        if interpreter
-        else application_python(words, path, directory, files)
-    )
+    python = find_python(configuration, files, interpreter)
     return Start(
         words=words,
         word=behind[0] if behind else "",
@@ -119,6 +114,27 @@ def start_facts(configuration: Configuration, files: Files, who: Account, interp
         python_barrier=follow.barrier(python.trail.steps, who, files) if python else None,
         python_loader=_loader(python.trail, files) if python else "",
     )
+
+
+def find_python(configuration: Configuration, files: Files, interpreter: str | None = None) -> Python | None:
+    """Return the application's Python; None where the image holds none.
+
+    Args:
+        configuration: the image's configuration.
+        files: its files.
+        interpreter: the path that the contract names.
+
+    """
+    if interpreter:
+        return Python(path=interpreter, why="the contract names it", trail=follow.follow(interpreter, files))
+    words, _ = unwrapped(configuration.words)
+    return application_python(words, *_searched(configuration), files)
+
+
+def _searched(configuration: Configuration) -> tuple[str, str]:
+    """Return the PATH that a container of the image has, and the folder that it begins in."""
+    path = configuration.environment.get("PATH", follow.DEFAULT_PATH)
+    return path, configuration.working_directory or "/"
 
 
 def _loader(trail: Trail, files: Files) -> str:

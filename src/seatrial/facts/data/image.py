@@ -8,6 +8,10 @@ RUNS_TOO = {"amd64": ("386",), "arm64": ("arm",)}
 """The 32-bit programs that a 64-bit processor runs as well."""
 
 
+DEFAULT_SHELL = ("/bin/sh", "-c")
+"""What the engine runs a line with, where the image names no other shell."""
+
+
 class HealthCheck(Fact, frozen=True, kw_only=True):
     """The image's HEALTHCHECK; times in seconds."""
 
@@ -36,7 +40,7 @@ class Configuration(Fact, frozen=True, kw_only=True):
     volumes: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     health_check: HealthCheck | None = None
-    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    shell: tuple[str, ...] = DEFAULT_SHELL
     """What runs a health check that is one line (`CMD-SHELL`): the image's SHELL, or the engine's own default."""
     stop_signal: str = "SIGTERM"
     history: tuple[str, ...] = ()

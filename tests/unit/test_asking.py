@@ -1,0 +1,125 @@
+"""The health check is asked when the application stops computing; the engine here is a script of answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import docker.errors
+import pytest
+
+from seatrial.engine.containers import Container
+from seatrial.facts.asking import Asker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WORDS = ("python", "health.py")
+
+
+class Engine:
+    """Counts processor time as it is told to, and lets questions end when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.taken = 0.0
+        self.code: int | None = None
+        self.asked: list[list[str]] = []
+        self.counts = True
+        self.refuses = False
+
+    def stats(self, container: str, **_: object) -> Any:
+        assert container == "c"
+        taken = {"total_usage": int(self.taken * 1e9)} if self.counts else {}
+        return {"cpu_stats": {"cpu_usage": taken}}
+
+    def exec_create(self, container: str, words: list[str], **_: object) -> dict[str, str]:
+        assert container == "c"
+        if self.refuses:
+            message = "is not running"
+            raise docker.errors.APIError(message)
+        self.asked.append(words)
+        return {"Id": f"q{len(self.asked)}"}
+
+    def exec_start(self, question: str, *, detach: bool) -> None:
+        assert detach
+        assert question == f"q{len(self.asked)}"
+
+    def exec_inspect(self, question: str) -> dict[str, Any]:
+        assert question == f"q{len(self.asked)}"
+        return {"Running": self.code is None, "ExitCode": self.code}
+
+    def passes(self, seconds: float, computing: float = 0.0) -> None:
+        self.now += seconds
+        self.taken += seconds * computing
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine()
+    monkeypatch.setattr("time.monotonic", lambda: made.now)
+    return made
+
+
+@pytest.fixture
+def asker(engine: Engine) -> Asker:
+    client = cast("docker.APIClient", engine)
+    return Asker(booted=Container(id="c", client=client), words=WORDS, due=engine.now + 0.2)
+
+
+def looks(engine: Engine, asker: Asker, seconds: float, computing: float) -> list[int]:
+    """Look every 50 ms; return the exit codes that came."""
+    codes = []
+    for _ in range(round(seconds / 0.05)):
+        engine.passes(0.05, computing)
+        if answer := asker.look():
+            codes.append(answer.exit_code)
+    return codes
+
+
+def test_what_computes_is_not_asked_and_what_stops_computing_is_asked_at_once(engine: Engine, asker: Asker) -> None:
+    assert looks(engine, asker, 3, computing=1.0) == []
+    assert engine.asked == []
+    looks(engine, asker, 0.1, computing=0.0)
+    assert engine.asked == [list(WORDS)]
+
+
+def test_a_good_answer_is_given_with_the_seconds_that_it_took(engine: Engine, asker: Asker) -> None:
+    looks(engine, asker, 0.5, computing=0.0)
+    engine.code = 0
+    engine.passes(0.05)
+    answer = asker.look()
+    assert answer is not None
+    assert (answer.exit_code, answer.output) == (0, "")
+    assert 0.05 <= answer.seconds <= 0.4
+
+
+def test_one_question_at_a_time_and_after_a_bad_answer_a_pause(engine: Engine, asker: Asker) -> None:
+    looks(engine, asker, 5, computing=0.0)
+    assert len(engine.asked) == 1
+    engine.code = 1
+    codes = looks(engine, asker, 1.0, computing=0.0)
+    assert codes == [1, 1]
+    assert len(engine.asked) <= 3
+
+
+def test_it_is_not_asked_in_the_first_moments(engine: Engine, asker: Asker) -> None:
+    looks(engine, asker, 0.15, computing=0.0)
+    assert engine.asked == []
+
+
+def cannot_count(engine: Engine) -> None:
+    engine.counts = False
+
+
+def refuses(engine: Engine) -> None:
+    engine.refuses = True
+
+
+@pytest.mark.parametrize("breaks", [cannot_count, refuses])
+def test_an_engine_that_cannot_be_asked_is_left_to_ask_by_itself(
+    engine: Engine, asker: Asker, breaks: Callable[[Engine], None]
+) -> None:
+    breaks(engine)
+    assert looks(engine, asker, 2, computing=0.0) == []
+    assert asker.over
+    assert engine.asked == []
