@@ -7,9 +7,11 @@ image is sound; the tools that read no Dockerfile cannot find anything there.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,14 +65,11 @@ def main(words: Sequence[str]) -> int:
     host = this_host()
     engine = find_engine(host)
     peers, absent = peers_here(engine)
-    rows: list[Row] = []
     with open_yard(engine, host) as yard:
         engine.client.images.get(yard.bases["clean"]).tag(IMAGE, "latest")
-        for number, one in enumerate(chosen, start=1):
-            started = time.monotonic()
-            rows.append(of_image(yard, one, peers) if isinstance(one, Defect) else of_project(yard, one, peers))
-            took = f"{time.monotonic() - started:.1f} s"
-            print(f"[{number}/{len(chosen)}] {one.name}: {took}", file=sys.stderr, flush=True)
+        # A tool that judges an image waits most of the time, for containers.
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            rows = list(pool.map(lambda one: row_of(yard, one, peers), chosen))
         engine.client.images.remove(f"{IMAGE}:latest")
     print_table(rows, ["seatrial", *(one.name for one in peers)])
     for line in absent:
@@ -112,6 +111,14 @@ def built(yard: Yard, defect: Defect, *, twin: bool) -> Image:
         text = text.replace(f"{{{name}}}", base)
     words = read_configuration(yard.engine, reference).words
     return Image(reference=reference, dockerfile=text.lstrip(), contract=contract_of(values), command=words)
+
+
+def row_of(yard: Yard, one: Defect | Broken, peers: Iterable[Peer]) -> Row:
+    """Return what becomes of one defect, and tell that it is done."""
+    started = time.monotonic()
+    row = of_image(yard, one, peers) if isinstance(one, Defect) else of_project(yard, one, peers)
+    print(f"{one.name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+    return row
 
 
 def of_image(yard: Yard, defect: Defect, peers: Iterable[Peer]) -> Row:
