@@ -113,8 +113,12 @@ def observe(
     level: Level,
     say: Callable[[str], None],
     meanwhile: Callable[[], None] = lambda: None,
+    *,
+    imports: bool = True,
 ) -> Facts:
     """Gather what a level's checks look at; call `meanwhile` while the containers run.
+
+    Without `imports`, the application is not imported.
 
     Raises:
         ImageError: the engine has no such image.
@@ -132,7 +136,7 @@ def observe(
             beside.submit(meanwhile)
 
         asked = (engine, target.reference, target.contract, target.project)
-        facts = gather(*asked, boot=booted, deep=deep, say=say, under_way=under_way)
+        facts = gather(*asked, boot=booted, deep=deep, imports=imports, say=say, under_way=under_way)
         for one in reading:
             sources, seconds = one.result()
             facts = msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})
@@ -154,6 +158,7 @@ def smoke(
     checks: Iterable[Check] | None = None,
     say: Callable[[str], None] = lambda _: None,
     meanwhile: Callable[[], None] = lambda: None,
+    imports: bool = True,
 ) -> tuple[Smoke, Facts]:
     """Prove one image: observe it, and judge what was seen.
 
@@ -164,6 +169,7 @@ def smoke(
         checks: those to judge by; without it all of the level.
         say: told what is under way.
         meanwhile: called while the containers run: what is needed afterwards can be made ready.
+        imports: whether to import the application; no check of the imports may be among `checks` without it.
 
     Raises:
         ImageError: the engine has no such image.
@@ -176,7 +182,7 @@ def smoke(
         import_module("seatrial.checks.registry")
         meanwhile()
 
-    facts = observe(target, engine, level, say, prepare)
+    facts = observe(target, engine, level, say, prepare, imports=imports)
     from seatrial.checks.registry import up_to
     from seatrial.checks.verdict import smoke_of
 

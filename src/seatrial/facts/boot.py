@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SETTLES = 0.3
 """The most seconds that an application is watched after it became healthy."""
+AT_LEAST = 1.2
+"""Seconds from its start that it is watched, however soon it is healthy: a check may say yes to anything."""
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""
 KEPT_PATHS = 50
@@ -159,7 +161,7 @@ def until_up(starter: Starter, booted: Container, started: float, *, bare: bool 
             return seen
         if seen.healthy_after is not None:
             # The first good answer is not the end: an application that dies right after it is not up.
-            seconds = min(max(contract.stays_up, seen.healthy_after), seen.healthy_after + SETTLES)
+            seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, AT_LEAST))
         # Without a health check nobody knows when it is ready: it gets the whole time that it is watched.
         due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
         if not bare and due and seen.look is None:

@@ -45,6 +45,7 @@ def gather(
     *,
     boot: bool = True,
     deep: bool = False,
+    imports: bool = True,
     say: Callable[[str], None] = lambda _: None,
     under_way: Callable[[], None] = lambda: None,
 ) -> Facts:
@@ -57,6 +58,7 @@ def gather(
         project: what the app's own files declare.
         boot: whether to start the application; level quick does not.
         deep: whether to start it several times more, as level deep does.
+        imports: whether to import the application, which takes most of a probe's time.
         say: told what is under way.
         under_way: called once, when the containers have been started: what else is to be done can be done from then on.
 
@@ -81,7 +83,7 @@ def gather(
                 interpreter.set_result(python.path if python else "")
                 request = _request(configuration, who, contract)
                 walking = walk_request(request.modules, contract)
-                request = msgspec.structs.replace(request, walk=walking)
+                request = msgspec.structs.replace(request, walk=walking, modules=request.modules if imports else ())
                 probing = beside.submit(run_probe, run, configuration, python, request, contract, beside=boot)
                 asked = (run, files.container, configuration, contract, walking)
                 reading = beside.submit(look_beside, *asked, whole=python is None)
