@@ -12,7 +12,7 @@ import msgspec
 
 from seatrial.checks.model import Level
 from seatrial.facts.data import ProjectFacts
-from seatrial.facts.gather import gather
+from seatrial.facts.gather import Wanted, gather
 from seatrial.facts.project import read_project_facts
 from seatrial.images.plan import plan_build
 from seatrial.settings.model import Contract
@@ -125,7 +125,6 @@ def observe(
         EngineError: it does not answer, or stopped answering.
 
     """
-    booted, deep = level is not Level.QUICK, level is Level.DEEP
     with ThreadPoolExecutor(max_workers=1) as beside:
         # The project's own files need no container: they are read while the probe and the boot run.
         reading: list[Future[tuple[Sources | Missing, float]]] = []
@@ -135,8 +134,9 @@ def observe(
                 reading.append(beside.submit(_sources, target.sources, engine))
             beside.submit(meanwhile)
 
-        asked = (engine, target.reference, target.contract, target.project)
-        facts = gather(*asked, boot=booted, deep=deep, imports=imports, say=say, under_way=under_way)
+        wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
+        asked = (engine, target.reference, target.contract, target.project, wanted)
+        facts = gather(*asked, say=say, under_way=under_way)
         for one in reading:
             sources, seconds = one.result()
             facts = msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})

@@ -6,7 +6,8 @@ import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -31,10 +32,30 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts.data import Account, Configuration, Starts
+    from seatrial.facts.contents import Beside, WalkRequest
+    from seatrial.facts.data import Account, Configuration, Override, Probe, Start, Starts
+    from seatrial.facts.start import Python
     from seatrial.settings.model import Contract
 
+    Boots: TypeAlias = tuple[Boot, tuple[Boot, ...], Starts | Missing]
+    """The first start, those with restrictions lifted, and those of level deep."""
+
 NOT_ASKED = Missing(reason="not started: level quick starts no application")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How much of an image to observe."""
+
+    boot: bool = True
+    """Start the application; level quick does not."""
+    deep: bool = False
+    """Start it several times more, as level deep does."""
+    imports: bool = True
+    """Import the application, which takes most of a probe's time."""
+
+
+STANDARD = Wanted()
 
 
 def gather(
@@ -42,10 +63,8 @@ def gather(
     reference: str,
     contract: Contract,
     project: ProjectFacts | None = None,
+    wanted: Wanted = STANDARD,
     *,
-    boot: bool = True,
-    deep: bool = False,
-    imports: bool = True,
     say: Callable[[str], None] = lambda _: None,
     under_way: Callable[[], None] = lambda: None,
 ) -> Facts:
@@ -56,9 +75,7 @@ def gather(
         reference: the image, by name, tag, id or digest.
         contract: what to import and look for, and the limits that hold meanwhile.
         project: what the app's own files declare.
-        boot: whether to start the application; level quick does not.
-        deep: whether to start it several times more, as level deep does.
-        imports: whether to import the application, which takes most of a probe's time.
+        wanted: how much to observe.
         say: told what is under way.
         under_way: called once, when the containers have been started: what else is to be done can be done from then on.
 
@@ -72,46 +89,82 @@ def gather(
         sweep.start(engine, runs.owner(os.getpid()))
         with _timed(seconds, "configuration"):
             configuration = read_configuration(engine, reference)
-        say("probing and starting" if boot else "probing")
-        interpreter: Future[str] = Future()
-        starter = Starter(run=run, configuration=configuration, contract=contract, python=interpreter)
+        say("probing and starting" if wanted.boot else "probing")
         with ThreadPoolExecutor(max_workers=4) as beside, runs.ending(run):
-            with _timed(seconds, "probe"), looking(run, configuration) as files:
-                who = account(configuration, files)
-                booting = beside.submit(_boots, starter, seconds, deep=deep) if boot else None
-                python = find_python(configuration, files, contract.interpreter)
-                interpreter.set_result(python.path if python else "")
-                request = _request(configuration, who, contract)
-                walking = walk_request(request.modules, contract)
-                request = msgspec.structs.replace(request, walk=walking, modules=request.modules if imports else ())
-                probing = beside.submit(run_probe, run, configuration, python, request, contract, beside=boot)
-                asked = (run, files.container, configuration, contract, walking)
-                reading = beside.submit(look_beside, *asked, whole=python is None)
-                start = start_facts(configuration, files, who, contract.interpreter)
-                other = boot and deep and hands_on(configuration, files)
-                overriding = beside.submit(run_override, run, configuration, start, contract) if other else None
-                health = health_command(configuration, files, who)
-                under_way()
-                answer, read = probing.result(), reading.result()
-                contents = whole_contents(files, walking, read, answer)
-            say("waiting for the application")
-            first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
-            override = overriding.result() if overriding else None
+            gathering = Gathering(
+                run=run, configuration=configuration, contract=contract, wanted=wanted, beside=beside, seconds=seconds
+            )
+            return gathering.facts(project or ProjectFacts(), say, under_way)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """One image's observation under way: what takes long runs beside, each on a connection of its own."""
+
+    run: Run
+    configuration: Configuration
+    contract: Contract
+    wanted: Wanted
+    beside: ThreadPoolExecutor
+    seconds: dict[str, float]
+
+    def facts(self, project: ProjectFacts, say: Callable[[str], None], under_way: Callable[[], None]) -> Facts:
+        """Observe everything that is wanted."""
+        interpreter: Future[str] = Future()
+        with _timed(self.seconds, "probe"), looking(self.run, self.configuration) as files:
+            who = account(self.configuration, files)
+            booting = self._boot(interpreter)
+            # The probe takes longest after that, and needs no more than this to begin.
+            python = find_python(self.configuration, files, self.contract.interpreter)
+            interpreter.set_result(python.path if python else "")
+            walking, probing, reading = self._probe(files, who, python)
+            start = start_facts(self.configuration, files, who, self.contract.interpreter)
+            overriding = self._override(files, start)
+            health = health_command(self.configuration, files, who)
+            under_way()
+            answer, read = probing.result(), reading.result()
+            contents = whole_contents(files, walking, read, answer)
+        say("waiting for the application")
+        first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
         return Facts(
-            configuration=configuration,
+            configuration=self.configuration,
             start=start,
             probe=answer,
-            boot=_here(configuration, first),
+            boot=_here(self.configuration, first),
             relaxed=relaxed,
             starts=starts,
-            override=override,
-            project=project or ProjectFacts(),
+            override=overriding.result() if overriding else None,
+            project=project,
             health_command=health,
             contents=contents,
             accounts=read.accounts,
             working_directory=read.working_directory,
-            seconds=seconds,
+            seconds=self.seconds,
         )
+
+    def _boot(self, python: Future[str]) -> Future[Boots] | None:
+        if not self.wanted.boot:
+            return None
+        starter = Starter(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
+        return self.beside.submit(_boots, starter, self.seconds, deep=self.wanted.deep)
+
+    def _probe(
+        self, files: EngineFiles, who: Account, python: Python | None
+    ) -> tuple[WalkRequest, Future[Probe | Missing], Future[Beside]]:
+        """Start the probe, and beside it the reading of what it cannot see."""
+        request = _request(self.configuration, who, self.contract)
+        walking = walk_request(request.modules, self.contract)
+        modules = request.modules if self.wanted.imports else ()
+        request = msgspec.structs.replace(request, walk=walking, modules=modules)
+        asked = (self.run, self.configuration, python, request, self.contract)
+        probing = self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
+        where = (self.run, files.container, self.configuration, self.contract, walking)
+        return walking, probing, self.beside.submit(look_beside, *where, whole=python is None)
+
+    def _override(self, files: EngineFiles, start: Start) -> Future[Override | Missing] | None:
+        if not (self.wanted.boot and self.wanted.deep and hands_on(self.configuration, files)):
+            return None
+        return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
 
 
 @contextmanager
@@ -164,9 +217,7 @@ def _request(configuration: Configuration, who: Account, contract: Contract) -> 
     )
 
 
-def _boots(
-    starter: Starter, seconds: dict[str, float], *, deep: bool
-) -> tuple[Boot, tuple[Boot, ...], Starts | Missing]:
+def _boots(starter: Starter, seconds: dict[str, float], *, deep: bool) -> Boots:
     """Boot hardened; when it does not come up, with fewer restrictions, to tell which was why; then the deep starts."""
     with _timed(seconds, "boot"):
         first = run_boot(starter)
