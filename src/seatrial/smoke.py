@@ -125,18 +125,22 @@ def observe(
         EngineError: it does not answer, or stopped answering.
 
     """
-    with ThreadPoolExecutor(max_workers=1) as beside:
+    with ThreadPoolExecutor(max_workers=2) as beside:
         # The project's own files need no container: they are read while the probe and the boot run.
         reading: list[Future[tuple[Sources | Missing, float]]] = []
+
+        waiting: list[Future[None]] = []
 
         def under_way() -> None:
             if target.sources:
                 reading.append(beside.submit(_sources, target.sources, engine))
-            beside.submit(meanwhile)
+            waiting.append(beside.submit(meanwhile))
 
         wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
         asked = (engine, target.reference, target.contract, target.project, wanted)
         facts = gather(*asked, say=say, under_way=under_way)
+        for other in waiting:
+            other.result()
         for one in reading:
             sources, seconds = one.result()
             facts = msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})

@@ -502,7 +502,7 @@ BOOT = (
     Defect(
         name="dies right after its first healthy answer",
         dockerfile='FROM {clean}\nHEALTHCHECK CMD ["python", "-c", "pass"]\n'
-        + python_command("import time", "time.sleep(0.7)", "raise SystemExit(7)"),
+        + python_command("import time", "time.sleep(0.8)", "raise SystemExit(7)"),
         finds="boot/healthy",
         says=("became healthy after", "then exited by itself", "exit code 7"),
         undecided=NEVER_UP,

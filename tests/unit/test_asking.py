@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import docker.errors
 import pytest
+import requests
 
-from seatrial.engine.containers import Container
 from seatrial.facts.asking import Asker
 
 if TYPE_CHECKING:
@@ -21,14 +21,18 @@ class Engine:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.taken = 0.0
+        self.taken = 0.02
         self.code: int | None = None
         self.asked: list[list[str]] = []
         self.counts = True
+        self.takes = 0.0
         self.refuses = False
+        self.stalls = False
+        self.gone = False
 
     def stats(self, container: str, **_: object) -> Any:
         assert container == "c"
+        self.now += self.takes
         taken = {"total_usage": int(self.taken * 1e9)} if self.counts else {}
         return {"cpu_stats": {"cpu_usage": taken}}
 
@@ -41,11 +45,16 @@ class Engine:
         return {"Id": f"q{len(self.asked)}"}
 
     def exec_start(self, question: str, *, detach: bool) -> None:
+        if self.stalls:
+            raise requests.exceptions.ReadTimeout
         assert detach
         assert question == f"q{len(self.asked)}"
 
     def exec_inspect(self, question: str) -> dict[str, Any]:
         assert question == f"q{len(self.asked)}"
+        if self.gone:
+            message = "no such exec"
+            raise docker.errors.NotFound(message)
         return {"Running": self.code is None, "ExitCode": self.code}
 
     def passes(self, seconds: float, computing: float = 0.0) -> None:
@@ -63,7 +72,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 @pytest.fixture
 def asker(engine: Engine) -> Asker:
     client = cast("docker.APIClient", engine)
-    return Asker(booted=Container(id="c", client=client), words=WORDS, due=engine.now + 0.2)
+    return Asker(client=client, container="c", words=WORDS, timeout=10.0, due=engine.now + 0.2)
 
 
 def looks(engine: Engine, asker: Asker, seconds: float, computing: float) -> list[int]:
@@ -93,6 +102,24 @@ def test_a_good_answer_is_given_with_the_seconds_that_it_took(engine: Engine, as
     assert 0.05 <= answer.seconds <= 0.4
 
 
+def test_an_answer_after_the_images_own_limit_is_left_to_the_engine(engine: Engine, asker: Asker) -> None:
+    asker.timeout = 1.0
+    assert looks(engine, asker, 2.0, computing=0.0) == []
+    assert engine.asked == [list(WORDS)]
+    engine.code = 0
+    assert looks(engine, asker, 1.0, computing=0.0) == []
+    assert asker.over
+
+
+def test_while_something_else_runs_in_the_container_it_is_not_asked(engine: Engine, asker: Asker) -> None:
+    for _ in range(20):
+        engine.passes(0.05)
+        assert asker.look(busy=True) is None
+    assert engine.asked == []
+    looks(engine, asker, 0.2, computing=0.0)
+    assert len(engine.asked) == 1
+
+
 def test_one_question_at_a_time_and_after_a_bad_answer_a_pause(engine: Engine, asker: Asker) -> None:
     looks(engine, asker, 5, computing=0.0)
     assert len(engine.asked) == 1
@@ -115,7 +142,15 @@ def refuses(engine: Engine) -> None:
     engine.refuses = True
 
 
-@pytest.mark.parametrize("breaks", [cannot_count, refuses])
+def counts_nothing(engine: Engine) -> None:
+    engine.taken = 0.0
+
+
+def counts_slowly(engine: Engine) -> None:
+    engine.takes = 1.0
+
+
+@pytest.mark.parametrize("breaks", [cannot_count, refuses, counts_nothing, counts_slowly])
 def test_an_engine_that_cannot_be_asked_is_left_to_ask_by_itself(
     engine: Engine, asker: Asker, breaks: Callable[[Engine], None]
 ) -> None:
@@ -123,3 +158,21 @@ def test_an_engine_that_cannot_be_asked_is_left_to_ask_by_itself(
     assert looks(engine, asker, 2, computing=0.0) == []
     assert asker.over
     assert engine.asked == []
+
+
+def stalls(engine: Engine) -> None:
+    engine.stalls = True
+
+
+def goes(engine: Engine) -> None:
+    engine.gone = True
+
+
+@pytest.mark.parametrize("breaks", [stalls, goes])
+def test_a_question_that_goes_wrong_is_the_last_one(
+    engine: Engine, asker: Asker, breaks: Callable[[Engine], None]
+) -> None:
+    breaks(engine)
+    assert looks(engine, asker, 2, computing=0.0) == []
+    assert asker.over
+    assert len(engine.asked) == 1

@@ -61,9 +61,12 @@ def test_the_words_of_a_health_check() -> None:
         return configuration_of(inspected, [], "x").health_words
 
     assert words(["CMD", "check", "-q"]) == ("check", "-q")
+    assert words(["CMD"]) == ()
     assert words(["CMD-SHELL", "check -q || exit 1"]) == ("/bin/sh", "-c", "check -q || exit 1")
-    assert words(["CMD-SHELL", "check"], Shell=["/bin/bash", "-ec"]) == ("/bin/bash", "-ec", "check")
-    assert words(["NONE"]) == ()
+    # An image's SHELL is for its build, and more than one word is what the engine makes of it.
+    assert words(["CMD-SHELL", "test", "-d"], Shell=["/bin/bash", "-ec"]) == ("/bin/sh", "-c", "test", "-d")
+    # The engine runs neither.
+    assert words(["NONE"]) == words(["python", "-c", "pass"]) == ()
 
 
 def test_what_an_image_does_not_say_has_the_engines_defaults() -> None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
+THREAD = "a thread that recurses"
+"""Where the interpreter's test of itself is at its end."""
+
+
 def interpreter_reachable(facts: Facts, _: Contract) -> Outcome:
     """Judge every folder on the interpreter's chain by the engine's word, as the probe could not even start there."""
     start = start_of(facts)
@@ -132,12 +136,21 @@ def _is_own(python: PathPython, environment: str, real: str) -> bool:
 def stdlib_complete(facts: Facts, contract: Contract) -> Outcome:
     """Judge the imports of the standard library's C modules."""
     probe = probe_of(facts)
-    tried = had(probe.selftest, probe, "selftest").modules
+    selftest = had(probe.selftest, probe, "selftest")
+    tried = selftest.modules
     may_lack = set(contract.standard_library_absent)
     broken = [one for one in tried if not one.ok and one.name not in may_lack]
     expected = f"imports {', '.join(one.name for one in tried if one.name not in may_lack)}"
     if not tried:
         raise UndecidedError("the interpreter tried no import at all")
+    if selftest.ended and selftest.at not in {*(one.name for one in tried), "ssl", THREAD}:
+        if not selftest.ended.startswith("the interpreter"):
+            raise UndecidedError(f"it did not get through them: at {selftest.at}, {selftest.ended}")
+        return failed(
+            f"{selftest.at}: {selftest.ended}",
+            expected=expected,
+            fix="Take the interpreter and its libraries from one base: a C module that crashes is built for others.",
+        )
     if broken:
         absent = [one.name for one in broken if one.absent]
         return failed(
@@ -161,7 +174,7 @@ def deep_recursion(facts: Facts, _: Contract) -> Outcome:
     expected = "a thread that recurses to the limit gets its RecursionError, and the process goes on"
     if tried.recursion:
         return passed("it did", expected=expected)
-    if not tried.at.startswith("a thread"):
+    if tried.at != THREAD:
         raise UndecidedError(f"the interpreter did not get that far: at {tried.at}, {tried.ended or 'it stopped'}")
     return failed(
         tried.ended or "the thread ended without one",

@@ -70,6 +70,9 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
     try:
         labelled = {**config, "Labels": {**config.get("Labels", {}), **run.labels}}
         made = client.create_container_from_config(labelled)["Id"]  # type: ignore[no-untyped-call]
+        if run.ended.is_set():
+            # It ended while the engine made this one, and has removed all that it knew of.
+            raise RunEndedError
         yield Container(id=made, client=client, ended=run.ended)
     finally:
         try:

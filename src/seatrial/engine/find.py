@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -133,11 +134,11 @@ def connect(candidate: Candidate, host: Host) -> Engine:
     import requests
 
     try:
-        client = _client(candidate, ANY_API)
-        # Asked once, without a version: the answer takes an engine long, and docker-py by itself would ask twice.
-        said = client.api.version(api_version=False)
-        client.close()
+        with closing(_client(candidate, ANY_API)) as client:
+            # Asked once, without a version: the answer takes an engine long, and docker-py by itself would ask twice.
+            said = client.api.version(api_version=False)
         version, api_version = str(said["Version"]), str(said["ApiVersion"])
+        # docker-py refuses a version that it does not speak.
         _client(candidate, api_version).close()
         platform = f"{said.get('Os', '')}/{said.get('Arch', '')}"
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:

@@ -3,52 +3,91 @@
 The engine asks by the clock: often, and each question takes processors from the application's start; rarely, and
 what is ready waits to be asked. An application that starts computes; one that is ready, or waits, does not. So it is
 asked as soon as it stops computing, with the command, the account and the environment that the engine asks with.
+
+The engine goes on asking. Where anything here is out of the ordinary, it is left to the engine alone.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.facts.data import HealthAnswer
 
 if TYPE_CHECKING:
-    from seatrial.engine.containers import Container
+    from collections.abc import Iterator
+
+    import docker
+
+    from seatrial.facts.boot import Starter
 
 IDLE = 0.25
 """The share of one processor below which an application counts as waiting."""
 SAMPLED = 0.045
 """The fewest seconds between two looks at what it takes: the engine counts in steps of a few milliseconds."""
+SLOW = 0.5
+"""Seconds after which an engine counts too slowly to be asked again and again."""
 AGAIN = 0.4
 """Seconds from a bad answer to the next question."""
 FIRST = 0.2
 """Seconds from the start to the first question."""
+MOST_SECONDS = 3
+"""That one request may take: an image can keep an engine from starting anything in it."""
 NANOSECONDS = 1_000_000_000
+
+
+@contextmanager
+def asking(starter: Starter, container: str) -> Iterator[Asker]:
+    """Give what asks a container that has just been started, on a connection of its own."""
+    check, words = starter.configuration.health_check, starter.configuration.health_words
+    client = starter.run.engine.connection(MOST_SECONDS)
+    try:
+        yield Asker(
+            client=client,
+            container=container,
+            words=words,
+            timeout=check.timeout if check else 0.0,
+            due=time.monotonic() + FIRST,
+            over=not words,
+        )
+    finally:
+        client.close()
 
 
 @dataclass(kw_only=True)
 class Asker:
-    """Asks one container, one question at a time; a question that is never answered ends with the container."""
+    """Asks one container, one question at a time."""
 
-    booted: Container
+    client: docker.APIClient
+    container: str
     words: tuple[str, ...]
     """The command line of the health check."""
+    timeout: float
+    """Seconds that an answer may take: the image's own limit."""
     due: float
     """When it may be asked next, by the monotonic clock."""
     sampled: float = 0.0
+    """When its processor time was read."""
     taken: float | None = None
     """Processor seconds that it had taken then; None before the first look."""
     question: str = ""
     """The id of the question under way."""
     asked: float = 0.0
     """When that was asked."""
+    running: float = 0.0
+    """When it was last seen without an answer."""
     over: bool = False
-    """The engine cannot count, or cannot ask: it asks by itself all the same."""
+    """From here on it is left to the engine."""
 
-    def look(self) -> HealthAnswer | None:
-        """Take one look; return an answer when there is one."""
+    def look(self, *, busy: bool = False) -> HealthAnswer | None:
+        """Take one look; return an answer when there is one.
+
+        `busy`: something else runs in the container beside the application, perhaps the engine's own question.
+        """
         import docker.errors
+        import requests
 
         if self.over:
             return None
@@ -56,33 +95,43 @@ class Asker:
             if self.question:
                 return self._answer()
             now = time.monotonic()
-            if now >= self.due and self._waits(now):
-                made = self.booted.client.exec_create(self.booted.id, list(self.words), stdout=False, stderr=False)
+            if now >= self.due and not busy and self._waits(now):
+                made = self.client.exec_create(self.container, list(self.words), stdout=False, stderr=False)
                 self.question, self.asked = made["Id"], time.monotonic()
-                self.booted.client.exec_start(self.question, detach=True)
-        except (docker.errors.APIError, docker.errors.InvalidVersion):
-            # It ended meanwhile, or the command is not there: the engine's own question tells that.
+                self.running = self.asked
+                self.client.exec_start(self.question, detach=True)
+        except (docker.errors.APIError, docker.errors.InvalidVersion, requests.exceptions.Timeout):
+            # It ended meanwhile, the command is not there, or the engine cannot do this: its own question tells that.
             self.over = True
         return None
 
     def _answer(self) -> HealthAnswer | None:
-        said: Any = self.booted.client.exec_inspect(self.question)
-        if said["Running"] or said["ExitCode"] is None:
-            return None
+        said: Any = self.client.exec_inspect(self.question)
         now = time.monotonic()
+        if now - self.asked > self.timeout:
+            # The engine would have counted it as bad.
+            self.over = True
+            return None
+        if said["Running"] or said["ExitCode"] is None:
+            self.running = now
+            return None
         self.question, self.taken, self.due = "", None, now + AGAIN
-        return HealthAnswer(exit_code=int(said["ExitCode"]), output="", seconds=now - self.asked)
+        # It took at least so long: between two looks nobody knows.
+        return HealthAnswer(exit_code=int(said["ExitCode"]), output="", seconds=self.running - self.asked)
 
     def _waits(self, now: float) -> bool:
         """Tell whether it has taken next to nothing since the last look."""
         since = now - self.sampled
         if self.taken is not None and since < SAMPLED:
             return False
-        counted: Any = self.booted.client.stats(self.booted.id, stream=False, one_shot=True)
+        counted: Any = self.client.stats(self.container, stream=False, one_shot=True)
         before, self.sampled = self.taken, now
         try:
             self.taken = int(counted["cpu_stats"]["cpu_usage"]["total_usage"]) / NANOSECONDS
         except (KeyError, TypeError, ValueError):
+            self.taken = 0.0
+        # A start takes some time of a processor: 0 is an engine that does not count.
+        if not self.taken or time.monotonic() - now > SLOW:
             self.over = True
             return False
         return before is not None and self.taken - before < IDLE * since

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import container, engine_errors, kill, refusal
-from seatrial.facts.asking import FIRST, Asker
+from seatrial.facts.asking import asking
 from seatrial.facts.bootlog import between, first_line_after, last_lines
 from seatrial.facts.data import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.data.boot import NOT_LOOKED
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from seatrial.engine.containers import Container
     from seatrial.engine.runs import Run
+    from seatrial.facts.asking import Asker
     from seatrial.facts.data import Configuration, Json
     from seatrial.settings.model import Contract
 
 SETTLES = 0.3
 """The most seconds that an application is watched after it became healthy."""
 AT_LEAST = 1.2
-"""Seconds from its start that it is watched, however soon it is healthy: a check may say yes to anything."""
+"""Seconds that it is watched once it has been started, however soon it is healthy: a check may say yes to anything."""
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""
 KEPT_PATHS = 50
@@ -110,7 +111,7 @@ def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) 
         enforced=enforced(seen.inspected["HostConfig"]),
         health=_health_of(seen) if has_check else Health.NONE,
         healthy_after=seen.healthy_after,
-        answers=(*_answers(seen.state), *([seen.answer] if seen.answer else ())),
+        answers=(*([seen.answer] if seen.answer else ()), *_answers(seen.state)),
         watched=seen.watched,
         exit=ended,
         stop=stop,
@@ -144,15 +145,22 @@ def until_up(starter: Starter, booted: Container, started: float, *, bare: bool 
 
     Unless `bare`, its health check is asked as soon as it may be ready, and it is looked into once it is up.
     """
+    with asking(starter, booted.id) as asker:
+        if bare:
+            asker.over = True
+        return _until_up(starter, booted, asker, started, looks=not bare)
+
+
+def _until_up(starter: Starter, booted: Container, asker: Asker, started: float, *, looks: bool) -> Seen:
     contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
+    at_least = time.monotonic() - started + AT_LEAST
     seen = Seen(inspected={})
-    asker = Asker(booted=booted, words=starter.configuration.health_words, due=started + FIRST)
     while True:
         seen.inspected = booted.client.inspect_container(booted.id)
         seen.watched = time.monotonic() - started
         if has_check and seen.healthy_after is None:
-            seen.answer = None if bare else _good(asker.look())
+            seen.answer = _good(asker.look(busy=bool(seen.inspected.get("ExecIDs"))))
             if seen.answer or health(seen.state) is Health.HEALTHY:
                 seen.healthy_after = seen.watched
         if seen.state["Status"] in ENDED:
@@ -161,10 +169,10 @@ def until_up(starter: Starter, booted: Container, started: float, *, bare: bool 
             return seen
         if seen.healthy_after is not None:
             # The first good answer is not the end: an application that dies right after it is not up.
-            seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, AT_LEAST))
+            seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
         # Without a health check nobody knows when it is ready: it gets the whole time that it is watched.
         due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
-        if not bare and due and seen.look is None:
+        if looks and due and seen.look is None:
             pid = int(seen.state.get("Pid") or 0)
             seen.look = Look(run=starter.run, container=booted.id, python=starter.python, pid=pid)
         # With a health check the look lies within the settle time, as a rule, and so costs nothing.
@@ -197,7 +205,7 @@ def health(state: Json) -> Health:
 def _health_of(seen: Seen) -> Health:
     """Return its health: the engine's word, or healthy where our own question was answered before the engine's."""
     said = health(seen.state)
-    return Health.HEALTHY if seen.answer and said is Health.STARTING else said
+    return Health.HEALTHY if seen.answer and said is not Health.UNHEALTHY else said
 
 
 def _good(answer: HealthAnswer | None) -> HealthAnswer | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
 from seatrial.facts.data import Configuration, HealthCheck
-from seatrial.facts.data.image import DEFAULT_SHELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +117,6 @@ def configuration_of(inspected: Json, history: list[Json], reference: str, engin
         volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
         health_check=_health_check(config.get("Healthcheck")),
-        shell=_words(config.get("Shell")) or DEFAULT_SHELL,
         stop_signal=config.get("StopSignal") or "SIGTERM",
         history=tuple(str(row.get("CreatedBy", "")) for row in reversed(history)),
         # With a containerd image store, the inspected size is that of the packed layers; the sizes in the

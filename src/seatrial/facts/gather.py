@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
-
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.errors import ImageError
@@ -52,7 +50,7 @@ class Wanted:
     deep: bool = False
     """Start it several times more, as level deep does."""
     imports: bool = True
-    """Import the application, which takes most of a probe's time."""
+    """Import the application, which takes most of a probe's time; its code and bytecode are looked at then only."""
 
 
 STANDARD = Wanted()
@@ -152,10 +150,10 @@ class Gathering:
         self, files: EngineFiles, who: Account, python: Python | None
     ) -> tuple[WalkRequest, Future[Probe | Missing], Future[Beside]]:
         """Start the probe, and beside it the reading of what it cannot see."""
-        request = _request(self.configuration, who, self.contract)
-        walking = walk_request(request.modules, self.contract)
-        modules = request.modules if self.wanted.imports else ()
-        request = msgspec.structs.replace(request, walk=walking, modules=modules)
+        words, _ = unwrapped(self.configuration.words)
+        modules = self.contract.modules or named_modules(words)
+        walking = walk_request(modules, self.contract)
+        request = _request(self.configuration, who, self.contract, modules if self.wanted.imports else (), walking)
         asked = (self.run, self.configuration, python, request, self.contract)
         probing = self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
         where = (self.run, files.container, self.configuration, self.contract, walking)
@@ -203,17 +201,20 @@ def account(configuration: Configuration, files: EngineFiles) -> Account:
     return follow.account(configuration.user, *texts)
 
 
-def _request(configuration: Configuration, who: Account, contract: Contract) -> ProbeRequest:
+def _request(
+    configuration: Configuration, who: Account, contract: Contract, modules: tuple[str, ...], walking: WalkRequest
+) -> ProbeRequest:
     """Plan what the probe is asked."""
     environment = {**configuration.environment, **contract.environment}
     home = environment.get("HOME") or who.home or "/"
     words, _ = unwrapped(configuration.words)
     cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
     return ProbeRequest(
-        modules=contract.modules or named_modules(words),
+        modules=modules,
         import_root=import_root(words, configuration.working_directory, environment),
         executables=tuple(dict.fromkeys((*contract.executables, *INSTALLERS))),
         places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
+        walk=walking,
     )
 
 

@@ -26,9 +26,11 @@ TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
 
 def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
     """Return what the health check comes down to; None where the image has none."""
-    if configuration.health_check is None:
+    check = configuration.health_check
+    if check is None:
         return None
-    asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words)
+    # What the engine does not know to run, it is shown by its words all the same.
+    asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words or check.test)
     start = start_facts(asked, files, who)
     if start.shell and start.word in SHELLS_OWN:
         start = msgspec.structs.replace(start, word="", program=None, scripts=())

@@ -730,7 +730,8 @@ if sys.path and sys.path[0] == "":
     del sys.path[0]
 import gc, json, os, time, importlib, traceback
 # Hardly anything that an import makes becomes garbage: looking for it takes a tenth of the time.
-gc.set_threshold(100000, 50, 100)
+if hasattr(gc, "set_threshold"):
+    gc.set_threshold(100000, 50, 100)
 out = os.fdopen(int(sys.argv[1]), "w")
 root, names = sys.argv[2], sys.argv[3:]
 if root:
@@ -1250,7 +1251,10 @@ def main():
     importing = threading.Thread(target=lambda: rows.extend(imports(*asked)))
     importing.start()
     # Nothing takes as long as the imports: where processors are short, they come first. Linux keeps this by thread.
-    os.nice(19)
+    try:
+        os.nice(10)
+    except OSError:
+        pass
     found, broken = distributions(sys.path, False)
     below, broken_below = distributions(base_folders(), True)
     answer = {

@@ -34,7 +34,7 @@ def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[st
 
 @lru_cache(maxsize=4096)  # several checks look at the same ones
 def parse(text: str) -> Requirement | None:
-    """Return a requirement; None where the text is none, as it may come from an image."""
+    """Return a requirement, shared and not to be changed; None where the text is none: it may come from an image."""
     try:
         return Requirement(text)
     except (InvalidRequirement, RecursionError):

@@ -8,8 +8,8 @@ RUNS_TOO = {"amd64": ("386",), "arm64": ("arm",)}
 """The 32-bit programs that a 64-bit processor runs as well."""
 
 
-DEFAULT_SHELL = ("/bin/sh", "-c")
-"""What the engine runs a line with, where the image names no other shell."""
+HEALTH_SHELL = ("/bin/sh", "-c")
+"""What the engine runs a line of a health check with: an image's SHELL holds for its build, not for its containers."""
 
 
 class HealthCheck(Fact, frozen=True, kw_only=True):
@@ -40,8 +40,6 @@ class Configuration(Fact, frozen=True, kw_only=True):
     volumes: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     health_check: HealthCheck | None = None
-    shell: tuple[str, ...] = DEFAULT_SHELL
-    """What runs a health check that is one line (`CMD-SHELL`): the image's SHELL, or the engine's own default."""
     stop_signal: str = "SIGTERM"
     history: tuple[str, ...] = ()
     """What made each layer, oldest first."""
@@ -63,10 +61,6 @@ class Configuration(Fact, frozen=True, kw_only=True):
 
     @property
     def health_words(self) -> tuple[str, ...]:
-        """The whole command of the health check; empty where there is none."""
-        if self.health_check is None:
-            return ()
-        kind, *words = self.health_check.test
-        if kind == "CMD-SHELL":
-            return (*self.shell, " ".join(words))
-        return tuple(words) if kind == "CMD" else self.health_check.test
+        """The whole command of the health check, as the engine runs it; empty where it runs none."""
+        kind, *words = self.health_check.test if self.health_check else ("NONE",)
+        return {"CMD": tuple(words), "CMD-SHELL": (*HEALTH_SHELL, *words)}.get(kind, ())
