@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,6 +61,10 @@ class Watch:
             EngineError: the engine stopped answering.
 
         """
+        left = self._timeout - self._elapsed()
+        if 0 < left < POLL:
+            # The last look is at the end of the time, not a moment after it.
+            self._clock.sleep(left)
         self._look(compose_works=True)
 
     def until_up(self, compose_said: Sequence[str]) -> tuple[ServiceState, ...]:
@@ -75,6 +80,7 @@ class Watch:
         """
         if compose_said:
             services = self._observed(compose_works=False)
+            self._observer.show(services, self._elapsed())
             raise self._failed(services, compose_said=compose_said)
         while not all_up(services := self._look(compose_works=False)):
             left = self._timeout - self._elapsed()
@@ -92,6 +98,8 @@ class Watch:
         return services
 
     def _observed(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
+        # An engine that hangs must not hold up the end of the time.
+        self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), 1)
         containers = observe.containers(self._plan.stack, self._engine)
         unstarted: frozenset[str] = frozenset()
         if compose_works:

@@ -1,0 +1,90 @@
+"""Undoes an `up` that did not come up, or was interrupted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.errors import EngineError, StackFailedError, StackLeftError
+from seatrial.stack import observe, remove
+from seatrial.stack.model import Status
+
+if TYPE_CHECKING:
+    from seatrial.engine.find import Engine
+    from seatrial.stack.model import Observer, Stack
+
+ANSWER = 3
+"""Seconds that the engine has to say what remains, when nobody wants to wait."""
+PATIENCE = 20
+"""Seconds that one request may take while a run is undone; a container's own time to stop comes on top."""
+
+
+def undo(
+    stack: Stack,
+    before: remove.Holdings,
+    reason: BaseException,
+    *,
+    engine: Engine,
+    observer: Observer,
+    volumes: bool,
+) -> None:
+    """Remove what a run started, and say so.
+
+    Args:
+        stack: the stack.
+        before: what there was of it before the run.
+        reason: why the run is undone.
+        engine: the engine.
+        observer: told of it; why it did not come up first, as stopping may take a while.
+        volumes: remove the volumes that the run made, too.
+
+    Raises:
+        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains.
+
+    """
+    if isinstance(reason, StackFailedError):
+        for line in (reason.what, *reason.detail.splitlines()):
+            observer.say(line)
+    engine.client.api.timeout = PATIENCE
+    if _second(reason):
+        raise _left(stack, before, engine) from None
+    rest = f"`invoke down --app {stack.app}` removes what remains."
+    observer.say("Stopping and removing what this run started.")
+    try:
+        remove.roll_back(stack, engine, before, volumes=volumes)
+        if lost := _lost(stack, before, engine):
+            observer.say(f"This run had replaced {', '.join(lost)}, so what ran before is gone too; its data stays.")
+    except (EngineError, StackFailedError) as error:
+        # The reason why it did not come up matters more, and is on its way to the user.
+        observer.say(f"Not all of it could be removed: {error.what} {rest}")
+        if not isinstance(reason, Exception):
+            raise StackLeftError(f"interrupted, and not all is removed: {error.what}", fix=rest) from None
+    except BaseException as again:
+        if isinstance(again, Exception):
+            raise
+        raise _left(stack, before, engine) from None
+
+
+def _second(reason: BaseException) -> bool:
+    """Tell whether somebody has pressed Ctrl-C again, while compose was being ended."""
+    first = reason.__context__
+    return not isinstance(reason, Exception) and first is not None and not isinstance(first, Exception)
+
+
+def _left(stack: Stack, before: remove.Holdings, engine: Engine) -> StackLeftError:
+    engine.client.api.timeout = ANSWER
+    fix = f"`invoke down --app {stack.app}` removes it."
+    try:
+        now = remove.holdings(stack, engine)
+    except EngineError:
+        return StackLeftError("interrupted again, and the engine does not say what remains.", fix=fix)
+    kept = {one.id for one in before.containers}
+    names = [one.name for one in now.containers if one.id not in kept]
+    names += [name for key, name in now.networks.items() if key not in before.networks]
+    names += sorted(now.volumes - before.volumes)
+    return StackLeftError(f"interrupted again; what remains: {', '.join(names) or 'nothing'}.", fix=fix)
+
+
+def _lost(stack: Stack, before: remove.Holdings, engine: Engine) -> list[str]:
+    """Return the services that ran before this run, and whose containers it replaced."""
+    there = {one.id for one in observe.containers(stack, engine)}
+    return sorted({one.service for one in before.containers if one.status is Status.RUNNING and one.id not in there})
