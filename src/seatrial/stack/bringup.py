@@ -12,6 +12,7 @@ from seatrial.stack.finding import Standing, require_none, told
 from seatrial.stack.judge import all_up, declared_by, in_order, states
 from seatrial.stack.model import StackState
 from seatrial.stack.preflight import look_at_start
+from seatrial.stack.restore import remember
 from seatrial.stack.undo import undo
 from seatrial.stack.wait import Watch, with_last_lines
 
@@ -84,12 +85,13 @@ def up(
         if one.standing is not Standing.READY:
             observer.say(f"{one.check} {told(one)}")
     replaced = images.provide(plan, there, compose=program, observer=observer, stand_in=stand_in)
+    memory = remember(before.containers, engine)
     watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
         services = watch.until_up(program.up(replaced, tick=watch.tick))
     except BaseException as reason:
         # Ctrl-C too: however it ends, nothing half-started stays.
-        undo(plan.stack, before, reason, engine=engine, observer=observer, volumes=remove_volumes)
+        undo(plan.stack, before, reason, memory=memory, engine=engine, observer=observer, volumes=remove_volumes)
         raise
     finally:
         engine.client.api.timeout = API_TIMEOUT

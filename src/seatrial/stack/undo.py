@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
-from seatrial.stack import observe, remove
-from seatrial.stack.model import Status
+from seatrial.stack import remove
+from seatrial.stack.restore import restore
 
 if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.stack.model import Observer, Stack
+    from seatrial.stack.restore import Memory
 
 ANSWER = 3
 """Seconds that the engine has to say what remains, when nobody wants to wait."""
@@ -23,16 +24,18 @@ def undo(
     before: remove.Holdings,
     reason: BaseException,
     *,
+    memory: Memory,
     engine: Engine,
     observer: Observer,
     volumes: bool,
 ) -> None:
-    """Remove what a run started, and say so.
+    """Remove what a run started, let run again what it replaced, and say so.
 
     Args:
         stack: the stack.
         before: what there was of it before the run.
         reason: why the run is undone.
+        memory: what ran of it before the run: it is to run again.
         engine: the engine.
         observer: told of it; why it did not come up first, as stopping may take a while.
         volumes: remove the volumes that the run made, too.
@@ -51,8 +54,8 @@ def undo(
     observer.say("Stopping and removing what this run started.")
     try:
         remove.roll_back(stack, engine, before, volumes=volumes)
-        if lost := _lost(stack, before, engine):
-            observer.say(f"This run had replaced {', '.join(lost)}, so what ran before is gone too; its data stays.")
+        for line in restore(stack, memory, engine):
+            observer.say(line)
     except (EngineError, StackFailedError) as error:
         # The reason why it did not come up matters more, and is on its way to the user.
         observer.say(f"Not all of it could be removed: {error.what} {rest}")
@@ -82,9 +85,3 @@ def _left(stack: Stack, before: remove.Holdings, engine: Engine) -> StackLeftErr
     names += [name for key, name in now.networks.items() if key not in before.networks]
     names += sorted(now.volumes - before.volumes)
     return StackLeftError(f"interrupted again; what remains: {', '.join(names) or 'nothing'}.", fix=fix)
-
-
-def _lost(stack: Stack, before: remove.Holdings, engine: Engine) -> list[str]:
-    """Return the services that ran before this run, and whose containers it replaced."""
-    there = {one.id for one in observe.containers(stack, engine)}
-    return sorted({one.service for one in before.containers if one.status is Status.RUNNING and one.id not in there})
