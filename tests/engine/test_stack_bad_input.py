@@ -473,6 +473,21 @@ def test_a_project_whose_name_has_odd_characters(yard: Yard) -> None:
     )
 
 
+def test_a_mend_of_an_unhealthy_service_is_not_blamed_for_how_it_fared(yard: Yard) -> None:
+    check = {"interval": "300ms", "retries": 1}
+    yard.write({"api": yard.service(*SLEEP, healthcheck={**check, "test": ["CMD", "test", "!", "-e", "/tmp/ill"]})})
+    yard.up()
+    stack = identify(yard.project, "ship")
+    (api,) = observe.containers(stack, yard.engine)
+    client = yard.engine.client.api
+    client.exec_start(client.exec_create(api.id, ["touch", "/tmp/ill"])["Id"])
+    while observe.containers(stack, yard.engine)[0].health != "unhealthy":
+        time.sleep(0.1)
+    assert seatrial(yard.folder, "ps", "--app", "ship").returncode == 1
+    yard.write({"api": yard.service(*SLEEP, healthcheck={**check, "test": ["CMD", "true"]})})
+    assert yard.up().services[0].phase is Phase.UP
+
+
 def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     port = free_port()
     good = yard.service(

@@ -37,16 +37,13 @@ def undo(
         reason: why the run is undone.
         memory: what ran of it before the run: it is to run again.
         engine: the engine.
-        observer: told of it; why it did not come up first, as stopping may take a while.
+        observer: told of it.
         volumes: remove the volumes that the run made, too.
 
     Raises:
         StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains.
 
     """
-    if isinstance(reason, StackFailedError):
-        for line in (reason.what, *reason.detail.splitlines()):
-            observer.say(line)
     engine.client.api.timeout = PATIENCE
     if _second(reason):
         raise _left(stack, before, engine) from None

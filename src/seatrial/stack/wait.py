@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from seatrial.stack import observe
 from seatrial.stack.explain import LOG_LINES, culprits, explain
 from seatrial.stack.judge import all_up, states
-from seatrial.stack.model import Phase, Status
+from seatrial.stack.model import Health, Phase, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at the engine."""
+ANSWER = 3
+"""Seconds that an engine has at the least to answer one request: a busy one is no dead one."""
 
 
 class Clock(Protocol):
@@ -99,13 +101,15 @@ class Watch:
 
     def _observed(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
         # An engine that hangs must not hold up the end of the time.
-        self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), 1)
+        self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), ANSWER)
         containers = observe.containers(self._plan.stack, self._engine)
         unstarted: frozenset[str] = frozenset()
         if compose_works:
-            # Compose may be replacing or restarting what an earlier run left: how that ended is no failure.
+            # Compose may be replacing or restarting what an earlier run left: how that ended, or fares, is no failure.
             unstarted = frozenset(
-                one.id for one in containers if one.id in self._before and one.status is not Status.RUNNING
+                one.id
+                for one in containers
+                if one.id in self._before and (one.status is not Status.RUNNING or one.health is Health.UNHEALTHY)
             )
         judged = states(self._plan.services, containers, unstarted=unstarted)
         return with_last_lines(judged, self._engine)
@@ -122,7 +126,11 @@ class Watch:
             for one in culprits(services)
             if one.container is not None and one.container.status is not Status.CREATED
         }
-        return explain(self._plan, services, outputs=outputs, compose_said=compose_said, timed_out=timed_out)
+        error = explain(self._plan, services, outputs=outputs, compose_said=compose_said, timed_out=timed_out)
+        # At once: to end compose, and to stop what runs, takes a while.
+        for line in (error.what, *error.detail.splitlines()):
+            self._observer.say(line)
+        return error
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._start
