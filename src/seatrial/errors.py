@@ -77,5 +77,11 @@ class StackFailedError(SeatrialError):
     exit_code = ExitCode.FAILED
 
 
+class StackLeftError(SeatrialError):
+    """A person did not want to wait until all that was started is gone; the message names what remains."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class ProgramError(SeatrialError):
     """A program that seatrial starts is missing, failed, or took too long."""

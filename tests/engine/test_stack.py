@@ -408,7 +408,7 @@ def test_a_port_that_a_container_holds(yard: Yard) -> None:
         ("services: {a: {image: x, env_file: gone.env}}", "gone.env"),
         (
             'services: {a: {image: x, environment: {A: "${HARBOUR:?name a harbour}"}}}',
-            "HARBOUR is missing a value: name a harbour",
+            "the variable HARBOUR has no value: name a harbour",
         ),
         ("services: {}", "declares no service"),
         ("", "empty compose file"),
@@ -420,7 +420,7 @@ def test_a_compose_file_that_compose_refuses(yard: Yard, text: str, message: str
     with pytest.raises(StackError) as caught:
         yard.plan()
     assert message in f"{caught.value.what} {caught.value.detail}"
-    assert caught.value.where == str(yard.folder / "compose.yaml")
+    assert caught.value.where.partition(":")[0] == str(yard.folder / "compose.yaml")
     assert caught.value.exit_code is ExitCode.UNDECIDED
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import ExitCode
+from seatrial.reports.stack import state_text
 from seatrial.stack.address import addresses, machine_of
 from seatrial.stack.explain import explain
 from seatrial.stack.judge import all_up, declared_by, states, waiting_for
@@ -116,6 +117,53 @@ CHAIN = (
 def test_who_waits_for_a_service() -> None:
     assert waiting_for("db", CHAIN) == ("migrate", "api")
     assert waiting_for("api", CHAIN) == ()
+
+
+def test_what_a_service_waits_for_itself() -> None:
+    services = (
+        Service(name="db", image="x"),
+        Service(name="migrate", image="x", depends_on=needs("db", condition=Condition.HEALTHY)),
+        Service(
+            name="api",
+            image="x",
+            depends_on=(*needs("db", "gone"), *needs("migrate", condition=Condition.COMPLETED)),
+        ),
+    )
+    starting = states(services, [container("db", health=Health.STARTING), container("migrate", Status.CREATED)])
+    assert [one.waits_for for one in starting] == [(), ("db",), ("migrate",)]
+    assert state_text(starting[1]) == "waiting for db"
+    done = states(services, [container("db", health=Health.HEALTHY), container("migrate", Status.EXITED)])
+    assert [one.waits_for for one in done] == [(), (), ()]
+
+
+def test_an_unhealthy_service_tells_which_of_its_dependencies_it_waits_for() -> None:
+    services = (
+        Service(name="cache", image="x"),
+        Service(name="db", image="x"),
+        Service(name="api", image="x", depends_on=needs("cache", "db", condition=Condition.HEALTHY)),
+    )
+    seen = [
+        container("cache", health=Health.HEALTHY),
+        container("db", health=Health.STARTING),
+        container("api", health=Health.UNHEALTHY, health_outputs=("exit code 1: refused",)),
+    ]
+    error = explain(replace(plan(), services=services), states(services, seen), outputs={"api": ["no database"]})
+    assert error.detail.splitlines() == [
+        "api is unhealthy",
+        "  it waits for db, which runs and is not healthy yet",
+        "  what else it depends on is there: cache",
+        "  its last health checks:",
+        "    exit code 1: refused",
+        "  its last output:",
+        "    no database",
+    ]
+
+
+def test_a_full_disk_is_recognised() -> None:
+    seen = [container("db", Status.EXITED, exit_code=1)]
+    full = {"db": ['FATAL: could not write "x": No space left on device']}
+    assert explain(plan(), states(CHAIN, seen), outputs=full).fix.startswith("A disk is full: make room")
+    assert explain(plan(), (), outputs={}, compose_said=["no space left on device"]).fix.startswith("A disk is full")
 
 
 def plan() -> StackPlan:

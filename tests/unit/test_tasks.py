@@ -192,6 +192,8 @@ def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
         (("build", "--app", "api", "--python", "3.15"), "api is not declared for Python '3.15'"),
         (("up", "--timeout", "0"), "error: --timeout 0 leaves no time."),
         (("up",), "no app has a compose file"),
+        (("up", "--format", "yaml"), "error: --format 'yaml' is not known."),
+        (("ps", "--format", "jsn"), "error: --format 'jsn' is not known. Did you mean 'json'?"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

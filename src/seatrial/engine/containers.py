@@ -82,6 +82,46 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
             client.close()
 
 
+def remake(client: docker.APIClient, inspected: Json) -> str:
+    """Make a container anew as one that is gone was, not started, and return its id.
+
+    Args:
+        client: the engine.
+        inspected: what the engine said of the one that is gone.
+
+    """
+    config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
+    # The name may mean another image by now.
+    config["Image"] = inspected["Image"]
+    if inspected["Id"].startswith(config.get("Hostname") or "-"):
+        config.pop("Hostname")  # The engine's own choice, from an id that is gone.
+    declared = config.get("Volumes") or {}
+    unnamed = [
+        f"{one['Name']}:{one['Destination']}"
+        for one in inspected.get("Mounts") or ()
+        if one.get("Type") == "volume" and one.get("Destination") in declared
+    ]
+    bound = [str(one) for one in host.get("Binds") or ()]
+    taken = {one.split(":")[1] for one in bound if ":" in one}
+    taken |= {str(one.get("Target")) for one in host.get("Mounts") or ()}
+    host["Binds"] = [*bound, *(one for one in unnamed if one.split(":")[1] not in taken)]
+    networks = {name: _endpoint(one, inspected) for name, one in inspected["NetworkSettings"]["Networks"].items()}
+    first = dict(list(networks.items())[:1])
+    made = client.create_container_from_config(  # type: ignore[no-untyped-call]
+        {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": first}},
+        name=inspected["Name"].removeprefix("/"),
+    )["Id"]
+    # Engines before 25 take one network at the creation.
+    for name, endpoint in list(networks.items())[1:]:
+        client.connect_container_to_network(made, name, aliases=endpoint["Aliases"])
+    return str(made)
+
+
+def _endpoint(endpoint: Json, inspected: Json) -> Json:
+    aliases = [one for one in endpoint.get("Aliases") or () if not inspected["Id"].startswith(one)]
+    return {"Aliases": aliases, "IPAMConfig": endpoint.get("IPAMConfig"), "Links": endpoint.get("Links")}
+
+
 def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
     """Start a container and read what it writes until it ends; past a limit it is killed.
 

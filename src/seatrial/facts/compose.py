@@ -95,33 +95,57 @@ def _environment_file(named: EnvironmentFile, folder: Path) -> EnvironmentFile:
 
 
 def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Missing:
+    document = as_if_filled(file, text, engine, host, profiles="*")
+    if isinstance(document, Missing):
+        return document
+    return ComposeModel(services=tuple(services(document, text)))
+
+
+def as_if_filled(
+    file: Path, text: ComposeText, engine: Engine, host: Host, *, profiles: str = "", env_file: Path | None = None
+) -> Json | Missing:
+    """Return compose's own model of a file as if every env file and variable were there.
+
+    Args:
+        file: the compose file.
+        text: what it says.
+        engine: the engine, whose compose is asked.
+        host: this machine.
+        profiles: which profiles count; by default those that compose itself takes.
+        env_file: read in the place of the `.env` beside it.
+
+    """
     missing = [one.path for one in text.files if not (file.parent / one.path).is_file()]
+    own = env_file or file.parent / ".env"
     try:
         program = programs.find("compose", engine, host).path
         with _standing(file.parent, missing) as folder:
-            words = [program, "--ansi", "never", "--project-name", "seatrial-reads", "--profile", "*"]
+            words: list[str | Path] = [program, "--ansi", "never", "--project-name", "seatrial-reads"]
+            words += ["--profile", profiles] if profiles else []
+            words += ["--env-file", env_file] if env_file else []
             done = process.run(
                 [*words, "--project-directory", folder, "--file", file, "config", "--format", "json"],
                 timeout=SECONDS,
-                environment={**_placeholders(file, text), **engine.programs_environment},
+                environment={**_placeholders(own, text), **engine.programs_environment},
                 folder=folder,
                 check=False,
             )
         if done.code != 0:
             return Missing(reason=f"docker compose refuses it: {_refusal(done.errors)}")
-        return ComposeModel(services=tuple(services(json.loads(done.output), text)))
+        document: Json = json.loads(done.output)
     except (EngineError, ProgramError, OSError, ValueError) as error:
         return Missing(reason=f"docker compose could not read it: {plain_line(str(error))[:300]}")
+    return document
 
 
-def _placeholders(file: Path, text: ComposeText) -> dict[str, str]:
+def _placeholders(env_file: Path, text: ComposeText) -> dict[str, str]:
     """Return a value for each variable that has none: compose reads no file that wants one which is not set.
 
     What a person has to fill in first is no fault of the file. What is judged here is its form, not its values; a
     number serves for a port as well as for a password.
     """
     try:
-        own = (file.parent / ".env").read_text(encoding="utf-8", errors="replace")
+        own = env_file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         own = ""
     filled = set(FILLED.findall(own))

@@ -69,23 +69,31 @@ def settled(text: str) -> str:
 
 def wanted(text: str) -> Iterator[str]:
     """Yield the variables that a text refers to and gives no default for."""
+    return (one.name for one in demands(text, 0))
+
+
+def demands(text: str, line: int) -> Iterator[ComposeVariable]:
+    """Yield the variables that a text refers to and gives no default for, each with what the text says of it."""
     for match in PARTS.finditer(text):
         if match["escaped"]:
             continue
         how = match["how"] or ""
-        if match["plain"] or not how or how.endswith("?"):
-            yield match["plain"] or match["name"]
+        if how.endswith("?"):
+            yield ComposeVariable(name=match["name"], line=line, required=True, message=match["word"] or "")
+        elif match["plain"] or not how:
+            yield ComposeVariable(name=match["plain"] or match["name"], line=line)
         elif how.endswith("-"):
-            yield from wanted(match["word"] or "")
+            yield from demands(match["word"] or "", line)
 
 
 def _variables(texts: list[tuple[str, int]]) -> Iterator[ComposeVariable]:
-    seen: set[str] = set()
+    """Yield each variable once, where it is first named; where it is required, as it is first required."""
+    found: dict[str, ComposeVariable] = {}
     for text, line in texts:
-        for name in wanted(text):
-            if name not in seen:
-                seen.add(name)
-                yield ComposeVariable(name=name, line=line)
+        for one in demands(text, line):
+            if one.name not in found or (one.required and not found[one.name].required):
+                found[one.name] = one
+    yield from found.values()
 
 
 def _line(node: Any) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seatrial.stack.logs import LogLine
-    from seatrial.stack.model import Observer, Removed, ServiceState, StackPlan, StackState
+    from seatrial.stack.model import Observer, Removed, ServiceState, StackState
 
 STYLES = {
     Phase.ABSENT: "dim",
@@ -113,6 +113,8 @@ def state_text(state: ServiceState) -> str:
             return "up, healthy" if healthy else "up"
         case Phase.STARTING if container is not None and container.status is Status.PAUSED:
             return "paused"
+        case Phase.WAITING if state.waits_for:
+            return plain_line(f"waiting for {', '.join(state.waits_for)}")
         case Phase.RESTARTING if container is not None:
             return f"restarting after exit code {container.exit_code}"
         case _:
@@ -125,24 +127,6 @@ def duration(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def print_plan(plan: StackPlan, console: Console) -> None:
-    """Print what `up` is going to bring up."""
-    _print(console, f"{plan.stack.app}: {plan.file} as {plan.stack.compose_project}")
-    if plan.env_file is not None:
-        _print(console, f"  values from {plan.env_file}")
-    for service in plan.services:
-        ports = ", ".join(str(port.published or "any port") for port in service.ports)
-        waits = ", ".join(one.service for one in service.depends_on)
-        _print(
-            console,
-            f"  {service.name}: {service.image or 'no image'}"
-            + (f", published on {ports}" if ports else "")
-            + (f", after {waits}" if waits else ""),
-        )
-    for note in plan.notes:
-        _print(console, f"  compose warns: {note}")
 
 
 def print_up(state: StackState, console: Console) -> None:

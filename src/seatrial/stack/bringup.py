@@ -5,34 +5,38 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.errors import EngineError, StackFailedError
-from seatrial.stack import compose, images, observe, ports, remove
+from seatrial.engine.find import API_TIMEOUT
+from seatrial.stack import compose, images, observe, remove
 from seatrial.stack.address import addresses, machine_of
+from seatrial.stack.finding import Standing, require_none, told
 from seatrial.stack.judge import all_up, declared_by, in_order, states
-from seatrial.stack.model import StackState, Status
+from seatrial.stack.model import StackState
+from seatrial.stack.preflight import look_at_start
+from seatrial.stack.restore import remember
+from seatrial.stack.undo import undo
 from seatrial.stack.wait import Watch, with_last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.stack.compose import Compose
+    from seatrial.stack.finding import Finding
     from seatrial.stack.images import StandIn
     from seatrial.stack.model import Observer, ServiceState, Stack, StackPlan
     from seatrial.stack.wait import Clock
 
 
 def check(plan: StackPlan, *, engine: Engine) -> None:
-    """Look before anything is started whether it can be: own images built, published ports free.
+    """Look before anything is started whether it can be: own images built, published ports free, values there.
 
     Raises:
-        StackError: an image has not been built, or a port is taken.
+        StackError: an image has not been built, a port is taken, or a value is missing: all of it at once.
         EngineError: the engine does not answer.
 
     """
-    images.require_own(plan, images.present(plan, engine))
-    ports.require_free(plan, observe.containers(plan.stack, engine), engine)
+    require_none(tuple(look_at_start(plan, engine)))
 
 
 def up(
@@ -44,6 +48,7 @@ def up(
     timeout: float = 120.0,
     stand_in: StandIn | None = None,
     remove_volumes: bool = False,
+    catalogue: Callable[[], Iterable[Finding]] = tuple,
     clock: Clock = time,
 ) -> StackState:
     """Bring a stack up and wait until every service is healthy, runs, or has completed.
@@ -58,12 +63,14 @@ def up(
         timeout: seconds from the start of the first service; pulls and stand-ins come before.
         stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
         remove_volumes: when it does not come up, remove the volumes that this run made, too.
+        catalogue: what the compose/* checks say; asked for and told only where something is to be started.
         clock: the passing of time.
 
     Raises:
-        StackError: an own image has not been built, or a published port is taken.
+        StackError: an own image has not been built, a published port is taken, or a value is missing.
         ImageError: an image can neither be pulled nor replaced.
-        StackFailedError: it did not come up; the message tells which service, and why.
+        StackFailedError: it did not come up; the message tells which service, and why. The observer has been told.
+        StackLeftError: interrupted twice; the message names what remains.
         EngineError: the engine stopped answering.
 
     """
@@ -72,17 +79,22 @@ def up(
     there = images.present(plan, engine)
     if (same := _unchanged(plan, there, program, engine)) is not None:
         return _up(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
-    images.require_own(plan, there)
     before = remove.holdings(plan.stack, engine)
-    ports.require_free(plan, before.containers, engine)
+    check(plan, engine=engine)
+    for one in catalogue():
+        if one.standing is not Standing.READY:
+            observer.say(f"{one.check} {told(one)}")
     replaced = images.provide(plan, there, compose=program, observer=observer, stand_in=stand_in)
+    memory = remember(before.containers, engine)
     watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
         services = watch.until_up(program.up(replaced, tick=watch.tick))
-    except BaseException:
+    except BaseException as reason:
         # Ctrl-C too: however it ends, nothing half-started stays.
-        _undo(plan.stack, before, engine=engine, observer=observer, volumes=remove_volumes)
+        undo(plan.stack, before, reason, memory=memory, engine=engine, observer=observer, volumes=remove_volumes)
         raise
+    finally:
+        engine.client.api.timeout = API_TIMEOUT
     return _up(plan, services, engine, changed=True, seconds=clock.monotonic() - started)
 
 
@@ -116,27 +128,6 @@ def _unchanged(
         if one.config_hash != hashes.get(one.service) or wanted[one.service] not in {None, one.image_id}:
             return None
     return with_last_lines(services, engine)
-
-
-def _lost(stack: Stack, before: remove.Holdings, engine: Engine) -> list[str]:
-    """Return the services that ran before this run, and whose containers it replaced."""
-    there = {one.id for one in observe.containers(stack, engine)}
-    return sorted({one.service for one in before.containers if one.status is Status.RUNNING and one.id not in there})
-
-
-def _undo(stack: Stack, before: remove.Holdings, *, engine: Engine, observer: Observer, volumes: bool) -> None:
-    rest = f"`invoke down --app {stack.app}` removes what remains."
-    observer.say("Stopping and removing what this run started.")
-    try:
-        remove.roll_back(stack, engine, before, volumes=volumes)
-        if lost := _lost(stack, before, engine):
-            observer.say(f"This run had replaced {', '.join(lost)}, so what ran before is gone too; its data stays.")
-    except (EngineError, StackFailedError) as error:
-        # The reason why it did not come up matters more, and is on its way to the user.
-        observer.say(f"Not all of it could be removed: {error.what} {rest}")
-    except KeyboardInterrupt:
-        observer.say(f"Interrupted again: {rest}")
-        raise
 
 
 def _up(

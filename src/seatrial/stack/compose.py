@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial import process
 from seatrial.engine import programs
 from seatrial.errors import ProgramError, StackError
+from seatrial.stack.lines import line_of
 from seatrial.stack.text import lines_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ READ_TIMEOUT = 60
 """Seconds that compose may take to read a file."""
 PULL_TIMEOUT = 1800
 """Seconds that a pull of one image may take."""
+REFUSES = "docker compose refuses it:"
+"""How the message begins for a file that compose does not take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +144,26 @@ def refused(errors: str, file: Path) -> StackError:
     """Return the error for a compose file that compose does not take."""
     problems = [_message(line) for line in lines_of(errors) if "level=warning" not in line]
     what = problems[-1].strip().removesuffix(".") if problems else "it gives no reason"
+    line = line_of("\n".join(problems), _content(file))
     if "required variable" in what or "env file" in what:
         fix = f"Set it in {file.parent / '.env'} or in your environment."
         if "env file" in what:
             fix = "Make that file, or take it out of the compose file."
     else:
         fix = "Mend the compose file."
-    return StackError(f"docker compose refuses it: {what}.", where=str(file), fix=fix, detail="\n".join(problems[:-1]))
+    return StackError(
+        f"{REFUSES} {what}.",
+        where=f"{file}:{line}" if line else str(file),
+        fix=fix,
+        detail="\n".join(problems[:-1]),
+    )
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _message(line: str) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.errors import StackError
+from seatrial.stack.example import example_beside
+from seatrial.stack.finding import unready
+from seatrial.stack.variables import missing_env
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,20 +32,21 @@ def env_file(compose: Path, *, create: bool, say: Callable[[str], None]) -> Path
 
     """
     file = compose.parent / ".env"
-    example = compose.parent / ".env.example"
     if file.exists():
         return file
-    if not example.exists():
+    example = example_beside(compose)
+    if example is None:
         return None
     if not create:
-        raise StackError(
-            "the env file is missing; an example stands beside it.",
-            where=str(file),
-            fix=f"Copy it and fill in your values: `cp {example} {file}`.",
-        )
+        raise unready([missing_env(file, example)])
     _copy(example, file)
     say(f"Copied {example.name} to {file}. Fill in your own values where it asks for them.")
     return file
+
+
+def example_to_copy(compose: Path) -> Path | None:
+    """Return the example that a missing `.env` can be copied from; None where there is nothing to copy."""
+    return None if (compose.parent / ".env").exists() else example_beside(compose)
 
 
 def _copy(example: Path, file: Path) -> None:

@@ -47,13 +47,13 @@ def explain(
     if compose_said:
         # Compose gave up by itself: what merely has not come up yet is not to blame.
         blamed = tuple(one for one in blamed if one.phase is Phase.FAILED)
-    lines = [line for one in blamed for line in _evidence(plan, one, outputs.get(one.service, ()))]
+    lines = [line for one in blamed for line in _evidence(plan, one, services, outputs.get(one.service, ()))]
     if not blamed:
         lines += compose_said[:-1]
     return StackFailedError(
         _headline(plan, blamed, compose_said, timed_out),
         where=str(plan.file),
-        fix=_fix(plan, blamed, timed_out=timed_out),
+        fix=_fix(plan, blamed, timed_out=timed_out, full=_disk_is_full([*lines, *compose_said])),
         detail="\n".join(lines),
     )
 
@@ -98,6 +98,8 @@ def _while_running(container: ContainerState) -> str:
             return f"is unhealthy{after}"
         case Health.STARTING:
             return f"runs and is not healthy yet{after}"
+        case Health.HEALTHY:
+            return f"is healthy{after}"
         case _:
             return f"runs{after}"
 
@@ -107,9 +109,12 @@ def _code(container: ContainerState) -> str:
     return f"{code}, out of memory" if container.out_of_memory else code
 
 
-def _evidence(plan: StackPlan, state: ServiceState, output: Sequence[str]) -> Iterator[str]:
+def _evidence(
+    plan: StackPlan, state: ServiceState, services: Sequence[ServiceState], output: Sequence[str]
+) -> Iterator[str]:
     waiting = waiting_for(state.service, plan.services)
     yield f"{state.service} {condition(state)}" + (f"; {_listed(waiting)} waited for it" if waiting else "")
+    yield from _needs(plan, state, services)
     if state.container is not None and state.container.health_outputs:
         yield "  its last health checks:"
         yield from (f"    {one}" for one in state.container.health_outputs)
@@ -120,8 +125,25 @@ def _evidence(plan: StackPlan, state: ServiceState, output: Sequence[str]) -> It
         yield "  it printed nothing"
 
 
-def _fix(plan: StackPlan, blamed: Sequence[ServiceState], *, timed_out: float | None) -> str:
+def _needs(plan: StackPlan, state: ServiceState, services: Sequence[ServiceState]) -> Iterator[str]:
+    """Yield which of its dependencies a service waits for, and which are as it needs them."""
+    needed = {dependency.service for one in plan.services if one.name == state.service for dependency in one.depends_on}
+    unmet = [f"{one.service}, which {condition(one)}" for one in services if one.service in state.waits_for]
+    met = [one.service for one in services if one.service in needed - {*state.waits_for}]
+    if unmet:
+        yield f"  it waits for {_listed(unmet)}"
+    if met:
+        yield f"  what {'else ' if unmet else ''}it depends on is there: {_listed(met)}"
+
+
+def _disk_is_full(lines: Sequence[str]) -> bool:
+    return any("no space left on device" in one.lower() for one in lines)
+
+
+def _fix(plan: StackPlan, blamed: Sequence[ServiceState], *, timed_out: float | None, full: bool) -> str:
     again = f"run `invoke up --app {plan.stack.app}` again"
+    if full:
+        return f"A disk is full: make room for its volumes (`docker system df` shows what takes it), then {again}."
     if any(one.container is not None and one.container.out_of_memory for one in blamed):
         return f"Raise its memory limit or make it use less, then {again}."
     if timed_out is not None:

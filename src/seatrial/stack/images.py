@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import ImageError, StackError
+from seatrial.errors import ImageError
+from seatrial.stack.finding import blocked, note, ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from seatrial.engine.find import Engine
     from seatrial.stack.compose import Compose
+    from seatrial.stack.finding import Finding
     from seatrial.stack.model import Observer, Service, StackPlan
 
     StandIn = Callable[[str], str | None]
@@ -39,27 +41,38 @@ def present(plan: StackPlan, engine: Engine) -> dict[str, str]:
     return found
 
 
-def require_own(plan: StackPlan, there: Mapping[str, str]) -> None:
-    """Refuse to start while an image is missing that only a build can make.
+def look_at_images(
+    plan: StackPlan, there: Mapping[str, str], *, has_stand_in: Callable[[str], bool] = lambda _: False
+) -> Iterator[Finding]:
+    """Yield of each service's image whether it is here, and else what is to be done for it.
 
-    Raises:
-        StackError: one is; the message names the command that builds it.
+    Args:
+        plan: what is to be started.
+        there: the images that the engine holds: name to id.
+        has_stand_in: tells whether a recipe could take an image's place.
 
     """
     for service in plan.services:
-        if service.image is None:
-            raise StackError(
+        image = service.image
+        if image is None:
+            yield blocked(
+                "image",
                 f"the service {service.name!r} has no image of its own, only a build section.",
                 where=str(plan.file),
                 fix="Give it the `image` of one of the project's apps, which `seatrial build` makes.",
             )
-        app = plan.own_images.get(repository(service.image))
-        if app is not None and service.image not in there:
-            raise StackError(
-                f"the image {service.image} of the service {service.name!r} has not been built.",
+        elif image in there:
+            yield ready("image", f"{image} of {service.name} is here")
+        elif (app := plan.own_images.get(repository(image))) is not None:
+            yield blocked(
+                "image",
+                f"the image {image} of the service {service.name!r} has not been built.",
                 where=str(plan.file),
                 fix=f"Build it: `invoke build --app {app}`.",
             )
+        else:
+            other = ", or else a stand-in is taken" if has_stand_in(image) else ""
+            yield note("image", f"{image} of {service.name} is not here: it is pulled{other}")
 
 
 def provide(

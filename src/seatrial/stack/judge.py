@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from seatrial.stack.model import Condition, Health, Phase, Service, ServiceState, Status
@@ -43,15 +44,16 @@ def states(
 
     """
     to_complete = completing(services)
-    return tuple(
-        _state(
+    judged = {
+        service.name: _state(
             service,
             [one for one in containers if one.service == service.name and not one.one_off],
             to_complete=service.name in to_complete,
             unstarted=unstarted,
         )
         for service in services
-    )
+    }
+    return tuple(replace(judged[one.name], waits_for=_unmet(one, judged)) for one in services)
 
 
 def completing(services: Sequence[Service]) -> frozenset[str]:
@@ -104,6 +106,20 @@ def declared_by(containers: Sequence[ContainerState]) -> dict[str, Service]:
                 name=one.service, image=one.image, depends_on=one.depends_on, ports=one.ports
             )
     return services
+
+
+def _unmet(service: Service, states: Mapping[str, ServiceState]) -> tuple[str, ...]:
+    """Return what a service depends on that has not come as far as it needs."""
+    enough = {
+        Condition.STARTED: {Phase.STARTING, Phase.UP, Phase.DONE},
+        Condition.HEALTHY: {Phase.UP},
+        Condition.COMPLETED: {Phase.DONE},
+    }
+    return tuple(
+        one.service
+        for one in service.depends_on
+        if one.service in states and states[one.service].phase not in enough[one.condition]
+    )
 
 
 def _state(

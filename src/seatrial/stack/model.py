@@ -84,6 +84,10 @@ class Service:
     ports: tuple[Port, ...] = ()
     checked: bool = False
     """The compose file declares a health check for it."""
+    own_command: bool = False
+    """It runs another command than its image's own."""
+    valued: frozenset[str] = frozenset()
+    """The variables of its environment that hold something; never what."""
     replicas: int = 1
 
 
@@ -110,6 +114,8 @@ class StackPlan:
     """The apps of this project by image name: what `seatrial build` makes."""
     notes: tuple[str, ...] = ()
     """What compose warned of while it read the file."""
+    required: tuple[str, ...] = ()
+    """The variables without which the app's own image does not start, by its contract."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +160,8 @@ class ServiceState:
     """Its container; of several, the one that is furthest from being up."""
     last_line: str = ""
     """The last line of its output."""
+    waits_for: tuple[str, ...] = ()
+    """What it depends on that has not come as far as it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import StackError
+from seatrial.facts.compose_file import ComposeText, read_text
+from seatrial.facts.data import Missing
 from seatrial.settings.read import TABLE
 from seatrial.stack import compose
-from seatrial.stack.envfile import env_file
+from seatrial.stack.envfile import env_file, example_to_copy
+from seatrial.stack.finding import Standing, unready
 from seatrial.stack.judge import in_order
 from seatrial.stack.model import Condition, Dependency, Port, Service, StackPlan
 from seatrial.stack.names import identify
+from seatrial.stack.variables import look_at_variables, missing_env
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.stack.model import Stack
 
 
 def plan_up(
@@ -29,6 +34,7 @@ def plan_up(
     host: Host,
     say: Callable[[str], None],
     create_env: bool = False,
+    ask: Callable[[str], bool] | None = None,
 ) -> StackPlan:
     """Return what `up` is going to bring up; nothing is started.
 
@@ -39,29 +45,69 @@ def plan_up(
         host: this machine.
         say: told when an env file is copied.
         create_env: copy a missing `.env` from the `.env.example` beside the compose file.
+        ask: asks a person whether to copy it; None where nobody is there to ask.
 
     Raises:
         SettingsError: no app has that name.
-        StackError: it has no compose file, compose refuses it, or its env file is missing.
+        StackError: it has no compose file, compose refuses it, or env files or variables are missing: all that are.
         EngineError: compose is not installed, or too old.
 
     """
     stack = identify(project, name)
     file = compose_file(project, name)
     program = compose.find(stack, file, engine=engine, host=host)
+    if (example := example_to_copy(file)) is not None and not create_env:
+        create_env = ask is not None and ask(f"{file.parent / '.env'} is missing. Copy it from {example.name}?")
+        if not create_env:
+            raise _incomplete(file, host) or unready([missing_env(file.parent / ".env", example)])
     environment = env_file(file, create=create_env, say=say)
-    document, notes = program.model()
+    try:
+        document, notes = program.model()
+    except StackError as error:
+        # Compose names the first of what is missing; a person wants to know all of it.
+        raise (_incomplete(file, host) or error) from None
     services = read_services(document)
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
+    return planned(project, stack, file, services, env_file=environment, notes=notes)
+
+
+def planned(
+    project: Project,
+    stack: Stack,
+    file: Path,
+    services: tuple[Service, ...],
+    *,
+    env_file: Path | None,
+    notes: tuple[str, ...] = (),
+) -> StackPlan:
+    """Return the plan for a stack whose services are known."""
     return StackPlan(
         stack=stack,
         file=file,
-        env_file=environment,
+        env_file=env_file,
         services=services,
         own_images={app.image or key: key for key, app in project.settings.apps.items()},
         notes=notes,
+        required=project.app(stack.app).contract.required_environment,
     )
+
+
+def compose_text(file: Path) -> ComposeText:
+    """Return what a compose file says; nothing where it cannot be read or is no YAML: compose names that better."""
+    try:
+        text = read_text(file.read_bytes())
+    except OSError:
+        return ComposeText()
+    return ComposeText() if isinstance(text, Missing) else text
+
+
+def _incomplete(file: Path, host: Host) -> StackError | None:
+    """Return the error that names every missing env file and variable; None where none is."""
+    found = [
+        one for one in look_at_variables(file, compose_text(file), host.environment) if one.standing is Standing.BLOCKED
+    ]
+    return unready(found) if found else None
 
 
 def compose_file(project: Project, name: str) -> Path:
@@ -110,6 +156,8 @@ def _service(name: str, table: Mapping[str, Any]) -> Service:
         ports=tuple(_port(one) for one in table.get("ports") or ()),
         checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
         replicas=int(replicas),
+        own_command=table.get("command") is not None or table.get("entrypoint") is not None,
+        valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
     )
 
 

@@ -9,48 +9,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import StackError
+from seatrial.stack.finding import blocked, note, ready
 from seatrial.stack.model import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from seatrial.engine.find import Engine
-    from seatrial.stack.model import ContainerState, Port, StackPlan
+    from seatrial.stack.finding import Finding
+    from seatrial.stack.model import ContainerState, Port, Service, StackPlan
 
 LISTENING = {"tcp": "0A", "udp": "07"}
 """The kernel's number for a socket that waits for others, in /proc/net."""
 
 
-def require_free(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> None:
-    """Refuse to start while a port that the stack publishes is taken.
-
-    Only an engine on this machine shares its ports with us: another one finds out by itself.
-
-    Args:
-        plan: what is to be started.
-        running: the stack's own containers: what they hold is theirs.
-        engine: the engine.
+def look_at_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> Iterator[Finding]:
+    """Yield of each port that the stack publishes whether it is free, and else who holds it.
 
     Raises:
-        StackError: a port is taken; the message names the service, and the holder where it can be read.
         EngineError: the engine does not answer.
 
     """
-    if not engine.candidate.url.startswith("unix://"):
-        return
+    here = engine.candidate.url.startswith("unix://")
     own = {(port.published, port.protocol) for one in running if one.status is Status.RUNNING for port in one.ports}
+    users: dict[tuple[str, int, str], str] = {}
     for service in plan.services:
         for port in service.ports:
-            if port.published is None or (port.published, port.protocol) in own or not busy(port):
+            if port.published is None:
                 continue
-            holder = _container(port, engine) or process_on(port)
-            raise StackError(
-                f"the service {service.name!r} publishes port {port.published}, which is taken"
-                + (f" by {holder}." if holder else "."),
-                where=str(plan.file),
-                fix="Stop what holds it, or publish another port.",
-            )
+            user = users.setdefault((port.host_ip, port.published, port.protocol), service.name)
+            name = f"{port.host_ip or '*'}:{port.published}/{port.protocol}"
+            if user != service.name:
+                yield _taken(plan, service, port, f"the service {user!r} of the same file")
+            elif (port.published, port.protocol) in own:
+                yield ready("port", f"{name} of {service.name} is this stack's own already")
+            elif not here:
+                yield note(
+                    "port", f"{name} of {service.name} is on the engine's machine: it is not looked at from here"
+                )
+            elif busy(port):
+                yield _taken(plan, service, port, _container(port, engine) or process_on(port))
+            else:
+                yield ready("port", f"{name} of {service.name} is free")
+
+
+def _taken(plan: StackPlan, service: Service, port: Port, holder: str | None) -> Finding:
+    return blocked(
+        "port",
+        f"the service {service.name!r} publishes port {port.published}, which is taken"
+        + (f" by {holder}." if holder else "."),
+        where=str(plan.file),
+        fix="Stop what holds it, or publish another port.",
+    )
 
 
 def busy(port: Port) -> bool:

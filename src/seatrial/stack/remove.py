@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import StackFailedError
+from seatrial.errors import EngineError, StackFailedError
 from seatrial.stack import observe
 from seatrial.stack.model import Removed, Status
 
@@ -141,17 +142,24 @@ def _alive(container: ContainerState) -> bool:
 def _stop(containers: Sequence[ContainerState], engine: Engine) -> None:
     import docker.errors
 
+    problems: list[EngineError] = []
+
     def stop(one: ContainerState) -> None:
         # The engine kills it itself when its time is over; our request waits as long.
-        with engine_errors(REMOVING):
-            try:
+        try:
+            with engine_errors(REMOVING), suppress(docker.errors.NotFound):
                 engine.client.api.stop(one.id, timeout=one.stop_seconds)
-            except docker.errors.NotFound:
-                return
+        except EngineError as error:
+            problems.append(error)
 
-    if containers:
-        with ThreadPoolExecutor(max_workers=min(len(containers), 16)) as pool:
-            list(pool.map(stop, containers))
+    # Not a pool: Python waits for a pool's threads, and whoever presses Ctrl-C here wants to leave at once.
+    threads = [threading.Thread(target=stop, args=(one,), daemon=True) for one in containers]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    if problems:
+        raise problems[0]
 
 
 def _remove_containers(containers: Sequence[ContainerState], engine: Engine, *, volumes: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial.stack import observe
 from seatrial.stack.explain import LOG_LINES, culprits, explain
 from seatrial.stack.judge import all_up, states
-from seatrial.stack.model import Phase, Status
+from seatrial.stack.model import Health, Phase, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at the engine."""
+ANSWER = 3
+"""Seconds that an engine has at the least to answer one request: a busy one is no dead one."""
 
 
 class Clock(Protocol):
@@ -60,6 +63,10 @@ class Watch:
             EngineError: the engine stopped answering.
 
         """
+        left = self._timeout - self._elapsed()
+        if 0 < left < POLL:
+            # The last look is at the end of the time, not a moment after it.
+            self._clock.sleep(left)
         self._look(compose_works=True)
 
     def until_up(self, compose_said: Sequence[str]) -> tuple[ServiceState, ...]:
@@ -75,6 +82,7 @@ class Watch:
         """
         if compose_said:
             services = self._observed(compose_works=False)
+            self._observer.show(services, self._elapsed())
             raise self._failed(services, compose_said=compose_said)
         while not all_up(services := self._look(compose_works=False)):
             left = self._timeout - self._elapsed()
@@ -92,12 +100,16 @@ class Watch:
         return services
 
     def _observed(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
+        # An engine that hangs must not hold up the end of the time.
+        self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), ANSWER)
         containers = observe.containers(self._plan.stack, self._engine)
         unstarted: frozenset[str] = frozenset()
         if compose_works:
-            # Compose may be replacing or restarting what an earlier run left: how that ended is no failure.
+            # Compose may be replacing or restarting what an earlier run left: how that ended, or fares, is no failure.
             unstarted = frozenset(
-                one.id for one in containers if one.id in self._before and one.status is not Status.RUNNING
+                one.id
+                for one in containers
+                if one.id in self._before and (one.status is not Status.RUNNING or one.health is Health.UNHEALTHY)
             )
         judged = states(self._plan.services, containers, unstarted=unstarted)
         return with_last_lines(judged, self._engine)
@@ -114,7 +126,11 @@ class Watch:
             for one in culprits(services)
             if one.container is not None and one.container.status is not Status.CREATED
         }
-        return explain(self._plan, services, outputs=outputs, compose_said=compose_said, timed_out=timed_out)
+        error = explain(self._plan, services, outputs=outputs, compose_said=compose_said, timed_out=timed_out)
+        # At once: to end compose, and to stop what runs, takes a while.
+        for line in (error.what, *error.detail.splitlines()):
+            self._observer.say(line)
+        return error
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._start

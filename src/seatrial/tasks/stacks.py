@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
-    from seatrial.stack.model import StackState
+    from seatrial.stack.model import Observer, StackState
 
 APP = {"app": "the app; may be left out where only one has a compose file"}
 
@@ -28,7 +28,8 @@ APP = {"app": "the app; may be left out where only one has a compose file"}
     | {
         "timeout": "seconds until it must be up",
         "create-env": "copy a missing .env from the .env.example beside the compose file",
-        "dry-run": "say what would be brought up, and start nothing",
+        "dry-run": "only look whether it could be started, and start nothing",
+        "format": "text or json",
     }
 )
 def up(
@@ -37,41 +38,60 @@ def up(
     timeout: int = 120,
     create_env: bool = False,
     dry_run: bool = False,
+    format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Bring an app up with its services; wait until all is healthy, or say why it is not."""
-    from seatrial.reports.stack import print_plan, print_up
-    from seatrial.stack import bringup
-    from seatrial.stack.plan import plan_up
+    from seatrial.tasks import upping
 
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
-    project, host = surroundings.project(), surroundings.host()
+    as_json = upping.is_json(format)
+    project = surroundings.project()
     name = _app(project, app)
-    engine = surroundings.engine()
     if dry_run:
-        plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say)
-        print_plan(plan, surroundings.screen())
-        bringup.check(plan, engine=engine)
-        return ExitCode.OK
-    state = bring_up(project, name, engine=engine, host=host, timeout=timeout, create_env=create_env)
-    print_up(state, surroundings.screen())
-    return ExitCode.OK
+        return upping.dry_run(project, name, as_json=as_json)
+    return upping.up(project, name, timeout=timeout, create_env=create_env, as_json=as_json)
 
 
 def bring_up(
-    project: Project, name: str, *, engine: Engine, host: Host, timeout: float = 120, create_env: bool = False
+    project: Project,
+    name: str,
+    *,
+    engine: Engine,
+    host: Host,
+    timeout: float = 120,
+    create_env: bool = False,
+    ask: Callable[[str], bool] | None = None,
+    seen: Callable[[Observer], Observer] = lambda observer: observer,
 ) -> StackState:
-    """Bring one app up, and show how it goes."""
+    """Bring one app up, and show how it goes.
+
+    Args:
+        project: the project.
+        name: the app.
+        engine: the engine.
+        host: this machine.
+        timeout: seconds until it must be up.
+        create_env: copy a missing `.env` from its example.
+        ask: asks whether to copy it; None where nobody can answer.
+        seen: stands between the screen and what is shown on it.
+
+    """
     from seatrial.lock import locked
     from seatrial.reports.stack import progress
     from seatrial.stack import bringup
     from seatrial.stack.plan import plan_up
+    from seatrial.stack.preflight import look_at_catalogue
+    from seatrial.tasks.upping import told_once
 
-    plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say, create_env=create_env)
+    plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say, create_env=create_env, ask=ask)
+    contract = project.app(name).contract
     with (
         locked(plan.file.parent, waiting=lambda: surroundings.say("Waiting for another up of this stack.")),
-        progress(surroundings.progress_screen()) as observer,
+        progress(surroundings.progress_screen()) as screen,
+        told_once(),
     ):
+        observer = seen(screen)
         for note in plan.notes:
             observer.say(f"compose warns: {note}")
         return bringup.up(
@@ -81,6 +101,7 @@ def bring_up(
             observer=observer,
             timeout=timeout,
             stand_in=_stand_in(project, engine, host, observer.say),
+            catalogue=lambda: look_at_catalogue(project, plan.file, contract, engine=engine, host=host),
         )
 
 
@@ -134,17 +155,30 @@ def _ask(question: str) -> None:
         raise SettingsError("Nothing was removed.", fix=hint)
 
 
-@command(help=APP)
-def ps(_context: invoke.Context, app: str | None = None) -> ExitCode:
-    """Show how each service of an app stands."""
+@command(help=APP | {"format": "text or json"})
+def ps(
+    _context: invoke.Context,
+    app: str | None = None,
+    format: str = "text",  # noqa: A002 - the option's name
+) -> ExitCode:
+    """Show how each service of an app stands; exit 0 when all is up, 1 when not."""
     from seatrial.reports.stack import print_ps
+    from seatrial.reports.stack_data import ps_document
     from seatrial.stack import bringup
+    from seatrial.stack.judge import all_up
     from seatrial.stack.names import identify
+    from seatrial.tasks.upping import is_json
 
+    as_json = is_json(format)
     project = surroundings.project()
     name = _app(project, app)
-    print_ps(name, bringup.ps(identify(project, name), engine=surroundings.engine()), surroundings.screen())
-    return ExitCode.OK
+    stack = identify(project, name)
+    services = bringup.ps(stack, engine=surroundings.engine())
+    if as_json:
+        print(ps_document(stack, services), end="")
+    else:
+        print_ps(name, services, surroundings.screen())
+    return ExitCode.OK if services and all_up(services) else ExitCode.FAILED
 
 
 @command(

@@ -126,6 +126,10 @@ class ComposeVariable(Fact, frozen=True, kw_only=True):
 
     name: str
     line: int
+    required: bool = False
+    """Compose refuses the file without it: `${NAME:?}`."""
+    message: str = ""
+    """What the file says of it then: `${NAME:?message}`."""
 
 
 class EnvironmentFile(Fact, frozen=True, kw_only=True):
