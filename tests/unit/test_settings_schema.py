@@ -11,7 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from seatrial.checks.registry import CHECKS
+from seatrial.checks.registry import CATALOGUE
 from seatrial.errors import SettingsError
 from seatrial.reports.schema import SCHEMAS
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StandIn
@@ -78,7 +78,7 @@ def test_a_waiver_for_a_check_that_does_not_exist_is_refused() -> None:
     with pytest.raises(jsonschema.ValidationError, match="boot/helthy"):
         VALIDATOR.validate(contract(waive={"boot/helthy": "so"}))
     waivable = SCHEMA["$defs"]["Contract"]["properties"]["waive"]["propertyNames"]["enum"]
-    assert waivable == [check.id for check in CHECKS]
+    assert waivable == [check.id for check in CATALOGUE]
 
 
 def test_the_schema_is_one() -> None:

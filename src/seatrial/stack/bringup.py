@@ -44,6 +44,7 @@ def up(
     timeout: float = 120.0,
     stand_in: StandIn | None = None,
     remove_volumes: bool = False,
+    program: Compose | None = None,
     clock: Clock = time,
 ) -> StackState:
     """Bring a stack up and wait until every service is healthy, runs, or has completed.
@@ -58,6 +59,7 @@ def up(
         timeout: seconds from the start of the first service; pulls and stand-ins come before.
         stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
         remove_volumes: when it does not come up, remove the volumes that this run made, too.
+        program: compose, where it is to work on another model than the file's.
         clock: the passing of time.
 
     Raises:
@@ -68,7 +70,7 @@ def up(
 
     """
     started = clock.monotonic()
-    program = compose.find(plan.stack, plan.file, engine=engine, host=host)
+    program = program or compose.find(plan.stack, plan.file, engine=engine, host=host)
     there = images.present(plan, engine)
     if (same := _unchanged(plan, there, program, engine)) is not None:
         return _up(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
