@@ -139,7 +139,14 @@ def test_every_task_explains_itself_and_its_options(name: str) -> None:
     assert task.__doc__
     for one in arguments:
         assert one.help, f"{name} --{one.name}"
-    if name.partition(".")[2] in {"start", "stop", "remove"} or name in {"build", "up", "down", "restart", "onboard", "init"}:
+    if name.partition(".")[2] in {"start", "stop", "remove"} or name in {
+        "build",
+        "up",
+        "down",
+        "restart",
+        "onboard",
+        "init",
+    }:
         assert "dry_run" in {one.attr_name or one.name for one in arguments}
 
 

@@ -136,7 +136,7 @@ def app_service(
     raise StackError(
         f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",
         where=str(file),
-        fix=f'Say it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {", ".join(known)}.',
+        fix=f'Say it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {", ".join(sorted(staying or known))}.',
     )
 
 
