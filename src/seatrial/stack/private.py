@@ -133,10 +133,11 @@ def app_service(
     staying = [one.name for one in services if own.get(repository(one.image or "")) == name and one.name not in passing]
     if len(staying) == 1:
         return staying[0]
+    choice = ", ".join(sorted(staying or known))
     raise StackError(
         f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",
         where=str(file),
-        fix=f'Say it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {", ".join(sorted(staying or known))}.',
+        fix=f'Say it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {choice}.',
     )
 
 
