@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.errors import SettingsError
+from seatrial.errors import ExitCode, ImageError, SettingsError, StackError
 from seatrial.tasks import reporting, stacks, surroundings
 
 if TYPE_CHECKING:
@@ -16,23 +16,28 @@ if TYPE_CHECKING:
 
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
-    from seatrial.errors import ExitCode
+    from seatrial.errors import SeatrialError
+    from seatrial.settings.model import App
     from seatrial.settings.read import Project
     from seatrial.stack.model import ServiceState
 
 
 @dataclass(frozen=True, kw_only=True)
 class Telling:
-    """Tells on one line how a stack comes up."""
+    """Tells on one line how a stack comes up, and in full what a person must know, such as a stand-in."""
 
-    say: Callable[[str], None]
+    tell: Callable[[str], None]
+
+    def say(self, text: str) -> None:
+        """Tell what is not to be missed."""
+        surroundings.say(text)
 
     def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
         """Tell what it waits for."""
         from seatrial.stack.model import Phase
 
         waiting = [one.service for one in services if one.phase not in {Phase.UP, Phase.DONE}]
-        self.say(f"{seconds:.0f} s: waiting for {', '.join(waiting)}" if waiting else f"{seconds:.0f} s: all is up")
+        self.tell(f"{seconds:.0f} s: waiting for {', '.join(waiting)}" if waiting else f"{seconds:.0f} s: all is up")
 
 
 def smoke_stacks(
@@ -43,10 +48,11 @@ def smoke_stacks(
     verbose: bool,
     others: Mapping[str, object],
 ) -> ExitCode:
-    """Try the app that is named, or every app with a compose file, with its services.
+    """Try the app that is named, or every app whose contract says what to ask, with its services.
 
     Raises:
-        SettingsError: an option goes with a smoke of an image alone, or no app has a compose file.
+        SettingsError: an option goes with a smoke of an image alone, or no app can be meant.
+        SeatrialError: nothing could be tried.
 
     """
     from seatrial.reports.data import worst
@@ -54,17 +60,31 @@ def smoke_stacks(
     if given := [name for name, value in others.items() if value]:
         raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
     project = surroundings.project()
-    names = (
-        [stacks.app_of(project, app)] if app else [name for name, one in project.settings.apps.items() if one.compose]
-    )
-    if not names:
-        names = [stacks.app_of(project, None)]
+    names = [app] if app else [name for name, one in project.settings.apps.items() if _asks(one)]
+    names = names or [stacks.app_of(project, None)]
     engine = surroundings.engine()
+    smokes: list[Smoke] = []
+    problems: list[SeatrialError] = []
     with surroundings.telling() as tell:
-        smokes = [_smoke(project, name, python, engine, _about(name, tell)) for name in names]
+        for name in names:
+            try:
+                smokes.append(_smoke(project, name, python, engine, _about(name, tell)))
+            except (ImageError, StackError) as error:
+                problems.append(error)
+    if not smokes:
+        raise problems[0]
     reporting.write(smokes, reports, verbose=verbose)
     reporting.summarise(smokes, surroundings.host().environment)
-    return worst(smokes).exit_code
+    for one in problems:
+        surroundings.say(f"error: {one}")
+    # What could not be tried was not proven; what failed still counts most.
+    return worst(smokes).exit_code or (ExitCode.UNDECIDED if problems else ExitCode.OK)
+
+
+def _asks(app: App) -> bool:
+    from seatrial.settings.model import StackContract
+
+    return bool(app.compose) and app.contract.stack != StackContract()
 
 
 def _about(name: str, tell: Callable[[str], None]) -> Callable[[str], None]:
@@ -98,8 +118,8 @@ def _smoke(project: Project, name: str, python: str | None, engine: Engine, tell
         contract=target.contract,
         engine=engine,
         host=host,
-        observer=Telling(say=tell),
-        stand_in=stacks.stand_in(project, engine, host, tell),
+        observer=Telling(tell=tell),
+        stand_in=stacks.stand_in(project, engine, host, surroundings.say),
         say=tell,
     )
     with locked(
