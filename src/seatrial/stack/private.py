@@ -156,7 +156,7 @@ def private(
         StackError: a service writes to a folder of this machine, or shares its network: no copy of that can be made.
 
     """
-    services = {}
+    services: dict[str, Any] = {}
     for name, table in (document.get("services") or {}).items():
         _require_own(name, table, file)
         kept = {key: value for key, value in table.items() if key not in SHARED}

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from seatrial.errors import StackFailedError
 from seatrial.facts.configuration import read_configuration
 from seatrial.facts.data import Missing, Ready, StackRun, WorkerLoss
@@ -18,7 +20,7 @@ from seatrial.stack.losses import restart_database, stop_all
 from seatrial.stack.writes import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -94,30 +96,37 @@ def _tried(trial: Trial, state: StackState) -> StackRun:
     containers = observe.containers(trial.stack.plan.stack, trial.engine)
     app = next(one for one in containers if one.service == trial.stack.app)
     agent = _agent(trial, app)
-    ready = exchanged = workers = database = agent if isinstance(agent, Missing) else NOT_UP
-    if isinstance(agent, Agent):
-        try:
-            trial.say("asking whether it is ready")
-            ready = ready_within(agent, trial.asked)
-            trial.say("writing and reading")
-            exchanged = exchange(agent, trial.asked)
-            trial.say("killing a worker")
-            workers = lose_worker(agent, trial.asked)
-            trial.say("restarting the database")
-            database = restart_database(trial.engine, agent, trial.asked, containers, app)
-        finally:
-            agent.close()
-    trial.say("stopping it")
-    return StackRun(
+    unasked = agent if isinstance(agent, Missing) else NOT_UP
+    run = StackRun(
         app=trial.stack.app,
         services=tuple(f"{one.service}: {one.phase.value}" for one in state.services),
         up_after=state.seconds,
-        ready=ready,
-        exchange=exchanged,
-        workers=workers,
-        database=database,
-        stops=stop_all(trial.engine, trial.stack.plan.stack),
+        ready=unasked,
+        exchange=unasked,
+        workers=unasked,
+        database=unasked,
     )
+    if isinstance(agent, Agent):
+        try:
+            run = _asked(trial, agent, run, containers)
+        finally:
+            agent.close()
+    trial.say("stopping it")
+    return msgspec.structs.replace(run, stops=stop_all(trial.engine, trial.stack.plan.stack))
+
+
+def _asked(trial: Trial, agent: Agent, run: StackRun, containers: Sequence[ContainerState]) -> StackRun:
+    """Return the run with all that the app answered; what disturbs it most comes last."""
+    trial.say("asking whether it is ready")
+    ready = ready_within(agent, trial.asked)
+    trial.say("writing and reading")
+    exchanged = exchange(agent, trial.asked)
+    trial.say("killing a worker")
+    workers = lose_worker(agent, trial.asked)
+    trial.say("restarting the database")
+    app = next(one for one in containers if one.service == trial.stack.app)
+    database = restart_database(trial.engine, agent, trial.asked, containers, app)
+    return msgspec.structs.replace(run, ready=ready, exchange=exchanged, workers=workers, database=database)
 
 
 def _agent(trial: Trial, app: ContainerState) -> Agent | Missing:
@@ -168,7 +177,9 @@ def lose_worker(agent: Agent, asked: StackContract) -> WorkerLoss | Missing:
 
 def _without(agent: Agent, path: str, seconds: float, before: set[int], killed: str) -> WorkerLoss:
     started = time.monotonic()
-    requests, failures, back = 0, [], None
+    requests = 0
+    failures: list[str] = []
+    back: float | None = None
     while True:
         reply = agent.request(path)
         elapsed = time.monotonic() - started
