@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from seatrial.checks.registry import CHECKS
+from seatrial.checks.registry import CATALOGUE
 from seatrial.reports import schema
 from seatrial.reports.groups import family_of
 from seatrial.reports.markdown import fenced
 from seatrial.reports.schema import SCHEMAS, meanings
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StandIn
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,8 @@ TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[tool.seatrial]", Settings),
     ("[tool.seatrial.apps.NAME]", App),
     ("[tool.seatrial.apps.NAME.contract]", Contract),
+    ("[tool.seatrial.apps.NAME.contract.stack]", StackContract),
+    ("[tool.seatrial.apps.NAME.contract.stack.write]", StackWrite),
     ('[tool.seatrial.standins."IMAGE"]', StandIn),
     ("[tool.seatrial.engine]", EngineSettings),
 )
@@ -98,7 +100,7 @@ def _type(kind: Any) -> str:
         return f"table of {_type(args[1])}"
     if args and type(None) in args:
         return _type(next(one for one in args if one is not type(None)))
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    names = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false"}
     return names.get(kind, "table")
 
 
@@ -112,28 +114,42 @@ def checks() -> str:
         "screen. This page is made from the code: `nox -s docs`.",
         "",
         "Level quick starts nothing, standard starts the application once, deep more often. Each level holds the ones",
-        "before it. A source that begins with HIST is a defect that happened, and that earlier checks let through.",
+        "before it. Those of `--stack` start it with its services. A source that begins with HIST is a defect that",
+        "happened, and that earlier checks let through.",
         "",
         "| check | the image | level |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| [`{one.id}`](#{_anchor(one)}) | {_cell(one.title)} | {one.level.value} |" for one in CHECKS]
-    families = dict.fromkeys(family_of(one.id) for one in CHECKS)
+    lines += [f"| [`{one.id}`](#{_anchor(one)}) | {_cell(one.title)} | {_asked(one)} |" for one in CATALOGUE]
+    families = dict.fromkeys(family_of(one.id) for one in CATALOGUE)
     for family in families:
         lines += ["", f"## {family}"]
-        for one in CHECKS:
+        for one in CATALOGUE:
             if family_of(one.id) == family:
                 lines += _in_full(one)
     return "\n".join(lines) + "\n"
 
 
 def _in_full(check: Check) -> list[str]:
-    lines = ["", f"### {check.id}", "", f"{check.title}. Level {check.level.value}.", "", check.why, ""]
+    lines = [
+        "",
+        f"### {check.id}",
+        "",
+        f"{check.title}. {'With' if check.stack else 'Level'} {_asked(check)}.",
+        "",
+        check.why,
+        "",
+    ]
     lines.append(f"Source: {check.source}.")
     for name, block in (("Fails:", check.example), ("Mended:", check.mend)):
         if block:
             lines += ["", name, "", *fenced(block.strip("\n"))]
     return lines
+
+
+def _asked(check: Check) -> str:
+    """Return what asks it: a level, or the option by which the services are up."""
+    return "`--stack`" if check.stack else check.level.value
 
 
 def _anchor(check: Check) -> str:

@@ -150,6 +150,32 @@ def stream(
     )
 
 
+def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> int:
+    """Run a program on this process's own input, output and errors; return its exit code.
+
+    Ctrl-C is the program's: it gets it from the terminal itself, and this process waits for what it makes of it.
+
+    Raises:
+        ProgramError: it is missing, or cannot be executed.
+
+    """
+    words = _found(argv, environment)
+    before = signal.signal(signal.SIGINT, lambda _signal, _frame: None)
+    try:
+        with subprocess.Popen(words, env=None if environment is None else dict(environment)) as process:
+            try:
+                code = process.wait()
+            except BaseException:
+                process.terminate()
+                raise
+    except (OSError, ValueError) as error:
+        raise _unstartable(words, error) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    # What a signal ended counts as a shell counts it.
+    return 128 - code if code < 0 else code
+
+
 def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None) -> int:
     """Start a program that outlives this one (an engine), its output in `log`; return its process id.
 

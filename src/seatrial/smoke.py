@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from seatrial.checks.model import Level
-from seatrial.facts.data import ProjectFacts
+from seatrial.facts.data import Facts, Missing, ProjectFacts
 from seatrial.facts.gather import Wanted, gather
 from seatrial.facts.project import read_project_facts
 from seatrial.images.plan import plan_build
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from seatrial.checks.model import Check
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
-    from seatrial.facts.data import Facts, Missing, Sources
+    from seatrial.facts.data import Sources, StackRun
     from seatrial.facts.sources import SourceFiles
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
+
+STACK_ALONE = Missing(reason="only the app with its services was looked at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,3 +195,42 @@ def smoke(
     chosen = up_to(level) if checks is None else checks
     seconds = time.perf_counter() - started
     return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts
+
+
+def of_image(target: Target, reference: str) -> Target:
+    """Return an app's target with the image that its compose file names: of which Python is not known."""
+    contract = target.contract
+    if reference != target.reference:
+        contract = msgspec.structs.replace(contract, python=None)
+    return replace(target, reference=reference, contract=contract)
+
+
+def smoke_stack(target: Target, run: StackRun | Missing, engine: Engine, *, started: float) -> Smoke:
+    """Judge an app with its services up.
+
+    Args:
+        target: the app's image, as its compose file names it.
+        run: what was seen.
+        engine: where the image is.
+        started: when it was begun, by `time.perf_counter`.
+
+    Raises:
+        ImageError: the engine has no such image.
+        EngineError: it does not answer.
+
+    """
+    from seatrial.checks import stack
+    from seatrial.checks.verdict import smoke_of
+    from seatrial.facts.configuration import read_configuration
+
+    facts = Facts(
+        configuration=read_configuration(engine, target.reference),
+        start=STACK_ALONE,
+        probe=STACK_ALONE,
+        boot=STACK_ALONE,
+        project=target.project,
+        stack=run,
+    )
+    seconds = time.perf_counter() - started
+    facts = msgspec.structs.replace(facts, seconds={"stack": seconds})
+    return smoke_of(facts, target.contract, stack.CHECKS, seconds=seconds, app=target.app or "", level="stack")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -201,3 +202,39 @@ def test_a_spawned_program_lives_on_and_logs(tmp_path: Path) -> None:
     pid = process.spawn(python("import os; print(os.getsid(0) == os.getpid(), os.getcwd(), flush=True)"), log=log)
     os.waitpid(pid, 0)
     assert log.read_text(encoding="utf-8") == "True /\n"
+
+
+ATTACHED = "import sys; from seatrial import process; sys.exit(process.attached(sys.argv[1:]))"
+
+
+def attached(script: str) -> list[str]:
+    """Return the words of a process that attaches another one to itself."""
+    return [*python(ATTACHED), *python(script)]
+
+
+def test_an_attached_program_has_this_process_s_own_input_output_and_errors() -> None:
+    script = "import sys; print(sys.stdin.read()[::-1]); print('wrong', file=sys.stderr); sys.exit(7)"
+    done = subprocess.run(attached(script), input="ahoy", capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "yoha\n", "wrong\n")
+
+
+def test_an_attached_program_that_a_signal_ends_counts_as_in_a_shell() -> None:
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert subprocess.run(attached(script), timeout=20, check=False).returncode == 137
+
+
+def test_ctrl_c_is_an_attached_programs_own() -> None:
+    script = (
+        "import sys, time\ntry:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    sys.exit(3)"
+    )
+    with subprocess.Popen(attached(script), stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(timeout=20) == 3
+
+
+def test_a_program_that_cannot_be_attached_is_named() -> None:
+    with pytest.raises(ProgramError, match="'nosuch' is not installed"):
+        process.attached(["nosuch"])

@@ -11,10 +11,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from seatrial.checks.registry import CHECKS
+from seatrial.checks.registry import CATALOGUE
 from seatrial.errors import SettingsError
 from seatrial.reports.schema import SCHEMAS
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StandIn
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
 from seatrial.settings.read import convert
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,14 @@ GOOD: dict[str, dict[str, Any]] = {
     "a size": contract(max_unpacked="1.5 GiB", memory="512MB"),
     "a waiver": contract(waive={"health/declared": "the platform asks itself"}),
     "modules": contract(modules=["api.main:app", "api"]),
+    "a stack": contract(
+        stack={
+            "service": "api",
+            "port": 8000,
+            "write": {"path": "/notes", "body": {"tags": ["{unique}", 1]}, "headers": {"X-Key": "test"}},
+            "read": "/notes/{id}",
+        }
+    ),
     "installers": contract(installers=["pip", "uv"]),
     "a stand-in": {"standins": {"redis:{tag}": {"recipe": "r/Dockerfile", "inputs": {"a": "debian:bookworm"}}}},
 }
@@ -51,6 +59,12 @@ BAD: dict[str, dict[str, Any]] = {
     "a version that is none": {"apps": {"api": {"pythons": ["latest"]}}},
     "a version as a number": {"apps": {"api": {"pythons": [3.13]}}},
     "a path that is relative": contract(tmpfs=["tmp"]),
+    "a stack's key that does not exist": contract(stack={"databse": "db"}),
+    "a stack's path that is none": contract(stack={"ready": "health"}),
+    "a stack's port that is none": contract(stack={"port": 0}),
+    "a write with a method that writes nothing": contract(
+        stack={"write": {"path": "/{unique}", "method": "GET"}, "read": "/"}
+    ),
     "an installer that is none": contract(installers=["npm"]),
     "a module that is a path": contract(modules=["api/main.py"]),
     "a reason that is empty": contract(waive={"health/declared": " "}),
@@ -78,14 +92,18 @@ def test_a_waiver_for_a_check_that_does_not_exist_is_refused() -> None:
     with pytest.raises(jsonschema.ValidationError, match="boot/helthy"):
         VALIDATOR.validate(contract(waive={"boot/helthy": "so"}))
     waivable = SCHEMA["$defs"]["Contract"]["properties"]["waive"]["propertyNames"]["enum"]
-    assert waivable == [check.id for check in CHECKS]
+    assert waivable == [check.id for check in CATALOGUE]
 
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("kind", [Settings, App, Contract, StandIn, EngineSettings], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [Settings, App, Contract, StackContract, StackWrite, StandIn, EngineSettings],
+    ids=lambda kind: kind.__name__,
+)
 def test_every_key_is_there_and_described_and_every_closed_set_is_an_enumeration(kind: type[msgspec.Struct]) -> None:
     properties = SCHEMA["$defs"][kind.__name__]["properties"]
     fields = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}

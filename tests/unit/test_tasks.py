@@ -123,6 +123,7 @@ def every_task() -> dict[str, invoke.Task[Any]]:
 
 def test_the_commands_are_those_of_the_design() -> None:
     expected = {"onboard", "build", "up", "down", "ps", "logs", "doctor", "init", "smoke.all", "smoke.whoami"}
+    expected |= {"restart", "exec"}
     expected |= {"smoke.pip-list", "smoke.size", "engine.status", "engine.start", "engine.stop", "engine.remove"}
     assert expected <= set(every_task())
     assert "explain" in every_task()
@@ -138,7 +139,14 @@ def test_every_task_explains_itself_and_its_options(name: str) -> None:
     assert task.__doc__
     for one in arguments:
         assert one.help, f"{name} --{one.name}"
-    if name.partition(".")[2] in {"start", "stop", "remove"} or name in {"build", "up", "down", "onboard", "init"}:
+    if name.partition(".")[2] in {"start", "stop", "remove"} or name in {
+        "build",
+        "up",
+        "down",
+        "restart",
+        "onboard",
+        "init",
+    }:
         assert "dry_run" in {one.attr_name or one.name for one in arguments}
 
 
@@ -194,6 +202,15 @@ def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
         (("up",), "no app has a compose file"),
         (("up", "--format", "yaml"), "error: --format 'yaml' is not known."),
         (("ps", "--format", "jsn"), "error: --format 'jsn' is not known. Did you mean 'json'?"),
+        (("restart", "--timeout", "0"), "error: --timeout 0 leaves no time."),
+        (("restart",), "no app has a compose file"),
+        (("exec", "--service", "db"), "error: which command? Give it last: exec --service SERVICE -- COMMAND..."),
+        (("exec", "--service", "db", "--command", "a", "--", "b"), "are two commands. Give one of them."),
+        (("exec", "--command", "a 'b"), "cannot be split into words: No closing quotation."),
+        (("exec", "--", "ls"), "no app has a compose file"),
+        (("smoke", "--stack"), "no app has a compose file"),
+        (("smoke", "--stack", "--level", "deep"), "error: --level does not go with --stack."),
+        (("smoke", "--stack", "--image", "x"), "error: --image does not go with --stack."),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -68,6 +68,8 @@ class Check:
     mend: str = ""
     """The same lines, mended."""
     level: Level
+    stack: bool = False
+    """Asked by `smoke --stack`, whatever the level: it looks at the app with its services up."""
     function: CheckFunction
 
 

@@ -31,8 +31,8 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "config/labels": ("LABEL",),
 }
 """By check or family: the instructions to change, the likeliest first; for any other, the final stage's FROM."""
-NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose"}
-"""Families that name their own lines."""
+NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose", "stack"}
+"""Families that name their own lines, or are about more than the image."""
 
 
 def place(check: str, seen: str, facts: Facts) -> str:

@@ -28,6 +28,7 @@ from seatrial.checks import (
     python,
     restrictions,
     running,
+    stack,
     start,
     starts,
     system,
@@ -69,6 +70,9 @@ CHECKS: tuple[Check, ...] = (
     *context.CHECKS,
     *compose.CHECKS,
 )
+"""What a smoke of an image asks."""
+CATALOGUE: tuple[Check, ...] = (*CHECKS, *stack.CHECKS)
+"""All that can be asked, explained and waived: those of `smoke --stack` too, which need the app's services."""
 
 
 def up_to(level: Level) -> tuple[Check, ...]:
@@ -83,7 +87,7 @@ def require_known_waivers(contract: Contract, where: str) -> None:
         SettingsError: it names one; the message suggests the nearest.
 
     """
-    known = {check.id for check in CHECKS}
+    known = {check.id for check in CATALOGUE}
     for name in contract.waive:
         if name not in known:
             raise SettingsError(

@@ -73,7 +73,7 @@ class Smoke(Struct, frozen=True, kw_only=True):
     python: str = ""
     """The Python version that it was meant for, or runs: `3.13`; empty where neither is known."""
     level: str = ""
-    """How much was done: quick, standard or deep."""
+    """How much was done: quick, standard or deep; stack for the app with its services."""
     timings: dict[str, float] = {}
     """Seconds that each observation took; some run beside each other."""
 

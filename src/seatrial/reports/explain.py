@@ -19,6 +19,7 @@ LEVELS = {
     "standard": "standard: with one real start",
     "deep": "deep: with more starts or builds",
 }
+STACK = "smoke --stack: with the app's services up"
 
 
 def print_check(check: Check, console: Console) -> None:
@@ -27,7 +28,8 @@ def print_check(check: Check, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text.assemble((check.id, "bold cyan"), "  ", (check.title, "bold")))
-    rows = (("level", LEVELS[check.level.value]), ("why", check.why), ("source", check.source))
+    asked = ("asked by", STACK) if check.stack else ("level", LEVELS[check.level.value])
+    rows = (asked, ("why", check.why), ("source", check.source))
     for name, value in rows:
         console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
     for name, block in (("fails", check.example), ("mended", check.mend)):

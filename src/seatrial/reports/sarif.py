@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from seatrial import __version__
 from seatrial.checks.model import Status
-from seatrial.checks.registry import CHECKS
+from seatrial.checks.registry import CATALOGUE
 from seatrial.reports.data import dumped
 from seatrial.reports.explain import markdown_help, text_help
 from seatrial.reports.groups import TOLD, family_of, name_of
@@ -32,13 +32,13 @@ def as_sarif(smokes: Sequence[Smoke]) -> str:
 
 
 def _run(smoke: Smoke) -> Json:
-    places = {check.id: number for number, check in enumerate(CHECKS)}
+    places = {check.id: number for number, check in enumerate(CATALOGUE)}
     return {
         "tool": {
             "driver": {
                 "name": "seatrial",
                 "semanticVersion": __version__,
-                "rules": [_rule(check) for check in CHECKS],
+                "rules": [_rule(check) for check in CATALOGUE],
             }
         },
         # A run of its own for each image: a page that compares runs compares those of one image.

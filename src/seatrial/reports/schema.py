@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from seatrial.checks.model import Result, Status
-from seatrial.checks.registry import CHECKS
+from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke
 from seatrial.reports.data import Smokes
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StandIn
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
 
 Json = dict[str, Any]
 
@@ -26,9 +26,9 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 def settings() -> Json:
     """Return the schema of `[tool.seatrial]`; of a contract's own file it is `#/$defs/Contract`."""
-    made = _schema(Settings, (Settings, App, Contract, StandIn, EngineSettings))
+    made = _schema(Settings, (Settings, App, Contract, StackContract, StackWrite, StandIn, EngineSettings))
     made["title"] = "[tool.seatrial]"
-    made["$defs"]["Contract"]["properties"]["waive"]["propertyNames"] = {"enum": [check.id for check in CHECKS]}
+    made["$defs"]["Contract"]["properties"]["waive"]["propertyNames"] = {"enum": [check.id for check in CATALOGUE]}
     return made
 
 

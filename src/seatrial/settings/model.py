@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -43,6 +43,13 @@ Account = Annotated[str, Meta(pattern=r"^[^\s:\0]+\Z", description="the name of 
 Capability = Annotated[str, Meta(pattern=r"^[A-Za-z_]+\Z", description="a capability such as NET_BIND_SERVICE")]
 LintRule = Annotated[str, Meta(pattern=r"^(DL|SC)\d{4}\Z", description="a rule of hadolint such as DL3008")]
 OciLabel = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9.]*\Z", description="the end of an OCI label such as revision")]
+Service = Annotated[
+    str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*\Z", description="the name of a service of the compose file")
+]
+PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+RequestPath = Annotated[str, Meta(pattern=r"^/[!-~]*\Z", description="a path of the app such as /courses, in ASCII")]
+HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", description="the name of a header")]
+HeaderValue = Annotated[str, Meta(pattern=r"^[ -~]*\Z", description="a header's value: ASCII on one line")]
 PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$", description="a version such as 3.13")]
 Size = Annotated[
     str,
@@ -74,6 +81,68 @@ DEBIAN_SETUID = (
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of the settings: keys in kebab case, unknown ones refused."""
+
+
+UNIQUE = "{unique}"
+"""Stands in a write for a text that is another one each time."""
+
+
+class StackWrite(Table, frozen=True, kw_only=True):
+    """A request that stores something; `{unique}` in its path or body is another text each time."""
+
+    path: RequestPath
+    """Where it goes: `/courses`."""
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    """How it is sent."""
+    body: dict[str, Any] = {}
+    """What is sent, as JSON: `{ title = "Sea trial {unique}" }`."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """Headers that go with it, and with the reading of it; test values, never real secrets."""
+
+    def __post_init__(self) -> None:
+        """Refuse a write that could not be told from the one before it."""
+        if not (_holds_unique(self.body) or UNIQUE in self.path):
+            raise ValueError(f"`body`: expected {UNIQUE} in one of its texts, so that each write can be told apart")
+
+
+def _holds_unique(value: object) -> bool:
+    match value:
+        case str():
+            return UNIQUE in value
+        case dict():
+            return any(map(_holds_unique, value.values()))
+        case list():
+            return any(map(_holds_unique, value))
+        case _:
+            return False
+
+
+class StackContract(Table, frozen=True, kw_only=True):
+    """What `smoke --stack` asks of the app while its services are up, in a compose project of its own."""
+
+    service: Service | None = None
+    """The service that is the app; by default the only one that stays up on the app's image."""
+    database: Service | None = None
+    """The service that is the database: it is restarted, and nothing that was written may be lost."""
+    port: PortNumber | None = None
+    """The port that the app listens on, inside its container; by default the one that it publishes or exposes."""
+    ready: RequestPath | None = None
+    """A path that answers with a status below 300 when the app and what it needs are ready: `/health/ready`."""
+    write: StackWrite | None = None
+    """A request that stores something in the database."""
+    read: RequestPath | None = None
+    """A path that must show what was written; `{id}` is the key `id` of the write's answer: `/courses/{id}`."""
+    environment: dict[Variable, NoZero] = {}
+    """Variables of the app's service in place of the compose file's; test values, never real secrets."""
+    up_within: PositiveSeconds = 120.0
+    """Seconds from the start of the first service until all must be healthy, run, or have completed."""
+    recovers_within: PositiveSeconds = 30.0
+    """Seconds until the app must be ready, and be so again after it lost a worker or its database restarted."""
+
+    def __post_init__(self) -> None:
+        """Refuse half of a pair."""
+        if (self.write is None) != (self.read is None):
+            raise ValueError("`read`: expected together with `write`, as one shows what the other stored")
 
 
 class Contract(Table, frozen=True, kw_only=True):
@@ -155,6 +224,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """The most that a build may be sent."""
     compose_exceptions: dict[str, Reason] = {}
     """What a service of the compose file need not have, each with the reason: `{ "db.read_only" = "…" }`."""
+    stack: StackContract = field(default_factory=StackContract)
+    """What `smoke --stack` asks of the app with its services up."""
     waive: dict[str, Reason] = {}
     """Checks that need not hold, each with the reason."""
 

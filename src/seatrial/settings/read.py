@@ -262,7 +262,7 @@ def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[s
             path.append(str(key))
             here = here.get(key)
         elif name:
-            kind = {one.encode_name: one.type for one in msgspec.structs.fields(kind)}[name]
+            kind = _there({one.encode_name: one.type for one in msgspec.structs.fields(kind)}[name])
             path.append(name)
             here = here.get(name)
         else:
@@ -277,6 +277,12 @@ def _known(kind: Any) -> tuple[str, ...]:
     if _is_struct(kind):
         return tuple(one.encode_name for one in msgspec.structs.fields(kind))
     return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
+
+
+def _there(kind: Any) -> Any:
+    """Return what a key holds that may be left out: of `Table | None`, the table."""
+    kinds = [one for one in get_args(kind) if one is not type(None)]
+    return kinds[0] if len(kinds) == 1 and type(None) in get_args(kind) else kind
 
 
 def _refused(value: object, kind: Any) -> bool:

@@ -49,6 +49,7 @@ def up(
     stand_in: StandIn | None = None,
     remove_volumes: bool = False,
     catalogue: Callable[[], Iterable[Finding]] = tuple,
+    program: Compose | None = None,
     clock: Clock = time,
 ) -> StackState:
     """Bring a stack up and wait until every service is healthy, runs, or has completed.
@@ -64,6 +65,7 @@ def up(
         stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
         remove_volumes: when it does not come up, remove the volumes that this run made, too.
         catalogue: what the compose/* checks say; asked for and told only where something is to be started.
+        program: compose, where it is to work on another model than the file's.
         clock: the passing of time.
 
     Raises:
@@ -75,7 +77,7 @@ def up(
 
     """
     started = clock.monotonic()
-    program = compose.find(plan.stack, plan.file, engine=engine, host=host)
+    program = program or compose.find(plan.stack, plan.file, engine=engine, host=host)
     there = images.present(plan, engine)
     if (same := _unchanged(plan, there, program, engine)) is not None:
         return _up(plan, same, engine, changed=False, seconds=clock.monotonic() - started)

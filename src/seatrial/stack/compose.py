@@ -14,7 +14,7 @@ from seatrial.stack.lines import line_of
 from seatrial.stack.text import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from seatrial.engine.find import Engine
@@ -37,6 +37,10 @@ class Compose:
     environment: Mapping[str, str]
     stack: Stack
     file: Path
+    env_file: Path | None = None
+    """Where its values come from, when that is not the `.env` beside it."""
+    document: Mapping[str, Any] | None = None
+    """A whole model to work on in place of the file's."""
 
     def model(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the compose file as compose understands it, and what it warned of.
@@ -82,6 +86,22 @@ class Compose:
         done = self._run("up", "--detach", "--no-build", images=images, timeout=None, tick=tick)
         return () if done.code == 0 else messages(done.errors) or (f"exit code {done.code}",)
 
+    def enter(self, service: str, words: Sequence[str], *, terminal: bool) -> int:
+        """Run a command in a service's container, on this process's own input, output and errors; return its exit code.
+
+        Args:
+            service: the service; it must run.
+            words: the command.
+            terminal: give it a terminal: there must be one.
+
+        Raises:
+            ProgramError: compose cannot be started.
+
+        """
+        # Without the file: the container is found by its labels, whatever the file says by now.
+        head = [self.program, "--ansi", "never", "--project-name", self.stack.compose_project, "exec"]
+        return process.attached([*head, *([] if terminal else ["-T"]), service, *words], environment=self.environment)
+
     def _read(self, *words: str, images: Mapping[str, str] | None = None) -> process.Completed:
         try:
             done = self._run(*words, images=images, timeout=READ_TIMEOUT)
@@ -98,10 +118,7 @@ class Compose:
         images: Mapping[str, str] | None = None,
         tick: Callable[[], None] | None = None,
     ) -> process.Completed:
-        files: list[str | Path] = ["--file", self.file]
-        if images:
-            # The second file comes by standard input: nothing to clean up afterwards.
-            files += ["--file", "-"]
+        files, text_in = self._files(images or {})
         output: list[str] = []
         errors: list[str] = []
         done = process.stream(
@@ -112,10 +129,19 @@ class Compose:
             environment=self.environment,
             # Newer versions also read a .env in the working directory: let both be the same.
             folder=self.file.parent,
-            text_in=override(images) if images else None,
+            text_in=text_in,
             tick=tick,
         )
         return process.Completed(argv=done.argv, code=done.code, output="".join(output), errors="".join(errors))
+
+    def _files(self, images: Mapping[str, str]) -> tuple[list[str | Path], str | None]:
+        """Return the options that name compose's files, and what it reads by standard input: nothing to clean up."""
+        values = ["--env-file", self.env_file] if self.env_file is not None else []
+        if self.document is not None:
+            return [*values, "--file", "-"], json.dumps(replaced(self.document, images))
+        if images:
+            return [*values, "--file", self.file, "--file", "-"], override(images)
+        return [*values, "--file", self.file], None
 
 
 def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
@@ -127,6 +153,13 @@ def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
     """
     program = programs.find("compose", engine, host)
     return Compose(program=program.path, environment=engine.programs_environment, stack=stack, file=file)
+
+
+def replaced(document: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
+    """Return a model in which services have another image."""
+    other = json.loads(override(images))["services"]
+    services = {name: {**table, **other.get(name, {})} for name, table in document["services"].items()}
+    return {**document, "services": services}
 
 
 def override(images: Mapping[str, str]) -> str:

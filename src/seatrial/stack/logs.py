@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import StackError
-from seatrial.names import did_you_mean
 from seatrial.stack import observe
+from seatrial.stack.chosen import of_service
 from seatrial.stack.text import LONGEST_LINE, lines_of
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def logs(
         EngineError: the engine does not answer.
 
     """
-    chosen = _chosen(stack, observe.containers(stack, engine), service)
+    chosen = of_service(stack, observe.containers(stack, engine), service)
     return _followed(chosen, engine, tail) if follow else _merged(chosen, engine, tail)
 
 
@@ -71,23 +70,6 @@ def split(chunks: Iterable[bytes]) -> Iterator[str]:
             yield from lines_of(pending)
             pending = b""
     yield from lines_of(pending)
-
-
-def _chosen(stack: Stack, containers: Sequence[ContainerState], service: str | None) -> tuple[ContainerState, ...]:
-    if not containers:
-        raise StackError(
-            f"nothing of {stack.app} is up.",
-            where=stack.compose_project,
-            fix=f"Bring it up: `invoke up --app {stack.app}`.",
-        )
-    chosen = tuple(one for one in containers if service in {None, one.service})
-    if not chosen:
-        raise StackError(
-            f"{stack.app} runs no service {service!r}.",
-            where=stack.compose_project,
-            fix=did_you_mean(str(service), {one.service for one in containers}),
-        )
-    return chosen
 
 
 def _merged(containers: Sequence[ContainerState], engine: Engine, tail: int | None) -> Iterator[LogLine]:

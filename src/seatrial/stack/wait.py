@@ -46,6 +46,7 @@ class Watch:
         before: Sequence[ContainerState],
         timeout: float,
         clock: Clock,
+        started: float | None = None,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -53,7 +54,7 @@ class Watch:
         self._before = frozenset(one.id for one in before)
         self._timeout = timeout
         self._clock = clock
-        self._start = clock.monotonic()
+        self._start = clock.monotonic() if started is None else started
 
     def tick(self) -> None:
         """Look once, while compose works.

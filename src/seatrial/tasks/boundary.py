@@ -31,7 +31,7 @@ class TerminatedError(BaseException):
 def command(*, name: str | None = None, default: bool = False, **options: Any) -> Callable[..., invoke.Task[Any]]:
     """Make a function an Invoke task whose problems reach a person as one line, never as a traceback."""
 
-    def decorate(function: Callable[..., ExitCode | None]) -> invoke.Task[Any]:
+    def decorate(function: Callable[..., int | None]) -> invoke.Task[Any]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             _prepare()

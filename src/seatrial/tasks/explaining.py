@@ -20,14 +20,14 @@ POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 @command(positional=POSITIONAL, help={"check": "the check's id, such as identity/non-root; all checks without it"})
 def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
     """Explain a check: its rule, why, its source, what fails it and the mend; without one, list them all."""
-    from seatrial.checks.registry import CHECKS
+    from seatrial.checks.registry import CATALOGUE
     from seatrial.reports.explain import print_catalogue, print_check
 
     screen = surroundings.screen()
     if not check:
-        print_catalogue(CHECKS, screen)
+        print_catalogue(CATALOGUE, screen)
         return ExitCode.OK
-    known = {one.id: one for one in CHECKS}
+    known = {one.id: one for one in CATALOGUE}
     if check not in known:
         raise SettingsError(
             f"no check is called {check!r}.",

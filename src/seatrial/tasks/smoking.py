@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import ExitCode, ImageError, SettingsError
 from seatrial.names import did_you_mean
-from seatrial.tasks import reporting, structuring, surroundings
+from seatrial.tasks import reporting, stack_smoking, structuring, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ HELP = {
         "level": "quick (no start), standard (one real start, the default) or deep",
         "structure-test": "run this container-structure-test file (.yaml or .json) instead of the contract's checks; "
         "with --level besides them; repeatable",
+        "stack": "bring the app up with its services, in a compose project of its own, and try it so",
         "all": "the app's image for every Python version that it declares",
         "format": "text, json, junit, sarif, markdown or html; without it, what --output's ending says, or text",
         "output": "write the report to this file instead of standard output",
@@ -54,6 +55,7 @@ def smoke(
     also: Sequence[str] | None = None,
     verbose: bool = False,
     structure_test: Sequence[str] | None = None,
+    stack: bool = False,
 ) -> ExitCode:
     """Prove images against their contracts: exit 0 all pass, 1 a check failed, 2 undecided."""
     from seatrial.checks.model import Level
@@ -63,6 +65,9 @@ def smoke(
     tests = structuring.tests_of(structure_test or ())
     checked = None if tests and level is None else chosen
     reports = reporting.planned(format, output, also or ())
+    if stack:
+        others = {"--image": image, "--contract": contract, "--all": all, "--level": level, "--structure-test": tests}
+        return stack_smoking.smoke_stacks(app, python, reports, verbose=verbose, others=others)
     targets = _targets(app, image, contract, python, every=all)
     engine = surroundings.engine()
     smokes: list[Smoke] = []

@@ -100,12 +100,12 @@ def bring_up(
             host=host,
             observer=observer,
             timeout=timeout,
-            stand_in=_stand_in(project, engine, host, observer.say),
+            stand_in=stand_in(project, engine, host, observer.say),
             catalogue=lambda: look_at_catalogue(project, plan.file, contract, engine=engine, host=host),
         )
 
 
-def _stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
+def stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
     """Return what makes a local image for an official one that cannot be pulled."""
 
     def make(reference: str) -> str | None:
@@ -226,3 +226,7 @@ def _app(project: Project, name: str | None) -> str:
         where=f"{project.file.name} [tool.seatrial.apps]",
         fix=f"Say --app with one of: {', '.join(sorted(composed))}." if composed else "Set `compose` for one.",
     )
+
+
+app_of = _app
+"""For the tasks beside these."""

@@ -40,12 +40,23 @@ from seatrial.facts.data.sources import (
     Sources,
     Wait,
 )
+from seatrial.facts.data.stack import (
+    NOT_STACKED,
+    DatabaseRestart,
+    Exchange,
+    Ready,
+    Reply,
+    ServiceStop,
+    StackRun,
+    WorkerLoss,
+)
 from seatrial.facts.data.start import Account, Barrier, Entry, FileKind, Script, Start, Trail
 from seatrial.facts.data.starts import NOT_DEEP, Freeze, Override, Starts
 
 __all__ = [
     "INSTALLERS",
     "NOT_DEEP",
+    "NOT_STACKED",
     "NO_SOURCES",
     "Account",
     "Accounts",
@@ -62,11 +73,13 @@ __all__ = [
     "ContentKind",
     "Contents",
     "ContextFile",
+    "DatabaseRestart",
     "Distribution",
     "DockerfileSource",
     "Enforced",
     "Entry",
     "EnvironmentFile",
+    "Exchange",
     "Executable",
     "Exit",
     "Fact",
@@ -99,10 +112,14 @@ __all__ = [
     "Probe",
     "ProjectFacts",
     "Published",
+    "Ready",
+    "Reply",
     "Restriction",
     "Rule",
     "Script",
+    "ServiceStop",
     "Sources",
+    "StackRun",
     "Start",
     "Starts",
     "Stop",
@@ -112,6 +129,7 @@ __all__ = [
     "User",
     "Wait",
     "Walk",
+    "WorkerLoss",
 ]
 
 NO_SOURCES = Missing(reason="the image was named by itself: no project of it is known, so it has no sources to look at")
@@ -135,6 +153,8 @@ class Facts(Fact, frozen=True, kw_only=True):
     """More starts, each let off some restrictions, made only when the hardened one did not come up, to tell why."""
     starts: Starts | Missing = NOT_DEEP
     """Further starts, made at level deep of an image that comes up."""
+    stack: StackRun | Missing = NOT_STACKED
+    """The app with its services up, in a compose project of its own."""
     override: Override | Missing | None = None
     """The ENTRYPOINT with another command; None where that was not tried."""
     project: ProjectFacts

@@ -1,0 +1,284 @@
+"""stack/*: the app with its services up, what it answers, and how it takes the loss of what it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped
+from seatrial.facts.data import Missing
+
+if TYPE_CHECKING:
+    from seatrial.facts.data import DatabaseRestart, Exchange, Facts, ServiceStop, StackRun
+    from seatrial.settings.model import Contract
+
+T = TypeVar("T")
+
+NO_READY = "the contract's `stack` names no `ready` path"
+NO_WRITE = "the contract's `stack` names no `write` and `read`"
+NO_DATABASE = "the contract's `stack` names no `database`"
+SHOWN = 300
+"""Characters of an answer that are shown."""
+
+
+def healthy(facts: Facts, contract: Contract) -> Outcome:
+    """Judge whether every service came up."""
+    run = stack_of(facts)
+    expected = f"every service healthy, running or completed within {contract.stack.up_within:g} s"
+    if run.up_after is None:
+        return failed(
+            run.failure.removesuffix("."),
+            expected=expected,
+            fix="Mend what its last lines name; `invoke up` shows the same on your own stack.",
+            evidence=run.evidence,
+        )
+    return passed(f"all up after {run.up_after:.1f} s", expected=expected, evidence=run.services)
+
+
+def ready(facts: Facts, contract: Contract) -> Outcome:
+    """Judge whether the app said that it is ready."""
+    run = stack_of(facts)
+    if contract.stack.ready is None:
+        return skipped(NO_READY)
+    seen = _seen(run.ready)
+    expected = f"a status below 300 from {seen.path} within {contract.stack.recovers_within:g} s after all is up"
+    if seen.after is None:
+        return failed(
+            f"{seen.path}: {seen.last}",
+            expected=expected,
+            fix="Its answer, or its log, says what it misses: a migration, an address, a password.",
+            evidence=_body(seen.last.body),
+        )
+    return passed(f"{seen.path}: {seen.last}, {seen.after:.1f} s after all was up", expected=expected)
+
+
+def writes_and_reads(facts: Facts, contract: Contract) -> Outcome:
+    """Judge whether what was stored could be read."""
+    run = stack_of(facts)
+    if contract.stack.write is None:
+        return skipped(NO_WRITE)
+    seen = _seen(run.exchange)
+    expected = "what the contract's `write` stores is shown by its `read`"
+    if seen.held:
+        return passed(f"{seen.write}: {seen.written}; {seen.read} shows it", expected=expected)
+    return failed(_not_held(seen), expected=expected, fix=_exchange_fix(seen), evidence=_answers(seen))
+
+
+def _not_held(seen: Exchange) -> str:
+    if not seen.written.good:
+        return f"{seen.write}: {seen.written}"
+    if seen.problem:
+        return f"{seen.write}: {seen.written}; {seen.problem}"
+    if seen.missing:
+        return f"{seen.write}: {seen.written}; {seen.read} does not show what was written: {', '.join(seen.missing)}"
+    return f"{seen.write}: {seen.written}; {seen.read}: {seen.shown}"
+
+
+def _exchange_fix(seen: Exchange) -> str:
+    if seen.problem:
+        return "Name in `read` what the answer holds, or let the app answer with it."
+    return "Hold the contract's `write` and `read` against the app; its answers and its log tell which one is wrong."
+
+
+def _answers(seen: Exchange) -> tuple[str, ...]:
+    shown = _body(seen.shown.body) if seen.shown else ()
+    return (*(f"write: {line}" for line in _body(seen.written.body)), *(f"read: {line}" for line in shown))
+
+
+def survives_database_restart(facts: Facts, contract: Contract) -> Outcome:
+    """Judge whether all that was acknowledged is there after the restart, and the app goes on."""
+    run = stack_of(facts)
+    if contract.stack.database is None:
+        return skipped(NO_DATABASE)
+    if contract.stack.write is None:
+        return skipped(NO_WRITE)
+    seen = _seen(run.database)
+    seconds = contract.stack.recovers_within
+    expected = f"after a restart of {seen.service}: nothing lost, and a write stored within {seconds:g} s"
+    evidence = tuple(f"while it was away: {one}" for one in seen.refusals)
+    if not seen.acknowledged:
+        raise UndecidedError("no write was acknowledged: stack/writes-and-reads tells why", *evidence)
+    if seen.recovered_after is None:
+        return failed(
+            f"no write was stored within {seconds:g} s after {seen.service} was back: {seen.last}",
+            expected=expected,
+            fix="Let the app's pool replace dead connections (SQLAlchemy: pool_pre_ping=True).",
+            evidence=(*evidence, *_body(seen.last.body)),
+        )
+    if seen.lost:
+        return failed(
+            f"{_counted(seen)} cannot be read after the restart of {seen.service}",
+            expected=expected,
+            fix="Keep the database's data in a volume, and let the app answer only after the commit.",
+            evidence=(*seen.lost, *evidence),
+        )
+    if seen.app_restarts:
+        return failed(
+            f"nothing was lost, and the app itself ended {seen.app_restarts} times meanwhile",
+            expected=f"{expected}, without an end of the app",
+            fix="Let the app answer that it cannot, and try its database again at the next request.",
+            evidence=evidence,
+        )
+    return passed(_survived(seen), expected=expected, evidence=evidence)
+
+
+def _counted(seen: DatabaseRestart) -> str:
+    return f"{len(seen.lost)} or more of {seen.acknowledged} acknowledged writes"
+
+
+def _survived(seen: DatabaseRestart) -> str:
+    return (
+        f"all {seen.acknowledged} acknowledged writes are there after a restart of {seen.took:.1f} s; "
+        f"{seen.refused} refused meanwhile; the first one stored {seen.recovered_after:.1f} s after it"
+    )
+
+
+def survives_worker_loss(facts: Facts, contract: Contract) -> Outcome:
+    """Judge the answers from the moment that one worker was killed."""
+    run = stack_of(facts)
+    if contract.stack.ready is None:
+        return skipped(NO_READY)
+    seen = _seen(run.workers)
+    if seen.workers == 1:
+        return skipped("one process serves alone: there is no worker that the others could do without")
+    expected = "every request answered while one worker is killed, and another one in its place"
+    evidence = (f"killed: {seen.killed}", *seen.failures)
+    if seen.failures:
+        return failed(
+            f"{len(seen.failures)} of {seen.requests} requests failed after one of {seen.workers} workers was killed",
+            expected=expected,
+            fix="Let the workers share one listening socket, and keep nothing in a worker that another one needs.",
+            evidence=evidence,
+        )
+    if seen.back_after is None:
+        return failed(
+            f"{seen.requests} requests answered, and no other worker within {seen.waited:.0f} s",
+            expected=expected,
+            fix="Start the workers under a parent that replaces them: gunicorn, uvicorn 0.30 or later.",
+            evidence=evidence,
+        )
+    return passed(
+        f"{seen.requests} requests answered; another worker in its place after {seen.back_after:.1f} s",
+        expected=expected,
+        evidence=evidence,
+    )
+
+
+def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
+    """Judge how each service took its stop signal, after all that it did."""
+    run = stack_of(facts)
+    stops = _seen(run.stops)
+    if not stops:
+        raise UndecidedError("no service ran any more when they were to be stopped")
+    within = contract.stops_within
+    expected = f"{run.app} leaves within {within:g} s, every other service within its grace time, none by SIGKILL"
+    bad = [one for one in stops if one.killed or (one.service == run.app and one.seconds > within)]
+    evidence = tuple(_stopped(one) for one in stops)
+    if bad:
+        return failed(
+            "; ".join(_stopped(one) for one in bad),
+            expected=expected,
+            fix="Let it end its requests and leave at its stop signal; a database that needs longer gets a longer "
+            "`stop_grace_period`.",
+            evidence=evidence,
+        )
+    if all(one.service != run.app for one in stops):
+        raise UndecidedError(f"{run.app} did not run any more when it was to be stopped", *evidence)
+    return passed(f"all {len(stops)} left by themselves", expected=expected, evidence=evidence)
+
+
+def _stopped(one: ServiceStop) -> str:
+    memory = ", out of memory" if one.out_of_memory else ""
+    killed = f"was killed after its grace time of {one.grace:g} s" if one.killed else f"left after {one.seconds:.1f} s"
+    return f"{one.service} {killed}, exit code {one.code}{memory}"
+
+
+def stack_of(facts: Facts) -> StackRun:
+    """Return what the run with the services showed.
+
+    Raises:
+        UndecidedError: there was none.
+
+    """
+    if isinstance(facts.stack, Missing):
+        raise UndecidedError(facts.stack.reason, facts.stack.detail)
+    return facts.stack
+
+
+def _seen(fact: T | Missing) -> T:
+    if isinstance(fact, Missing):
+        raise UndecidedError(fact.reason, fact.detail)
+    return fact
+
+
+def _body(body: str) -> tuple[str, ...]:
+    return tuple(line[:SHOWN] for line in body.strip().splitlines()[:5])
+
+
+CHECKS = (
+    Check(
+        id="stack/healthy",
+        title="Comes up with its services",
+        why="An image that starts alone can still lack what only its services show: an address, a migration, a right.",
+        source="HIST: a compose file that was never brought up",
+        example="depends_on: [db]    # the API connects at its start, while PostgreSQL prepares its data",
+        mend="depends_on:\n  db:\n    condition: service_healthy",
+        level=Level.DEEP,
+        stack=True,
+        function=healthy,
+    ),
+    Check(
+        id="stack/ready",
+        title="Says that it is ready",
+        why="An application that is alive and not ready gets requests that it cannot answer.",
+        source="Kubernetes, Liveness and readiness probes",
+        example='ready = "/health/ready"    # answers 503: the database is at revision none, not 0002',
+        mend='migrate:\n  command: ["alembic", "upgrade", "head"]    # and the API waits for its completion',
+        level=Level.DEEP,
+        stack=True,
+        function=ready,
+    ),
+    Check(
+        id="stack/writes-and-reads",
+        title="Shows what was written",
+        why="Health checks ask whether a connection stands; only a write tells whether tables and rights are there.",
+        source="the applications' plans",
+        example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
+        mend="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",
+        level=Level.DEEP,
+        stack=True,
+        function=writes_and_reads,
+    ),
+    Check(
+        id="stack/survives-worker-loss",
+        title="Answers while a worker is killed",
+        why="The kernel kills a worker when memory runs out; the others must go on, and another one take its place.",
+        source="Gunicorn, Design: the master replaces workers that die",
+        example='CMD ["python", "-m", "shop.fork_twice"]    # nobody waits for what it forked',
+        mend='CMD ["uvicorn", "shop.api:app", "--workers", "2"]',
+        level=Level.DEEP,
+        stack=True,
+        function=survives_worker_loss,
+    ),
+    Check(
+        id="stack/survives-database-restart",
+        title="Survives a restart of its database",
+        why="Every database restarts some day; what was acknowledged before must be there, and the app must go on.",
+        source="SQLAlchemy, Dealing with disconnects; PostgreSQL, Write-ahead logging",
+        example="db:\n  image: postgres:17\n  tmpfs: /var/lib/postgresql/data",
+        mend="db:\n  image: postgres:17\n  volumes: [database:/var/lib/postgresql/data]",
+        level=Level.DEEP,
+        stack=True,
+        function=survives_database_restart,
+    ),
+    Check(
+        id="stack/graceful-stop",
+        title="Stops within its grace time, services and all",
+        why="With connections open, an application stops less readily; a database that is killed has to recover.",
+        source="Docker's documentation, docker stop; hynek.me, Docker signal handling",
+        example="api:\n  stop_grace_period: 2s    # uvicorn waits 8 s for requests in progress",
+        mend="api:\n  stop_grace_period: 10s",
+        level=Level.DEEP,
+        stack=True,
+        function=graceful_stop,
+    ),
+)

@@ -1,0 +1,126 @@
+"""Runs beside the app, in its container, on the image's own interpreter: Python 3.8 and later, standard library only.
+
+It takes one JSON object a line and answers each with one: requests to the app, its workers, the end of one of them.
+"""
+
+import glob
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+MOST_BODY = 64 * 1024
+MOST_CHARACTERS = 400
+
+
+def own_address():
+    """The address that other containers have for this one: what listens on the loopback alone does not answer there."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def request(asked):
+    started = time.monotonic()
+    reply = {}
+    host = own_address()
+    connection = http.client.HTTPConnection(host, asked["port"], timeout=asked["timeout"])
+    try:
+        body = None if asked["body"] is None else json.dumps(asked["body"]).encode()
+        headers = {"Host": "localhost:%d" % asked["port"], "Accept": "application/json", "Connection": "close"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        headers.update(asked["headers"])
+        connection.request(asked["method"], asked["path"], body=body, headers=headers)
+        answer = connection.getresponse()
+        reply["status"] = answer.status
+        reply["body"] = answer.read(MOST_BODY).decode("utf-8", "replace")
+    except ConnectionRefusedError:
+        reply = {"error": "nothing listens on port %d" % asked["port"] + loopback(host, asked["port"])}
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        said = "%s: %s" % (type(error).__name__, error)
+        reply = {"error": said.strip(": ")[:MOST_CHARACTERS]}
+    finally:
+        connection.close()
+    reply["seconds"] = time.monotonic() - started
+    return reply
+
+
+def loopback(host, port):
+    if host != "127.0.0.1":
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return ""
+        return " but on 127.0.0.1, where no other container reaches it"
+    return ""
+
+
+def listening(port):
+    """The sockets that listen on a port, as the kernel numbers them."""
+    found = set()
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(name) as file:
+                rows = [line.split() for line in file.readlines()[1:]]
+        except OSError:
+            continue
+        found.update("socket:[%s]" % row[9] for row in rows if row[3] == "0A" and row[1].endswith(":%04X" % port))
+    return found
+
+
+def links(pid):
+    for path in glob.glob("/proc/%d/fd/*" % pid):
+        try:
+            yield os.readlink(path)
+        except OSError:
+            continue
+
+
+def parent(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def command(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return file.read(MOST_CHARACTERS).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def workers(asked):
+    """The processes that serve a port: those that hold its socket, but for one that only hands it to the others."""
+    sockets = listening(asked["port"])
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    holders = [pid for pid in pids if sockets.intersection(links(pid))]
+    parents = {parent(pid) for pid in holders}
+    serving = [pid for pid in sorted(holders) if pid not in parents]
+    return {"workers": [{"pid": pid, "command": command(pid)} for pid in serving]}
+
+
+def kill(asked):
+    try:
+        os.kill(asked["pid"], signal.SIGKILL)
+    except OSError as error:
+        return {"error": str(error)}
+    return {}
+
+
+def main():
+    known = {"request": request, "workers": workers, "kill": kill}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        sys.stdout.write(json.dumps(known[asked["do"]](asked)) + "\n")
+        sys.stdout.flush()
+
+
+main()

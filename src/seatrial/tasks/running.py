@@ -1,0 +1,108 @@
+"""restart and exec: what is done with a stack that is up."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from seatrial.errors import ExitCode, SettingsError
+from seatrial.tasks import stacks, surroundings
+from seatrial.tasks.boundary import command
+
+if TYPE_CHECKING:
+    import invoke
+
+BEHIND = "--"
+
+
+@command(
+    help=stacks.APP
+    | {
+        "service": "only this service; all that run without it",
+        "timeout": "seconds until it must be up again",
+        "dry-run": "say what would be restarted, and restart nothing",
+    }
+)
+def restart(
+    _context: invoke.Context,
+    app: str | None = None,
+    service: str | None = None,
+    timeout: int = 120,
+    dry_run: bool = False,
+) -> ExitCode:
+    """Restart an app's services; wait until all is healthy again, or say why it is not."""
+    from seatrial.reports.stack import print_up, progress
+    from seatrial.stack import restart as restarting
+    from seatrial.stack.names import identify
+    from seatrial.stack.plan import compose_file
+
+    if timeout <= 0:
+        raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
+    project = surroundings.project()
+    name = stacks.app_of(project, app)
+    file, stack, engine = compose_file(project, name), identify(project, name), surroundings.engine()
+    chosen = restarting.to_restart(stack, engine, service)
+    if dry_run:
+        print(f"{name}: would restart {', '.join(dict.fromkeys(one.service for one in chosen))}")
+        return ExitCode.OK
+    with progress(surroundings.progress_screen()) as observer:
+        state = restarting.restart(
+            chosen,
+            stack=stack,
+            file=file,
+            own_images={one.image or key: key for key, one in project.settings.apps.items()},
+            engine=engine,
+            observer=observer,
+            timeout=timeout,
+        )
+    print_up(state, surroundings.screen())
+    return ExitCode.OK
+
+
+@command(
+    name="exec",
+    help=stacks.APP
+    | {
+        "service": "the service to run it in",
+        "command": "the command in one text, as a shell would split it; or give its words behind --",
+    },
+)
+def execute(
+    _context: invoke.Context, app: str | None = None, service: str | None = None, command: str | None = None
+) -> int:
+    """Run a command in a service that is up: exec --service S -- COMMAND...; its exit code is this one's."""
+    from seatrial.stack import chosen, compose, observe
+    from seatrial.stack.names import identify
+    from seatrial.stack.plan import compose_file
+
+    words = words_of(command, sys.argv)
+    project = surroundings.project()
+    name = stacks.app_of(project, app)
+    if service is None:
+        raise SettingsError("which service?", fix="Say --service; `invoke ps` shows those that run.")
+    host, engine, stack = surroundings.host(), surroundings.engine(), identify(project, name)
+    program = compose.find(stack, compose_file(project, name), engine=engine, host=host)
+    chosen.running(stack, observe.containers(stack, engine), service)
+    return program.enter(service, words, terminal=sys.stdin.isatty() and sys.stdout.isatty())
+
+
+def words_of(command: str | None, arguments: list[str]) -> list[str]:
+    """Return the command to run: the words behind `--`, as they were given, or those of one text.
+
+    Invoke hands on what stands behind `--` as one text, in which nobody finds the words again.
+
+    Raises:
+        SettingsError: there is none, or there are two.
+
+    """
+    behind = arguments[arguments.index(BEHIND) + 1 :] if BEHIND in arguments else []
+    if command is not None and behind:
+        raise SettingsError("--command and the words behind -- are two commands.", fix="Give one of them.")
+    try:
+        words = behind or shlex.split(command or "")
+    except ValueError as error:
+        raise SettingsError(f"--command {command!r} cannot be split into words: {error}.") from error
+    if not words:
+        raise SettingsError("which command?", fix="Give it last: exec --service SERVICE -- COMMAND...")
+    return words

@@ -1,0 +1,244 @@
+"""What is done with a stack that is up, against a real engine: restart, exec, logs; two checkouts of one project."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.engine import test_stack
+from tests.engine.test_stack import SLEEP, Yard, free_port, three_services
+
+from seatrial.errors import ExitCode, StackError, StackFailedError
+from seatrial.stack import observe
+from seatrial.stack.model import Phase
+from seatrial.stack.names import identify
+from seatrial.stack.restart import restart, to_restart
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.stack.model import ContainerState, StackState
+
+pytestmark = pytest.mark.engine
+
+host, engine, image, yard = test_stack.host, test_stack.engine, test_stack.image, test_stack.yard
+
+ONCE = "trap 'exit 0' TERM; if [ -e /begun ]; then echo 'not again'; exit 4; fi; touch /begun; sleep 1000 & wait"
+"""Starts once, and never again."""
+
+
+def containers(of: Yard) -> dict[str, ContainerState]:
+    found = observe.containers(identify(of.project, "ship"), of.engine)
+    return {one.service: one for one in found}
+
+
+def restarted(of: Yard, service: str | None = None, *, timeout: float = 60) -> StackState:
+    stack = identify(of.project, "ship")
+    return restart(
+        to_restart(stack, of.engine, service),
+        stack=stack,
+        file=of.folder / "compose.yaml",
+        own_images={},
+        engine=of.engine,
+        observer=of.witness,
+        timeout=timeout,
+    )
+
+
+def test_a_restart_of_all_waits_until_all_is_healthy_and_runs_no_one_shot_again(yard: Yard) -> None:
+    three_services(yard, free_port())
+    yard.up()
+    time.sleep(2)
+    before = containers(yard)
+    yard.witness.seen.clear()
+    state = restarted(yard)
+    assert {one.service: one.phase for one in state.services} == {"db": Phase.UP, "api": Phase.UP}
+    assert state.addresses
+    after = containers(yard)
+    assert {name: one.id for name, one in after.items()} == {name: one.id for name, one in before.items()}
+    for name in ("db", "api"):
+        assert after[name].seconds < before[name].seconds + 2
+    assert observe.last_lines(after["migrate"].id, yard.engine, count=9) == ("migrated",)
+    # The API stood by while the database came back.
+    assert any(one["db"] is Phase.STARTING and one["api"] is Phase.WAITING for one in yard.witness.seen)
+
+
+def test_a_restart_of_one_service_leaves_the_others_alone(yard: Yard) -> None:
+    yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP)})
+    yard.up()
+    time.sleep(3)
+    state = restarted(yard, "b")
+    assert [one.service for one in state.services] == ["b"]
+    after = containers(yard)
+    assert after["a"].seconds > after["b"].seconds + 2
+
+
+def test_a_one_shot_that_is_named_runs_again(yard: Yard) -> None:
+    three_services(yard, free_port())
+    yard.up()
+    state = restarted(yard, "migrate")
+    assert {one.service: one.phase for one in state.services} == {"migrate": Phase.DONE, "api": Phase.UP}
+    migrate = containers(yard)["migrate"]
+    assert observe.last_lines(migrate.id, yard.engine, count=9) == ("migrated", "migrated")
+
+
+def test_what_does_not_start_again_is_named_with_its_output_and_who_waited(yard: Yard) -> None:
+    yard.write({"db": yard.service("bash", "-c", ONCE), "api": yard.service(*SLEEP, depends_on=["db"])})
+    yard.up()
+    with pytest.raises(StackFailedError) as caught:
+        restarted(yard)
+    assert caught.value.exit_code is ExitCode.FAILED
+    assert caught.value.what == "ship did not come up: db ended with exit code 4."
+    assert "    not again" in caught.value.detail.splitlines()
+    assert "api waited for it" in caught.value.detail
+    assert set(containers(yard)) == {"db", "api"}
+
+
+def test_a_restart_holds_its_time(yard: Yard) -> None:
+    check = {"test": ["CMD-SHELL", "test ! -e /begun"], "interval": "300ms", "retries": 100, "start_period": "60s"}
+    command = "trap 'touch /begun; exit 0' TERM; sleep 1000 & wait"
+    yard.write({"db": yard.service("bash", "-c", command, healthcheck=check)})
+    yard.up()
+    start = time.monotonic()
+    with pytest.raises(StackFailedError, match="ship was not up after 3 s: db runs and is not healthy yet"):
+        restarted(yard, timeout=3)
+    assert 3 <= time.monotonic() - start < 8
+
+
+def test_a_restart_of_what_is_not_there(yard: Yard) -> None:
+    yard.write({"api": yard.service(*SLEEP)})
+    with pytest.raises(StackError, match=r"nothing of ship is up\. Bring it up: `invoke up --app ship`"):
+        restarted(yard)
+    yard.up()
+    with pytest.raises(StackError, match=r"ship has no service 'apj'"):
+        restarted(yard, "apj")
+
+
+def test_up_twice_leaves_every_container_as_it_is(yard: Yard) -> None:
+    three_services(yard, free_port())
+    yard.up()
+    before = containers(yard)
+    start = time.monotonic()
+    assert not yard.up().changed
+    assert time.monotonic() - start < 3
+    after = containers(yard)
+    assert {name: one.id for name, one in after.items()} == {name: one.id for name, one in before.items()}
+    assert all(after[name].seconds >= before[name].seconds for name in before)
+
+
+def test_two_checkouts_of_one_project_do_not_collide(yard: Yard, tmp_path: Path) -> None:
+    other = replace(yard, folder=tmp_path / "other", witness=test_stack.Witness())
+    other.folder.mkdir()
+    for one in (yard, other):
+        one.folder.joinpath("pyproject.toml").write_text(
+            '[tool.seatrial.apps]\nship = {compose = "compose.yaml"}\n', encoding="utf-8"
+        )
+        one.write({"a": one.service(*SLEEP, ports=["127.0.0.1::8000"], volumes=["data:/data"])}, volumes={"data": {}})
+    try:
+        first, second = yard.up(), other.up()
+        assert first.stack.compose_project != second.stack.compose_project
+        assert first.addresses != second.addresses
+        held = containers(yard)["a"]
+        assert held.id != containers(other)["a"].id
+        assert len(other.down(volumes=True).volumes) == 1
+        assert containers(yard)["a"].id == held.id
+        assert len(yard.left()) == 3
+        assert not yard.up().changed
+    finally:
+        other.down(volumes=True)
+
+
+# --- by the command line ----------------------------------------------------------------------------------
+
+
+def seatrial(of: Yard, *words: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "seatrial", *words],
+        cwd=of.folder,
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_exec_hands_on_words_input_output_and_the_exit_code(yard: Yard) -> None:
+    ended = yard.service("bash", "-c", "exit 0")
+    yard.write({"a": yard.service(*SLEEP), "done": ended})
+    yard.up()
+    enter = ("exec", "--app", "ship", "--service", "a")
+    done = seatrial(yard, *enter, "--", "sh", "-c", 'echo "$0|$1"; echo wrong >&2; exit 7', "two  words", "-x", said="")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "two  words|-x\n", "wrong\n")
+    piped = seatrial(yard, *enter, "--command", "tr a-z A-Z", said="ahoy\n")
+    assert (piped.returncode, piped.stdout) == (0, "AHOY\n")
+    gone = seatrial(yard, *enter, "--", "nosuch", said="")
+    assert gone.returncode in {126, 127}
+    assert "nosuch" in gone.stdout + gone.stderr
+    stopped = seatrial(yard, "exec", "--app", "ship", "--service", "done", "--", "ls")
+    assert stopped.returncode == 2
+    assert "error: ship-" in stopped.stderr
+    assert "done is not running: it ended with exit code 0. Running: a." in stopped.stderr
+    unnamed = seatrial(yard, "exec", "--app", "ship", "--", "ls")
+    assert unnamed.stderr == "error: which service? Say --service; `invoke ps` shows those that run.\n"
+
+
+def test_exec_gives_a_terminal_where_there_is_one(yard: Yard) -> None:
+    yard.write({"a": yard.service(*SLEEP)})
+    yard.up()
+    ask = "test -t 0 && test -t 1 && echo a terminal"
+    near, far = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "seatrial", "exec", "--app", "ship", "--service", "a", "--", "sh", "-c", ask],
+            cwd=yard.folder,
+            stdin=far,
+            stdout=far,
+            stderr=far,
+        ) as run:
+            assert run.wait(timeout=60) == 0
+        assert b"a terminal" in os.read(near, 4096)
+    finally:
+        os.close(near)
+        os.close(far)
+
+
+def test_restart_and_its_dry_run(yard: Yard) -> None:
+    yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP)})
+    yard.up()
+    before = {name: one.seconds for name, one in containers(yard).items()}
+    told = seatrial(yard, "restart", "--app", "ship", "--dry-run")
+    assert (told.returncode, told.stdout) == (0, "ship: would restart a, b\n")
+    assert containers(yard)["a"].seconds > before["a"]
+    done = seatrial(yard, "restart", "--app", "ship", "--service", "b")
+    assert done.returncode == 0, done.stderr
+    assert "ship is up after" in done.stdout
+
+
+def test_logs_of_one_service_are_followed_until_ctrl_c(yard: Yard) -> None:
+    talk = "trap 'exit 0' TERM; n=0; while true; do n=$$((n + 1)); echo line $$n; sleep 0.2 & wait $$!; done"
+    yard.write({"a": yard.service("bash", "-c", talk), "b": yard.service("bash", "-c", talk)})
+    yard.up()
+    with subprocess.Popen(
+        [sys.executable, "-m", "seatrial", "logs", "--app", "ship", "--follow", "--service", "a"],
+        cwd=yard.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        lines = [run.stdout.readline() for _ in range(12)]
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    numbers = [int(line.removeprefix("a | line ")) for line in lines]
+    assert numbers == list(range(numbers[0], numbers[0] + 12))
