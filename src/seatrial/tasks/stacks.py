@@ -46,7 +46,7 @@ def up(
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     project, host = surroundings.project(), surroundings.host()
-    name = _app(project, app)
+    name = app_of(project, app)
     engine = surroundings.engine()
     if dry_run:
         plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say)
@@ -80,11 +80,11 @@ def bring_up(
             host=host,
             observer=observer,
             timeout=timeout,
-            stand_in=_stand_in(project, engine, host, observer.say),
+            stand_in=stand_in(project, engine, host, observer.say),
         )
 
 
-def _stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
+def stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
     """Return what makes a local image for an official one that cannot be pulled."""
 
     def make(reference: str) -> str | None:
@@ -112,7 +112,7 @@ def down(
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    name = _app(project, app)
+    name = app_of(project, app)
     engine = surroundings.engine()
     stack = identify(project, name)
     if dry_run:
@@ -142,7 +142,7 @@ def ps(_context: invoke.Context, app: str | None = None) -> ExitCode:
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    name = _app(project, app)
+    name = app_of(project, app)
     print_ps(name, bringup.ps(identify(project, name), engine=surroundings.engine()), surroundings.screen())
     return ExitCode.OK
 
@@ -168,7 +168,7 @@ def logs(
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    stack = identify(project, _app(project, app))
+    stack = identify(project, app_of(project, app))
     show = partial(print_log, console=surroundings.screen())
     try:
         for line in lines_of(stack, engine=surroundings.engine(), service=service, follow=follow, tail=tail):
@@ -179,7 +179,7 @@ def logs(
     return ExitCode.OK
 
 
-def _app(project: Project, name: str | None) -> str:
+def app_of(project: Project, name: str | None) -> str:
     """Return the app that is meant: the named one, or the only one with a compose file."""
     if name is not None:
         project.app(name)
