@@ -81,6 +81,18 @@ def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Ta
     return tuple(read_task(one, versions) for one in listed)
 
 
+def lost_nodes(engine: Engine) -> frozenset[str]:
+    """Return the ids of the nodes that do not answer.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        nodes = engine.client.api.nodes()
+    return frozenset(str(one["ID"]) for one in nodes if (one.get("Status") or {}).get("State") == "down")
+
+
 def label(stack: str) -> dict[str, str]:
     """Return the engine's filter for all that belongs to a stack."""
     return {"label": f"{NAMESPACE_LABEL}={stack}"}

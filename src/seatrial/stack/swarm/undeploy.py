@@ -67,7 +67,9 @@ def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, 
     while True:
         now = clock.monotonic()
         left = holdings(stack, engine)
-        containers = [task.id for task in cluster.tasks(stack, engine, ())]
+        # What a lost node still runs, nobody can stop; it goes when the node comes back.
+        lost = cluster.lost_nodes(engine)
+        containers = [task.id for task in cluster.tasks(stack, engine, ()) if task.node_id not in lost]
         if left.nothing and not containers:
             return found
         if now - start >= timeout:
@@ -80,10 +82,10 @@ def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, 
 def _stayed(stack: str, left: RemovedStack, containers: int, timeout: float, complaint: str) -> StackFailedError:
     names = [*left.services, *left.networks, *left.secrets, *left.configs]
     if containers:
-        names.append(f"{containers} containers, maybe of nodes that do not answer")
+        names.append(f"{containers} containers")
     return StackFailedError(
         f"after {timeout:g} s there is still: {', '.join(names)}.",
         where=f"stack {stack}",
-        fix="Bring the nodes back (`docker node ls`), then remove it again.",
+        fix="See whether its nodes answer (`docker node ls`), then remove it again.",
         detail=complaint,
     )
