@@ -199,7 +199,6 @@ def test_a_missing_image_is_explained_once() -> None:
     error = explain("ship", [late], SWARM, outputs={}, checks={}, timed_out=30)
     assert "after 30 s: api runs 0 of 2" in error.what
     assert error.detail.count("No such image") == 1
-    assert "it printed nothing that can be read" in error.detail
     assert "docker save" in error.fix
 
 
@@ -210,6 +209,18 @@ def test_a_deploy_that_takes_too_long_names_what_is_not_up() -> None:
     assert "db runs 0 of 1" in error.what
     assert "--timeout" in error.fix
     assert "api is up" in error.detail
+
+
+def test_a_task_that_finds_no_node_is_told_of() -> None:
+    pending = task(1, state="pending", node_id="", error="no suitable node (insufficient resources on 3 nodes)")
+    starting = task(2, state="starting", container_id="c2")
+    standing = stands(SERVICE, pending, starting)
+    assert standing.unready == (pending, starting)
+    error = explain("ship", [standing], SWARM, outputs={}, checks={"t2": ["exit code 1: not yet"]}, timed_out=9)
+    assert "the task api.1 is pending: no suitable node (insufficient resources on 3 nodes)" in error.detail
+    assert "the task api.2 on beta is starting" in error.detail
+    assert "exit code 1: not yet" in error.detail
+    assert "it printed nothing that can be read" in error.detail
 
 
 @pytest.mark.parametrize("phase", list(Phase))

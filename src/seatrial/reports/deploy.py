@@ -36,8 +36,7 @@ class DeployLines:
         """Print what has changed."""
         for one in standings:
             now = condition(one)
-            if one.broken:
-                now += f"; {one.broken[0].error or one.broken[0].state}"
+            now += next((f"; {task.error}" for task in one.telling if task.error), "")
             if self._said.get(one.service.name) != now:
                 _print(self._console, plain_line(f"{seconds:.1f} s {one.service.name} {now}"))
             self._said[one.service.name] = now

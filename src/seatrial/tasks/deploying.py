@@ -11,7 +11,11 @@ from seatrial.tasks.boundary import command
 if TYPE_CHECKING:
     import invoke
 
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.settings.read import Project
     from seatrial.stack.swarm.deploy import DeployPlan
+    from seatrial.stack.swarm.model import Deployed
 
 
 @command(
@@ -34,27 +38,39 @@ def deploy(
     dry_run: bool = False,
 ) -> ExitCode:
     """Deploy an app to Docker Swarm; wait until it runs there, or say why it was rolled back."""
+    from seatrial.reports.deploy import print_deployed
     from seatrial.stack.swarm.deploy import plan_deploy, stack_name
 
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     project = surroundings.project()
     name = stacks.app_of(project, app)
+    chosen = stack_name(name, stack)
     if remove:
-        return _remove(stack_name(name, stack), timeout=timeout, dry_run=dry_run)
+        return _remove(chosen, timeout=timeout, dry_run=dry_run)
     engine, host = surroundings.engine(), surroundings.host()
     plan = plan_deploy(
-        project, name, stack=stack, engine=engine, host=host, say=surroundings.say, open_ports=open_ports
+        project, name, stack=chosen, engine=engine, host=host, say=surroundings.say, open_ports=open_ports
     )
     if dry_run:
         return _dry(plan)
+    try:
+        state = _deploy(plan, project, engine, host, timeout=timeout)
+    except KeyboardInterrupt:
+        surroundings.say(f"Interrupted: the swarm goes on with {plan.stack}; `docker stack ps {plan.stack}` shows it.")
+        return ExitCode.INTERRUPTED
+    print_deployed(state, surroundings.screen())
+    return ExitCode.OK
+
+
+def _deploy(plan: DeployPlan, project: Project, engine: Engine, host: Host, *, timeout: float) -> Deployed:
     from seatrial.lock import locked
-    from seatrial.reports.deploy import DeployLines, print_deployed, print_notes
+    from seatrial.reports.deploy import DeployLines, print_notes
     from seatrial.stack.swarm.deploy import deploy as deploy_stack
 
     observer = DeployLines(surroundings.progress_screen())
     with locked(plan.plan.file.parent, waiting=lambda: surroundings.say("Waiting for another run of this stack.")):
-        state = deploy_stack(
+        return deploy_stack(
             plan,
             engine=engine,
             host=host,
@@ -63,8 +79,6 @@ def deploy(
             timeout=timeout,
             stand_in=stacks.stand_in(project, engine, host, observer.say),
         )
-    print_deployed(state, surroundings.screen())
-    return ExitCode.OK
 
 
 def _dry(plan: DeployPlan) -> ExitCode:
@@ -86,6 +100,10 @@ def _remove(name: str, *, timeout: int, dry_run: bool) -> ExitCode:
         cluster.swarm_of(engine)
         print_removed(name, undeploy.holdings(name, engine), surroundings.screen(), planned=True)
         return ExitCode.OK
-    removed = undeploy.undeploy(name, engine=engine, host=surroundings.host(), timeout=timeout)
+    try:
+        removed = undeploy.undeploy(name, engine=engine, host=surroundings.host(), timeout=timeout)
+    except KeyboardInterrupt:
+        surroundings.say(f"Interrupted: the swarm may hold some of {name} yet; run it again.")
+        return ExitCode.INTERRUPTED
     print_removed(name, removed, surroundings.screen())
     return ExitCode.OK

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOG_LINES = 20
 """Lines of a failed service's output that are shown."""
 MOST_TASKS = 3
-"""Failed tasks of one service that are told of, each with another error."""
+"""Tasks of one service that are told of, each in another state or with another error."""
 WORDS = {
     Phase.UP: "is up ({})",
     Phase.DONE: "has completed",
@@ -83,11 +83,11 @@ def _evidence(
 ) -> Iterator[str]:
     name = standing.service.name
     yield f"{name} {condition(standing)}"
-    told: set[str] = set()
-    for task in standing.broken:
-        if task.error in told:
+    told: set[tuple[str, str]] = set()
+    for task in standing.telling:
+        if (task.state, task.error) in told:
             continue
-        told.add(task.error)
+        told.add((task.state, task.error))
         yield f"  {_task(name, task, swarm)}"
         if said := checks.get(task.id):
             yield "    its last health checks:"
@@ -97,7 +97,7 @@ def _evidence(
     if output := outputs.get(name):
         yield "  its last output:"
         yield from (f"    {one}" for one in output[-LOG_LINES:])
-    elif standing.broken:
+    elif any(task.container_id for task in standing.telling):
         yield "  it printed nothing that can be read"
 
 
@@ -105,6 +105,8 @@ def _task(name: str, task: Task, swarm: Swarm) -> str:
     where = f" on {swarm.names.get(task.node_id, task.node_id)}" if task.node_id else ""
     code = f", exit code {task.exit_code}" if task.exit_code else ""
     number = f".{task.slot}" if task.slot else ""
+    if task.active:
+        return f"the task {name}{number}{where} is {task.state}" + (f": {task.error}" if task.error else "")
     return f"the task {name}{number}{where} {task.state}: {task.error or 'no reason is given'}{code}"
 
 

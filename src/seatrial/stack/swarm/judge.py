@@ -36,7 +36,8 @@ def _standing(service: SwarmService, tasks: Sequence[Task], before: frozenset[st
         phase, running, wanted = _job(service, tasks)
     else:
         phase, running, wanted = _staying(service, tasks, failed=bool(broken))
-    return Standing(service=service, phase=phase, running=running, wanted=wanted, broken=tuple(broken))
+    unready = tuple(task for task in tasks if task.active and task.current and task.state != "running")
+    return Standing(service=service, phase=phase, running=running, wanted=wanted, broken=tuple(broken), unready=unready)
 
 
 def _job(service: SwarmService, tasks: Sequence[Task]) -> tuple[Phase, int, int]:

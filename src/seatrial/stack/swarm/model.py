@@ -173,6 +173,13 @@ class Standing:
     wanted: int
     broken: tuple[Task, ...] = ()
     """Its tasks that failed in this deploy, the newest first."""
+    unready: tuple[Task, ...] = ()
+    """Its tasks that are on their way: waiting for a node, fetching an image, not healthy yet."""
+
+    @property
+    def telling(self) -> tuple[Task, ...]:
+        """Return the tasks that tell why it is not where it shall be."""
+        return self.broken + self.unready
 
     @property
     def good(self) -> bool:

@@ -91,15 +91,15 @@ class Rollout:
         blamed = culprits(found)
         outputs = {
             one.service.name: cluster.last_lines(
-                one.service, frozenset(task.id for task in one.broken), self._engine, count=LOG_LINES
+                one.service, frozenset(task.id for task in one.telling), self._engine, count=LOG_LINES
             )
             for one in blamed
-            if one.broken
+            if any(task.container_id for task in one.telling)
         }
         checks = {
             task.id: cluster.health_outputs(task, self._swarm, self._engine)
             for one in blamed
-            for task in one.broken[:MOST_TASKS]
+            for task in one.telling[:MOST_TASKS]
         }
         return explain(self._stack, found, self._swarm, outputs=outputs, checks=checks, timed_out=timed_out)
 
