@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,9 @@ from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image
 from seatrial.stack.swarm.mounts import size_of
 from seatrial.stack.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ID = "sha256:" + "a" * 64
 NODE = "node1id"
+PAGE = Path(__file__).parents[2] / "docs" / "swarm.md"
 
 
 def conversion(
@@ -474,3 +473,10 @@ def test_a_file_that_compose_alone_reads_tells_nothing(text: str, tmp_path: Path
     file = tmp_path / "compose.yaml"
     file.write_text(text, encoding="utf-8")
     assert read_declared(file) == Declared()
+
+
+def test_the_page_on_swarm_names_all_that_is_lost_or_refused() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    lost, refused = page.split("## What is left out, and said")[1].split("## What stops a deploy")
+    assert {key for key in LOST if f"`{key}`" not in lost} == set()
+    assert {key for key in REFUSED if f"`{key}`" not in refused} == set()
