@@ -386,13 +386,14 @@ def test_secrets_and_configs_are_named_after_their_content(tmp_path: Path) -> No
         "services": {
             "api": {
                 "image": "x",
-                "secrets": [{"source": "s", "target": "/run/secrets/s", "mode": "0440"}],
+                "secrets": [{"source": "s", "target": "/run/secrets/s", "mode": "0440"}, {"source": "v"}],
                 "configs": [{"source": "c", "target": "/c", "mode": 288}],
             }
         },
         "secrets": {
             "s": {"name": "proj_s", "file": str(tmp_path / "s.txt")},
             "v": {"environment": "VALUE"},
+            "unused": {"file": "/nowhere"},
             "there": {"name": "already", "external": True},
         },
         "configs": {"c": {"name": "proj_c", "content": "a$$b"}},
@@ -413,7 +414,8 @@ def test_secrets_and_configs_are_named_after_their_content(tmp_path: Path) -> No
     assert made.document["secrets"]["s"] == {"external": True, "name": names["s"]}
     assert made.document["secrets"]["there"] == {"external": True, "name": "already"}
     assert made.document["configs"]["c"] == {"external": True, "name": names["c"]}
-    assert api(made)["secrets"] == [{"source": "s", "target": "/run/secrets/s", "mode": 0o440}]
+    assert "unused" not in made.document["secrets"]
+    assert api(made)["secrets"] == [{"source": "s", "target": "/run/secrets/s", "mode": 0o440}, {"source": "v"}]
     assert api(made)["configs"] == [{"source": "c", "target": "/c", "mode": 0o440}]
     assert names["s"].startswith("ship_s_")
     (again,) = named({("secrets", "s"): b"three"}, "ship")
@@ -435,8 +437,9 @@ def test_a_long_name_of_a_secret_fits() -> None:
     ],
 )
 def test_a_secret_that_cannot_be_had_is_named(table: dict[str, str], message: str, tmp_path: Path) -> None:
+    using = {"api": {"secrets": [{"source": "s"}]}}
     with pytest.raises(StackError, match=message) as caught:
-        read({"secrets": {"s": table}}, {}, where=tmp_path / "compose.yaml")
+        read({"services": using, "secrets": {"s": table}}, {}, where=tmp_path / "compose.yaml")
     assert "secrets.s" in caught.value.where
 
 

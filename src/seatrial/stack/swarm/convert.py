@@ -177,5 +177,6 @@ def _materials(document: Mapping[str, Any], kind: MaterialKind, materials: tuple
     made: Json = {}
     for key, table in (document.get(kind) or {}).items():
         # All are in the swarm by then: those of files are put there under a name of their content.
-        made[key] = {"external": True, "name": names.get(key) or (table or {}).get("name") or key}
+        if key in names or (table or {}).get("external"):
+            made[key] = {"external": True, "name": names.get(key) or table.get("name") or key}
     return made

@@ -35,7 +35,7 @@ def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tup
 def read(
     document: Mapping[str, Any], environment: Mapping[str, str], *, where: Path
 ) -> dict[tuple[MaterialKind, str], bytes]:
-    """Return what the secrets and configs of a compose model hold, those apart that are the swarm's already.
+    """Return what the secrets and configs hold that services use, those apart that are the swarm's already.
 
     Args:
         document: compose's model.
@@ -46,10 +46,12 @@ def read(
         StackError: a file cannot be read, or a variable is not set.
 
     """
+    services = (document.get("services") or {}).values()
     found: dict[tuple[MaterialKind, str], bytes] = {}
     for kind in KINDS:
+        used = {one.get("source") for service in services for one in service.get(kind) or ()}
         for key, table in (document.get(kind) or {}).items():
-            if not (table or {}).get("external"):
+            if key in used and not (table or {}).get("external"):
                 found[kind, key] = _content(kind, key, table or {}, environment, where)
     return found
 

@@ -76,7 +76,7 @@ NO_LOSS = frozenset({"profiles", "develop", "expose", "attach", "build", "extend
 
 LOST = {
     "container_name": "swarm names the containers; other services reach this one by its service's name",
-    "security_opt": "swarm's stack files have none: the service runs with the engine's own profiles",
+    "security_opt": "a stack file has none: the engine's own hold (each node's daemon.json may set no-new-privileges)",
     "links": "services of one network reach each other by name",
     "external_links": "services of one network reach each other by name",
     "platform": "a node runs what its own platform can",
