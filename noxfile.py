@@ -81,6 +81,14 @@ def engine_tests(session: nox.Session) -> None:
     session.run("pytest", *rest, "tests/engine", "tests/defects", *session.posargs, success_codes=codes)
 
 
+@nox.session(default=False)
+def swarm(session: nox.Session) -> None:
+    """Deploy to a real swarm of three engines on this machine; wants root, an engine's programs and iproute2."""
+    sessions.skip_without_engine(session)
+    install(session, "test")
+    session.run("pytest", "tests/swarm", *session.posargs)
+
+
 @nox.session(python="3.13", tags=["examples"])
 def course_supporter(session: nox.Session) -> None:
     """Run the Course Supporter's own tests, on what its lock says."""

@@ -7,6 +7,7 @@ import invoke
 from seatrial.tasks import (
     building,
     contracting,
+    deploying,
     doctor,
     engines,
     explaining,
@@ -41,6 +42,7 @@ def collection() -> invoke.Collection:
         stacks.logs,
         running.restart,
         running.execute,
+        deploying.deploy,
         doctor.doctor,
         starting.init,
     )

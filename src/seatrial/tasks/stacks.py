@@ -47,7 +47,7 @@ def up(
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     as_json = upping.is_json(format)
     project = surroundings.project()
-    name = _app(project, app)
+    name = app_of(project, app)
     if dry_run:
         return upping.dry_run(project, name, as_json=as_json)
     return upping.up(project, name, timeout=timeout, create_env=create_env, as_json=as_json)
@@ -133,7 +133,7 @@ def down(
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    name = _app(project, app)
+    name = app_of(project, app)
     engine = surroundings.engine()
     stack = identify(project, name)
     if dry_run:
@@ -171,7 +171,7 @@ def ps(
 
     as_json = is_json(format)
     project = surroundings.project()
-    name = _app(project, app)
+    name = app_of(project, app)
     stack = identify(project, name)
     services = bringup.ps(stack, engine=surroundings.engine())
     if as_json:
@@ -202,7 +202,7 @@ def logs(
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    stack = identify(project, _app(project, app))
+    stack = identify(project, app_of(project, app))
     show = partial(print_log, console=surroundings.screen())
     try:
         for line in lines_of(stack, engine=surroundings.engine(), service=service, follow=follow, tail=tail):
@@ -213,7 +213,7 @@ def logs(
     return ExitCode.OK
 
 
-def _app(project: Project, name: str | None) -> str:
+def app_of(project: Project, name: str | None) -> str:
     """Return the app that is meant: the named one, or the only one with a compose file."""
     if name is not None:
         project.app(name)
@@ -228,5 +228,4 @@ def _app(project: Project, name: str | None) -> str:
     )
 
 
-app_of = _app
 """For the tasks beside these."""

@@ -1,0 +1,221 @@
+"""What the engine says of its swarm and of a stack on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import EngineError
+from seatrial.stack.swarm.model import NAMESPACE_LABEL, Swarm, SwarmService, Task, Update
+from seatrial.stack.text import lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seatrial.engine.find import Engine
+
+LOOKING = "looking at the swarm"
+PIN = "node.id=="
+LOG_SECONDS = 10
+"""Seconds that a service's log may take: it comes from nodes that may be gone."""
+TASK_OF_LINE = "com.docker.swarm.task.id="
+
+
+def swarm_of(engine: Engine) -> Swarm:
+    """Return the swarm that an engine manages.
+
+    Raises:
+        EngineError: it manages none, or does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        said = engine.client.api.info().get("Swarm") or {}
+        problem = _no_manager(said)
+        if problem is not None:
+            raise EngineError(problem[0], where=str(engine), fix=problem[1])
+        nodes = engine.client.api.nodes()
+    return Swarm(
+        node=str(said["NodeID"]),
+        names={str(one["ID"]): str((one.get("Description") or {}).get("Hostname") or one["ID"]) for one in nodes},
+    )
+
+
+def _no_manager(said: Mapping[str, Any]) -> tuple[str, str] | None:
+    if said.get("ControlAvailable"):
+        return None
+    match said.get("LocalNodeState"):
+        case "locked":
+            return "this engine's swarm is locked.", "Unlock it: `docker swarm unlock`."
+        case "active" if said.get("Error"):
+            return f"this engine's swarm has no leader: {said['Error']}", "Bring its managers back."
+        case "active":
+            return "this engine is a worker of its swarm; a manager is needed.", "Set DOCKER_HOST to a manager."
+        case _:
+            return "this engine is no swarm manager.", "Make it one: `docker swarm init`."
+
+
+def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:
+    """Return the services of a stack, by name.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        listed = engine.client.api.services(filters=label(stack))
+    return tuple(sorted((read_service(one, stack) for one in listed), key=lambda one: one.name))
+
+
+def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Task, ...]:
+    """Return the tasks of a stack, those of its past that the swarm still remembers among them.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        listed = engine.client.api.tasks(filters=label(stack))
+    versions = {one.id: one.version for one in known}
+    return tuple(read_task(one, versions) for one in listed)
+
+
+def lost_nodes(engine: Engine) -> frozenset[str]:
+    """Return the ids of the nodes that do not answer.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        nodes = engine.client.api.nodes()
+    return frozenset(str(one["ID"]) for one in nodes if (one.get("Status") or {}).get("State") == "down")
+
+
+def label(stack: str) -> dict[str, str]:
+    """Return the engine's filter for all that belongs to a stack."""
+    return {"label": f"{NAMESPACE_LABEL}={stack}"}
+
+
+def read_service(data: Mapping[str, Any], stack: str) -> SwarmService:
+    """Return a service from what the engine says of it."""
+    spec = data.get("Spec") or {}
+    mode = spec.get("Mode") or {}
+    replicas: int | None = 1
+    if "Replicated" in mode:
+        replicas = int((mode["Replicated"] or {}).get("Replicas", 1))
+    elif "ReplicatedJob" in mode:
+        replicas = int((mode["ReplicatedJob"] or {}).get("TotalCompletions", 1))
+    elif mode:
+        replicas = None
+    template = spec.get("TaskTemplate") or {}
+    state = (data.get("UpdateStatus") or {}).get("State")
+    constraints = (template.get("Placement") or {}).get("Constraints") or ()
+    return SwarmService(
+        id=str(data["ID"]),
+        name=str(spec.get("Name", "")).removeprefix(f"{stack}_"),
+        version=_version(template),
+        replicas=replicas,
+        job="ReplicatedJob" in mode or "GlobalJob" in mode,
+        job_round=int(((data.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)),
+        update=Update(state) if state in set(Update) else None,
+        node_pin=next((one.removeprefix(PIN).strip() for one in constraints if one.startswith(PIN)), None),
+    )
+
+
+def read_task(data: Mapping[str, Any], versions: Mapping[str, str]) -> Task:
+    """Return a task from what the engine says of it.
+
+    Args:
+        data: what it says.
+        versions: what each service is to run now, by id.
+
+    """
+    status = data.get("Status") or {}
+    container = status.get("ContainerStatus") or {}
+    service = str(data.get("ServiceID", ""))
+    return Task(
+        id=str(data["ID"]),
+        service_id=service,
+        state=str(status.get("State", "new")),
+        desired=str(data.get("DesiredState", "")),
+        slot=int(data.get("Slot", 0)),
+        node_id=str(data.get("NodeID", "")),
+        error=" ".join(lines_of(str(status.get("Err", "")))),
+        exit_code=int(container.get("ExitCode", 0)),
+        container_id=str(container.get("ContainerID", "")),
+        current=_version(data.get("Spec") or {}) == versions.get(service),
+        job_round=int((data.get("JobIteration") or {}).get("Index", 0)),
+        changed=str(status.get("Timestamp", "")),
+    )
+
+
+def _version(template: Mapping[str, Any]) -> str:
+    """Return a hash of what a task is to run. Where it may run, and how often, makes no other task of it."""
+    told = {"container": template.get("ContainerSpec"), "force": template.get("ForceUpdate", 0)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *, count: int) -> tuple[str, ...]:
+    """Return the last lines that some tasks of a service printed; none where they cannot be had.
+
+    Args:
+        service: the service.
+        wanted: the ids of the tasks.
+        engine: the engine.
+        count: how many lines.
+
+    """
+    import docker.errors
+    import requests
+    import urllib3
+
+    connection = engine.connection(LOG_SECONDS)
+    try:
+        # Each task's last lines come in the order in which their nodes answer.
+        output = b"".join(
+            connection.service_logs(
+                service.id, details=True, stdout=True, stderr=True, tail=count, timestamps=True, is_tty=False
+            )
+        )
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ):
+        return ()
+    finally:
+        connection.close()
+    return printed_by(lines_of(output), wanted)[-count:]
+
+
+def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
+    """Return the text of those log lines that some tasks printed, oldest first.
+
+    A line is: its time, a space, labels as a list with commas, a space, the text.
+    """
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        stamp, _, rest = line.partition(" ")
+        labels, _, text = rest.partition(" ")
+        task = next((one.removeprefix(TASK_OF_LINE) for one in labels.split(",") if one.startswith(TASK_OF_LINE)), "")
+        if task in wanted:
+            found.append((stamp, text))
+    return tuple(text for _, text in sorted(found, key=lambda pair: pair[0]))
+
+
+def health_outputs(task: Task, swarm: Swarm, engine: Engine) -> tuple[str, ...]:
+    """Return what a task's last health checks said; nothing where its container is on another node, or gone."""
+    import docker.errors
+
+    from seatrial.stack.observe import read_container
+
+    if not task.container_id or task.node_id != swarm.node:
+        return ()
+    with engine_errors(LOOKING):
+        try:
+            return read_container(engine.client.api.inspect_container(task.container_id), now=None).health_outputs
+        except docker.errors.NotFound:
+            return ()

@@ -1,0 +1,485 @@
+"""A compose model becomes a stack file for swarm, and nothing of it goes unsaid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.errors import StackError
+from seatrial.stack.swarm.convert import convert
+from seatrial.stack.swarm.declared import read_declared
+from seatrial.stack.swarm.images import choose
+from seatrial.stack.swarm.materials import LONGEST_NAME, named, read
+from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image
+from seatrial.stack.swarm.mounts import size_of
+from seatrial.stack.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
+
+ID = "sha256:" + "a" * 64
+NODE = "node1id"
+PAGE = Path(__file__).parents[2] / "docs" / "swarm.md"
+
+
+def conversion(
+    service: dict[str, Any] | None = None,
+    *,
+    others: dict[str, Any] | None = None,
+    checked: bool = True,
+    reference: str = ID,
+    pins: dict[str, str] | None = None,
+    declared: Declared | None = None,
+    open_ports: bool = False,
+    **top: Any,
+) -> Conversion:
+    services = {"api": {"image": "api:latest", **(service or {})}, **(others or {})}
+    return convert(
+        {"name": "proj", "services": services, **top},
+        stack="ship",
+        project="proj",
+        images={name: Image(name=one["image"], reference=reference, checked=checked) for name, one in services.items()},
+        contents={},
+        node=NODE,
+        node_name="alpha",
+        pins=pins or {},
+        declared=declared,
+        open_ports=open_ports,
+    )
+
+
+def api(made: Conversion) -> dict[str, Any]:
+    found: dict[str, Any] = made.document["services"]["api"]
+    return found
+
+
+def notes(made: Conversion, fate: Fate) -> dict[str, str]:
+    return {note.place: note.text for note in made.notes if note.fate is fate}
+
+
+def test_what_both_know_stays_as_it_is() -> None:
+    same = {
+        "command": ["sh", "-c", "echo $$HOME"],
+        "cap_drop": ["ALL"],
+        "environment": {"A": "b$$c", "UNSET": None},
+        "healthcheck": {"test": ["CMD", "true"], "interval": "30s", "retries": 3},
+        "read_only": True,
+        "stop_grace_period": "30s",
+        "ulimits": {"nofile": 5, "nproc": {"soft": 1, "hard": 2}},
+        "user": "10001",
+        "logging": {"driver": "json-file", "options": {"max-size": "10m"}},
+    }
+    made = conversion({**same, "entrypoint": None})
+    assert {key: api(made)[key] for key in same} == same
+    assert "entrypoint" not in api(made)
+    assert made.document["version"] == "3.9"
+    assert not notes(made, Fate.LOST)
+
+
+def test_a_health_check_of_a_quick_start_takes_the_version_that_knows_it() -> None:
+    made = conversion({"healthcheck": {"test": ["CMD", "true"], "start_interval": "1s"}})
+    assert made.document["version"] == "3.12"
+
+
+def test_limits_become_resources() -> None:
+    made = conversion(
+        {"mem_limit": "536870912", "cpus": 2, "pids_limit": 256, "mem_reservation": "1048576", "memswap_limit": "1"}
+    )
+    assert api(made)["deploy"]["resources"] == {
+        "limits": {"memory": "536870912", "cpus": "2", "pids": 256},
+        "reservations": {"memory": "1048576"},
+    }
+    assert "deploy.resources.limits.memory" in notes(made, Fate.CHANGED)["api mem_limit"]
+    assert "as much swap as memory" in notes(made, Fate.LOST)["api memswap_limit"]
+
+
+def test_limits_that_deploy_says_itself_hold() -> None:
+    made = conversion({"mem_limit": "5", "deploy": {"resources": {"limits": {"memory": "7m", "cpus": 0.5}}}})
+    assert api(made)["deploy"]["resources"] == {"limits": {"memory": str(7 * 1024**2), "cpus": "0.5"}}
+    assert "resources" not in api(conversion({"pids_limit": -1}))["deploy"]
+
+
+def test_tmpfs_and_shared_memory_become_mounts_with_their_sizes() -> None:
+    made = conversion({"tmpfs": ["/tmp:size=16m,mode=1777", "/run:exec,uid=5"], "shm_size": "134217728"})
+    assert api(made)["volumes"] == [
+        {"type": "tmpfs", "target": "/tmp", "tmpfs": {"size": 16 * 1024**2}},
+        {"type": "tmpfs", "target": "/run"},
+        {"type": "tmpfs", "target": "/dev/shm", "tmpfs": {"size": 134217728}},
+    ]
+    assert "exec, uid=5 of /run" in notes(made, Fate.LOST)["api tmpfs"]
+    assert "shm_size" not in api(made)
+    assert "tmpfs" not in api(made)
+
+
+def test_a_size_in_percent_is_no_size() -> None:
+    made = conversion({"tmpfs": ["/tmp:size=50%"]})
+    assert api(made)["volumes"] == [{"type": "tmpfs", "target": "/tmp"}]
+    assert "size=50%" in notes(made, Fate.LOST)["api tmpfs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("16m", 16 * 1024**2), ("1.5GiB", 1610612736), ("7", 7), ("512k", 524288), ("2gb", 2 * 1024**3), ("50%", None)],
+)
+def test_sizes_are_read_as_the_engine_reads_them(text: str, size: int | None) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.5"])
+def test_a_port_of_one_interface_is_refused(address: str) -> None:
+    port = {"mode": "ingress", "host_ip": address, "target": 8000, "published": "8000", "protocol": "tcp"}
+    made = conversion({"ports": [port]})
+    (refused,) = made.refused
+    assert refused.place == "api ports"
+    assert f"{address}:8000" in refused.text
+    assert "every interface of every node" in refused.text
+    assert "--open-ports" in refused.text
+
+
+def test_a_port_of_one_interface_is_opened_when_a_person_says_so() -> None:
+    port = {"mode": "ingress", "host_ip": "127.0.0.1", "target": 8000, "published": "8000", "protocol": "tcp"}
+    made = conversion({"ports": [port]}, open_ports=True)
+    assert not made.refused
+    assert api(made)["ports"] == [{"target": 8000, "protocol": "tcp", "mode": "ingress", "published": 8000}]
+    assert "every interface of every node" in notes(made, Fate.RISK)["api ports"]
+
+
+def test_ports_of_all_interfaces_need_no_word() -> None:
+    made = conversion(
+        {
+            "ports": [
+                {"mode": "ingress", "target": 81, "protocol": "udp"},
+                {"mode": "ingress", "host_ip": "::", "target": 82, "published": "82"},
+                {"mode": "ingress", "target": 83, "published": "8000-8010"},
+            ]
+        }
+    )
+    assert [one.get("published") for one in api(made)["ports"]] == [None, 82, None]
+    assert "8000-8010" in notes(made, Fate.CHANGED)["api ports"]
+    assert not made.refused
+
+
+@pytest.mark.parametrize(
+    ("restart", "policy"),
+    [
+        ("always", {"condition": "any"}),
+        ("unless-stopped", {"condition": "any"}),
+        ("on-failure:3", {"condition": "on-failure", "max_attempts": 3}),
+        ("no", {"condition": "none"}),
+        (None, {"condition": "any"}),
+    ],
+)
+def test_restart_becomes_a_policy(restart: str | None, policy: dict[str, Any]) -> None:
+    made = conversion({"restart": restart} if restart else {})
+    assert api(made)["deploy"]["restart_policy"] == policy
+    assert "restart" not in api(made)
+    assert "api restart" in notes(made, Fate.CHANGED)
+
+
+def test_updates_are_gated_by_health_and_roll_back() -> None:
+    made = conversion()
+    assert api(made)["deploy"]["update_config"] == {
+        "parallelism": 1,
+        "order": "start-first",
+        "failure_action": "rollback",
+        "monitor": "15s",
+    }
+    assert not notes(made, Fate.RISK)
+    unchecked = conversion(checked=False)
+    assert "merely runs for 15s" in notes(unchecked, Fate.RISK)["api healthcheck"]
+    disabled = conversion({"healthcheck": {"disable": True}})
+    assert "api healthcheck" in notes(disabled, Fate.RISK)
+
+
+def test_what_a_person_says_of_updates_holds() -> None:
+    made = conversion({"deploy": {"update_config": {"order": "stop-first", "monitor": "1m0s", "parallelism": 2}}})
+    config = api(made)["deploy"]["update_config"]
+    assert config == {"parallelism": 2, "order": "stop-first", "failure_action": "rollback", "monitor": "1m0s"}
+    assert api(made)["deploy"]["rollback_config"]["order"] == "stop-first"
+
+
+def test_two_never_write_to_one_volume_and_the_service_stays_with_its_data() -> None:
+    data = {"volumes": [{"type": "volume", "source": "data", "target": "/d", "volume": {}}]}
+    made = conversion(data, volumes={"data": {"name": "proj_data"}})
+    deploy = api(made)["deploy"]
+    assert deploy["update_config"]["order"] == "stop-first"
+    assert deploy["placement"] == {"constraints": [f"node.id=={NODE}"]}
+    assert "kept on alpha" in notes(made, Fate.RISK)["api volumes"]
+    assert made.document["volumes"] == {"data": {}}
+
+
+def test_a_service_stays_on_the_node_that_kept_it_before() -> None:
+    data = {"volumes": [{"type": "volume", "source": "data", "target": "/d"}]}
+    made = conversion(data, volumes={"data": {}}, pins={"api": "node2id"})
+    assert api(made)["deploy"]["placement"] == {"constraints": ["node.id==node2id"]}
+
+
+@pytest.mark.parametrize(
+    ("mount", "volume"),
+    [
+        ({"type": "volume", "source": "data", "target": "/d", "read_only": True}, {}),
+        ({"type": "volume", "source": "data", "target": "/d"}, {"driver": "rclone"}),
+        ({"type": "volume", "source": "data", "target": "/d"}, {"driver_opts": {"type": "nfs"}}),
+        ({"type": "volume", "target": "/d"}, {}),
+    ],
+)
+def test_what_nodes_share_or_nobody_writes_binds_no_service(mount: dict[str, Any], volume: dict[str, Any]) -> None:
+    deploy = api(conversion({"volumes": [mount]}, volumes={"data": volume}))["deploy"]
+    assert "placement" not in deploy
+    assert deploy["update_config"]["order"] == "start-first"
+
+
+def test_an_own_placement_holds_and_is_warned_of() -> None:
+    made = conversion(
+        {
+            "volumes": [{"type": "volume", "source": "data", "target": "/d"}],
+            "deploy": {"placement": {"constraints": ["node.labels.disk==ssd"]}},
+        },
+        volumes={"data": {}},
+    )
+    assert api(made)["deploy"]["placement"] == {"constraints": ["node.labels.disk==ssd"]}
+    assert "a data of its own" in notes(made, Fate.RISK)["api volumes"]
+
+
+def test_a_port_of_the_node_itself_stops_the_old_one_first() -> None:
+    made = conversion({"ports": [{"mode": "host", "target": 80, "published": "8080"}]})
+    assert api(made)["deploy"]["update_config"]["order"] == "stop-first"
+    assert "one port of the node" in notes(made, Fate.RISK)["api updates"]
+
+
+def test_a_one_shot_that_others_wait_for_is_a_job() -> None:
+    waits = {"migrate": {"condition": "service_completed_successfully"}, "db": {"condition": "service_healthy"}}
+    made = conversion(
+        {"depends_on": waits}, others={"migrate": {"image": "api:latest", "restart": "no"}, "db": {"image": "db"}}
+    )
+    deploy = made.document["services"]["migrate"]["deploy"]
+    assert deploy["mode"] == "replicated-job"
+    assert deploy["restart_policy"]["condition"] == "on-failure"
+    # Swarm refuses a job with either.
+    assert not {"update_config", "rollback_config"} & set(deploy)
+    assert "depends_on" not in api(made)
+    lost = notes(made, Fate.LOST)["api depends_on"]
+    assert "db (healthy), migrate (completed_successfully)" in lost
+    assert "starts all at once" in lost
+
+
+def test_bind_mounts_are_warned_of() -> None:
+    mount = {"type": "bind", "source": "/srv", "target": "/b", "bind": {"create_host_path": True, "selinux": "z"}}
+    made = conversion({"volumes": [mount]})
+    assert api(made)["volumes"] == [{"type": "bind", "source": "/srv", "target": "/b"}]
+    assert "/srv must be there on each node" in notes(made, Fate.RISK)["api volumes"]
+    assert "selinux" in notes(made, Fate.LOST)["api volumes"]
+
+
+@pytest.mark.parametrize("key", sorted(REFUSED))
+def test_what_changes_the_application_stands_against_a_deploy(key: str) -> None:
+    made = conversion({key: "host"})
+    assert [note.place for note in made.refused] == [f"api {key}"]
+    assert key not in api(made)
+
+
+@pytest.mark.parametrize("key", sorted(LOST))
+def test_what_swarm_has_not_is_said(key: str) -> None:
+    made = conversion({key: ["x"]})
+    assert notes(made, Fate.LOST)[f"api {key}"]
+    assert key not in api(made)
+
+
+def test_what_a_later_compose_knows_is_said_too() -> None:
+    made = conversion(
+        {"flux_capacitor": "on", "x-own": 1, "privileged": False, "network_mode": "bridge", "devices": []}
+    )
+    assert notes(made, Fate.LOST) == {"api flux_capacitor": "a stack file does not know it"}
+    assert not made.refused
+
+
+def test_each_key_has_one_fate() -> None:
+    groups = [set(SAME) - CONVERTED, set(CONVERTED), set(NO_LOSS), set(LOST), set(REFUSED)]
+    assert sum(map(len, groups)) == len(set().union(*groups))
+
+
+def test_security_options_are_named() -> None:
+    made = conversion({"security_opt": ["no-new-privileges:true"]})
+    assert "no-new-privileges:true" in notes(made, Fate.LOST)["api security_opt"]
+
+
+def test_an_image_by_its_id_keeps_its_name_as_a_label() -> None:
+    made = conversion({"pull_policy": "never", "labels": {"a": "b"}})
+    assert api(made)["image"] == ID
+    assert api(made)["labels"] == {"a": "b", "seatrial.image": "api:latest"}
+    assert "each node must hold it" in notes(made, Fate.CHANGED)["api image"]
+    assert "pull_policy" not in api(made)
+
+
+def test_an_image_that_is_not_here_is_warned_of() -> None:
+    made = conversion({"pull_policy": "never"}, reference="api:latest")
+    assert api(made)["image"] == "api:latest"
+    assert "labels" not in api(made)
+    assert "fetches what has that name" in notes(made, Fate.RISK)["api image"]
+    assert "asks the registry first" in notes(made, Fate.LOST)["api pull_policy"]
+
+
+def test_a_policy_that_fetches_is_not_followed_in_silence() -> None:
+    assert "what was found here" in notes(conversion({"pull_policy": "always"}), Fate.LOST)["api pull_policy"]
+
+
+def test_networks_span_the_nodes() -> None:
+    made = conversion(
+        {"networks": {"default": None, "back": {"aliases": ["a"], "ipv4_address": "10.0.0.2"}}},
+        networks={
+            "default": {"name": "proj_default", "ipam": {}, "driver": "bridge"},
+            "back": {
+                "name": "proj_back",
+                "internal": True,
+                "enable_ipv6": True,
+                "ipam": {"config": [{"subnet": "10.9.0.0/24", "gateway": "10.9.0.1"}]},
+            },
+            "shared": {"name": "shared", "external": True},
+            "named": {"name": "of-my-own"},
+        },
+    )
+    assert made.document["networks"] == {
+        "default": {},
+        "back": {"internal": True, "ipam": {"config": [{"subnet": "10.9.0.0/24"}]}},
+        "shared": {"external": True, "name": "shared"},
+        "named": {"name": "of-my-own"},
+    }
+    assert api(made)["networks"] == {"default": None, "back": {"aliases": ["a"]}}
+    assert "overlay" in notes(made, Fate.CHANGED)["networks default"]
+    lost = [note.text for note in made.notes if note.place == "networks back" and note.fate is Fate.LOST]
+    assert any("enable_ipv6" in text for text in lost)
+    assert any("gateway" in text for text in lost)
+    assert "ipv4_address" in notes(made, Fate.LOST)["api networks"]
+    assert "networks shared" in notes(made, Fate.RISK)
+
+
+def test_profiles_that_are_not_chosen_and_env_files_are_told_of() -> None:
+    declared = Declared(env_files={"api": (".env",)}, services=frozenset({"api", "demo"}))
+    made = conversion({"environment": {"TOKEN": "s3cret"}}, declared=declared)
+    assert "not deployed" in notes(made, Fate.LOST)["demo profiles"]
+    risk = notes(made, Fate.RISK)["api env_file"]
+    assert ".env was read here" in risk
+    assert not any("s3cret" in note.text for note in made.notes)
+    assert "s3cret" not in repr(made)
+
+
+def test_hosts_are_written_as_a_stack_file_has_them() -> None:
+    assert api(conversion({"extra_hosts": ["a=1.2.3.4", "b=::1"]}))["extra_hosts"] == ["a:1.2.3.4", "b:::1"]
+    assert api(conversion({"extra_hosts": {"a": "1.2.3.4"}}))["extra_hosts"] == ["a:1.2.3.4"]
+
+
+def test_scale_becomes_replicas() -> None:
+    made = conversion({"scale": 3, "deploy": {"replicas": 1}})
+    assert api(made)["deploy"]["replicas"] == 3
+
+
+def test_devices_that_deploy_reserves_are_refused() -> None:
+    reserved = {"resources": {"reservations": {"devices": [{"capabilities": ["gpu"]}]}}}
+    made = conversion({"deploy": reserved})
+    assert [note.place for note in made.refused] == ["api deploy"]
+    assert "resources" not in api(made)["deploy"]
+
+
+def test_secrets_and_configs_are_named_after_their_content(tmp_path: Path) -> None:
+    tmp_path.joinpath("s.txt").write_text("s3cret", encoding="utf-8")
+    document = {
+        "services": {
+            "api": {
+                "image": "x",
+                "secrets": [{"source": "s", "target": "/run/secrets/s", "mode": "0440"}, {"source": "v"}],
+                "configs": [{"source": "c", "target": "/c", "mode": 288}],
+            }
+        },
+        "secrets": {
+            "s": {"name": "proj_s", "file": str(tmp_path / "s.txt")},
+            "v": {"environment": "VALUE"},
+            "unused": {"file": "/nowhere"},
+            "there": {"name": "already", "external": True},
+        },
+        "configs": {"c": {"name": "proj_c", "content": "a$$b"}},
+    }
+    contents = read(document, {"VALUE": "two"}, where=tmp_path / "compose.yaml")
+    assert contents == {("secrets", "s"): b"s3cret", ("secrets", "v"): b"two", ("configs", "c"): b"a$b"}
+    made = convert(
+        document,
+        stack="ship",
+        project="proj",
+        images={},
+        contents=contents,
+        node=NODE,
+        node_name="alpha",
+        pins={},
+    )
+    names = {one.key: one.name for one in made.materials}
+    assert made.document["secrets"]["s"] == {"external": True, "name": names["s"]}
+    assert made.document["secrets"]["there"] == {"external": True, "name": "already"}
+    assert made.document["configs"]["c"] == {"external": True, "name": names["c"]}
+    assert "unused" not in made.document["secrets"]
+    assert api(made)["secrets"] == [{"source": "s", "target": "/run/secrets/s", "mode": 0o440}, {"source": "v"}]
+    assert api(made)["configs"] == [{"source": "c", "target": "/c", "mode": 0o440}]
+    assert names["s"].startswith("ship_s_")
+    (again,) = named({("secrets", "s"): b"three"}, "ship")
+    assert again.name != names["s"]
+    assert "s3cret" not in repr(made)
+
+
+def test_a_long_name_of_a_secret_fits() -> None:
+    (one,) = named({("secrets", "k" * 80): b"x"}, "ship")
+    assert len(one.name) == LONGEST_NAME
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"file": "/nowhere/s.txt"}, "cannot be read"),
+        ({"environment": "UNSET"}, "UNSET is not set"),
+        ({}, "neither a file nor a variable"),
+    ],
+)
+def test_a_secret_that_cannot_be_had_is_named(table: dict[str, str], message: str, tmp_path: Path) -> None:
+    using = {"api": {"secrets": [{"source": "s"}]}}
+    with pytest.raises(StackError, match=message) as caught:
+        read({"services": using, "secrets": {"s": table}}, {}, where=tmp_path / "compose.yaml")
+    assert "secrets.s" in caught.value.where
+
+
+def test_an_image_is_named_by_its_content() -> None:
+    digest = "sha256:" + "b" * 64
+    pulled = {"Id": ID, "RepoDigests": [f"postgres@{digest}"], "Config": {"Healthcheck": {"Test": ["CMD", "x"]}}}
+    assert choose("postgres:17", pulled, own=False) == Image(
+        name="postgres:17", reference=f"postgres:17@{digest}", checked=True
+    )
+    assert choose("docker.io/library/postgres:17", pulled, own=False).reference.endswith(digest)
+    assert choose(f"postgres@{digest}", pulled, own=False).reference == f"postgres@{digest}"
+    # An engine on containerd's store gives what was built here a digest too: no registry has it.
+    assert choose("postgres:17", pulled, own=True).reference == ID
+    assert choose("other:1", pulled, own=False).reference == ID
+    assert choose("gone:1", None, own=True) == Image(name="gone:1", reference="gone:1")
+    assert not choose("x", {"Id": ID, "Config": {"Healthcheck": {"Test": ["NONE"]}}}, own=True).checked
+
+
+def test_the_file_tells_of_env_files_and_profiles(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    services = {
+        "a": {"env_file": ".env"},
+        "b": {"env_file": [{"path": "b.env", "required": False}, "c.env"]},
+        "c": {"profiles": ["p"]},
+    }
+    file.write_text(json.dumps({"services": services}), encoding="utf-8")
+    assert read_declared(file) == Declared(
+        env_files={"a": (".env",), "b": ("b.env", "c.env")}, services=frozenset({"a", "b", "c"})
+    )
+
+
+@pytest.mark.parametrize("text", ["services: !reset {}", "services: [", "", "[]", "services: 5"])
+def test_a_file_that_compose_alone_reads_tells_nothing(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert read_declared(file) == Declared()
+
+
+def test_the_page_on_swarm_names_all_that_is_lost_or_refused() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    lost, refused = page.split("## What is left out, and said")[1].split("## What stops a deploy")
+    assert {key for key in LOST if f"`{key}`" not in lost} == set()
+    assert {key for key in REFUSED if f"`{key}`" not in refused} == set()

@@ -1,0 +1,288 @@
+"""Where the services of a stack stand on a swarm, and what a person is told of it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from seatrial.errors import ExitCode, SettingsError
+from seatrial.reports.deploy import DeployLines, print_deployed, print_notes, print_removed
+from seatrial.stack.swarm.cluster import printed_by, read_service, read_task
+from seatrial.stack.swarm.deploy import stack_name
+from seatrial.stack.swarm.explain import condition, explain
+from seatrial.stack.swarm.judge import standings
+from seatrial.stack.swarm.model import (
+    Conversion,
+    Deployed,
+    Fate,
+    Note,
+    Phase,
+    RemovedStack,
+    Standing,
+    Swarm,
+    SwarmService,
+    Task,
+    Update,
+)
+
+SERVICE = SwarmService(id="s1", name="api", version="v2", replicas=2)
+SWARM = Swarm(node="n1", names={"n1": "alpha", "n2": "beta"})
+
+
+def task(number: int, **more: Any) -> Task:
+    values: dict[str, Any] = {"state": "running", "desired": "running", "slot": number, "node_id": "n2"}
+    return Task(id=f"t{number}", service_id="s1", **(values | more))
+
+
+def stands(service: SwarmService, *tasks: Task, before: frozenset[str] = frozenset()) -> Standing:
+    (found,) = standings([service], tasks, before=before)
+    return found
+
+
+def test_a_service_is_up_when_all_that_it_shall_run_runs() -> None:
+    assert stands(SERVICE, task(1), task(2)).phase is Phase.UP
+    assert stands(SERVICE, task(1), task(2, state="starting")).phase is Phase.DEPLOYING
+    assert stands(SERVICE).phase is Phase.DEPLOYING
+    assert stands(replace(SERVICE, replicas=0)).phase is Phase.UP
+
+
+def test_what_ran_before_counts_for_nothing() -> None:
+    found = stands(SERVICE, task(1), task(2, current=False))
+    assert (found.phase, found.running) == (Phase.DEPLOYING, 1)
+    # The old one is on its way out.
+    assert stands(SERVICE, task(1), task(2), task(3, current=False, desired="shutdown")).phase is Phase.UP
+
+
+@pytest.mark.parametrize(
+    ("update", "phase"),
+    [
+        (Update.UPDATING, Phase.DEPLOYING),
+        (Update.COMPLETED, Phase.UP),
+        (Update.ROLLING_BACK, Phase.ROLLING_BACK),
+        (Update.ROLLED_BACK, Phase.ROLLED_BACK),
+        (Update.PAUSED, Phase.FAILED),
+        (Update.ROLLBACK_PAUSED, Phase.FAILED),
+    ],
+)
+def test_an_update_is_over_when_swarm_says_so(update: Update, phase: Phase) -> None:
+    assert stands(replace(SERVICE, update=update), task(1), task(2)).phase is phase
+
+
+def test_what_failed_before_is_no_failure_of_this_deploy() -> None:
+    broken = task(3, state="failed", desired="shutdown", error="exit (1)")
+    assert stands(SERVICE, task(1), task(2), broken).broken == (broken,)
+    assert stands(SERVICE, task(1), task(2), broken, before=frozenset({"t3"})).broken == ()
+
+
+def test_a_service_that_is_not_started_again_has_failed() -> None:
+    broken = task(1, state="failed", desired="shutdown")
+    assert stands(SERVICE, broken).phase is Phase.FAILED
+    assert stands(SERVICE, broken, task(2, state="ready", desired="ready")).phase is Phase.DEPLOYING
+
+
+def test_the_newest_failure_comes_first() -> None:
+    old = task(1, state="failed", changed="2026-01-01T00:00:00Z")
+    new = task(2, state="rejected", changed="2026-01-02T00:00:00Z")
+    assert stands(SERVICE, old, new).broken == (new, old)
+
+
+def test_one_on_each_node() -> None:
+    everywhere = replace(SERVICE, replicas=None)
+    assert stands(everywhere).phase is Phase.DEPLOYING
+    assert stands(everywhere, task(1), task(2), task(3)).phase is Phase.UP
+    assert stands(everywhere, task(1), task(2, state="preparing")).phase is Phase.DEPLOYING
+
+
+def test_a_job_is_done_when_it_has_completed_in_this_round() -> None:
+    job = replace(SERVICE, replicas=1, job=True, job_round=2)
+    earlier = task(1, state="complete", desired="complete", job_round=1)
+    assert stands(job, earlier).phase is Phase.DEPLOYING
+    assert stands(job, earlier, task(2, state="complete", desired="complete", job_round=2)).phase is Phase.DONE
+    failed = task(2, state="failed", desired="complete", job_round=2)
+    assert stands(job, earlier, failed).phase is Phase.FAILED
+    again = task(3, state="ready", desired="complete", job_round=2)
+    assert stands(job, failed, replace(again, desired="ready")).phase is Phase.DEPLOYING
+
+
+def test_a_job_that_works_is_wanted_complete() -> None:
+    # Swarm wants the tasks of a job to be complete from their first moment on.
+    job = replace(SERVICE, replicas=1, job=True)
+    assert stands(job, task(1, desired="complete")).phase is Phase.DEPLOYING
+
+
+def test_the_engines_words_are_read() -> None:
+    template = {"ContainerSpec": {"Image": "x"}, "Placement": {"Constraints": ["node.id==n7"]}}
+    said = {
+        "ID": "s1",
+        "Spec": {"Name": "ship_api", "Mode": {"Replicated": {"Replicas": 3}}, "TaskTemplate": template},
+        "UpdateStatus": {"State": "rollback_completed"},
+    }
+    service = read_service(said, "ship")
+    assert (service.name, service.replicas, service.update, service.node_pin) == ("api", 3, Update.ROLLED_BACK, "n7")
+    job = read_service(
+        {
+            "ID": "s2",
+            "Spec": {"Name": "ship_migrate", "Mode": {"ReplicatedJob": {"TotalCompletions": 1}}},
+            "JobStatus": {"JobIteration": {"Index": 4}},
+        },
+        "ship",
+    )
+    assert (job.job, job.job_round, job.replicas, job.update) == (True, 4, 1, None)
+    assert read_service({"ID": "s3", "Spec": {"Mode": {"Global": {}}}}, "ship").replicas is None
+    known = {"s1": service.version}
+    found = read_task(
+        {
+            "ID": "t1",
+            "ServiceID": "s1",
+            "Slot": 2,
+            "NodeID": "n1",
+            "DesiredState": "shutdown",
+            "Spec": {"ContainerSpec": {"Image": "x"}},
+            "Status": {"State": "failed", "Err": "\x1b[1mtask: non-zero exit (3)", "ContainerStatus": {"ExitCode": 3}},
+        },
+        known,
+    )
+    assert found.current
+    assert (found.state, found.error, found.exit_code) == ("failed", "task: non-zero exit (3)", 3)
+    assert not read_task({"ID": "t2", "ServiceID": "s1", "Spec": {"ContainerSpec": {"Image": "y"}}}, known).current
+
+
+def test_log_lines_are_told_apart_by_their_task() -> None:
+    lines = [
+        "2026-01-01T00:00:02Z com.docker.swarm.node.id=n,com.docker.swarm.task.id=t1 the second",
+        "2026-01-01T00:00:01Z com.docker.swarm.node.id=n,com.docker.swarm.task.id=t1 the first",
+        "2026-01-01T00:00:01Z com.docker.swarm.task.id=t2 of another",
+        "no such line",
+    ]
+    assert printed_by(lines, frozenset({"t1"})) == ("the first", "the second")
+
+
+def test_a_rollback_is_explained() -> None:
+    broken = task(
+        1,
+        state="failed",
+        node_id="n1",
+        error="task: non-zero exit (137): dockerexec: unhealthy container",
+        exit_code=137,
+    )
+    rolled = Standing(
+        service=replace(SERVICE, update=Update.ROLLED_BACK),
+        phase=Phase.ROLLED_BACK,
+        running=2,
+        wanted=2,
+        broken=(broken,),
+    )
+    other = Standing(service=replace(SERVICE, id="s2", name="db"), phase=Phase.UP, running=1, wanted=1)
+    error = explain(
+        "ship",
+        [rolled, other],
+        SWARM,
+        outputs={"api": ["no such table"]},
+        checks={"t1": ["exit code 1: 503"]},
+    )
+    assert error.exit_code is ExitCode.FAILED
+    assert "api was rolled back: what ran before runs on (2 of 2)" in error.what
+    assert "the task api.1 on alpha failed: task: non-zero exit (137)" in error.detail
+    assert "exit code 1: 503" in error.detail
+    assert "no such table" in error.detail
+    assert "the others: db is up (1 of 1)" in error.detail
+    assert "deploy again" in error.fix
+
+
+def test_a_missing_image_is_explained_once() -> None:
+    broken = tuple(task(number, state="rejected", error="No such image: api:latest") for number in (1, 2, 3))
+    late = Standing(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2, broken=broken)
+    error = explain("ship", [late], SWARM, outputs={}, checks={}, timed_out=30)
+    assert "after 30 s: api runs 0 of 2" in error.what
+    assert error.detail.count("No such image") == 1
+    assert "docker save" in error.fix
+
+
+def test_a_deploy_that_takes_too_long_names_what_is_not_up() -> None:
+    up = Standing(service=SERVICE, phase=Phase.UP, running=2, wanted=2)
+    late = Standing(service=replace(SERVICE, name="db"), phase=Phase.DEPLOYING, running=0, wanted=1)
+    error = explain("ship", [up, late], SWARM, outputs={}, checks={}, timed_out=5)
+    assert "db runs 0 of 1" in error.what
+    assert "--timeout" in error.fix
+    assert "api is up" in error.detail
+
+
+def test_a_task_that_finds_no_node_is_told_of() -> None:
+    pending = task(1, state="pending", node_id="", error="no suitable node (insufficient resources on 3 nodes)")
+    starting = task(2, state="starting", container_id="c2")
+    standing = stands(SERVICE, pending, starting)
+    assert standing.unready == (pending, starting)
+    error = explain("ship", [standing], SWARM, outputs={}, checks={"t2": ["exit code 1: not yet"]}, timed_out=9)
+    assert "the task api.1 is pending: no suitable node (insufficient resources on 3 nodes)" in error.detail
+    assert "the task api.2 on beta is starting" in error.detail
+    assert "exit code 1: not yet" in error.detail
+    assert "it printed nothing that can be read" in error.detail
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_each_phase_has_words(phase: Phase) -> None:
+    assert condition(Standing(service=SERVICE, phase=phase, running=1, wanted=2))
+
+
+@pytest.mark.parametrize(
+    ("app", "given", "name"), [("My App", None, "my-app"), ("a", "ship", "ship"), ("A_1", None, "a_1")]
+)
+def test_a_stacks_name(app: str, given: str | None, name: str) -> None:
+    assert stack_name(app, given) == name
+
+
+@pytest.mark.parametrize("given", ["", "-x", "Ship", "a b", "a" * 41, "ä", "a/b"])
+def test_no_name_for_a_stack(given: str) -> None:
+    with pytest.raises(SettingsError, match="no name for a stack"):
+        stack_name("api", given)
+
+
+def console() -> tuple[Console, io.StringIO]:
+    screen = io.StringIO()
+    return Console(file=screen, width=80), screen
+
+
+def test_the_loudest_notes_come_first() -> None:
+    found = [
+        Note(fate=fate, place="api x", text=f"about [b]{fate}\x1b[2J") for fate in (Fate.CHANGED, Fate.LOST, Fate.RISK)
+    ]
+    out, screen = console()
+    print_notes(Conversion(document={}, notes=tuple(found), materials=()), out)
+    lines = screen.getvalue().splitlines()
+    assert [line.strip() for line in lines[1::2]] == [
+        f"api x: about [b]{fate}" for fate in ("careful", "lost", "changed")
+    ]
+
+
+def test_a_line_per_change() -> None:
+    out, screen = console()
+    lines = DeployLines(out)
+    waiting = Standing(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2)
+    lines.show((waiting,), 0.5)
+    lines.show((waiting,), 1.0)
+    lines.show((replace(waiting, broken=(task(1, state="failed", error="exit (1)"),)),), 1.5)
+    lines.show((replace(waiting, phase=Phase.UP, running=2),), 2.0)
+    assert screen.getvalue().splitlines() == [
+        "0.5 s api runs 0 of 2",
+        "1.5 s api runs 0 of 2; exit (1)",
+        "2.0 s api is up (2 of 2)",
+    ]
+
+
+def test_the_end_is_told() -> None:
+    out, screen = console()
+    up = Standing(service=SERVICE, phase=Phase.UP, running=2, wanted=2)
+    print_deployed(Deployed(name="ship", standings=(up,), changed=True, seconds=12.34), out)
+    print_deployed(Deployed(name="ship", standings=(), changed=False, seconds=1), out)
+    print_removed("ship", RemovedStack(services=("ship_api",), kept_volumes=("ship_data",)), out)
+    print_removed("ship", RemovedStack(), out)
+    told = screen.getvalue()
+    assert "ship is deployed after 12.3 s." in told
+    assert "nothing has changed" in told
+    assert "Removed: 1 service (ship_api)." in told
+    assert "Its data stays on this node: ship_data" in told
+    assert "Nothing of the stack ship is on this swarm." in told
