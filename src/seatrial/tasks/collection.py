@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import invoke
 
-from seatrial.tasks import building, contracting, doctor, engines, explaining, onboarding, smoking, stacks, starting
+from seatrial.tasks import (
+    building,
+    contracting,
+    demoing,
+    doctor,
+    engines,
+    explaining,
+    onboarding,
+    smoking,
+    stacks,
+    starting,
+)
 
 
 def collection() -> invoke.Collection:
@@ -28,6 +39,7 @@ def collection() -> invoke.Collection:
         stacks.down,
         stacks.ps,
         stacks.logs,
+        demoing.demo,
         doctor.doctor,
         starting.init,
     )

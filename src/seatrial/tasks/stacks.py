@@ -80,11 +80,11 @@ def bring_up(
             host=host,
             observer=observer,
             timeout=timeout,
-            stand_in=_stand_in(project, engine, host, observer.say),
+            stand_in=stand_in(project, engine, host, observer.say),
         )
 
 
-def _stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
+def stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
     """Return what makes a local image for an official one that cannot be pulled."""
 
     def make(reference: str) -> str | None:
