@@ -85,7 +85,7 @@ def test_a_token_that_is_revoked_later_stops_the_bot(bot: BotProcess) -> None:
     with FakeTelegram() as telegram:
         process = bot.start(TELEGRAM_BASE_URL=telegram.url)
         until(lambda: telegram.calls("getUpdates"), "polling")
-        telegram.token = "2:other"
+        telegram.api.token = "2:other"
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 2
     assert "Telegram does not know this TELEGRAM_BOT_TOKEN" in errors.splitlines()[-1]

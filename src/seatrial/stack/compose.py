@@ -102,6 +102,26 @@ class Compose:
         head = [self.program, "--ansi", "never", "--project-name", self.stack.compose_project, "exec"]
         return process.attached([*head, *([] if terminal else ["-T"]), service, *words], environment=self.environment)
 
+    def inside(
+        self, service: str, words: Sequence[str], *, timeout: float, tick: Callable[[], None]
+    ) -> process.Completed:
+        """Run a command in a service's running container; its exit code is the caller's to judge.
+
+        Args:
+            service: the service.
+            words: the command.
+            timeout: seconds that it may take.
+            tick: called all the while; it ends the command by raising.
+
+        Raises:
+            ProgramError: it took longer.
+
+        """
+        return self._run("exec", "-T", service, *words, timeout=timeout, tick=tick)
+
+    def _named(self) -> tuple[str, ...]:
+        return ("--project-name", self.stack.compose_project, *self.stack.options)
+
     def _read(self, *words: str, images: Mapping[str, str] | None = None) -> process.Completed:
         try:
             done = self._run(*words, images=images, timeout=READ_TIMEOUT)
@@ -122,7 +142,7 @@ class Compose:
         output: list[str] = []
         errors: list[str] = []
         done = process.stream(
-            [self.program, "--ansi", "never", "--project-name", self.stack.compose_project, *files, *words],
+            [self.program, "--ansi", "never", *self._named(), *files, *words],
             timeout=timeout,
             on_output=output.append,
             on_error=errors.append,

@@ -98,6 +98,8 @@ class Stack:
     app: str
     compose_project: str
     """The name that compose labels everything with: unique to the app and the checkout."""
+    options: tuple[str, ...] = ()
+    """What compose is told before its command: a profile, another env file."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import invoke
 from seatrial.tasks import (
     building,
     contracting,
+    demoing,
     deploying,
     doctor,
     engines,
@@ -43,6 +44,7 @@ def collection() -> invoke.Collection:
         running.restart,
         running.execute,
         deploying.deploy,
+        demoing.demo,
         doctor.doctor,
         starting.init,
     )

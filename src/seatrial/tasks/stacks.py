@@ -226,6 +226,3 @@ def app_of(project: Project, name: str | None) -> str:
         where=f"{project.file.name} [tool.seatrial.apps]",
         fix=f"Say --app with one of: {', '.join(sorted(composed))}." if composed else "Set `compose` for one.",
     )
-
-
-"""For the tasks beside these."""

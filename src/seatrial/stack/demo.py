@@ -1,0 +1,141 @@
+"""Brings a demo up for one question, and takes it down again."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.errors import EngineError, ProgramError, StackFailedError
+from seatrial.stack import compose, images, observe, ports, remove
+from seatrial.stack.wait import Watch
+from seatrial.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.stack.compose import Compose
+    from seatrial.stack.demo_plan import DemoPlan
+    from seatrial.stack.images import StandIn
+    from seatrial.stack.model import Observer, Stack
+    from seatrial.stack.wait import Clock
+
+LOG_LINES = 10
+"""Last lines of each service's output that are shown when there is no answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the app said."""
+
+    text: str
+    seconds: float
+    """From the first start to the answer."""
+
+
+def demo(
+    plan: DemoPlan,
+    question: str,
+    *,
+    engine: Engine,
+    host: Host,
+    observer: Observer,
+    timeout: float = 120.0,
+    stand_in: StandIn | None = None,
+    clock: Clock = time,
+) -> Answer:
+    """Bring a demo up, ask it, and take it down again, however that ends.
+
+    Args:
+        plan: what to bring up.
+        question: what to ask.
+        engine: the engine.
+        host: this machine.
+        observer: told how it goes.
+        timeout: seconds from the start of the first service until the answer.
+        stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
+        clock: the passing of time.
+
+    Raises:
+        StackError: an own image has not been built, or a published port is taken.
+        ImageError: an image can neither be pulled nor replaced.
+        StackFailedError: it did not come up, or gave no answer in time; the message tells why.
+        EngineError: the engine stopped answering.
+
+    """
+    up = plan.up
+    program = compose.find(up.stack, up.file, engine=engine, host=host)
+    there = images.present(up, engine)
+    images.require_own(up, there)
+    if not remove.down(up.stack, engine=engine, volumes=True).nothing:
+        observer.say("Removed what an earlier demo had left.")
+    ports.require_free(up, (), engine)
+    replaced = images.provide(up, there, compose=program, observer=observer, stand_in=stand_in)
+    with _gone_at_the_end(up.stack, engine, observer):
+        started = clock.monotonic()
+        watch = Watch(up, engine, observer, before=(), timeout=timeout, clock=clock)
+        try:
+            watch.until_up(program.up(replaced, tick=watch.tick))
+            left = timeout - (clock.monotonic() - started)
+            text = _ask(plan, question, program, engine=engine, observer=observer, watch=watch, left=left)
+        except StackFailedError as error:
+            # Who reads it gave another command than `up`.
+            raise StackFailedError(error.what, where=error.where, fix=_again(up.stack), detail=error.detail) from error
+        return Answer(text=text, seconds=clock.monotonic() - started)
+
+
+def _ask(
+    plan: DemoPlan,
+    question: str,
+    program: Compose,
+    *,
+    engine: Engine,
+    observer: Observer,
+    watch: Watch,
+    left: float,
+) -> str:
+    app = plan.up.stack.app
+    observer.say(f"Asking {app}: {question}")
+    try:
+        done = program.inside(plan.service, [*plan.words, question], timeout=max(left, 0), tick=watch.tick)
+    except ProgramError as error:
+        raise _unanswered(plan, engine, f"{app} gave no answer: the question {error.what}", error.detail) from error
+    if done.code != 0 or not done.output.strip():
+        wrong = f"ended with exit code {done.code}" if done.code else "printed nothing"
+        raise _unanswered(plan, engine, f"{app} was not asked: `{shlex.join(plan.words)}` {wrong}.", done.errors)
+    for line in compose.messages(done.errors):
+        observer.say(f"{plan.service}: {line}")
+    return plain(done.output).strip()
+
+
+def _unanswered(plan: DemoPlan, engine: Engine, what: str, errors: str) -> StackFailedError:
+    """Return the error for a question without an answer, with what everyone logged last."""
+    lines = list(compose.messages(errors))
+    for one in observe.containers(plan.up.stack, engine):
+        lines.append(f"the last output of {one.service} ({one.health or one.status}):")
+        lines += [f"  {line}" for line in observe.last_lines(one.id, engine, count=LOG_LINES)] or ["  (none)"]
+    return StackFailedError(what, where=str(plan.up.file), detail="\n".join(lines))
+
+
+@contextmanager
+def _gone_at_the_end(stack: Stack, engine: Engine, observer: Observer) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        rest = f"The next `invoke demo --app {stack.app}` removes what remains."
+        try:
+            remove.down(stack, engine=engine, volumes=True)
+        except (EngineError, StackFailedError) as error:
+            # Why there is no answer matters more, and is on its way to the user; so is an answer.
+            observer.say(f"Not all of it could be removed: {error.what} {rest}")
+        except KeyboardInterrupt:
+            observer.say(f"Interrupted again: {rest}")
+            raise
+
+
+def _again(stack: Stack) -> str:
+    return f"Mend it, or allow more time with --timeout, then run `invoke demo --app {stack.app}` again."
