@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.errors import EngineError, ProgramError, StackFailedError
-from seatrial.stack import compose, images, observe, ports, remove
+from seatrial.stack import compose, images, observe, remove
+from seatrial.stack.finding import require_none
+from seatrial.stack.preflight import look_at_start
 from seatrial.stack.wait import Watch
 from seatrial.text import plain
 
@@ -70,10 +72,9 @@ def demo(
     up = plan.up
     program = compose.find(up.stack, up.file, engine=engine, host=host)
     there = images.present(up, engine)
-    images.require_own(up, there)
     if not remove.down(up.stack, engine=engine, volumes=True).nothing:
         observer.say("Removed what an earlier demo had left.")
-    ports.require_free(up, (), engine)
+    require_none(tuple(look_at_start(up, engine)))
     replaced = images.provide(up, there, compose=program, observer=observer, stand_in=stand_in)
     with _gone_at_the_end(up.stack, engine, observer):
         started = clock.monotonic()

@@ -11,6 +11,9 @@ from seatrial.tasks.boundary import command
 if TYPE_CHECKING:
     import invoke
 
+    from seatrial.engine.find import Engine
+    from seatrial.stack.model import StackPlan
+
 
 @command(
     help={
@@ -25,9 +28,9 @@ def demo(
 ) -> ExitCode:
     """Ask an app a question: it answers between stand-ins of what it calls, without an account."""
     from seatrial.lock import locked
-    from seatrial.reports.stack import print_plan, progress
-    from seatrial.stack import bringup, demo_plan
+    from seatrial.reports.stack import progress
     from seatrial.stack import demo as demos
+    from seatrial.stack import demo_plan
     from seatrial.tasks.stacks import stand_in
 
     if timeout <= 0:
@@ -38,9 +41,7 @@ def demo(
     engine = surroundings.engine()
     plan = demo_plan.plan_demo(project, name, engine=engine, host=host)
     if dry_run:
-        print_plan(plan.up, surroundings.screen())
-        bringup.check(plan.up, engine=engine)
-        return ExitCode.OK
+        return _dry_run(plan.up, engine)
     with (
         locked(plan.up.file.parent, waiting=lambda: surroundings.say("Waiting for another run on this stack.")),
         progress(surroundings.progress_screen()) as observer,
@@ -59,3 +60,15 @@ def demo(
     surroundings.say(f"{name} answered after {answer.seconds:.1f} s.")
     print(answer.text)
     return ExitCode.OK
+
+
+def _dry_run(plan: StackPlan, engine: Engine) -> ExitCode:
+    """Look whether a demo could be started, and say all that was found."""
+    from seatrial.reports.stack_look import print_preflight
+    from seatrial.stack.finding import Preflight
+    from seatrial.stack.preflight import look_at_start
+
+    findings = tuple(look_at_start(plan, engine))
+    found = Preflight(stack=plan.stack, file=plan.file, services=plan.services, findings=findings)
+    print_preflight(found, surroundings.screen())
+    return ExitCode.OK if found.ready else ExitCode.UNDECIDED
