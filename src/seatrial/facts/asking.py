@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     import docker
 
-    from seatrial.facts.boot import Starter
+    from seatrial.engine.runs import Run
+    from seatrial.facts.data import Configuration
 
 IDLE = 0.25
 """The share of one processor below which an application counts as waiting."""
@@ -39,10 +40,10 @@ NANOSECONDS = 1_000_000_000
 
 
 @contextmanager
-def asking(starter: Starter, container: str) -> Iterator[Asker]:
+def asking(run: Run, configuration: Configuration, container: str) -> Iterator[Asker]:
     """Give what asks a container that has just been started, on a connection of its own."""
-    check, words = starter.configuration.health_check, starter.configuration.health_words
-    client = starter.run.engine.connection(MOST_SECONDS)
+    check, words = configuration.health_check, configuration.health_words
+    client = run.engine.connection(MOST_SECONDS)
     try:
         yield Asker(
             client=client,

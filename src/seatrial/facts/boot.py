@@ -145,7 +145,7 @@ def until_up(starter: Starter, booted: Container, started: float, *, bare: bool 
 
     Unless `bare`, its health check is asked as soon as it may be ready, and it is looked into once it is up.
     """
-    with asking(starter, booted.id) as asker:
+    with asking(starter.run, starter.configuration, booted.id) as asker:
         if bare:
             asker.over = True
         return _until_up(starter, booted, asker, started, looks=not bare)
