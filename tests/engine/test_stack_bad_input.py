@@ -179,7 +179,7 @@ def test_the_apps_own_service_without_what_its_contract_requires(yard: Yard) -> 
         ),
         ("services:\n  a:\n    image: x\n    depends_on: [b]\n", 4, "undefined service"),
         ("services:\n  a:\n    image: x\n    volumes: ['data:/data']\n", 4, "undefined volume"),
-        ("services:\n  a:\n    image: x\n    ports:\n      - '80:80'\n      - 'x:y'\n", 4, "ort"),
+        ("services:\n  a:\n    image: x\n    ports:\n      - '80:80'\n      - 'x:y'\n", 6, "ort: y"),
     ],
 )
 def test_an_invalid_compose_file_names_its_line(yard: Yard, text: str, line: int, said: str) -> None:

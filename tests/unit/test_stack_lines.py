@@ -51,6 +51,8 @@ volumes:
             "error while interpolating services.api.environment.TOKEN: required variable API_TOKEN is missing a value",
             10,
         ),
+        ("Invalid containerPort: y", 13),
+        ("Invalid containerPort: z", None),
         ("no idea", None),
         ("services.gone must be a mapping", 3),
         ("networks.gone must be a mapping", None),

@@ -23,6 +23,8 @@ KEYS = (
 """What compose complains of, and the key of the service that says it."""
 CYCLE = re.compile(r"dependency cycle detected: ([\w.-]+)")
 VARIABLE = re.compile(r"required variable (\w+) is missing")
+PORT = re.compile(r"(?:containerPort|hostPort|port range|proto)s?: (\S+)")
+"""A part of a published port that compose cannot read; it does not say whose."""
 ENV_FILE = re.compile(r"env file (\S+) not found")
 
 
@@ -41,10 +43,12 @@ def line_of(message: str, content: str) -> int | None:
     if found := ENV_FILE.search(message):
         return _text_line(re.escape(found[1].rpartition("/")[2]), content)
     root = _root(content)
-    way = next(_ways(message), None)
-    if root is None or way is None:
+    if root is None:
         return None
-    return _line_at(root, way)
+    if found := PORT.search(message):
+        return _port_line(root, found[1])
+    way = next(_ways(message), None)
+    return _line_at(root, way) if way is not None else None
 
 
 def _ways(message: str) -> Iterator[list[str]]:
@@ -84,6 +88,22 @@ def _line_at(node: Any, way: list[str]) -> int | None:
         key, node = found
         line = int(key.start_mark.line) + 1
     return line
+
+
+def _port_line(root: Any, part: str) -> int | None:
+    """Return the line of the first published port that holds a text as one of its parts."""
+    services = next((node for key, node in _pairs(root) if key == "services"), None)
+    for _, service in _pairs(services):
+        ports = next((node for key, node in _pairs(service) if key == "ports"), None)
+        for one in ports.value if getattr(ports, "id", "") == "sequence" else ():
+            if one.id == "scalar" and part in re.split(r"[:/]", one.value):
+                return int(one.start_mark.line) + 1
+    return None
+
+
+def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
+    for key, value in node.value if getattr(node, "id", "") == "mapping" else ():
+        yield str(key.value), value
 
 
 def _text_line(pattern: str, content: str) -> int | None:
