@@ -45,7 +45,7 @@ pytestmark = pytest.mark.engine
 BASE = "python:3.13-slim"
 
 DB = """
-import os, signal, sys
+import os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
@@ -64,6 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(open(path, "rb").read())
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+time.sleep(float(os.environ.get("SECONDS_TO_START", "0")))
 HTTPServer(("", 9000), Handler).serve_forever()
 """
 
@@ -289,9 +290,14 @@ def test_a_forgetful_database_workers_nobody_replaces_and_a_stop_signal_nobody_h
 
 
 def test_an_app_that_says_yes_to_what_it_did_not_store(yard: Yard) -> None:
-    yard.write("lies", "alone")
+    listens = "import socket; socket.create_connection(('127.0.0.1', 9000))"
+    check = {"test": ["CMD", "python", "-c", listens], "interval": "300ms", "retries": 50}
+    # Up when it answers; away for long enough that a write falls into that time.
+    yard.write("lies", "alone", db={"environment": {"SECONDS_TO_START": "1.5"}, "healthcheck": check})
     smoke = yard.smoke()
     assert failing(smoke) == {"survives-database-restart"}
+    lost = next(one for one in smoke.checks if one.id == "stack/survives-database-restart")
+    assert all(line.endswith("status 404") for line in lost.evidence)
     assert told(smoke)["survives-worker-loss"][0] is Status.SKIP
 
 

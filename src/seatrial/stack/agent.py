@@ -98,10 +98,10 @@ class Agent:
     def close(self) -> None:
         """End the script: its input ends."""
         if self._socket is not None:
-            self._socket.close()
-            # docker-py leaves the response below the upgraded connection to the garbage collector.
+            # docker-py leaves the response to the garbage collector; it stands on the socket, and so goes first.
             if response := getattr(self._socket, "_response", None):
                 response.close()
+            self._socket.close()
         self._socket = None
         self._pending = self._said = b""
 

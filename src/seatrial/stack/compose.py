@@ -156,7 +156,7 @@ class Compose:
 
     def _files(self, images: Mapping[str, str]) -> tuple[list[str | Path], str | None]:
         """Return the options that name compose's files, and what it reads by standard input: nothing to clean up."""
-        values = ["--env-file", self.env_file] if self.env_file is not None else []
+        values: list[str | Path] = ["--env-file", self.env_file] if self.env_file is not None else []
         if self.document is not None:
             return [*values, "--file", "-"], json.dumps(replaced(self.document, images))
         if images:

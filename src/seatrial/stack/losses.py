@@ -11,7 +11,7 @@ from seatrial.facts.data import DatabaseRestart, Missing, ServiceStop
 from seatrial.stack import observe, remove
 from seatrial.stack.agent import container_restarts
 from seatrial.stack.model import Status
-from seatrial.stack.writes import NO_WRITE, read_back, store
+from seatrial.stack.writes import NO_WRITE, PATIENCE, read_back, store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def restart_database(
         acknowledged=len(stored),
         refused=len(refusals),
         refusals=tuple(dict.fromkeys(refusals))[:MOST_SHOWN],
-        lost=() if recovered is None else _lost(agent, asked.write, asked.read, stored),
+        lost=() if recovered is None else _lost(agent, asked.write, asked.read, stored, seconds=asked.recovers_within),
         recovered_after=recovered,
         last=writes[-1].reply,
         app_restarts=container_restarts(engine, app.id) - restarts,
@@ -103,11 +103,12 @@ def _restart(engine: Engine, database: ContainerState) -> tuple[float, bool]:
             client.close()
 
 
-def _lost(agent: Agent, write: StackWrite, read: str, stored: Sequence[Written]) -> tuple[str, ...]:
-    """Return what cannot be read any more; after some, it is plain enough."""
+def _lost(agent: Agent, write: StackWrite, read: str, stored: Sequence[Written], *, seconds: float) -> tuple[str, ...]:
+    """Return what cannot be read any more; after some, it is plain enough. The app may take `seconds` to recover."""
     lost: list[str] = []
+    until = time.monotonic() + seconds
     for one in stored:
-        back = read_back(agent, write, read, one)
+        back = read_back(agent, write, read, one, patience=max(PATIENCE, until - time.monotonic()))
         if not back.held:
             lost.append(_how(back))
         if len(lost) == MOST_SHOWN:

@@ -12,9 +12,8 @@ from seatrial.errors import StackFailedError
 from seatrial.stack import observe
 from seatrial.stack.address import addresses, machine_of
 from seatrial.stack.chosen import of_service
-from seatrial.stack.judge import all_up, declared_by, in_order
+from seatrial.stack.judge import all_up, declared_by, in_order, waiting_for
 from seatrial.stack.model import Condition, StackPlan, StackState, Status
-from seatrial.stack.remove import levels
 from seatrial.stack.wait import POLL, Watch
 
 if TYPE_CHECKING:
@@ -75,10 +74,13 @@ def restart(
 
     """
     began = clock.monotonic()
-    services = _services(chosen, observe.containers(stack, engine))
+    there = observe.containers(stack, engine)
+    # What depends on what is told by all of the stack: a one-shot that is not run again stands in between, too.
+    everything = in_order(declared_by(there))
+    services = _services(chosen, there, everything)
     plan = StackPlan(stack=stack, file=file, env_file=None, services=services, own_images=own_images)
-    for level in levels(chosen):
-        _stop(level, engine)
+    for service in reversed(services):
+        _stop([one for one in chosen if one.service == service.name], engine)
     started = clock.monotonic()
 
     def watch(observer: Observer, waiting: Sequence[ContainerState] = ()) -> Watch:
@@ -89,7 +91,7 @@ def restart(
         for service in services:
             _start([one for one in left if one.service == service.name], plan, engine)
             left = [one for one in left if one.service != service.name]
-            if any(service.name == each.service for one in services for each in one.depends_on):
+            if {one.service for one in left} & set(waiting_for(service.name, everything)):
                 seen = _Seen(observer)
                 _until_up(service.name, watch(seen, left), seen, clock)
         up = watch(observer).until_up(())
@@ -105,19 +107,20 @@ def restart(
     )
 
 
-def _services(chosen: Sequence[ContainerState], there: Sequence[ContainerState]) -> tuple[Service, ...]:
+def _services(
+    chosen: Sequence[ContainerState], there: Sequence[ContainerState], everything: Sequence[Service]
+) -> tuple[Service, ...]:
     """Return what is watched: what is restarted, and what waited for a one-shot of it, which tells that it is one."""
     names = {one.service for one in chosen}
-    waited = {
-        each.id
+    waited = [
+        each
         for each in there
         for one in each.depends_on
         if each.status is Status.RUNNING and one.condition is Condition.COMPLETED and one.service in names
-    }
-    known = {one.id: one for one in there if one.id in waited} | {one.id: one for one in chosen}
-    checked = {one.service for one in known.values() if one.health is not None}
-    declared = declared_by(tuple(known.values()))
-    return tuple(in_order({name: replace(one, checked=name in checked) for name, one in declared.items()}))
+    ]
+    watched = {one.service for one in (*chosen, *waited)}
+    checked = {one.service for one in (*chosen, *waited) if one.health is not None}
+    return tuple(replace(one, checked=one.name in checked) for one in everything if one.name in watched)
 
 
 class _Seen:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from seatrial.stack.agent import Agent
 
 KEY = re.compile(r"\{([^{}]+)\}")
-ATTEMPTS = 5
-"""Reads of one thing: what answers with an error, and not with something else, is asked again."""
+PATIENCE = 1.0
+"""Seconds in which what answers with an error, and not with something else, is asked again."""
 PAUSE = 0.2
 NO_WRITE = Missing(reason="the contract names no `write` and `read`")
 
@@ -55,22 +55,20 @@ def store(agent: Agent, write: StackWrite) -> Written:
     return Written(unique=unique, request=f"{write.method} {path}", reply=reply)
 
 
-def read_back(agent: Agent, write: StackWrite, read: str, written: Written) -> Exchange:
-    """Ask for what was stored."""
+def read_back(agent: Agent, write: StackWrite, read: str, written: Written, *, patience: float = PATIENCE) -> Exchange:
+    """Ask for what was stored; for `patience` seconds again where the app cannot answer."""
     if not written.reply.good:
         return Exchange(write=written.request, written=written.reply)
     try:
         path = read_path(read, written)
     except UnreadableError as error:
         return Exchange(write=written.request, written=written.reply, problem=str(error))
-    reply = Reply()
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(PAUSE)
+    until = time.monotonic() + patience
+    reply = agent.request(path, headers=write.headers)
+    # "Not here" is an answer; "I cannot" is not one yet.
+    while not 0 < reply.status < 500 and time.monotonic() < until:  # noqa: PLR2004 - HTTP's server errors
+        time.sleep(PAUSE)
         reply = agent.request(path, headers=write.headers)
-        # "Not here" is an answer; "I cannot" is not one yet.
-        if reply.status and reply.status < 500:  # noqa: PLR2004 - HTTP's server errors
-            break
     shows = not reply.good or written.unique in reply.body
     return Exchange(
         write=written.request,
