@@ -31,7 +31,7 @@ def demo(
     from seatrial.reports.stack import progress
     from seatrial.stack import demo as demos
     from seatrial.stack import demo_plan
-    from seatrial.tasks.stacks import stand_in
+    from seatrial.tasks.composed import stand_in
 
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")

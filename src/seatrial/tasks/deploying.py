@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ExitCode, SettingsError
-from seatrial.tasks import stacks, surroundings
+from seatrial.tasks import composed, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    help=stacks.APP
+    help=composed.APP
     | {
         "stack": "the stack's name on the swarm; the app's where none is given",
         "remove": "remove the stack; its volumes stay",
@@ -44,7 +44,7 @@ def deploy(
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     project = surroundings.project()
-    name = stacks.app_of(project, app)
+    name = composed.app_of(project, app)
     chosen = stack_name(name, stack)
     if remove:
         return _remove(chosen, timeout=timeout, dry_run=dry_run)
@@ -77,7 +77,7 @@ def _deploy(plan: DeployPlan, project: Project, engine: Engine, host: Host, *, t
             observer=observer,
             noting=lambda made: print_notes(made, surroundings.progress_screen()),
             timeout=timeout,
-            stand_in=stacks.stand_in(project, engine, host, observer.say),
+            stand_in=composed.stand_in(project, engine, host, observer.say),
         )
 
 

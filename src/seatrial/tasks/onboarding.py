@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seatrial.errors import EngineError, ExitCode
-from seatrial.tasks import building, stacks, surroundings
+from seatrial.tasks import building, composed, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: boo
     report.step(screen, 4, "up")
     states: list[StackState] = []
     for name in stacked:
-        states.append(stacks.bring_up(project, name, engine=engine, host=host, create_env=True))
+        states.append(composed.bring_up(project, name, engine=engine, host=host, create_env=True))
         report.up_line(screen, states[-1])
     report.next_steps(screen, states, [name for name in apps if name not in stacked])
     return ExitCode.OK

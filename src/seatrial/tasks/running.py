@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ExitCode, SettingsError
-from seatrial.tasks import stacks, surroundings
+from seatrial.tasks import composed, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ BEHIND = "--"
 
 
 @command(
-    help=stacks.APP
+    help=composed.APP
     | {
         "service": "only this service; all that run without it",
         "timeout": "seconds until it must be up again",
@@ -40,7 +40,7 @@ def restart(
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     project = surroundings.project()
-    name = stacks.app_of(project, app)
+    name = composed.app_of(project, app)
     file, stack, engine = compose_file(project, name), identify(project, name), surroundings.engine()
     chosen = restarting.to_restart(stack, engine, service)
     if dry_run:
@@ -62,7 +62,7 @@ def restart(
 
 @command(
     name="exec",
-    help=stacks.APP
+    help=composed.APP
     | {
         "service": "the service to run it in",
         "command": "the command in one text, as a shell would split it; or give its words behind --",
@@ -78,7 +78,7 @@ def execute(
 
     words = words_of(command, sys.argv)
     project = surroundings.project()
-    name = stacks.app_of(project, app)
+    name = composed.app_of(project, app)
     if service is None:
         raise SettingsError("which service?", fix="Say --service; `invoke ps` shows those that run.")
     host, engine, stack = surroundings.host(), surroundings.engine(), identify(project, name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ExitCode, ImageError, SettingsError, StackError
-from seatrial.tasks import reporting, stacks, surroundings
+from seatrial.tasks import composed, reporting, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +61,7 @@ def smoke_stacks(
         raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
     project = surroundings.project()
     names = [app] if app else [name for name, one in project.settings.apps.items() if _asks(one)]
-    names = names or [stacks.app_of(project, None)]
+    names = names or [composed.app_of(project, None)]
     engine = surroundings.engine()
     smokes: list[Smoke] = []
     problems: list[SeatrialError] = []
@@ -119,7 +119,7 @@ def _smoke(project: Project, name: str, python: str | None, engine: Engine, tell
         engine=engine,
         host=host,
         observer=Telling(tell=tell),
-        stand_in=stacks.stand_in(project, engine, host, surroundings.say),
+        stand_in=composed.stand_in(project, engine, host, surroundings.say),
         say=tell,
     )
     with locked(

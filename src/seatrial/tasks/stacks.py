@@ -7,24 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ExitCode, SettingsError
-from seatrial.tasks import surroundings
+from seatrial.tasks import composed, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import invoke
-
-    from seatrial.engine.find import Engine
-    from seatrial.host import Host
-    from seatrial.settings.read import Project
-    from seatrial.stack.model import Observer, StackState
-
-APP = {"app": "the app; may be left out where only one has a compose file"}
 
 
 @command(
-    help=APP
+    help=composed.APP
     | {
         "timeout": "seconds until it must be up",
         "create-env": "copy a missing .env from the .env.example beside the compose file",
@@ -47,79 +38,15 @@ def up(
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     as_json = upping.is_json(format)
     project = surroundings.project()
-    name = app_of(project, app)
+    name = composed.app_of(project, app)
     if dry_run:
         return upping.dry_run(project, name, as_json=as_json)
     return upping.up(project, name, timeout=timeout, create_env=create_env, as_json=as_json)
 
 
-def bring_up(
-    project: Project,
-    name: str,
-    *,
-    engine: Engine,
-    host: Host,
-    timeout: float = 120,
-    create_env: bool = False,
-    ask: Callable[[str], bool] | None = None,
-    seen: Callable[[Observer], Observer] = lambda observer: observer,
-) -> StackState:
-    """Bring one app up, and show how it goes.
-
-    Args:
-        project: the project.
-        name: the app.
-        engine: the engine.
-        host: this machine.
-        timeout: seconds until it must be up.
-        create_env: copy a missing `.env` from its example.
-        ask: asks whether to copy it; None where nobody can answer.
-        seen: stands between the screen and what is shown on it.
-
-    """
-    from seatrial.lock import locked
-    from seatrial.reports.stack import progress
-    from seatrial.stack import bringup
-    from seatrial.stack.plan import plan_up
-    from seatrial.stack.preflight import look_at_catalogue
-    from seatrial.tasks.upping import told_once
-
-    plan = plan_up(project, name, engine=engine, host=host, say=surroundings.say, create_env=create_env, ask=ask)
-    contract = project.app(name).contract
-    with (
-        locked(plan.file.parent, waiting=lambda: surroundings.say("Waiting for another up of this stack.")),
-        progress(surroundings.progress_screen()) as screen,
-        told_once(),
-    ):
-        observer = seen(screen)
-        for note in plan.notes:
-            observer.say(f"compose warns: {note}")
-        return bringup.up(
-            plan,
-            engine=engine,
-            host=host,
-            observer=observer,
-            timeout=timeout,
-            stand_in=stand_in(project, engine, host, observer.say),
-            catalogue=lambda: look_at_catalogue(project, plan.file, contract, engine=engine, host=host),
-        )
-
-
-def stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
-    """Return what makes a local image for an official one that cannot be pulled."""
-
-    def make(reference: str) -> str | None:
-        from seatrial.images import standins
-
-        recipe = standins.stand_in_for(reference, standins.table(project))
-        if recipe is None:
-            return None
-        return standins.ensure(recipe, engine=engine, host=host, say=say)
-
-    return make
-
-
-@command(help=APP | {"volumes": "remove its data too", "yes": "do not ask", "dry-run": "say what would be removed"})
+@command(
+    help=composed.APP | {"volumes": "remove its data too", "yes": "do not ask", "dry-run": "say what would be removed"}
+)
 def down(
     _context: invoke.Context,
     app: str | None = None,
@@ -133,7 +60,7 @@ def down(
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    name = app_of(project, app)
+    name = composed.app_of(project, app)
     engine = surroundings.engine()
     stack = identify(project, name)
     if dry_run:
@@ -155,7 +82,7 @@ def _ask(question: str) -> None:
         raise SettingsError("Nothing was removed.", fix=hint)
 
 
-@command(help=APP | {"format": "text or json"})
+@command(help=composed.APP | {"format": "text or json"})
 def ps(
     _context: invoke.Context,
     app: str | None = None,
@@ -171,7 +98,7 @@ def ps(
 
     as_json = is_json(format)
     project = surroundings.project()
-    name = app_of(project, app)
+    name = composed.app_of(project, app)
     stack = identify(project, name)
     services = bringup.ps(stack, engine=surroundings.engine())
     if as_json:
@@ -182,7 +109,7 @@ def ps(
 
 
 @command(
-    help=APP
+    help=composed.APP
     | {
         "service": "only this service",
         "follow": "go on with what is logged from now on",
@@ -202,7 +129,7 @@ def logs(
     from seatrial.stack.names import identify
 
     project = surroundings.project()
-    stack = identify(project, app_of(project, app))
+    stack = identify(project, composed.app_of(project, app))
     show = partial(print_log, console=surroundings.screen())
     try:
         for line in lines_of(stack, engine=surroundings.engine(), service=service, follow=follow, tail=tail):
@@ -211,18 +138,3 @@ def logs(
         # The way to end --follow: nothing was started, so nothing has to be said.
         return ExitCode.INTERRUPTED
     return ExitCode.OK
-
-
-def app_of(project: Project, name: str | None) -> str:
-    """Return the app that is meant: the named one, or the only one with a compose file."""
-    if name is not None:
-        project.app(name)
-        return name
-    composed = [key for key, one in project.settings.apps.items() if one.compose]
-    if len(composed) == 1:
-        return composed[0]
-    raise SettingsError(
-        "which app?" if composed else "no app has a compose file.",
-        where=f"{project.file.name} [tool.seatrial.apps]",
-        fix=f"Say --app with one of: {', '.join(sorted(composed))}." if composed else "Set `compose` for one.",
-    )

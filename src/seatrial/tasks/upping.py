@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.errors import ExitCode, SeatrialError, SettingsError, StackFailedError
+from seatrial.errors import ExitCode, SeatrialError, SettingsError
 from seatrial.names import did_you_mean
 from seatrial.tasks import surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from seatrial.settings.read import Project
     from seatrial.stack.model import Observer, ServiceState
@@ -60,7 +59,7 @@ def up(project: Project, name: str, *, timeout: float, create_env: bool, as_json
     from seatrial.reports.stack import print_up
     from seatrial.reports.stack_data import up_document
     from seatrial.stack.names import identify
-    from seatrial.tasks.stacks import bring_up
+    from seatrial.tasks.composed import bring_up
 
     started = time.monotonic()
     recorder = Recorder()
@@ -107,20 +106,6 @@ def asker() -> Callable[[str], bool] | None:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     return ask
-
-
-@contextmanager
-def told_once() -> Iterator[None]:
-    """Take the details from the error of a stack that did not come up: they were shown before it was taken down.
-
-    Raises:
-        StackFailedError: with what, where and fix alone; its cause has all.
-
-    """
-    try:
-        yield
-    except StackFailedError as error:
-        raise StackFailedError(error.what, where=error.where, fix=error.fix) from error
 
 
 @dataclass(kw_only=True)
