@@ -16,7 +16,7 @@ from seatrial.stack.wait import Watch
 from seatrial.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -78,11 +78,14 @@ def demo(
     replaced = images.provide(up, there, compose=program, observer=observer, stand_in=stand_in)
     with _gone_at_the_end(up.stack, engine, observer):
         started = clock.monotonic()
+
+        def left() -> float:
+            return max(started + timeout - clock.monotonic(), 0)
+
         watch = Watch(up, engine, observer, before=(), timeout=timeout, clock=clock)
         try:
             watch.until_up(program.up(replaced, tick=watch.tick))
-            left = timeout - (clock.monotonic() - started)
-            text = _ask(plan, question, program, engine=engine, observer=observer, watch=watch, left=left)
+            text = _ask(plan, question, program, engine=engine, observer=observer, tick=watch.tick, left=left)
         except StackFailedError as error:
             # Who reads it gave another command than `up`.
             raise StackFailedError(error.what, where=error.where, fix=_again(up.stack), detail=error.detail) from error
@@ -96,26 +99,29 @@ def _ask(
     *,
     engine: Engine,
     observer: Observer,
-    watch: Watch,
-    left: float,
+    tick: Callable[[], None],
+    left: Callable[[], float],
 ) -> str:
     app = plan.up.stack.app
     observer.say(f"Asking {app}: {question}")
     try:
-        done = program.inside(plan.service, [*plan.words, question], timeout=max(left, 0), tick=watch.tick)
+        done = program.inside(plan.service, [*plan.words, question], timeout=left(), tick=tick)
     except ProgramError as error:
-        raise _unanswered(plan, engine, f"{app} gave no answer: the question {error.what}", error.detail) from error
+        what = f"{app} was not asked: {error.what}" if left() else f"{app} gave no answer in time."
+        raise _unanswered(plan, engine, what) from error
     if done.code != 0 or not done.output.strip():
         wrong = f"ended with exit code {done.code}" if done.code else "printed nothing"
-        raise _unanswered(plan, engine, f"{app} was not asked: `{shlex.join(plan.words)}` {wrong}.", done.errors)
+        raise _unanswered(
+            plan, engine, f"{app} was not asked: `{shlex.join(plan.words)}` {wrong}.", compose.messages(done.errors)
+        )
     for line in compose.messages(done.errors):
         observer.say(f"{plan.service}: {line}")
     return plain(done.output).strip()
 
 
-def _unanswered(plan: DemoPlan, engine: Engine, what: str, errors: str) -> StackFailedError:
+def _unanswered(plan: DemoPlan, engine: Engine, what: str, said: Sequence[str] = ()) -> StackFailedError:
     """Return the error for a question without an answer, with what everyone logged last."""
-    lines = list(compose.messages(errors))
+    lines = list(said)
     for one in observe.containers(plan.up.stack, engine):
         lines.append(f"the last output of {one.service} ({one.health or one.status}):")
         lines += [f"  {line}" for line in observe.last_lines(one.id, engine, count=LOG_LINES)] or ["  (none)"]
