@@ -8,7 +8,9 @@ swarm's overlay network, and one gate on each node publishes a port of that node
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -99,6 +101,17 @@ class Harbour:
             observer=self.witness,
             noting=self.notes.append,
             timeout=timeout,
+        )
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command as a person does."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "seatrial", "deploy", "--app", "ship", "--stack", self.name, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "DOCKER_HOST": self.engine.candidate.url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def running(self, service: str) -> list[Task]:
@@ -428,6 +441,44 @@ def test_an_image_that_was_not_built_stops_it_before_anything_is_made(harbour: H
     with pytest.raises(StackError, match="has not been built"):
         harbour.deploy()
     assert holdings(harbour.name, harbour.engine).nothing
+
+
+def test_the_command_tells_all_and_removes_what_it_deployed(harbour: Harbour) -> None:
+    one = services(1, replicas=1, security_opt=["no-new-privileges:true"], ports=["127.0.0.1::8000"])["api"]
+    harbour.write({"api": {**one, "deploy": {"replicas": 1, "update_config": {"monitor": "5s"}}}})
+    with harbour.command("--dry-run") as dry:
+        out, err = dry.communicate(timeout=60)
+    assert dry.returncode == 2
+    assert "api security_opt: no-new-privileges:true" in out
+    assert "--open-ports" in err
+    assert holdings(harbour.name, harbour.engine).nothing
+    with harbour.command("--open-ports") as made:
+        out, err = made.communicate(timeout=120)
+    assert made.returncode == 0, err
+    assert f"{harbour.name} is deployed after" in out
+    assert "  api is up (1 of 1)" in out
+    assert "Careful, on a swarm this is otherwise:" in err
+    with harbour.command("--remove") as gone:
+        out, err = gone.communicate(timeout=120)
+    assert (gone.returncode, err) == (0, "")
+    assert f"Removed: 1 service ({harbour.name}_api)" in out
+    with harbour.command("--remove") as again:
+        out, err = again.communicate(timeout=60)
+    assert (again.returncode, out) == (0, f"Nothing of the stack {harbour.name} is on this swarm.\n")
+
+
+def test_an_interrupt_says_that_the_swarm_goes_on(harbour: Harbour) -> None:
+    harbour.write({"api": {**services(1)["api"], "environment": {"BROKEN": "1"}}})
+    with harbour.command() as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "api runs 0 of 2" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+        assert run.wait(timeout=30) == 130, rest
+    assert f"the swarm goes on with {harbour.name}" in rest
+    assert "Traceback" not in rest
 
 
 def test_a_worker_deploys_nothing(fleet: Fleet) -> None:
