@@ -277,7 +277,8 @@ def test_a_line_per_change() -> None:
     lines.show((waiting,), 0.5)
     lines.show((waiting,), 1.0)
     lines.show((replace(waiting, broken=(task(1, state="failed", error="exit (1)"),)),), 1.5)
-    lines.show((replace(waiting, phase=Phase.UP, running=2),), 2.0)
+    broken = task(1, state="failed", error="exit (1)")
+    lines.show((replace(waiting, phase=Phase.UP, running=2, broken=(broken,)),), 2.0)
     assert screen.getvalue().splitlines() == [
         "0.5 s api runs 0 of 2",
         "1.5 s api runs 0 of 2; exit (1)",
