@@ -107,6 +107,7 @@ def fleet(count: int, folder: Path, host: Host) -> Iterator[Fleet]:
         for number in range(1, count + 1):
             name, address = f"sw{mark}n{number}", f"{NETWORK}.{number}"
             stack.enter_context(_namespace(name))
+            stack.callback(shutil.rmtree, folder / name / "data", ignore_errors=True)
             _join(name, hub, number, address)
             process = _started(name, folder / name, runtime / f"n{number}", group, host)
             stack.callback(_ended, process)

@@ -8,7 +8,9 @@ swarm's overlay network, and one gate on each node publishes a port of that node
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -99,6 +101,17 @@ class Harbour:
             observer=self.witness,
             noting=self.notes.append,
             timeout=timeout,
+        )
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command as a person does."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "seatrial", "deploy", "--app", "ship", "--stack", self.name, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "DOCKER_HOST": self.engine.candidate.url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def running(self, service: str) -> list[Task]:
@@ -295,7 +308,7 @@ def test_a_release_that_is_not_healthy_rolls_back_by_itself_with_no_request_lost
             harbour.deploy()
     error = caught.value
     assert "api was rolled back: what ran before runs on (2 of 2)" in error.what
-    assert "unhealthy" in error.detail
+    assert "and was to stay: by itself, or as it was unhealthy" in error.detail
     assert "release 2 cannot find its table" in error.detail
     assert "the others: gate is up" in error.detail
     assert sum(stream.bodies.values()) > 50
@@ -307,6 +320,19 @@ def test_a_release_that_is_not_healthy_rolls_back_by_itself_with_no_request_lost
         assert harbour.deploy().changed
     assert set(stream.bodies) == {"release 1 ", "release 3 "}
     assert not stream.failed
+
+
+def test_a_service_that_never_gets_healthy_shows_its_health_checks(harbour: Harbour) -> None:
+    here = {"endpoint_mode": "dnsrr", "replicas": 1, "placement": {"constraints": ["node.role==manager"]}}
+    check = {"test": ["CMD", *perl(HEALTHY)], "interval": "1s", "timeout": "5s", "start_period": "60s"}
+    broken: dict[str, Any] = {"environment": {"BROKEN": "1"}, "deploy": here, "healthcheck": check}
+    harbour.write({"api": services(1, **broken)["api"]})
+    with pytest.raises(StackFailedError) as caught:
+        harbour.deploy(timeout=10)
+    assert "is not deployed after 10 s: api runs 0 of 1" in caught.value.what
+    assert "is starting" in caught.value.detail
+    assert "exit code 1: HTTP/1.0 503 Broken" in caught.value.detail
+    assert "cannot find its table" in caught.value.detail
 
 
 def test_a_changed_secret_rolls_out_and_the_last_one_is_kept_for_a_rollback(harbour: Harbour) -> None:
@@ -339,7 +365,23 @@ def test_a_job_runs_to_its_end_and_a_service_with_data_stays_on_its_node(harbour
         undeploy(harbour.name, engine=harbour.engine, host=harbour.host)
     kept = holdings(harbour.name, harbour.engine).kept_volumes
     assert kept == (f"{harbour.name}_data",)
-    harbour.engine.client.volumes.get(kept[0]).remove()
+    remove_volume(kept[0], harbour.engine)
+
+
+def remove_volume(name: str, engine: Engine) -> None:
+    """Remove a volume: the container of a job that has ended goes a moment after its stack."""
+    import docker.errors
+
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            engine.client.volumes.get(name).remove()
+        except docker.errors.APIError as error:
+            assert error.status_code == 409, error  # noqa: PT017 - in use: the reason to wait
+            assert time.monotonic() < deadline, error  # noqa: PT017
+            time.sleep(0.5)
+        else:
+            return
 
 
 def test_a_job_that_fails_for_good_is_explained(harbour: Harbour) -> None:
@@ -399,6 +441,44 @@ def test_an_image_that_was_not_built_stops_it_before_anything_is_made(harbour: H
     with pytest.raises(StackError, match="has not been built"):
         harbour.deploy()
     assert holdings(harbour.name, harbour.engine).nothing
+
+
+def test_the_command_tells_all_and_removes_what_it_deployed(harbour: Harbour) -> None:
+    one = services(1, replicas=1, security_opt=["no-new-privileges:true"], ports=["127.0.0.1::8000"])["api"]
+    harbour.write({"api": {**one, "deploy": {"replicas": 1, "update_config": {"monitor": "5s"}}}})
+    with harbour.command("--dry-run") as dry:
+        out, err = dry.communicate(timeout=60)
+    assert dry.returncode == 2
+    assert "api security_opt: no-new-privileges:true" in out
+    assert "--open-ports" in err
+    assert holdings(harbour.name, harbour.engine).nothing
+    with harbour.command("--open-ports") as made:
+        out, err = made.communicate(timeout=120)
+    assert made.returncode == 0, err
+    assert f"{harbour.name} is deployed after" in out
+    assert "  api is up (1 of 1)" in out
+    assert "Careful, on a swarm this is otherwise:" in err
+    with harbour.command("--remove") as gone:
+        out, err = gone.communicate(timeout=120)
+    assert (gone.returncode, err) == (0, "")
+    assert f"Removed: 1 service ({harbour.name}_api)" in out
+    with harbour.command("--remove") as again:
+        out, err = again.communicate(timeout=60)
+    assert (again.returncode, out) == (0, f"Nothing of the stack {harbour.name} is on this swarm.\n")
+
+
+def test_an_interrupt_says_that_the_swarm_goes_on(harbour: Harbour) -> None:
+    harbour.write({"api": {**services(1)["api"], "environment": {"BROKEN": "1"}}})
+    with harbour.command() as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "api runs 0 of 2" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+        assert run.wait(timeout=30) == 130, rest
+    assert f"the swarm goes on with {harbour.name}" in rest
+    assert "Traceback" not in rest
 
 
 def test_a_worker_deploys_nothing(fleet: Fleet) -> None:

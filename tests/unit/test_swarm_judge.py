@@ -78,10 +78,22 @@ def test_what_failed_before_is_no_failure_of_this_deploy() -> None:
     assert stands(SERVICE, task(1), task(2), broken, before=frozenset({"t3"})).broken == ()
 
 
+def test_what_was_to_stay_and_ends_well_has_failed_too() -> None:
+    ended = task(3, state="complete", desired="shutdown", node_id="n1")
+    standing = stands(SERVICE, task(1), task(2), ended)
+    assert standing.broken == (ended,)
+    error = explain("ship", [replace(standing, phase=Phase.ROLLED_BACK)], SWARM, outputs={}, checks={})
+    assert "api.3 on alpha ended with exit code 0 and was to stay" in error.detail
+    assert stands(SERVICE, task(1), task(2), replace(ended, state="shutdown")).broken == ()
+    assert stands(replace(SERVICE, job=True, replicas=1), ended).broken == ()
+
+
 def test_a_service_that_is_not_started_again_has_failed() -> None:
     broken = task(1, state="failed", desired="shutdown")
     assert stands(SERVICE, broken).phase is Phase.FAILED
     assert stands(SERVICE, broken, task(2, state="ready", desired="ready")).phase is Phase.DEPLOYING
+    # Swarm has not seen to it yet: it waits until the time for another try has come.
+    assert stands(SERVICE, broken, task(2, state="rejected", desired="ready")).phase is Phase.DEPLOYING
 
 
 def test_the_newest_failure_comes_first() -> None:
@@ -102,7 +114,7 @@ def test_a_job_is_done_when_it_has_completed_in_this_round() -> None:
     earlier = task(1, state="complete", desired="complete", job_round=1)
     assert stands(job, earlier).phase is Phase.DEPLOYING
     assert stands(job, earlier, task(2, state="complete", desired="complete", job_round=2)).phase is Phase.DONE
-    failed = task(2, state="failed", desired="complete", job_round=2)
+    failed = task(2, state="failed", desired="shutdown", job_round=2)
     assert stands(job, earlier, failed).phase is Phase.FAILED
     again = task(3, state="ready", desired="complete", job_round=2)
     assert stands(job, failed, replace(again, desired="ready")).phase is Phase.DEPLOYING
@@ -265,7 +277,8 @@ def test_a_line_per_change() -> None:
     lines.show((waiting,), 0.5)
     lines.show((waiting,), 1.0)
     lines.show((replace(waiting, broken=(task(1, state="failed", error="exit (1)"),)),), 1.5)
-    lines.show((replace(waiting, phase=Phase.UP, running=2),), 2.0)
+    broken = task(1, state="failed", error="exit (1)")
+    lines.show((replace(waiting, phase=Phase.UP, running=2, broken=(broken,)),), 2.0)
     assert screen.getvalue().splitlines() == [
         "0.5 s api runs 0 of 2",
         "1.5 s api runs 0 of 2; exit (1)",

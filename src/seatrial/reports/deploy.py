@@ -36,7 +36,8 @@ class DeployLines:
         """Print what has changed."""
         for one in standings:
             now = condition(one)
-            now += next((f"; {task.error}" for task in one.telling if task.error), "")
+            if not one.good:
+                now += next((f"; {task.error}" for task in one.telling if task.error), "")
             if self._said.get(one.service.name) != now:
                 _print(self._console, plain_line(f"{seconds:.1f} s {one.service.name} {now}"))
             self._said[one.service.name] = now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import EngineError
+from seatrial.stack import observe
 from seatrial.stack.swarm.model import NAMESPACE_LABEL, Swarm, SwarmService, Task, Update
 from seatrial.stack.text import lines_of
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seatrial.engine.find import Engine
+    from seatrial.stack.swarm.model import Standing
 
 LOOKING = "looking at the swarm"
 PIN = "node.id=="
-LOG_SECONDS = 10
+LOG_SECONDS = 5
 """Seconds that a service's log may take: it comes from nodes that may be gone."""
 TASK_OF_LINE = "com.docker.swarm.task.id="
 
@@ -64,7 +66,7 @@ def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:
 
     """
     with engine_errors(LOOKING):
-        listed = engine.client.api.services(filters=label(stack))
+        listed = engine.client.api.services(filters=label(stack))  # type: ignore[no-untyped-call]
     return tuple(sorted((read_service(one, stack) for one in listed), key=lambda one: one.name))
 
 
@@ -76,7 +78,7 @@ def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Ta
 
     """
     with engine_errors(LOOKING):
-        listed = engine.client.api.tasks(filters=label(stack))
+        listed = engine.client.api.tasks(filters=label(stack))  # type: ignore[no-untyped-call]
     versions = {one.id: one.version for one in known}
     return tuple(read_task(one, versions) for one in listed)
 
@@ -157,6 +159,23 @@ def _version(template: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
+def output(standing: Standing, swarm: Swarm, engine: Engine, *, count: int) -> tuple[str, ...]:
+    """Return the last lines that the tasks printed which tell why a service is not where it shall be.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    for task in standing.telling:
+        # Swarm shows no output of a task before it runs, the engine does.
+        if task.container_id and task.node_id == swarm.node:
+            lines = observe.last_lines(task.container_id, engine, count=count)
+            if lines:
+                return lines
+    broken = frozenset(task.id for task in standing.broken if task.container_id)
+    return last_lines(standing.service, broken, engine, count=count) if broken else ()
+
+
 def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *, count: int) -> tuple[str, ...]:
     """Return the last lines that some tasks of a service printed; none where they cannot be had.
 
@@ -176,7 +195,7 @@ def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *,
         # Each task's last lines come in the order in which their nodes answer.
         output = b"".join(
             connection.service_logs(
-                service.id, details=True, stdout=True, stderr=True, tail=count, timestamps=True, is_tty=False
+                service.id, details=True, stdout=True, stderr=True, tail=str(count), timestamps=True, is_tty=False
             )
         )
     except (
@@ -210,12 +229,12 @@ def health_outputs(task: Task, swarm: Swarm, engine: Engine) -> tuple[str, ...]:
     """Return what a task's last health checks said; nothing where its container is on another node, or gone."""
     import docker.errors
 
-    from seatrial.stack.observe import read_container
-
     if not task.container_id or task.node_id != swarm.node:
         return ()
     with engine_errors(LOOKING):
         try:
-            return read_container(engine.client.api.inspect_container(task.container_id), now=None).health_outputs
+            return observe.read_container(
+                engine.client.api.inspect_container(task.container_id), now=None
+            ).health_outputs
         except docker.errors.NotFound:
             return ()

@@ -105,8 +105,13 @@ def _task(name: str, task: Task, swarm: Swarm) -> str:
     where = f" on {swarm.names.get(task.node_id, task.node_id)}" if task.node_id else ""
     code = f", exit code {task.exit_code}" if task.exit_code else ""
     number = f".{task.slot}" if task.slot else ""
+    who = f"the task {name}{number}{where}"
     if task.active:
-        return f"the task {name}{number}{where} is {task.state}" + (f": {task.error}" if task.error else "")
+        return f"{who} is {task.state}" + (f": {task.error}" if task.error else "")
+    if task.state == "complete":
+        return (
+            f"the task {name}{number}{where} ended with exit code 0 and was to stay: by itself, or as it was unhealthy"
+        )
     return f"the task {name}{number}{where} {task.state}: {task.error or 'no reason is given'}{code}"
 
 

@@ -96,7 +96,7 @@ def _inspected(name: str, engine: Engine) -> Mapping[str, Any] | None:
 
     with engine_errors("looking at the stack's images"):
         try:
-            found: Mapping[str, Any] = engine.client.api.inspect_image(name)
+            found: Mapping[str, Any] = engine.client.api.inspect_image(name)  # type: ignore[no-untyped-call]
         except docker.errors.APIError as error:
             # 400: no name that an image can have; swarm says so more clearly.
             if error.status_code not in {404, 400}:

@@ -27,8 +27,10 @@ def standings(
 
 
 def _standing(service: SwarmService, tasks: Sequence[Task], before: frozenset[str]) -> Standing:
+    # What is to stay and ends with exit code 0 counts as complete; when swarm itself ends it, as shut down.
+    ends = BROKEN if service.job else BROKEN | {"complete"}
     broken = sorted(
-        (task for task in tasks if task.state in BROKEN and task.id not in before),
+        (task for task in tasks if task.state in ends and task.id not in before),
         key=lambda task: task.changed,
         reverse=True,
     )
@@ -47,7 +49,7 @@ def _job(service: SwarmService, tasks: Sequence[Task]) -> tuple[Phase, int, int]
     wanted = service.replicas if service.replicas is not None else sum(task.state not in BROKEN for task in mine)
     if done and done >= wanted:
         return Phase.DONE, done, wanted
-    if mine and not any(task.active for task in mine):
+    if mine and all(task.over or task.state == "complete" for task in mine):
         return Phase.FAILED, done, wanted
     return Phase.DEPLOYING, done, wanted
 
@@ -69,7 +71,7 @@ def _staying(service: SwarmService, tasks: Sequence[Task], *, failed: bool) -> t
         # One task on each node: none are there before swarm has looked at the nodes.
         settled = service.replicas is not None or bool(active)
         return (Phase.UP if settled else Phase.DEPLOYING), running, wanted
-    if failed and wanted and not active:
+    if failed and wanted and all(task.over for task in tasks):
         # It may not be started again.
         return Phase.FAILED, running, wanted
     return Phase.DEPLOYING, running, wanted

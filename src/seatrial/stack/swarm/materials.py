@@ -113,7 +113,8 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
     api = engine.client.api
     wanted = {one.name for one in materials}
     with engine_errors("looking at the stack's secrets and configs"):
-        needed = _needed(api.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"}))
+        services = api.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})  # type: ignore[no-untyped-call]
+        needed = _needed(services)
         gone: list[str] = []
         for listed, delete in ((api.secrets, api.remove_secret), (api.configs, api.remove_config)):
             for one in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):

@@ -102,6 +102,8 @@ class Update(StrEnum):
 
 ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 """The states of a task that it never leaves."""
+GONE = ENDED - {"complete"}
+"""The states that swarm wants a task in of which it wants nothing more."""
 BROKEN = frozenset({"failed", "rejected", "orphaned"})
 
 
@@ -127,7 +129,12 @@ class Task:
     @property
     def active(self) -> bool:
         """Tell whether it runs, or may run yet; a job's task is wanted complete from its first moment on."""
-        return self.state not in ENDED and self.desired not in ENDED - {"complete"}
+        return self.state not in ENDED and self.desired not in GONE
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it has ended and swarm has seen to it: what comes after it is there, if anything does."""
+        return self.state in ENDED and self.desired in GONE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,10 @@ SETTLE = 5.0
 """Seconds that all must stay up before it counts: what has no health check runs at first, and then may end."""
 
 
+GIVEN_UP = 2.0
+"""Seconds that a failure must last: between the end of a task and the start of its successor there is a moment."""
+
+
 class DeployObserver(Protocol):
     """Who is told how a deploy goes."""
 
@@ -67,12 +71,17 @@ class Rollout:
 
         """
         good_since: float | None = None
+        bad_since: float | None = None
         while True:
             found = self._observed()
             elapsed = self._clock.monotonic() - self._start
             self._observer.show(found, elapsed)
             if any(one.phase in FINAL_FAILURES for one in found) and not _under_way(found):
-                raise self._failed(found)
+                bad_since = elapsed if bad_since is None else bad_since
+                if elapsed - bad_since >= GIVEN_UP:
+                    raise self._failed(found)
+            else:
+                bad_since = None
             if all(one.good for one in found):
                 good_since = elapsed if good_since is None else good_since
                 if elapsed - good_since >= self._settle:
@@ -89,13 +98,7 @@ class Rollout:
 
     def _failed(self, found: Sequence[Standing], *, timed_out: float | None = None) -> StackFailedError:
         blamed = culprits(found)
-        outputs = {
-            one.service.name: cluster.last_lines(
-                one.service, frozenset(task.id for task in one.telling), self._engine, count=LOG_LINES
-            )
-            for one in blamed
-            if any(task.container_id for task in one.telling)
-        }
+        outputs = {one.service.name: cluster.output(one, self._swarm, self._engine, count=LOG_LINES) for one in blamed}
         checks = {
             task.id: cluster.health_outputs(task, self._swarm, self._engine)
             for one in blamed

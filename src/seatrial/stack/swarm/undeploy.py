@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackFailedError
@@ -11,6 +11,8 @@ from seatrial.stack.swarm import cli, cluster
 from seatrial.stack.swarm.model import RemovedStack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.stack.wait import Clock
@@ -30,15 +32,19 @@ def holdings(stack: str, engine: Engine) -> RemovedStack:
     """
     api, chosen = engine.client.api, cluster.label(stack)
     with engine_errors(cluster.LOOKING):
+        services = api.services(filters=chosen)  # type: ignore[no-untyped-call]
+        configs = api.configs(filters=chosen)  # type: ignore[no-untyped-call]
         return RemovedStack(
-            services=tuple(sorted(str(one["Spec"]["Name"]) for one in api.services(filters=chosen))),
-            networks=tuple(sorted(str(one["Name"]) for one in api.networks(filters=chosen))),
-            secrets=tuple(sorted(str(one["Spec"]["Name"]) for one in api.secrets(filters=chosen))),
-            configs=tuple(sorted(str(one["Spec"]["Name"]) for one in api.configs(filters=chosen))),
-            kept_volumes=tuple(
-                sorted(str(one["Name"]) for one in api.volumes(filters=chosen).get("Volumes") or ()),
-            ),
+            services=_names(one["Spec"] for one in services),
+            networks=_names(api.networks(filters=chosen)),
+            secrets=_names(one["Spec"] for one in api.secrets(filters=chosen)),
+            configs=_names(one["Spec"] for one in configs),
+            kept_volumes=_names(api.volumes(filters=chosen).get("Volumes") or ()),
         )
+
+
+def _names(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(sorted(str(one["Name"]) for one in listed))
 
 
 def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, clock: Clock = time) -> RemovedStack:
