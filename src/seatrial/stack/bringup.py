@@ -88,7 +88,10 @@ def up(
     memory = remember(before.containers, engine)
     watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
-        services = watch.until_up(program.up(replaced, tick=watch.tick))
+        said = program.up(replaced, tick=watch.tick)
+        while said and watch.crashed_and_comes_back():
+            said = program.up(replaced, tick=watch.tick)
+        services = watch.until_up(said)
     except BaseException as reason:
         # Ctrl-C too: however it ends, nothing half-started stays.
         undo(plan.stack, before, reason, memory=memory, engine=engine, observer=observer, volumes=remove_volumes)
