@@ -147,7 +147,9 @@ def test_up_says_all_that_is_missing_and_what_the_catalogue_finds(yard: Yard) ->
     yard.folder.joinpath(".env").write_text("HARBOUR=1\nMAST=2\n", encoding="utf-8")
     up = seatrial(yard.folder, "up", "--app", "ship")
     assert up.returncode == 0, up.stderr
-    assert "compose/hardening compose.yaml:1: fail: a: it does not drop all capabilities" in up.stderr
+    assert "The compose file does not pass compose/hardening (compose.yaml:1)." in up.stderr
+    dry = seatrial(yard.folder, "up", "--app", "ship", "--dry-run")
+    assert "fail: a: it does not drop all capabilities" in dry.stdout
     again = seatrial(yard.folder, "up", "--app", "ship")
     assert "compose/hardening" not in again.stderr
     assert "nothing has changed" in again.stdout
@@ -303,6 +305,36 @@ def test_a_service_that_crashes_and_comes_back_is_given_time(yard: Yard) -> None
     assert state.services[0].container is not None
     assert state.services[0].container.restarts == 2
     assert any(one["api"] is Phase.RESTARTING for one in yard.witness.seen)
+
+
+def test_a_dependency_that_crashes_and_comes_back_is_given_time_too(yard: Yard) -> None:
+    script = "echo try >> /data/tries; [ $$(wc -l < /data/tries) -ge 4 ] || exit 3; trap 'exit 0' TERM; sleep 99 & wait"
+    check = {"test": ["CMD", "true"], "interval": "500ms"}
+    yard.write(
+        {
+            "db": yard.service("bash", "-c", script, restart="always", volumes=["data:/data"], healthcheck=check),
+            "api": yard.service(*SLEEP, depends_on={"db": {"condition": "service_healthy"}}),
+        },
+        volumes={"data": {}},
+    )
+    assert {one.phase for one in yard.up(timeout=60).services} == {Phase.UP}
+
+
+def test_a_dependency_that_never_stops_crashing_is_named_with_its_output(yard: Yard) -> None:
+    check = {"test": ["CMD", "true"], "interval": "5s"}
+    yard.write(
+        {
+            "db": yard.service("bash", "-c", "echo no such table; exit 3", restart="always", healthcheck=check),
+            "api": yard.service(*SLEEP, depends_on={"db": {"condition": "service_healthy"}}),
+        }
+    )
+    timed = Timed()
+    with pytest.raises(StackFailedError) as caught:
+        bringup.up(yard.plan(), engine=yard.engine, host=yard.host, observer=timed, timeout=6)
+    assert caught.value.what.startswith("ship was not up after 6 s: db ")
+    assert "api waited for it" in caught.value.detail
+    assert "    no such table" in caught.value.detail.splitlines()
+    assert yard.left() == []
 
 
 def flapping(yard: Yard, *, retries: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.stack import compose, images, observe, remove
 from seatrial.stack.address import addresses, machine_of
-from seatrial.stack.finding import Standing, require_none, told
+from seatrial.stack.finding import Standing, require_none
 from seatrial.stack.judge import all_up, declared_by, in_order, states
 from seatrial.stack.model import StackState
 from seatrial.stack.preflight import look_at_start
@@ -83,14 +83,19 @@ def up(
         return _up(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
     before = remove.holdings(plan.stack, engine)
     check(plan, engine=engine)
-    for one in catalogue():
-        if one.standing is not Standing.READY:
-            observer.say(f"{one.check} {told(one)}")
+    if lacking := [
+        f"{one.check} ({one.where or plan.file.name})" for one in catalogue() if one.standing is Standing.NOTE
+    ]:
+        more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
+        observer.say(f"The compose file does not pass {', '.join(lacking)}. {more}")
     replaced = images.provide(plan, there, compose=program, observer=observer, stand_in=stand_in)
     memory = remember(before.containers, engine)
     watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
-        services = watch.until_up(program.up(replaced, tick=watch.tick))
+        said = program.up(replaced, tick=watch.tick)
+        while said and watch.crashed_and_comes_back():
+            said = program.up(replaced, tick=watch.tick)
+        services = watch.until_up(said)
     except BaseException as reason:
         # Ctrl-C too: however it ends, nothing half-started stays.
         undo(plan.stack, before, reason, memory=memory, engine=engine, observer=observer, volumes=remove_volumes)

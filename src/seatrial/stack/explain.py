@@ -46,7 +46,7 @@ def explain(
     blamed = culprits(services)
     if compose_said:
         # Compose gave up by itself: what merely has not come up yet is not to blame.
-        blamed = tuple(one for one in blamed if one.phase is Phase.FAILED)
+        blamed = tuple(one for one in blamed if one.phase in {Phase.FAILED, Phase.RESTARTING})
     lines = [line for one in blamed for line in _evidence(plan, one, services, outputs.get(one.service, ()))]
     if not blamed:
         lines += compose_said[:-1]

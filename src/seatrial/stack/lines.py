@@ -94,7 +94,7 @@ def _port_line(root: Any, part: str) -> int | None:
     """Return the line of the first published port that holds a text as one of its parts."""
     services = next((node for key, node in _pairs(root) if key == "services"), None)
     for _, service in _pairs(services):
-        ports = next((node for key, node in _pairs(service) if key == "ports"), None)
+        ports: Any = next((node for key, node in _pairs(service) if key == "ports"), None)
         for one in ports.value if getattr(ports, "id", "") == "sequence" else ():
             if one.id == "scalar" and part in re.split(r"[:/]", one.value):
                 return int(one.start_mark.line) + 1

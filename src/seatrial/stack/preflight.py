@@ -90,11 +90,13 @@ def look_at_catalogue(
 
 
 def _of_catalogue(result: Result) -> Finding:
-    standing = Standing.READY if result.status is Status.PASS else Standing.NOTE
+    # What is waived has been decided on: its reason is shown, and nothing has to be done.
+    fine = result.status in {Status.PASS, Status.WAIVED}
+    said = result.fix if result.status is Status.WAIVED else result.title
     return Finding(
         check=result.id,
-        standing=standing,
-        what=result.title if standing is Standing.READY else f"{result.status.value}: {result.actual}",
+        standing=Standing.READY if fine else Standing.NOTE,
+        what=said if fine else f"{result.status.value}: {result.actual}",
         where=result.where,
         fix=result.fix,
     )

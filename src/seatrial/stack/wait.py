@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at the engine."""
+PAUSE = 1.0
+"""Seconds until compose is asked again to start what waits for a service that crashed."""
 ANSWER = 3
 """Seconds that an engine has at the least to answer one request: a busy one is no dead one."""
 
@@ -69,6 +71,25 @@ class Watch:
             # The last look is at the end of the time, not a moment after it.
             self._clock.sleep(left)
         self._look(compose_works=True)
+
+    def crashed_and_comes_back(self) -> bool:
+        """Tell whether compose gave up on a service that the engine restarts; let a moment pass if so.
+
+        Compose takes a dependency that has crashed once for lost. Here it is given until the timeout.
+
+        Raises:
+            StackFailedError: a service has failed for good, or the time is over.
+            EngineError: the engine stopped answering.
+
+        """
+        again = any(
+            one.phase is Phase.RESTARTING
+            or (one.phase is Phase.STARTING and one.container is not None and one.container.restarts > 0)
+            for one in self._look(compose_works=True)
+        )
+        if again:
+            self._clock.sleep(max(min(PAUSE, self._timeout - self._elapsed()), 0))
+        return again
 
     def until_up(self, compose_said: Sequence[str]) -> tuple[ServiceState, ...]:
         """Look until all is up, after compose has ended.
