@@ -267,8 +267,11 @@ def failing(smoke: Smoke) -> set[str]:
     return {name for name, (status, _) in told(smoke).items() if status is Status.FAIL}
 
 
-def test_a_sound_stack_passes_every_check(yard: Yard) -> None:
+def test_a_sound_stack_passes_every_check_also_after_one_that_was_killed(yard: Yard) -> None:
     yard.write()
+    killed = yard.trial()
+    bringup.up(killed.stack.plan, engine=yard.engine, host=yard.host, observer=Silent(), program=killed.stack.compose)
+    assert len(yard.left(killed.stack.plan.stack)) == 4
     smoke = yard.smoke()
     assert {one.id: (one.status, one.actual) for one in smoke.checks if one.status is not Status.PASS} == {}
     assert smoke.verdict is Verdict.PASS

@@ -131,6 +131,31 @@ def test_a_request_creates_a_course_and_reads_it_back(stack: Path) -> None:
     assert ask(f"/courses/{made['id']}") == read
 
 
+def test_the_course_supporter_passes_its_trial_with_its_services(stack: Path) -> None:
+    made = ask("/courses", method="POST", body={"title": "Мережі", "description": "The developer's own"})
+    smoked = seatrial("smoke", "--stack", "--app", "course-supporter", "--format", "json", folder=stack)
+    assert smoked.returncode == 0, smoked.stdout + smoked.stderr
+    report = json.loads(smoked.stdout)
+    assert (report["verdict"], report["level"]) == ("pass", "stack")
+    assert {one["id"]: one["status"] for one in report["checks"]} == {
+        "stack/healthy": "pass",
+        "stack/ready": "pass",
+        "stack/writes-and-reads": "pass",
+        "stack/survives-worker-loss": "pass",
+        "stack/survives-database-restart": "pass",
+        "stack/graceful-stop": "pass",
+    }
+    # The developer's stack beside it holds what it held, and nothing of the trial.
+    assert [one["id"] for one in ask("/courses")["items"]] == [made["id"]]
+    restarted = seatrial("restart", "--app", "course-supporter", folder=stack)
+    assert restarted.returncode == 0, restarted.stderr
+    assert f"http://127.0.0.1:{PORT}" in restarted.stdout
+    assert ask(f"/courses/{made['id']}") == made
+    query = ("psql", "-U", "course_supporter", "-tAc", "select title from courses")
+    asked = seatrial("exec", "--app", "course-supporter", "--service", "db", "--", *query, folder=stack)
+    assert (asked.returncode, asked.stdout) == (0, "Мережі\n"), asked.stderr
+
+
 @pytest.mark.parametrize(
     ("app", "source"),
     [
