@@ -138,6 +138,14 @@ def test_a_look_at_a_stack_that_can_be_started(yard: Yard) -> None:
     assert f"port: 127.0.0.1:{port}/tcp of db is this stack's own already" in looked(yard)["ready"]
 
 
+def test_what_only_another_profile_wants_stands_in_nobodys_way(yard: Yard) -> None:
+    other = yard.service(*SLEEP, profiles=["demo"], env_file="gone.env")
+    yard.write({"a": yard.service(*SLEEP), "b": other})
+    found = looked(yard)
+    assert found["blocked"] == []
+    assert "env file: the env file gone.env is missing." in found["note"]
+
+
 def test_up_says_all_that_is_missing_and_what_the_catalogue_finds(yard: Yard) -> None:
     yard.write({"a": yard.service(*SLEEP, environment={"A": "${HARBOUR:?}", "B": "${MAST:?}"})})
     run = seatrial(yard.folder, "up", "--app", "ship")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.checks.compose_alone import judge_compose
@@ -50,7 +51,10 @@ def look(
     """
     stack, file = identify(project, name), compose_file(project, name)
     variables = tuple(look_at_variables(file, compose_text(file), host.environment))
-    document, said = _document(stack, file, variables, engine=engine, host=host)
+    document, said, whole = _document(stack, file, variables, engine=engine, host=host)
+    if whole:
+        # Compose takes the file as it is: what is missing is wanted by a profile that is not asked for.
+        variables = tuple(replace(one, standing=_at_most_a_note(one.standing)) for one in variables)
     services = read_services(document) if document is not None else ()
     findings = [*said, *variables]
     if services:
@@ -58,6 +62,10 @@ def look(
         findings += look_at_start(plan, engine, has_stand_in=has_stand_in)
     findings += look_at_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
+
+
+def _at_most_a_note(standing: Standing) -> Standing:
+    return Standing.NOTE if standing is Standing.BLOCKED else standing
 
 
 def look_at_start(
@@ -104,8 +112,11 @@ def _of_catalogue(result: Result) -> Finding:
 
 def _document(
     stack: Stack, file: Path, variables: Sequence[Finding], *, engine: Engine, host: Host
-) -> tuple[Json | None, tuple[Finding, ...]]:
-    """Return compose's model of the file, and what compose says of it; no model where it refuses the file."""
+) -> tuple[Json | None, tuple[Finding, ...], bool]:
+    """Return compose's model of the file, what compose says of it, and whether it takes the file as it is.
+
+    There is no model where compose refuses the file even if all that is missing were there.
+    """
     program = compose.find(stack, file, engine=engine, host=host)
     example = example_to_copy(file)
     problem: StackError | None = None
@@ -115,15 +126,15 @@ def _document(
         except StackError as error:
             problem = error
         else:
-            return document, _taken(document, file, notes)
+            return document, _taken(document, file, notes), True
     if problem is not None and not any(one.standing is Standing.BLOCKED for one in variables):
-        return None, (_refused(problem),)
+        return None, (_refused(problem),), False
     # What is missing has been named: the rest is looked at as if it were there.
     filled = as_if_filled(file, compose_text(file), engine, host, env_file=example)
     if isinstance(filled, Missing):
         problem = compose.refused(filled.reason.removeprefix(f"{compose.REFUSES} "), file)
-        return None, (_refused(problem),)
-    return filled, _taken(filled, file, ())
+        return None, (_refused(problem),), False
+    return filled, _taken(filled, file, ()), False
 
 
 def _taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
