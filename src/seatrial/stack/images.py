@@ -52,6 +52,7 @@ def look_at_images(
         has_stand_in: tells whether a recipe could take an image's place.
 
     """
+    unbuilt: set[str] = set()
     for service in plan.services:
         image = service.image
         if image is None:
@@ -63,7 +64,11 @@ def look_at_images(
             )
         elif image in there:
             yield ready("image", f"{image} of {service.name} is here")
+        elif image in unbuilt:
+            # One build is all that it takes, for however many services.
+            continue
         elif (app := plan.own_images.get(repository(image))) is not None:
+            unbuilt.add(image)
             yield blocked(
                 "image",
                 f"the image {image} of the service {service.name!r} has not been built.",

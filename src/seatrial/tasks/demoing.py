@@ -65,10 +65,11 @@ def demo(
 def _dry_run(plan: StackPlan, engine: Engine) -> ExitCode:
     """Look whether a demo could be started, and say all that was found."""
     from seatrial.reports.stack_look import print_preflight
-    from seatrial.stack.finding import Preflight
+    from seatrial.stack.finding import Preflight, ready
     from seatrial.stack.preflight import look_at_start
 
-    findings = tuple(look_at_start(plan, engine))
+    values = (ready("env file", f"values come from {plan.env_file}"),) if plan.env_file else ()
+    findings = (*values, *look_at_start(plan, engine))
     found = Preflight(stack=plan.stack, file=plan.file, services=plan.services, findings=findings)
     print_preflight(found, surroundings.screen())
     return ExitCode.OK if found.ready else ExitCode.UNDECIDED
