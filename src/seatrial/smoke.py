@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.checks.model import Level
-from seatrial.facts.data import Facts, Missing, ProjectFacts
+from seatrial.facts.data import Facts, Missing, ProjectFacts, ServiceStarts
 from seatrial.facts.gather import Wanted, gather
 from seatrial.facts.project import read_project_facts
 from seatrial.images.plan import plan_build
@@ -205,7 +205,9 @@ def of_image(target: Target, reference: str) -> Target:
     return replace(target, reference=reference, contract=contract)
 
 
-def smoke_stack(target: Target, run: StackRun | Missing, engine: Engine, *, started: float) -> Smoke:
+def smoke_stack(
+    target: Target, run: StackRun | Missing, engine: Engine, *, started: float, level: Level | None = None
+) -> Smoke:
     """Judge an app with its services up.
 
     Args:
@@ -213,6 +215,7 @@ def smoke_stack(target: Target, run: StackRun | Missing, engine: Engine, *, star
         run: what was seen.
         engine: where the image is.
         started: when it was begun, by `time.perf_counter`.
+        level: of the starts among its services; None where there were none.
 
     Raises:
         ImageError: the engine has no such image.
@@ -220,17 +223,28 @@ def smoke_stack(target: Target, run: StackRun | Missing, engine: Engine, *, star
 
     """
     from seatrial.checks import stack
+    from seatrial.checks.registry import among_services
     from seatrial.checks.verdict import smoke_of
     from seatrial.facts.configuration import read_configuration
 
+    again = run if isinstance(run, Missing) else run.started
+    seconds = time.perf_counter() - started
     facts = Facts(
         configuration=read_configuration(engine, target.reference),
         start=STACK_ALONE,
         probe=STACK_ALONE,
-        boot=STACK_ALONE,
+        boot=again if isinstance(again, Missing) else again.boot,
         project=target.project,
         stack=run,
+        seconds={"stack": seconds},
     )
-    seconds = time.perf_counter() - started
-    facts = msgspec.structs.replace(facts, seconds={"stack": seconds})
-    return smoke_of(facts, target.contract, stack.CHECKS, seconds=seconds, app=target.app or "", level="stack")
+    if isinstance(again, ServiceStarts):
+        facts = msgspec.structs.replace(
+            facts,
+            configuration=msgspec.structs.replace(again.configuration, reference=target.reference),
+            relaxed=again.relaxed,
+            starts=again.starts,
+            seconds={**facts.seconds, **again.seconds},
+        )
+    checks = stack.CHECKS if level is None else among_services(level)
+    return smoke_of(facts, target.contract, checks, seconds=seconds, app=target.app or "", level="stack")

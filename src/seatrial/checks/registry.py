@@ -34,11 +34,12 @@ from seatrial.checks import (
     system,
     tools,
 )
+from seatrial.checks.model import Level
 from seatrial.errors import SettingsError
 from seatrial.names import did_you_mean
 
 if TYPE_CHECKING:
-    from seatrial.checks.model import Check, Level
+    from seatrial.checks.model import Check
     from seatrial.settings.model import Contract
 
 CHECKS: tuple[Check, ...] = (
@@ -73,6 +74,20 @@ CHECKS: tuple[Check, ...] = (
 """What a smoke of an image asks."""
 CATALOGUE: tuple[Check, ...] = (*CHECKS, *stack.CHECKS)
 """All that can be asked, explained and waived: those of `smoke --stack` too, which need the app's services."""
+
+
+def among_services(level: Level) -> tuple[Check, ...]:
+    """Return the checks of `smoke --stack`: its own, and those of a level that starts of the app decide.
+
+    With another command, an image is run alone: what its ENTRYPOINT waits for says nothing of that.
+    """
+    decided = (*start.CHECKS, *boot.CHECKS, *restrictions.CHECKS, *starts.CHECKS, *running.CHECKS, *network.CHECKS)
+    started = [
+        check
+        for check in (*decided, *liveness.CHECKS)
+        if check.level is not Level.QUICK and check.level.rank <= level.rank and check.id != "runtime/command-override"
+    ]
+    return (*stack.CHECKS, *started)
 
 
 def up_to(level: Level) -> tuple[Check, ...]:

@@ -69,7 +69,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
     made = ""
     try:
         labelled = {**config, "Labels": {**config.get("Labels", {}), **run.labels}}
-        made = client.create_container_from_config(labelled)["Id"]  # type: ignore[no-untyped-call]
+        made = _create(client, labelled)
         if run.ended.is_set():
             # It ended while the engine made this one, and has removed all that it knew of.
             raise RunEndedError
@@ -106,15 +106,23 @@ def remake(client: docker.APIClient, inspected: Json) -> str:
     taken |= {str(one.get("Target")) for one in host.get("Mounts") or ()}
     host["Binds"] = [*bound, *(one for one in unnamed if one.split(":")[1] not in taken)]
     networks = {name: _endpoint(one, inspected) for name, one in inspected["NetworkSettings"]["Networks"].items()}
-    first = dict(list(networks.items())[:1])
-    made = client.create_container_from_config(  # type: ignore[no-untyped-call]
-        {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": first}},
-        name=inspected["Name"].removeprefix("/"),
-    )["Id"]
-    # Engines before 25 take one network at the creation.
-    for name, endpoint in list(networks.items())[1:]:
-        client.connect_container_to_network(made, name, aliases=endpoint["Aliases"])
-    return str(made)
+    plan = {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": networks}}
+    return _create(client, plan, name=inspected["Name"].removeprefix("/"))
+
+
+def _create(client: docker.APIClient, config: Json, *, name: str | None = None) -> str:
+    """Make a container in all of its networks, and return its id."""
+    first, *others = ((config.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}).items() or [None]
+    begun = config if first is None else {**config, "NetworkingConfig": {"EndpointsConfig": dict([first])}}
+    made = str(client.create_container_from_config(begun, name=name)["Id"])  # type: ignore[no-untyped-call]
+    try:
+        # Engines before 25 take one network at the creation.
+        for network, endpoint in others:
+            client.connect_container_to_network(made, network, aliases=endpoint.get("Aliases"))
+    except BaseException:
+        remove(client, made)
+        raise
+    return made
 
 
 def _endpoint(endpoint: Json, inspected: Json) -> Json:

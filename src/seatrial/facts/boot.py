@@ -14,6 +14,7 @@ from seatrial.facts.data import Boot, Enforced, Exit, Health, HealthAnswer, Rest
 from seatrial.facts.data.boot import NOT_LOOKED
 from seatrial.facts.inside import Look, usage
 from seatrial.facts.sandbox import boot_config
+from seatrial.facts.service import joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from seatrial.engine.runs import Run
     from seatrial.facts.asking import Asker
     from seatrial.facts.data import Configuration, Json
+    from seatrial.facts.service import Service
     from seatrial.settings.model import Contract
 
 SETTLES = 0.3
@@ -35,6 +37,8 @@ KEPT_PATHS = 50
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
 ENDED = {"exited", "dead"}
+AT_ONCE = 2
+"""Starts side by side: more would make each other late on a small machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,18 @@ class Starter:
     contract: Contract
     python: Future[str]
     """The interpreter to look inside with; it is being found while the first start is under way already."""
+    service: Service | None = None
+    """What a compose service adds, where it is started among its services; None where it is started alone."""
+
+    @property
+    def at_once(self) -> int:
+        """How many starts may run side by side."""
+        return AT_ONCE if self.service is None else 1
+
+    def plan(self, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Json:
+        """Return the engine's JSON for a container of one start."""
+        plan = boot_config(self.configuration, self.contract, lifted=lifted, without=without, user=user)
+        return plan if self.service is None else joined(plan, self.service, self.configuration)
 
 
 @dataclass(kw_only=True)
@@ -83,7 +99,7 @@ def run_boot(starter: Starter, *, lifted: Collection[Restriction] = (), without:
     let_off = tuple(one for one in Restriction if one in lifted)
     if not configuration.words:
         return Boot(lifted=let_off, start_error="the image has no ENTRYPOINT and no CMD")
-    plan = boot_config(configuration, starter.contract, lifted=let_off, without=without, user=user)
+    plan = starter.plan(lifted=let_off, without=without, user=user)
     with engine_errors(f"starting {configuration.reference}"), container(starter.run, plan) as booted:
         return watch(starter, booted, let_off)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.errors import ImageError
 from seatrial.facts import follow
-from seatrial.facts.boot import Starter, run_boot
+from seatrial.facts.boot import Starter
+from seatrial.facts.boots import boots, timed
 from seatrial.facts.configuration import other_platform, read_configuration
 from seatrial.facts.contents import look_beside, walk_request, whole_contents
 from seatrial.facts.data import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, Missing, ProjectFacts
@@ -21,22 +21,18 @@ from seatrial.facts.files import EngineFiles
 from seatrial.facts.health import health_command
 from seatrial.facts.override import hands_on, run_override
 from seatrial.facts.probe import ProbeRequest, run_probe
-from seatrial.facts.restrictions import relaxed_starts
 from seatrial.facts.start import find_python, import_root, named_modules, start_facts, unwrapped
-from seatrial.facts.starts import deep_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
+    from seatrial.facts.boots import Boots
     from seatrial.facts.contents import Beside, WalkRequest
-    from seatrial.facts.data import Account, Configuration, Override, Probe, Start, Starts
+    from seatrial.facts.data import Account, Configuration, Override, Probe, Start
     from seatrial.facts.start import Python
     from seatrial.settings.model import Contract
-
-    Boots: TypeAlias = tuple[Boot, tuple[Boot, ...], Starts | Missing]
-    """The first start, those with restrictions lifted, and those of level deep."""
 
 NOT_ASKED = Missing(reason="not started: level quick starts no application")
 
@@ -85,7 +81,7 @@ def gather(
     seconds: dict[str, float] = {}
     with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
         sweep.start(engine, runs.owner(os.getpid()))
-        with _timed(seconds, "configuration"):
+        with timed(seconds, "configuration"):
             configuration = read_configuration(engine, reference)
         say("probing and starting" if wanted.boot else "probing")
         with ThreadPoolExecutor(max_workers=4) as beside, runs.ending(run):
@@ -109,7 +105,7 @@ class Gathering:
     def facts(self, project: ProjectFacts, say: Callable[[str], None], under_way: Callable[[], None]) -> Facts:
         """Observe everything that is wanted."""
         interpreter: Future[str] = Future()
-        with _timed(self.seconds, "probe"), looking(self.run, self.configuration) as files:
+        with timed(self.seconds, "probe"), looking(self.run, self.configuration) as files:
             who = account(self.configuration, files)
             booting = self._boot(interpreter)
             # The probe takes longest after that, and needs no more than this to begin.
@@ -144,7 +140,7 @@ class Gathering:
         if not self.wanted.boot:
             return None
         starter = Starter(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
-        return self.beside.submit(_boots, starter, self.seconds, deep=self.wanted.deep)
+        return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
 
     def _probe(
         self, files: EngineFiles, who: Account, python: Python | None
@@ -218,30 +214,8 @@ def _request(
     )
 
 
-def _boots(starter: Starter, seconds: dict[str, float], *, deep: bool) -> Boots:
-    """Boot hardened; when it does not come up, with fewer restrictions, to tell which was why; then the deep starts."""
-    with _timed(seconds, "boot"):
-        first = run_boot(starter)
-    relaxed: tuple[Boot, ...] = ()
-    if not first.up and not first.start_error and not other_platform(starter.configuration, *first.log):
-        with _timed(seconds, "relaxed boots"):
-            relaxed = relaxed_starts(lambda lifted: run_boot(starter, lifted=lifted))
-    if not deep:
-        return first, relaxed, NOT_DEEP
-    came_up = sorted((one for one in relaxed if one.up), key=lambda one: len(one.lifted))
-    with _timed(seconds, "deep starts"):
-        return first, relaxed, deep_starts(starter, came_up[0] if came_up else first)
-
-
 def _here(configuration: Configuration, boot: Boot | Missing) -> Boot | Missing:
     """Return the boot; of an image for another platform, which this engine cannot run, why there is none."""
     if isinstance(boot, Boot) and (reason := other_platform(configuration, *boot.log, boot.start_error)):
         return Missing(reason=reason)
     return boot
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - started

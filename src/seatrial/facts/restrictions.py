@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Lifted = frozenset[Restriction]
 
 AT_ONCE = 2
-"""Starts side by side: more would make each other late on a small machine."""
+"""Starts that are learnt from together."""
 ALL = frozenset(Restriction)
 
 
@@ -36,10 +36,10 @@ def next_starts(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
     return tuple(left[:AT_ONCE])
 
 
-def relaxed_starts(start: Callable[[Lifted], Boot]) -> tuple[Boot, ...]:
-    """Start an image again and again, side by side, until it is clear what was in its way."""
+def relaxed_starts(start: Callable[[Lifted], Boot], *, at_once: int = AT_ONCE) -> tuple[Boot, ...]:
+    """Start an image again and again, `at_once` side by side, until it is clear what was in its way."""
     boots: dict[Lifted, Boot] = {}
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="relaxed") as pool:
+    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="relaxed") as pool:
         while wanted := next_starts({lifted: boot.up for lifted, boot in boots.items()}):
             boots.update(zip(wanted, pool.map(start, wanted), strict=True))
     return tuple(boots.values())

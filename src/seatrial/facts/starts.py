@@ -1,4 +1,4 @@
-"""The further starts of level deep: each changes one thing; two at a time."""
+"""The further starts of level deep: each changes one thing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.engine.containers import container, engine_errors, kill
 from seatrial.facts.boot import ENDED, POLL, Starter, begin, health, run_boot, until_up
 from seatrial.facts.data import Freeze, Health, Missing, Restriction, Starts
-from seatrial.facts.sandbox import HEALTH_EVERY, boot_config
+from seatrial.facts.sandbox import HEALTH_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from seatrial.engine.containers import Container
     from seatrial.facts.data import Boot
 
-AT_ONCE = 2
 ARBITRARY_USER = "1000620000:0"
 """A uid as OpenShift makes them up for each project, with group 0; no account has it."""
 FREEZE = """
@@ -60,7 +59,7 @@ def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
     if not first.up:
         return NOT_UP
     lifted, contract = first.lifted, starter.contract
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="deep") as pool:
+    with ThreadPoolExecutor(max_workers=starter.at_once, thread_name_prefix="deep") as pool:
         # The longest first, so that the others run beside it.
         freezing = pool.submit(freeze, starter, lifted) if starter.configuration.health_check else None
         again = pool.submit(run_boot, starter, lifted=lifted)
@@ -87,7 +86,7 @@ def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Missin
 
     """
     configuration = starter.configuration
-    plan = boot_config(configuration, starter.contract, lifted=lifted)
+    plan = starter.plan(lifted=lifted)
     # One bad answer is enough: how often the engine asks again is the engine's to keep, and nothing of the image.
     plan["Healthcheck"]["Retries"] = 1
     with engine_errors(f"freezing {configuration.reference}"), container(starter.run, plan) as booted:

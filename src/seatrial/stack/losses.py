@@ -10,6 +10,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.facts.data import DatabaseRestart, Missing, ServiceStop
 from seatrial.stack import observe, remove
 from seatrial.stack.agent import container_restarts
+from seatrial.stack.judge import declared_by, in_order, waiting_for
 from seatrial.stack.model import Status
 from seatrial.stack.writes import NO_WRITE, PATIENCE, read_back, store
 
@@ -124,14 +125,30 @@ def _how(lost: Exchange) -> str:
     return f"{lost.read}: {lost.shown}"
 
 
-def stop_all(engine: Engine, stack: Stack) -> tuple[ServiceStop, ...]:
-    """Ask every running service to stop, each before those that it depends on, and see how it takes that.
+def stop_app(engine: Engine, stack: Stack, app: str) -> tuple[ServiceStop, ...]:
+    """Ask the app to stop, and before it what depends on it; see how they take that.
 
     Raises:
         EngineError: the engine stopped answering.
 
     """
-    running = [one for one in observe.containers(stack, engine) if one.status is Status.RUNNING]
+    there = observe.containers(stack, engine)
+    above = {app, *waiting_for(app, in_order(declared_by(there)))}
+    return _stop_running(engine, [one for one in there if one.service in above])
+
+
+def stop_all(engine: Engine, stack: Stack) -> tuple[ServiceStop, ...]:
+    """Ask every service that still runs to stop, each before those that it depends on; see how it takes that.
+
+    Raises:
+        EngineError: the engine stopped answering.
+
+    """
+    return _stop_running(engine, observe.containers(stack, engine))
+
+
+def _stop_running(engine: Engine, containers: Sequence[ContainerState]) -> tuple[ServiceStop, ...]:
+    running = [one for one in containers if one.status is Status.RUNNING]
     return tuple(_stop(engine, one) for level in remove.levels(running) for one in level)
 
 

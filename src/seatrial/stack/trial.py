@@ -13,10 +13,12 @@ from seatrial.facts.configuration import read_configuration
 from seatrial.facts.data import Missing, Ready, StackRun, WorkerLoss
 from seatrial.facts.data.stack import NOT_UP
 from seatrial.facts.files import EngineFiles
+from seatrial.facts.gather import Wanted
+from seatrial.facts.service_starts import start_as_service
 from seatrial.facts.start import find_python
 from seatrial.stack import bringup, observe, remove
 from seatrial.stack.agent import Agent, AgentError
-from seatrial.stack.losses import restart_database, stop_all
+from seatrial.stack.losses import restart_database, stop_all, stop_app
 from seatrial.stack.writes import exchange
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ POLL = 0.1
 LEAST = 2.0
 """Seconds that requests go on for after a worker was killed, however soon there is another one."""
 MOST_FAILURES = 20
+NO_STARTS = Wanted(boot=False)
 NOT_ASKED = Missing(reason="the contract does not ask for it")
 
 
@@ -48,6 +51,8 @@ class Trial:
     observer: Observer
     stand_in: StandIn | None
     say: Callable[[str], None]
+    wanted: Wanted = NO_STARTS
+    """Which further starts of the app, among its services."""
 
     @property
     def asked(self) -> StackContract:
@@ -89,7 +94,14 @@ def try_stack(trial: Trial) -> StackRun:
 
 def not_up(app: str, error: StackFailedError) -> StackRun:
     """Return what is known of a stack that did not come up."""
-    return StackRun(app=app, services=(), up_after=None, failure=error.what, evidence=tuple(error.detail.splitlines()))
+    return StackRun(
+        app=app,
+        services=(),
+        up_after=None,
+        started=NOT_UP,
+        failure=error.what,
+        evidence=tuple(error.detail.splitlines()),
+    )
 
 
 def _tried(trial: Trial, state: StackState) -> StackRun:
@@ -111,8 +123,15 @@ def _tried(trial: Trial, state: StackState) -> StackRun:
             run = _asked(trial, agent, run, containers)
         finally:
             agent.close()
+    stack = trial.stack.plan.stack
     trial.say("stopping it")
-    return msgspec.structs.replace(run, stops=stop_all(trial.engine, trial.stack.plan.stack))
+    stops = stop_app(trial.engine, stack, trial.stack.app)
+    if trial.wanted.boot:
+        trial.say("starting it again among its services")
+        started = start_as_service(trial.engine, app.id, trial.contract, deep=trial.wanted.deep)
+        run = msgspec.structs.replace(run, started=started)
+    trial.say("stopping its services")
+    return msgspec.structs.replace(run, stops=(*stops, *stop_all(trial.engine, stack)))
 
 
 def _asked(trial: Trial, agent: Agent, run: StackRun, containers: Sequence[ContainerState]) -> StackRun:

@@ -33,7 +33,8 @@ HELP = {
         "level": "quick (no start), standard (one real start, the default) or deep",
         "structure-test": "run this container-structure-test file (.yaml or .json) instead of the contract's checks; "
         "with --level besides them; repeatable",
-        "stack": "bring the app up with its services, in a compose project of its own, and try it so",
+        "stack": "bring the app up with its services, in a compose project of its own, and try it so; --level "
+        "standard (the default) starts it once more among them, deep several times",
         "all": "the app's image for every Python version that it declares",
         "format": "text, json, junit, sarif, markdown or html; without it, what --output's ending says, or text",
         "output": "write the report to this file instead of standard output",
@@ -66,8 +67,8 @@ def smoke(
     checked = None if tests and level is None else chosen
     reports = reporting.planned(format, output, also or ())
     if stack:
-        others = {"--image": image, "--contract": contract, "--all": all, "--level": level, "--structure-test": tests}
-        return stack_smoking.smoke_stacks(app, python, reports, verbose=verbose, others=others)
+        others = {"--image": image, "--contract": contract, "--all": all, "--structure-test": tests}
+        return stack_smoking.smoke_stacks(app, python, reports, level=chosen, verbose=verbose, others=others)
     targets = _targets(app, image, contract, python, every=all)
     engine = surroundings.engine()
     smokes: list[Smoke] = []

@@ -14,6 +14,7 @@ from seatrial.tasks import composed, reporting, surroundings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from seatrial.checks.model import Level
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.errors import SeatrialError
@@ -45,6 +46,7 @@ def smoke_stacks(
     python: str | None,
     reports: Sequence[reporting.Report],
     *,
+    level: Level,
     verbose: bool,
     others: Mapping[str, object],
 ) -> ExitCode:
@@ -55,10 +57,13 @@ def smoke_stacks(
         SeatrialError: nothing could be tried.
 
     """
+    from seatrial.checks.model import Level
     from seatrial.reports.data import worst
 
     if given := [name for name, value in others.items() if value]:
         raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
+    if level is Level.QUICK:
+        raise SettingsError("--level quick starts nothing, and --stack starts all.", fix="Say standard or deep.")
     project = surroundings.project()
     names = [app] if app else [name for name, one in project.settings.apps.items() if _asks(one)]
     names = names or [composed.app_of(project, None)]
@@ -68,7 +73,7 @@ def smoke_stacks(
     with surroundings.telling() as tell:
         for name in names:
             try:
-                smokes.append(_smoke(project, name, python, engine, _about(name, tell)))
+                smokes.append(_smoke(project, name, python, engine, level, _about(name, tell)))
             except (ImageError, StackError) as error:
                 problems.append(error)
     if not smokes:
@@ -91,9 +96,13 @@ def _about(name: str, tell: Callable[[str], None]) -> Callable[[str], None]:
     return lambda said: tell(f"{name}: {said}")
 
 
-def _smoke(project: Project, name: str, python: str | None, engine: Engine, tell: Callable[[str], None]) -> Smoke:
+def _smoke(
+    project: Project, name: str, python: str | None, engine: Engine, level: Level, tell: Callable[[str], None]
+) -> Smoke:
     from seatrial import smoke as smoking
+    from seatrial.checks.model import Level
     from seatrial.engine import runs, sweep
+    from seatrial.facts.gather import Wanted
     from seatrial.lock import locked
     from seatrial.stack.private import plan_private
     from seatrial.stack.trial import Trial, try_stack
@@ -121,8 +130,9 @@ def _smoke(project: Project, name: str, python: str | None, engine: Engine, tell
         observer=Telling(tell=tell),
         stand_in=composed.stand_in(project, engine, host, surroundings.say),
         say=tell,
+        wanted=Wanted(deep=level is Level.DEEP),
     )
     with locked(
         project.folder, waiting=lambda: surroundings.say("Waiting for another smoke of this project's stacks.")
     ):
-        return smoking.smoke_stack(target, try_stack(trial), engine, started=started)
+        return smoking.smoke_stack(target, try_stack(trial), engine, started=started, level=level)

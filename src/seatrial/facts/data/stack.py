@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from seatrial.facts.data.base import Fact, Missing
+from seatrial.facts.data.boot import Boot
+from seatrial.facts.data.image import Configuration
+from seatrial.facts.data.starts import Starts
 
 NOT_STACKED = Missing(reason="the app's services were not brought up: only smoke --stack does")
 NOT_UP = Missing(reason="the stack did not come up: stack/healthy tells why")
+NOT_STARTED = Missing(reason="the app was not started again among its services")
 
 
 class Reply(Fact, frozen=True, kw_only=True):
@@ -112,6 +116,18 @@ class ServiceStop(Fact, frozen=True, kw_only=True):
     out_of_memory: bool = False
 
 
+class ServiceStarts(Fact, frozen=True, kw_only=True):
+    """The app started anew among its services, each time in a container of its own."""
+
+    configuration: Configuration
+    """Its image's, with what the compose file says otherwise."""
+    boot: Boot
+    relaxed: tuple[Boot, ...]
+    starts: Starts | Missing
+    seconds: dict[str, float]
+    """How long each kind of start took."""
+
+
 class StackRun(Fact, frozen=True, kw_only=True):
     """One run of the app with its services, in a compose project of its own, which is gone afterwards."""
 
@@ -129,5 +145,7 @@ class StackRun(Fact, frozen=True, kw_only=True):
     exchange: Exchange | Missing = NOT_UP
     workers: WorkerLoss | Missing = NOT_UP
     database: DatabaseRestart | Missing = NOT_UP
+    started: ServiceStarts | Missing = NOT_STARTED
+    """Made where a level asks for it."""
     stops: tuple[ServiceStop, ...] | Missing = NOT_UP
     """Those that ran when they were asked to stop."""
