@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seatrial.checks.model import Status
+from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict
 from seatrial.engine.find import find_engine
 from seatrial.errors import StackError
 from seatrial.facts.data import ProjectFacts
+from seatrial.facts.gather import Wanted
 from seatrial.host import this_host
 from seatrial.images import standins
 from seatrial.settings.read import read_project
@@ -29,7 +30,7 @@ from seatrial.stack.model import Stack
 from seatrial.stack.names import identify
 from seatrial.stack.plan import plan_up
 from seatrial.stack.private import plan_private
-from seatrial.stack.trial import Trial, try_stack
+from seatrial.stack.trial import NO_STARTS, Trial, try_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,25 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(503, {"error": "no database"})
         self.answer(201, {"id": key})
 
+if "needs" in DEFECTS:
+    try:
+        ask("GET", "/notes/lock")
+        sys.exit("another one is at work")
+    except urllib.error.HTTPError:
+        pass
+    except OSError:
+        sys.exit("no database")
+if "locks" in DEFECTS:
+    ask("PUT", "/notes/lock", b"mine")
+if "careless" not in DEFECTS and "SHOP" not in os.environ:
+    sys.exit("SHOP is not set")
+if "scribbles" in DEFECTS:
+    try:
+        open("/srv/scribble", "w").close()
+    except OSError:
+        pass
+open("/state/mine", "w").close() if "STATE" in os.environ else None
+print("at sea", flush=True)
 server = HTTPServer(("127.0.0.1" if "loopback" in DEFECTS else "", 8000), Handler)
 children = set()
 
@@ -183,7 +203,7 @@ class Yard:
             "api": {
                 "image": self.image,
                 "command": ["python", "-c", API],
-                "environment": {"DEFECTS": " ".join(defects)},
+                "environment": {"DEFECTS": " ".join(defects), "SHOP": "open", "PYTHONDONTWRITEBYTECODE": "1"},
                 "depends_on": ["db"],
                 "restart": "unless-stopped",
                 "stop_grace_period": "3s",
@@ -193,7 +213,7 @@ class Yard:
         document = {"services": services, "volumes": {"data": {"name": f"{self.folder.name}-data"}}}
         self.folder.joinpath("compose.yaml").write_text(json.dumps(document), encoding="utf-8")
 
-    def trial(self) -> Trial:
+    def trial(self, wanted: Wanted = NO_STARTS) -> Trial:
         project = read_project(self.folder)
         stack = plan_private(
             project, "ship", engine=self.engine, host=self.host, labels={"seatrial.test": "1"}, say=print
@@ -206,14 +226,15 @@ class Yard:
             observer=Silent(),
             stand_in=None,
             say=lambda _: None,
+            wanted=wanted,
         )
 
-    def smoke(self) -> Smoke:
-        trial = self.trial()
+    def smoke(self, level: Level | None = None) -> Smoke:
+        trial = self.trial(NO_STARTS if level is None else Wanted(deep=level is Level.DEEP))
         run = try_stack(trial)
         assert self.left(trial.stack.plan.stack) == []
         target = Target(reference=trial.stack.image, contract=trial.contract, project=ProjectFacts(), app="ship")
-        return smoke_stack(target, run, self.engine, started=time.perf_counter())
+        return smoke_stack(target, run, self.engine, started=time.perf_counter(), level=level)
 
     def left(self, stack: Stack) -> list[str]:
         held = remove.holdings(stack, self.engine)
@@ -341,6 +362,93 @@ def test_a_stack_that_does_not_come_up(yard: Yard) -> None:
     assert any("no harbour" in line for line in first.evidence)
     rest = {status for name, (status, _) in told(smoke).items() if name != "healthy"}
     assert rest == {Status.ERROR}
+
+
+# --- started again among its services -----------------------------------------------------------------------------
+
+
+ANSWERS = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/ready', timeout=1).read()"
+CHECKED = {"test": ["CMD", "python", "-c", ANSWERS], "interval": "1s", "timeout": "2s", "retries": 20}
+AMONG = """
+required-environment = ["SHOP"]
+arbitrary-uid = true
+"""
+
+
+def rules(yard: Yard) -> None:
+    settings = yard.folder / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8").replace("stops-within = 5\n", f"stops-within = 5\n{AMONG}")
+    settings.write_text(text, encoding="utf-8")
+
+
+def not_well(smoke: Smoke) -> dict[str, str]:
+    return {one.id: one.actual for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}}
+
+
+def test_an_app_that_starts_only_among_its_services_passes_every_start_there(yard: Yard) -> None:
+    rules(yard)
+    api = {
+        "healthcheck": CHECKED,
+        "expose": ["8000"],
+        "environment": {"DEFECTS": "needs", "SHOP": "open", "STATE": "here", "PYTHONDONTWRITEBYTECODE": "1"},
+        "tmpfs": ["/state:mode=1777"],
+        "networks": ["front", "default"],
+    }
+    yard.write(api=api)
+    document = json.loads(yard.folder.joinpath("compose.yaml").read_text(encoding="utf-8"))
+    document["networks"] = {"front": {}, "default": {"internal": True}}
+    yard.folder.joinpath("compose.yaml").write_text(json.dumps(document), encoding="utf-8")
+    smoke = yard.smoke(Level.DEEP)
+    assert not_well(smoke) == {}
+    passed = {one.id for one in smoke.checks if one.status is Status.PASS}
+    assert {
+        "boot/healthy",
+        "boot/read-only",
+        "boot/missing-environment",
+        "boot/arbitrary-uid",
+        "boot/recreate",
+        "boot/writes-declared",
+        "health/detects-freeze",
+        "network/exposed-ports",
+        "process/pid1-is-app",
+    } <= passed
+    ports = next(one.actual for one in smoke.checks if one.id == "network/exposed-ports")
+    assert ports == "listens on 0.0.0.0:8000/tcp"
+
+
+def test_what_only_further_starts_among_the_services_show(yard: Yard) -> None:
+    rules(yard)
+    yard.write("careless", "scribbles", api={"healthcheck": {"test": ["CMD", "true"], "interval": "1s"}})
+    seen = not_well(yard.smoke(Level.DEEP))
+    assert set(seen) == {
+        "boot/missing-environment",
+        "boot/writes-declared",
+        "health/detects-freeze",
+        "network/exposed-ports",
+    }
+    assert seen["boot/missing-environment"] == "without SHOP, it comes up all the same"
+    assert "/srv/scribble" in seen["boot/writes-declared"]
+
+
+def test_an_app_whose_first_start_leaves_what_its_second_one_trips_over(yard: Yard) -> None:
+    yard.write("needs", "locks", api={"healthcheck": CHECKED, "expose": ["8000"]})
+    smoke = yard.smoke(Level.STANDARD)
+    seen = not_well(smoke)
+    assert "stack/healthy" not in seen
+    assert "the container exited at start: exit code 1" in seen["boot/healthy"]
+    healthy = next(one for one in smoke.checks if one.id == "boot/healthy")
+    assert any("another one is at work" in line for line in healthy.evidence)
+
+
+def test_a_stack_that_does_not_come_up_leaves_its_starts_undecided(yard: Yard) -> None:
+    yard.write(api={"command": ["python", "-c", "raise SystemExit('no harbour')"], "restart": "no"})
+    smoke = yard.smoke(Level.STANDARD)
+    assert smoke.verdict is Verdict.FAIL
+    boot = next(one for one in smoke.checks if one.id == "boot/limits")
+    assert (boot.status, boot.actual) == (
+        Status.ERROR,
+        "could not be decided: the stack did not come up: stack/healthy tells why",
+    )
 
 
 def free_port() -> int:

@@ -209,7 +209,8 @@ def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
         (("exec", "--command", "a 'b"), "cannot be split into words: No closing quotation."),
         (("exec", "--", "ls"), "no app has a compose file"),
         (("smoke", "--stack"), "no app has a compose file"),
-        (("smoke", "--stack", "--level", "deep"), "error: --level does not go with --stack."),
+        (("smoke", "--stack", "--level", "quick"), "error: --level quick starts nothing, and --stack starts all."),
+        (("smoke", "--stack", "--level", "depe"), "error: --level 'depe' is not known. Did you mean 'deep'?"),
         (("smoke", "--stack", "--image", "x"), "error: --image does not go with --stack."),
     ],
 )

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from seatrial.facts.data import Facts, Listener
     from seatrial.settings.model import Contract
 
+RESOLVER = "127.0.0.11"
+"""Where the engine itself answers names, inside of every container in a network of a person's making."""
 PRIVILEGED = 1024
 EPHEMERAL = 32768
 """From here on the kernel hands out numbers for outgoing UDP, which look like listening: ip_local_port_range."""
@@ -91,7 +93,7 @@ def _listeners(facts: Facts) -> tuple[Listener, ...]:
     inside = inside_of(facts)
     if "listeners" in inside.truncated or any(one.startswith("/proc/net/") for one in inside.truncated):
         raise UndecidedError(f"it listens on more than {len(inside.listeners)} ports, too many to look at")
-    return inside.listeners
+    return tuple(one for one in inside.listeners if one.address != RESOLVER)
 
 
 def _outgoing(one: Listener) -> bool:

@@ -113,7 +113,8 @@ def configuration_of(inspected: Json, history: list[Json], reference: str, engin
         command=_words(config.get("Cmd")),
         environment=environment,
         working_directory=config.get("WorkingDir") or "/",
-        exposed_ports=tuple(sorted(config.get("ExposedPorts") or ())),
+        # A compose file's `expose` stands there as it is written: a bare number is TCP.
+        exposed_ports=tuple(sorted(one if "/" in one else f"{one}/tcp" for one in config.get("ExposedPorts") or ())),
         volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
         health_check=_health_check(config.get("Healthcheck")),

@@ -131,7 +131,7 @@ def inside(client: docker.APIClient, container: str, python: str) -> Inside | Mi
     nonce = secrets.token_hex(16)
     script = resources.files("seatrial.facts").joinpath("inside_script.py").read_text(encoding="utf-8")
     try:
-        made = client.exec_create(container, [python, "-I", "-S", "-c", script, nonce])
+        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script, nonce])
         stream = client.exec_start(made["Id"], stream=True)
         try:
             output = _first_bytes(stream)

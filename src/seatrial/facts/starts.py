@@ -114,7 +114,7 @@ def _stop_all(booted: Container, python: str, pid: str) -> str:
         if len(_states(client.top(booted.id, ps_args=COLUMNS), pid)) > 1 and not python:
             return "the image holds no Python interpreter to send the signal with"
         if python:
-            made = client.exec_create(booted.id, [python, "-I", "-S", "-c", FREEZE], stdout=False, stderr=False)
+            made = client.exec_create(booted.id, [python, "-I", "-S", "-B", "-c", FREEZE], stdout=False, stderr=False)
             client.exec_start(made["Id"], detach=True)
             _until(booted, lambda: not client.exec_inspect(made["Id"])["Running"])
         client.kill(booted.id, signal="SIGSTOP")

@@ -128,7 +128,7 @@ class Agent:
 
     def _begin(self) -> None:
         script = resources.files("seatrial.stack").joinpath("agent_script.py").read_text(encoding="utf-8")
-        made = self._api.exec_create(self._container, [self._python, "-I", "-S", "-u", "-c", script], stdin=True)
+        made = self._api.exec_create(self._container, [self._python, "-I", "-S", "-B", "-u", "-c", script], stdin=True)
         self._socket = self._api.exec_start(made["Id"], socket=True)
         # A plain socket below the file that docker-py makes of it; TLS and SSH hand out theirs as it is.
         self._channel = getattr(self._socket, "_sock", self._socket)

@@ -1,0 +1,103 @@
+"""What a compose service adds to its image: plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.factories import configuration
+
+from seatrial.checks.model import Level
+from seatrial.checks.registry import CATALOGUE, among_services
+from seatrial.facts.data import HealthCheck
+from seatrial.facts.sandbox import boot_config
+from seatrial.facts.service import as_asked, as_configured, joined, read_service
+from seatrial.settings.model import Contract
+
+INSPECTED: dict[str, Any] = {
+    "Image": "sha256:1",
+    "Config": {
+        "User": "7",
+        "Entrypoint": None,
+        "Cmd": ["serve"],
+        "Env": ["PATH=/bin", "URL=postgresql://db"],
+        "WorkingDir": "/srv",
+        "Healthcheck": {"Test": ["NONE"]},
+        "StopSignal": "SIGINT",
+        "ExposedPorts": {"8000": {}, "53/udp": {}},
+    },
+    "HostConfig": {
+        "NetworkMode": "shop_default",
+        "Binds": ["shop_data:/data:rw"],
+        "Mounts": None,
+        "Tmpfs": {"/run": ""},
+        "Privileged": True,
+        "CapAdd": ["SYS_ADMIN"],
+        "Memory": 0,
+        "ExtraHosts": ["mail:10.0.0.1"],
+    },
+    "Mounts": [{"Destination": "/data", "RW": True}, {"Destination": "/etc/shop", "RW": False}],
+    "NetworkSettings": {"Networks": {"front": {}, "shop_default": {}}},
+}
+
+
+def test_a_service_says_where_its_data_and_services_are_and_takes_no_right_along() -> None:
+    service = read_service(INSPECTED)
+    assert service.networks == ("shop_default", "front")
+    assert service.tmpfs == {"/run": ""}
+    assert service.host == {"Binds": ["shop_data:/data:rw"], "ExtraHosts": ["mail:10.0.0.1"]}
+
+
+def test_what_the_service_says_otherwise_counts() -> None:
+    check = HealthCheck(test=("CMD", "true"), interval=1, timeout=1, start_period=0, retries=3)
+    image = configuration(health_check=check, entrypoint=("/entry",), volumes=("/v",))
+    seen = as_configured(image, INSPECTED)
+    assert (seen.user, seen.words, seen.working_directory, seen.stop_signal) == ("7", ("serve",), "/srv", "SIGINT")
+    assert (seen.id, seen.reference, seen.unpacked) == (image.id, image.reference, image.unpacked)
+    assert seen.health_check is None
+    assert seen.exposed_ports == ("53/udp", "8000/tcp")
+    # What is mounted read-only may not be written.
+    assert seen.volumes == ("/data", "/run", "/v")
+    contract = as_asked(Contract(environment={"URL": "made-up", "TOKEN": "made-up"}), seen)
+    assert contract.environment == {"PATH": "/bin", "URL": "postgresql://db"}
+
+
+def test_a_start_among_services_keeps_the_limits_and_takes_the_rest_from_the_service() -> None:
+    seen = as_configured(configuration(entrypoint=("/entry",)), INSPECTED)
+    contract = as_asked(Contract(memory="100 MB"), seen)
+    alone = boot_config(seen, contract, without="URL")
+    plan = joined(alone, read_service(INSPECTED), seen)
+    assert (plan["Entrypoint"], plan["Cmd"], plan["User"], plan["WorkingDir"]) == ([""], ["serve"], "7", "/srv")
+    assert plan["Healthcheck"] == {"Test": ["NONE"]}
+    assert plan["Env"] == ["PATH=/bin", "URL"]
+    assert plan["NetworkingConfig"] == {"EndpointsConfig": {"shop_default": {}, "front": {}}}
+    host = plan["HostConfig"]
+    assert host["NetworkMode"] == "shop_default"
+    assert host["Binds"] == ["shop_data:/data:rw"]
+    assert set(host["Tmpfs"]) == {"/run", "/tmp"}
+    assert host["ExtraHosts"] == ["mail:10.0.0.1"]
+    for limit in ("ReadonlyRootfs", "CapDrop", "CapAdd", "SecurityOpt", "PidsLimit", "Memory", "MemorySwap"):
+        assert host[limit] == alone["HostConfig"][limit]
+    assert "Privileged" not in host
+    other = joined(boot_config(seen, contract, user="9:0"), read_service(INSPECTED), seen)
+    assert other["User"] == "9:0"
+
+
+def test_a_container_without_a_network_stays_without() -> None:
+    alone = {**INSPECTED, "HostConfig": {"NetworkMode": "none"}, "NetworkSettings": {"Networks": {"none": {}}}}
+    seen = as_configured(configuration(), alone)
+    plan = joined(boot_config(seen, Contract()), read_service(alone), seen)
+    assert plan["HostConfig"]["NetworkMode"] == "none"
+    assert plan["NetworkingConfig"] == {"EndpointsConfig": {}}
+
+
+def test_the_starts_among_services_are_judged_by_what_starts_decide() -> None:
+    standard, deep = among_services(Level.STANDARD), among_services(Level.DEEP)
+    assert {check.id for check in standard} < {check.id for check in deep}
+    assert {check for check in CATALOGUE if check.stack} <= set(standard)
+    assert all(check.stack or check.level is not Level.QUICK for check in deep)
+    started = {check.id for check in deep if not check.stack}
+    assert started == {
+        check.id
+        for check in CATALOGUE
+        if check.level is not Level.QUICK and not check.stack and check.id != "runtime/command-override"
+    }
