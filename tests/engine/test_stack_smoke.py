@@ -372,6 +372,7 @@ CHECKED = {"test": ["CMD", "python", "-c", ANSWERS], "interval": "1s", "timeout"
 AMONG = """
 required-environment = ["SHOP"]
 arbitrary-uid = true
+unhealthy-within = 5
 """
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.boot_cases import CHECK, FAILING, down, listening, running
 from tests.unit.factories import PYTHON, boot, configuration, facts, inside, starts
+from tests.unit.source_factories import sources
 
 from seatrial.checks import registry
 from seatrial.checks.model import Status
@@ -366,3 +367,19 @@ def test_without_the_deep_starts_nothing_of_them_passes() -> None:
     deep = ("boot/missing-environment", "boot/recreate", "boot/writes-declared", "health/detects-freeze")
     for check in deep:
         assert judged(check, facts(starts=NOT_DEEP)).actual == f"could not be decided: {NOT_DEEP.reason}"
+
+
+def test_an_app_that_ends_alone_is_told_of_its_services_where_it_has_any() -> None:
+    ended = down()
+    alone = judged("boot/healthy", facts(configuration=configuration(health_check=CHECK), boot=ended))
+    composed = judged(
+        "boot/healthy", facts(configuration=configuration(health_check=CHECK), boot=ended, sources=sources())
+    )
+    assert (alone.status, composed.status) == (Status.FAIL, Status.FAIL)
+    assert "--stack" not in (alone.fix or "")
+    assert "`invoke smoke --stack` starts it among them" in (composed.fix or "")
+
+
+def test_the_engines_own_resolver_is_no_port_of_the_application() -> None:
+    seen = judged("network/exposed-ports", listening("0.0.0.0 8000 tcp", "127.0.0.11 41234 tcp", exposed=("8000/tcp",)))
+    assert (seen.status, seen.actual) == (Status.PASS, "listens on 0.0.0.0:8000/tcp")

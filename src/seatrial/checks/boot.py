@@ -14,7 +14,7 @@ from seatrial.checks.model import (
     passed,
     skipped,
 )
-from seatrial.facts.data import Health
+from seatrial.facts.data import Health, Missing, Sources
 
 if TYPE_CHECKING:
     from seatrial.facts.data import Boot, Facts
@@ -32,7 +32,7 @@ def healthy(facts: Facts, contract: Contract) -> Outcome:
     expected = f"healthy within {contract.healthy_within:g} s"
     if boot.up and boot.healthy_after is not None:
         return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
-    return failed(what_happened(boot), expected=expected, fix=_fix(boot), evidence=evidence_of(boot))
+    return failed(what_happened(boot), expected=expected, fix=_fix(facts, boot), evidence=evidence_of(boot))
 
 
 def stays_up(facts: Facts, contract: Contract) -> Outcome:
@@ -42,7 +42,7 @@ def stays_up(facts: Facts, contract: Contract) -> Outcome:
     boot = deciding_boot(facts)
     expected = f"still runs {contract.stays_up:g} s after its start, with no traceback in its log"
     if not boot.up:
-        return failed(what_happened(boot), expected=expected, fix=_fix(boot), evidence=evidence_of(boot))
+        return failed(what_happened(boot), expected=expected, fix=_fix(facts, boot), evidence=evidence_of(boot))
     if any(TRACEBACK in line for line in boot.log):
         return failed(
             "it runs, but its log holds a traceback",
@@ -106,16 +106,28 @@ def what_happened(boot: Boot) -> str:
     return f"still {boot.health.value} after {boot.watched:.1f} s{answer}"
 
 
-def _fix(boot: Boot) -> str:
+def _fix(facts: Facts, boot: Boot) -> str:
     if boot.start_error:
         return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
     if boot.exit is not None and boot.exit.out_of_memory:
         return "Raise the contract's `memory`, or find out what takes it."
     if boot.exit is not None:
+        if _has_services(facts):
+            return (
+                "Mend what its last lines name. What it needs to start goes into the contract's `environment`; where "
+                "it needs the services of its compose file, `invoke smoke --stack` starts it among them."
+            )
         return "Mend what its last lines name. What it needs to start goes into the contract's `environment`."
     if boot.answers and boot.answers[-1].exit_code:
         return "The health check answers, and says no: hold the address and program that it asks against the log."
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
+
+
+def _has_services(facts: Facts) -> bool:
+    """Whether it was started alone, while its project has a compose file that brings up what it may need."""
+    sources = facts.sources
+    has_compose = isinstance(sources, Sources) and sources.compose is not None
+    return has_compose and isinstance(facts.stack, Missing)
 
 
 def evidence_of(boot: Boot) -> tuple[str, ...]:
