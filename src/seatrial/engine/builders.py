@@ -104,7 +104,8 @@ def read_builder(text: str, name: str) -> Builder:
         # Of several nodes one may be out of reach: buildx takes the others.
         problems += _values("Error", nodes)
     return Builder(
-        name=name,
+        # Names of builders are the same in capitals: this is how it was made.
+        name="".join(_values("Name", head)) or name,
         driver="".join(_values("Driver", head)),
         endpoints=_values("Endpoint", nodes),
         statuses=statuses,
@@ -151,17 +152,19 @@ def usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
     # Of an engine's own builder the name is that of its docker context; of one that is gone the driver is empty.
     silent = builder.driver == "remote" and all(status != "running" for status in builder.statuses)
     if builder.problem or not builder.driver or silent:
-        reason = builder.problem or f"nothing answers at {', '.join(builder.endpoints) or 'its address'}"
+        reason = builder.problem.removesuffix(" Is the docker daemon running?")
+        reason = reason or f"nothing answers at {', '.join(builder.endpoints) or 'its address'}"
         raise EngineError(
             f"the builder {choice.name!r} does not answer: {reason.rstrip('.')}.",
             where=choice.source,
             fix="Start it, or name another one; `docker buildx ls` lists them.",
         )
     if builder.driver == "docker":
+        host_first = " It counts only without DOCKER_HOST." if engine.candidate.source == "DOCKER_HOST" else ""
         raise EngineError(
             f"the builder {choice.name!r} belongs to another engine than the one in use, {engine}: what it builds "
             "would stay there.",
             where=choice.source,
-            fix=f"Use that engine for everything: DOCKER_CONTEXT={choice.name} instead of {choice.source}.",
+            fix=f"Use that engine for everything: DOCKER_CONTEXT={choice.name} instead of {choice.source}.{host_first}",
         )
     return builder

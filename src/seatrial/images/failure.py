@@ -28,6 +28,8 @@ FULL_DISK = "no space left on device"
 GONE = re.compile(r"code = Unavailable|Cannot connect to the Docker daemon|error reading from server: EOF")
 SILENT = re.compile(r"context deadline exceeded$")
 """buildx's last word on a builder that does not answer within 20 s."""
+BOOTING = "[internal] booting buildkit"
+"""The step in which buildx starts a builder of the kind docker-container or kubernetes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +57,8 @@ def explain(progress: Progress, setting: Setting) -> SeatrialError:
         return full
     if step is not None and step.numbered:
         return _failed_step(progress, step, setting)
-    if setting.builder and setting.answers() and (GONE.search(said) or SILENT.search(said)):
-        return EngineError(
-            "the builder does not answer, or went away in the middle of the build.",
-            where=setting.builder,
-            fix="Look at it with `docker buildx ls`, and build once more, or without naming a builder.",
-            detail=said,
-        )
+    if setting.builder and (lost := _lost_builder(step, said, setting)) is not None:
+        return lost
     # Asked, and read: an engine that was started again at once answers, but the build is lost.
     if GONE.search(said) or not setting.answers():
         return EngineError(
@@ -81,6 +78,24 @@ def explain(progress: Progress, setting: Setting) -> SeatrialError:
         )
     what = _tidy(step.error if step else "") or said or "buildx ended without saying why"
     return BuildError(f"{what}.", where=_where(progress, step, setting), fix=fix, detail=_excerpt(progress.text))
+
+
+def _lost_builder(step: Step | None, said: str, setting: Setting) -> EngineError | None:
+    if step is not None and step.name == BOOTING:
+        return EngineError(
+            f"the builder cannot be started: {reason_of(step.error).rstrip('.')}.",
+            where=setting.builder,
+            fix="Start it: `docker buildx inspect --bootstrap NAME`; or build without naming a builder.",
+            detail=said,
+        )
+    if setting.answers() and (GONE.search(said) or SILENT.search(said)):
+        return EngineError(
+            "the builder does not answer, or went away in the middle of the build.",
+            where=setting.builder,
+            fix="Look at it: `docker buildx ls`. Then build once more, or without naming a builder.",
+            detail=said,
+        )
+    return None
 
 
 def failing_step(progress: Progress) -> Step | None:

@@ -101,7 +101,7 @@ def _by(choice: Choice | None, host: Host) -> str:
     if choice is not None:
         engine = surroundings.engine()
         builder = builders.find(choice, engine, host)
-        whose = f"the builder {builder}, for" if builder is not None else "the own builder of"
+        whose = f"the builder {builder}, for" if builder is not None else "the builder of"
         return f"{whose} {engine}"
     first = next(find.candidates(host))
-    return f"the own builder of {first.source} ({first.url})" if first.explicit else "the engine's own builder"
+    return f"the builder of {first.source} ({first.url})" if first.explicit else "the engine's own builder"
