@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from seatrial.errors import BuildError, EngineError
+from seatrial.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def named_context(engine: Engine, reference: str, folder: Path) -> str:
 
     Raises:
         BuildError: the folder's path cannot be named so.
-        EngineError: the engine is too old to save images as OCI layouts.
+        EngineError: the engine is too old to save images as OCI layouts, or sends something else.
         OSError: the folder cannot be written.
         docker.errors.APIError: the engine refuses.
 
@@ -43,14 +44,27 @@ def named_context(engine: Engine, reference: str, folder: Path) -> str:
             fix="Point TMPDIR to another folder.",
         )
     with closing(engine.connection(SAVED_WITHIN)) as api:
-        unpack(api.get_image(reference), folder)
+        unpack(api.get_image(reference), folder, engine=str(engine))
     return f"oci-layout://{folder}@{digest(folder, engine=str(engine))}"
 
 
-def unpack(parts: Iterator[bytes], folder: Path) -> None:
-    """Unpack an archive that comes in parts."""
-    with tarfile.open(fileobj=io.BufferedReader(_Parts(parts), 1 << 20), mode="r|") as archive:
-        archive.extractall(folder, filter="data")
+def unpack(parts: Iterator[bytes], folder: Path, *, engine: str) -> None:
+    """Unpack an archive that comes in parts.
+
+    Raises:
+        EngineError: it is damaged, or would write elsewhere.
+        OSError: the folder cannot be written.
+
+    """
+    try:
+        with tarfile.open(fileobj=io.BufferedReader(_Parts(parts), 1 << 20), mode="r|") as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise EngineError(
+            f"the engine sent an image that cannot be unpacked: {plain_line(str(error))}.",
+            where=engine,
+            fix="Build once more; if it happens again, load the image anew.",
+        ) from error
 
 
 def digest(folder: Path, *, engine: str) -> str:
