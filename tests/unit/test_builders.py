@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -74,6 +76,16 @@ def test_the_option_goes_before_the_variable_and_an_empty_variable_is_none() -> 
     assert choose(None, {"BUILDX_BUILDER": "b"}) == Choice(name="b", source="BUILDX_BUILDER")
     assert choose(None, {"BUILDX_BUILDER": ""}) is None
     assert choose(None, {}) is None
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_option_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "seatrial", "build", "--dry-run", "--builder", name],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: --builder names no builder. Give its name, or leave the option out.\n"
 
 
 @pytest.mark.parametrize(("context", "name"), [(None, "default"), ("sea", "sea")])

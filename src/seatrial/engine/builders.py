@@ -134,7 +134,7 @@ def not_there(choice: Choice, known: tuple[str, ...], *, said: str) -> EngineErr
     """Return the error for a builder that buildx does not give."""
     if choice.name in known:
         return EngineError(
-            f"the builder {choice.name!r} cannot be used: {plain_line(said).removeprefix('ERROR: ')}.",
+            f"the builder {choice.name!r} cannot be used: {plain_line(said).removeprefix('ERROR: ').rstrip('.')}.",
             where=choice.source,
             fix=f"Look at it: `docker buildx inspect {choice.name}`.",
         )
