@@ -40,7 +40,7 @@ def no_engine_without_the_mark(
     if request.node.get_closest_marker("engine") is not None:
         return
     monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
-    for name in ("DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"):
+    for name in ("DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "BUILDX_BUILDER"):
         monkeypatch.delenv(name, raising=False)
     for method in ("connect", "connect_ex"):
         guarded = _guarded(getattr(socket.socket, method), tmp_path_factory.getbasetemp())

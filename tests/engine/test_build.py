@@ -114,7 +114,7 @@ class Yard:
         return self.engine.client.containers.run(self.image, list(command), remove=True).decode()
 
 
-def shell_image(engine: Engine) -> None:
+def shell_image(engine: Engine, reference: str = BASE) -> None:
     """Make an image of this host's shell and a few programs, with the libraries that they need."""
     files: set[str] = set()
     for name in PROGRAMS:
@@ -131,7 +131,7 @@ def shell_image(engine: Engine) -> None:
             if found != f"/bin/{name}":
                 link.type, link.linkname = tarfile.SYMTYPE, found
                 archive.addfile(link)
-    repository, _, tag = BASE.partition(":")
+    repository, _, tag = reference.partition(":")
     engine.client.api.import_image_from_data(sink.getvalue(), repository=repository, tag=tag)
 
 
@@ -387,6 +387,9 @@ class Forwarder:
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
 
+    def _greet(self, far: socket.socket) -> None:
+        """Say nothing of its own."""
+
     def _accept(self) -> None:
         while True:
             try:
@@ -395,6 +398,7 @@ class Forwarder:
                 return
             far = socket.socket(socket.AF_UNIX)
             far.connect(self._target)
+            self._greet(far)
             self._open += [near, far]
             for pair in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=pair, daemon=True).start()

@@ -114,8 +114,9 @@ def test_one_python_of_several_apps_is_built_where_it_is_declared(project: Proje
 
 
 def test_a_dry_run_shows_the_plan(project: Project) -> None:
-    lines = plan_lines([plan_build(project, "one", no_cache=True)])
+    lines = plan_lines([plan_build(project, "one", no_cache=True)], by="the engine's own builder")
     assert lines[0] == "Would build one for Python 3.13: one:py3.13, one:latest"
+    assert lines[2] == "  with the engine's own builder"
     assert "  argument PYTHON_VERSION=3.13" in lines
     assert lines[-1] == "  without the cache"
 

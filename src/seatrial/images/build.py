@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from seatrial import process
 from seatrial.dockerfile import parse, without_syntax
-from seatrial.engine import programs
+from seatrial.engine import builders, programs
 from seatrial.errors import BuildError, EngineError
+from seatrial.images import layout
 from seatrial.images.bases import Registries
 from seatrial.images.failure import Setting, explain
 from seatrial.images.plan import BuildPlan, plan_build, plan_matrix, read_dockerfile
@@ -22,23 +23,24 @@ from seatrial.images.provenance import provenance
 from seatrial.images.replacements import replacements
 from seatrial.images.secrets import find_secrets
 from seatrial.images.steps import StepState
+from seatrial.images.words import build_words
 from seatrial.settings.read import TABLE
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from docker.models.images import Image
+
+    from seatrial.engine.builders import Builder
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.images.progress import Event
     from seatrial.images.replacements import Replacements
-    from seatrial.images.secrets import BuildSecrets
     from seatrial.images.steps import Step
     from seatrial.settings.read import Project
 
 __all__ = ["BuildPlan", "BuildResult", "Observer", "Registries", "build", "plan_build", "plan_matrix"]
-
-STAND_INS_LABEL = "seatrial.standins"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +97,19 @@ def build(
     project: Project,
     observer: Observer,
     registries: Registries | None = None,
+    builder: Builder | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> BuildResult:
     """Build an image and tag it.
 
     Args:
         plan: what to build.
-        engine: the engine to build on.
+        engine: the engine to build on, and that gets the image.
         host: the machine that knows the way to the network.
         project: the project, for the stand-ins that it declares.
         observer: who watches.
         registries: what registries said before in this run; the builds of one run share it.
+        builder: what builds instead of the engine's own builder.
         clock: seconds.
 
     Raises:
@@ -126,30 +130,36 @@ def build(
     with _talking_to(engine):
         replaced = replacements(
             plan, dockerfile, engine=engine, host=host, project=project, say=observer.say,
-            registries=registries or Registries(engine=engine),
+            registries=registries or Registries(engine=engine), elsewhere=builder is not None,
         )  # fmt: skip
+    surroundings = engine.programs_environment if builder is None else builders.environment(engine, host)
     progress = Progress(dockerfile)
     told = provenance(dockerfile, plan.dockerfile, plan.context, plan.build_arguments)
     with _folder() as folder:
         file = _without_syntax(plan, folder) if replaced.syntax_left_out else plan.dockerfile
+        words = build_words(
+            plan, engine=engine, builder=builder, contexts=_contexts(replaced, builder, engine, folder),
+            stand_ins=replaced.stand_ins, told=told, file=file, identity=folder / "image-id",
+        )  # fmt: skip
         relay = _Relay(progress, observer)
         completed = process.stream(
-            [buildx.path, *_words(plan, replaced, secrets, engine, told, file=file, identity=folder / "image-id")],
+            [buildx.path, *words, *secrets.words(), "--", str(plan.context)],
             timeout=None,
             on_output=lambda _: None,
             on_error=relay.take,
-            environment={**engine.programs_environment, **secrets.environment()},
+            environment={**surroundings, **secrets.environment()},
             tick=relay.check,
         )
         relay.check()
         if completed.code != 0:
-            raise explain(progress, _setting(plan, engine, replaced))
+            raise explain(progress, _setting(plan, engine, replaced, builder))
         image_id = (folder / "image-id").read_text(encoding="ascii").strip()
     with _talking_to(engine):
-        size = sum(int(layer["Size"]) for layer in engine.client.images.get(image_id).history())
+        image = _made(engine, image_id, plan)
+        size = sum(int(layer["Size"]) for layer in image.history())
     result = BuildResult(
         plan=plan,
-        image_id=image_id,
+        image_id=str(image.id),
         size_bytes=size,
         seconds=clock() - began,
         steps=progress.steps,
@@ -159,36 +169,27 @@ def build(
     return result
 
 
-def _words(
-    plan: BuildPlan,
-    replaced: Replacements,
-    secrets: BuildSecrets,
-    engine: Engine,
-    told: Mapping[str, str],
-    *,
-    file: Path,
-    identity: Path,
-) -> list[str]:
-    labels = dict(plan.labels)
-    if replaced.stand_ins:
-        labels[STAND_INS_LABEL] = ",".join(sorted(replaced.stand_ins))
-    contexts = {name: f"docker-image://{local}" for name, local in replaced.stand_ins.items()}
-    return [
-        "build", "--progress=rawjson", "--load",
-        # The engine's own builder: any other sees neither the engine's images nor the stand-ins.
-        "--builder", engine.candidate.context or "default",
-        # An attestation holds the time of the build: the same source would make another image each time.
-        "--provenance=false", "--sbom=false",
-        "--iidfile", str(identity),
-        "--file", str(file),
-        *(["--no-cache"] if plan.no_cache else []),
-        *(f"--tag={tag}" for tag in plan.tags),
-        *(f"--label={key}={value}" for key, value in labels.items()),
-        *(f"--build-arg={key}={value}" for key, value in {**told, **plan.build_arguments}.items()),
-        *(f"--build-context={key}={value}" for key, value in contexts.items()),
-        *secrets.words(),
-        "--", str(plan.context),
-    ]  # fmt: skip
+def _contexts(replaced: Replacements, builder: Builder | None, engine: Engine, folder: Path) -> dict[str, str]:
+    """Return the build contexts that take the place of references; another builder is handed the images themselves."""
+    if builder is None:
+        return {reference: f"docker-image://{local}" for reference, local in replaced.images.items()}
+    saved: dict[str, str] = {}
+    with _writing(folder), _talking_to(engine):
+        for number, local in enumerate(dict.fromkeys(replaced.images.values())):
+            place = folder / f"image-{number}"
+            place.mkdir()
+            saved[local] = layout.named_context(engine, local, place)
+    return {reference: saved[local] for reference, local in replaced.images.items()}
+
+
+def _made(engine: Engine, image_id: str, plan: BuildPlan) -> Image:
+    """Return the image in the engine. An engine with containerd's image store knows it by another id than buildx."""
+    import docker.errors
+
+    try:
+        return engine.client.images.get(image_id)
+    except docker.errors.ImageNotFound:
+        return engine.client.images.get(plan.tags[0])
 
 
 def _without_syntax(plan: BuildPlan, folder: Path) -> Path:
@@ -204,7 +205,7 @@ def _without_syntax(plan: BuildPlan, folder: Path) -> Path:
     return file
 
 
-def _setting(plan: BuildPlan, engine: Engine, replaced: Replacements) -> Setting:
+def _setting(plan: BuildPlan, engine: Engine, replaced: Replacements, builder: Builder | None) -> Setting:
     import docker.errors
     import requests
 
@@ -226,6 +227,7 @@ def _setting(plan: BuildPlan, engine: Engine, replaced: Replacements) -> Setting
         disk=disk,
         answers=answers,
         syntax_left_out=replaced.syntax_left_out,
+        builder="" if builder is None else str(builder),
     )
 
 

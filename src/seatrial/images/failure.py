@@ -26,6 +26,10 @@ LOCATION = re.compile(r"\S.*:(\d+)")
 RULE = re.compile(r"-{10,}")
 FULL_DISK = "no space left on device"
 GONE = re.compile(r"code = Unavailable|Cannot connect to the Docker daemon|error reading from server: EOF")
+SILENT = re.compile(r"context deadline exceeded$")
+"""buildx's last word on a builder that does not answer within 20 s."""
+BOOTING = "[internal] booting buildkit"
+"""The step in which buildx starts a builder of the kind docker-container or kubernetes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,8 @@ class Setting:
     """Tells whether the engine still answers."""
     syntax_left_out: str | None
     """The `# syntax=` image that could not be had."""
+    builder: str = ""
+    """The builder, where it is not the engine's own."""
 
 
 def explain(progress: Progress, setting: Setting) -> SeatrialError:
@@ -51,6 +57,8 @@ def explain(progress: Progress, setting: Setting) -> SeatrialError:
         return full
     if step is not None and step.numbered:
         return _failed_step(progress, step, setting)
+    if setting.builder and (lost := _lost_builder(step, said, setting)) is not None:
+        return lost
     # Asked, and read: an engine that was started again at once answers, but the build is lost.
     if GONE.search(said) or not setting.answers():
         return EngineError(
@@ -64,11 +72,30 @@ def explain(progress: Progress, setting: Setting) -> SeatrialError:
     fix = ""
     if setting.syntax_left_out:
         fix = (
-            f"{setting.syntax_left_out} was not in reach, so the engine's own Dockerfile syntax was used: "
+            f"{setting.syntax_left_out} was not in reach, so the {'builder' if setting.builder else 'engine'}'s own "
+            "Dockerfile syntax was used: "
             "it may be older than what this Dockerfile needs."
         )
     what = _tidy(step.error if step else "") or said or "buildx ended without saying why"
     return BuildError(f"{what}.", where=_where(progress, step, setting), fix=fix, detail=_excerpt(progress.text))
+
+
+def _lost_builder(step: Step | None, said: str, setting: Setting) -> EngineError | None:
+    if step is not None and step.name == BOOTING:
+        return EngineError(
+            f"the builder cannot be started: {reason_of(step.error).rstrip('.')}.",
+            where=setting.builder,
+            fix="Start it: `docker buildx inspect --bootstrap NAME`; or build without naming a builder.",
+            detail=said,
+        )
+    if setting.answers() and (GONE.search(said) or SILENT.search(said)):
+        return EngineError(
+            "the builder does not answer, or went away in the middle of the build.",
+            where=setting.builder,
+            fix="Look at it: `docker buildx ls`. Then build once more, or without naming a builder.",
+            detail=said,
+        )
+    return None
 
 
 def failing_step(progress: Progress) -> Step | None:
@@ -102,14 +129,16 @@ def _full_disk(progress: Progress, step: Step | None, said: str, setting: Settin
     # An error that quotes the step's command proves nothing: the words may be the command's.
     errors = (said, step.error if step else "")
     if any(FULL_DISK in error.lower() and "did not complete successfully" not in error for error in errors):
-        return BuildError(
-            "no space is left on the engine's disk.", where=setting.disk() or setting.engine, fix=fix, detail=said
-        )
+        if setting.builder:
+            what, where = "no space is left on the builder's disk, or on the engine's.", setting.builder
+        else:
+            what, where = "no space is left on the engine's disk.", setting.disk() or setting.engine
+        return BuildError(what, where=where, fix=fix, detail=said)
     if step is not None and any(FULL_DISK in line.lower() for line in log):
         return BuildError(
             f"this step found no space left: {_shown(step)}.",
             where=_where(progress, step, setting),
-            fix=f"{fix} The engine keeps its data in {setting.disk() or 'its data root'}.",
+            fix=fix if setting.builder else f"{fix} The engine keeps its data in {setting.disk() or 'its data root'}.",
             detail="\n".join(log),
         )
     return None

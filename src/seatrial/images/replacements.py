@@ -26,6 +26,9 @@ class Replacements:
 
     stand_ins: Mapping[str, str]
     """The official references, each with the local image that serves instead."""
+    images: Mapping[str, str]
+    """The references that the builder is told of, each with the engine's image that is meant: the stand-ins, and for
+    a builder that does not see the engine's images, what else only the engine has."""
     syntax_left_out: str | None
     """The `# syntax=` image, where it cannot be had."""
 
@@ -39,8 +42,11 @@ def replacements(
     project: Project,
     say: Callable[[str], None],
     registries: Registries,
+    elsewhere: bool = False,
 ) -> Replacements:
     """Find out which bases need a stand-in, make those, and announce each.
+
+    `elsewhere`: the builder is not the engine's own and does not see the engine's images.
 
     Raises:
         BuildError: a base can be had nowhere.
@@ -56,6 +62,7 @@ def replacements(
         dockerfile=plan.dockerfile_shown,
     )
     stand_ins: dict[str, str] = {}
+    handed: dict[str, str] = {}
     for one in found:
         reference = one.base.reference
         recipe = standins.stand_in_for(reference, table) if one.origin is Origin.STAND_IN else None
@@ -63,11 +70,25 @@ def replacements(
             programs.require_named_contexts(engine)
             stand_ins[reference] = standins.ensure(recipe, engine=engine, host=host, say=say)
             say(f"{reference}: {one.reason}; using the stand-in {stand_ins[reference]}")
-    syntax = dockerfile.syntax
-    if syntax is None or registries.has_locally(syntax) or (refusal := registries.refusal(syntax)) is None:
-        return Replacements(stand_ins=stand_ins, syntax_left_out=None)
-    say(f"{syntax}: {refusal.reason}; using the Dockerfile syntax that the engine brings")
-    return Replacements(stand_ins=stand_ins, syntax_left_out=syntax)
+        elif elsewhere and one.origin is Origin.PRESENT and (refusal := registries.refusal(reference)) is not None:
+            programs.require_named_contexts(engine)
+            handed[reference] = reference
+            say(f"{reference}: {refusal.reason}; handing the engine's image to the builder")
+    syntax_left_out = _syntax_left_out(dockerfile.syntax, registries, say, elsewhere=elsewhere)
+    return Replacements(stand_ins=stand_ins, images={**stand_ins, **handed}, syntax_left_out=syntax_left_out)
+
+
+def _syntax_left_out(
+    syntax: str | None, registries: Registries, say: Callable[[str], None], *, elsewhere: bool
+) -> str | None:
+    if syntax is None or (not elsewhere and registries.has_locally(syntax)):
+        return None
+    refusal = registries.refusal(syntax)
+    if refusal is None:
+        return None
+    bringer = "builder" if elsewhere else "engine"
+    say(f"{syntax}: {refusal.reason}; using the Dockerfile syntax that the {bringer} brings")
+    return syntax
 
 
 def _platform(engine: Engine) -> dict[str, str]:

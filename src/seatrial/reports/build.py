@@ -176,13 +176,14 @@ def result_lines(result: BuildResult) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def plan_lines(plans: Iterable[BuildPlan]) -> tuple[str, ...]:
-    """Return what `--dry-run` shows."""
+def plan_lines(plans: Iterable[BuildPlan], *, by: str) -> tuple[str, ...]:
+    """Return what `--dry-run` shows; `by`: what would build."""
     lines: list[str] = []
     for plan in plans:
         version = f" for Python {plan.python}" if plan.python else ""
         lines.append(f"Would build {plan.app}{version}: {', '.join(plan.tags)}")
         lines.append(f"  from {plan.dockerfile_shown}, build context {plan.context}")
+        lines.append(f"  with {by}")
         lines += [f"  argument {key}={value}" for key, value in plan.build_arguments.items()]
         lines += [f"  label {key}={value}" for key, value in plan.labels.items()]
         if plan.no_cache:

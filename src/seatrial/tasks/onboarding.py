@@ -82,9 +82,11 @@ def _agreed() -> bool:
 
 
 def _build(project: Project, names: list[str], engine: Engine, host: Host) -> None:
+    from seatrial.engine.builders import choose
     from seatrial.images.plan import plan_matrix
 
-    building.build_all(plan_matrix(project, names), engine=engine, host=host, project=project)
+    choice = choose(None, host.environment)
+    building.build_all(plan_matrix(project, names), engine=engine, host=host, project=project, choice=choice)
 
 
 def _smoke(project: Project, names: list[str], engine: Engine, host: Host) -> list[Smoke]:

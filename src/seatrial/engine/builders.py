@@ -1,0 +1,170 @@
+"""The builder that a person names for a build: an engine's own, or one of buildx's other kinds."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial import process
+from seatrial.engine import programs
+from seatrial.errors import EngineError
+from seatrial.names import did_you_mean
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+
+VARIABLE = "BUILDX_BUILDER"
+"""buildx's own variable for the builder (docs.docker.com/build/building/variables)."""
+OPTION = "--builder"
+TIMEOUT = 60
+"""Seconds; buildx itself waits 20 s for a builder that does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A builder's name, and who named it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """What `docker buildx inspect` tells of a builder."""
+
+    name: str
+    driver: str
+    """`docker`: an engine's own. Any other (docker-container, remote, kubernetes) sees no engine's images."""
+    endpoints: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    """Each node's: running, stopped, inactive."""
+    problem: str = ""
+    """Why it could not be asked."""
+
+    def __str__(self) -> str:
+        """Return who it is, for a person."""
+        return f"{self.name!r} ({self.driver})"
+
+
+def choose(option: str | None, environment: Mapping[str, str]) -> Choice | None:
+    """Return the builder that the option names, or else the variable; None where neither does."""
+    if option is not None:
+        return Choice(name=option, source=OPTION)
+    name = environment.get(VARIABLE)
+    return Choice(name=name, source=VARIABLE) if name else None
+
+
+def own(engine: Engine) -> str:
+    """Return the name of the engine's own builder."""
+    return engine.candidate.context or "default"
+
+
+def environment(engine: Engine, host: Host) -> dict[str, str]:
+    """Return the environment in which buildx finds a person's builders, and loads images into the engine in use."""
+    # For our own engine BUILDX_CONFIG is a folder of ours: a person's builders are not there.
+    result = {key: value for key, value in engine.programs_environment.items() if key != "BUILDX_CONFIG"}
+    if folder := host.environment.get("BUILDX_CONFIG"):
+        result["BUILDX_CONFIG"] = folder
+    return result
+
+
+def find(choice: Choice | None, engine: Engine, host: Host) -> Builder | None:
+    """Return the builder that was named; None where it is the engine's own, and nothing is started then.
+
+    Raises:
+        EngineError: buildx is missing; there is no such builder; it is another engine's; it does not answer.
+
+    """
+    if choice is None or choice.name == own(engine):
+        return None
+    buildx = programs.find("buildx", engine, host)
+    surroundings = environment(engine, host)
+    done = process.run(
+        [buildx.path, "inspect", "--", choice.name], timeout=TIMEOUT, environment=surroundings, check=False
+    )
+    if done.code != 0:
+        listed = process.run(
+            [buildx.path, "ls", "--format", "json"], timeout=TIMEOUT, environment=surroundings, check=False
+        )
+        raise not_there(choice, read_names(listed.output), said=done.errors)
+    return usable(read_builder(done.output, choice.name), choice, engine)
+
+
+def read_builder(text: str, name: str) -> Builder:
+    """Read what `docker buildx inspect` prints. It has no JSON, and `ls`, which has, asks every builder there is."""
+    head, _, nodes = text.partition("\nNodes:\n")
+    statuses, problems = _values("Status", nodes), _values("Error", head)
+    if not statuses:
+        # Of several nodes one may be out of reach: buildx takes the others.
+        problems += _values("Error", nodes)
+    return Builder(
+        # Names of builders are the same in capitals: this is how it was made.
+        name="".join(_values("Name", head)) or name,
+        driver="".join(_values("Driver", head)),
+        endpoints=_values("Endpoint", nodes),
+        statuses=statuses,
+        problem="".join(problems[:1]),
+    )
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Read the names in what `docker buildx ls --format json` prints: a line of JSON for each, some more than once."""
+    names: dict[str, None] = {}
+    for line in text.splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and isinstance(name := said.get("Name"), str):
+            names[name] = None
+    return tuple(names)
+
+
+def _values(key: str, text: str) -> tuple[str, ...]:
+    return tuple(plain_line(found) for found in re.findall(rf"^{key}:[ \t]*(\S.*)$", text, re.MULTILINE))
+
+
+def not_there(choice: Choice, known: tuple[str, ...], *, said: str) -> EngineError:
+    """Return the error for a builder that buildx does not give."""
+    if choice.name in known:
+        return EngineError(
+            f"the builder {choice.name!r} cannot be used: {plain_line(said).removeprefix('ERROR: ').rstrip('.')}.",
+            where=choice.source,
+            fix=f"Look at it: `docker buildx inspect {choice.name}`.",
+        )
+    hint = did_you_mean(choice.name, known) if known else "`docker buildx ls` lists those that there are."
+    return EngineError(f"there is no builder {choice.name!r}.", where=choice.source, fix=hint)
+
+
+def usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
+    """Return a builder that can build for the engine in use.
+
+    Raises:
+        EngineError: it is another engine's, or does not answer; the message says what to do.
+
+    """
+    # Of an engine's own builder the name is that of its docker context; of one that is gone the driver is empty.
+    silent = builder.driver == "remote" and all(status != "running" for status in builder.statuses)
+    if builder.problem or not builder.driver or silent:
+        reason = builder.problem.removesuffix(" Is the docker daemon running?")
+        reason = reason or f"nothing answers at {', '.join(builder.endpoints) or 'its address'}"
+        raise EngineError(
+            f"the builder {choice.name!r} does not answer: {reason.rstrip('.')}.",
+            where=choice.source,
+            fix="Start it, or name another one; `docker buildx ls` lists them.",
+        )
+    if builder.driver == "docker":
+        host_first = " It counts only without DOCKER_HOST." if engine.candidate.source == "DOCKER_HOST" else ""
+        raise EngineError(
+            f"the builder {choice.name!r} belongs to another engine than the one in use, {engine}: what it builds "
+            "would stay there.",
+            where=choice.source,
+            fix=f"Use that engine for everything: DOCKER_CONTEXT={choice.name} instead of {choice.source}.{host_first}",
+        )
+    return builder
