@@ -14,6 +14,7 @@ from seatrial.checks.model import Status
 from seatrial.checks.restrictions import in_the_way
 from seatrial.checks.verdict import judge
 from seatrial.facts.data import (
+    NO_SOURCES,
     NOT_DEEP,
     Enforced,
     Exit,
@@ -371,7 +372,9 @@ def test_without_the_deep_starts_nothing_of_them_passes() -> None:
 
 def test_an_app_that_ends_alone_is_told_of_its_services_where_it_has_any() -> None:
     ended = down()
-    alone = judged("boot/healthy", facts(configuration=configuration(health_check=CHECK), boot=ended))
+    alone = judged(
+        "boot/healthy", facts(configuration=configuration(health_check=CHECK), boot=ended, sources=NO_SOURCES)
+    )
     composed = judged(
         "boot/healthy", facts(configuration=configuration(health_check=CHECK), boot=ended, sources=sources())
     )
