@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.unit.factories import configuration
 
 from seatrial.checks.model import Level
@@ -82,11 +83,14 @@ def test_a_start_among_services_keeps_the_limits_and_takes_the_rest_from_the_ser
     assert other["User"] == "9:0"
 
 
-def test_a_container_without_a_network_stays_without() -> None:
-    alone = {**INSPECTED, "HostConfig": {"NetworkMode": "none"}, "NetworkSettings": {"Networks": {"none": {}}}}
+@pytest.mark.parametrize(("mode", "known"), [("none", {"none": {}}), ("container:0123", {})])
+def test_a_container_without_a_network_of_its_own_stays_without(mode: str, known: dict[str, Any]) -> None:
+    alone = {**INSPECTED, "HostConfig": {"NetworkMode": mode}, "NetworkSettings": {"Networks": known}}
     seen = as_configured(configuration(), alone)
     plan = joined(boot_config(seen, Contract()), read_service(alone), seen)
-    assert plan["HostConfig"]["NetworkMode"] == "none"
+    assert plan["HostConfig"]["NetworkMode"] == mode
+    assert "Hostname" not in plan
+    assert "ExtraHosts" not in plan["HostConfig"]
     assert plan["NetworkingConfig"] == {"EndpointsConfig": {}}
 
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from seatrial.facts.data import Configuration, Json
     from seatrial.settings.model import Contract
 
-TAKEN_OVER = ("Binds", "Mounts", "VolumesFrom", "ExtraHosts", "Dns", "DnsOptions", "DnsSearch", "GroupAdd", "ShmSize")
-"""Of a container's host configuration, what tells where its data and its services are; no limit and no right."""
+TAKEN_OVER = ("Binds", "Mounts", "VolumesFrom", "ExtraHosts", "Dns", "DnsOptions", "DnsSearch", "GroupAdd", "Init")
+"""Of a container's host configuration, what tells where its data and services are, and its init; no limit, no right."""
+SHARED = "container:"
+"""How a network mode begins that is another container's network: name, hosts and networks are that one's."""
 NO_ENTRYPOINT = [""]
 """How the engine is told to leave out an image's ENTRYPOINT: an empty list would mean the image's own."""
 
@@ -71,7 +73,10 @@ def as_asked(contract: Contract, configured: Configuration) -> Contract:
 
 def joined(plan: Json, service: Service, configured: Configuration) -> Json:
     """Return the plan of a boot's container as the service runs it, still under the contract's limits."""
+    mode = service.networks[0]
+    own = mode != "none" and not mode.startswith(SHARED)
     host = {key: value for key, value in plan["HostConfig"].items() if key != "ExtraHosts"}
+    plan = plan if own else {key: value for key, value in plan.items() if key != "Hostname"}
     return {
         "User": configured.user,
         "Healthcheck": {"Test": ["NONE"]},
@@ -83,8 +88,8 @@ def joined(plan: Json, service: Service, configured: Configuration) -> Json:
         "HostConfig": {
             **host,
             **service.host,
-            "NetworkMode": service.networks[0],
+            "NetworkMode": mode,
             "Tmpfs": {**host["Tmpfs"], **service.tmpfs},
         },
-        "NetworkingConfig": {"EndpointsConfig": {name: {} for name in service.networks if name != "none"}},
+        "NetworkingConfig": {"EndpointsConfig": {name: {} for name in service.networks if own}},
     }
