@@ -467,6 +467,48 @@ def test_the_command_tells_all_and_removes_what_it_deployed(harbour: Harbour) ->
     assert (again.returncode, out) == (0, f"Nothing of the stack {harbour.name} is on this swarm.\n")
 
 
+def test_a_program_gets_one_document_however_it_ends(harbour: Harbour) -> None:
+    one = services(1, replicas=1, domainname="sea")["api"]
+    harbour.write({"api": one})
+    dry = answer(harbour, 0, "--dry-run")
+    assert (dry["deployable"], dry["app"], dry["stack"]) == (True, "ship", harbour.name)
+    assert "api domainname" in {one["place"] for one in dry["notes"] if one["fate"] == "lost"}
+    made = answer(harbour, 0)
+    assert (made["deployed"], made["changed"], made["problem"]) == (True, True, None)
+    assert made["notes"] == dry["notes"]
+    (service,) = made["services"]
+    assert (service["service"], service["state"], service["wanted"], service["running"]) == ("api", "up", 1, 1)
+    assert answer(harbour, 0)["changed"] is False
+    harbour.write({"api": {**one, "environment": {"RELEASE": "2", "BROKEN": "1"}}})
+    failed = answer(harbour, 1)
+    assert (failed["deployed"], failed["changed"]) == (False, True)
+    assert "api was rolled back" in failed["problem"]["what"]
+    assert any("release 2 cannot find its table" in line for line in failed["problem"]["detail"])
+    (service,) = failed["services"]
+    assert (service["state"], service["update"]) == ("rolled back", "rollback_completed")
+    assert service["tasks"][0]["state"] in {"complete", "failed"}
+    assert service["tasks"][0]["node"] in {ship.name for ship in harbour.fleet.ships}
+    harbour.write({"api": {**one, "privileged": True}})
+    refused = answer(harbour, 2)
+    assert (refused["deployed"], refused["changed"], refused["services"]) == (False, False, [])
+    assert "api privileged" in {one["place"] for one in refused["notes"] if one["fate"] == "refused"}
+    planned = answer(harbour, 0, "--remove", "--dry-run")
+    assert (planned["gone"], planned["left"]["services"]) == (False, [f"{harbour.name}_api"])
+    gone = answer(harbour, 0, "--remove")
+    assert (gone["gone"], gone["removed"]["services"]) == (True, [f"{harbour.name}_api"])
+    assert gone["removed"]["networks"] == planned["left"]["networks"] == [f"{harbour.name}_default"]
+
+
+def answer(harbour: Harbour, code: int, *arguments: str) -> dict[str, Any]:
+    """Return what the command prints for programs."""
+    with harbour.command("--format", "json", *arguments) as run:
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == code, err
+    found: dict[str, Any] = json.loads(out)
+    sys.stdout.write(out)
+    return found
+
+
 def test_an_interrupt_says_that_the_swarm_goes_on(harbour: Harbour) -> None:
     harbour.write({"api": {**services(1)["api"], "environment": {"BROKEN": "1"}}})
     with harbour.command() as run:

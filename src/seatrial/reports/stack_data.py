@@ -42,7 +42,7 @@ def up_document(
         problem: why it is not up; None where it is.
 
     """
-    return _text(
+    return text(
         {
             **_head(stack),
             "up": problem is None,
@@ -50,7 +50,7 @@ def up_document(
             "seconds": round(seconds, 3),
             "services": [_service(one) for one in services],
             "addresses": [{"service": one.service, "address": one.text} for one in addresses],
-            "problem": None if problem is None else _problem(problem),
+            "problem": problem_table(problem),
         }
     )
 
@@ -58,7 +58,7 @@ def up_document(
 def ps_document(stack: Stack, services: Sequence[ServiceState]) -> str:
     """Return how each service of a stack stands."""
     up = bool(services) and all_up(services)
-    return _text({**_head(stack), "up": up, "services": [_service(one) for one in services]})
+    return text({**_head(stack), "up": up, "services": [_service(one) for one in services]})
 
 
 def preflight_document(found: Preflight) -> str:
@@ -73,7 +73,7 @@ def preflight_document(found: Preflight) -> str:
         }
         for one in found.findings
     ]
-    return _text({**_head(found.stack), "file": str(found.file), "ready": found.ready, "checks": checks})
+    return text({**_head(found.stack), "file": str(found.file), "ready": found.ready, "checks": checks})
 
 
 def _head(stack: Stack) -> dict[str, Any]:
@@ -96,10 +96,13 @@ def _service(state: ServiceState) -> dict[str, Any]:
     return found | {"last_line": state.last_line}
 
 
-def _problem(error: SeatrialError) -> dict[str, Any]:
+def problem_table(error: SeatrialError | None) -> dict[str, Any] | None:
+    """Return a problem's parts; None where there is none."""
+    if error is None:
+        return None
     return {"what": error.what, "where": error.where, "fix": error.fix, "detail": error.detail.splitlines()}
 
 
-def _text(document: dict[str, Any]) -> str:
-    # Python's own escapes: whatever a container printed, this is plain ASCII.
+def text(document: dict[str, Any]) -> str:
+    """Return a document as JSON: plain ASCII, by Python's own escapes, whatever a container printed."""
     return json.dumps(document, indent=2) + "\n"

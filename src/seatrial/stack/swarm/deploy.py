@@ -137,6 +137,18 @@ def require_deployable(conversion: Conversion, plan: DeployPlan) -> None:
     )
 
 
+def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> None:
+    """Refuse what swarm cannot run as it is written, and an own image that has not been built.
+
+    Raises:
+        StackError: it is so.
+        EngineError: the engine does not answer.
+
+    """
+    require_deployable(conversion, plan)
+    require_built(plan.plan, resolve(plan.plan, engine, local={}))
+
+
 def deploy(
     plan: DeployPlan,
     *,
@@ -144,6 +156,7 @@ def deploy(
     host: Host,
     observer: DeployObserver,
     noting: Callable[[Conversion], None],
+    looking: Callable[[Conversion], None] = lambda _: None,
     timeout: float = 300.0,
     stand_in: StandIn | None = None,
     clock: Clock = time,
@@ -155,7 +168,8 @@ def deploy(
         engine: an engine that manages the swarm.
         host: this machine.
         observer: told how it goes.
-        noting: told what becomes of the compose file, before anything is changed.
+        noting: told what becomes of the compose file, right before the swarm is changed.
+        looking: told the same at first, before it is known whether it can be deployed.
         timeout: seconds from the moment that the swarm has it.
         stand_in: makes or finds a local image for one that cannot be pulled.
         clock: the passing of time.
@@ -169,8 +183,9 @@ def deploy(
     """
     started = clock.monotonic()
     program = cli.find(engine, host)
-    require_deployable(converted(plan, engine, host), plan)
-    require_built(plan.plan, resolve(plan.plan, engine, local={}))
+    first = converted(plan, engine, host)
+    looking(first)
+    require_ready(first, plan, engine)
     local = images.provide(
         plan.plan,
         images.present(plan.plan, engine),
