@@ -165,6 +165,39 @@ def test_the_engines_words_are_read() -> None:
     assert not read_task({"ID": "t2", "ServiceID": "s1", "Spec": {"ContainerSpec": {"Image": "y"}}}, known).current
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Resources": {"Limits": {"MemoryBytes": 5}}},
+        {"RestartPolicy": {"Condition": "any"}},
+        {"LogDriver": {"Name": "none"}},
+        {"Networks": [{"Target": "n2"}]},
+        {"ForceUpdate": 1},
+    ],
+)
+def test_a_task_of_other_limits_or_networks_is_not_current(change: dict[str, Any]) -> None:
+    spec = {"ContainerSpec": {"Image": "x", "DNSConfig": {}}, "RestartPolicy": {"MaxAttempts": 0}, "Resources": {}}
+    service = read_service({"ID": "s1", "Spec": {"TaskTemplate": {**spec, "Runtime": "container"}}}, "ship")
+    known = {"s1": service.version}
+    # Swarm writes what is empty at one time, and leaves it out at another.
+    assert read_task({"ID": "t", "ServiceID": "s1", "Spec": {"ContainerSpec": {"Image": "x"}}}, known).current
+    assert not read_task({"ID": "t", "ServiceID": "s1", "Spec": {**spec, **change}}, known).current
+
+
+def test_whatever_is_said_of_a_service_is_told_apart() -> None:
+    one = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "vip"}}}, "ship")
+    other = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "dnsrr"}}}, "ship")
+    assert one.version == other.version
+    assert one.spec != other.spec
+
+
+def test_a_job_that_is_to_run_no_time_is_done() -> None:
+    none = replace(SERVICE, job=True, replicas=0)
+    assert stands(none).phase is Phase.DONE
+    # A job on each node has no task before swarm has looked at the nodes.
+    assert stands(replace(none, replicas=None)).phase is Phase.DEPLOYING
+
+
 def test_log_lines_are_told_apart_by_their_task() -> None:
     lines = [
         "2026-01-01T00:00:02Z com.docker.swarm.node.id=n,com.docker.swarm.task.id=t1 the second",

@@ -19,14 +19,14 @@ from seatrial.stack.swarm.model import Deployed
 from seatrial.stack.swarm.rollout import SETTLE, Rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
     from seatrial.stack.images import StandIn
     from seatrial.stack.model import StackPlan
-    from seatrial.stack.swarm.model import Conversion, Swarm
+    from seatrial.stack.swarm.model import Conversion, Swarm, SwarmService
     from seatrial.stack.swarm.rollout import DeployObserver
     from seatrial.stack.wait import Clock
 
@@ -199,7 +199,7 @@ def deploy(
     tasks = cluster.tasks(plan.stack, engine, before)
     materials.create(conversion.materials, plan.stack, engine)
     cli.deploy(program, plan.stack, conversion, engine)
-    changed = _versions(before) != _versions(cluster.services(plan.stack, engine)) or not all(
+    changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not all(
         one.good for one in standings(before, tasks, before=frozenset())
     )
     rollout = Rollout(
@@ -217,8 +217,8 @@ def deploy(
     return Deployed(name=plan.stack, standings=found, changed=changed, seconds=clock.monotonic() - started)
 
 
-def _versions(services: tuple[Any, ...]) -> dict[str, tuple[str, int | None]]:
-    return {one.name: (one.version, one.replicas) for one in services}
+def _specs(services: Iterable[SwarmService]) -> dict[str, str]:
+    return {one.name: one.spec for one in services}
 
 
 class _Saying:
