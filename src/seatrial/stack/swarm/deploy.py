@@ -109,7 +109,9 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
         images=resolve(plan.plan, engine, local=local or {}),
-        contents=materials.read(plan.document, host.environment, where=plan.plan.file),
+        contents=materials.read(
+            plan.document, materials.variables(plan.plan.file, host.environment), where=plan.plan.file
+        ),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
