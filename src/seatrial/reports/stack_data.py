@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from seatrial.errors import SeatrialError
     from seatrial.stack.finding import Preflight
-    from seatrial.stack.model import Address, ServiceState, Stack
+    from seatrial.stack.model import Address, Removed, ServiceState, Stack
 
 SCHEMA = 1
 """The form of these documents; a key that is taken away or changes its meaning raises it, a new key does not."""
@@ -59,6 +59,28 @@ def ps_document(stack: Stack, services: Sequence[ServiceState]) -> str:
     """Return how each service of a stack stands."""
     up = bool(services) and all_up(services)
     return text({**_head(stack), "up": up, "services": [_service(one) for one in services]})
+
+
+def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | None = None) -> str:
+    """Return what was removed of a stack; nothing is known of that where it could not be taken down whole."""
+    return text(
+        {
+            **_head(stack),
+            "down": problem is None,
+            "removed": {
+                "containers": list(removed.containers),
+                "networks": list(removed.networks),
+                "volumes": list(removed.volumes),
+            },
+            "kept_volumes": list(removed.kept_volumes),
+            "problem": problem_table(problem),
+        }
+    )
+
+
+def restart_plan_document(stack: Stack, services: Sequence[str], *, problem: SeatrialError | None = None) -> str:
+    """Return the names of the services that would be restarted."""
+    return text({**_head(stack), "would_restart": list(services), "problem": problem_table(problem)})
 
 
 def preflight_document(found: Preflight) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seatrial.errors import SeatrialError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
+    from seatrial.errors import SeatrialError
     from seatrial.stack.swarm.model import Conversion, Note, RemovedStack, Standing
     from seatrial.stack.swarm.rollout import DeployObserver
 
@@ -88,22 +86,3 @@ class Known:
             seconds=time.monotonic() - self.started,
             problem=problem,
         )
-
-
-@contextmanager
-def answered(document: Callable[[SeatrialError | None], str], *, as_json: bool) -> Iterator[None]:
-    """Print a document on standard output when the block ends, well or with a problem, which goes on its way.
-
-    Args:
-        document: makes it; given the problem, or None.
-        as_json: whether one is wanted at all.
-
-    """
-    try:
-        yield
-    except SeatrialError as error:
-        if as_json:
-            print(document(error), end="")
-        raise
-    if as_json:
-        print(document(None), end="")

@@ -44,8 +44,8 @@ def deploy(
     format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Deploy an app to Docker Swarm; wait until it runs there, or say why it was rolled back."""
-    from seatrial.tasks.deployed import Known, answered
-    from seatrial.tasks.upping import is_json
+    from seatrial.tasks.answering import answered, is_json
+    from seatrial.tasks.deployed import Known
 
     as_json = is_json(format)
     known = Known()
