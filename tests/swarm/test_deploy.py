@@ -288,6 +288,20 @@ def test_what_the_compose_file_asks_for_holds_in_the_container(harbour: Harbour)
     assert made["Config"]["Labels"]["seatrial.image"] == IMAGE
 
 
+def test_a_changed_limit_or_restart_policy_alone_is_waited_for(harbour: Harbour) -> None:
+    one = services(1, replicas=1)["api"]
+    harbour.write({"api": one})
+    harbour.deploy()
+    (before,) = harbour.running("api")
+    for change in ({"mem_limit": "65m"}, {"mem_limit": "65m", "restart": "on-failure"}):
+        harbour.write({"api": {**one, **change}})
+        assert harbour.deploy().changed
+        (now,) = harbour.running("api")
+        assert now.id != before.id
+        before = now
+    assert not harbour.deploy().changed
+
+
 def test_a_release_rolls_out_with_no_request_lost(harbour: Harbour) -> None:
     harbour.write(services(1))
     harbour.deploy()

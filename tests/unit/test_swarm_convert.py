@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
+import docker.errors
 import pytest
+import requests
 
 from seatrial.errors import StackError
 from seatrial.stack.swarm.convert import convert
 from seatrial.stack.swarm.declared import read_declared
 from seatrial.stack.swarm.images import choose
-from seatrial.stack.swarm.materials import LONGEST_NAME, named, read, variables
-from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image
+from seatrial.stack.swarm.materials import LONGEST_NAME, named, prune, read, variables
+from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image, Material
 from seatrial.stack.swarm.mounts import size_of
 from seatrial.stack.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
+
+if TYPE_CHECKING:
+    from seatrial.engine.find import Engine
 
 ID = "sha256:" + "a" * 64
 NODE = "node1id"
@@ -263,6 +269,44 @@ def test_what_others_wait_for_is_a_job_in_every_mode_and_has_no_updates(mode: st
 def test_one_on_each_node_and_a_number_do_not_go_together(more: dict[str, Any]) -> None:
     made = conversion({"deploy": {"mode": "global"}, **more})
     assert "no replicas or scale" in notes(made, Fate.REFUSED)["api deploy"]
+
+
+def test_a_health_check_that_an_override_disables_is_disabled() -> None:
+    made = conversion({"healthcheck": {"test": ["CMD", "x"], "interval": "5s", "disable": True}})
+    assert api(made)["healthcheck"] == {"disable": True}
+
+
+class Api:
+    """A swarm that holds secrets, one of which somebody else uses."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def services(self, **_: object) -> list[dict[str, Any]]:
+        return []
+
+    def configs(self, **_: object) -> list[dict[str, Any]]:
+        return []
+
+    def secrets(self, **_: object) -> list[dict[str, Any]]:
+        return [{"ID": one, "Spec": {"Name": one}} for one in ("used", "gone", "free", "wanted")]
+
+    def remove_secret(self, one: str) -> None:
+        if code := {"used": 400, "gone": 404}.get(one):
+            response = requests.Response()
+            response.status_code = code
+            raise docker.errors.APIError(one, response=response)
+        self.deleted.append(one)
+
+    remove_config = remove_secret
+
+
+def test_a_secret_that_another_stack_uses_stays_and_spoils_nothing() -> None:
+    client = Api()
+    engine = cast("Engine", SimpleNamespace(client=SimpleNamespace(api=client)))
+    wanted = Material(kind="secrets", key="k", name="wanted", data=b"")
+    assert prune([wanted], "ship", engine) == ("free",)
+    assert client.deleted == ["free"]
 
 
 def test_an_empty_entrypoint_is_the_command() -> None:

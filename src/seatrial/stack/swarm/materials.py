@@ -21,7 +21,7 @@ LONGEST_NAME = 64
 """Characters of a secret's name: swarmkit, manager/controlapi/common.go."""
 HASH_LENGTH = 12
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
-CONFLICT = 409
+BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
 
 
 def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tuple[Material, ...]:
@@ -124,6 +124,8 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
         EngineError: the engine does not answer.
 
     """
+    import docker.errors
+
     api = engine.client.api
     wanted = {one.name for one in materials}
     with engine_errors("looking at the stack's secrets and configs"):
@@ -133,7 +135,13 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
         for listed, delete in ((api.secrets, api.remove_secret), (api.configs, api.remove_config)):
             for one in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):
                 if one["Spec"]["Name"] not in wanted and one["ID"] not in needed:
-                    delete(one["ID"])
+                    try:
+                        delete(one["ID"])
+                    except docker.errors.APIError as error:
+                        # A service of another stack needs it; or it is gone already. Neither spoils this deploy.
+                        if error.status_code not in {BAD_REQUEST, NOT_FOUND}:
+                            raise
+                        continue
                     gone.append(str(one["Spec"]["Name"]))
     return tuple(gone)
 

@@ -138,6 +138,9 @@ def convert_service(
     """
     made: Json = {key: service[key] for key in SAME if service.get(key) not in (None, [], {})}
     made["image"] = image.reference
+    if (made.get("healthcheck") or {}).get("disable"):
+        # What an override disables keeps its test; the docker command line refuses both together.
+        made["healthcheck"] = {"disable": True}
     if image.reference != image.name:
         made["labels"] = {**(made.get("labels") or {}), IMAGE_LABEL: image.name}
     _image_notes(service, image, notes)
