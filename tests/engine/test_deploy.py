@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 
-@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--remove",), ("--remove", "--dry-run")])
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--remove",), ("--remove", "--dry-run"), ("--format", "json")])
 def test_an_engine_that_manages_no_swarm_is_told_of_in_one_line(tmp_path: Path, more: tuple[str, ...]) -> None:
     engine = find_engine(this_host())
     try:
@@ -36,7 +37,11 @@ def test_an_engine_that_manages_no_swarm_is_told_of_in_one_line(tmp_path: Path, 
         check=False,
         timeout=60,
     )
-    assert (done.returncode, done.stdout) == (2, "")
+    assert done.returncode == 2
+    if "json" in more:
+        assert "is no swarm manager" in json.loads(done.stdout)["problem"]["what"]
+    else:
+        assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert "is no swarm manager" in line
     assert "`docker swarm init`" in line

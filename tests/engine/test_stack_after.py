@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.engine import test_stack
@@ -220,6 +221,33 @@ def test_restart_and_its_dry_run(yard: Yard) -> None:
     done = seatrial(yard, "restart", "--app", "ship", "--service", "b")
     assert done.returncode == 0, done.stderr
     assert "ship is up after" in done.stdout
+
+
+def test_restart_and_down_for_programs(yard: Yard) -> None:
+    yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP)})
+    yard.up()
+    told = answer(yard, 0, "restart", "--dry-run")
+    assert (told["would_restart"], told["problem"]) == (["a", "b"], None)
+    done = answer(yard, 0, "restart", "--service", "b")
+    assert (done["up"], done["changed"], done["problem"]) == (True, True, None)
+    assert "b" in {one["service"] for one in done["services"] if one["state"] == "up"}
+    wrong = answer(yard, 2, "restart", "--service", "c")
+    assert (wrong["up"], wrong["changed"]) == (False, False)
+    assert "'c'" in wrong["problem"]["what"]
+    kept = answer(yard, 2, "down", "--volumes")
+    assert (kept["down"], kept["removed"]["containers"]) == (False, [])
+    assert answer(yard, 0, "down", "--dry-run")["up"]
+    down = answer(yard, 0, "down")
+    assert (down["down"], len(down["removed"]["containers"]), len(down["removed"]["networks"])) == (True, 2, 1)
+    assert not answer(yard, 2, "restart")["up"]
+
+
+def answer(yard: Yard, code: int, name: str, *arguments: str) -> dict[str, Any]:
+    """Return what a command prints for programs."""
+    done = seatrial(yard, name, "--app", "ship", "--format", "json", *arguments, said="")
+    assert done.returncode == code, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def test_logs_of_one_service_are_followed_until_ctrl_c(yard: Yard) -> None:

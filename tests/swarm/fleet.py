@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.engine import find
+from seatrial.engine.provided import layout
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -148,9 +149,15 @@ def _started(name: str, data: Path, runtime: Path, group: str, host: Host) -> su
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={"PATH": path(host), "HOME": str(data), "LC_ALL": "C"},
+            env={**_environment(program, host), "HOME": str(data), "LC_ALL": "C"},
             start_new_session=True,
         )
+
+
+def _environment(program: str, host: Host) -> dict[str, str]:
+    own = layout.of(host)
+    # Programs that seatrial unpacked find the libraries that came with them where they are told to look.
+    return own.environment() if Path(program).is_relative_to(own.programs) else {"PATH": path(host)}
 
 
 def _answering(runtime: Path, log: Path, host: Host) -> Engine:

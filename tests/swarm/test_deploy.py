@@ -288,6 +288,20 @@ def test_what_the_compose_file_asks_for_holds_in_the_container(harbour: Harbour)
     assert made["Config"]["Labels"]["seatrial.image"] == IMAGE
 
 
+def test_a_changed_limit_or_restart_policy_alone_is_waited_for(harbour: Harbour) -> None:
+    one = services(1, replicas=1)["api"]
+    harbour.write({"api": one})
+    harbour.deploy()
+    (before,) = harbour.running("api")
+    for change in ({"mem_limit": "65m"}, {"mem_limit": "65m", "restart": "on-failure"}):
+        harbour.write({"api": {**one, **change}})
+        assert harbour.deploy().changed
+        (now,) = harbour.running("api")
+        assert now.id != before.id
+        before = now
+    assert not harbour.deploy().changed
+
+
 def test_a_release_rolls_out_with_no_request_lost(harbour: Harbour) -> None:
     harbour.write(services(1))
     harbour.deploy()
@@ -465,6 +479,48 @@ def test_the_command_tells_all_and_removes_what_it_deployed(harbour: Harbour) ->
     with harbour.command("--remove") as again:
         out, err = again.communicate(timeout=60)
     assert (again.returncode, out) == (0, f"Nothing of the stack {harbour.name} is on this swarm.\n")
+
+
+def test_a_program_gets_one_document_however_it_ends(harbour: Harbour) -> None:
+    one = services(1, replicas=1, domainname="sea")["api"]
+    harbour.write({"api": one})
+    dry = answer(harbour, 0, "--dry-run")
+    assert (dry["deployable"], dry["app"], dry["stack"]) == (True, "ship", harbour.name)
+    assert "api domainname" in {one["place"] for one in dry["notes"] if one["fate"] == "lost"}
+    made = answer(harbour, 0)
+    assert (made["deployed"], made["changed"], made["problem"]) == (True, True, None)
+    assert made["notes"] == dry["notes"]
+    (service,) = made["services"]
+    assert (service["service"], service["state"], service["wanted"], service["running"]) == ("api", "up", 1, 1)
+    assert answer(harbour, 0)["changed"] is False
+    harbour.write({"api": {**one, "environment": {"RELEASE": "2", "BROKEN": "1"}}})
+    failed = answer(harbour, 1)
+    assert (failed["deployed"], failed["changed"]) == (False, True)
+    assert "api was rolled back" in failed["problem"]["what"]
+    assert any("release 2 cannot find its table" in line for line in failed["problem"]["detail"])
+    (service,) = failed["services"]
+    assert (service["state"], service["update"]) == ("rolled back", "rollback_completed")
+    assert service["tasks"][0]["state"] in {"complete", "failed"}
+    assert service["tasks"][0]["node"] in {ship.name for ship in harbour.fleet.ships}
+    harbour.write({"api": {**one, "privileged": True}})
+    refused = answer(harbour, 2)
+    assert (refused["deployed"], refused["changed"], refused["services"]) == (False, False, [])
+    assert "api privileged" in {one["place"] for one in refused["notes"] if one["fate"] == "refused"}
+    planned = answer(harbour, 0, "--remove", "--dry-run")
+    assert (planned["gone"], planned["left"]["services"]) == (False, [f"{harbour.name}_api"])
+    gone = answer(harbour, 0, "--remove")
+    assert (gone["gone"], gone["removed"]["services"]) == (True, [f"{harbour.name}_api"])
+    assert gone["removed"]["networks"] == planned["left"]["networks"] == [f"{harbour.name}_default"]
+
+
+def answer(harbour: Harbour, code: int, *arguments: str) -> dict[str, Any]:
+    """Return what the command prints for programs."""
+    with harbour.command("--format", "json", *arguments) as run:
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == code, err
+    found: dict[str, Any] = json.loads(out)
+    sys.stdout.write(out)
+    return found
 
 
 def test_an_interrupt_says_that_the_swarm_goes_on(harbour: Harbour) -> None:

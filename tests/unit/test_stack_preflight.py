@@ -15,7 +15,13 @@ from seatrial.checks.model import Status as Judged
 from seatrial.errors import ExitCode, StackError
 from seatrial.facts.compose_file import ComposeText, read_text
 from seatrial.facts.data import ComposeModel, ComposeService, ComposeSource, Missing, Published
-from seatrial.reports.stack_data import preflight_document, ps_document, up_document
+from seatrial.reports.stack_data import (
+    down_document,
+    preflight_document,
+    ps_document,
+    restart_plan_document,
+    up_document,
+)
 from seatrial.reports.stack_look import print_preflight
 from seatrial.settings.model import Contract
 from seatrial.stack.example import read_sayings, sayings
@@ -27,6 +33,7 @@ from seatrial.stack.model import (
     Health,
     Phase,
     Port,
+    Removed,
     Service,
     ServiceState,
     Stack,
@@ -275,6 +282,21 @@ def test_a_stack_as_json() -> None:
     failed = json.loads(up_document(STACK, (), changed=False, seconds=0, problem=error))
     assert failed["problem"] == {"what": "it broke.", "where": "x", "fix": "Mend it.", "detail": ["a", "b"]}
     assert not failed["up"]
+
+
+def test_what_was_taken_down_as_json() -> None:
+    removed = Removed(containers=("c",), networks=("n",), kept_volumes=("v",))
+    down = json.loads(down_document(STACK, removed))
+    assert (down["schema"], down["app"], down["down"], down["problem"]) == (1, "ship", True, None)
+    assert down["removed"] == {"containers": ["c"], "networks": ["n"], "volumes": []}
+    assert down["kept_volumes"] == ["v"]
+    failed = json.loads(down_document(STACK, Removed(), problem=StackError("it stays.")))
+    assert (failed["down"], failed["problem"]["what"]) == (False, "it stays.")
+
+
+def test_what_would_be_restarted_as_json() -> None:
+    assert json.loads(restart_plan_document(STACK, ("a", "b")))["would_restart"] == ["a", "b"]
+    assert json.loads(restart_plan_document(STACK, (), problem=StackError("no.")))["problem"]["what"] == "no."
 
 
 def test_ps_as_json_is_up_only_when_all_is() -> None:

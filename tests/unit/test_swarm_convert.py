@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
+import docker.errors
 import pytest
+import requests
 
 from seatrial.errors import StackError
 from seatrial.stack.swarm.convert import convert
 from seatrial.stack.swarm.declared import read_declared
 from seatrial.stack.swarm.images import choose
-from seatrial.stack.swarm.materials import LONGEST_NAME, named, read
-from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image
+from seatrial.stack.swarm.materials import LONGEST_NAME, named, prune, read, variables
+from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image, Material
 from seatrial.stack.swarm.mounts import size_of
 from seatrial.stack.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
+
+if TYPE_CHECKING:
+    from seatrial.engine.find import Engine
 
 ID = "sha256:" + "a" * 64
 NODE = "node1id"
@@ -220,6 +226,7 @@ def test_a_service_stays_on_the_node_that_kept_it_before() -> None:
         ({"type": "volume", "source": "data", "target": "/d", "read_only": True}, {}),
         ({"type": "volume", "source": "data", "target": "/d"}, {"driver": "rclone"}),
         ({"type": "volume", "source": "data", "target": "/d"}, {"driver_opts": {"type": "nfs"}}),
+        ({"type": "volume", "source": "data", "target": "/d"}, {"driver_opts": {"type": "x", "o": "rw,addr=10.0.0.9"}}),
         ({"type": "volume", "target": "/d"}, {}),
     ],
 )
@@ -227,6 +234,155 @@ def test_what_nodes_share_or_nobody_writes_binds_no_service(mount: dict[str, Any
     deploy = api(conversion({"volumes": [mount]}, volumes={"data": volume}))["deploy"]
     assert "placement" not in deploy
     assert deploy["update_config"]["order"] == "start-first"
+
+
+@pytest.mark.parametrize("options", [{"type": "none", "o": "bind", "device": "/srv"}, {"type": "ext4"}])
+def test_a_folder_or_device_of_a_node_keeps_the_service_there(options: dict[str, str]) -> None:
+    mount = {"type": "volume", "source": "data", "target": "/d"}
+    deploy = api(conversion({"volumes": [mount]}, volumes={"data": {"driver_opts": options}}))["deploy"]
+    assert deploy["placement"]["constraints"] == [f"node.id=={NODE}"]
+    assert deploy["update_config"]["order"] == "stop-first"
+
+
+def test_a_volume_without_a_name_is_warned_of() -> None:
+    made = conversion({"volumes": [{"type": "volume", "target": "/d", "volume": {}}]})
+    assert "/d has no named volume" in notes(made, Fate.RISK)["api volumes"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "job"),
+    [(None, "replicated-job"), ("replicated", "replicated-job"), ("global", "global-job"), ("global-job",) * 2],
+)
+def test_what_others_wait_for_is_a_job_in_every_mode_and_has_no_updates(mode: str | None, job: str) -> None:
+    update = {"update_config": {"parallelism": 2}, "rollback_config": {"parallelism": 2}}
+    made = conversion(
+        {"deploy": {"mode": mode, **update}},
+        others={"web": {"image": "web", "depends_on": {"api": {"condition": "service_completed_successfully"}}}},
+    )
+    deploy = api(made)["deploy"]
+    assert deploy["mode"] == job
+    assert not set(update) & set(deploy)
+    assert "a job is never updated" in notes(made, Fate.LOST)["api deploy"]
+
+
+@pytest.mark.parametrize("more", [{"scale": 2}, {"deploy": {"mode": "global", "replicas": 2}}])
+def test_one_on_each_node_and_a_number_do_not_go_together(more: dict[str, Any]) -> None:
+    made = conversion({"deploy": {"mode": "global"}, **more})
+    assert "no replicas or scale" in notes(made, Fate.REFUSED)["api deploy"]
+
+
+def test_a_health_check_that_an_override_disables_is_disabled() -> None:
+    made = conversion({"healthcheck": {"test": ["CMD", "x"], "interval": "5s", "disable": True}})
+    assert api(made)["healthcheck"] == {"disable": True}
+
+
+class Api:
+    """A swarm that holds secrets, one of which somebody else uses."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def services(self, **_: object) -> list[dict[str, Any]]:
+        return []
+
+    def configs(self, **_: object) -> list[dict[str, Any]]:
+        return []
+
+    def secrets(self, **_: object) -> list[dict[str, Any]]:
+        return [{"ID": one, "Spec": {"Name": one}} for one in ("used", "gone", "free", "wanted")]
+
+    def remove_secret(self, one: str) -> None:
+        if code := {"used": 400, "gone": 404}.get(one):
+            response = requests.Response()
+            response.status_code = code
+            raise docker.errors.APIError(one, response=response)
+        self.deleted.append(one)
+
+    remove_config = remove_secret
+
+
+def test_a_secret_that_another_stack_uses_stays_and_spoils_nothing() -> None:
+    client = Api()
+    engine = cast("Engine", SimpleNamespace(client=SimpleNamespace(api=client)))
+    wanted = Material(kind="secrets", key="k", name="wanted", data=b"")
+    assert prune([wanted], "ship", engine) == ("free",)
+    assert client.deleted == ["free"]
+
+
+def test_an_empty_entrypoint_is_the_command() -> None:
+    made = conversion({"entrypoint": [], "command": ["serve", "--all"]})
+    assert api(made)["entrypoint"] == ["serve", "--all"]
+    assert "command" not in api(made)
+    assert "api entrypoint" in notes(made, Fate.CHANGED)
+    # Compose writes null where none is given.
+    plain = conversion({"entrypoint": None, "command": ["serve"]})
+    assert (api(plain).get("entrypoint"), api(plain)["command"]) == (None, ["serve"])
+
+
+@pytest.mark.parametrize("command", [None, []])
+def test_an_empty_entrypoint_without_a_command_is_refused(command: list[str] | None) -> None:
+    made = conversion({"entrypoint": [], "command": command})
+    assert "the image's own" in notes(made, Fate.REFUSED)["api entrypoint"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("a.b", "rename it"), ("a_", "rename it"), ("-" * 2, "rename it"), ("b" * 59, "64 characters")]
+)
+def test_a_name_that_swarm_does_not_take_is_refused(name: str, said: str) -> None:
+    made = conversion(others={name: {"image": "x"}})
+    assert said in notes(made, Fate.REFUSED)[f"{name} name"]
+    assert not conversion(others={"a-b_C9": {"image": "x"}, "a" * 58: {"image": "x"}}).refused
+
+
+def test_a_service_that_is_only_built_is_refused() -> None:
+    services = {"api": {"build": {"context": "."}}}
+    made = convert(
+        {"services": services}, stack="ship", project="p", images={}, contents={}, node="n", node_name="a", pins={}
+    )
+    assert notes(made, Fate.REFUSED).keys() == {"api image"}
+    assert "api image" not in notes(made, Fate.RISK)
+
+
+def test_any_port_is_no_range() -> None:
+    made = conversion({"ports": [{"target": 80, "published": "0"}]})
+    assert api(made)["ports"] == [{"target": 80, "protocol": "tcp", "mode": "ingress"}]
+    assert "api ports" not in notes(made, Fate.CHANGED)
+
+
+@pytest.mark.parametrize(("mode", "refused"), [("ingress", True), ("host", False)])
+def test_without_a_mesh_a_port_is_of_the_node(mode: str, refused: bool) -> None:
+    made = conversion({"deploy": {"endpoint_mode": "dnsrr"}, "ports": [{"target": 80, "mode": mode}]})
+    assert ("api ports" in notes(made, Fate.REFUSED)) is refused
+
+
+def test_the_host_is_whichever_node() -> None:
+    made = conversion({"extra_hosts": ["host.docker.internal=host-gateway", "db=10.0.0.1"]})
+    assert api(made)["extra_hosts"] == ["host.docker.internal:host-gateway", "db:10.0.0.1"]
+    assert "host.docker.internal is whichever node" in notes(made, Fate.RISK)["api extra_hosts"]
+
+
+def test_options_of_a_bridge_are_not_handed_to_an_overlay_in_silence() -> None:
+    network = {
+        "driver_opts": {"com.docker.network.bridge.name": "br9", "com.docker.network.driver.mtu": "1400"},
+        "ipam": {"options": {"foo": "bar"}},
+    }
+    made = conversion(networks={"back": network})
+    assert made.document["networks"]["back"] == {"driver_opts": {"com.docker.network.driver.mtu": "1400"}}
+    lost = [note.text for note in made.notes if note.fate is Fate.LOST and note.place == "networks back"]
+    assert any("com.docker.network.bridge.name" in text for text in lost)
+    assert any("ipam options foo" in text for text in lost)
+
+
+def test_a_secret_of_a_variable_is_taken_from_the_env_file_as_compose_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    assert variables(file, {"A": "1"}) == {"A": "1"}
+    (tmp_path / ".env").write_text("A=of the file\nKEY='s3cret'\n", encoding="utf-8")
+    found = variables(file, {"A": "1"})
+    assert found == {"A": "1", "KEY": "s3cret"}
+    document = {"services": {"api": {"secrets": [{"source": "k"}]}}, "secrets": {"k": {"environment": "KEY"}}}
+    assert read(document, found, where=file) == {("secrets", "k"): b"s3cret"}
+    (tmp_path / ".env").write_text("no env file\n", encoding="utf-8")
+    assert variables(file, {}) == {}
 
 
 def test_an_own_placement_holds_and_is_warned_of() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from seatrial.errors import ExitCode, SettingsError
+from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.reports.deploy import DeployLines, print_deployed, print_notes, print_removed
+from seatrial.reports.deploy_data import deploy_document, plan_document, removed_document
 from seatrial.stack.swarm.cluster import printed_by, read_service, read_task
 from seatrial.stack.swarm.deploy import stack_name
 from seatrial.stack.swarm.explain import condition, explain
@@ -163,6 +165,39 @@ def test_the_engines_words_are_read() -> None:
     assert not read_task({"ID": "t2", "ServiceID": "s1", "Spec": {"ContainerSpec": {"Image": "y"}}}, known).current
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Resources": {"Limits": {"MemoryBytes": 5}}},
+        {"RestartPolicy": {"Condition": "any"}},
+        {"LogDriver": {"Name": "none"}},
+        {"Networks": [{"Target": "n2"}]},
+        {"ForceUpdate": 1},
+    ],
+)
+def test_a_task_of_other_limits_or_networks_is_not_current(change: dict[str, Any]) -> None:
+    spec = {"ContainerSpec": {"Image": "x", "DNSConfig": {}}, "RestartPolicy": {"MaxAttempts": 0}, "Resources": {}}
+    service = read_service({"ID": "s1", "Spec": {"TaskTemplate": {**spec, "Runtime": "container"}}}, "ship")
+    known = {"s1": service.version}
+    # Swarm writes what is empty at one time, and leaves it out at another.
+    assert read_task({"ID": "t", "ServiceID": "s1", "Spec": {"ContainerSpec": {"Image": "x"}}}, known).current
+    assert not read_task({"ID": "t", "ServiceID": "s1", "Spec": {**spec, **change}}, known).current
+
+
+def test_whatever_is_said_of_a_service_is_told_apart() -> None:
+    one = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "vip"}}}, "ship")
+    other = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "dnsrr"}}}, "ship")
+    assert one.version == other.version
+    assert one.spec != other.spec
+
+
+def test_a_job_that_is_to_run_no_time_is_done() -> None:
+    none = replace(SERVICE, job=True, replicas=0)
+    assert stands(none).phase is Phase.DONE
+    # A job on each node has no task before swarm has looked at the nodes.
+    assert stands(replace(none, replicas=None)).phase is Phase.DEPLOYING
+
+
 def test_log_lines_are_told_apart_by_their_task() -> None:
     lines = [
         "2026-01-01T00:00:02Z com.docker.swarm.node.id=n,com.docker.swarm.task.id=t1 the second",
@@ -299,3 +334,90 @@ def test_the_end_is_told() -> None:
     assert "Removed: 1 service (ship_api)." in told
     assert "Its data stays on this node: ship_data" in told
     assert "Nothing of the stack ship is on this swarm." in told
+
+
+def test_a_deploy_as_json() -> None:
+    broken = task(1, state="failed", desired="shutdown", error="exit (3)", exit_code=3, container_id="c1")
+    waits = task(2, state="pending", node_id="", error="no suitable node")
+    found = standings([SERVICE], [broken, waits], before=frozenset())
+    note = Note(fate=Fate.LOST, place="api links", text="by name\u202e")
+    error = StackError("it broke.", where="stack ship", fix="Mend it.", detail="a\nb")
+    text = deploy_document(
+        "sea", "ship", found, notes=[note], nodes=SWARM.names, changed=True, seconds=1.23456, problem=error
+    )
+    assert text.isascii()
+    document = json.loads(text)
+    (service,) = document.pop("services")
+    assert document == {
+        "schema": 1,
+        "app": "sea",
+        "stack": "ship",
+        "deployed": False,
+        "changed": True,
+        "seconds": 1.235,
+        "notes": [{"fate": "lost", "place": "api links", "text": "by name\u202e"}],
+        "problem": {"what": "it broke.", "where": "stack ship", "fix": "Mend it.", "detail": ["a", "b"]},
+    }
+    failed, pending = service.pop("tasks")
+    assert service == {
+        "service": "api",
+        "state": "deploying",
+        "condition": "runs 0 of 2",
+        "job": False,
+        "wanted": 2,
+        "running": 0,
+        "update": None,
+    }
+    assert failed == {
+        "id": "t1",
+        "slot": 1,
+        "node": "beta",
+        "container": "c1",
+        "state": "failed",
+        "error": "exit (3)",
+        "exit_code": 3,
+    }
+    assert (pending["node"], pending["container"], pending["exit_code"]) == (None, None, None)
+    assert pending["error"] == "no suitable node"
+
+
+def test_a_deploy_that_went_well_as_json() -> None:
+    found = standings([replace(SERVICE, update=Update.COMPLETED)], [task(1), task(2)], before=frozenset())
+    document = json.loads(deploy_document("sea", "ship", found, notes=(), nodes={}, changed=False, seconds=0))
+    assert (document["deployed"], document["changed"], document["problem"]) == (True, False, None)
+    (service,) = document["services"]
+    assert (service["state"], service["running"], service["update"], service["tasks"]) == ("up", 2, "completed", [])
+
+
+def test_what_would_be_deployed_as_json() -> None:
+    note = Note(fate=Fate.REFUSED, place="api ports", text="open")
+    good = json.loads(plan_document("sea", "ship", notes=()))
+    assert good == {
+        "schema": 1,
+        "app": "sea",
+        "stack": "ship",
+        "deployable": True,
+        "notes": [],
+        "problem": None,
+    }
+    bad = json.loads(plan_document("sea", "", notes=[note], problem=StackError("no.")))
+    assert (bad["deployable"], bad["stack"], bad["problem"]["what"]) == (False, None, "no.")
+    assert bad["notes"] == [{"fate": "refused", "place": "api ports", "text": "open"}]
+
+
+def test_a_removal_as_json_tells_what_is_gone_and_what_is_left() -> None:
+    found = RemovedStack(services=("ship_api",), networks=("ship_default",), kept_volumes=("ship_data",))
+    gone = json.loads(removed_document("sea", "ship", found=found, left=RemovedStack(), seconds=2))
+    assert (gone["gone"], gone["kept_volumes"], gone["problem"]) == (True, ["ship_data"], None)
+    assert gone["removed"] == {"services": ["ship_api"], "networks": ["ship_default"], "secrets": [], "configs": []}
+    left = RemovedStack(networks=("ship_default",))
+    half = json.loads(
+        removed_document("sea", "ship", found=found, left=left, seconds=2, problem=StackError("it stays."))
+    )
+    assert (half["gone"], half["removed"]["services"], half["removed"]["networks"]) == (False, ["ship_api"], [])
+    assert half["left"]["networks"] == ["ship_default"]
+    # Only looked at: all is left.
+    planned = json.loads(removed_document("sea", "ship", found=found, left=found, seconds=0))
+    assert (planned["gone"], planned["removed"]["services"]) == (False, [])
+    blind = json.loads(removed_document("sea", "ship", found=None, left=None, seconds=0, problem=StackError("no.")))
+    assert (blind["gone"], blind["left"]["services"]) == (False, [])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from seatrial.errors import SeatrialError
     from seatrial.stack.finding import Preflight
-    from seatrial.stack.model import Address, ServiceState, Stack
+    from seatrial.stack.model import Address, Removed, ServiceState, Stack
 
 SCHEMA = 1
 """The form of these documents; a key that is taken away or changes its meaning raises it, a new key does not."""
@@ -42,7 +42,7 @@ def up_document(
         problem: why it is not up; None where it is.
 
     """
-    return _text(
+    return text(
         {
             **_head(stack),
             "up": problem is None,
@@ -50,7 +50,7 @@ def up_document(
             "seconds": round(seconds, 3),
             "services": [_service(one) for one in services],
             "addresses": [{"service": one.service, "address": one.text} for one in addresses],
-            "problem": None if problem is None else _problem(problem),
+            "problem": problem_table(problem),
         }
     )
 
@@ -58,7 +58,29 @@ def up_document(
 def ps_document(stack: Stack, services: Sequence[ServiceState]) -> str:
     """Return how each service of a stack stands."""
     up = bool(services) and all_up(services)
-    return _text({**_head(stack), "up": up, "services": [_service(one) for one in services]})
+    return text({**_head(stack), "up": up, "services": [_service(one) for one in services]})
+
+
+def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | None = None) -> str:
+    """Return what was removed of a stack; nothing is known of that where it could not be taken down whole."""
+    return text(
+        {
+            **_head(stack),
+            "down": problem is None,
+            "removed": {
+                "containers": list(removed.containers),
+                "networks": list(removed.networks),
+                "volumes": list(removed.volumes),
+            },
+            "kept_volumes": list(removed.kept_volumes),
+            "problem": problem_table(problem),
+        }
+    )
+
+
+def restart_plan_document(stack: Stack, services: Sequence[str], *, problem: SeatrialError | None = None) -> str:
+    """Return the names of the services that would be restarted."""
+    return text({**_head(stack), "would_restart": list(services), "problem": problem_table(problem)})
 
 
 def preflight_document(found: Preflight) -> str:
@@ -73,7 +95,7 @@ def preflight_document(found: Preflight) -> str:
         }
         for one in found.findings
     ]
-    return _text({**_head(found.stack), "file": str(found.file), "ready": found.ready, "checks": checks})
+    return text({**_head(found.stack), "file": str(found.file), "ready": found.ready, "checks": checks})
 
 
 def _head(stack: Stack) -> dict[str, Any]:
@@ -96,10 +118,13 @@ def _service(state: ServiceState) -> dict[str, Any]:
     return found | {"last_line": state.last_line}
 
 
-def _problem(error: SeatrialError) -> dict[str, Any]:
+def problem_table(error: SeatrialError | None) -> dict[str, Any] | None:
+    """Return a problem's parts; None where there is none."""
+    if error is None:
+        return None
     return {"what": error.what, "where": error.where, "fix": error.fix, "detail": error.detail.splitlines()}
 
 
-def _text(document: dict[str, Any]) -> str:
-    # Python's own escapes: whatever a container printed, this is plain ASCII.
+def text(document: dict[str, Any]) -> str:
+    """Return a document as JSON: plain ASCII, by Python's own escapes, whatever a container printed."""
     return json.dumps(document, indent=2) + "\n"

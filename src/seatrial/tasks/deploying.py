@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.errors import ExitCode, SettingsError
+from seatrial.errors import ExitCode, SettingsError, StackLeftError
 from seatrial.tasks import composed, surroundings
 from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import invoke
 
     from seatrial.engine.find import Engine
+    from seatrial.errors import SeatrialError
     from seatrial.host import Host
     from seatrial.settings.read import Project
     from seatrial.stack.swarm.deploy import DeployPlan
-    from seatrial.stack.swarm.model import Deployed
+    from seatrial.stack.swarm.model import Conversion
+    from seatrial.tasks.deployed import Known
 
 
 @command(
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
         "open-ports": "accept that a port of 127.0.0.1 is published on every interface of every node",
         "timeout": "seconds until the swarm must have converged, or with --remove until all must be gone",
         "dry-run": "say what becomes of the compose file, and change nothing",
+        "format": "text or json",
     }
 )
 def deploy(
@@ -36,74 +41,120 @@ def deploy(
     open_ports: bool = False,
     timeout: int = 300,
     dry_run: bool = False,
+    format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Deploy an app to Docker Swarm; wait until it runs there, or say why it was rolled back."""
-    from seatrial.reports.deploy import print_deployed
-    from seatrial.stack.swarm.deploy import plan_deploy, stack_name
+    from seatrial.tasks.answering import answered, is_json
+    from seatrial.tasks.deployed import Known
 
-    if timeout <= 0:
-        raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
-    project = surroundings.project()
-    name = composed.app_of(project, app)
-    chosen = stack_name(name, stack)
-    if remove:
-        return _remove(chosen, timeout=timeout, dry_run=dry_run)
-    engine, host = surroundings.engine(), surroundings.host()
-    plan = plan_deploy(
-        project, name, stack=chosen, engine=engine, host=host, say=surroundings.say, open_ports=open_ports
-    )
-    if dry_run:
-        return _dry(plan)
-    try:
-        state = _deploy(plan, project, engine, host, timeout=timeout)
-    except KeyboardInterrupt:
-        surroundings.say(f"Interrupted: the swarm goes on with {plan.stack}; `docker stack ps {plan.stack}` shows it.")
-        return ExitCode.INTERRUPTED
-    print_deployed(state, surroundings.screen())
+    as_json = is_json(format)
+    known = Known()
+    with answered(_document(known, remove=remove, dry_run=dry_run), as_json=as_json):
+        if timeout <= 0:
+            raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
+        project = _identified(known, app, stack)
+        if remove:
+            _remove(known, timeout=timeout, dry_run=dry_run, as_json=as_json)
+        elif dry_run:
+            _dry(known, project, open_ports=open_ports, as_json=as_json)
+        else:
+            _deploy(known, project, open_ports=open_ports, timeout=timeout, as_json=as_json)
     return ExitCode.OK
 
 
-def _deploy(plan: DeployPlan, project: Project, engine: Engine, host: Host, *, timeout: float) -> Deployed:
+def _document(known: Known, *, remove: bool, dry_run: bool) -> Callable[[SeatrialError | None], str]:
+    if remove:
+        return known.removal
+    return known.plan if dry_run else known.deploy
+
+
+def _identified(known: Known, app: str | None, stack: str | None) -> Project:
+    from seatrial.stack.swarm.deploy import stack_name
+
+    project = surroundings.project()
+    known.app = composed.app_of(project, app)
+    known.stack = stack_name(known.app, stack)
+    return project
+
+
+def _plan(known: Known, project: Project, engine: Engine, host: Host, *, open_ports: bool) -> DeployPlan:
+    from seatrial.stack.swarm.deploy import plan_deploy
+
+    plan = plan_deploy(
+        project, known.app, stack=known.stack, engine=engine, host=host, say=surroundings.say, open_ports=open_ports
+    )
+    known.nodes = plan.swarm.names
+    return plan
+
+
+def _deploy(known: Known, project: Project, *, open_ports: bool, timeout: float, as_json: bool) -> None:
     from seatrial.lock import locked
-    from seatrial.reports.deploy import DeployLines, print_notes
+    from seatrial.reports.deploy import DeployLines, print_deployed, print_notes
     from seatrial.stack.swarm.deploy import deploy as deploy_stack
 
-    observer = DeployLines(surroundings.progress_screen())
-    with locked(plan.plan.file.parent, waiting=lambda: surroundings.say("Waiting for another run of this stack.")):
-        return deploy_stack(
-            plan,
-            engine=engine,
-            host=host,
-            observer=observer,
-            noting=lambda made: print_notes(made, surroundings.progress_screen()),
-            timeout=timeout,
-            stand_in=composed.stand_in(project, engine, host, observer.say),
-        )
+    engine, host = surroundings.engine(), surroundings.host()
+    plan = _plan(known, project, engine, host, open_ports=open_ports)
+    screen = surroundings.progress_screen()
+    known.screen = DeployLines(screen)
+
+    def noting(made: Conversion) -> None:
+        known.look(made)
+        known.changed = True
+        print_notes(made, screen)
+
+    try:
+        with locked(plan.plan.file.parent, waiting=lambda: surroundings.say("Waiting for another run of this stack.")):
+            state = deploy_stack(
+                plan,
+                engine=engine,
+                host=host,
+                observer=known,
+                noting=noting,
+                looking=known.look,
+                timeout=timeout,
+                stand_in=composed.stand_in(project, engine, host, known.say),
+            )
+    except KeyboardInterrupt:
+        if not known.changed:
+            raise
+        raise StackLeftError(
+            f"interrupted: the swarm goes on with {plan.stack}.", fix=f"`docker stack ps {plan.stack}` shows it."
+        ) from None
+    known.changed = state.changed
+    if not as_json:
+        print_deployed(state, surroundings.screen())
 
 
-def _dry(plan: DeployPlan) -> ExitCode:
+def _dry(known: Known, project: Project, *, open_ports: bool, as_json: bool) -> None:
     from seatrial.reports.deploy import print_notes
-    from seatrial.stack.swarm.deploy import converted, require_deployable
+    from seatrial.stack.swarm.deploy import converted, require_ready
 
-    conversion = converted(plan, surroundings.engine(), surroundings.host())
-    print_notes(conversion, surroundings.screen())
-    require_deployable(conversion, plan)
-    return ExitCode.OK
+    engine, host = surroundings.engine(), surroundings.host()
+    plan = _plan(known, project, engine, host, open_ports=open_ports)
+    conversion = converted(plan, engine, host)
+    known.look(conversion)
+    if not as_json:
+        print_notes(conversion, surroundings.screen())
+    require_ready(conversion, plan, engine)
 
 
-def _remove(name: str, *, timeout: int, dry_run: bool) -> ExitCode:
+def _remove(known: Known, *, timeout: float, dry_run: bool, as_json: bool) -> None:
     from seatrial.reports.deploy import print_removed
     from seatrial.stack.swarm import cluster, undeploy
 
     engine = surroundings.engine()
     if dry_run:
         cluster.swarm_of(engine)
-        print_removed(name, undeploy.holdings(name, engine), surroundings.screen(), planned=True)
-        return ExitCode.OK
-    try:
-        removed = undeploy.undeploy(name, engine=engine, host=surroundings.host(), timeout=timeout)
-    except KeyboardInterrupt:
-        surroundings.say(f"Interrupted: the swarm may hold some of {name} yet; run it again.")
-        return ExitCode.INTERRUPTED
-    print_removed(name, removed, surroundings.screen())
-    return ExitCode.OK
+        removed = undeploy.holdings(known.stack, engine)
+        known.see(removed)
+    else:
+        try:
+            removed = undeploy.undeploy(
+                known.stack, engine=engine, host=surroundings.host(), timeout=timeout, seeing=known.see
+            )
+        except KeyboardInterrupt:
+            raise StackLeftError(
+                f"interrupted: the swarm may hold some of {known.stack} yet.", fix="Run it again."
+            ) from None
+    if not as_json:
+        print_removed(known.stack, removed, surroundings.screen(), planned=dry_run)

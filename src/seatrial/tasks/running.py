@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ExitCode, SettingsError
@@ -12,6 +13,9 @@ from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
     import invoke
+
+    from seatrial.errors import SeatrialError
+    from seatrial.stack.model import StackState
 
 BEHIND = "--"
 
@@ -22,6 +26,7 @@ BEHIND = "--"
         "service": "only this service; all that run without it",
         "timeout": "seconds until it must be up again",
         "dry-run": "say what would be restarted, and restart nothing",
+        "format": "text or json",
     }
 )
 def restart(
@@ -30,33 +35,59 @@ def restart(
     service: str | None = None,
     timeout: int = 120,
     dry_run: bool = False,
+    format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
     from seatrial.reports.stack import print_up, progress
+    from seatrial.reports.stack_data import restart_plan_document, up_document
     from seatrial.stack import restart as restarting
     from seatrial.stack.names import identify
     from seatrial.stack.plan import compose_file
+    from seatrial.tasks.answering import answered, is_json
+    from seatrial.tasks.upping import Recorder
 
+    as_json = is_json(format)
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     project = surroundings.project()
     name = composed.app_of(project, app)
-    file, stack, engine = compose_file(project, name), identify(project, name), surroundings.engine()
-    chosen = restarting.to_restart(stack, engine, service)
-    if dry_run:
-        print(f"{name}: would restart {', '.join(dict.fromkeys(one.service for one in chosen))}")
-        return ExitCode.OK
-    with progress(surroundings.progress_screen()) as observer:
-        state = restarting.restart(
-            chosen,
-            stack=stack,
-            file=file,
-            own_images={one.image or key: key for key, one in project.settings.apps.items()},
-            engine=engine,
-            observer=observer,
-            timeout=timeout,
+    stack = identify(project, name)
+    names: tuple[str, ...] = ()
+    state: StackState | None = None
+    started, recorder = time.monotonic(), Recorder()
+
+    def document(problem: SeatrialError | None) -> str:
+        if dry_run:
+            return restart_plan_document(stack, names, problem=problem)
+        return up_document(
+            stack,
+            state.services if state is not None else recorder.services,
+            addresses=state.addresses if state is not None else (),
+            changed=bool(names),
+            seconds=time.monotonic() - started,
+            problem=problem,
         )
-    print_up(state, surroundings.screen())
+
+    with answered(document, as_json=as_json):
+        file, engine = compose_file(project, name), surroundings.engine()
+        chosen = restarting.to_restart(stack, engine, service)
+        names = tuple(dict.fromkeys(one.service for one in chosen))
+        if not dry_run:
+            with progress(surroundings.progress_screen()) as screen:
+                state = restarting.restart(
+                    chosen,
+                    stack=stack,
+                    file=file,
+                    own_images={one.image or key: key for key, one in project.settings.apps.items()},
+                    engine=engine,
+                    observer=recorder.before(screen),
+                    timeout=timeout,
+                )
+    if not as_json:
+        if state is not None:
+            print_up(state, surroundings.screen())
+        else:
+            print(f"{name}: would restart {', '.join(names)}")
     return ExitCode.OK
 
 

@@ -32,11 +32,11 @@ def up(
     format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Bring an app up with its services; wait until all is healthy, or say why it is not."""
-    from seatrial.tasks import upping
+    from seatrial.tasks import answering, upping
 
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
-    as_json = upping.is_json(format)
+    as_json = answering.is_json(format)
     project = surroundings.project()
     name = composed.app_of(project, app)
     if dry_run:
@@ -45,7 +45,13 @@ def up(
 
 
 @command(
-    help=composed.APP | {"volumes": "remove its data too", "yes": "do not ask", "dry-run": "say what would be removed"}
+    help=composed.APP
+    | {
+        "volumes": "remove its data too",
+        "yes": "do not ask",
+        "dry-run": "say what would be removed",
+        "format": "text or json",
+    }
 )
 def down(
     _context: invoke.Context,
@@ -53,23 +59,35 @@ def down(
     volumes: bool = False,
     yes: bool = False,
     dry_run: bool = False,
+    format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Take an app's stack down; its data stays unless --volumes is given."""
     from seatrial.reports.stack import print_down, print_ps
+    from seatrial.reports.stack_data import down_document, ps_document
     from seatrial.stack import bringup, remove
+    from seatrial.stack.model import Removed
     from seatrial.stack.names import identify
+    from seatrial.tasks.answering import answered, is_json
 
+    as_json = is_json(format)
     project = surroundings.project()
     name = composed.app_of(project, app)
-    engine = surroundings.engine()
     stack = identify(project, name)
     if dry_run:
-        print_ps(name, bringup.ps(stack, engine=engine), surroundings.screen())
+        services = bringup.ps(stack, engine=surroundings.engine())
+        if as_json:
+            print(ps_document(stack, services), end="")
+        else:
+            print_ps(name, services, surroundings.screen())
         return ExitCode.OK
-    if volumes and not yes:
-        _ask(f"Remove the data of {name} for good?")
-    removed = remove.down(stack, engine=engine, volumes=volumes)
-    print_down(name, removed, surroundings.screen())
+    removed = Removed()
+    with answered(lambda problem: down_document(stack, removed, problem=problem), as_json=as_json):
+        engine = surroundings.engine()
+        if volumes and not yes:
+            _ask(f"Remove the data of {name} for good?")
+        removed = remove.down(stack, engine=engine, volumes=volumes)
+    if not as_json:
+        print_down(name, removed, surroundings.screen())
     return ExitCode.OK
 
 
@@ -78,7 +96,10 @@ def _ask(question: str) -> None:
     hint = "Say --yes to do it without being asked."
     if not sys.stdin.isatty():
         raise SettingsError(f"{question} Nobody is there to ask.", fix=hint)
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    # Not by `input`: its question goes to standard output, which may have to hold JSON alone.
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise SettingsError("Nothing was removed.", fix=hint)
 
 
@@ -94,7 +115,7 @@ def ps(
     from seatrial.stack import bringup
     from seatrial.stack.judge import all_up
     from seatrial.stack.names import identify
-    from seatrial.tasks.upping import is_json
+    from seatrial.tasks.answering import is_json
 
     as_json = is_json(format)
     project = surroundings.project()

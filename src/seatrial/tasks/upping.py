@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.errors import ExitCode, SeatrialError, SettingsError
-from seatrial.names import did_you_mean
+from seatrial.errors import ExitCode, SeatrialError
 from seatrial.tasks import surroundings
 
 if TYPE_CHECKING:
@@ -16,20 +15,6 @@ if TYPE_CHECKING:
 
     from seatrial.settings.read import Project
     from seatrial.stack.model import Observer, ServiceState
-
-SHAPES = ("text", "json")
-
-
-def is_json(shape: str) -> bool:
-    """Tell what --format asks for.
-
-    Raises:
-        SettingsError: a form that there is not.
-
-    """
-    if shape not in SHAPES:
-        raise SettingsError(f"--format {shape!r} is not known.", fix=did_you_mean(shape, SHAPES))
-    return shape == "json"
 
 
 def dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOOKING = "looking at the swarm"
 PIN = "node.id=="
+TASK_PARTS = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "Networks", "ForceUpdate")
 LOG_SECONDS = 5
 """Seconds that a service's log may take: it comes from nodes that may be gone."""
 TASK_OF_LINE = "com.docker.swarm.task.id="
@@ -118,6 +119,7 @@ def read_service(data: Mapping[str, Any], stack: str) -> SwarmService:
         id=str(data["ID"]),
         name=str(spec.get("Name", "")).removeprefix(f"{stack}_"),
         version=_version(template),
+        spec=_hash(spec),
         replicas=replicas,
         job="ReplicatedJob" in mode or "GlobalJob" in mode,
         job_round=int(((data.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)),
@@ -154,8 +156,23 @@ def read_task(data: Mapping[str, Any], versions: Mapping[str, str]) -> Task:
 
 
 def _version(template: Mapping[str, Any]) -> str:
-    """Return a hash of what a task is to run. Where it may run, and how often, makes no other task of it."""
-    told = {"container": template.get("ContainerSpec"), "force": template.get("ForceUpdate", 0)}
+    """Return a hash of what a task is to run: when that changes, swarm puts another task in its place.
+
+    Where it may run makes no other task of it, unless it must not run where it runs: swarmkit,
+    manager/orchestrator/task.go, IsTaskDirty.
+    """
+    return _hash({key: _whole(template.get(key)) for key in TASK_PARTS})
+
+
+def _whole(part: Any) -> Any:
+    """Return a part without what is empty: swarm leaves that out at one time, and not at another."""
+    if isinstance(part, dict):
+        held = {key: _whole(value) for key, value in part.items()}
+        return {key: value for key, value in held.items() if value not in (None, {}, 0)} or None
+    return part
+
+
+def _hash(told: Any) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

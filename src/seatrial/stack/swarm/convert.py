@@ -6,6 +6,7 @@ See its schema: https://github.com/docker/cli/tree/master/cli/compose/schema/dat
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from seatrial.stack.swarm.deployment import Surroundings
@@ -25,6 +26,10 @@ VERSION = "3.9"
 """The first with a limit of processes; the docker CLI reads it since 20.10."""
 VERSION_START_INTERVAL = "3.12"
 """The first with a health check's start_interval; the docker CLI reads it since 25.0."""
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
+LONGEST_NAME = 63
+"""Characters of a service's name, its stack's before it; this and its form: swarmkit, manager/controlapi/common.go."""
+BRIDGE_OPTIONS = "com.docker.network.bridge."
 COMPLETED = "service_completed_successfully"
 
 
@@ -73,6 +78,7 @@ def convert(
             completes=name in completes,
             checked=_checked(service, image),
         )
+        _name_notes(name, stack, notes)
         services[name] = convert_service(service, image, around, notes, open_ports=open_ports)
         _environment_notes(declared.env_files.get(name, ()), notes)
     for name in sorted(declared.services - set(services)):
@@ -112,6 +118,14 @@ def _checked(service: Mapping[str, Any], image: Image) -> bool:
     return bool(check.get("test")) or image.checked
 
 
+def _name_notes(name: str, stack: str, notes: Notes) -> None:
+    whole = f"{stack}_{name}"
+    if not NAME.fullmatch(whole):
+        notes.refused("name", f"swarm takes letters, digits, - and _ in {whole}, a letter or digit last: rename it")
+    elif len(whole) > LONGEST_NAME:
+        notes.refused("name", f"{whole} has {len(whole)} characters; swarm takes {LONGEST_NAME}. Say a shorter --stack")
+
+
 def _environment_notes(files: tuple[str, ...], notes: Notes) -> None:
     if files:
         notes.risk(
@@ -135,6 +149,10 @@ def _networks(document: Mapping[str, Any], project: str, found: list[Note]) -> J
             notes.changed(name, f"driver overlay instead of {driver}: it spans all nodes")
         elif driver:
             given["driver"] = driver
+        options = given.get("driver_opts") or {}
+        if lost := sorted(key for key in options if key.startswith(BRIDGE_OPTIONS)):
+            notes.lost(name, f"driver_opts {', '.join(lost)}: swarm's networks are no bridges of one node")
+            given["driver_opts"] = {key: value for key, value in options.items() if key not in lost}
         given["ipam"] = _addresses(name, given.get("ipam") or {}, notes)
         if gone := sorted(
             set(given) - {"name", "driver", "driver_opts", "ipam", "internal", "attachable", "labels", "external"}
@@ -150,6 +168,8 @@ def _addresses(name: str, ipam: Mapping[str, Any], notes: Notes) -> Json:
     subnets = [{"subnet": one["subnet"]} for one in ipam.get("config") or () if one.get("subnet")]
     if gone := sorted({key for one in ipam.get("config") or () for key in one} - {"subnet"}):
         notes.lost(name, f"ipam {', '.join(gone)}: swarm chooses within the subnet")
+    if ipam.get("options"):
+        notes.lost(name, f"ipam options {', '.join(sorted(ipam['options']))}: a stack file has no word for them")
     made: Json = {key: ipam[key] for key in ("driver",) if ipam.get(key)}
     return made | ({"config": subnets} if subnets else {})
 

@@ -19,14 +19,14 @@ from seatrial.stack.swarm.model import Deployed
 from seatrial.stack.swarm.rollout import SETTLE, Rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
     from seatrial.stack.images import StandIn
     from seatrial.stack.model import StackPlan
-    from seatrial.stack.swarm.model import Conversion, Swarm
+    from seatrial.stack.swarm.model import Conversion, Swarm, SwarmService
     from seatrial.stack.swarm.rollout import DeployObserver
     from seatrial.stack.wait import Clock
 
@@ -109,7 +109,9 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
         images=resolve(plan.plan, engine, local=local or {}),
-        contents=materials.read(plan.document, host.environment, where=plan.plan.file),
+        contents=materials.read(
+            plan.document, materials.variables(plan.plan.file, host.environment), where=plan.plan.file
+        ),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
@@ -137,6 +139,18 @@ def require_deployable(conversion: Conversion, plan: DeployPlan) -> None:
     )
 
 
+def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> None:
+    """Refuse what swarm cannot run as it is written, and an own image that has not been built.
+
+    Raises:
+        StackError: it is so.
+        EngineError: the engine does not answer.
+
+    """
+    require_deployable(conversion, plan)
+    require_built(plan.plan, resolve(plan.plan, engine, local={}))
+
+
 def deploy(
     plan: DeployPlan,
     *,
@@ -144,6 +158,7 @@ def deploy(
     host: Host,
     observer: DeployObserver,
     noting: Callable[[Conversion], None],
+    looking: Callable[[Conversion], None] = lambda _: None,
     timeout: float = 300.0,
     stand_in: StandIn | None = None,
     clock: Clock = time,
@@ -155,7 +170,8 @@ def deploy(
         engine: an engine that manages the swarm.
         host: this machine.
         observer: told how it goes.
-        noting: told what becomes of the compose file, before anything is changed.
+        noting: told what becomes of the compose file, right before the swarm is changed.
+        looking: told the same at first, before it is known whether it can be deployed.
         timeout: seconds from the moment that the swarm has it.
         stand_in: makes or finds a local image for one that cannot be pulled.
         clock: the passing of time.
@@ -169,8 +185,9 @@ def deploy(
     """
     started = clock.monotonic()
     program = cli.find(engine, host)
-    require_deployable(converted(plan, engine, host), plan)
-    require_built(plan.plan, resolve(plan.plan, engine, local={}))
+    first = converted(plan, engine, host)
+    looking(first)
+    require_ready(first, plan, engine)
     local = images.provide(
         plan.plan,
         images.present(plan.plan, engine),
@@ -184,7 +201,7 @@ def deploy(
     tasks = cluster.tasks(plan.stack, engine, before)
     materials.create(conversion.materials, plan.stack, engine)
     cli.deploy(program, plan.stack, conversion, engine)
-    changed = _versions(before) != _versions(cluster.services(plan.stack, engine)) or not all(
+    changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not all(
         one.good for one in standings(before, tasks, before=frozenset())
     )
     rollout = Rollout(
@@ -202,8 +219,8 @@ def deploy(
     return Deployed(name=plan.stack, standings=found, changed=changed, seconds=clock.monotonic() - started)
 
 
-def _versions(services: tuple[Any, ...]) -> dict[str, tuple[str, int | None]]:
-    return {one.name: (one.version, one.replicas) for one in services}
+def _specs(services: Iterable[SwarmService]) -> dict[str, str]:
+    return {one.name: one.spec for one in services}
 
 
 class _Saying:

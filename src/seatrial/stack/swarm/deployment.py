@@ -18,7 +18,12 @@ Json = dict[str, Any]
 MONITOR = "15s"
 """How long swarm watches a new task, once it is healthy, before it goes on to the next."""
 JOB_RESTART = {"condition": "on-failure", "delay": "5s", "max_attempts": 10}
-JOBS = frozenset({"replicated-job", "global-job"})
+REPLICATED_JOB = "replicated-job"
+GLOBAL_JOB = "global-job"
+JOBS = frozenset({REPLICATED_JOB, GLOBAL_JOB})
+AS_JOB = {"replicated": REPLICATED_JOB, "global": GLOBAL_JOB}
+"""What a mode becomes when others wait for the service's end."""
+ON_EACH_NODE = frozenset({"global", GLOBAL_JOB})
 LIMITS = {"mem_limit": "memory", "cpus": "cpus", "pids_limit": "pids"}
 
 
@@ -41,14 +46,19 @@ def deployment(service: Mapping[str, Any], around: Surroundings, notes: Notes) -
     """Return a service's `deploy` section: what it says itself, then what its other keys come to."""
     deploy = {key: value for key, value in (service.get("deploy") or {}).items() if value not in (None, {}, [])}
     _scale(service, deploy, notes)
-    if around.completes and not deploy.get("mode"):
-        deploy["mode"] = "replicated-job"
-        deploy.setdefault("replicas", 1)
+    if around.completes and (job_mode := AS_JOB.get(str(deploy.get("mode") or "replicated"))):
+        deploy["mode"] = job_mode
+        if job_mode == REPLICATED_JOB:
+            deploy.setdefault("replicas", 1)
         notes.changed("restart", "a job of the swarm, as others wait for its end; it runs again at each deploy")
     job = deploy.get("mode") in JOBS
     _resources(service, deploy, notes)
     _restart(service, deploy, notes, job=job)
-    if not job:
+    if job:
+        for key in ("update_config", "rollback_config"):
+            if deploy.pop(key, None):
+                notes.lost("deploy", f"{key}: a job is never updated, it runs again")
+    else:
         _updates(service, deploy, around, notes)
     _placement(service, deploy, around, notes)
     return deploy
@@ -58,6 +68,8 @@ def _scale(service: Mapping[str, Any], deploy: Json, notes: Notes) -> None:
     if (scale := service.get("scale")) is not None:
         deploy["replicas"] = int(scale)
         notes.changed("scale", f"deploy.replicas: {scale}")
+    if deploy.get("mode") in ON_EACH_NODE and "replicas" in deploy:
+        notes.refused("deploy", f"mode {deploy['mode']} runs one task on each node: swarm takes no replicas or scale")
 
 
 def _resources(service: Mapping[str, Any], deploy: Json, notes: Notes) -> None:
@@ -135,7 +147,7 @@ def _updates(service: Mapping[str, Any], deploy: Json, around: Surroundings, not
 def _placement(service: Mapping[str, Any], deploy: Json, around: Surroundings, notes: Notes) -> None:
     held = sorted(set(node_volumes(service, around.volumes)))
     placement = dict(deploy.get("placement") or {})
-    if not held or deploy.get("mode") in {"global", "global-job"}:
+    if not held or deploy.get("mode") in ON_EACH_NODE:
         return
     names = ", ".join(held)
     if placement.get("constraints"):

@@ -47,7 +47,7 @@ def _job(service: SwarmService, tasks: Sequence[Task]) -> tuple[Phase, int, int]
     done = sum(task.state == "complete" for task in mine)
     # A job on each node has as many tasks as there are nodes; each failed one is followed by another.
     wanted = service.replicas if service.replicas is not None else sum(task.state not in BROKEN for task in mine)
-    if done and done >= wanted:
+    if done >= wanted and (done or service.replicas == 0):
         return Phase.DONE, done, wanted
     if mine and all(task.over or task.state == "complete" for task in mine):
         return Phase.FAILED, done, wanted

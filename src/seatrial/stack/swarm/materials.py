@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.stack.swarm.model import NAMESPACE_LABEL, Material, MaterialKind
+from seatrial.structure.dotenv import read_dotenv
+from seatrial.structure.tree import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +21,7 @@ LONGEST_NAME = 64
 """Characters of a secret's name: swarmkit, manager/controlapi/common.go."""
 HASH_LENGTH = 12
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
-CONFLICT = 409
+BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
 
 
 def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tuple[Material, ...]:
@@ -32,6 +34,16 @@ def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tup
     return tuple(made)
 
 
+def variables(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a compose file's variables are taken from: the environment, and behind it the `.env` beside it."""
+    try:
+        beside = read_dotenv(file.with_name(".env").read_text(encoding="utf-8", errors="replace"))
+    except (OSError, SourceError):
+        # None is there; or compose, which has read it, knows it better.
+        beside = {}
+    return {**beside, **environment}
+
+
 def read(
     document: Mapping[str, Any], environment: Mapping[str, str], *, where: Path
 ) -> dict[tuple[MaterialKind, str], bytes]:
@@ -39,7 +51,7 @@ def read(
 
     Args:
         document: compose's model.
-        environment: what a secret of a variable is taken from.
+        environment: what a secret of a variable is taken from: `variables` returns it.
         where: the compose file, for messages.
 
     Raises:
@@ -73,7 +85,9 @@ def _content(
     if (variable := table.get("environment")) and variable in environment:
         return environment[variable].encode()
     what = f"the variable {variable} is not set." if variable else "it says neither a file nor a variable."
-    raise StackError(what, where=place, fix="Set it in your environment." if variable else "Give it a `file`.")
+    raise StackError(
+        what, where=place, fix="Set it in your environment, or in .env." if variable else "Give it a `file`."
+    )
 
 
 def _single(text: str) -> str:
@@ -110,6 +124,8 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
         EngineError: the engine does not answer.
 
     """
+    import docker.errors
+
     api = engine.client.api
     wanted = {one.name for one in materials}
     with engine_errors("looking at the stack's secrets and configs"):
@@ -119,7 +135,13 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
         for listed, delete in ((api.secrets, api.remove_secret), (api.configs, api.remove_config)):
             for one in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):
                 if one["Spec"]["Name"] not in wanted and one["ID"] not in needed:
-                    delete(one["ID"])
+                    try:
+                        delete(one["ID"])
+                    except docker.errors.APIError as error:
+                        # A service of another stack needs it; or it is gone already. Neither spoils this deploy.
+                        if error.status_code not in {BAD_REQUEST, NOT_FOUND}:
+                            raise
+                        continue
                     gone.append(str(one["Spec"]["Name"]))
     return tuple(gone)
 

@@ -146,6 +146,8 @@ class SwarmService:
     """Without the stack's name before it."""
     version: str
     """What it is to run, as one hash: changes when that changes."""
+    spec: str = ""
+    """All that is said of it, as one hash: its ports, its placement and how often it runs, too."""
     replicas: int | None = 1
     """None for one task on each node."""
     job: bool = False

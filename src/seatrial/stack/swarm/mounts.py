@@ -15,6 +15,8 @@ Json = dict[str, Any]
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount in the container
 DEFAULT_OPTIONS = frozenset({"rw", "nosuid", "nodev", "noexec", "mode=1777", "mode=01777"})
 """What a tmpfs has anyhow."""
+SHARED_TYPES = ("nfs", "cifs", "smb", "ceph", "gluster", "9p")
+"""How the kernel's types of file systems begin that a network carries."""
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?")
 UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
@@ -36,9 +38,13 @@ def node_volumes(service: Mapping[str, Any], volumes: Mapping[str, Any]) -> Iter
         if one.get("type") != "volume" or not source or one.get("read_only"):
             continue
         volume = volumes.get(source) or {}
-        # With options, the local driver mounts what several nodes may share, such as NFS.
-        if volume.get("driver") in {None, "", "local"} and not volume.get("driver_opts"):
+        if volume.get("driver") in {None, "", "local"} and not _shared(volume.get("driver_opts") or {}):
             yield str(source)
+
+
+def _shared(options: Mapping[str, Any]) -> bool:
+    """Tell whether the local driver mounts what several nodes may share: not a folder or a device of its node."""
+    return str(options.get("type") or "").startswith(SHARED_TYPES) or "addr=" in str(options.get("o") or "")
 
 
 def size_of(text: str) -> int | None:
@@ -56,6 +62,8 @@ def _volume(one: Mapping[str, Any], notes: Notes) -> Json:
         notes.risk(
             "volumes", f"{one.get('source')} must be there on each node that it may run on; swarm makes no such folder"
         )
+    if kind == "volume" and not one.get("source"):
+        notes.risk("volumes", f"{where} has no named volume: each new task, so each update, begins with an empty one")
     for part, known in (("bind", {"propagation"}), ("volume", {"nocopy"}), ("tmpfs", {"size"})):
         options = dict(one.get(part) or {})
         options.pop("create_host_path", None)

@@ -23,7 +23,11 @@ def ports(service: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> list
         open_ports: a person accepts that a port of one interface becomes one of all interfaces.
 
     """
-    return [_port(one, notes, open_ports=open_ports) for one in service.get("ports") or ()]
+    made = [_port(one, notes, open_ports=open_ports) for one in service.get("ports") or ()]
+    endpoint = (service.get("deploy") or {}).get("endpoint_mode")
+    if endpoint == "dnsrr" and any(one["mode"] == "ingress" for one in made):
+        notes.refused("ports", "endpoint_mode dnsrr has no mesh to publish on: give each port `mode: host`")
+    return made
 
 
 def on_the_node(service: Mapping[str, Any]) -> bool:
@@ -40,7 +44,7 @@ def _port(one: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> Json:
     }
     if published.isdigit() and int(published):
         port["published"] = int(published)
-    elif published:
+    elif published.strip("0"):
         notes.changed("ports", f"{published} for {target}: swarm knows no range here and chooses a port itself")
     address = str(one.get("host_ip") or "")
     if address not in EVERY_INTERFACE:

@@ -114,7 +114,12 @@ REFUSED = {
 }
 """Keys without which the service would not be the same."""
 
-HARMLESS = {"network_mode": {"bridge"}, "ipc": {"private", "shareable"}, "pid": {""}, "privileged": {"False"}}
+HARMLESS = {
+    "network_mode": {"bridge", "default"},
+    "ipc": {"private", "shareable"},
+    "pid": {""},
+    "privileged": {"False"},
+}
 """Values of refused keys that ask for what swarm does anyhow."""
 
 
@@ -133,16 +138,20 @@ def convert_service(
     """
     made: Json = {key: service[key] for key in SAME if service.get(key) not in (None, [], {})}
     made["image"] = image.reference
+    if (made.get("healthcheck") or {}).get("disable"):
+        # What an override disables keeps its test; the docker command line refuses both together.
+        made["healthcheck"] = {"disable": True}
     if image.reference != image.name:
         made["labels"] = {**(made.get("labels") or {}), IMAGE_LABEL: image.name}
     _image_notes(service, image, notes)
+    _entrypoint(service, made, notes)
     for key, value in (
         ("ports", ports(service, notes, open_ports=open_ports)),
         ("volumes", mounts(service, notes)),
         ("networks", _networks(service, notes)),
         ("secrets", _materials(service, "secrets")),
         ("configs", _materials(service, "configs")),
-        ("extra_hosts", _hosts(service)),
+        ("extra_hosts", _hosts(service, notes)),
         ("deploy", deployment(service, around, notes)),
     ):
         if value:
@@ -152,7 +161,21 @@ def convert_service(
     return made
 
 
+def _entrypoint(service: Mapping[str, Any], made: Json, notes: Notes) -> None:
+    """Say in swarm's words that the image's own entrypoint must not run: an empty one is none to swarm."""
+    if service.get("entrypoint") != []:
+        return
+    if command := made.pop("command", None):
+        made["entrypoint"] = command
+        notes.changed("entrypoint", "empty: the command takes its place, as swarm would run the image's own")
+    else:
+        notes.refused("entrypoint", "empty, and no command: swarm would run the image's own. Say its words")
+
+
 def _image_notes(service: Mapping[str, Any], image: Image, notes: Notes) -> None:
+    if not service.get("image"):
+        notes.refused("image", "it has none, only a build section: give it the `image` of one of the project's apps")
+        return
     policy = service.get("pull_policy")
     if image.reference.startswith("sha256:"):
         notes.changed(
@@ -192,12 +215,16 @@ def _materials(service: Mapping[str, Any], kind: str) -> list[Json]:
     return found
 
 
-def _hosts(service: Mapping[str, Any]) -> list[str]:
+def _hosts(service: Mapping[str, Any], notes: Notes) -> list[str]:
     given = service.get("extra_hosts") or ()
-    if isinstance(given, dict):
-        return [f"{name}:{address}" for name, address in given.items()]
+    pairs = [f"{name}:{address}" for name, address in given.items()] if isinstance(given, dict) else map(str, given)
     # Compose writes name=address; a stack file has name:address.
-    return [str(one).replace("=", ":", 1) for one in given]
+    found = [one.replace("=", ":", 1) for one in pairs]
+    for one in found:
+        name, _, address = one.partition(":")
+        if address == "host-gateway":
+            notes.risk("extra_hosts", f"{name} is whichever node the task runs on")
+    return found
 
 
 def _waits(service: Mapping[str, Any], notes: Notes) -> None:

@@ -11,7 +11,7 @@ from seatrial.stack.swarm import cli, cluster
 from seatrial.stack.swarm.model import RemovedStack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -47,7 +47,15 @@ def _names(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted(str(one["Name"]) for one in listed))
 
 
-def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, clock: Clock = time) -> RemovedStack:
+def undeploy(
+    stack: str,
+    *,
+    engine: Engine,
+    host: Host,
+    timeout: float = 120.0,
+    seeing: Callable[[RemovedStack], None] = lambda _: None,
+    clock: Clock = time,
+) -> RemovedStack:
     """Remove a stack; its volumes stay on their nodes.
 
     Args:
@@ -55,6 +63,7 @@ def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, 
         engine: an engine that manages the swarm.
         host: this machine.
         timeout: seconds until all must be gone.
+        seeing: told at each look what there is of it.
         clock: the passing of time.
 
     Raises:
@@ -64,6 +73,7 @@ def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, 
     """
     cluster.swarm_of(engine)
     found = holdings(stack, engine)
+    seeing(found)
     if found.nothing:
         return found
     program = cli.find(engine, host)
@@ -73,6 +83,7 @@ def undeploy(stack: str, *, engine: Engine, host: Host, timeout: float = 120.0, 
     while True:
         now = clock.monotonic()
         left = holdings(stack, engine)
+        seeing(left)
         # What a lost node still runs, nobody can stop; it goes when the node comes back.
         lost = cluster.lost_nodes(engine)
         containers = [task.id for task in cluster.tasks(stack, engine, ()) if task.node_id not in lost]
