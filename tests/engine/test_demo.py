@@ -220,6 +220,40 @@ def test_a_stop_in_the_middle_leaves_nothing(trial: Trial, moment: str, number: 
     assert trial.left() == []
 
 
+def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(trial: Trial) -> None:
+    trial.edit("compose.yaml", ASK, NEVER)
+    # Python pays no heed to this signal.
+    trial.edit(
+        "compose.yaml", "    stop_grace_period: 10s\n", "    stop_grace_period: 60s\n    stop_signal: SIGWINCH\n"
+    )
+    with subprocess.Popen(
+        trial.command("demo", "--app", APP, QUESTION),
+        cwd=trial.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        assert next((line for line in run.stdout if "Asking weather-agent" in line), "")
+        time.sleep(0.5)
+        run.send_signal(signal.SIGINT)
+        time.sleep(2)
+        run.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        rest = run.stdout.read()
+        assert run.wait(timeout=60) == 130, rest
+    assert time.monotonic() - start < 8
+    stack = trial.plan().up.stack
+    assert "interrupted again; what remains: " in rest
+    assert f"{stack.compose_project}-bot-1" in rest
+    assert "The next `invoke demo --app weather-agent` removes what remains." in rest
+    assert "Traceback" not in rest
+    assert f"{stack.compose_project}-bot-1" in trial.left()
+    for one in observe.containers(stack, trial.engine):
+        if one.status == "running":
+            trial.engine.client.api.kill(one.id)
+
+
 class Silent:
     """Is told how a stack comes up, and says nothing."""
 

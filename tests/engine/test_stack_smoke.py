@@ -492,8 +492,9 @@ program.run(["seatrial", "smoke", "--stack"])
 """
 
 
-def test_ctrl_c_in_the_middle_leaves_nothing(yard: Yard) -> None:
-    yard.write()
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leaves(yard: Yard, times: int) -> None:
+    yard.write(*(["stubborn"] if times > 1 else []), api={"stop_grace_period": "60s"})
     yard.folder.joinpath("Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
     private = yard.trial().stack.plan.stack
     with subprocess.Popen(
@@ -508,9 +509,20 @@ def test_ctrl_c_in_the_middle_leaves_nothing(yard: Yard) -> None:
                 break
             time.sleep(0.1)
         time.sleep(2)
-        run.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        for _ in range(times):
+            run.send_signal(signal.SIGINT)
+            time.sleep(1)
         assert run.stdout is not None
         rest = run.stdout.read()
         assert run.wait(timeout=60) == 130, rest
     assert "Traceback" not in rest
-    assert yard.left(private) == []
+    if times == 1:
+        assert yard.left(private) == []
+        return
+    assert time.monotonic() - start < 10
+    assert f"interrupted again; what remains: {private.compose_project}-api-1" in rest
+    assert "The next `invoke smoke --stack --app ship` removes what remains." in rest
+    for one in observe.containers(private, yard.engine):
+        if one.status == "running":
+            yard.engine.client.api.kill(one.id)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.errors import EngineError, ProgramError, StackFailedError
+from seatrial.errors import ProgramError, StackFailedError
 from seatrial.stack import compose, images, observe, remove
 from seatrial.stack.finding import require_none
 from seatrial.stack.preflight import look_at_start
+from seatrial.stack.undo import gone_at_the_end
 from seatrial.stack.wait import Watch
 from seatrial.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -66,6 +66,7 @@ def demo(
         StackError: an own image has not been built, or a published port is taken.
         ImageError: an image can neither be pulled nor replaced.
         StackFailedError: it did not come up, or gave no answer in time; the message tells why.
+        StackLeftError: interrupted twice; the message names what remains.
         EngineError: the engine stopped answering.
 
     """
@@ -76,7 +77,8 @@ def demo(
         observer.say("Removed what an earlier demo had left.")
     require_none(tuple(look_at_start(up, engine)))
     replaced = images.provide(up, there, compose=program, observer=observer, stand_in=stand_in)
-    with _gone_at_the_end(up.stack, engine, observer):
+    rest = f"The next `invoke demo --app {up.stack.app}` removes what remains."
+    with gone_at_the_end(up.stack, engine, say=observer.say, fix=rest):
         started = clock.monotonic()
 
         def left() -> float:
@@ -126,22 +128,6 @@ def _unanswered(plan: DemoPlan, engine: Engine, what: str, said: Sequence[str] =
         lines.append(f"the last output of {one.service} ({one.health or one.status}):")
         lines += [f"  {line}" for line in observe.last_lines(one.id, engine, count=LOG_LINES)] or ["  (none)"]
     return StackFailedError(what, where=str(plan.up.file), detail="\n".join(lines))
-
-
-@contextmanager
-def _gone_at_the_end(stack: Stack, engine: Engine, observer: Observer) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        rest = f"The next `invoke demo --app {stack.app}` removes what remains."
-        try:
-            remove.down(stack, engine=engine, volumes=True)
-        except (EngineError, StackFailedError) as error:
-            # Why there is no answer matters more, and is on its way to the user; so is an answer.
-            observer.say(f"Not all of it could be removed: {error.what} {rest}")
-        except KeyboardInterrupt:
-            observer.say(f"Interrupted again: {rest}")
-            raise
 
 
 def _again(stack: Stack) -> str:

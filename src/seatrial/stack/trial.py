@@ -19,6 +19,7 @@ from seatrial.facts.start import find_python
 from seatrial.stack import bringup, observe, remove
 from seatrial.stack.agent import Agent, AgentError
 from seatrial.stack.losses import restart_database, stop_all, stop_app
+from seatrial.stack.undo import gone_at_the_end
 from seatrial.stack.writes import exchange
 
 if TYPE_CHECKING:
@@ -66,13 +67,15 @@ def try_stack(trial: Trial) -> StackRun:
     Raises:
         StackError: it could not be tried: an own image has not been built.
         ImageError: an image can neither be pulled nor replaced.
+        StackLeftError: interrupted twice; the message names what remains.
         EngineError: the engine stopped answering.
 
     """
     plan = trial.stack.plan
     # What a smoke left that was killed: nobody else has a project of this name.
     remove.down(plan.stack, engine=trial.engine, volumes=True)
-    try:
+    rest = f"The next `invoke smoke --stack --app {plan.stack.app}` removes what remains."
+    with gone_at_the_end(plan.stack, trial.engine, say=trial.observer.say, fix=rest):
         try:
             state = bringup.up(
                 plan,
@@ -86,10 +89,9 @@ def try_stack(trial: Trial) -> StackRun:
             )
         except StackFailedError as error:
             return not_up(trial.stack.app, error)
-        return _tried(trial, state)
-    finally:
+        run = _tried(trial, state)
         trial.say("removing the services and their data")
-        remove.down(plan.stack, engine=trial.engine, volumes=True)
+        return run
 
 
 def not_up(app: str, error: StackFailedError) -> StackRun:

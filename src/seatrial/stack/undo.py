@@ -1,7 +1,8 @@
-"""Undoes an `up` that did not come up, or was interrupted."""
+"""Undoes an `up` that did not come up, or was interrupted; and takes away what was to be up for a while only."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
@@ -9,6 +10,8 @@ from seatrial.stack import remove
 from seatrial.stack.restore import restore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from seatrial.engine.find import Engine
     from seatrial.stack.model import Observer, Stack
     from seatrial.stack.restore import Memory
@@ -46,7 +49,7 @@ def undo(
     """
     engine.client.api.timeout = PATIENCE
     if _second(reason):
-        raise _left(stack, before, engine) from None
+        raise _left(stack, before, engine, fix=_down(stack)) from None
     rest = f"`invoke down --app {stack.app}` removes what remains."
     observer.say("Stopping and removing what this run started.")
     try:
@@ -61,7 +64,43 @@ def undo(
     except BaseException as again:
         if isinstance(again, Exception):
             raise
-        raise _left(stack, before, engine) from None
+        raise _left(stack, before, engine, fix=_down(stack)) from None
+
+
+@contextmanager
+def gone_at_the_end(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> Iterator[None]:
+    """Remove all of a stack when the block is over, its volumes too, however it ends.
+
+    Args:
+        stack: the stack; nothing of it is to last.
+        engine: the engine.
+        say: told when not all could be removed.
+        fix: what removes the rest, as a sentence.
+
+    Raises:
+        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains.
+
+    """
+    try:
+        yield
+    except BaseException as reason:
+        if _second(reason) or isinstance(reason, StackLeftError):
+            raise _left(stack, remove.Holdings(), engine, fix=fix) from None
+        _take_away(stack, engine, say=say, fix=fix)
+        raise
+    _take_away(stack, engine, say=say, fix=fix)
+
+
+def _take_away(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> None:
+    try:
+        remove.down(stack, engine=engine, volumes=True)
+    except (EngineError, StackFailedError) as error:
+        # What came out matters more, and is on its way to the user.
+        say(f"Not all of it could be removed: {error.what} {fix}")
+    except BaseException as again:
+        if isinstance(again, Exception):
+            raise
+        raise _left(stack, remove.Holdings(), engine, fix=fix) from None
 
 
 def _second(reason: BaseException) -> bool:
@@ -70,9 +109,12 @@ def _second(reason: BaseException) -> bool:
     return not isinstance(reason, Exception) and first is not None and not isinstance(first, Exception)
 
 
-def _left(stack: Stack, before: remove.Holdings, engine: Engine) -> StackLeftError:
+def _down(stack: Stack) -> str:
+    return f"`invoke down --app {stack.app}` removes it."
+
+
+def _left(stack: Stack, before: remove.Holdings, engine: Engine, *, fix: str) -> StackLeftError:
     engine.client.api.timeout = ANSWER
-    fix = f"`invoke down --app {stack.app}` removes it."
     try:
         now = remove.holdings(stack, engine)
     except EngineError:
