@@ -534,24 +534,33 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
         "perl", "-e", base.LISTENER, ports=[f"127.0.0.1:{port}:8000"], environment={"V": "1"}, volumes=["data:/data"]
     )
     user = yard.service(*SLEEP, depends_on={"api": {"condition": "service_started", "restart": True}})
-    yard.write({"api": good, "user": user}, volumes={"data": {}})
+    once = yard.service("true", environment={"V": "1"})
+    good["depends_on"] = {"once": {"condition": "service_completed_successfully"}}
+    yard.write({"api": good, "user": user, "once": once}, volumes={"data": {}})
     yard.up()
     stack = identify(yard.project, "ship")
     before = {one.service: one for one in observe.containers(stack, yard.engine)}
     bad = {**good, "command": ["bash", "-c", "exit 9"], "environment": {"V": "2"}}
-    yard.write({"api": bad, "user": user}, volumes={"data": {}})
+    changed = {**once, "environment": {"V": "2"}}
+    yard.write({"api": bad, "user": user, "once": changed}, volumes={"data": {}})
     with pytest.raises(StackFailedError, match="api ended with exit code 9"):
         yard.up()
     after = {one.service: one for one in observe.containers(stack, yard.engine)}
     assert after["api"].id != before["api"].id
     assert (after["api"].name, after["api"].config_hash) == (before["api"].name, before["api"].config_hash)
     assert "api runs again as it did before." in yard.witness.said
-    assert {one.status for one in after.values()} == {"running"}
+    assert {name: one.status for name, one in after.items()} == {"api": "running", "user": "running"}
+    assert "once had completed before; its container is gone, so the next `up` runs it again." in yard.witness.said
     inspected = yard.engine.client.api.inspect_container(after["api"].id)
     assert "V=1" in inspected["Config"]["Env"]
-    # The stack is what it was: the same file, and nothing has to be done.
-    yard.write({"api": good, "user": user}, volumes={"data": {}})
+    time.sleep(1.2)
+    assert seatrial(yard.folder, "ps", "--app", "ship").returncode == 0
+    # The stack is what it was: with the same file, nothing but the one-shot is run.
+    yard.write({"api": good, "user": user, "once": once}, volumes={"data": {}})
     state = yard.up()
+    now = {one.service: one for one in observe.containers(stack, yard.engine)}
+    assert now["api"].id == after["api"].id
+    assert now["once"].status == "exited"
     assert state.addresses[0].text == f"127.0.0.1:{port}"
     yard.down(volumes=True)
     assert yard.left() == []

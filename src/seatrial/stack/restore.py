@@ -23,7 +23,7 @@ RESTORING = "restoring what ran before"
 
 
 def remember(containers: Sequence[ContainerState], engine: Engine) -> dict[str, dict[str, Any]]:
-    """Return what the engine says of the running ones: compose may replace them.
+    """Return what the engine says of those that run, or have completed: compose may replace them.
 
     Raises:
         EngineError: the engine does not answer.
@@ -32,16 +32,20 @@ def remember(containers: Sequence[ContainerState], engine: Engine) -> dict[str, 
     import docker.errors
 
     found: dict[str, dict[str, Any]] = {}
-    running = [one for one in containers if one.status is Status.RUNNING and not one.one_off]
+    good = [one for one in containers if not one.one_off and (one.status is Status.RUNNING or _completed(one))]
     # In the order in which they start: each after what it depends on.
-    order = in_order(declared_by(running))
+    order = in_order(declared_by(good))
     with engine_errors(RESTORING):
-        for one in (one for service in order for one in running if one.service == service.name):
+        for one in (one for service in order for one in good if one.service == service.name):
             try:
                 found[one.id] = engine.client.api.inspect_container(one.id)
             except docker.errors.NotFound:
                 continue  # Gone since it was listed: nothing that this run replaces.
     return found
+
+
+def _completed(container: ContainerState) -> bool:
+    return container.status is Status.EXITED and container.exit_code == 0
 
 
 def restore(stack: Stack, memory: Memory, engine: Engine) -> Iterator[str]:
@@ -56,7 +60,13 @@ def restore(stack: Stack, memory: Memory, engine: Engine) -> Iterator[str]:
         old = there.get(key)
         if old is not None and old.status in {Status.RUNNING, Status.RESTARTING, Status.PAUSED}:
             continue
-        service = observe.read_container(inspected, now=None).service
+        before = observe.read_container(inspected, now=None)
+        service = before.service
+        if _completed(before):
+            if old is None:
+                # No container can be made that has completed without running: it would be no restoring to run it.
+                yield f"{service} had completed before; its container is gone, so the next `up` runs it again."
+            continue
         try:
             with engine_errors(RESTORING):
                 again = key if old is not None else remake(engine.client.api, dict(inspected))
