@@ -303,7 +303,8 @@ def test_a_missing_env_file_is_offered_to_be_copied_on_a_terminal(yard: Yard) ->
 
 
 def test_a_service_that_crashes_and_comes_back_is_given_time(yard: Yard) -> None:
-    script = "echo try >> /data/tries; [ $$(wc -l < /data/tries) -ge 3 ] || exit 3; trap 'exit 0' TERM; sleep 99 & wait"
+    # The engine waits twice as long before each restart: the later ones are long enough to be seen.
+    script = "echo try >> /data/tries; [ $$(wc -l < /data/tries) -ge 5 ] || exit 3; trap 'exit 0' TERM; sleep 99 & wait"
     check = {"test": ["CMD", "true"], "interval": "300ms"}
     yard.write(
         {"api": yard.service("bash", "-c", script, restart="always", volumes=["data:/data"], healthcheck=check)},
@@ -311,7 +312,7 @@ def test_a_service_that_crashes_and_comes_back_is_given_time(yard: Yard) -> None
     )
     state = yard.up(timeout=60)
     assert state.services[0].container is not None
-    assert state.services[0].container.restarts == 2
+    assert state.services[0].container.restarts == 4
     assert any(one["api"] is Phase.RESTARTING for one in yard.witness.seen)
 
 
@@ -564,3 +565,19 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     assert state.addresses[0].text == f"127.0.0.1:{port}"
     yard.down(volumes=True)
     assert yard.left() == []
+
+
+def test_a_long_path_stays_whole_when_piped(yard: Yard) -> None:
+    deep = yard.folder / ("a long folder name " * 4).strip() / ("another long one " * 4).strip()
+    deep.mkdir(parents=True)
+    yard.folder.joinpath("pyproject.toml").write_text(
+        f'[tool.seatrial.apps.ship]\ncompose = "{(deep / "compose.yaml").relative_to(yard.folder)}"\n', encoding="utf-8"
+    )
+    yard.write({"a": yard.service("bash", "-c", "exit 3")})
+    file = deep / "compose.yaml"
+    yard.folder.joinpath("compose.yaml").rename(file)
+    look = seatrial(yard.folder, "up", "--app", "ship", "--dry-run")
+    assert any(str(file) in line for line in look.stdout.splitlines()), look.stdout
+    up = seatrial(yard.folder, "up", "--app", "ship")
+    assert up.returncode == 1
+    assert any(str(file) in line and "a ended with exit code 3" in line for line in up.stderr.splitlines()), up.stderr

@@ -78,29 +78,39 @@ def gone_at_the_end(stack: Stack, engine: Engine, *, say: Callable[[str], None],
         fix: what removes the rest, as a sentence.
 
     Raises:
-        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains.
+        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
+            could be removed.
 
     """
     try:
         yield
+    except StackLeftError as left:
+        # What it names is of this stack, which `down` does not know.
+        raise StackLeftError(left.what, fix=fix) from None
     except BaseException as reason:
-        if _second(reason) or isinstance(reason, StackLeftError):
+        if _second(reason):
             raise _left(stack, remove.Holdings(), engine, fix=fix) from None
-        _take_away(stack, engine, say=say, fix=fix)
+        problem = _take_away(stack, engine, fix=fix)
+        if problem and not isinstance(reason, Exception):
+            raise StackLeftError(f"interrupted, and not all is removed: {problem}", fix=fix) from None
+        if problem:
+            say(f"Not all of it could be removed: {problem} {fix}")
         raise
-    _take_away(stack, engine, say=say, fix=fix)
+    if problem := _take_away(stack, engine, fix=fix):
+        say(f"Not all of it could be removed: {problem} {fix}")
 
 
-def _take_away(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> None:
+def _take_away(stack: Stack, engine: Engine, *, fix: str) -> str:
+    """Remove all of a stack; return why not all could be: what came out of it matters more, and is on its way."""
     try:
         remove.down(stack, engine=engine, volumes=True)
     except (EngineError, StackFailedError) as error:
-        # What came out matters more, and is on its way to the user.
-        say(f"Not all of it could be removed: {error.what} {fix}")
+        return error.what
     except BaseException as again:
         if isinstance(again, Exception):
             raise
         raise _left(stack, remove.Holdings(), engine, fix=fix) from None
+    return ""
 
 
 def _second(reason: BaseException) -> bool:
