@@ -144,7 +144,7 @@ HOSTILE = (
     Hostile(
         name="a python that lies to the look inside",
         dockerfile=UP,
-        files=instead_of_python(LOOKED_AT.format('printf "\\n%s " "$5"; head -c 400000 /dev/zero | tr "\\0" "["')),
+        files=instead_of_python(LOOKED_AT.format('printf "\\n%s " "$6"; head -c 400000 /dev/zero | tr "\\0" "["')),
         finds="network/exposed-ports",
         says="gave an answer that is not the look's",
         within=30,
