@@ -156,6 +156,12 @@ while True:
     if "barren" not in DEFECTS:
         spawn()
 """
+LISTENS = "import socket; socket.create_connection(('127.0.0.1', 9000))"
+# Up when it answers; away for long enough that a write falls into that time.
+SLOW: dict[str, Any] = {
+    "environment": {"SECONDS_TO_START": "1.5"},
+    "healthcheck": {"test": ["CMD", "python", "-c", LISTENS], "interval": "300ms", "retries": 50},
+}
 SETTINGS = """
 [tool.seatrial.apps.ship]
 compose = "compose.yaml"
@@ -314,10 +320,7 @@ def test_a_forgetful_database_workers_nobody_replaces_and_a_stop_signal_nobody_h
 
 
 def test_an_app_that_says_yes_to_what_it_did_not_store(yard: Yard) -> None:
-    listens = "import socket; socket.create_connection(('127.0.0.1', 9000))"
-    check = {"test": ["CMD", "python", "-c", listens], "interval": "300ms", "retries": 50}
-    # Up when it answers; away for long enough that a write falls into that time.
-    yard.write("lies", "alone", db={"environment": {"SECONDS_TO_START": "1.5"}, "healthcheck": check})
+    yard.write("lies", "alone", db=SLOW)
     smoke = yard.smoke()
     assert failing(smoke) == {"survives-database-restart"}
     lost = next(one for one in smoke.checks if one.id == "stack/survives-database-restart")
@@ -326,7 +329,7 @@ def test_an_app_that_says_yes_to_what_it_did_not_store(yard: Yard) -> None:
 
 
 def test_an_app_that_is_never_ready_shows_something_else_and_keeps_a_dead_connection(yard: Yard) -> None:
-    yard.write("unready", "forgets", "stale", "alone")
+    yard.write("unready", "forgets", "stale", "alone", db=SLOW)
     smoke = yard.smoke()
     assert failing(smoke) == {"ready", "writes-and-reads", "survives-database-restart"}
     seen = told(smoke)
