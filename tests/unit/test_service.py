@@ -15,8 +15,10 @@ from seatrial.facts.service import as_asked, as_configured, joined, read_service
 from seatrial.settings.model import Contract
 
 INSPECTED: dict[str, Any] = {
+    "Id": "0123456789ab",
     "Image": "sha256:1",
     "Config": {
+        "Hostname": "0123456789ab",
         "User": "7",
         "Entrypoint": None,
         "Cmd": ["serve"],
@@ -37,13 +39,25 @@ INSPECTED: dict[str, Any] = {
         "ExtraHosts": ["mail:10.0.0.1"],
     },
     "Mounts": [{"Destination": "/data", "RW": True}, {"Destination": "/etc/shop", "RW": False}],
-    "NetworkSettings": {"Networks": {"front": {}, "shop_default": {}}},
+    "NetworkSettings": {
+        "Networks": {
+            "front": {
+                "Aliases": ["web", "0123456789ab"],
+                "Links": ["db:postgres"],
+                "IPAMConfig": {"IPv4Address": "1.2.3.4"},
+            },
+            "shop_default": {},
+        }
+    },
 }
 
 
 def test_a_service_says_where_its_data_and_services_are_and_takes_no_right_along() -> None:
     service = read_service(INSPECTED)
-    assert service.networks == ("shop_default", "front")
+    assert list(service.networks) == ["shop_default", "front"]
+    assert service.networks["front"] == {"Aliases": ["web"], "IPAMConfig": None, "Links": ["db:postgres"]}
+    assert (service.mode, service.hostname, service.shares_network) == ("shop_default", "", False)
+    assert service.mounted == {"/data", "/etc/shop"}
     assert service.tmpfs == {"/run": ""}
     assert service.host == {"Binds": ["shop_data:/data:rw"], "ExtraHosts": ["mail:10.0.0.1"]}
 
@@ -70,7 +84,8 @@ def test_a_start_among_services_keeps_the_limits_and_takes_the_rest_from_the_ser
     assert (plan["Entrypoint"], plan["Cmd"], plan["User"], plan["WorkingDir"]) == ([""], ["serve"], "7", "/srv")
     assert plan["Healthcheck"] == {"Test": ["NONE"]}
     assert plan["Env"] == ["PATH=/bin", "URL"]
-    assert plan["NetworkingConfig"] == {"EndpointsConfig": {"shop_default": {}, "front": {}}}
+    assert list(plan["NetworkingConfig"]["EndpointsConfig"]) == ["shop_default", "front"]
+    assert plan["Hostname"] == "seatrial"
     host = plan["HostConfig"]
     assert host["NetworkMode"] == "shop_default"
     assert host["Binds"] == ["shop_data:/data:rw"]
@@ -79,8 +94,29 @@ def test_a_start_among_services_keeps_the_limits_and_takes_the_rest_from_the_ser
     for limit in ("ReadonlyRootfs", "CapDrop", "CapAdd", "SecurityOpt", "PidsLimit", "Memory", "MemorySwap"):
         assert host[limit] == alone["HostConfig"][limit]
     assert "Privileged" not in host
-    other = joined(boot_config(seen, contract, user="9:0"), read_service(INSPECTED), seen)
-    assert other["User"] == "9:0"
+
+
+def test_a_start_as_another_user_gets_volumes_of_its_own() -> None:
+    seen = as_configured(configuration(), INSPECTED)
+    mounts = [
+        {"Type": "volume", "Source": "cache", "Target": "/cache"},
+        {"Type": "bind", "Source": "/a", "Target": "/b"},
+    ]
+    host = {**INSPECTED["HostConfig"], "Binds": ["shop_data:/data:rw", "/etc/shop:/etc/shop:ro"], "Mounts": mounts}
+    plan = joined(boot_config(seen, Contract(), user="9:0"), read_service({**INSPECTED, "HostConfig": host}), seen)
+    assert plan["User"] == "9:0"
+    assert plan["Volumes"] == {"/data": {}, "/cache": {}}
+    assert plan["HostConfig"]["Binds"] == ["/etc/shop:/etc/shop:ro"]
+    assert plan["HostConfig"]["Mounts"] == [mounts[1]]
+
+
+def test_a_place_that_the_service_mounts_is_no_tmpfs_and_its_name_is_kept() -> None:
+    config = {**INSPECTED["Config"], "Hostname": "shop"}
+    mounted = {**INSPECTED, "Config": config, "Mounts": [{"Destination": "/tmp/", "RW": True}]}
+    seen = as_configured(configuration(), mounted)
+    plan = joined(boot_config(seen, Contract(tmpfs=("/tmp", "/x"))), read_service(mounted), seen)
+    assert set(plan["HostConfig"]["Tmpfs"]) == {"/x", "/run"}
+    assert plan["Hostname"] == "shop"
 
 
 @pytest.mark.parametrize(("mode", "known"), [("none", {"none": {}}), ("container:0123", {})])

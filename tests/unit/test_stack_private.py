@@ -16,7 +16,7 @@ from seatrial.settings.read import convert
 from seatrial.stack import compose
 from seatrial.stack.chosen import of_service, running
 from seatrial.stack.model import Condition, Service, Stack, Status
-from seatrial.stack.private import app_service, private
+from seatrial.stack.private import app_service, copied_in, private
 from seatrial.stack.writes import UnreadableError, Written, filled, read_path
 from seatrial.tasks.running import words_of
 
@@ -164,3 +164,16 @@ def test_the_words_behind_the_dashes_are_the_command_as_they_were_given() -> Non
     for command in (None, "", "  "):
         with pytest.raises(SettingsError, match="which command"):
             words_of(command, ["invoke", "exec", "--"])
+
+
+def test_what_compose_copies_into_a_container_is_told_from_what_it_mounts() -> None:
+    document = {
+        "services": {
+            "api": {"secrets": [{"source": "key"}, {"source": "file"}], "configs": [{"source": "text"}]},
+            "db": {"secrets": [{"source": "file"}]},
+        },
+        "secrets": {"key": {"environment": "KEY"}, "file": {"file": "/srv/key"}},
+        "configs": {"text": {"content": "a: 1"}},
+    }
+    assert copied_in(document, "api") == ("key", "text")
+    assert copied_in(document, "db") == copied_in(document, "web") == ()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from seatrial.engine.runs import Run
 
 Json = dict[str, Any]
+NO_ENTRYPOINT = [""]
+"""How the engine is told to leave out an image's ENTRYPOINT: an empty list would mean the image's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,8 @@ def remake(client: docker.APIClient, inspected: Json) -> str:
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     # The name may mean another image by now.
     config["Image"] = inspected["Image"]
+    # None would mean the image's own, which a service may have taken away.
+    config["Entrypoint"] = config.get("Entrypoint") or NO_ENTRYPOINT
     if inspected["Id"].startswith(config.get("Hostname") or "-"):
         config.pop("Hostname")  # The engine's own choice, from an id that is gone.
     declared = config.get("Volumes") or {}
@@ -105,7 +109,7 @@ def remake(client: docker.APIClient, inspected: Json) -> str:
     taken = {one.split(":")[1] for one in bound if ":" in one}
     taken |= {str(one.get("Target")) for one in host.get("Mounts") or ()}
     host["Binds"] = [*bound, *(one for one in unnamed if one.split(":")[1] not in taken)]
-    networks = {name: _endpoint(one, inspected) for name, one in inspected["NetworkSettings"]["Networks"].items()}
+    networks = {name: endpoint_of(one, inspected) for name, one in inspected["NetworkSettings"]["Networks"].items()}
     plan = {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": networks}}
     return _create(client, plan, name=inspected["Name"].removeprefix("/"))
 
@@ -118,14 +122,23 @@ def _create(client: docker.APIClient, config: Json, *, name: str | None = None) 
     try:
         # Engines before 25 take one network at the creation.
         for network, endpoint in others:
-            client.connect_container_to_network(made, network, aliases=endpoint.get("Aliases"))
+            fixed = endpoint.get("IPAMConfig") or {}
+            client.connect_container_to_network(
+                made,
+                network,
+                aliases=endpoint.get("Aliases"),
+                links=[tuple(one.split(":", 1)) for one in endpoint.get("Links") or ()],
+                ipv4_address=fixed.get("IPv4Address"),
+                ipv6_address=fixed.get("IPv6Address"),
+            )
     except BaseException:
         remove(client, made)
         raise
     return made
 
 
-def _endpoint(endpoint: Json, inspected: Json) -> Json:
+def endpoint_of(endpoint: Json, inspected: Json) -> Json:
+    """Return what a container like one that was inspected is told of a network, from what the engine says of it."""
     aliases = [one for one in endpoint.get("Aliases") or () if not inspected["Id"].startswith(one)]
     return {"Aliases": aliases, "IPAMConfig": endpoint.get("IPAMConfig"), "Links": endpoint.get("Links")}
 

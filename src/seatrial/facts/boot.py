@@ -34,6 +34,8 @@ AT_LEAST = 1.2
 POLL = 0.05
 """Seconds between two looks; one look takes the engine 2 ms."""
 KEPT_PATHS = 50
+DOCKER_INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
+"""Where the engine puts its init; the second, where /sbin is a link."""
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
 ENDED = {"exited", "dead"}
@@ -139,7 +141,7 @@ def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) 
         inside=seen.look.inside if seen.look else NOT_LOOKED,
         top=seen.look.top if seen.look else NOT_LOOKED,
         usage=taken,
-        written=_written(booted, configuration, contract) if Restriction.READ_ONLY in lifted else (),
+        written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
     )
 
 
@@ -278,9 +280,14 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
         booted.wait(POLL)
 
 
-def _written(booted: Container, configuration: Configuration, contract: Contract) -> tuple[str, ...]:
+def _written(booted: Container, inspected: Json, contract: Contract) -> tuple[str, ...]:
     """Return the paths that it wrote: those that a read-only root would have refused."""
-    allowed = (*contract.tmpfs, *configuration.volumes, "/dev", "/proc", "/sys", "/run/secrets")
+    # Where something is mounted the engine makes the mount point: what is written there is not in the root.
+    mounted = (str(one["Destination"]).rstrip("/") for one in inspected.get("Mounts") or ())
+    host = inspected["HostConfig"]
+    allowed = (*contract.tmpfs, *(host.get("Tmpfs") or ()), *mounted, "/dev", "/proc", "/sys", "/run/secrets")
+    if host.get("Init"):
+        allowed += DOCKER_INIT
     changed = [row["Path"] for row in booted.client.diff(booted.id) or ()]
     # The engine lists the folders above a changed path too: only the ends tell something.
     above = {posixpath.dirname(path) for path in changed}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.engine.containers import NO_ENTRYPOINT, endpoint_of
 from seatrial.facts.configuration import configuration_of
 
 if TYPE_CHECKING:
@@ -17,30 +18,47 @@ TAKEN_OVER = ("Binds", "Mounts", "VolumesFrom", "ExtraHosts", "Dns", "DnsOptions
 """Of a container's host configuration, what tells where its data and services are, and its init; no limit, no right."""
 SHARED = "container:"
 """How a network mode begins that is another container's network: name, hosts and networks are that one's."""
-NO_ENTRYPOINT = [""]
-"""How the engine is told to leave out an image's ENTRYPOINT: an empty list would mean the image's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """What a compose service adds to its image."""
 
-    networks: tuple[str, ...]
-    """By name; the first is the one that the container begins in."""
+    mode: str
+    """The engine's network mode: the network that the container begins in, or `none`, or another container's."""
+    networks: dict[str, Json]
+    """By name, each with the names that the service has in it, and those that it calls others by."""
+    hostname: str
+    """Empty where it is the engine's own choice."""
     tmpfs: dict[str, str]
     host: Json
     """More of the engine's host configuration."""
+    mounted: frozenset[str]
+    """Where the service mounts something."""
+
+    @property
+    def shares_network(self) -> bool:
+        """Whether it has the network of another container."""
+        return self.mode.startswith(SHARED)
 
 
 def read_service(inspected: Json) -> Service:
     """Return what a service adds, from what the engine says of its container."""
     host = inspected.get("HostConfig") or {}
-    first = str(host.get("NetworkMode") or "none")
-    known = tuple((inspected.get("NetworkSettings") or {}).get("Networks") or ())
+    config = inspected.get("Config") or {}
+    mode = str(host.get("NetworkMode") or "none")
+    known = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    own = mode != "none" and not mode.startswith(SHARED)
+    # An address that is fixed belongs to the service's own container.
+    networks = {name: {**endpoint_of(one, inspected), "IPAMConfig": None} for name, one in known.items()} if own else {}
+    hostname = str(config.get("Hostname") or "")
     return Service(
-        networks=(first, *(name for name in known if name != first)),
+        mode=mode,
+        networks=dict(sorted(networks.items(), key=lambda pair: pair[0] != mode)),
+        hostname="" if str(inspected.get("Id", "")).startswith(hostname or "-") else hostname,
         tmpfs=dict(host.get("Tmpfs") or {}),
         host={key: host[key] for key in TAKEN_OVER if host.get(key)},
+        mounted=frozenset(str(one["Destination"]).rstrip("/") for one in inspected.get("Mounts") or ()),
     )
 
 
@@ -73,23 +91,34 @@ def as_asked(contract: Contract, configured: Configuration) -> Contract:
 
 def joined(plan: Json, service: Service, configured: Configuration) -> Json:
     """Return the plan of a boot's container as the service runs it, still under the contract's limits."""
-    mode = service.networks[0]
-    own = mode != "none" and not mode.startswith(SHARED)
     host = {key: value for key, value in plan["HostConfig"].items() if key != "ExtraHosts"}
-    plan = plan if own else {key: value for key, value in plan.items() if key != "Hostname"}
-    return {
+    # The engine takes one mount for a place: the service's.
+    tmpfs = {path: options for path, options in host["Tmpfs"].items() if path.rstrip("/") not in service.mounted}
+    named = {"Hostname": service.hostname} if service.hostname else {}
+    own = {key: value for key, value in plan.items() if service.networks or key != "Hostname"}
+    made = {
         "User": configured.user,
         "Healthcheck": {"Test": ["NONE"]},
-        **plan,
+        **own,
+        **(named if service.networks else {}),
         "Entrypoint": list(configured.entrypoint) or NO_ENTRYPOINT,
         "Cmd": list(configured.command),
         "WorkingDir": configured.working_directory,
         "StopSignal": configured.stop_signal,
-        "HostConfig": {
-            **host,
-            **service.host,
-            "NetworkMode": mode,
-            "Tmpfs": {**host["Tmpfs"], **service.tmpfs},
-        },
-        "NetworkingConfig": {"EndpointsConfig": {name: {} for name in service.networks if own}},
+        "HostConfig": {**host, **service.host, "NetworkMode": service.mode, "Tmpfs": {**tmpfs, **service.tmpfs}},
+        "NetworkingConfig": {"EndpointsConfig": service.networks},
     }
+    return _with_fresh_volumes(made) if "User" in plan else made
+
+
+def _with_fresh_volumes(plan: Json) -> Json:
+    """Return the plan of a start as another user: what the service's own user stored is not that one's to change."""
+    host = dict(plan["HostConfig"])
+    bound = [str(one) for one in host.get("Binds") or ()]
+    named = [one for one in bound if not one.startswith("/")]
+    mounts = list(host.get("Mounts") or ())
+    volumes = [one for one in mounts if one.get("Type") == "volume"]
+    places = (*(one.split(":")[1] for one in named), *(str(one["Target"]) for one in volumes))
+    host["Binds"] = [one for one in bound if one not in named]
+    host["Mounts"] = [one for one in mounts if one not in volumes]
+    return {**plan, "HostConfig": host, "Volumes": {place: {} for place in places}}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import engine_errors
 from seatrial.facts.boot import Starter
 from seatrial.facts.boots import boots
 from seatrial.facts.configuration import read_configuration
-from seatrial.facts.data import ServiceStarts
+from seatrial.facts.data import Missing, ServiceStarts
 from seatrial.facts.files import EngineFiles
 from seatrial.facts.service import as_asked, as_configured, read_service
 from seatrial.facts.start import find_python
@@ -19,6 +21,9 @@ from seatrial.facts.start import find_python
 if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.settings.model import Contract
+
+
+OTHERS_PORTS = Missing(reason="it shares the network of another container, whose ports are not told apart")
 
 
 def start_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceStarts:
@@ -52,6 +57,9 @@ def start_as_service(engine: Engine, container: str, contract: Contract, *, deep
             service=read_service(inspected),
         )
         seconds: dict[str, float] = {}
-        with runs.ending(run):
-            first, relaxed, starts = boots(starter, seconds, deep=deep)
+        # In a thread: when this one is interrupted, the run ends first, and with it what the thread waits for.
+        with ThreadPoolExecutor(max_workers=1) as beside, runs.ending(run):
+            first, relaxed, starts = beside.submit(boots, starter, seconds, deep=deep).result()
+        if starter.service is not None and starter.service.shares_network:
+            first = msgspec.structs.replace(first, inside=OTHERS_PORTS)
         return ServiceStarts(configuration=configured, boot=first, relaxed=relaxed, starts=starts, seconds=seconds)

@@ -60,8 +60,10 @@ def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
         return NOT_UP
     lifted, contract = first.lifted, starter.contract
     with ThreadPoolExecutor(max_workers=starter.at_once, thread_name_prefix="deep") as pool:
-        # The longest first, so that the others run beside it.
-        freezing = pool.submit(freeze, starter, lifted) if starter.configuration.health_check else None
+        has_check = starter.configuration.health_check is not None
+        # The longest first, so that the others run beside it; one by one it is the last, as it is killed: what that
+        # leaves behind in a volume is no fault of the next one.
+        freezing = pool.submit(freeze, starter, lifted) if has_check and starter.at_once > 1 else None
         again = pool.submit(run_boot, starter, lifted=lifted)
         writing = pool.submit(run_boot, starter, lifted={*lifted, Restriction.READ_ONLY}) if first.read_only else None
         without = {
@@ -69,6 +71,8 @@ def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
             for name in dict.fromkeys(contract.required_environment)
         }
         other = pool.submit(run_boot, starter, lifted=lifted, user=ARBITRARY_USER) if contract.arbitrary_uid else None
+        if has_check and freezing is None:
+            freezing = pool.submit(freeze, starter, lifted)
         return Starts(
             without={name: boot.result() for name, boot in without.items()},
             other_user=other.result() if other else None,

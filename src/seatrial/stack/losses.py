@@ -134,7 +134,14 @@ def stop_app(engine: Engine, stack: Stack, app: str) -> tuple[ServiceStop, ...]:
     """
     there = observe.containers(stack, engine)
     above = {app, *waiting_for(app, in_order(declared_by(there)))}
-    return _stop_running(engine, [one for one in there if one.service in above])
+    chosen = [one for one in there if one.service in above]
+    stops = _stop_running(engine, chosen)
+    # What the engine was about to start again would come back in the middle of what follows.
+    with engine_errors(f"stopping {app}"):
+        for one in chosen:
+            if one.status in {Status.RESTARTING, Status.PAUSED}:
+                engine.client.api.stop(one.id, timeout=one.stop_seconds)
+    return stops
 
 
 def stop_all(engine: Engine, stack: Stack) -> tuple[ServiceStop, ...]:

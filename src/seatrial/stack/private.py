@@ -178,6 +178,17 @@ def private(
     return made
 
 
+def copied_in(document: Mapping[str, Any], service: str) -> tuple[str, ...]:
+    """Return the secrets and configs of a service that compose copies into its container, as they are no files."""
+    table = (document.get("services") or {}).get(service) or {}
+    return tuple(
+        str(one["source"])
+        for key in ("secrets", "configs")
+        for one in table.get(key) or ()
+        if {"environment", "content"} & set((document.get(key) or {}).get(one["source"]) or ())
+    )
+
+
 def _without(table: Mapping[str, Any] | None, keys: tuple[str, ...]) -> dict[str, Any] | None:
     return None if table is None else {key: value for key, value in table.items() if key not in keys}
 

@@ -10,7 +10,7 @@ import msgspec
 
 from seatrial.errors import StackFailedError
 from seatrial.facts.configuration import read_configuration
-from seatrial.facts.data import Missing, Ready, StackRun, WorkerLoss
+from seatrial.facts.data import Missing, Ready, ServiceStarts, StackRun, WorkerLoss
 from seatrial.facts.data.stack import NOT_UP
 from seatrial.facts.files import EngineFiles
 from seatrial.facts.gather import Wanted
@@ -19,6 +19,7 @@ from seatrial.facts.start import find_python
 from seatrial.stack import bringup, observe, remove
 from seatrial.stack.agent import Agent, AgentError
 from seatrial.stack.losses import restart_database, stop_all, stop_app
+from seatrial.stack.private import copied_in
 from seatrial.stack.undo import gone_at_the_end
 from seatrial.stack.writes import exchange
 
@@ -130,10 +131,16 @@ def _tried(trial: Trial, state: StackState) -> StackRun:
     stops = stop_app(trial.engine, stack, trial.stack.app)
     if trial.wanted.boot:
         trial.say("starting it again among its services")
-        started = start_as_service(trial.engine, app.id, trial.contract, deep=trial.wanted.deep)
-        run = msgspec.structs.replace(run, started=started)
+        run = msgspec.structs.replace(run, started=_started(trial, app))
     trial.say("stopping its services")
     return msgspec.structs.replace(run, stops=(*stops, *stop_all(trial.engine, stack)))
+
+
+def _started(trial: Trial, app: ContainerState) -> ServiceStarts | Missing:
+    if names := copied_in(trial.stack.compose.document or {}, trial.stack.app):
+        what = f"compose copies {', '.join(names)} into its container, and nothing is copied onto a read-only root"
+        return Missing(reason=f"it was not started again: {what}; a secret or config that is a file is mounted")
+    return start_as_service(trial.engine, app.id, trial.contract, deep=trial.wanted.deep)
 
 
 def _asked(trial: Trial, agent: Agent, run: StackRun, containers: Sequence[ContainerState]) -> StackRun:
