@@ -17,6 +17,7 @@ import pytest
 
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict
+from seatrial.engine import runs
 from seatrial.engine.find import find_engine
 from seatrial.errors import StackError
 from seatrial.facts.data import ProjectFacts
@@ -27,7 +28,7 @@ from seatrial.settings.read import read_project
 from seatrial.smoke import Target, smoke_stack
 from seatrial.stack import bringup, observe, remove
 from seatrial.stack.model import Stack
-from seatrial.stack.names import identify
+from seatrial.stack.names import PROJECT_LABEL, identify
 from seatrial.stack.plan import plan_up
 from seatrial.stack.private import plan_private
 from seatrial.stack.trial import NO_STARTS, Trial, try_stack
@@ -491,7 +492,7 @@ SMOKE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from seatrial.tasks.program import program
-program.run(["seatrial", "smoke", "--stack"])
+program.run(["seatrial", "smoke", "--stack", *sys.argv[1:]])
 """
 
 
@@ -529,3 +530,43 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leave
     for one in observe.containers(private, yard.engine):
         if one.status == "running":
             yard.engine.client.api.kill(one.id)
+
+
+def test_ctrl_c_in_a_start_among_the_services_ends_all_of_them(yard: Yard) -> None:
+    rules(yard)
+    yard.write("needs", api={"healthcheck": CHECKED})
+    yard.folder.joinpath("Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    private = yard.trial().stack.plan.stack
+    api = yard.engine.client.api
+    labelled = {"label": [runs.LABEL]}
+
+    def starts() -> list[str]:
+        found = api.containers(all=True, filters=labelled)
+        alone = [one for one in found if PROJECT_LABEL not in one["Labels"]]
+        return [one["Id"] for one in alone if private.compose_project in one["HostConfig"]["NetworkMode"]]
+
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SMOKE), "--level", "deep"],
+        cwd=yard.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as run:
+        end = time.monotonic() + 90
+        while not starts():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        # The first start is over when another container is there: the deep ones are on.
+        first = set(starts())
+        while not set(starts()) - first:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert run.stdout is not None
+        rest = run.stdout.read()
+        assert run.wait(timeout=60) == 130, rest
+    assert time.monotonic() - began < 12
+    assert "Traceback" not in rest
+    assert starts() == []
+    assert yard.left(private) == []
