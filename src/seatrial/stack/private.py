@@ -76,10 +76,12 @@ def plan_private(
     file = compose_file(project, name)
     program = compose.find(stack, file, engine=engine, host=host)
     values, example = file.parent / ".env", file.parent / ".env.example"
-    if not values.exists() and example.exists():
-        say(f"There is no {values}: this smoke takes its values from {example.name}.")
+    by_example = not values.exists() and example.exists()
+    if by_example:
         program = replace(program, env_file=example)
     document, notes = program.model()
+    if by_example:
+        say(f"There is no {values}: this smoke takes its values from {example.name}.")
     own = {app.image or key: key for key, app in project.settings.apps.items()}
     contract = project.app(name).contract.stack
     declared = {one.name: one for one in read_services(document)}
