@@ -25,8 +25,8 @@ from tests.defects.yard import Yard, open_yard
 from seatrial import smoke as smoking
 from seatrial.checks.model import Level, Status
 from seatrial.engine.find import find_engine
-from seatrial.facts.configuration import read_configuration
 from seatrial.host import this_host
+from seatrial.observe.configuration import read_configuration
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from seatrial.checks.registry import CATALOGUE
-from seatrial.reports import schema
+from seatrial.reports import json
 from seatrial.reports.groups import family_of
+from seatrial.reports.json import SCHEMAS, meanings
 from seatrial.reports.markdown import fenced
-from seatrial.reports.schema import SCHEMAS, meanings
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _cell(text: str) -> str:
 
 
 PAGES = {"settings.md": settings, "checks.md": checks}
-FILES = {"settings.schema.json": schema.settings, "smoke.schema.json": schema.smoke}
+FILES = {"settings.schema.json": json.settings, "smoke.schema.json": json.smoke}
 
 
 def main() -> None:
@@ -170,7 +170,7 @@ def main() -> None:
     for name, make in PAGES.items():
         (HERE / name).write_text(make(), encoding="utf-8")
     for name, made in FILES.items():
-        (SCHEMAS / name).write_text(schema.text(made()), encoding="utf-8")
+        (SCHEMAS / name).write_text(json.text(made()), encoding="utf-8")
 
 
 if __name__ == "__main__":

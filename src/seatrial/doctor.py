@@ -12,7 +12,7 @@ from seatrial import __version__
 from seatrial.engine import programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, SeatrialError
-from seatrial.images.secrets import find_secrets
+from seatrial.images.credentials import find_secrets
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:

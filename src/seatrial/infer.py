@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from packaging.utils import canonicalize_name
 
-from seatrial.facts.data import INSTALLERS, Boot, Missing, Probe, Start
-from seatrial.facts.requirements import names_of
-from seatrial.facts.start import SERVERS, named_modules
+from seatrial.facts import INSTALLERS, Boot, Missing, Probe, Start
+from seatrial.observe.command import SERVERS, named_modules
+from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from seatrial.facts.data import Distribution, Facts
+    from seatrial.facts import Distribution, Facts
 
 HEADROOM = 10
 """Percent that an image may grow before its size is worth a look."""

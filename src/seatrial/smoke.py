@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.checks.model import Level
-from seatrial.facts.data import Facts, Missing, ProjectFacts, ServiceStarts
-from seatrial.facts.gather import Wanted, gather
-from seatrial.facts.project import read_project_facts
+from seatrial.facts import Facts, Missing, ProjectFacts, ServiceStarts
 from seatrial.images.plan import plan_build
+from seatrial.observe.gather import Wanted, gather
+from seatrial.observe.sources import read_project_facts
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from seatrial.checks.model import Check
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
-    from seatrial.facts.data import Sources, StackRun
-    from seatrial.facts.sources import SourceFiles
+    from seatrial.facts import Sources, StackRun
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
+    from seatrial.observe.sources import SourceFiles
     from seatrial.settings.read import Project
 
 STACK_ALONE = Missing(reason="only the app with its services was looked at")
@@ -77,7 +77,7 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
 
 
 def _source_files(project: Project, plan: BuildPlan, host: Host) -> SourceFiles:
-    from seatrial.facts.sources import SourceFiles
+    from seatrial.observe.sources import SourceFiles
 
     compose = project.app(plan.app).compose
     return SourceFiles(
@@ -150,7 +150,7 @@ def observe(
 
 
 def _sources(files: SourceFiles, engine: Engine) -> tuple[Sources | Missing, float]:
-    from seatrial.facts.sources import read_sources
+    from seatrial.observe.sources import read_sources
 
     started = time.perf_counter()
     return read_sources(files, engine), time.perf_counter() - started
@@ -225,7 +225,7 @@ def smoke_stack(
     from seatrial.checks import stack
     from seatrial.checks.registry import among_services
     from seatrial.checks.verdict import smoke_of
-    from seatrial.facts.configuration import read_configuration
+    from seatrial.observe.configuration import read_configuration
 
     again = run if isinstance(run, Missing) else run.started
     seconds = time.perf_counter() - started

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.checks.model import Level
-from seatrial.facts.project import read_project_facts
+from seatrial.observe.sources import read_project_facts
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import ProjectFacts
+    from seatrial.facts import ProjectFacts
 
 PROBED = {
     "identity/expected-user",

@@ -12,7 +12,7 @@ from tests.defects.wheels import program
 
 from seatrial.checks.model import Level, Status
 from seatrial.errors import ImageError
-from seatrial.facts import probe
+from seatrial.observe import probe
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

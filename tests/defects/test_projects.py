@@ -12,7 +12,7 @@ from seatrial import smoke as smoking
 from seatrial.checks import registry
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict, smoke_of
-from seatrial.facts.sources import read_sources
+from seatrial.observe.sources import read_sources
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seatrial.checks.model import Result
     from seatrial.checks.verdict import Smoke
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 pytestmark = pytest.mark.engine
 

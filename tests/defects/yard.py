@@ -16,9 +16,9 @@ from seatrial import process, smoke
 from seatrial.checks.model import Level
 from seatrial.engine import programs
 from seatrial.engine.runs import LABEL
-from seatrial.facts.data import ProjectFacts
+from seatrial.facts import ProjectFacts
 from seatrial.images.bases import Registries
-from seatrial.images.standins import ensure, stand_in_for, table
+from seatrial.offline import ensure, stand_in_for, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -30,8 +30,7 @@ from seatrial.errors import BuildError, BuildFailedError, EngineError
 from seatrial.host import Host, this_host
 from seatrial.images.bases import Registries
 from seatrial.images.build import BuildResult, build, plan_build
-from seatrial.images.progress import Event, StepOutput
-from seatrial.images.steps import StepState, installs_that_ran
+from seatrial.images.progress import Event, StepOutput, StepState, installs_that_ran
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:

@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial.compose import runner
+from seatrial.compose.model import ContainerStatus, Health
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.settings.read import read_project
-from seatrial.stack import bringup, compose, observe, remove
+from seatrial.stack import containers, down
+from seatrial.stack import up as bringup
 from seatrial.stack.demo_plan import plan_demo
-from seatrial.stack.model import Health, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from seatrial.compose.model import ContainerState, ServiceState
     from seatrial.engine.find import Engine
     from seatrial.stack.demo_plan import DemoPlan
-    from seatrial.stack.model import ContainerState, ServiceState
 
 pytestmark = pytest.mark.engine
 
@@ -83,7 +85,7 @@ class Trial:
 
     def left(self) -> list[str]:
         """Return the names of all that the engine holds of the demo, asked by label."""
-        held = remove.holdings(self.plan().up.stack, self.engine)
+        held = down.holdings(self.plan().up.stack, self.engine)
         return [*(one.name for one in held.containers), *held.networks.values(), *held.volumes]
 
 
@@ -100,7 +102,7 @@ def trial(tmp_path: Path, engine: Engine) -> Iterator[Trial]:
     try:
         yield made
     finally:
-        remove.down(made.plan().up.stack, engine=engine, volumes=True)
+        down.down(made.plan().up.stack, engine=engine, volumes=True)
 
 
 def test_a_question_gets_the_bots_own_answer_and_nothing_stays(trial: Trial) -> None:
@@ -249,7 +251,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(trial: Trial) -> N
     assert "The next `invoke demo --app weather-agent` removes what remains." in rest
     assert "Traceback" not in rest
     assert f"{stack.compose_project}-bot-1" in trial.left()
-    for one in observe.containers(stack, trial.engine):
+    for one in containers.containers(stack, trial.engine):
         if one.status == "running":
             trial.engine.client.api.kill(one.id)
 
@@ -272,7 +274,7 @@ class Up:
     plan: DemoPlan
 
     def state(self, service: str) -> ContainerState:
-        found = observe.containers(self.plan.up.stack, self.trial.engine)
+        found = containers.containers(self.plan.up.stack, self.trial.engine)
         return next(one for one in found if one.service == service)
 
     def until(self, seconds: float, holds: Callable[[ContainerState], bool]) -> ContainerState:
@@ -284,7 +286,7 @@ class Up:
 
     def ask(self, question: str) -> str:
         stack, file = self.plan.up.stack, self.plan.up.file
-        program = compose.find(stack, file, engine=self.trial.engine, host=this_host())
+        program = runner.find(stack, file, engine=self.trial.engine, host=this_host())
         done = program.inside(self.plan.service, [*self.plan.words, question], timeout=40, tick=lambda: None)
         assert done.code == 0, done.errors
         return done.output
@@ -305,7 +307,7 @@ def up(trial: Trial) -> Up:
 
 
 def healthy(state: ContainerState) -> bool:
-    return state.status is Status.RUNNING and state.health is Health.HEALTHY
+    return state.status is ContainerStatus.RUNNING and state.health is Health.HEALTHY
 
 
 def test_a_bot_whose_loop_hangs_turns_unhealthy_and_recovers(up: Up) -> None:
@@ -339,7 +341,7 @@ def test_services_that_hang_are_no_fault_of_the_bot(up: Up) -> None:
             assert healthy(up.state("bot"))
             time.sleep(0.5)
         assert any(
-            "next attempt in" in line for line in observe.last_lines(up.state("bot").id, up.trial.engine, count=5)
+            "next attempt in" in line for line in containers.last_lines(up.state("bot").id, up.trial.engine, count=5)
         )
     finally:
         api.unpause(demo)

@@ -19,11 +19,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seatrial import debian, process
-from seatrial.apt_sources import KEYRING, Archive
-from seatrial.engine.provided import daemon, layout, leftovers, network, provide
+from seatrial import process
+from seatrial.engine import provided
 from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
+from seatrial.offline import daemon, debian, network, provide
+from seatrial.offline import daemon as leftovers
+from seatrial.offline.apt_sources import KEYRING, Archive
 from seatrial.settings.model import EngineSettings
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def reaches_outside(engine: Engine) -> bool:
 
 
 def assert_nothing_left(host: Host) -> None:
-    place = layout.of(host)
+    place = provided.of(host)
     assert not place.folder.exists()
     assert not place.runtime.exists()
     assert_quiet(place)
@@ -103,7 +105,7 @@ def assert_nothing_left(host: Host) -> None:
     assert not host.data.exists() or list(host.data.iterdir()) == []
 
 
-def assert_quiet(place: layout.Layout) -> None:
+def assert_quiet(place: provided.Layout) -> None:
     """Assert that no process, mount, bridge or firewall rule of an engine is left."""
     assert daemon.running(place) is None
     assert leftovers.orphans_of(place, leftovers.processes()) == []
@@ -128,7 +130,7 @@ def foreign_bridge() -> Iterator[Path]:
 
 def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
     said: list[str] = []
-    place, before = layout.of(host), foreign_bridge.read_text()
+    place, before = provided.of(host), foreign_bridge.read_text()
     engine = provide.start(host, EngineSettings(), said.append)
     assert engine.own
     assert any("Unpacking Docker" in line for line in said)
@@ -158,7 +160,7 @@ def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: P
 
 
 def test_a_killed_daemon_is_recovered_and_no_stranger_is_killed(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
-    place, before = layout.of(host), foreign_bridge.read_text()
+    place, before = provided.of(host), foreign_bridge.read_text()
     with started(host) as engine:
         load(engine, rootfs)
         engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="long", init=True)
@@ -234,7 +236,7 @@ def test_interrupted_nothing_is_left_running_or_half_unpacked(host: Host, moment
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
-    assert_quiet(layout.of(host))
+    assert_quiet(provided.of(host))
     assert list(host.engine_folder.glob("unpack-*")) == []
     whole = moment.startswith("data")
     assert provide.status(host).unpacked is whole
@@ -242,7 +244,7 @@ def test_interrupted_nothing_is_left_running_or_half_unpacked(host: Host, moment
 
 
 def test_a_daemon_that_dies_at_its_start_tells_its_last_lines(host: Host) -> None:
-    place = layout.of(host)
+    place = provided.of(host)
     place.folder.mkdir(parents=True)
     place.data.write_text("a file where a folder must be")
     with pytest.raises(EngineError, match="ended while it started") as caught:

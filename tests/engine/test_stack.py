@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial import offline
+from seatrial.compose.model import Phase, Removed, identify
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, ExitCode, ImageError, StackError, StackFailedError
 from seatrial.host import this_host
-from seatrial.images import standins
 from seatrial.settings.read import Project, read_project
-from seatrial.stack import bringup, logs, observe, remove
-from seatrial.stack.model import Phase, Removed
-from seatrial.stack.names import identify
+from seatrial.stack import containers, logs
+from seatrial.stack import down as remove
+from seatrial.stack import up as bringup
 from seatrial.stack.plan import plan_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from seatrial.compose.model import ServiceState, StackPlan, StackState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.stack.model import ServiceState, StackPlan, StackState
 
 pytestmark = pytest.mark.engine
 
@@ -135,9 +136,9 @@ def image(engine: Engine, host: Host) -> str:
     try:
         engine.client.images.get(BASE)
     except docker.errors.ImageNotFound:
-        plan = standins.stand_in_for(BASE, standins.table(None))
+        plan = offline.stand_in_for(BASE, offline.table(None))
         assert plan is not None
-        return standins.ensure(plan, engine=engine, host=host, say=print)
+        return offline.ensure(plan, engine=engine, host=host, say=print)
     return BASE
 
 
@@ -225,25 +226,25 @@ def test_up_twice_is_quick_and_changes_nothing(yard: Yard) -> None:
     three_services(yard, free_port())
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {one.id for one in observe.containers(stack, yard.engine)}
+    before = {one.id for one in containers.containers(stack, yard.engine)}
     start = time.monotonic()
     state = yard.up()
     assert not state.changed
     assert state.addresses
     assert time.monotonic() - start < 3
-    assert {one.id for one in observe.containers(stack, yard.engine)} == before
-    migrate = next(one for one in observe.containers(stack, yard.engine) if one.service == "migrate")
-    assert observe.last_lines(migrate.id, yard.engine, count=9) == ("migrated",)
+    assert {one.id for one in containers.containers(stack, yard.engine)} == before
+    migrate = next(one for one in containers.containers(stack, yard.engine) if one.service == "migrate")
+    assert containers.last_lines(migrate.id, yard.engine, count=9) == ("migrated",)
 
 
 def test_up_after_a_change_makes_the_changed_service_anew(yard: Yard) -> None:
     yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP)})
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {one.service: one.id for one in observe.containers(stack, yard.engine)}
+    before = {one.service: one.id for one in containers.containers(stack, yard.engine)}
     yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP, environment={"NEW": "1"})})
     assert yard.up().changed
-    after = {one.service: one.id for one in observe.containers(stack, yard.engine)}
+    after = {one.service: one.id for one in containers.containers(stack, yard.engine)}
     assert after["a"] == before["a"]
     assert after["b"] != before["b"]
 
@@ -252,7 +253,7 @@ def test_up_restarts_what_was_stopped_and_does_not_blame_how_it_ended(yard: Yard
     yard.write({"a": yard.service("sleep", "1000", stop_grace_period="1s"), "b": yard.service(*SLEEP)})
     yard.up()
     stack = identify(yard.project, "ship")
-    killed = next(one for one in observe.containers(stack, yard.engine) if one.service == "a")
+    killed = next(one for one in containers.containers(stack, yard.engine) if one.service == "a")
     yard.engine.client.api.kill(killed.id)
     state = yard.up()
     assert state.changed
@@ -362,7 +363,7 @@ def test_a_failing_change_leaves_what_was_up_before(yard: Yard) -> None:
     yard.write({"a": yard.service(*SLEEP), "b": yard.service("false")})
     with pytest.raises(StackFailedError, match="b ended with exit code 1"):
         yard.up()
-    (left,) = observe.containers(identify(yard.project, "ship"), yard.engine)
+    (left,) = containers.containers(identify(yard.project, "ship"), yard.engine)
     assert left.service == "a"
     assert left.status == "running"
 

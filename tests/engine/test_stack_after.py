@@ -16,16 +16,15 @@ import pytest
 from tests.engine import test_stack
 from tests.engine.test_stack import SLEEP, Yard, free_port, three_services
 
+from seatrial.compose.model import Phase, identify
 from seatrial.errors import ExitCode, StackError, StackFailedError
-from seatrial.stack import observe
-from seatrial.stack.model import Phase
-from seatrial.stack.names import identify
+from seatrial.stack import containers as observe
 from seatrial.stack.restart import restart, to_restart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.stack.model import ContainerState, StackState
+    from seatrial.compose.model import ContainerState, StackState
 
 pytestmark = pytest.mark.engine
 

@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seatrial import offline
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict
+from seatrial.compose.model import PROJECT_LABEL, Stack, identify
 from seatrial.engine import runs
 from seatrial.engine.find import find_engine
 from seatrial.errors import StackError
-from seatrial.facts.data import ProjectFacts
-from seatrial.facts.gather import Wanted
+from seatrial.facts import ProjectFacts
 from seatrial.host import this_host
-from seatrial.images import standins
+from seatrial.observe.gather import Wanted
 from seatrial.settings.read import read_project
 from seatrial.smoke import Target, smoke_stack
-from seatrial.stack import bringup, observe, remove
-from seatrial.stack.model import Stack
-from seatrial.stack.names import PROJECT_LABEL, identify
+from seatrial.stack import containers, down, up
+from seatrial.stack.isolated import plan_private
 from seatrial.stack.plan import plan_up
-from seatrial.stack.private import plan_private
 from seatrial.stack.trial import NO_STARTS, Trial, try_stack
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.checks.verdict import Smoke
+    from seatrial.compose.model import ServiceState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.stack.model import ServiceState
 
 pytestmark = pytest.mark.engine
 
@@ -244,7 +243,7 @@ class Yard:
         return smoke_stack(target, run, self.engine, started=time.perf_counter(), level=level)
 
     def left(self, stack: Stack) -> list[str]:
-        held = remove.holdings(stack, self.engine)
+        held = down.holdings(stack, self.engine)
         return [*(one.name for one in held.containers), *held.networks.values(), *held.volumes]
 
 
@@ -267,9 +266,9 @@ def image(engine: Engine, host: Host) -> str:
     try:
         engine.client.images.get(BASE)
     except docker.errors.ImageNotFound:
-        plan = standins.stand_in_for(BASE, standins.table(None))
+        plan = offline.stand_in_for(BASE, offline.table(None))
         assert plan is not None
-        return standins.ensure(plan, engine=engine, host=host, say=print)
+        return offline.ensure(plan, engine=engine, host=host, say=print)
     return BASE
 
 
@@ -283,7 +282,7 @@ def yard(tmp_path: Path, engine: Engine, host: Host, image: str) -> Iterator[Yar
         yield made
     finally:
         for stack in (public, private):
-            remove.down(stack, engine=engine, volumes=True)
+            down.down(stack, engine=engine, volumes=True)
     assert made.left(public) == made.left(private) == []
 
 
@@ -298,7 +297,7 @@ def failing(smoke: Smoke) -> set[str]:
 def test_a_sound_stack_passes_every_check_also_after_one_that_was_killed(yard: Yard) -> None:
     yard.write()
     killed = yard.trial()
-    bringup.up(killed.stack.plan, engine=yard.engine, host=yard.host, observer=Silent(), program=killed.stack.compose)
+    up.up(killed.stack.plan, engine=yard.engine, host=yard.host, observer=Silent(), program=killed.stack.compose)
     assert len(yard.left(killed.stack.plan.stack)) == 4
     smoke = yard.smoke()
     assert {one.id: (one.status, one.actual) for one in smoke.checks if one.status is not Status.PASS} == {}
@@ -468,8 +467,8 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
     yard.write(api=named)
     project = read_project(yard.folder)
     plan = plan_up(project, "ship", engine=yard.engine, host=yard.host, say=print)
-    bringup.up(plan, engine=yard.engine, host=yard.host, observer=Silent())
-    before = {one.service: (one.id, one.restarts) for one in observe.containers(plan.stack, yard.engine)}
+    up.up(plan, engine=yard.engine, host=yard.host, observer=Silent())
+    before = {one.service: (one.id, one.restarts) for one in containers.containers(plan.stack, yard.engine)}
     address = f"http://127.0.0.1:{port}/notes"
     request = urllib.request.Request(address, data=b'{"title": "mine"}', method="POST")
     for _ in range(50):
@@ -479,7 +478,7 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
         except OSError:
             time.sleep(0.1)
     assert yard.smoke().verdict is Verdict.PASS
-    assert {one.service: (one.id, one.restarts) for one in observe.containers(plan.stack, yard.engine)} == before
+    assert {one.service: (one.id, one.restarts) for one in containers.containers(plan.stack, yard.engine)} == before
     with urllib.request.urlopen(f"{address}/{made['id']}", timeout=5) as answer:  # noqa: S310
         assert json.load(answer) == {"title": "mine"}
     # Another one's network and path of this machine cannot be had twice: that is said, and nothing is begun.
@@ -491,7 +490,7 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
 SMOKE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from seatrial.tasks.program import program
+from seatrial.cli.program import program
 program.run(["seatrial", "smoke", "--stack", *sys.argv[1:]])
 """
 
@@ -509,7 +508,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leave
         text=True,
     ) as run:
         for _ in range(300):
-            if len(observe.containers(private, yard.engine)) == 2:
+            if len(containers.containers(private, yard.engine)) == 2:
                 break
             time.sleep(0.1)
         time.sleep(2)
@@ -527,7 +526,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leave
     assert time.monotonic() - start < 10
     assert f"interrupted again; what remains: {private.compose_project}-api-1" in rest
     assert "The next `invoke smoke --stack --app ship` removes what remains." in rest
-    for one in observe.containers(private, yard.engine):
+    for one in containers.containers(private, yard.engine):
         if one.status == "running":
             yard.engine.client.api.kill(one.id)
 

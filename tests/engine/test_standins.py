@@ -14,9 +14,9 @@ import pytest
 from seatrial.engine.find import find_engine
 from seatrial.errors import BuildError, EngineError, ImageError
 from seatrial.host import Host, this_host
-from seatrial.images.standins import ensure, interpreter, stand_in_for, table
-from seatrial.images.standins.make import LABEL, NOTE_LABEL
-from seatrial.images.standins.plan import Input, Kind, Plan
+from seatrial.offline import ensure, interpreter, stand_in_for, table
+from seatrial.offline.catalogue import Input, Kind, Plan
+from seatrial.offline.substitutes import LABEL, NOTE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

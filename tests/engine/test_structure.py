@@ -18,14 +18,13 @@ import pytest
 from seatrial import process
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Smoke, Verdict
-from seatrial.engine import programs, sweep
-from seatrial.engine.commits import COMMITTED
+from seatrial.engine import programs, runs
 from seatrial.engine.find import Engine, find_engine
-from seatrial.engine.runs import LABEL, Owner, owner
+from seatrial.engine.runs import COMMITTED, LABEL, Owner, owner
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.images.bases import Registries
-from seatrial.images.standins import ensure, stand_in_for, table
+from seatrial.offline import ensure, stand_in_for, table
 from seatrial.settings.model import Contract
 from seatrial.structure.prove import prove, read_files
 
@@ -287,7 +286,7 @@ def test_the_sweep_removes_what_a_dead_run_committed_and_nothing_else(engine: En
         living = client.commit(made, conf={"Labels": {COMMITTED: str(this)}})["Id"]
         named = client.commit(made, repository="seatrial-test/named", conf={"Labels": {COMMITTED: str(dead)}})["Id"]
         try:
-            sweep.start(engine, this).join(60)
+            runs.start(engine, this).join(60)
             there = {one["Id"] for one in client.images(all=True, filters={"label": COMMITTED})}
             assert left not in there
             assert {living, named} <= there

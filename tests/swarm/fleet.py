@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine import find
-from seatrial.engine.provided import layout
+from seatrial.engine import find, provided
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def _started(name: str, data: Path, runtime: Path, group: str, host: Host) -> su
 
 
 def _environment(program: str, host: Host) -> dict[str, str]:
-    own = layout.of(host)
+    own = provided.of(host)
     # Programs that seatrial unpacked find the libraries that came with them where they are told to look.
     return own.environment() if Path(program).is_relative_to(own.programs) else {"PATH": path(host)}
 

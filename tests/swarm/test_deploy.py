@@ -22,15 +22,14 @@ import pytest
 from tests.swarm import fleet as fleets
 from tests.swarm.programs import API, GATE, HEALTHY, STREAM, perl
 
+from seatrial import offline
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.host import this_host
-from seatrial.images import standins
 from seatrial.settings.read import read_project
-from seatrial.stack.swarm import cluster
-from seatrial.stack.swarm.deploy import deploy, plan_deploy
-from seatrial.stack.swarm.model import Conversion, Deployed, Fate, Phase
-from seatrial.stack.swarm.undeploy import holdings, undeploy
+from seatrial.swarm import cluster
+from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
+from seatrial.swarm.model import Conversion, Deployed, Fate, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.stack.swarm.model import Standing, Task
+    from seatrial.swarm.model import Standing, Task
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -200,9 +199,9 @@ def saved(file: Path, host: Host) -> Path:
         try:
             engine.client.images.get(BASE)
         except docker.errors.ImageNotFound:
-            plan = standins.stand_in_for(BASE, standins.table(None))
+            plan = offline.stand_in_for(BASE, offline.table(None))
             assert plan is not None
-            name = standins.ensure(plan, engine=engine, host=host, say=print)
+            name = offline.ensure(plan, engine=engine, host=host, say=print)
         with file.open("wb") as sink:
             for chunk in engine.client.images.get(name).save():
                 sink.write(chunk)

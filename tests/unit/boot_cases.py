@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING
 
 from tests.unit.factories import PYTHON, boot, configuration, facts, inside, starts
 
-from seatrial.facts.data import (
-    Exit,
-    Freeze,
-    Health,
-    HealthAnswer,
-    HealthCheck,
-    Listener,
-    Override,
-    Restriction,
-    Top,
-)
+from seatrial.facts import Exit, Freeze, Health, HealthAnswer, HealthCheck, Listener, Override, Restriction, Top
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from seatrial.facts.data import Boot, Facts
+    from seatrial.facts import Boot, Facts
 
 
 def down(**changed: Any) -> Boot:

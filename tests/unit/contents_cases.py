@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.unit.factories import accounts, contents, facts, trail
 
-from seatrial.facts.data import ContentKind, Found, Group, Password, User
+from seatrial.facts import ContentKind, Found, Group, Password, User
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 
 def held(kind: ContentKind, path: str, **more: Any) -> Facts:

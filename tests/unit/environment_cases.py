@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from tests.unit.factories import REAL, distribution, environment, facts, probe, selftest, start, trail
 
-from seatrial.facts.data import Barrier, Entry, FileKind, Native
-from seatrial.facts.data.environment import (
+from seatrial.facts import Barrier, Entry, FileKind, Native
+from seatrial.facts.probe import (
     Bytecode,
     Changeable,
     Code,
@@ -21,7 +21,7 @@ from seatrial.facts.data.environment import (
 )
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 HOME = Entry(kind=FileKind.FOLDER, mode=0o700, uid=0, gid=0)
 PYTHONS = (PathPython(name="python", path="/usr/local/bin/python", real=REAL),)

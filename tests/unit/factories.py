@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tests.unit.source_factories import sources
 
-from seatrial.facts.data import (
+from seatrial.facts import (
     Account,
     Accounts,
     Boot,
@@ -42,17 +42,8 @@ from seatrial.facts.data import (
     Usage,
     User,
 )
-from seatrial.facts.data.environment import (
-    Bytecode,
-    Code,
-    Environment,
-    Locale,
-    PathPython,
-    SelfTest,
-    StandardModule,
-    TrustStore,
-)
-from seatrial.facts.data.lock import Lock, Locked, Want
+from seatrial.facts.probe import Bytecode, Code, Environment, Locale, PathPython, SelfTest, StandardModule, TrustStore
+from seatrial.facts.sources import Lock, Locked, Want
 from seatrial.host import Host
 
 if TYPE_CHECKING:

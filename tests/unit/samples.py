@@ -9,7 +9,7 @@ from tests.unit.factories import configuration, distribution, facts, probe
 from seatrial.checks import registry
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Smoke, Verdict, smoke_of
-from seatrial.facts.data import Facts, Import
+from seatrial.facts import Facts, Import
 from seatrial.settings.model import Contract
 
 HOSTILE = "\x1b[2Jgone \x1b]0;title\x07[bold red]markup[/] :smile: \u202eright\x9b1m ]]> & <b> \uffff"

@@ -6,7 +6,7 @@ import msgspec
 from tests.unit.factories import configuration, facts, health_command, trail
 from tests.unit.source_factories import compose, context, dockerfile, service, sources
 
-from seatrial.facts.data import (
+from seatrial.facts import (
     ComposeValue,
     ComposeVariable,
     ContextFile,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from seatrial.dockerfile import parse
-from seatrial.facts.data import (
+from seatrial.facts import (
     BuildContext,
     ComposeModel,
     ComposeService,

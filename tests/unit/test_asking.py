@@ -8,7 +8,7 @@ import docker.errors
 import pytest
 import requests
 
-from seatrial.facts.asking import Asker
+from seatrial.observe.health_check import Asker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.restrictions import in_the_way
 from seatrial.checks.verdict import judge
-from seatrial.facts.data import (
+from seatrial.facts import (
     NO_SOURCES,
     NOT_DEEP,
     Enforced,
@@ -31,7 +31,7 @@ from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Result
-    from seatrial.facts.data import Boot, Facts
+    from seatrial.facts import Boot, Facts
 
 CHECKS = {check.id: check for check in registry.CHECKS}
 ALL = tuple(Restriction)

@@ -12,23 +12,21 @@ import pytest
 from tests.unit.factories import Tree, boot, configuration
 
 from seatrial.engine.containers import Output
-from seatrial.facts.boot import enforced, health
-from seatrial.facts.bootlog import STAMP, between
-from seatrial.facts.data import Health, Inside, Missing, Override, Restriction, Top
-from seatrial.facts.inside import MOST_OUTPUT, read_answer, read_top
-from seatrial.facts.override import hands_on, read_output
-from seatrial.facts.restrictions import next_starts, relaxed_starts
-from seatrial.facts.sandbox import boot_config, override_config
-from seatrial.facts.starts import _states
+from seatrial.facts import Health, Inside, Missing, Override, Restriction, Top
+from seatrial.observe.boot import STAMP, between, enforced, health
+from seatrial.observe.inside import MOST_OUTPUT, read_answer, read_top
+from seatrial.observe.probe import hands_on, read_output
+from seatrial.observe.sandbox import boot_config, override_config
+from seatrial.observe.starts import _states, next_starts, relaxed_starts
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seatrial.facts.data import Boot
+    from seatrial.facts import Boot
 
 ALL = frozenset(Restriction)
-SCRIPT = resources.files("seatrial.facts").joinpath("inside_script.py").read_text(encoding="utf-8")
+SCRIPT = resources.files("seatrial.observe").joinpath("inside_script.py").read_text(encoding="utf-8")
 NONCE = "5f" * 16
 
 

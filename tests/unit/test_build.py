@@ -13,8 +13,7 @@ from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, BuildFailedError, EngineError, ExitCode, SettingsError
 from seatrial.images.build import BuildPlan, BuildResult, plan_build, plan_matrix
 from seatrial.images.failure import Setting, explain
-from seatrial.images.progress import Progress, StepChanged, StepOutput
-from seatrial.images.steps import Step, StepState
+from seatrial.images.progress import Progress, Step, StepChanged, StepOutput, StepState
 from seatrial.reports.build import BuildReport, plan_lines, show_seconds, step_line
 from seatrial.settings.read import Project, read_project
 from seatrial.text import plain

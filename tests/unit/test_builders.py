@@ -19,12 +19,12 @@ from seatrial.engine import builders
 from seatrial.engine.builders import Builder, Choice, choose, not_there, read_builder, read_names, usable
 from seatrial.engine.find import OWN, Candidate, Engine
 from seatrial.errors import BuildError, EngineError, SeatrialError
-from seatrial.images import layout, replacements
+from seatrial.images import bases, layout
 from seatrial.images.bases import Refusal
+from seatrial.images.build import build_words
 from seatrial.images.failure import Setting, explain
 from seatrial.images.plan import BuildPlan
 from seatrial.images.progress import Progress
-from seatrial.images.words import build_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,11 +233,11 @@ def test_what_only_the_engine_has_is_handed_to_another_builder(
     images: dict[str, str],
     syntax: str | None,
 ) -> None:
-    monkeypatch.setattr("seatrial.images.standins.table", lambda _: ())
-    monkeypatch.setattr("seatrial.images.replacements._platform", lambda _: {})
+    monkeypatch.setattr("seatrial.offline.substitutes", lambda _: ())
+    monkeypatch.setattr("seatrial.images.bases._platform", lambda _: {})
     said: list[str] = []
     answers = Answers(local=True, refusal=refusal)
-    result = replacements.replacements(
+    result = bases.replacements(
         plan(tmp_path), parse("# syntax=docker/dockerfile:1\nFROM own/base:1\n"), engine=ENGINE, host=host(tmp_path),
         project=None, say=said.append, registries=answers, elsewhere=elsewhere,  # type: ignore[arg-type]
     )  # fmt: skip

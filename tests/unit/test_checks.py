@@ -12,10 +12,10 @@ from tests.unit.factories import boot, configuration, distribution, facts, file,
 
 from seatrial.checks import registry
 from seatrial.checks.model import Check, Level, Outcome, Status, UndecidedError, failed, passed, skipped
-from seatrial.checks.secrecy import secret
+from seatrial.checks.secrets import secret
 from seatrial.checks.verdict import Verdict, judge, smoke_of, verdict_of
 from seatrial.errors import ExitCode, SettingsError
-from seatrial.facts.data import (
+from seatrial.facts import (
     Account,
     BrokenDistribution,
     Executable,
@@ -39,7 +39,7 @@ from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Result
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 CHECKS = {check.id: check for check in registry.CHECKS}
 GONE = Missing(reason="the image holds no Python interpreter", detail="evidence")

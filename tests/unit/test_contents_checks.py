@@ -11,13 +11,13 @@ from tests.unit.factories import accounts, configuration, contents, distribution
 from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge
-from seatrial.facts.accounts import MOST_ROWS, password, read_accounts
-from seatrial.facts.data import Accounts, ContentKind, Entry, FileKind, Found, Group, Password, User
+from seatrial.facts import Accounts, ContentKind, Entry, FileKind, Found, Group, Password, User
+from seatrial.observe.files import MOST_ROWS, password, read_accounts
 from seatrial.settings.model import DEBIAN_SETUID, Contract
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Result
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 CHECKS = {check.id: check for check in registry.CHECKS}
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.debian import fetch, parse_candidates
 from seatrial.errors import EngineError
-from seatrial.files import told
+from seatrial.filesystem import told
 from seatrial.host import Host
+from seatrial.offline.debian import fetch, parse_candidates
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,16 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.apt_sources import (
-    KEYRING,
-    Source,
-    choose,
-    host_archive,
-    parse_deb822,
-    parse_one_line,
-)
-from seatrial.debian import mirror, sources
 from seatrial.errors import EngineError
+from seatrial.offline.apt_sources import KEYRING, Source, choose, host_archive, parse_deb822, parse_one_line
+from seatrial.offline.debian import mirror, sources
 
 DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'
 OFFICIAL = """\

@@ -8,13 +8,13 @@ import pytest
 from tests.unit.factories import LABELS, Tree, configuration, facts, file, health_command, start, trail
 
 from seatrial.checks import registry
+from seatrial.checks.config import assignments
 from seatrial.checks.declared import shell_line
-from seatrial.checks.metadata import assignments
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge
-from seatrial.facts.data import Account, Barrier, Entry, FileKind, HealthCheck, HealthCommand, Missing
-from seatrial.facts.health import health_command as follow_health
-from seatrial.facts.health import script_of
+from seatrial.facts import Account, Barrier, Entry, FileKind, HealthCheck, HealthCommand, Missing
+from seatrial.observe.health_check import health_command as follow_health
+from seatrial.observe.health_check import script_of
 from seatrial.settings.model import Contract
 
 CHECKS = {one.id: one for one in registry.CHECKS}

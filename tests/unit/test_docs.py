@@ -7,7 +7,7 @@ import pytest
 from docs.reference import FILES, PAGES
 
 from seatrial.checks.registry import CATALOGUE
-from seatrial.reports import schema
+from seatrial.reports import json
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -19,8 +19,8 @@ def test_the_reference_is_what_the_code_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_shipped_schemas_are_what_the_types_say(name: str) -> None:
-    shipped = (schema.SCHEMAS / name).read_text(encoding="utf-8")
-    assert shipped == schema.text(FILES[name]()), "run `nox -s docs`"
+    shipped = (json.SCHEMAS / name).read_text(encoding="utf-8")
+    assert shipped == json.text(FILES[name]()), "run `nox -s docs`"
 
 
 def test_every_setting_has_a_meaning() -> None:

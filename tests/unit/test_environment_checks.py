@@ -7,33 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 from tests.unit.environment_cases import FAILING
-from tests.unit.factories import (
-    REAL,
-    distribution,
-    environment,
-    facts,
-    file,
-    lock,
-    probe,
-    selftest,
-    start,
-    trail,
-)
+from tests.unit.factories import REAL, distribution, environment, facts, file, lock, probe, selftest, start, trail
 
 from seatrial.checks import registry
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import judge
-from seatrial.facts.data import Account, Facts, Missing, Native, Probe, ProjectFacts
-from seatrial.facts.data.environment import (
-    Bytecode,
-    Code,
-    Environment,
-    Locale,
-    PathPython,
-    StandardModule,
-    TrustStore,
-)
-from seatrial.facts.data.lock import Locked, Want
+from seatrial.facts import Account, Facts, Missing, Native, Probe, ProjectFacts
+from seatrial.facts.probe import Bytecode, Code, Environment, Locale, PathPython, StandardModule, TrustStore
+from seatrial.facts.sources import Locked, Want
 from seatrial.settings.model import Contract
 
 CHECKS = {one.id: one for one in registry.CHECKS}

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from seatrial.checks.registry import CHECKS
-from seatrial.names import nearest
 from seatrial.reports.explain import markdown_help, print_catalogue, print_check, text_help
 from seatrial.reports.groups import family_of
+from seatrial.suggest import nearest
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Check

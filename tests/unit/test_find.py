@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.factories import host
 
-from seatrial.engine.find import (
-    DEFAULT_SOCKET,
-    OWN,
-    Candidate,
-    candidates,
-    connect,
-    find_engine,
-    own_socket,
-)
+from seatrial.engine.find import DEFAULT_SOCKET, OWN, Candidate, candidates, connect, find_engine, own_socket
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.unit.factories import Tree, file
 
-from seatrial.facts.data import Account, Entry, FileKind
-from seatrial.facts.follow import account, first_missing, follow, may_execute, search, shebang, shebangs
+from seatrial.facts import Account, Entry, FileKind
+from seatrial.observe.paths import account, first_missing, follow, may_execute, search, shebang, shebangs
 
 ELF = b"\x7fELF"
 PASSWD = """root:x:0:0:root:/root:/bin/sh

@@ -9,12 +9,12 @@ from tests.unit.factories import configuration, distribution, probe
 
 from seatrial.engine.containers import Output
 from seatrial.errors import SettingsError
-from seatrial.facts.configuration import configuration_of
-from seatrial.facts.data import HealthCheck, Missing, Probe, ProjectFacts, Restriction
-from seatrial.facts.probe import read_answer
-from seatrial.facts.project import read_project_facts
-from seatrial.facts.requirements import closure, names_of
-from seatrial.facts.sandbox import boot_config, probe_config
+from seatrial.facts import HealthCheck, Missing, Probe, ProjectFacts, Restriction
+from seatrial.observe.configuration import configuration_of
+from seatrial.observe.probe import read_answer
+from seatrial.observe.sandbox import boot_config, probe_config
+from seatrial.observe.sources import read_project_facts
+from seatrial.requirements import closure, names_of
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from seatrial.checks import registry
 from seatrial.checks.model import Level, Result, Status
 from seatrial.checks.verdict import judge
 from seatrial.errors import SettingsError
-from seatrial.facts.data import Exit, HealthCheck, Identity, Import, InstalledScript, Missing, Script, Stop
-from seatrial.facts.data.boot import Restriction
+from seatrial.facts import Exit, HealthCheck, Identity, Import, InstalledScript, Missing, Script, Stop
+from seatrial.facts.boot import Restriction
 from seatrial.infer import draft, generous, roomy, wanted_variables, without_guesses
 from seatrial.reports.contract import contract_text
 from seatrial.settings.model import Contract
@@ -23,7 +23,7 @@ from seatrial.settings.read import read_contract
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 DIED = boot(healthy_after=None, exit=Exit(code=1, after=0.4), stop=None, log=("KeyError: 'DATABASE_URL'", "see LANG"))
 

@@ -7,8 +7,8 @@ import struct
 import pytest
 from tests.unit.factories import Tree, configuration
 
-from seatrial.facts.data import Account
-from seatrial.facts.start import start_facts
+from seatrial.facts import Account
+from seatrial.observe.command import start_facts
 
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
 COMMAND = configuration(command=("/v/bin/python", "-m", "shop"))

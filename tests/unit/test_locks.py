@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from tests.unit.factories import environment, probe
 
+from seatrial.checks.lock import image_environment, marker_holds, resolve
 from seatrial.errors import SettingsError
-from seatrial.facts.data import Missing
-from seatrial.facts.data.lock import Lock
-from seatrial.facts.locks import read_lock, requirement_lines
-from seatrial.facts.project import read_project_facts
-from seatrial.facts.resolve import image_environment, marker_holds, resolve
+from seatrial.facts import Missing
+from seatrial.facts.sources import Lock
+from seatrial.observe.locks import read_lock, requirement_lines
+from seatrial.observe.sources import read_project_facts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGE = image_environment(probe())

@@ -17,13 +17,13 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT
 
 from seatrial import process
 from seatrial.engine.containers import Output
-from seatrial.facts.data import Probe
-from seatrial.facts.probe import ProbeRequest, read_answer
+from seatrial.facts import Probe
+from seatrial.observe.probe import ProbeRequest, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.facts.data.environment import Bytecode
+    from seatrial.facts.probe import Bytecode
 
 SOMEONE = 12345
 SOURCES = ("compiled", "unchecked", "checked", "stale", "rewritten", "foreign", "bare", "no_python")

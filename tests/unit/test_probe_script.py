@@ -18,16 +18,16 @@ import pytest
 
 from seatrial import process
 from seatrial.engine.containers import Output
-from seatrial.facts.data import Probe
-from seatrial.facts.probe import ProbeRequest, read_answer
+from seatrial.facts import Probe
+from seatrial.observe.probe import ProbeRequest, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.facts.data import Import
+    from seatrial.facts import Import
 
 NONCE = "c0ffee" * 5
-SCRIPT = resources.files("seatrial.facts").joinpath("probe_script.py").read_text(encoding="utf-8")
+SCRIPT = resources.files("seatrial.observe").joinpath("probe_script.py").read_text(encoding="utf-8")
 WANTED = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 

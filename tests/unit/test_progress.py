@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from seatrial.dockerfile import parse
-from seatrial.images.progress import KEPT_LOG_LINES, Progress, StepChanged, StepOutput
-from seatrial.images.steps import Step, StepState, installs_that_ran, locate
+from seatrial.images.progress import (
+    KEPT_LOG_LINES,
+    Progress,
+    Step,
+    StepChanged,
+    StepOutput,
+    StepState,
+    installs_that_ran,
+    locate,
+)
 from seatrial.text import plain, plain_line
 
 DOCKERFILE = parse("""\

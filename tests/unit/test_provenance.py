@@ -8,7 +8,7 @@ import pytest
 
 from seatrial import process
 from seatrial.dockerfile import parse
-from seatrial.images.provenance import asked_for, provenance, public_address
+from seatrial.images.plan import asked_for, provenance, public_address
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,15 +7,17 @@ import subprocess
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from seatrial.engine.provided import daemon, layout, leftovers, packages
-from seatrial.engine.provided.leftovers import Process
+from seatrial.engine import provided
 from seatrial.host import Host
+from seatrial.offline import daemon, install
+from seatrial.offline import daemon as leftovers
+from seatrial.offline.daemon import Process
 
 POOL = IPv4Network("10.214.0.0/16")
 
 
-def place(data: Path) -> layout.Layout:
-    return layout.of(Host(environment={}, home=data, data=data, cache=data))
+def place(data: Path) -> provided.Layout:
+    return provided.of(Host(environment={}, home=data, data=data, cache=data))
 
 
 def test_two_folders_are_two_engines_with_names_that_fit_an_interface(tmp_path: Path) -> None:
@@ -121,13 +123,13 @@ def test_a_signal_to_a_process_that_has_gone_is_no_error() -> None:
 
 def test_half_unpacked_is_not_unpacked(tmp_path: Path) -> None:
     here = place(tmp_path)
-    scratch = here.folder / f"{packages.SCRATCH}abc" / "programs"
+    scratch = here.folder / f"{install.SCRATCH}abc" / "programs"
     scratch.mkdir(parents=True)
     here.programs.mkdir()
-    assert packages.unpacked(here) is None
-    (here.programs / packages.MARKER).write_text('{"suite": "trixie", "version": "26"}')
-    assert packages.unpacked(here) == packages.Unpacked(suite="trixie", version="26")
-    packages.sweep(here)
+    assert install.unpacked(here) is None
+    (here.programs / install.MARKER).write_text('{"suite": "trixie", "version": "26"}')
+    assert install.unpacked(here) == install.Unpacked(suite="trixie", version="26")
+    install.sweep(here)
     assert not scratch.parent.exists()
 
 

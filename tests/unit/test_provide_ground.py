@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engine.provided import layout, provide
-from seatrial.engine.provided.ground import NEEDED, Ground, require, require_root, survey
+from seatrial.engine import provided
 from seatrial.errors import EngineError, ExitCode
 from seatrial.host import Host
+from seatrial.offline import provide
+from seatrial.offline.install import NEEDED, Ground, require, require_root, survey
 
 GOOD = Ground(system="linux", root=True, missing_tools=(), free=NEEDED)
 
@@ -19,14 +20,14 @@ def host(data: Path) -> Host:
 
 def refusal(ground: Ground, *, data: Path = Path("/srv/d"), unpacked: bool = False) -> EngineError:
     with pytest.raises(EngineError) as caught:
-        require(ground, layout.of(host(data)), unpacked=unpacked)
+        require(ground, provided.of(host(data)), unpacked=unpacked)
     assert caught.value.exit_code == ExitCode.UNDECIDED
     assert caught.value.fix
     return caught.value
 
 
 def test_a_good_host_is_taken() -> None:
-    require(GOOD, layout.of(host(Path("/srv/d"))), unpacked=False)
+    require(GOOD, provided.of(host(Path("/srv/d"))), unpacked=False)
     assert refusal(dataclasses.replace(GOOD, free=0)).what
 
 
@@ -51,7 +52,7 @@ def test_too_little_space_tells_how_much() -> None:
 
 def test_what_is_unpacked_needs_neither_tools_nor_space() -> None:
     poor = dataclasses.replace(GOOD, missing_tools=("dpkg",), free=0)
-    require(poor, layout.of(host(Path("/srv/d"))), unpacked=True)
+    require(poor, provided.of(host(Path("/srv/d"))), unpacked=True)
     assert "dpkg" in refusal(poor).what
 
 
@@ -66,7 +67,7 @@ def test_a_folder_with_a_colon_would_break_path() -> None:
 
 
 def test_survey_sees_free_space_though_the_folder_is_not_there_yet(tmp_path: Path) -> None:
-    seen = survey(layout.of(host(tmp_path / "not" / "yet")))
+    seen = survey(provided.of(host(tmp_path / "not" / "yet")))
     assert seen.free > 0
     assert seen.system == "linux"
 

@@ -4,8 +4,8 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from seatrial.engine.provided.network import POOLS, choose_pool, host_routes, parse_routes, rules
 from seatrial.errors import EngineError
+from seatrial.offline.network import POOLS, choose_pool, host_routes, parse_routes, rules
 
 # As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
 ROUTES = """\

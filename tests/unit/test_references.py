@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.factories import configuration
 
-from seatrial.facts.configuration import configuration_of, no_such_image, other_platform
+from seatrial.observe.configuration import configuration_of, no_such_image, other_platform
 
 HERE = "linux/amd64"
 

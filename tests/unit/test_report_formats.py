@@ -21,10 +21,10 @@ from tests.unit.samples import HOSTILE, NASTY, SHOWN, every_status, judged, matr
 from seatrial.checks import registry
 from seatrial.checks.model import Check, Level, Status, failed
 from seatrial.checks.verdict import LONGEST, MOST_TEXT, Verdict, judge, smoke_of
-from seatrial.reports import data
+from seatrial.reports import json as data
 from seatrial.reports.formats import ENDINGS, FORMATS, Format, render
+from seatrial.reports.json import SCHEMAS
 from seatrial.reports.markdown import MOST, fenced, text
-from seatrial.reports.schema import SCHEMAS
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.samples import every_status, judged, matrix
 
+from seatrial.cli import reporting
+from seatrial.cli.reporting import MOST_SUMMARY, STEP_SUMMARY, Report, planned, summarise, write
 from seatrial.errors import SettingsError
-from seatrial.tasks import reporting
-from seatrial.tasks.reporting import MOST_SUMMARY, STEP_SUMMARY, Report, planned, summarise, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 
 from seatrial.errors import BuildError
 from seatrial.host import Host
-from seatrial.images.secrets import LARGEST, find_secrets
+from seatrial.images.credentials import LARGEST, find_secrets
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from tests.unit.factories import configuration
 
 from seatrial.checks.model import Level
 from seatrial.checks.registry import CATALOGUE, among_services
-from seatrial.facts.data import HealthCheck
-from seatrial.facts.sandbox import boot_config
-from seatrial.facts.service import as_asked, as_configured, joined, read_service
+from seatrial.facts import HealthCheck
+from seatrial.observe.sandbox import boot_config
+from seatrial.observe.services import as_asked, as_configured, joined, read_service
 from seatrial.settings.model import Contract
 
 INSPECTED: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.samples import matrix
 
-from seatrial.reports.data import as_json
+from seatrial.reports.json import as_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from seatrial.errors import BuildFailedError, ExitCode, SeatrialError
-from seatrial.names import did_you_mean
 from seatrial.sizes import parse_size, show_size
+from seatrial.suggest import did_you_mean
 from seatrial.text import plain, plain_line
 
 

@@ -14,15 +14,15 @@ from tests.unit.samples import HOSTILE, NASTY, SHOWN, every_status, judged, matr
 from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Verdict, smoke_of
+from seatrial.cli import output
+from seatrial.cli.doctor import print_findings
 from seatrial.doctor import Finding
-from seatrial.facts.data import Missing
+from seatrial.facts import Missing
 from seatrial.reports import classics
-from seatrial.reports.doctor import print_findings
 from seatrial.reports.formats import render
 from seatrial.reports.groups import grouped, told
 from seatrial.reports.smoke import print_failures, print_smoke, print_smokes
 from seatrial.settings.model import Contract
-from seatrial.tasks import surroundings
 
 
 def console(width: int = 100, *, terminal: bool = False) -> Console:
@@ -163,9 +163,9 @@ def test_no_color_means_neither_colour_nor_bold(monkeypatch: pytest.MonkeyPatch)
     for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm-256color"), ("COLORTERM", "truecolor")):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    coloured = surroundings.screen()
+    coloured = output.screen()
     monkeypatch.setenv("NO_COLOR", "1")
-    for screen, codes in ((coloured, True), (surroundings.screen(), False)):
+    for screen, codes in ((coloured, True), (output.screen(), False)):
         with screen.capture() as captured:
             print_smoke(every_status(), screen)
         assert screen.is_terminal

@@ -11,10 +11,9 @@ from tests.unit.source_factories import DOCKERFILE, compose, context, dockerfile
 from seatrial.checks import registry
 from seatrial.checks.installs import fixed, installs, open_lines
 from seatrial.checks.model import Status
-from seatrial.checks.places import place
-from seatrial.checks.verdict import judge
+from seatrial.checks.verdict import judge, place
 from seatrial.dockerfile import parse
-from seatrial.facts.data import (
+from seatrial.facts import (
     NO_SOURCES,
     ComposeValue,
     ComposeVariable,
@@ -423,7 +422,7 @@ def test_a_file_that_compose_refuses_is_no_pass(check: str) -> None:
 
 @pytest.mark.parametrize("check", ["compose/hardening", "compose/ports", "compose/dependencies"])
 def test_a_stack_without_its_subject_is_skipped(check: str) -> None:
-    from seatrial.facts.data import ComposeModel
+    from seatrial.facts import ComposeModel
 
     assert judged(check, compose=compose(model=ComposeModel(services=()))).status is Status.SKIP
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.factories import host
 
+from seatrial.compose import resolve as compose_facts
+from seatrial.compose.resolve import read_compose, services
+from seatrial.compose.text import ComposeText, read_text, settled, wanted
 from seatrial.engine.find import Candidate, Engine
-from seatrial.facts import compose as compose_facts
-from seatrial.facts import context as context_facts
-from seatrial.facts.compose import read_compose, services
-from seatrial.facts.compose_file import ComposeText, read_text, settled, wanted
-from seatrial.facts.context import read_context
-from seatrial.facts.data import BuildContext, ComposeSource, Lint, Missing, NotInstalled, Sources
-from seatrial.facts.lint import run_lint
-from seatrial.facts.sources import SourceFiles, read_sources
+from seatrial.facts import BuildContext, ComposeSource, Lint, Missing, NotInstalled, Sources
+from seatrial.observe import sources as context_facts
+from seatrial.observe.sources import SourceFiles, read_context, read_sources, run_lint
 
 if TYPE_CHECKING:
     from pathlib import Path

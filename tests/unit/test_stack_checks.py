@@ -11,16 +11,7 @@ from tests.unit.factories import facts
 from seatrial.checks import stack
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Verdict, judge, smoke_of
-from seatrial.facts.data import (
-    DatabaseRestart,
-    Exchange,
-    Missing,
-    Ready,
-    Reply,
-    ServiceStop,
-    StackRun,
-    WorkerLoss,
-)
+from seatrial.facts import DatabaseRestart, Exchange, Missing, Ready, Reply, ServiceStop, StackRun, WorkerLoss
 from seatrial.settings.model import Contract, StackContract, StackWrite
 
 CHECKS = {check.id: check for check in stack.CHECKS}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.compose.model import identify
+from seatrial.compose.runner import Compose
 from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.settings.read import Project, read_project
-from seatrial.stack.compose import Compose
 from seatrial.stack.demo_plan import LONGEST_QUESTION, asking, checked, choose, mentions, stack_of
-from seatrial.stack.names import identify
 
 ROOT = Path(__file__).parents[2]
 FILE = Path("compose.yaml")

@@ -6,14 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.errors import ExitCode
-from seatrial.reports.stack import state_text
-from seatrial.stack.address import addresses, machine_of
-from seatrial.stack.explain import explain
-from seatrial.stack.judge import all_up, declared_by, states, waiting_for
-from seatrial.stack.model import (
+from seatrial.compose.model import (
     Condition,
     ContainerState,
+    ContainerStatus,
     Dependency,
     Health,
     Phase,
@@ -22,14 +18,20 @@ from seatrial.stack.model import (
     ServiceState,
     Stack,
     StackPlan,
-    Status,
 )
-from seatrial.stack.observe import read_container
-from seatrial.stack.remove import levels
-from seatrial.stack.text import LONGEST_LINE, lines_of
+from seatrial.compose.runner import LONGEST_LINE, lines_of
+from seatrial.errors import ExitCode
+from seatrial.reports.stack import state_text
+from seatrial.stack.containers import read_container
+from seatrial.stack.down import levels
+from seatrial.stack.state import all_up, declared_by, states, waiting_for
+from seatrial.stack.up import addresses, machine_of
+from seatrial.stack.wait import explain
 
 
-def container(service: str = "api", status: Status = Status.RUNNING, **more: object) -> ContainerState:
+def container(
+    service: str = "api", status: ContainerStatus = ContainerStatus.RUNNING, **more: object
+) -> ContainerState:
     made = ContainerState(id=f"id-{service}", name=f"x-{service}-1", service=service, status=status)
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -45,8 +47,8 @@ SERVING = replace(API, ports=(Port(host_ip="", published=80, target=80),))
 @pytest.mark.parametrize(
     ("seen", "phase"),
     [
-        (container(status=Status.CREATED), Phase.WAITING),
-        (container(status=Status.CREATED, error="no such program"), Phase.FAILED),
+        (container(status=ContainerStatus.CREATED), Phase.WAITING),
+        (container(status=ContainerStatus.CREATED, error="no such program"), Phase.FAILED),
         (container(seconds=0.9), Phase.STARTING),
         (container(seconds=1.0), Phase.UP),
         (container(seconds=9.0, restarts=1), Phase.STARTING),
@@ -54,11 +56,11 @@ SERVING = replace(API, ports=(Port(host_ip="", published=80, target=80),))
         (container(health=Health.STARTING, seconds=99), Phase.STARTING),
         (container(health=Health.HEALTHY), Phase.UP),
         (container(health=Health.UNHEALTHY), Phase.FAILED),
-        (container(status=Status.PAUSED), Phase.STARTING),
-        (container(status=Status.RESTARTING, exit_code=1), Phase.RESTARTING),
-        (container(status=Status.EXITED), Phase.DONE),
-        (container(status=Status.EXITED, exit_code=1), Phase.FAILED),
-        (container(status=Status.DEAD), Phase.FAILED),
+        (container(status=ContainerStatus.PAUSED), Phase.STARTING),
+        (container(status=ContainerStatus.RESTARTING, exit_code=1), Phase.RESTARTING),
+        (container(status=ContainerStatus.EXITED), Phase.DONE),
+        (container(status=ContainerStatus.EXITED, exit_code=1), Phase.FAILED),
+        (container(status=ContainerStatus.DEAD), Phase.FAILED),
     ],
 )
 def test_where_a_service_stands(seen: ContainerState, phase: Phase) -> None:
@@ -67,7 +69,7 @@ def test_where_a_service_stands(seen: ContainerState, phase: Phase) -> None:
 
 
 def test_what_serves_may_not_end_but_a_one_shot_that_others_wait_for_may() -> None:
-    ended = container(status=Status.EXITED)
+    ended = container(status=ContainerStatus.EXITED)
     waits = Service(name="b", image="x", depends_on=needs("api", condition=Condition.COMPLETED))
     assert states([SERVING], [ended])[0].phase is Phase.FAILED
     assert states([replace(API, checked=True)], [ended])[0].phase is Phase.FAILED
@@ -81,13 +83,13 @@ def test_a_one_shot_that_others_wait_for_is_not_up_before_it_ends() -> None:
 
 
 def test_what_an_earlier_run_left_is_not_blamed() -> None:
-    left = container(status=Status.EXITED, exit_code=137)
+    left = container(status=ContainerStatus.EXITED, exit_code=137)
     assert states([API], [left], unstarted=frozenset({left.id}))[0].phase is Phase.WAITING
 
 
 def test_the_worst_replica_counts_and_all_are_needed() -> None:
     two = replace(API, replicas=2)
-    good, bad = container(seconds=5), container(status=Status.EXITED, exit_code=1)
+    good, bad = container(seconds=5), container(status=ContainerStatus.EXITED, exit_code=1)
     assert states([two], [good, bad])[0].phase is Phase.FAILED
     assert states([two], [good])[0].phase is Phase.STARTING
     assert states([two], [good, good])[0].phase is Phase.UP
@@ -129,10 +131,12 @@ def test_what_a_service_waits_for_itself() -> None:
             depends_on=(*needs("db", "gone"), *needs("migrate", condition=Condition.COMPLETED)),
         ),
     )
-    starting = states(services, [container("db", health=Health.STARTING), container("migrate", Status.CREATED)])
+    starting = states(
+        services, [container("db", health=Health.STARTING), container("migrate", ContainerStatus.CREATED)]
+    )
     assert [one.waits_for for one in starting] == [(), ("db",), ("migrate",)]
     assert state_text(starting[1]) == "waiting for db"
-    done = states(services, [container("db", health=Health.HEALTHY), container("migrate", Status.EXITED)])
+    done = states(services, [container("db", health=Health.HEALTHY), container("migrate", ContainerStatus.EXITED)])
     assert [one.waits_for for one in done] == [(), (), ()]
 
 
@@ -160,7 +164,7 @@ def test_an_unhealthy_service_tells_which_of_its_dependencies_it_waits_for() -> 
 
 
 def test_a_full_disk_is_recognised() -> None:
-    seen = [container("db", Status.EXITED, exit_code=1)]
+    seen = [container("db", ContainerStatus.EXITED, exit_code=1)]
     full = {"db": ['FATAL: could not write "x": No space left on device']}
     assert explain(plan(), states(CHAIN, seen), outputs=full).fix.startswith("A disk is full: make room")
     assert explain(plan(), (), outputs={}, compose_said=["no space left on device"]).fix.startswith("A disk is full")
@@ -175,8 +179,8 @@ def plan() -> StackPlan:
 def test_an_explanation_names_state_code_output_checks_and_who_waits() -> None:
     seen = [
         container("db", health=Health.UNHEALTHY, health_outputs=("exit code 1: refused",)),
-        container("migrate", Status.CREATED),
-        container("other", Status.EXITED, exit_code=137, out_of_memory=True),
+        container("migrate", ContainerStatus.CREATED),
+        container("other", ContainerStatus.EXITED, exit_code=137, out_of_memory=True),
     ]
     error = explain(plan(), states(CHAIN, seen), outputs={"db": [f"line {number}" for number in range(30)]})
     assert error.exit_code is ExitCode.FAILED
@@ -196,8 +200,8 @@ def test_an_explanation_names_state_code_output_checks_and_who_waits() -> None:
 def test_a_timeout_blames_what_has_not_come_up_and_waits_for_nobody() -> None:
     seen = [
         container("db", health=Health.STARTING, restarts=2),
-        container("migrate", Status.CREATED),
-        container("other", Status.RESTARTING, exit_code=2, restarts=4),
+        container("migrate", ContainerStatus.CREATED),
+        container("other", ContainerStatus.RESTARTING, exit_code=2, restarts=4),
     ]
     error = explain(plan(), states(CHAIN, seen), outputs={}, timed_out=30)
     assert error.what == (
@@ -282,7 +286,7 @@ def test_a_container_is_read_from_its_inspection() -> None:
         id="abc",
         name="ship-1-api-1",
         service="api",
-        status=Status.RUNNING,
+        status=ContainerStatus.RUNNING,
         image="ship:1",
         image_id="sha256:1",
         config_hash="h",

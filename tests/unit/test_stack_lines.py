@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.stack.lines import line_of
+from seatrial.compose.text import line_of
 
 FILE = """\
 # image: x, API_TOKEN, gone.env

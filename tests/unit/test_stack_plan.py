@@ -4,15 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial.compose.model import Condition, Dependency, Port, Service, identify
+from seatrial.compose.runner import messages, override, refused
+from seatrial.compose.variables import env_file
 from seatrial.errors import SettingsError, StackError
 from seatrial.settings.read import Project, read_project
-from seatrial.stack.compose import messages, override, refused
-from seatrial.stack.envfile import env_file
 from seatrial.stack.images import repository
-from seatrial.stack.judge import in_order
-from seatrial.stack.model import Condition, Dependency, Port, Service
-from seatrial.stack.names import identify
 from seatrial.stack.plan import compose_file, read_services
+from seatrial.stack.state import in_order
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.stack.model import Port
-from seatrial.stack.ports import busy, process_on
+from seatrial.compose.model import Port
+from seatrial.stack.preflight import busy, process_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

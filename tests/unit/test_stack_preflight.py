@@ -10,38 +10,37 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from seatrial.checks.compose_alone import judge_compose
+from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status as Judged
-from seatrial.errors import ExitCode, StackError
-from seatrial.facts.compose_file import ComposeText, read_text
-from seatrial.facts.data import ComposeModel, ComposeService, ComposeSource, Missing, Published
-from seatrial.reports.stack_data import (
-    down_document,
-    preflight_document,
-    ps_document,
-    restart_plan_document,
-    up_document,
-)
-from seatrial.reports.stack_look import print_preflight
-from seatrial.settings.model import Contract
-from seatrial.stack.example import read_sayings, sayings
-from seatrial.stack.finding import Finding, Preflight, Standing, blocked, note, ready, require_none
-from seatrial.stack.images import look_at_images
-from seatrial.stack.model import (
+from seatrial.compose.model import (
     Address,
     ContainerState,
+    ContainerStatus,
+    Finding,
     Health,
     Phase,
     Port,
+    Preflight,
     Removed,
     Service,
     ServiceState,
     Stack,
     StackPlan,
-    Status,
+    Standing,
+    blocked,
+    note,
+    ready,
+    require_none,
 )
-from seatrial.stack.ports import look_at_ports
-from seatrial.stack.variables import look_at_services, look_at_variables
+from seatrial.compose.text import ComposeText, read_text
+from seatrial.compose.variables import look_at_services, look_at_variables, read_sayings, sayings
+from seatrial.errors import ExitCode, StackError
+from seatrial.facts import ComposeModel, ComposeService, ComposeSource, Missing, Published
+from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
+from seatrial.reports.stack import print_preflight
+from seatrial.settings.model import Contract
+from seatrial.stack.images import look_at_images
+from seatrial.stack.preflight import look_at_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +175,7 @@ def test_ports_are_free_taken_or_the_stacks_own(tmp_path: Path) -> None:
         holder.listen()
         held, free = holder.getsockname()[1], other.getsockname()[1]
         other.close()
-        running = ContainerState(id="1", name="x", service="own", status=Status.RUNNING, ports=(port(held),))
+        running = ContainerState(id="1", name="x", service="own", status=ContainerStatus.RUNNING, ports=(port(held),))
         services = (
             Service(name="a", image="x", ports=(port(held),)),
             Service(name="b", image="x", ports=(port(free), port(None))),
@@ -258,7 +257,7 @@ def test_a_look_as_json() -> None:
 
 
 def state(service: str, phase: Phase, **more: object) -> ServiceState:
-    made = {"status": Status.RUNNING, "seconds": 4.0, **more}
+    made = {"status": ContainerStatus.RUNNING, "seconds": 4.0, **more}
     container = ContainerState(id="1", name="c", service=service, **made)  # type: ignore[arg-type]
     return ServiceState(service=service, phase=phase, container=container, last_line="ahoy\u202e")
 
@@ -266,7 +265,7 @@ def state(service: str, phase: Phase, **more: object) -> ServiceState:
 def test_a_stack_as_json() -> None:
     services = (
         state("db", Phase.UP, health=Health.HEALTHY),
-        state("migrate", Phase.DONE, status=Status.EXITED),
+        state("migrate", Phase.DONE, status=ContainerStatus.EXITED),
         ServiceState(service="api", phase=Phase.ABSENT, waits_for=("db",)),
     )
     up = json.loads(

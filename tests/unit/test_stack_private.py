@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from tests.unit.test_stack_judge import container, needs
 
+from seatrial.cli.restart import words_of
+from seatrial.compose import runner
+from seatrial.compose.model import Condition, ContainerStatus, Service, Stack
 from seatrial.errors import SettingsError, StackError
-from seatrial.facts.data import Reply
+from seatrial.facts import Reply
 from seatrial.settings.model import Contract, Settings, StackContract
 from seatrial.settings.read import convert
-from seatrial.stack import compose
-from seatrial.stack.chosen import of_service, running
-from seatrial.stack.model import Condition, Service, Stack, Status
-from seatrial.stack.private import app_service, copied_in, private
-from seatrial.stack.writes import UnreadableError, Written, filled, read_path
-from seatrial.tasks.running import words_of
+from seatrial.stack.containers import of_service, running
+from seatrial.stack.exchange import UnreadableError, Written, filled, read_path
+from seatrial.stack.isolated import app_service, copied_in, private
 
 FILE = Path("compose.yaml")
 STACK = Stack(app="ship", compose_project="ship-1")
@@ -82,7 +82,7 @@ def test_a_read_only_mount_stays() -> None:
 
 
 def test_a_model_with_other_images() -> None:
-    made = compose.replaced({"services": {"a": {"image": "x", "user": "1"}, "b": {"image": "y"}}}, {"a": "z"})
+    made = runner.replaced({"services": {"a": {"image": "x", "user": "1"}, "b": {"image": "y"}}}, {"a": "z"})
     assert made == {
         "services": {"a": {"image": "z", "pull_policy": "never", "user": "1"}, "b": {"image": "y"}},
     }
@@ -142,7 +142,11 @@ def test_a_stack_that_could_show_nothing_is_refused(stack: dict[str, Any], said:
 
 
 def test_what_runs_is_named_where_a_service_does_not() -> None:
-    there = (container("api"), container("db", Status.EXITED, exit_code=3), container("job", Status.CREATED))
+    there = (
+        container("api"),
+        container("db", ContainerStatus.EXITED, exit_code=3),
+        container("job", ContainerStatus.CREATED),
+    )
     assert running(STACK, there, "api") is there[0]
     with pytest.raises(StackError, match=r"db is not running: it ended with exit code 3\. Running: api\."):
         running(STACK, there, "db")

@@ -5,6 +5,17 @@ import io
 import pytest
 from rich.console import Console
 
+from seatrial.compose.model import (
+    Address,
+    ContainerState,
+    ContainerStatus,
+    Health,
+    Phase,
+    Removed,
+    ServiceState,
+    Stack,
+    StackState,
+)
 from seatrial.reports.stack import (
     LinePerChange,
     duration,
@@ -16,17 +27,6 @@ from seatrial.reports.stack import (
     state_text,
 )
 from seatrial.stack.logs import LogLine, split
-from seatrial.stack.model import (
-    Address,
-    ContainerState,
-    Health,
-    Phase,
-    Removed,
-    ServiceState,
-    Stack,
-    StackState,
-    Status,
-)
 
 STACK = Stack(app="ship", compose_project="ship-1")
 
@@ -41,7 +41,7 @@ def printed(of: Console) -> str:
 
 
 def state(service: str, phase: Phase, *, last_line: str = "", **more: object) -> ServiceState:
-    made = {"status": Status.RUNNING, "seconds": 4.0, **more}
+    made = {"status": ContainerStatus.RUNNING, "seconds": 4.0, **more}
     container = ContainerState(id="1", name="c", service=service, **made)  # type: ignore[arg-type]
     return ServiceState(service=service, phase=phase, container=container, last_line=last_line)
 
@@ -73,10 +73,10 @@ def test_on_a_terminal_the_table_shows_outside_text_as_text() -> None:
 
 
 def test_a_failed_state_says_how() -> None:
-    failed = state("api", Phase.FAILED, status=Status.EXITED, exit_code=3)
+    failed = state("api", Phase.FAILED, status=ContainerStatus.EXITED, exit_code=3)
     assert state_text(failed) == "failed: ended with exit code 3"
-    assert state_text(state("api", Phase.STARTING, status=Status.PAUSED)) == "paused"
-    looping = state("api", Phase.RESTARTING, status=Status.RESTARTING, exit_code=3)
+    assert state_text(state("api", Phase.STARTING, status=ContainerStatus.PAUSED)) == "paused"
+    looping = state("api", Phase.RESTARTING, status=ContainerStatus.RESTARTING, exit_code=3)
     assert state_text(looping) == "restarting after exit code 3"
 
 

@@ -11,12 +11,12 @@ import pytest
 from seatrial.engine.find import Candidate, Engine
 from seatrial.errors import BuildError, ImageError, SeatrialError
 from seatrial.host import Host
-from seatrial.images.standins import stand_in_for, table
-from seatrial.images.standins.digest import text_digest
-from seatrial.images.standins.make import ensure, last_lines
+from seatrial.offline import stand_in_for, table
+from seatrial.offline.rootfs import text_digest
+from seatrial.offline.substitutes import ensure, last_lines
 
 if TYPE_CHECKING:
-    from seatrial.images.standins import Plan
+    from seatrial.offline import Plan
 
 OUTPUT = """\
 #1 [internal] load build definition from own.Dockerfile

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.host import Host
-from seatrial.images.standins.interpreter import HostPython, find, relocate, rewritten
+from seatrial.offline.interpreter import HostPython, find, relocate, rewritten
 
 HOME = "/usr/local"
 

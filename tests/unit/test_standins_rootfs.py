@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.apt_sources import Archive
 from seatrial.errors import SettingsError
-from seatrial.images.standins.rootfs import (
-    APT_SETTINGS,
-    Rootfs,
-    apt_settings,
-    command,
-    image_files,
-    image_sources,
-    parse,
-)
+from seatrial.offline.apt_sources import Archive
+from seatrial.offline.rootfs import APT_SETTINGS, Rootfs, apt_settings, command, image_files, image_sources, parse
 
 ARCHIVE = Archive(
     uri="http://someone:hush@mirror.example/debian",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.errors import SettingsError
-from seatrial.images.standins import Plan, Table, familiar, local_name, rows, stand_in_for, table
+from seatrial.offline import Plan, Table, catalogue, familiar, local_name, stand_in_for, table
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_an_image_that_no_row_names_has_none(reference: str) -> None:
 
 
 def test_every_recipe_is_there_and_says_where_its_inputs_go() -> None:
-    for row in rows.built_in():
+    for row in catalogue.built_in():
         for one in (row, row.otherwise):
             if one is not None and not one.refusal:
                 text = one.recipe.read_text(encoding="utf-8")

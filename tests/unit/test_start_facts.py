@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.unit.factories import Tree, configuration
 
-from seatrial.facts.data import Account
-from seatrial.facts.start import application_python, import_root, named_modules, start_facts, unwrapped
+from seatrial.facts import Account
+from seatrial.observe.command import application_python, import_root, named_modules, start_facts, unwrapped
 
 ELF = b"\x7fELF"
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")

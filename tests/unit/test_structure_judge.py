@@ -6,23 +6,11 @@ from typing import Any
 import pytest
 
 from seatrial.checks.model import Outcome, Status
-from seatrial.facts.data import FileKind
+from seatrial.facts import FileKind
 from seatrial.structure.expansion import expand
 from seatrial.structure.expressions import matches, problem_of
-from seatrial.structure.judge import (
-    judge_command,
-    judge_contents,
-    judge_existence,
-    judge_licences,
-    judge_metadata,
-)
-from seatrial.structure.model import (
-    CommandTest,
-    FileContentTest,
-    FileExistenceTest,
-    MetadataTest,
-    Variable,
-)
+from seatrial.structure.judge import judge_command, judge_contents, judge_existence, judge_licences, judge_metadata
+from seatrial.structure.model import CommandTest, FileContentTest, FileExistenceTest, MetadataTest, Variable
 from seatrial.structure.modes import shown_mode
 from seatrial.structure.plan import ImageConfig
 from seatrial.structure.seen import Contents, Cut, Licences, Ran, Refused, Stat

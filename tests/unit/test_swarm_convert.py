@@ -12,13 +12,12 @@ import pytest
 import requests
 
 from seatrial.errors import StackError
-from seatrial.stack.swarm.convert import convert
-from seatrial.stack.swarm.declared import read_declared
-from seatrial.stack.swarm.images import choose
-from seatrial.stack.swarm.materials import LONGEST_NAME, named, prune, read, variables
-from seatrial.stack.swarm.model import Conversion, Declared, Fate, Image, Material
-from seatrial.stack.swarm.mounts import size_of
-from seatrial.stack.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
+from seatrial.swarm.convert import convert, read_declared
+from seatrial.swarm.deployment import size_of
+from seatrial.swarm.images import choose
+from seatrial.swarm.materials import LONGEST_NAME, named, prune, read, variables
+from seatrial.swarm.model import Conversion, Declared, Fate, Image, Material
+from seatrial.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
 
 if TYPE_CHECKING:
     from seatrial.engine.find import Engine

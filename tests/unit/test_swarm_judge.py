@@ -11,13 +11,18 @@ import pytest
 from rich.console import Console
 
 from seatrial.errors import ExitCode, SettingsError, StackError
-from seatrial.reports.deploy import DeployLines, print_deployed, print_notes, print_removed
-from seatrial.reports.deploy_data import deploy_document, plan_document, removed_document
-from seatrial.stack.swarm.cluster import printed_by, read_service, read_task
-from seatrial.stack.swarm.deploy import stack_name
-from seatrial.stack.swarm.explain import condition, explain
-from seatrial.stack.swarm.judge import standings
-from seatrial.stack.swarm.model import (
+from seatrial.reports.deploy import (
+    DeployLines,
+    deploy_document,
+    plan_document,
+    print_deployed,
+    print_notes,
+    print_removed,
+    removed_document,
+)
+from seatrial.swarm.cluster import printed_by, read_service, read_task
+from seatrial.swarm.deploy import stack_name
+from seatrial.swarm.model import (
     Conversion,
     Deployed,
     Fate,
@@ -30,6 +35,7 @@ from seatrial.stack.swarm.model import (
     Task,
     Update,
 )
+from seatrial.swarm.rollout import condition, explain, standings
 
 SERVICE = SwarmService(id="s1", name="api", version="v2", replicas=2)
 SWARM = Swarm(node="n1", names={"n1": "alpha", "n2": "beta"})

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import invoke
 import pytest
 
+from seatrial.cli.errors import command
 from seatrial.errors import BuildFailedError, ExitCode, SettingsError
 from seatrial.tasks import ns
-from seatrial.tasks.boundary import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ def test_the_list_of_commands(program: str) -> None:
 
 def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
     script = (
-        "import json, sys\nfrom seatrial.tasks.program import program\n"
+        "import json, sys\nfrom seatrial.cli.program import program\n"
         "program.run(['seatrial', '--list'], exit=False)\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
@@ -218,7 +218,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: 
     (tmp_path / "pyproject.toml").write_text("[tool.seatrial.apps.api]\npythons = ['3.13']\n")
     (tmp_path / "Dockerfile").write_text("ARG PYTHON_VERSION=3.13\nFROM python:${PYTHON_VERSION}-slim\n")
     before = sorted(tmp_path.iterdir())
-    done = run(sys.executable, "-c", "from seatrial.tasks.program import main; main()", *arguments, folder=tmp_path)
+    done = run(sys.executable, "-c", "from seatrial.cli.program import main; main()", *arguments, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert done.stderr.startswith("error: ")

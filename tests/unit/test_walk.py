@@ -16,11 +16,10 @@ import pytest
 from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT, probed
 
 from seatrial.engine.containers import Output
-from seatrial.facts.contents import WalkRequest, together, walk_request
-from seatrial.facts.data import ContentKind, Contents, Found, Probe, Rule, Walk
-from seatrial.facts.probe import ProbeRequest, read_answer
-from seatrial.facts.rules import rules
-from seatrial.facts.walk import Limits, shown, walker
+from seatrial.facts import ContentKind, Contents, Found, Probe, Rule, Walk
+from seatrial.observe.contents import WalkRequest, rules, together, walk_request
+from seatrial.observe.probe import ProbeRequest, read_answer
+from seatrial.observe.walk import Limits, shown, walker
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -1,16 +1,28 @@
-"""app/* and native/*: what the application's code needs to find in the image."""
+"""app/* and native/*: what the application's code needs to find in the image, and who may change it."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped
-from seatrial.facts.data import Start
+from seatrial.checks.model import (
+    Check,
+    Level,
+    Outcome,
+    UndecidedError,
+    failed,
+    had,
+    passed,
+    probe_of,
+    skipped,
+    start_of,
+)
+from seatrial.facts import Missing, Start
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts, Place
+    from seatrial.facts import Facts, Place
     from seatrial.settings.model import Contract
+
 
 SHOWN = 20
 
@@ -185,5 +197,115 @@ CHECKS = (
         ),
         level=Level.QUICK,
         function=libraries_resolve,
+    ),
+)
+
+
+def read_only(facts: Facts, _: Contract) -> Outcome:
+    """Judge the files of the application's packages, and every folder above them, by owner and permission."""
+    probe = probe_of(facts)
+    if probe.identity.uid == 0:
+        return skipped("USER is root, who may change everything; identity/non-root judges that")
+    rows = had(probe.code, probe, "code")
+    if not rows:
+        return skipped("neither the contract nor the command names a module; set `modules`")
+    lost = [one.name for one in rows if not one.origin]
+    found = {one.path: one for row in rows for one in row.changeable}
+    expected = f"uid {probe.identity.uid} can change nothing of {', '.join(one.name for one in rows)}"
+    if found:
+        first = next(iter(found.values()))
+        return failed(
+            f"uid {probe.identity.uid} can change {first.path} (mode {first.mode}, owner {first.owner})"
+            + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
+            expected=expected,
+            fix=(
+                "Let root own the code: `COPY` without --chown, `RUN chmod -R u=rwX,go=rX /app` in the builder, and a "
+                "WORKDIR that root made. What must be written belongs on a tmpfs or a volume."
+            ),
+            evidence=tuple(f"{one.path}: mode {one.mode}, owner {one.owner}" for one in found.values()),
+        )
+    if lost:
+        raise UndecidedError(f"{', '.join(lost)} is not found in any file; app/imports tells why")
+    return passed(f"{sum(one.files for one in rows)} files and folders looked at", expected=expected)
+
+
+CHECKS_CODE = (
+    Check(
+        id="app/code-read-only",
+        title="Its user cannot change its code",
+        why="Whoever breaks into the process then cannot leave anything in the code that runs at the next start.",
+        source="CIS Docker Benchmark 4.1, 5.13; OWASP Docker cheat sheet, rule 8",
+        example="COPY --chown=app:app . /app",
+        mend="COPY . /app",
+        level=Level.QUICK,
+        function=read_only,
+    ),
+)
+
+
+def platform(facts: Facts, _: Contract) -> Outcome:
+    """Judge the extension modules by their own ELF headers and the C library that they ask for."""
+    probe = probe_of(facts)
+    native = probe.native
+    machine = had(probe.environment, probe, "environment").machine
+    own = f"{machine}{f' with {native.libc}' if native.libc else ''}"
+    expected = f"every extension module was built for {own}"
+    if native.modules == 0:
+        raise UndecidedError("no extension module was found; native/libraries-resolve tells it")
+    if native.foreign:
+        first = native.foreign[0]
+        return failed(
+            f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
+            expected=expected,
+            fix=(
+                "Install the environment inside the build, on the final stage's own base and platform; keep the host's "
+                "environments out with .dockerignore (`.venv`)."
+            ),
+            evidence=tuple(f"{one.path}: {one.built_for}" for one in native.foreign[:SHOWN]),
+        )
+    return passed(f"{native.modules} shared objects looked at, none for another than {own}", expected=expected)
+
+
+def no_musl(facts: Facts, contract: Contract) -> Outcome:
+    """Tell the C library by the loader that the interpreter's file names, as the engine reads it."""
+    if contract.musl:
+        return skipped("the contract allows musl")
+    start = start_of(facts)
+    loader = posixpath.basename(start.python_loader)
+    if not start.python_loader and isinstance(facts.probe, Missing):
+        probe_of(facts)
+    libc = "" if isinstance(facts.probe, Missing) else facts.probe.native.libc
+    expected = "an interpreter that stands on glibc"
+    if loader.startswith("ld-musl") or (not loader and libc == "musl"):
+        return failed(
+            f"{start.python} stands on musl: its loader is {start.python_loader or 'part of it'}",
+            expected=expected,
+            fix="Base the image on Debian (`python:3.13-slim`), or declare `musl = true` in the contract.",
+        )
+    if not loader and not libc:
+        raise UndecidedError(f"neither {start.python} nor the probe tells the C library")
+    return passed(f"{start.python} stands on {start.python_loader or libc}", expected=expected)
+
+
+CHECKS_NATIVE = (
+    Check(
+        id="native/platform",
+        title="Extension modules are of its own platform",
+        why="A module built for another processor or C library cannot be loaded, and says so at its import only.",
+        source="pythonspeed.com; elf(5); PEP 600, PEP 656",
+        example="COPY .venv /app/.venv",
+        mend="RUN uv sync --frozen --no-dev",
+        level=Level.QUICK,
+        function=platform,
+    ),
+    Check(
+        id="native/no-musl",
+        title="Stands on glibc",
+        why="On musl many packages have no wheels, Python runs slower, and threads get a small stack.",
+        source="pythonspeed.com, Using Alpine can make Python Docker builds 50x slower",
+        example="FROM python:3.13-alpine",
+        mend="FROM python:3.13-slim",
+        level=Level.QUICK,
+        function=no_musl,
     ),
 )

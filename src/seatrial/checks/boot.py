@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import (
-    Check,
-    Level,
-    Outcome,
-    UndecidedError,
-    deciding_boot,
-    failed,
-    passed,
-    skipped,
-)
-from seatrial.facts.data import Health, Missing, Sources
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed, skipped
+from seatrial.facts import Health, Missing, Sources
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Boot, Facts
+    from seatrial.facts import Boot, Facts
     from seatrial.settings.model import Contract
+
 
 LAST_LINES = 15
 TRACEBACK = "Traceback (most recent call last)"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped
-from seatrial.checks.parts import had
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, had, passed, probe_of, skipped
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
-    from seatrial.facts.data.environment import Bytecode
+    from seatrial.facts import Facts
+    from seatrial.facts.probe import Bytecode
     from seatrial.settings.model import Contract
 
 VALID = "bytecode of this Python, with its source's time and size, or hash, or unchecked"

@@ -1,19 +1,23 @@
-"""compose/*: what the compose file gives its services, and what it wants of a checkout."""
+"""compose/*: what the compose file gives its services, and what it needs from a checkout."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, failed, passed, skipped
-from seatrial.checks.secrecy import PUBLIC, secret
-from seatrial.checks.sources import of_compose, present
+from seatrial.checks.model import Check, Level, Outcome, failed, of_compose, passed, present, skipped
+from seatrial.checks.secrets import PUBLIC, secret
+from seatrial.checks.verdict import judge
+from seatrial.dockerfile import Dockerfile
+from seatrial.facts import ComposeSource, Configuration, DockerfileSource, Facts, Missing, ProjectFacts, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seatrial.facts.data import ComposeService, ComposeSource, EnvironmentFile
+    from seatrial.checks.model import Result
+    from seatrial.facts import ComposeService, ComposeSource, EnvironmentFile
     from seatrial.settings.model import Contract
+
 
 SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
 HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
@@ -239,3 +243,24 @@ CHECKS = (
         function=of_compose(environment),
     ),
 )
+
+
+NO_IMAGE = Missing(reason="only the compose file was looked at")
+
+
+def judge_compose(compose: ComposeSource | Missing, contract: Contract) -> tuple[Result, ...]:
+    """Return the results of the compose/* checks, waivers among them."""
+    facts = Facts(
+        configuration=Configuration(reference="", id="", platform="", user="", unpacked=0),
+        start=NO_IMAGE,
+        probe=NO_IMAGE,
+        boot=NO_IMAGE,
+        project=ProjectFacts(),
+        sources=Sources(
+            dockerfile=DockerfileSource(path="", parsed=Dockerfile(syntax=None, arguments=(), stages=())),
+            lint=NO_IMAGE,
+            context=NO_IMAGE,
+            compose=compose,
+        ),
+    )
+    return tuple(judge(check, facts, contract) for check in CHECKS)

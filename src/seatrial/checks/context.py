@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed
-from seatrial.checks.sources import of_context
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, of_context, passed
 from seatrial.sizes import parse_size, show_size
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import BuildContext
+    from seatrial.facts import BuildContext
     from seatrial.settings.model import Contract
 
 UNWANTED = (

@@ -9,15 +9,15 @@ import shlex
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped, start_of
-from seatrial.checks.start import RESOLVES, broken
-from seatrial.facts.data import FileKind, Missing
-from seatrial.facts.follow import may_read
-from seatrial.facts.start import SHELLS
+from seatrial.checks.process import RESOLVES, broken
+from seatrial.facts import FileKind, Missing
+from seatrial.observe.command import SHELLS
+from seatrial.observe.paths import may_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seatrial.facts.data import Facts, HealthCommand
+    from seatrial.facts import Facts, HealthCommand
     from seatrial.settings.model import Contract
 
 BECOMES = re.compile(r"(?:^|&&|;)\s*exec\s+\S[^;&|]*$")

@@ -1,15 +1,24 @@
-"""What a check is, what it answers, and how it says that it cannot tell."""
+"""What a check is, what it returns, and how it says that it cannot decide."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 
-from seatrial.facts.data import Boot, Facts, Missing, Probe, Start
+from seatrial.facts import NO_SOURCES, Boot, BuildContext, Facts, Missing, Probe, Start
 from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.dockerfile import Dockerfile, Instruction
+    from seatrial.facts import ComposeSource, Distribution, Probe, Sources
 
 
 class Status(StrEnum):
@@ -169,3 +178,101 @@ def start_of(facts: Facts) -> Start:
     if isinstance(facts.start, Missing):
         raise UndecidedError(facts.start.reason, facts.start.detail)
     return facts.start
+
+
+T = TypeVar("T")
+
+
+def had(value: T | None, probe: Probe, name: str) -> T:
+    """Return a part of the probe's answer.
+
+    Raises:
+        UndecidedError: the probe could not have it.
+
+    """
+    if value is None:
+        raise UndecidedError(f"the probe could not look: {probe.problems.get(name, 'it gave no answer to that')}")
+    return value
+
+
+def installed(facts: Facts, contract: Contract) -> dict[str, Distribution]:
+    """Return what the application's own environment holds, by normalised name.
+
+    Raises:
+        UndecidedError: the list was cut, or is empty though the application has dependencies.
+
+    """
+    probe = probe_of(facts)
+    if "distributions" in probe.truncated:
+        raise UndecidedError(f"the package list was cut after {len(probe.distributions)} distributions")
+    listed: dict[str, Distribution] = {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
+    declared = contract.dependencies if contract.dependencies is not None else facts.project.dependencies
+    if not listed and declared:
+        raise UndecidedError("the package list is empty; packages/evidence tells why")
+    return listed
+
+
+def of_sources(function: Callable[[Sources, Contract], Outcome]) -> CheckFunction:
+    """Make a check of one that looks at the sources alone."""
+
+    def check(facts: Facts, contract: Contract) -> Outcome:
+        if facts.sources == NO_SOURCES:
+            return skipped(NO_SOURCES.reason)
+        return function(present(facts.sources), contract)
+
+    return check
+
+
+def of_context(function: Callable[[BuildContext, Contract], Outcome]) -> CheckFunction:
+    """Make a check of one that looks at the build context alone."""
+    return of_sources(lambda sources, contract: function(present(sources.context), contract))
+
+
+def of_compose(function: Callable[[ComposeSource, Contract], Outcome]) -> CheckFunction:
+    """Make a check of one that looks at the compose file alone."""
+
+    def check(sources: Sources, contract: Contract) -> Outcome:
+        if sources.compose is None:
+            return skipped("the app has no compose file; `compose` in its settings names one")
+        return function(present(sources.compose), contract)
+
+    return of_sources(check)
+
+
+def present(fact: T | Missing) -> T:
+    """Return a fact that could be had.
+
+    Raises:
+        UndecidedError: it could not.
+
+    """
+    if isinstance(fact, Missing):
+        raise UndecidedError(fact.reason, fact.detail)
+    return fact
+
+
+def all_instructions(dockerfile: Dockerfile) -> list[Instruction]:
+    """Return the instructions of all stages."""
+    return [one for stage in dockerfile.stages for one in stage.instructions]
+
+
+def from_context(instruction: Instruction) -> Iterator[str]:
+    """Yield what an instruction takes from the context: COPY and ADD, and a RUN's bind mounts."""
+    if instruction.keyword in {"COPY", "ADD"} and not any(name == "from" for name, _ in instruction.flags):
+        yield from _copied(instruction)
+    elif instruction.keyword == "RUN":
+        for name, value in instruction.flags:
+            parts = dict(part.partition("=")[::2] for part in value.split(","))
+            if name == "mount" and parts.get("type", "bind") == "bind" and "from" not in parts:
+                yield parts.get("source") or parts.get("src") or "."
+
+
+def _copied(instruction: Instruction) -> list[str]:
+    text = " ".join(instruction.words)
+    words = list(instruction.words)
+    if text.startswith("["):
+        try:
+            words = [str(word) for word in json.loads(text)]
+        except ValueError:
+            return []
+    return [word for word in words[:-1] if not word.startswith("<<")]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed
-from seatrial.facts.data import Inside, Missing
+from seatrial.facts import Inside, Missing
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts, Listener
+    from seatrial.facts import Facts, Listener
     from seatrial.settings.model import Contract
 
 RESOLVER = "127.0.0.11"

@@ -6,21 +6,12 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from seatrial.checks.model import (
-    Check,
-    Level,
-    Outcome,
-    UndecidedError,
-    failed,
-    passed,
-    probe_of,
-    skipped,
-)
-from seatrial.facts.data import INSTALLERS
-from seatrial.facts.requirements import closure, names_of
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped
+from seatrial.facts import INSTALLERS
+from seatrial.requirements import closure, names_of
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Distribution, Facts, Probe
+    from seatrial.facts import Distribution, Facts, Probe
     from seatrial.settings.model import Contract
 
 DEFAULT_FORBIDDEN = ("pytest", "ruff", "mypy")

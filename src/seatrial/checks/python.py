@@ -1,23 +1,29 @@
-"""python/*: the interpreter that the application runs on, and the scripts that name one."""
+"""python/* and runtime/deep-recursion: the interpreter that the application runs on, and its environment."""
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import (
     Check,
     Level,
     Outcome,
+    UndecidedError,
     failed,
+    had,
     passed,
     probe_of,
     skipped,
     start_of,
 )
+from seatrial.observe.paths import may_execute
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
+    from seatrial.facts.probe import Environment, PathPython
     from seatrial.settings.model import Contract
+
 
 SHOWN = 20
 
@@ -128,5 +134,222 @@ CHECKS = (
         ),
         level=Level.QUICK,
         function=script_interpreters,
+    ),
+)
+
+
+THREAD = "a thread that recurses"
+"""Where the interpreter's test of itself is at its end."""
+
+
+def interpreter_reachable(facts: Facts, _: Contract) -> Outcome:
+    """Judge every folder on the interpreter's chain by the engine's word, as the probe could not even start there."""
+    start = start_of(facts)
+    trail, who = start.python_trail, start.account
+    if not start.python or trail is None:
+        raise UndecidedError("the image holds no Python interpreter")
+    if trail.entry is None:
+        raise UndecidedError(f"the interpreter does not resolve: {trail}; python/interpreter-resolves tells it")
+    if who.uid is None:
+        raise UndecidedError("USER names no account of the image; identity/non-root tells it")
+    expected = f"uid {who.uid} may enter every folder on the way to the interpreter, and execute it"
+    barrier = start.python_barrier
+    if barrier is not None:
+        entry = barrier.entry
+        return failed(
+            f"{barrier.on_the_way_to} lies below {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
+            f"{entry.uid}:{entry.gid}), which uid {who.uid} may not enter",
+            expected=expected,
+            fix=(
+                f"Install Python where everyone may go, not below a home folder (uv: "
+                f"`ENV UV_PYTHON_INSTALL_DIR=/opt/python` in the builder), or give {barrier.path} mode 0755."
+            ),
+            evidence=(str(trail),),
+        )
+    if not may_execute(trail.entry, who):
+        return failed(
+            f"{trail.end} (mode {trail.entry.mode & 0o7777:04o}, owner {trail.entry.uid}:{trail.entry.gid}) may not "
+            f"be executed by uid {who.uid}",
+            expected=expected,
+            fix=f"Give {trail.end} mode 0755 in the stage that makes it.",
+            evidence=(str(trail),),
+        )
+    return passed(f"uid {who.uid} reaches {trail}", expected=expected)
+
+
+def environment_matches(facts: Facts, _: Contract) -> Outcome:
+    """Compare what pyvenv.cfg records with the interpreter that runs."""
+    probe = probe_of(facts)
+    seen, settings = probe.interpreter, probe.interpreter.settings
+    if seen.prefix == seen.base_prefix:
+        return skipped(f"{seen.executable} runs in no virtual environment")
+    environment = had(probe.environment, probe, "environment")
+    file = posixpath.join(seen.prefix, "pyvenv.cfg")
+    recorded = settings.get("version_info") or settings.get("version", "")
+    home = settings.get("home", "")
+    expected = f"{file} records the home and the version of {environment.real} (Python {seen.version})"
+    fix = (
+        "Make the environment in a stage with the same base as the final one (one `FROM … AS base` for both), or with "
+        "the final stage's own interpreter."
+    )
+    if not home:
+        raise UndecidedError(f"{file} records no home")
+    if recorded and recorded.split(".")[:2] != seen.version.split(".")[:2]:
+        return failed(
+            f"{file} records Python {recorded}, and {seen.executable} is {seen.version}", expected=expected, fix=fix
+        )
+    if not environment.home_python:
+        return failed(f"{file} records the home {home}, which holds no interpreter", expected=expected, fix=fix)
+    if environment.home_python != environment.real and not _is_copy(environment, seen.prefix):
+        return failed(
+            f"{file} records the home {home}, which leads to {environment.home_python}; {seen.executable} leads to "
+            f"{environment.real}",
+            expected=expected,
+            fix=fix,
+        )
+    version = recorded or "no version"
+    return passed(f"{file} records {home} and {version}; {environment.real} is {seen.version}", expected=expected)
+
+
+def _is_copy(environment: Environment, prefix: str) -> bool:
+    """Tell whether the environment holds the interpreter itself: `python -m venv --copies`."""
+    return environment.real.startswith(f"{prefix}/")
+
+
+def environment_first(facts: Facts, _: Contract) -> Outcome:
+    """Judge what PATH finds for `python` and `python3`."""
+    probe = probe_of(facts)
+    seen = probe.interpreter
+    environment = had(probe.environment, probe, "environment")
+    found = [one for one in environment.pythons if one.path]
+    if not found:
+        return skipped("PATH holds no python, so that none can be taken for the application's")
+    own = seen.prefix if seen.prefix != seen.base_prefix else ""
+    others = [one for one in found if not _is_own(one, own, environment.real)]
+    where = own or environment.real
+    expected = f"`python` and `python3` on PATH are those of {where}, which the application runs on"
+    if others:
+        first = others[0]
+        folder = posixpath.dirname(seen.executable)
+        return failed(
+            f"`{first.name}` is {first.path}{f' of {first.environment}' if first.environment else ''}; the "
+            f"application runs on {seen.executable}",
+            expected=expected,
+            fix=f'Put its folder first: `ENV PATH="{folder}:$PATH"`.',
+            evidence=tuple(f"{one.name}: {one.path} -> {one.real}" for one in found),
+        )
+    return passed(", ".join(f"{one.name} is {one.path}" for one in found), expected=expected)
+
+
+def _is_own(python: PathPython, environment: str, real: str) -> bool:
+    """Tell whether it is the application's: by its environment, which counts for more than the file behind it."""
+    return python.environment == environment if environment or python.environment else python.real == real
+
+
+def stdlib_complete(facts: Facts, contract: Contract) -> Outcome:
+    """Judge the imports of the standard library's C modules."""
+    probe = probe_of(facts)
+    selftest = had(probe.selftest, probe, "selftest")
+    tried = selftest.modules
+    may_lack = set(contract.standard_library_absent)
+    broken = [one for one in tried if not one.ok and one.name not in may_lack]
+    expected = f"imports {', '.join(one.name for one in tried if one.name not in may_lack)}"
+    if not tried:
+        raise UndecidedError("the interpreter tried no import at all")
+    if selftest.ended and selftest.at not in {*(one.name for one in tried), "ssl", THREAD}:
+        if not selftest.ended.startswith("the interpreter"):
+            raise UndecidedError(f"it did not get through them: at {selftest.at}, {selftest.ended}")
+        return failed(
+            f"{selftest.at}: {selftest.ended}",
+            expected=expected,
+            fix="Take the interpreter and its libraries from one base: a C module that crashes is built for others.",
+        )
+    if broken:
+        absent = [one.name for one in broken if one.absent]
+        return failed(
+            "; ".join(f"{one.name}: {one.error}" for one in broken),
+            expected=expected,
+            fix=(
+                f"This Python was built without {', '.join(absent)}: base the image on an official one, or install "
+                "the library's -dev package before Python is built. What the application can do without goes into "
+                "the contract's `standard-library-absent`."
+                if absent
+                else "Install the system library that the error names in the final stage."
+            ),
+        )
+    return passed(f"{len([one for one in tried if one.ok])} C modules imported", expected=expected)
+
+
+def deep_recursion(facts: Facts, _: Contract) -> Outcome:
+    """Judge whether a thread that recursed to the limit got its RecursionError, or took the process with it."""
+    probe = probe_of(facts)
+    tried = had(probe.selftest, probe, "selftest")
+    expected = "a thread that recurses to the limit gets its RecursionError, and the process goes on"
+    if tried.recursion:
+        return passed("it did", expected=expected)
+    if tried.at != THREAD:
+        raise UndecidedError(f"the interpreter did not get that far: at {tried.at}, {tried.ended or 'it stopped'}")
+    return failed(
+        tried.ended or "the thread ended without one",
+        expected=expected,
+        fix=(
+            "Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
+            "Alpine image does, or use a glibc base; elsewhere take out what calls `threading.stack_size`."
+        ),
+    )
+
+
+CHECKS_ENVIRONMENT = (
+    Check(
+        id="python/interpreter-reachable",
+        title="USER reaches the interpreter",
+        why="An interpreter below a folder that only root may enter works in the build and not in the container.",
+        source="uv's users: Python installed below /root/.local/share/uv, then `USER app`; path_resolution(7)",
+        example="RUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
+        mend="ENV UV_PYTHON_INSTALL_DIR=/opt/python\nRUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
+        level=Level.QUICK,
+        function=interpreter_reachable,
+    ),
+    Check(
+        id="python/environment-matches",
+        title="Its environment was made for its interpreter",
+        why="An environment looks for packages in the folder of the version that made it; another one finds none.",
+        source="uv's Docker guide, multi-stage builds: the same Python in both stages; PEP 405",
+        example="FROM python:3.12-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
+        "COPY --from=builder /app/.venv /app/.venv",
+        mend="FROM python:3.13-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
+        "COPY --from=builder /app/.venv /app/.venv",
+        level=Level.QUICK,
+        function=environment_matches,
+    ),
+    Check(
+        id="python/environment-first",
+        title="`python` is the application's",
+        why="A deploy job or health check that runs `python` gets an interpreter without the application's packages.",
+        source="uv's Docker guide, using the environment: ENV PATH",
+        example='CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
+        mend='ENV PATH="/app/.venv/bin:$PATH"\nCMD ["uvicorn", "shop.api:app"]',
+        level=Level.QUICK,
+        function=environment_first,
+    ),
+    Check(
+        id="python/stdlib-complete",
+        title="The standard library's C modules import",
+        why="A Python built without a library's headers lacks its module, which shows when somebody first asks for it.",
+        source="docker-library, official-images tests: python-imports, python-sqlite3",
+        example="RUN apt-get purge -y libsqlite3-0",
+        mend="# libsqlite3-0 stays: Python's own sqlite3 needs it",
+        level=Level.QUICK,
+        function=stdlib_complete,
+    ),
+    Check(
+        id="runtime/deep-recursion",
+        title="Survives deep recursion in a thread",
+        why="Where threads have too small a stack, a deep call kills the whole process instead of raising an error.",
+        source="docker-library, official-images tests: python-stack-size",
+        example="FROM alpine\nRUN apk add build-base && ./configure && make install",
+        mend='FROM alpine\nRUN apk add build-base && ./configure LDFLAGS="-Wl,-z,stack-size=0x100000" && make install',
+        level=Level.QUICK,
+        function=deep_recursion,
     ),
 )

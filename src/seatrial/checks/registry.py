@@ -5,38 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks import (
-    accounts,
     application,
     boot,
     bytecode,
-    code,
     compose,
-    configuration,
-    contents,
+    config,
     context,
     declared,
     dockerfile,
-    dockerfile_installs,
-    environment,
+    files,
+    health,
     identity,
-    installed,
-    liveness,
-    metadata,
-    native,
+    lock,
     network,
     packages,
+    process,
     python,
     restrictions,
-    running,
+    runtime,
     stack,
-    start,
     starts,
     system,
     tools,
 )
+from seatrial.checks import application as code
+from seatrial.checks import application as native
+from seatrial.checks import dockerfile as dockerfile_installs
+from seatrial.checks import identity as accounts
+from seatrial.checks import python as environment
 from seatrial.checks.model import Level
 from seatrial.errors import SettingsError
-from seatrial.names import did_you_mean
+from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Check
@@ -44,30 +43,30 @@ if TYPE_CHECKING:
 
 CHECKS: tuple[Check, ...] = (
     *identity.CHECKS,
-    *accounts.CHECKS,
-    *start.CHECKS,
+    *accounts.CHECKS_ACCOUNTS,
+    *process.CHECKS,
     *python.CHECKS,
-    *environment.CHECKS,
+    *environment.CHECKS_ENVIRONMENT,
     *packages.CHECKS,
-    *installed.CHECKS,
+    *lock.CHECKS,
     *application.CHECKS,
-    *code.CHECKS,
-    *native.CHECKS,
+    *code.CHECKS_CODE,
+    *native.CHECKS_NATIVE,
     *bytecode.CHECKS,
     *system.CHECKS,
-    *contents.CHECKS,
+    *files.CHECKS,
     *tools.CHECKS,
-    *configuration.CHECKS,
+    *config.CHECKS,
     *declared.CHECKS,
-    *metadata.CHECKS,
+    *config.CHECKS_METADATA,
     *boot.CHECKS,
     *restrictions.CHECKS,
     *starts.CHECKS,
-    *running.CHECKS,
+    *runtime.CHECKS,
     *network.CHECKS,
-    *liveness.CHECKS,
+    *health.CHECKS,
     *dockerfile.CHECKS,
-    *dockerfile_installs.CHECKS,
+    *dockerfile_installs.CHECKS_DOCKERFILE_INSTALLS,
     *context.CHECKS,
     *compose.CHECKS,
 )
@@ -81,10 +80,10 @@ def among_services(level: Level) -> tuple[Check, ...]:
 
     With another command, an image is run alone: what its ENTRYPOINT waits for says nothing of that.
     """
-    decided = (*start.CHECKS, *boot.CHECKS, *restrictions.CHECKS, *starts.CHECKS, *running.CHECKS, *network.CHECKS)
+    decided = (*process.CHECKS, *boot.CHECKS, *restrictions.CHECKS, *starts.CHECKS, *runtime.CHECKS, *network.CHECKS)
     started = [
         check
-        for check in (*decided, *liveness.CHECKS)
+        for check in (*decided, *health.CHECKS)
         if check.level is not Level.QUICK and check.level.rank <= level.rank and check.id != "runtime/command-override"
     ]
     return (*stack.CHECKS, *started)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, boot_of, failed, passed
-from seatrial.facts.data import Restriction, Usage
+from seatrial.facts import Restriction, Usage
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Boot, Facts
+    from seatrial.facts import Boot, Facts
     from seatrial.settings.model import Contract
 
 ALL = frozenset(Restriction)

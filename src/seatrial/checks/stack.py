@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts.data import Missing
+from seatrial.facts import Missing
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import DatabaseRestart, Exchange, Facts, ServiceStop, StackRun
+    from seatrial.facts import DatabaseRestart, Exchange, Facts, ServiceStop, StackRun
     from seatrial.settings.model import Contract
 
 T = TypeVar("T")

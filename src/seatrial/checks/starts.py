@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, boot_of, deciding_boot, failed, passed, skipped
-from seatrial.facts.data import Inside, Missing
+from seatrial.facts import Inside, Missing
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Boot, Facts, Listener, Starts
+    from seatrial.facts import Boot, Facts, Listener, Starts
     from seatrial.settings.model import Contract
 
 

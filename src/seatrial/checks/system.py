@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of
-from seatrial.checks.parts import had
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, had, passed, probe_of
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
     from seatrial.settings.model import Contract
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seatrial.checks.files import base_name, contents_of, heaps, kept, looked_at, named, refuse_partial, without
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed
-from seatrial.checks.seen import base_name, contents_of, heaps, kept, looked_at, named, refuse_partial, without
-from seatrial.facts.data import ContentKind
+from seatrial.facts import ContentKind
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import Facts, Found
+    from seatrial.facts import Facts, Found
     from seatrial.settings.model import Contract
 
 ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not seen here"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from seatrial import process
 from seatrial.engine import programs
 from seatrial.errors import EngineError
-from seatrial.names import did_you_mean
+from seatrial.suggest import did_you_mean
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A run: everything it starts is labelled with it, and is gone when it ends, however it ends."""
+"""A run: everything it starts is labelled with it, and is removed when it ends; a later run sweeps what is left."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     import docker
 
+    from seatrial.engine.containers import Container
     from seatrial.engine.find import Engine
+
 
 LABEL = "seatrial"
 OWNER = "seatrial.owner"
@@ -145,3 +148,84 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+COMMITTED = "seatrial.committed"
+"""Whose image it is. Not the containers' own label: a container that has its labels from its image alone is left alone
+by the sweep."""
+
+
+@contextmanager
+def committed(run: Run, container: Container) -> Iterator[str]:
+    """Give the id of an image that holds what a container changed; it is removed at the end.
+
+    Raises:
+        docker.errors.APIError: the engine refuses.
+
+    """
+    client = container.client
+    labels = {LABEL: "", OWNER: "", COMMITTED: run.owner}
+    made = str(client.commit(container.id, conf={"Labels": labels})["Id"])
+    try:
+        yield made
+    finally:
+        remove_image(client, made)
+
+
+def remove_image(client: docker.APIClient, image: str) -> None:
+    """Remove an image and none that it was made from; one that is gone is left to that."""
+    import docker.errors
+
+    try:
+        client.remove_image(image, force=True, noprune=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        # A container of another process uses it, or it is being removed.
+        if error.status_code != 409:  # noqa: PLR2004 - HTTP conflict
+            raise
+
+
+def sweep_images(client: docker.APIClient, this: Owner) -> None:
+    """Remove the images that dead runs left: nameless ones alone, as no run of ours names any."""
+    for image in client.images(all=True, filters={"label": COMMITTED}):
+        named = any(tag != "<none>:<none>" for tag in image.get("RepoTags") or ())
+        if not named and is_dead(str((image.get("Labels") or {}).get(COMMITTED, "")), this):
+            remove_image(client, image["Id"])
+
+
+PATIENCE = 10
+"""Seconds for one request: an engine can be stuck on a container of a dead run, and answer for all others."""
+
+
+def start(engine: Engine, this: Owner) -> threading.Thread:
+    """Begin to sweep, beside what the command is about; whoever began it may end before it does."""
+    sweeper = threading.Thread(target=_sweep, args=(engine, this), name="sweep", daemon=True)
+    sweeper.start()
+    return sweeper
+
+
+def _sweep(engine: Engine, this: Owner) -> None:
+    import docker.errors
+    import requests
+
+    try:
+        client = engine.connection(timeout=PATIENCE)
+        try:
+            for container in containers(client, OWNER):
+                if is_dead(container["Labels"][OWNER], this) and _made_by_a_run(container, client):
+                    remove(client, container["Id"])
+            sweep_images(client, this)
+        finally:
+            client.close()
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+        # Nobody asked for the sweep: what it cannot remove now, the next run tries again.
+        return
+
+
+def _made_by_a_run(container: dict[str, Any], client: docker.APIClient) -> bool:
+    """Tell whether a run put these labels on it: a container also has the labels of its image, whoever wrote them."""
+    labels: dict[str, str] = container["Labels"]
+    inspected = client.inspect_image(container["ImageID"])  # type: ignore[no-untyped-call]
+    inherited = (inspected.get("Config") or {}).get("Labels") or {}
+    return inherited.get(OWNER) != labels[OWNER] and re.fullmatch(r"[0-9a-f]{16}", labels.get(LABEL, "")) is not None

@@ -1,296 +1,218 @@
-"""The boot: one real start of the image's own command, watched until it is up, then asked to stop."""
+"""One real start, the look into its running container, and the further starts of level deep."""
 
 from __future__ import annotations
 
-import posixpath
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import Literal
 
-from seatrial.engine.containers import container, engine_errors, kill, refusal
-from seatrial.facts.asking import asking
-from seatrial.facts.bootlog import between, first_line_after, last_lines
-from seatrial.facts.data import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
-from seatrial.facts.data.boot import NOT_LOOKED
-from seatrial.facts.inside import Look, usage
-from seatrial.facts.sandbox import boot_config
-from seatrial.facts.service import joined
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from concurrent.futures import Future
-
-    from seatrial.engine.containers import Container
-    from seatrial.engine.runs import Run
-    from seatrial.facts.asking import Asker
-    from seatrial.facts.data import Configuration, Json
-    from seatrial.facts.service import Service
-    from seatrial.settings.model import Contract
-
-SETTLES = 0.3
-"""The most seconds that an application is watched after it became healthy."""
-AT_LEAST = 1.2
-"""Seconds that it is watched once it has been started, however soon it is healthy: a check may say yes to anything."""
-POLL = 0.05
-"""Seconds between two looks; one look takes the engine 2 ms."""
-KEPT_PATHS = 50
-DOCKER_INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
-"""Where the engine puts its init; the second, where /sbin is a link."""
-KILLED = 137
-"""The exit code of a process that SIGKILL ended: 128 + 9."""
-ENDED = {"exited", "dead"}
-AT_ONCE = 2
-"""Starts side by side: more would make each other late on a small machine."""
+from seatrial.facts.base import Fact, Missing
 
 
-@dataclass(frozen=True, kw_only=True)
-class Starter:
-    """What every start of an image's own command needs."""
+class Listener(Fact, frozen=True, kw_only=True):
+    """A port that something in the container listens on."""
 
-    run: Run
-    configuration: Configuration
-    contract: Contract
-    python: Future[str]
-    """The interpreter to look inside with; it is being found while the first start is under way already."""
-    service: Service | None = None
-    """What a compose service adds, where it is started among its services; None where it is started alone."""
+    protocol: Literal["tcp", "udp"]
+    address: str
+    port: int
 
     @property
-    def at_once(self) -> int:
-        """How many starts may run side by side."""
-        return AT_ONCE if self.service is None else 1
+    def loopback(self) -> bool:
+        """Whether only the container itself can reach it."""
+        return self.address.startswith(("127.", "::ffff:127.")) or self.address == "::1"
 
-    def plan(self, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Json:
-        """Return the engine's JSON for a container of one start."""
-        plan = boot_config(self.configuration, self.contract, lifted=lifted, without=without, user=user)
-        return plan if self.service is None else joined(plan, self.service, self.configuration)
+    def __str__(self) -> str:
+        """Return it as one writes an address."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}/{self.protocol}"
 
 
-@dataclass(kw_only=True)
-class Seen:
-    """What a start came to, when its watch was over."""
+class Heartbeat(Fact, frozen=True, kw_only=True):
+    """A file that a gunicorn worker touches to show that it lives."""
 
-    inspected: Json
+    path: str
+    filesystem: str
+    """Its kind, such as overlay or tmpfs."""
+
+
+class Inside(Fact, frozen=True, kw_only=True):
+    """What the image's own interpreter read of /proc in the running container. An image can forge it."""
+
+    listeners: tuple[Listener, ...]
+    command: tuple[str, ...]
+    """PID 1's words."""
+    uid: int | None
+    capabilities: str
+    """PID 1's effective capabilities, in hexadecimal as the kernel writes them."""
+    no_new_privileges: bool | None
+    processes: int
+    heartbeats: tuple[Heartbeat, ...] = ()
+    truncated: tuple[str, ...] = ()
+    """What was cut short because it passed a limit."""
+
+
+class Top(Fact, frozen=True, kw_only=True):
+    """The container's processes as the engine lists them, from outside."""
+
+    first: str
+    """PID 1's command line; empty where the engine does not list it."""
+    commands: tuple[str, ...]
+    """All command lines, PID 1's among them."""
+
+
+class Usage(Fact, frozen=True, kw_only=True):
+    """What the container took when it was looked at, as the engine counts it."""
+
+    memory: int
+    """Bytes."""
+    processes: int
+    """Processes and threads: the limit counts both."""
+
+
+NOT_LOOKED = Missing(reason="nobody looked into it while it ran")
+
+
+class Restriction(StrEnum):
+    """What holds a hardened start back, and a plain `docker run` does not have."""
+
+    READ_ONLY = "read-only root"
+    CAPABILITIES = "dropped capabilities"
+    NO_NEW_PRIVILEGES = "no-new-privileges"
+    LIMITS = "memory and process limits"
+
+
+class Enforced(Fact, frozen=True, kw_only=True):
+    """What the engine says that it holds a container to: where it cannot, it drops what it was asked."""
+
+    read_only: bool
+    dropped: tuple[str, ...]
+    """Capabilities taken away; `ALL` is all of them."""
+    added: tuple[str, ...]
+    """Capabilities given back."""
+    no_new_privileges: bool
+    memory: int
+    """Bytes; 0 is no limit."""
+    processes: int
+    """0 is no limit."""
+
+
+class Health(StrEnum):
+    """What the engine's health check says."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class HealthAnswer(Fact, frozen=True, kw_only=True):
+    """One run of the health check."""
+
+    exit_code: int
+    output: str
+    seconds: float
+
+
+class Exit(Fact, frozen=True, kw_only=True):
+    """How a container ended by itself."""
+
+    code: int
+    after: float
+    """Seconds from its start."""
+    out_of_memory: bool = False
+    error: str = ""
+    """What the engine says of it."""
+
+
+class Stop(Fact, frozen=True, kw_only=True):
+    """How a container took its stop signal."""
+
+    signal: str
+    seconds: float
+    code: int
+    killed: bool
+    """It did not leave in time and was killed."""
+
+
+class Boot(Fact, frozen=True, kw_only=True):
+    """One real start of the image's own command."""
+
+    lifted: tuple[Restriction, ...] = ()
+    """The restrictions that it was let off; a hardened start is let off none."""
+    enforced: Enforced | None = None
+    """What the engine held it to; None where it did not start."""
+    start_error: str = ""
+    """Why the engine could not even start it."""
+    health: Health = Health.NONE
     healthy_after: float | None = None
+    """Seconds from the start to healthy."""
+    answers: tuple[HealthAnswer, ...] = ()
     watched: float = 0.0
-    look: Look | None = None
-    answer: HealthAnswer | None = None
-    """The good answer to a question of our own, where that came before the engine's."""
+    """Seconds that it was watched."""
+    exit: Exit | None = None
+    stop: Stop | None = None
+    log: tuple[str, ...] = ()
+    """Its last lines."""
+    log_cut: bool = False
+    """It wrote more than was kept."""
+    first_log: float | None = None
+    """Seconds from the start to its first line; None where it logged nothing before it was asked to stop."""
+    log_at_stop: bool = False
+    """Its first line came only after it was asked to stop."""
+    out_of_memory: bool = False
+    """The engine saw a process of it killed for want of memory."""
+    inside: Inside | Missing = NOT_LOOKED
+    top: Top | Missing = NOT_LOOKED
+    usage: Usage | Missing = NOT_LOOKED
+    written: tuple[str, ...] = ()
+    """With a writable root: the paths that it wrote outside tmpfs and volumes."""
 
     @property
-    def state(self) -> Json:
-        """Return the container's state."""
-        state: Json = self.inspected["State"]
-        return state
+    def read_only(self) -> bool:
+        """Whether its root was read-only."""
+        return Restriction.READ_ONLY not in self.lifted
+
+    @property
+    def up(self) -> bool:
+        """Whether it became healthy, or (without a health check) stayed up."""
+        if self.start_error or self.exit is not None:
+            return False
+        return self.health is Health.NONE or self.healthy_after is not None
 
 
-def run_boot(starter: Starter, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
-    """Start the image for real and return what happened.
-
-    Args:
-        starter: what to start.
-        lifted: the restrictions that it is let off.
-        without: a variable that it must do without.
-        user: an account to run as in place of the image's.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
-    configuration = starter.configuration
-    let_off = tuple(one for one in Restriction if one in lifted)
-    if not configuration.words:
-        return Boot(lifted=let_off, start_error="the image has no ENTRYPOINT and no CMD")
-    plan = starter.plan(lifted=let_off, without=without, user=user)
-    with engine_errors(f"starting {configuration.reference}"), container(starter.run, plan) as booted:
-        return watch(starter, booted, let_off)
+NOT_DEEP = Missing(reason="not started again: only level deep does")
 
 
-def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) -> Boot:
-    """Start a made container, watch it until it is up, has ended or is late, and stop it."""
-    configuration, contract = starter.configuration, starter.contract
-    started = time.monotonic()
-    error = begin(booted)
-    if error:
-        return Boot(lifted=lifted, start_error=error)
-    has_check = configuration.health_check is not None
-    seen = until_up(starter, booted, started)
-    ended = _exit(seen.state)
-    # An application that is not up has nothing to finish: it is killed, not asked.
-    up = ended is None and (seen.healthy_after is not None or not has_check)
-    first_log = first_line_after(booted, seen.state["StartedAt"])
-    taken = seen.look.usage if seen.look else NOT_LOOKED if ended else usage(booted.client, booted.id)
-    stop = _stop(booted, configuration, contract) if up else None
-    if ended is None and not up:
-        kill(booted)
-    lines, cut = last_lines(booted)
-    return Boot(
-        lifted=lifted,
-        enforced=enforced(seen.inspected["HostConfig"]),
-        health=_health_of(seen) if has_check else Health.NONE,
-        healthy_after=seen.healthy_after,
-        answers=(*([seen.answer] if seen.answer else ()), *_answers(seen.state)),
-        watched=seen.watched,
-        exit=ended,
-        stop=stop,
-        log=lines,
-        log_cut=cut,
-        first_log=first_log,
-        log_at_stop=first_log is None and stop is not None and bool(lines),
-        out_of_memory=bool(seen.state.get("OOMKilled")),
-        inside=seen.look.inside if seen.look else NOT_LOOKED,
-        top=seen.look.top if seen.look else NOT_LOOKED,
-        usage=taken,
-        written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
-    )
+class Freeze(Fact, frozen=True, kw_only=True):
+    """What the health check made of an application of which every process was stopped with SIGSTOP."""
+
+    unhealthy_after: float | None
+    """Seconds from then to unhealthy; None where that never came."""
+    waited: float
+    """Seconds that were waited for that."""
+    output: str = ""
+    """What the health check said last."""
 
 
-def begin(booted: Container) -> str:
-    """Start a made container; return why the engine could not, or nothing."""
-    import docker.errors
+class Starts(Fact, frozen=True, kw_only=True):
+    """More starts of the image's own command, each with one thing changed."""
 
-    try:
-        booted.client.start(booted.id)
-    except docker.errors.APIError as error:
-        if error.status_code not in {400, 404, 500}:
-            raise
-        return refusal(error)
-    return ""
-
-
-def until_up(starter: Starter, booted: Container, started: float, *, bare: bool = False) -> Seen:
-    """Watch a started container until it is up and settled, has ended, or is late.
-
-    Unless `bare`, its health check is asked as soon as it may be ready, and it is looked into once it is up.
-    """
-    with asking(starter.run, starter.configuration, booted.id) as asker:
-        if bare:
-            asker.over = True
-        return _until_up(starter, booted, asker, started, looks=not bare)
+    without: dict[str, Boot] = {}
+    """By the variable that it had to do without."""
+    other_user: Boot | Missing | None = None
+    """As a uid that no account has; None where the contract does not ask for it."""
+    again: Boot | Missing
+    """The same once more, after the first was removed."""
+    writable: Boot | Missing
+    """With a writable root, to see what it writes."""
+    freeze: Freeze | Missing | None = None
+    """None where there is no health check."""
 
 
-def _until_up(starter: Starter, booted: Container, asker: Asker, started: float, *, looks: bool) -> Seen:
-    contract, has_check = starter.contract, starter.configuration.health_check is not None
-    seconds = contract.healthy_within if has_check else contract.stays_up
-    at_least = time.monotonic() - started + AT_LEAST
-    seen = Seen(inspected={})
-    while True:
-        seen.inspected = booted.client.inspect_container(booted.id)
-        seen.watched = time.monotonic() - started
-        if has_check and seen.healthy_after is None:
-            seen.answer = _good(asker.look(busy=bool(seen.inspected.get("ExecIDs"))))
-            if seen.answer or health(seen.state) is Health.HEALTHY:
-                seen.healthy_after = seen.watched
-        if seen.state["Status"] in ENDED:
-            if seen.look:
-                seen.look.wait()
-            return seen
-        if seen.healthy_after is not None:
-            # The first good answer is not the end: an application that dies right after it is not up.
-            seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
-        # Without a health check nobody knows when it is ready: it gets the whole time that it is watched.
-        due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
-        if looks and due and seen.look is None:
-            pid = int(seen.state.get("Pid") or 0)
-            seen.look = Look(run=starter.run, container=booted.id, python=starter.python, pid=pid)
-        # With a health check the look lies within the settle time, as a rule, and so costs nothing.
-        if seen.watched >= seconds and (seen.look is None or seen.look.over):
-            return seen
-        booted.wait(POLL)
+class Override(Fact, frozen=True, kw_only=True):
+    """The image's ENTRYPOINT with another command behind it."""
 
-
-def enforced(limits: Json) -> Enforced:
-    """Read back what the engine holds a container to: what it cannot do (no such cgroup), it drops with a warning."""
-    options = limits.get("SecurityOpt") or ()
-    return Enforced(
-        read_only=bool(limits.get("ReadonlyRootfs")),
-        dropped=tuple(limits.get("CapDrop") or ()),
-        added=tuple(limits.get("CapAdd") or ()),
-        no_new_privileges=any(one in {"no-new-privileges", "no-new-privileges:true"} for one in options),
-        memory=int(limits.get("Memory") or 0),
-        processes=max(0, int(limits.get("PidsLimit") or 0)),
-    )
-
-
-def health(state: Json) -> Health:
-    """Return what the engine's health check says."""
-    try:
-        return Health((state.get("Health") or {}).get("Status", "none"))
-    except ValueError:
-        return Health.NONE
-
-
-def _health_of(seen: Seen) -> Health:
-    """Return its health: the engine's word, or healthy where our own question was answered before the engine's."""
-    said = health(seen.state)
-    return Health.HEALTHY if seen.answer and said is not Health.UNHEALTHY else said
-
-
-def _good(answer: HealthAnswer | None) -> HealthAnswer | None:
-    return answer if answer is not None and answer.exit_code == 0 else None
-
-
-def _answers(state: Json) -> tuple[HealthAnswer, ...]:
-    rows = (state.get("Health") or {}).get("Log") or ()
-    return tuple(
-        HealthAnswer(
-            exit_code=int(row["ExitCode"]),
-            output=str(row.get("Output", ""))[:2000],
-            seconds=between(row["Start"], row["End"]),
-        )
-        for row in rows[-3:]
-    )
-
-
-def _exit(state: Json) -> Exit | None:
-    if state["Status"] not in ENDED:
-        return None
-    return Exit(
-        code=int(state["ExitCode"]),
-        after=between(state["StartedAt"], state["FinishedAt"]),
-        out_of_memory=bool(state.get("OOMKilled")),
-        error=str(state.get("Error", "")),
-    )
-
-
-def _stop(booted: Container, configuration: Configuration, contract: Contract) -> Stop:
-    """Send the image's stop signal and see how the application takes it."""
-    import docker.errors
-
-    asked = time.monotonic()
-    try:
-        booted.client.kill(booted.id, signal=configuration.stop_signal)
-    except docker.errors.APIError as error:
-        # 409: it ended between the last look and now; its exit code tells the rest.
-        if error.status_code != 409:  # noqa: PLR2004 - HTTP conflict
-            raise
-    while True:
-        state = booted.client.inspect_container(booted.id)["State"]
-        seconds = time.monotonic() - asked
-        if state["Status"] in ENDED:
-            return Stop(
-                signal=configuration.stop_signal,
-                seconds=seconds,
-                code=int(state["ExitCode"]),
-                killed=int(state["ExitCode"]) == KILLED,
-            )
-        if seconds >= contract.stops_within:
-            kill(booted)
-            return Stop(signal=configuration.stop_signal, seconds=seconds, code=KILLED, killed=True)
-        booted.wait(POLL)
-
-
-def _written(booted: Container, inspected: Json, contract: Contract) -> tuple[str, ...]:
-    """Return the paths that it wrote: those that a read-only root would have refused."""
-    # Where something is mounted the engine makes the mount point: what is written there is not in the root.
-    mounted = (str(one["Destination"]).rstrip("/") for one in inspected.get("Mounts") or ())
-    host = inspected["HostConfig"]
-    allowed = (*contract.tmpfs, *(host.get("Tmpfs") or ()), *mounted, "/dev", "/proc", "/sys", "/run/secrets")
-    if host.get("Init"):
-        allowed += DOCKER_INIT
-    changed = [row["Path"] for row in booted.client.diff(booted.id) or ()]
-    # The engine lists the folders above a changed path too: only the ends tell something.
-    above = {posixpath.dirname(path) for path in changed}
-    ends = [path for path in changed if path not in above]
-    outside = [path for path in ends if not any(path == top or path.startswith(f"{top}/") for top in allowed)]
-    return tuple(outside[:KEPT_PATHS])
+    ran: bool
+    """The command's own output came out."""
+    happened: str
+    """How the container ended, as a clause."""
+    output: str = ""

@@ -1,98 +1,267 @@
-"""The probe: one short container in which the image's own interpreter runs one script."""
+"""What the image's own interpreter says, inside the sandbox."""
 
 from __future__ import annotations
 
-import secrets
-from importlib import resources
-from typing import TYPE_CHECKING
-
-import msgspec
-
-from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
-from seatrial.facts.answer import answer_in
-from seatrial.facts.configuration import other_platform
-from seatrial.facts.contents import WalkRequest
-from seatrial.facts.data import Fact, Missing, Probe
-from seatrial.facts.sandbox import probe_config
-
-if TYPE_CHECKING:
-    from seatrial.engine.containers import Output
-    from seatrial.engine.runs import Run
-    from seatrial.facts.data import Configuration
-    from seatrial.facts.start import Python
-    from seatrial.settings.model import Contract
-
-PROBE_SECONDS = 60.0
-IMPORT_SECONDS = 40.0
-MOST_OUTPUT = 8 * 1024 * 1024
-"""Bytes that the probe may write: 5,000 distributions fit ten times."""
-SHOWN = 2000
-"""Characters of a failed probe's output that are kept."""
+from seatrial.facts.base import Fact
+from seatrial.facts.image import Walk
 
 
-class ProbeRequest(Fact, frozen=True, kw_only=True):
-    """What the probe is asked."""
+class PathPython(Fact, frozen=True, kw_only=True):
+    """What PATH finds for `python` or `python3`."""
 
-    modules: tuple[str, ...]
-    import_root: str
-    import_seconds: float = IMPORT_SECONDS
-    executables: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
-    walk: WalkRequest | None = None
-    """What to look for in the file system; None walks nothing."""
-
-
-def run_probe(
-    run: Run,
-    configuration: Configuration,
-    python: Python | None,
-    request: ProbeRequest,
-    contract: Contract,
-    *,
-    beside: bool = True,
-) -> Probe | Missing:
-    """Run the probe and return what it said, or why it could say nothing.
-
-    `beside` tells whether a boot runs meanwhile, to which it leaves the processors.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
-    import docker.errors
-
-    if python is None:
-        return Missing(reason="the image holds no Python interpreter")
-    if python.trail.entry is None:
-        return Missing(reason=f"the application's interpreter does not resolve: {python.trail}, and {python.trail.gap}")
-    nonce = secrets.token_hex(16)
-    script = resources.files("seatrial.facts").joinpath("probe_script.py").read_text(encoding="utf-8")
-    words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
-    plan = probe_config(configuration.id, python.path, words, contract, beside=beside)
-    with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
-        try:
-            output = run_to_end(probe, seconds=PROBE_SECONDS, most=MOST_OUTPUT)
-        except docker.errors.APIError as error:
-            if error.status_code not in {400, 404, 500}:
-                raise
-            reason = other_platform(configuration, refusal(error)) or f"{python.path} could not be started"
-            return Missing(reason=reason, detail=refusal(error))
-    answer = read_answer(output, nonce, python.path)
-    if isinstance(answer, Missing) and (reason := other_platform(configuration, answer.detail)):
-        return Missing(reason=reason, detail=answer.detail)
-    return answer
+    name: str
+    path: str
+    """Empty where PATH finds none."""
+    real: str = ""
+    """Its file, links followed."""
+    environment: str = ""
+    """The virtual environment that it stands in; empty where it is none's."""
 
 
-def read_answer(output: Output, nonce: str, python: str) -> Probe | Missing:
-    """Find the probe's answer in what the container wrote; an image may write anything beside it."""
-    if output.late:
-        return Missing(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
-    if output.cut:
-        return Missing(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of an answer")
-    answer = answer_in(output.out, nonce, Probe)
-    if answer is None:
-        said = (output.errors or output.out)[-SHOWN:].decode("utf-8", errors="replace").strip()
-        return Missing(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
-    if isinstance(answer, Missing):
-        return Missing(reason=f"{python} gave an answer that is not the probe's", detail=answer.detail)
-    return answer
+class Environment(Fact, frozen=True, kw_only=True):
+    """The environment of the interpreter that ran the probe."""
+
+    real: str
+    """The interpreter's file, links followed."""
+    home_python: str = ""
+    """The interpreter that stands in the home that pyvenv.cfg records, links followed; empty where none does."""
+    machine: str = ""
+    """As `uname -m` prints it."""
+    implementation: str = ""
+    """`sys.implementation.name`: what the marker `implementation_name` is compared with."""
+    pythons: tuple[PathPython, ...] = ()
+    linked: tuple[str, ...] = ()
+    """Files by which installers link a source folder into the environment (.egg-link, __editable__)."""
+
+
+class Stale(Fact, frozen=True, kw_only=True):
+    """Bytecode that Python would not use."""
+
+    source: str
+    problem: str
+
+
+class Bytecode(Fact, frozen=True, kw_only=True):
+    """The bytecode of some source files, judged as Python's import system does."""
+
+    sources: int
+    missing: tuple[str, ...] = ()
+    """The first sources without any."""
+    missing_count: int = 0
+    stale: tuple[Stale, ...] = ()
+    """The first whose bytecode is not valid."""
+    stale_count: int = 0
+    complete: bool = True
+    """False where not everything could be looked at: too many files, or imports that did not reach their end."""
+
+
+class Changeable(Fact, frozen=True, kw_only=True):
+    """A path of the application's code that USER may change."""
+
+    path: str
+    owner: str
+    mode: str
+
+
+class Code(Fact, frozen=True, kw_only=True):
+    """The files of one top-level package or module."""
+
+    name: str
+    origin: str
+    """Where it lies; empty where it is not found."""
+    files: int = 0
+    """Files and folders that were looked at."""
+    changeable: tuple[Changeable, ...] = ()
+
+
+class StandardModule(Fact, frozen=True, kw_only=True):
+    """A C module of the standard library, and how its import went."""
+
+    name: str
+    ok: bool
+    absent: bool = False
+    """There is no such module."""
+    error: str = ""
+
+
+class TrustStore(Fact, frozen=True, kw_only=True):
+    """What a TLS client of this interpreter trusts."""
+
+    certificates: int = 0
+    """Authorities that a default context finds, in its file or its folder."""
+    file: str = ""
+    folder: str = ""
+    certifi: str = ""
+    """The bundle of the distribution certifi, where the environment holds one."""
+    lost: tuple[str, ...] = ()
+    """Variables that name a store which is not there."""
+    error: str = ""
+
+
+class SelfTest(Fact, frozen=True, kw_only=True):
+    """What the interpreter can do, tried in a process of its own."""
+
+    modules: tuple[StandardModule, ...] = ()
+    trust: TrustStore | None = None
+    recursion: bool = False
+    """A thread that recursed to the limit got its RecursionError and went on."""
+    at: str = ""
+    """What was begun last."""
+    ended: str = ""
+    """How the process ended, where it did not reach its end."""
+
+
+class Locale(Fact, frozen=True, kw_only=True):
+    """Time zone and encodings, as the interpreter has them."""
+
+    zone: str
+    utc: bool
+    filesystem: str
+    preferred: str
+    output: str
+
+
+class ForeignModule(Fact, frozen=True, kw_only=True):
+    """An extension module that was built for another machine or C library."""
+
+    path: str
+    built_for: str
+
+
+class Identity(Fact, frozen=True, kw_only=True):
+    """Who a process of the image is."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    name: str
+    """As `whoami` prints it; empty where no account has that uid."""
+    home: str
+    directory: str
+
+
+class Interpreter(Fact, frozen=True, kw_only=True):
+    """The interpreter that ran the probe."""
+
+    executable: str
+    version: str
+    implementation: str
+    prefix: str
+    base_prefix: str
+    path: tuple[str, ...]
+    settings: dict[str, str] = {}
+    """pyvenv.cfg, where it is a virtual environment's."""
+
+
+class Distribution(Fact, frozen=True, kw_only=True):
+    """An installed distribution."""
+
+    name: str
+    version: str
+    location: str
+    requires: tuple[str, ...] = ()
+    editable: str = ""
+    """The project's location, where it is an editable install."""
+    scripts: tuple[str, ...] = ()
+    """The console scripts that it declares."""
+    base: bool = False
+    """It belongs to the interpreter below the environment, not to the environment."""
+    origin: str = ""
+    """The local file or folder that it was installed from, as a URL (PEP 610)."""
+    packages: tuple[str, ...] = ()
+    """The packages that it holds, where it was installed from a local file or folder."""
+
+
+class BrokenDistribution(Fact, frozen=True, kw_only=True):
+    """Metadata that cannot be read."""
+
+    location: str
+    problem: str
+
+
+class InstalledScript(Fact, frozen=True, kw_only=True):
+    """A script beside the interpreter, and whether its `#!` interpreter is there."""
+
+    path: str
+    interpreter: str
+    found: bool
+
+
+class Import(Fact, frozen=True, kw_only=True):
+    """One import, done in a process of its own as the image's user with the image's environment."""
+
+    name: str
+    ok: bool
+    seconds: float
+    error: str = ""
+    traceback: str = ""
+
+
+class Executable(Fact, frozen=True, kw_only=True):
+    """A program looked for on the image's PATH."""
+
+    name: str
+    path: str
+    """Empty where there is none."""
+
+
+class Place(Fact, frozen=True, kw_only=True):
+    """A path that may have to be written, judged by its permissions; the probe's own root is read-only."""
+
+    path: str
+    exists: bool
+    writable: bool
+    nearest: str
+    """The path itself, or the nearest folder above it that exists."""
+    owner: str
+    mode: str
+
+
+class MissingLibrary(Fact, frozen=True, kw_only=True):
+    """A shared library that the loader would not find."""
+
+    library: str
+    needed_by: str
+    searched: tuple[str, ...]
+
+
+class Native(Fact, frozen=True, kw_only=True):
+    """The environment's extension modules and what they need."""
+
+    modules: int
+    missing: tuple[MissingLibrary, ...] = ()
+    libc: str = ""
+    """The interpreter's C library: glibc or musl; empty where it cannot be told."""
+    foreign: tuple[ForeignModule, ...] = ()
+    """Extension modules that were built for another machine or C library."""
+
+
+class Probe(Fact, frozen=True, kw_only=True):
+    """Everything that the one short container of the probe said."""
+
+    identity: Identity
+    interpreter: Interpreter
+    distributions: tuple[Distribution, ...]
+    broken_distributions: tuple[BrokenDistribution, ...] = ()
+    scripts: tuple[InstalledScript, ...]
+    imports: tuple[Import, ...]
+    executables: tuple[Executable, ...]
+    places: tuple[Place, ...]
+    native: Native
+    own_packages: tuple[str, ...] = ()
+    """The packages in the folders that the command and PYTHONPATH put on the path."""
+    environment: Environment | None = None
+    bytecode: Bytecode | None = None
+    """That of the dependencies."""
+    standard_bytecode: Bytecode | None = None
+    """That of the standard library's modules that the application's imports loaded."""
+    code: tuple[Code, ...] | None = None
+    """The top-level packages of the modules that were asked for."""
+    selftest: SelfTest | None = None
+    locale: Locale | None = None
+    problems: dict[str, str] = {}
+    """The parts of the answer that could not be had, and why."""
+    walk: Walk | None = None
+    """What USER sees of the file system; None where it was not asked for, or could not be walked."""
+    truncated: tuple[str, ...] = ()
+    """What was cut short because it passed a limit."""

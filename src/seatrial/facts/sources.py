@@ -1,73 +1,224 @@
-"""Gathers what a project's own files say of an image, beside what the engine is asked."""
+"""The project's own sources of an image: its declarations, lock, Dockerfile, build context and compose file."""
 
 from __future__ import annotations
 
-import platform
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from seatrial.dockerfile import parse
-from seatrial.facts.compose import read_compose
-from seatrial.facts.context import read_context
-from seatrial.facts.data import DockerfileSource, Missing, Sources
-from seatrial.facts.lint import run_lint
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from seatrial.engine.find import Engine
-    from seatrial.host import Host
-
-ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+from seatrial.dockerfile import Base, Dockerfile
+from seatrial.facts.base import Fact, Missing
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceFiles:
-    """Where the sources of an app's image lie."""
+class Want(Fact, frozen=True, kw_only=True):
+    """One package that is asked for, and when."""
 
-    project: Path
-    """The project's folder: paths are shown from here."""
-    dockerfile: Path
-    context: Path
-    compose: Path | None
-    build_arguments: Mapping[str, str]
-    host: Host
-
-    def shown(self, path: Path) -> str:
-        """Return a path as a person knows it."""
-        return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
+    name: str
+    version: str = ""
+    """Which of several locked versions; empty where the lock holds only one."""
+    marker: str = ""
+    extras: tuple[str, ...] = ()
+    """The extras of that package that are asked for with it."""
+    only: tuple[str, ...] = ()
+    """The project's extras and groups that ask for it; empty where it is always wanted."""
 
 
-def read_sources(files: SourceFiles, engine: Engine) -> Sources | Missing:
-    """Return what an app's sources say; nothing is built or started, but the linter and compose are asked."""
-    try:
-        text = files.dockerfile.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        return Missing(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
-    parsed = parse(text)
-    return Sources(
-        dockerfile=DockerfileSource(
-            path=files.shown(files.dockerfile),
-            parsed=parsed,
-            bases=parsed.bases(files.build_arguments, _platform()),
-        ),
-        lint=run_lint(files.dockerfile, files.project, files.host),
-        context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),
-        compose=(
-            None
-            if files.compose is None
-            else read_compose(files.compose, files.shown(files.compose), engine, files.host)
-        ),
-    )
+class Locked(Fact, frozen=True, kw_only=True):
+    """One package of a lock, its name normalised."""
+
+    name: str
+    version: str = ""
+    """Empty where the lock names none: a project's own folder, or an address."""
+    local: bool = False
+    """The project itself, or another folder of it: an image need not hold it as a distribution."""
+    marker: str = ""
+    """Where the lock holds several versions: when this one is meant."""
+    wants: tuple[Want, ...] = ()
+    extras: dict[str, tuple[Want, ...]] = {}
 
 
-def _platform() -> dict[str, str]:
-    """Return BuildKit's own arguments, as far as a FROM may name them."""
-    machine = platform.machine()
-    known = ARCHITECTURES.get(machine, machine)
-    return {
-        **{f"{side}OS": "linux" for side in ("TARGET", "BUILD")},
-        **{f"{side}ARCH": known for side in ("TARGET", "BUILD")},
-        **{f"{side}PLATFORM": f"linux/{known}" for side in ("TARGET", "BUILD")},
-    }
+class Lock(Fact, frozen=True, kw_only=True):
+    """A lock file."""
+
+    file: str
+    project: str = ""
+    """The project's own name, normalised."""
+    whole: bool = True
+    """It names everything that is to be installed; pinned requirements may name the direct ones only."""
+    roots: tuple[Want, ...] = ()
+    packages: tuple[Locked, ...] = ()
+    names: tuple[str, ...] = ()
+    """The extras and groups that it knows."""
+    defaults: tuple[str, ...] = ()
+    """The groups that it installs unless told otherwise, without those of development."""
+
+
+class ProjectFacts(Fact, frozen=True, kw_only=True):
+    """What the app's own project files declare."""
+
+    name: str = ""
+    dependencies: tuple[str, ...] | None = None
+    """Direct dependencies as requirement strings; None where no file declares any."""
+    dependencies_file: str = ""
+    dev_group: tuple[str, ...] = ()
+    """The names in its `dev` dependency group or extra."""
+    lock: Lock | Missing | None = None
+    """Its lock file; None where it has none, missing where the file does not say what is to be installed."""
+
+
+class DockerfileSource(Fact, frozen=True, kw_only=True):
+    """The Dockerfile, parsed; each instruction knows its line."""
+
+    path: str
+    """From the project's folder."""
+    parsed: Dockerfile
+    bases: tuple[Base, ...] = ()
+    """The images that it takes from outside, every argument resolved."""
+
+
+class LintFinding(Fact, frozen=True, kw_only=True):
+    """Something that the linter says of a line."""
+
+    rule: str
+    level: str
+    """error, warning, info or style."""
+    line: int
+    message: str
+
+
+class Lint(Fact, frozen=True, kw_only=True):
+    """What hadolint says of the Dockerfile."""
+
+    findings: tuple[LintFinding, ...] = ()
+
+
+class NotInstalled(Missing, frozen=True, kw_only=True):
+    """A fact that an optional program would give, which is not there."""
+
+
+class ContextFile(Fact, frozen=True, kw_only=True):
+    """A file that a build may see."""
+
+    path: str
+    """From the context's folder."""
+    size: int
+    """In bytes."""
+
+
+class BuildContext(Fact, frozen=True, kw_only=True):
+    """What the ignore file lets through."""
+
+    path: str
+    ignore_file: str = ""
+    """From the project's folder; empty where there is none."""
+    suggested: str = ""
+    """Where an ignore file belongs, from the project's folder."""
+    files: tuple[ContextFile, ...] = ()
+    truncated: bool = False
+    """There are more than were looked at."""
+    admitted: tuple[str, ...] = ()
+    """Of the paths that the gatherer tried on the ignore file, those that it lets through, whether they are there
+    or not: a `.env` that is not there today is there tomorrow."""
+    texts: dict[str, str] = {}
+    """The requirement files among them."""
+
+
+class Published(Fact, frozen=True, kw_only=True):
+    """A port on the host."""
+
+    address: str
+    """Empty for every interface."""
+    port: str
+    target: int
+    line: int = 0
+
+
+class Wait(Fact, frozen=True, kw_only=True):
+    """A service that another one waits for."""
+
+    service: str
+    condition: str
+    line: int = 0
+
+
+class ComposeService(Fact, frozen=True, kw_only=True):
+    """A service as compose understands it; the values of its environment are left out."""
+
+    name: str
+    line: int = 0
+    lines: dict[str, int] = {}
+    """The line of each of its keys."""
+    privileged: bool = False
+    host_namespaces: tuple[str, ...] = ()
+    """Keys such as `network_mode` whose value is `host`."""
+    mounts: tuple[str, ...] = ()
+    """What of the host it mounts."""
+    read_only: bool = False
+    dropped: tuple[str, ...] = ()
+    """Capabilities that it drops."""
+    security: tuple[str, ...] = ()
+    memory: bool = False
+    """It has a memory limit."""
+    processes: bool = False
+    """It has a limit of processes."""
+    ports: tuple[Published, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+class ComposeModel(Fact, frozen=True, kw_only=True):
+    """The compose file as compose itself understands it."""
+
+    services: tuple[ComposeService, ...]
+
+
+class ComposeValue(Fact, frozen=True, kw_only=True):
+    """A text of the file itself, before any variable is put in; what a variable stands for is left out."""
+
+    key: str
+    where: str
+    """The keys on the way to it, with dots."""
+    text: str
+    line: int
+
+
+class ComposeVariable(Fact, frozen=True, kw_only=True):
+    """A variable that the file refers to without a default."""
+
+    name: str
+    line: int
+    required: bool = False
+    """Compose refuses the file without it: `${NAME:?}`."""
+    message: str = ""
+    """What the file says of it then: `${NAME:?message}`."""
+
+
+class EnvironmentFile(Fact, frozen=True, kw_only=True):
+    """A file of variables that a service names."""
+
+    path: str
+    """As written."""
+    line: int
+    there: bool
+    example: str = ""
+    """The example beside it that explains it; empty where there is none."""
+    optional: bool = False
+
+
+class ComposeSource(Fact, frozen=True, kw_only=True):
+    """The compose file."""
+
+    path: str
+    model: ComposeModel | Missing
+    values: tuple[ComposeValue, ...] = ()
+    variables: tuple[ComposeVariable, ...] = ()
+    explained: frozenset[str] = frozenset()
+    """The names that `.env` or its example set or show."""
+    explained_by: tuple[str, ...] = ()
+    """Those of the two that are there."""
+    files: tuple[EnvironmentFile, ...] = ()
+
+
+class Sources(Fact, frozen=True, kw_only=True):
+    """Everything of the project that says how the image is made and brought up."""
+
+    dockerfile: DockerfileSource
+    lint: Lint | Missing
+    context: BuildContext | Missing
+    compose: ComposeSource | Missing | None
+    """None where the app has no compose file."""

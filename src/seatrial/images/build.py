@@ -15,30 +15,74 @@ from seatrial.dockerfile import parse, without_syntax
 from seatrial.engine import builders, programs
 from seatrial.errors import BuildError, EngineError
 from seatrial.images import layout
-from seatrial.images.bases import Registries
+from seatrial.images.bases import Registries, replacements
+from seatrial.images.credentials import find_secrets
 from seatrial.images.failure import Setting, explain
-from seatrial.images.plan import BuildPlan, plan_build, plan_matrix, read_dockerfile
-from seatrial.images.progress import Progress
-from seatrial.images.provenance import provenance
-from seatrial.images.replacements import replacements
-from seatrial.images.secrets import find_secrets
-from seatrial.images.steps import StepState
-from seatrial.images.words import build_words
+from seatrial.images.plan import BuildPlan, plan_build, plan_matrix, provenance, read_dockerfile
+from seatrial.images.progress import Progress, StepState
 from seatrial.settings.read import TABLE
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from docker.models.images import Image
 
     from seatrial.engine.builders import Builder
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.images.progress import Event
-    from seatrial.images.replacements import Replacements
-    from seatrial.images.steps import Step
+    from seatrial.images.bases import Replacements
+    from seatrial.images.progress import Event, Step
     from seatrial.settings.read import Project
+
+
+STAND_INS_LABEL = "seatrial.standins"
+
+
+def build_words(
+    plan: BuildPlan,
+    *,
+    engine: Engine,
+    builder: Builder | None,
+    contexts: Mapping[str, str],
+    stand_ins: Iterable[str],
+    told: Mapping[str, str],
+    file: Path,
+    identity: Path,
+) -> list[str]:
+    """Return buildx's arguments, up to the secrets and the build context.
+
+    Args:
+        plan: what to build.
+        engine: the engine that gets the image.
+        builder: what builds it; None: the engine's own builder.
+        contexts: what takes the place of a reference: `docker-image://…` or `oci-layout://…`.
+        stand_ins: the references that a stand-in took the place of.
+        told: the build arguments that seatrial fills.
+        file: the Dockerfile.
+        identity: the file for the image's id.
+
+    """
+    labels = dict(plan.labels)
+    if names := sorted(stand_ins):
+        labels[STAND_INS_LABEL] = ",".join(names)
+    return [
+        "build", "--progress=rawjson", "--load",
+        # Any builder but the engine's own sees neither the engine's images nor the stand-ins.
+        "--builder", builders.own(engine) if builder is None else builder.name,
+        # Another builder may run on another kind of machine: the image is for this engine.
+        *([] if builder is None else [f"--platform={engine.platform}"]),
+        # An attestation holds the time of the build: the same source would make another image each time.
+        "--provenance=false", "--sbom=false",
+        "--iidfile", str(identity),
+        "--file", str(file),
+        *(["--no-cache"] if plan.no_cache else []),
+        *(f"--tag={tag}" for tag in plan.tags),
+        *(f"--label={key}={value}" for key, value in labels.items()),
+        *(f"--build-arg={key}={value}" for key, value in {**told, **plan.build_arguments}.items()),
+        *(f"--build-context={key}={value}" for key, value in contexts.items()),
+    ]  # fmt: skip
+
 
 __all__ = ["BuildPlan", "BuildResult", "Observer", "Registries", "build", "plan_build", "plan_matrix"]
 

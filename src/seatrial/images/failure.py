@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.images.bases import no_base, reason_of
-from seatrial.images.steps import StepState
+from seatrial.images.progress import StepState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from seatrial.images.progress import Progress
-    from seatrial.images.steps import Step
+    from seatrial.images.progress import Progress, Step
 
 SHOWN_LOG_LINES = 20
 UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "UnknownIssuer", "unable to get local issuer")

@@ -6,8 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from seatrial.images.progress import StepChanged, StepOutput
-from seatrial.images.steps import StepState
+from seatrial.images.progress import StepChanged, StepOutput, StepState
 from seatrial.sizes import show_size
 from seatrial.text import plain
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from seatrial.images.build import BuildPlan, BuildResult
-    from seatrial.images.progress import Event
-    from seatrial.images.steps import Step
+    from seatrial.images.progress import Event, Step
 
 LOG_LINES = 5
 """Lines of a running step's output that are shown below it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Status
-from seatrial.facts.data import Missing
+from seatrial.facts import Missing
 from seatrial.reports.smoke import style_of
 from seatrial.sizes import show_size
 from seatrial.text import plain_line
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seatrial.checks.verdict import Smoke
-    from seatrial.facts.data import Distribution, Facts
+    from seatrial.facts import Distribution, Facts
 
 
 def show(which: str, smoke: Smoke, facts: Facts, console: Console) -> None:

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Status
-from seatrial.facts.data import Missing, Start
-from seatrial.facts.data.boot import Restriction
+from seatrial.facts import Missing, Start
+from seatrial.facts.boot import Restriction
 from seatrial.infer import up, wanted_variables
 from seatrial.settings.model import Contract
 from seatrial.sizes import show_size
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.checks.model import Result
-    from seatrial.facts.data import Facts
+    from seatrial.facts import Facts
 
 LONGEST = 300
 """Characters of a comment that an image has a say in."""

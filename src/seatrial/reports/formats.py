@@ -34,7 +34,7 @@ def render(smokes: Sequence[Smoke], shape: Format, *, verbose: bool = False) -> 
         case "text":
             return _text(smokes, verbose=verbose)
         case "json":
-            from seatrial.reports.data import as_json
+            from seatrial.reports.json import as_json
 
             return as_json(smokes)
         case "junit":

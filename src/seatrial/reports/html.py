@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from seatrial import __version__
 from seatrial.checks.model import Result, Status
-from seatrial.reports import matrix
-from seatrial.reports.data import worst
+from seatrial.reports import groups
 from seatrial.reports.groups import TOLD, grouped, name_of, told
+from seatrial.reports.json import worst
 from seatrial.reports.smoke import to_do
 from seatrial.text import plain, plain_line
 
@@ -78,10 +78,10 @@ def _top(smokes: Sequence[Smoke], together: Verdict) -> Iterator[str]:
 
 
 def _matrix(smokes: Sequence[Smoke]) -> Iterator[str]:
-    table = matrix.matrix(smokes)
+    table = groups.matrix(smokes)
     yield '<div class="matrix card scroll" tabindex="0" role="region" aria-label="Apps by Python versions">'
     yield '<table><thead><tr><th scope="col">app</th>'
-    yield "".join(f'<th scope="col">{_text(matrix.heading(one))}</th>' for one in table.pythons)
+    yield "".join(f'<th scope="col">{_text(groups.heading(one))}</th>' for one in table.pythons)
     yield "</tr></thead><tbody>"
     for app in table.apps:
         yield f'<tr><th scope="row">{_text(app)}</th>'
@@ -93,7 +93,7 @@ def _matrix(smokes: Sequence[Smoke]) -> Iterator[str]:
 
 
 def _cell(smoke: Smoke, number: int) -> str:
-    word, _, why = matrix.brief(smoke).partition(" ")
+    word, _, why = groups.brief(smoke).partition(" ")
     link = f'<a class="chip {smoke.verdict.value}" href="#image-{number}">{word}</a>'
     return f'{link} <span class="soft">{_text(why)}</span>'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from seatrial.reports import matrix
+from seatrial.reports import groups
 from seatrial.reports.groups import grouped, told
 from seatrial.reports.smoke import to_do
 from seatrial.text import plain, plain_line
@@ -36,7 +36,7 @@ def as_markdown(smokes: Sequence[Smoke]) -> str:
 def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
     lines: list[str] = []
     if len(smokes) > 1:
-        header, *rows = matrix.rows(smokes)
+        header, *rows = groups.rows(smokes)
         lines += ["## Images", "", _row(header), _row(["---"] * len(header), raw=True), *map(_row, rows), ""]
     for smoke in smokes:
         counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)

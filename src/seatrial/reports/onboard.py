@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seatrial.checks.verdict import Smoke
-    from seatrial.stack.model import StackState
+    from seatrial.compose.model import StackState
 
 STEPS = 4
 

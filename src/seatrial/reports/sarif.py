@@ -10,9 +10,9 @@ from urllib.parse import quote
 from seatrial import __version__
 from seatrial.checks.model import Status
 from seatrial.checks.registry import CATALOGUE
-from seatrial.reports.data import dumped
 from seatrial.reports.explain import markdown_help, text_help
 from seatrial.reports.groups import TOLD, family_of, name_of
+from seatrial.reports.json import dumped
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Verdict
-from seatrial.reports import matrix
+from seatrial.reports import groups as matrix
 from seatrial.reports.groups import TOLD, grouped, name_of, told
 from seatrial.text import plain, plain_line
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from seatrial.stack.explain import condition
-from seatrial.stack.model import Health, Phase, Status
+from seatrial.compose.model import ContainerStatus, Health, Phase, Standing
+from seatrial.stack.wait import condition
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
+    from seatrial.compose.model import Observer, Preflight, Removed, ServiceState, StackState
     from seatrial.stack.logs import LogLine
-    from seatrial.stack.model import Observer, Removed, ServiceState, StackState
+
 
 STYLES = {
     Phase.ABSENT: "dim",
@@ -111,7 +113,7 @@ def state_text(state: ServiceState) -> str:
         case Phase.UP:
             healthy = container is not None and container.health is Health.HEALTHY
             return "up, healthy" if healthy else "up"
-        case Phase.STARTING if container is not None and container.status is Status.PAUSED:
+        case Phase.STARTING if container is not None and container.status is ContainerStatus.PAUSED:
             return "paused"
         case Phase.WAITING if state.waits_for:
             return plain_line(f"waiting for {', '.join(state.waits_for)}")
@@ -180,3 +182,39 @@ def print_log(line: LogLine, console: Console) -> None:
 def _print(console: Console, text: str) -> None:
     # No markup, no highlighting, no wrapping: outside text reaches the screen as text.
     console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+STACK_LOOK_STYLES = {Standing.READY: "green", Standing.NOTE: "yellow", Standing.BLOCKED: "bold red"}
+
+
+def print_preflight(found: Preflight, console: Console) -> None:
+    """Print what was found, a line each with its fix below it, and what it comes to."""
+    from rich.text import Text
+
+    app = found.stack.app
+    _stack_look_print(Text(f"{plain_line(app)}: {found.file} as {found.stack.compose_project}"), console)
+    for service in found.services:
+        waits = ", ".join(one.service for one in service.depends_on)
+        _stack_look_print(
+            Text(plain_line(f"{service.name}" + (f", after {waits}" if waits else ""))), console, indent=2
+        )
+    width = max((len(one.check) for one in found.findings), default=0)
+    for one in found.findings:
+        line = Text(one.standing.value.ljust(8), style=STACK_LOOK_STYLES[one.standing])
+        line.append(f" {one.check:{width}}  {plain_line(one.what)}", style="default")
+        _stack_look_print(line, console)
+        if one.standing is not Standing.READY:
+            more = " ".join(part for part in (f"{one.where}:" if one.where and one.fix else one.where, one.fix) if part)
+            if more:
+                _stack_look_print(Text(plain_line(more)), console, indent=width + 11)
+    blocked = sum(one.standing is Standing.BLOCKED for one in found.findings)
+    notes = sum(one.standing is Standing.NOTE for one in found.findings)
+    if blocked:
+        _stack_look_print(Text(f"{plain_line(app)} cannot be started: {blocked} to mend first."), console)
+    else:
+        more = f"; {notes} to know of" if notes else ""
+        _stack_look_print(Text(f"{plain_line(app)} can be started{more}. Nothing was started or changed."), console)
+
+
+def _stack_look_print(line: Text, console: Console, *, indent: int = 0) -> None:
+    console.print(" " * indent, line, sep="", soft_wrap=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from seatrial.errors import SettingsError
-from seatrial.names import did_you_mean
 from seatrial.settings import model
 from seatrial.settings.model import App, Contract, Settings
+from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,23 +7,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seatrial.compose import runner
+from seatrial.compose.model import require_none
 from seatrial.errors import ProgramError, StackFailedError
-from seatrial.stack import compose, images, observe, remove
-from seatrial.stack.finding import require_none
+from seatrial.stack import containers, down, images
+from seatrial.stack.down import gone_at_the_end
 from seatrial.stack.preflight import look_at_start
-from seatrial.stack.undo import gone_at_the_end
 from seatrial.stack.wait import Watch
 from seatrial.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from seatrial.compose.model import Observer, Stack
+    from seatrial.compose.runner import Compose
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.stack.compose import Compose
     from seatrial.stack.demo_plan import DemoPlan
     from seatrial.stack.images import StandIn
-    from seatrial.stack.model import Observer, Stack
     from seatrial.stack.wait import Clock
 
 LOG_LINES = 10
@@ -71,9 +72,9 @@ def demo(
 
     """
     up = plan.up
-    program = compose.find(up.stack, up.file, engine=engine, host=host)
+    program = runner.find(up.stack, up.file, engine=engine, host=host)
     there = images.present(up, engine)
-    if not remove.down(up.stack, engine=engine, volumes=True).nothing:
+    if not down.down(up.stack, engine=engine, volumes=True).nothing:
         observer.say("Removed what an earlier demo had left.")
     require_none(tuple(look_at_start(up, engine)))
     replaced = images.provide(up, there, compose=program, observer=observer, stand_in=stand_in)
@@ -114,9 +115,9 @@ def _ask(
     if done.code != 0 or not done.output.strip():
         wrong = f"ended with exit code {done.code}" if done.code else "printed nothing"
         raise _unanswered(
-            plan, engine, f"{app} was not asked: `{shlex.join(plan.words)}` {wrong}.", compose.messages(done.errors)
+            plan, engine, f"{app} was not asked: `{shlex.join(plan.words)}` {wrong}.", runner.messages(done.errors)
         )
-    for line in compose.messages(done.errors):
+    for line in runner.messages(done.errors):
         observer.say(f"{plan.service}: {line}")
     return plain(done.output).strip()
 
@@ -124,9 +125,9 @@ def _ask(
 def _unanswered(plan: DemoPlan, engine: Engine, what: str, said: Sequence[str] = ()) -> StackFailedError:
     """Return the error for a question without an answer, with what everyone logged last."""
     lines = list(said)
-    for one in observe.containers(plan.up.stack, engine):
+    for one in containers.containers(plan.up.stack, engine):
         lines.append(f"the last output of {one.service} ({one.health or one.status}):")
-        lines += [f"  {line}" for line in observe.last_lines(one.id, engine, count=LOG_LINES)] or ["  (none)"]
+        lines += [f"  {line}" for line in containers.last_lines(one.id, engine, count=LOG_LINES)] or ["  (none)"]
     return StackFailedError(what, where=str(plan.up.file), detail="\n".join(lines))
 
 

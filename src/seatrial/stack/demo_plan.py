@@ -11,12 +11,11 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from seatrial.compose import runner
+from seatrial.compose.model import Stack, StackPlan, identify
+from seatrial.compose.text import ComposeText, read_text
 from seatrial.errors import SettingsError, StackError
-from seatrial.facts.compose_file import ComposeText, read_text
 from seatrial.settings.read import TABLE
-from seatrial.stack import compose
-from seatrial.stack.model import Stack, StackPlan
-from seatrial.stack.names import identify
 from seatrial.stack.plan import compose_file, read_services
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def plan_demo(project: Project, name: str, *, engine: Engine, host: Host) -> Dem
     """
     file = compose_file(project, name)
     stack = stack_of(project, name, file)
-    program = compose.find(stack, file, engine=engine, host=host)
+    program = runner.find(stack, file, engine=engine, host=host)
     try:
         document, notes = program.model()
     except StackError:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seatrial.compose.model import blocked, note, ready
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
-from seatrial.stack.finding import blocked, note, ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from seatrial.compose.model import Finding, Observer, Service, StackPlan
+    from seatrial.compose.runner import Compose
     from seatrial.engine.find import Engine
-    from seatrial.stack.compose import Compose
-    from seatrial.stack.finding import Finding
-    from seatrial.stack.model import Observer, Service, StackPlan
 
     StandIn = Callable[[str], str | None]
     """Given an official image, makes or finds a local one in its place and returns its name."""

@@ -8,16 +8,16 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seatrial.compose.runner import LONGEST_LINE, lines_of
 from seatrial.engine.containers import engine_errors
-from seatrial.stack import observe
-from seatrial.stack.chosen import of_service
-from seatrial.stack.text import LONGEST_LINE, lines_of
+from seatrial.stack import containers as observe
+from seatrial.stack.containers import of_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from seatrial.compose.model import ContainerState, Stack
     from seatrial.engine.find import Engine
-    from seatrial.stack.model import ContainerState, Stack
 
 WAITING_LINES = 1000
 """Lines that may wait for the reader before a container's own reader waits."""

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seatrial.compose import runner
+from seatrial.compose.model import Condition, Dependency, Port, Service, StackPlan, Standing, identify, unready
+from seatrial.compose.text import ComposeText, read_text
+from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env
 from seatrial.errors import StackError
-from seatrial.facts.compose_file import ComposeText, read_text
-from seatrial.facts.data import Missing
+from seatrial.facts import Missing
 from seatrial.settings.read import TABLE
-from seatrial.stack import compose
-from seatrial.stack.envfile import env_file, example_to_copy
-from seatrial.stack.finding import Standing, unready
-from seatrial.stack.judge import in_order
-from seatrial.stack.model import Condition, Dependency, Port, Service, StackPlan
-from seatrial.stack.names import identify
-from seatrial.stack.variables import look_at_variables, missing_env
+from seatrial.stack.state import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from seatrial.compose.model import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
-    from seatrial.stack.model import Stack
 
 
 def plan_up(
@@ -55,7 +52,7 @@ def plan_up(
     """
     stack = identify(project, name)
     file = compose_file(project, name)
-    program = compose.find(stack, file, engine=engine, host=host)
+    program = runner.find(stack, file, engine=engine, host=host)
     if (example := example_to_copy(file)) is not None and not create_env:
         create_env = ask is not None and ask(f"{file.parent / '.env'} is missing. Copy it from {example.name}?")
         if not create_env:

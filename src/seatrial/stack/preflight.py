@@ -2,33 +2,131 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.checks.compose_alone import judge_compose
+from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status
+from seatrial.compose import runner
+from seatrial.compose.model import ContainerStatus, Finding, Preflight, Standing, blocked, identify, note, ready
+from seatrial.compose.resolve import as_if_filled, read_compose
+from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables
+from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
-from seatrial.facts.compose import as_if_filled, read_compose
-from seatrial.facts.data import Missing
-from seatrial.stack import compose, images, observe
-from seatrial.stack.envfile import example_to_copy
-from seatrial.stack.finding import Finding, Preflight, Standing, blocked, note, ready
-from seatrial.stack.names import identify
+from seatrial.facts import Missing
+from seatrial.stack import containers, images
 from seatrial.stack.plan import compose_file, compose_text, planned, read_services
-from seatrial.stack.ports import look_at_ports
-from seatrial.stack.variables import look_at_services, look_at_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from seatrial.checks.model import Result
+    from seatrial.compose.model import ContainerState, Port, Service, Stack, StackPlan
     from seatrial.engine.find import Engine
-    from seatrial.facts.data import Json
+    from seatrial.facts import Json
     from seatrial.host import Host
     from seatrial.settings.model import Contract
     from seatrial.settings.read import Project
-    from seatrial.stack.model import Stack, StackPlan
+
+
+LISTENING = {"tcp": "0A", "udp": "07"}
+"""The kernel's number for a socket that waits for others, in /proc/net."""
+
+
+def look_at_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> Iterator[Finding]:
+    """Yield of each port that the stack publishes whether it is free, and else who holds it.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    here = engine.candidate.url.startswith("unix://")
+    own = {
+        (port.published, port.protocol)
+        for one in running
+        if one.status is ContainerStatus.RUNNING
+        for port in one.ports
+    }
+    users: dict[tuple[str, int, str], str] = {}
+    for service in plan.services:
+        for port in service.ports:
+            if port.published is None:
+                continue
+            user = users.setdefault((port.host_ip, port.published, port.protocol), service.name)
+            name = f"{port.host_ip or '*'}:{port.published}/{port.protocol}"
+            if user != service.name:
+                yield _taken(plan, service, port, f"the service {user!r} of the same file")
+            elif (port.published, port.protocol) in own:
+                yield ready("port", f"{name} of {service.name} is this stack's own already")
+            elif not here:
+                yield note(
+                    "port", f"{name} of {service.name} is on the engine's machine: it is not looked at from here"
+                )
+            elif busy(port):
+                yield _taken(plan, service, port, _container(port, engine) or process_on(port))
+            else:
+                yield ready("port", f"{name} of {service.name} is free")
+
+
+def _taken(plan: StackPlan, service: Service, port: Port, holder: str | None) -> Finding:
+    return blocked(
+        "port",
+        f"the service {service.name!r} publishes port {port.published}, which is taken"
+        + (f" by {holder}." if holder else "."),
+        where=str(plan.file),
+        fix="Stop what holds it, or publish another port.",
+    )
+
+
+def busy(port: Port) -> bool:
+    """Tell whether somebody listens on a port of this machine."""
+    family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
+    kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
+    try:
+        with socket.socket(family, kind) as probe:
+            if kind is socket.SOCK_STREAM:
+                # A connection that has just ended does not hold the port.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((port.host_ip, port.published))
+    except OSError as error:
+        # Anything else (no right to low ports, an address of another machine) the engine may do better.
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def process_on(port: Port) -> str | None:
+    """Return the process that listens on a port, or None where that cannot be read."""
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
+    for folder in Path("/proc").glob("[0-9]*") if wanted else ():
+        # A process may end, or belong to somebody else, while we look.
+        with suppress(OSError):
+            if any(str(link.readlink()) in wanted for link in (folder / "fd").iterdir()):
+                name = (folder / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"{name} (process {folder.name})"
+    return None
+
+
+def _inodes(port: Port) -> Iterator[str]:
+    for table in (port.protocol, f"{port.protocol}6"):
+        with suppress(OSError):
+            for line in Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
+                words = line.split()
+                listens = words[3] == LISTENING.get(port.protocol)
+                if listens and int(words[1].rpartition(":")[2], 16) == port.published:
+                    yield words[9]
+
+
+def _container(port: Port, engine: Engine) -> str | None:
+    with engine_errors("looking at the published ports"):
+        for one in engine.client.api.containers():
+            held = {(bound.get("PublicPort"), bound.get("Type")) for bound in one.get("Ports") or ()}
+            if (port.published, port.protocol) in held:
+                return f"the container {one['Names'][0].removeprefix('/')}"
+    return None
 
 
 def look(
@@ -78,7 +176,7 @@ def look_at_start(
 
     """
     yield from images.look_at_images(plan, images.present(plan, engine), has_stand_in=has_stand_in)
-    yield from look_at_ports(plan, observe.containers(plan.stack, engine), engine)
+    yield from look_at_ports(plan, containers.containers(plan.stack, engine), engine)
     own = [
         one.name
         for one in plan.services
@@ -117,7 +215,7 @@ def _document(
 
     There is no model where compose refuses the file even if all that is missing were there.
     """
-    program = compose.find(stack, file, engine=engine, host=host)
+    program = runner.find(stack, file, engine=engine, host=host)
     example = example_to_copy(file)
     problem: StackError | None = None
     if example is None:
@@ -126,18 +224,18 @@ def _document(
         except StackError as error:
             problem = error
         else:
-            return document, _taken(document, file, notes), True
+            return document, _preflight_taken(document, file, notes), True
     if problem is not None and not any(one.standing is Standing.BLOCKED for one in variables):
         return None, (_refused(problem),), False
     # What is missing has been named: the rest is looked at as if it were there.
     filled = as_if_filled(file, compose_text(file), engine, host, env_file=example)
     if isinstance(filled, Missing):
-        problem = compose.refused(filled.reason.removeprefix(f"{compose.REFUSES} "), file)
+        problem = runner.refused(filled.reason.removeprefix(f"{runner.REFUSES} "), file)
         return None, (_refused(problem),), False
-    return filled, _taken(filled, file, ()), False
+    return filled, _preflight_taken(filled, file, ()), False
 
 
-def _taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
+def _preflight_taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
     names = sorted(document.get("services") or {})
     if not names:
         return (

@@ -6,26 +6,26 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from seatrial.compose.model import Condition, ContainerStatus, StackPlan, StackState
 from seatrial.engine.containers import engine_errors, refusal
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import StackFailedError
-from seatrial.stack import observe
-from seatrial.stack.address import addresses, machine_of
-from seatrial.stack.chosen import of_service
-from seatrial.stack.judge import all_up, declared_by, in_order, waiting_for
-from seatrial.stack.model import Condition, StackPlan, StackState, Status
+from seatrial.stack import containers as observe
+from seatrial.stack.containers import of_service
+from seatrial.stack.state import all_up, declared_by, in_order, waiting_for
+from seatrial.stack.up import addresses, machine_of
 from seatrial.stack.wait import POLL, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from seatrial.compose.model import ContainerState, Observer, Service, ServiceState, Stack
     from seatrial.engine.find import Engine
-    from seatrial.stack.model import ContainerState, Observer, Service, ServiceState, Stack
     from seatrial.stack.wait import Clock
 
 RESTARTING = "restarting the stack"
-RUNS = {Status.RUNNING, Status.RESTARTING, Status.PAUSED}
+RUNS = {ContainerStatus.RUNNING, ContainerStatus.RESTARTING, ContainerStatus.PAUSED}
 
 
 def to_restart(stack: Stack, engine: Engine, service: str | None) -> tuple[ContainerState, ...]:
@@ -116,7 +116,7 @@ def _services(
         each
         for each in there
         for one in each.depends_on
-        if each.status is Status.RUNNING and one.condition is Condition.COMPLETED and one.service in names
+        if each.status is ContainerStatus.RUNNING and one.condition is Condition.COMPLETED and one.service in names
     ]
     watched = {one.service for one in (*chosen, *waited)}
     checked = {one.service for one in (*chosen, *waited) if one.health is not None}

@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.errors import StackFailedError
-from seatrial.facts.configuration import read_configuration
-from seatrial.facts.data import Missing, Ready, ServiceStarts, StackRun, WorkerLoss
-from seatrial.facts.data.stack import NOT_UP
-from seatrial.facts.files import EngineFiles
-from seatrial.facts.gather import Wanted
-from seatrial.facts.service_starts import start_as_service
-from seatrial.facts.start import find_python
-from seatrial.stack import bringup, observe, remove
-from seatrial.stack.agent import Agent, AgentError
-from seatrial.stack.losses import restart_database, stop_all, stop_app
-from seatrial.stack.private import copied_in
-from seatrial.stack.undo import gone_at_the_end
-from seatrial.stack.writes import exchange
+from seatrial.facts import Missing, Ready, ServiceStarts, StackRun, WorkerLoss
+from seatrial.facts.stack import NOT_UP
+from seatrial.observe.command import find_python
+from seatrial.observe.configuration import read_configuration
+from seatrial.observe.files import EngineFiles
+from seatrial.observe.gather import Wanted
+from seatrial.observe.starts import start_as_service
+from seatrial.stack import containers as observe
+from seatrial.stack import down, up
+from seatrial.stack.down import gone_at_the_end
+from seatrial.stack.exchange import Agent, AgentError, exchange
+from seatrial.stack.failures import restart_database, stop_all, stop_app
+from seatrial.stack.isolated import copied_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from seatrial.compose.model import ContainerState, Observer, StackState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.model import Contract, StackContract
     from seatrial.stack.images import StandIn
-    from seatrial.stack.model import ContainerState, Observer, StackState
-    from seatrial.stack.private import PrivateStack
+    from seatrial.stack.isolated import PrivateStack
 
 POLL = 0.1
 """Seconds between two requests."""
@@ -74,11 +74,11 @@ def try_stack(trial: Trial) -> StackRun:
     """
     plan = trial.stack.plan
     # What a smoke left that was killed: nobody else has a project of this name.
-    remove.down(plan.stack, engine=trial.engine, volumes=True)
+    down.down(plan.stack, engine=trial.engine, volumes=True)
     rest = f"The next `invoke smoke --stack --app {plan.stack.app}` removes what remains."
     with gone_at_the_end(plan.stack, trial.engine, say=trial.observer.say, fix=rest):
         try:
-            state = bringup.up(
+            state = up.up(
                 plan,
                 engine=trial.engine,
                 host=trial.host,

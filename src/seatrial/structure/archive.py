@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seatrial.facts.data import FileKind
+from seatrial.facts import FileKind
 from seatrial.structure.seen import Contents, Cut, Refused, Stat
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from seatrial.names import did_you_mean
 from seatrial.structure.expressions import problem_of
 from seatrial.structure.model import EXPRESSION, FILLED, FileExistenceTest, Placed, RunOptions
 from seatrial.structure.tree import Kind, Listing, Mapping, Node, Scalar, SourceError
+from seatrial.suggest import did_you_mean
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 
-from seatrial.facts.data import FileKind
+from seatrial.facts import FileKind
 
 SPECIAL = ((stat.S_ISUID, "u"), (stat.S_ISGID, "g"), (stat.S_ISVTX, "t"))
 KINDS = {FileKind.FOLDER: "d", FileKind.LINK: "L", FileKind.FILE: ""}

@@ -16,7 +16,7 @@ from seatrial.text import plain_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from seatrial.facts.data import Json
+    from seatrial.facts import Json
     from seatrial.settings.model import Contract
     from seatrial.structure.model import (
         CommandTest,

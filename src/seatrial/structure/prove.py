@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, assert_never
 
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Smoke, bounded, clipped, verdict_of
-from seatrial.engine import runs, sweep
+from seatrial.engine import runs
+from seatrial.engine import runs as sweep
 from seatrial.engine.containers import engine_errors
-from seatrial.facts.configuration import read_configuration
+from seatrial.observe.configuration import read_configuration
 from seatrial.structure.dotenv import read_dotenv
-from seatrial.structure.judge import (
-    judge_command,
-    judge_contents,
-    judge_existence,
-    judge_licences,
-    judge_metadata,
-)
+from seatrial.structure.judge import judge_command, judge_contents, judge_existence, judge_licences, judge_metadata
 from seatrial.structure.plan import (
     CommandPlan,
     ContentPlan,

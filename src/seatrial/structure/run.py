@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from seatrial.engine import runs
-from seatrial.engine.commits import committed
 from seatrial.engine.containers import container, refusal, run_to_end
+from seatrial.engine.runs import committed
 from seatrial.structure.archive import Archive
 from seatrial.structure.plan import CommandPlan, ContentPlan, ExistencePlan, LicencePlan, MetadataPlan
 from seatrial.structure.seen import Cut, Licences, Ran, Refused, Seen
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.containers import Container
     from seatrial.engine.runs import Run
-    from seatrial.facts.data import Json
+    from seatrial.facts import Json
     from seatrial.structure.plan import FilePlan, Plan, TestPlan
 
 SECONDS = 600.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seatrial.facts.data import FileKind
+    from seatrial.facts import FileKind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,37 @@
+"""init: declares a project's first app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.cli import output
+from seatrial.cli.errors import command
+from seatrial.errors import ExitCode, SettingsError
+
+if TYPE_CHECKING:
+    import invoke
+
+
+@command(help={"dry-run": "show what would be written, and write nothing"})
+def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
+    """Declare the project's Dockerfiles as apps in pyproject.toml, and make a tasks.py."""
+    from seatrial import adopt
+
+    plan = adopt.plan(Path.cwd())
+    for file, text in plan.items():
+        print(f"{'would write' if dry_run else 'writing'} {file}:")
+        print("".join(f"    {line}\n" for line in text.strip().splitlines()))
+    if not plan:
+        print("nothing to do: the project declares its apps already")
+    tasks = Path("tasks.py")
+    if tasks not in plan and tasks.is_file() and b"seatrial" not in tasks.read_bytes():
+        print("tasks.py is yours: add `from seatrial.tasks import ns` to it, and `invoke build` is `seatrial build`")
+    if not dry_run:
+        try:
+            adopt.write(plan)
+        except OSError as error:
+            raise SettingsError(f"cannot be written: {error.strerror}.", where=str(error.filename)) from error
+        if plan:
+            output.project()
+    return ExitCode.OK

@@ -1,0 +1,241 @@
+"""Docker compose, run as a program."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seatrial import process
+from seatrial.compose.text import line_of
+from seatrial.engine import programs
+from seatrial.errors import ProgramError, StackError
+from seatrial.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from seatrial.compose.model import Stack
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+
+
+LONGEST_LINE = 1000
+"""Characters of a line that are kept."""
+
+
+def lines_of(output: str | bytes) -> tuple[str, ...]:
+    """Return the lines of outside output that hold anything, each plain and cut to `LONGEST_LINE`."""
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
+    lines = (line.expandtabs(4).rstrip() for line in plain(text).split("\n"))
+    return tuple(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines if line)
+
+
+READ_TIMEOUT = 60
+"""Seconds that compose may take to read a file."""
+PULL_TIMEOUT = 1800
+"""Seconds that a pull of one image may take."""
+REFUSES = "docker compose refuses it:"
+"""How the message begins for a file that compose does not take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compose:
+    """Compose, ready to run on one stack's file against one engine."""
+
+    program: str
+    environment: Mapping[str, str]
+    stack: Stack
+    file: Path
+    env_file: Path | None = None
+    """Where its values come from, when that is not the `.env` beside it."""
+    document: Mapping[str, Any] | None = None
+    """A whole model to work on in place of the file's."""
+
+    def model(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the compose file as compose understands it, and what it warned of.
+
+        The model holds the values of env files, secrets among them: it is never printed.
+
+        Raises:
+            StackError: compose refuses the file; the message is compose's own.
+
+        """
+        done = self._read("config", "--format", "json")
+        return json.loads(done.output), messages(done.errors)
+
+    def hashes(self, images: Mapping[str, str]) -> dict[str, str]:
+        """Return compose's hash of each service's configuration, with these images in place of its own.
+
+        Raises:
+            StackError: compose refuses the file.
+
+        """
+        done = self._read("config", "--hash", "*", images=images)
+        pairs = (line.split() for line in done.output.splitlines())
+        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004 - name and hash
+
+    def pull(self, service: str) -> tuple[str, ...]:
+        """Pull the image of one service; return no lines when it came, else what compose says of it.
+
+        Raises:
+            ProgramError: it took longer than `PULL_TIMEOUT`.
+
+        """
+        done = self._run("pull", "--quiet", service, timeout=PULL_TIMEOUT)
+        return () if done.code == 0 else messages(done.errors) or (f"exit code {done.code}",)
+
+    def up(self, images: Mapping[str, str], *, tick: Callable[[], None]) -> tuple[str, ...]:
+        """Create and start the services; return no lines when compose did, else its last messages.
+
+        Args:
+            images: services whose image is another one than the file says.
+            tick: called all the while; it ends compose by raising.
+
+        """
+        done = self._run("up", "--detach", "--no-build", images=images, timeout=None, tick=tick)
+        return () if done.code == 0 else messages(done.errors) or (f"exit code {done.code}",)
+
+    def enter(self, service: str, words: Sequence[str], *, terminal: bool) -> int:
+        """Run a command in a service's container, on this process's own input, output and errors; return its exit code.
+
+        Args:
+            service: the service; it must run.
+            words: the command.
+            terminal: give it a terminal: there must be one.
+
+        Raises:
+            ProgramError: compose cannot be started.
+
+        """
+        # Without the file: the container is found by its labels, whatever the file says by now.
+        head = [self.program, "--ansi", "never", "--project-name", self.stack.compose_project, "exec"]
+        return process.attached([*head, *([] if terminal else ["-T"]), service, *words], environment=self.environment)
+
+    def inside(
+        self, service: str, words: Sequence[str], *, timeout: float, tick: Callable[[], None]
+    ) -> process.Completed:
+        """Run a command in a service's running container; its exit code is the caller's to judge.
+
+        Args:
+            service: the service.
+            words: the command.
+            timeout: seconds that it may take.
+            tick: called all the while; it ends the command by raising.
+
+        Raises:
+            ProgramError: it took longer.
+
+        """
+        return self._run("exec", "-T", service, *words, timeout=timeout, tick=tick)
+
+    def _named(self) -> tuple[str, ...]:
+        return ("--project-name", self.stack.compose_project, *self.stack.options)
+
+    def _read(self, *words: str, images: Mapping[str, str] | None = None) -> process.Completed:
+        try:
+            done = self._run(*words, images=images, timeout=READ_TIMEOUT)
+        except ProgramError as error:
+            raise StackError(f"docker compose cannot read it: {error.what}", where=str(self.file)) from error
+        if done.code != 0:
+            raise refused(done.errors, self.file)
+        return done
+
+    def _run(
+        self,
+        *words: str,
+        timeout: float | None,
+        images: Mapping[str, str] | None = None,
+        tick: Callable[[], None] | None = None,
+    ) -> process.Completed:
+        files, text_in = self._files(images or {})
+        output: list[str] = []
+        errors: list[str] = []
+        done = process.stream(
+            [self.program, "--ansi", "never", *self._named(), *files, *words],
+            timeout=timeout,
+            on_output=output.append,
+            on_error=errors.append,
+            environment=self.environment,
+            # Newer versions also read a .env in the working directory: let both be the same.
+            folder=self.file.parent,
+            text_in=text_in,
+            tick=tick,
+        )
+        return process.Completed(argv=done.argv, code=done.code, output="".join(output), errors="".join(errors))
+
+    def _files(self, images: Mapping[str, str]) -> tuple[list[str | Path], str | None]:
+        """Return the options that name compose's files, and what it reads by standard input: nothing to clean up."""
+        values: list[str | Path] = ["--env-file", self.env_file] if self.env_file is not None else []
+        if self.document is not None:
+            return [*values, "--file", "-"], json.dumps(replaced(self.document, images))
+        if images:
+            return [*values, "--file", self.file, "--file", "-"], override(images)
+        return [*values, "--file", self.file], None
+
+
+def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
+    """Return compose for a stack.
+
+    Raises:
+        EngineError: compose is not installed, or too old.
+
+    """
+    program = programs.find("compose", engine, host)
+    return Compose(program=program.path, environment=engine.programs_environment, stack=stack, file=file)
+
+
+def replaced(document: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
+    """Return a model in which services have another image."""
+    other = json.loads(override(images))["services"]
+    services = {name: {**table, **other.get(name, {})} for name, table in document["services"].items()}
+    return {**document, "services": services}
+
+
+def override(images: Mapping[str, str]) -> str:
+    """Return a second compose file that gives services another image; JSON is YAML too."""
+    services = {name: {"image": image, "pull_policy": "never"} for name, image in images.items()}
+    return json.dumps({"services": services})
+
+
+def messages(errors: str) -> tuple[str, ...]:
+    """Return what compose says in its standard error, without its progress and its log prefixes."""
+    return tuple(_message(line) for line in lines_of(errors) if not line.startswith(" "))
+
+
+def refused(errors: str, file: Path) -> StackError:
+    """Return the error for a compose file that compose does not take."""
+    problems = [_message(line) for line in lines_of(errors) if "level=warning" not in line]
+    what = problems[-1].strip().removesuffix(".") if problems else "it gives no reason"
+    line = line_of("\n".join(problems), _content(file))
+    if "required variable" in what or "env file" in what:
+        fix = f"Set it in {file.parent / '.env'} or in your environment."
+        if "env file" in what:
+            fix = "Make that file, or take it out of the compose file."
+    else:
+        fix = "Mend the compose file."
+    return StackError(
+        f"{REFUSES} {what}.",
+        where=f"{file}:{line}" if line else str(file),
+        fix=fix,
+        detail="\n".join(problems[:-1]),
+    )
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _message(line: str) -> str:
+    logged = re.search(r'\bmsg=("(?:[^"\\]|\\.)*")', line)
+    if logged is None:
+        return line
+    try:
+        return str(json.loads(logged.group(1)))
+    except ValueError:
+        return logged.group(1)

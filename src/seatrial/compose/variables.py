@@ -1,0 +1,235 @@
+"""The env files and variables that a compose file asks for, and what the example beside it says of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.compose.model import blocked, note, ready, unready
+from seatrial.compose.resolve import EXAMPLES, FILLED
+from seatrial.errors import StackError
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from seatrial.compose.model import Finding, Service
+    from seatrial.compose.text import ComposeText
+    from seatrial.facts import ComposeVariable, EnvironmentFile
+
+
+ASSIGNED = re.compile(r"^[ \t]*(?P<off>#[ \t]*)?(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$")
+"""A line that names a variable. One that is commented out shows its default."""
+LONGEST_SAYING = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saying:
+    """What an example says of one variable."""
+
+    file: str
+    comment: str
+    """The comment lines right above it, as one."""
+    value: str
+    """The example's own value: it is in version control, and so no secret."""
+
+    def __str__(self) -> str:
+        """Return it as the rest of a sentence that begins with the variable's name."""
+        if not (self.comment or self.value):
+            return f"{self.file} names it and leaves it empty"
+        says = f" says: {self.comment}" if self.comment else " names it"
+        return f"{self.file}{says}" + (f" (its example: {self.value})" if self.value else "")
+
+
+def example_beside(file: Path) -> Path | None:
+    """Return the example that stands beside a compose file, or None."""
+    return next((file.parent / name for name in EXAMPLES if (file.parent / name).exists()), None)
+
+
+def sayings(example: Path | None) -> dict[str, Saying]:
+    """Return what an example says, by variable; nothing where there is none, or it cannot be read."""
+    if example is None:
+        return {}
+    try:
+        text = example.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    return read_sayings(text, example.name)
+
+
+def read_sayings(text: str, file: str) -> dict[str, Saying]:
+    """Return what the text of an example says, by variable."""
+    found: dict[str, Saying] = {}
+    comment: list[str] = []
+    for line in text.splitlines():
+        assigned = ASSIGNED.match(line)
+        if assigned is not None:
+            said = plain_line(" ".join(comment))[:LONGEST_SAYING]
+            value = plain_line(assigned["value"])[:LONGEST_SAYING]
+            found.setdefault(assigned["name"], Saying(file=file, comment=said, value=value))
+            comment = []
+        elif line.lstrip().startswith("#"):
+            comment.append(line.lstrip("# \t"))
+        else:
+            comment = []
+    return found
+
+
+OWNER_ONLY = 0o600
+"""Secrets are written into this file: nobody else may read it."""
+
+
+def env_file(compose: Path, *, create: bool, say: Callable[[str], None]) -> Path | None:
+    """Return the `.env` beside a compose file, or None where neither it nor an example is there.
+
+    Args:
+        compose: the compose file.
+        create: copy the example when the file is missing; values are never invented.
+        say: told of the copy.
+
+    Raises:
+        StackError: it is missing and its example is there, or the copy cannot be written.
+
+    """
+    file = compose.parent / ".env"
+    if file.exists():
+        return file
+    example = example_beside(compose)
+    if example is None:
+        return None
+    if not create:
+        raise unready([missing_env(file, example)])
+    _copy(example, file)
+    say(f"Copied {example.name} to {file}. Fill in your own values where it asks for them.")
+    return file
+
+
+def example_to_copy(compose: Path) -> Path | None:
+    """Return the example that a missing `.env` can be copied from; None where there is nothing to copy."""
+    return None if (compose.parent / ".env").exists() else example_beside(compose)
+
+
+def _copy(example: Path, file: Path) -> None:
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".env.")
+        beside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as sink:
+                sink.write(example.read_bytes())
+            beside.chmod(OWNER_ONLY)
+            # A link, unlike a rename, never replaces a file that somebody wrote in the meantime.
+            file.hardlink_to(beside)
+        finally:
+            beside.unlink()
+    except OSError as error:
+        raise StackError(
+            f"the example env file could not be copied: {error.strerror}.",
+            where=str(file),
+            fix=f"Copy it yourself: `cp {example} {file}`.",
+        ) from error
+
+
+def look_at_variables(file: Path, text: ComposeText, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield what is to be said of a compose file's env files and variables.
+
+    Args:
+        file: the compose file.
+        text: what it says.
+        environment: this process's own: compose prefers it to the `.env`.
+
+    """
+    env, example = file.parent / ".env", example_beside(file)
+    said = sayings(example)
+    if not env.is_file() and example is not None:
+        yield missing_env(env, example)
+    for one in text.files:
+        # The `.env` has been spoken of already.
+        if not (example is not None and file.parent / one.path == env):
+            yield _env_file(file, one)
+    values = _filled(env) | {name for name, value in environment.items() if value}
+    for variable in text.variables:
+        yield _variable(file, variable, values, said.get(variable.name))
+
+
+def look_at_services(
+    file: Path, services: Sequence[Service], own: Sequence[str], required: Sequence[str]
+) -> Iterator[Finding]:
+    """Yield what the app's own services lack of what its contract says that it cannot start without.
+
+    Args:
+        file: the compose file.
+        services: its services.
+        own: the services that run the app's own image.
+        required: the variables of the contract's `required-environment`.
+
+    """
+    said = sayings(example_beside(file))
+    for service in services:
+        if service.name not in own or service.own_command:
+            continue  # Another command than the image's may do without.
+        for name in required:
+            if name not in service.valued:
+                saying = f"; {said[name]}" if name in said else ""
+                yield blocked(
+                    "variable",
+                    f"the service {service.name!r} gets no value for {name}, and does not start without one{saying}.",
+                    where=str(file),
+                    fix=f"Set {name} in {file.parent / '.env'}.",
+                )
+
+
+def missing_env(env: Path, example: Path) -> Finding:
+    """Return that a `.env` is missing whose example is there."""
+    return blocked(
+        "env file",
+        "the env file is missing; an example stands beside it.",
+        where=str(env),
+        fix=f"Copy it and fill in your values: `cp {example} {env}`.",
+    )
+
+
+def _env_file(file: Path, named: EnvironmentFile) -> Finding:
+    where = f"{file}:{named.line}"
+    if named.there or (file.parent / named.path).is_file():
+        return ready("env file", f"{named.path} is there", where=where)
+    if named.optional:
+        return note("env file", f"{named.path} is not there; the file says that it need not be", where=where)
+    path = file.parent / named.path
+    beside = next((one for one in _examples(path) if one.is_file()), None)
+    return blocked(
+        "env file",
+        f"the env file {named.path} is missing" + (f"; {beside.name} stands beside it." if beside else "."),
+        where=where,
+        fix=f"Copy it and fill in your values: `cp {beside} {path}`." if beside else f"Make {path}.",
+    )
+
+
+def _variable(file: Path, variable: ComposeVariable, values: set[str], saying: Saying | None) -> Finding:
+    where, name = f"{file}:{variable.line}", variable.name
+    if name in values:
+        return ready("variable", f"{name} has a value", where=where)
+    more = f"; {saying}" if saying else ""
+    if not variable.required:
+        return note("variable", f"{name} has no value: compose puts nothing in its place{more}", where=where)
+    wish = f": {variable.message}" if variable.message else ""
+    return blocked(
+        "variable",
+        f"the variable {name} has no value{wish}{more}.",
+        where=where,
+        fix=f"Set {name} in {file.parent / '.env'} or in your environment.",
+    )
+
+
+def _filled(env: Path) -> set[str]:
+    try:
+        return set(FILLED.findall(env.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return set()
+
+
+def _examples(path: Path) -> list[Path]:
+    return [path.with_name(f"{path.name}{ending}") for ending in (".example", ".sample", ".template")]

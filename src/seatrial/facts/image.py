@@ -1,0 +1,190 @@
+"""What the engine says of an image: its configuration, accounts and files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from seatrial.facts.base import Fact
+
+RUNS_TOO = {"amd64": ("386",), "arm64": ("arm",)}
+"""The 32-bit programs that a 64-bit processor runs as well."""
+
+
+HEALTH_SHELL = ("/bin/sh", "-c")
+"""What the engine runs a line of a health check with: an image's SHELL holds for its build, not for its containers."""
+
+
+class HealthCheck(Fact, frozen=True, kw_only=True):
+    """The image's HEALTHCHECK; times in seconds."""
+
+    test: tuple[str, ...]
+    """As the engine keeps it: `CMD` and the words, or `CMD-SHELL` and one line."""
+    interval: float
+    timeout: float
+    start_period: float
+    retries: int
+
+
+class Configuration(Fact, frozen=True, kw_only=True):
+    """The image's configuration and history, from the engine: an image cannot forge what it is run with."""
+
+    reference: str
+    id: str
+    platform: str
+    engine_platform: str = ""
+    """What the engine itself runs, in the same words: `linux/amd64`."""
+    user: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    working_directory: str = "/"
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    health_check: HealthCheck | None = None
+    stop_signal: str = "SIGTERM"
+    history: tuple[str, ...] = ()
+    """What made each layer, oldest first."""
+    unpacked: int
+    """The sum of the layers' sizes, unpacked, in bytes."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was built for another platform than the engine's."""
+        system, _, machine = self.platform.partition("/")
+        here_system, _, here = self.engine_platform.partition("/")
+        known = bool(machine and here)
+        return known and (system != here_system or machine not in {here, *RUNS_TOO.get(here, ())})
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The whole command that a container of this image runs."""
+        return self.entrypoint + self.command
+
+    @property
+    def health_words(self) -> tuple[str, ...]:
+        """The whole command of the health check, as the engine runs it; empty where it runs none."""
+        kind, *words = self.health_check.test if self.health_check else ("NONE",)
+        return {"CMD": tuple(words), "CMD-SHELL": (*HEALTH_SHELL, *words)}.get(kind, ())
+
+
+class Password(StrEnum):
+    """What an account's password comes to; the password or its hash itself is never kept."""
+
+    EMPTY = "empty"
+    """Whoever asks is let in."""
+    SET = "set"
+    LOCKED = "locked"
+
+
+class User(Fact, frozen=True, kw_only=True):
+    """A row of /etc/passwd, with its row of /etc/shadow."""
+
+    name: str
+    uid: int
+    password: Password
+
+
+class Group(Fact, frozen=True, kw_only=True):
+    """A row of /etc/group."""
+
+    name: str
+    gid: int
+
+
+class Accounts(Fact, frozen=True, kw_only=True):
+    """What /etc/passwd, /etc/shadow and /etc/group hold."""
+
+    users: tuple[User, ...] = ()
+    groups: tuple[Group, ...] = ()
+    cut: bool = False
+    """There are more rows than were kept."""
+
+
+class ContentKind(StrEnum):
+    """What a path was found for; `seatrial.observe.contents` says how each is told."""
+
+    SETUID = "setuid"
+    WORLD_WRITABLE = "world-writable"
+    LEFTOVER = "leftover"
+    ENVIRONMENT = "environment"
+    """A virtual environment, by its pyvenv.cfg."""
+    TESTS = "tests"
+    PACKAGE_LISTS = "package-lists"
+    INSTALLER_CACHE = "installer-cache"
+    BUILD_TOOL = "build-tool"
+    REMOTE_ACCESS = "remote-access"
+    SECRET = "secret"  # noqa: S105 - a kind of file
+    LOGIN_LOG = "login-log"
+
+
+class Rule(Fact, frozen=True, kw_only=True):
+    """How a path is told; what is set must all fit. Both who walk a file system follow the same rules."""
+
+    kind: ContentKind
+    about: str = ""
+    """What such a path is, for a finding's reader."""
+    types: str = "f"
+    """Of f (file), d (folder), l (link) and o (other), those that it is for."""
+    name: str = ""
+    """A regular expression that the base name fits whole."""
+    path: str = ""
+    """One that the whole path fits."""
+    but: str = ""
+    """One that must not be found in the path."""
+    mode: int = 0
+    """Permission bits, of which one is enough."""
+    content: str = ""
+    """One that the file's beginning holds; where nobody could read it, the path is told as unread."""
+    unsticky: bool = False
+    """Not for folders with the sticky bit, nor for what is below them."""
+    whole: bool = False
+    """A folder that stands for everything of its kind below it."""
+    heap: bool = False
+    """A folder told with the number and size of the files below it, where there are any."""
+
+
+class Found(Fact, frozen=True, kw_only=True):
+    """A path that fits a rule."""
+
+    kind: ContentKind
+    path: str
+    """What cannot be shown of it (bytes that are no UTF-8, line ends) is escaped."""
+    about: str = ""
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    """Bytes; of a heap, of all files below it."""
+    files: int = 0
+    """Of a heap: the files below it."""
+    unread: bool = False
+    """Its content decides, and could not be read."""
+
+    def __str__(self) -> str:
+        """Return the path, with what is known of it."""
+        return f"{self.path} ({self.about})" if self.about else self.path
+
+
+class Walk(Fact, frozen=True, kw_only=True):
+    """What one look at a file system, or at a part of it, saw."""
+
+    paths: int
+    """How many paths were looked at."""
+    found: tuple[Found, ...] = ()
+    counts: dict[str, int] = {}
+    """How many were found of each kind; `found` holds the first of them."""
+    folders: dict[str, tuple[str, ...]] = {}
+    """The names in the folders that were asked for."""
+    unreadable: tuple[str, ...] = ()
+    """Folders that it could not list, or that something was mounted over."""
+    cut: tuple[str, ...] = ()
+    """What it left out, and why: a limit was passed."""
+
+
+class Contents(Walk, frozen=True, kw_only=True):
+    """The whole file system: as USER sees it, and what USER may not read by the engine."""
+
+    by: Literal["probe", "engine"]
+    """Who looked at most of it."""

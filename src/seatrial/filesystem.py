@@ -1,0 +1,53 @@
+"""Files: errors with the path and the reason, and a lock between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from seatrial.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Turn a file that cannot be made, written, read or run into a message.
+
+    Raises:
+        EngineError: with the file, and what the system says about it.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(
+            f"cannot be used: {error.strerror or error}.",
+            where=str(error.filename or folder),
+            fix="Look at free space and permissions; XDG_DATA_HOME and XDG_CACHE_HOME name other folders.",
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of a folder; the kernel lets go of it when this process ends, however it ends.
+
+    Args:
+        folder: an existing folder. It is locked itself, so no lock file is left behind.
+        waiting: called once when another process holds it.
+
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

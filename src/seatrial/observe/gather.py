@@ -1,0 +1,222 @@
+"""Gathers the facts of an image once: one probe, and one boot beside it."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.engine import runs
+from seatrial.engine import runs as sweep
+from seatrial.engine.containers import container, engine_errors
+from seatrial.errors import ImageError
+from seatrial.facts import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, Missing, ProjectFacts
+from seatrial.observe import paths
+from seatrial.observe.boot import Starter
+from seatrial.observe.command import find_python, import_root, named_modules, start_facts, unwrapped
+from seatrial.observe.configuration import other_platform, read_configuration
+from seatrial.observe.contents import look_beside, walk_request, whole_contents
+from seatrial.observe.files import EngineFiles
+from seatrial.observe.health_check import health_command
+from seatrial.observe.probe import ProbeRequest, hands_on, run_override, run_probe
+from seatrial.observe.starts import boots, timed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seatrial.engine.find import Engine
+    from seatrial.engine.runs import Run
+    from seatrial.facts import Account, Configuration, Override, Probe, Start
+    from seatrial.observe.command import Python
+    from seatrial.observe.contents import Beside, WalkRequest
+    from seatrial.observe.starts import Boots
+    from seatrial.settings.model import Contract
+
+
+NOT_ASKED = Missing(reason="not started: level quick starts no application")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How much of an image to observe."""
+
+    boot: bool = True
+    """Start the application; level quick does not."""
+    deep: bool = False
+    """Start it several times more, as level deep does."""
+    imports: bool = True
+    """Import the application, which takes most of a probe's time; its code and bytecode are looked at then only."""
+
+
+STANDARD = Wanted()
+
+
+def gather(
+    engine: Engine,
+    reference: str,
+    contract: Contract,
+    project: ProjectFacts | None = None,
+    wanted: Wanted = STANDARD,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    under_way: Callable[[], None] = lambda: None,
+) -> Facts:
+    """Observe an image.
+
+    Args:
+        engine: where the image is.
+        reference: the image, by name, tag, id or digest.
+        contract: what to import and look for, and the limits that hold meanwhile.
+        project: what the app's own files declare.
+        wanted: how much to observe.
+        say: told what is under way.
+        under_way: called once, when the containers have been started: what else is to be done can be done from then on.
+
+    Raises:
+        ImageError: the engine has no such image.
+        EngineError: the engine does not answer, or stopped answering.
+
+    """
+    seconds: dict[str, float] = {}
+    with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
+        sweep.start(engine, runs.owner(os.getpid()))
+        with timed(seconds, "configuration"):
+            configuration = read_configuration(engine, reference)
+        say("probing and starting" if wanted.boot else "probing")
+        with ThreadPoolExecutor(max_workers=4) as beside, runs.ending(run):
+            gathering = Gathering(
+                run=run, configuration=configuration, contract=contract, wanted=wanted, beside=beside, seconds=seconds
+            )
+            return gathering.facts(project or ProjectFacts(), say, under_way)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """One image's observation under way: what takes long runs beside, each on a connection of its own."""
+
+    run: Run
+    configuration: Configuration
+    contract: Contract
+    wanted: Wanted
+    beside: ThreadPoolExecutor
+    seconds: dict[str, float]
+
+    def facts(self, project: ProjectFacts, say: Callable[[str], None], under_way: Callable[[], None]) -> Facts:
+        """Observe everything that is wanted."""
+        interpreter: Future[str] = Future()
+        with timed(self.seconds, "probe"), looking(self.run, self.configuration) as files:
+            who = account(self.configuration, files)
+            booting = self._boot(interpreter)
+            # The probe takes longest after that, and needs no more than this to begin.
+            python = find_python(self.configuration, files, self.contract.interpreter)
+            interpreter.set_result(python.path if python else "")
+            walking, probing, reading = self._probe(files, who, python)
+            start = start_facts(self.configuration, files, who, self.contract.interpreter)
+            overriding = self._override(files, start)
+            health = health_command(self.configuration, files, who)
+            under_way()
+            answer, read = probing.result(), reading.result()
+            contents = whole_contents(files, walking, read, answer)
+        say("waiting for the application")
+        first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
+        return Facts(
+            configuration=self.configuration,
+            start=start,
+            probe=answer,
+            boot=_here(self.configuration, first),
+            relaxed=relaxed,
+            starts=starts,
+            override=overriding.result() if overriding else None,
+            project=project,
+            health_command=health,
+            contents=contents,
+            accounts=read.accounts,
+            working_directory=read.working_directory,
+            seconds=self.seconds,
+        )
+
+    def _boot(self, python: Future[str]) -> Future[Boots] | None:
+        if not self.wanted.boot:
+            return None
+        starter = Starter(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
+        return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
+
+    def _probe(
+        self, files: EngineFiles, who: Account, python: Python | None
+    ) -> tuple[WalkRequest, Future[Probe | Missing], Future[Beside]]:
+        """Start the probe, and beside it the reading of what it cannot see."""
+        words, _ = unwrapped(self.configuration.words)
+        modules = self.contract.modules or named_modules(words)
+        walking = walk_request(modules, self.contract)
+        request = _request(self.configuration, who, self.contract, modules if self.wanted.imports else (), walking)
+        asked = (self.run, self.configuration, python, request, self.contract)
+        probing = self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
+        where = (self.run, files.container, self.configuration, self.contract, walking)
+        return walking, probing, self.beside.submit(look_beside, *where, whole=python is None)
+
+    def _override(self, files: EngineFiles, start: Start) -> Future[Override | Missing] | None:
+        if not (self.wanted.boot and self.wanted.deep and hands_on(self.configuration, files)):
+            return None
+        return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
+
+
+@contextmanager
+def looking(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
+    """Give the image's files, to be read without running anything."""
+    plan = {
+        "Image": configuration.id,
+        "Entrypoint": ["/nothing"],
+        "Cmd": [],
+        # The engine makes a WORKDIR that is missing: here it shall be seen to be missing.
+        "WorkingDir": "/",
+        "HostConfig": {"NetworkMode": "none"},
+    }
+    with container(run, plan) as unstarted:
+        yield EngineFiles(unstarted.client, unstarted.id)
+
+
+def account(configuration: Configuration, files: EngineFiles) -> Account:
+    """Return the account that USER names.
+
+    Raises:
+        ImageError: an account file is a pipe or a device: the engine would read it at a start, and wait for ever.
+
+    """
+    texts: list[str] = []
+    for path in ("/etc/passwd", "/etc/group"):
+        # Some builders (Nix among them) make links of them.
+        trail = paths.follow(path, files)
+        if trail.entry is not None and trail.entry.kind is FileKind.OTHER:
+            raise ImageError(
+                f"its {trail} is no file; the engine would wait on it for ever, so nothing was started.",
+                where=configuration.reference,
+                fix=f"Make {trail.end} a plain file.",
+            )
+        texts.append(files.text(trail.end))
+    return paths.account(configuration.user, *texts)
+
+
+def _request(
+    configuration: Configuration, who: Account, contract: Contract, modules: tuple[str, ...], walking: WalkRequest
+) -> ProbeRequest:
+    """Plan what the probe is asked."""
+    environment = {**configuration.environment, **contract.environment}
+    home = environment.get("HOME") or who.home or "/"
+    words, _ = unwrapped(configuration.words)
+    cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
+    return ProbeRequest(
+        modules=modules,
+        import_root=import_root(words, configuration.working_directory, environment),
+        executables=tuple(dict.fromkeys((*contract.executables, *INSTALLERS))),
+        places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
+        walk=walking,
+    )
+
+
+def _here(configuration: Configuration, boot: Boot | Missing) -> Boot | Missing:
+    """Return the boot; of an image for another platform, which this engine cannot run, why there is none."""
+    if isinstance(boot, Boot) and (reason := other_platform(configuration, *boot.log, boot.start_error)):
+        return Missing(reason=reason)
+    return boot

@@ -1,0 +1,179 @@
+"""Follows the image's health check to its program, and asks it when the application may be ready."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from seatrial.facts import HealthAnswer, HealthCommand
+from seatrial.observe import paths
+from seatrial.observe.command import PYTHON, SHELLS, start_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import docker
+
+    from seatrial.engine.runs import Run
+    from seatrial.facts import Account, Configuration, Trail
+    from seatrial.observe.paths import Files
+
+
+SHELLS_OWN = {"exit", "return", "[", "[[", "read", "wait", "kill", "command", "type", "pwd", "shift", "local", "false"}
+"""Words that a shell carries out by itself: behind them only the shell can tell what comes."""
+TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
+"""Options of Python whose value is a word of its own."""
+
+
+def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
+    """Return what the health check comes down to; None where the image has none."""
+    check = configuration.health_check
+    if check is None:
+        return None
+    # What the engine does not know to run, it is shown by its words all the same.
+    asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words or check.test)
+    start = start_facts(asked, files, who)
+    if start.shell and start.word in SHELLS_OWN:
+        start = msgspec.structs.replace(start, word="", program=None, scripts=())
+    script = script_of(start.words)
+    path = posixpath.join(configuration.working_directory or "/", script)
+    trail: Trail | None = paths.follow(path, files) if script else None
+    barrier = paths.barrier(trail.steps, who, files) if trail else None
+    return HealthCommand(start=start, script=trail, script_barrier=barrier)
+
+
+def script_of(words: Sequence[str]) -> str:
+    """Return the file that an interpreter is told to run; empty where it is told none."""
+    name = posixpath.basename(words[0]) if words else ""
+    python = PYTHON.fullmatch(name) is not None
+    if not python and name not in SHELLS - {"busybox"}:
+        return ""
+    rest = list(words[1:])
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        # `-c LINE`, `-m MODULE` and `-` (standard input) name no file.
+        if option == "-" or (python and option == "--version") or re.match(r"-[A-Za-z]*[cm]$", option):
+            return ""
+        if python and option in TAKES_A_VALUE and rest:
+            rest.pop(0)
+    return rest[0] if rest and not any(mark in rest[0] for mark in "$`*") else ""
+
+
+IDLE = 0.25
+"""The share of one processor below which an application counts as waiting."""
+SAMPLED = 0.045
+"""The fewest seconds between two looks at what it takes: the engine counts in steps of a few milliseconds."""
+SLOW = 0.5
+"""Seconds after which an engine counts too slowly to be asked again and again."""
+AGAIN = 0.4
+"""Seconds from a bad answer to the next question."""
+FIRST = 0.2
+"""Seconds from the start to the first question."""
+MOST_SECONDS = 3
+"""That one request may take: an image can keep an engine from starting anything in it."""
+NANOSECONDS = 1_000_000_000
+
+
+@contextmanager
+def asking(run: Run, configuration: Configuration, container: str) -> Iterator[Asker]:
+    """Give what asks a container that has just been started, on a connection of its own."""
+    check, words = configuration.health_check, configuration.health_words
+    client = run.engine.connection(MOST_SECONDS)
+    try:
+        yield Asker(
+            client=client,
+            container=container,
+            words=words,
+            timeout=check.timeout if check else 0.0,
+            due=time.monotonic() + FIRST,
+            over=not words,
+        )
+    finally:
+        client.close()
+
+
+@dataclass(kw_only=True)
+class Asker:
+    """Asks one container, one question at a time."""
+
+    client: docker.APIClient
+    container: str
+    words: tuple[str, ...]
+    """The command line of the health check."""
+    timeout: float
+    """Seconds that an answer may take: the image's own limit."""
+    due: float
+    """When it may be asked next, by the monotonic clock."""
+    sampled: float = 0.0
+    """When its processor time was read."""
+    taken: float | None = None
+    """Processor seconds that it had taken then; None before the first look."""
+    question: str = ""
+    """The id of the question under way."""
+    asked: float = 0.0
+    """When that was asked."""
+    running: float = 0.0
+    """When it was last seen without an answer."""
+    over: bool = False
+    """From here on it is left to the engine."""
+
+    def look(self, *, busy: bool = False) -> HealthAnswer | None:
+        """Take one look; return an answer when there is one.
+
+        `busy`: something else runs in the container beside the application, perhaps the engine's own question.
+        """
+        import docker.errors
+        import requests
+
+        if self.over:
+            return None
+        try:
+            if self.question:
+                return self._answer()
+            now = time.monotonic()
+            if now >= self.due and not busy and self._waits(now):
+                made = self.client.exec_create(self.container, list(self.words), stdout=False, stderr=False)
+                self.question, self.asked = made["Id"], time.monotonic()
+                self.running = self.asked
+                self.client.exec_start(self.question, detach=True)
+        except (docker.errors.APIError, docker.errors.InvalidVersion, requests.exceptions.Timeout):
+            # It ended meanwhile, the command is not there, or the engine cannot do this: its own question tells that.
+            self.over = True
+        return None
+
+    def _answer(self) -> HealthAnswer | None:
+        said: Any = self.client.exec_inspect(self.question)
+        now = time.monotonic()
+        if now - self.asked > self.timeout:
+            # The engine would have counted it as bad.
+            self.over = True
+            return None
+        if said["Running"] or said["ExitCode"] is None:
+            self.running = now
+            return None
+        self.question, self.taken, self.due = "", None, now + AGAIN
+        # It took at least so long: between two looks nobody knows.
+        return HealthAnswer(exit_code=int(said["ExitCode"]), output="", seconds=self.running - self.asked)
+
+    def _waits(self, now: float) -> bool:
+        """Tell whether it has taken next to nothing since the last look."""
+        since = now - self.sampled
+        if self.taken is not None and since < SAMPLED:
+            return False
+        counted: Any = self.client.stats(self.container, stream=False, one_shot=True)
+        before, self.sampled = self.taken, now
+        try:
+            self.taken = int(counted["cpu_stats"]["cpu_usage"]["total_usage"]) / NANOSECONDS
+        except (KeyError, TypeError, ValueError):
+            self.taken = 0.0
+        # A start takes some time of a processor: 0 is an engine that does not count.
+        if not self.taken or time.monotonic() - now > SLOW:
+            self.over = True
+            return False
+        return before is not None and self.taken - before < IDLE * since

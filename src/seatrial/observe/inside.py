@@ -1,0 +1,165 @@
+"""One look into a running container: its processes as the engine lists them, and /proc as its interpreter reads it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from seatrial.engine.containers import close_stream, engine_errors
+from seatrial.errors import EngineError
+from seatrial.facts import Inside, Missing, Top, Usage
+from seatrial.observe.probe import answer_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import docker
+
+    from seatrial.engine.runs import Run
+
+
+LOOK_SECONDS = 5.0
+"""The most seconds that an application is kept running for the look; it takes about a tenth of one."""
+MOST_OUTPUT = 512 * 1024
+"""Bytes that the script in the container may write; its own limits keep it far below."""
+MOST_COMMANDS = 200
+MOST_CHARACTERS = 1000
+SHOWN = 500
+LATE = f"its interpreter did not answer within {LOOK_SECONDS:g} s in the running container"
+
+
+@dataclass(kw_only=True)
+class Look:
+    """A look under way, in a thread and on a connection of its own: an image may let it wait for ever."""
+
+    run: Run
+    container: str
+    python: Future[str]
+    """The interpreter to look with; empty where the image holds none."""
+    pid: int
+    """PID 1's number on the engine's host."""
+    started: float = field(default_factory=time.monotonic)
+    top: Top | Missing = field(default=Missing(reason="the engine did not list the processes in time"))
+    inside: Inside | Missing = field(default=Missing(reason=LATE))
+    usage: Usage | Missing = field(default=Missing(reason="the engine did not count what it takes in time"))
+    _thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._look, name="look", daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or has taken too long."""
+        return not self._thread.is_alive() or time.monotonic() >= self.started + LOOK_SECONDS
+
+    def wait(self) -> None:
+        """Wait for its end, within its limit. What it has not said by then, it will not have said."""
+        self._thread.join(max(0.0, self.started + LOOK_SECONDS - time.monotonic()))
+
+    def _look(self) -> None:
+        # The container may end while it is looked into: then there is nothing to see, which is what the facts say.
+        try:
+            with engine_errors("looking into the container"):
+                client = self.run.engine.connection()
+                try:
+                    self.top = top(client, self.container, self.pid)
+                    self.usage = usage(client, self.container)
+                    python = self.python.result(timeout=LOOK_SECONDS)
+                    answer = inside(client, self.container, python)
+                    # After its time the container is stopped: what is said then is not about the application.
+                    if time.monotonic() < self.started + LOOK_SECONDS:
+                        self.inside = answer
+                finally:
+                    client.close()
+        except (EngineError, OSError, TimeoutError, CancelledError) as error:
+            if time.monotonic() < self.started + LOOK_SECONDS:
+                reason = "the running container could not be looked into"
+                self.inside = Missing(reason=reason, detail=str(error)[:SHOWN])
+
+
+def top(client: docker.APIClient, container: str, pid: int) -> Top | Missing:
+    """Return the processes as the engine lists them: an image cannot hide one, though it may name it as it likes."""
+    import docker.errors
+
+    try:
+        listed = client.top(container)
+    except docker.errors.APIError as error:
+        return Missing(reason="the engine does not list the container's processes", detail=str(error)[:SHOWN])
+    return read_top(listed, pid)
+
+
+def read_top(listed: Mapping[str, Any], pid: int) -> Top | Missing:
+    """Read the engine's table of processes."""
+    titles = listed.get("Titles") or []
+    rows = [row for row in listed.get("Processes") or [] if len(row) == len(titles)]
+    if "PID" not in titles or not {"CMD", "COMMAND"} & set(titles):
+        return Missing(reason="the engine does not list the container's processes")
+    number, command = titles.index("PID"), titles.index("CMD" if "CMD" in titles else "COMMAND")
+    first = next((row[command] for row in rows if row[number] == str(pid)), "")
+    others = [row[command] for row in rows if row[number] != str(pid)]
+    commands = [first, *others] if first else others
+    return Top(first=first[:MOST_CHARACTERS], commands=tuple(one[:MOST_CHARACTERS] for one in commands[:MOST_COMMANDS]))
+
+
+def usage(client: docker.APIClient, container: str) -> Usage | Missing:
+    """Return what the engine counts for a running container."""
+    import docker.errors
+
+    try:
+        counted: Any = client.stats(container, stream=False, one_shot=True)
+        return Usage(
+            memory=int(counted["memory_stats"]["usage"]),
+            processes=int(counted["pids_stats"]["current"]),
+        )
+    except (docker.errors.APIError, docker.errors.InvalidVersion) as error:
+        return Missing(reason="the engine does not count what the container takes", detail=str(error)[:SHOWN])
+    except (KeyError, TypeError, ValueError):
+        return Missing(reason="the engine does not count what the container takes")
+
+
+def inside(client: docker.APIClient, container: str, python: str) -> Inside | Missing:
+    """Let the image's interpreter read /proc in the running container."""
+    import docker.errors
+
+    if not python:
+        return Missing(reason="the image holds no Python interpreter to look into the running container with")
+    nonce = secrets.token_hex(16)
+    script = resources.files("seatrial.observe").joinpath("inside_script.py").read_text(encoding="utf-8")
+    try:
+        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script, nonce])
+        stream = client.exec_start(made["Id"], stream=True)
+        try:
+            output = _first_bytes(stream)
+        finally:
+            close_stream(stream)
+    except docker.errors.APIError as error:
+        return Missing(reason=f"{python} could not be started in the running container", detail=str(error)[:SHOWN])
+    return read_answer(output, nonce, python)
+
+
+def _first_bytes(stream: Iterable[bytes]) -> bytes:
+    output = bytearray()
+    for part in stream:
+        output += part
+        if len(output) > MOST_OUTPUT:
+            break
+    return bytes(output)
+
+
+def read_answer(output: bytes, nonce: str, python: str) -> Inside | Missing:
+    """Find the script's answer in what was written; an image may write anything beside it."""
+    if len(output) > MOST_OUTPUT:
+        return Missing(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of what it sees inside")
+    answer = answer_in(output, nonce, Inside)
+    if answer is None:
+        said = output[-SHOWN:].decode("utf-8", errors="replace").strip()
+        return Missing(reason=f"{python} did not say what it sees in the running container", detail=said)
+    if isinstance(answer, Missing):
+        return Missing(reason=f"{python} gave an answer that is not the look's", detail=answer.detail)
+    return answer

@@ -1,0 +1,147 @@
+"""Runs inside a running container, on the image's own interpreter: Python 3.8 and later, standard library only.
+
+It reads /proc and prints one line: its first argument, a space, and JSON in the shape of `seatrial.facts.Inside`.
+"""
+
+import json
+import os
+import sys
+
+MOST_BYTES = 1 << 20
+MOST_LISTENERS = 500
+MOST_WORDS = 64
+MOST_CHARACTERS = 400
+MOST_FILES = 20000
+MOST_HEARTBEATS = 50
+LISTENS = {"tcp": "0A", "udp": "07"}
+truncated = []
+
+
+def read(path):
+    with open(path, "rb") as file:
+        data = file.read(MOST_BYTES)
+    if len(data) == MOST_BYTES:
+        truncated.append(path)
+    return data
+
+
+def text(data):
+    return data.decode("utf-8", "replace")[:MOST_CHARACTERS]
+
+
+def address(word):
+    """The kernel writes an address as 32-bit numbers of its own byte order."""
+    parts = [int(word[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(word), 8)]
+    data = b"".join(parts)
+    if len(data) == 16 and data.startswith(bytes(10) + b"\xff\xff"):
+        return "::ffff:" + ".".join(str(one) for one in data[12:])
+    if len(data) == 16 and not any(data[:15]):
+        return "::1" if data[15] == 1 else "::"
+    if len(data) == 16:
+        return ":".join("%x" % (data[at] << 8 | data[at + 1]) for at in range(0, 16, 2))
+    return ".".join(str(one) for one in data)
+
+
+def listeners():
+    found = set()
+    for name in ("tcp", "tcp6", "udp", "udp6"):
+        try:
+            lines = read("/proc/net/" + name).decode("ascii", "replace").splitlines()[1:]
+        except FileNotFoundError:
+            # A kernel without IPv6 has no such file.
+            if name.endswith("6"):
+                continue
+            raise
+        for line in lines:
+            fields = line.split()
+            if len(fields) > 3 and fields[3] == LISTENS[name[:3]]:
+                host, _, port = fields[1].partition(":")
+                found.add((name[:3], address(host), int(port, 16)))
+    if len(found) > MOST_LISTENERS:
+        truncated.append("listeners")
+    return [{"protocol": one[0], "address": one[1], "port": one[2]} for one in sorted(found)[:MOST_LISTENERS]]
+
+
+def status():
+    rows = {}
+    for line in read("/proc/1/status").decode("utf-8", "replace").splitlines():
+        name, _, value = line.partition(":")
+        rows[name] = value.split()
+    return rows
+
+
+def processes():
+    return [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def mounts():
+    rows = []
+    for line in read("/proc/self/mountinfo").decode("utf-8", "replace").splitlines():
+        fields = line.split(" ")
+        if len(fields) > 6 and "-" in fields[6:-1]:
+            rows.append((fields[4].replace("\\040", " "), fields[fields.index("-", 6) + 1]))
+    return rows
+
+
+def filesystem(path, rows):
+    """The last of the mounts that hold a path: a later one covers an earlier one."""
+    best = ("", "")
+    for point, kind in rows:
+        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
+            best = (point, kind)
+    return best[1]
+
+
+def heartbeats(names):
+    rows, found, left = mounts(), {}, MOST_FILES
+    for name in names:
+        folder = "/proc/%s/fd" % name
+        try:
+            files = os.listdir(folder)
+        except OSError:
+            continue
+        for one in files:
+            left -= 1
+            if left < 0 or len(found) == MOST_HEARTBEATS:
+                truncated.append("open files")
+                return list(found.values())
+            try:
+                path = os.readlink(folder + "/" + one)
+            except OSError:
+                continue
+            if os.path.basename(path).startswith("wgunicorn-"):
+                path = path.replace(" (deleted)", "").encode("utf-8", "replace").decode("utf-8")[:MOST_CHARACTERS]
+                found[path] = {"path": path, "filesystem": filesystem(os.path.dirname(path), rows)}
+    return list(found.values())
+
+
+def part(function, otherwise):
+    try:
+        return function()
+    except Exception as error:
+        truncated.append("%s: %s" % (type(error).__name__, str(error)[:MOST_CHARACTERS]))
+        return otherwise
+
+
+def main():
+    names = part(processes, [])
+    rows = part(status, {})
+    words = part(lambda: read("/proc/1/cmdline"), b"").rstrip(b"\0").split(b"\0")
+    privileges = rows.get("NoNewPrivs")
+    answer = {
+        # Not a part that may be missing: no listeners at all is an answer, and must be a true one.
+        "listeners": listeners(),
+        "command": [text(word) for word in words[:MOST_WORDS]],
+        "uid": int(rows["Uid"][1]) if "Uid" in rows else None,
+        "capabilities": rows.get("CapEff", [""])[0],
+        "no_new_privileges": privileges == ["1"] if privileges else None,
+        "processes": len(names),
+        "heartbeats": part(lambda: heartbeats(names), []),
+        "truncated": truncated,
+    }
+    # A line of its own, in one write: something else may write at the same time.
+    sys.stdout.write("\n" + sys.argv[1] + " " + json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+main()

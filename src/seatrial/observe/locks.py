@@ -1,0 +1,266 @@
+"""Reads a project's lock file: uv.lock, pylock.toml (PEP 751), poetry.lock, pdm.lock, or exact requirements.
+
+Each comes down to the same data: what is asked for, when, and which version is locked. Which of it applies to an
+image is decided later, by its own interpreter: `seatrial.checks.lock`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from seatrial.errors import SettingsError
+from seatrial.facts.base import Missing
+from seatrial.facts.sources import Lock, Locked, Want
+from seatrial.requirements import parse
+from seatrial.settings.read import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+
+Table = dict[str, Any]
+
+DEVELOPMENT = {"dev"}
+"""Groups that a tool installs by default, and an image does not get."""
+
+BULK = re.compile(r"^(?:(?:wheels|files) = \[\n(?: +\{.*\n)*\]|sdist = \{.*\})\n", re.MULTILINE)
+"""The lists of files with their addresses and hashes, as the tools write them."""
+
+MOST_INCLUDES = 20
+LOCAL_SOURCES = ("editable", "virtual", "directory")
+
+
+def read_lock(context: Path, name: str) -> Lock | Missing | None:
+    """Return the lock of the project in a build context; None where there is none.
+
+    Args:
+        context: the project's folder.
+        name: the project's name; empty where it has none.
+
+    Raises:
+        SettingsError: the file cannot be read, or is no lock.
+
+    """
+    readers: Mapping[str, Callable[[Table, str, str], Lock | Missing]] = {
+        "uv.lock": _uv,
+        "pylock.toml": _pylock,
+        "poetry.lock": _poetry,
+        "pdm.lock": _pdm,
+    }
+    for file, reader in readers.items():
+        path = context / file
+        if path.is_file():
+            try:
+                return reader(_without_files(path), file, canonicalize_name(name))
+            except (AttributeError, TypeError, KeyError, ValueError) as error:
+                raise SettingsError(
+                    f"it is no lock that its tool would write: {type(error).__name__}: {error}.",
+                    where=str(path),
+                    fix="Lock the project again.",
+                ) from error
+    requirements = context / "requirements.txt"
+    return _pinned(requirements, canonicalize_name(name)) if requirements.is_file() else None
+
+
+def _without_files(file: Path) -> Table:
+    """Read a lock without its lists of files: they are nine tenths of it, and TOML is slow to read (50 ms)."""
+    try:
+        return tomllib.loads(BULK.sub("", file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        # Whole, it may still be TOML; if not, this says why.
+        return read_toml(file)
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if values is None:
+        return ()
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        raise TypeError(f"expected a list of texts, not {values!r}")
+    return tuple(values)
+
+
+def _names(values: object) -> tuple[str, ...]:
+    return tuple(canonicalize_name(one) for one in _texts(values))
+
+
+# --- uv.lock: a graph, walked from the project itself ---------------------------------------------------------
+
+
+def _uv(document: Table, file: str, name: str) -> Lock | Missing:
+    rows: list[Table] = document["package"]
+    projects = [one for one in rows if any(kind in one["source"] for kind in LOCAL_SOURCES)]
+    own = next((one for one in projects if canonicalize_name(one["name"]) == name), None) or next(
+        (one for one in projects if "." in one["source"].values()), None
+    )
+    if own is None:
+        return Missing(reason=f"{file} holds no project of its own to begin with")
+    roots = list(_uv_wants(own.get("dependencies", ())))
+    optional: Table = own.get("optional-dependencies", {})
+    groups: Table = own.get("dev-dependencies", {})
+    for key, wants in (*optional.items(), *groups.items()):
+        roots += _uv_wants(wants, only=(canonicalize_name(key),))
+    return Lock(
+        file=file,
+        project=canonicalize_name(own["name"]),
+        roots=tuple(roots),
+        packages=tuple(_uv_package(one) for one in rows),
+        names=tuple(canonicalize_name(key) for key in (*optional, *groups)),
+    )
+
+
+def _uv_package(row: Table) -> Locked:
+    return Locked(
+        name=canonicalize_name(row["name"]),
+        version=row.get("version", ""),
+        local=any(kind in row["source"] for kind in LOCAL_SOURCES),
+        marker=" or ".join(f"({one})" for one in _texts(row.get("resolution-markers"))),
+        wants=tuple(_uv_wants(row.get("dependencies", ()))),
+        extras={
+            canonicalize_name(key): tuple(_uv_wants(wants))
+            for key, wants in row.get("optional-dependencies", {}).items()
+        },
+    )
+
+
+def _uv_wants(rows: list[Table], only: tuple[str, ...] = ()) -> Iterator[Want]:
+    for row in rows:
+        yield Want(
+            name=canonicalize_name(row["name"]),
+            version=row.get("version", ""),
+            marker=row.get("marker", ""),
+            extras=_names(row.get("extra")),
+            only=only,
+        )
+
+
+# --- the flat ones: every package says itself when it is wanted ------------------------------------------------
+
+
+def _pylock(document: Table, file: str, name: str) -> Lock:
+    rows: list[Table] = document["packages"]
+    groups = _names(document.get("dependency-groups"))
+    return Lock(
+        file=file,
+        project=name,
+        roots=tuple(
+            Want(name=canonicalize_name(one["name"]), version=str(one.get("version", "")), marker=one.get("marker", ""))
+            for one in rows
+        ),
+        packages=tuple(
+            Locked(name=canonicalize_name(one["name"]), version=str(one.get("version", "")), local="directory" in one)
+            for one in rows
+        ),
+        names=(*_names(document.get("extras")), *groups),
+        defaults=tuple(one for one in _names(document.get("default-groups")) if one not in DEVELOPMENT),
+    )
+
+
+def _poetry(document: Table, file: str, name: str) -> Lock | Missing:
+    rows: list[Table] = document["package"]
+    if not all("groups" in one for one in rows):
+        return Missing(reason=f"{file} does not say which groups want a package; lock it with Poetry 2 or later")
+    extras: Table = document.get("extras", {})
+    roots: list[Want] = []
+    for row in rows:
+        markers = row.get("markers", "")
+        for group in _names(row["groups"]):
+            marker = markers.get(group, "") if isinstance(markers, dict) else markers
+            only = () if group == "main" else (group,)
+            roots.append(
+                Want(name=canonicalize_name(row["name"]), version=row["version"], marker=str(marker), only=only)
+            )
+    groups = {canonicalize_name(group) for row in rows for group in row["groups"]} - {"main"}
+    return Lock(
+        file=file,
+        project=name,
+        roots=tuple(roots),
+        packages=tuple(_flat_package(row, local=row.get("source", {}).get("type") == "directory") for row in rows),
+        names=(*map(canonicalize_name, extras), *sorted(groups)),
+    )
+
+
+def _pdm(document: Table, file: str, name: str) -> Lock | Missing:
+    rows: list[Table] = document["package"]
+    if not all("groups" in one for one in rows):
+        return Missing(reason=f"{file} does not say which groups want a package; lock it with `inherit_metadata`")
+    roots = []
+    for row in rows:
+        wanted = _names(row["groups"])
+        only = () if "default" in wanted else wanted
+        roots.append(
+            Want(
+                name=canonicalize_name(row["name"]),
+                version=row.get("version", ""),
+                marker=row.get("marker", ""),
+                only=only,
+            )
+        )
+    known = _names(document.get("metadata", {}).get("groups"))
+    return Lock(
+        file=file,
+        project=name,
+        roots=tuple(roots),
+        packages=tuple(_flat_package(row, local="path" in row) for row in rows),
+        names=tuple(one for one in known if one != "default"),
+    )
+
+
+def _flat_package(row: Table, *, local: bool) -> Locked:
+    return Locked(name=canonicalize_name(row["name"]), version=row.get("version", ""), local=local)
+
+
+# --- requirements.txt, where it is exact ---------------------------------------------------------------------
+
+
+def _pinned(file: Path, name: str) -> Lock | Missing:
+    roots: list[Want] = []
+    for text in requirement_lines(file):
+        requirement = parse(text)
+        if requirement is None:
+            return Missing(reason=f"{file.name} is no lock: `{text}` names no distribution and version")
+        exact = [
+            one.version for one in requirement.specifier if one.operator in {"==", "==="} and "*" not in one.version
+        ]
+        if not exact and not requirement.url:
+            return Missing(reason=f"{file.name} is no lock: `{text}` is no exact version")
+        roots.append(
+            Want(
+                name=canonicalize_name(requirement.name),
+                version=exact[0] if exact else "",
+                marker=str(requirement.marker or ""),
+            )
+        )
+    if not roots:
+        return Missing(reason=f"{file.name} names no distribution")
+    packages = tuple(Locked(name=one.name, version=one.version) for one in dict.fromkeys(roots))
+    return Lock(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
+
+
+def requirement_lines(file: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
+    """Return the requirements of a file and of those that it includes with -r; options and comments are none.
+
+    Raises:
+        SettingsError: one of them cannot be read.
+
+    """
+    # The rules are those of pip's requirements file format: a comment begins behind a blank or at the line's begin.
+    if file in seen or len(seen) > MOST_INCLUDES:
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}.", where=str(file)) from error
+    found: list[str] = []
+    for line in lines:
+        bare = re.sub(r"(^|\s)#.*", "", line).partition(" --")[0].strip()
+        include = re.match(r"(?:-r|--requirement)[ =]?\s*(\S+)", bare)
+        if include:
+            found += requirement_lines(file.parent / include.group(1), seen | {file})
+        elif bare and not bare.startswith("-"):
+            found.append(bare)
+    return found

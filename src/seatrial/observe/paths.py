@@ -1,0 +1,263 @@
+"""Follows paths, PATH and `#!` lines through an image's files, the way the kernel would; plain functions."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+from seatrial.facts import Account, Barrier, Entry, FileKind, Script, Trail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+MAX_LINKS = 40
+"""As many links as Linux follows before it gives up with ELOOP."""
+
+PT_INTERP = 3
+"""The program header that names a binary's dynamic loader: elf(5)."""
+
+MAX_SCRIPTS = 5
+"""As many `#!` lines in a row as Linux follows (BINPRM_MAX_RECURSION in older kernels)."""
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The PATH that Docker gives a container whose image sets none."""
+
+
+class Files(Protocol):
+    """An image's files, looked at without running anything."""
+
+    def entry(self, path: str) -> Entry | None:
+        """Return what stands at a path, its last part not followed; None where nothing does."""
+
+    def beginning(self, path: str) -> bytes:
+        """Return the first bytes of a regular file."""
+
+
+def follow(path: str, files: Files) -> Trail:
+    """Follow a path link by link to its end."""
+    steps = [posixpath.normpath(path)]
+    for _ in range(MAX_LINKS):
+        entry = files.entry(steps[-1])
+        if entry is None:
+            return Trail(steps=tuple(steps), entry=None, missing=first_missing(steps[-1], files))
+        if entry.kind is not FileKind.LINK:
+            return Trail(steps=tuple(steps), entry=entry)
+        steps.append(_pointed_to(steps[-1], entry.target, files))
+    return Trail(steps=tuple(steps[:4]), entry=None, missing="the links go round in a circle")
+
+
+def _pointed_to(link: str, target: str, files: Files) -> str:
+    folder = posixpath.dirname(link)
+    if target.startswith(".."):
+        # `..` counts from where the folder really is: /bin/x -> ../lib/x lies in /usr/lib where /bin is a link.
+        folder = _real(folder, files)
+    return posixpath.normpath(posixpath.join(folder, target))
+
+
+def _real(folder: str, files: Files) -> str:
+    """Return where a folder really is, where links among its parts lead somewhere else."""
+    parts = [part for part in folder.split("/") if part]
+    here, left = "/", MAX_LINKS
+    while parts:
+        step = posixpath.join(here, parts.pop(0))
+        entry = files.entry(step)
+        if entry is None or entry.kind is not FileKind.LINK or left == 0:
+            here = step
+            continue
+        left -= 1
+        parts = [part for part in posixpath.join(here, entry.target).split("/") if part] + parts
+        here = "/"
+        if ".." in parts:
+            parts = [part for part in posixpath.normpath("/" + "/".join(parts)).split("/") if part]
+    return here
+
+
+def first_missing(path: str, files: Files) -> str:
+    """Return the first part of a path that is not there."""
+    parts = [part for part in path.split("/") if part]
+    here = ""
+    for part in parts:
+        here = f"{here}/{part}"
+        if files.entry(here) is None:
+            return here
+    return path
+
+
+def search(word: str, path_variable: str, directory: str, files: Files) -> Trail | None:
+    """Find a command's program the way a container runtime does: by PATH, unless it holds a slash."""
+    if "/" in word:
+        return follow(posixpath.join(directory, word), files)
+    broken: Trail | None = None
+    for folder in path_variable.split(":"):
+        candidate = posixpath.join(directory, folder or ".", word)
+        if files.entry(candidate) is not None:
+            trail = follow(candidate, files)
+            if trail.entry is None:
+                # The runtime looks on; only where it finds no other is this link what is wrong.
+                broken = broken or trail
+            elif trail.entry.kind is not FileKind.FOLDER and trail.entry.mode & 0o111:
+                return trail
+    return broken
+
+
+def shebangs(program: Trail, path_variable: str, files: Files) -> Iterator[Script]:
+    """Yield the `#!` lines from a program to a binary."""
+    trail = program
+    for _ in range(MAX_SCRIPTS):
+        if trail.entry is None or trail.entry.kind is not FileKind.FILE:
+            return
+        beginning = files.beginning(trail.end)
+        interpreter = shebang(beginning)
+        if interpreter is None:
+            return
+        line, path = interpreter
+        by_env = _by_env(line, path)
+        found = search(by_env, path_variable, "/", files) if by_env else follow(path, files)
+        trail = found or Trail(steps=(by_env or path,), entry=None, missing=f"{by_env} is not on PATH")
+        yield Script(line=line, interpreter=by_env or path, trail=trail)
+
+
+def shebang(beginning: bytes) -> tuple[str, str] | None:
+    """Return a script's `#!` line and the interpreter it names; None where there is no such line.
+
+    pip and uv write `#!/bin/sh` and a second line with `exec` where the path is too long for the kernel or
+    holds a space: the interpreter is then the one behind `exec`.
+    """
+    if not beginning.startswith(b"#!"):
+        return None
+    lines = beginning.decode("utf-8", errors="replace").split("\n")
+    # As the kernel does: it parts words at spaces and tabs only, so that a carriage return belongs to one.
+    line = lines[0]
+    words = _words(line)
+    if not words:
+        return line, ""
+    if words[0] == "/bin/sh" and len(lines) > 1:
+        trampoline = re.match(r"'''exec'\s+(?:\"([^\"]+)\"|'([^']+)'|(\S+))", lines[1])
+        if trampoline:
+            return lines[1], next(filter(None, trampoline.groups()))
+    return line, words[0]
+
+
+def _by_env(line: str, path: str) -> str:
+    """Return the name that `#!/usr/bin/env NAME` looks for on PATH; empty for other lines."""
+    if posixpath.basename(path) != "env":
+        return ""
+    words = [word for word in _words(line)[1:] if not word.startswith("-") and "=" not in word]
+    return words[0] if words else ""
+
+
+def _words(line: str) -> list[str]:
+    return [word for word in re.split(r"[ \t]+", line[2:]) if word]
+
+
+def is_runnable(beginning: bytes) -> bool:
+    """Tell whether the kernel can run a file: a binary, or a script with a `#!` line."""
+    return beginning.startswith((b"\x7fELF", b"#!"))
+
+
+def loader(beginning: bytes) -> str:
+    """Return the dynamic loader that a binary names; empty where it names none (static, or no binary)."""
+    if not beginning.startswith(b"\x7fELF") or len(beginning) < 64:  # noqa: PLR2004 - the ELF header
+        return ""
+    wide, order = beginning[4] == 2, "<" if beginning[5] == 1 else ">"  # noqa: PLR2004 - ELFCLASS64
+    try:
+        (at,) = struct.unpack_from(order + ("Q" if wide else "I"), beginning, 32 if wide else 28)
+        size, count = struct.unpack_from(order + "HH", beginning, 54 if wide else 42)
+        for start in range(at, at + size * count, size or 1):
+            row = struct.unpack_from(order + ("IIQQQQ" if wide else "IIIII"), beginning, start)
+            offset, length = (row[2], row[5]) if wide else (row[1], row[4])
+            if row[0] == PT_INTERP:
+                return beginning[offset : offset + length].partition(b"\0")[0].decode("utf-8", errors="replace")
+    except struct.error:
+        # Its headers lie beyond what was read, or are none.
+        pass
+    return ""
+
+
+def barrier(paths: Iterable[str], who: Account, files: Files) -> Barrier | None:
+    """Return the first folder on the way to paths that an account may not enter, by its permission bits."""
+    if who.uid is None:
+        return None
+    for path in paths:
+        for folder in _folders_above(path):
+            entry = follow(folder, files).entry
+            if entry is not None and entry.kind is FileKind.FOLDER and not may_execute(entry, who):
+                return Barrier(path=folder, entry=entry, on_the_way_to=path)
+    return None
+
+
+def _folders_above(path: str) -> list[str]:
+    parts = path.split("/")[1:-1]
+    return [f"/{'/'.join(parts[: count + 1])}" for count in range(len(parts))]
+
+
+def account(user: str, passwd: str, group: str) -> Account:
+    """Return the account that a USER instruction names, as the engine reads it from the image's files.
+
+    The rules are those of moby's user package: a number is a uid, whatever account has it for a name; rows may be
+    short and have blanks around them, and what is no number counts as 0; the first row that fits is taken.
+    """
+    who, _, group_name = user.partition(":")
+    rows = _rows(passwd, 6)
+    groups = _rows(group, 4)
+    wanted = who or "0"
+    by_number = _number(wanted)
+    if by_number is None:
+        row = next((one for one in rows if one[0] == wanted), None)
+        uid = _field(row[2]) if row else None
+    else:
+        row = next((one for one in rows if _field(one[2]) == by_number), None)
+        uid = by_number
+    name = row[0] if row else ""
+    gids: list[int] = []
+    if group_name:
+        named = next((one[2] for one in groups if one[0] == group_name), group_name)
+        gids = [number for number in [_number(named)] if number is not None]
+    elif row:
+        gids = [number for number in [_field(row[3])] if number is not None]
+    elif uid is not None:
+        gids = [0]
+    # With a group in USER, the engine gives the process that group alone.
+    more = [_number(one[2]) for one in groups if name and not group_name and name in one[3].split(",")]
+    gids += [number for number in more if number is not None and number not in gids]
+    return Account(name=name, uid=uid, gids=tuple(gids), home=(row[5] or "/") if row else "/")
+
+
+def _rows(text: str, fields: int) -> list[list[str]]:
+    """Return the rows of an account file, each with at least so many fields."""
+    lines = (line.strip() for line in text.split("\n"))
+    return [[*line.split(":"), *[""] * fields] for line in lines if line]
+
+
+def may_execute(entry: Entry, who: Account) -> bool:
+    """Tell whether an account may execute a file (or enter a folder), by its permission bits."""
+    if who.uid == 0:
+        return bool(entry.mode & 0o111)
+    if entry.uid == who.uid:
+        return bool(entry.mode & 0o100)
+    if entry.gid in who.gids:
+        return bool(entry.mode & 0o010)
+    return bool(entry.mode & 0o001)
+
+
+def may_read(entry: Entry, who: Account) -> bool:
+    """Tell whether an account may read a file, by its permission bits."""
+    if who.uid == 0:
+        return True
+    if entry.uid == who.uid:
+        return bool(entry.mode & 0o400)
+    if entry.gid in who.gids:
+        return bool(entry.mode & 0o040)
+    return bool(entry.mode & 0o004)
+
+
+def _field(text: str) -> int | None:
+    """Return a number of an account file: what is none counts as 0, one out of all range as none."""
+    return _number(text) if re.fullmatch(r"[0-9]+", text) else 0
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None

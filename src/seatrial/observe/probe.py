@@ -1,0 +1,172 @@
+"""The probe: one short container in which the image's own interpreter runs one script."""
+
+from __future__ import annotations
+
+import secrets
+from importlib import resources
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
+from seatrial.facts import Fact, Missing, Override, Probe
+from seatrial.observe import paths
+from seatrial.observe.configuration import other_platform
+from seatrial.observe.contents import WalkRequest
+from seatrial.observe.sandbox import override_config, probe_config
+
+if TYPE_CHECKING:
+    from seatrial.engine.containers import Output
+    from seatrial.engine.runs import Run
+    from seatrial.facts import Configuration, Start
+    from seatrial.observe.command import Python
+    from seatrial.observe.paths import Files
+    from seatrial.settings.model import Contract
+
+
+Answer = TypeVar("Answer")
+
+SHOWN = 500
+"""Characters that are kept of why an answer is none."""
+
+
+def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Missing | None:
+    """Find the answer in what was written, where an image may write anything beside it; None where there is none."""
+    written = b"\n" + written
+    marker = f"\n{nonce} ".encode()
+    at = written.rfind(marker)
+    if at < 0:
+        return None
+    line = written[at + len(marker) :].partition(b"\n")[0]
+    try:
+        return msgspec.json.decode(line, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Missing(reason="the answer has another form than the script's", detail=str(error)[:SHOWN])
+
+
+OVERRIDE_SECONDS = 20.0
+MOST_OUTPUT = 256 * 1024
+OVERRIDE_SHOWN = 2000
+
+
+def hands_on(configuration: Configuration, files: Files) -> bool:
+    """Tell whether the ENTRYPOINT takes a command to run: its CMD begins with a program of the image.
+
+    An ENTRYPOINT that is the application itself has options or arguments in CMD, or no CMD at all.
+    """
+    if not configuration.entrypoint or not configuration.command or configuration.command[0].startswith("-"):
+        return False
+    path = configuration.environment.get("PATH", paths.DEFAULT_PATH)
+    found = paths.search(configuration.command[0], path, configuration.working_directory or "/", files)
+    return found is not None and found.entry is not None and bool(found.entry.mode & 0o111)
+
+
+def run_override(run: Run, configuration: Configuration, start: Start, contract: Contract) -> Override | Missing:
+    """Run the ENTRYPOINT with a command that prints a made-up word, and look for that word.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    if not start.python:
+        return Missing(reason="the image holds no Python interpreter to give as another command")
+    nonce = secrets.token_hex(16)
+    plan = override_config(configuration.id, [start.python, "-I", "-c", f"print('{nonce}')"], contract)
+    with engine_errors(f"running another command in {configuration.reference}"), container(run, plan) as other:
+        try:
+            output = run_to_end(other, seconds=OVERRIDE_SECONDS, most=MOST_OUTPUT)
+        except docker.errors.APIError as error:
+            if error.status_code not in {400, 404, 500}:
+                raise
+            return Missing(reason="the engine could not start it: see process/command-resolves", detail=refusal(error))
+    return read_output(output, nonce)
+
+
+def read_output(output: Output, nonce: str) -> Override:
+    """Tell from what came out whether the command ran."""
+    ended = f"it ended with exit code {output.code}"
+    if output.late:
+        ended = f"it still ran after {OVERRIDE_SECONDS:g} s"
+    if output.cut:
+        ended = f"it wrote more than {MOST_OUTPUT} bytes"
+    ran = nonce.encode() in output.out and output.code == 0
+    said = (output.errors or output.out)[-OVERRIDE_SHOWN:].decode("utf-8", errors="replace").strip()
+    return Override(ran=ran, happened=ended, output="" if ran else said)
+
+
+PROBE_SECONDS = 60.0
+IMPORT_SECONDS = 40.0
+PROBE_MOST_OUTPUT = 8 * 1024 * 1024
+"""Bytes that the probe may write: 5,000 distributions fit ten times."""
+PROBE_SHOWN = 2000
+"""Characters of a failed probe's output that are kept."""
+
+
+class ProbeRequest(Fact, frozen=True, kw_only=True):
+    """What the probe is asked."""
+
+    modules: tuple[str, ...]
+    import_root: str
+    import_seconds: float = IMPORT_SECONDS
+    executables: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    walk: WalkRequest | None = None
+    """What to look for in the file system; None walks nothing."""
+
+
+def run_probe(
+    run: Run,
+    configuration: Configuration,
+    python: Python | None,
+    request: ProbeRequest,
+    contract: Contract,
+    *,
+    beside: bool = True,
+) -> Probe | Missing:
+    """Run the probe and return what it said, or why it could say nothing.
+
+    `beside` tells whether a boot runs meanwhile, to which it leaves the processors.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    if python is None:
+        return Missing(reason="the image holds no Python interpreter")
+    if python.trail.entry is None:
+        return Missing(reason=f"the application's interpreter does not resolve: {python.trail}, and {python.trail.gap}")
+    nonce = secrets.token_hex(16)
+    script = resources.files("seatrial.observe").joinpath("probe_script.py").read_text(encoding="utf-8")
+    words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
+    plan = probe_config(configuration.id, python.path, words, contract, beside=beside)
+    with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
+        try:
+            output = run_to_end(probe, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT)
+        except docker.errors.APIError as error:
+            if error.status_code not in {400, 404, 500}:
+                raise
+            reason = other_platform(configuration, refusal(error)) or f"{python.path} could not be started"
+            return Missing(reason=reason, detail=refusal(error))
+    answer = read_answer(output, nonce, python.path)
+    if isinstance(answer, Missing) and (reason := other_platform(configuration, answer.detail)):
+        return Missing(reason=reason, detail=answer.detail)
+    return answer
+
+
+def read_answer(output: Output, nonce: str, python: str) -> Probe | Missing:
+    """Find the probe's answer in what the container wrote; an image may write anything beside it."""
+    if output.late:
+        return Missing(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
+    if output.cut:
+        return Missing(reason=f"{python} wrote more than {PROBE_MOST_OUTPUT} bytes instead of an answer")
+    answer = answer_in(output.out, nonce, Probe)
+    if answer is None:
+        said = (output.errors or output.out)[-PROBE_SHOWN:].decode("utf-8", errors="replace").strip()
+        return Missing(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
+    if isinstance(answer, Missing):
+        return Missing(reason=f"{python} gave an answer that is not the probe's", detail=answer.detail)
+    return answer

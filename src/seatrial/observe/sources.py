@@ -1,0 +1,310 @@
+"""What a project's own files say of an image: declarations, Dockerfile, hadolint, build context, compose file."""
+
+from __future__ import annotations
+
+import json
+import platform
+import stat
+import sysconfig
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.dependency_groups import DependencyGroupResolver
+
+from seatrial import process
+from seatrial.compose.resolve import read_compose
+from seatrial.dockerfile import parse
+from seatrial.errors import ProgramError, SettingsError
+from seatrial.facts import (
+    BuildContext,
+    ContextFile,
+    DockerfileSource,
+    Lint,
+    LintFinding,
+    Missing,
+    NotInstalled,
+    ProjectFacts,
+    Sources,
+)
+from seatrial.observe.locks import read_lock, requirement_lines
+from seatrial.requirements import names_of
+from seatrial.settings.read import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+
+
+SECONDS = 20
+MOST_FINDINGS = 500
+CONFIGURATIONS = (".hadolint.yaml", ".hadolint.yml", ".hadolint.json", ".hadolint.toml")
+
+
+def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Missing:
+    """Return what hadolint says; its own configuration file in the project's folder holds."""
+    try:
+        program = _program(host)
+    except ProgramError:
+        return NotInstalled(reason="hadolint is not installed; `pip install seatrial[lint]` brings it")
+    configuration = next((project / name for name in CONFIGURATIONS if (project / name).is_file()), None)
+    words = [program, "--no-fail", "--no-color", "--format", "json"]
+    if configuration is not None:
+        words += ["--config", str(configuration)]
+    # Without a home it finds no settings of one person's, which another one would not have.
+    environment = {"PATH": host.environment.get("PATH", ""), "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+    try:
+        done = process.run(
+            [*words, "--", str(dockerfile)], timeout=SECONDS, environment=environment, folder=project, check=False
+        )
+        rows = json.loads(done.output or "null")
+    except (ProgramError, ValueError) as error:
+        return Missing(reason=f"hadolint gave no answer: {str(error)[:300]}")
+    if done.code != 0 or not isinstance(rows, list):
+        said = f"ended with exit code {done.code}" if done.code else "gave no list of findings"
+        return Missing(reason=f"hadolint {said}", detail=done.errors[-500:])
+    return Lint(findings=tuple(_finding(row) for row in rows[:MOST_FINDINGS]))
+
+
+def _program(host: Host) -> str:
+    # The wheel puts it beside this interpreter, which need not be on PATH.
+    own = sysconfig.get_path("scripts")
+    path = f"{own}:{host.environment.get('PATH', '')}"
+    return process.find_program("hadolint", path=path)
+
+
+def _finding(row: dict[str, object]) -> LintFinding:
+    line = row.get("line")
+    return LintFinding(
+        rule=str(row.get("code", "")),
+        level=str(row.get("level", "")),
+        line=line if isinstance(line, int) else 0,
+        message=str(row.get("message", "")),
+    )
+
+
+MOST_FILES = 20_000
+"""Past them a context holds what it should not, and the list is cut."""
+MOST_SECONDS = 5.0
+MOST_TEXT = 256 * 1024
+"""Bytes of one requirement file."""
+MOST_TEXTS = 20
+
+TRIED = (
+    ".git/HEAD",
+    ".venv/pyvenv.cfg",
+    "venv/pyvenv.cfg",
+    ".env",
+    ".env.local",
+    "__pycache__/module.pyc",
+    "src/package/__pycache__/module.pyc",
+    ".pytest_cache/README.md",
+    ".mypy_cache/missing",
+    ".ruff_cache/missing",
+    "tests/test_it.py",
+)
+"""What a checkout gets sooner or later, and no build should see."""
+
+
+def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> BuildContext | Missing:
+    """Return what a build of a context may see.
+
+    Args:
+        folder: the context.
+        dockerfile: the Dockerfile, as an ignore file may go by its name.
+        shown: the context's path for a person.
+        project: the project's folder.
+
+    """
+    from docker.utils.build import PatternMatcher
+
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
+    ignore = own if own.is_file() else folder / ".dockerignore"
+    try:
+        patterns = _patterns(ignore) if ignore.is_file() else []
+        matcher = PatternMatcher(patterns)
+        files, cut = _files(matcher, folder)
+        texts = dict(_texts(folder, files))
+    except (OSError, RecursionError, ValueError) as error:
+        # ValueError: a pattern that is none.
+        return Missing(reason=f"the build context {shown} cannot be read: {error}")
+    named = str(ignore.relative_to(project)) if ignore.is_relative_to(project) else str(ignore)
+    return BuildContext(
+        path=shown,
+        ignore_file=named if ignore.is_file() else "",
+        suggested=named,
+        files=tuple(sorted(files, key=lambda one: one.path)),
+        truncated=cut,
+        admitted=tuple(path for path in TRIED if not _ignored(matcher, path)),
+        texts=texts,
+    )
+
+
+def _patterns(ignore: Path) -> list[str]:
+    # As the engine's own reader does: blanks around a line and comment lines do not count.
+    lines = (line.strip() for line in ignore.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _ignored(matcher: object, path: str) -> bool:
+    """Tell whether a path, or a folder above it, is left out; docker's walk does not enter such a folder."""
+    parts = path.split("/")
+    ways = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    return any(matcher.matches(way) for way in ways[:-1] if not _opened(matcher, way)) or matcher.matches(path)  # type: ignore[attr-defined]
+
+
+def _opened(matcher: object, folder: str) -> bool:
+    """Tell whether a later `!` pattern lets something below a folder through."""
+    return any(one.exclusion and one.cleaned_pattern.startswith(folder) for one in matcher.patterns)  # type: ignore[attr-defined]
+
+
+def _files(matcher: object, folder: Path) -> tuple[list[ContextFile], bool]:
+    found: list[ContextFile] = []
+    deadline = time.monotonic() + MOST_SECONDS
+    walk: Iterator[str] = matcher.walk(str(folder))  # type: ignore[attr-defined]
+    for count, path in enumerate(islice(walk, MOST_FILES + 1)):
+        if count == MOST_FILES or time.monotonic() > deadline:
+            return found, True
+        if path == ".dockerignore":
+            # The classic builder always sent it; BuildKit reads it and leaves it out.
+            continue
+        try:
+            seen = (folder / path).lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(seen.st_mode):
+            found.append(ContextFile(path=path, size=seen.st_size if stat.S_ISREG(seen.st_mode) else 0))
+    return found, False
+
+
+def _texts(folder: Path, files: list[ContextFile]) -> Iterator[tuple[str, str]]:
+    wanted = [
+        one.path
+        for one in files
+        if Path(one.path).suffix in {".txt", ".in", ".lock"}
+        and any(word in one.path.lower() for word in ("requirement", "constraint"))
+        and one.size <= MOST_TEXT
+    ]
+    for path in sorted(wanted)[:MOST_TEXTS]:
+        file = folder / path
+        # A link may lead out of the context: such a file is another one in the build.
+        if file.is_file() and not file.is_symlink():
+            yield path, file.read_text(encoding="utf-8", errors="replace")
+
+
+DEV = "dev"
+"""The name that uv, pip and most projects give the group or extra of development tools."""
+
+
+def read_project_facts(context: Path) -> ProjectFacts:
+    """Return what the project in a build context declares; empty where it declares nothing.
+
+    Raises:
+        SettingsError: one of its files cannot be read.
+
+    """
+    pyproject = context / "pyproject.toml"
+    requirements = context / "requirements.txt"
+    document = read_toml(pyproject) if pyproject.is_file() else {}
+    project = _table(document, "project", pyproject)
+    lock = read_lock(context, str(project.get("name", "")))
+    declared = project.get("dependencies")
+    if declared is not None:
+        dependencies, file = _list(declared, pyproject, "project.dependencies"), pyproject.name
+    elif requirements.is_file():
+        dependencies, file = tuple(requirement_lines(requirements)), requirements.name
+    else:
+        return ProjectFacts(name=str(project.get("name", "")), dev_group=_dev_group(document, pyproject), lock=lock)
+    return ProjectFacts(
+        name=str(project.get("name", "")),
+        dependencies=dependencies,
+        dependencies_file=file,
+        dev_group=_dev_group(document, pyproject),
+        lock=lock,
+    )
+
+
+def _dev_group(document: dict[str, Any], file: Path) -> tuple[str, ...]:
+    groups = _table(document, "dependency-groups", file)
+    extras = _table(_table(document, "project", file), "optional-dependencies", file)
+    found = list(_list(extras.get(DEV, []), file, f"project.optional-dependencies.{DEV}"))
+    if DEV in groups:
+        try:
+            found += [str(one) for one in DependencyGroupResolver(groups).resolve(DEV)]
+        except ExceptionGroup as group:
+            # packaging gathers what is wrong in one; the first tells enough.
+            raise SettingsError(f"{group.exceptions[0]}.", where=f"{file} [dependency-groups] {DEV}") from group
+        except (ValueError, TypeError, LookupError) as error:
+            raise SettingsError(f"{error}.", where=f"{file} [dependency-groups] {DEV}") from error
+    return names_of(found)
+
+
+def _table(document: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise SettingsError("expected a table.", where=f"{file} {key}")
+    return table
+
+
+def _list(value: object, file: Path, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise SettingsError("expected a list.", where=f"{file} {key}")
+    return tuple(map(str, value))
+
+
+ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFiles:
+    """Where the sources of an app's image lie."""
+
+    project: Path
+    """The project's folder: paths are shown from here."""
+    dockerfile: Path
+    context: Path
+    compose: Path | None
+    build_arguments: Mapping[str, str]
+    host: Host
+
+    def shown(self, path: Path) -> str:
+        """Return a path as a person knows it."""
+        return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
+
+
+def read_sources(files: SourceFiles, engine: Engine) -> Sources | Missing:
+    """Return what an app's sources say; nothing is built or started, but the linter and compose are asked."""
+    try:
+        text = files.dockerfile.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        return Missing(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
+    parsed = parse(text)
+    return Sources(
+        dockerfile=DockerfileSource(
+            path=files.shown(files.dockerfile),
+            parsed=parsed,
+            bases=parsed.bases(files.build_arguments, _platform()),
+        ),
+        lint=run_lint(files.dockerfile, files.project, files.host),
+        context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),
+        compose=(
+            None
+            if files.compose is None
+            else read_compose(files.compose, files.shown(files.compose), engine, files.host)
+        ),
+    )
+
+
+def _platform() -> dict[str, str]:
+    """Return BuildKit's own arguments, as far as a FROM may name them."""
+    machine = platform.machine()
+    known = ARCHITECTURES.get(machine, machine)
+    return {
+        **{f"{side}OS": "linux" for side in ("TARGET", "BUILD")},
+        **{f"{side}ARCH": known for side in ("TARGET", "BUILD")},
+        **{f"{side}PLATFORM": f"linux/{known}" for side in ("TARGET", "BUILD")},
+    }

@@ -1,0 +1,301 @@
+"""All starts of one image: the hardened one, those with restrictions relaxed, and those of level deep."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from seatrial.engine import runs
+from seatrial.engine.containers import container, engine_errors, kill
+from seatrial.facts import NOT_DEEP, Freeze, Health, Missing, Restriction, ServiceStarts, Starts
+from seatrial.observe.boot import ENDED, POLL, Starter, begin, health, run_boot, until_up
+from seatrial.observe.command import find_python
+from seatrial.observe.configuration import other_platform, read_configuration
+from seatrial.observe.files import EngineFiles
+from seatrial.observe.sandbox import HEALTH_EVERY
+from seatrial.observe.services import as_asked, as_configured, read_service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from seatrial.facts import Boot
+
+    Lifted = frozenset[Restriction]
+    from collections.abc import Iterator
+
+    from seatrial.engine.containers import Container
+
+    Boots: TypeAlias = tuple[Boot, tuple[Boot, ...], Starts | Missing]
+    """The first start, those with restrictions lifted, and those of level deep."""
+    from seatrial.engine.find import Engine
+    from seatrial.settings.model import Contract
+
+
+AT_ONCE = 2
+"""Starts that are learnt from together."""
+ALL = frozenset(Restriction)
+
+
+def next_starts(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
+    """Return which starts to try next, given which came up; none when nothing more can be learnt.
+
+    First with nothing in the way, beside the likeliest cause; then with one restriction lifted after the other. Where
+    it takes more than one, each is tried alone: those that it does not come up with are what is in the way.
+    """
+    if ALL not in came_up:
+        return (ALL, frozenset({Restriction.READ_ONLY}))
+    one_lifted = [frozenset({one}) for one in Restriction]
+    if not came_up[ALL] or any(came_up.get(lifted) for lifted in one_lifted):
+        return ()
+    one_left = [ALL - {one} for one in Restriction]
+    left = [lifted for lifted in one_lifted if lifted not in came_up]
+    left = left or [lifted for lifted in one_left if lifted not in came_up]
+    return tuple(left[:AT_ONCE])
+
+
+def relaxed_starts(start: Callable[[Lifted], Boot], *, at_once: int = AT_ONCE) -> tuple[Boot, ...]:
+    """Start an image again and again, `at_once` side by side, until it is clear what was in its way."""
+    boots: dict[Lifted, Boot] = {}
+    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="relaxed") as pool:
+        while wanted := next_starts({lifted: boot.up for lifted, boot in boots.items()}):
+            boots.update(zip(wanted, pool.map(start, wanted), strict=True))
+    return tuple(boots.values())
+
+
+ARBITRARY_USER = "1000620000:0"
+"""A uid as OpenShift makes them up for each project, with group 0; no account has it."""
+FREEZE = """
+import os, signal
+for _ in range(3):
+    parents = {}
+    for name in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/stat" % name, "rb") as file:
+                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            pass
+    for pid in parents:
+        up = pid
+        for _ in parents:
+            up = parents.get(up, 0) if up > 1 else up
+        try:
+            if up == 1 and pid != 1:
+                os.kill(pid, signal.SIGSTOP)
+        except OSError:
+            pass
+"""
+"""Stops every process below PID 1: not this one and not the health check, which the engine starts beside it.
+
+PID 1 takes no such signal from inside its own namespace: pid_namespaces(7). Thrice, for what is forked meanwhile.
+"""
+COLUMNS = "-eo pid,ppid,stat"
+FREEZE_SECONDS = 5.0
+"""The most seconds for the processes to be seen stopped."""
+NOT_UP = Missing(reason="it does not come up, so it was not started again: boot/healthy or boot/stays-up tells why")
+
+
+def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
+    """Start an image that comes up again and again, with one thing changed each time.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    if not first.up:
+        return NOT_UP
+    lifted, contract = first.lifted, starter.contract
+    with ThreadPoolExecutor(max_workers=starter.at_once, thread_name_prefix="deep") as pool:
+        has_check = starter.configuration.health_check is not None
+        # The longest first, so that the others run beside it; one by one it is the last, as it is killed: what that
+        # leaves behind in a volume is no fault of the next one.
+        freezing = pool.submit(freeze, starter, lifted) if has_check and starter.at_once > 1 else None
+        again = pool.submit(run_boot, starter, lifted=lifted)
+        writing = pool.submit(run_boot, starter, lifted={*lifted, Restriction.READ_ONLY}) if first.read_only else None
+        without = {
+            name: pool.submit(run_boot, starter, lifted=lifted, without=name)
+            for name in dict.fromkeys(contract.required_environment)
+        }
+        other = pool.submit(run_boot, starter, lifted=lifted, user=ARBITRARY_USER) if contract.arbitrary_uid else None
+        if has_check and freezing is None:
+            freezing = pool.submit(freeze, starter, lifted)
+        return Starts(
+            without={name: boot.result() for name, boot in without.items()},
+            other_user=other.result() if other else None,
+            again=again.result(),
+            writable=writing.result() if writing else first,
+            freeze=freezing.result() if freezing else None,
+        )
+
+
+def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Missing:
+    """Start it, stop every process of it once it is healthy, and see what its health check makes of that.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    configuration = starter.configuration
+    plan = starter.plan(lifted=lifted)
+    # One bad answer is enough: how often the engine asks again is the engine's to keep, and nothing of the image.
+    plan["Healthcheck"]["Retries"] = 1
+    with engine_errors(f"freezing {configuration.reference}"), container(starter.run, plan) as booted:
+        error = begin(booted)
+        if error:
+            return Missing(reason="it could not be started to be frozen", detail=error)
+        seen = until_up(starter, booted, time.monotonic(), bare=True)
+        if seen.healthy_after is None or seen.state["Status"] in ENDED:
+            return Missing(reason="it did not become healthy when it was started to be frozen")
+        python = starter.python.result(timeout=FREEZE_SECONDS)
+        problem = _stop_all(booted, python, str(seen.state.get("Pid")))
+        if problem:
+            return Missing(reason="its processes could not be frozen", detail=problem)
+        frozen = _until_unhealthy(starter, booted)
+        kill(booted)
+        return frozen
+
+
+def _stop_all(booted: Container, python: str, pid: str) -> str:
+    """Stop every process; return why that could not be done, or nothing."""
+    import docker.errors
+
+    client = booted.client
+    try:
+        if len(_states(client.top(booted.id, ps_args=COLUMNS), pid)) > 1 and not python:
+            return "the image holds no Python interpreter to send the signal with"
+        if python:
+            made = client.exec_create(booted.id, [python, "-I", "-S", "-B", "-c", FREEZE], stdout=False, stderr=False)
+            client.exec_start(made["Id"], detach=True)
+            _until(booted, lambda: not client.exec_inspect(made["Id"])["Running"])
+        client.kill(booted.id, signal="SIGSTOP")
+
+        def all_stopped() -> bool:
+            states = _states(client.top(booted.id, ps_args=COLUMNS), pid).values()
+            return bool(states) and all(one.startswith(("T", "Z")) for one in states)
+
+        stopped = _until(booted, all_stopped)
+    except docker.errors.APIError as error:
+        return str(error.explanation)
+    return "" if stopped else f"after {FREEZE_SECONDS:g} s not all of them are seen to be stopped"
+
+
+def _states(listed: Mapping[str, Any], first: str) -> dict[str, str]:
+    """Return the states of PID 1, by its number, and of all below it; empty where the engine's table has them not."""
+    titles = listed.get("Titles") or []
+    if titles[:3] != ["PID", "PPID", "STAT"]:
+        return {}
+    rows = {row[0]: row for row in listed.get("Processes") or [] if len(row) >= 3}  # noqa: PLR2004 - its columns
+
+    def below(number: str) -> bool:
+        for _ in rows:
+            if number == first:
+                return True
+            number = rows[number][1] if number in rows else ""
+        return False
+
+    return {number: row[2] for number, row in rows.items() if below(number)}
+
+
+def _until(booted: Container, done: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + FREEZE_SECONDS
+    while not (over := done()) and time.monotonic() < deadline:
+        booted.wait(POLL)
+    return over
+
+
+def _until_unhealthy(starter: Starter, booted: Container) -> Freeze:
+    check = starter.configuration.health_check
+    # One check has to begin and to run into its timeout, whatever the contract allows.
+    seconds = max(starter.contract.unhealthy_within, HEALTH_EVERY + (check.timeout if check else 0.0) + 1.0)
+    began = time.monotonic()
+    while True:
+        state = booted.client.inspect_container(booted.id)["State"]
+        passed = time.monotonic() - began
+        unhealthy = health(state) is Health.UNHEALTHY
+        if unhealthy or passed >= seconds or state["Status"] in ENDED:
+            rows = (state.get("Health") or {}).get("Log") or [{}]
+            return Freeze(
+                unhealthy_after=passed if unhealthy else None,
+                waited=passed,
+                output=str(rows[-1].get("Output", ""))[:2000],
+            )
+        booted.wait(POLL)
+
+
+def boots(starter: Starter, seconds: dict[str, float], *, deep: bool) -> Boots:
+    """Boot hardened; when it does not come up, with fewer restrictions, to tell which was why; then the deep starts.
+
+    Args:
+        starter: what to start.
+        seconds: gets how long each kind of start took.
+        deep: whether the deep starts are wanted.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with timed(seconds, "boot"):
+        first = run_boot(starter)
+    relaxed: tuple[Boot, ...] = ()
+    if not first.up and not first.start_error and not other_platform(starter.configuration, *first.log):
+        with timed(seconds, "relaxed boots"):
+            relaxed = relaxed_starts(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
+    if not deep:
+        return first, relaxed, NOT_DEEP
+    came_up = sorted((one for one in relaxed if one.up), key=lambda one: len(one.lifted))
+    with timed(seconds, "deep starts"):
+        return first, relaxed, deep_starts(starter, came_up[0] if came_up else first)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Note how long the block takes."""
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+
+
+OTHERS_PORTS = Missing(reason="it shares the network of another container, whose ports are not told apart")
+
+
+def start_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceStarts:
+    """Start what a service's container runs, again and again, in containers of our own beside the other services.
+
+    They have the contract's limits, and of the service its command, values, mounts and networks. One at a time: what
+    stores in one database is not always meant to run twice.
+
+    Args:
+        engine: the engine.
+        container: the id of the service's own container, by now stopped.
+        contract: the limits, and what the starts are to show.
+        deep: whether the deep starts are wanted.
+
+    Raises:
+        ImageError: its image is gone.
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors("starting the app among its services"), runs.running(engine, pid=os.getpid()) as run:
+        inspected = engine.client.api.inspect_container(container)
+        configured = as_configured(read_configuration(engine, str(inspected["Image"])), inspected)
+        found = find_python(configured, EngineFiles(engine.client.api, container), contract.interpreter)
+        python: Future[str] = Future()
+        python.set_result(found.path if found else "")
+        starter = Starter(
+            run=run,
+            configuration=configured,
+            contract=as_asked(contract, configured),
+            python=python,
+            service=read_service(inspected),
+        )
+        seconds: dict[str, float] = {}
+        # In a thread: when this one is interrupted, the run ends first, and with it what the thread waits for.
+        with ThreadPoolExecutor(max_workers=1) as beside, runs.ending(run):
+            first, relaxed, starts = beside.submit(boots, starter, seconds, deep=deep).result()
+        if starter.service is not None and starter.service.shares_network:
+            first = msgspec.structs.replace(first, inside=OTHERS_PORTS)
+        return ServiceStarts(configuration=configured, boot=first, relaxed=relaxed, starts=starts, seconds=seconds)

@@ -1,0 +1,301 @@
+"""Downloads and unpacks Debian packages, of any suite, without touching the host's own lists or packages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import tempfile
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial import process
+from seatrial.errors import EngineError, ProgramError
+from seatrial.filesystem import locked, told
+from seatrial.offline.apt_sources import Archive, host_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from seatrial.host import Host
+
+
+LISTS_TIMEOUT = 300.0
+DOWNLOAD_TIMEOUT = 1800.0
+UNPACK_TIMEOUT = 300.0
+
+NO_SECURITY = frozenset({"sid", "unstable", "experimental"})
+"""Suites that get security updates like any other update."""
+
+SUITE = re.compile(r"[a-z][a-z0-9.-]*")
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+
+APT_CONF = """\
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::lists "{folder}/lists";
+Dir::Cache "{folder}/cache";
+Acquire::Retries "3";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+// The folder is private: apt's own download account cannot reach it.
+APT::Sandbox::User "root";
+// A list that could not be had is an error, not a warning.
+APT::Update::Error-Mode "any";
+// The host's own hooks are for the host's own lists.
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package file in the archive."""
+
+    name: str
+    file: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+def mirror(root: Path = Path("/")) -> str:
+    """Return the address of the host's own Debian mirror.
+
+    Raises:
+        EngineError: this is no Debian, or its lists name no archive of Debian.
+
+    """
+    return host_archive(root).uri
+
+
+def host_suite(root: Path = Path("/")) -> str:
+    """Return the codename of the Debian suite that the host runs.
+
+    Raises:
+        EngineError: this is no Debian, or its lists name no archive of Debian.
+
+    """
+    return host_archive(root).codename
+
+
+def fetch(
+    packages: Sequence[str],
+    *,
+    suite: str,
+    host: Host,
+    say: Callable[[str], None],
+    cache: Path | None = None,
+    missing_dependencies: bool = False,
+    architecture: str | None = None,
+    archive: Archive | None = None,
+) -> list[Path]:
+    """Download packages in the latest version that a suite and its security updates have.
+
+    Signatures are verified with the archive's keys, and files with the sums that the lists give. What was
+    downloaded before is taken from the cache.
+
+    Args:
+        packages: package names.
+        suite: a suite of Debian, such as `trixie`.
+        host: this machine.
+        say: told about each download.
+        cache: the folder that keeps lists and packages; by default the host's cache folder.
+        missing_dependencies: also what the packages depend on and this host does not have installed. Right
+            for the host's own suite only: another suite's packages want another C library.
+        architecture: Debian's name of it; by default the host's.
+        archive: where Debian's archive is; by default where the host's own lists say.
+
+    Returns:
+        The package files, those of `packages` and then their dependencies.
+
+    Raises:
+        EngineError: not a Debian host, the mirror cannot be reached, it has no such suite or package.
+        ProgramError: a download took too long.
+
+    """
+    _check_names(packages, suite)
+    environment = _environment(host)
+    architecture = architecture or _architecture(environment)
+    archive = archive or host_archive()
+    folder = (cache or host.cache / "debian") / f"{suite}-{architecture}"
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    waiting = f"Waiting: another run downloads Debian {suite}."
+    with told(folder), locked(folder, waiting=lambda: say(waiting)):
+        apt = _Apt(folder=folder, suite=suite, architecture=architecture, environment=environment)
+        apt.update(archive)
+        wanted = apt.with_missing(packages) if missing_dependencies else list(packages)
+        return apt.download(apt.candidates(wanted), say, archive)
+
+
+def unpack(debs: Iterable[Path], folder: Path, *, host: Host) -> None:
+    """Unpack package files into a folder, as their archive lays them out; no script of theirs runs.
+
+    Raises:
+        ProgramError: dpkg is missing, or a file cannot be unpacked (no space left, damaged).
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for deb in debs:
+        process.run(["dpkg-deb", "--extract", deb, folder], timeout=UNPACK_TIMEOUT, environment=_environment(host))
+
+
+def sources(archive: Archive, suite: str) -> str:
+    """Return the source list for a suite of Debian, as the host reaches it."""
+    options = f"[signed-by={archive.signed_by} target=Packages lang=none]"
+    lines = [f"deb {options} {archive.uri} {suite} main"]
+    if archive.security_uri and suite not in NO_SECURITY:
+        lines.append(f"deb {options} {archive.security_uri} {suite}-security main")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def parse_candidates(text: str) -> list[Package]:
+    """Read what `apt-get --print-uris download` prints: 'URI' FILE SIZE SHA256:SUM, one a line."""
+    found: list[Package] = []
+    for line in text.splitlines():
+        words = shlex.split(line) if line.startswith("'") else []
+        if len(words) == 4 and words[3].startswith("SHA256:"):  # noqa: PLR2004
+            name = words[1].partition("_")[0]
+            found.append(Package(name=name, file=words[1], size=int(words[2]), sha256=words[3].partition(":")[2]))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Apt:
+    """apt with lists, cache and configuration of its own."""
+
+    folder: Path
+    suite: str
+    architecture: str
+    environment: Mapping[str, str]
+
+    def update(self, archive: Archive) -> None:
+        for name in ("lists", "cache", "packages"):
+            (self.folder / name).mkdir(exist_ok=True)
+        settings = APT_CONF.format(folder=self.folder, architecture=self.architecture)
+        (self.folder / "apt.conf").write_text(settings, encoding="utf-8")
+        (self.folder / "sources.list").write_text(sources(archive, self.suite), encoding="utf-8")
+        done = self._run("update", timeout=LISTS_TIMEOUT)
+        if done.code == 0:
+            return
+        evidence = (done.errors or done.output).strip()
+        # apt has one exit code for all: only its text tells a missing suite from a mirror out of reach.
+        if "does not have a Release file" in evidence:
+            raise EngineError(
+                f"Debian's mirror {archive.uri} has no suite {self.suite!r}.",
+                where="[tool.seatrial.engine] suite",
+                fix="Name a suite of Debian, such as 'trixie'.",
+                detail=evidence,
+            )
+        raise EngineError(
+            f"the lists of Debian {self.suite} cannot be had from this host's mirror {archive.uri}.",
+            fix="Look at the network, the proxy settings, and the host's apt sources; then try again.",
+            detail=evidence,
+        )
+
+    def with_missing(self, packages: Sequence[str]) -> list[str]:
+        done = self._run("-qq", "--print-uris", "--no-install-recommends", "install", *packages)
+        if done.code != 0:
+            raise self._not_there(packages, done)
+        files = [shlex.split(line)[1] for line in done.output.splitlines() if line.startswith("'")]
+        names = [urllib.parse.unquote(file).partition("_")[0] for file in files]
+        return [*packages, *(name for name in names if name not in packages)]
+
+    def candidates(self, packages: Sequence[str]) -> list[Package]:
+        # Without the host's own status a package that is installed here in a later version is found too.
+        done = self._run("-qq", "--print-uris", "-o", "Dir::State::status=/dev/null", "download", *packages)
+        found = {package.name: package for package in parse_candidates(done.output)}
+        if done.code != 0 or any(name not in found for name in packages):
+            raise self._not_there([name for name in packages if name not in found] or packages, done)
+        return [found[name] for name in packages]
+
+    def download(self, packages: Sequence[Package], say: Callable[[str], None], archive: Archive) -> list[Path]:
+        kept = self.folder / "packages"
+        missing = [package for package in packages if not _is_whole(kept / package.file, package)]
+        if missing:
+            size = sum(package.size for package in missing) / 1e6
+            names = ", ".join(package.name for package in missing)
+            say(f"Downloading {names} of Debian {self.suite}: {size:.0f} MB from {archive.uri}.")
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix="download-") as fresh:
+                self._download_into(Path(fresh), missing, archive)
+                for package in missing:
+                    (Path(fresh) / package.file).replace(kept / package.file)
+                    _remove_older(kept, package)
+        return [kept / package.file for package in packages]
+
+    def _download_into(self, fresh: Path, packages: Sequence[Package], archive: Archive) -> None:
+        names = [package.name for package in packages]
+        status = "Dir::State::status=/dev/null"
+        done = self._run("-q", "-o", status, "download", *names, timeout=DOWNLOAD_TIMEOUT, folder=fresh)
+        damaged = [package.file for package in packages if not _is_whole(fresh / package.file, package)]
+        if done.code != 0 or damaged:
+            raise EngineError(
+                f"packages of Debian {self.suite} cannot be had: {', '.join(damaged or names)}.",
+                where=archive.uri,
+                fix="Look at the network and the free space; then try again.",
+                detail=(done.errors or done.output).strip(),
+            )
+
+    def _not_there(self, packages: Sequence[str], done: process.Completed) -> EngineError:
+        return EngineError(
+            f"Debian {self.suite} has no {', '.join(packages)} for {self.architecture}.",
+            fix="Name another suite, or install Docker some other way.",
+            detail=(done.errors or done.output).strip(),
+        )
+
+    def _run(self, *arguments: str, timeout: float = LISTS_TIMEOUT, folder: Path | None = None) -> process.Completed:
+        return process.run(
+            ["apt-get", "--config-file", self.folder / "apt.conf", *arguments],
+            timeout=timeout,
+            environment=self.environment,
+            folder=folder,
+            check=False,
+        )
+
+
+def _check_names(packages: Sequence[str], suite: str) -> None:
+    # A name that starts with a dash would reach apt as an option.
+    if not SUITE.fullmatch(suite):
+        raise EngineError(f"{suite!r} is no name of a Debian suite.", fix="Name one, such as 'trixie'.")
+    for name in packages:
+        if not PACKAGE.fullmatch(name):
+            raise EngineError(f"{name!r} is no name of a Debian package.")
+
+
+def _environment(host: Host) -> dict[str, str]:
+    # What is looked for in apt's messages is their untranslated text: LANGUAGE would overrule C.UTF-8, not C.
+    path = ":".join(filter(None, [host.environment.get("PATH"), "/usr/sbin:/usr/bin:/sbin:/bin"]))
+    return {**host.environment, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "PATH": path}
+
+
+def _architecture(environment: Mapping[str, str]) -> str:
+    try:
+        return process.run(["dpkg", "--print-architecture"], timeout=20, environment=environment).output.strip()
+    except ProgramError as error:
+        raise EngineError(
+            "Debian's package tools are needed and dpkg does not run here.",
+            fix="Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere.",
+            detail=str(error),
+        ) from error
+
+
+def _remove_older(kept: Path, package: Package) -> None:
+    for file in kept.glob(f"{package.name}_*.deb"):
+        if file.name != package.file:
+            file.unlink(missing_ok=True)
+
+
+def _is_whole(file: Path, package: Package) -> bool:
+    try:
+        if file.stat().st_size != package.size:
+            return False
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == package.sha256
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,182 @@
+"""What a host needs before seatrial provides an engine, and unpacking the engine's programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.engine.provided import SYSTEM_PATH
+from seatrial.errors import EngineError
+from seatrial.offline import debian
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seatrial.engine.provided import Layout
+    from seatrial.host import Host
+
+
+SOCKET_LIMIT = 107
+"""Bytes of a Unix socket's path, without its closing zero (man 7 unix)."""
+
+NEEDED = 2_500_000_000
+"""Bytes: 90 MB to download, 365 MB unpacked, and 2 GB of room to build images."""
+
+TOOLS = ("apt-get", "dpkg", "dpkg-deb")
+ELSEWHERE = "Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What was seen of the host."""
+
+    system: str
+    root: bool
+    missing_tools: tuple[str, ...]
+    free: int
+    """Bytes, where the engine's folder is or would be."""
+
+
+def survey(layout: Layout) -> Ground:
+    """Look at the host."""
+    return Ground(
+        system=sys.platform,
+        root=os.geteuid() == 0,
+        missing_tools=tuple(tool for tool in TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None),
+        free=shutil.disk_usage(_nearest(layout.folder)).free,
+    )
+
+
+def require_root(ground: Ground) -> None:
+    """Refuse an account that may not start or stop an engine.
+
+    Raises:
+        EngineError: it is not Linux, or not root.
+
+    """
+    if ground.system != "linux":
+        raise EngineError(f"an engine can be provided on Linux only; this is {ground.system}.", fix=ELSEWHERE)
+    if not ground.root:
+        raise EngineError(
+            "an engine can be provided by root only.",
+            fix=f"Run this as root, and then all that shall use that engine. Or: {ELSEWHERE}",
+        )
+
+
+def require(ground: Ground, layout: Layout, *, unpacked: bool) -> None:
+    """Refuse a host that cannot have a provided engine.
+
+    Raises:
+        EngineError: no root, no Linux, no Debian tools, a folder too deep, no space left.
+
+    """
+    require_root(ground)
+    if ground.missing_tools and not unpacked:
+        raise EngineError(
+            f"an engine can be provided on Debian only; {', '.join(ground.missing_tools)} not found here.",
+            fix=ELSEWHERE,
+        )
+    path = str(layout.socket_file)
+    if (length := len(path.encode())) > SOCKET_LIMIT or ":" in path:
+        raise EngineError(
+            f"a socket's path may have {SOCKET_LIMIT} bytes and no colon; this one has {length} bytes.",
+            where=path,
+            fix="Set XDG_DATA_HOME to a shorter folder.",
+        )
+    if not unpacked and ground.free < NEEDED:
+        raise EngineError(
+            f"too little disk space: {_gigabytes(ground.free)} free, {_gigabytes(NEEDED)} needed.",
+            where=str(layout.folder),
+            fix="Free some, or set XDG_DATA_HOME to a folder on a larger disk.",
+        )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def _nearest(folder: Path) -> Path:
+    return next(place for place in [folder, *folder.parents] if place.exists())
+
+
+ENGINE = ("docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd", "tini")
+"""Run on an older Debian's C library (measured: trixie's on bookworm); tini is `docker run --init`."""
+
+HOST_SUITE = {"runc": "runc", "iptables": "iptables"}
+"""Programs that need the C library of their own suite: the host's, and the package of each."""
+
+SCRATCH = "unpack-"
+MARKER = "seatrial.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpacked:
+    """What was unpacked, as the marker beside the programs says."""
+
+    suite: str
+    version: str
+    """Debian's version of the engine's package."""
+
+
+def unpacked(layout: Layout) -> Unpacked | None:
+    """Return what is unpacked; None where nothing is, or not as a whole."""
+    try:
+        marker = json.loads((layout.programs / MARKER).read_text(encoding="utf-8"))
+        return Unpacked(suite=str(marker["suite"]), version=str(marker["version"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def install(layout: Layout, host: Host, *, suite: str, say: Callable[[str], None]) -> Unpacked:
+    """Download and unpack the engine's programs; what was unpacked before stays until they are whole.
+
+    Raises:
+        EngineError: no Debian host, no mirror in reach, no such suite or package.
+        ProgramError: a download took too long; a package cannot be unpacked.
+
+    """
+    debs = debian.fetch(ENGINE, suite=suite, host=host, say=say)
+    missing = [package for program, package in HOST_SUITE.items() if not _on_host(program)]
+    if missing:
+        say(f"This host has no {' and no '.join(missing)}: unpacked beside the engine, not installed.")
+        debs += debian.fetch(missing, suite=debian.host_suite(), host=host, say=say, missing_dependencies=True)
+    version = _version(debs[0])
+    say(f"Unpacking Docker {version} into {layout.programs}.")
+    with tempfile.TemporaryDirectory(dir=layout.folder, prefix=SCRATCH) as scratch:
+        fresh = Path(scratch) / "programs"
+        debian.unpack(debs, fresh, host=host)
+        _link_iptables(fresh)
+        marker = json.dumps({"suite": suite, "version": version})
+        (fresh / MARKER).write_text(marker, encoding="utf-8")
+        if layout.programs.exists():
+            layout.programs.rename(Path(scratch) / "old")
+        fresh.rename(layout.programs)
+    return Unpacked(suite=suite, version=version)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove what a killed run left of an unpacking."""
+    for folder in layout.folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_host(program: str) -> bool:
+    return shutil.which(program, path=SYSTEM_PATH) is not None
+
+
+def _version(deb: Path) -> str:
+    return deb.name.split("_")[1]
+
+
+def _link_iptables(programs: Path) -> None:
+    # On an installed Debian these are links that update-alternatives makes.
+    for name in ("iptables", "ip6tables"):
+        variant, link = programs / "usr/sbin" / f"{name}-nft", programs / "usr/sbin" / name
+        if variant.exists() and not link.exists():
+            link.symlink_to(variant.name)

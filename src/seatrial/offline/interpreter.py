@@ -1,0 +1,238 @@
+"""Finds a CPython on the host and lays it out as the official image does, without any path of the host."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from seatrial import process
+from seatrial.errors import BuildError, ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seatrial.host import Host
+
+
+HOME = "/usr/local"
+"""Where the interpreter lives in the image."""
+SOURCE = "/usr/src/python"
+"""What stands for the folder that it was compiled in; the official image says the same."""
+STRIP_TIMEOUT = 120.0
+ELF = b"\x7fELF"
+"""What a program or a shared library starts with."""
+
+NEEDED_MODULES = ("_bz2", "_ctypes", "_lzma", "_sqlite3", "_ssl", "readline", "zlib")
+"""C modules that an interpreter compiled without their headers lacks: such a one is passed over."""
+LEFT_OUT_FOLDERS = frozenset({"__pycache__", "idle_test", "site-packages", "test", "tests"})
+LEFT_OUT_FILES = (
+    "*.a",
+    "*.o",
+    "*.pyc",
+    "EXTERNALLY-MANAGED",  # uv's mark on its own interpreters
+    "_ctypes_test*.so",
+    "_test*.so",
+    "_tkinter*.so",  # needs Tk, which the official image lacks too
+    "_xxtestfuzz*.so",
+    "xxlimited*.so",
+    "xxsubtype*.so",
+)
+PROGRAMS = ("python", "pydoc", "idle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPython:
+    """A CPython as its own makefile installed it: pyenv's, uv's, or one under /usr/local."""
+
+    prefix: Path
+    version: str
+    """The whole version: `3.13.0`."""
+
+    @property
+    def series(self) -> str:
+        """The version's first two numbers."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def library(self) -> Path:
+        """The standard library's folder."""
+        return self.prefix / "lib" / f"python{self.series}"
+
+
+def find(version: str, host: Host) -> HostPython | None:
+    """Return the newest interpreter of a version (`3.13`, or exactly `3.13.0`) that the host has.
+
+    A distribution's own interpreter is no candidate: it is patched, and spread over the system.
+    """
+    series = ".".join(version.split(".")[:2])
+    found = [python for prefix in _prefixes(host) if (python := _python(prefix, series)) is not None]
+    fitting = [python for python in found if version in {series, python.version}]
+    return max(fitting, key=lambda python: Version(python.version), default=None)
+
+
+def _prefixes(host: Host) -> Iterator[Path]:
+    environment = host.environment
+    pyenv = Path(environment.get("PYENV_ROOT") or host.home / ".pyenv")
+    data = Path(environment.get("XDG_DATA_HOME") or host.home / ".local" / "share")
+    uv = Path(environment.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
+    yield from sorted((pyenv / "versions").glob("3.*"))
+    yield from sorted(uv.glob("cpython-3.*-linux-*-gnu"))
+    yield from sorted(Path("/opt/python").glob("3.*"))
+    yield from sorted(Path("/opt/hostedtoolcache/Python").glob("3.*/*"))
+    yield Path(HOME)
+
+
+def _python(prefix: Path, series: str) -> HostPython | None:
+    header = prefix / "include" / f"python{series}" / "patchlevel.h"
+    library = prefix / "lib" / f"python{series}"
+    try:
+        found = re.search(r'#define PY_VERSION\s+"([^"]+)"', header.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    if found is None or not _is_release(found.group(1)):
+        return None
+    needed = [prefix / "bin" / f"python{series}", library / "os.py", library / "ensurepip" / "_bundled"]
+    if not all(path.exists() for path in needed) or not _is_complete(library):
+        return None
+    return HostPython(prefix=prefix.resolve(), version=found.group(1))
+
+
+def _is_release(text: str) -> bool:
+    try:
+        version = Version(text)
+    except InvalidVersion:
+        return False
+    return not version.is_prerelease and version.local is None
+
+
+def _is_complete(library: Path) -> bool:
+    modules = {file.name.partition(".")[0] for file in (library / "lib-dynload").glob("*.so")}
+    # uv's interpreters have these compiled in: there `_ssl` is no file at all.
+    return not modules & {"_ssl", "_struct"} or modules.issuperset(NEEDED_MODULES)
+
+
+def relocate(python: HostPython, folder: Path, *, say: Callable[[str], None]) -> None:
+    """Lay an interpreter out in a folder that becomes the image's /usr/local.
+
+    Left out: test suites, bytecode, static libraries, Tk, and what was installed beside it; pip comes from
+    ensurepip, in the image. Symbols are stripped. No path of the host remains.
+
+    Raises:
+        BuildError: a path of the host would remain.
+        ProgramError: strip failed, or took too long.
+
+    """
+    _copy(python, folder)
+    _link(python, folder)
+    _strip(python, folder, say)
+    _rewrite(python, folder)
+
+
+def _copy(python: HostPython, folder: Path) -> None:
+    series = python.series
+    for name in (f"python{series}", f"python{series}-config", f"pydoc{series}", f"idle{series}"):
+        source = python.prefix / "bin" / name
+        if source.exists():
+            (folder / "bin").mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / "bin" / name)
+    shutil.copytree(python.library, folder / "lib" / f"python{series}", symlinks=True, ignore=_ignored)
+    (folder / "lib" / f"python{series}" / "site-packages").mkdir()
+    shutil.copytree(python.prefix / "include" / f"python{series}", folder / "include" / f"python{series}")
+    libraries = sorted(python.prefix.glob(f"lib/libpython{series}.so*"))
+    for library in (*libraries, *python.prefix.glob("lib/libpython3.so")):
+        shutil.copy2(library, folder / "lib" / library.name, follow_symlinks=False)
+    for config in python.prefix.glob("lib/pkgconfig/python*.pc"):
+        (folder / "lib" / "pkgconfig").mkdir(exist_ok=True)
+        shutil.copy2(config, folder / "lib" / "pkgconfig" / config.name, follow_symlinks=False)
+
+
+def _ignored(folder: str, names: list[str]) -> set[str]:
+    patterns = shutil.ignore_patterns(*LEFT_OUT_FILES)(folder, names)
+    # unittest and the like are no test suites: only folders of exactly these names are.
+    return patterns | {name for name in names if name in LEFT_OUT_FOLDERS and (Path(folder) / name).is_dir()}
+
+
+def _link(python: HostPython, folder: Path) -> None:
+    programs = {name: (f"{name}{python.series}", name, f"{name}3") for name in PROGRAMS}
+    programs["config"] = (f"python{python.series}-config", "python-config", "python3-config")
+    for program, *links in programs.values():
+        if (folder / "bin" / program).exists():
+            for link in links:
+                (folder / "bin" / link).symlink_to(program)
+
+
+def _strip(python: HostPython, folder: Path, say: Callable[[str], None]) -> None:
+    programs = [folder / "bin" / f"python{python.series}", *folder.rglob("*.so"), *folder.rglob("*.so.*")]
+    files = [file for file in programs if not file.is_symlink() and file.read_bytes().startswith(ELF)]
+    for file in files:
+        file.chmod(0o755)
+    if not files:
+        return
+    try:
+        strip = process.find_program("strip")
+    except ProgramError:
+        say("The program strip is not installed: the stand-in keeps symbols, and is larger (binutils has it).")
+        return
+    process.run([strip, "--strip-unneeded", *files], timeout=STRIP_TIMEOUT)
+
+
+def _rewrite(python: HostPython, folder: Path) -> None:
+    compiled_in = _compiled_in(python)
+    changes = {str(python.prefix): HOME, **dict.fromkeys(compiled_in, SOURCE)}
+    remaining: list[str] = []
+    for file in folder.rglob("*"):
+        if file.is_symlink() or not file.is_file():
+            continue
+        before = file.read_bytes()
+        after = rewritten(before, changes)
+        if after != before:
+            file.write_bytes(after)
+        if any(old.encode() in after for old in changes if not HOME.startswith(old)):
+            remaining.append(str(file.relative_to(folder)))
+    if remaining:
+        raise BuildError(
+            f"a path of this host would remain in {', '.join(remaining[:5])}.",
+            where=str(python.prefix),
+            fix="Its path is too short to be replaced in a program: install that Python elsewhere.",
+        )
+
+
+def _compiled_in(python: HostPython) -> list[str]:
+    """Return the folders that it was compiled in, as its own build data name them; longest first."""
+    found: set[str] = set()
+    for data in python.library.glob("_sysconfigdata*.py"):
+        text = data.read_text(encoding="utf-8")
+        found |= set(re.findall(r"'abs_(?:srcdir|builddir)': '(/[^']{4,})'", text))
+    return sorted((path for path in found if len(path) >= len(SOURCE)), key=len, reverse=True)
+
+
+def rewritten(data: bytes, changes: dict[str, str]) -> bytes:
+    """Return a file's bytes with paths replaced; in a program each string ends earlier."""
+    program = data.startswith(ELF)
+    for old, new in changes.items():
+        before, after = old.encode(), new.encode()
+        if before == after or before not in data:
+            continue
+        if not program:
+            data = data.replace(before, after)
+        elif len(after) <= len(before):
+            data = _shortened(data, before, after)
+    return data
+
+
+def _shortened(data: bytes, before: bytes, after: bytes) -> bytes:
+    def shorter(match: re.Match[bytes]) -> bytes:
+        old = match.group()
+        new = old.replace(before, after) + b"\0"
+        # What follows the new end stays: a linker lets one string be another's tail, and the version's text
+        # was seen to live in that of `…/versions/3.13.0`.
+        rest = old[len(new) :]
+        return (new + rest)[: len(old)] if before not in rest else new[: len(old)].ljust(len(old), b"\0")
+
+    # One match is the rest of a C string, which may name the path more than once.
+    return re.sub(re.escape(before) + rb"[^\0]*", shorter, data)

@@ -1,0 +1,191 @@
+"""What the engine says of a stack's containers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from seatrial.compose.model import PROJECT_LABEL, Condition, ContainerState, ContainerStatus, Dependency, Health, Port
+from seatrial.compose.runner import lines_of
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import StackError
+from seatrial.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seatrial.compose.model import Stack
+    from seatrial.engine.find import Engine
+
+
+ENGINE_STOP_SECONDS = 10
+"""How long the engine lets a container stop that does not say otherwise."""
+LOOKING = "looking at the stack"
+KEPT_CHECKS = 3
+"""Health-check outputs that are kept of each container."""
+
+
+def by_label(stack: Stack) -> dict[str, str]:
+    """Return the engine's filter for all that belongs to a stack."""
+    return {"label": f"{PROJECT_LABEL}={stack.compose_project}"}
+
+
+def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
+    """Return the stack's containers, by service and name.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    api = engine.client.api
+    found: list[ContainerState] = []
+    with engine_errors(LOOKING):
+        listed = api.containers(all=True, filters=by_label(stack))
+        now = datetime.fromisoformat(str(api.info()["SystemTime"])) if listed else None
+        for one in listed:
+            try:
+                found.append(read_container(api.inspect_container(one["Id"]), now=now))
+            except docker.errors.NotFound:
+                continue  # Removed since it was listed.
+    return tuple(sorted(found, key=lambda state: (state.service, state.name)))
+
+
+def last_lines(container: str, engine: Engine, *, count: int) -> tuple[str, ...]:
+    """Return the last lines of a container's output as plain text; none where they cannot be read.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    with engine_errors(LOOKING):
+        try:
+            output = engine.client.api.logs(container, tail=count)
+        except docker.errors.APIError:
+            return ()  # It is gone, or its logging driver keeps nothing to read.
+    return lines_of(output)[-count:]
+
+
+def read_container(data: Mapping[str, Any], *, now: datetime | None) -> ContainerState:
+    """Return a container's state from what the engine's inspection says."""
+    config = data.get("Config") or {}
+    labels = config.get("Labels") or {}
+    state = data.get("State") or {}
+    health = state.get("Health") or {}
+    status = ContainerStatus(state["Status"])
+    checks = health.get("Log") or ()
+    return ContainerState(
+        id=str(data["Id"]),
+        name=str(data.get("Name", "")).removeprefix("/"),
+        service=str(labels.get("com.docker.compose.service", "")),
+        status=status,
+        one_off=labels.get("com.docker.compose.oneoff") == "True",
+        image=str(config.get("Image", "")),
+        image_id=str(data.get("Image", "")),
+        config_hash=str(labels.get("com.docker.compose.config-hash", "")),
+        depends_on=_dependencies(str(labels.get("com.docker.compose.depends_on", ""))),
+        ports=_ports(data),
+        health=Health(health["Status"]) if health.get("Status") in set(Health) else None,
+        health_outputs=tuple(_check(one) for one in checks[-KEPT_CHECKS:]),
+        exit_code=int(state.get("ExitCode", 0)),
+        error=" ".join(lines_of(str(state.get("Error", "")))),
+        out_of_memory=bool(state.get("OOMKilled", False)),
+        restarts=int(data.get("RestartCount", 0)),
+        seconds=_seconds(data, status, now),
+        stop_seconds=_stop_seconds(config),
+    )
+
+
+def _dependencies(label: str) -> tuple[Dependency, ...]:
+    """Read compose's label: `db:service_healthy:false,cache:service_started:true`."""
+    parts = [one.split(":") for one in label.split(",") if one]
+    return tuple(
+        Dependency(service=part[0], condition=Condition(part[1]) if part[1:] else Condition.STARTED) for part in parts
+    )
+
+
+def _ports(data: Mapping[str, Any]) -> tuple[Port, ...]:
+    # A container that does not run has no ports: then, those that it asks for.
+    bound = (data.get("NetworkSettings") or {}).get("Ports")
+    bound = bound or (data.get("HostConfig") or {}).get("PortBindings") or {}
+    found: list[Port] = []
+    for inside, outside in bound.items():
+        target, _, protocol = inside.partition("/")
+        found += [
+            Port(
+                host_ip=str(one.get("HostIp", "")),
+                published=int(one["HostPort"]) if str(one.get("HostPort", "")).isdigit() else None,
+                target=int(target),
+                protocol=protocol or "tcp",
+            )
+            for one in outside or ()
+        ]
+    return tuple(found)
+
+
+def _check(entry: Mapping[str, Any]) -> str:
+    output = " ".join(lines_of(str(entry.get("Output", ""))))
+    return f"exit code {entry.get('ExitCode')}: {output or '(no output)'}"
+
+
+def _stop_seconds(config: Mapping[str, Any]) -> int:
+    seconds = config.get("StopTimeout")
+    return ENGINE_STOP_SECONDS if seconds is None else int(seconds)
+
+
+def _seconds(data: Mapping[str, Any], status: ContainerStatus, now: datetime | None) -> float:
+    state = data.get("State") or {}
+    if status is ContainerStatus.CREATED:
+        since = str(data.get("Created", ""))
+    elif status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED}:
+        since = str(state.get("StartedAt", ""))
+    else:
+        since = str(state.get("FinishedAt", ""))
+    return max((now - datetime.fromisoformat(since)).total_seconds(), 0.0) if now and since else 0.0
+
+
+def of_service(stack: Stack, containers: Sequence[ContainerState], service: str | None) -> tuple[ContainerState, ...]:
+    """Return the containers of a service, or all of a stack's own.
+
+    Raises:
+        StackError: nothing of the stack is there, or it has no such service.
+
+    """
+    own = tuple(one for one in containers if not one.one_off)
+    if not own:
+        raise StackError(
+            f"nothing of {stack.app} is up.",
+            where=stack.compose_project,
+            fix=f"Bring it up: `invoke up --app {stack.app}`.",
+        )
+    chosen = tuple(one for one in own if service in {None, one.service})
+    if not chosen:
+        raise StackError(
+            f"{stack.app} has no service {service!r}.",
+            where=stack.compose_project,
+            fix=did_you_mean(str(service), {one.service for one in own}),
+        )
+    return chosen
+
+
+def running(stack: Stack, containers: Sequence[ContainerState], service: str) -> ContainerState:
+    """Return a running container of a service.
+
+    Raises:
+        StackError: it does not run; the message tells what does.
+
+    """
+    chosen = of_service(stack, containers, service)
+    for one in chosen:
+        if one.status is ContainerStatus.RUNNING:
+            return one
+    others = sorted({one.service for one in containers if one.status is ContainerStatus.RUNNING and not one.one_off})
+    ended = f"it ended with exit code {chosen[0].exit_code}" if chosen[0].status is ContainerStatus.EXITED else ""
+    raise StackError(
+        f"{service} is not running{f': {ended}' if ended else f': it is {chosen[0].status.value}'}.",
+        where=stack.compose_project,
+        fix=f"Running: {', '.join(others)}." if others else f"Nothing runs: `invoke up --app {stack.app}`.",
+    )

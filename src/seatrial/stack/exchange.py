@@ -1,0 +1,280 @@
+"""Speaks to the app from inside its own container: requests, workers, and a value stored and read back."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from seatrial.compose.runner import lines_of
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import EngineError
+from seatrial.facts import Exchange, Fact, Missing, Reply
+from seatrial.settings.model import UNIQUE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.engine.find import Engine
+    from seatrial.settings.model import StackContract, StackWrite
+
+
+Answer = TypeVar("Answer")
+
+REQUEST_SECONDS = 10.0
+"""The most that one request may take."""
+SLACK = 10.0
+"""Seconds that the engine and a busy machine may add to that."""
+MOST_OUTPUT = 1024 * 1024
+"""Bytes of one answer: the script's own limits keep it below."""
+HEADER = 8
+"""Bytes before each piece of output: its stream, and its length (the engine's API, "Stream format")."""
+STDOUT = 1
+
+
+class Worker(Fact, frozen=True, kw_only=True):
+    """A process that serves the app's port."""
+
+    pid: int
+    command: str
+
+
+class Workers(Fact, frozen=True, kw_only=True):
+    """All of them."""
+
+    workers: tuple[Worker, ...]
+
+
+class Killed(Fact, frozen=True, kw_only=True):
+    """What came of killing one."""
+
+    error: str = ""
+
+
+class AgentError(Exception):
+    """It gave no answer: the container has ended, or its interpreter cannot run the script."""
+
+
+class Agent:
+    """A small script, run by the interpreter of the app's container; begun anew when the container was."""
+
+    def __init__(self, engine: Engine, container: str, python: str, port: int) -> None:
+        self._api = engine.client.api
+        self._container = container
+        self._python = python
+        self._port = port
+        self._socket: Any = None
+        self._channel: Any = None
+        self._pending = b""
+        self._said = b""
+
+    def request(
+        self, path: str, *, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send one request; whatever comes of it is the reply."""
+        asked = {"do": "request", "path": path, "method": method, "body": body, "headers": dict(headers or {})}
+        try:
+            return self._ask({**asked, "timeout": REQUEST_SECONDS}, Reply)
+        except AgentError as error:
+            return Reply(error=str(error))
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return the processes that serve the app's port.
+
+        Raises:
+            AgentError: it gave no answer.
+
+        """
+        return self._ask({"do": "workers"}, Workers).workers
+
+    def kill(self, worker: Worker) -> str:
+        """Kill one of them as the kernel does when memory runs out; return why that could not be done, or nothing.
+
+        Raises:
+            AgentError: it gave no answer.
+
+        """
+        return self._ask({"do": "kill", "pid": worker.pid}, Killed).error
+
+    def close(self) -> None:
+        """End the script: its input ends."""
+        if self._socket is not None:
+            # docker-py leaves the response to the garbage collector; it stands on the socket, and so goes first.
+            if response := getattr(self._socket, "_response", None):
+                response.close()
+            self._socket.close()
+        self._socket = None
+        self._pending = self._said = b""
+
+    def _ask(self, asked: Mapping[str, object], shape: type[Answer]) -> Answer:
+        import docker.errors
+        import requests
+
+        try:
+            if self._socket is None:
+                self._begin()
+            self._channel.sendall(json.dumps({**asked, "port": self._port}).encode() + b"\n")
+            return msgspec.json.decode(self._line(), type=shape)
+        except docker.errors.APIError as error:
+            self.close()
+            # 404, 409: the container is gone, or does not run; 400: its interpreter cannot be started.
+            raise AgentError(f"the app's container cannot be asked: {error.explanation}") from error
+        except (OSError, EOFError, msgspec.DecodeError) as error:
+            said = " ".join(lines_of(self._said)[-1:])
+            self.close()
+            raise AgentError(f"the app's container ended{f': {said}' if said else ''}") from error
+        except requests.exceptions.RequestException as error:
+            self.close()
+            raise EngineError("the engine stopped answering.", where="asking the app", detail=str(error)) from error
+
+    def _begin(self) -> None:
+        script = resources.files("seatrial.stack").joinpath("agent_script.py").read_text(encoding="utf-8")
+        made = self._api.exec_create(self._container, [self._python, "-I", "-S", "-B", "-u", "-c", script], stdin=True)
+        self._socket = self._api.exec_start(made["Id"], socket=True)
+        # A plain socket below the file that docker-py makes of it; TLS and SSH hand out theirs as it is.
+        self._channel = getattr(self._socket, "_sock", self._socket)
+        self._channel.settimeout(REQUEST_SECONDS + SLACK)
+
+    def _line(self) -> bytes:
+        line = b""
+        while b"\n" not in line:
+            stream, piece = self._piece()
+            if stream == STDOUT:
+                line += piece
+            else:
+                self._said = (self._said + piece)[-MOST_OUTPUT:]
+            if len(line) > MOST_OUTPUT:
+                raise EOFError
+        return line.partition(b"\n")[0]
+
+    def _piece(self) -> tuple[int, bytes]:
+        header = self._bytes(HEADER)
+        return header[0], self._bytes(int.from_bytes(header[4:], "big"))
+
+    def _bytes(self, count: int) -> bytes:
+        while len(self._pending) < count:
+            more = self._channel.recv(65536)
+            if not more:
+                raise EOFError
+            self._pending += more
+        taken, self._pending = self._pending[:count], self._pending[count:]
+        return taken
+
+
+def container_restarts(engine: Engine, container: str) -> int:
+    """Return how often the engine has started a container again by itself.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors("looking at the app's container"):
+        return int(engine.client.api.inspect_container(container).get("RestartCount", 0))
+
+
+KEY = re.compile(r"\{([^{}]+)\}")
+PATIENCE = 1.0
+"""Seconds in which what answers with an error, and not with something else, is asked again."""
+PAUSE = 0.2
+NO_WRITE = Missing(reason="the contract names no `write` and `read`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """One write, and what came of it."""
+
+    unique: str
+    """What tells it from all others."""
+    request: str
+    """`POST /courses`."""
+    reply: Reply
+
+
+class UnreadableError(Exception):
+    """What was written cannot be asked for: the answer lacks what the path needs."""
+
+
+def exchange(agent: Agent, asked: StackContract) -> Exchange | Missing:
+    """Store something, and ask for it."""
+    if asked.write is None or asked.read is None:
+        return NO_WRITE
+    return read_back(agent, asked.write, asked.read, store(agent, asked.write))
+
+
+def store(agent: Agent, write: StackWrite) -> Written:
+    """Store something that no other write has stored."""
+    unique = secrets.token_hex(8)
+    path = write.path.replace(UNIQUE, unique)
+    body = filled(write.body, unique) if write.body else None
+    reply = agent.request(path, method=write.method, body=body, headers=write.headers)
+    return Written(unique=unique, request=f"{write.method} {path}", reply=reply)
+
+
+def read_back(agent: Agent, write: StackWrite, read: str, written: Written, *, patience: float = PATIENCE) -> Exchange:
+    """Ask for what was stored; for `patience` seconds again where the app cannot answer."""
+    if not written.reply.good:
+        return Exchange(write=written.request, written=written.reply)
+    try:
+        path = read_path(read, written)
+    except UnreadableError as error:
+        return Exchange(write=written.request, written=written.reply, problem=str(error))
+    until = time.monotonic() + patience
+    reply = agent.request(path, headers=write.headers)
+    # "Not here" is an answer; "I cannot" is not one yet.
+    while not 0 < reply.status < 500 and time.monotonic() < until:  # noqa: PLR2004 - HTTP's server errors
+        time.sleep(PAUSE)
+        reply = agent.request(path, headers=write.headers)
+    shows = not reply.good or written.unique in reply.body
+    return Exchange(
+        write=written.request,
+        written=written.reply,
+        read=f"GET {path}",
+        shown=reply,
+        missing=() if shows else (written.unique,),
+    )
+
+
+def filled(value: Any, unique: str) -> Any:
+    """Return a body with the unique text in its places."""
+    match value:
+        case str():
+            return value.replace(UNIQUE, unique)
+        case dict():
+            return {key: filled(one, unique) for key, one in value.items()}
+        case list():
+            return [filled(one, unique) for one in value]
+        case _:
+            return value
+
+
+def read_path(read: str, written: Written) -> str:
+    """Return where to ask for what was written: `/courses/{id}` with the write's own answer filled in.
+
+    Raises:
+        UnreadableError: the answer has no such key.
+
+    """
+
+    def value(found: re.Match[str]) -> str:
+        return written.unique if found[0] == UNIQUE else quote(_value(found[1], written.reply.body), safe="")
+
+    return KEY.sub(value, read)
+
+
+def _value(key: str, body: str) -> str:
+    try:
+        found: object = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableError(f"`read` names {{{key}}}, and the write's answer is no JSON") from None
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if not isinstance(found, str | int) or isinstance(found, bool):
+        raise UnreadableError(f"`read` names {{{key}}}, and the write's answer holds no text or number of that name")
+    return str(found)

@@ -1,0 +1,211 @@
+"""A stack of its own for a smoke: the same services, and nothing of the developer's: no port, no name, no data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from seatrial.compose import runner
+from seatrial.compose.model import Stack, StackPlan, identify
+from seatrial.errors import StackError
+from seatrial.stack.plan import compose_file, read_services
+from seatrial.stack.state import completing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from seatrial.compose.model import Service
+    from seatrial.compose.runner import Compose
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.settings.model import StackContract
+    from seatrial.settings.read import Project
+
+
+SUFFIX = "-smoke"
+"""Behind the name of the developer's own stack."""
+SHARED = ("ports", "container_name", "labels", "external_links", "build", "env_file", "profiles", "develop")
+"""Of a service, what reaches out of its stack (a proxy of the machine reads labels), or was carried out by now."""
+ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateStack:
+    """What a smoke brings up."""
+
+    plan: StackPlan
+    compose: Compose
+    app: str
+    """The service that is the app."""
+    image: str
+    """Its image, by name."""
+    port: int | None
+    """The port inside of its container that the contract or the compose file names."""
+
+
+def plan_private(
+    project: Project,
+    name: str,
+    *,
+    engine: Engine,
+    host: Host,
+    labels: Mapping[str, str],
+    image: str | None = None,
+    say: Callable[[str], None],
+) -> PrivateStack:
+    """Return what a smoke brings up; nothing is started.
+
+    Args:
+        project: the project.
+        name: the app whose stack it is.
+        engine: the engine; compose is chosen to suit it.
+        host: this machine.
+        labels: put on each container: they tell who made it.
+        image: the app's image in place of the compose file's.
+        say: told where the values come from, when that is the example.
+
+    Raises:
+        SettingsError: no app has that name.
+        StackError: it has no compose file, compose refuses it, or it would touch what is not its own.
+        EngineError: compose is not installed, or too old.
+
+    """
+    public = identify(project, name)
+    stack = Stack(app=name, compose_project=f"{public.compose_project}{SUFFIX}")
+    file = compose_file(project, name)
+    program = runner.find(stack, file, engine=engine, host=host)
+    values, example = file.parent / ".env", file.parent / ".env.example"
+    by_example = not values.exists() and example.exists()
+    if by_example:
+        program = replace(program, env_file=example)
+    document, notes = program.model()
+    if by_example:
+        say(f"There is no {values}: this smoke takes its values from {example.name}.")
+    own = {app.image or key: key for key, app in project.settings.apps.items()}
+    contract = project.app(name).contract.stack
+    declared = {one.name: one for one in read_services(document)}
+    app = app_service(tuple(declared.values()), own, name, contract, file)
+    document = private(document, file, labels=labels, environment={app: contract.environment})
+    if image is not None:
+        named = declared[app].image
+        changed = {one.name: image for one in declared.values() if one.image == named}
+        document = runner.replaced(document, changed)
+    plan = StackPlan(
+        stack=stack,
+        file=file,
+        env_file=values if values.exists() else None,
+        services=read_services(document),
+        own_images=own,
+        notes=notes,
+    )
+    published = [port.target for port in declared[app].ports if port.protocol == "tcp"]
+    return PrivateStack(
+        plan=plan,
+        compose=replace(program, document=document),
+        app=app,
+        image=next(one.image or "" for one in plan.services if one.name == app),
+        port=contract.port or next(iter(published), None),
+    )
+
+
+def app_service(
+    services: tuple[Service, ...], own: Mapping[str, str], name: str, contract: StackContract, file: Path
+) -> str:
+    """Return the service that is the app: the one that the contract names, or the only one that can be meant.
+
+    Raises:
+        StackError: a named service does not exist, or none, or several, can be meant.
+
+    """
+    from seatrial.stack.images import repository
+    from seatrial.suggest import did_you_mean
+
+    known = {one.name for one in services}
+    for key, wanted in (("service", contract.service), ("database", contract.database)):
+        if wanted is not None and wanted not in known:
+            raise StackError(
+                f"the contract's `stack.{key}` names {wanted!r}, and there is no such service.",
+                where=str(file),
+                fix=did_you_mean(wanted, known),
+            )
+    if contract.service is not None:
+        return contract.service
+    passing = completing(services)
+    staying = [one.name for one in services if own.get(repository(one.image or "")) == name and one.name not in passing]
+    if len(staying) == 1:
+        return staying[0]
+    choice = ", ".join(sorted(staying or known))
+    raise StackError(
+        f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",
+        where=str(file),
+        fix=f'Say it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {choice}.',
+    )
+
+
+def private(
+    document: Mapping[str, Any], file: Path, *, labels: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return a compose model that touches nothing outside of its own project.
+
+    Args:
+        document: the model, as compose reads the file.
+        file: the compose file, for messages.
+        labels: put on each container.
+        environment: variables that services get in place of the file's.
+
+    Raises:
+        StackError: a service writes to a folder of this machine, or shares its network: no copy of that can be made.
+
+    """
+    services: dict[str, Any] = {}
+    for name, table in (document.get("services") or {}).items():
+        _require_own(name, table, file)
+        kept = {key: value for key, value in table.items() if key not in SHARED}
+        kept["labels"] = dict(labels)
+        if more := environment.get(name):
+            kept["environment"] = {**(kept.get("environment") or {}), **more}
+        if isinstance(kept.get("networks"), dict):
+            kept["networks"] = {key: _without(one, ADDRESSES) for key, one in kept["networks"].items()}
+        services[name] = kept
+    made: dict[str, Any] = {"services": services}
+    # Without a name, an address range, a driver or `external`: compose makes each anew, in the project of its own.
+    if networks := document.get("networks"):
+        made["networks"] = {key: {"internal": bool((one or {}).get("internal"))} for key, one in networks.items()}
+    if volumes := document.get("volumes"):
+        made["volumes"] = {key: {} for key in volumes}
+    for key in ("configs", "secrets"):
+        if table := document.get(key):
+            made[key] = {name: _without(one, ("name",)) for name, one in table.items()}
+    return made
+
+
+def copied_in(document: Mapping[str, Any], service: str) -> tuple[str, ...]:
+    """Return the secrets and configs of a service that compose copies into its container, as they are no files."""
+    table = (document.get("services") or {}).get(service) or {}
+    return tuple(
+        str(one["source"])
+        for key in ("secrets", "configs")
+        for one in table.get(key) or ()
+        if {"environment", "content"} & set((document.get(key) or {}).get(one["source"]) or ())
+    )
+
+
+def _without(table: Mapping[str, Any] | None, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    return None if table is None else {key: value for key, value in table.items() if key not in keys}
+
+
+def _require_own(name: str, table: Mapping[str, Any], file: Path) -> None:
+    if table.get("network_mode") == "host":
+        raise StackError(
+            f"the service {name!r} shares this machine's network, so that it cannot run beside the one that is up.",
+            where=str(file),
+            fix="Give it a network of the compose file, or leave --stack out.",
+        )
+    for mount in table.get("volumes") or ():
+        if mount.get("type") == "bind" and not mount.get("read_only"):
+            raise StackError(
+                f"the service {name!r} may write to {mount.get('source')}, a path of this machine: a smoke would too.",
+                where=str(file),
+                fix="Mount it read-only, or keep what must last in a named volume: each smoke gets one of its own.",
+            )

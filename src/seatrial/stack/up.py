@@ -1,0 +1,193 @@
+"""Brings a stack up: observe, decide, act, observe; and undo it when it does not come up."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from seatrial.compose import runner
+from seatrial.compose.model import Address, StackState, Standing, require_none
+from seatrial.engine.find import API_TIMEOUT
+from seatrial.stack import containers as observe
+from seatrial.stack import down, images
+from seatrial.stack.down import remember, undo
+from seatrial.stack.images import repository
+from seatrial.stack.preflight import look_at_start
+from seatrial.stack.state import all_up, declared_by, in_order, states
+from seatrial.stack.wait import Watch, with_last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from seatrial.compose.model import Finding, Observer, ServiceState, Stack, StackPlan
+    from seatrial.compose.runner import Compose
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.stack.images import StandIn
+    from seatrial.stack.wait import Clock
+
+
+LOCAL = "127.0.0.1"
+EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - read, not bound
+
+
+def addresses(
+    services: Sequence[ServiceState],
+    own_images: Mapping[str, str],
+    images: Mapping[str, str],
+    *,
+    machine: str = LOCAL,
+) -> tuple[Address, ...]:
+    """Return the addresses of a stack's published TCP ports.
+
+    Args:
+        services: the services as they run.
+        own_images: the project's own images: they are taken to speak HTTP.
+        images: the image that each service names.
+        machine: the name of the machine that the engine runs on.
+
+    """
+    found: dict[str, Address] = {}
+    for one in services:
+        for port in one.container.ports if one.container is not None else ():
+            if port.published is None or port.protocol != "tcp":
+                continue
+            ip = machine if port.host_ip in EVERY_INTERFACE else port.host_ip
+            text = f"{f'[{ip}]' if ':' in ip else ip}:{port.published}"
+            if repository(images.get(one.service, "")) in own_images:
+                text = f"http://{text}"
+            found.setdefault(text, Address(service=one.service, text=text))
+    return tuple(found.values())
+
+
+def machine_of(url: str) -> str:
+    """Return the machine that an engine's published ports are on, from the engine's address."""
+    parts = urlsplit(url)
+    return parts.hostname or LOCAL if parts.scheme in {"tcp", "ssh", "http", "https"} else LOCAL
+
+
+def check(plan: StackPlan, *, engine: Engine) -> None:
+    """Look before anything is started whether it can be: own images built, published ports free, values there.
+
+    Raises:
+        StackError: an image has not been built, a port is taken, or a value is missing: all of it at once.
+        EngineError: the engine does not answer.
+
+    """
+    require_none(tuple(look_at_start(plan, engine)))
+
+
+def up(
+    plan: StackPlan,
+    *,
+    engine: Engine,
+    host: Host,
+    observer: Observer,
+    timeout: float = 120.0,
+    stand_in: StandIn | None = None,
+    remove_volumes: bool = False,
+    catalogue: Callable[[], Iterable[Finding]] = tuple,
+    program: Compose | None = None,
+    clock: Clock = time,
+) -> StackState:
+    """Bring a stack up and wait until every service is healthy, runs, or has completed.
+
+    When it does not come up, or is interrupted, what this run started is removed again.
+
+    Args:
+        plan: what to bring up.
+        engine: the engine.
+        host: this machine.
+        observer: told how it goes.
+        timeout: seconds from the start of the first service; pulls and stand-ins come before.
+        stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
+        remove_volumes: when it does not come up, remove the volumes that this run made, too.
+        catalogue: what the compose/* checks say; asked for and told only where something is to be started.
+        program: compose, where it is to work on another model than the file's.
+        clock: the passing of time.
+
+    Raises:
+        StackError: an own image has not been built, a published port is taken, or a value is missing.
+        ImageError: an image can neither be pulled nor replaced.
+        StackFailedError: it did not come up; the message tells which service, and why. The observer has been told.
+        StackLeftError: interrupted twice; the message names what remains.
+        EngineError: the engine stopped answering.
+
+    """
+    started = clock.monotonic()
+    program = program or runner.find(plan.stack, plan.file, engine=engine, host=host)
+    there = images.present(plan, engine)
+    if (same := _unchanged(plan, there, program, engine)) is not None:
+        return _up(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
+    before = down.holdings(plan.stack, engine)
+    check(plan, engine=engine)
+    if lacking := [
+        f"{one.check} ({one.where or plan.file.name})" for one in catalogue() if one.standing is Standing.NOTE
+    ]:
+        more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
+        observer.say(f"The compose file does not pass {', '.join(lacking)}. {more}")
+    replaced = images.provide(plan, there, compose=program, observer=observer, stand_in=stand_in)
+    memory = remember(before.containers, engine)
+    watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
+    try:
+        said = program.up(replaced, tick=watch.tick)
+        while said and watch.crashed_and_comes_back():
+            said = program.up(replaced, tick=watch.tick)
+        services = watch.until_up(said)
+    except BaseException as reason:
+        # Ctrl-C too: however it ends, nothing half-started stays.
+        undo(plan.stack, before, reason, memory=memory, engine=engine, observer=observer, volumes=remove_volumes)
+        raise
+    finally:
+        engine.client.api.timeout = API_TIMEOUT
+    return _up(plan, services, engine, changed=True, seconds=clock.monotonic() - started)
+
+
+def ps(stack: Stack, *, engine: Engine) -> tuple[ServiceState, ...]:
+    """Return where each service of a stack stands now, by its containers' labels; empty when it is down.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    containers = observe.containers(stack, engine)
+    return with_last_lines(states(in_order(declared_by(containers)), containers), engine)
+
+
+def _unchanged(
+    plan: StackPlan, there: Mapping[str, str], program: Compose, engine: Engine
+) -> tuple[ServiceState, ...] | None:
+    """Return the services when all is up already, of the same configuration and images; else None."""
+    containers = observe.containers(plan.stack, engine)
+    services = states(plan.services, containers)
+    if not all_up(services):
+        return None
+    # An image that is not here runs under a stand-in's name, if it runs.
+    missing = {service.name for service in plan.services if service.image not in there}
+    replaced = {one.service: one.image for one in containers if one.service in missing and not one.one_off}
+    hashes = program.hashes(replaced)
+    wanted = {service.name: there.get(service.image or "") for service in plan.services}
+    for one in containers:
+        if one.one_off or one.service not in wanted:
+            continue
+        if one.config_hash != hashes.get(one.service) or wanted[one.service] not in {None, one.image_id}:
+            return None
+    return with_last_lines(services, engine)
+
+
+def _up(
+    plan: StackPlan, services: tuple[ServiceState, ...], engine: Engine, *, changed: bool, seconds: float
+) -> StackState:
+    return StackState(
+        stack=plan.stack,
+        services=services,
+        addresses=addresses(
+            services,
+            plan.own_images,
+            {service.name: service.image or "" for service in plan.services},
+            machine=machine_of(engine.candidate.url),
+        ),
+        changed=changed,
+        seconds=seconds,
+    )

@@ -1,0 +1,322 @@
+"""What the engine says of its swarm and of a stack on it, and the docker CLI that changes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from seatrial import process
+from seatrial.compose.runner import lines_of, messages
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import EngineError, ProgramError, StackFailedError
+from seatrial.stack import containers
+from seatrial.swarm.model import NAMESPACE_LABEL, Swarm, SwarmService, Task, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.swarm.model import Conversion, Standing
+
+
+DEPLOY_TIMEOUT = 120
+"""Seconds that the command line may take to hand everything to the swarm; waiting comes after."""
+
+
+def find(engine: Engine, host: Host) -> str:
+    """Return the path of the docker command line.
+
+    Raises:
+        EngineError: it is not installed.
+
+    """
+    own = str(host.engine_folder / "programs" / "usr" / "bin")
+    path = host.environment.get("PATH", "")
+    try:
+        # Our engine's own program fits it best; for any other engine it is the last resort.
+        return process.find_program("docker", path=f"{own}:{path}" if engine.own else f"{path}:{own}")
+    except ProgramError as error:
+        raise EngineError(
+            "the docker command line is needed to deploy; it is not installed.",
+            where=str(engine),
+            fix="Install your system's docker-cli, or run `invoke engine.start` to have seatrial's.",
+        ) from error
+
+
+def deploy(program: str, stack: str, conversion: Conversion, engine: Engine) -> None:
+    """Hand a stack file to the swarm.
+
+    Raises:
+        StackFailedError: the command line or the swarm refuses it; the message is theirs.
+        ProgramError: it took too long.
+
+    """
+    words = ["--compose-file", "-", "--prune", "--resolve-image", "never", "--with-registry-auth", stack]
+    done = process.run(
+        [program, "stack", "deploy", *words],
+        timeout=DEPLOY_TIMEOUT,
+        environment=engine.programs_environment,
+        # By standard input: it holds secrets, and nothing is to be cleaned up.
+        text_in=json.dumps(conversion.document),
+        check=False,
+    )
+    if done.code != 0:
+        said = messages(done.errors) or (f"exit code {done.code}",)
+        raise StackFailedError(
+            f"docker stack deploy refuses it: {said[-1].removesuffix('.')}.",
+            where=f"stack {stack}",
+            fix="Mend the compose file.",
+            detail="\n".join(said[:-1]),
+        )
+
+
+def remove(program: str, stack: str, engine: Engine) -> str:
+    """Tell the swarm to remove a stack; return what the command line complains of."""
+    done = process.run(
+        [program, "stack", "rm", stack],
+        timeout=DEPLOY_TIMEOUT,
+        environment=engine.programs_environment,
+        check=False,
+    )
+    return "" if done.code == 0 else "\n".join(messages(done.errors))
+
+
+LOOKING = "looking at the swarm"
+PIN = "node.id=="
+TASK_PARTS = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "Networks", "ForceUpdate")
+LOG_SECONDS = 5
+"""Seconds that a service's log may take: it comes from nodes that may be gone."""
+TASK_OF_LINE = "com.docker.swarm.task.id="
+
+
+def swarm_of(engine: Engine) -> Swarm:
+    """Return the swarm that an engine manages.
+
+    Raises:
+        EngineError: it manages none, or does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        said = engine.client.api.info().get("Swarm") or {}
+        problem = _no_manager(said)
+        if problem is not None:
+            raise EngineError(problem[0], where=str(engine), fix=problem[1])
+        nodes = engine.client.api.nodes()
+    return Swarm(
+        node=str(said["NodeID"]),
+        names={str(one["ID"]): str((one.get("Description") or {}).get("Hostname") or one["ID"]) for one in nodes},
+    )
+
+
+def _no_manager(said: Mapping[str, Any]) -> tuple[str, str] | None:
+    if said.get("ControlAvailable"):
+        return None
+    match said.get("LocalNodeState"):
+        case "locked":
+            return "this engine's swarm is locked.", "Unlock it: `docker swarm unlock`."
+        case "active" if said.get("Error"):
+            return f"this engine's swarm has no leader: {said['Error']}", "Bring its managers back."
+        case "active":
+            return "this engine is a worker of its swarm; a manager is needed.", "Set DOCKER_HOST to a manager."
+        case _:
+            return "this engine is no swarm manager.", "Make it one: `docker swarm init`."
+
+
+def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:
+    """Return the services of a stack, by name.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        listed = engine.client.api.services(filters=label(stack))  # type: ignore[no-untyped-call]
+    return tuple(sorted((read_service(one, stack) for one in listed), key=lambda one: one.name))
+
+
+def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Task, ...]:
+    """Return the tasks of a stack, those of its past that the swarm still remembers among them.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        listed = engine.client.api.tasks(filters=label(stack))  # type: ignore[no-untyped-call]
+    versions = {one.id: one.version for one in known}
+    return tuple(read_task(one, versions) for one in listed)
+
+
+def lost_nodes(engine: Engine) -> frozenset[str]:
+    """Return the ids of the nodes that do not answer.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    with engine_errors(LOOKING):
+        nodes = engine.client.api.nodes()
+    return frozenset(str(one["ID"]) for one in nodes if (one.get("Status") or {}).get("State") == "down")
+
+
+def label(stack: str) -> dict[str, str]:
+    """Return the engine's filter for all that belongs to a stack."""
+    return {"label": f"{NAMESPACE_LABEL}={stack}"}
+
+
+def read_service(data: Mapping[str, Any], stack: str) -> SwarmService:
+    """Return a service from what the engine says of it."""
+    spec = data.get("Spec") or {}
+    mode = spec.get("Mode") or {}
+    replicas: int | None = 1
+    if "Replicated" in mode:
+        replicas = int((mode["Replicated"] or {}).get("Replicas", 1))
+    elif "ReplicatedJob" in mode:
+        replicas = int((mode["ReplicatedJob"] or {}).get("TotalCompletions", 1))
+    elif mode:
+        replicas = None
+    template = spec.get("TaskTemplate") or {}
+    state = (data.get("UpdateStatus") or {}).get("State")
+    constraints = (template.get("Placement") or {}).get("Constraints") or ()
+    return SwarmService(
+        id=str(data["ID"]),
+        name=str(spec.get("Name", "")).removeprefix(f"{stack}_"),
+        version=_version(template),
+        spec=_hash(spec),
+        replicas=replicas,
+        job="ReplicatedJob" in mode or "GlobalJob" in mode,
+        job_round=int(((data.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)),
+        update=Update(state) if state in set(Update) else None,
+        node_pin=next((one.removeprefix(PIN).strip() for one in constraints if one.startswith(PIN)), None),
+    )
+
+
+def read_task(data: Mapping[str, Any], versions: Mapping[str, str]) -> Task:
+    """Return a task from what the engine says of it.
+
+    Args:
+        data: what it says.
+        versions: what each service is to run now, by id.
+
+    """
+    status = data.get("Status") or {}
+    container = status.get("ContainerStatus") or {}
+    service = str(data.get("ServiceID", ""))
+    return Task(
+        id=str(data["ID"]),
+        service_id=service,
+        state=str(status.get("State", "new")),
+        desired=str(data.get("DesiredState", "")),
+        slot=int(data.get("Slot", 0)),
+        node_id=str(data.get("NodeID", "")),
+        error=" ".join(lines_of(str(status.get("Err", "")))),
+        exit_code=int(container.get("ExitCode", 0)),
+        container_id=str(container.get("ContainerID", "")),
+        current=_version(data.get("Spec") or {}) == versions.get(service),
+        job_round=int((data.get("JobIteration") or {}).get("Index", 0)),
+        changed=str(status.get("Timestamp", "")),
+    )
+
+
+def _version(template: Mapping[str, Any]) -> str:
+    """Return a hash of what a task is to run: when that changes, swarm puts another task in its place.
+
+    Where it may run makes no other task of it, unless it must not run where it runs: swarmkit,
+    manager/orchestrator/task.go, IsTaskDirty.
+    """
+    return _hash({key: _whole(template.get(key)) for key in TASK_PARTS})
+
+
+def _whole(part: Any) -> Any:
+    """Return a part without what is empty: swarm leaves that out at one time, and not at another."""
+    if isinstance(part, dict):
+        held = {key: _whole(value) for key, value in part.items()}
+        return {key: value for key, value in held.items() if value not in (None, {}, 0)} or None
+    return part
+
+
+def _hash(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def output(standing: Standing, swarm: Swarm, engine: Engine, *, count: int) -> tuple[str, ...]:
+    """Return the last lines that the tasks printed which tell why a service is not where it shall be.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    for task in standing.telling:
+        # Swarm shows no output of a task before it runs, the engine does.
+        if task.container_id and task.node_id == swarm.node:
+            lines = containers.last_lines(task.container_id, engine, count=count)
+            if lines:
+                return lines
+    broken = frozenset(task.id for task in standing.broken if task.container_id)
+    return last_lines(standing.service, broken, engine, count=count) if broken else ()
+
+
+def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *, count: int) -> tuple[str, ...]:
+    """Return the last lines that some tasks of a service printed; none where they cannot be had.
+
+    Args:
+        service: the service.
+        wanted: the ids of the tasks.
+        engine: the engine.
+        count: how many lines.
+
+    """
+    import docker.errors
+    import requests
+    import urllib3
+
+    connection = engine.connection(LOG_SECONDS)
+    try:
+        # Each task's last lines come in the order in which their nodes answer.
+        output = b"".join(
+            connection.service_logs(
+                service.id, details=True, stdout=True, stderr=True, tail=str(count), timestamps=True, is_tty=False
+            )
+        )
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ):
+        return ()
+    finally:
+        connection.close()
+    return printed_by(lines_of(output), wanted)[-count:]
+
+
+def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
+    """Return the text of those log lines that some tasks printed, oldest first.
+
+    A line is: its time, a space, labels as a list with commas, a space, the text.
+    """
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        stamp, _, rest = line.partition(" ")
+        labels, _, text = rest.partition(" ")
+        task = next((one.removeprefix(TASK_OF_LINE) for one in labels.split(",") if one.startswith(TASK_OF_LINE)), "")
+        if task in wanted:
+            found.append((stamp, text))
+    return tuple(text for _, text in sorted(found, key=lambda pair: pair[0]))
+
+
+def health_outputs(task: Task, swarm: Swarm, engine: Engine) -> tuple[str, ...]:
+    """Return what a task's last health checks said; nothing where its container is on another node, or gone."""
+    import docker.errors
+
+    if not task.container_id or task.node_id != swarm.node:
+        return ()
+    with engine_errors(LOOKING):
+        try:
+            return containers.read_container(
+                engine.client.api.inspect_container(task.container_id), now=None
+            ).health_outputs
+        except docker.errors.NotFound:
+            return ()

@@ -1,0 +1,330 @@
+"""Deploys an app's compose file to a swarm, and removes it again: observe, decide, act, observe."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seatrial.compose import runner
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import SettingsError, StackError, StackFailedError
+from seatrial.stack import images
+from seatrial.stack.plan import plan_up
+from seatrial.swarm import cluster, materials
+from seatrial.swarm import cluster as cli
+from seatrial.swarm.convert import convert, read_declared
+from seatrial.swarm.images import require_built, resolve
+from seatrial.swarm.model import Deployed, RemovedStack
+from seatrial.swarm.rollout import SETTLE, Rollout, standings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from seatrial.compose.model import StackPlan
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.settings.read import Project
+    from seatrial.stack.images import StandIn
+    from seatrial.stack.wait import Clock
+    from seatrial.swarm.model import Conversion, Swarm, SwarmService
+    from seatrial.swarm.rollout import DeployObserver
+
+
+POLL = 0.5
+"""Seconds between two looks at the swarm."""
+AGAIN = 5.0
+"""Seconds until the swarm is told again: a network cannot go before the last container on it."""
+
+
+def holdings(stack: str, engine: Engine) -> RemovedStack:
+    """Return what the swarm holds of a stack.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    api, chosen = engine.client.api, cluster.label(stack)
+    with engine_errors(cluster.LOOKING):
+        services = api.services(filters=chosen)  # type: ignore[no-untyped-call]
+        configs = api.configs(filters=chosen)  # type: ignore[no-untyped-call]
+        return RemovedStack(
+            services=_names(one["Spec"] for one in services),
+            networks=_names(api.networks(filters=chosen)),
+            secrets=_names(one["Spec"] for one in api.secrets(filters=chosen)),
+            configs=_names(one["Spec"] for one in configs),
+            kept_volumes=_names(api.volumes(filters=chosen).get("Volumes") or ()),
+        )
+
+
+def _names(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(sorted(str(one["Name"]) for one in listed))
+
+
+def undeploy(
+    stack: str,
+    *,
+    engine: Engine,
+    host: Host,
+    timeout: float = 120.0,
+    seeing: Callable[[RemovedStack], None] = lambda _: None,
+    clock: Clock = time,
+) -> RemovedStack:
+    """Remove a stack; its volumes stay on their nodes.
+
+    Args:
+        stack: its name.
+        engine: an engine that manages the swarm.
+        host: this machine.
+        timeout: seconds until all must be gone.
+        seeing: told at each look what there is of it.
+        clock: the passing of time.
+
+    Raises:
+        StackFailedError: something is still there after that time.
+        EngineError: the engine is no swarm manager, or stopped answering.
+
+    """
+    cluster.swarm_of(engine)
+    found = holdings(stack, engine)
+    seeing(found)
+    if found.nothing:
+        return found
+    program = cli.find(engine, host)
+    start = clock.monotonic()
+    told: float | None = None
+    complaint = ""
+    while True:
+        now = clock.monotonic()
+        left = holdings(stack, engine)
+        seeing(left)
+        # What a lost node still runs, nobody can stop; it goes when the node comes back.
+        lost = cluster.lost_nodes(engine)
+        containers = [task.id for task in cluster.tasks(stack, engine, ()) if task.node_id not in lost]
+        if left.nothing and not containers:
+            return found
+        if now - start >= timeout:
+            raise _stayed(stack, left, len(containers), timeout, complaint)
+        if not left.nothing and (told is None or now - told >= AGAIN):
+            complaint, told = cli.remove(program, stack, engine), now
+        clock.sleep(POLL)
+
+
+def _stayed(stack: str, left: RemovedStack, containers: int, timeout: float, complaint: str) -> StackFailedError:
+    names = [*left.services, *left.networks, *left.secrets, *left.configs]
+    if containers:
+        names.append(f"{containers} containers")
+    return StackFailedError(
+        f"after {timeout:g} s there is still: {', '.join(names)}.",
+        where=f"stack {stack}",
+        fix="See whether its nodes answer (`docker node ls`), then remove it again.",
+        detail=complaint,
+    )
+
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+"""A stack's name. It stands before each service's, and both together are a name of at most 63 characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployPlan:
+    """What is going to be deployed, before images are looked for."""
+
+    stack: str
+    plan: StackPlan
+    swarm: Swarm
+    document: Mapping[str, Any]
+    """Compose's model. It holds the values of env files: it is never printed."""
+    open_ports: bool
+
+
+def stack_name(app: str, given: str | None) -> str:
+    """Return the name of an app's stack on a swarm: the given one, or the app's.
+
+    Unlike a stack that `up` brings up, it is the same from every checkout: a swarm is shared.
+
+    Raises:
+        SettingsError: the given name is none.
+
+    """
+    name = given if given is not None else re.sub(r"[^a-z0-9_-]+", "-", app.lower()).strip("-_")[:40]
+    if not NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} is no name for a stack.",
+            fix="Say --stack with lower-case letters, digits, - and _, a letter or digit first, at most 40.",
+        )
+    return name
+
+
+def plan_deploy(
+    project: Project,
+    app: str,
+    *,
+    stack: str | None,
+    engine: Engine,
+    host: Host,
+    say: Callable[[str], None],
+    open_ports: bool = False,
+) -> DeployPlan:
+    """Return what is going to be deployed; nothing is changed.
+
+    Raises:
+        SettingsError: no app has that name, or the stack's name is none.
+        StackError: the app has no compose file, compose refuses it, or its env file is missing.
+        EngineError: the engine is no swarm manager, or a program is not installed.
+
+    """
+    name = stack_name(app, stack)
+    swarm = cluster.swarm_of(engine)
+    plan = plan_up(project, app, engine=engine, host=host, say=say)
+    document, _ = runner.find(plan.stack, plan.file, engine=engine, host=host).model()
+    return DeployPlan(stack=name, plan=plan, swarm=swarm, document=document, open_ports=open_ports)
+
+
+def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[str, str] | None = None) -> Conversion:
+    """Return the stack file for what is here now.
+
+    Args:
+        plan: what is going to be deployed.
+        engine: the engine.
+        host: this machine.
+        local: local images that take the place of a service's own.
+
+    Raises:
+        StackError: a secret's file is missing.
+        EngineError: the engine does not answer.
+
+    """
+    kept = {one.name: one.node_pin for one in cluster.services(plan.stack, engine)}
+    return convert(
+        plan.document,
+        stack=plan.stack,
+        project=plan.plan.stack.compose_project,
+        images=resolve(plan.plan, engine, local=local or {}),
+        contents=materials.read(
+            plan.document, materials.variables(plan.plan.file, host.environment), where=plan.plan.file
+        ),
+        node=plan.swarm.node,
+        node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
+        pins={name: pin for name, pin in kept.items() if pin is not None},
+        declared=read_declared(plan.plan.file),
+        open_ports=plan.open_ports,
+    )
+
+
+def require_deployable(conversion: Conversion, plan: DeployPlan) -> None:
+    """Refuse to deploy what would be another application.
+
+    Raises:
+        StackError: swarm cannot do without changing it; the message lists all that stands against it.
+
+    """
+    refused = conversion.refused
+    if not refused:
+        return
+    places = sorted({note.place for note in refused})
+    raise StackError(
+        f"swarm cannot run this as it is written: {', '.join(places)}.",
+        where=str(plan.plan.file),
+        fix="Change that, or accept it where a flag is named.",
+        detail="\n".join(f"{note.place}: {note.text}" for note in refused),
+    )
+
+
+def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> None:
+    """Refuse what swarm cannot run as it is written, and an own image that has not been built.
+
+    Raises:
+        StackError: it is so.
+        EngineError: the engine does not answer.
+
+    """
+    require_deployable(conversion, plan)
+    require_built(plan.plan, resolve(plan.plan, engine, local={}))
+
+
+def deploy(
+    plan: DeployPlan,
+    *,
+    engine: Engine,
+    host: Host,
+    observer: DeployObserver,
+    noting: Callable[[Conversion], None],
+    looking: Callable[[Conversion], None] = lambda _: None,
+    timeout: float = 300.0,
+    stand_in: StandIn | None = None,
+    clock: Clock = time,
+) -> Deployed:
+    """Deploy a stack and wait until the swarm has converged.
+
+    Args:
+        plan: what to deploy.
+        engine: an engine that manages the swarm.
+        host: this machine.
+        observer: told how it goes.
+        noting: told what becomes of the compose file, right before the swarm is changed.
+        looking: told the same at first, before it is known whether it can be deployed.
+        timeout: seconds from the moment that the swarm has it.
+        stand_in: makes or finds a local image for one that cannot be pulled.
+        clock: the passing of time.
+
+    Raises:
+        StackError: an own image has not been built, or swarm cannot run it as it is written.
+        ImageError: an image can neither be pulled nor replaced.
+        StackFailedError: it failed or was rolled back; the message tells which service, and why.
+        EngineError: the engine stopped answering.
+
+    """
+    started = clock.monotonic()
+    program = cli.find(engine, host)
+    first = converted(plan, engine, host)
+    looking(first)
+    require_ready(first, plan, engine)
+    local = images.provide(
+        plan.plan,
+        images.present(plan.plan, engine),
+        compose=runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host),
+        observer=_Saying(observer),
+        stand_in=stand_in,
+    )
+    conversion = converted(plan, engine, host, local=local)
+    noting(conversion)
+    before = cluster.services(plan.stack, engine)
+    tasks = cluster.tasks(plan.stack, engine, before)
+    materials.create(conversion.materials, plan.stack, engine)
+    cli.deploy(program, plan.stack, conversion, engine)
+    changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not all(
+        one.good for one in standings(before, tasks, before=frozenset())
+    )
+    rollout = Rollout(
+        plan.stack,
+        plan.swarm,
+        engine,
+        observer,
+        before=frozenset(task.id for task in tasks),
+        timeout=timeout,
+        settle=SETTLE if changed else 0,
+        clock=clock,
+    )
+    found = rollout.until_converged()
+    materials.prune(conversion.materials, plan.stack, engine)
+    return Deployed(name=plan.stack, standings=found, changed=changed, seconds=clock.monotonic() - started)
+
+
+def _specs(services: Iterable[SwarmService]) -> dict[str, str]:
+    return {one.name: one.spec for one in services}
+
+
+class _Saying:
+    """Hands on what is said while images are fetched; there is nothing to show yet."""
+
+    def __init__(self, observer: DeployObserver) -> None:
+        self._observer = observer
+
+    def say(self, text: str) -> None:
+        """Hand on a message."""
+        self._observer.say(text)
+
+    def show(self, services: tuple[Any, ...], seconds: float) -> None:
+        """Show nothing."""

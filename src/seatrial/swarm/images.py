@@ -1,0 +1,105 @@
+"""What the swarm is told to run for each service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import StackError
+from seatrial.stack.images import repository
+from seatrial.swarm.model import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.compose.model import StackPlan
+    from seatrial.engine.find import Engine
+
+
+def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dict[str, Image]:
+    """Return what each service is to run.
+
+    A tag can move, and a rollback to a moved tag brings the new image back: what is here is named by its content.
+
+    Args:
+        plan: the stack.
+        engine: the engine.
+        local: local images that take the place of a service's own.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    found: dict[str, Image] = {}
+    for service in plan.services:
+        if service.image is None:
+            continue
+        data = _inspected(local.get(service.name, service.image), engine)
+        own = repository(service.image) in plan.own_images or service.name in local
+        found[service.name] = choose(service.image, data, own=own)
+    return found
+
+
+def require_built(plan: StackPlan, images: Mapping[str, Image]) -> None:
+    """Refuse to deploy while an image is missing that only a build can make.
+
+    Raises:
+        StackError: one is; the message names the command that builds it.
+
+    """
+    for service in plan.services:
+        image = images.get(service.name)
+        if image is None:
+            raise StackError(
+                f"the service {service.name!r} has no image of its own, only a build section.",
+                where=str(plan.file),
+                fix="Give it the `image` of one of the project's apps, which `seatrial build` makes.",
+            )
+        app = plan.own_images.get(repository(image.name))
+        if app is not None and image.reference == image.name:
+            raise StackError(
+                f"the image {image.name} of the service {service.name!r} has not been built.",
+                where=str(plan.file),
+                fix=f"Build it: `invoke build --app {app}`.",
+            )
+
+
+def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
+    """Return what the swarm is told to run for an image.
+
+    Args:
+        name: as the compose file has it.
+        data: what the engine says of it; None where it is not here.
+        own: it was built here: no registry has it, whatever the engine says of its digests.
+
+    """
+    if data is None:
+        return Image(name=name, reference=name)
+    test = ((data.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ()
+    checked = bool(test) and list(test) != ["NONE"]
+    digests = [str(one) for one in data.get("RepoDigests") or ()]
+    digest = next((one.partition("@")[2] for one in digests if _same(repository(one), repository(name))), None)
+    if digest and not own:
+        pinned = name if "@" in name else f"{name}@{digest}"
+        return Image(name=name, reference=pinned, checked=checked)
+    # By its id, a node neither asks a registry for it nor takes another image of that name.
+    return Image(name=name, reference=str(data["Id"]), checked=checked)
+
+
+def _same(one: str, other: str) -> bool:
+    short = (part.removeprefix("docker.io/").removeprefix("library/") for part in (one, other))
+    return len(set(short)) == 1
+
+
+def _inspected(name: str, engine: Engine) -> Mapping[str, Any] | None:
+    import docker.errors
+
+    with engine_errors("looking at the stack's images"):
+        try:
+            found: Mapping[str, Any] = engine.client.api.inspect_image(name)  # type: ignore[no-untyped-call]
+        except docker.errors.APIError as error:
+            # 400: no name that an image can have; swarm says so more clearly.
+            if error.status_code not in {404, 400}:
+                raise
+            return None
+    return found

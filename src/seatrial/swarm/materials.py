@@ -1,0 +1,158 @@
+"""Secrets and configs: what they hold, and what they are called in the swarm."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import StackError
+from seatrial.structure.dotenv import read_dotenv
+from seatrial.structure.tree import SourceError
+from seatrial.swarm.model import NAMESPACE_LABEL, Material, MaterialKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from seatrial.engine.find import Engine
+
+
+LONGEST_NAME = 64
+"""Characters of a secret's name: swarmkit, manager/controlapi/common.go."""
+HASH_LENGTH = 12
+KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
+BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
+
+
+def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tuple[Material, ...]:
+    """Return materials under names of their content: a change makes another one, and so rolls out."""
+    made: list[Material] = []
+    for (kind, key), data in sorted(contents.items()):
+        mark = hashlib.sha256(data).hexdigest()[:HASH_LENGTH]
+        readable = f"{stack}_{key}"[: LONGEST_NAME - HASH_LENGTH - 1]
+        made.append(Material(kind=kind, key=key, name=f"{readable}_{mark}", data=data))
+    return tuple(made)
+
+
+def variables(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a compose file's variables are taken from: the environment, and behind it the `.env` beside it."""
+    try:
+        beside = read_dotenv(file.with_name(".env").read_text(encoding="utf-8", errors="replace"))
+    except (OSError, SourceError):
+        # None is there; or compose, which has read it, knows it better.
+        beside = {}
+    return {**beside, **environment}
+
+
+def read(
+    document: Mapping[str, Any], environment: Mapping[str, str], *, where: Path
+) -> dict[tuple[MaterialKind, str], bytes]:
+    """Return what the secrets and configs hold that services use, those apart that are the swarm's already.
+
+    Args:
+        document: compose's model.
+        environment: what a secret of a variable is taken from: `variables` returns it.
+        where: the compose file, for messages.
+
+    Raises:
+        StackError: a file cannot be read, or a variable is not set.
+
+    """
+    services = (document.get("services") or {}).values()
+    found: dict[tuple[MaterialKind, str], bytes] = {}
+    for kind in KINDS:
+        used = {one.get("source") for service in services for one in service.get(kind) or ()}
+        for key, table in (document.get(kind) or {}).items():
+            if key in used and not (table or {}).get("external"):
+                found[kind, key] = _content(kind, key, table or {}, environment, where)
+    return found
+
+
+def _content(
+    kind: MaterialKind, key: str, table: Mapping[str, Any], environment: Mapping[str, str], where: Path
+) -> bytes:
+    place = f"{where} {kind}.{key}"
+    if file := table.get("file"):
+        path = Path(_single(str(file)))
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StackError(
+                f"{path} cannot be read: {error.strerror}.", where=place, fix="Make that file, or name another."
+            ) from error
+    if "content" in table:
+        return _single(str(table["content"])).encode()
+    if (variable := table.get("environment")) and variable in environment:
+        return environment[variable].encode()
+    what = f"the variable {variable} is not set." if variable else "it says neither a file nor a variable."
+    raise StackError(
+        what, where=place, fix="Set it in your environment, or in .env." if variable else "Give it a `file`."
+    )
+
+
+def _single(text: str) -> str:
+    # Compose doubles each dollar sign in what it prints, so that it can be read as a compose file again.
+    return text.replace("$$", "$")
+
+
+def create(materials: Iterable[Material], stack: str, engine: Engine) -> None:
+    """Put materials into the swarm; those that are there already hold the same, by their names.
+
+    Raises:
+        EngineError: the engine refuses one (a secret holds 500 kB at the most), or does not answer.
+
+    """
+    import docker.errors
+
+    api = engine.client.api
+    for one in materials:
+        make = api.create_secret if one.kind == "secrets" else api.create_config
+        with engine_errors(f"making {one.kind.removesuffix('s')} {one.key}"):
+            try:
+                make(one.name, one.data, labels={NAMESPACE_LABEL: stack})
+            except docker.errors.APIError as error:
+                if error.status_code != CONFLICT:
+                    raise
+
+
+def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[str, ...]:
+    """Remove the stack's materials of earlier deploys that nothing needs any more; return their names.
+
+    What a service would roll back to is still needed, and stays.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    import docker.errors
+
+    api = engine.client.api
+    wanted = {one.name for one in materials}
+    with engine_errors("looking at the stack's secrets and configs"):
+        services = api.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})  # type: ignore[no-untyped-call]
+        needed = _needed(services)
+        gone: list[str] = []
+        for listed, delete in ((api.secrets, api.remove_secret), (api.configs, api.remove_config)):
+            for one in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):
+                if one["Spec"]["Name"] not in wanted and one["ID"] not in needed:
+                    try:
+                        delete(one["ID"])
+                    except docker.errors.APIError as error:
+                        # A service of another stack needs it; or it is gone already. Neither spoils this deploy.
+                        if error.status_code not in {BAD_REQUEST, NOT_FOUND}:
+                            raise
+                        continue
+                    gone.append(str(one["Spec"]["Name"]))
+    return tuple(gone)
+
+
+def _needed(services: Iterable[Mapping[str, Any]]) -> set[str]:
+    specs = [service.get(which) or {} for service in services for which in ("Spec", "PreviousSpec")]
+    containers = [(spec.get("TaskTemplate") or {}).get("ContainerSpec") or {} for spec in specs]
+    return {
+        str(one[identity])
+        for container in containers
+        for kind, identity in (("Secrets", "SecretID"), ("Configs", "ConfigID"))
+        for one in container.get(kind) or ()
+    }

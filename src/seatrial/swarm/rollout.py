@@ -1,0 +1,287 @@
+"""Watches a deploy until the swarm has converged, has given up or timed out, and explains why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from seatrial.errors import StackFailedError
+from seatrial.swarm import cluster
+from seatrial.swarm.model import BROKEN, FINAL_FAILURES, Phase, Standing, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from seatrial.engine.find import Engine
+    from seatrial.stack.wait import Clock
+    from seatrial.swarm.model import Swarm, SwarmService, Task
+
+
+def standings(
+    services: Iterable[SwarmService], tasks: Sequence[Task], *, before: frozenset[str]
+) -> tuple[Standing, ...]:
+    """Return where each service stands.
+
+    Args:
+        services: the services of the stack.
+        tasks: all tasks of the stack.
+        before: the ids of the tasks that were there before this deploy: how those end is no failure of it.
+
+    """
+    return tuple(_standing(one, [task for task in tasks if task.service_id == one.id], before) for one in services)
+
+
+def _standing(service: SwarmService, tasks: Sequence[Task], before: frozenset[str]) -> Standing:
+    # What is to stay and ends with exit code 0 counts as complete; when swarm itself ends it, as shut down.
+    ends = BROKEN if service.job else BROKEN | {"complete"}
+    broken = sorted(
+        (task for task in tasks if task.state in ends and task.id not in before),
+        key=lambda task: task.changed,
+        reverse=True,
+    )
+    if service.job:
+        phase, running, wanted = _job(service, tasks)
+    else:
+        phase, running, wanted = _staying(service, tasks, failed=bool(broken))
+    unready = tuple(task for task in tasks if task.active and task.current and task.state != "running")
+    return Standing(service=service, phase=phase, running=running, wanted=wanted, broken=tuple(broken), unready=unready)
+
+
+def _job(service: SwarmService, tasks: Sequence[Task]) -> tuple[Phase, int, int]:
+    mine = [task for task in tasks if task.job_round == service.job_round]
+    done = sum(task.state == "complete" for task in mine)
+    # A job on each node has as many tasks as there are nodes; each failed one is followed by another.
+    wanted = service.replicas if service.replicas is not None else sum(task.state not in BROKEN for task in mine)
+    if done >= wanted and (done or service.replicas == 0):
+        return Phase.DONE, done, wanted
+    if mine and all(task.over or task.state == "complete" for task in mine):
+        return Phase.FAILED, done, wanted
+    return Phase.DEPLOYING, done, wanted
+
+
+def _staying(service: SwarmService, tasks: Sequence[Task], *, failed: bool) -> tuple[Phase, int, int]:
+    active = [task for task in tasks if task.active]
+    running = sum(task.current and task.state == "running" for task in active)
+    wanted = service.replicas if service.replicas is not None else sum(task.current for task in active)
+    match service.update:
+        case Update.ROLLED_BACK | Update.ROLLBACK_PAUSED | Update.PAUSED:
+            return (Phase.ROLLED_BACK if service.update is Update.ROLLED_BACK else Phase.FAILED), running, wanted
+        case Update.ROLLING_BACK:
+            return Phase.ROLLING_BACK, running, wanted
+        case Update.UPDATING:
+            return Phase.DEPLOYING, running, wanted
+        case _:
+            pass
+    if running >= wanted and all(task.current for task in active) and (active or not wanted):
+        # One task on each node: none are there before swarm has looked at the nodes.
+        settled = service.replicas is not None or bool(active)
+        return (Phase.UP if settled else Phase.DEPLOYING), running, wanted
+    if failed and wanted and all(task.over for task in tasks):
+        # It may not be started again.
+        return Phase.FAILED, running, wanted
+    return Phase.DEPLOYING, running, wanted
+
+
+LOG_LINES = 20
+"""Lines of a failed service's output that are shown."""
+MOST_TASKS = 3
+"""Tasks of one service that are told of, each in another state or with another error."""
+WORDS = {
+    Phase.UP: "is up ({})",
+    Phase.DONE: "has completed",
+    Phase.ROLLED_BACK: "was rolled back: what ran before runs on ({})",
+    Phase.ROLLING_BACK: "is being rolled back",
+    Phase.FAILED: "failed, and is not started again",
+}
+MISSING_IMAGE = "No such image"
+
+
+def culprits(standings: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Return the services to blame: those that failed for good, else those that are not where they shall be."""
+    failed = tuple(one for one in standings if one.phase in FINAL_FAILURES)
+    return failed or tuple(one for one in standings if not one.good)
+
+
+def explain(
+    stack: str,
+    standings: Sequence[Standing],
+    swarm: Swarm,
+    *,
+    outputs: Mapping[str, Sequence[str]],
+    checks: Mapping[str, Sequence[str]],
+    timed_out: float | None = None,
+) -> StackFailedError:
+    """Return the error that tells why a stack is not as it shall be.
+
+    Args:
+        stack: its name.
+        standings: where each service stood.
+        swarm: the swarm.
+        outputs: the last lines of the failed tasks, by service.
+        checks: what the last health checks said, by task.
+        timed_out: the seconds that were waited for nothing.
+
+    """
+    blamed = culprits(standings)
+    who = "; ".join(f"{one.service.name} {condition(one)}" for one in blamed)
+    late = f" after {timed_out:g} s" if timed_out is not None else ""
+    lines = [line for one in blamed for line in _evidence(one, swarm, outputs, checks)]
+    if rest := [one for one in standings if one not in blamed]:
+        lines.append("the others: " + ", ".join(f"{one.service.name} {condition(one)}" for one in rest))
+    return StackFailedError(
+        f"{stack} is not deployed{late}: {who}.",
+        where=f"stack {stack}",
+        fix=_fix(blamed, stack, timed_out=timed_out),
+        detail="\n".join(lines),
+    )
+
+
+def condition(standing: Standing) -> str:
+    """Return how a service stands, as the rest of a sentence that begins with its name."""
+    count = f"{standing.running} of {standing.wanted}"
+    match standing.phase:
+        case Phase.DEPLOYING:
+            return f"completed {count}" if standing.service.job else f"runs {count}"
+        case Phase.FAILED if standing.service.update in {Update.PAUSED, Update.ROLLBACK_PAUSED}:
+            return f"stopped half-way ({standing.service.update})"
+        case _:
+            return WORDS[standing.phase].format(count)
+
+
+def _evidence(
+    standing: Standing, swarm: Swarm, outputs: Mapping[str, Sequence[str]], checks: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    name = standing.service.name
+    yield f"{name} {condition(standing)}"
+    told: set[tuple[str, str]] = set()
+    for task in standing.telling:
+        if (task.state, task.error) in told:
+            continue
+        told.add((task.state, task.error))
+        yield f"  {_task(name, task, swarm)}"
+        if said := checks.get(task.id):
+            yield "    its last health checks:"
+            yield from (f"      {one}" for one in said)
+        if len(told) == MOST_TASKS:
+            break
+    if output := outputs.get(name):
+        yield "  its last output:"
+        yield from (f"    {one}" for one in output[-LOG_LINES:])
+    elif any(task.container_id for task in standing.telling):
+        yield "  it printed nothing that can be read"
+
+
+def _task(name: str, task: Task, swarm: Swarm) -> str:
+    where = f" on {swarm.names.get(task.node_id, task.node_id)}" if task.node_id else ""
+    code = f", exit code {task.exit_code}" if task.exit_code else ""
+    number = f".{task.slot}" if task.slot else ""
+    who = f"the task {name}{number}{where}"
+    if task.active:
+        return f"{who} is {task.state}" + (f": {task.error}" if task.error else "")
+    if task.state == "complete":
+        return (
+            f"the task {name}{number}{where} ended with exit code 0 and was to stay: by itself, or as it was unhealthy"
+        )
+    return f"the task {name}{number}{where} {task.state}: {task.error or 'no reason is given'}{code}"
+
+
+def _fix(blamed: Sequence[Standing], stack: str, *, timed_out: float | None) -> str:
+    if any(MISSING_IMAGE in task.error for one in blamed for task in one.broken):
+        return "Bring the image to each node: `docker save NAME | docker --host NODE load`, or push it to a registry."
+    if timed_out is not None:
+        return f"Mend it, or allow more time with --timeout; `docker stack ps --no-trunc {stack}` shows more."
+    return "Mend it, then deploy again."
+
+
+POLL = 0.5
+"""Seconds between two looks at the swarm."""
+SETTLE = 5.0
+"""Seconds that all must stay up before it counts: what has no health check runs at first, and then may end."""
+
+
+GIVEN_UP = 2.0
+"""Seconds that a failure must last: between the end of a task and the start of its successor there is a moment."""
+
+
+class DeployObserver(Protocol):
+    """Who is told how a deploy goes."""
+
+    def say(self, text: str) -> None:
+        """Take a message for a person."""
+
+    def show(self, standings: tuple[Standing, ...], seconds: float) -> None:
+        """Take where every service stands, `seconds` after the start."""
+
+
+class Rollout:
+    """One deploy, from the moment that the swarm has it."""
+
+    def __init__(
+        self,
+        stack: str,
+        swarm: Swarm,
+        engine: Engine,
+        observer: DeployObserver,
+        *,
+        before: frozenset[str],
+        timeout: float,
+        settle: float,
+        clock: Clock,
+    ) -> None:
+        self._stack = stack
+        self._swarm = swarm
+        self._engine = engine
+        self._observer = observer
+        self._before = before
+        self._timeout = timeout
+        self._settle = settle
+        self._clock = clock
+        self._start = clock.monotonic()
+
+    def until_converged(self) -> tuple[Standing, ...]:
+        """Look until every service is where it shall be, and has stayed so.
+
+        Raises:
+            StackFailedError: a service failed or was rolled back, or the time is over.
+            EngineError: the engine stopped answering.
+
+        """
+        good_since: float | None = None
+        bad_since: float | None = None
+        while True:
+            found = self._observed()
+            elapsed = self._clock.monotonic() - self._start
+            self._observer.show(found, elapsed)
+            if any(one.phase in FINAL_FAILURES for one in found) and not _under_way(found):
+                bad_since = elapsed if bad_since is None else bad_since
+                if elapsed - bad_since >= GIVEN_UP:
+                    raise self._failed(found)
+            else:
+                bad_since = None
+            if all(one.good for one in found):
+                good_since = elapsed if good_since is None else good_since
+                if elapsed - good_since >= self._settle:
+                    return found
+            else:
+                good_since = None
+            if elapsed >= self._timeout:
+                raise self._failed(found, timed_out=self._timeout)
+            self._clock.sleep(max(min(POLL, self._timeout - elapsed), 0))
+
+    def _observed(self) -> tuple[Standing, ...]:
+        services = cluster.services(self._stack, self._engine)
+        return standings(services, cluster.tasks(self._stack, self._engine, services), before=self._before)
+
+    def _failed(self, found: Sequence[Standing], *, timed_out: float | None = None) -> StackFailedError:
+        blamed = culprits(found)
+        outputs = {one.service.name: cluster.output(one, self._swarm, self._engine, count=LOG_LINES) for one in blamed}
+        checks = {
+            task.id: cluster.health_outputs(task, self._swarm, self._engine)
+            for one in blamed
+            for task in one.telling[:MOST_TASKS]
+        }
+        return explain(self._stack, found, self._swarm, outputs=outputs, checks=checks, timed_out=timed_out)
+
+
+def _under_way(found: Sequence[Standing]) -> bool:
+    """Tell whether another service is being rolled back: its end is waited for, so that the message is whole."""
+    return any(one.phase is Phase.ROLLING_BACK for one in found)
