@@ -180,7 +180,16 @@ def test_variables_as_compose_reads_them(written: str, value: str, names: list[s
 
 @pytest.mark.parametrize(
     "content",
-    [b"services: [", b"a: &x [*x", b"\xff\xfe\x00", b"[" * 3000, b"services:\n\t- x"],
+    [
+        b"services: [",
+        b"a: &x [*x",
+        b"\xff\xfe\x00",
+        b"[" * 3000,
+        b"services:\n\t- x",
+        # Neither of these does compose take.
+        b"x: &x {y: *x}\nservices: {a: {<<: *x, environment: *x}}",
+        b"? [a, b]\n: c\n",
+    ],
 )
 def test_what_is_no_yaml_is_told(content: bytes) -> None:
     found = read_text(content)
@@ -195,9 +204,7 @@ def test_what_is_no_yaml_is_told(content: bytes) -> None:
         b"services: 3",
         b"- a",
         b"services: {a: b, c: [d]}",
-        b"x: &x {y: *x}\nservices: {a: {<<: *x, environment: *x}}",
         b"services: {a: {depends_on: 3, ports: x, env_file: {}, environment: [1, [2]]}}",
-        b"? [a, b]\n: c\n",
         b"services: !python/object:os.system {a: {image: !x y}}",
     ],
 )
@@ -207,9 +214,11 @@ def test_what_is_odd_yaml_is_read_as_far_as_it_goes(content: bytes) -> None:
 
 def test_what_many_anchors_multiply_is_read_once() -> None:
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    found = read_text("\n".join(lines).encode())
+    found = read_text("\n".join(lines[:5]).encode())
     assert isinstance(found, ComposeText)
     assert len(found.values) < 100
+    # Compose refuses as much.
+    assert isinstance(read_text("\n".join(lines).encode()), Missing)
 
 
 # --- compose's own model ------------------------------------------------------------------------------------
@@ -330,7 +339,7 @@ def test_a_compose_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch:
     write(tmp_path, {"compose.yaml": "a: ["})
     broken = read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere"))
     assert isinstance(broken, Missing)
-    assert "is no YAML" in broken.reason
+    assert "invalid YAML" in broken.reason
     monkeypatch.setattr(compose_facts, "MOST_BYTES", 3)
     assert isinstance(
         read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere")), Missing

@@ -58,7 +58,7 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
         return Missing(reason=f"{shown} is larger than {MOST_BYTES} bytes")
     text = read_text(content)
     if isinstance(text, Missing):
-        return Missing(reason=f"{shown} is no YAML: {text.reason}")
+        return Missing(reason=f"{shown}: {text.reason}")
     explained_by = [name for name in (".env", *EXAMPLES) if (file.parent / name).is_file()]
     return ComposeSource(
         path=shown,

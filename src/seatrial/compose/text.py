@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Missing
+from seatrial.yaml_tree import Scalar, YamlError, child, items_of, pairs_of, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from seatrial.yaml_tree import Node
 
-DEEPEST = 40
+
 MOST_VALUES = 5_000
 PARTS = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)|"
@@ -35,24 +37,20 @@ class ComposeText:
 
 def read_text(content: bytes) -> ComposeText | Missing:
     """Return what a compose file's text says; Missing where it is no YAML."""
-    import yaml
-
     try:
-        # Nodes only: nothing is made of them, so that no tag of the file makes anything happen.
-        root = yaml.compose(content.decode("utf-8", errors="replace"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        return Missing(reason=" ".join(str(error).split())[:300])
-    top = dict(_pairs(root)) if root is not None else {}
-    declared = [(key.value, key, node) for key, node in _entries(top.get("services"))]
-    values = list(_values(root, "", "", set(), 0))[:MOST_VALUES] if root is not None else []
-    passed = [one for _, _, node in declared for one in _passed_through(dict(_pairs(node)).get("environment"))]
+        root = read_yaml(content.decode("utf-8", errors="replace"))
+    except YamlError as error:
+        return Missing(reason=f"{error.what} (line {error.line})"[:300])
+    declared = pairs_of(child(root, "services"))
+    values = list(_values(root, "", "", set()))[:MOST_VALUES] if root is not None else []
+    passed = [given for _, service in declared for given in _passed_through(child(service, "environment"))]
     return ComposeText(
-        lines={name: {"": _line(key), **_service_lines(node)} for name, key, node in declared},
+        lines={name.text: {"": name.line, **_service_lines(service)} for name, service in declared},
         values=tuple(
             ComposeValue(key=key, where=path, text=settled(text), line=line) for path, key, text, line in values
         ),
         variables=tuple(_variables([*((text, line) for _, _, text, line in values), *passed])),
-        files=tuple(one for _, _, node in declared for one in _files(dict(_pairs(node)).get("env_file"))),
+        files=tuple(file for _, service in declared for file in _files(child(service, "env_file"))),
     )
 
 
@@ -97,91 +95,58 @@ def _variables(texts: list[tuple[str, int]]) -> Iterator[ComposeVariable]:
     yield from found.values()
 
 
-def _line(node: Any) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _entries(node: Any) -> list[tuple[Any, Any]]:
-    """Return the pairs of a mapping, those that `<<` merges into it last."""
-    if getattr(node, "id", "") != "mapping":
-        return []
-    own = [(key, value) for key, value in node.value if key.id == "scalar" and key.value != "<<"]
-    names = {key.value for key, _ in own}
-    merged = [value for key, value in node.value if key.id == "scalar" and key.value == "<<"]
-    sources = [one for value in merged for one in (value.value if value.id == "sequence" else [value])]
-    return own + [
-        (key, value)
-        for source in sources
-        if source is not node and source.id == "mapping"
-        for key, value in source.value
-        if key.id == "scalar" and key.value not in names and key.value != "<<"
-    ]
-
-
-def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
-    return ((key.value, value) for key, value in _entries(node))
-
-
-def _items(node: Any) -> list[Any]:
-    return list(node.value) if getattr(node, "id", "") == "sequence" else []
-
-
-def _service_lines(node: Any) -> dict[str, int]:
+def _service_lines(service: Node) -> dict[str, int]:
     lines: dict[str, int] = {}
-    for key, value in _entries(node):
-        lines[key.value] = _line(key)
-        if key.value == "ports":
-            lines.update({f"ports.{number}": _line(one) for number, one in enumerate(_items(value))})
-        elif key.value == "depends_on":
-            lines.update({f"depends_on.{one.value}": _line(one) for one in _items(value) if one.id == "scalar"})
-            lines.update({f"depends_on.{one.value}": _line(one) for one, _ in _entries(value)})
+    for key, value in pairs_of(service):
+        lines[key.text] = key.line
+        if key.text == "ports":
+            lines.update({f"ports.{number}": port.line for number, port in enumerate(items_of(value))})
+        elif key.text == "depends_on":
+            others = [*items_of(value), *(name for name, _ in pairs_of(value))]
+            lines.update({f"depends_on.{name.text}": name.line for name in others if isinstance(name, Scalar)})
     return lines
 
 
-def _values(node: Any, path: str, key: str, seen: set[int], depth: int) -> Iterator[tuple[str, str, str, int]]:
-    """Yield every text with its way, its key and its line; what an anchor names once, where it stands."""
-    if id(node) in seen or depth > DEEPEST:
+def _values(node: Node, path: str, key: str, seen: set[int]) -> Iterator[tuple[str, str, str, int]]:
+    """Yield every text with its path, its key and its line; what an anchor names once, where it stands."""
+    if id(node) in seen:
         return
     seen.add(id(node))
-    if node.id == "scalar":
-        name, equals, text = node.value.partition("=")
+    if isinstance(node, Scalar):
+        name, equals, text = node.text.partition("=")
         # An item of a list: `KEY=value`.
         if key == "" and equals and re.fullmatch(r"[A-Za-z_][\w.-]*", name):
-            yield path, name, text, _line(node)
+            yield path, name, text, node.line
         else:
-            yield path, key, node.value, _line(node)
-    elif node.id == "sequence":
-        for one in node.value:
-            yield from _values(one, path, "", seen, depth + 1)
-    else:
-        for name, value in node.value:
-            if name.id == "scalar":
-                yield from _values(value, f"{path}.{name.value}".lstrip("."), name.value, seen, depth + 1)
+            yield path, key, node.text, node.line
+    for item in items_of(node):
+        yield from _values(item, path, "", seen)
+    for name_node, value in pairs_of(node):
+        yield from _values(value, f"{path}.{name_node.text}".lstrip("."), name_node.text, seen)
 
 
-def _passed_through(node: Any) -> Iterator[tuple[str, int]]:
+def _passed_through(environment: Node | None) -> Iterator[tuple[str, int]]:
     """Yield what `environment` takes from the caller without saying so: `- NAME`, `NAME:`."""
-    for one in _items(node):
-        if one.id == "scalar" and re.fullmatch(r"[A-Za-z_]\w*", one.value):
-            yield f"${{{one.value}}}", _line(one)
-    for key, value in _entries(node):
-        if value.id == "scalar" and value.tag == "tag:yaml.org,2002:null":
-            yield f"${{{key.value}}}", _line(key)
+    for item in items_of(environment):
+        if isinstance(item, Scalar) and re.fullmatch(r"[A-Za-z_]\w*", item.text):
+            yield f"${{{item.text}}}", item.line
+    for key, value in pairs_of(environment):
+        if isinstance(value, Scalar) and value.is_null:
+            yield f"${{{key.text}}}", key.line
 
 
-def _files(node: Any) -> Iterator[EnvironmentFile]:
-    for one in _items(node) or ([] if node is None else [node]):
-        row = dict(_pairs(one))
-        path = row.get("path", one)
-        if path.id == "scalar":
-            required = row.get("required")
-            optional = required is not None and str(required.value).lower() in {"false", "no", "off"}
-            yield EnvironmentFile(path=settled(path.value), line=_line(path), there=False, optional=optional)
+def _files(node: Node | None) -> Iterator[EnvironmentFile]:
+    for item in items_of(node) or ([node] if node is not None else []):
+        path = child(item, "path") or item
+        if isinstance(path, Scalar) and not path.is_null:
+            required = child(item, "required")
+            optional = isinstance(required, Scalar) and required.text.lower() in {"false", "no", "off"}
+            yield EnvironmentFile(path=settled(path.text), line=path.line, there=False, optional=optional)
 
 
 TOP = "services|networks|volumes|configs|secrets"
-WAY = re.compile(rf"(?<![\w./-])((?:{TOP})(?:\.(?:[\w-]|\\\.)+|\[\d+\])*)")
-"""A way through the file, as compose writes it: `services.api.ports.0`, `services.api.ports[0]`."""
+PATH = re.compile(rf"(?<![\w./-])((?:{TOP})(?:\.(?:[\w-]|\\\.)+|\[\d+\])*)")
+"""A path through the file, as compose writes it: `services.api.ports.0`, `services.api.ports[0]`."""
 PROPERTY = re.compile(r"[Aa]dditional propert(?:y|ies) '?([\w.-]+)'?")
 SERVICE = re.compile(r"service \"?([\w.-]+)\"?")
 KEYS = (
@@ -213,20 +178,21 @@ def line_of(message: str, content: str) -> int | None:
         return _text_line(rf"\$\{{?{found[1]}\b", content)
     if found := ENV_FILE.search(message):
         return _text_line(re.escape(found[1].rpartition("/")[2]), content)
-    root = _root(content)
-    if root is None:
+    try:
+        root = read_yaml(content)
+    except YamlError:
         return None
     if found := PORT.search(message):
         return _port_line(root, found[1])
-    way = next(_ways(message), None)
-    return _line_at(root, way) if way is not None else None
+    path = next(_paths(message), None)
+    return _line_at(root, path) if path is not None else None
 
 
-def _ways(message: str) -> Iterator[list[str]]:
+def _paths(message: str) -> Iterator[list[str]]:
     """Yield where to look, the best first."""
     extra = PROPERTY.search(message)
     last = [extra[1]] if extra else []
-    if found := WAY.search(message):
+    if found := PATH.search(message):
         yield [*re.split(r"[.\[\]]+", found[1].rstrip("].")), *last]
     elif last:
         yield last
@@ -235,46 +201,28 @@ def _ways(message: str) -> Iterator[list[str]]:
         yield ["services", found[1], *([key] if key else [])]
 
 
-def _root(content: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.compose(content, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
-
-
-def _line_at(node: Any, way: list[str]) -> int | None:
-    """Return the line of the deepest part of a way that the file has; None when it has not even the first."""
+def _line_at(node: Node | None, path: list[str]) -> int | None:
+    """Return the line of the deepest part of a path that the file has; None when it has not even the first."""
     line: int | None = None
-    for step in way:
-        if node.id == "mapping":
-            found = next(((key, value) for key, value in node.value if key.value == step), None)
-        elif node.id == "sequence" and step.isdigit() and int(step) < len(node.value):
-            found = (node.value[int(step)], node.value[int(step)])
+    for step in path:
+        items = items_of(node)
+        if step.isdigit() and int(step) < len(items):
+            node = items[int(step)]
+            line = node.line
+        elif (found := next(((key, value) for key, value in pairs_of(node) if key.text == step), None)) is not None:
+            line, node = found[0].line, found[1]
         else:
-            found = None
-        if found is None:
             break
-        key, node = found
-        line = int(key.start_mark.line) + 1
     return line
 
 
-def _port_line(root: Any, part: str) -> int | None:
+def _port_line(root: Node | None, part: str) -> int | None:
     """Return the line of the first published port that holds a text as one of its parts."""
-    services = next((node for key, node in _lines_pairs(root) if key == "services"), None)
-    for _, service in _lines_pairs(services):
-        ports: Any = next((node for key, node in _lines_pairs(service) if key == "ports"), None)
-        for one in ports.value if getattr(ports, "id", "") == "sequence" else ():
-            if one.id == "scalar" and part in re.split(r"[:/]", one.value):
-                return int(one.start_mark.line) + 1
+    for _, service in pairs_of(child(root, "services")):
+        for port in items_of(child(service, "ports")):
+            if isinstance(port, Scalar) and part in re.split(r"[:/]", port.text):
+                return port.line
     return None
-
-
-def _lines_pairs(node: Any) -> Iterator[tuple[str, Any]]:
-    for key, value in node.value if getattr(node, "id", "") == "mapping" else ():
-        yield str(key.value), value
 
 
 def _text_line(pattern: str, content: str) -> int | None:

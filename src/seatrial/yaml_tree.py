@@ -1,0 +1,224 @@
+"""A YAML text as a tree whose every part knows its line; JSON is YAML too.
+
+Nothing is made of the values, so that no tag of a file makes anything happen: what a plain `yes` or `0644` means is
+the reader's to say. Size, depth and the number of values are limited, those that an alias repeats counted each time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import yaml
+
+
+LARGEST = 2 * 1024 * 1024
+"""Characters of a text that is read."""
+DEEPEST = 40
+"""Levels of nesting."""
+MOST_NODES = 100_000
+"""Values of a text: a few lines of aliases can stand for millions."""
+NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+MERGE = "<<"
+JSON_TAB = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*')|\t""", re.DOTALL)
+"""A tab between the parts of a JSON text, and what is quoted; PyYAML takes tabs within quotes only."""
+
+
+class YamlError(Exception):
+    """A text is not YAML, or exceeds a limit."""
+
+    def __init__(self, what: str, line: int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.line = line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scalar:
+    """A single value."""
+
+    text: str
+    """As it is written, without its quotes."""
+    line: int
+    column: int
+    plain: bool = False
+    """Written without quotes and not as a block."""
+    tag: str = ""
+    """The tag that is written in front of it."""
+
+    @property
+    def is_null(self) -> bool:
+        """Tell whether it stands for nothing."""
+        return self.plain and not self.tag and self.text in NULLS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence:
+    """A list."""
+
+    items: tuple[Node, ...]
+    line: int
+    column: int
+    tag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """Keys and values in their order, what `<<` merges in last; a key may stand there twice."""
+
+    pairs: tuple[tuple[Scalar, Node], ...]
+    line: int
+    column: int
+    tag: str = ""
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def pairs_of(node: Node | None) -> tuple[tuple[Scalar, Node], ...]:
+    """Return the pairs of a mapping; none for anything else."""
+    return node.pairs if isinstance(node, Mapping) else ()
+
+
+def items_of(node: Node | None) -> tuple[Node, ...]:
+    """Return the items of a sequence; none for anything else."""
+    return node.items if isinstance(node, Sequence) else ()
+
+
+def child(node: Node | None, key: str) -> Node | None:
+    """Return what a mapping holds under a key, or None."""
+    return next((value for name, value in pairs_of(node) if name.text == key), None)
+
+
+def read_yaml(text: str) -> Node | None:
+    """Return the one document of a text, or None where there is none.
+
+    Raises:
+        YamlError: it is no YAML, holds several documents, or is too large.
+
+    """
+    import yaml
+
+    if len(text) > LARGEST:
+        raise YamlError(f"larger than {LARGEST} characters", 1)
+    if text.lstrip().startswith(("{", "[")):
+        text = JSON_TAB.sub(lambda found: found[1] or " ", text)
+    try:
+        return _Composer().document(yaml.parse(text, Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise YamlError(f"invalid YAML: {what}", mark.line + 1 if mark else 1) from None
+    except yaml.reader.ReaderError as error:
+        what = f"the character U+{int(error.character):04X} is not allowed"
+        raise YamlError(f"invalid YAML: {what}", text.count("\n", 0, error.position) + 1) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # The last two: the number of a character that does not exist.
+        raise YamlError(f"invalid YAML: {' '.join(str(error).split())}", 1) from None
+
+
+@dataclass
+class _Open:
+    """A sequence or mapping whose end has not come yet."""
+
+    event: yaml.CollectionStartEvent
+    size_before: int
+    nodes: list[Node] = field(default_factory=list)
+
+
+class _Composer:
+    """Makes the tree of the parser's events, without recursion."""
+
+    def __init__(self) -> None:
+        self.open: list[_Open] = []
+        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.size = 0
+        self.root: Node | None = None
+
+    def document(self, events: Iterator[yaml.Event]) -> Node | None:
+        import yaml
+
+        for event in events:
+            line, _ = _place(event)
+            if isinstance(event, yaml.CollectionStartEvent):
+                self._grow(1, line)
+                if len(self.open) >= DEEPEST:
+                    raise YamlError(f"nested deeper than {DEEPEST} levels", line)
+                self.open.append(_Open(event=event, size_before=self.size - 1))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                done = self.open.pop()
+                self._add(_collection(done), done.event.anchor, self.size - done.size_before)
+            elif isinstance(event, yaml.AliasEvent):
+                if event.anchor not in self.anchors:
+                    raise YamlError(f"invalid YAML: undefined alias {event.anchor!r}", line)
+                node, size = self.anchors[event.anchor]
+                self._grow(size, line)
+                self._add(node, None, size)
+            elif isinstance(event, yaml.ScalarEvent):
+                self._grow(1, line)
+                self._add(_scalar(event), event.anchor, 1)
+            elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
+                raise YamlError("several documents; only one is read", line)
+        return self.root
+
+    def _grow(self, size: int, line: int) -> None:
+        self.size += size
+        if self.size > MOST_NODES:
+            raise YamlError(f"more than {MOST_NODES} values, aliases counted", line)
+
+    def _add(self, node: Node, anchor: str | None, size: int) -> None:
+        if anchor:
+            self.anchors[anchor] = (node, size)
+        if self.open:
+            self.open[-1].nodes.append(node)
+        else:
+            self.root = node
+
+
+def _place(event: yaml.Event) -> tuple[int, int]:
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+def _scalar(event: yaml.ScalarEvent) -> Scalar:
+    line, column = _place(event)
+    tag = "" if event.tag in (None, "!") else str(event.tag)
+    plain = event.style is None and event.tag != "!"
+    return Scalar(text=event.value, line=line, column=column, plain=plain, tag=tag)
+
+
+def _collection(done: _Open) -> Sequence | Mapping:
+    import yaml
+
+    line, column = _place(done.event)
+    tag = str(done.event.tag or "")
+    if isinstance(done.event, yaml.SequenceStartEvent):
+        return Sequence(items=tuple(done.nodes), line=line, column=column, tag=tag)
+    pairs = _merged(list(zip(done.nodes[::2], done.nodes[1::2], strict=True)))
+    return Mapping(pairs=tuple(pairs), line=line, column=column, tag=tag)
+
+
+def _merged(pairs: list[tuple[Node, Node]]) -> list[tuple[Scalar, Node]]:
+    """Return a mapping's pairs; those that `<<` merges in give way to its own, and later ones to earlier ones."""
+    own: list[tuple[Scalar, Node]] = []
+    merged: list[tuple[Scalar, Node]] = []
+    for key, value in pairs:
+        if not isinstance(key, Scalar):
+            raise YamlError("a key must be text", key.line)
+        if key.text != MERGE or not key.plain:
+            own.append((key, value))
+            continue
+        for source in value.items if isinstance(value, Sequence) else (value,):
+            if not isinstance(source, Mapping):
+                raise YamlError("what is merged (`<<`) must be a mapping", source.line)
+            merged += source.pairs
+    names = {key.text for key, _ in own}
+    for key, value in merged:
+        if key.text not in names:
+            names.add(key.text)
+            own.append((key, value))
+    return own
