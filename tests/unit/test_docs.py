@@ -23,6 +23,14 @@ def test_the_shipped_schemas_are_what_the_types_say(name: str) -> None:
     assert shipped == json.text(FILES[name]()), "run `nox -s docs`"
 
 
+def test_a_schema_file_does_not_depend_on_the_order_in_which_msgspec_writes_keywords() -> None:
+    written = {"type": "object", "properties": {"b": {"type": "string", "default": ""}, "a": {}}, "anyOf": [{"x": 1}]}
+    other = {"anyOf": [{"x": 1}], "properties": {"b": {"default": "", "type": "string"}, "a": {}}, "type": "object"}
+    assert json.text(written) == json.text(other)
+    # Properties keep the order of the fields that they are made from.
+    assert json.text(written).index('"b"') < json.text(written).index('"a"')
+
+
 def test_every_setting_has_a_meaning() -> None:
     rows = [line for line in PAGES["settings.md"]().splitlines() if line.startswith("| `")]
     assert len(rows) > 30

@@ -138,8 +138,21 @@ def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def text(schema: Json) -> str:
-    """Return a schema as it stands in its file."""
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    """Return a schema as it stands in its file: keywords in order, whatever order this msgspec writes them in."""
+    return json.dumps(_ordered(schema), indent=2, ensure_ascii=False) + "\n"
+
+
+def _ordered(schema: Json) -> Json:
+    """Sort the keywords of a schema and of those within it; properties keep the order of their fields."""
+    ordered: Json = {}
+    for keyword, value in sorted(schema.items()):
+        if keyword in {"properties", "$defs"}:
+            ordered[keyword] = {name: _ordered(inner) for name, inner in value.items()}
+        elif keyword in {"anyOf", "allOf", "oneOf"}:
+            ordered[keyword] = [_ordered(inner) for inner in value]
+        else:
+            ordered[keyword] = _ordered(value) if isinstance(value, dict) else value
+    return ordered
 
 
 SCHEMA = 1
