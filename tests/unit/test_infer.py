@@ -15,10 +15,10 @@ from seatrial.checks.verdict import judge
 from seatrial.errors import SettingsError
 from seatrial.facts import Exit, HealthCheck, Identity, Import, InstalledScript, Missing, Script, Stop
 from seatrial.facts.boot import Restriction
-from seatrial.infer import draft, generous, roomy, wanted_variables, without_guesses
 from seatrial.reports.contract import contract_text
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_contract
+from seatrial.smoke.draft import draft, generous, roomy, wanted_variables, without_guesses
 
 if TYPE_CHECKING:
     from pathlib import Path

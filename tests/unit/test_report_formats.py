@@ -20,7 +20,7 @@ from tests.unit.samples import HOSTILE, NASTY, SHOWN, every_status, judged, matr
 
 from seatrial.checks import registry
 from seatrial.checks.model import Check, Level, Status, failed
-from seatrial.checks.verdict import LONGEST, MOST_TEXT, Verdict, judge, smoke_of
+from seatrial.checks.verdict import LONGEST, MOST_TEXT, Verdict, judge, smoke_of, worst
 from seatrial.reports import json as data
 from seatrial.reports.formats import ENDINGS, FORMATS, Format, render
 from seatrial.reports.json import SCHEMAS
@@ -151,10 +151,10 @@ def test_several_smokes_are_one_object_with_the_worst_verdict() -> None:
 
 def test_a_failure_counts_most_then_what_is_undecided() -> None:
     verdicts = {one: smoke(verdict=one) for one in Verdict}
-    assert data.worst(list(verdicts.values())) is Verdict.FAIL
-    assert data.worst([verdicts[Verdict.PASS], verdicts[Verdict.ERROR]]) is Verdict.ERROR
-    assert data.worst([verdicts[Verdict.PASS]]) is Verdict.PASS
-    assert data.worst([]) is Verdict.ERROR
+    assert worst(list(verdicts.values())) is Verdict.FAIL
+    assert worst([verdicts[Verdict.PASS], verdicts[Verdict.ERROR]]) is Verdict.ERROR
+    assert worst([verdicts[Verdict.PASS]]) is Verdict.PASS
+    assert worst([]) is Verdict.ERROR
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,15 @@ def verdict_of(results: Iterable[Result]) -> Verdict:
     return Verdict.PASS
 
 
+def worst(smokes: Sequence[Smoke]) -> Verdict:
+    """Return the verdict of several smokes together: a failure counts most, then what could not be decided."""
+    verdicts = {one.verdict for one in smokes}
+    for verdict in (Verdict.FAIL, Verdict.ERROR):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.PASS if verdicts else Verdict.ERROR
+
+
 def clipped(text: str) -> str:
     """Return text that a report can hold: an image decides how long what it says is, and of which bytes.
 

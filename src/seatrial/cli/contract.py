@@ -44,8 +44,8 @@ def contract(
     from seatrial.checks import registry
     from seatrial.checks.model import Level
     from seatrial.checks.verdict import judge
-    from seatrial.infer import up
     from seatrial.reports.contract import contract_text
+    from seatrial.smoke.draft import up
 
     if image is None:
         raise SettingsError("which image?", fix="Give one: --image NAME:TAG.")
@@ -70,9 +70,9 @@ def _observed(image: str, environment: dict[str, str]) -> tuple[Facts, Contract]
     import msgspec
 
     from seatrial.checks.model import Level
-    from seatrial.infer import draft, up, without_guesses
     from seatrial.settings.model import Contract
     from seatrial.smoke import observe
+    from seatrial.smoke.draft import draft, up, without_guesses
 
     engine = surroundings.engine()
     asked = Contract(environment=environment, healthy_within=PATIENCE)

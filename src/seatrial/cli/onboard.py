@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 )
 def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: bool = False) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
+    from seatrial.checks.verdict import worst
     from seatrial.reports import onboard as report
-    from seatrial.reports.json import worst
 
     project, host = output.project(), output.host()
     apps = project.chosen(None)

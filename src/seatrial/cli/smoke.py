@@ -115,7 +115,7 @@ def smoke(
 ) -> ExitCode:
     """Prove images against their contracts: exit 0 all pass, 1 a check failed, 2 undecided."""
     from seatrial.checks.model import Level
-    from seatrial.reports.json import worst
+    from seatrial.checks.verdict import worst
 
     chosen = Level(_one_of("--level", level or Level.STANDARD, tuple(Level)))
     tests = tests_of(structure_test or ())
@@ -203,8 +203,8 @@ def _classic(app: str | None, image: str | None, python: str | None, names: tupl
     from seatrial import smoke as smoking
     from seatrial.checks.model import Level
     from seatrial.checks.registry import CHECKS
+    from seatrial.checks.verdict import worst
     from seatrial.reports import classics
-    from seatrial.reports.json import worst
 
     checks = tuple(check for check in CHECKS if check.id in names)
     engine = surroundings.engine()

@@ -58,7 +58,7 @@ def smoke_stacks(
 
     """
     from seatrial.checks.model import Level
-    from seatrial.reports.json import worst
+    from seatrial.checks.verdict import worst
 
     if given := [name for name, value in others.items() if value]:
         raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")

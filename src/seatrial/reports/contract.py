@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from seatrial.checks.model import Status
 from seatrial.facts import Missing, Start
 from seatrial.facts.boot import Restriction
-from seatrial.infer import up, wanted_variables
 from seatrial.settings.model import Contract
 from seatrial.sizes import show_size
+from seatrial.smoke.draft import up, wanted_variables
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from seatrial import __version__
 from seatrial.checks.model import Result, Status
+from seatrial.checks.verdict import worst
 from seatrial.reports import groups
 from seatrial.reports.groups import TOLD, grouped, name_of, told
-from seatrial.reports.json import worst
 from seatrial.reports.smoke import to_do
 from seatrial.text import plain, plain_line
 

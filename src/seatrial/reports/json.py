@@ -14,7 +14,7 @@ import msgspec
 
 from seatrial.checks.model import Result, Status
 from seatrial.checks.registry import CATALOGUE
-from seatrial.checks.verdict import Smoke, Verdict
+from seatrial.checks.verdict import Smoke, Verdict, worst
 from seatrial.compose.model import ContainerStatus
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
 from seatrial.stack.state import all_up
@@ -33,15 +33,6 @@ class Smokes(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     """The worst of them: a failure counts most, then what could not be decided."""
     smokes: tuple[Smoke, ...]
-
-
-def worst(smokes: Sequence[Smoke]) -> Verdict:
-    """Return the verdict of several smokes together: a failure counts most, then what could not be decided."""
-    verdicts = {one.verdict for one in smokes}
-    for verdict in (Verdict.FAIL, Verdict.ERROR):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.PASS if verdicts else Verdict.ERROR
 
 
 def as_json(smokes: Sequence[Smoke]) -> str:

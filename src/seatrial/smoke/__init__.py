@@ -1,0 +1,9 @@
+"""Smokes: an image, or an app with its services, observed once and judged by its contract."""
+
+from __future__ import annotations
+
+from seatrial.smoke.image import observe, smoke
+from seatrial.smoke.stack import smoke_stack
+from seatrial.smoke.target import Target, app_target, image_target, of_image
+
+__all__ = ["Target", "app_target", "image_target", "observe", "of_image", "smoke", "smoke_stack"]
