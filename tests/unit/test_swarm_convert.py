@@ -635,6 +635,6 @@ def test_a_file_that_compose_alone_reads_tells_nothing(text: str, tmp_path: Path
 
 def test_the_page_on_swarm_names_all_that_is_lost_or_refused() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    lost, refused = page.split("## What is left out, and said")[1].split("## What stops a deploy")
+    lost, refused = page.split("## What is dropped, with a notice")[1].split("## What stops a deploy")
     assert {key for key in LOST if f"`{key}`" not in lost} == set()
     assert {key for key in REFUSED if f"`{key}`" not in refused} == set()
