@@ -13,7 +13,7 @@ from seatrial.reports import json
 from seatrial.reports.groups import family_of
 from seatrial.reports.json import SCHEMAS, meanings
 from seatrial.reports.markdown import fenced
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[tool.seatrial.apps.NAME.contract]", Contract),
     ("[tool.seatrial.apps.NAME.contract.stack]", StackContract),
     ("[tool.seatrial.apps.NAME.contract.stack.write]", StackWrite),
-    ('[tool.seatrial.standins."IMAGE"]', StandIn),
+    ('[tool.seatrial.standins."IMAGE"]', SubstituteRecipe),
     ("[tool.seatrial.engine]", EngineSettings),
 )
 SECRETS = """

@@ -18,7 +18,7 @@ from seatrial.engine import programs
 from seatrial.engine.runs import LABEL
 from seatrial.facts import ProjectFacts
 from seatrial.images.bases import Registries
-from seatrial.offline import ensure, stand_in_for, table
+from seatrial.offline import ensure_substitute, find_substitute, recipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +79,7 @@ class Yard:
     smoked: dict[tuple[str, str, Level], Smoke] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Have the official base, or its stand-in, and build what all fixtures share."""
+        """Have the official base, or its local substitute, and build what all fixtures share."""
         self.bases["python"] = self._python()
         files = {f"wheels/{name}": body for name, body in wheels().items()}
         self.bases["builder"] = self.image(BUILDER, files)
@@ -90,9 +90,9 @@ class Yard:
         registries = Registries(engine=self.engine)
         if registries.has_locally(PYTHON) or registries.refusal(PYTHON) is None:
             return PYTHON
-        plan = stand_in_for(PYTHON, table(None))
+        plan = find_substitute(PYTHON, recipes(None))
         assert plan is not None
-        return ensure(plan, engine=self.engine, host=self.host, say=lambda _: None)
+        return ensure_substitute(plan, engine=self.engine, host=self.host, say=lambda _: None)
 
     def image(self, dockerfile: str, files: Mapping[str, bytes | str] | None = None, platform: str = "") -> str:
         """Build an image; `{clean}` and the other bases stand for their names. One text is built once."""

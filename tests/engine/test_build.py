@@ -103,7 +103,7 @@ class Yard:
             project=project,
             observer=self.witness,
         )
-        self.made += [result.image_id, *result.stand_ins.values()]
+        self.made += [result.image_id, *result.substitutes.values()]
         return result
 
     def exists(self) -> bool:
@@ -329,7 +329,7 @@ def test_secrets_reach_the_step_that_mounts_them_and_stay_nowhere(yard: Yard) ->
     assert searched(yard.engine, yard.image, MARK.encode())
 
 
-def test_a_stand_in_serves_for_from_and_copy_is_announced_and_recorded(yard: Yard) -> None:
+def test_a_substitute_serves_for_from_and_copy_is_announced_and_recorded(yard: Yard) -> None:
     name = f"localhost:1/made/{yard.image}"
     yard.settings(more=f'[tool.seatrial.standins."{name}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n')
     (yard.folder / "recipe.Dockerfile").write_text(f"FROM {BASE}\nRUN echo made > /made\n")
@@ -338,9 +338,9 @@ def test_a_stand_in_serves_for_from_and_copy_is_announced_and_recorded(yard: Yar
         "COPY --from=builder /made /made2\n"
     )
     result = yard.build()
-    [announced] = [line for line in yard.witness.said if "using the stand-in" in line]
+    [announced] = [line for line in yard.witness.said if "using the local substitute" in line]
     assert announced.startswith(f"{name}:7: no registry in reach")
-    local = result.stand_ins[f"{name}:7"]
+    local = result.substitutes[f"{name}:7"]
     assert local in announced
     assert local != f"{name}:7"
     labels = yard.engine.client.images.get(yard.image).labels

@@ -198,12 +198,12 @@ def tagged(engine: Engine, image: str) -> list[str]:
 
 
 def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(yard: Yard) -> None:
-    stand_in = f"localhost:1/made/{yard.image}"
+    substitute = f"localhost:1/made/{yard.image}"
     yard.write(
-        f"# syntax=localhost:1/no/dockerfile:1\nFROM {stand_in}:7 AS made\nFROM {yard.base}\n"
+        f"# syntax=localhost:1/no/dockerfile:1\nFROM {substitute}:7 AS made\nFROM {yard.base}\n"
         "RUN --network=none --mount=type=secret,id=netrc cat /run/secrets/netrc > /kept; cat /kept\n"
         f"COPY --from=made /made /made\nCOPY --from={yard.base} /bin/sh /sh\nCOPY a /a\n",
-        f'[tool.seatrial.standins."{stand_in}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n',
+        f'[tool.seatrial.standins."{substitute}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n',
     )
     (yard.folder / "recipe.Dockerfile").write_text(f"FROM {yard.base}\nRUN echo made > /made\n")
     temporary = yard.folder / "temporary"
@@ -216,7 +216,7 @@ def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(ya
     [identity] = tagged(yard.engine, yard.image)
     assert f"Built {yard.image}:latest ({identity.removeprefix('sha256:')[:12]})" in done.stderr
     image = yard.engine.client.images.get(identity)
-    assert image.labels["seatrial.standins"] == f"{stand_in}:7"
+    assert image.labels["seatrial.standins"] == f"{substitute}:7"
     held = yard.engine.client.containers.run(identity, ["cat", "/kept", "/made", "/a"], remove=True).decode()
     assert held == f"{MARK}made\n{yard.image}"
     # What was handed over is gone, and the builder's engine has no image of it.

@@ -19,13 +19,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seatrial import process
-from seatrial.engine import provided
+from seatrial import offline, process
 from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
-from seatrial.offline import daemon, debian, network, provide
-from seatrial.offline import daemon as leftovers
-from seatrial.offline.apt_sources import KEYRING, Archive
+from seatrial.offline import daemon, debian, network
+from seatrial.offline.apt_sources import KEYRING, Archive, host_archive
+from seatrial.offline.layout import Layout, layout_of
 from seatrial.settings.model import EngineSettings
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def host() -> Iterator[Host]:
         try:
             yield made
         finally:
-            provide.remove(made, print)
+            offline.remove_engine(made, print)
             assert_nothing_left(made)
 
 
@@ -61,7 +60,7 @@ def host() -> Iterator[Host]:
 def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the smallest root filesystem that can run something: one static busybox."""
     folder = tmp_path_factory.mktemp("busybox")
-    debs = debian.fetch(["busybox-static"], suite=debian.host_suite(), host=this_host(), say=print)
+    debs = debian.fetch(["busybox-static"], suite=host_archive().codename, host=this_host(), say=print)
     debian.unpack(debs, folder / "tree", host=this_host())
     program = next(path for path in (folder / "tree").rglob("busybox") if path.is_file() and os.access(path, os.X_OK))
     archive = folder / "rootfs.tar"
@@ -76,7 +75,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def started(host: Host) -> Iterator[Engine]:
-    engine = provide.start(host, EngineSettings(), print)
+    engine = offline.start_engine(host, EngineSettings(), print)
     try:
         yield engine
     finally:
@@ -92,12 +91,12 @@ def run(engine: Engine, *command: str) -> str:
 
 
 def reaches_outside(engine: Engine) -> bool:
-    name = urlsplit(debian.mirror()).hostname or ""
+    name = urlsplit(host_archive().uri).hostname or ""
     return "Address" in run(engine, "nslookup", name).partition(name)[2]
 
 
 def assert_nothing_left(host: Host) -> None:
-    place = provided.of(host)
+    place = layout_of(host)
     assert not place.folder.exists()
     assert not place.runtime.exists()
     assert_quiet(place)
@@ -105,12 +104,12 @@ def assert_nothing_left(host: Host) -> None:
     assert not host.data.exists() or list(host.data.iterdir()) == []
 
 
-def assert_quiet(place: provided.Layout) -> None:
+def assert_quiet(place: Layout) -> None:
     """Assert that no process, mount, bridge or firewall rule of an engine is left."""
     assert daemon.running(place) is None
-    assert leftovers.orphans_of(place, leftovers.processes()) == []
+    assert daemon.orphans_of(place, daemon.processes()) == []
     mounts = Path("/proc/self/mountinfo").read_text()
-    assert leftovers.mounts_under([place.folder, place.runtime], mounts) == []
+    assert daemon.mounts_under([place.folder, place.runtime], mounts) == []
     assert not Path("/sys/class/net", place.tag).exists()
     if save := shutil.which("iptables-save"):
         assert place.tag not in process.run([save], timeout=30).output
@@ -130,8 +129,8 @@ def foreign_bridge() -> Iterator[Path]:
 
 def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
     said: list[str] = []
-    place, before = provided.of(host), foreign_bridge.read_text()
-    engine = provide.start(host, EngineSettings(), said.append)
+    place, before = layout_of(host), foreign_bridge.read_text()
+    engine = offline.start_engine(host, EngineSettings(), said.append)
     assert engine.own
     assert any("Unpacking Docker" in line for line in said)
     load(engine, rootfs)
@@ -139,48 +138,48 @@ def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: P
     assert reaches_outside(engine)
     bridge = f"br-{str(engine.client.networks.create('other').id)[:12]}"
     engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="long", network="other", init=True)
-    assert provide.status(host).running
-    assert provide.start(host, EngineSettings(), said.append).version == engine.version
+    assert offline.engine_status(host).running
+    assert offline.start_engine(host, EngineSettings(), said.append).version == engine.version
     engine.client.close()
 
-    assert provide.stop(host, said.append) is True
+    assert offline.stop_engine(host, said.append) is True
     assert_quiet(place)
     assert not Path("/sys/class/net", bridge).exists()
-    assert provide.stop(host, said.append) is False
-    assert provide.status(host).unpacked
+    assert offline.stop_engine(host, said.append) is False
+    assert offline.engine_status(host).unpacked
 
     said.clear()
     with started(host) as engine:
         assert run(engine, "sh", "-c", "echo again") == "again\n"
         assert engine.client.containers.get("long").status == "exited"
-        assert provide.disk_bytes(host) > 300_000_000
-    assert provide.remove(host, said.append) is True
-    assert provide.remove(host, said.append) is False
+        assert offline.engine_disk_bytes(host) > 300_000_000
+    assert offline.remove_engine(host, said.append) is True
+    assert offline.remove_engine(host, said.append) is False
     assert foreign_bridge.read_text() == before
 
 
 def test_a_killed_daemon_is_recovered_and_no_stranger_is_killed(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
-    place, before = provided.of(host), foreign_bridge.read_text()
+    place, before = layout_of(host), foreign_bridge.read_text()
     with started(host) as engine:
         load(engine, rootfs)
         engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="long", init=True)
-    pid = provide.status(host).pid
+    pid = offline.engine_status(host).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    while provide.status(host).running:
+    while offline.engine_status(host).running:
         time.sleep(0.05)
-    assert leftovers.orphans_of(place, leftovers.processes())
+    assert daemon.orphans_of(place, daemon.processes())
     # After a reboot the number in the file may be any process: here, this very one.
     place.pid_file.write_text(str(os.getpid()))
 
     with started(host) as engine:
-        assert provide.status(host).pid not in {None, pid, os.getpid()}
+        assert offline.engine_status(host).pid not in {None, pid, os.getpid()}
         long = engine.client.containers.get("long")
         assert long.status == "exited"
         long.start()
         assert reaches_outside(engine)
     assert foreign_bridge.read_text() == before
-    assert provide.stop(host, print)
+    assert offline.stop_engine(host, print)
     assert_quiet(place)
 
 
@@ -188,10 +187,10 @@ def test_orphans_of_a_killed_daemon_are_removed_too(host: Host, rootfs: Path) ->
     with started(host) as engine:
         load(engine, rootfs)
         engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True)
-    pid = provide.status(host).pid
+    pid = offline.engine_status(host).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert provide.remove(host, print)
+    assert offline.remove_engine(host, print)
     assert_nothing_left(host)
 
 
@@ -200,7 +199,7 @@ def test_two_starts_at_once_make_one_engine(host: Host) -> None:
     said: list[str] = []
 
     def start() -> None:
-        versions.append(provide.start(host, EngineSettings(), said.append).version)
+        versions.append(offline.start_engine(host, EngineSettings(), said.append).version)
 
     threads = [threading.Thread(target=start) for _ in range(2)]
     for thread in threads:
@@ -216,11 +215,11 @@ def test_two_starts_at_once_make_one_engine(host: Host) -> None:
 def test_interrupted_nothing_is_left_running_or_half_unpacked(host: Host, moment: str) -> None:
     program = (
         "import dataclasses, pathlib, sys\n"
-        "from seatrial.engine.provided import provide\n"
+        "from seatrial import offline\n"
         "from seatrial.host import this_host\n"
         "from seatrial.settings.model import EngineSettings\n"
         "host = dataclasses.replace(this_host(), data=pathlib.Path(sys.argv[1]))\n"
-        "provide.start(host, EngineSettings(), print)\n"
+        "offline.start_engine(host, EngineSettings(), print)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, host.data],
@@ -236,19 +235,19 @@ def test_interrupted_nothing_is_left_running_or_half_unpacked(host: Host, moment
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
-    assert_quiet(provided.of(host))
+    assert_quiet(layout_of(host))
     assert list(host.engine_folder.glob("unpack-*")) == []
     whole = moment.startswith("data")
-    assert provide.status(host).unpacked is whole
+    assert offline.engine_status(host).unpacked is whole
     assert host.engine_folder.exists() is whole
 
 
 def test_a_daemon_that_dies_at_its_start_tells_its_last_lines(host: Host) -> None:
-    place = provided.of(host)
+    place = layout_of(host)
     place.folder.mkdir(parents=True)
     place.data.write_text("a file where a folder must be")
     with pytest.raises(EngineError, match="ended while it started") as caught:
-        provide.start(host, EngineSettings(), print)
+        offline.start_engine(host, EngineSettings(), print)
     assert str(place.data) in caught.value.detail
     assert caught.value.where == str(place.log)
     assert_quiet(place)
@@ -256,7 +255,7 @@ def test_a_daemon_that_dies_at_its_start_tells_its_last_lines(host: Host) -> Non
 
 def test_a_suite_that_does_not_exist(host: Host) -> None:
     with pytest.raises(EngineError, match="has no suite 'nosuch'") as caught:
-        provide.start(host, EngineSettings(suite="nosuch"), print)
+        offline.start_engine(host, EngineSettings(suite="nosuch"), print)
     assert "Release file" in caught.value.detail
     assert_nothing_left(host)
 

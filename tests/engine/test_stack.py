@@ -95,14 +95,14 @@ class Yard:
             create_env=create_env,
         )
 
-    def up(self, *, timeout: float = 60, stand_in: Callable[[str], str | None] | None = None) -> StackState:
+    def up(self, *, timeout: float = 60, substitute: Callable[[str], str | None] | None = None) -> StackState:
         return bringup.up(
             self.plan(),
             engine=self.engine,
             host=self.host,
             observer=self.witness,
             timeout=timeout,
-            stand_in=stand_in,
+            substitute=substitute,
         )
 
     def down(self, *, volumes: bool = False) -> Removed:
@@ -136,9 +136,9 @@ def image(engine: Engine, host: Host) -> str:
     try:
         engine.client.images.get(BASE)
     except docker.errors.ImageNotFound:
-        plan = offline.stand_in_for(BASE, offline.table(None))
+        plan = offline.find_substitute(BASE, offline.recipes(None))
         assert plan is not None
-        return offline.ensure(plan, engine=engine, host=host, say=print)
+        return offline.ensure_substitute(plan, engine=engine, host=host, say=print)
     return BASE
 
 
@@ -454,27 +454,27 @@ def test_an_own_image_that_was_not_built(yard: Yard) -> None:
 
 def test_an_image_that_nobody_has(yard: Yard) -> None:
     yard.write({"db": {"image": "localhost:1/nosuch:1"}})
-    with pytest.raises(ImageError, match="cannot be pulled, and has no stand-in"):
-        yard.up(stand_in=lambda _: None)
+    with pytest.raises(ImageError, match="cannot be pulled, and has no local substitute"):
+        yard.up(substitute=lambda _: None)
     assert yard.left() == []
 
 
-def test_a_stand_in_takes_the_place_of_an_image_that_cannot_be_pulled(yard: Yard) -> None:
+def test_a_substitute_takes_the_place_of_an_image_that_cannot_be_pulled(yard: Yard) -> None:
     yard.write({"db": {"image": "localhost:1/nosuch:1", "command": SLEEP}})
     asked: list[str] = []
 
-    def stand_in(reference: str) -> str:
+    def substitute(reference: str) -> str:
         asked.append(reference)
         return yard.image
 
     text = yard.folder.joinpath("compose.yaml").read_text(encoding="utf-8")
-    state = yard.up(stand_in=stand_in)
+    state = yard.up(substitute=substitute)
     assert asked == ["localhost:1/nosuch:1"]
     assert state.services[0].container is not None
     assert state.services[0].container.image == yard.image
-    assert f"localhost:1/nosuch:1 cannot be pulled: db runs on the stand-in {yard.image}." in yard.witness.said
+    assert f"localhost:1/nosuch:1 cannot be pulled: db runs on the local substitute {yard.image}." in yard.witness.said
     assert yard.folder.joinpath("compose.yaml").read_text(encoding="utf-8") == text
-    assert not yard.up(stand_in=stand_in).changed
+    assert not yard.up(substitute=substitute).changed
     assert len(asked) == 1
     assert [one.service for one in bringup.ps(state.stack, engine=yard.engine)] == ["db"]
 

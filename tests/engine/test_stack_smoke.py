@@ -230,7 +230,7 @@ class Yard:
             engine=self.engine,
             host=self.host,
             observer=Silent(),
-            stand_in=None,
+            substitute=None,
             say=lambda _: None,
             wanted=wanted,
         )
@@ -266,9 +266,9 @@ def image(engine: Engine, host: Host) -> str:
     try:
         engine.client.images.get(BASE)
     except docker.errors.ImageNotFound:
-        plan = offline.stand_in_for(BASE, offline.table(None))
+        plan = offline.find_substitute(BASE, offline.recipes(None))
         assert plan is not None
-        return offline.ensure(plan, engine=engine, host=host, say=print)
+        return offline.ensure_substitute(plan, engine=engine, host=host, say=print)
     return BASE
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins on a real engine: what each holds, how large it is, and that making them leaves nothing behind."""
+"""Local substitutes on a real engine: what each holds, how large it is, and that making them leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from seatrial.engine.find import find_engine
 from seatrial.errors import BuildError, EngineError, ImageError
 from seatrial.host import Host, this_host
-from seatrial.offline import ensure, interpreter, stand_in_for, table
-from seatrial.offline.catalogue import Input, Kind, Plan
+from seatrial.offline import Substitute, ensure_substitute, find_substitute, interpreter, recipes
+from seatrial.offline.catalogue import Input, Kind
 from seatrial.offline.substitutes import LABEL, NOTE_LABEL
 
 if TYPE_CHECKING:
@@ -75,15 +75,15 @@ def engine(host: Host) -> Engine:
         pytest.skip(f"no engine: {error}")
 
 
-def planned(reference: str) -> Plan:
-    plan = stand_in_for(reference, table(None))
+def planned(reference: str) -> Substitute:
+    plan = find_substitute(reference, recipes(None))
     assert plan is not None
     return plan
 
 
 def made(reference: str, engine: Engine, host: Host) -> str:
     try:
-        return ensure(planned(reference), engine=engine, host=host, say=nothing_said)
+        return ensure_substitute(planned(reference), engine=engine, host=host, say=nothing_said)
     except ImageError as error:
         pytest.skip(str(error))
 
@@ -206,8 +206,8 @@ def test_a_new_postgres_without_a_password_says_so(engine: Engine, host: Host) -
 
 
 @pytest.fixture
-def own(engine: Engine, host: Host, tmp_path: Path) -> Iterator[Plan]:
-    """Yield a project's own small stand-in, made on top of another one."""
+def own(engine: Engine, host: Host, tmp_path: Path) -> Iterator[Substitute]:
+    """Yield a project's own small local substitute, made on top of another one."""
     base = planned("debian:trixie-slim")
     recipe = tmp_path / "own.Dockerfile"
     recipe.write_text("FROM base\nRUN echo one > /made\n", encoding="utf-8")
@@ -215,7 +215,7 @@ def own(engine: Engine, host: Host, tmp_path: Path) -> Iterator[Plan]:
         base,
         reference="own:1",
         name="seatrial-standin/test-own:1",
-        recipe=recipe,
+        dockerfile=recipe,
         inputs={"base": Input(kind=Kind.IMAGE, argument=base.reference)},
         images={base.reference: base},
     )
@@ -227,38 +227,40 @@ def own(engine: Engine, host: Host, tmp_path: Path) -> Iterator[Plan]:
         return
 
 
-def test_it_is_made_once_and_again_when_its_recipe_changes(own: Plan, engine: Engine, host: Host) -> None:
+def test_it_is_made_once_and_again_when_its_recipe_changes(own: Substitute, engine: Engine, host: Host) -> None:
     said: list[str] = []
     for _ in range(2):
-        ensure(own, engine=engine, host=host, say=said.append)
-    assert said == ["Making the stand-in for own:1."]
-    own.recipe.write_text("FROM base\nRUN echo two > /made\n", encoding="utf-8")
-    ensure(own, engine=engine, host=host, say=said.append)
+        ensure_substitute(own, engine=engine, host=host, say=said.append)
+    assert said == ["Building the local substitute for own:1."]
+    own.dockerfile.write_text("FROM base\nRUN echo two > /made\n", encoding="utf-8")
+    ensure_substitute(own, engine=engine, host=host, say=said.append)
     assert len(said) == 2
     assert output(engine, own.name, "cat", "/made") == "two\n"
 
 
-def test_two_at_once_make_it_once(own: Plan, engine: Engine, host: Host) -> None:
-    own.recipe.write_text("FROM base\nRUN sleep 1; echo one > /made\n", encoding="utf-8")
+def test_two_at_once_make_it_once(own: Substitute, engine: Engine, host: Host) -> None:
+    own.dockerfile.write_text("FROM base\nRUN sleep 1; echo one > /made\n", encoding="utf-8")
     said: list[str] = []
     runs = [
-        threading.Thread(target=ensure, args=(own,), kwargs={"engine": engine, "host": host, "say": said.append})
+        threading.Thread(
+            target=ensure_substitute, args=(own,), kwargs={"engine": engine, "host": host, "say": said.append}
+        )
         for _ in range(2)
     ]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
-    assert said.count("Making the stand-in for own:1.") == 1
+    assert said.count("Building the local substitute for own:1.") == 1
     assert any(message.startswith("Waiting: ") for message in said)
 
 
-def test_a_failing_recipe_shows_its_last_lines_and_leaves_nothing(own: Plan, engine: Engine, host: Host) -> None:
-    own.recipe.write_text("FROM base\nRUN echo the mast broke; exit 3\n", encoding="utf-8")
+def test_a_failing_recipe_shows_its_last_lines_and_leaves_nothing(own: Substitute, engine: Engine, host: Host) -> None:
+    own.dockerfile.write_text("FROM base\nRUN echo the mast broke; exit 3\n", encoding="utf-8")
     with pytest.raises(BuildError) as caught:
-        ensure(own, engine=engine, host=host, say=nothing_said)
+        ensure_substitute(own, engine=engine, host=host, say=nothing_said)
     assert "the mast broke" in caught.value.detail
-    assert caught.value.where == str(own.recipe)
+    assert caught.value.where == str(own.dockerfile)
     with pytest.raises(docker.errors.ImageNotFound):
         engine.client.images.get(own.name)
     work = host.cache / "standins" / "work" / "seatrial-standin-test-own-1"
@@ -266,9 +268,9 @@ def test_a_failing_recipe_shows_its_last_lines_and_leaves_nothing(own: Plan, eng
     assert not engine.client.images.list("seatrial-standin/input")
 
 
-def test_a_package_that_debian_lacks_is_named(own: Plan, engine: Engine, host: Host) -> None:
+def test_a_package_that_debian_lacks_is_named(own: Substitute, engine: Engine, host: Host) -> None:
     plan = replace(own, inputs={"base": Input(kind=Kind.ROOTFS, argument="trixie+no-such-package-1")}, images={})
     with pytest.raises(BuildError) as caught:
-        ensure(plan, engine=engine, host=host, say=nothing_said)
+        ensure_substitute(plan, engine=engine, host=host, say=nothing_said)
     assert "no-such-package-1" in caught.value.detail
     assert not (host.cache / "standins" / "rootfs" / "work").exists()

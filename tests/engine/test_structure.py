@@ -24,7 +24,7 @@ from seatrial.engine.runs import COMMITTED, LABEL, Owner, owner
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.images.bases import Registries
-from seatrial.offline import ensure, stand_in_for, table
+from seatrial.offline import ensure_substitute, find_substitute, recipes
 from seatrial.settings.model import Contract
 from seatrial.structure.prove import prove, read_files
 
@@ -77,9 +77,9 @@ def engine() -> Iterator[Engine]:
 def image(engine: Engine) -> Iterator[str]:
     registries, base = Registries(engine=engine), BASE
     if not registries.has_locally(BASE) and registries.refusal(BASE) is not None:
-        plan = stand_in_for(BASE, table(None))
+        plan = find_substitute(BASE, recipes(None))
         assert plan is not None
-        base = ensure(plan, engine=engine, host=this_host(), say=lambda _: None)
+        base = ensure_substitute(plan, engine=engine, host=this_host(), say=lambda _: None)
     buildx = programs.find("buildx", engine, this_host())
     process.run(
         [

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine import find, provided
+from seatrial.engine import find
 from seatrial.errors import EngineError
+from seatrial.offline.layout import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,7 +155,7 @@ def _started(name: str, data: Path, runtime: Path, group: str, host: Host) -> su
 
 
 def _environment(program: str, host: Host) -> dict[str, str]:
-    own = provided.of(host)
+    own = layout_of(host)
     # Programs that seatrial unpacked find the libraries that came with them where they are told to look.
     return own.environment() if Path(program).is_relative_to(own.programs) else {"PATH": path(host)}
 

@@ -199,9 +199,9 @@ def saved(file: Path, host: Host) -> Path:
         try:
             engine.client.images.get(BASE)
         except docker.errors.ImageNotFound:
-            plan = offline.stand_in_for(BASE, offline.table(None))
+            plan = offline.find_substitute(BASE, offline.recipes(None))
             assert plan is not None
-            name = offline.ensure(plan, engine=engine, host=host, say=print)
+            name = offline.ensure_substitute(plan, engine=engine, host=host, say=print)
         with file.open("wb") as sink:
             for chunk in engine.client.images.get(name).save():
                 sink.write(chunk)

@@ -44,12 +44,12 @@ def test_what_the_engine_has_is_taken_and_no_registry_asked() -> None:
     assert not answers.asked
 
 
-def test_an_official_image_goes_before_its_stand_in() -> None:
+def test_an_official_image_goes_before_its_substitute() -> None:
     assert found(Answers(), known=True) == (Origin.PULLABLE, "")
 
 
-def test_a_stand_in_serves_with_the_reason() -> None:
-    assert found(Answers(refusal=OUT_OF_REACH), known=True) == (Origin.STAND_IN, "no registry in reach")
+def test_a_substitute_serves_with_the_reason() -> None:
+    assert found(Answers(refusal=OUT_OF_REACH), known=True) == (Origin.SUBSTITUTE, "no registry in reach")
 
 
 def test_a_registry_that_was_only_slow_is_left_to_buildkit() -> None:
@@ -61,7 +61,7 @@ def test_a_base_that_nobody_has_is_named_with_its_line_and_the_reason() -> None:
         found(Answers(refusal=OUT_OF_REACH))
     assert raised.value.where == "docker/Dockerfile:4"
     assert "python:3.13-slim cannot be had: no registry in reach" in raised.value.what
-    assert "no stand-in is known" in raised.value.what
+    assert "no local substitute is known" in raised.value.what
     assert raised.value.exit_code == 2
 
 

@@ -247,7 +247,7 @@ def shown(console: Console) -> str:
         report.ended(
             BuildResult(
                 plan=made_plan(), image_id="sha256:0123456789abcdef", size_bytes=123_400_000, seconds=65.2,
-                steps=STEPS, stand_ins={"python:3.13-slim": "seatrial-standin/python:3.13-slim"},
+                steps=STEPS, substitutes={"python:3.13-slim": "seatrial-standin/python:3.13-slim"},
             )
         )  # fmt: skip
     sink = console.file
@@ -265,7 +265,7 @@ a: no registry in reach
     0.3 s  [b 3/4] COPY . /src
 Built one:py3.13, one:latest (0123456789ab)
   123 MB unpacked, in 1 min 05 s, 2 of 3 steps from the cache
-  on stand-ins for python:3.13-slim
+  on local substitutes for python:3.13-slim
 """
     )
 

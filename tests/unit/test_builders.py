@@ -192,7 +192,7 @@ def words(folder: Path, builder: Builder | None, context: str | None = None) -> 
     candidate = replace(ENGINE.candidate, context=context)
     return build_words(
         plan(folder), engine=replace(ENGINE, candidate=candidate), builder=builder,
-        contexts={"python:3.13": "oci-layout:///t@sha256:1"}, stand_ins=["b", "a"], told={"VERSION": "2"},
+        contexts={"python:3.13": "oci-layout:///t@sha256:1"}, substitutes=["b", "a"], told={"VERSION": "2"},
         file=folder / "other", identity=folder / "id",
     )  # fmt: skip
 
@@ -233,7 +233,7 @@ def test_what_only_the_engine_has_is_handed_to_another_builder(
     images: dict[str, str],
     syntax: str | None,
 ) -> None:
-    monkeypatch.setattr("seatrial.offline.substitutes", lambda _: ())
+    monkeypatch.setattr("seatrial.offline.recipes", lambda _: ())
     monkeypatch.setattr("seatrial.images.bases._platform", lambda _: {})
     said: list[str] = []
     answers = Answers(local=True, refusal=refusal)
@@ -241,7 +241,7 @@ def test_what_only_the_engine_has_is_handed_to_another_builder(
         plan(tmp_path), parse("# syntax=docker/dockerfile:1\nFROM own/base:1\n"), engine=ENGINE, host=host(tmp_path),
         project=None, say=said.append, registries=answers, elsewhere=elsewhere,  # type: ignore[arg-type]
     )  # fmt: skip
-    assert (dict(result.images), result.syntax_left_out, dict(result.stand_ins)) == (images, syntax, {})
+    assert (dict(result.images), result.syntax_left_out, dict(result.substitutes)) == (images, syntax, {})
     assert any("handing the engine's image to the builder" in line for line in said) is bool(images)
     # The ordinary build asks no registry for what the engine has.
     assert answers.asked is elsewhere

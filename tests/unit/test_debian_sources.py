@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.errors import EngineError
 from seatrial.offline.apt_sources import KEYRING, Source, choose, host_archive, parse_deb822, parse_one_line
-from seatrial.offline.debian import mirror, sources
+from seatrial.offline.debian import sources
 
 DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'
 OFFICIAL = """\
@@ -61,7 +61,7 @@ def test_third_parties_and_security_are_not_the_mirror(tmp_path: Path) -> None:
         "deb https://docker.example/linux/debian bookworm stable\n"
         "deb https://browser.example/chrome/deb stable main\n"
     )
-    assert mirror(host(tmp_path, main=third, sources=OFFICIAL)) == "http://mirror.example/debian"
+    assert host_archive(host(tmp_path, main=third, sources=OFFICIAL)).uri == "http://mirror.example/debian"
 
 
 def test_a_disabled_or_source_only_stanza_is_passed_over() -> None:
@@ -82,7 +82,9 @@ def test_deb822_continuation_lines_and_a_key_in_the_file() -> None:
 
 
 def test_an_alias_counts_on_debians_own_path_only(tmp_path: Path) -> None:
-    assert mirror(host(tmp_path, main="deb http://a.example/debian stable main\n")) == "http://a.example/debian"
+    assert (
+        host_archive(host(tmp_path, main="deb http://a.example/debian stable main\n")).uri == "http://a.example/debian"
+    )
     strange = Source(uri="http://b.example/deb", suites=("stable",), components=("main",))
     with pytest.raises(EngineError, match="no source list names Debian's archive"):
         choose([strange], codename="bookworm", where=Path("/etc/apt"))
@@ -96,7 +98,7 @@ def test_the_first_of_equals_wins() -> None:
 
 def test_another_system_is_named_in_the_refusal(tmp_path: Path) -> None:
     other = host(tmp_path, release='PRETTY_NAME="Other 1"\nID=other\nVERSION_CODENAME=bookworm\n')
-    with pytest.raises(EngineError, match=r"only a Debian host.*Other 1"):
+    with pytest.raises(EngineError, match=r"on a Debian host only.*Other 1"):
         host_archive(other)
 
 

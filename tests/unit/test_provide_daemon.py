@@ -7,17 +7,16 @@ import subprocess
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from seatrial.engine import provided
 from seatrial.host import Host
 from seatrial.offline import daemon, install
-from seatrial.offline import daemon as leftovers
 from seatrial.offline.daemon import Process
+from seatrial.offline.layout import Layout, layout_of
 
 POOL = IPv4Network("10.214.0.0/16")
 
 
-def place(data: Path) -> provided.Layout:
-    return provided.of(Host(environment={}, home=data, data=data, cache=data))
+def place(data: Path) -> Layout:
+    return layout_of(Host(environment={}, home=data, data=data, cache=data))
 
 
 def test_two_folders_are_two_engines_with_names_that_fit_an_interface(tmp_path: Path) -> None:
@@ -57,9 +56,9 @@ def test_only_the_process_with_our_data_root_is_our_daemon(tmp_path: Path) -> No
         Process(pid=11, parent=1, program="/usr/bin/vim", arguments=("vim", data)),
         Process(pid=12, parent=1, program="", arguments=("/x/dockerd", "--data-root", f"{data}2")),
     ]
-    assert leftovers.daemon_of(here, running) is None
+    assert daemon.daemon_of(here, running) is None
     ours = Process(pid=13, parent=1, program="", arguments=("/x/usr/sbin/dockerd", "--data-root", data))
-    assert leftovers.daemon_of(here, [*running, ours]) == 13
+    assert daemon.daemon_of(here, [*running, ours]) == 13
 
 
 def test_orphans_are_helpers_from_our_folder_and_the_containers_under_them(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_orphans_are_helpers_from_our_folder_and_the_containers_under_them(tmp_p
         ),
         Process(pid=25, parent=1, program=f"{here.programs}/usr/bin/containerd", arguments=("containerd",)),
     ]
-    assert leftovers.orphans_of(here, running) == [21, 20, 25]
+    assert daemon.orphans_of(here, running) == [21, 20, 25]
 
 
 def test_mounts_are_found_innermost_first_and_unescaped() -> None:
@@ -90,11 +89,11 @@ def test_mounts_are_found_innermost_first_and_unescaped() -> None:
         "33 25 0:33 / /run/s/netns/a rw shared:1 - nsfs nsfs rw\n"
     )
     folders = [Path("/srv/my engine"), Path("/run/s")]
-    assert leftovers.mounts_under(folders, text)[0] in {
+    assert daemon.mounts_under(folders, text)[0] in {
         Path("/srv/my engine/data/merged"),
         Path("/run/s/netns/a"),
     }
-    assert set(leftovers.mounts_under(folders, text)) == {
+    assert set(daemon.mounts_under(folders, text)) == {
         Path("/srv/my engine"),
         Path("/srv/my engine/data/merged"),
         Path("/run/s/netns/a"),
@@ -103,22 +102,22 @@ def test_mounts_are_found_innermost_first_and_unescaped() -> None:
 
 def test_a_real_process_is_seen_and_a_zombie_is_not() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as child:
-        seen = {one.pid: one for one in leftovers.processes()}
+        seen = {one.pid: one for one in daemon.processes()}
         assert seen[child.pid].arguments == ("/bin/sleep", "60")
         assert seen[child.pid].parent == os.getpid()
-        assert leftovers.is_alive(child.pid)
+        assert daemon.is_alive(child.pid)
         child.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert child.pid not in {one.pid for one in leftovers.processes()}
-        assert not leftovers.is_alive(child.pid)
+        assert child.pid not in {one.pid for one in daemon.processes()}
+        assert not daemon.is_alive(child.pid)
 
 
 def test_a_signal_to_a_process_that_has_gone_is_no_error() -> None:
     with subprocess.Popen(["/bin/true"]) as child:
         child.wait()
-        leftovers.signal_process(child.pid, signal.SIGTERM)
-        leftovers.reap(child.pid)
-    assert not leftovers.is_alive(child.pid)
+        daemon.signal_process(child.pid, signal.SIGTERM)
+        daemon.reap(child.pid)
+    assert not daemon.is_alive(child.pid)
 
 
 def test_half_unpacked_is_not_unpacked(tmp_path: Path) -> None:

@@ -5,29 +5,29 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engine import provided
+from seatrial import offline
 from seatrial.errors import EngineError, ExitCode
 from seatrial.host import Host
-from seatrial.offline import provide
-from seatrial.offline.install import NEEDED, Ground, require, require_root, survey
+from seatrial.offline.install import NEEDED, HostState, inspect_host, require_root, require_suitable
+from seatrial.offline.layout import layout_of
 
-GOOD = Ground(system="linux", root=True, missing_tools=(), free=NEEDED)
+GOOD = HostState(system="linux", root=True, missing_tools=(), free=NEEDED)
 
 
 def host(data: Path) -> Host:
     return Host(environment={}, home=Path("/nowhere"), data=data, cache=Path("/nowhere/cache"))
 
 
-def refusal(ground: Ground, *, data: Path = Path("/srv/d"), unpacked: bool = False) -> EngineError:
+def refusal(state: HostState, *, data: Path = Path("/srv/d"), unpacked: bool = False) -> EngineError:
     with pytest.raises(EngineError) as caught:
-        require(ground, provided.of(host(data)), unpacked=unpacked)
+        require_suitable(state, layout_of(host(data)), unpacked=unpacked)
     assert caught.value.exit_code == ExitCode.UNDECIDED
     assert caught.value.fix
     return caught.value
 
 
 def test_a_good_host_is_taken() -> None:
-    require(GOOD, provided.of(host(Path("/srv/d"))), unpacked=False)
+    require_suitable(GOOD, layout_of(host(Path("/srv/d"))), unpacked=False)
     assert refusal(dataclasses.replace(GOOD, free=0)).what
 
 
@@ -52,7 +52,7 @@ def test_too_little_space_tells_how_much() -> None:
 
 def test_what_is_unpacked_needs_neither_tools_nor_space() -> None:
     poor = dataclasses.replace(GOOD, missing_tools=("dpkg",), free=0)
-    require(poor, provided.of(host(Path("/srv/d"))), unpacked=True)
+    require_suitable(poor, layout_of(host(Path("/srv/d"))), unpacked=True)
     assert "dpkg" in refusal(poor).what
 
 
@@ -66,8 +66,8 @@ def test_a_folder_with_a_colon_would_break_path() -> None:
     assert "no colon" in refusal(GOOD, data=Path("/srv/a:b")).what
 
 
-def test_survey_sees_free_space_though_the_folder_is_not_there_yet(tmp_path: Path) -> None:
-    seen = survey(provided.of(host(tmp_path / "not" / "yet")))
+def test_inspect_host_sees_free_space_though_the_folder_is_not_there_yet(tmp_path: Path) -> None:
+    seen = inspect_host(layout_of(host(tmp_path / "not" / "yet")))
     assert seen.free > 0
     assert seen.system == "linux"
 
@@ -79,11 +79,11 @@ def test_stop_and_remove_are_for_root_only(tmp_path: Path) -> None:
 
 
 def test_status_of_nothing(tmp_path: Path) -> None:
-    seen = provide.status(host(tmp_path))
+    seen = offline.engine_status(host(tmp_path))
     assert (seen.unpacked, seen.running, seen.pid, seen.version, seen.suite) == (False, False, None, None, None)
     assert seen.folder == tmp_path / "engine"
     assert seen.socket == f"unix://{tmp_path}/engine/docker.sock"
-    assert provide.disk_bytes(host(tmp_path)) == 0
+    assert offline.engine_disk_bytes(host(tmp_path)) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -92,4 +92,4 @@ def test_disk_bytes_count_a_hard_link_once(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a").write_bytes(b"x" * 40960)
     (folder / "b").hardlink_to(folder / "a")
-    assert 40960 <= provide.disk_bytes(host(tmp_path)) < 81920
+    assert 40960 <= offline.engine_disk_bytes(host(tmp_path)) < 81920

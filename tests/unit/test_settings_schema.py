@@ -14,7 +14,7 @@ import pytest
 from seatrial.checks.registry import CATALOGUE
 from seatrial.errors import SettingsError
 from seatrial.reports.json import SCHEMAS
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 from seatrial.settings.read import convert
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ GOOD: dict[str, dict[str, Any]] = {
         }
     ),
     "installers": contract(installers=["pip", "uv"]),
-    "a stand-in": {"standins": {"redis:{tag}": {"recipe": "r/Dockerfile", "inputs": {"a": "debian:bookworm"}}}},
+    "a local substitute": {"standins": {"redis:{tag}": {"recipe": "r/Dockerfile", "inputs": {"a": "debian:bookworm"}}}},
 }
 
 BAD: dict[str, dict[str, Any]] = {
@@ -69,7 +69,7 @@ BAD: dict[str, dict[str, Any]] = {
     "a module that is a path": contract(modules=["api/main.py"]),
     "a reason that is empty": contract(waive={"health/declared": " "}),
     "no time at all": contract(healthy_within=0),
-    "a stand-in without a recipe": {"standins": {"redis": {}}},
+    "a local substitute without a recipe": {"standins": {"redis": {}}},
     "a list for a table": {"apps": []},
 }
 
@@ -101,7 +101,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Settings, App, Contract, StackContract, StackWrite, StandIn, EngineSettings],
+    [Settings, App, Contract, StackContract, StackWrite, SubstituteRecipe, EngineSettings],
     ids=lambda kind: kind.__name__,
 )
 def test_every_key_is_there_and_described_and_every_closed_set_is_an_enumeration(kind: type[msgspec.Struct]) -> None:

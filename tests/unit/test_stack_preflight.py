@@ -148,11 +148,11 @@ def test_the_apps_own_service_needs_what_its_contract_says(tmp_path: Path) -> No
 def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
     services = [Service(name=name, image=image) for name, image in (("a", "here:1"), ("b", "own/ship:2"), ("c", "far"))]
     of = plan(tmp_path, *services, Service(name="d", image=None))
-    found = list(look_at_images(of, {"here:1": "sha256:1"}, has_stand_in=lambda image: image == "far"))
+    found = list(look_at_images(of, {"here:1": "sha256:1"}, has_substitute=lambda image: image == "far"))
     assert [(one.standing, one.what) for one in found] == [
         (Standing.READY, "here:1 of a is here"),
         (Standing.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
-        (Standing.NOTE, "far of c is not here: it is pulled, or else a stand-in is taken"),
+        (Standing.NOTE, "far of c is not here: it is pulled, or else a local substitute is taken"),
         (Standing.BLOCKED, "the service 'd' has no image of its own, only a build section."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."

@@ -1,4 +1,4 @@
-"""What a stand-in's build says when it cannot be made: without an engine."""
+"""What a local substitute's build says when it cannot be made: without an engine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from seatrial.engine.find import Candidate, Engine
 from seatrial.errors import BuildError, ImageError, SeatrialError
 from seatrial.host import Host
-from seatrial.offline import stand_in_for, table
+from seatrial.offline import Substitute, ensure_substitute, find_substitute, recipes
 from seatrial.offline.rootfs import text_digest
-from seatrial.offline.substitutes import ensure, last_lines
+from seatrial.offline.substitutes import last_lines
 
 if TYPE_CHECKING:
-    from seatrial.offline import Plan
+    from seatrial.offline import Substitute
 
 OUTPUT = """\
 #1 [internal] load build definition from own.Dockerfile
@@ -40,7 +40,7 @@ def never(message: str) -> None:
     raise AssertionError(message)
 
 
-def refused(plan: Plan, folder: Path) -> SeatrialError:
+def refused(plan: Substitute, folder: Path) -> SeatrialError:
     engine = Engine(
         candidate=Candidate(source="nobody", url="unix:///nowhere"),
         version="26.1",
@@ -50,14 +50,14 @@ def refused(plan: Plan, folder: Path) -> SeatrialError:
     )
     host = Host(environment={}, home=folder, data=folder / "data", cache=folder / "cache")
     with pytest.raises((ImageError, BuildError)) as caught:
-        ensure(plan, engine=engine, host=host, say=never)
+        ensure_substitute(plan, engine=engine, host=host, say=never)
     # Refused before anything was touched.
     assert not list(folder.iterdir())
     return caught.value
 
 
-def planned(reference: str) -> Plan:
-    plan = stand_in_for(reference, table(None))
+def planned(reference: str) -> Substitute:
+    plan = find_substitute(reference, recipes(None))
     assert plan is not None
     return plan
 
@@ -86,7 +86,7 @@ def test_a_postgres_that_debian_lacks_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     missing = Path("/nowhere/own.Dockerfile")
-    error = refused(replace(planned("debian:trixie-slim"), recipe=missing), tmp_path)
+    error = refused(replace(planned("debian:trixie-slim"), dockerfile=missing), tmp_path)
     assert error.where == str(missing)
 
 

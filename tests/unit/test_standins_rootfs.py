@@ -49,7 +49,7 @@ def test_a_name_lists_a_suite_and_packages_in_any_order() -> None:
 
 @pytest.mark.parametrize("argument", ["", "trixie+", "Trixie", "trixie+-o", "--help", "trixie+a,b", "trixie+a b"])
 def test_what_is_no_name_is_refused_before_it_reaches_a_program(argument: str) -> None:
-    with pytest.raises(SettingsError, match="no root filesystem"):
+    with pytest.raises(SettingsError, match="not a valid root filesystem"):
         parse(argument, where="input rootfs")
 
 

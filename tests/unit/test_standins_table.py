@@ -1,4 +1,4 @@
-"""Which stand-in serves for which image, by which recipe: planned without an engine."""
+"""Which local substitute serves for which image, by which recipe: planned without an engine."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.errors import SettingsError
-from seatrial.offline import Plan, Table, catalogue, familiar, local_name, stand_in_for, table
+from seatrial.offline import Recipe, Substitute, find_substitute, recipes
+from seatrial.offline.builtin import built_in
+from seatrial.offline.catalogue import local_name, short_name
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BUILT_IN = table(None)
+BUILT_IN = recipes(None)
 
 OWN_ROWS = """\
 [project]
@@ -26,15 +28,15 @@ inputs = {inputs}
 """
 
 
-def planned(reference: str) -> Plan:
-    plan = stand_in_for(reference, BUILT_IN)
+def planned(reference: str) -> Substitute:
+    plan = find_substitute(reference, BUILT_IN)
     assert plan is not None, reference
     return plan
 
 
-def project_table(folder: Path, *, name: str, inputs: str) -> Table:
+def project_table(folder: Path, *, name: str, inputs: str) -> tuple[Recipe, ...]:
     (folder / "pyproject.toml").write_text(OWN_ROWS.format(name=name, inputs=inputs), encoding="utf-8")
-    return table(read_project(folder))
+    return recipes(read_project(folder))
 
 
 @pytest.mark.parametrize(
@@ -51,11 +53,11 @@ def project_table(folder: Path, *, name: str, inputs: str) -> Table:
     ],
 )
 def test_a_reference_is_read_as_people_write_it(written: str, meant: str) -> None:
-    assert familiar(written) == meant
+    assert short_name(written) == meant
 
 
 @pytest.mark.parametrize("name", ["python:3.13-slim", "ghcr.io/astral-sh/uv:0.9", "localhost:5000/x/y:1"])
-def test_a_stand_in_never_has_the_official_name(name: str) -> None:
+def test_a_substitute_never_has_the_official_name(name: str) -> None:
     assert local_name(name).startswith("seatrial-standin/")
     # What follows the name is the tag, and a colon anywhere else would make the name invalid.
     assert local_name(name).count(":") == 1
@@ -72,16 +74,16 @@ def test_each_supported_python_is_known(version: str, suffix: str, suite: str) -
 
 @pytest.mark.parametrize("ending", ["", "-bookworm", "-trixie"])
 def test_debians_own_python_serves_where_the_host_has_none_and_that_is_said(ending: str) -> None:
-    otherwise = planned(f"python:3.14-slim{ending}").otherwise
-    assert otherwise is not None
-    assert otherwise.name == f"seatrial-standin/python:3.14-slim{ending}"
-    assert otherwise.inputs["rootfs"].argument.startswith("forky+")
-    assert otherwise.arguments["VERSION"] == "3.14"
-    assert "Debian forky" in otherwise.note
+    fallback = planned(f"python:3.14-slim{ending}").fallback
+    assert fallback is not None
+    assert fallback.name == f"seatrial-standin/python:3.14-slim{ending}"
+    assert fallback.inputs["rootfs"].argument.startswith("forky+")
+    assert fallback.arguments["VERSION"] == "3.14"
+    assert "Debian forky" in fallback.note
 
 
 def test_debian_has_no_python_312_of_its_own() -> None:
-    assert planned("python:3.12-slim").otherwise is None
+    assert planned("python:3.12-slim").fallback is None
 
 
 def test_an_exact_python_asks_for_that_interpreter() -> None:
@@ -112,29 +114,29 @@ def test_a_postgres_that_debian_lacks_is_refused_with_what_there_is(reference: s
     "reference", ["python:3.13", "python:3.13-alpine", "redis:8", "node:22-slim", "example.com/python:3.13-slim"]
 )
 def test_an_image_that_no_row_names_has_none(reference: str) -> None:
-    assert stand_in_for(reference, BUILT_IN) is None
+    assert find_substitute(reference, BUILT_IN) is None
 
 
 def test_every_recipe_is_there_and_says_where_its_inputs_go() -> None:
-    for row in catalogue.built_in():
-        for one in (row, row.otherwise):
+    for row in built_in():
+        for one in (row, row.fallback):
             if one is not None and not one.refusal:
-                text = one.recipe.read_text(encoding="utf-8")
+                text = one.dockerfile.read_text(encoding="utf-8")
                 assert all(f"#   {name}: " in text for name in one.inputs)
 
 
 def test_a_project_adds_a_row_and_gets_its_parts_as_arguments(tmp_path: Path) -> None:
     own = project_table(tmp_path, name="redis:{version}-slim", inputs='{ rootfs = "rootfs:trixie+redis-server" }')
-    plan = stand_in_for("docker.io/library/redis:8-slim", own)
+    plan = find_substitute("docker.io/library/redis:8-slim", own)
     assert plan is not None
-    assert plan.recipe == tmp_path / "standins" / "own.Dockerfile"
+    assert plan.dockerfile == tmp_path / "standins" / "own.Dockerfile"
     assert plan.arguments == {"VERSION": "8"}
     assert plan.name == "seatrial-standin/redis:8-slim"
 
 
 def test_a_projects_row_comes_before_the_built_in_one(tmp_path: Path) -> None:
     own = project_table(tmp_path, name="postgres:16", inputs='{ base = "image:debian:trixie-slim" }')
-    plan = stand_in_for("postgres:16", own)
+    plan = find_substitute("postgres:16", own)
     assert plan is not None
     assert not plan.refusal
     assert plan.images["debian:trixie-slim"].reference == "debian:trixie-slim"
@@ -144,13 +146,13 @@ def test_a_projects_row_comes_before_the_built_in_one(tmp_path: Path) -> None:
     ("inputs", "says"),
     [
         ('{ a = "rotfs:trixie" }', "Did you mean 'rootfs'?"),
-        ('{ a = "rootfs" }', "says nothing after its kind"),
-        ('{ a = "image:nobody/knows:1" }', "no recipe for that is known"),
+        ('{ a = "rootfs" }', "has nothing after its kind"),
+        ('{ a = "image:nobody/knows:1" }', "which has no recipe"),
         ('{ a = "image:own:1" }', "needs itself"),
     ],
 )
 def test_a_wrong_input_is_one_clear_error(tmp_path: Path, inputs: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        stand_in_for("own:1", project_table(tmp_path, name="own:1", inputs=inputs))
+        find_substitute("own:1", project_table(tmp_path, name="own:1", inputs=inputs))
     assert says in str(caught.value)
     assert 'standins."own:1"' in caught.value.where

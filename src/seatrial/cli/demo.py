@@ -27,7 +27,7 @@ def demo(
     _context: invoke.Context, question: str, app: str | None = None, timeout: int = 120, dry_run: bool = False
 ) -> ExitCode:
     """Ask an app a question: it answers between stand-ins of what it calls, without an account."""
-    from seatrial.cli.up import stand_in
+    from seatrial.cli.up import substitute_maker
     from seatrial.filesystem import locked
     from seatrial.reports.stack import progress
     from seatrial.stack import demo as demos
@@ -55,7 +55,7 @@ def demo(
             host=host,
             observer=observer,
             timeout=timeout,
-            stand_in=stand_in(project, engine, host, observer.say),
+            substitute=substitute_maker(project, engine, host, observer.say),
         )
     output.say(f"{name} answered after {answer.seconds:.1f} s.")
     print(answer.text)

@@ -187,7 +187,7 @@ def _deploy(known: Known, project: Project, *, open_ports: bool, timeout: float,
                 noting=noting,
                 looking=known.look,
                 timeout=timeout,
-                stand_in=up.stand_in(project, engine, host, known.say),
+                substitute=up.substitute_maker(project, engine, host, known.say),
             )
     except KeyboardInterrupt:
         if not known.changed:

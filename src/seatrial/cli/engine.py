@@ -18,9 +18,9 @@ DRY_RUN = {"dry-run": "say what would be done, and do nothing"}
 @command(default=True)
 def status(_context: invoke.Context) -> ExitCode:
     """Say which engine is used, and how the one that seatrial provides stands."""
+    from seatrial import offline
     from seatrial.engine.find import find_engine
     from seatrial.errors import EngineError
-    from seatrial.offline import provide
     from seatrial.sizes import show_size
 
     host = output.host()
@@ -28,57 +28,57 @@ def status(_context: invoke.Context) -> ExitCode:
         used = f"in use: {find_engine(host)}"
     except EngineError as error:
         used = f"in use: none. {error.what}"
-    own = provide.status(host)
+    own = offline.engine_status(host)
     print(used)
     if not own.unpacked:
         print("seatrial's own: not there; `invoke engine.start` fetches and starts it")
         return ExitCode.OK
     state = f"running, Docker {own.version}, process {own.pid}" if own.running else "stopped"
     print(f"seatrial's own: {state}; from Debian {own.suite}; socket {own.socket}")
-    print(f"  {own.folder} holds {show_size(provide.disk_bytes(host))}")
+    print(f"  {own.folder} holds {show_size(offline.engine_disk_bytes(host))}")
     return ExitCode.OK
 
 
 @command(help=DRY_RUN)
 def start(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Fetch (once) and start an engine of seatrial's own, beside any other."""
-    from seatrial.offline import provide
+    from seatrial import offline
     from seatrial.settings.model import EngineSettings
 
     host = output.host()
     project = output.project_if_any()
     settings = project.settings.engine if project else EngineSettings()
-    own = provide.status(host)
+    own = offline.engine_status(host)
     if dry_run:
         todo = "nothing: it runs" if own.running else "start it" if own.unpacked else "fetch, unpack and start it"
         print(f"would {todo}: Docker from Debian {settings.suite} in {own.folder}")
         return ExitCode.OK
-    print(provide.start(host, settings, output.say))
+    print(offline.start_engine(host, settings, output.say))
     return ExitCode.OK
 
 
 @command(help=DRY_RUN)
 def stop(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Stop seatrial's own engine; its images and volumes stay."""
-    from seatrial.offline import provide
+    from seatrial import offline
 
     host = output.host()
     if dry_run:
-        print("would stop it" if provide.status(host).running else "it does not run: nothing to do")
+        print("would stop it" if offline.engine_status(host).running else "it does not run: nothing to do")
         return ExitCode.OK
-    print("stopped" if provide.stop(host, output.say) else "it did not run")
+    print("stopped" if offline.stop_engine(host, output.say) else "it did not run")
     return ExitCode.OK
 
 
 @command(help=DRY_RUN)
 def remove(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Remove seatrial's own engine with its images and volumes."""
-    from seatrial.offline import provide
+    from seatrial import offline
 
     host = output.host()
-    own = provide.status(host)
+    own = offline.engine_status(host)
     if dry_run:
         print(f"would remove {own.folder}" if own.unpacked else "it is not there: nothing to do")
         return ExitCode.OK
-    print("removed" if provide.remove(host, output.say) else "it was not there")
+    print("removed" if offline.remove_engine(host, output.say) else "it was not there")
     return ExitCode.OK

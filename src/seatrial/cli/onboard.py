@@ -58,8 +58,8 @@ def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: boo
 
 
 def _engine(project: Project, host: Host, *, provide: bool) -> Engine:
+    from seatrial import offline
     from seatrial.engine.find import find_engine
-    from seatrial.offline import provide as own
 
     try:
         return find_engine(host)
@@ -70,7 +70,7 @@ def _engine(project: Project, host: Host, *, provide: bool) -> Engine:
         if not provide and not _agreed():
             error.fix = "Start Docker, set DOCKER_HOST, or say --provide-engine to have seatrial bring its own."
             raise
-    return own.start(host, project.settings.engine, output.say)
+    return offline.start_engine(host, project.settings.engine, output.say)
 
 
 def _agreed() -> bool:

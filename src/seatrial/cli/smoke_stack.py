@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Telling:
-    """Tells on one line how a stack comes up, and in full what a person must know, such as a stand-in."""
+    """Tells on one line how a stack comes up, and in full what a person must know, such as a local substitute."""
 
     tell: Callable[[str], None]
 
@@ -129,7 +129,7 @@ def _smoke(
         engine=engine,
         host=host,
         observer=Telling(tell=tell),
-        stand_in=up.stand_in(project, engine, host, output.say),
+        substitute=up.substitute_maker(project, engine, host, output.say),
         say=tell,
         wanted=Wanted(deep=level is Level.DEEP),
     )

@@ -85,7 +85,7 @@ def bring_up(
             host=host,
             observer=observer,
             timeout=timeout,
-            stand_in=stand_in(project, engine, host, observer.say),
+            substitute=substitute_maker(project, engine, host, observer.say),
             catalogue=lambda: look_at_catalogue(project, plan.file, contract, engine=engine, host=host),
         )
 
@@ -104,16 +104,18 @@ def told_once() -> Iterator[None]:
         raise StackFailedError(error.what, where=error.where, fix=error.fix) from error
 
 
-def stand_in(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> Callable[[str], str | None]:
+def substitute_maker(
+    project: Project, engine: Engine, host: Host, say: Callable[[str], None]
+) -> Callable[[str], str | None]:
     """Return what makes a local image for an official one that cannot be pulled."""
 
     def make(reference: str) -> str | None:
         from seatrial import offline
 
-        recipe = offline.stand_in_for(reference, offline.table(project))
-        if recipe is None:
+        found = offline.find_substitute(reference, offline.recipes(project))
+        if found is None:
             return None
-        return offline.ensure(recipe, engine=engine, host=host, say=say)
+        return offline.ensure_substitute(found, engine=engine, host=host, say=say)
 
     return make
 
@@ -125,13 +127,13 @@ def dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
     from seatrial.reports.stack import print_preflight
     from seatrial.stack.preflight import look
 
-    table = offline.table(project)
+    recipes = offline.recipes(project)
     found = look(
         project,
         name,
         engine=output.engine(),
         host=output.host(),
-        has_stand_in=lambda image: offline.stand_in_for(image, table) is not None,
+        has_substitute=lambda image: offline.find_substitute(image, recipes) is not None,
     )
     if as_json:
         print(preflight_document(found), end="")

@@ -39,7 +39,7 @@ class Origin(StrEnum):
     """The engine has it."""
     PULLABLE = "pullable"
     """A registry has it; BuildKit will fetch it."""
-    STAND_IN = "stand-in"
+    SUBSTITUTE = "substitute"
     UNCERTAIN = "uncertain"
     """Nobody could say; BuildKit will try, and say why it cannot."""
 
@@ -133,11 +133,11 @@ def find_base(base: Base, *, registries: Registries, known: Callable[[str], bool
     Args:
         base: the base.
         registries: what asks the engine and the registries.
-        known: tells whether a stand-in is known for a reference.
+        known: tells whether a local substitute is known for a reference.
         dockerfile: the Dockerfile, as a person knows it.
 
     Raises:
-        BuildError: neither the engine, a registry nor a stand-in has it; the message says why.
+        BuildError: neither the engine, a registry nor a local substitute has it; the message says why.
 
     """
     if registries.has_locally(base.reference):
@@ -146,7 +146,7 @@ def find_base(base: Base, *, registries: Registries, known: Callable[[str], bool
     if refusal is None:
         return Found(base=base, origin=Origin.PULLABLE)
     if known(base.reference):
-        return Found(base=base, origin=Origin.STAND_IN, reason=refusal.reason)
+        return Found(base=base, origin=Origin.SUBSTITUTE, reason=refusal.reason)
     if not refusal.certain:
         return Found(base=base, origin=Origin.UNCERTAIN, reason=refusal.reason)
     raise no_base(base.reference, refusal.reason, where=f"{dockerfile}:{base.line}", stages=base.stages)
@@ -161,9 +161,10 @@ def no_base(reference: str, reason: str, *, where: str, stages: Sequence[str] = 
             fix=f"Did you mean the stage {close[0]!r}?",
         )
     return BuildError(
-        f"the base image {reference} cannot be had: {reason.rstrip('.')}; and no stand-in is known for it.",
+        f"the base image {reference} cannot be had: {reason.rstrip('.')}; and no local substitute is known for it.",
         where=where,
-        fix="Check its name, load it into the engine with `docker load`, or declare a stand-in (docs/standins.md).",
+        fix="Check its name, load it into the engine with `docker load`, or declare a local substitute: see "
+        "docs/standins.md.",
     )
 
 
@@ -199,11 +200,11 @@ def _patience(api: docker.APIClient, seconds: int) -> Iterator[None]:
 class Replacements:
     """What takes the place of what the Dockerfile names."""
 
-    stand_ins: Mapping[str, str]
+    substitutes: Mapping[str, str]
     """The official references, each with the local image that serves instead."""
     images: Mapping[str, str]
-    """The references that the builder is told of, each with the engine's image that is meant: the stand-ins, and for
-    a builder that does not see the engine's images, what else only the engine has."""
+    """References, each with the engine's image that the builder must use for it: the local substitutes, and for a
+    builder that does not see the engine's images, what else only the engine has."""
     syntax_left_out: str | None
     """The `# syntax=` image, where it cannot be had."""
 
@@ -219,38 +220,38 @@ def replacements(
     registries: Registries,
     elsewhere: bool = False,
 ) -> Replacements:
-    """Find out which bases need a stand-in, make those, and announce each.
+    """Find out which bases need a local substitute, make those, and announce each.
 
     `elsewhere`: the builder is not the engine's own and does not see the engine's images.
 
     Raises:
         BuildError: a base can be had nowhere.
         EngineError: the engine is too old for named build contexts.
-        ImageError: a stand-in cannot be made on this host.
+        ImageError: a local substitute cannot be made on this host.
 
     """
-    table = offline.table(project)
+    recipes = offline.recipes(project)
     found = find_bases(
         dockerfile.bases(plan.build_arguments, _platform(engine)),
         registries=registries,
-        known=lambda reference: offline.stand_in_for(reference, table) is not None,
+        known=lambda reference: offline.find_substitute(reference, recipes) is not None,
         dockerfile=plan.dockerfile_shown,
     )
-    stand_ins: dict[str, str] = {}
+    substitutes: dict[str, str] = {}
     handed: dict[str, str] = {}
     for one in found:
         reference = one.base.reference
-        recipe = offline.stand_in_for(reference, table) if one.origin is Origin.STAND_IN else None
-        if recipe is not None:
+        substitute = offline.find_substitute(reference, recipes) if one.origin is Origin.SUBSTITUTE else None
+        if substitute is not None:
             programs.require_named_contexts(engine)
-            stand_ins[reference] = offline.ensure(recipe, engine=engine, host=host, say=say)
-            say(f"{reference}: {one.reason}; using the stand-in {stand_ins[reference]}")
+            substitutes[reference] = offline.ensure_substitute(substitute, engine=engine, host=host, say=say)
+            say(f"{reference}: {one.reason}; using the local substitute {substitutes[reference]}")
         elif elsewhere and one.origin is Origin.PRESENT and (refusal := registries.refusal(reference)) is not None:
             programs.require_named_contexts(engine)
             handed[reference] = reference
             say(f"{reference}: {refusal.reason}; handing the engine's image to the builder")
     syntax_left_out = _syntax_left_out(dockerfile.syntax, registries, say, elsewhere=elsewhere)
-    return Replacements(stand_ins=stand_ins, images={**stand_ins, **handed}, syntax_left_out=syntax_left_out)
+    return Replacements(substitutes=substitutes, images={**substitutes, **handed}, syntax_left_out=syntax_left_out)
 
 
 def _syntax_left_out(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from seatrial.settings.read import Project
 
 
-STAND_INS_LABEL = "seatrial.standins"
+SUBSTITUTES_LABEL = "seatrial.standins"
 
 
 def build_words(
@@ -45,7 +45,7 @@ def build_words(
     engine: Engine,
     builder: Builder | None,
     contexts: Mapping[str, str],
-    stand_ins: Iterable[str],
+    substitutes: Iterable[str],
     told: Mapping[str, str],
     file: Path,
     identity: Path,
@@ -57,18 +57,18 @@ def build_words(
         engine: the engine that gets the image.
         builder: what builds it; None: the engine's own builder.
         contexts: what takes the place of a reference: `docker-image://…` or `oci-layout://…`.
-        stand_ins: the references that a stand-in took the place of.
+        substitutes: the references that a local substitute took the place of.
         told: the build arguments that seatrial fills.
         file: the Dockerfile.
         identity: the file for the image's id.
 
     """
     labels = dict(plan.labels)
-    if names := sorted(stand_ins):
-        labels[STAND_INS_LABEL] = ",".join(names)
+    if names := sorted(substitutes):
+        labels[SUBSTITUTES_LABEL] = ",".join(names)
     return [
         "build", "--progress=rawjson", "--load",
-        # Any builder but the engine's own sees neither the engine's images nor the stand-ins.
+        # Any builder but the engine's own sees neither the engine's images nor the local substitutes.
         "--builder", builders.own(engine) if builder is None else builder.name,
         # Another builder may run on another kind of machine: the image is for this engine.
         *([] if builder is None else [f"--platform={engine.platform}"]),
@@ -97,8 +97,8 @@ class BuildResult:
     """All layers, unpacked."""
     seconds: float
     steps: tuple[Step, ...]
-    stand_ins: Mapping[str, str] = field(default_factory=dict)
-    """The official references that a stand-in took the place of, each with its local name."""
+    substitutes: Mapping[str, str] = field(default_factory=dict)
+    """The official references that a local substitute took the place of, each with its local name."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def build(
         plan: what to build.
         engine: the engine to build on, and that gets the image.
         host: the machine that knows the way to the network.
-        project: the project, for the stand-ins that it declares.
+        project: the project, for the local substitutes that it declares.
         observer: who watches.
         registries: what registries said before in this run; the builds of one run share it.
         builder: what builds instead of the engine's own builder.
@@ -160,7 +160,7 @@ def build(
         BuildError: it could not be tried: a base that nobody has, a malformed Dockerfile, a full disk.
         BuildFailedError: a step failed; its last lines are the detail.
         EngineError: buildx is missing, or the engine went away.
-        ImageError: a stand-in cannot be made on this host.
+        ImageError: a local substitute cannot be made on this host.
 
     """
     began = clock()
@@ -183,7 +183,7 @@ def build(
         file = _without_syntax(plan, folder) if replaced.syntax_left_out else plan.dockerfile
         words = build_words(
             plan, engine=engine, builder=builder, contexts=_contexts(replaced, builder, engine, folder),
-            stand_ins=replaced.stand_ins, told=told, file=file, identity=folder / "image-id",
+            substitutes=replaced.substitutes, told=told, file=file, identity=folder / "image-id",
         )  # fmt: skip
         relay = _Relay(progress, observer)
         completed = process.stream(
@@ -207,7 +207,7 @@ def build(
         size_bytes=size,
         seconds=clock() - began,
         steps=progress.steps,
-        stand_ins=replaced.stand_ins,
+        substitutes=replaced.substitutes,
     )
     observer.ended(result)
     return result

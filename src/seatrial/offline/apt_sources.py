@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """The keys that sign Debian's archive; comes with apt on every Debian."""
 
+OTHER_ENGINE = "Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere."
+"""What to do where an engine cannot be provided."""
+
 ALIASES = frozenset({"stable", "oldstable", "testing", "unstable", "sid"})
+NO_SECURITY = frozenset({"sid", "unstable", "experimental"})
+"""Suites that get security updates like any other update."""
 POCKET = re.compile(r"(-security|-updates|-proposed-updates|-backports(-sloppy)?|/updates)$")
 """What follows the codename in the suites beside the main one."""
 ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
@@ -43,6 +48,13 @@ class Archive:
     codename: str
     """The suite that the host itself runs."""
 
+    def suites(self, name: str) -> list[tuple[str, str]]:
+        """Return the address and name of a suite, and of its security updates where they are apart."""
+        found = [(self.uri, name)]
+        if self.security_uri and name not in NO_SECURITY:
+            found.append((self.security_uri, f"{name}-security"))
+        return found
+
 
 def host_archive(root: Path = Path("/")) -> Archive:
     """Return Debian's archive as the host's own source lists name it.
@@ -59,9 +71,9 @@ def host_archive(root: Path = Path("/")) -> Archive:
     if not codename:
         name = release.get("PRETTY_NAME") or "unknown"
         raise EngineError(
-            f"only a Debian host can have its packages; this system is {name}.",
+            f"Debian's packages can be used on a Debian host only; this system is {name}.",
             where=str(root / "etc/os-release"),
-            fix="Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere.",
+            fix=OTHER_ENGINE,
         )
     return choose(read_sources(root), codename=codename, where=root / "etc/apt")
 

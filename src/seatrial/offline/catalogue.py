@@ -1,18 +1,24 @@
-"""The local substitutes that seatrial knows: which official image, by which recipe, from which inputs."""
+"""Which local substitute serves for which official image, by which recipe, from which inputs."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.errors import SettingsError
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+PREFIX = "seatrial-standin"
+"""What the name of every local substitute starts with."""
+
+HUB = re.compile(r"^(?:(?:index\.|registry-1\.)?docker\.io/)?(?:library/)?(?=[^/]+$)|^(?:index\.)?docker\.io/")
 
 
 class Kind(StrEnum):
@@ -25,7 +31,7 @@ class Kind(StrEnum):
     WHEEL = "wheel"
     """`wheel:NAME==VERSION`: the programs that a wheel holds."""
     IMAGE = "image"
-    """`image:REFERENCE`: another stand-in."""
+    """`image:REFERENCE`: another local substitute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,25 +47,50 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How the stand-in for one image is made."""
+class Recipe:
+    """How the local substitutes for the images of one name are made; the name may hold `{part}`s."""
+
+    pattern: str
+    dockerfile: Path
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Named build contexts, each `kind:argument`; parts of the name are filled in."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """Build arguments beside the parts of the name."""
+    where: str = ""
+    """The settings key that declares it; empty for a built-in one."""
+    fallback: Recipe | None = None
+    """What serves where the host has no interpreter as the inputs name it."""
+    note: str = ""
+    """How the image differs from what its name promises."""
+    refusal: str = ""
+    """Why there can be no local substitute, where one could be expected."""
+
+    def match(self, name: str) -> dict[str, str] | None:
+        """Return the parts of a name that fits, or None."""
+        found = re.fullmatch(_expression(self.pattern), name)
+        return None if found is None else found.groupdict()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Substitute:
+    """How the local substitute for one image is made."""
 
     reference: str
-    """The official image, by its familiar name."""
+    """The official image, by its short name."""
     name: str
     """The local image."""
-    recipe: Path
+    dockerfile: Path
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    images: Mapping[str, Plan] = field(default_factory=dict)
-    """The plans of the stand-ins that the inputs name."""
+    images: Mapping[str, Substitute] = field(default_factory=dict)
+    """The local substitutes that the inputs name."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Build arguments."""
-    otherwise: Plan | None = None
+    fallback: Substitute | None = None
     """What serves where the host has no interpreter as the inputs name it."""
     note: str = ""
     """How it differs from what its name promises."""
     refusal: str = ""
-    """Why there can be no stand-in."""
+    """Why there can be none."""
 
 
 def parse_input(text: str, *, where: str) -> Input:
@@ -72,72 +103,70 @@ def parse_input(text: str, *, where: str) -> Input:
     kind, _, argument = text.partition(":")
     kinds = [known.value for known in Kind]
     if kind not in kinds:
-        raise SettingsError(f"{text!r} is no input of a stand-in.", where=where, fix=did_you_mean(kind, kinds))
+        raise SettingsError(f"{text!r} is not a valid input.", where=where, fix=did_you_mean(kind, kinds))
     if not argument:
-        raise SettingsError(f"the input {text!r} says nothing after its kind.", where=where)
+        raise SettingsError(f"the input {text!r} has nothing after its kind.", where=where)
     return Input(kind=Kind(kind), argument=argument)
 
 
-RECIPES = Path(__file__).parent / "recipes"
+def find_substitute(reference: str, recipes: Sequence[Recipe]) -> Substitute | None:
+    """Return the local substitute for an image as a Dockerfile or a compose file names it; None without a recipe.
 
-DEFAULT_SUITE = "trixie"
-"""The suite of an official Python tag that names none."""
+    Nothing is built. A digest after the tag is ignored: no local substitute can have it.
 
-PYTHON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
-PYTHON_LIBRARIES = {
-    "bookworm": (
-        "libbz2-1.0", "libdb5.3", "libffi8", "libgdbm-compat4", "libgdbm6", "liblzma5", "libncursesw6",
-        "libnsl2", "libreadline8", "libsqlite3-0", "libssl3", "libuuid1", "zlib1g",
-    ),
-    "trixie": (
-        "libbz2-1.0", "libdb5.3t64", "libffi8", "libgdbm-compat4t64", "libgdbm6t64", "liblzma5",
-        "libncursesw6", "libnsl2", "libreadline8t64", "libsqlite3-0", "libssl3t64", "libuuid1", "libzstd1",
-        "zlib1g",
-    ),
-}  # fmt: skip
-"""The shared libraries that CPython's C modules need; package names differ between suites."""
+    Raises:
+        SettingsError: a project's recipe needs an image that has no recipe, or needs itself.
 
-LAST_WITH_LOCALE = 12
-"""The last 3.x whose official image sets LANG."""
-
-DEBIAN_PYTHONS = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
-"""The suite whose own Python serves where the host has none of that version."""
-DEBIAN_POSTGRES = {"15": "bookworm", "17": "trixie", "18": "forky"}
-"""The suite that has a major version of PostgreSQL."""
-POSTGRES_PACKAGES = ("ca-certificates", "libnss-wrapper", "tzdata")
-POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/var/lib/postgresql"}}
-"""Since 18 the official image has its volume one folder higher."""
-DEBIAN_SUITES = ("bookworm", "trixie", "forky")
+    """
+    return _find(reference, recipes, ())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of the table: an image's name with `{part}`s in it, and how its stand-in is made."""
-
-    pattern: str
-    recipe: Path
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Named build contexts, each `kind:argument`; parts of the name are filled in."""
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    """Build arguments beside the parts of the name."""
-    where: str = ""
-    """Who wrote it: empty for seatrial's own, else the settings key."""
-    otherwise: Row | None = None
-    """What serves where the host has no interpreter as the inputs name it."""
-    note: str = ""
-    """How it differs from what its name promises."""
-    refusal: str = ""
-    """Why there can be no stand-in, where one could be expected."""
-
-    def match(self, name: str) -> dict[str, str] | None:
-        """Return the parts of a name that fits, or None."""
-        found = re.fullmatch(_expression(self.pattern), name)
-        return None if found is None else found.groupdict()
+def _find(reference: str, recipes: Sequence[Recipe], parents: tuple[str, ...]) -> Substitute | None:
+    name = short_name(reference)
+    for recipe in recipes:
+        if (parts := recipe.match(name)) is not None:
+            return _substitute(recipe, name, parts, recipes, parents)
+    return None
 
 
-def parts(pattern: str) -> list[str]:
-    """Return the names of the parts of a pattern, in order."""
-    return re.findall(r"\{([a-z_]+)\}", pattern)
+def _substitute(
+    recipe: Recipe, name: str, parts: Mapping[str, str], recipes: Sequence[Recipe], parents: tuple[str, ...]
+) -> Substitute:
+    inputs = {key: _filled(text, parts, recipe.where) for key, text in recipe.inputs.items()}
+    images: dict[str, Substitute] = {}
+    for needed in (value.argument for value in inputs.values() if value.kind is Kind.IMAGE):
+        if short_name(needed) in (*parents, name):
+            raise SettingsError(
+                f"the local substitute for {name} needs itself, through {needed}.",
+                where=recipe.where,
+                fix="Name another image in its inputs.",
+            )
+        found = _find(needed, recipes, (*parents, name))
+        if found is None:
+            raise SettingsError(
+                f"the local substitute for {name} needs {needed}, which has no recipe.",
+                where=recipe.where,
+                fix="Name an image that has a local substitute: see docs/standins.md.",
+            )
+        images[needed] = found
+    fallback = recipe.fallback
+    return Substitute(
+        reference=name,
+        name=local_name(name),
+        dockerfile=recipe.dockerfile,
+        inputs=inputs,
+        images=images,
+        arguments={**{part.upper(): value for part, value in parts.items()}, **recipe.arguments},
+        fallback=None if fallback is None else _substitute(fallback, name, parts, recipes, parents),
+        note=recipe.note,
+        refusal=recipe.refusal,
+    )
+
+
+def _filled(text: str, parts: Mapping[str, str], where: str) -> Input:
+    for part, value in parts.items():
+        text = text.replace(f"{{{part}}}", value)
+    return parse_input(text, where=where)
 
 
 def _expression(pattern: str) -> str:
@@ -150,90 +179,16 @@ def _expression(pattern: str) -> str:
     )
 
 
-def built_in() -> tuple[Row, ...]:
-    """Return the table's own rows, the more particular ones first."""
-    return (*_debian(), *_pythons(), *_uv(), *_postgres())
+def short_name(reference: str) -> str:
+    """Return an image's name as people write it.
+
+    `docker.io/library/python:3.13-slim@sha256:…` is python:3.13-slim; a name without a tag means `latest`.
+    """
+    name = HUB.sub("", reference.partition("@")[0].strip())
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def _debian() -> list[Row]:
-    return [
-        Row(
-            pattern=f"debian:{suite}-slim",
-            recipe=RECIPES / "debian.Dockerfile",
-            inputs={"rootfs": f"rootfs:{suite}"},
-        )
-        for suite in DEBIAN_SUITES
-    ]
-
-
-def _pythons() -> list[Row]:
-    rows: list[Row] = []
-    for suite, libraries in PYTHON_LIBRARIES.items():
-        endings = [f"-{suite}", ""] if suite == DEFAULT_SUITE else [f"-{suite}"]
-        for ending in endings:
-            rows += [_python(version, f"{version}-slim{ending}", suite, libraries) for version in DEBIAN_PYTHONS]
-            rows.append(_python("{version}", f"{{version}}-slim{ending}", suite, libraries))
-    return rows
-
-
-def _python(version: str, tag: str, suite: str, libraries: tuple[str, ...]) -> Row:
-    return Row(
-        pattern=f"python:{tag}",
-        recipe=RECIPES / "python.Dockerfile",
-        inputs={
-            "rootfs": f"rootfs:{'+'.join((suite, *PYTHON_PACKAGES, *libraries))}",
-            "interpreter": f"interpreter:{version}",
-        },
-        otherwise=_debian_python(version) if version in DEBIAN_PYTHONS else None,
-    )
-
-
-def _debian_python(version: str) -> Row:
-    suite = DEBIAN_PYTHONS[version]
-    packages = (suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl")
-    return Row(
-        pattern="",
-        recipe=RECIPES / "python-debian.Dockerfile",
-        inputs={"rootfs": f"rootfs:{'+'.join(packages)}"},
-        arguments={"VERSION": version, "LOCALE": locale(version)},
-        note=f"this host has no Python {version}: Debian {suite} with its own serves instead",
-    )
-
-
-def locale(version: str) -> str:
-    """Return which locale the official image of a Python version sets: C.UTF-8 up to 3.12, none since."""
-    return "utf8" if int(version.split(".")[1]) <= LAST_WITH_LOCALE else "none"
-
-
-def _uv() -> list[Row]:
-    recipe = RECIPES / "uv.Dockerfile"
-    return [
-        Row(pattern="ghcr.io/astral-sh/uv:latest", recipe=recipe, inputs={"programs": "wheel:uv"}),
-        # Tags come as 0.9, 0.9.5 and the like: each means the newest that starts so.
-        Row(
-            pattern="ghcr.io/astral-sh/uv:{version}",
-            recipe=recipe,
-            inputs={"programs": "wheel:uv=={version}.*"},
-        ),
-    ]
-
-
-def _postgres() -> list[Row]:
-    recipe = RECIPES / "postgres.Dockerfile"
-    rows: list[Row] = []
-    for major, suite in DEBIAN_POSTGRES.items():
-        # Until 17 the server brings its just-in-time compiler along; from 18 on it is a package of its own.
-        jit = ["postgresql-18-jit"] if major == "18" else []
-        packages = "+".join((suite, *POSTGRES_PACKAGES, f"postgresql-{major}", *jit))
-        for pattern in (f"postgres:{major}", f"postgres:{major}-{suite}"):
-            inputs = {"rootfs": f"rootfs:{packages}"}
-            arguments = {"VERSION": major, **POSTGRES_FOLDERS.get(major, {})}
-            rows.append(Row(pattern=pattern, recipe=recipe, inputs=inputs, arguments=arguments))
-    known = ", ".join(f"{major} ({suite})" for major, suite in DEBIAN_POSTGRES.items())
-    refusal = f"Debian has PostgreSQL {known} and no other."
-    rows += [
-        Row(pattern="postgres:{version}", recipe=recipe, refusal=refusal),
-        Row(pattern="postgres:{version}-{suite}", recipe=recipe, refusal=refusal),
-        Row(pattern="postgres:latest", recipe=recipe, refusal=f"{refusal} Name one of them."),
-    ]
-    return rows
+def local_name(name: str) -> str:
+    """Return the local substitute's own name: never the official one."""
+    repository, _, tag = name.rpartition(":")
+    return f"{PREFIX}/{repository.replace(':', '-')}:{tag}"

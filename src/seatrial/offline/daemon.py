@@ -1,4 +1,4 @@
-"""The provided engine's daemon: its settings, its start, its end, and what outlived it."""
+"""The provided engine's daemon: its settings, its start, its end, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -19,17 +19,30 @@ from seatrial.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seatrial.engine.provided import Layout
     from seatrial.host import Host
+    from seatrial.offline.layout import Layout
 
 
 HELPERS = re.compile(r"^(containerd|containerd-shim.*|docker-proxy)$")
 """The daemon's own programs; buildx, compose and the CLI are a person's, and left alone."""
 
-PATIENCE = 10.0
+KILLED_WITHIN = 10.0
 """Seconds until a killed process must be gone."""
 
-PAUSE = 0.05
+ANSWERS_WITHIN = 90.0
+"""Seconds; 3 to 4 are usual, more after a crash with many containers."""
+CONTAINERS_STOP_WITHIN = 12
+"""Seconds that the daemon gives its containers."""
+SETTLES_WITHIN = 10.0
+STOPS_WITHIN = 20.0
+"""Seconds until the daemon is killed."""
+LOG_LINES = 15
+POLL_INTERVAL = 0.1
+"""Seconds between two looks at a process."""
+NETWORK_PREFIX = 24
+
+PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+"""What pulls need, where a host reaches registries through a proxy or with a CA of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +101,7 @@ def end_processes(layout: Layout) -> None:
         EngineError: one of them cannot be ended.
 
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + KILLED_WITHIN
     while pids := orphans_of(layout, processes()):
         for pid in pids:
             signal_process(pid, signal.SIGKILL)
@@ -98,7 +111,7 @@ def end_processes(layout: Layout) -> None:
                 where=str(layout.folder),
                 fix="They hang in the kernel: restart this machine.",
             )
-        time.sleep(PAUSE)
+        time.sleep(POLL_INTERVAL)
 
 
 def unmount(layout: Layout) -> None:
@@ -189,21 +202,6 @@ def _unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
-ANSWERS_WITHIN = 90.0
-"""Seconds; 3 to 4 are usual, more after a crash with many containers."""
-CONTAINERS_STOP_WITHIN = 12
-"""Seconds that the daemon gives its containers."""
-SETTLES_WITHIN = 10.0
-STOPS_WITHIN = 20.0
-"""Seconds until the daemon is killed."""
-LAST_LINES = 15
-DAEMON_PAUSE = 0.1
-NETWORK_PREFIX = 24
-
-HANDED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
-"""What pulls need, where a host reaches registries through a proxy or with a CA of its own."""
-
-
 def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, object]:
     """Return the daemon's settings. They go into a file of ours: the host's /etc/docker is not read.
 
@@ -253,7 +251,7 @@ def launch(layout: Layout, host: Host, pool: IPv4Network) -> int:
         # A number in an old file may be another process by now, which the daemon would take for itself.
         file.unlink(missing_ok=True)
     _configure(layout, pool, starting=True)
-    kept = {key: value for key, value in host.environment.items() if key.upper() in HANDED_ON}
+    kept = {key: value for key, value in host.environment.items() if key.upper() in PASSED_ON}
     return process.spawn(
         [
             layout.programs / "usr/sbin/dockerd",
@@ -286,7 +284,7 @@ def wait(layout: Layout, host: Host, pid: int) -> find.Engine:
             raise _failed("the engine ended while it started.", layout)
         if time.monotonic() > deadline:
             raise _failed(f"the engine does not answer after {ANSWERS_WITHIN:g} s: {trouble}", layout)
-        time.sleep(DAEMON_PAUSE)
+        time.sleep(POLL_INTERVAL)
 
 
 def settle(layout: Layout, pool: IPv4Network, engine: find.Engine, pid: int) -> None:
@@ -304,7 +302,7 @@ def settle(layout: Layout, pool: IPv4Network, engine: find.Engine, pid: int) -> 
     while _restores_live(engine, layout):
         if time.monotonic() > deadline:
             raise _failed("the engine does not read its settings again.", layout)
-        time.sleep(DAEMON_PAUSE)
+        time.sleep(POLL_INTERVAL)
 
 
 def end(pid: int) -> None:
@@ -312,7 +310,7 @@ def end(pid: int) -> None:
     signal_process(pid, signal.SIGTERM)
     if not _gone(pid, STOPS_WITHIN):
         signal_process(pid, signal.SIGKILL)
-        _gone(pid, PATIENCE)
+        _gone(pid, KILLED_WITHIN)
 
 
 def _restores_live(engine: find.Engine, layout: Layout) -> bool:
@@ -325,12 +323,12 @@ def _restores_live(engine: find.Engine, layout: Layout) -> bool:
         raise _failed(f"the engine stopped answering: {error}.", layout) from error
 
 
-def _gone(pid: int, patience: float) -> bool:
-    deadline = time.monotonic() + patience
+def _gone(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while is_alive(pid):
         if time.monotonic() > deadline:
             return False
-        time.sleep(DAEMON_PAUSE)
+        time.sleep(POLL_INTERVAL)
     reap(pid)
     return True
 
@@ -344,7 +342,7 @@ def _failed(what: str, layout: Layout) -> EngineError:
         what,
         where=str(layout.log),
         fix="The last lines of its log tell why. `invoke engine.remove` and `engine.start` begin afresh.",
-        detail="\n".join(lines[-LAST_LINES:]),
+        detail="\n".join(lines[-LOG_LINES:]),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seatrial import process
 from seatrial.errors import EngineError, ProgramError
 from seatrial.filesystem import locked, told
-from seatrial.offline.apt_sources import Archive, host_archive
+from seatrial.offline.apt_sources import OTHER_ENGINE, Archive, host_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +26,8 @@ LISTS_TIMEOUT = 300.0
 DOWNLOAD_TIMEOUT = 1800.0
 UNPACK_TIMEOUT = 300.0
 
-NO_SECURITY = frozenset({"sid", "unstable", "experimental"})
-"""Suites that get security updates like any other update."""
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where dpkg's and apt's programs are; a user's PATH may lack the first."""
 
 SUITE = re.compile(r"[a-z][a-z0-9.-]*")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -62,26 +62,6 @@ class Package:
     size: int
     """Bytes."""
     sha256: str
-
-
-def mirror(root: Path = Path("/")) -> str:
-    """Return the address of the host's own Debian mirror.
-
-    Raises:
-        EngineError: this is no Debian, or its lists name no archive of Debian.
-
-    """
-    return host_archive(root).uri
-
-
-def host_suite(root: Path = Path("/")) -> str:
-    """Return the codename of the Debian suite that the host runs.
-
-    Raises:
-        EngineError: this is no Debian, or its lists name no archive of Debian.
-
-    """
-    return host_archive(root).codename
 
 
 def fetch(
@@ -149,10 +129,7 @@ def unpack(debs: Iterable[Path], folder: Path, *, host: Host) -> None:
 def sources(archive: Archive, suite: str) -> str:
     """Return the source list for a suite of Debian, as the host reaches it."""
     options = f"[signed-by={archive.signed_by} target=Packages lang=none]"
-    lines = [f"deb {options} {archive.uri} {suite} main"]
-    if archive.security_uri and suite not in NO_SECURITY:
-        lines.append(f"deb {options} {archive.security_uri} {suite}-security main")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"deb {options} {uri} {name} main\n" for uri, name in archive.suites(suite))
 
 
 def parse_candidates(text: str) -> list[Package]:
@@ -270,7 +247,7 @@ def _check_names(packages: Sequence[str], suite: str) -> None:
 
 def _environment(host: Host) -> dict[str, str]:
     # What is looked for in apt's messages is their untranslated text: LANGUAGE would overrule C.UTF-8, not C.
-    path = ":".join(filter(None, [host.environment.get("PATH"), "/usr/sbin:/usr/bin:/sbin:/bin"]))
+    path = ":".join(filter(None, [host.environment.get("PATH"), SYSTEM_PATH]))
     return {**host.environment, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "PATH": path}
 
 
@@ -280,7 +257,7 @@ def _architecture(environment: Mapping[str, str]) -> str:
     except ProgramError as error:
         raise EngineError(
             "Debian's package tools are needed and dpkg does not run here.",
-            fix="Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere.",
+            fix=OTHER_ENGINE,
             detail=str(error),
         ) from error
 

@@ -1,4 +1,4 @@
-"""What a host needs before seatrial provides an engine, and unpacking the engine's programs."""
+"""Whether a host can have a provided engine, and the download of the engine's programs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine.provided import SYSTEM_PATH
 from seatrial.errors import EngineError
 from seatrial.offline import debian
+from seatrial.offline.apt_sources import OTHER_ENGINE, host_archive
+from seatrial.offline.layout import SYSTEM_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seatrial.engine.provided import Layout
     from seatrial.host import Host
+    from seatrial.offline.layout import Layout
 
 
 SOCKET_LIMIT = 107
@@ -29,80 +30,6 @@ NEEDED = 2_500_000_000
 """Bytes: 90 MB to download, 365 MB unpacked, and 2 GB of room to build images."""
 
 TOOLS = ("apt-get", "dpkg", "dpkg-deb")
-ELSEWHERE = "Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What was seen of the host."""
-
-    system: str
-    root: bool
-    missing_tools: tuple[str, ...]
-    free: int
-    """Bytes, where the engine's folder is or would be."""
-
-
-def survey(layout: Layout) -> Ground:
-    """Look at the host."""
-    return Ground(
-        system=sys.platform,
-        root=os.geteuid() == 0,
-        missing_tools=tuple(tool for tool in TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None),
-        free=shutil.disk_usage(_nearest(layout.folder)).free,
-    )
-
-
-def require_root(ground: Ground) -> None:
-    """Refuse an account that may not start or stop an engine.
-
-    Raises:
-        EngineError: it is not Linux, or not root.
-
-    """
-    if ground.system != "linux":
-        raise EngineError(f"an engine can be provided on Linux only; this is {ground.system}.", fix=ELSEWHERE)
-    if not ground.root:
-        raise EngineError(
-            "an engine can be provided by root only.",
-            fix=f"Run this as root, and then all that shall use that engine. Or: {ELSEWHERE}",
-        )
-
-
-def require(ground: Ground, layout: Layout, *, unpacked: bool) -> None:
-    """Refuse a host that cannot have a provided engine.
-
-    Raises:
-        EngineError: no root, no Linux, no Debian tools, a folder too deep, no space left.
-
-    """
-    require_root(ground)
-    if ground.missing_tools and not unpacked:
-        raise EngineError(
-            f"an engine can be provided on Debian only; {', '.join(ground.missing_tools)} not found here.",
-            fix=ELSEWHERE,
-        )
-    path = str(layout.socket_file)
-    if (length := len(path.encode())) > SOCKET_LIMIT or ":" in path:
-        raise EngineError(
-            f"a socket's path may have {SOCKET_LIMIT} bytes and no colon; this one has {length} bytes.",
-            where=path,
-            fix="Set XDG_DATA_HOME to a shorter folder.",
-        )
-    if not unpacked and ground.free < NEEDED:
-        raise EngineError(
-            f"too little disk space: {_gigabytes(ground.free)} free, {_gigabytes(NEEDED)} needed.",
-            where=str(layout.folder),
-            fix="Free some, or set XDG_DATA_HOME to a folder on a larger disk.",
-        )
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
-
-
-def _nearest(folder: Path) -> Path:
-    return next(place for place in [folder, *folder.parents] if place.exists())
 
 
 ENGINE = ("docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd", "tini")
@@ -113,6 +40,79 @@ HOST_SUITE = {"runc": "runc", "iptables": "iptables"}
 
 SCRATCH = "unpack-"
 MARKER = "seatrial.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostState:
+    """What a provided engine needs of a host."""
+
+    system: str
+    root: bool
+    missing_tools: tuple[str, ...]
+    free: int
+    """Bytes, where the engine's folder is or would be."""
+
+
+def inspect_host(layout: Layout) -> HostState:
+    """Return the state of this host."""
+    return HostState(
+        system=sys.platform,
+        root=os.geteuid() == 0,
+        missing_tools=tuple(tool for tool in TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None),
+        free=shutil.disk_usage(_nearest(layout.folder)).free,
+    )
+
+
+def require_root(state: HostState) -> None:
+    """Refuse an account that may not start or stop an engine.
+
+    Raises:
+        EngineError: it is not Linux, or not root.
+
+    """
+    if state.system != "linux":
+        raise EngineError(f"an engine can be provided on Linux only; this is {state.system}.", fix=OTHER_ENGINE)
+    if not state.root:
+        raise EngineError(
+            "an engine can be provided by root only.",
+            fix=f"Run this as root, and everything that uses that engine. Or: {OTHER_ENGINE}",
+        )
+
+
+def require_suitable(state: HostState, layout: Layout, *, unpacked: bool) -> None:
+    """Refuse a host that cannot have a provided engine.
+
+    Raises:
+        EngineError: no root, no Linux, no Debian tools, a folder too deep, no space left.
+
+    """
+    require_root(state)
+    if state.missing_tools and not unpacked:
+        raise EngineError(
+            f"an engine can be provided on Debian only; {', '.join(state.missing_tools)} not found here.",
+            fix=OTHER_ENGINE,
+        )
+    path = str(layout.socket_file)
+    if (length := len(path.encode())) > SOCKET_LIMIT or ":" in path:
+        raise EngineError(
+            f"a socket's path may have {SOCKET_LIMIT} bytes and no colon; this one has {length} bytes.",
+            where=path,
+            fix="Set XDG_DATA_HOME to a shorter folder.",
+        )
+    if not unpacked and state.free < NEEDED:
+        raise EngineError(
+            f"too little disk space: {_gigabytes(state.free)} free, {_gigabytes(NEEDED)} needed.",
+            where=str(layout.folder),
+            fix="Free some, or set XDG_DATA_HOME to a folder on a larger disk.",
+        )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def _nearest(folder: Path) -> Path:
+    return next(path for path in [folder, *folder.parents] if path.exists())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def install(layout: Layout, host: Host, *, suite: str, say: Callable[[str], None
     missing = [package for program, package in HOST_SUITE.items() if not _on_host(program)]
     if missing:
         say(f"This host has no {' and no '.join(missing)}: unpacked beside the engine, not installed.")
-        debs += debian.fetch(missing, suite=debian.host_suite(), host=host, say=say, missing_dependencies=True)
+        debs += debian.fetch(missing, suite=host_archive().codename, host=host, say=say, missing_dependencies=True)
     version = _version(debs[0])
     say(f"Unpacking Docker {version} into {layout.programs}.")
     with tempfile.TemporaryDirectory(dir=layout.folder, prefix=SCRATCH) as scratch:
@@ -161,7 +161,7 @@ def install(layout: Layout, host: Host, *, suite: str, say: Callable[[str], None
 
 
 def sweep(layout: Layout) -> None:
-    """Remove what a killed run left of an unpacking."""
+    """Remove what a killed run has unpacked in part."""
     for folder in layout.folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(folder, ignore_errors=True)
 

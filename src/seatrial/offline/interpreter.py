@@ -176,7 +176,7 @@ def _strip(python: HostPython, folder: Path, say: Callable[[str], None]) -> None
     try:
         strip = process.find_program("strip")
     except ProgramError:
-        say("The program strip is not installed: the stand-in keeps symbols, and is larger (binutils has it).")
+        say("The program strip is not installed: the local substitute keeps symbols, and is larger (binutils has it).")
         return
     process.run([strip, "--strip-unneeded", *files], timeout=STRIP_TIMEOUT)
 

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine import provided
 from seatrial.filesystem import locked, told
 from seatrial.offline import daemon, install, network
-from seatrial.offline import daemon as leftovers
+from seatrial.offline.layout import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
-    from seatrial.engine.provided import Layout
     from seatrial.host import Host
+    from seatrial.offline.layout import Layout
     from seatrial.settings.model import EngineSettings
 
 
@@ -28,7 +27,7 @@ REMOVED = "removed-engine-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
+class EngineStatus:
     """The provided engine as it is."""
 
     unpacked: bool
@@ -41,25 +40,25 @@ class Status:
     socket: str
 
 
-def status(host: Host) -> Status:
-    """Look at the provided engine; changes nothing, needs no root."""
-    place = provided.of(host)
-    found = install.unpacked(place)
-    pid = daemon.running(place)
-    return Status(
+def engine_status(host: Host) -> EngineStatus:
+    """Return the state of the provided engine; needs no root."""
+    layout = layout_of(host)
+    found = install.unpacked(layout)
+    pid = daemon.running(layout)
+    return EngineStatus(
         unpacked=found is not None,
         running=pid is not None,
         pid=pid,
         version=found.version if found else None,
         suite=found.suite if found else None,
-        folder=place.folder,
-        socket=place.socket,
+        folder=layout.folder,
+        socket=layout.socket,
     )
 
 
-def disk_bytes(host: Host) -> int:
+def engine_disk_bytes(host: Host) -> int:
     """Return the bytes that the provided engine takes on disk. Slow: it looks at every file."""
-    folder = provided.of(host).folder
+    folder = layout_of(host).folder
     total = 0
     seen: set[int] = set()
     for path, folders, files in os.walk(folder):
@@ -75,136 +74,136 @@ def disk_bytes(host: Host) -> int:
     return total
 
 
-def start(host: Host, settings: EngineSettings, say: Callable[[str], None]) -> Engine:
-    """Start the provided engine and wait until it answers; one that runs is only looked at.
+def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None]) -> Engine:
+    """Start the provided engine and wait until it answers; where it runs already, check that it does.
 
     Raises:
-        EngineError: this host cannot have one, its packages cannot be had, or it does not start.
-        ProgramError: a program that is needed for it is missing or fails.
+        EngineError: this host is not suitable, packages cannot be downloaded, or the engine does not start.
+        ProgramError: a program that this needs is missing or fails.
 
     """
-    place = provided.of(host)
-    seen = install.survey(place)
-    install.require(seen, place, unpacked=install.unpacked(place) is not None)
-    with _alone(host, say):
-        if (pid := daemon.running(place)) is not None:
-            return _look_after(place, host, pid)
-        place.folder.mkdir(exist_ok=True)
+    layout = layout_of(host)
+    install.require_suitable(install.inspect_host(layout), layout, unpacked=install.unpacked(layout) is not None)
+    with _locked(host, say):
+        if (pid := daemon.running(layout)) is not None:
+            return _check_running(layout, host, pid)
+        layout.folder.mkdir(exist_ok=True)
         try:
-            _clear(place)
-            found = install.unpacked(place)
+            _clean_up(layout)
+            found = install.unpacked(layout)
             if found is None or found.suite != settings.suite:
-                found = install.install(place, host, suite=settings.suite, say=say)
+                found = install.install(layout, host, suite=settings.suite, say=say)
             say(f"Starting Docker {found.version}.")
-            return _launch(place, host, say)
+            return _launch(layout, host, say)
         finally:
             # Only an empty folder goes: one in which the very first start got nowhere.
             with suppress(OSError):
-                place.folder.rmdir()
+                layout.folder.rmdir()
 
 
-def stop(host: Host, say: Callable[[str], None]) -> bool:
+def stop_engine(host: Host, say: Callable[[str], None]) -> bool:
     """Stop the provided engine and its containers; tell whether it ran.
 
     Raises:
         EngineError: not root, or something of it cannot be ended.
-        ProgramError: a program that is needed for it is missing or fails.
+        ProgramError: a program that this needs is missing or fails.
 
     """
-    place = provided.of(host)
-    install.require_root(install.survey(place))
-    if not place.folder.exists():
+    layout = layout_of(host)
+    install.require_root(install.inspect_host(layout))
+    if not layout.folder.exists():
         return False
-    with _alone(host, say):
-        return _stop(place, say)
+    with _locked(host, say):
+        return _stop(layout, say)
 
 
-def remove(host: Host, say: Callable[[str], None]) -> bool:
+def remove_engine(host: Host, say: Callable[[str], None]) -> bool:
     """Stop the provided engine and delete it with all its images and volumes; tell whether it was there.
 
     Raises:
         EngineError: not root, or something of it cannot be ended, unmounted or deleted.
-        ProgramError: a program that is needed for it is missing or fails.
+        ProgramError: a program that this needs is missing or fails.
 
     """
-    place = provided.of(host)
-    install.require_root(install.survey(place))
+    layout = layout_of(host)
+    install.require_root(install.inspect_host(layout))
     if not host.data.exists():
         return False
-    with _alone(host, say):
-        if not place.folder.exists():
+    with _locked(host, say):
+        if not layout.folder.exists():
             return False
-        _stop(place, say)
-        say(f"Deleting {place.folder}.")
+        _stop(layout, say)
+        say(f"Deleting {layout.folder}.")
         # Renamed first: an interrupted deletion leaves no engine that is half there.
-        grave = Path(tempfile.mkdtemp(dir=host.data, prefix=REMOVED))
-        place.folder.rename(grave / "engine")
-        shutil.rmtree(grave)
+        trash = Path(tempfile.mkdtemp(dir=host.data, prefix=REMOVED))
+        layout.folder.rename(trash / "engine")
+        shutil.rmtree(trash)
     return True
 
 
 @contextmanager
-def _alone(host: Host, say: Callable[[str], None]) -> Iterator[None]:
+def _locked(host: Host, say: Callable[[str], None]) -> Iterator[None]:
     with told(host.data):
         host.data.mkdir(parents=True, exist_ok=True)
-    with told(host.data), locked(host.data, waiting=lambda: say("Waiting: another run works on the engine.")):
-        for grave in host.data.glob(f"{REMOVED}*"):
-            shutil.rmtree(grave, ignore_errors=True)
+    with told(host.data), locked(host.data, waiting=lambda: say("Waiting: another run changes the engine.")):
+        for trash in host.data.glob(f"{REMOVED}*"):
+            shutil.rmtree(trash, ignore_errors=True)
         yield
 
 
-def _look_after(place: Layout, host: Host, pid: int) -> Engine:
-    engine = daemon.wait(place, host, pid)
-    if pool := daemon.pool_before(place):
-        # Both may be undone or not yet done: a firewall was reloaded, a start was killed.
-        network.open_firewall(pool, place.tag, place.environment())
-        daemon.settle(place, pool, engine, pid)
+def _check_running(layout: Layout, host: Host, pid: int) -> Engine:
+    engine = daemon.wait(layout, host, pid)
+    if pool := daemon.pool_before(layout):
+        # A firewall that was reloaded has lost the rules; a start that was killed has not finished.
+        network.open_firewall(pool, layout.tag, layout.environment())
+        daemon.settle(layout, pool, engine, pid)
     return engine
 
 
-def _launch(place: Layout, host: Host, say: Callable[[str], None]) -> Engine:
-    before = daemon.pool_before(place)
+def _launch(layout: Layout, host: Host, say: Callable[[str], None]) -> Engine:
+    before = daemon.pool_before(layout)
     pool = network.choose_pool(network.host_routes(), before=before)
     if before and before != pool:
         say(
-            f"The host now uses addresses of {before}. Make networks of compose files anew: `invoke down`, `invoke up`."
+            f"The host now uses addresses of {before}. Recreate the networks of compose files: "
+            "`invoke down`, `invoke up`."
         )
     pid: int | None = None
     try:
-        network.add_bridge(place.tag)
-        network.open_firewall(pool, place.tag, place.environment())
-        pid = daemon.launch(place, host, pool)
-        engine = daemon.wait(place, host, pid)
-        daemon.settle(place, pool, engine, pid)
+        network.add_bridge(layout.tag)
+        network.open_firewall(pool, layout.tag, layout.environment())
+        pid = daemon.launch(layout, host, pool)
+        engine = daemon.wait(layout, host, pid)
+        daemon.settle(layout, pool, engine, pid)
     except BaseException:
         # Also Ctrl-C: a start that does not succeed leaves no process, bridge or rule.
         if pid is not None:
             daemon.end(pid)
-        _clear(place)
+        _clean_up(layout)
         raise
-    say(f"It answers at {place.socket} (bridge {place.tag}, {pool}; log {place.log}).")
+    say(f"It answers at {layout.socket} (bridge {layout.tag}, {pool}; log {layout.log}).")
     return engine
 
 
-def _stop(place: Layout, say: Callable[[str], None]) -> bool:
-    pid = daemon.running(place)
+def _stop(layout: Layout, say: Callable[[str], None]) -> bool:
+    pid = daemon.running(layout)
     if pid is not None:
         say("Stopping the engine and its containers.")
         daemon.end(pid)
-    _clear(place)
+    _clean_up(layout)
     return pid is not None
 
 
-def _clear(place: Layout) -> None:
-    """Clear away what a daemon leaves, however it ended; there is none when this is called."""
-    leftovers.end_processes(place)
-    leftovers.unmount(place)
-    install.sweep(place)
-    for file in (place.pid_file, place.socket_file):
+def _clean_up(layout: Layout) -> None:
+    """Remove what a daemon that has ended leaves behind."""
+    daemon.end_processes(layout)
+    daemon.unmount(layout)
+    install.sweep(layout)
+    for file in (layout.pid_file, layout.socket_file):
         file.unlink(missing_ok=True)
-    shutil.rmtree(place.runtime, ignore_errors=True)
+    shutil.rmtree(layout.runtime, ignore_errors=True)
     with suppress(OSError):
-        place.runtime.parent.rmdir()
-    network.remove_bridges(place.tag, daemon.pool_before(place))
-    if install.unpacked(place) is not None:
-        network.close_firewall(place.tag, place.environment())
+        layout.runtime.parent.rmdir()
+    network.remove_bridges(layout.tag, daemon.pool_before(layout))
+    if install.unpacked(layout) is not None:
+        network.close_firewall(layout.tag, layout.environment())

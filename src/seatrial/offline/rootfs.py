@@ -15,7 +15,7 @@ from seatrial import process
 from seatrial.errors import BuildError, ProgramError, SettingsError
 from seatrial.filesystem import locked
 from seatrial.offline import debian
-from seatrial.offline.apt_sources import Archive, host_archive
+from seatrial.offline.apt_sources import KEYRING, Archive, host_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,28 +24,18 @@ if TYPE_CHECKING:
     from seatrial.host import Host
 
 
-def text_digest(*texts: str) -> str:
-    """Return the SHA-256, in hex, of texts and of where one ends and the next begins."""
-    whole = hashlib.sha256()
-    for text in texts:
-        data = text.encode()
-        whole.update(f"{len(data)}:".encode())
-        whole.update(data)
-    return whole.hexdigest()
-
-
 MAKER_SUITE = "trixie"
 """The suite that mmdebstrap comes from: a script that runs on later and earlier suites alike."""
 TIMEOUT = 1200.0
 FRESH = 7 * 24 * 3600.0
 """Seconds that a kept root filesystem is used again; an older one may lack security updates."""
 FORMAT = "1"
-"""Changes when this module lays something out differently, so that what was kept is made again."""
+"""Changes when this module makes something else, so that what was kept is made again."""
 
 NOT_MERGED = frozenset({"bookworm"})
 """Suites whose base system merges /usr with a program that brings all of Perl along: 48 MB."""
 APT_SETTINGS = "apt settings"
-"""The key of the file with the host's own settings of apt, which are for the making only."""
+"""The key of the file with the host's own settings of apt, which the image does not keep."""
 APT_KEYS = r"Acquire::(?:Check-Valid-Until|Check-Date|Retries|https?(?:::[^ ]+)?)"
 NOT_FOR_THE_IMAGE = (
     "/etc/apt/apt.conf.d/99mmdebstrap",
@@ -66,7 +56,7 @@ LEFT_OUT = (
     "/usr/share/doc/*",
     "/usr/share/doc-base/*",
 )
-"""What slim images do without; licences stay."""
+"""What slim images leave out; licences stay."""
 
 # Kept under the name that Dockerfiles with a cache mount for apt delete.
 DOCKER_CLEAN = """\
@@ -102,47 +92,56 @@ class Rootfs:
         return f"{self.suite}-{text_digest(FORMAT, self.suite, *self.packages)[:16]}"
 
 
+def text_digest(*texts: str) -> str:
+    """Return the SHA-256, in hex, of texts and of where one ends and the next begins."""
+    whole = hashlib.sha256()
+    for text in texts:
+        data = text.encode()
+        whole.update(f"{len(data)}:".encode())
+        whole.update(data)
+    return whole.hexdigest()
+
+
+def cache_folder(host: Host) -> Path:
+    """Return the folder that keeps what local substitutes are made from; all of it can be made again."""
+    return host.cache / "standins"
+
+
 def parse(argument: str, *, where: str) -> Rootfs:
     """Read `SUITE` or `SUITE+PACKAGE+PACKAGE`; a package whose name holds a `+` cannot be named.
 
     Raises:
-        SettingsError: one of them is no name of a suite or a package.
+        SettingsError: one of the names is malformed.
 
     """
     suite, *packages = argument.split("+")
     for name in (suite, *packages):
         if not NAME.match(name):
             raise SettingsError(
-                f"{argument!r} is no root filesystem: {name!r} is no name of a suite or a package.",
+                f"{argument!r} is not a valid root filesystem: {name!r} names no suite or package.",
                 where=where,
                 fix="Write a suite of Debian and packages: rootfs:trixie+ca-certificates+tzdata.",
             )
     return Rootfs(suite=suite, packages=tuple(sorted(set(packages))))
 
 
-def ensure_tar(
-    rootfs: Rootfs, *, folder: Path, host: Host, say: Callable[[str], None], now: Callable[[], float]
-) -> Path:
+def ensure_tar(rootfs: Rootfs, *, host: Host, say: Callable[[str], None], now: Callable[[], float]) -> Path:
     """Return a root filesystem as a tar file, made now or kept from an earlier time.
 
-    Args:
-        rootfs: the suite and the packages.
-        folder: where such files are kept.
-        host: this machine; it must be a Debian with apt, and this process root, or allowed user namespaces.
-        say: told what is made.
-        now: seconds since the epoch.
+    The host must be a Debian with apt, and this process root, or allowed user namespaces.
 
     Raises:
         EngineError: the host is no Debian, or its mirror cannot be reached.
         BuildError: the root filesystem cannot be made: a package that the suite does not have, no space.
 
     """
+    folder = cache_folder(host) / "rootfs"
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{rootfs.key}.tar"
     # One at a time: they share the folder of downloaded packages, and each keeps a core busy anyway.
     with locked(folder, waiting=lambda: say("Waiting: another run makes a root filesystem.")):
         if not kept.exists() or now() - kept.stat().st_mtime > FRESH:
-            more = f" with {len(rootfs.packages)} packages more" if rootfs.packages else ""
+            more = f" with {len(rootfs.packages)} more packages" if rootfs.packages else ""
             say(f"Making a root filesystem of Debian {rootfs.suite}{more}.")
             _make(rootfs, kept, host=host, say=say)
     return kept
@@ -153,41 +152,41 @@ def _make(rootfs: Rootfs, kept: Path, *, host: Host, say: Callable[[str], None])
     archive = host_archive()
     maker = _maker(folder, host, say)
     work = folder / "work"
-    # What a killed run left behind goes first; the lock is ours.
+    # The lock is ours: what is there, a killed run has left.
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
+    debs = folder / "debs" / rootfs.suite
+    debs.mkdir(parents=True, exist_ok=True)
     environment = _environment(host, maker, work)
     try:
         settings = apt_settings(process.run(["apt-config", "dump"], timeout=20, environment=environment).output)
-        texts = image_files(rootfs, archive, settings) | {APT_SETTINGS: _as_apt_conf(settings)}
-        argv = command(
-            rootfs, maker=maker, target=work / "rootfs.tar", files=_written(work, texts),
-            debs=folder / "debs" / rootfs.suite,
-            sources=debian.sources(archive, rootfs.suite).splitlines(),
-        )  # fmt: skip
-        process.run([*_apart(environment), *argv], timeout=TIMEOUT, environment=environment)
-        (work / "rootfs.tar").replace(kept)
+        apt_conf = "".join(f'{key} "{value}";\n' for key, value in settings.items())
+        files = _write(work, image_files(rootfs, archive, settings) | {APT_SETTINGS: apt_conf})
+        target, sources = work / "rootfs.tar", debian.sources(archive, rootfs.suite).splitlines()
+        argv = command(rootfs, maker=maker, target=target, files=files, debs=debs, sources=sources)
+        process.run([*_own_namespaces(environment), *argv], timeout=TIMEOUT, environment=environment)
+        target.replace(kept)
     except ProgramError as error:
         raise BuildError(
             f"the root filesystem of Debian {rootfs.suite} cannot be made: mmdebstrap {error.what}",
             where=f"rootfs:{'+'.join((rootfs.suite, *rootfs.packages))}",
-            fix="Look at the lines below: a package that is not there, the network, free space, or "
-            "missing rights (root, or user namespaces with the uidmap package).",
+            fix="Look at the lines below: an unknown package, the network, free space, or missing rights (root, or "
+            "user namespaces with the uidmap package).",
             detail="\n".join(error.detail.splitlines()[-20:]),
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _apart(environment: Mapping[str, str]) -> list[str]:
+def _own_namespaces(environment: Mapping[str, str]) -> list[str]:
     """Return a prefix that gives a program mounts and processes of its own, which end when it does.
 
-    Without root mmdebstrap does the same for itself. As root it mounts on the host: killed there, it would
-    leave /proc and /sys mounted in the folder that is about to be removed.
+    As root mmdebstrap mounts on the host: killed there, it would leave /proc and /sys mounted in a folder that is
+    about to be removed. Without root it makes namespaces by itself.
     """
-    prefix = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     if os.geteuid() != 0:
         return []
+    prefix = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     allowed = process.run([*prefix, "true"], timeout=20, environment=environment, check=False).code == 0
     return prefix if allowed else []
 
@@ -195,18 +194,17 @@ def _apart(environment: Mapping[str, str]) -> list[str]:
 def command(
     rootfs: Rootfs, *, maker: Path, target: Path, files: dict[str, Path], debs: Path, sources: list[str]
 ) -> list[str]:
-    """Return mmdebstrap's arguments.
+    """Return the command that writes a root filesystem to `target`.
 
     Args:
         rootfs: what to make.
-        maker: mmdebstrap itself, where its package was unpacked.
-        target: the tar file to write.
-        files: files to lay into the root filesystem, by their path in it; `APT_SETTINGS` is for apt meanwhile.
+        maker: mmdebstrap, where its package was unpacked.
+        target: the tar file.
+        files: files to put into the root filesystem, by their path in it; `APT_SETTINGS` is for apt meanwhile.
         debs: the folder of downloaded packages, used again by the next run.
         sources: lines of apt's source list.
 
     """
-    debs.mkdir(parents=True, exist_ok=True)
     cache = shlex.quote(str(debs))
     argv = [
         str(maker),
@@ -249,16 +247,11 @@ def image_files(rootfs: Rootfs, archive: Archive, settings: Mapping[str, str]) -
 
 
 def apt_settings(dump: str) -> dict[str, str]:
-    """Return how the host's apt downloads, of what `apt-config dump` prints: proxies, retries, date checks."""
-    found = re.findall(rf'^({APT_KEYS}) "(.+)";$', dump, re.MULTILINE)
-    return dict(found)
+    """Return the host's settings of downloads from what `apt-config dump` prints: proxies, retries, date checks."""
+    return dict(re.findall(rf'^({APT_KEYS}) "(.+)";$', dump, re.MULTILINE))
 
 
-def _as_apt_conf(settings: Mapping[str, str]) -> str:
-    return "".join(f'{key} "{value}";\n' for key, value in settings.items())
-
-
-def _written(work: Path, texts: Mapping[str, str]) -> dict[str, Path]:
+def _write(work: Path, texts: Mapping[str, str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for number, (inside, text) in enumerate(texts.items()):
         files[inside] = work / f"file-{number}"
@@ -268,22 +261,19 @@ def _written(work: Path, texts: Mapping[str, str]) -> dict[str, Path]:
 
 
 def image_sources(archive: Archive, suite: str, settings: Mapping[str, str]) -> str:
-    """Return the source list that the image itself has: the host's mirror, without any credentials.
+    """Return the image's own source list: the host's mirror, without any credentials.
 
-    A host whose mirror stands still has switched apt's check of dates off; the image needs the same.
+    Where the host's mirror is frozen, the host has switched apt's check of dates off: the image needs the same.
     """
     options = "".join(
         f"{key}: no\n"
         for key in ("Check-Valid-Until", "Check-Date")
         if settings.get(f"Acquire::{key}", "").lower() in {"false", "no", "0"}
     )
-    stanzas = [(archive.uri, suite)]
-    if archive.security_uri and suite not in debian.NO_SECURITY:
-        stanzas.append((archive.security_uri, f"{suite}-security"))
     return "\n".join(
         f"Types: deb\nURIs: {_without_credentials(uri)}\nSuites: {name}\nComponents: main\n"
-        f"Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n{options}"
-        for uri, name in stanzas
+        f"Signed-By: {KEYRING}\n{options}"
+        for uri, name in archive.suites(suite)
     )
 
 
@@ -305,8 +295,6 @@ def _maker(folder: Path, host: Host, say: Callable[[str], None]) -> Path:
 
 
 def _environment(host: Host, maker: Path, work: Path) -> dict[str, str]:
-    # It needs the filter that comes with it, mount, chroot and dpkg's own programs; its scratch folder goes
-    # where we clean up.
-    paths = (str(maker.parent), host.environment.get("PATH"), "/usr/sbin:/usr/bin:/sbin:/bin")
-    path = ":".join(filter(None, paths))
+    # It needs the filter that comes with it, mount, chroot and dpkg's own programs; TMPDIR is its scratch folder.
+    path = ":".join(filter(None, [str(maker.parent), host.environment.get("PATH"), debian.SYSTEM_PATH]))
     return {**host.environment, "PATH": path, "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}

@@ -169,8 +169,8 @@ def result_lines(result: BuildResult) -> tuple[str, ...]:
         f"Built {', '.join(result.tags)} ({short})",
         f"  {show_size(result.size_bytes)} unpacked, in {show_seconds(result.seconds)}, {cached}",
     ]
-    if result.stand_ins:
-        lines.append(f"  on stand-ins for {', '.join(result.stand_ins)}")
+    if result.substitutes:
+        lines.append(f"  on local substitutes for {', '.join(result.substitutes)}")
     return tuple(lines)
 
 

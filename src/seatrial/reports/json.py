@@ -16,7 +16,7 @@ from seatrial.checks.model import Result, Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke, Verdict, worst
 from seatrial.compose.model import ContainerStatus
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, StandIn
+from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 from seatrial.stack.state import all_up
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 def settings() -> Json:
     """Return the schema of `[tool.seatrial]`; of a contract's own file it is `#/$defs/Contract`."""
-    made = _schema(Settings, (Settings, App, Contract, StackContract, StackWrite, StandIn, EngineSettings))
+    made = _schema(Settings, (Settings, App, Contract, StackContract, StackWrite, SubstituteRecipe, EngineSettings))
     made["title"] = "[tool.seatrial]"
     made["$defs"]["Contract"]["properties"]["waive"]["propertyNames"] = {"enum": [check.id for check in CATALOGUE]}
     return made

@@ -258,7 +258,7 @@ class App(Table, frozen=True, kw_only=True):
     """What its image must be."""
 
 
-class StandIn(Table, frozen=True, kw_only=True):
+class SubstituteRecipe(Table, frozen=True, kw_only=True):
     """A recipe for a local image that takes an official one's place where no registry is in reach."""
 
     recipe: str
@@ -279,7 +279,7 @@ class Settings(Table, frozen=True, kw_only=True):
 
     apps: dict[str, App] = {}
     """The applications, by name."""
-    standins: dict[str, StandIn] = {}
-    """More stand-ins, by image name; `{name}` in it is a part that the recipe gets as a build argument."""
+    standins: dict[str, SubstituteRecipe] = {}
+    """More local substitutes, by image name; `{name}` in it is a part that the recipe gets as a build argument."""
     engine: EngineSettings = field(default_factory=EngineSettings)
     """The engine that seatrial provides."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.stack.demo_plan import DemoPlan
-    from seatrial.stack.images import StandIn
+    from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.wait import Clock
 
 LOG_LINES = 10
@@ -48,7 +48,7 @@ def demo(
     host: Host,
     observer: Observer,
     timeout: float = 120.0,
-    stand_in: StandIn | None = None,
+    substitute: MakeSubstitute | None = None,
     clock: Clock = time,
 ) -> Answer:
     """Bring a demo up, ask it, and take it down again, however that ends.
@@ -60,7 +60,7 @@ def demo(
         host: this machine.
         observer: told how it goes.
         timeout: seconds from the start of the first service until the answer.
-        stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
+        substitute: makes or finds a local image for one that cannot be pulled; None when there is none.
         clock: the passing of time.
 
     Raises:
@@ -77,7 +77,7 @@ def demo(
     if not down.down(up.stack, engine=engine, volumes=True).nothing:
         observer.say("Removed what an earlier demo had left.")
     require_none(tuple(look_at_start(up, engine)))
-    replaced = images.provide(up, there, compose=program, observer=observer, stand_in=stand_in)
+    replaced = images.provide(up, there, compose=program, observer=observer, substitute=substitute)
     rest = f"The next `invoke demo --app {up.stack.app}` removes what remains."
     with gone_at_the_end(up.stack, engine, say=observer.say, fix=rest):
         started = clock.monotonic()

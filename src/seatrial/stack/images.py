@@ -1,4 +1,4 @@
-"""The images that a stack needs: there, pulled, replaced by a stand-in, or named as missing."""
+"""The images that a stack needs: there, pulled, replaced by a local substitute, or named as missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seatrial.compose.runner import Compose
     from seatrial.engine.find import Engine
 
-    StandIn = Callable[[str], str | None]
+    MakeSubstitute = Callable[[str], str | None]
     """Given an official image, makes or finds a local one in its place and returns its name."""
 
 
@@ -41,14 +41,14 @@ def present(plan: StackPlan, engine: Engine) -> dict[str, str]:
 
 
 def look_at_images(
-    plan: StackPlan, there: Mapping[str, str], *, has_stand_in: Callable[[str], bool] = lambda _: False
+    plan: StackPlan, there: Mapping[str, str], *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
     """Yield of each service's image whether it is here, and else what is to be done for it.
 
     Args:
         plan: what is to be started.
         there: the images that the engine holds: name to id.
-        has_stand_in: tells whether a recipe could take an image's place.
+        has_substitute: tells whether a recipe could take an image's place.
 
     """
     unbuilt: set[str] = set()
@@ -75,7 +75,7 @@ def look_at_images(
                 fix=f"Build it: `invoke build --app {app}`.",
             )
         else:
-            other = ", or else a stand-in is taken" if has_stand_in(image) else ""
+            other = ", or else a local substitute is taken" if has_substitute(image) else ""
             yield note("image", f"{image} of {service.name} is not here: it is pulled{other}")
 
 
@@ -85,9 +85,9 @@ def provide(
     *,
     compose: Compose,
     observer: Observer,
-    stand_in: StandIn | None,
+    substitute: MakeSubstitute | None,
 ) -> dict[str, str]:
-    """Pull what is missing, or find a stand-in for it; return the services that run on a stand-in.
+    """Pull what is missing, or find a local substitute for it; return the services that run on a local substitute.
 
     Raises:
         ImageError: an image can neither be pulled nor replaced.
@@ -101,28 +101,28 @@ def provide(
         if image is None:
             continue
         if image not in known:
-            known[image] = _obtain(service, image, compose=compose, observer=observer, stand_in=stand_in)
+            known[image] = _obtain(service, image, compose=compose, observer=observer, substitute=substitute)
         if (local := known[image]) is not None:
             replaced[service.name] = local
     return replaced
 
 
 def _obtain(
-    service: Service, image: str, *, compose: Compose, observer: Observer, stand_in: StandIn | None
+    service: Service, image: str, *, compose: Compose, observer: Observer, substitute: MakeSubstitute | None
 ) -> str | None:
     observer.say(f"{image} is not here: pulling it.")
     problem = compose.pull(service.name)
     if not problem:
         return None
-    local = stand_in(image) if stand_in is not None else None
+    local = substitute(image) if substitute is not None else None
     if local is None:
         raise ImageError(
-            f"the image {image} of the service {service.name!r} is not here, cannot be pulled, and has no stand-in.",
+            f"the image {image} of the service {service.name!r} cannot be pulled, and has no local substitute.",
             where=str(compose.file),
-            fix="Check the name and your network, or declare a stand-in in [tool.seatrial.standins].",
+            fix="Check the name and your network, or declare a local substitute in [tool.seatrial.standins].",
             detail="\n".join(problem),
         )
-    observer.say(f"{image} cannot be pulled: {service.name} runs on the stand-in {local}.")
+    observer.say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")
     return local
 
 

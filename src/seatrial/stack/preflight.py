@@ -130,7 +130,7 @@ def _container(port: Port, engine: Engine) -> str | None:
 
 
 def look(
-    project: Project, name: str, *, engine: Engine, host: Host, has_stand_in: Callable[[str], bool] = lambda _: False
+    project: Project, name: str, *, engine: Engine, host: Host, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Preflight:
     """Return what there is to know before the start of an app's stack.
 
@@ -139,7 +139,7 @@ def look(
         name: the app whose stack it is.
         engine: the engine.
         host: this machine.
-        has_stand_in: tells whether a recipe could take an image's place.
+        has_substitute: tells whether a recipe could take an image's place.
 
     Raises:
         SettingsError: no app has that name.
@@ -157,7 +157,7 @@ def look(
     findings = [*said, *variables]
     if services:
         plan = planned(project, stack, file, services, env_file=None)
-        findings += look_at_start(plan, engine, has_stand_in=has_stand_in)
+        findings += look_at_start(plan, engine, has_substitute=has_substitute)
     findings += look_at_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
 
@@ -167,7 +167,7 @@ def _at_most_a_note(standing: Standing) -> Standing:
 
 
 def look_at_start(
-    plan: StackPlan, engine: Engine, *, has_stand_in: Callable[[str], bool] = lambda _: False
+    plan: StackPlan, engine: Engine, *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
     """Yield of a plan's images, ports and variables whether it can be started with them.
 
@@ -175,7 +175,7 @@ def look_at_start(
         EngineError: the engine does not answer.
 
     """
-    yield from images.look_at_images(plan, images.present(plan, engine), has_stand_in=has_stand_in)
+    yield from images.look_at_images(plan, images.present(plan, engine), has_substitute=has_substitute)
     yield from look_at_ports(plan, containers.containers(plan.stack, engine), engine)
     own = [
         one.name

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.model import Contract, StackContract
-    from seatrial.stack.images import StandIn
+    from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.isolated import PrivateStack
 
 POLL = 0.1
@@ -51,7 +51,7 @@ class Trial:
     engine: Engine
     host: Host
     observer: Observer
-    stand_in: StandIn | None
+    substitute: MakeSubstitute | None
     say: Callable[[str], None]
     wanted: Wanted = NO_STARTS
     """Which further starts of the app, among its services."""
@@ -84,7 +84,7 @@ def try_stack(trial: Trial) -> StackRun:
                 host=trial.host,
                 observer=trial.observer,
                 timeout=trial.asked.up_within,
-                stand_in=trial.stand_in,
+                substitute=trial.substitute,
                 remove_volumes=True,
                 program=trial.stack.compose,
             )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seatrial.compose.runner import Compose
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.stack.images import StandIn
+    from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.wait import Clock
 
 
@@ -85,7 +85,7 @@ def up(
     host: Host,
     observer: Observer,
     timeout: float = 120.0,
-    stand_in: StandIn | None = None,
+    substitute: MakeSubstitute | None = None,
     remove_volumes: bool = False,
     catalogue: Callable[[], Iterable[Finding]] = tuple,
     program: Compose | None = None,
@@ -100,8 +100,8 @@ def up(
         engine: the engine.
         host: this machine.
         observer: told how it goes.
-        timeout: seconds from the start of the first service; pulls and stand-ins come before.
-        stand_in: makes or finds a local image for one that cannot be pulled; None when there is none.
+        timeout: seconds from the start of the first service; pulls and local substitutes come before.
+        substitute: makes or finds a local image for one that cannot be pulled; None when there is none.
         remove_volumes: when it does not come up, remove the volumes that this run made, too.
         catalogue: what the compose/* checks say; asked for and told only where something is to be started.
         program: compose, where it is to work on another model than the file's.
@@ -127,7 +127,7 @@ def up(
     ]:
         more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
         observer.say(f"The compose file does not pass {', '.join(lacking)}. {more}")
-    replaced = images.provide(plan, there, compose=program, observer=observer, stand_in=stand_in)
+    replaced = images.provide(plan, there, compose=program, observer=observer, substitute=substitute)
     memory = remember(before.containers, engine)
     watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
@@ -163,7 +163,7 @@ def _unchanged(
     services = states(plan.services, containers)
     if not all_up(services):
         return None
-    # An image that is not here runs under a stand-in's name, if it runs.
+    # An image that is not here runs under a local substitute's name, if it runs.
     missing = {service.name for service in plan.services if service.image not in there}
     replaced = {one.service: one.image for one in containers if one.service in missing and not one.one_off}
     hashes = program.hashes(replaced)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
-    from seatrial.stack.images import StandIn
+    from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.wait import Clock
     from seatrial.swarm.model import Conversion, Swarm, SwarmService
     from seatrial.swarm.rollout import DeployObserver
@@ -253,7 +253,7 @@ def deploy(
     noting: Callable[[Conversion], None],
     looking: Callable[[Conversion], None] = lambda _: None,
     timeout: float = 300.0,
-    stand_in: StandIn | None = None,
+    substitute: MakeSubstitute | None = None,
     clock: Clock = time,
 ) -> Deployed:
     """Deploy a stack and wait until the swarm has converged.
@@ -266,7 +266,7 @@ def deploy(
         noting: told what becomes of the compose file, right before the swarm is changed.
         looking: told the same at first, before it is known whether it can be deployed.
         timeout: seconds from the moment that the swarm has it.
-        stand_in: makes or finds a local image for one that cannot be pulled.
+        substitute: makes or finds a local image for one that cannot be pulled.
         clock: the passing of time.
 
     Raises:
@@ -286,7 +286,7 @@ def deploy(
         images.present(plan.plan, engine),
         compose=runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host),
         observer=_Saying(observer),
-        stand_in=stand_in,
+        substitute=substitute,
     )
     conversion = converted(plan, engine, host, local=local)
     noting(conversion)

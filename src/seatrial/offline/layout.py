@@ -1,4 +1,4 @@
-"""Where the provided engine keeps what, and what it calls its own on the host."""
+"""The folders, files and names of the provided engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.engine import find
+from seatrial.engine.find import own_socket
 
 if TYPE_CHECKING:
     from seatrial.host import Host
@@ -69,7 +69,7 @@ class Layout:
 
     def libraries(self) -> list[Path]:
         """Return the folders with shared libraries that were unpacked with the programs."""
-        folders = (file.parent for place in ("usr/lib", "lib") for file in self.programs.glob(f"{place}/*/lib*.so*"))
+        folders = (file.parent for name in ("usr/lib", "lib") for file in self.programs.glob(f"{name}/*/lib*.so*"))
         return sorted(set(folders))
 
     def environment(self) -> dict[str, str]:
@@ -83,9 +83,9 @@ class Layout:
         return environment
 
 
-def of(host: Host) -> Layout:
+def layout_of(host: Host) -> Layout:
     """Return the layout of the engine that seatrial provides on this host, for this user."""
     folder = host.engine_folder.resolve()
     # Two users, or a test beside a user, have two engines: each its own bridge and rules.
     mark = hashlib.sha256(str(folder).encode()).hexdigest()[:6]
-    return Layout(folder=folder, socket=find.own_socket(host), tag=f"seatrial-{mark}")
+    return Layout(folder=folder, socket=own_socket(host), tag=f"seatrial-{mark}")
