@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from tests.unit.factories import PYTHON, boot, configuration, facts, inside, starts
 
-from seatrial.facts import Exit, Freeze, Health, HealthAnswer, HealthCheck, Listener, Override, Restriction, Top
+from seatrial.facts import (
+    CommandOverride,
+    Exit,
+    Freeze,
+    Health,
+    HealthAnswer,
+    HealthCheck,
+    Listener,
+    ProcessList,
+    Restriction,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,12 +36,12 @@ def listening(*addresses: str, exposed: tuple[str, ...] = ()) -> Facts:
         Listener(protocol="udp" if kind == "udp" else "tcp", address=host, port=int(port))
         for host, port, kind in (one.split() for one in addresses)
     )
-    return facts(configuration=configuration(exposed_ports=exposed), boot=boot(inside=inside(listeners=listeners)))
+    return facts(configuration=configuration(exposed_ports=exposed), boot=boot(proc=inside(listeners=listeners)))
 
 
 def running(*commands: str, **changed: Any) -> Facts:
     """Return facts of an image that runs these processes, PID 1 first."""
-    return facts(boot=boot(top=Top(first=commands[0], commands=commands), **changed))
+    return facts(boot=boot(process_list=ProcessList(first=commands[0], commands=commands), **changed))
 
 
 CHECK = HealthCheck(test=("CMD", "check"), interval=30, timeout=5, start_period=0, retries=3)
@@ -41,19 +51,19 @@ FAILING: dict[str, Facts] = {
     "boot/no-new-privileges": facts(boot=down(), relaxed=(boot(lifted=(Restriction.NO_NEW_PRIVILEGES,)),)),
     "boot/limits": facts(boot=down(), relaxed=(boot(lifted=(Restriction.LIMITS,)),)),
     "boot/first-log": facts(boot=boot(first_log=None, log=())),
-    "boot/missing-environment": facts(starts=starts(without={"DATABASE_URL": boot()})),
-    "boot/arbitrary-uid": facts(starts=starts(other_user=down())),
-    "boot/recreate": facts(starts=starts(again=down())),
+    "boot/missing-environment": facts(deep=starts(without={"DATABASE_URL": boot()})),
+    "boot/arbitrary-uid": facts(deep=starts(other_user=down())),
+    "boot/recreate": facts(deep=starts(again=down())),
     "boot/writes-declared": facts(
-        starts=starts(writable=boot(lifted=(Restriction.READ_ONLY,), written=("/app/logs/shop.log",)))
+        deep=starts(writable=boot(lifted=(Restriction.READ_ONLY,), written=("/app/logs/shop.log",)))
     ),
     "process/pid1-is-app": running("/bin/sh /start.sh", f"{PYTHON} -m shop"),
     "runtime/worker-heartbeat": running(
-        f"{PYTHON} /app/.venv/bin/gunicorn shop:app --worker-tmp-dir /var/lib/shop", inside=inside()
+        f"{PYTHON} /app/.venv/bin/gunicorn shop:app --worker-tmp-dir /var/lib/shop", proc=inside()
     ),
     "runtime/command-override": facts(
         configuration=configuration(entrypoint=("/start.sh",)),
-        override=Override(ran=False, happened="it ended with exit code 1", output="no\nsuch"),
+        override=CommandOverride(ran=False, happened="it ended with exit code 1", output="no\nsuch"),
     ),
     "network/exposed-ports": listening("127.0.0.1 8000 tcp", exposed=("8000/tcp",)),
     "network/no-privileged-ports": listening("0.0.0.0 80 tcp", exposed=("80/tcp",)),
@@ -61,5 +71,5 @@ FAILING: dict[str, Facts] = {
         configuration=configuration(health_check=CHECK),
         boot=boot(answers=(HealthAnswer(exit_code=0, output="", seconds=2.6),)),
     ),
-    "health/detects-freeze": facts(starts=starts(freeze=Freeze(unhealthy_after=None, waited=60.0, output="ok\n"))),
+    "health/detects-freeze": facts(deep=starts(freeze=Freeze(unhealthy_after=None, waited=60.0, output="ok\n"))),
 }

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from tests.unit.factories import accounts, contents, facts, trail
 
-from seatrial.facts import ContentKind, Found, Group, Password, User
+from seatrial.facts import ContentKind, FoundPath, Group, Password, User
 
 if TYPE_CHECKING:
     from seatrial.facts import Facts
 
 
 def held(kind: ContentKind, path: str, **more: Any) -> Facts:
-    return facts(contents=contents(found=(Found(kind=kind, path=path, **more),), counts={kind: 1}))
+    return facts(contents=contents(found=(FoundPath(kind=kind, path=path, **more),), counts={kind: 1}))
 
 
 FAILING: dict[str, Facts] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from tests.unit.factories import REAL, distribution, environment, facts, probe, selftest, start, trail
 
-from seatrial.facts import Barrier, Entry, FileKind, Native
+from seatrial.facts import BlockingFolder, FileEntry, FileKind, Native
 from seatrial.facts.probe import (
     Bytecode,
     Changeable,
@@ -23,14 +23,14 @@ from seatrial.facts.probe import (
 if TYPE_CHECKING:
     from seatrial.facts import Facts
 
-HOME = Entry(kind=FileKind.FOLDER, mode=0o700, uid=0, gid=0)
+HOME = FileEntry(kind=FileKind.FOLDER, mode=0o700, uid=0, gid=0)
 PYTHONS = (PathPython(name="python", path="/usr/local/bin/python", real=REAL),)
 
 FAILING: dict[str, Facts] = {
     "python/interpreter-reachable": facts(
-        start=start(
-            python_trail=trail("/app/.venv/bin/python", "/root/uv/bin/python3.13"),
-            python_barrier=Barrier(path="/root", entry=HOME, on_the_way_to="/root/uv/bin/python3.13"),
+        command=start(
+            python_resolved=trail("/app/.venv/bin/python", "/root/uv/bin/python3.13"),
+            python_blocked_by=BlockingFolder(path="/root", entry=HOME, on_the_way_to="/root/uv/bin/python3.13"),
         )
     ),
     "python/environment-matches": facts(
@@ -93,7 +93,7 @@ FAILING: dict[str, Facts] = {
             )
         )
     ),
-    "native/no-musl": facts(start=start(python_loader="/lib/ld-musl-x86_64.so.1")),
+    "native/no-musl": facts(command=start(python_loader="/lib/ld-musl-x86_64.so.1")),
     "bytecode/dependencies": facts(
         probe=probe(bytecode=Bytecode(sources=900, missing=("/v/fastapi/app.py", "/v/x.py"), missing_count=2))
     ),

@@ -14,10 +14,11 @@ from seatrial.facts import (
     Boot,
     Configuration,
     Contents,
+    DeepBoots,
     Distribution,
     Enforced,
-    Entry,
     Facts,
+    FileEntry,
     FileKind,
     Freeze,
     Group,
@@ -27,23 +28,22 @@ from seatrial.facts import (
     HealthCommand,
     Identity,
     Import,
-    Inside,
     Interpreter,
     Native,
     Password,
     Probe,
+    ProcessList,
+    ProcInfo,
     ProjectFacts,
+    ResolvedCommand,
+    ResolvedPath,
     Restriction,
-    Start,
-    Starts,
     Stop,
-    Top,
-    Trail,
     Usage,
     User,
 )
 from seatrial.facts.probe import Bytecode, Code, Environment, Locale, PathPython, SelfTest, StandardModule, TrustStore
-from seatrial.facts.sources import Lock, Locked, Want
+from seatrial.facts.sources import LockedPackage, LockFile, LockRequirement
 from seatrial.host import Host
 
 if TYPE_CHECKING:
@@ -71,37 +71,37 @@ class Tree:
     def __init__(self, table: dict[str, str | bytes | int | None]) -> None:
         self.table = table
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> FileEntry | None:
         path = posixpath.normpath(path)
         if path not in self.table:
             return self._folder(path)
         what = self.table[path]
         match what:
             case str():
-                return Entry(kind=FileKind.LINK, mode=0o777, uid=0, gid=0, target=what)
+                return FileEntry(kind=FileKind.LINK, mode=0o777, uid=0, gid=0, target=what)
             case bytes():
-                return Entry(kind=FileKind.FILE, mode=0o755, uid=0, gid=0, size=len(what))
+                return FileEntry(kind=FileKind.FILE, mode=0o755, uid=0, gid=0, size=len(what))
             case int():
-                return Entry(kind=FileKind.FOLDER, mode=what, uid=0, gid=0)
+                return FileEntry(kind=FileKind.FOLDER, mode=what, uid=0, gid=0)
             case None:
-                return Entry(kind=FileKind.FILE, mode=0o644, uid=0, gid=0)
+                return FileEntry(kind=FileKind.FILE, mode=0o644, uid=0, gid=0)
 
     def beginning(self, path: str) -> bytes:
         what = self.table.get(path)
         return what if isinstance(what, bytes) else b""
 
-    def _folder(self, path: str) -> Entry | None:
+    def _folder(self, path: str) -> FileEntry | None:
         inside = f"{path.rstrip('/')}/"
         there = any(one.startswith(inside) for one in self.table)
-        return Entry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0) if there else None
+        return FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0) if there else None
 
 
-def file(mode: int = 0o755, *, uid: int = 0, gid: int = 0) -> Entry:
-    return Entry(kind=FileKind.FILE, mode=mode, uid=uid, gid=gid)
+def file(mode: int = 0o755, *, uid: int = 0, gid: int = 0) -> FileEntry:
+    return FileEntry(kind=FileKind.FILE, mode=mode, uid=uid, gid=gid)
 
 
-def trail(*steps: str, missing: str = "", entry: Entry | None = None) -> Trail:
-    return Trail(steps=steps, entry=None if missing else entry or file(), missing=missing)
+def trail(*steps: str, missing: str = "", entry: FileEntry | None = None) -> ResolvedPath:
+    return ResolvedPath(steps=steps, entry=None if missing else entry or file(), missing=missing)
 
 
 def distribution(name: str, version: str = "1.0", **more: Any) -> Distribution:
@@ -127,15 +127,15 @@ def configuration(**changed: Any) -> Configuration:
     return msgspec.structs.replace(sound, **changed)
 
 
-def start(**changed: Any) -> Start:
-    sound = Start(
+def start(**changed: Any) -> ResolvedCommand:
+    sound = ResolvedCommand(
         words=("uvicorn", "shop.api:app"),
         searched=("/app/.venv/bin", "/usr/bin"),
         program=trail("/app/.venv/bin/uvicorn"),
         account=Account(name="app", uid=10001, gids=(10001,), home="/app"),
         python=PYTHON,
         python_why="the first line of uvicorn names it",
-        python_trail=trail(PYTHON, "/usr/local/bin/python3.13"),
+        python_resolved=trail(PYTHON, "/usr/local/bin/python3.13"),
         python_loader="/lib64/ld-linux-x86-64.so.2",
     )
     return msgspec.structs.replace(sound, **changed)
@@ -168,12 +168,12 @@ def selftest(**changed: Any) -> SelfTest:
     return msgspec.structs.replace(sound, **changed)
 
 
-def lock(**changed: Any) -> Lock:
-    sound = Lock(
+def lock(**changed: Any) -> LockFile:
+    sound = LockFile(
         file="uv.lock",
         project="shop",
-        roots=(Want(name="fastapi"), Want(name="uvicorn")),
-        packages=(Locked(name="fastapi", version="1.0"), Locked(name="uvicorn", version="1.0")),
+        roots=(LockRequirement(name="fastapi"), LockRequirement(name="uvicorn")),
+        packages=(LockedPackage(name="fastapi", version="1.0"), LockedPackage(name="uvicorn", version="1.0")),
     )
     return msgspec.structs.replace(sound, **changed)
 
@@ -206,8 +206,8 @@ def probe(**changed: Any) -> Probe:
     return msgspec.structs.replace(sound, **changed)
 
 
-def inside(**changed: Any) -> Inside:
-    sound = Inside(
+def inside(**changed: Any) -> ProcInfo:
+    sound = ProcInfo(
         listeners=(),
         command=tuple(COMMAND.split()),
         uid=10001,
@@ -228,8 +228,8 @@ def boot(**changed: Any) -> Boot:
         answers=(HealthAnswer(exit_code=0, output="", seconds=0.1),),
         watched=1.2,
         first_log=0.2,
-        inside=inside(),
-        top=Top(first=COMMAND, commands=(COMMAND,)),
+        proc=inside(),
+        process_list=ProcessList(first=COMMAND, commands=(COMMAND,)),
         usage=Usage(memory=90 << 20, processes=5),
         stop=Stop(signal="SIGTERM", seconds=0.3, code=0, killed=False),
         log=("started",),
@@ -237,8 +237,8 @@ def boot(**changed: Any) -> Boot:
     return msgspec.structs.replace(sound, **changed)
 
 
-def starts(**changed: Any) -> Starts:
-    sound = Starts(
+def starts(**changed: Any) -> DeepBoots:
+    sound = DeepBoots(
         again=boot(),
         writable=boot(lifted=(Restriction.READ_ONLY,)),
         freeze=Freeze(unhealthy_after=2.5, waited=2.5),
@@ -265,7 +265,7 @@ def accounts(**changed: Any) -> Accounts:
 def health_command(**changed: Any) -> HealthCommand:
     words = ("python", "health.py")
     sound = HealthCommand(
-        start=start(words=words, word="python", program=trail(PYTHON, REAL)), script=trail("/app/health.py")
+        command=start(words=words, word="python", program=trail(PYTHON, REAL)), script=trail("/app/health.py")
     )
     return msgspec.structs.replace(sound, **changed)
 
@@ -273,10 +273,10 @@ def health_command(**changed: Any) -> HealthCommand:
 def facts(**changed: Any) -> Facts:
     sound = Facts(
         configuration=configuration(),
-        start=start(),
+        command=start(),
         probe=probe(),
         boot=boot(),
-        starts=starts(),
+        deep=starts(),
         project=ProjectFacts(
             name="shop", dependencies=("fastapi>=0.1", "uvicorn"), dependencies_file="pyproject.toml", lock=lock()
         ),
@@ -284,6 +284,6 @@ def facts(**changed: Any) -> Facts:
         accounts=accounts(),
         sources=sources(),
         health_command=health_command(),
-        working_directory=trail("/app", entry=Entry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)),
+        working_directory=trail("/app", entry=FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)),
     )
     return msgspec.structs.replace(sound, **changed)

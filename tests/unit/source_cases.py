@@ -10,12 +10,12 @@ from seatrial.facts import (
     ComposeValue,
     ComposeVariable,
     ContextFile,
+    DependsOn,
     Facts,
     Lint,
     LintFinding,
-    Published,
+    PublishedPort,
     Sources,
-    Wait,
 )
 
 
@@ -51,7 +51,7 @@ FAILING: dict[str, Facts] = {
     "context/size": with_sources(context=context(files=(ContextFile(path="dump.sql", size=60_000_000),))),
     "compose/hardening": with_sources(compose=compose(service(privileged=True))),
     "compose/ports": with_sources(
-        compose=compose(service(ports=(Published(address="", port="5432", target=5432, line=6),)))
+        compose=compose(service(ports=(PublishedPort(address="", port="5432", target=5432, line=6),)))
     ),
     "compose/secrets": with_sources(
         compose=compose(
@@ -59,7 +59,7 @@ FAILING: dict[str, Facts] = {
         )
     ),
     "compose/dependencies": with_sources(
-        compose=compose(service(waits=(Wait(service="db", condition="service_started", line=8),)))
+        compose=compose(service(waits=(DependsOn(service="db", condition="service_started", line=8),)))
     ),
     "compose/environment": with_sources(compose=compose(variables=(ComposeVariable(name="LOST", line=7),))),
 }

@@ -15,11 +15,11 @@ from seatrial.facts import (
     ComposeValue,
     ComposeVariable,
     ContextFile,
+    DependsOn,
     DockerfileSource,
     Lint,
-    Published,
+    PublishedPort,
     Sources,
-    Wait,
 )
 
 DOCKERFILE = """\
@@ -69,8 +69,8 @@ def service(**changed: Any) -> ComposeService:
         security=("no-new-privileges:true",),
         memory=True,
         processes=True,
-        ports=(Published(address="127.0.0.1", port="8000", target=8000, line=6),),
-        waits=(Wait(service="db", condition="service_healthy", line=8),),
+        ports=(PublishedPort(address="127.0.0.1", port="8000", target=8000, line=6),),
+        waits=(DependsOn(service="db", condition="service_healthy", line=8),),
     )
     return msgspec.structs.replace(sound, **changed)
 

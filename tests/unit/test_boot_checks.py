@@ -16,15 +16,15 @@ from seatrial.checks.verdict import judge
 from seatrial.facts import (
     NO_SOURCES,
     NOT_DEEP,
+    CommandOverride,
     Enforced,
     Exit,
     Freeze,
     Health,
     HealthAnswer,
     Heartbeat,
-    Missing,
-    Override,
     Restriction,
+    Unavailable,
     Usage,
 )
 from seatrial.settings.model import Contract
@@ -197,9 +197,9 @@ def test_what_is_listened_on_and_what_is_exposed(seen: Facts, status: Status, sa
 
 
 def test_ports_that_could_not_all_be_seen_are_not_judged() -> None:
-    seen = facts(boot=boot(inside=inside(truncated=("listeners",))))
+    seen = facts(boot=boot(proc=inside(truncated=("listeners",))))
     assert judged("network/exposed-ports", seen).status is Status.ERROR
-    missing = facts(boot=boot(inside=Missing(reason="no Python", detail="x")))
+    missing = facts(boot=boot(proc=Unavailable(reason="no Python", detail="x")))
     assert judged("network/no-privileged-ports", missing).actual == "could not be decided: no Python"
     assert judged("network/no-privileged-ports", facts(boot=down())).status is Status.ERROR
 
@@ -231,10 +231,10 @@ def test_who_is_pid_1(line: str, status: Status) -> None:
 
 
 def test_pid_1_is_known_by_the_image_alone_or_not_at_all() -> None:
-    gone = Missing(reason="no ps", detail="500")
-    own = facts(boot=boot(top=gone, inside=inside(command=("sh", "/start.sh"))))
+    gone = Unavailable(reason="no ps", detail="500")
+    own = facts(boot=boot(process_list=gone, proc=inside(command=("sh", "/start.sh"))))
     assert judged("process/pid1-is-app", own).actual.startswith("PID 1 is `sh /start.sh`")
-    result = judged("process/pid1-is-app", facts(boot=boot(top=gone, inside=gone)))
+    result = judged("process/pid1-is-app", facts(boot=boot(process_list=gone, proc=gone)))
     assert (result.actual, result.evidence) == ("could not be decided: no ps", ("500", "500"))
 
 
@@ -242,7 +242,7 @@ GUNICORN = f"{PYTHON} /app/.venv/bin/gunicorn"
 
 
 def beating(path: str, kind: str, line: str = f"{GUNICORN} shop:app", **environment: str) -> Facts:
-    seen = running(line, inside=inside(heartbeats=(Heartbeat(path=path, filesystem=kind),)))
+    seen = running(line, proc=inside(heartbeats=(Heartbeat(path=path, filesystem=kind),)))
     return facts(boot=seen.boot, configuration=configuration(environment=environment))
 
 
@@ -257,7 +257,7 @@ def beating(path: str, kind: str, line: str = f"{GUNICORN} shop:app", **environm
         (beating("/run/x/wgunicorn-a", "tmpfs", GUNICORN_CMD_ARGS="--worker-tmp-dir /run/x"), Status.PASS, "/run/x"),
         (running(f"{GUNICORN} --worker-tmp-dir /dev/shm a:b"), Status.PASS, "/dev/shm"),
         (running(f"{GUNICORN} a:b"), Status.ERROR, "no heartbeat file of gunicorn was seen"),
-        (running("gunicorn: master [a:b]", inside=Missing(reason="no Python")), Status.ERROR, "no Python"),
+        (running("gunicorn: master [a:b]", proc=Unavailable(reason="no Python")), Status.ERROR, "no Python"),
         (running(f"{PYTHON} -m uvicorn a:b"), Status.SKIP, "gunicorn does not run in it"),
     ],
 )
@@ -268,12 +268,12 @@ def test_where_gunicorn_keeps_its_heartbeat(seen: Facts, status: Status, says: s
 
 def test_an_entrypoint_that_runs_another_command() -> None:
     with_entrypoint = configuration(entrypoint=("/start.sh",))
-    ran = Override(ran=True, happened="it ended with exit code 0")
+    ran = CommandOverride(ran=True, happened="it ended with exit code 0")
     check = "runtime/command-override"
     assert judged(check, facts()).actual == f"it has no ENTRYPOINT, and ran {PYTHON}"
     assert judged(check, facts(configuration=with_entrypoint, override=ran)).status is Status.PASS
     assert judged(check, facts(configuration=with_entrypoint)).status is Status.SKIP
-    gone = facts(configuration=with_entrypoint, override=Missing(reason="no Python"))
+    gone = facts(configuration=with_entrypoint, override=Unavailable(reason="no Python"))
     assert judged(check, gone).status is Status.ERROR
     failing = judged(check, FAILING[check])
     assert failing.actual == "`/start.sh` did not run the command behind it: it ended with exit code 1"
@@ -301,8 +301,8 @@ def test_a_freeze_that_nobody_notices() -> None:
     assert judged(check, FAILING[check]).actual == ("with every process stopped, it was still healthy after 60.0 s")
     assert judged(check, facts()).actual == "unhealthy 2.5 s after every process was stopped"
     assert judged(check, facts(configuration=configuration(health_check=None))).status is Status.SKIP
-    for freeze in (None, Missing(reason="no signal")):
-        assert judged(check, facts(starts=starts(freeze=freeze))).status is Status.ERROR
+    for freeze in (None, Unavailable(reason="no signal")):
+        assert judged(check, facts(deep=starts(freeze=freeze))).status is Status.ERROR
     assert Freeze(unhealthy_after=1.0, waited=1.0).output == ""
 
 
@@ -311,7 +311,7 @@ def test_a_freeze_that_nobody_notices() -> None:
 
 def without(seen: Boot) -> Result:
     return judged(
-        "boot/missing-environment", facts(starts=starts(without={"A_KEY": seen})), required_environment=("A_KEY",)
+        "boot/missing-environment", facts(deep=starts(without={"A_KEY": seen})), required_environment=("A_KEY",)
     )
 
 
@@ -338,7 +338,7 @@ def test_a_variable_that_was_not_taken_away_is_not_judged() -> None:
 
 
 def test_a_start_as_an_unknown_uid() -> None:
-    other = facts(starts=starts(other_user=boot()))
+    other = facts(deep=starts(other_user=boot()))
     assert judged("boot/arbitrary-uid", other).status is Status.SKIP
     assert judged("boot/arbitrary-uid", other, arbitrary_uid=True).status is Status.PASS
     assert judged("boot/arbitrary-uid", facts(), arbitrary_uid=True).status is Status.ERROR
@@ -346,13 +346,13 @@ def test_a_start_as_an_unknown_uid() -> None:
 
 def test_a_second_start_that_is_another_one() -> None:
     moved = listening("0.0.0.0 8001 tcp").boot
-    assert not isinstance(moved, Missing)
+    assert not isinstance(moved, Unavailable)
     first = listening("0.0.0.0 8000 tcp").boot
-    result = judged("boot/recreate", facts(boot=first, starts=starts(again=moved)))
+    result = judged("boot/recreate", facts(boot=first, deep=starts(again=moved)))
     assert result.actual == "the first time it listened on 8000/tcp, the second time on 8001/tcp"
     assert judged("boot/recreate", facts()).actual == "came up again, after 1.2 s"
-    gone = Missing(reason="gone")
-    assert judged("boot/recreate", facts(starts=starts(again=gone))).status is Status.ERROR
+    gone = Unavailable(reason="gone")
+    assert judged("boot/recreate", facts(deep=starts(again=gone))).status is Status.ERROR
 
 
 def test_what_it_writes_on_a_writable_root() -> None:
@@ -360,14 +360,14 @@ def test_what_it_writes_on_a_writable_root() -> None:
     assert judged(check, FAILING[check]).evidence == ("wrote /app/logs/shop.log",)
     assert judged(check, facts()).actual == "on a writable root it wrote nothing elsewhere"
     lifted = (Restriction.READ_ONLY,)
-    for writable in (boot(), down(lifted=lifted), Missing(reason="gone")):
-        assert judged(check, facts(starts=starts(writable=writable))).status is Status.ERROR
+    for writable in (boot(), down(lifted=lifted), Unavailable(reason="gone")):
+        assert judged(check, facts(deep=starts(writable=writable))).status is Status.ERROR
 
 
 def test_without_the_deep_starts_nothing_of_them_passes() -> None:
     deep = ("boot/missing-environment", "boot/recreate", "boot/writes-declared", "health/detects-freeze")
     for check in deep:
-        assert judged(check, facts(starts=NOT_DEEP)).actual == f"could not be decided: {NOT_DEEP.reason}"
+        assert judged(check, facts(deep=NOT_DEEP)).actual == f"could not be decided: {NOT_DEEP.reason}"
 
 
 def test_an_app_that_ends_alone_is_told_of_its_services_where_it_has_any() -> None:

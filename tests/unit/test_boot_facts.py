@@ -12,7 +12,7 @@ import pytest
 from tests.unit.factories import Tree, boot, configuration
 
 from seatrial.engine.containers import Output
-from seatrial.facts import Health, Inside, Missing, Override, Restriction, Top
+from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
 from seatrial.observe.boot import STAMP, between, enforced, health
 from seatrial.observe.inside import MOST_OUTPUT, read_answer, read_top
 from seatrial.observe.probe import hands_on, read_output
@@ -59,14 +59,14 @@ def test_the_likeliest_cause_is_found_in_the_first_round() -> None:
     tried: list[frozenset[Restriction]] = []
     boots = relaxed_starts(starting({Restriction.READ_ONLY}, tried))
     assert set(tried) == {ALL, frozenset({Restriction.READ_ONLY})}
-    assert all(one.up for one in boots)
+    assert all(one.came_up for one in boots)
 
 
 def test_each_is_lifted_in_its_turn_two_at_a_time() -> None:
     tried: list[frozenset[Restriction]] = []
     boots = relaxed_starts(starting({Restriction.LIMITS}, tried))
     assert len(tried) == 5
-    assert [set(one.lifted) for one in boots if one.up] == [set(ALL), {Restriction.LIMITS}]
+    assert [set(one.lifted) for one in boots if one.came_up] == [set(ALL), {Restriction.LIMITS}]
 
 
 def test_where_it_takes_two_each_is_tried_alone() -> None:
@@ -118,13 +118,13 @@ def test_health_that_nobody_knows_is_none() -> None:
 
 def test_pid_1_is_found_by_its_number_in_the_engines_list() -> None:
     listed = {"Titles": ["UID", "PID", "CMD"], "Processes": [["0", "12", "worker"], ["0", "11", "master x"], ["short"]]}
-    assert read_top(listed, 11) == Top(first="master x", commands=("master x", "worker"))
-    assert read_top(listed, 99) == Top(first="", commands=("worker", "master x"))
+    assert read_top(listed, 11) == ProcessList(first="master x", commands=("master x", "worker"))
+    assert read_top(listed, 99) == ProcessList(first="", commands=("worker", "master x"))
     many = read_top({"Titles": ["PID", "COMMAND"], "Processes": [[str(n), "x" * 5000] for n in range(1000)]}, 3)
-    assert isinstance(many, Top)
+    assert isinstance(many, ProcessList)
     assert (len(many.commands), len(many.first)) == (200, 1000)
     for odd in ({}, {"Titles": None, "Processes": None}, {"Titles": ["USER"], "Processes": []}):
-        assert isinstance(read_top(odd, 1), Missing)
+        assert isinstance(read_top(odd, 1), Unavailable)
 
 
 def test_process_states_are_those_below_pid_1() -> None:
@@ -157,7 +157,7 @@ def look(*lines: str) -> Any:
 
 def test_the_script_reads_this_machines_own_proc() -> None:
     seen = look()
-    assert isinstance(seen, Inside)
+    assert isinstance(seen, ProcInfo)
     assert seen.processes > 0
     assert len(seen.capabilities) == 16
     assert seen.uid is not None
@@ -207,7 +207,7 @@ def test_a_table_that_cannot_be_read_is_no_answer() -> None:
     )
     assert ended.returncode != 0
     missing = read_answer(ended.stdout + ended.stderr, NONCE, "python")
-    assert isinstance(missing, Missing)
+    assert isinstance(missing, Unavailable)
     assert "FileNotFoundError" in missing.detail
 
 
@@ -237,7 +237,7 @@ def test_mounts_are_those_that_lie_on_top() -> None:
 )
 def test_an_image_that_lies_to_the_look_is_told_apart(output: bytes, says: str) -> None:
     missing = read_answer(output, NONCE, "python")
-    assert isinstance(missing, Missing)
+    assert isinstance(missing, Unavailable)
     assert says in missing.reason
 
 
@@ -283,5 +283,5 @@ def test_another_command_runs_under_the_same_limits() -> None:
 def test_the_made_up_word_tells_whether_the_command_ran(changed: dict[str, Any], ran: bool, happened: str) -> None:
     output = Output(**{"out": b"", "errors": b"", "code": 0, "cut": False, "late": False, **changed})
     seen = read_output(output, "N0NCE")
-    assert isinstance(seen, Override)
+    assert isinstance(seen, CommandOverride)
     assert (seen.ran, seen.happened) == (ran, happened)

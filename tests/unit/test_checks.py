@@ -26,14 +26,14 @@ from seatrial.facts import (
     Identity,
     Import,
     InstalledScript,
-    Missing,
     MissingLibrary,
     Native,
-    Place,
+    PathAccess,
     ProjectFacts,
     Restriction,
-    Script,
+    Shebang,
     Stop,
+    Unavailable,
 )
 from seatrial.settings.model import Contract
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Facts
 
 CHECKS = {check.id: check for check in registry.CHECKS}
-GONE = Missing(reason="the image holds no Python interpreter", detail="evidence")
+GONE = Unavailable(reason="the image holds no Python interpreter", detail="evidence")
 
 
 def judged(check: str, seen: Facts, **contract: Any) -> Result:
@@ -54,7 +54,7 @@ def probed(**changed: Any) -> Facts:
 
 
 def started(**changed: Any) -> Facts:
-    return facts(start=start(**changed))
+    return facts(command=start(**changed))
 
 
 def booted(**changed: Any) -> Facts:
@@ -110,7 +110,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
     seen = probed(
         executables=(Executable(name="sh", path="/bin/sh"),),
         scripts=(InstalledScript(path="/app/.venv/bin/uvicorn", interpreter="/app/.venv/bin/python", found=True),),
-        places=(Place(path="/tmp", exists=True, writable=True, nearest="/tmp", owner="0:0", mode="1777"),),
+        places=(PathAccess(path="/tmp", exists=True, writable=True, nearest="/tmp", owner="0:0", mode="1777"),),
     )
     smoke = smoke_of(seen, contract, registry.CHECKS, seconds=1.23456)
     assert {one.id: (one.status, one.actual) for one in smoke.checks if one.status is not Status.PASS} == {
@@ -126,7 +126,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
 
 @pytest.mark.parametrize("check", registry.CHECKS, ids=lambda one: one.id)
 def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check: Check) -> None:
-    seen_by_the_engine = ("start", "health_command", "contents", "accounts", "working_directory")
+    seen_by_the_engine = ("command", "health_command", "contents", "accounts", "working_directory")
     gone = dict.fromkeys(("probe", "boot", "sources", *seen_by_the_engine), GONE)
     seen = facts(**gone, configuration=configuration(environment={}))
     contract = Contract(
@@ -158,7 +158,7 @@ FAILING: dict[str, Facts] = {
     ),
     "process/command-resolves": started(program=None),
     "process/graceful-stop": booted(stop=Stop(signal="SIGTERM", seconds=10.0, code=137, killed=True)),
-    "python/interpreter-resolves": started(python="", python_trail=None),
+    "python/interpreter-resolves": started(python="", python_resolved=None),
     "python/version": probed(interpreter=msgspec.structs.replace(probe().interpreter, version="3.1.0")),
     "python/script-interpreters": probed(
         scripts=(InstalledScript(path="/v/bin/alembic", interpreter="/build/python", found=False),)
@@ -169,7 +169,7 @@ FAILING: dict[str, Facts] = {
     "app/imports": probed(imports=(Import(name="shop", ok=False, seconds=0.1, error="ModuleNotFoundError: No"),)),
     "app/executables": probed(executables=(Executable(name="ffmpeg", path=""),)),
     "app/writable-paths": probed(
-        places=(Place(path="/app/.cache", exists=False, writable=False, nearest="/app", owner="0:0", mode="0755"),)
+        places=(PathAccess(path="/app/.cache", exists=False, writable=False, nearest="/app", owner="0:0", mode="0755"),)
     ),
     "native/libraries-resolve": probed(
         native=Native(modules=9, missing=(MissingLibrary(library="libpq.so.5", needed_by="/v/x.so", searched=()),))
@@ -241,10 +241,10 @@ def test_an_image_without_a_command_cannot_start() -> None:
 
 
 def test_a_moved_script_is_told_with_both_paths() -> None:
-    script = Script(
+    script = Shebang(
         line="#!/build/.venv/bin/python",
         interpreter="/build/.venv/bin/python",
-        trail=trail("/build/.venv/bin/python", missing="/build"),
+        resolved=trail("/build/.venv/bin/python", missing="/build"),
     )
     result = judged("process/command-resolves", started(scripts=(script,)))
     assert result.status is Status.FAIL
@@ -263,7 +263,7 @@ def test_a_moved_script_is_told_with_both_paths() -> None:
             "is no file that uid 10001 may execute",
         ),
         (
-            {"scripts": (Script(line="#!/p", interpreter="/p", trail=trail("/p", entry=file(0o600))),)},
+            {"scripts": (Shebang(line="#!/p", interpreter="/p", resolved=trail("/p", entry=file(0o600))),)},
             "/p (mode 0600, owner 0:0)",
         ),
     ],
@@ -292,7 +292,7 @@ def test_another_minor_version_is_not_the_same() -> None:
 
 
 def test_a_dangling_interpreter_is_told_step_by_step() -> None:
-    seen = started(python_trail=trail("/v/bin/python", "/build/python", missing="/build"))
+    seen = started(python_resolved=trail("/v/bin/python", "/build/python", missing="/build"))
     result = judged("python/interpreter-resolves", seen)
     assert result.actual == "/v/bin/python -> /build/python: /build is not there"
     assert result.evidence == ("the first line of uvicorn names it",)

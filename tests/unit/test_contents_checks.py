@@ -11,7 +11,7 @@ from tests.unit.factories import accounts, configuration, contents, distribution
 from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge
-from seatrial.facts import Accounts, ContentKind, Entry, FileKind, Found, Group, Password, User
+from seatrial.facts import Accounts, ContentKind, FileEntry, FileKind, FoundPath, Group, Password, User
 from seatrial.observe.files import MOST_ROWS, password, read_accounts
 from seatrial.settings.model import DEBIAN_SETUID, Contract
 
@@ -26,7 +26,7 @@ def judged(check: str, seen: Facts, **contract: Any) -> Result:
     return judge(CHECKS[check], seen, Contract(**contract))
 
 
-def found(*rows: Found, **more: Any) -> Facts:
+def found(*rows: FoundPath, **more: Any) -> Facts:
     return facts(contents=contents(found=rows, **more))
 
 
@@ -146,7 +146,7 @@ def test_a_small_login_record_passes() -> None:
 
 def test_the_bases_own_setuid_files_are_allowed_in_both_folders() -> None:
     rows = [
-        Found(kind=ContentKind.SETUID, path=path, mode=0o4755) for path in (*DEBIAN_SETUID, "/bin/su", "/bin/mount")
+        FoundPath(kind=ContentKind.SETUID, path=path, mode=0o4755) for path in (*DEBIAN_SETUID, "/bin/su", "/bin/mount")
     ]
     result = judged("files/setuid", found(*rows))
     assert (result.status, result.actual) == (Status.PASS, "14000 paths looked at; 15 setuid files, all allowed")
@@ -180,8 +180,8 @@ def test_without_files_in_the_contract_only_tests_are_looked_for() -> None:
 
 
 def test_the_tests_of_a_dependency_in_a_plain_folder_are_its_own() -> None:
-    row = Found(kind=ContentKind.TESTS, path="/deps/numpy/tests")
-    mine = Found(kind=ContentKind.TESTS, path="/app/tests")
+    row = FoundPath(kind=ContentKind.TESTS, path="/deps/numpy/tests")
+    mine = FoundPath(kind=ContentKind.TESTS, path="/app/tests")
     numpy = distribution("numpy")
     numpy = type(numpy)(name="numpy", version="2", location="/deps")
     seen = facts(contents=contents(found=(row, mine)), probe=probe(distributions=(numpy,)))
@@ -203,7 +203,7 @@ def test_an_environment_beside_the_applications_own_is_a_leftover(environment: s
 
 
 def test_many_leftovers_are_counted() -> None:
-    rows = [Found(kind=ContentKind.LEFTOVER, path=f"/app/{number}~") for number in range(200)]
+    rows = [FoundPath(kind=ContentKind.LEFTOVER, path=f"/app/{number}~") for number in range(200)]
     result = judged("files/leftovers", found(*rows, counts={"leftover": 900}))
     assert result.actual.endswith("; and 895 more")
     assert len(result.evidence) == 200
@@ -211,7 +211,8 @@ def test_many_leftovers_are_counted() -> None:
 
 def test_the_largest_cache_comes_first() -> None:
     rows = [
-        Found(kind=ContentKind.INSTALLER_CACHE, path=f"/{size}/.cache/pip", files=1, size=size) for size in (5, 9, 7)
+        FoundPath(kind=ContentKind.INSTALLER_CACHE, path=f"/{size}/.cache/pip", files=1, size=size)
+        for size in (5, 9, 7)
     ]
     assert judged("files/installer-caches", found(*rows)).actual.startswith("/9/.cache/pip: 1 files")
 
@@ -263,6 +264,6 @@ def test_a_working_directory_has_to_be_absolute_and_a_folder() -> None:
 
 
 def test_a_working_directory_behind_a_link_passes() -> None:
-    folder = Entry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)
+    folder = FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)
     result = judged("config/workdir", facts(working_directory=trail("/app", "/srv/app", entry=folder)))
     assert (result.status, result.actual) == (Status.PASS, "/app -> /srv/app")

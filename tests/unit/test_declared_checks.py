@@ -12,7 +12,7 @@ from seatrial.checks.config import assignments
 from seatrial.checks.declared import shell_line
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge
-from seatrial.facts import Account, Barrier, Entry, FileKind, HealthCheck, HealthCommand, Missing
+from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, HealthCheck, HealthCommand, Unavailable
 from seatrial.observe.health_check import health_command as follow_health
 from seatrial.observe.health_check import script_of
 from seatrial.settings.model import Contract
@@ -42,7 +42,7 @@ def test_a_name_is_told_with_its_number() -> None:
 
 
 def test_root_is_another_checks_to_name() -> None:
-    root = facts(configuration=configuration(user="root"), start=start(account=Account(name="root", uid=0)))
+    root = facts(configuration=configuration(user="root"), command=start(account=Account(name="root", uid=0)))
     assert judge(CHECKS["identity/numeric-user"], root, Contract()).status is Status.SKIP
 
 
@@ -160,16 +160,16 @@ def test_a_script_that_the_user_may_not_read_is_told() -> None:
 
 
 def test_a_folder_in_its_way_is_told() -> None:
-    folder = Entry(kind=FileKind.FOLDER, mode=0o700, uid=0, gid=0)
-    barrier = Barrier(path="/root", entry=folder, on_the_way_to="/root/health.py")
-    health = health_command(script=trail("/root/health.py"), script_barrier=barrier)
+    folder = FileEntry(kind=FileKind.FOLDER, mode=0o700, uid=0, gid=0)
+    barrier = BlockingFolder(path="/root", entry=folder, on_the_way_to="/root/health.py")
+    health = health_command(script=trail("/root/health.py"), script_blocked_by=barrier)
     result = judge(CHECKS["health/command-exists"], facts(health_command=health), Contract())
     assert "may not read /root (mode 0700" in result.actual
 
 
 def test_without_a_health_check_or_its_facts_nothing_passes() -> None:
     assert seen("health/command-exists", health_check=None).status is Status.SKIP
-    for unknown in (None, Missing(reason="no answer")):
+    for unknown in (None, Unavailable(reason="no answer")):
         result = judge(CHECKS["health/command-exists"], facts(health_command=unknown), Contract())
         assert result.status is Status.ERROR
 

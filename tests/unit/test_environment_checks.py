@@ -12,14 +12,14 @@ from tests.unit.factories import REAL, distribution, environment, facts, file, l
 from seatrial.checks import registry
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import judge
-from seatrial.facts import Account, Facts, Missing, Native, Probe, ProjectFacts
+from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import Bytecode, Code, Environment, Locale, PathPython, StandardModule, TrustStore
-from seatrial.facts.sources import Locked, Want
+from seatrial.facts.sources import LockedPackage, LockRequirement
 from seatrial.settings.model import Contract
 
 CHECKS = {one.id: one for one in registry.CHECKS}
 BOTH = ("dependencies", "standard-library")
-GONE = Missing(reason="the image holds no Python interpreter")
+GONE = Unavailable(reason="the image holds no Python interpreter")
 
 
 def judged(check: str, seen: Facts, **contract: Any) -> Result:
@@ -79,7 +79,7 @@ def test_each_says_what_someone_would_write_and_how_it_is_mended(check: str) -> 
 
 @pytest.mark.parametrize("check", FAILING)
 def test_without_an_interpreter_none_of_them_passes(check: str) -> None:
-    nothing = facts(probe=GONE, start=start(python="", python_trail=None, python_loader=""))
+    nothing = facts(probe=GONE, command=start(python="", python_resolved=None, python_loader=""))
     result = judged(check, nothing, bytecode=BOTH)
     assert result.status is Status.ERROR
     assert "the image holds no Python interpreter" in result.actual
@@ -121,12 +121,12 @@ def test_an_answer_without_the_new_parts_is_still_an_answer() -> None:
 
 
 def test_an_interpreter_that_user_may_not_execute() -> None:
-    seen = facts(start=start(python_trail=trail("/opt/python", entry=file(0o700))))
+    seen = facts(command=start(python_resolved=trail("/opt/python", entry=file(0o700))))
     result = judged("python/interpreter-reachable", seen)
     assert result.actual == "/opt/python (mode 0700, owner 0:0) may not be executed by uid 10001"
-    unknown = facts(start=start(account=Account(uid=None)))
+    unknown = facts(command=start(account=Account(uid=None)))
     assert judged("python/interpreter-reachable", unknown).status is Status.ERROR
-    gone = facts(start=start(python_trail=trail("/opt/python", missing="/opt")))
+    gone = facts(command=start(python_resolved=trail("/opt/python", missing="/opt")))
     assert "python/interpreter-resolves" in judged("python/interpreter-reachable", gone).actual
 
 
@@ -198,7 +198,7 @@ def locked(**changed: Any) -> ProjectFacts:
 
 def test_without_a_lock_there_is_nothing_to_match() -> None:
     assert judged("packages/match-lock", facts(project=ProjectFacts())).status is Status.SKIP
-    ranges = ProjectFacts(lock=Missing(reason="requirements.txt is no lock: `a>1` is no exact version"))
+    ranges = ProjectFacts(lock=Unavailable(reason="requirements.txt is no lock: `a>1` is no exact version"))
     result = judged("packages/match-lock", facts(project=ranges))
     assert (result.status, result.actual) == (Status.SKIP, "requirements.txt is no lock: `a>1` is no exact version")
 
@@ -211,8 +211,8 @@ def test_an_extra_that_the_lock_does_not_know() -> None:
 
 def test_an_extra_that_the_image_gets() -> None:
     project = locked(
-        roots=(*lock().roots, Want(name="psycopg", only=("postgres",))),
-        packages=(*lock().packages, Locked(name="psycopg", version="3.2")),
+        roots=(*lock().roots, LockRequirement(name="psycopg", only=("postgres",))),
+        packages=(*lock().packages, LockedPackage(name="psycopg", version="3.2")),
         names=("postgres",),
     )
     without = facts(project=project)
@@ -260,7 +260,9 @@ def test_what_pinned_requirements_bring_in_is_theirs() -> None:
     ],
 )
 def test_when_two_versions_are_one(seen: str, wanted: str, status: Status) -> None:
-    project = locked(roots=(Want(name="fastapi"),), packages=(Locked(name="fastapi", version=wanted),))
+    project = locked(
+        roots=(LockRequirement(name="fastapi"),), packages=(LockedPackage(name="fastapi", version=wanted),)
+    )
     assert judged("packages/match-lock", listing(distribution("fastapi", seen), project=project)).status is status
 
 
@@ -317,11 +319,11 @@ def test_root_may_change_everything_and_that_is_another_checks() -> None:
 
 def test_what_the_c_library_is_told_by() -> None:
     static = start(python_loader="")
-    assert judged("native/no-musl", facts(start=static)).status is Status.PASS
-    musl = facts(start=static, probe=probe(native=Native(modules=1, libc="musl")))
+    assert judged("native/no-musl", facts(command=static)).status is Status.PASS
+    musl = facts(command=static, probe=probe(native=Native(modules=1, libc="musl")))
     assert judged("native/no-musl", musl).status is Status.FAIL
     assert judged("native/no-musl", musl, musl=True).status is Status.SKIP
-    unknown = facts(start=static, probe=probe(native=Native(modules=1)))
+    unknown = facts(command=static, probe=probe(native=Native(modules=1)))
     assert judged("native/no-musl", unknown).status is Status.ERROR
     assert judged("native/no-musl", facts(probe=GONE)).status is Status.PASS, "the engine read the loader"
     assert judged("native/platform", probed(native=Native(modules=0))).status is Status.ERROR

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.factories import Tree, file
 
-from seatrial.facts import Account, Entry, FileKind
+from seatrial.facts import Account, FileEntry, FileKind
 from seatrial.observe.paths import account, first_missing, follow, may_execute, search, shebang, shebangs
 
 ELF = b"\x7fELF"
@@ -129,7 +129,7 @@ def test_first_lines_are_followed_to_a_binary() -> None:
         }
     )
     scripts = list(shebangs(follow("/venv/bin/uvicorn", tree), "/usr/bin", tree))
-    assert [(one.interpreter, one.trail.end) for one in scripts] == [
+    assert [(one.interpreter, one.resolved.end) for one in scripts] == [
         ("/venv/bin/wrapper", "/venv/bin/wrapper"),
         ("python3", "/usr/bin/python3.13"),
     ]
@@ -138,7 +138,7 @@ def test_first_lines_are_followed_to_a_binary() -> None:
 def test_env_looks_on_path_past_options_and_variables() -> None:
     tree = Tree({"/x": b"#!/usr/bin/env -S A=1 python3 -u\n", "/y": b"#!/usr/bin/env\n", "/usr/bin/env": ELF})
     (one,) = shebangs(follow("/x", tree), "/usr/bin", tree)
-    assert (one.interpreter, one.trail.entry, one.trail.missing) == ("python3", None, "python3 is not on PATH")
+    assert (one.interpreter, one.resolved.entry, one.resolved.missing) == ("python3", None, "python3 is not on PATH")
     (two,) = shebangs(follow("/y", tree), "/usr/bin", tree)
     assert two.interpreter == "/usr/bin/env"
 
@@ -198,10 +198,10 @@ def test_an_image_without_account_files_has_numbers_only() -> None:
         (file(0o077, uid=5), False),
         (file(0o710, gid=6), True),
         (file(0o701, gid=6), False),
-        (Entry(kind=FileKind.FILE, mode=0o644, uid=5, gid=6), False),
+        (FileEntry(kind=FileKind.FILE, mode=0o644, uid=5, gid=6), False),
     ],
 )
-def test_who_may_execute(entry: Entry, *, may: bool) -> None:
+def test_who_may_execute(entry: FileEntry, *, may: bool) -> None:
     assert may_execute(entry, Account(name="x", uid=5, gids=(6,))) is may
 
 

@@ -9,7 +9,7 @@ from tests.unit.factories import configuration, distribution, probe
 
 from seatrial.engine.containers import Output
 from seatrial.errors import SettingsError
-from seatrial.facts import HealthCheck, Missing, Probe, ProjectFacts, Restriction
+from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
 from seatrial.observe.configuration import configuration_of
 from seatrial.observe.probe import read_answer
 from seatrial.observe.sandbox import boot_config, probe_config
@@ -126,7 +126,7 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
 # --- the probe's answer ---------------------------------------------------------------------------------
 
 
-def answered(out: bytes, errors: bytes = b"", **more: Any) -> Probe | Missing:
+def answered(out: bytes, errors: bytes = b"", **more: Any) -> Probe | Unavailable:
     whole: dict[str, Any] = {"out": out, "errors": errors, "code": 0, "cut": False, "late": False}
     return read_answer(Output(**(whole | more)), NONCE, PYTHON)
 
@@ -146,7 +146,7 @@ def test_the_answer_is_found_among_whatever_else_was_written() -> None:
 def test_a_line_without_the_nonce_counts_for_nothing(forged: bytes) -> None:
     line = forged + msgspec.json.encode(probe(distributions=())) + b"\n"
     assert answered(line + genuine() + line) == probe()
-    assert isinstance(answered(line), Missing)
+    assert isinstance(answered(line), Unavailable)
 
 
 @pytest.mark.parametrize(
@@ -167,27 +167,27 @@ def test_a_line_without_the_nonce_counts_for_nothing(forged: bytes) -> None:
 )
 def test_an_answer_that_is_not_the_probes_is_told_briefly(body: bytes) -> None:
     answer = answered(f"{NONCE} ".encode() + body)
-    assert isinstance(answer, Missing)
+    assert isinstance(answer, Unavailable)
     assert "an answer that is not the probe's" in answer.reason
     assert len(answer.detail) <= 2000
 
 
 def test_no_answer_shows_the_last_that_was_said() -> None:
     answer = answered(b"out", errors=b"x" * 5000 + b"\nlast words\n", code=1)
-    assert isinstance(answer, Missing)
+    assert isinstance(answer, Unavailable)
     assert answer.reason == f"{PYTHON} ended with code 1 and gave no answer"
     assert answer.detail.endswith("last words")
     assert len(answer.detail) <= 2000
     silent = answered(b"out")
-    assert isinstance(silent, Missing)
+    assert isinstance(silent, Unavailable)
     assert silent.detail == "out"
 
 
 def test_too_late_and_too_much_are_no_answers_even_with_one_inside() -> None:
     late, cut = answered(genuine(), late=True, code=None), answered(genuine(), cut=True, code=None)
-    assert isinstance(late, Missing)
+    assert isinstance(late, Unavailable)
     assert "did not answer within 60 s" in late.reason
-    assert isinstance(cut, Missing)
+    assert isinstance(cut, Unavailable)
     assert "wrote more than 8388608 bytes" in cut.reason
 
 
@@ -249,7 +249,7 @@ dev = ["ruff", { include-group = "test" }]
         dependencies=("fastapi>=0.1",),
         dependencies_file="pyproject.toml",
         dev_group=("black", "ruff", "pytest"),
-        lock=Missing(reason="requirements.txt is no lock: `ignored` is no exact version"),
+        lock=Unavailable(reason="requirements.txt is no lock: `ignored` is no exact version"),
     )
 
 

@@ -13,7 +13,7 @@ from seatrial.checks import registry
 from seatrial.checks.model import Level, Result, Status
 from seatrial.checks.verdict import judge
 from seatrial.errors import SettingsError
-from seatrial.facts import Exit, HealthCheck, Identity, Import, InstalledScript, Missing, Script, Stop
+from seatrial.facts import Exit, HealthCheck, Identity, Import, InstalledScript, Shebang, Stop, Unavailable
 from seatrial.facts.boot import Restriction
 from seatrial.reports.contract import contract_text
 from seatrial.settings.model import Contract
@@ -73,7 +73,7 @@ def test_the_applications_own_distribution_names_what_is_direct() -> None:
     )
     listed = (shop, distribution("fastapi"), distribution("httpx"), distribution("lib", origin="file:///w/lib-1.whl"))
     seen = facts(
-        start=start(words=("shop",), word="shop", program=trail("/app/.venv/bin/shop")),
+        command=start(words=("shop",), word="shop", program=trail("/app/.venv/bin/shop")),
         probe=probe(
             distributions=listed,
             scripts=(InstalledScript(path="/app/.venv/bin/shop-migrate", interpreter="", found=True),),
@@ -89,14 +89,14 @@ def test_the_applications_own_distribution_names_what_is_direct() -> None:
 
 
 def imports_of(seen: Facts) -> tuple[Import, ...]:
-    assert not isinstance(seen.probe, Missing)
+    assert not isinstance(seen.probe, Unavailable)
     return seen.probe.imports
 
 
 def test_the_application_behind_a_starter_of_its_own_is_found() -> None:
     words = ("python", "-m", "shop.entrypoint", "uvicorn", "shop.api:app", "other.api:app", "--host", "::")
     scripts = (InstalledScript(path="/app/.venv/bin/uvicorn", interpreter="", found=True),)
-    seen = facts(start=start(words=words), probe=probe(own_packages=("shop",), scripts=scripts))
+    seen = facts(command=start(words=words), probe=probe(own_packages=("shop",), scripts=scripts))
     made = draft(seen, {})
     assert made.modules == ("shop.entrypoint", "shop.api:app")
     assert made.executables == ("python", "uvicorn")
@@ -109,7 +109,7 @@ def test_a_console_script_belongs_to_the_application_a_server_does_not() -> None
         distribution("uvicorn", scripts=("uvicorn",)),
     )
     assert draft(facts(probe=probe(distributions=listed)), {}).dependencies == ("shop", "lib", "uvicorn")
-    mine = facts(start=start(words=("serve",), word="serve"), probe=probe(distributions=listed))
+    mine = facts(command=start(words=("serve",), word="serve"), probe=probe(distributions=listed))
     assert draft(mine, {}).dependencies == ("shop",)
 
 
@@ -119,20 +119,20 @@ def test_a_console_script_belongs_to_the_application_a_server_does_not() -> None
         (
             {
                 "scripts": (
-                    Script(line="#!x", interpreter="/app/.venv/bin/python", trail=trail("/app/.venv/bin/python")),
+                    Shebang(line="#!x", interpreter="/app/.venv/bin/python", resolved=trail("/app/.venv/bin/python")),
                 )
             },
             None,
         ),
         ({"program": trail("/app/.venv/bin/python")}, None),
         ({"program": trail("/start")}, "/app/.venv/bin/python"),
-        ({"python": "", "python_trail": None}, None),
+        ({"python": "", "python_resolved": None}, None),
     ],
 )
 def test_the_interpreter_is_named_only_where_the_command_does_not_lead_to_it(
     changed: dict[str, Any], interpreter: str | None
 ) -> None:
-    assert draft(facts(start=start(**changed)), {}).interpreter == interpreter
+    assert draft(facts(command=start(**changed)), {}).interpreter == interpreter
 
 
 def test_a_slow_application_gets_more_time() -> None:
@@ -154,7 +154,8 @@ def test_a_folder_that_it_writes_becomes_a_tmpfs() -> None:
 
 def test_an_image_without_python_still_says_who_it_is_and_how_large() -> None:
     seen = facts(
-        probe=Missing(reason="the image holds no Python interpreter"), start=start(python="", python_trail=None)
+        probe=Unavailable(reason="the image holds no Python interpreter"),
+        command=start(python="", python_resolved=None),
     )
     made = draft(seen, {})
     assert (made.user, made.uid, made.gid, made.max_unpacked) == ("app", 10001, 10001, "550 MB")
@@ -229,7 +230,7 @@ def test_what_an_image_says_stays_inside_its_line(tmp_path: Path) -> None:
             reference=EVIL,
             health_check=HealthCheck(test=("CMD", EVIL), interval=1, timeout=1, start_period=0, retries=1),
         ),
-        start=start(word=EVIL, python=f"/{EVIL}", python_why=EVIL),
+        command=start(word=EVIL, python=f"/{EVIL}", python_why=EVIL),
         probe=probe(
             identity=Identity(uid=5, gid=5, groups=(), name=EVIL, home="/", directory="/"),
             distributions=(distribution(EVIL, packages=(EVIL,), origin="file:///x", scripts=(EVIL,)),),

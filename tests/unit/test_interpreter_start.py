@@ -29,10 +29,10 @@ def test_the_folders_on_the_interpreters_way_are_looked_at() -> None:
         "/root/uv/python3.13": binary(b"/lib64/ld-linux-x86-64.so.2"),
         "/v/bin/python": "/root/uv/python3.13",
     }
-    barrier = start_facts(COMMAND, Tree(table), WHO).python_barrier
+    barrier = start_facts(COMMAND, Tree(table), WHO).python_blocked_by
     assert barrier is not None
     assert (barrier.path, barrier.on_the_way_to, barrier.entry.mode) == ("/root", "/root/uv/python3.13", 0o700)
-    assert start_facts(COMMAND, Tree({**table, "/root": 0o711}), WHO).python_barrier is None
+    assert start_facts(COMMAND, Tree({**table, "/root": 0o711}), WHO).python_blocked_by is None
 
 
 def test_the_interpreters_own_loader_is_read() -> None:

@@ -10,8 +10,8 @@ from tests.unit.factories import environment, probe
 
 from seatrial.checks.lock import image_environment, marker_holds, resolve
 from seatrial.errors import SettingsError
-from seatrial.facts import Missing
-from seatrial.facts.sources import Lock
+from seatrial.facts import Unavailable
+from seatrial.facts.sources import LockFile
 from seatrial.observe.locks import read_lock, requirement_lines
 from seatrial.observe.sources import read_project_facts
 
@@ -95,14 +95,14 @@ UV += "".join(
 )
 
 
-def read(folder: Path, file: str, text: str, name: str = "shop") -> Lock:
+def read(folder: Path, file: str, text: str, name: str = "shop") -> LockFile:
     (folder / file).write_text(text, encoding="utf-8")
     found = read_lock(folder, name)
-    assert isinstance(found, Lock), found
+    assert isinstance(found, LockFile), found
     return found
 
 
-def versions(lock: Lock, *chosen: str, environment: dict[str, str] = IMAGE) -> dict[str, str]:
+def versions(lock: LockFile, *chosen: str, environment: dict[str, str] = IMAGE) -> dict[str, str]:
     return {name: one.version for name, one in resolve(lock, environment, chosen).items() if not one.local}
 
 
@@ -136,7 +136,7 @@ def older(version: str) -> object:
 def test_a_uv_lock_of_a_project_without_a_name(tmp_path: Path) -> None:
     assert read(tmp_path, "uv.lock", UV, name="").project == "shop"
     (tmp_path / "uv.lock").write_text("version = 1\n" + package("h11"), encoding="utf-8")
-    assert isinstance(read_lock(tmp_path, ""), Missing)
+    assert isinstance(read_lock(tmp_path, ""), Unavailable)
 
 
 def test_forks_without_a_version_are_told_apart_by_their_markers(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_an_older_lock_that_names_no_groups(tmp_path: Path, file: str, text: str
     lines = "\n".join(line for line in text.splitlines() if not line.startswith("groups"))
     (tmp_path / file).write_text(lines, encoding="utf-8")
     found = read_lock(tmp_path, "shop")
-    assert isinstance(found, Missing)
+    assert isinstance(found, Unavailable)
     assert "does not say which groups want a package" in found.reason
 
 
@@ -322,7 +322,7 @@ def test_exact_requirements(tmp_path: Path) -> None:
 def test_requirements_that_are_no_lock(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "requirements.txt").write_text(f"{line}\n", encoding="utf-8")
     found = read_lock(tmp_path, "")
-    assert isinstance(found, Missing)
+    assert isinstance(found, Unavailable)
     assert reason in found.reason
 
 
@@ -405,7 +405,7 @@ def test_markers_are_judged_by_the_image_not_by_the_host() -> None:
 )
 def test_the_examples_locks(app: str, file: str, count: int) -> None:
     lock = read_project_facts(EXAMPLES / app).lock
-    assert isinstance(lock, Lock)
+    assert isinstance(lock, LockFile)
     assert lock.file == file
     assert abs(len(versions(lock)) - count) <= 3
     assert "pytest" not in versions(lock)

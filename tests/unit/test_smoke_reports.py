@@ -17,7 +17,7 @@ from seatrial.checks.verdict import Verdict, smoke_of
 from seatrial.cli import output
 from seatrial.cli.doctor import print_findings
 from seatrial.doctor import Finding
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 from seatrial.reports import classics
 from seatrial.reports.formats import render
 from seatrial.reports.groups import grouped, told
@@ -249,7 +249,7 @@ def test_a_classic_shows_its_fact_first_and_then_what_its_checks_say(which: str,
 
 
 def test_a_classic_without_a_probe_shows_why() -> None:
-    seen = facts(probe=Missing(reason=f"no interpreter {HOSTILE}"))
+    seen = facts(probe=Unavailable(reason=f"no interpreter {HOSTILE}"))
     said = smoke_of(seen, Contract(user="app"), registry.CHECKS, seconds=0.1)
     for which in ("whoami", "pip-list"):
         screen = console(200)

@@ -21,8 +21,8 @@ from seatrial.facts import (
     EnvironmentFile,
     Lint,
     LintFinding,
-    Missing,
     NotInstalled,
+    Unavailable,
 )
 from seatrial.settings.model import Contract
 
@@ -47,7 +47,7 @@ def test_an_image_by_itself_has_no_sources(check: Any) -> None:
 
 @pytest.mark.parametrize("check", OF_SOURCES, ids=lambda one: one.id)
 def test_sources_that_cannot_be_read_are_no_pass(check: Any) -> None:
-    result = judge(check, facts(sources=Missing(reason="Dockerfile cannot be read", detail="why")), Contract())
+    result = judge(check, facts(sources=Unavailable(reason="Dockerfile cannot be read", detail="why")), Contract())
     assert (result.status, result.evidence) == (Status.ERROR, ("why",))
 
 
@@ -90,7 +90,7 @@ def test_a_rule_on_caches_is_no_finding_where_the_cache_is_a_mount(kind: str) ->
 def test_without_hadolint_it_says_what_to_install() -> None:
     result = judged("dockerfile/lint", lint=NotInstalled(reason="hadolint is not installed; install it"))
     assert result.status is Status.SKIP
-    assert judged("dockerfile/lint", lint=Missing(reason="hadolint gave no answer")).status is Status.ERROR
+    assert judged("dockerfile/lint", lint=Unavailable(reason="hadolint gave no answer")).status is Status.ERROR
 
 
 # --- dockerfile/base-pinned ---------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_without_an_installation_there_is_no_order() -> None:
 
 
 def test_without_the_context_its_usual_names_count() -> None:
-    lost = Missing(reason="no context")
+    lost = Unavailable(reason="no context")
     assert written("dockerfile/dependencies-first", f"{SLIM}COPY src .\nRUN poetry install\n", context=lost).where
     text = f"{SLIM}COPY poetry.lock .\nRUN poetry install\n"
     assert written("dockerfile/dependencies-first", text, context=lost).status is Status.PASS
@@ -415,7 +415,7 @@ def test_an_app_without_a_compose_file_has_no_stack() -> None:
 
 @pytest.mark.parametrize("check", ["compose/hardening", "compose/ports", "compose/dependencies"])
 def test_a_file_that_compose_refuses_is_no_pass(check: str) -> None:
-    refused = Missing(reason="docker compose refuses it: no such thing")
+    refused = Unavailable(reason="docker compose refuses it: no such thing")
     result = judged(check, compose=compose(model=refused))
     assert (result.status, result.actual) == (Status.ERROR, f"could not be decided: {refused.reason}")
 

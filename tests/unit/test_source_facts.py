@@ -14,7 +14,7 @@ from seatrial.compose import resolve as compose_facts
 from seatrial.compose.resolve import read_compose, services
 from seatrial.compose.text import ComposeText, read_text, settled, wanted
 from seatrial.engine.find import Candidate, Engine
-from seatrial.facts import BuildContext, ComposeSource, Lint, Missing, NotInstalled, Sources
+from seatrial.facts import BuildContext, ComposeSource, Lint, NotInstalled, Sources, Unavailable
 from seatrial.observe import sources as context_facts
 from seatrial.observe.sources import SourceFiles, read_context, read_sources, run_lint
 
@@ -123,7 +123,7 @@ def test_requirement_files_are_read_and_no_others(tmp_path: Path) -> None:
 def test_a_pattern_that_is_none_is_told(tmp_path: Path) -> None:
     write(tmp_path, {"a.py": ""})
     found = read_context(tmp_path / "nowhere", tmp_path / "Dockerfile", "nowhere", tmp_path)
-    assert isinstance(found, Missing)
+    assert isinstance(found, Unavailable)
     assert "nowhere cannot be read" in found.reason
 
 
@@ -193,7 +193,7 @@ def test_variables_as_compose_reads_them(written: str, value: str, names: list[s
 )
 def test_what_is_no_yaml_is_told(content: bytes) -> None:
     found = read_text(content)
-    assert isinstance(found, Missing)
+    assert isinstance(found, Unavailable)
     assert found.reason
 
 
@@ -218,7 +218,7 @@ def test_what_many_anchors_multiply_is_read_once() -> None:
     assert isinstance(found, ComposeText)
     assert len(found.values) < 100
     # Compose refuses as much.
-    assert isinstance(read_text("\n".join(lines).encode()), Missing)
+    assert isinstance(read_text("\n".join(lines).encode()), Unavailable)
 
 
 # --- compose's own model ------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_compose_is_asked_with_something_for_what_a_checkout_lacks(tmp_path: Pat
     write(folder, {"compose.yaml": COMPOSE, ".env.example": "DB_PASSWORD=\n#LEVEL=INFO\n"})
     found = read_compose(folder / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path / "tools", PATH="/nowhere"))
     assert isinstance(found, ComposeSource)
-    assert not isinstance(found.model, Missing), found.model
+    assert not isinstance(found.model, Unavailable), found.model
     (api,) = found.model.services
     assert api.security == (".env", ".env.example", "compose.yaml", "extra.env", "job.env")
     assert api.dropped == ("1", "NONE")
@@ -313,7 +313,7 @@ def test_compose_is_asked_with_something_for_what_a_checkout_lacks(tmp_path: Pat
 def test_what_an_env_file_sets_is_left_to_it(tmp_path: Path) -> None:
     fake_compose(tmp_path, VERSION + "print(json.dumps({'services': {'a': {'cap_drop': [str(os.environ.get('X'))]}}}))")
     found = composed(tmp_path, {"compose.yaml": "services: {a: {image: '${X}'}}", ".env": "X=mine\n"})
-    assert not isinstance(found.model, Missing)
+    assert not isinstance(found.model, Unavailable)
     assert found.model.services[0].dropped == ("NONE",)
 
 
@@ -329,27 +329,27 @@ def test_what_an_env_file_sets_is_left_to_it(tmp_path: Path) -> None:
 def test_what_compose_does_not_take_is_told(tmp_path: Path, body: str, reason: str) -> None:
     fake_compose(tmp_path, body)
     found = composed(tmp_path, {"compose.yaml": "services: {a: {image: b}}"})
-    assert isinstance(found.model, Missing)
+    assert isinstance(found.model, Unavailable)
     assert reason in found.model.reason
 
 
 def test_a_compose_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere"))
-    assert missing == Missing(reason="compose.yaml cannot be read: No such file or directory")
+    assert missing == Unavailable(reason="compose.yaml cannot be read: No such file or directory")
     write(tmp_path, {"compose.yaml": "a: ["})
     broken = read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere"))
-    assert isinstance(broken, Missing)
+    assert isinstance(broken, Unavailable)
     assert "invalid YAML" in broken.reason
     monkeypatch.setattr(compose_facts, "MOST_BYTES", 3)
     assert isinstance(
-        read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere")), Missing
+        read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere")), Unavailable
     )
 
 
 # --- hadolint -----------------------------------------------------------------------------------------------
 
 
-def linted(folder: Path, body: str) -> Lint | Missing:
+def linted(folder: Path, body: str) -> Lint | Unavailable:
     program = folder / "bin" / "hadolint"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f"#!{sys.executable}\nimport json, os, sys\n{body}", encoding="utf-8")
@@ -382,7 +382,7 @@ def test_the_projects_own_configuration_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", ["print('[')", "print('{}')", "sys.exit(4)", "print('null')"])
 def test_an_answer_that_is_none_is_no_pass(tmp_path: Path, body: str) -> None:
     found = linted(tmp_path, body)
-    assert isinstance(found, Missing)
+    assert isinstance(found, Unavailable)
     assert "hadolint" in found.reason
 
 
@@ -418,4 +418,4 @@ def test_sources_are_shown_from_the_projects_folder(tmp_path: Path) -> None:
 
 def test_a_dockerfile_that_is_gone_is_told(tmp_path: Path) -> None:
     found = read_sources(files(tmp_path), ENGINE)
-    assert found == Missing(reason="docker/Dockerfile cannot be read: No such file or directory")
+    assert found == Unavailable(reason="docker/Dockerfile cannot be read: No such file or directory")

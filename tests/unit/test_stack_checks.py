@@ -11,7 +11,7 @@ from tests.unit.factories import facts
 from seatrial.checks import stack
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Verdict, judge, smoke_of
-from seatrial.facts import DatabaseRestart, Exchange, Missing, Ready, Reply, ServiceStop, StackRun, WorkerLoss
+from seatrial.facts import DatabaseRestart, Exchange, Ready, Reply, ServiceStop, StackRun, Unavailable, WorkerLoss
 from seatrial.settings.model import Contract, StackContract, StackWrite
 
 CHECKS = {check.id: check for check in stack.CHECKS}
@@ -181,7 +181,11 @@ def test_what_the_contract_does_not_ask_for_is_skipped_with_the_reason() -> None
 @pytest.mark.parametrize(
     ("check", "seen", "said"),
     [
-        ("stack/survives-worker-loss", run(workers=Missing(reason="no process can be seen")), "no process can be seen"),
+        (
+            "stack/survives-worker-loss",
+            run(workers=Unavailable(reason="no process can be seen")),
+            "no process can be seen",
+        ),
         (
             "stack/survives-database-restart",
             run(database=changed(RESTART, acknowledged=0)),

@@ -35,7 +35,7 @@ from seatrial.compose.model import (
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import look_at_services, look_at_variables, read_sayings, sayings
 from seatrial.errors import ExitCode, StackError
-from seatrial.facts import ComposeModel, ComposeService, ComposeSource, Missing, Published
+from seatrial.facts import ComposeModel, ComposeService, ComposeSource, PublishedPort, Unavailable
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
 from seatrial.reports.stack import print_preflight
 from seatrial.settings.model import Contract
@@ -206,7 +206,7 @@ def test_all_that_stands_in_the_way_is_one_error() -> None:
 
 
 def test_the_catalogues_compose_checks_need_no_image() -> None:
-    service = ComposeService(name="api", ports=(Published(address="", port="80", target=80, line=4),))
+    service = ComposeService(name="api", ports=(PublishedPort(address="", port="80", target=80, line=4),))
     source = ComposeSource(path="compose.yaml", model=ComposeModel(services=(service,)))
     results = {one.id: one for one in judge_compose(source, Contract(waive={"compose/hardening": "a demo"}))}
     assert set(results) == {
@@ -214,7 +214,7 @@ def test_the_catalogues_compose_checks_need_no_image() -> None:
     }
     assert (results["compose/ports"].status, results["compose/ports"].where) == (Judged.FAIL, "compose.yaml:4")
     assert results["compose/hardening"].status is Judged.WAIVED
-    assert {one.status for one in judge_compose(Missing(reason="no YAML"), Contract())} == {Judged.ERROR}
+    assert {one.status for one in judge_compose(Unavailable(reason="no YAML"), Contract())} == {Judged.ERROR}
 
 
 def found(*findings: Finding) -> Preflight:

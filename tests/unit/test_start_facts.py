@@ -129,7 +129,7 @@ def test_a_sound_command_is_followed_to_its_interpreter() -> None:
     found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
     assert found.program is not None
     assert found.program.entry is not None
-    assert [one.trail.end for one in found.scripts] == ["/usr/local/bin/python3.13"]
+    assert [one.resolved.end for one in found.scripts] == ["/usr/local/bin/python3.13"]
     assert (found.python, found.python_why) == ("/venv/bin/python", "the first line of uvicorn names it")
     assert found.searched == ("/venv/bin", "/usr/local/bin")
     assert found.account == WHO
@@ -138,7 +138,7 @@ def test_a_sound_command_is_followed_to_its_interpreter() -> None:
 def test_a_moved_environment_is_looked_at_by_the_interpreter_beside_the_script() -> None:
     tree = Tree({"/venv/bin/uvicorn": b"#!/build/.venv/bin/python\n", "/venv/bin/python": ELF})
     found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
-    assert found.scripts[0].trail.missing == "/build"
+    assert found.scripts[0].resolved.missing == "/build"
     assert found.python == "/venv/bin/python"
     assert "names /build/.venv/bin/python, which is not there" in found.python_why
 
@@ -147,8 +147,8 @@ def test_an_environment_without_its_interpreter_says_which_one_was_meant() -> No
     tree = Tree({"/venv/bin/uvicorn": b"#!/build/.venv/bin/python\n"})
     found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
     assert found.python == "/build/.venv/bin/python"
-    assert found.python_trail is not None
-    assert found.python_trail.entry is None
+    assert found.python_resolved is not None
+    assert found.python_resolved.entry is None
 
 
 def test_without_a_command_or_path_the_defaults_hold() -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT, probed
 
 from seatrial.engine.containers import Output
-from seatrial.facts import ContentKind, Contents, Found, Probe, Rule, Walk
+from seatrial.facts import ContentKind, Contents, FoundPath, PathRule, Probe, Walk
 from seatrial.observe.contents import WalkRequest, rules, together, walk_request
 from seatrial.observe.probe import ProbeRequest, read_answer
 from seatrial.observe.walk import Limits, shown, walker
@@ -215,7 +215,9 @@ def test_a_part_that_was_read_apart_joins_its_heap(tree: Path) -> None:
     rest = Walk(
         paths=1,
         found=(
-            Found(kind=ContentKind.PACKAGE_LISTS, path="/var/lib/apt/lists", about="apt's lists", files=1, size=100),
+            FoundPath(
+                kind=ContentKind.PACKAGE_LISTS, path="/var/lib/apt/lists", about="apt's lists", files=1, size=100
+            ),
         ),
         unreadable=("/var/lib/apt/lists/partial", "/etc/hidden"),
     )
@@ -335,7 +337,7 @@ def test_a_walk_that_raises_takes_nothing_else_away(tmp_path: Path) -> None:
 
 
 def test_a_file_that_two_saw_is_one() -> None:
-    row = Found(kind=ContentKind.LEFTOVER, path="/tmp/.env")
+    row = FoundPath(kind=ContentKind.LEFTOVER, path="/tmp/.env")
     walk = Walk(paths=1, found=(row,))
     whole = together(walk, {"/tmp": walk}, by="probe")
     assert isinstance(whole, Contents)
@@ -352,7 +354,7 @@ def test_every_rule_can_be_told_by_a_name_or_a_mode() -> None:
     # The walk looks closer only where a name or a mode fits one of them.
     assert [rule for rule in rules() if not rule.name and not rule.mode] == []
     assert {rule.kind for rule in rules()} == set(ContentKind)
-    assert isinstance(rules()[0], Rule)
+    assert isinstance(rules()[0], PathRule)
 
 
 def test_what_is_shown_can_be_shown() -> None:

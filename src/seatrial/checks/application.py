@@ -17,10 +17,10 @@ from seatrial.checks.model import (
     skipped,
     start_of,
 )
-from seatrial.facts import Missing, Start
+from seatrial.facts import ResolvedCommand, Unavailable
 
 if TYPE_CHECKING:
-    from seatrial.facts import Facts, Place
+    from seatrial.facts import Facts, PathAccess
     from seatrial.settings.model import Contract
 
 
@@ -34,7 +34,7 @@ def imports(facts: Facts, _: Contract) -> Outcome:
         return skipped("neither the contract nor the command names a module; set `modules`")
     broken = [one for one in tried if not one.ok]
     expected = f"imports {', '.join(one.name for one in tried)}"
-    if broken and isinstance(facts.start, Start) and facts.start.program is None:
+    if broken and isinstance(facts.command, ResolvedCommand) and facts.command.program is None:
         # Which folder comes first on sys.path is the program's to say.
         raise UndecidedError("the command does not lead to a program; process/command-resolves tells why")
     if broken:
@@ -104,7 +104,7 @@ def _on_tmpfs(path: str, contract: Contract) -> bool:
     return any(path == top or path.startswith(f"{posixpath.normpath(top)}/") for top in contract.tmpfs)
 
 
-def _refusal(place: Place, contract: Contract) -> str:
+def _refusal(place: PathAccess, contract: Contract) -> str:
     if _on_tmpfs(place.path, contract):
         return (
             f"{place.nearest} is a tmpfs with mode {place.mode} and owner {place.owner}: this engine gives a tmpfs "
@@ -115,7 +115,7 @@ def _refusal(place: Place, contract: Contract) -> str:
     return f"{place.path} is not there, and {place.nearest} above it has mode {place.mode} and owner {place.owner}"
 
 
-def _why_writable(place: Place, contract: Contract) -> str:
+def _why_writable(place: PathAccess, contract: Contract) -> str:
     return f"{place.path} is on a tmpfs" if _on_tmpfs(place.path, contract) else f"{place.path} may be written"
 
 
@@ -272,9 +272,9 @@ def no_musl(facts: Facts, contract: Contract) -> Outcome:
         return skipped("the contract allows musl")
     start = start_of(facts)
     loader = posixpath.basename(start.python_loader)
-    if not start.python_loader and isinstance(facts.probe, Missing):
+    if not start.python_loader and isinstance(facts.probe, Unavailable):
         probe_of(facts)
-    libc = "" if isinstance(facts.probe, Missing) else facts.probe.native.libc
+    libc = "" if isinstance(facts.probe, Unavailable) else facts.probe.native.libc
     expected = "an interpreter that stands on glibc"
     if loader.startswith("ld-musl") or (not loader and libc == "musl"):
         return failed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed, skipped
-from seatrial.facts import Health, Missing, Sources
+from seatrial.facts import Health, Sources, Unavailable
 
 if TYPE_CHECKING:
     from seatrial.facts import Boot, Facts
@@ -22,7 +22,7 @@ def healthy(facts: Facts, contract: Contract) -> Outcome:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
     boot = deciding_boot(facts)
     expected = f"healthy within {contract.healthy_within:g} s"
-    if boot.up and boot.healthy_after is not None:
+    if boot.came_up and boot.healthy_after is not None:
         return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
     return failed(what_happened(boot), expected=expected, fix=_fix(facts, boot), evidence=evidence_of(boot))
 
@@ -33,7 +33,7 @@ def stays_up(facts: Facts, contract: Contract) -> Outcome:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
     boot = deciding_boot(facts)
     expected = f"still runs {contract.stays_up:g} s after its start, with no traceback in its log"
-    if not boot.up:
+    if not boot.came_up:
         return failed(what_happened(boot), expected=expected, fix=_fix(facts, boot), evidence=evidence_of(boot))
     if any(TRACEBACK in line for line in boot.log):
         return failed(
@@ -48,7 +48,7 @@ def stays_up(facts: Facts, contract: Contract) -> Outcome:
 def first_log(facts: Facts, contract: Contract) -> Outcome:
     """Judge when the first line came: logs are the first thing that anyone looks at."""
     boot = deciding_boot(facts)
-    if not boot.up:
+    if not boot.came_up:
         raise UndecidedError("it does not come up: boot/healthy or boot/stays-up tells why")
     expected = f"a first line in its log within {contract.first_log_within:g} s"
     buffered = "PYTHONUNBUFFERED" not in facts.configuration.environment
@@ -119,7 +119,7 @@ def _has_services(facts: Facts) -> bool:
     """Whether it was started alone, while its project has a compose file that brings up what it may need."""
     sources = facts.sources
     has_compose = isinstance(sources, Sources) and sources.compose is not None
-    return has_compose and isinstance(facts.stack, Missing)
+    return has_compose and isinstance(facts.stack, Unavailable)
 
 
 def evidence_of(boot: Boot) -> tuple[str, ...]:

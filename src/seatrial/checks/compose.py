@@ -9,7 +9,7 @@ from seatrial.checks.model import Check, Level, Outcome, failed, of_compose, pas
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
 from seatrial.dockerfile import Dockerfile
-from seatrial.facts import ComposeSource, Configuration, DockerfileSource, Facts, Missing, ProjectFacts, Sources
+from seatrial.facts import ComposeSource, Configuration, DockerfileSource, Facts, ProjectFacts, Sources, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,14 +245,14 @@ CHECKS = (
 )
 
 
-NO_IMAGE = Missing(reason="only the compose file was looked at")
+NO_IMAGE = Unavailable(reason="only the compose file was looked at")
 
 
-def judge_compose(compose: ComposeSource | Missing, contract: Contract) -> tuple[Result, ...]:
+def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:
     """Return the results of the compose/* checks, waivers among them."""
     facts = Facts(
         configuration=Configuration(reference="", id="", platform="", user="", unpacked=0),
-        start=NO_IMAGE,
+        command=NO_IMAGE,
         probe=NO_IMAGE,
         boot=NO_IMAGE,
         project=ProjectFacts(),

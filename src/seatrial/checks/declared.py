@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped, start_of
 from seatrial.checks.process import RESOLVES, broken
-from seatrial.facts import FileKind, Missing
+from seatrial.facts import FileKind, Unavailable
 from seatrial.observe.command import SHELLS
 from seatrial.observe.paths import may_read
 
@@ -88,10 +88,10 @@ def health_command_exists(facts: Facts, _: Contract) -> Outcome:
     check, health = facts.configuration.health_check, facts.health_command
     if check is None:
         return skipped("the image has no HEALTHCHECK; health/declared decides")
-    if health is None or isinstance(health, Missing):
-        unknown = health or Missing(reason="the health check was not followed")
+    if health is None or isinstance(health, Unavailable):
+        unknown = health or Unavailable(reason="the health check was not followed")
         raise UndecidedError(unknown.reason, unknown.detail)
-    start = health.start
+    start = health.command
     line = " ".join(check.test[1:])
     missing = next((name for name, trail in start.starters.items() if trail is None or trail.entry is None), None)
     word = missing or start.word
@@ -119,7 +119,7 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
     script = health.script
     if script is None:
         return None
-    who = health.start.account
+    who = health.command.account
     expected = "the file that the health check runs is there, and USER may read it"
     if script.entry is None or script.entry.kind is not FileKind.FILE:
         return failed(
@@ -127,7 +127,7 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
             expected=expected,
             fix=f"Copy it into the final stage (`COPY healthcheck.py {script.steps[0]}`), or name its real path.",
         )
-    barrier = health.script_barrier
+    barrier = health.script_blocked_by
     if barrier is not None or not may_read(script.entry, who):
         entry = barrier.entry if barrier else script.entry
         return failed(
@@ -140,10 +140,10 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
 
 
 def _seen(health: HealthCommand, line: str) -> str:
-    if health.start.program is None:
-        shells = ", ".join(str(trail) for trail in health.start.starters.values())
+    if health.command.program is None:
+        shells = ", ".join(str(trail) for trail in health.command.starters.values())
         return f"`{line}`: only the shell can take it apart, and that is there: {shells}"
-    parts = [str(health.start.program), *(f"#! {one.trail}" for one in health.start.scripts)]
+    parts = [str(health.command.program), *(f"#! {one.resolved}" for one in health.command.scripts)]
     return ", ".join([*parts, *([str(health.script)] if health.script else [])])
 
 

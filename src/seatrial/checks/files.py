@@ -6,7 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import ContentKind, FileKind, Found, Missing, Start
+from seatrial.facts import ContentKind, FileKind, FoundPath, ResolvedCommand, Unavailable
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def contents_of(facts: Facts) -> Contents:
         UndecidedError: nobody looked at it.
 
     """
-    if isinstance(facts.contents, Missing):
+    if isinstance(facts.contents, Unavailable):
         raise UndecidedError(facts.contents.reason, facts.contents.detail)
     return facts.contents
 
 
-def kept(contents: Contents, kind: ContentKind) -> list[Found]:
+def kept(contents: Contents, kind: ContentKind) -> list[FoundPath]:
     """Return what was found of a kind, as far as it was kept."""
     return sorted((one for one in contents.found if one.kind is kind), key=lambda one: one.path)
 
@@ -56,14 +56,14 @@ def looked_at(contents: Contents) -> str:
     return f"{contents.paths} paths looked at"
 
 
-def named(rows: Sequence[Found], total: int = 0) -> str:
+def named(rows: Sequence[FoundPath], total: int = 0) -> str:
     """Return rows as one line: the first ones, and how many more there are."""
     more = max(total, len(rows)) - SHOWN
     line = "; ".join(str(one) for one in rows[:SHOWN])
     return f"{line}; and {more} more" if more > 0 else line
 
 
-def heaps(rows: Sequence[Found]) -> str:
+def heaps(rows: Sequence[FoundPath]) -> str:
     """Return folders with what they hold, as one line."""
     return "; ".join(f"{one.path}: {one.files} files, {show_size(one.size)}" for one in rows)
 
@@ -78,7 +78,7 @@ def usr_merged(path: str) -> str:
     return f"/usr{path}" if path.startswith(("/bin/", "/sbin/", "/lib/", "/lib64/")) else path
 
 
-def without(rows: Sequence[Found], allowed: Collection[str]) -> list[Found]:
+def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPath]:
     """Return the rows whose path is not allowed."""
     names = {usr_merged(path.rstrip("/")) for path in allowed}
     return [one for one in rows if usr_merged(one.path) not in names]
@@ -120,7 +120,7 @@ def world_writable(facts: Facts, _: Contract) -> Outcome:
     return passed(looked_at(contents), expected=expected)
 
 
-def _permissions(row: Found) -> str:
+def _permissions(row: FoundPath) -> str:
     return f"{row.path} has mode {row.mode:04o} and owner {row.uid}:{row.gid}"
 
 
@@ -158,16 +158,16 @@ def _differences(folder: str, contents: Contents, contract: Contract) -> list[st
     return [*more, *(f"{posixpath.join(path, name)} is not there" for name in sorted(wanted - seen))]
 
 
-def own_tests(contents: Contents, facts: Facts) -> list[Found]:
+def own_tests(contents: Contents, facts: Facts) -> list[FoundPath]:
     """Return the tests that came with the project, and not with a dependency that is installed in a folder."""
     locations: set[str] = set()
-    if not isinstance(facts.probe, Missing):
+    if not isinstance(facts.probe, Unavailable):
         locations = {one.location for one in facts.probe.distributions if not one.editable}
     rows = kept(contents, ContentKind.TESTS)
     return [one for one in rows if not any(_inside(one.path, top) and _dependency(one, top) for top in locations)]
 
 
-def _dependency(row: Found, site: str) -> bool:
+def _dependency(row: FoundPath, site: str) -> bool:
     """Tell whether a path is a dependency's: in site-packages, the rules already left those out."""
     return base_name(site) not in {"site-packages", "dist-packages"} and row.path != f"{site}/tests"
 
@@ -192,20 +192,20 @@ def leftovers(facts: Facts, _: Contract) -> Outcome:
     return passed(looked_at(contents), expected=expected)
 
 
-def _other_environments(contents: Contents, facts: Facts) -> Iterable[Found]:
+def _other_environments(contents: Contents, facts: Facts) -> Iterable[FoundPath]:
     """Yield virtual environments beside the application's own, as a copied checkout holds one."""
     own = set()
-    if not isinstance(facts.probe, Missing):
+    if not isinstance(facts.probe, Unavailable):
         own.add(facts.probe.interpreter.prefix)
-    if isinstance(facts.start, Start) and facts.start.python:
-        own.add(posixpath.dirname(posixpath.dirname(facts.start.python)))
+    if isinstance(facts.command, ResolvedCommand) and facts.command.python:
+        own.add(posixpath.dirname(posixpath.dirname(facts.command.python)))
     beside = {posixpath.dirname(prefix) for prefix in own} | {facts.configuration.working_directory or "/"}
     for row in kept(contents, ContentKind.ENVIRONMENT):
         folder = posixpath.dirname(row.path)
         if folder in own or base_name(folder) not in ENVIRONMENT_NAMES:
             continue
         if any(_inside(folder, top) for top in beside):
-            yield Found(
+            yield FoundPath(
                 kind=ContentKind.LEFTOVER, path=folder, about="an environment that the application does not use"
             )
 
@@ -252,7 +252,7 @@ def workdir(facts: Facts, _: Contract) -> Outcome:
     if not directory.startswith("/"):
         return failed(f"WORKDIR {directory}", expected=expected, fix=f"Write it absolute: `WORKDIR /{directory}`.")
     trail = facts.working_directory
-    if isinstance(trail, Missing):
+    if isinstance(trail, Unavailable):
         raise UndecidedError(trail.reason, trail.detail)
     if trail.entry is None:
         return failed(

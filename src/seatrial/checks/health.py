@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed, skipped
 from seatrial.checks.starts import starts_of
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 
 if TYPE_CHECKING:
     from seatrial.facts import Facts
@@ -26,7 +26,7 @@ def cheap(facts: Facts, _: Contract) -> Outcome:
         return skipped(NO_CHECK)
     # The quickest: the first ones run while the application still starts.
     taken = min((one.seconds for one in boot.answers if one.exit_code == 0), default=None)
-    if not boot.up or taken is None:
+    if not boot.came_up or taken is None:
         raise UndecidedError("its health check gave no good answer: boot/healthy tells why")
     most = check.timeout * MOST
     expected = f"an answer within {most:g} s, half of its timeout of {check.timeout:g} s"
@@ -46,7 +46,7 @@ def detects_freeze(facts: Facts, contract: Contract) -> Outcome:
         return skipped(NO_CHECK)
     if starts.freeze is None:
         raise UndecidedError("it was not frozen")
-    if isinstance(starts.freeze, Missing):
+    if isinstance(starts.freeze, Unavailable):
         raise UndecidedError(starts.freeze.reason, starts.freeze.detail)
     frozen = starts.freeze
     expected = f"unhealthy within {contract.unhealthy_within:g} s, once every process of it is stopped"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.files import contents_of, kept, refuse_partial
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped, start_of
-from seatrial.facts import ContentKind, Missing, Password
+from seatrial.facts import ContentKind, Password, Unavailable
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def non_root(facts: Facts, _: Contract) -> Outcome:
             fix=f"Make the account in the final stage (`RUN useradd --uid 1000 {user}`), or name one by its number.",
         )
     # The probe may lie, but not against itself: root is root by either word.
-    if uid == 0 or (not isinstance(facts.probe, Missing) and facts.probe.identity.uid == 0):
+    if uid == 0 or (not isinstance(facts.probe, Unavailable) and facts.probe.identity.uid == 0):
         return failed(
             f"{shown} is uid 0",
             expected="a user that is not uid 0",
@@ -103,7 +103,7 @@ def accounts_of(facts: Facts) -> Accounts:
         UndecidedError: nobody read them, or there are more than were kept.
 
     """
-    if isinstance(facts.accounts, Missing):
+    if isinstance(facts.accounts, Unavailable):
         raise UndecidedError(facts.accounts.reason, facts.accounts.detail)
     return facts.accounts
 

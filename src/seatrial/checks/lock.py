@@ -22,14 +22,14 @@ from seatrial.checks.model import (
     probe_of,
     skipped,
 )
-from seatrial.facts import INSTALLERS, Missing
+from seatrial.facts import INSTALLERS, Unavailable
 from seatrial.requirements import closure, holds, marker_environment, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.facts import Distribution, Facts, Probe
-    from seatrial.facts.sources import Lock, Locked
+    from seatrial.facts.sources import LockedPackage, LockFile
     from seatrial.settings.model import Contract
 
 
@@ -55,7 +55,7 @@ def image_environment(probe: Probe) -> dict[str, str]:
     }
 
 
-def resolve(lock: Lock, environment: Mapping[str, str], chosen: Iterable[str]) -> dict[str, Locked]:
+def resolve(lock: LockFile, environment: Mapping[str, str], chosen: Iterable[str]) -> dict[str, LockedPackage]:
     """Return what a lock has installed, by name.
 
     Args:
@@ -65,10 +65,10 @@ def resolve(lock: Lock, environment: Mapping[str, str], chosen: Iterable[str]) -
 
     """
     active = frozenset(chosen) | frozenset(lock.defaults)
-    by_name: dict[str, list[Locked]] = {}
+    by_name: dict[str, list[LockedPackage]] = {}
     for one in lock.packages:
         by_name.setdefault(one.name, []).append(one)
-    found: dict[str, Locked] = {}
+    found: dict[str, LockedPackage] = {}
     seen: set[tuple[str, str, str]] = set()
     left = [one for one in lock.roots if not one.only or active & set(one.only)]
     while left:
@@ -117,7 +117,7 @@ def match_lock(facts: Facts, contract: Contract) -> Outcome:
     probe = probe_of(facts)
     if lock is None:
         return skipped("no lock of the project is known: uv.lock, pylock.toml, poetry.lock, pdm.lock, requirements.txt")
-    if isinstance(lock, Missing):
+    if isinstance(lock, Unavailable):
         return skipped(lock.reason)
     chosen: set[str] = {canonicalize_name(name) for name in (*contract.extras, *contract.groups)}
     unknown = sorted(chosen - set(lock.names))
@@ -154,7 +154,7 @@ def _with(chosen: set[str]) -> str:
     return f", with {', '.join(sorted(chosen))}" if chosen else ""
 
 
-def _fix(lock: Lock) -> str:
+def _fix(lock: LockFile) -> str:
     install = {
         "uv.lock": "`uv sync --frozen --no-dev`",
         "poetry.lock": "`poetry sync --only main`",
@@ -180,7 +180,7 @@ def _same(seen: str, locked: str) -> bool:
 
 
 def _beyond(
-    listed: dict[str, Distribution], lock: Lock, wanted: dict[str, Locked], python: str
+    listed: dict[str, Distribution], lock: LockFile, wanted: dict[str, LockedPackage], python: str
 ) -> Iterator[tuple[str, Distribution]]:
     """Yield what is installed and not wanted."""
     own = {one.name for one in lock.packages if one.local} | {lock.project}

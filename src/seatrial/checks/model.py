@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
-from seatrial.facts import NO_SOURCES, Boot, BuildContext, Facts, Missing, Probe, Start
+from seatrial.facts import NO_SOURCES, Boot, BuildContext, Facts, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def probe_of(facts: Facts) -> Probe:
         UndecidedError: it could say nothing.
 
     """
-    if isinstance(facts.probe, Missing):
+    if isinstance(facts.probe, Unavailable):
         raise UndecidedError(facts.probe.reason, facts.probe.detail)
     return facts.probe
 
@@ -150,7 +150,7 @@ def boot_of(facts: Facts) -> Boot:
         UndecidedError: there was none.
 
     """
-    if isinstance(facts.boot, Missing):
+    if isinstance(facts.boot, Unavailable):
         raise UndecidedError(facts.boot.reason, facts.boot.detail)
     return facts.boot
 
@@ -163,21 +163,21 @@ def deciding_boot(facts: Facts) -> Boot:
 
     """
     boot = boot_of(facts)
-    if boot.up:
+    if boot.came_up:
         return boot
-    return min((one for one in facts.relaxed if one.up), key=lambda one: len(one.lifted), default=boot)
+    return min((one for one in facts.relaxed if one.came_up), key=lambda one: len(one.lifted), default=boot)
 
 
-def start_of(facts: Facts) -> Start:
+def start_of(facts: Facts) -> ResolvedCommand:
     """Return what the image's command comes down to.
 
     Raises:
         UndecidedError: it could not be followed.
 
     """
-    if isinstance(facts.start, Missing):
-        raise UndecidedError(facts.start.reason, facts.start.detail)
-    return facts.start
+    if isinstance(facts.command, Unavailable):
+        raise UndecidedError(facts.command.reason, facts.command.detail)
+    return facts.command
 
 
 T = TypeVar("T")
@@ -239,14 +239,14 @@ def of_compose(function: Callable[[ComposeSource, Contract], Outcome]) -> CheckF
     return of_sources(check)
 
 
-def present(fact: T | Missing) -> T:
+def present(fact: T | Unavailable) -> T:
     """Return a fact that could be had.
 
     Raises:
         UndecidedError: it could not.
 
     """
-    if isinstance(fact, Missing):
+    if isinstance(fact, Unavailable):
         raise UndecidedError(fact.reason, fact.detail)
     return fact
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed
-from seatrial.facts import Inside, Missing
+from seatrial.facts import ProcInfo, Unavailable
 
 if TYPE_CHECKING:
     from seatrial.facts import Facts, Listener
@@ -18,7 +18,7 @@ EPHEMERAL = 32768
 """From here on the kernel hands out numbers for outgoing UDP, which look like listening: ip_local_port_range."""
 
 
-def inside_of(facts: Facts) -> Inside:
+def inside_of(facts: Facts) -> ProcInfo:
     """Return what was seen inside the running application.
 
     Raises:
@@ -26,11 +26,11 @@ def inside_of(facts: Facts) -> Inside:
 
     """
     boot = deciding_boot(facts)
-    if not boot.up:
+    if not boot.came_up:
         raise UndecidedError("it does not come up: boot/healthy or boot/stays-up tells why")
-    if isinstance(boot.inside, Missing):
-        raise UndecidedError(boot.inside.reason, boot.inside.detail)
-    return boot.inside
+    if isinstance(boot.proc, Unavailable):
+        raise UndecidedError(boot.proc.reason, boot.proc.detail)
+    return boot.proc
 
 
 def exposed_ports(facts: Facts, _: Contract) -> Outcome:

@@ -11,7 +11,7 @@ from seatrial.facts import FileKind
 from seatrial.observe.paths import may_execute
 
 if TYPE_CHECKING:
-    from seatrial.facts import Barrier, Facts, Script, Start, Trail
+    from seatrial.facts import BlockingFolder, Facts, ResolvedCommand, ResolvedPath, Shebang
     from seatrial.settings.model import Contract
 
 
@@ -50,7 +50,7 @@ def command_resolves(facts: Facts, _: Contract) -> Outcome:
     return broken(start) or passed(_way(start), expected=RESOLVES)
 
 
-def broken(start: Start) -> Outcome | None:
+def broken(start: ResolvedCommand) -> Outcome | None:
     """Return what keeps a command's program from running; None where nothing does."""
     program = start.program
     if program is None or program.entry is None:
@@ -59,8 +59,8 @@ def broken(start: Start) -> Outcome | None:
             expected=RESOLVES,
             fix=f"Copy {program.end if program else 'it'} into the final stage, at that very path.",
         )
-    if start.barrier is not None:
-        return _barred(start.barrier, start)
+    if start.blocked_by is not None:
+        return _barred(start.blocked_by, start)
     broken = _broken_script(program.steps[0], start)
     if broken is not None:
         return broken
@@ -69,29 +69,29 @@ def broken(start: Start) -> Outcome | None:
     return _unrunnable(start)
 
 
-def _broken_script(script: str, start: Start) -> Outcome | None:
+def _broken_script(script: str, start: ResolvedCommand) -> Outcome | None:
     for one in start.scripts:
         if one.line.endswith("\r"):
             return _windows_line_ends(script, one)
-        if one.trail.entry is None:
+        if one.resolved.entry is None:
             return failed(
-                f"{script} starts with `{one.line}`, and {one.trail.gap}",
+                f"{script} starts with `{one.line}`, and {one.resolved.gap}",
                 expected=f"{script}'s first line names an interpreter that the image holds",
                 fix=_shebang_fix(script, one),
                 evidence=(
                     f"script: {script}",
                     f"interpreter: {one.interpreter}",
-                    f"missing: {one.trail.missing}",
+                    f"missing: {one.resolved.missing}",
                 ),
             )
-        if not may_execute(one.trail.entry, start.account):
-            return _not_executable(one.trail, start)
-        script = one.trail.end
+        if not may_execute(one.resolved.entry, start.account):
+            return _not_executable(one.resolved, start)
+        script = one.resolved.end
     return None
 
 
-def _unrunnable(start: Start) -> Outcome | None:
-    end = (start.scripts[-1].trail if start.scripts else start.program) or ""
+def _unrunnable(start: ResolvedCommand) -> Outcome | None:
+    end = (start.scripts[-1].resolved if start.scripts else start.program) or ""
     if start.unrunnable:
         return failed(
             f"{end} is neither a binary nor a script with a `#!` line: the kernel cannot run it",
@@ -110,7 +110,7 @@ def _unrunnable(start: Start) -> Outcome | None:
     return None
 
 
-def _barred(barrier: Barrier, start: Start) -> Outcome:
+def _barred(barrier: BlockingFolder, start: ResolvedCommand) -> Outcome:
     entry = barrier.entry
     return failed(
         f"{barrier.on_the_way_to} lies below {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
@@ -120,7 +120,7 @@ def _barred(barrier: Barrier, start: Start) -> Outcome:
     )
 
 
-def _windows_line_ends(script: str, one: Script) -> Outcome:
+def _windows_line_ends(script: str, one: Shebang) -> Outcome:
     line = one.line.rstrip("\r")
     return failed(
         f"the first line of {script}, `{line}`, ends with a carriage return, which the kernel takes as part of it",
@@ -129,7 +129,7 @@ def _windows_line_ends(script: str, one: Script) -> Outcome:
     )
 
 
-def _shebang_fix(script: str, one: Script) -> str:
+def _shebang_fix(script: str, one: Shebang) -> str:
     if not one.interpreter.startswith("/"):
         return f"Install {one.interpreter} into the final stage, or put its folder on PATH with ENV."
     if not PYTHON.search(one.interpreter):
@@ -142,7 +142,7 @@ def _shebang_fix(script: str, one: Script) -> str:
     )
 
 
-def _not_executable(trail: Trail, start: Start) -> Outcome:
+def _not_executable(trail: ResolvedPath, start: ResolvedCommand) -> Outcome:
     entry = trail.entry
     what = f"mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid}" if entry else "not there"
     return failed(
@@ -152,15 +152,15 @@ def _not_executable(trail: Trail, start: Start) -> Outcome:
     )
 
 
-def _way(start: Start) -> str:
-    parts = [str(start.program), *(f"#! {one.trail}" for one in start.scripts)]
+def _way(start: ResolvedCommand) -> str:
+    parts = [str(start.program), *(f"#! {one.resolved}" for one in start.scripts)]
     return ", ".join(parts)
 
 
 def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
     """Judge how the booted application took its stop signal."""
     boot = deciding_boot(facts)
-    if boot.stop is None or not boot.up:
+    if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application was not up, so it could not be asked to stop")
     stop = boot.stop
     expected = f"leaves within {contract.stops_within:g} s of {stop.signal}"

@@ -32,13 +32,13 @@ def interpreter_resolves(facts: Facts, _: Contract) -> Outcome:
     """Follow the interpreter's links to a file, by the engine, not by the image's own word."""
     start = start_of(facts)
     expected = "every link of the interpreter's chain leads to a file in the image"
-    if not start.python or start.python_trail is None:
+    if not start.python or start.python_resolved is None:
         return failed(
             "no Python interpreter: none behind the command, on PATH, or in the usual places",
             expected=expected,
             fix="Base the final stage on a Python image, or put the interpreter's folder on PATH.",
         )
-    trail = start.python_trail
+    trail = start.python_resolved
     if trail.entry is None:
         return failed(
             f"{trail}: {trail.gap}",
@@ -145,7 +145,7 @@ THREAD = "a thread that recurses"
 def interpreter_reachable(facts: Facts, _: Contract) -> Outcome:
     """Judge every folder on the interpreter's chain by the engine's word, as the probe could not even start there."""
     start = start_of(facts)
-    trail, who = start.python_trail, start.account
+    trail, who = start.python_resolved, start.account
     if not start.python or trail is None:
         raise UndecidedError("the image holds no Python interpreter")
     if trail.entry is None:
@@ -153,7 +153,7 @@ def interpreter_reachable(facts: Facts, _: Contract) -> Outcome:
     if who.uid is None:
         raise UndecidedError("USER names no account of the image; identity/non-root tells it")
     expected = f"uid {who.uid} may enter every folder on the way to the interpreter, and execute it"
-    barrier = start.python_barrier
+    barrier = start.python_blocked_by
     if barrier is not None:
         entry = barrier.entry
         return failed(

@@ -56,17 +56,17 @@ def restricted(restriction: Restriction, facts: Facts, contract: Contract) -> Ou
     starts = {frozenset(one.lifted): one for one in (boot, *facts.relaxed)}
     blamed = in_the_way(starts)
     if restriction in blamed:
-        written = tuple(f"wrote {path}" for one in facts.relaxed if one.up for path in one.written)
+        written = tuple(f"wrote {path}" for one in facts.relaxed if one.came_up for path in one.written)
         return failed(
             _blame(restriction, boot, starts),
             expected=expected,
             fix=FIX[restriction],
             evidence=(*(written if restriction is Restriction.READ_ONLY else ()), *evidence_of(boot)),
         )
-    if not blamed and not boot.up and any(one.up for one in facts.relaxed):
+    if not blamed and not boot.came_up and any(one.came_up for one in facts.relaxed):
         reason = "it came up later, and no restriction is seen to have been in its way the first time"
         raise UndecidedError(f"{reason}: {what_happened(boot)}", *evidence_of(boot))
-    held = next((one for one in starts.values() if one.up and restriction not in one.lifted), None)
+    held = next((one for one in starts.values() if one.came_up and restriction not in one.lifted), None)
     if held is None:
         raise UndecidedError(_why_not(starts))
     return passed(_held(restriction, held), expected=expected)
@@ -77,9 +77,9 @@ def in_the_way(starts: dict[frozenset[Restriction], Boot]) -> set[Restriction]:
 
     Where one lifted is enough, that one; where it takes several, each with which alone it does not come up.
     """
-    if starts[frozenset()].up:
+    if starts[frozenset()].came_up:
         return set()
-    came_up = {lifted: one.up for lifted, one in starts.items()}
+    came_up = {lifted: one.came_up for lifted, one in starts.items()}
     single = {one for one in Restriction if came_up.get(frozenset({one}))}
     if Restriction.READ_ONLY in single and not _wrote(starts):
         # A slow start that came in time when it was repeated: its root had nothing to do with it.
@@ -100,7 +100,7 @@ def limit_reached(boot: Boot, contract: Contract) -> str:
     if boot.out_of_memory or (boot.exit is not None and boot.exit.out_of_memory):
         end = "it was killed" if boot.exit is not None else "a process of it was killed"
         return f"{end} for want of memory: the limit is {contract.memory}"
-    if boot.up:
+    if boot.came_up:
         return ""
     counted = boot.usage.processes if isinstance(boot.usage, Usage) else 0
     if counted >= contract.processes:
@@ -112,7 +112,7 @@ def limit_reached(boot: Boot, contract: Contract) -> str:
 
 
 def _blame(restriction: Restriction, boot: Boot, starts: dict[frozenset[Restriction], Boot]) -> str:
-    if frozenset({restriction}) in starts and starts[frozenset({restriction})].up:
+    if frozenset({restriction}) in starts and starts[frozenset({restriction})].came_up:
         return f"{what_happened(boot)}; {WITHOUT[restriction]}"
     alone = starts[ALL - {restriction}]
     return f"{what_happened(alone)} {UNDER[restriction]}, even where that is its only restriction"
@@ -120,7 +120,7 @@ def _blame(restriction: Restriction, boot: Boot, starts: dict[frozenset[Restrict
 
 def _why_not(starts: dict[frozenset[Restriction], Boot]) -> str:
     tells = "boot/healthy or boot/stays-up tells why"
-    if ALL in starts and not starts[ALL].up:
+    if ALL in starts and not starts[ALL].came_up:
         return f"it does not come up with no restriction in its way either: {tells}"
     return f"it does not come up, for another reason: {tells}"
 

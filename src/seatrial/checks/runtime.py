@@ -18,7 +18,7 @@ from seatrial.checks.model import (
     probe_of,
     skipped,
 )
-from seatrial.facts import Inside, Missing, Top
+from seatrial.facts import ProcessList, ProcInfo, Unavailable
 
 if TYPE_CHECKING:
     from seatrial.facts import Boot, Facts, Heartbeat
@@ -41,7 +41,11 @@ def pid1_is_app(facts: Facts, _: Contract) -> Outcome:
     words = line.split()
     name = posixpath.basename(words[0]).removeprefix("-")
     expected = "PID 1 is the application itself, or an init that the command names, such as tini"
-    evidence = tuple(f"runs: {one}" for one in boot.top.commands[:10]) if isinstance(boot.top, Top) else ()
+    evidence = (
+        tuple(f"runs: {one}" for one in boot.process_list.commands[:10])
+        if isinstance(boot.process_list, ProcessList)
+        else ()
+    )
     if name in STAYING:
         return failed(
             f"PID 1 is `{line}`: it started the application and stays in front of it",
@@ -61,11 +65,11 @@ def first_process(boot: Boot) -> str:
         UndecidedError: neither the engine nor the image's interpreter could tell.
 
     """
-    if isinstance(boot.top, Top) and boot.top.first.strip():
-        return boot.top.first
-    if isinstance(boot.inside, Inside) and any(boot.inside.command):
-        return " ".join(boot.inside.command)
-    missing = [one for one in (boot.top, boot.inside) if isinstance(one, Missing)]
+    if isinstance(boot.process_list, ProcessList) and boot.process_list.first.strip():
+        return boot.process_list.first
+    if isinstance(boot.proc, ProcInfo) and any(boot.proc.command):
+        return " ".join(boot.proc.command)
+    missing = [one for one in (boot.process_list, boot.proc) if isinstance(one, Unavailable)]
     raise UndecidedError(
         missing[0].reason if missing else "nobody says what PID 1 is", *(one.detail for one in missing)
     )
@@ -74,15 +78,15 @@ def first_process(boot: Boot) -> str:
 def worker_heartbeat(facts: Facts, contract: Contract) -> Outcome:
     """Find gunicorn's heartbeat files, and the file system that they are on wherever the image runs."""
     boot = _up(facts)
-    commands = boot.top.commands if isinstance(boot.top, Top) else (first_process(boot),)
+    commands = boot.process_list.commands if isinstance(boot.process_list, ProcessList) else (first_process(boot),)
     line = next((one for one in commands if GUNICORN.search(one)), "")
     if not line:
         return skipped("gunicorn does not run in it")
     expected = "gunicorn's heartbeat files in memory, such as in /dev/shm, and not on the overlay file system"
     chosen = _chosen(facts, contract, line)
-    files = boot.inside.heartbeats if isinstance(boot.inside, Inside) else ()
+    files = boot.proc.heartbeats if isinstance(boot.proc, ProcInfo) else ()
     if not files and not chosen:
-        reason = boot.inside.reason if isinstance(boot.inside, Missing) else "no heartbeat file of gunicorn was seen"
+        reason = boot.proc.reason if isinstance(boot.proc, Unavailable) else "no heartbeat file of gunicorn was seen"
         raise UndecidedError(reason, f"gunicorn's command: {line}")
     folders = {posixpath.dirname(one.path) for one in files} or {chosen}
     kinds = {one.filesystem for one in files}
@@ -134,7 +138,7 @@ def command_override(facts: Facts, _: Contract) -> Outcome:
     if facts.override is None:
         probe_of(facts)
         return skipped("its ENTRYPOINT is the application itself: CMD holds no program, but arguments or nothing")
-    if isinstance(facts.override, Missing):
+    if isinstance(facts.override, Unavailable):
         raise UndecidedError(facts.override.reason, facts.override.detail)
     entrypoint = " ".join(facts.configuration.entrypoint)
     if facts.override.ran:
@@ -149,7 +153,7 @@ def command_override(facts: Facts, _: Contract) -> Outcome:
 
 def _up(facts: Facts) -> Boot:
     boot = deciding_boot(facts)
-    if not boot.up:
+    if not boot.came_up:
         raise UndecidedError("it does not come up: boot/healthy or boot/stays-up tells why")
     return boot
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 
 if TYPE_CHECKING:
     from seatrial.facts import DatabaseRestart, Exchange, Facts, ServiceStop, StackRun
@@ -199,13 +199,13 @@ def stack_of(facts: Facts) -> StackRun:
         UndecidedError: there was none.
 
     """
-    if isinstance(facts.stack, Missing):
+    if isinstance(facts.stack, Unavailable):
         raise UndecidedError(facts.stack.reason, facts.stack.detail)
     return facts.stack
 
 
-def _seen(fact: T | Missing) -> T:
-    if isinstance(fact, Missing):
+def _seen(fact: T | Unavailable) -> T:
+    if isinstance(fact, Unavailable):
         raise UndecidedError(fact.reason, fact.detail)
     return fact
 

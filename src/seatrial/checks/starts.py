@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError, boot_of, deciding_boot, failed, passed, skipped
-from seatrial.facts import Inside, Missing
+from seatrial.facts import ProcInfo, Unavailable
 
 if TYPE_CHECKING:
-    from seatrial.facts import Boot, Facts, Listener, Starts
+    from seatrial.facts import Boot, DeepBoots, Facts, Listener
     from seatrial.settings.model import Contract
 
 
-def starts_of(facts: Facts) -> Starts:
+def starts_of(facts: Facts) -> DeepBoots:
     """Return the further starts.
 
     Raises:
@@ -21,9 +21,9 @@ def starts_of(facts: Facts) -> Starts:
 
     """
     boot_of(facts)
-    if isinstance(facts.starts, Missing):
-        raise UndecidedError(facts.starts.reason, facts.starts.detail)
-    return facts.starts
+    if isinstance(facts.deep, Unavailable):
+        raise UndecidedError(facts.deep.reason, facts.deep.detail)
+    return facts.deep
 
 
 def missing_environment(facts: Facts, contract: Contract) -> Outcome:
@@ -54,7 +54,9 @@ def _bad_end(name: str, boot: Boot) -> str:
     if boot.start_error:
         raise UndecidedError(f"without {name} the engine could not start it: {boot.start_error}")
     if boot.exit is None:
-        return "it comes up all the same" if boot.up else f"it still runs after {boot.watched:.1f} s, and is not up"
+        return (
+            "it comes up all the same" if boot.came_up else f"it still runs after {boot.watched:.1f} s, and is not up"
+        )
     if boot.healthy_after is not None:
         return "it became healthy first"
     if boot.exit.code == 0:
@@ -70,10 +72,10 @@ def arbitrary_uid(facts: Facts, contract: Contract) -> Outcome:
     if not contract.arbitrary_uid:
         return skipped("the contract does not ask for it: `arbitrary-uid = true` does")
     expected = "comes up as uid 1000620000 and gid 0, which no account has"
-    if starts.other_user is None or isinstance(starts.other_user, Missing):
+    if starts.other_user is None or isinstance(starts.other_user, Unavailable):
         raise UndecidedError("it was not started as another user")
     boot = starts.other_user
-    if boot.up:
+    if boot.came_up:
         return passed("came up as uid 1000620000 and gid 0", expected=expected)
     return failed(
         f"as uid 1000620000 and gid 0: {what_happened(boot)}",
@@ -88,17 +90,17 @@ def recreate(facts: Facts, _: Contract) -> Outcome:
     """Hold the second start, after the first one's removal, against the first."""
     starts = starts_of(facts)
     expected = "comes up again after its removal, the same"
-    if isinstance(starts.again, Missing):
+    if isinstance(starts.again, Unavailable):
         raise UndecidedError(starts.again.reason, starts.again.detail)
     first, again = deciding_boot(facts), starts.again
-    if not again.up:
+    if not again.came_up:
         return failed(
             f"the second time: {what_happened(again)}",
             expected=expected,
             fix="Let each start begin from nothing, and do not count on what an earlier one left behind.",
             evidence=evidence_of(again),
         )
-    if isinstance(first.inside, Inside) and isinstance(again.inside, Inside):
+    if isinstance(first.proc, ProcInfo) and isinstance(again.proc, ProcInfo):
         ports, now = ({f"{one.port}/{one.protocol}" for one in _served(boot)} for boot in (first, again))
         if ports != now:
             return failed(
@@ -112,7 +114,7 @@ def recreate(facts: Facts, _: Contract) -> Outcome:
 
 
 def _served(boot: Boot) -> list[Listener]:
-    listeners = boot.inside.listeners if isinstance(boot.inside, Inside) else ()
+    listeners = boot.proc.listeners if isinstance(boot.proc, ProcInfo) else ()
     return [one for one in listeners if one.protocol == "tcp" and not one.loopback]
 
 
@@ -122,12 +124,12 @@ def writes_declared(facts: Facts, contract: Contract) -> Outcome:
     The catalogue says standard; it costs a second start of the application, though, so that it is deep.
     """
     starts = starts_of(facts)
-    if isinstance(starts.writable, Missing):
+    if isinstance(starts.writable, Unavailable):
         raise UndecidedError(starts.writable.reason, starts.writable.detail)
     boot = starts.writable
     allowed = (*contract.tmpfs, *facts.configuration.volumes)
     expected = f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere"
-    if not boot.up:
+    if not boot.came_up:
         raise UndecidedError(f"with a writable root it did not come up: {what_happened(boot)}", *evidence_of(boot))
     if boot.read_only:
         raise UndecidedError("it was not started with a writable root")

@@ -9,7 +9,7 @@ from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed,
 from seatrial.facts import ContentKind
 
 if TYPE_CHECKING:
-    from seatrial.facts import Facts, Found
+    from seatrial.facts import Facts, FoundPath
     from seatrial.settings.model import Contract
 
 ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not seen here"
@@ -53,7 +53,7 @@ def remote_access(facts: Facts, contract: Contract) -> Outcome:
     return passed(looked_at(contents), expected=expected)
 
 
-def _undeclared(rows: list[Found], contract: Contract) -> list[Found]:
+def _undeclared(rows: list[FoundPath], contract: Contract) -> list[FoundPath]:
     declared = {base_name(name) for name in contract.executables}
     return [one for one in rows if base_name(one.path) not in declared]
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
 from seatrial.errors import ExitCode
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +54,7 @@ def place(check: str, seen: str, facts: Facts) -> str:
 
     """
     family = check.partition("/")[0]
-    if isinstance(facts.sources, Missing) or family in NOT_OF_THE_IMAGE:
+    if isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
         return ""
     source = facts.sources.dockerfile
     if not source.parsed.stages:
@@ -164,7 +164,7 @@ def _python(facts: Facts, contract: Contract) -> str:
     """Return the version that the contract wants, or else the one that the interpreter gives: `3.13`."""
     if contract.python is not None:
         return contract.python
-    said = "" if isinstance(facts.probe, Missing) else facts.probe.interpreter.version
+    said = "" if isinstance(facts.probe, Unavailable) else facts.probe.interpreter.version
     found = re.match(r"\d{1,3}\.\d{1,3}", said)
     return found.group() if found else ""
 

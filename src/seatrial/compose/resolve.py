@@ -17,7 +17,15 @@ from seatrial import process
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.engine import programs
 from seatrial.errors import EngineError, ProgramError
-from seatrial.facts import ComposeModel, ComposeService, ComposeSource, EnvironmentFile, Missing, Published, Wait
+from seatrial.facts import (
+    ComposeModel,
+    ComposeService,
+    ComposeSource,
+    DependsOn,
+    EnvironmentFile,
+    PublishedPort,
+    Unavailable,
+)
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 """Keys whose value `host` hands a namespace of the host to a service."""
 
 
-def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeSource | Missing:
+def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeSource | Unavailable:
     """Return what a compose file says.
 
     Args:
@@ -53,12 +61,12 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
     try:
         content = file.read_bytes()
     except OSError as error:
-        return Missing(reason=f"{shown} cannot be read: {error.strerror}")
+        return Unavailable(reason=f"{shown} cannot be read: {error.strerror}")
     if len(content) > MOST_BYTES:
-        return Missing(reason=f"{shown} is larger than {MOST_BYTES} bytes")
+        return Unavailable(reason=f"{shown} is larger than {MOST_BYTES} bytes")
     text = read_text(content)
-    if isinstance(text, Missing):
-        return Missing(reason=f"{shown}: {text.reason}")
+    if isinstance(text, Unavailable):
+        return Unavailable(reason=f"{shown}: {text.reason}")
     explained_by = [name for name in (".env", *EXAMPLES) if (file.parent / name).is_file()]
     return ComposeSource(
         path=shown,
@@ -87,16 +95,16 @@ def _environment_file(named: EnvironmentFile, folder: Path) -> EnvironmentFile:
     )
 
 
-def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Missing:
+def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Unavailable:
     document = as_if_filled(file, text, engine, host, profiles="*")
-    if isinstance(document, Missing):
+    if isinstance(document, Unavailable):
         return document
     return ComposeModel(services=tuple(services(document, text)))
 
 
 def as_if_filled(
     file: Path, text: ComposeText, engine: Engine, host: Host, *, profiles: str = "", env_file: Path | None = None
-) -> Json | Missing:
+) -> Json | Unavailable:
     """Return compose's own model of a file as if every env file and variable were there.
 
     Args:
@@ -124,10 +132,10 @@ def as_if_filled(
                 check=False,
             )
         if done.code != 0:
-            return Missing(reason=f"docker compose refuses it: {_refusal(done.errors)}")
+            return Unavailable(reason=f"docker compose refuses it: {_refusal(done.errors)}")
         document: Json = json.loads(done.output)
     except (EngineError, ProgramError, OSError, ValueError) as error:
-        return Missing(reason=f"docker compose could not read it: {plain_line(str(error))[:300]}")
+        return Unavailable(reason=f"docker compose could not read it: {plain_line(str(error))[:300]}")
     return document
 
 
@@ -200,9 +208,9 @@ def _rows(service: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return [one for one in service.get(key) or () if isinstance(one, dict)]
 
 
-def _ports(service: dict[str, Any], lines: dict[str, int]) -> Iterator[Published]:
+def _ports(service: dict[str, Any], lines: dict[str, int]) -> Iterator[PublishedPort]:
     for number, one in enumerate(_rows(service, "ports")):
-        yield Published(
+        yield PublishedPort(
             address=str(one.get("host_ip") or ""),
             port=str(one.get("published") or ""),
             target=int(one.get("target") or 0),
@@ -210,8 +218,8 @@ def _ports(service: dict[str, Any], lines: dict[str, int]) -> Iterator[Published
         )
 
 
-def _waits(service: dict[str, Any], lines: dict[str, int]) -> Iterator[Wait]:
+def _waits(service: dict[str, Any], lines: dict[str, int]) -> Iterator[DependsOn]:
     for name, how in (service.get("depends_on") or {}).items():
         condition = str((how or {}).get("condition") or "service_started")
         line = lines.get(f"depends_on.{name}") or lines.get("depends_on", 0)
-        yield Wait(service=name, condition=condition, line=line)
+        yield DependsOn(service=name, condition=condition, line=line)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Missing
+from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Unavailable
 from seatrial.yaml_tree import Scalar, YamlError, child, items_of, pairs_of, read_yaml
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class ComposeText:
     """Whether they are there is not looked at here."""
 
 
-def read_text(content: bytes) -> ComposeText | Missing:
+def read_text(content: bytes) -> ComposeText | Unavailable:
     """Return what a compose file's text says; Missing where it is no YAML."""
     try:
         root = read_yaml(content.decode("utf-8", errors="replace"))
     except YamlError as error:
-        return Missing(reason=f"{error.what} (line {error.line})"[:300])
+        return Unavailable(reason=f"{error.what} (line {error.line})"[:300])
     declared = pairs_of(child(root, "services"))
     values = list(_values(root, "", "", set()))[:MOST_VALUES] if root is not None else []
     passed = [given for _, service in declared for given in _passed_through(child(service, "environment"))]

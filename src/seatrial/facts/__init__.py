@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from seatrial.facts.base import Fact, Json, Missing
+from seatrial.facts.base import Fact, Json, Unavailable
 from seatrial.facts.boot import (
     NOT_DEEP,
     Boot,
+    CommandOverride,
+    DeepBoots,
     Enforced,
     Exit,
     Freeze,
     Health,
     HealthAnswer,
     Heartbeat,
-    Inside,
     Listener,
-    Override,
+    ProcessList,
+    ProcInfo,
     Restriction,
-    Starts,
     Stop,
-    Top,
     Usage,
 )
-from seatrial.facts.command import Account, Barrier, Entry, FileKind, HealthCommand, Script, Start, Trail
+from seatrial.facts.command import (
+    Account,
+    BlockingFolder,
+    FileEntry,
+    FileKind,
+    HealthCommand,
+    ResolvedCommand,
+    ResolvedPath,
+    Shebang,
+)
 from seatrial.facts.image import (
     Accounts,
     Configuration,
     ContentKind,
     Contents,
-    Found,
+    FoundPath,
     Group,
     HealthCheck,
     Password,
-    Rule,
+    PathRule,
     User,
     Walk,
 )
@@ -45,7 +54,7 @@ from seatrial.facts.probe import (
     Interpreter,
     MissingLibrary,
     Native,
-    Place,
+    PathAccess,
     Probe,
 )
 from seatrial.facts.sources import (
@@ -56,15 +65,15 @@ from seatrial.facts.sources import (
     ComposeValue,
     ComposeVariable,
     ContextFile,
+    DependsOn,
     DockerfileSource,
     EnvironmentFile,
     Lint,
     LintFinding,
     NotInstalled,
     ProjectFacts,
-    Published,
+    PublishedPort,
     Sources,
-    Wait,
 )
 from seatrial.facts.stack import (
     NOT_STACKED,
@@ -72,7 +81,7 @@ from seatrial.facts.stack import (
     Exchange,
     Ready,
     Reply,
-    ServiceStarts,
+    ServiceBoots,
     ServiceStop,
     StackRun,
     WorkerLoss,
@@ -85,10 +94,11 @@ __all__ = [
     "NO_SOURCES",
     "Account",
     "Accounts",
-    "Barrier",
+    "BlockingFolder",
     "Boot",
     "BrokenDistribution",
     "BuildContext",
+    "CommandOverride",
     "ComposeModel",
     "ComposeService",
     "ComposeSource",
@@ -99,18 +109,20 @@ __all__ = [
     "Contents",
     "ContextFile",
     "DatabaseRestart",
+    "DeepBoots",
+    "DependsOn",
     "Distribution",
     "DockerfileSource",
     "Enforced",
-    "Entry",
     "EnvironmentFile",
     "Exchange",
     "Executable",
     "Exit",
     "Fact",
     "Facts",
+    "FileEntry",
     "FileKind",
-    "Found",
+    "FoundPath",
     "Freeze",
     "Group",
     "Health",
@@ -120,48 +132,47 @@ __all__ = [
     "Heartbeat",
     "Identity",
     "Import",
-    "Inside",
     "InstalledScript",
     "Interpreter",
     "Json",
     "Lint",
     "LintFinding",
     "Listener",
-    "Missing",
     "MissingLibrary",
     "Native",
     "NotInstalled",
-    "Override",
     "Password",
-    "Place",
+    "PathAccess",
+    "PathRule",
     "Probe",
+    "ProcInfo",
+    "ProcessList",
     "ProjectFacts",
-    "Published",
+    "PublishedPort",
     "Ready",
     "Reply",
+    "ResolvedCommand",
+    "ResolvedPath",
     "Restriction",
-    "Rule",
-    "Script",
-    "ServiceStarts",
+    "ServiceBoots",
     "ServiceStop",
+    "Shebang",
     "Sources",
     "StackRun",
-    "Start",
-    "Starts",
     "Stop",
-    "Top",
-    "Trail",
+    "Unavailable",
     "Usage",
     "User",
-    "Wait",
     "Walk",
     "WorkerLoss",
 ]
 
-NO_SOURCES = Missing(reason="the image was named by itself: no project of it is known, so it has no sources to look at")
+NO_SOURCES = Unavailable(
+    reason="the image was named by itself: no project of it is known, so it has no sources to look at"
+)
 """Of an image that no app describes."""
 
-NOT_LOOKED_AT = Missing(reason="the image's files were not looked at")
+NOT_LOOKED_AT = Unavailable(reason="the image's files were not looked at")
 """Of facts that were made without an engine."""
 
 INSTALLERS = ("pip", "setuptools", "wheel", "uv")
@@ -172,27 +183,27 @@ class Facts(Fact, frozen=True, kw_only=True):
     """Everything that the checks may look at."""
 
     configuration: Configuration
-    start: Start | Missing
-    probe: Probe | Missing
-    boot: Boot | Missing
+    command: ResolvedCommand | Unavailable
+    probe: Probe | Unavailable
+    boot: Boot | Unavailable
     relaxed: tuple[Boot, ...] = ()
-    """More starts, each let off some restrictions, made only when the hardened one did not come up, to tell why."""
-    starts: Starts | Missing = NOT_DEEP
-    """Further starts, made at level deep of an image that comes up."""
-    stack: StackRun | Missing = NOT_STACKED
+    """More boots, each with some restrictions lifted, made only when the hardened one did not come up, to tell why."""
+    deep: DeepBoots | Unavailable = NOT_DEEP
+    """More boots, each with one thing changed, at level deep."""
+    stack: StackRun | Unavailable = NOT_STACKED
     """The app with its services up, in a compose project of its own."""
-    override: Override | Missing | None = None
+    override: CommandOverride | Unavailable | None = None
     """The ENTRYPOINT with another command; None where that was not tried."""
     project: ProjectFacts
-    sources: Sources | Missing = NO_SOURCES
+    sources: Sources | Unavailable = NO_SOURCES
     """The project's Dockerfile, build context and compose file."""
-    health_command: HealthCommand | Missing | None = None
+    health_command: HealthCommand | Unavailable | None = None
     """What the health check leads to; None where there is none, or it could not be followed."""
-    contents: Contents | Missing = NOT_LOOKED_AT
+    contents: Contents | Unavailable = NOT_LOOKED_AT
     """What its file system holds, of the kinds that checks ask about."""
-    accounts: Accounts | Missing = NOT_LOOKED_AT
+    accounts: Accounts | Unavailable = NOT_LOOKED_AT
     """Its account files, read by the engine."""
-    working_directory: Trail | Missing = NOT_LOOKED_AT
+    working_directory: ResolvedPath | Unavailable = NOT_LOOKED_AT
     """WORKDIR, followed by the engine; a container that is started may have had it made."""
     seconds: dict[str, float] = {}
     """How long each observation took."""

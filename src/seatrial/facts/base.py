@@ -11,7 +11,7 @@ class Fact(Struct, frozen=True, kw_only=True):
     """Something observed."""
 
 
-class Missing(Fact, frozen=True, kw_only=True):
+class Unavailable(Fact, frozen=True, kw_only=True):
     """A fact that could not be had."""
 
     reason: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from seatrial.facts.base import Fact, Missing
+from seatrial.facts.base import Fact, Unavailable
 
 
 class Listener(Fact, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Heartbeat(Fact, frozen=True, kw_only=True):
     """Its kind, such as overlay or tmpfs."""
 
 
-class Inside(Fact, frozen=True, kw_only=True):
+class ProcInfo(Fact, frozen=True, kw_only=True):
     """What the image's own interpreter read of /proc in the running container. An image can forge it."""
 
     listeners: tuple[Listener, ...]
@@ -50,7 +50,7 @@ class Inside(Fact, frozen=True, kw_only=True):
     """What was cut short because it passed a limit."""
 
 
-class Top(Fact, frozen=True, kw_only=True):
+class ProcessList(Fact, frozen=True, kw_only=True):
     """The container's processes as the engine lists them, from outside."""
 
     first: str
@@ -68,7 +68,7 @@ class Usage(Fact, frozen=True, kw_only=True):
     """Processes and threads: the limit counts both."""
 
 
-NOT_LOOKED = Missing(reason="nobody looked into it while it ran")
+NOT_LOOKED = Unavailable(reason="nobody looked into it while it ran")
 
 
 class Restriction(StrEnum):
@@ -160,9 +160,9 @@ class Boot(Fact, frozen=True, kw_only=True):
     """Its first line came only after it was asked to stop."""
     out_of_memory: bool = False
     """The engine saw a process of it killed for want of memory."""
-    inside: Inside | Missing = NOT_LOOKED
-    top: Top | Missing = NOT_LOOKED
-    usage: Usage | Missing = NOT_LOOKED
+    proc: ProcInfo | Unavailable = NOT_LOOKED
+    process_list: ProcessList | Unavailable = NOT_LOOKED
+    usage: Usage | Unavailable = NOT_LOOKED
     written: tuple[str, ...] = ()
     """With a writable root: the paths that it wrote outside tmpfs and volumes."""
 
@@ -172,14 +172,14 @@ class Boot(Fact, frozen=True, kw_only=True):
         return Restriction.READ_ONLY not in self.lifted
 
     @property
-    def up(self) -> bool:
+    def came_up(self) -> bool:
         """Whether it became healthy, or (without a health check) stayed up."""
         if self.start_error or self.exit is not None:
             return False
         return self.health is Health.NONE or self.healthy_after is not None
 
 
-NOT_DEEP = Missing(reason="not started again: only level deep does")
+NOT_DEEP = Unavailable(reason="not started again: only level deep does")
 
 
 class Freeze(Fact, frozen=True, kw_only=True):
@@ -193,22 +193,22 @@ class Freeze(Fact, frozen=True, kw_only=True):
     """What the health check said last."""
 
 
-class Starts(Fact, frozen=True, kw_only=True):
+class DeepBoots(Fact, frozen=True, kw_only=True):
     """More starts of the image's own command, each with one thing changed."""
 
     without: dict[str, Boot] = {}
     """By the variable that it had to do without."""
-    other_user: Boot | Missing | None = None
+    other_user: Boot | Unavailable | None = None
     """As a uid that no account has; None where the contract does not ask for it."""
-    again: Boot | Missing
+    again: Boot | Unavailable
     """The same once more, after the first was removed."""
-    writable: Boot | Missing
+    writable: Boot | Unavailable
     """With a writable root, to see what it writes."""
-    freeze: Freeze | Missing | None = None
+    freeze: Freeze | Unavailable | None = None
     """None where there is no health check."""
 
 
-class Override(Fact, frozen=True, kw_only=True):
+class CommandOverride(Fact, frozen=True, kw_only=True):
     """The image's ENTRYPOINT with another command behind it."""
 
     ran: bool

@@ -16,7 +16,7 @@ class FileKind(StrEnum):
     OTHER = "other"
 
 
-class Entry(Fact, frozen=True, kw_only=True):
+class FileEntry(Fact, frozen=True, kw_only=True):
     """One path in the image, its last part not followed."""
 
     kind: FileKind
@@ -28,12 +28,12 @@ class Entry(Fact, frozen=True, kw_only=True):
     """Where a link points, as written in it."""
 
 
-class Trail(Fact, frozen=True, kw_only=True):
+class ResolvedPath(Fact, frozen=True, kw_only=True):
     """A path followed to its end, link by link."""
 
     steps: tuple[str, ...]
     """Every path on the way; the first is the one asked for, the last the end."""
-    entry: Entry | None
+    entry: FileEntry | None
     """What stands at the end; None where nothing does."""
     missing: str = ""
     """Where nothing stands at the end: the first part of it that is not there, or why it has no end."""
@@ -63,50 +63,50 @@ class Account(Fact, frozen=True, kw_only=True):
     home: str = ""
 
 
-class Script(Fact, frozen=True, kw_only=True):
+class Shebang(Fact, frozen=True, kw_only=True):
     """A `#!` line and where its interpreter leads."""
 
     line: str
     interpreter: str
-    trail: Trail
+    resolved: ResolvedPath
 
 
-class Barrier(Fact, frozen=True, kw_only=True):
+class BlockingFolder(Fact, frozen=True, kw_only=True):
     """A folder on the way to a program that USER may not enter."""
 
     path: str
-    entry: Entry
+    entry: FileEntry
     on_the_way_to: str
 
 
-class Start(Fact, frozen=True, kw_only=True):
+class ResolvedCommand(Fact, frozen=True, kw_only=True):
     """What starting the image's own command comes down to."""
 
     words: tuple[str, ...]
     word: str = ""
     """The word that names the application's program: the first one, or the one behind wrappers."""
-    starters: dict[str, Trail | None] = {}
+    starters: dict[str, ResolvedPath | None] = {}
     """The shell and the wrappers (tini, env) that start it, each followed to its end; None where PATH holds none."""
     shell: bool = False
     """A shell stands in between: the words are inside a line that only the shell takes apart."""
     searched: tuple[str, ...] = ()
     """The folders of PATH that were looked through."""
-    program: Trail | None = None
+    program: ResolvedPath | None = None
     """The program, followed to its end; None where PATH holds none of that name."""
-    scripts: tuple[Script, ...] = ()
+    scripts: tuple[Shebang, ...] = ()
     """The `#!` lines from the program to a binary, in order."""
     unrunnable: str = ""
     """The file at the end of them, where the kernel can run no such file: neither a binary nor a `#!` line."""
-    loader: Trail | None = None
+    loader: ResolvedPath | None = None
     """The dynamic loader that the binary at the end names, followed to its end."""
-    barrier: Barrier | None = None
+    blocked_by: BlockingFolder | None = None
     account: Account
     python: str = ""
     """The interpreter that the application runs on (or was meant to); empty where the image holds none."""
     python_why: str = ""
     """How that was found out."""
-    python_trail: Trail | None = None
-    python_barrier: Barrier | None = None
+    python_resolved: ResolvedPath | None = None
+    python_blocked_by: BlockingFolder | None = None
     """The first folder on the way to that interpreter that USER may not enter."""
     python_loader: str = ""
     """The dynamic loader that the interpreter's file names; empty where it names none, or is no binary."""
@@ -115,9 +115,9 @@ class Start(Fact, frozen=True, kw_only=True):
 class HealthCommand(Fact, frozen=True, kw_only=True):
     """What running the health check comes down to."""
 
-    start: Start
+    command: ResolvedCommand
     """Its program, followed as the image's own command is."""
-    script: Trail | None = None
+    script: ResolvedPath | None = None
     """The file that its interpreter is told to run, followed to its end; None where it is told none."""
-    script_barrier: Barrier | None = None
+    script_blocked_by: BlockingFolder | None = None
     """A folder on the way to that file that USER may not enter."""

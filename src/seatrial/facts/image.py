@@ -119,7 +119,7 @@ class ContentKind(StrEnum):
     LOGIN_LOG = "login-log"
 
 
-class Rule(Fact, frozen=True, kw_only=True):
+class PathRule(Fact, frozen=True, kw_only=True):
     """How a path is told; what is set must all fit. Both who walk a file system follow the same rules."""
 
     kind: ContentKind
@@ -145,7 +145,7 @@ class Rule(Fact, frozen=True, kw_only=True):
     """A folder told with the number and size of the files below it, where there are any."""
 
 
-class Found(Fact, frozen=True, kw_only=True):
+class FoundPath(Fact, frozen=True, kw_only=True):
     """A path that fits a rule."""
 
     kind: ContentKind
@@ -172,7 +172,7 @@ class Walk(Fact, frozen=True, kw_only=True):
 
     paths: int
     """How many paths were looked at."""
-    found: tuple[Found, ...] = ()
+    found: tuple[FoundPath, ...] = ()
     counts: dict[str, int] = {}
     """How many were found of each kind; `found` holds the first of them."""
     folders: dict[str, tuple[str, ...]] = {}

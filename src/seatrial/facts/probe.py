@@ -205,7 +205,7 @@ class Executable(Fact, frozen=True, kw_only=True):
     """Empty where there is none."""
 
 
-class Place(Fact, frozen=True, kw_only=True):
+class PathAccess(Fact, frozen=True, kw_only=True):
     """A path that may have to be written, judged by its permissions; the probe's own root is read-only."""
 
     path: str
@@ -246,7 +246,7 @@ class Probe(Fact, frozen=True, kw_only=True):
     scripts: tuple[InstalledScript, ...]
     imports: tuple[Import, ...]
     executables: tuple[Executable, ...]
-    places: tuple[Place, ...]
+    places: tuple[PathAccess, ...]
     native: Native
     own_packages: tuple[str, ...] = ()
     """The packages in the folders that the command and PYTHONPATH put on the path."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from seatrial.dockerfile import Base, Dockerfile
-from seatrial.facts.base import Fact, Missing
+from seatrial.facts.base import Fact, Unavailable
 
 
-class Want(Fact, frozen=True, kw_only=True):
+class LockRequirement(Fact, frozen=True, kw_only=True):
     """One package that is asked for, and when."""
 
     name: str
@@ -19,7 +19,7 @@ class Want(Fact, frozen=True, kw_only=True):
     """The project's extras and groups that ask for it; empty where it is always wanted."""
 
 
-class Locked(Fact, frozen=True, kw_only=True):
+class LockedPackage(Fact, frozen=True, kw_only=True):
     """One package of a lock, its name normalised."""
 
     name: str
@@ -29,11 +29,11 @@ class Locked(Fact, frozen=True, kw_only=True):
     """The project itself, or another folder of it: an image need not hold it as a distribution."""
     marker: str = ""
     """Where the lock holds several versions: when this one is meant."""
-    wants: tuple[Want, ...] = ()
-    extras: dict[str, tuple[Want, ...]] = {}
+    wants: tuple[LockRequirement, ...] = ()
+    extras: dict[str, tuple[LockRequirement, ...]] = {}
 
 
-class Lock(Fact, frozen=True, kw_only=True):
+class LockFile(Fact, frozen=True, kw_only=True):
     """A lock file."""
 
     file: str
@@ -41,8 +41,8 @@ class Lock(Fact, frozen=True, kw_only=True):
     """The project's own name, normalised."""
     whole: bool = True
     """It names everything that is to be installed; pinned requirements may name the direct ones only."""
-    roots: tuple[Want, ...] = ()
-    packages: tuple[Locked, ...] = ()
+    roots: tuple[LockRequirement, ...] = ()
+    packages: tuple[LockedPackage, ...] = ()
     names: tuple[str, ...] = ()
     """The extras and groups that it knows."""
     defaults: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class ProjectFacts(Fact, frozen=True, kw_only=True):
     dependencies_file: str = ""
     dev_group: tuple[str, ...] = ()
     """The names in its `dev` dependency group or extra."""
-    lock: Lock | Missing | None = None
+    lock: LockFile | Unavailable | None = None
     """Its lock file; None where it has none, missing where the file does not say what is to be installed."""
 
 
@@ -88,7 +88,7 @@ class Lint(Fact, frozen=True, kw_only=True):
     findings: tuple[LintFinding, ...] = ()
 
 
-class NotInstalled(Missing, frozen=True, kw_only=True):
+class NotInstalled(Unavailable, frozen=True, kw_only=True):
     """A fact that an optional program would give, which is not there."""
 
 
@@ -119,7 +119,7 @@ class BuildContext(Fact, frozen=True, kw_only=True):
     """The requirement files among them."""
 
 
-class Published(Fact, frozen=True, kw_only=True):
+class PublishedPort(Fact, frozen=True, kw_only=True):
     """A port on the host."""
 
     address: str
@@ -129,7 +129,7 @@ class Published(Fact, frozen=True, kw_only=True):
     line: int = 0
 
 
-class Wait(Fact, frozen=True, kw_only=True):
+class DependsOn(Fact, frozen=True, kw_only=True):
     """A service that another one waits for."""
 
     service: str
@@ -157,8 +157,8 @@ class ComposeService(Fact, frozen=True, kw_only=True):
     """It has a memory limit."""
     processes: bool = False
     """It has a limit of processes."""
-    ports: tuple[Published, ...] = ()
-    waits: tuple[Wait, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    waits: tuple[DependsOn, ...] = ()
 
 
 class ComposeModel(Fact, frozen=True, kw_only=True):
@@ -204,7 +204,7 @@ class ComposeSource(Fact, frozen=True, kw_only=True):
     """The compose file."""
 
     path: str
-    model: ComposeModel | Missing
+    model: ComposeModel | Unavailable
     values: tuple[ComposeValue, ...] = ()
     variables: tuple[ComposeVariable, ...] = ()
     explained: frozenset[str] = frozenset()
@@ -218,7 +218,7 @@ class Sources(Fact, frozen=True, kw_only=True):
     """Everything of the project that says how the image is made and brought up."""
 
     dockerfile: DockerfileSource
-    lint: Lint | Missing
-    context: BuildContext | Missing
-    compose: ComposeSource | Missing | None
+    lint: Lint | Unavailable
+    context: BuildContext | Unavailable
+    compose: ComposeSource | Unavailable | None
     """None where the app has no compose file."""

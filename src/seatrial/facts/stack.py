@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from seatrial.facts.base import Fact, Missing
-from seatrial.facts.boot import Boot, Starts
+from seatrial.facts.base import Fact, Unavailable
+from seatrial.facts.boot import Boot, DeepBoots
 from seatrial.facts.image import Configuration
 
-NOT_STACKED = Missing(reason="the app's services were not brought up: only smoke --stack does")
-NOT_UP = Missing(reason="the stack did not come up: stack/healthy tells why")
-NOT_STARTED = Missing(reason="the app was not started again among its services")
+NOT_STACKED = Unavailable(reason="the app's services were not brought up: only smoke --stack does")
+NOT_UP = Unavailable(reason="the stack did not come up: stack/healthy tells why")
+NOT_STARTED = Unavailable(reason="the app was not started again among its services")
 
 
 class Reply(Fact, frozen=True, kw_only=True):
@@ -115,14 +115,14 @@ class ServiceStop(Fact, frozen=True, kw_only=True):
     out_of_memory: bool = False
 
 
-class ServiceStarts(Fact, frozen=True, kw_only=True):
+class ServiceBoots(Fact, frozen=True, kw_only=True):
     """The app started anew among its services, each time in a container of its own."""
 
     configuration: Configuration
     """Its image's, with what the compose file says otherwise."""
     boot: Boot
     relaxed: tuple[Boot, ...]
-    starts: Starts | Missing
+    deep: DeepBoots | Unavailable
     seconds: dict[str, float]
     """How long each kind of start took."""
 
@@ -140,11 +140,11 @@ class StackRun(Fact, frozen=True, kw_only=True):
     """Why it did not come up."""
     evidence: tuple[str, ...] = ()
     """What the services to blame said."""
-    ready: Ready | Missing = NOT_UP
-    exchange: Exchange | Missing = NOT_UP
-    workers: WorkerLoss | Missing = NOT_UP
-    database: DatabaseRestart | Missing = NOT_UP
-    started: ServiceStarts | Missing = NOT_STARTED
+    ready: Ready | Unavailable = NOT_UP
+    exchange: Exchange | Unavailable = NOT_UP
+    workers: WorkerLoss | Unavailable = NOT_UP
+    database: DatabaseRestart | Unavailable = NOT_UP
+    boots: ServiceBoots | Unavailable = NOT_STARTED
     """Made where a level asks for it."""
-    stops: tuple[ServiceStop, ...] | Missing = NOT_UP
+    stops: tuple[ServiceStop, ...] | Unavailable = NOT_UP
     """Those that ran when they were asked to stop."""

@@ -190,8 +190,8 @@ def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) 
         first_log=first_log,
         log_at_stop=first_log is None and stop is not None and bool(lines),
         out_of_memory=bool(seen.state.get("OOMKilled")),
-        inside=seen.look.inside if seen.look else NOT_LOOKED,
-        top=seen.look.top if seen.look else NOT_LOOKED,
+        proc=seen.look.proc if seen.look else NOT_LOOKED,
+        process_list=seen.look.process_list if seen.look else NOT_LOOKED,
         usage=taken,
         written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from seatrial.facts import Account, FileKind, Script, Start, Trail
+from seatrial.facts import Account, FileKind, ResolvedCommand, ResolvedPath, Shebang
 from seatrial.observe import paths
 
 if TYPE_CHECKING:
@@ -72,10 +72,12 @@ class Python:
 
     path: str
     why: str
-    trail: Trail
+    resolved: ResolvedPath
 
 
-def start_facts(configuration: Configuration, files: Files, who: Account, interpreter: str | None = None) -> Start:
+def start_facts(
+    configuration: Configuration, files: Files, who: Account, interpreter: str | None = None
+) -> ResolvedCommand:
     """Follow the image's command to its program, its `#!` interpreters, and the application's Python.
 
     Args:
@@ -92,12 +94,12 @@ def start_facts(configuration: Configuration, files: Files, who: Account, interp
     starters += [word for word in words[: len(words) - len(behind)] if _is_wrapper(word)]
     program = paths.search(behind[0], path, directory, files) if behind else None
     scripts = tuple(paths.shebangs(program, path, files)) if program else ()
-    last = scripts[-1].trail if scripts else program
+    last = scripts[-1].resolved if scripts else program
     beginning = files.beginning(last.end) if last and last.entry and last.entry.kind is FileKind.FILE else b""
     loader = paths.loader(beginning)
-    steps = [step for trail in (program, *(one.trail for one in scripts)) if trail for step in trail.steps]
+    steps = [step for trail in (program, *(one.resolved for one in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
-    return Start(
+    return ResolvedCommand(
         words=words,
         word=behind[0] if behind else "",
         shell=shell,
@@ -107,13 +109,13 @@ def start_facts(configuration: Configuration, files: Files, who: Account, interp
         starters={word: paths.search(word, path, directory, files) for word in starters},
         unrunnable=last.end if last and last.entry and not paths.is_runnable(beginning) else "",
         loader=paths.follow(loader, files) if loader else None,
-        barrier=paths.barrier(steps, who, files),
+        blocked_by=paths.barrier(steps, who, files),
         account=who,
         python=python.path if python else "",
         python_why=python.why if python else "",
-        python_trail=python.trail if python else None,
-        python_barrier=paths.barrier(python.trail.steps, who, files) if python else None,
-        python_loader=_loader(python.trail, files) if python else "",
+        python_resolved=python.resolved if python else None,
+        python_blocked_by=paths.barrier(python.resolved.steps, who, files) if python else None,
+        python_loader=_loader(python.resolved, files) if python else "",
     )
 
 
@@ -127,7 +129,7 @@ def find_python(configuration: Configuration, files: Files, interpreter: str | N
 
     """
     if interpreter:
-        return Python(path=interpreter, why="the contract names it", trail=paths.follow(interpreter, files))
+        return Python(path=interpreter, why="the contract names it", resolved=paths.follow(interpreter, files))
     words, _ = unwrapped(configuration.words)
     return application_python(words, *_searched(configuration), files)
 
@@ -138,7 +140,7 @@ def _searched(configuration: Configuration) -> tuple[str, str]:
     return path, configuration.working_directory or "/"
 
 
-def _loader(trail: Trail, files: Files) -> str:
+def _loader(trail: ResolvedPath, files: Files) -> str:
     is_file = trail.entry is not None and trail.entry.kind is FileKind.FILE
     return paths.loader(files.beginning(trail.end)) if is_file else ""
 
@@ -185,7 +187,7 @@ def application_python(words: Sequence[str], path: str, directory: str, files: F
         if program is None:
             continue
         if PYTHON.fullmatch(posixpath.basename(word)):
-            return Python(path=program.steps[0], why=f"the command runs {word}", trail=program)
+            return Python(path=program.steps[0], why=f"the command runs {word}", resolved=program)
         found = _python_of_script(word, program, path, files)
         if found:
             return found
@@ -205,29 +207,29 @@ def _programs(words: Sequence[str]) -> list[str]:
     return programs
 
 
-def _python_of_script(word: str, program: Trail, path: str, files: Files) -> Python | None:
-    scripts: tuple[Script, ...] = tuple(paths.shebangs(program, path, files))
+def _python_of_script(word: str, program: ResolvedPath, path: str, files: Files) -> Python | None:
+    scripts: tuple[Shebang, ...] = tuple(paths.shebangs(program, path, files))
     named = next((one for one in scripts if PYTHON.fullmatch(posixpath.basename(one.interpreter))), None)
     if named is None:
         return None
-    if named.trail.entry is not None:
-        return Python(path=named.trail.steps[0], why=f"the first line of {word} names it", trail=named.trail)
+    if named.resolved.entry is not None:
+        return Python(path=named.resolved.steps[0], why=f"the first line of {word} names it", resolved=named.resolved)
     for name in ("python", "python3"):
         beside = paths.follow(posixpath.join(posixpath.dirname(program.steps[0]), name), files)
         if files.entry(beside.steps[0]) is not None:
             why = f"it stands beside {word}, whose first line names {named.interpreter}, which is not there"
-            return Python(path=beside.steps[0], why=why, trail=beside)
-    return Python(path=named.interpreter, why=f"the first line of {word} names it", trail=named.trail)
+            return Python(path=beside.steps[0], why=why, resolved=beside)
+    return Python(path=named.interpreter, why=f"the first line of {word} names it", resolved=named.resolved)
 
 
 def _fallback(path: str, directory: str, files: Files) -> Python | None:
     for name in ("python", "python3"):
         trail = paths.search(name, path, directory, files)
         if trail is not None:
-            return Python(path=trail.steps[0], why="first on the image's PATH", trail=trail)
+            return Python(path=trail.steps[0], why="first on the image's PATH", resolved=trail)
     for place in (*USUAL_PLACES, posixpath.join(directory, ".venv/bin/python")):
         if files.entry(place) is not None:
-            return Python(path=place, why="found in a usual place", trail=paths.follow(place, files))
+            return Python(path=place, why="found in a usual place", resolved=paths.follow(place, files))
     return None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import Accounts, ContentKind, Contents, Fact, FileKind, Missing, Rule, Trail, Walk
+from seatrial.facts import Accounts, ContentKind, Contents, Fact, FileKind, PathRule, ResolvedPath, Unavailable, Walk
 from seatrial.observe import paths
 from seatrial.observe.files import EngineFiles, read_accounts
 from seatrial.observe.walk import MOST_PATHS, Limits, matcher, shown, walker
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from seatrial.engine.runs import Run
-    from seatrial.facts import Configuration, Found, Probe
+    from seatrial.facts import Configuration, FoundPath, Probe
     from seatrial.settings.model import Contract
 
 
@@ -47,7 +47,7 @@ REMOTE_TOOLS = (
 )
 
 
-def rules(own: Iterable[str] = ()) -> tuple[Rule, ...]:
+def rules(own: Iterable[str] = ()) -> tuple[PathRule, ...]:
     """Return the rules.
 
     Args:
@@ -68,18 +68,18 @@ def _others(own: Iterable[str]) -> str:
     )
 
 
-def _permissions() -> tuple[Rule, ...]:
+def _permissions() -> tuple[PathRule, ...]:
     return (
-        Rule(kind=ContentKind.SETUID, mode=0o6000),
+        PathRule(kind=ContentKind.SETUID, mode=0o6000),
         # uv makes the lock of an environment so, and leaves it there: an empty file that nothing reads.
-        Rule(kind=ContentKind.WORLD_WRITABLE, types="fdo", mode=0o002, but=r"/\.lock$", unsticky=True),
-        Rule(kind=ContentKind.LOGIN_LOG, name=r"lastlog|faillog|tallylog", path=r"/var/log/[^/]+"),
+        PathRule(kind=ContentKind.WORLD_WRITABLE, types="fdo", mode=0o002, but=r"/\.lock$", unsticky=True),
+        PathRule(kind=ContentKind.LOGIN_LOG, name=r"lastlog|faillog|tallylog", path=r"/var/log/[^/]+"),
     )
 
 
-def _leftovers(others: str) -> tuple[Rule, ...]:
-    def leftover(about: str, name: str, *, types: str = "f", but: str = others) -> Rule:
-        return Rule(kind=ContentKind.LEFTOVER, about=about, types=types, name=name, but=but, whole="d" in types)
+def _leftovers(others: str) -> tuple[PathRule, ...]:
+    def leftover(about: str, name: str, *, types: str = "f", but: str = others) -> PathRule:
+        return PathRule(kind=ContentKind.LEFTOVER, about=about, types=types, name=name, but=but, whole="d" in types)
 
     tools = r"\.(?:pytest_cache|mypy_cache|ruff_cache|tox|nox|hypothesis|ipynb_checkpoints)|htmlcov"
     return (
@@ -90,15 +90,15 @@ def _leftovers(others: str) -> tuple[Rule, ...]:
         leftover("an editor's folder", r"\.(?:idea|vscode|vs|fleet)", types="d"),
         leftover("a tool's cache", tools, types="d"),
         leftover("a coverage record", r"\.coverage(?:\..+)?"),
-        Rule(kind=ContentKind.ENVIRONMENT, name=r"pyvenv\.cfg"),
-        Rule(kind=ContentKind.TESTS, types="d", name=r"tests", but=others, whole=True),
-        Rule(kind=ContentKind.TESTS, name=r"conftest\.py|test_.+\.py", but=others),
+        PathRule(kind=ContentKind.ENVIRONMENT, name=r"pyvenv\.cfg"),
+        PathRule(kind=ContentKind.TESTS, types="d", name=r"tests", but=others, whole=True),
+        PathRule(kind=ContentKind.TESTS, name=r"conftest\.py|test_.+\.py", but=others),
     )
 
 
-def _package_managers() -> tuple[Rule, ...]:
-    def heap(kind: ContentKind, about: str, name: str, path: str = "") -> Rule:
-        return Rule(kind=kind, about=about, types="d", name=name, path=path, heap=True)
+def _package_managers() -> tuple[PathRule, ...]:
+    def heap(kind: ContentKind, about: str, name: str, path: str = "") -> PathRule:
+        return PathRule(kind=kind, about=about, types="d", name=name, path=path, heap=True)
 
     uv = r"(?:archive|simple|wheels|builds|sdists|interpreter|environments|flat-index)-v[0-9]{1,4}"
     return (
@@ -117,19 +117,21 @@ def _package_managers() -> tuple[Rule, ...]:
     )
 
 
-def _tools() -> tuple[Rule, ...]:
+def _tools() -> tuple[PathRule, ...]:
     packages = r"/(?:site|dist)-packages/"
     return (
-        Rule(kind=ContentKind.BUILD_TOOL, types="fl", name=f"{COMPILERS}|{BUILD_TOOLS}", path=IN_BIN, but=packages),
+        PathRule(kind=ContentKind.BUILD_TOOL, types="fl", name=f"{COMPILERS}|{BUILD_TOOLS}", path=IN_BIN, but=packages),
         # The official images keep CPython's own headers, in /usr/local/include.
-        Rule(kind=ContentKind.BUILD_TOOL, about="headers", types="d", name="include", path="/usr/include", heap=True),
-        Rule(kind=ContentKind.REMOTE_ACCESS, types="fl", name=REMOTE_TOOLS, path=IN_BIN),
+        PathRule(
+            kind=ContentKind.BUILD_TOOL, about="headers", types="d", name="include", path="/usr/include", heap=True
+        ),
+        PathRule(kind=ContentKind.REMOTE_ACCESS, types="fl", name=REMOTE_TOOLS, path=IN_BIN),
     )
 
 
-def _secrets(others: str) -> tuple[Rule, ...]:
-    def secret(about: str, name: str, content: str, path: str = "", but: str = "") -> Rule:
-        return Rule(kind=ContentKind.SECRET, about=about, name=name, content=content, path=path, but=but)
+def _secrets(others: str) -> tuple[PathRule, ...]:
+    def secret(about: str, name: str, content: str, path: str = "", but: str = "") -> PathRule:
+        return PathRule(kind=ContentKind.SECRET, about=about, name=name, content=content, path=path, but=but)
 
     # Packages come with keys to test against, which are no secret of anybody.
     keys = r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|ssh_host_.+_key|.+\.(?:pem|key|p8|ppk)|.*priv(?:ate)?[_-]?key.*"
@@ -186,7 +188,7 @@ MOST_UNREAD = 100
 class WalkRequest(Fact, frozen=True, kw_only=True):
     """What the probe's walk is asked."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[PathRule, ...]
     folders: tuple[str, ...] = ()
     """Those whose names are wanted."""
     root: str = "/"
@@ -198,7 +200,7 @@ class Beside(Fact, frozen=True, kw_only=True):
     """What the engine reads while the probe runs."""
 
     accounts: Accounts
-    working_directory: Trail
+    working_directory: ResolvedPath
     walks: dict[str, Walk]
     """By the folder."""
 
@@ -238,9 +240,9 @@ def look_beside(
         client.close()
 
 
-def whole_contents(files: EngineFiles, request: WalkRequest, beside: Beside, probe: Probe | Missing) -> Contents:
+def whole_contents(files: EngineFiles, request: WalkRequest, beside: Beside, probe: Probe | Unavailable) -> Contents:
     """Put together what the probe and the engine saw; what neither could see stays named."""
-    walk = None if isinstance(probe, Missing) else probe.walk
+    walk = None if isinstance(probe, Unavailable) else probe.walk
     if walk is None:
         seen = beside.walks.get("/") or look(files, "/", request, WHOLE)
         return together(seen, {}, by="engine")
@@ -270,7 +272,7 @@ def look(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) 
 def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
     """Add what other walks saw to a first one; what one of them read is not unreadable any more."""
     walks = (first, *others.values())
-    found: dict[tuple[str, str, str], Found] = {}
+    found: dict[tuple[str, str, str], FoundPath] = {}
     counts: dict[str, int] = {}
     folders: dict[str, tuple[str, ...]] = {}
     for walk in walks:
@@ -297,7 +299,7 @@ def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
     )
 
 
-def _settled(found: Iterable[Found], by: Iterable[Rule], files: EngineFiles) -> Iterable[Found]:
+def _settled(found: Iterable[FoundPath], by: Iterable[PathRule], files: EngineFiles) -> Iterable[FoundPath]:
     """Read the files whose content decides and that USER may not read; what is still unread stays so."""
     matchers = [matcher(rule) for rule in by if rule.content]
     reads = 0

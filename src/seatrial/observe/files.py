@@ -7,7 +7,7 @@ import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seatrial.facts import Accounts, Entry, FileKind, Group, Password, User
+from seatrial.facts import Accounts, FileEntry, FileKind, Group, Password, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,9 +82,9 @@ class EngineFiles:
         # bytes can be read and the rest left; this uses the same private helpers that it does.
         self._client: Any = client
         self._container = container
-        self._seen: dict[str, tuple[Entry, bytes] | None] = {}
+        self._seen: dict[str, tuple[FileEntry, bytes] | None] = {}
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> FileEntry | None:
         """Return what stands at a path, its last part not followed; None where nothing does."""
         found = self._look(path)
         return found[0] if found else None
@@ -128,7 +128,7 @@ class EngineFiles:
             # Closed before its end, it is the engine that stops packing.
             answer.close()
 
-    def _look(self, path: str) -> tuple[Entry, bytes] | None:
+    def _look(self, path: str) -> tuple[FileEntry, bytes] | None:
         if "\0" in path:
             # A `#!` line or a binary may name anything; no file has such a name, and the engine refuses it.
             return None
@@ -146,7 +146,7 @@ class EngineFiles:
                 self._seen[path] = None
         return self._seen[path]
 
-    def _read(self, path: str, limit: int) -> tuple[Entry, bytes]:
+    def _read(self, path: str, limit: int) -> tuple[FileEntry, bytes]:
         client = self._client
         address = client._url("/containers/{0}/archive", self._container)
         answer = client._get(address, params={"path": path}, stream=True, headers={"Accept-Encoding": "identity"})
@@ -169,7 +169,7 @@ def _header(raw: object) -> tarfile.TarInfo:
     return member
 
 
-def _entry(member: tarfile.TarInfo) -> Entry:
+def _entry(member: tarfile.TarInfo) -> FileEntry:
     kind = FileKind.OTHER
     if member.isreg():
         kind = FileKind.FILE
@@ -177,7 +177,7 @@ def _entry(member: tarfile.TarInfo) -> Entry:
         kind = FileKind.FOLDER
     elif member.issym():
         kind = FileKind.LINK
-    return Entry(
+    return FileEntry(
         kind=kind,
         mode=member.mode,
         uid=member.uid,

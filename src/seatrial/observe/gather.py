@@ -12,7 +12,7 @@ from seatrial.engine import runs
 from seatrial.engine import runs as sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.errors import ImageError
-from seatrial.facts import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, Missing, ProjectFacts
+from seatrial.facts import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, ProjectFacts, Unavailable
 from seatrial.observe import paths
 from seatrial.observe.boot import Starter
 from seatrial.observe.command import find_python, import_root, named_modules, start_facts, unwrapped
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts import Account, Configuration, Override, Probe, Start
+    from seatrial.facts import Account, CommandOverride, Configuration, Probe, ResolvedCommand
     from seatrial.observe.command import Python
     from seatrial.observe.contents import Beside, WalkRequest
     from seatrial.observe.starts import Boots
     from seatrial.settings.model import Contract
 
 
-NOT_ASKED = Missing(reason="not started: level quick starts no application")
+NOT_ASKED = Unavailable(reason="not started: level quick starts no application")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +123,11 @@ class Gathering:
         first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
         return Facts(
             configuration=self.configuration,
-            start=start,
+            command=start,
             probe=answer,
             boot=_here(self.configuration, first),
             relaxed=relaxed,
-            starts=starts,
+            deep=starts,
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
@@ -145,7 +145,7 @@ class Gathering:
 
     def _probe(
         self, files: EngineFiles, who: Account, python: Python | None
-    ) -> tuple[WalkRequest, Future[Probe | Missing], Future[Beside]]:
+    ) -> tuple[WalkRequest, Future[Probe | Unavailable], Future[Beside]]:
         """Start the probe, and beside it the reading of what it cannot see."""
         words, _ = unwrapped(self.configuration.words)
         modules = self.contract.modules or named_modules(words)
@@ -156,7 +156,7 @@ class Gathering:
         where = (self.run, files.container, self.configuration, self.contract, walking)
         return walking, probing, self.beside.submit(look_beside, *where, whole=python is None)
 
-    def _override(self, files: EngineFiles, start: Start) -> Future[Override | Missing] | None:
+    def _override(self, files: EngineFiles, start: ResolvedCommand) -> Future[CommandOverride | Unavailable] | None:
         if not (self.wanted.boot and self.wanted.deep and hands_on(self.configuration, files)):
             return None
         return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
@@ -215,8 +215,8 @@ def _request(
     )
 
 
-def _here(configuration: Configuration, boot: Boot | Missing) -> Boot | Missing:
+def _here(configuration: Configuration, boot: Boot | Unavailable) -> Boot | Unavailable:
     """Return the boot; of an image for another platform, which this engine cannot run, why there is none."""
     if isinstance(boot, Boot) and (reason := other_platform(configuration, *boot.log, boot.start_error)):
-        return Missing(reason=reason)
+        return Unavailable(reason=reason)
     return boot

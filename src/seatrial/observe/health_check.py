@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import docker
 
     from seatrial.engine.runs import Run
-    from seatrial.facts import Account, Configuration, Trail
+    from seatrial.facts import Account, Configuration, ResolvedPath
     from seatrial.observe.paths import Files
 
 
@@ -43,9 +43,9 @@ def health_command(configuration: Configuration, files: Files, who: Account) -> 
         start = msgspec.structs.replace(start, word="", program=None, scripts=())
     script = script_of(start.words)
     path = posixpath.join(configuration.working_directory or "/", script)
-    trail: Trail | None = paths.follow(path, files) if script else None
+    trail: ResolvedPath | None = paths.follow(path, files) if script else None
     barrier = paths.barrier(trail.steps, who, files) if trail else None
-    return HealthCommand(start=start, script=trail, script_barrier=barrier)
+    return HealthCommand(command=start, script=trail, script_blocked_by=barrier)
 
 
 def script_of(words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.engine.containers import close_stream, engine_errors
 from seatrial.errors import EngineError
-from seatrial.facts import Inside, Missing, Top, Usage
+from seatrial.facts import ProcessList, ProcInfo, Unavailable, Usage
 from seatrial.observe.probe import answer_in
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Look:
     pid: int
     """PID 1's number on the engine's host."""
     started: float = field(default_factory=time.monotonic)
-    top: Top | Missing = field(default=Missing(reason="the engine did not list the processes in time"))
-    inside: Inside | Missing = field(default=Missing(reason=LATE))
-    usage: Usage | Missing = field(default=Missing(reason="the engine did not count what it takes in time"))
+    top: ProcessList | Unavailable = field(default=Unavailable(reason="the engine did not list the processes in time"))
+    inside: ProcInfo | Unavailable = field(default=Unavailable(reason=LATE))
+    usage: Usage | Unavailable = field(default=Unavailable(reason="the engine did not count what it takes in time"))
     _thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,46 +68,48 @@ class Look:
             with engine_errors("looking into the container"):
                 client = self.run.engine.connection()
                 try:
-                    self.top = top(client, self.container, self.pid)
+                    self.process_list = top(client, self.container, self.pid)
                     self.usage = usage(client, self.container)
                     python = self.python.result(timeout=LOOK_SECONDS)
                     answer = inside(client, self.container, python)
                     # After its time the container is stopped: what is said then is not about the application.
                     if time.monotonic() < self.started + LOOK_SECONDS:
-                        self.inside = answer
+                        self.proc = answer
                 finally:
                     client.close()
         except (EngineError, OSError, TimeoutError, CancelledError) as error:
             if time.monotonic() < self.started + LOOK_SECONDS:
                 reason = "the running container could not be looked into"
-                self.inside = Missing(reason=reason, detail=str(error)[:SHOWN])
+                self.proc = Unavailable(reason=reason, detail=str(error)[:SHOWN])
 
 
-def top(client: docker.APIClient, container: str, pid: int) -> Top | Missing:
+def top(client: docker.APIClient, container: str, pid: int) -> ProcessList | Unavailable:
     """Return the processes as the engine lists them: an image cannot hide one, though it may name it as it likes."""
     import docker.errors
 
     try:
         listed = client.top(container)
     except docker.errors.APIError as error:
-        return Missing(reason="the engine does not list the container's processes", detail=str(error)[:SHOWN])
+        return Unavailable(reason="the engine does not list the container's processes", detail=str(error)[:SHOWN])
     return read_top(listed, pid)
 
 
-def read_top(listed: Mapping[str, Any], pid: int) -> Top | Missing:
+def read_top(listed: Mapping[str, Any], pid: int) -> ProcessList | Unavailable:
     """Read the engine's table of processes."""
     titles = listed.get("Titles") or []
     rows = [row for row in listed.get("Processes") or [] if len(row) == len(titles)]
     if "PID" not in titles or not {"CMD", "COMMAND"} & set(titles):
-        return Missing(reason="the engine does not list the container's processes")
+        return Unavailable(reason="the engine does not list the container's processes")
     number, command = titles.index("PID"), titles.index("CMD" if "CMD" in titles else "COMMAND")
     first = next((row[command] for row in rows if row[number] == str(pid)), "")
     others = [row[command] for row in rows if row[number] != str(pid)]
     commands = [first, *others] if first else others
-    return Top(first=first[:MOST_CHARACTERS], commands=tuple(one[:MOST_CHARACTERS] for one in commands[:MOST_COMMANDS]))
+    return ProcessList(
+        first=first[:MOST_CHARACTERS], commands=tuple(one[:MOST_CHARACTERS] for one in commands[:MOST_COMMANDS])
+    )
 
 
-def usage(client: docker.APIClient, container: str) -> Usage | Missing:
+def usage(client: docker.APIClient, container: str) -> Usage | Unavailable:
     """Return what the engine counts for a running container."""
     import docker.errors
 
@@ -118,17 +120,17 @@ def usage(client: docker.APIClient, container: str) -> Usage | Missing:
             processes=int(counted["pids_stats"]["current"]),
         )
     except (docker.errors.APIError, docker.errors.InvalidVersion) as error:
-        return Missing(reason="the engine does not count what the container takes", detail=str(error)[:SHOWN])
+        return Unavailable(reason="the engine does not count what the container takes", detail=str(error)[:SHOWN])
     except (KeyError, TypeError, ValueError):
-        return Missing(reason="the engine does not count what the container takes")
+        return Unavailable(reason="the engine does not count what the container takes")
 
 
-def inside(client: docker.APIClient, container: str, python: str) -> Inside | Missing:
+def inside(client: docker.APIClient, container: str, python: str) -> ProcInfo | Unavailable:
     """Let the image's interpreter read /proc in the running container."""
     import docker.errors
 
     if not python:
-        return Missing(reason="the image holds no Python interpreter to look into the running container with")
+        return Unavailable(reason="the image holds no Python interpreter to look into the running container with")
     nonce = secrets.token_hex(16)
     script = resources.files("seatrial.observe").joinpath("inside_script.py").read_text(encoding="utf-8")
     try:
@@ -139,7 +141,7 @@ def inside(client: docker.APIClient, container: str, python: str) -> Inside | Mi
         finally:
             close_stream(stream)
     except docker.errors.APIError as error:
-        return Missing(reason=f"{python} could not be started in the running container", detail=str(error)[:SHOWN])
+        return Unavailable(reason=f"{python} could not be started in the running container", detail=str(error)[:SHOWN])
     return read_answer(output, nonce, python)
 
 
@@ -152,14 +154,14 @@ def _first_bytes(stream: Iterable[bytes]) -> bytes:
     return bytes(output)
 
 
-def read_answer(output: bytes, nonce: str, python: str) -> Inside | Missing:
+def read_answer(output: bytes, nonce: str, python: str) -> ProcInfo | Unavailable:
     """Find the script's answer in what was written; an image may write anything beside it."""
     if len(output) > MOST_OUTPUT:
-        return Missing(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of what it sees inside")
-    answer = answer_in(output, nonce, Inside)
+        return Unavailable(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of what it sees inside")
+    answer = answer_in(output, nonce, ProcInfo)
     if answer is None:
         said = output[-SHOWN:].decode("utf-8", errors="replace").strip()
-        return Missing(reason=f"{python} did not say what it sees in the running container", detail=said)
-    if isinstance(answer, Missing):
-        return Missing(reason=f"{python} gave an answer that is not the look's", detail=answer.detail)
+        return Unavailable(reason=f"{python} did not say what it sees in the running container", detail=said)
+    if isinstance(answer, Unavailable):
+        return Unavailable(reason=f"{python} gave an answer that is not the look's", detail=answer.detail)
     return answer

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from seatrial.errors import SettingsError
-from seatrial.facts.base import Missing
-from seatrial.facts.sources import Lock, Locked, Want
+from seatrial.facts.base import Unavailable
+from seatrial.facts.sources import LockedPackage, LockFile, LockRequirement
 from seatrial.requirements import parse
 from seatrial.settings.read import read_toml
 
@@ -35,7 +35,7 @@ MOST_INCLUDES = 20
 LOCAL_SOURCES = ("editable", "virtual", "directory")
 
 
-def read_lock(context: Path, name: str) -> Lock | Missing | None:
+def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
     """Return the lock of the project in a build context; None where there is none.
 
     Args:
@@ -46,7 +46,7 @@ def read_lock(context: Path, name: str) -> Lock | Missing | None:
         SettingsError: the file cannot be read, or is no lock.
 
     """
-    readers: Mapping[str, Callable[[Table, str, str], Lock | Missing]] = {
+    readers: Mapping[str, Callable[[Table, str, str], LockFile | Unavailable]] = {
         "uv.lock": _uv,
         "pylock.toml": _pylock,
         "poetry.lock": _poetry,
@@ -91,20 +91,20 @@ def _names(values: object) -> tuple[str, ...]:
 # --- uv.lock: a graph, walked from the project itself ---------------------------------------------------------
 
 
-def _uv(document: Table, file: str, name: str) -> Lock | Missing:
+def _uv(document: Table, file: str, name: str) -> LockFile | Unavailable:
     rows: list[Table] = document["package"]
     projects = [one for one in rows if any(kind in one["source"] for kind in LOCAL_SOURCES)]
     own = next((one for one in projects if canonicalize_name(one["name"]) == name), None) or next(
         (one for one in projects if "." in one["source"].values()), None
     )
     if own is None:
-        return Missing(reason=f"{file} holds no project of its own to begin with")
+        return Unavailable(reason=f"{file} holds no project of its own to begin with")
     roots = list(_uv_wants(own.get("dependencies", ())))
     optional: Table = own.get("optional-dependencies", {})
     groups: Table = own.get("dev-dependencies", {})
     for key, wants in (*optional.items(), *groups.items()):
         roots += _uv_wants(wants, only=(canonicalize_name(key),))
-    return Lock(
+    return LockFile(
         file=file,
         project=canonicalize_name(own["name"]),
         roots=tuple(roots),
@@ -113,8 +113,8 @@ def _uv(document: Table, file: str, name: str) -> Lock | Missing:
     )
 
 
-def _uv_package(row: Table) -> Locked:
-    return Locked(
+def _uv_package(row: Table) -> LockedPackage:
+    return LockedPackage(
         name=canonicalize_name(row["name"]),
         version=row.get("version", ""),
         local=any(kind in row["source"] for kind in LOCAL_SOURCES),
@@ -127,9 +127,9 @@ def _uv_package(row: Table) -> Locked:
     )
 
 
-def _uv_wants(rows: list[Table], only: tuple[str, ...] = ()) -> Iterator[Want]:
+def _uv_wants(rows: list[Table], only: tuple[str, ...] = ()) -> Iterator[LockRequirement]:
     for row in rows:
-        yield Want(
+        yield LockRequirement(
             name=canonicalize_name(row["name"]),
             version=row.get("version", ""),
             marker=row.get("marker", ""),
@@ -141,18 +141,22 @@ def _uv_wants(rows: list[Table], only: tuple[str, ...] = ()) -> Iterator[Want]:
 # --- the flat ones: every package says itself when it is wanted ------------------------------------------------
 
 
-def _pylock(document: Table, file: str, name: str) -> Lock:
+def _pylock(document: Table, file: str, name: str) -> LockFile:
     rows: list[Table] = document["packages"]
     groups = _names(document.get("dependency-groups"))
-    return Lock(
+    return LockFile(
         file=file,
         project=name,
         roots=tuple(
-            Want(name=canonicalize_name(one["name"]), version=str(one.get("version", "")), marker=one.get("marker", ""))
+            LockRequirement(
+                name=canonicalize_name(one["name"]), version=str(one.get("version", "")), marker=one.get("marker", "")
+            )
             for one in rows
         ),
         packages=tuple(
-            Locked(name=canonicalize_name(one["name"]), version=str(one.get("version", "")), local="directory" in one)
+            LockedPackage(
+                name=canonicalize_name(one["name"]), version=str(one.get("version", "")), local="directory" in one
+            )
             for one in rows
         ),
         names=(*_names(document.get("extras")), *groups),
@@ -160,22 +164,24 @@ def _pylock(document: Table, file: str, name: str) -> Lock:
     )
 
 
-def _poetry(document: Table, file: str, name: str) -> Lock | Missing:
+def _poetry(document: Table, file: str, name: str) -> LockFile | Unavailable:
     rows: list[Table] = document["package"]
     if not all("groups" in one for one in rows):
-        return Missing(reason=f"{file} does not say which groups want a package; lock it with Poetry 2 or later")
+        return Unavailable(reason=f"{file} does not say which groups want a package; lock it with Poetry 2 or later")
     extras: Table = document.get("extras", {})
-    roots: list[Want] = []
+    roots: list[LockRequirement] = []
     for row in rows:
         markers = row.get("markers", "")
         for group in _names(row["groups"]):
             marker = markers.get(group, "") if isinstance(markers, dict) else markers
             only = () if group == "main" else (group,)
             roots.append(
-                Want(name=canonicalize_name(row["name"]), version=row["version"], marker=str(marker), only=only)
+                LockRequirement(
+                    name=canonicalize_name(row["name"]), version=row["version"], marker=str(marker), only=only
+                )
             )
     groups = {canonicalize_name(group) for row in rows for group in row["groups"]} - {"main"}
-    return Lock(
+    return LockFile(
         file=file,
         project=name,
         roots=tuple(roots),
@@ -184,16 +190,16 @@ def _poetry(document: Table, file: str, name: str) -> Lock | Missing:
     )
 
 
-def _pdm(document: Table, file: str, name: str) -> Lock | Missing:
+def _pdm(document: Table, file: str, name: str) -> LockFile | Unavailable:
     rows: list[Table] = document["package"]
     if not all("groups" in one for one in rows):
-        return Missing(reason=f"{file} does not say which groups want a package; lock it with `inherit_metadata`")
+        return Unavailable(reason=f"{file} does not say which groups want a package; lock it with `inherit_metadata`")
     roots = []
     for row in rows:
         wanted = _names(row["groups"])
         only = () if "default" in wanted else wanted
         roots.append(
-            Want(
+            LockRequirement(
                 name=canonicalize_name(row["name"]),
                 version=row.get("version", ""),
                 marker=row.get("marker", ""),
@@ -201,7 +207,7 @@ def _pdm(document: Table, file: str, name: str) -> Lock | Missing:
             )
         )
     known = _names(document.get("metadata", {}).get("groups"))
-    return Lock(
+    return LockFile(
         file=file,
         project=name,
         roots=tuple(roots),
@@ -210,35 +216,35 @@ def _pdm(document: Table, file: str, name: str) -> Lock | Missing:
     )
 
 
-def _flat_package(row: Table, *, local: bool) -> Locked:
-    return Locked(name=canonicalize_name(row["name"]), version=row.get("version", ""), local=local)
+def _flat_package(row: Table, *, local: bool) -> LockedPackage:
+    return LockedPackage(name=canonicalize_name(row["name"]), version=row.get("version", ""), local=local)
 
 
 # --- requirements.txt, where it is exact ---------------------------------------------------------------------
 
 
-def _pinned(file: Path, name: str) -> Lock | Missing:
-    roots: list[Want] = []
+def _pinned(file: Path, name: str) -> LockFile | Unavailable:
+    roots: list[LockRequirement] = []
     for text in requirement_lines(file):
         requirement = parse(text)
         if requirement is None:
-            return Missing(reason=f"{file.name} is no lock: `{text}` names no distribution and version")
+            return Unavailable(reason=f"{file.name} is no lock: `{text}` names no distribution and version")
         exact = [
             one.version for one in requirement.specifier if one.operator in {"==", "==="} and "*" not in one.version
         ]
         if not exact and not requirement.url:
-            return Missing(reason=f"{file.name} is no lock: `{text}` is no exact version")
+            return Unavailable(reason=f"{file.name} is no lock: `{text}` is no exact version")
         roots.append(
-            Want(
+            LockRequirement(
                 name=canonicalize_name(requirement.name),
                 version=exact[0] if exact else "",
                 marker=str(requirement.marker or ""),
             )
         )
     if not roots:
-        return Missing(reason=f"{file.name} names no distribution")
-    packages = tuple(Locked(name=one.name, version=one.version) for one in dict.fromkeys(roots))
-    return Lock(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
+        return Unavailable(reason=f"{file.name} names no distribution")
+    packages = tuple(LockedPackage(name=one.name, version=one.version) for one in dict.fromkeys(roots))
+    return LockFile(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
 
 
 def requirement_lines(file: Path, seen: frozenset[Path] = frozenset()) -> list[str]:

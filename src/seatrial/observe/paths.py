@@ -7,7 +7,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, Protocol
 
-from seatrial.facts import Account, Barrier, Entry, FileKind, Script, Trail
+from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, ResolvedPath, Shebang
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,24 +29,24 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Files(Protocol):
     """An image's files, looked at without running anything."""
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> FileEntry | None:
         """Return what stands at a path, its last part not followed; None where nothing does."""
 
     def beginning(self, path: str) -> bytes:
         """Return the first bytes of a regular file."""
 
 
-def follow(path: str, files: Files) -> Trail:
+def follow(path: str, files: Files) -> ResolvedPath:
     """Follow a path link by link to its end."""
     steps = [posixpath.normpath(path)]
     for _ in range(MAX_LINKS):
         entry = files.entry(steps[-1])
         if entry is None:
-            return Trail(steps=tuple(steps), entry=None, missing=first_missing(steps[-1], files))
+            return ResolvedPath(steps=tuple(steps), entry=None, missing=first_missing(steps[-1], files))
         if entry.kind is not FileKind.LINK:
-            return Trail(steps=tuple(steps), entry=entry)
+            return ResolvedPath(steps=tuple(steps), entry=entry)
         steps.append(_pointed_to(steps[-1], entry.target, files))
-    return Trail(steps=tuple(steps[:4]), entry=None, missing="the links go round in a circle")
+    return ResolvedPath(steps=tuple(steps[:4]), entry=None, missing="the links go round in a circle")
 
 
 def _pointed_to(link: str, target: str, files: Files) -> str:
@@ -86,11 +86,11 @@ def first_missing(path: str, files: Files) -> str:
     return path
 
 
-def search(word: str, path_variable: str, directory: str, files: Files) -> Trail | None:
+def search(word: str, path_variable: str, directory: str, files: Files) -> ResolvedPath | None:
     """Find a command's program the way a container runtime does: by PATH, unless it holds a slash."""
     if "/" in word:
         return follow(posixpath.join(directory, word), files)
-    broken: Trail | None = None
+    broken: ResolvedPath | None = None
     for folder in path_variable.split(":"):
         candidate = posixpath.join(directory, folder or ".", word)
         if files.entry(candidate) is not None:
@@ -103,7 +103,7 @@ def search(word: str, path_variable: str, directory: str, files: Files) -> Trail
     return broken
 
 
-def shebangs(program: Trail, path_variable: str, files: Files) -> Iterator[Script]:
+def shebangs(program: ResolvedPath, path_variable: str, files: Files) -> Iterator[Shebang]:
     """Yield the `#!` lines from a program to a binary."""
     trail = program
     for _ in range(MAX_SCRIPTS):
@@ -116,8 +116,8 @@ def shebangs(program: Trail, path_variable: str, files: Files) -> Iterator[Scrip
         line, path = interpreter
         by_env = _by_env(line, path)
         found = search(by_env, path_variable, "/", files) if by_env else follow(path, files)
-        trail = found or Trail(steps=(by_env or path,), entry=None, missing=f"{by_env} is not on PATH")
-        yield Script(line=line, interpreter=by_env or path, trail=trail)
+        trail = found or ResolvedPath(steps=(by_env or path,), entry=None, missing=f"{by_env} is not on PATH")
+        yield Shebang(line=line, interpreter=by_env or path, resolved=trail)
 
 
 def shebang(beginning: bytes) -> tuple[str, str] | None:
@@ -177,7 +177,7 @@ def loader(beginning: bytes) -> str:
     return ""
 
 
-def barrier(paths: Iterable[str], who: Account, files: Files) -> Barrier | None:
+def barrier(paths: Iterable[str], who: Account, files: Files) -> BlockingFolder | None:
     """Return the first folder on the way to paths that an account may not enter, by its permission bits."""
     if who.uid is None:
         return None
@@ -185,7 +185,7 @@ def barrier(paths: Iterable[str], who: Account, files: Files) -> Barrier | None:
         for folder in _folders_above(path):
             entry = follow(folder, files).entry
             if entry is not None and entry.kind is FileKind.FOLDER and not may_execute(entry, who):
-                return Barrier(path=folder, entry=entry, on_the_way_to=path)
+                return BlockingFolder(path=folder, entry=entry, on_the_way_to=path)
     return None
 
 
@@ -232,7 +232,7 @@ def _rows(text: str, fields: int) -> list[list[str]]:
     return [[*line.split(":"), *[""] * fields] for line in lines if line]
 
 
-def may_execute(entry: Entry, who: Account) -> bool:
+def may_execute(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may execute a file (or enter a folder), by its permission bits."""
     if who.uid == 0:
         return bool(entry.mode & 0o111)
@@ -243,7 +243,7 @@ def may_execute(entry: Entry, who: Account) -> bool:
     return bool(entry.mode & 0o001)
 
 
-def may_read(entry: Entry, who: Account) -> bool:
+def may_read(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may read a file, by its permission bits."""
     if who.uid == 0:
         return True

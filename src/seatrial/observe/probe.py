@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
-from seatrial.facts import Fact, Missing, Override, Probe
+from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
 from seatrial.observe import paths
 from seatrial.observe.configuration import other_platform
 from seatrial.observe.contents import WalkRequest
@@ -18,7 +18,7 @@ from seatrial.observe.sandbox import override_config, probe_config
 if TYPE_CHECKING:
     from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
-    from seatrial.facts import Configuration, Start
+    from seatrial.facts import Configuration, ResolvedCommand
     from seatrial.observe.command import Python
     from seatrial.observe.paths import Files
     from seatrial.settings.model import Contract
@@ -30,7 +30,7 @@ SHOWN = 500
 """Characters that are kept of why an answer is none."""
 
 
-def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Missing | None:
+def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Unavailable | None:
     """Find the answer in what was written, where an image may write anything beside it; None where there is none."""
     written = b"\n" + written
     marker = f"\n{nonce} ".encode()
@@ -41,7 +41,7 @@ def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Missi
     try:
         return msgspec.json.decode(line, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Missing(reason="the answer has another form than the script's", detail=str(error)[:SHOWN])
+        return Unavailable(reason="the answer has another form than the script's", detail=str(error)[:SHOWN])
 
 
 OVERRIDE_SECONDS = 20.0
@@ -61,7 +61,9 @@ def hands_on(configuration: Configuration, files: Files) -> bool:
     return found is not None and found.entry is not None and bool(found.entry.mode & 0o111)
 
 
-def run_override(run: Run, configuration: Configuration, start: Start, contract: Contract) -> Override | Missing:
+def run_override(
+    run: Run, configuration: Configuration, start: ResolvedCommand, contract: Contract
+) -> CommandOverride | Unavailable:
     """Run the ENTRYPOINT with a command that prints a made-up word, and look for that word.
 
     Raises:
@@ -71,7 +73,7 @@ def run_override(run: Run, configuration: Configuration, start: Start, contract:
     import docker.errors
 
     if not start.python:
-        return Missing(reason="the image holds no Python interpreter to give as another command")
+        return Unavailable(reason="the image holds no Python interpreter to give as another command")
     nonce = secrets.token_hex(16)
     plan = override_config(configuration.id, [start.python, "-I", "-c", f"print('{nonce}')"], contract)
     with engine_errors(f"running another command in {configuration.reference}"), container(run, plan) as other:
@@ -80,11 +82,13 @@ def run_override(run: Run, configuration: Configuration, start: Start, contract:
         except docker.errors.APIError as error:
             if error.status_code not in {400, 404, 500}:
                 raise
-            return Missing(reason="the engine could not start it: see process/command-resolves", detail=refusal(error))
+            return Unavailable(
+                reason="the engine could not start it: see process/command-resolves", detail=refusal(error)
+            )
     return read_output(output, nonce)
 
 
-def read_output(output: Output, nonce: str) -> Override:
+def read_output(output: Output, nonce: str) -> CommandOverride:
     """Tell from what came out whether the command ran."""
     ended = f"it ended with exit code {output.code}"
     if output.late:
@@ -93,7 +97,7 @@ def read_output(output: Output, nonce: str) -> Override:
         ended = f"it wrote more than {MOST_OUTPUT} bytes"
     ran = nonce.encode() in output.out and output.code == 0
     said = (output.errors or output.out)[-OVERRIDE_SHOWN:].decode("utf-8", errors="replace").strip()
-    return Override(ran=ran, happened=ended, output="" if ran else said)
+    return CommandOverride(ran=ran, happened=ended, output="" if ran else said)
 
 
 PROBE_SECONDS = 60.0
@@ -124,7 +128,7 @@ def run_probe(
     contract: Contract,
     *,
     beside: bool = True,
-) -> Probe | Missing:
+) -> Probe | Unavailable:
     """Run the probe and return what it said, or why it could say nothing.
 
     `beside` tells whether a boot runs meanwhile, to which it leaves the processors.
@@ -136,9 +140,11 @@ def run_probe(
     import docker.errors
 
     if python is None:
-        return Missing(reason="the image holds no Python interpreter")
-    if python.trail.entry is None:
-        return Missing(reason=f"the application's interpreter does not resolve: {python.trail}, and {python.trail.gap}")
+        return Unavailable(reason="the image holds no Python interpreter")
+    if python.resolved.entry is None:
+        return Unavailable(
+            reason=f"the application's interpreter does not resolve: {python.resolved}, and {python.resolved.gap}"
+        )
     nonce = secrets.token_hex(16)
     script = resources.files("seatrial.observe").joinpath("probe_script.py").read_text(encoding="utf-8")
     words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
@@ -150,23 +156,23 @@ def run_probe(
             if error.status_code not in {400, 404, 500}:
                 raise
             reason = other_platform(configuration, refusal(error)) or f"{python.path} could not be started"
-            return Missing(reason=reason, detail=refusal(error))
+            return Unavailable(reason=reason, detail=refusal(error))
     answer = read_answer(output, nonce, python.path)
-    if isinstance(answer, Missing) and (reason := other_platform(configuration, answer.detail)):
-        return Missing(reason=reason, detail=answer.detail)
+    if isinstance(answer, Unavailable) and (reason := other_platform(configuration, answer.detail)):
+        return Unavailable(reason=reason, detail=answer.detail)
     return answer
 
 
-def read_answer(output: Output, nonce: str, python: str) -> Probe | Missing:
+def read_answer(output: Output, nonce: str, python: str) -> Probe | Unavailable:
     """Find the probe's answer in what the container wrote; an image may write anything beside it."""
     if output.late:
-        return Missing(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
+        return Unavailable(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
     if output.cut:
-        return Missing(reason=f"{python} wrote more than {PROBE_MOST_OUTPUT} bytes instead of an answer")
+        return Unavailable(reason=f"{python} wrote more than {PROBE_MOST_OUTPUT} bytes instead of an answer")
     answer = answer_in(output.out, nonce, Probe)
     if answer is None:
         said = (output.errors or output.out)[-PROBE_SHOWN:].decode("utf-8", errors="replace").strip()
-        return Missing(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
-    if isinstance(answer, Missing):
-        return Missing(reason=f"{python} gave an answer that is not the probe's", detail=answer.detail)
+        return Unavailable(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
+    if isinstance(answer, Unavailable):
+        return Unavailable(reason=f"{python} gave an answer that is not the probe's", detail=answer.detail)
     return answer

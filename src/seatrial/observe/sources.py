@@ -24,10 +24,10 @@ from seatrial.facts import (
     DockerfileSource,
     Lint,
     LintFinding,
-    Missing,
     NotInstalled,
     ProjectFacts,
     Sources,
+    Unavailable,
 )
 from seatrial.observe.locks import read_lock, requirement_lines
 from seatrial.requirements import names_of
@@ -45,7 +45,7 @@ MOST_FINDINGS = 500
 CONFIGURATIONS = (".hadolint.yaml", ".hadolint.yml", ".hadolint.json", ".hadolint.toml")
 
 
-def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Missing:
+def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Unavailable:
     """Return what hadolint says; its own configuration file in the project's folder holds."""
     try:
         program = _program(host)
@@ -63,10 +63,10 @@ def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Missing:
         )
         rows = json.loads(done.output or "null")
     except (ProgramError, ValueError) as error:
-        return Missing(reason=f"hadolint gave no answer: {str(error)[:300]}")
+        return Unavailable(reason=f"hadolint gave no answer: {str(error)[:300]}")
     if done.code != 0 or not isinstance(rows, list):
         said = f"ended with exit code {done.code}" if done.code else "gave no list of findings"
-        return Missing(reason=f"hadolint {said}", detail=done.errors[-500:])
+        return Unavailable(reason=f"hadolint {said}", detail=done.errors[-500:])
     return Lint(findings=tuple(_finding(row) for row in rows[:MOST_FINDINGS]))
 
 
@@ -110,7 +110,7 @@ TRIED = (
 """What a checkout gets sooner or later, and no build should see."""
 
 
-def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> BuildContext | Missing:
+def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> BuildContext | Unavailable:
     """Return what a build of a context may see.
 
     Args:
@@ -131,7 +131,7 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
         texts = dict(_texts(folder, files))
     except (OSError, RecursionError, ValueError) as error:
         # ValueError: a pattern that is none.
-        return Missing(reason=f"the build context {shown} cannot be read: {error}")
+        return Unavailable(reason=f"the build context {shown} cannot be read: {error}")
     named = str(ignore.relative_to(project)) if ignore.is_relative_to(project) else str(ignore)
     return BuildContext(
         path=shown,
@@ -276,12 +276,12 @@ class SourceFiles:
         return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
 
 
-def read_sources(files: SourceFiles, engine: Engine) -> Sources | Missing:
+def read_sources(files: SourceFiles, engine: Engine) -> Sources | Unavailable:
     """Return what an app's sources say; nothing is built or started, but the linter and compose are asked."""
     try:
         text = files.dockerfile.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
-        return Missing(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
+        return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
     parsed = parse(text)
     return Sources(
         dockerfile=DockerfileSource(

@@ -12,7 +12,7 @@ import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors, kill
-from seatrial.facts import NOT_DEEP, Freeze, Health, Missing, Restriction, ServiceStarts, Starts
+from seatrial.facts import NOT_DEEP, DeepBoots, Freeze, Health, Restriction, ServiceBoots, Unavailable
 from seatrial.observe.boot import ENDED, POLL, Starter, begin, health, run_boot, until_up
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.containers import Container
 
-    Boots: TypeAlias = tuple[Boot, tuple[Boot, ...], Starts | Missing]
+    Boots: TypeAlias = tuple[Boot, tuple[Boot, ...], DeepBoots | Unavailable]
     """The first start, those with restrictions lifted, and those of level deep."""
     from seatrial.engine.find import Engine
     from seatrial.settings.model import Contract
@@ -62,7 +62,7 @@ def relaxed_starts(start: Callable[[Lifted], Boot], *, at_once: int = AT_ONCE) -
     """Start an image again and again, `at_once` side by side, until it is clear what was in its way."""
     boots: dict[Lifted, Boot] = {}
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="relaxed") as pool:
-        while wanted := next_starts({lifted: boot.up for lifted, boot in boots.items()}):
+        while wanted := next_starts({lifted: boot.came_up for lifted, boot in boots.items()}):
             boots.update(zip(wanted, pool.map(start, wanted), strict=True))
     return tuple(boots.values())
 
@@ -96,17 +96,17 @@ PID 1 takes no such signal from inside its own namespace: pid_namespaces(7). Thr
 COLUMNS = "-eo pid,ppid,stat"
 FREEZE_SECONDS = 5.0
 """The most seconds for the processes to be seen stopped."""
-NOT_UP = Missing(reason="it does not come up, so it was not started again: boot/healthy or boot/stays-up tells why")
+NOT_UP = Unavailable(reason="it does not come up, so it was not started again: boot/healthy or boot/stays-up tells why")
 
 
-def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
+def deep_starts(starter: Starter, first: Boot) -> DeepBoots | Unavailable:
     """Start an image that comes up again and again, with one thing changed each time.
 
     Raises:
         EngineError: the engine does not answer.
 
     """
-    if not first.up:
+    if not first.came_up:
         return NOT_UP
     lifted, contract = first.lifted, starter.contract
     with ThreadPoolExecutor(max_workers=starter.at_once, thread_name_prefix="deep") as pool:
@@ -123,7 +123,7 @@ def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
         other = pool.submit(run_boot, starter, lifted=lifted, user=ARBITRARY_USER) if contract.arbitrary_uid else None
         if has_check and freezing is None:
             freezing = pool.submit(freeze, starter, lifted)
-        return Starts(
+        return DeepBoots(
             without={name: boot.result() for name, boot in without.items()},
             other_user=other.result() if other else None,
             again=again.result(),
@@ -132,7 +132,7 @@ def deep_starts(starter: Starter, first: Boot) -> Starts | Missing:
         )
 
 
-def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Missing:
+def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Unavailable:
     """Start it, stop every process of it once it is healthy, and see what its health check makes of that.
 
     Raises:
@@ -146,14 +146,14 @@ def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Missin
     with engine_errors(f"freezing {configuration.reference}"), container(starter.run, plan) as booted:
         error = begin(booted)
         if error:
-            return Missing(reason="it could not be started to be frozen", detail=error)
+            return Unavailable(reason="it could not be started to be frozen", detail=error)
         seen = until_up(starter, booted, time.monotonic(), bare=True)
         if seen.healthy_after is None or seen.state["Status"] in ENDED:
-            return Missing(reason="it did not become healthy when it was started to be frozen")
+            return Unavailable(reason="it did not become healthy when it was started to be frozen")
         python = starter.python.result(timeout=FREEZE_SECONDS)
         problem = _stop_all(booted, python, str(seen.state.get("Pid")))
         if problem:
-            return Missing(reason="its processes could not be frozen", detail=problem)
+            return Unavailable(reason="its processes could not be frozen", detail=problem)
         frozen = _until_unhealthy(starter, booted)
         kill(booted)
         return frozen
@@ -241,12 +241,12 @@ def boots(starter: Starter, seconds: dict[str, float], *, deep: bool) -> Boots:
     with timed(seconds, "boot"):
         first = run_boot(starter)
     relaxed: tuple[Boot, ...] = ()
-    if not first.up and not first.start_error and not other_platform(starter.configuration, *first.log):
+    if not first.came_up and not first.start_error and not other_platform(starter.configuration, *first.log):
         with timed(seconds, "relaxed boots"):
             relaxed = relaxed_starts(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
     if not deep:
         return first, relaxed, NOT_DEEP
-    came_up = sorted((one for one in relaxed if one.up), key=lambda one: len(one.lifted))
+    came_up = sorted((one for one in relaxed if one.came_up), key=lambda one: len(one.lifted))
     with timed(seconds, "deep starts"):
         return first, relaxed, deep_starts(starter, came_up[0] if came_up else first)
 
@@ -259,10 +259,10 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - started
 
 
-OTHERS_PORTS = Missing(reason="it shares the network of another container, whose ports are not told apart")
+OTHERS_PORTS = Unavailable(reason="it shares the network of another container, whose ports are not told apart")
 
 
-def start_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceStarts:
+def start_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceBoots:
     """Start what a service's container runs, again and again, in containers of our own beside the other services.
 
     They have the contract's limits, and of the service its command, values, mounts and networks. One at a time: what
@@ -297,5 +297,5 @@ def start_as_service(engine: Engine, container: str, contract: Contract, *, deep
         with ThreadPoolExecutor(max_workers=1) as beside, runs.ending(run):
             first, relaxed, starts = beside.submit(boots, starter, seconds, deep=deep).result()
         if starter.service is not None and starter.service.shares_network:
-            first = msgspec.structs.replace(first, inside=OTHERS_PORTS)
-        return ServiceStarts(configuration=configured, boot=first, relaxed=relaxed, starts=starts, seconds=seconds)
+            first = msgspec.structs.replace(first, proc=OTHERS_PORTS)
+        return ServiceBoots(configuration=configured, boot=first, relaxed=relaxed, deep=starts, seconds=seconds)

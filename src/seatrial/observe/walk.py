@@ -15,12 +15,12 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from seatrial.facts import ContentKind, Found, Walk
+from seatrial.facts import ContentKind, FoundPath, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from seatrial.facts import Rule
+    from seatrial.facts import PathRule
 
 
 MOST_PATHS = 200_000
@@ -83,14 +83,14 @@ class Bounded:
 class Matcher(NamedTuple):
     """A rule with its expressions made ready."""
 
-    rule: Rule
+    rule: PathRule
     name: Callable[[str], object]
     path: Callable[[str], object]
     but: Callable[[str], object]
     content: Callable[[str], object]
 
 
-def matcher(rule: Rule) -> Matcher:
+def matcher(rule: PathRule) -> Matcher:
     """Return a rule ready to be asked; an expression that it lacks fits, or (`but`) is found in nothing."""
     # A name may hold line ends.
     return Matcher(
@@ -112,10 +112,10 @@ class Walker:
     most_paths: int = MOST_PATHS
     paths: int = 0
     reads: int = 0
-    found: list[Found] = field(default_factory=list)
+    found: list[FoundPath] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     listed: dict[str, list[str]] = field(default_factory=dict)
-    heaps: dict[str, Found] = field(default_factory=dict)
+    heaps: dict[str, FoundPath] = field(default_factory=dict)
     above: dict[str, Above] = field(default_factory=dict)
     cut: list[str] = field(default_factory=list)
 
@@ -204,7 +204,7 @@ class Walker:
                 beginning = self._beginning(archive, member) if beginning is None else beginning
                 if not one.content(beginning):
                     continue
-            row = Found(
+            row = FoundPath(
                 kind=rule.kind,
                 path=shown(path),
                 about=rule.about,
@@ -222,12 +222,12 @@ class Walker:
                 told |= {rule.kind}
         return Above(sticky=above.sticky, told=told, heap=heap)
 
-    def _heap(self, path: str, row: Found) -> None:
+    def _heap(self, path: str, row: FoundPath) -> None:
         self.heaps.setdefault(path, row)
         if len(self.heaps) > MOST_READS:
             raise EnoughError(f"it holds more than {MOST_READS} caches")
 
-    def _keep(self, row: Found) -> None:
+    def _keep(self, row: FoundPath) -> None:
         self.counts[row.kind] = self.counts.get(row.kind, 0) + 1
         if self.counts[row.kind] <= MOST_ROWS:
             self.found.append(row)
@@ -241,7 +241,7 @@ class Walker:
         return content.read(BEGINNING).decode("latin-1") if content else ""
 
 
-def walker(rules: Iterable[Rule], folders: Iterable[str] = ()) -> Walker:
+def walker(rules: Iterable[PathRule], folders: Iterable[str] = ()) -> Walker:
     """Return a walker that has seen nothing yet."""
     return Walker(matchers=tuple(map(matcher, rules)), folders=tuple(folders))
 

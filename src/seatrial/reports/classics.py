@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Status
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 from seatrial.reports.smoke import style_of
 from seatrial.sizes import show_size
 from seatrial.text import plain_line
@@ -34,7 +34,7 @@ def show(which: str, smoke: Smoke, facts: Facts, console: Console) -> None:
 
 
 def _whoami(facts: Facts) -> Iterable[str]:
-    if isinstance(facts.probe, Missing):
+    if isinstance(facts.probe, Unavailable):
         return ()
     return (facts.probe.identity.name or str(facts.probe.identity.uid),)
 
@@ -44,7 +44,7 @@ def _size(facts: Facts) -> Iterable[str]:
 
 
 def _pip_list(facts: Facts) -> Iterable[str]:
-    if isinstance(facts.probe, Missing):
+    if isinstance(facts.probe, Unavailable):
         return ()
     return pip_table(one for one in facts.probe.distributions if not one.base)
 

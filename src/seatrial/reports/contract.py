@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Status
-from seatrial.facts import Missing, Start
+from seatrial.facts import ResolvedCommand, Unavailable
 from seatrial.facts.boot import Restriction
 from seatrial.settings.model import Contract
 from seatrial.sizes import show_size
@@ -60,13 +60,13 @@ def _who(contract: Contract) -> list[str]:
 
 def _holds(facts: Facts, contract: Contract) -> Iterator[str]:
     yield "# What it holds."
-    start = facts.start
+    start = facts.command
     yield from _line("python", contract.python)
     if contract.interpreter is not None:
         yield from _line("interpreter", contract.interpreter)
-    elif isinstance(start, Start) and start.python:
+    elif isinstance(start, ResolvedCommand) and start.python:
         yield f"# interpreter: {_comment(start.python)}, as {_comment(start.python_why)}"
-    if isinstance(facts.probe, Missing):
+    if isinstance(facts.probe, Unavailable):
         yield f"# Modules and packages could not be looked at: {_comment(facts.probe.reason)}"
     yield from _line("modules", contract.modules)
     yield from _line("dependencies", contract.dependencies)

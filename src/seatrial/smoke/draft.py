@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from packaging.utils import canonicalize_name
 
-from seatrial.facts import INSTALLERS, Boot, Missing, Probe, Start
+from seatrial.facts import INSTALLERS, Boot, Probe, ResolvedCommand, Unavailable
 from seatrial.observe.command import SERVERS, named_modules
 from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
@@ -53,9 +53,9 @@ def draft(facts: Facts, environment: Mapping[str, str]) -> Contract:
 
 def without_guesses(facts: Facts, contract: Contract) -> Facts:
     """Return the facts without the imports that were only guessed at and failed: no contract asks for them."""
-    if isinstance(facts.probe, Missing) or isinstance(facts.start, Missing):
+    if isinstance(facts.probe, Unavailable) or isinstance(facts.command, Unavailable):
         return facts
-    asked = {*contract.modules, *named_modules(facts.start.words)}
+    asked = {*contract.modules, *named_modules(facts.command.words)}
     kept = tuple(one for one in facts.probe.imports if one.name in asked)
     return msgspec.structs.replace(facts, probe=msgspec.structs.replace(facts.probe, imports=kept))
 
@@ -72,14 +72,14 @@ def _identity(facts: Facts) -> Iterator[tuple[str, Any]]:
     if isinstance(facts.probe, Probe):
         seen = facts.probe.identity
         yield from (("user", seen.name), ("uid", seen.uid), ("gid", seen.gid))
-    elif isinstance(facts.start, Start):
-        account = facts.start.account
+    elif isinstance(facts.command, ResolvedCommand):
+        account = facts.command.account
         yield from (("user", account.name), ("uid", account.uid), ("gid", next(iter(account.gids), None)))
 
 
 def _python(facts: Facts) -> Iterator[tuple[str, Any]]:
-    start, probe = facts.start, facts.probe
-    if isinstance(start, Missing) or isinstance(probe, Missing):
+    start, probe = facts.command, facts.probe
+    if isinstance(start, Unavailable) or isinstance(probe, Unavailable):
         return
     yield "python", ".".join(probe.interpreter.version.split(".")[:2])
     if not _told_by_command(start):
@@ -91,13 +91,13 @@ def _python(facts: Facts) -> Iterator[tuple[str, Any]]:
     yield "executables", tuple(one for one in _programs(facts, start, probe) if _fits("executables", (one,)))
 
 
-def _told_by_command(start: Start) -> bool:
+def _told_by_command(start: ResolvedCommand) -> bool:
     """Tell whether the command leads to the interpreter by itself: then a contract that names it hides a change."""
-    leads = {trail.steps[0] for trail in (start.program, *(one.trail for one in start.scripts)) if trail}
+    leads = {trail.steps[0] for trail in (start.program, *(one.resolved for one in start.scripts)) if trail}
     return not start.python or start.python in leads or any(one.interpreter == start.python for one in start.scripts)
 
 
-def _own(probe: Probe, start: Start) -> Distribution | None:
+def _own(probe: Probe, start: ResolvedCommand) -> Distribution | None:
     """Return the application's own distribution: installed from a folder, or the one that its command belongs to."""
     program = posixpath.basename(_word(start))
     mine = [one for one in probe.distributions if not one.base]
@@ -106,11 +106,11 @@ def _own(probe: Probe, start: Start) -> Distribution | None:
     return next(iter((*built, *started)), None)
 
 
-def _word(start: Start) -> str:
+def _word(start: ResolvedCommand) -> str:
     return start.word or next(iter(start.words), "")
 
 
-def _named(probe: Probe, start: Start) -> tuple[str, ...]:
+def _named(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     """Return the modules that the command names, also behind a starter of the application's own."""
     own = _own(probe, start)
     mine = {*probe.own_packages, *(own.packages if own else ())}
@@ -118,14 +118,14 @@ def _named(probe: Probe, start: Start) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*named_modules(start.words), *applications)))
 
 
-def _own_packages(probe: Probe, start: Start) -> tuple[str, ...]:
+def _own_packages(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     own = _own(probe, start)
     named = {one.partition(":")[0].partition(".")[0] for one in _named(probe, start)}
     packages = dict.fromkeys((*(own.packages if own else ()), *probe.own_packages))
     return tuple(one for one in packages if one not in named | NOT_THE_APPLICATION)[:MOST_NAMES]
 
 
-def _direct(probe: Probe, start: Start) -> tuple[str, ...]:
+def _direct(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     """Return what the package list must show: the application and what it asks for, or what nobody asks for."""
     listed = {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
     own = _own(probe, start)
@@ -137,7 +137,7 @@ def _direct(probe: Probe, start: Start) -> tuple[str, ...]:
     return tuple(name for name in listed if name not in asked and name not in INSTALLERS)[:MOST_NAMES]
 
 
-def _programs(facts: Facts, start: Start, probe: Probe) -> tuple[str, ...]:
+def _programs(facts: Facts, start: ResolvedCommand, probe: Probe) -> tuple[str, ...]:
     """Return the programs that the image itself speaks of, of those that the probe found on PATH."""
     check = facts.configuration.health_check
     own = _own(probe, start)
@@ -168,7 +168,7 @@ def _running(facts: Facts) -> Iterator[tuple[str, Any]]:
 
 def up(facts: Facts) -> Boot | None:
     """Return the start that came up, the hardened one first; None where none did."""
-    return next((one for one in (facts.boot, *facts.relaxed) if isinstance(one, Boot) and one.up), None)
+    return next((one for one in (facts.boot, *facts.relaxed) if isinstance(one, Boot) and one.came_up), None)
 
 
 def written_folders(facts: Facts) -> tuple[str, ...]:

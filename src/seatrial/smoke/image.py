@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seatrial.checks.model import Check
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
-    from seatrial.facts import Facts, Missing, Sources
+    from seatrial.facts import Facts, Sources, Unavailable
     from seatrial.observe.sources import SourceFiles
     from seatrial.smoke.target import Target
 
@@ -44,7 +44,7 @@ def observe(
     """
     with ThreadPoolExecutor(max_workers=2) as beside:
         # The project's own files need no container: they are read while the probe and the boot run.
-        reading: list[Future[tuple[Sources | Missing, float]]] = []
+        reading: list[Future[tuple[Sources | Unavailable, float]]] = []
 
         waiting: list[Future[None]] = []
 
@@ -64,7 +64,7 @@ def observe(
         return facts
 
 
-def _sources(files: SourceFiles, engine: Engine) -> tuple[Sources | Missing, float]:
+def _sources(files: SourceFiles, engine: Engine) -> tuple[Sources | Unavailable, float]:
     from seatrial.observe.sources import read_sources
 
     started = time.perf_counter()

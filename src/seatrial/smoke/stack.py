@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from seatrial.facts import Facts, Missing, ServiceStarts
+from seatrial.facts import Facts, ServiceBoots, Unavailable
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Level
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from seatrial.facts import StackRun
     from seatrial.smoke.target import Target
 
-STACK_ALONE = Missing(reason="only the app with its services was looked at")
+STACK_ALONE = Unavailable(reason="only the app with its services was looked at")
 
 
 def smoke_stack(
-    target: Target, run: StackRun | Missing, engine: Engine, *, started: float, level: Level | None = None
+    target: Target, run: StackRun | Unavailable, engine: Engine, *, started: float, level: Level | None = None
 ) -> Smoke:
     """Judge an app with its services up.
 
@@ -41,23 +41,23 @@ def smoke_stack(
     from seatrial.checks.verdict import smoke_of
     from seatrial.observe.configuration import read_configuration
 
-    again = run if isinstance(run, Missing) else run.started
+    again = run if isinstance(run, Unavailable) else run.boots
     seconds = time.perf_counter() - started
     facts = Facts(
         configuration=read_configuration(engine, target.reference),
-        start=STACK_ALONE,
+        command=STACK_ALONE,
         probe=STACK_ALONE,
-        boot=again if isinstance(again, Missing) else again.boot,
+        boot=again if isinstance(again, Unavailable) else again.boot,
         project=target.project,
         stack=run,
         seconds={"stack": seconds},
     )
-    if isinstance(again, ServiceStarts):
+    if isinstance(again, ServiceBoots):
         facts = msgspec.structs.replace(
             facts,
             configuration=msgspec.structs.replace(again.configuration, reference=target.reference),
             relaxed=again.relaxed,
-            starts=again.starts,
+            deep=again.deep,
             seconds={**facts.seconds, **again.seconds},
         )
     checks = stack.CHECKS if level is None else among_services(level)

@@ -16,7 +16,7 @@ import msgspec
 from seatrial.compose.runner import lines_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import EngineError
-from seatrial.facts import Exchange, Fact, Missing, Reply
+from seatrial.facts import Exchange, Fact, Reply, Unavailable
 from seatrial.settings.model import UNIQUE
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ KEY = re.compile(r"\{([^{}]+)\}")
 PATIENCE = 1.0
 """Seconds in which what answers with an error, and not with something else, is asked again."""
 PAUSE = 0.2
-NO_WRITE = Missing(reason="the contract names no `write` and `read`")
+NO_WRITE = Unavailable(reason="the contract names no `write` and `read`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +201,7 @@ class UnreadableError(Exception):
     """What was written cannot be asked for: the answer lacks what the path needs."""
 
 
-def exchange(agent: Agent, asked: StackContract) -> Exchange | Missing:
+def exchange(agent: Agent, asked: StackContract) -> Exchange | Unavailable:
     """Store something, and ask for it."""
     if asked.write is None or asked.read is None:
         return NO_WRITE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.compose.model import ContainerStatus
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import DatabaseRestart, Missing, ServiceStop
+from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable
 from seatrial.stack import containers as observe
 from seatrial.stack import down
 from seatrial.stack.exchange import NO_WRITE, PATIENCE, container_restarts, read_back, store
@@ -32,12 +32,12 @@ BEFORE = 5
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
 MOST_SHOWN = 10
-NO_DATABASE = Missing(reason="the contract's `stack` names no `database`")
+NO_DATABASE = Unavailable(reason="the contract's `stack` names no `database`")
 
 
 def restart_database(
     engine: Engine, agent: Agent, asked: StackContract, containers: Sequence[ContainerState], app: ContainerState
-) -> DatabaseRestart | Missing:
+) -> DatabaseRestart | Unavailable:
     """Write all the while that the database restarts, then look for all that was acknowledged.
 
     Raises:
@@ -50,7 +50,7 @@ def restart_database(
         return NO_WRITE
     database = next((one for one in containers if one.service == asked.database), None)
     if database is None or database.status is not ContainerStatus.RUNNING:
-        return Missing(reason=f"{asked.database} does not run, so that it cannot be restarted")
+        return Unavailable(reason=f"{asked.database} does not run, so that it cannot be restarted")
     restarts = container_restarts(engine, app.id)
     writes = [store(agent, asked.write) for _ in range(BEFORE)]
     with ThreadPoolExecutor(max_workers=1) as beside:

@@ -9,7 +9,7 @@ from seatrial.compose.model import Condition, Dependency, Port, Service, StackPl
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env
 from seatrial.errors import StackError
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 from seatrial.settings.read import TABLE
 from seatrial.stack.state import in_order
 
@@ -96,7 +96,7 @@ def compose_text(file: Path) -> ComposeText:
         text = read_text(file.read_bytes())
     except OSError:
         return ComposeText()
-    return ComposeText() if isinstance(text, Missing) else text
+    return ComposeText() if isinstance(text, Unavailable) else text
 
 
 def _incomplete(file: Path, host: Host) -> StackError | None:

@@ -17,7 +17,7 @@ from seatrial.compose.resolve import as_if_filled, read_compose
 from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
-from seatrial.facts import Missing
+from seatrial.facts import Unavailable
 from seatrial.stack import containers, images
 from seatrial.stack.plan import compose_file, compose_text, planned, read_services
 
@@ -229,7 +229,7 @@ def _document(
         return None, (_refused(problem),), False
     # What is missing has been named: the rest is looked at as if it were there.
     filled = as_if_filled(file, compose_text(file), engine, host, env_file=example)
-    if isinstance(filled, Missing):
+    if isinstance(filled, Unavailable):
         problem = runner.refused(filled.reason.removeprefix(f"{runner.REFUSES} "), file)
         return None, (_refused(problem),), False
     return filled, _preflight_taken(filled, file, ()), False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.errors import StackFailedError
-from seatrial.facts import Missing, Ready, ServiceStarts, StackRun, WorkerLoss
+from seatrial.facts import Ready, ServiceBoots, StackRun, Unavailable, WorkerLoss
 from seatrial.facts.stack import NOT_UP
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import read_configuration
@@ -39,7 +39,7 @@ LEAST = 2.0
 """Seconds that requests go on for after a worker was killed, however soon there is another one."""
 MOST_FAILURES = 20
 NO_STARTS = Wanted(boot=False)
-NOT_ASKED = Missing(reason="the contract does not ask for it")
+NOT_ASKED = Unavailable(reason="the contract does not ask for it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def not_up(app: str, error: StackFailedError) -> StackRun:
         app=app,
         services=(),
         up_after=None,
-        started=NOT_UP,
+        boots=NOT_UP,
         failure=error.what,
         evidence=tuple(error.detail.splitlines()),
     )
@@ -111,7 +111,7 @@ def _tried(trial: Trial, state: StackState) -> StackRun:
     containers = observe.containers(trial.stack.plan.stack, trial.engine)
     app = next(one for one in containers if one.service == trial.stack.app)
     agent = _agent(trial, app)
-    unasked = agent if isinstance(agent, Missing) else NOT_UP
+    unasked = agent if isinstance(agent, Unavailable) else NOT_UP
     run = StackRun(
         app=trial.stack.app,
         services=tuple(f"{one.service}: {one.phase.value}" for one in state.services),
@@ -131,15 +131,15 @@ def _tried(trial: Trial, state: StackState) -> StackRun:
     stops = stop_app(trial.engine, stack, trial.stack.app)
     if trial.wanted.boot:
         trial.say("starting it again among its services")
-        run = msgspec.structs.replace(run, started=_started(trial, app))
+        run = msgspec.structs.replace(run, boots=_started(trial, app))
     trial.say("stopping its services")
     return msgspec.structs.replace(run, stops=(*stops, *stop_all(trial.engine, stack)))
 
 
-def _started(trial: Trial, app: ContainerState) -> ServiceStarts | Missing:
+def _started(trial: Trial, app: ContainerState) -> ServiceBoots | Unavailable:
     if names := copied_in(trial.stack.compose.document or {}, trial.stack.app):
         what = f"compose copies {', '.join(names)} into its container, and nothing is copied onto a read-only root"
-        return Missing(reason=f"it was not started again: {what}; a secret or config that is a file is mounted")
+        return Unavailable(reason=f"it was not started again: {what}; a secret or config that is a file is mounted")
     return start_as_service(trial.engine, app.id, trial.contract, deep=trial.wanted.deep)
 
 
@@ -157,7 +157,7 @@ def _asked(trial: Trial, agent: Agent, run: StackRun, containers: Sequence[Conta
     return msgspec.structs.replace(run, ready=ready, exchange=exchanged, workers=workers, database=database)
 
 
-def _agent(trial: Trial, app: ContainerState) -> Agent | Missing:
+def _agent(trial: Trial, app: ContainerState) -> Agent | Unavailable:
     """Return what asks the app, or why it cannot be asked."""
     if trial.asked.ready is None and trial.asked.write is None:
         return NOT_ASKED
@@ -165,15 +165,17 @@ def _agent(trial: Trial, app: ContainerState) -> Agent | Missing:
     exposed = [int(one.partition("/")[0]) for one in configuration.exposed_ports if not one.endswith("/udp")]
     port = trial.stack.port or (exposed[0] if len(exposed) == 1 else None)
     if port is None:
-        return Missing(reason=f"nothing says which port {app.service} listens on: set `port` in the contract's `stack`")
+        return Unavailable(
+            reason=f"nothing says which port {app.service} listens on: set `port` in the contract's `stack`"
+        )
     files = EngineFiles(trial.engine.client.api, app.id)
     python = find_python(configuration, files, trial.contract.interpreter)
     if python is None:
-        return Missing(reason="the app's image holds no Python interpreter to ask it with")
+        return Unavailable(reason="the app's image holds no Python interpreter to ask it with")
     return Agent(trial.engine, app.id, python.path, port)
 
 
-def ready_within(agent: Agent, asked: StackContract) -> Ready | Missing:
+def ready_within(agent: Agent, asked: StackContract) -> Ready | Unavailable:
     """Ask until the app says that it is ready, or its time is over."""
     if asked.ready is None:
         return NOT_ASKED
@@ -186,21 +188,21 @@ def ready_within(agent: Agent, asked: StackContract) -> Ready | Missing:
         time.sleep(POLL)
 
 
-def lose_worker(agent: Agent, asked: StackContract) -> WorkerLoss | Missing:
+def lose_worker(agent: Agent, asked: StackContract) -> WorkerLoss | Unavailable:
     """Kill one of the app's workers, and ask on until another one has taken its place."""
     if asked.ready is None:
         return NOT_ASKED
     try:
         before = agent.workers()
         if not before:
-            return Missing(reason="no process can be seen to hold the app's port")
+            return Unavailable(reason="no process can be seen to hold the app's port")
         if len(before) == 1:
             return WorkerLoss(workers=1)
         if problem := agent.kill(before[0]):
-            return Missing(reason="its worker could not be killed", detail=problem)
+            return Unavailable(reason="its worker could not be killed", detail=problem)
         return _without(agent, asked.ready, asked.recovers_within, {one.pid for one in before}, before[0].command)
     except AgentError as error:
-        return Missing(reason=str(error))
+        return Unavailable(reason=str(error))
 
 
 def _without(agent: Agent, path: str, seconds: float, before: set[int], killed: str) -> WorkerLoss:
