@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.compose import runner
-from seatrial.compose.model import ContainerStatus, Health
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError
 from seatrial.host import this_host
@@ -24,13 +23,14 @@ from seatrial.settings.read import read_project
 from seatrial.stack import containers, down
 from seatrial.stack import up as bringup
 from seatrial.stack.demo_plan import plan_demo
+from seatrial.stack.state import ContainerStatus, Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seatrial.compose.model import ContainerState, ServiceState
     from seatrial.engine.find import Engine
     from seatrial.stack.demo_plan import DemoPlan
+    from seatrial.stack.state import ContainerState, ServiceState
 
 pytestmark = pytest.mark.engine
 

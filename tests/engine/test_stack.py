@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial import offline
-from seatrial.compose.model import Phase, Removed, identify
+from seatrial.compose.services import identify
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, ExitCode, ImageError, StackError, StackFailedError
 from seatrial.host import this_host
@@ -29,14 +29,17 @@ from seatrial.stack import containers, logs
 from seatrial.stack import down as remove
 from seatrial.stack import up as bringup
 from seatrial.stack.plan import plan_up
+from seatrial.stack.state import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from seatrial.compose.model import ServiceState, StackPlan, StackState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
+    from seatrial.stack.down import Removed
+    from seatrial.stack.plan import StackPlan
+    from seatrial.stack.state import ServiceState, StackState
 
 pytestmark = pytest.mark.engine
 

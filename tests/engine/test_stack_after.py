@@ -16,15 +16,16 @@ import pytest
 from tests.engine import test_stack
 from tests.engine.test_stack import SLEEP, Yard, free_port, three_services
 
-from seatrial.compose.model import Phase, identify
+from seatrial.compose.services import identify
 from seatrial.errors import ExitCode, StackError, StackFailedError
 from seatrial.stack import containers as observe
 from seatrial.stack.restart import restart, to_restart
+from seatrial.stack.state import Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.compose.model import ContainerState, StackState
+    from seatrial.stack.state import ContainerState, StackState
 
 pytestmark = pytest.mark.engine
 

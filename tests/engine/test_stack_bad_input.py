@@ -21,13 +21,15 @@ import pytest
 from tests.engine import test_stack as base
 from tests.engine.test_stack import SLEEP, Relay, Witness, Yard, free_port
 
-from seatrial.compose.model import Phase, Standing, identify
+from seatrial.compose.findings import Readiness
+from seatrial.compose.services import identify
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.settings.read import read_project
 from seatrial.stack import containers, preflight
 from seatrial.stack import down as remove
 from seatrial.stack import up as bringup
+from seatrial.stack.state import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +75,9 @@ class Timed(Witness):
 def looked(yard: Yard) -> dict[str, list[str]]:
     """Return what a look before the start finds, by standing."""
     found = preflight.look(yard.project, "ship", engine=yard.engine, host=yard.host)
-    told: dict[str, list[str]] = {one.value: [] for one in Standing}
+    told: dict[str, list[str]] = {one.value: [] for one in Readiness}
     for one in found.findings:
-        told[one.standing.value].append(f"{one.check}: {one.what}")
+        told[one.readiness.value].append(f"{one.check}: {one.what}")
     return told
 
 

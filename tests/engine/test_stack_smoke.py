@@ -18,7 +18,7 @@ import pytest
 from seatrial import offline
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict
-from seatrial.compose.model import PROJECT_LABEL, Stack, identify
+from seatrial.compose.services import PROJECT_LABEL, Stack, identify
 from seatrial.engine import runs
 from seatrial.engine.find import find_engine
 from seatrial.errors import StackError
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.checks.verdict import Smoke
-    from seatrial.compose.model import ServiceState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
+    from seatrial.stack.state import ServiceState
 
 pytestmark = pytest.mark.engine
 

@@ -28,8 +28,9 @@ from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.host import this_host
 from seatrial.settings.read import read_project
 from seatrial.swarm import cluster
+from seatrial.swarm.conversion import Conversion, Fate
 from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
-from seatrial.swarm.model import Conversion, Deployed, Fate, Phase
+from seatrial.swarm.state import Deployed, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.swarm.model import Standing, Task
+    from seatrial.swarm.state import SwarmServiceState, Task
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -60,9 +61,9 @@ class Witness:
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def show(self, standings: tuple[Standing, ...], seconds: float) -> None:
+    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
         assert seconds >= 0
-        self.seen.append({one.service.name: one.phase for one in standings})
+        self.seen.append({one.service.name: one.phase for one in services})
 
 
 @dataclass
@@ -259,7 +260,7 @@ def test_a_deploy_converges_answers_and_is_quick_the_second_time(harbour: Harbou
     harbour.write(services(1))
     state = harbour.deploy()
     assert state.changed
-    assert {one.service.name: (one.phase, one.running) for one in state.standings} == {
+    assert {one.service.name: (one.phase, one.running) for one in state.services} == {
         "api": (Phase.UP, 2),
         "gate": (Phase.UP, NODES),
     }
@@ -370,7 +371,7 @@ def test_a_job_runs_to_its_end_and_a_service_with_data_stays_on_its_node(harbour
     harbour.write({**services(1, replicas=1, **waiting), "migrate": job}, volumes={"data": {}})
     try:
         state = harbour.deploy()
-        phases = {one.service.name: one.phase for one in state.standings}
+        phases = {one.service.name: one.phase for one in state.services}
         assert phases == {"api": Phase.UP, "gate": Phase.UP, "migrate": Phase.DONE}
         (task,) = harbour.running("api")
         assert task.node_id == cluster.swarm_of(harbour.engine).node
@@ -561,4 +562,4 @@ def test_a_lost_engine_is_made_up_for_and_the_service_keeps_answering(harbour: H
     assert sorted(set(where)) == sorted(one.name for one in kept)
     assert set(stream.bodies) == {"release 1 "}
     assert not stream.failed
-    assert harbour.deploy().standings
+    assert harbour.deploy().services

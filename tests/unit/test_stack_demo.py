@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.compose.model import identify
 from seatrial.compose.runner import Compose
+from seatrial.compose.services import identify
 from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.settings.read import Project, read_project
 from seatrial.stack.demo_plan import LONGEST_QUESTION, asking, checked, choose, mentions, stack_of

@@ -6,25 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.compose.model import (
-    Condition,
-    ContainerState,
-    ContainerStatus,
-    Dependency,
-    Health,
-    Phase,
-    Port,
-    Service,
-    ServiceState,
-    Stack,
-    StackPlan,
-)
 from seatrial.compose.runner import LONGEST_LINE, lines_of
+from seatrial.compose.services import Condition, Dependency, Port, Service, Stack
 from seatrial.errors import ExitCode
 from seatrial.reports.stack import state_text
 from seatrial.stack.containers import read_container
 from seatrial.stack.down import levels
-from seatrial.stack.state import all_up, declared_by, states, waiting_for
+from seatrial.stack.plan import StackPlan
+from seatrial.stack.state import (
+    ContainerState,
+    ContainerStatus,
+    Health,
+    Phase,
+    ServiceState,
+    all_up,
+    declared_by,
+    states,
+    waiting_for,
+)
 from seatrial.stack.up import addresses, machine_of
 from seatrial.stack.wait import explain
 

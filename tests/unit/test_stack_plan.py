@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.compose.model import Condition, Dependency, Port, Service, identify
 from seatrial.compose.runner import messages, override, refused
+from seatrial.compose.services import Condition, Dependency, Port, Service, identify
 from seatrial.compose.variables import env_file
 from seatrial.errors import SettingsError, StackError
 from seatrial.settings.read import Project, read_project

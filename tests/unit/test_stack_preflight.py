@@ -12,26 +12,8 @@ from rich.console import Console
 
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status as Judged
-from seatrial.compose.model import (
-    Address,
-    ContainerState,
-    ContainerStatus,
-    Finding,
-    Health,
-    Phase,
-    Port,
-    Preflight,
-    Removed,
-    Service,
-    ServiceState,
-    Stack,
-    StackPlan,
-    Standing,
-    blocked,
-    note,
-    ready,
-    require_none,
-)
+from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_none
+from seatrial.compose.services import Port, Service, Stack
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import look_at_services, look_at_variables, read_sayings, sayings
 from seatrial.errors import ExitCode, StackError
@@ -39,8 +21,11 @@ from seatrial.facts import ComposeModel, ComposeService, ComposeSource, Publishe
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
 from seatrial.reports.stack import print_preflight
 from seatrial.settings.model import Contract
+from seatrial.stack.down import Removed
 from seatrial.stack.images import look_at_images
-from seatrial.stack.preflight import look_at_ports
+from seatrial.stack.plan import StackPlan
+from seatrial.stack.preflight import Preflight, look_at_ports
+from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, ServiceState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,11 +134,11 @@ def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
     services = [Service(name=name, image=image) for name, image in (("a", "here:1"), ("b", "own/ship:2"), ("c", "far"))]
     of = plan(tmp_path, *services, Service(name="d", image=None))
     found = list(look_at_images(of, {"here:1": "sha256:1"}, has_substitute=lambda image: image == "far"))
-    assert [(one.standing, one.what) for one in found] == [
-        (Standing.READY, "here:1 of a is here"),
-        (Standing.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
-        (Standing.NOTE, "far of c is not here: it is pulled, or else a local substitute is taken"),
-        (Standing.BLOCKED, "the service 'd' has no image of its own, only a build section."),
+    assert [(one.readiness, one.what) for one in found] == [
+        (Readiness.READY, "here:1 of a is here"),
+        (Readiness.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
+        (Readiness.NOTE, "far of c is not here: it is pulled, or else a local substitute is taken"),
+        (Readiness.BLOCKED, "the service 'd' has no image of its own, only a build section."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."
 
@@ -191,7 +176,7 @@ def test_ports_are_free_taken_or_the_stacks_own(tmp_path: Path) -> None:
         own, *_ = look_at_ports(of, (running,), an_engine())
         assert own == ready("port", f"127.0.0.1:{held}/tcp of a is this stack's own already")
         far, *_ = look_at_ports(of, (), an_engine("ssh://harbour"))
-        assert far.standing is Standing.NOTE
+        assert far.readiness is Readiness.NOTE
 
 
 def test_all_that_stands_in_the_way_is_one_error() -> None:

@@ -11,7 +11,7 @@ from tests.unit.test_stack_judge import container, needs
 
 from seatrial.cli.restart import words_of
 from seatrial.compose import runner
-from seatrial.compose.model import Condition, ContainerStatus, Service, Stack
+from seatrial.compose.services import Condition, Service, Stack
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Reply
 from seatrial.settings.model import Contract, Settings, StackContract
@@ -19,6 +19,7 @@ from seatrial.settings.read import convert
 from seatrial.stack.containers import of_service, running
 from seatrial.stack.exchange import UnreadableError, Written, filled, read_path
 from seatrial.stack.isolated import app_service, copied_in, private
+from seatrial.stack.state import ContainerStatus
 
 FILE = Path("compose.yaml")
 STACK = Stack(app="ship", compose_project="ship-1")

@@ -5,17 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from seatrial.compose.model import (
-    Address,
-    ContainerState,
-    ContainerStatus,
-    Health,
-    Phase,
-    Removed,
-    ServiceState,
-    Stack,
-    StackState,
-)
+from seatrial.compose.services import Stack
 from seatrial.reports.stack import (
     LinePerChange,
     duration,
@@ -26,7 +16,9 @@ from seatrial.reports.stack import (
     progress,
     state_text,
 )
+from seatrial.stack.down import Removed
 from seatrial.stack.logs import LogLine, split
+from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, ServiceState, StackState
 
 STACK = Stack(app="ship", compose_project="ship-1")
 

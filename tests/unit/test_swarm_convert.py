@@ -12,11 +12,11 @@ import pytest
 import requests
 
 from seatrial.errors import StackError
+from seatrial.swarm.conversion import Conversion, Declared, Fate, Image, Material
 from seatrial.swarm.convert import convert, read_declared
 from seatrial.swarm.deployment import size_of
 from seatrial.swarm.images import choose
 from seatrial.swarm.materials import LONGEST_NAME, named, prune, read, variables
-from seatrial.swarm.model import Conversion, Declared, Fate, Image, Material
 from seatrial.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
 
 if TYPE_CHECKING:

@@ -21,21 +21,10 @@ from seatrial.reports.deploy import (
     removed_document,
 )
 from seatrial.swarm.cluster import printed_by, read_service, read_task
+from seatrial.swarm.conversion import Conversion, Fate, Note
 from seatrial.swarm.deploy import stack_name
-from seatrial.swarm.model import (
-    Conversion,
-    Deployed,
-    Fate,
-    Note,
-    Phase,
-    RemovedStack,
-    Standing,
-    Swarm,
-    SwarmService,
-    Task,
-    Update,
-)
-from seatrial.swarm.rollout import condition, explain, standings
+from seatrial.swarm.rollout import condition, explain, service_states
+from seatrial.swarm.state import Deployed, Phase, RemovedStack, Swarm, SwarmService, SwarmServiceState, Task, Update
 
 SERVICE = SwarmService(id="s1", name="api", version="v2", replicas=2)
 SWARM = Swarm(node="n1", names={"n1": "alpha", "n2": "beta"})
@@ -46,8 +35,8 @@ def task(number: int, **more: Any) -> Task:
     return Task(id=f"t{number}", service_id="s1", **(values | more))
 
 
-def stands(service: SwarmService, *tasks: Task, before: frozenset[str] = frozenset()) -> Standing:
-    (found,) = standings([service], tasks, before=before)
+def stands(service: SwarmService, *tasks: Task, before: frozenset[str] = frozenset()) -> SwarmServiceState:
+    (found,) = service_states([service], tasks, before=before)
     return found
 
 
@@ -88,9 +77,9 @@ def test_what_failed_before_is_no_failure_of_this_deploy() -> None:
 
 def test_what_was_to_stay_and_ends_well_has_failed_too() -> None:
     ended = task(3, state="complete", desired="shutdown", node_id="n1")
-    standing = stands(SERVICE, task(1), task(2), ended)
-    assert standing.broken == (ended,)
-    error = explain("ship", [replace(standing, phase=Phase.ROLLED_BACK)], SWARM, outputs={}, checks={})
+    state = stands(SERVICE, task(1), task(2), ended)
+    assert state.broken == (ended,)
+    error = explain("ship", [replace(state, phase=Phase.ROLLED_BACK)], SWARM, outputs={}, checks={})
     assert "api.3 on alpha ended with exit code 0 and was to stay" in error.detail
     assert stands(SERVICE, task(1), task(2), replace(ended, state="shutdown")).broken == ()
     assert stands(replace(SERVICE, job=True, replicas=1), ended).broken == ()
@@ -222,14 +211,14 @@ def test_a_rollback_is_explained() -> None:
         error="task: non-zero exit (137): dockerexec: unhealthy container",
         exit_code=137,
     )
-    rolled = Standing(
+    rolled = SwarmServiceState(
         service=replace(SERVICE, update=Update.ROLLED_BACK),
         phase=Phase.ROLLED_BACK,
         running=2,
         wanted=2,
         broken=(broken,),
     )
-    other = Standing(service=replace(SERVICE, id="s2", name="db"), phase=Phase.UP, running=1, wanted=1)
+    other = SwarmServiceState(service=replace(SERVICE, id="s2", name="db"), phase=Phase.UP, running=1, wanted=1)
     error = explain(
         "ship",
         [rolled, other],
@@ -248,7 +237,7 @@ def test_a_rollback_is_explained() -> None:
 
 def test_a_missing_image_is_explained_once() -> None:
     broken = tuple(task(number, state="rejected", error="No such image: api:latest") for number in (1, 2, 3))
-    late = Standing(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2, broken=broken)
+    late = SwarmServiceState(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2, broken=broken)
     error = explain("ship", [late], SWARM, outputs={}, checks={}, timed_out=30)
     assert "after 30 s: api runs 0 of 2" in error.what
     assert error.detail.count("No such image") == 1
@@ -256,8 +245,8 @@ def test_a_missing_image_is_explained_once() -> None:
 
 
 def test_a_deploy_that_takes_too_long_names_what_is_not_up() -> None:
-    up = Standing(service=SERVICE, phase=Phase.UP, running=2, wanted=2)
-    late = Standing(service=replace(SERVICE, name="db"), phase=Phase.DEPLOYING, running=0, wanted=1)
+    up = SwarmServiceState(service=SERVICE, phase=Phase.UP, running=2, wanted=2)
+    late = SwarmServiceState(service=replace(SERVICE, name="db"), phase=Phase.DEPLOYING, running=0, wanted=1)
     error = explain("ship", [up, late], SWARM, outputs={}, checks={}, timed_out=5)
     assert "db runs 0 of 1" in error.what
     assert "--timeout" in error.fix
@@ -267,9 +256,9 @@ def test_a_deploy_that_takes_too_long_names_what_is_not_up() -> None:
 def test_a_task_that_finds_no_node_is_told_of() -> None:
     pending = task(1, state="pending", node_id="", error="no suitable node (insufficient resources on 3 nodes)")
     starting = task(2, state="starting", container_id="c2")
-    standing = stands(SERVICE, pending, starting)
-    assert standing.unready == (pending, starting)
-    error = explain("ship", [standing], SWARM, outputs={}, checks={"t2": ["exit code 1: not yet"]}, timed_out=9)
+    state = stands(SERVICE, pending, starting)
+    assert state.unready == (pending, starting)
+    error = explain("ship", [state], SWARM, outputs={}, checks={"t2": ["exit code 1: not yet"]}, timed_out=9)
     assert "the task api.1 is pending: no suitable node (insufficient resources on 3 nodes)" in error.detail
     assert "the task api.2 on beta is starting" in error.detail
     assert "exit code 1: not yet" in error.detail
@@ -278,7 +267,7 @@ def test_a_task_that_finds_no_node_is_told_of() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_each_phase_has_words(phase: Phase) -> None:
-    assert condition(Standing(service=SERVICE, phase=phase, running=1, wanted=2))
+    assert condition(SwarmServiceState(service=SERVICE, phase=phase, running=1, wanted=2))
 
 
 @pytest.mark.parametrize(
@@ -314,7 +303,7 @@ def test_the_loudest_notes_come_first() -> None:
 def test_a_line_per_change() -> None:
     out, screen = console()
     lines = DeployLines(out)
-    waiting = Standing(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2)
+    waiting = SwarmServiceState(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2)
     lines.show((waiting,), 0.5)
     lines.show((waiting,), 1.0)
     lines.show((replace(waiting, broken=(task(1, state="failed", error="exit (1)"),)),), 1.5)
@@ -329,9 +318,9 @@ def test_a_line_per_change() -> None:
 
 def test_the_end_is_told() -> None:
     out, screen = console()
-    up = Standing(service=SERVICE, phase=Phase.UP, running=2, wanted=2)
-    print_deployed(Deployed(name="ship", standings=(up,), changed=True, seconds=12.34), out)
-    print_deployed(Deployed(name="ship", standings=(), changed=False, seconds=1), out)
+    up = SwarmServiceState(service=SERVICE, phase=Phase.UP, running=2, wanted=2)
+    print_deployed(Deployed(name="ship", services=(up,), changed=True, seconds=12.34), out)
+    print_deployed(Deployed(name="ship", services=(), changed=False, seconds=1), out)
     print_removed("ship", RemovedStack(services=("ship_api",), kept_volumes=("ship_data",)), out)
     print_removed("ship", RemovedStack(), out)
     told = screen.getvalue()
@@ -345,7 +334,7 @@ def test_the_end_is_told() -> None:
 def test_a_deploy_as_json() -> None:
     broken = task(1, state="failed", desired="shutdown", error="exit (3)", exit_code=3, container_id="c1")
     waits = task(2, state="pending", node_id="", error="no suitable node")
-    found = standings([SERVICE], [broken, waits], before=frozenset())
+    found = service_states([SERVICE], [broken, waits], before=frozenset())
     note = Note(fate=Fate.LOST, place="api links", text="by name\u202e")
     error = StackError("it broke.", where="stack ship", fix="Mend it.", detail="a\nb")
     text = deploy_document(
@@ -388,7 +377,7 @@ def test_a_deploy_as_json() -> None:
 
 
 def test_a_deploy_that_went_well_as_json() -> None:
-    found = standings([replace(SERVICE, update=Update.COMPLETED)], [task(1), task(2)], before=frozenset())
+    found = service_states([replace(SERVICE, update=Update.COMPLETED)], [task(1), task(2)], before=frozenset())
     document = json.loads(deploy_document("sea", "ship", found, notes=(), nodes={}, changed=False, seconds=0))
     assert (document["deployed"], document["changed"], document["problem"]) == (True, False, None)
     (service,) = document["services"]

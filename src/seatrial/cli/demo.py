@@ -11,8 +11,8 @@ from seatrial.errors import ExitCode, SettingsError
 if TYPE_CHECKING:
     import invoke
 
-    from seatrial.compose.model import StackPlan
     from seatrial.engine.find import Engine
+    from seatrial.stack.plan import StackPlan
 
 
 @command(
@@ -64,9 +64,9 @@ def demo(
 
 def _dry_run(plan: StackPlan, engine: Engine) -> ExitCode:
     """Look whether a demo could be started, and say all that was found."""
-    from seatrial.compose.model import Preflight, ready
+    from seatrial.compose.findings import ready
     from seatrial.reports.stack import print_preflight
-    from seatrial.stack.preflight import look_at_start
+    from seatrial.stack.preflight import Preflight, look_at_start
 
     values = (ready("env file", f"values come from {plan.env_file}"),) if plan.env_file else ()
     findings = (*values, *look_at_start(plan, engine))

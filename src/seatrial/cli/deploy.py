@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from seatrial.errors import SeatrialError
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.swarm.conversion import Conversion, Note
     from seatrial.swarm.deploy import DeployPlan
-    from seatrial.swarm.model import Conversion, Note, RemovedStack, Standing
     from seatrial.swarm.rollout import DeployObserver
+    from seatrial.swarm.state import RemovedStack, SwarmServiceState
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class Known:
     nodes: Mapping[str, str] = field(default_factory=dict)
     """The host name of each node, by id."""
     notes: tuple[Note, ...] = ()
-    standings: tuple[Standing, ...] = ()
+    services: tuple[SwarmServiceState, ...] = ()
     changed: bool = False
     """The swarm was changed, or may have been."""
     found: RemovedStack | None = None
@@ -48,11 +49,11 @@ class Known:
         if self.screen is not None:
             self.screen.say(text)
 
-    def show(self, standings: tuple[Standing, ...], seconds: float) -> None:
+    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
         """Keep where the services stand, and hand it on."""
-        self.standings = standings
+        self.services = services
         if self.screen is not None:
-            self.screen.show(standings, seconds)
+            self.screen.show(services, seconds)
 
     def look(self, conversion: Conversion) -> None:
         """Keep what becomes of the compose file."""
@@ -70,7 +71,7 @@ class Known:
         return deploy_document(
             self.app,
             self.stack,
-            self.standings,
+            self.services,
             notes=self.notes,
             nodes=self.nodes,
             changed=self.changed,

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import invoke
 
     from seatrial.checks.verdict import Smoke
-    from seatrial.compose.model import StackState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.stack.state import StackState
 
 
 @command(

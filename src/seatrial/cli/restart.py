@@ -14,8 +14,8 @@ from seatrial.errors import ExitCode, SettingsError
 if TYPE_CHECKING:
     import invoke
 
-    from seatrial.compose.model import StackState
     from seatrial.errors import SeatrialError
+    from seatrial.stack.state import StackState
 
 
 BEHIND = "--"
@@ -41,7 +41,7 @@ def restart(
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
     from seatrial.cli.output import answered, is_json
     from seatrial.cli.up import Recorder
-    from seatrial.compose.model import identify
+    from seatrial.compose.services import identify
     from seatrial.reports.json import restart_plan_document, up_document
     from seatrial.reports.stack import print_up, progress
     from seatrial.stack import restart as restarting
@@ -105,7 +105,7 @@ def execute(
 ) -> int:
     """Run a command in a service that is up: exec --service S -- COMMAND...; its exit code is this one's."""
     from seatrial.compose import runner
-    from seatrial.compose.model import identify
+    from seatrial.compose.services import identify
     from seatrial.stack import containers
     from seatrial.stack.plan import compose_file
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from seatrial.checks.model import Level
     from seatrial.checks.verdict import Smoke
-    from seatrial.compose.model import ServiceState
     from seatrial.engine.find import Engine
     from seatrial.errors import SeatrialError
     from seatrial.settings.model import App
     from seatrial.settings.read import Project
+    from seatrial.stack.state import ServiceState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Telling:
 
     def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
         """Tell what it waits for."""
-        from seatrial.compose.model import Phase
+        from seatrial.stack.state import Phase
 
         waiting = [one.service for one in services if one.phase not in {Phase.UP, Phase.DONE}]
         self.tell(f"{seconds:.0f} s: waiting for {', '.join(waiting)}" if waiting else f"{seconds:.0f} s: all is up")

@@ -65,11 +65,12 @@ def down(
 ) -> ExitCode:
     """Take an app's stack down; its data stays unless --volumes is given."""
     from seatrial.cli.output import answered, is_json
-    from seatrial.compose.model import Removed, identify
+    from seatrial.compose.services import identify
     from seatrial.reports.json import down_document, ps_document
     from seatrial.reports.stack import print_down, print_ps
     from seatrial.stack import down as remove
     from seatrial.stack import up as bringup
+    from seatrial.stack.down import Removed
 
     as_json = is_json(format)
     project = output.project()
@@ -113,7 +114,7 @@ def ps(
 ) -> ExitCode:
     """Show how each service of an app stands; exit 0 when all is up, 1 when not."""
     from seatrial.cli.output import is_json
-    from seatrial.compose.model import identify
+    from seatrial.compose.services import identify
     from seatrial.reports.json import ps_document
     from seatrial.reports.stack import print_ps
     from seatrial.stack import up as bringup
@@ -147,7 +148,7 @@ def logs(
     tail: int = 100,
 ) -> ExitCode:
     """Show what the services of an app log."""
-    from seatrial.compose.model import identify
+    from seatrial.compose.services import identify
     from seatrial.reports.stack import print_log
     from seatrial.stack.logs import logs as lines_of
 

@@ -14,10 +14,10 @@ from seatrial.errors import ExitCode, SeatrialError, SettingsError, StackFailedE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seatrial.compose.model import Observer, ServiceState, StackState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.stack.state import Observer, ServiceState, StackState
 
 
 APP = {"app": "the app; may be left out where only one has a compose file"}
@@ -144,7 +144,7 @@ def dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
 
 def up(project: Project, name: str, *, timeout: float, create_env: bool, as_json: bool) -> ExitCode:
     """Bring a stack up, and say how it went."""
-    from seatrial.compose.model import identify
+    from seatrial.compose.services import identify
     from seatrial.reports.json import up_document
     from seatrial.reports.stack import print_up
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.compose.model import Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.compose.model import blocked, note, ready, unready
+from seatrial.compose.findings import blocked, note, ready, unready
 from seatrial.compose.resolve import EXAMPLES, FILLED
 from seatrial.errors import StackError
 from seatrial.text import plain_line
@@ -17,7 +17,8 @@ from seatrial.text import plain_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from seatrial.compose.model import Finding, Service
+    from seatrial.compose.findings import Finding
+    from seatrial.compose.services import Service
     from seatrial.compose.text import ComposeText
     from seatrial.facts import ComposeVariable, EnvironmentFile
 

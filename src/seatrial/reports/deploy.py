@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.reports.json import SCHEMA, problem_table, stack_data_text
-from seatrial.swarm.model import ENDED, Fate
+from seatrial.swarm.conversion import Fate
 from seatrial.swarm.rollout import condition
+from seatrial.swarm.state import ENDED
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seatrial.errors import SeatrialError
-    from seatrial.swarm.model import Conversion, Deployed, Note, RemovedStack, Standing, Task
+    from seatrial.swarm.conversion import Conversion, Note
+    from seatrial.swarm.state import Deployed, RemovedStack, SwarmServiceState, Task
 
 
 def deploy_document(
     app: str,
     stack: str,
-    standings: Sequence[Standing],
+    services: Sequence[SwarmServiceState],
     *,
     notes: Sequence[Note],
     nodes: Mapping[str, str],
@@ -34,7 +36,7 @@ def deploy_document(
     Args:
         app: the app; empty where it is not known which is meant.
         stack: the stack's name on the swarm; empty where it has none yet.
-        standings: where each service stands; of a deploy that failed, where it stood last.
+        services: where each service stands; of a deploy that failed, where it stood last.
         notes: what became of the compose file.
         nodes: the host name of each node, by id.
         changed: whether the swarm was changed.
@@ -48,7 +50,7 @@ def deploy_document(
             "deployed": problem is None,
             "changed": changed,
             "seconds": round(seconds, 3),
-            "services": [_service(one, nodes) for one in standings],
+            "services": [_service(one, nodes) for one in services],
             "notes": _notes(notes),
             "problem": problem_table(problem),
         }
@@ -106,17 +108,17 @@ def _head(app: str, stack: str) -> dict[str, Any]:
     return {"schema": SCHEMA, "app": app or None, "stack": stack or None}
 
 
-def _service(standing: Standing, nodes: Mapping[str, str]) -> dict[str, Any]:
-    service = standing.service
+def _service(state: SwarmServiceState, nodes: Mapping[str, str]) -> dict[str, Any]:
+    service = state.service
     return {
         "service": service.name,
-        "state": standing.phase.value,
-        "condition": condition(standing),
+        "state": state.phase.value,
+        "condition": condition(state),
         "job": service.job,
-        "wanted": standing.wanted,
-        "running": standing.running,
+        "wanted": state.wanted,
+        "running": state.running,
         "update": service.update.value if service.update is not None else None,
-        "tasks": [_task(one, nodes) for one in standing.telling],
+        "tasks": [_task(one, nodes) for one in state.telling],
     }
 
 
@@ -153,7 +155,7 @@ HEADINGS = {
 
 
 class DeployLines:
-    """A line for each service whose standing has changed."""
+    """A line for each service whose state has changed."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -163,9 +165,9 @@ class DeployLines:
         """Print a message."""
         _print(self._console, plain_line(text))
 
-    def show(self, standings: tuple[Standing, ...], seconds: float) -> None:
+    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
         """Print what has changed."""
-        for one in standings:
+        for one in services:
             now = condition(one)
             if not one.good:
                 now += next((f"; {task.error}" for task in one.telling if task.error), "")
@@ -190,7 +192,7 @@ def print_deployed(state: Deployed, console: Console) -> None:
         _print(console, f"{state.name} is deployed after {state.seconds:.1f} s.")
     else:
         _print(console, f"{state.name} is deployed already; nothing has changed.")
-    for one in state.standings:
+    for one in state.services:
         _print(console, f"  {plain_line(one.service.name)} {condition(one)}")
 
 

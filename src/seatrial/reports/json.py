@@ -15,15 +15,17 @@ import msgspec
 from seatrial.checks.model import Result, Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke, Verdict, worst
-from seatrial.compose.model import ContainerStatus
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
-from seatrial.stack.state import all_up
+from seatrial.stack.state import ContainerStatus, all_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seatrial.compose.model import Address, Preflight, Removed, ServiceState, Stack
+    from seatrial.compose.services import Stack
     from seatrial.errors import SeatrialError
+    from seatrial.stack.down import Removed
+    from seatrial.stack.preflight import Preflight
+    from seatrial.stack.state import Address, ServiceState
 
 
 class Smokes(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,7 +221,7 @@ def preflight_document(found: Preflight) -> str:
     checks = [
         {
             "check": one.check,
-            "standing": one.standing.value,
+            "standing": one.readiness.value,
             "what": one.what,
             "where": one.where,
             "fix": one.fix,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seatrial.checks.verdict import Smoke
-    from seatrial.compose.model import StackState
+    from seatrial.stack.state import StackState
 
 STEPS = 4
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from seatrial.compose.model import ContainerStatus, Health, Phase, Standing
+from seatrial.compose.findings import Readiness
+from seatrial.stack.state import ContainerStatus, Health, Phase
 from seatrial.stack.wait import condition
 from seatrial.text import plain_line
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from seatrial.compose.model import Observer, Preflight, Removed, ServiceState, StackState
+    from seatrial.stack.down import Removed
     from seatrial.stack.logs import LogLine
+    from seatrial.stack.preflight import Preflight
+    from seatrial.stack.state import Observer, ServiceState, StackState
 
 
 STYLES = {
@@ -184,7 +187,7 @@ def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-STACK_LOOK_STYLES = {Standing.READY: "green", Standing.NOTE: "yellow", Standing.BLOCKED: "bold red"}
+STACK_LOOK_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readiness.BLOCKED: "bold red"}
 
 
 def print_preflight(found: Preflight, console: Console) -> None:
@@ -200,15 +203,15 @@ def print_preflight(found: Preflight, console: Console) -> None:
         )
     width = max((len(one.check) for one in found.findings), default=0)
     for one in found.findings:
-        line = Text(one.standing.value.ljust(8), style=STACK_LOOK_STYLES[one.standing])
+        line = Text(one.readiness.value.ljust(8), style=STACK_LOOK_STYLES[one.readiness])
         line.append(f" {one.check:{width}}  {plain_line(one.what)}", style="default")
         _stack_look_print(line, console)
-        if one.standing is not Standing.READY:
+        if one.readiness is not Readiness.READY:
             more = " ".join(part for part in (f"{one.where}:" if one.where and one.fix else one.where, one.fix) if part)
             if more:
                 _stack_look_print(Text(plain_line(more)), console, indent=width + 11)
-    blocked = sum(one.standing is Standing.BLOCKED for one in found.findings)
-    notes = sum(one.standing is Standing.NOTE for one in found.findings)
+    blocked = sum(one.readiness is Readiness.BLOCKED for one in found.findings)
+    notes = sum(one.readiness is Readiness.NOTE for one in found.findings)
     if blocked:
         _stack_look_print(Text(f"{plain_line(app)} cannot be started: {blocked} to mend first."), console)
     else:

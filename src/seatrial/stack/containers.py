@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from seatrial.compose.model import PROJECT_LABEL, Condition, ContainerState, ContainerStatus, Dependency, Health, Port
 from seatrial.compose.runner import lines_of
+from seatrial.compose.services import PROJECT_LABEL, Condition, Dependency, Port
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
+from seatrial.stack.state import ContainerState, ContainerStatus, Health
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seatrial.compose.model import Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
 
 

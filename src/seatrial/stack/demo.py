@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
-from seatrial.compose.model import require_none
+from seatrial.compose.findings import require_none
 from seatrial.errors import ProgramError, StackFailedError
 from seatrial.stack import containers, down, images
 from seatrial.stack.down import gone_at_the_end
@@ -19,12 +19,13 @@ from seatrial.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from seatrial.compose.model import Observer, Stack
     from seatrial.compose.runner import Compose
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.stack.demo_plan import DemoPlan
     from seatrial.stack.images import MakeSubstitute
+    from seatrial.stack.state import Observer
     from seatrial.stack.wait import Clock
 
 LOG_LINES = 10

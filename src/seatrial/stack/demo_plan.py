@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
-from seatrial.compose.model import Stack, StackPlan, identify
+from seatrial.compose.services import Stack, identify
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.errors import SettingsError, StackError
 from seatrial.settings.read import TABLE
-from seatrial.stack.plan import compose_file, read_services
+from seatrial.stack.plan import StackPlan, compose_file, read_services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,23 +7,39 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seatrial.compose.model import ContainerStatus, Removed
 from seatrial.engine.containers import engine_errors, remake
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
 from seatrial.stack import containers as observe
-from seatrial.stack.state import declared_by, in_order
+from seatrial.stack.state import ContainerStatus, declared_by, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from seatrial.compose.model import ContainerState, Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
+    from seatrial.stack.state import ContainerState
 
     Memory = Mapping[str, Mapping[str, Any]]
     """What the engine said of containers, by id. It holds the values of their environment: it is never printed."""
     from collections.abc import Callable
 
-    from seatrial.compose.model import Observer
+    from seatrial.stack.state import Observer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What was removed, by name."""
+
+    containers: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    kept_volumes: tuple[str, ...] = field(default=())
+    """Volumes of the stack that are still there."""
+
+    @property
+    def nothing(self) -> bool:
+        """Tell whether there was nothing to remove."""
+        return not (self.containers or self.networks or self.volumes)
 
 
 REMOVING = "removing the stack"

@@ -6,23 +6,23 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from seatrial.compose.model import ContainerStatus
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable
 from seatrial.stack import containers as observe
 from seatrial.stack import down
 from seatrial.stack.exchange import NO_WRITE, PATIENCE, container_restarts, read_back, store
-from seatrial.stack.state import declared_by, in_order, waiting_for
+from seatrial.stack.state import ContainerStatus, declared_by, in_order, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from seatrial.compose.model import ContainerState, Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.facts import Exchange
     from seatrial.settings.model import StackContract, StackWrite
     from seatrial.stack.exchange import Agent, Written
+    from seatrial.stack.state import ContainerState
 
 
 POLL = 0.1

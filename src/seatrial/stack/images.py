@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.compose.model import blocked, note, ready
+from seatrial.compose.findings import blocked, note, ready
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from seatrial.compose.model import Finding, Observer, Service, StackPlan
+    from seatrial.compose.findings import Finding
     from seatrial.compose.runner import Compose
+    from seatrial.compose.services import Service
     from seatrial.engine.find import Engine
+    from seatrial.stack.plan import StackPlan
+    from seatrial.stack.state import Observer
 
     MakeSubstitute = Callable[[str], str | None]
     """Given an official image, makes or finds a local one in its place and returns its name."""

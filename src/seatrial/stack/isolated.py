@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
-from seatrial.compose.model import Stack, StackPlan, identify
+from seatrial.compose.services import Stack, identify
 from seatrial.errors import StackError
-from seatrial.stack.plan import compose_file, read_services
+from seatrial.stack.plan import StackPlan, compose_file, read_services
 from seatrial.stack.state import completing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from seatrial.compose.model import Service
     from seatrial.compose.runner import Compose
+    from seatrial.compose.services import Service
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.model import StackContract

@@ -16,8 +16,9 @@ from seatrial.stack.containers import of_service
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from seatrial.compose.model import ContainerState, Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
+    from seatrial.stack.state import ContainerState
 
 WAITING_LINES = 1000
 """Lines that may wait for the reader before a container's own reader waits."""

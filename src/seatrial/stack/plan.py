@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
-from seatrial.compose.model import Condition, Dependency, Port, Service, StackPlan, Standing, identify, unready
+from seatrial.compose.findings import Readiness, unready
+from seatrial.compose.services import Condition, Dependency, Port, Service, identify
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env
 from seatrial.errors import StackError
@@ -17,10 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from seatrial.compose.model import Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackPlan:
+    """What `up` is going to bring up."""
+
+    stack: Stack
+    file: Path
+    """The compose file."""
+    env_file: Path | None
+    """The `.env` beside it, where there is one."""
+    services: tuple[Service, ...]
+    own_images: Mapping[str, str]
+    """The apps of this project by image name: what `seatrial build` makes."""
+    notes: tuple[str, ...] = ()
+    """What compose warned of while it read the file."""
+    required: tuple[str, ...] = ()
+    """The variables without which the app's own image does not start, by its contract."""
 
 
 def plan_up(
@@ -102,7 +122,9 @@ def compose_text(file: Path) -> ComposeText:
 def _incomplete(file: Path, host: Host) -> StackError | None:
     """Return the error that names every missing env file and variable; None where none is."""
     found = [
-        one for one in look_at_variables(file, compose_text(file), host.environment) if one.standing is Standing.BLOCKED
+        one
+        for one in look_at_variables(file, compose_text(file), host.environment)
+        if one.readiness is Readiness.BLOCKED
     ]
     return unready(found) if found else None
 

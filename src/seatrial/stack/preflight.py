@@ -5,32 +5,53 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status
 from seatrial.compose import runner
-from seatrial.compose.model import ContainerStatus, Finding, Preflight, Standing, blocked, identify, note, ready
+from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
 from seatrial.compose.resolve import as_if_filled, read_compose
+from seatrial.compose.services import identify
 from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.facts import Unavailable
 from seatrial.stack import containers, images
 from seatrial.stack.plan import compose_file, compose_text, planned, read_services
+from seatrial.stack.state import ContainerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from seatrial.checks.model import Result
-    from seatrial.compose.model import ContainerState, Port, Service, Stack, StackPlan
+    from seatrial.compose.services import Port, Service, Stack
     from seatrial.engine.find import Engine
     from seatrial.facts import Json
     from seatrial.host import Host
     from seatrial.settings.model import Contract
     from seatrial.settings.read import Project
+    from seatrial.stack.plan import StackPlan
+    from seatrial.stack.state import ContainerState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """All that was looked at before a stack is started."""
+
+    stack: Stack
+    file: Path
+    """The compose file."""
+    services: tuple[Service, ...]
+    """Empty where compose refuses the file."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether nothing stands in the way of the start."""
+        return not any(one.readiness is Readiness.BLOCKED for one in self.findings)
 
 
 LISTENING = {"tcp": "0A", "udp": "07"}
@@ -152,7 +173,7 @@ def look(
     document, said, whole = _document(stack, file, variables, engine=engine, host=host)
     if whole:
         # Compose takes the file as it is: what is missing is wanted by a profile that is not asked for.
-        variables = tuple(replace(one, standing=_at_most_a_note(one.standing)) for one in variables)
+        variables = tuple(replace(one, readiness=_at_most_a_note(one.readiness)) for one in variables)
     services = read_services(document) if document is not None else ()
     findings = [*said, *variables]
     if services:
@@ -162,8 +183,8 @@ def look(
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
 
 
-def _at_most_a_note(standing: Standing) -> Standing:
-    return Standing.NOTE if standing is Standing.BLOCKED else standing
+def _at_most_a_note(readiness: Readiness) -> Readiness:
+    return Readiness.NOTE if readiness is Readiness.BLOCKED else readiness
 
 
 def look_at_start(
@@ -201,7 +222,7 @@ def _of_catalogue(result: Result) -> Finding:
     said = result.fix if result.status is Status.WAIVED else result.title
     return Finding(
         check=result.id,
-        standing=Standing.READY if fine else Standing.NOTE,
+        readiness=Readiness.READY if fine else Readiness.NOTE,
         what=said if fine else f"{result.status.value}: {result.actual}",
         where=result.where,
         fix=result.fix,
@@ -225,7 +246,7 @@ def _document(
             problem = error
         else:
             return document, _preflight_taken(document, file, notes), True
-    if problem is not None and not any(one.standing is Standing.BLOCKED for one in variables):
+    if problem is not None and not any(one.readiness is Readiness.BLOCKED for one in variables):
         return None, (_refused(problem),), False
     # What is missing has been named: the rest is looked at as if it were there.
     filled = as_if_filled(file, compose_text(file), engine, host, env_file=example)

@@ -6,13 +6,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seatrial.compose.model import Condition, ContainerStatus, StackPlan, StackState
+from seatrial.compose.services import Condition
 from seatrial.engine.containers import engine_errors, refusal
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import StackFailedError
 from seatrial.stack import containers as observe
 from seatrial.stack.containers import of_service
-from seatrial.stack.state import all_up, declared_by, in_order, waiting_for
+from seatrial.stack.plan import StackPlan
+from seatrial.stack.state import ContainerStatus, StackState, all_up, declared_by, in_order, waiting_for
 from seatrial.stack.up import addresses, machine_of
 from seatrial.stack.wait import POLL, Watch
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.compose.model import ContainerState, Observer, Service, ServiceState, Stack
+    from seatrial.compose.services import Service, Stack
     from seatrial.engine.find import Engine
+    from seatrial.stack.state import ContainerState, Observer, ServiceState
     from seatrial.stack.wait import Clock
 
 RESTARTING = "restarting the stack"

@@ -2,15 +2,126 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, assert_never
 
-from seatrial.compose.model import Condition, ContainerStatus, Health, Phase, Service, ServiceState
+from seatrial.compose.services import Condition, Dependency, Port, Service, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seatrial.compose.model import ContainerState
+
+class ContainerStatus(StrEnum):
+    """The state of a container, by the engine's own names."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """What a container's health check says."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class Phase(StrEnum):
+    """Where a service stands on its way up."""
+
+    ABSENT = "not created"
+    WAITING = "waiting"
+    """Created; compose starts it when what it depends on is ready."""
+    STARTING = "starting"
+    RESTARTING = "restarting"
+    UP = "up"
+    DONE = "completed"
+    """A one-shot that ended with exit code 0."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """A container of a stack, as the engine reports it at one moment."""
+
+    id: str
+    name: str
+    service: str
+    status: ContainerStatus
+    one_off: bool = False
+    """Made by `compose run`: not one of the service's own."""
+    image: str = ""
+    """The image's name that it was created from."""
+    image_id: str = ""
+    config_hash: str = ""
+    """Compose's hash of the service's configuration that it was created from."""
+    depends_on: tuple[Dependency, ...] = ()
+    ports: tuple[Port, ...] = ()
+    health: Health | None = None
+    """None when it has no health check."""
+    health_outputs: tuple[str, ...] = ()
+    """What the last health checks printed, oldest first."""
+    exit_code: int = 0
+    error: str = ""
+    """Why the engine could not start it."""
+    out_of_memory: bool = False
+    restarts: int = 0
+    seconds: float = 0.0
+    """How long it has been in this state, by the engine's own clock."""
+    stop_seconds: int = 10
+    """How long it may take to stop before it is killed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceState:
+    """A service at one moment."""
+
+    service: str
+    phase: Phase
+    container: ContainerState | None = None
+    """Its container; of several, the one that is furthest from being up."""
+    last_line: str = ""
+    """The last line of its output."""
+    waits_for: tuple[str, ...] = ()
+    """What it depends on that has not come as far as it needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a running service can be reached from this machine."""
+
+    service: str
+    text: str
+    """`http://127.0.0.1:8000` for one of the project's own apps, `127.0.0.1:5432` for others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackState:
+    """A stack that is up."""
+
+    stack: Stack
+    services: tuple[ServiceState, ...]
+    addresses: tuple[Address, ...]
+    changed: bool
+    """False when it was up already and nothing had to be done."""
+    seconds: float
+    """How long it took."""
+
+
+class Observer(Protocol):
+    """Who is told how a stack comes up."""
+
+    def say(self, text: str) -> None:
+        """Take a message for a person."""
+
+    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
+        """Take the state of every service, `seconds` after the start."""
 
 
 STAYS_UP = 1.0

@@ -26,12 +26,12 @@ from seatrial.stack.isolated import copied_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from seatrial.compose.model import ContainerState, Observer, StackState
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.model import Contract, StackContract
     from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.isolated import PrivateStack
+    from seatrial.stack.state import ContainerState, Observer, StackState
 
 POLL = 0.1
 """Seconds between two requests."""

@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seatrial.compose import runner
-from seatrial.compose.model import Address, StackState, Standing, require_none
+from seatrial.compose.findings import Readiness, require_none
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.stack import containers as observe
 from seatrial.stack import down, images
 from seatrial.stack.down import remember, undo
 from seatrial.stack.images import repository
 from seatrial.stack.preflight import look_at_start
-from seatrial.stack.state import all_up, declared_by, in_order, states
+from seatrial.stack.state import Address, StackState, all_up, declared_by, in_order, states
 from seatrial.stack.wait import Watch, with_last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from seatrial.compose.model import Finding, Observer, ServiceState, Stack, StackPlan
+    from seatrial.compose.findings import Finding
     from seatrial.compose.runner import Compose
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.stack.images import MakeSubstitute
+    from seatrial.stack.plan import StackPlan
+    from seatrial.stack.state import Observer, ServiceState
     from seatrial.stack.wait import Clock
 
 
@@ -123,7 +126,7 @@ def up(
     before = down.holdings(plan.stack, engine)
     check(plan, engine=engine)
     if lacking := [
-        f"{one.check} ({one.where or plan.file.name})" for one in catalogue() if one.standing is Standing.NOTE
+        f"{one.check} ({one.where or plan.file.name})" for one in catalogue() if one.readiness is Readiness.NOTE
     ]:
         more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
         observer.say(f"The compose file does not pass {', '.join(lacking)}. {more}")

@@ -6,16 +6,16 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from seatrial.compose.model import ContainerStatus, Health, Phase
 from seatrial.errors import StackFailedError
 from seatrial.stack import containers as observe
-from seatrial.stack.state import all_up, states, waiting_for
+from seatrial.stack.state import ContainerStatus, Health, Phase, all_up, states, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from seatrial.compose.model import ContainerState, Observer, ServiceState, StackPlan
     from seatrial.engine.find import Engine
+    from seatrial.stack.plan import StackPlan
+    from seatrial.stack.state import ContainerState, Observer, ServiceState
 
 
 LOG_LINES = 20

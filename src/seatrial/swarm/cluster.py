@@ -11,14 +11,15 @@ from seatrial.compose.runner import lines_of, messages
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import EngineError, ProgramError, StackFailedError
 from seatrial.stack import containers
-from seatrial.swarm.model import NAMESPACE_LABEL, Swarm, SwarmService, Task, Update
+from seatrial.swarm.state import NAMESPACE_LABEL, Swarm, SwarmService, Task, Update
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.swarm.model import Conversion, Standing
+    from seatrial.swarm.conversion import Conversion
+    from seatrial.swarm.state import SwarmServiceState
 
 
 DEPLOY_TIMEOUT = 120
@@ -241,21 +242,21 @@ def _hash(told: Any) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def output(standing: Standing, swarm: Swarm, engine: Engine, *, count: int) -> tuple[str, ...]:
+def output(state: SwarmServiceState, swarm: Swarm, engine: Engine, *, count: int) -> tuple[str, ...]:
     """Return the last lines that the tasks printed which tell why a service is not where it shall be.
 
     Raises:
         EngineError: the engine does not answer.
 
     """
-    for task in standing.telling:
+    for task in state.telling:
         # Swarm shows no output of a task before it runs, the engine does.
         if task.container_id and task.node_id == swarm.node:
             lines = containers.last_lines(task.container_id, engine, count=count)
             if lines:
                 return lines
-    broken = frozenset(task.id for task in standing.broken if task.container_id)
-    return last_lines(standing.service, broken, engine, count=count) if broken else ()
+    broken = frozenset(task.id for task in state.broken if task.container_id)
+    return last_lines(state.service, broken, engine, count=count) if broken else ()
 
 
 def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *, count: int) -> tuple[str, ...]:

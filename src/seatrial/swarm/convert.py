@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from seatrial.swarm.conversion import Conversion, Declared, Image, Note
 from seatrial.swarm.deployment import Notes, Surroundings
 from seatrial.swarm.materials import named
-from seatrial.swarm.model import Conversion, Declared, Image, Note
 from seatrial.swarm.service import convert_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from seatrial.swarm.model import Material, MaterialKind
+    from seatrial.swarm.conversion import Material, MaterialKind
 
 
 def read_declared(file: Path) -> Declared:

@@ -16,20 +16,21 @@ from seatrial.swarm import cluster, materials
 from seatrial.swarm import cluster as cli
 from seatrial.swarm.convert import convert, read_declared
 from seatrial.swarm.images import require_built, resolve
-from seatrial.swarm.model import Deployed, RemovedStack
-from seatrial.swarm.rollout import SETTLE, Rollout, standings
+from seatrial.swarm.rollout import SETTLE, Rollout, service_states
+from seatrial.swarm.state import Deployed, RemovedStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from seatrial.compose.model import StackPlan
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
     from seatrial.stack.images import MakeSubstitute
+    from seatrial.stack.plan import StackPlan
     from seatrial.stack.wait import Clock
-    from seatrial.swarm.model import Conversion, Swarm, SwarmService
+    from seatrial.swarm.conversion import Conversion
     from seatrial.swarm.rollout import DeployObserver
+    from seatrial.swarm.state import Swarm, SwarmService
 
 
 POLL = 0.5
@@ -295,7 +296,7 @@ def deploy(
     materials.create(conversion.materials, plan.stack, engine)
     cli.deploy(program, plan.stack, conversion, engine)
     changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not all(
-        one.good for one in standings(before, tasks, before=frozenset())
+        one.good for one in service_states(before, tasks, before=frozenset())
     )
     rollout = Rollout(
         plan.stack,
@@ -309,7 +310,7 @@ def deploy(
     )
     found = rollout.until_converged()
     materials.prune(conversion.materials, plan.stack, engine)
-    return Deployed(name=plan.stack, standings=found, changed=changed, seconds=clock.monotonic() - started)
+    return Deployed(name=plan.stack, services=found, changed=changed, seconds=clock.monotonic() - started)
 
 
 def _specs(services: Iterable[SwarmService]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seatrial.swarm.model import Fate, Note
+from seatrial.swarm.conversion import Fate, Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

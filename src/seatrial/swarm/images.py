@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.stack.images import repository
-from seatrial.swarm.model import Image
+from seatrial.swarm.conversion import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.compose.model import StackPlan
     from seatrial.engine.find import Engine
+    from seatrial.stack.plan import StackPlan
 
 
 def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dict[str, Image]:

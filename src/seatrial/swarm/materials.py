@@ -10,7 +10,8 @@ from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.structure.dotenv import read_dotenv
 from seatrial.structure.tree import SourceError
-from seatrial.swarm.model import NAMESPACE_LABEL, Material, MaterialKind
+from seatrial.swarm.conversion import Material, MaterialKind
+from seatrial.swarm.state import NAMESPACE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from seatrial.errors import StackFailedError
 from seatrial.swarm import cluster
-from seatrial.swarm.model import BROKEN, FINAL_FAILURES, Phase, Standing, Update
+from seatrial.swarm.state import BROKEN, FINAL_FAILURES, Phase, SwarmServiceState, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.stack.wait import Clock
-    from seatrial.swarm.model import Swarm, SwarmService, Task
+    from seatrial.swarm.state import Swarm, SwarmService, Task
 
 
-def standings(
+def service_states(
     services: Iterable[SwarmService], tasks: Sequence[Task], *, before: frozenset[str]
-) -> tuple[Standing, ...]:
+) -> tuple[SwarmServiceState, ...]:
     """Return where each service stands.
 
     Args:
@@ -27,10 +27,10 @@ def standings(
         before: the ids of the tasks that were there before this deploy: how those end is no failure of it.
 
     """
-    return tuple(_standing(one, [task for task in tasks if task.service_id == one.id], before) for one in services)
+    return tuple(_service_state(one, [task for task in tasks if task.service_id == one.id], before) for one in services)
 
 
-def _standing(service: SwarmService, tasks: Sequence[Task], before: frozenset[str]) -> Standing:
+def _service_state(service: SwarmService, tasks: Sequence[Task], before: frozenset[str]) -> SwarmServiceState:
     # What is to stay and ends with exit code 0 counts as complete; when swarm itself ends it, as shut down.
     ends = BROKEN if service.job else BROKEN | {"complete"}
     broken = sorted(
@@ -43,7 +43,9 @@ def _standing(service: SwarmService, tasks: Sequence[Task], before: frozenset[st
     else:
         phase, running, wanted = _staying(service, tasks, failed=bool(broken))
     unready = tuple(task for task in tasks if task.active and task.current and task.state != "running")
-    return Standing(service=service, phase=phase, running=running, wanted=wanted, broken=tuple(broken), unready=unready)
+    return SwarmServiceState(
+        service=service, phase=phase, running=running, wanted=wanted, broken=tuple(broken), unready=unready
+    )
 
 
 def _job(service: SwarmService, tasks: Sequence[Task]) -> tuple[Phase, int, int]:
@@ -95,15 +97,15 @@ WORDS = {
 MISSING_IMAGE = "No such image"
 
 
-def culprits(standings: Sequence[Standing]) -> tuple[Standing, ...]:
+def culprits(services: Sequence[SwarmServiceState]) -> tuple[SwarmServiceState, ...]:
     """Return the services to blame: those that failed for good, else those that are not where they shall be."""
-    failed = tuple(one for one in standings if one.phase in FINAL_FAILURES)
-    return failed or tuple(one for one in standings if not one.good)
+    failed = tuple(one for one in services if one.phase in FINAL_FAILURES)
+    return failed or tuple(one for one in services if not one.good)
 
 
 def explain(
     stack: str,
-    standings: Sequence[Standing],
+    services: Sequence[SwarmServiceState],
     swarm: Swarm,
     *,
     outputs: Mapping[str, Sequence[str]],
@@ -114,18 +116,18 @@ def explain(
 
     Args:
         stack: its name.
-        standings: where each service stood.
+        services: where each service stood.
         swarm: the swarm.
         outputs: the last lines of the failed tasks, by service.
         checks: what the last health checks said, by task.
         timed_out: the seconds that were waited for nothing.
 
     """
-    blamed = culprits(standings)
+    blamed = culprits(services)
     who = "; ".join(f"{one.service.name} {condition(one)}" for one in blamed)
     late = f" after {timed_out:g} s" if timed_out is not None else ""
     lines = [line for one in blamed for line in _evidence(one, swarm, outputs, checks)]
-    if rest := [one for one in standings if one not in blamed]:
+    if rest := [one for one in services if one not in blamed]:
         lines.append("the others: " + ", ".join(f"{one.service.name} {condition(one)}" for one in rest))
     return StackFailedError(
         f"{stack} is not deployed{late}: {who}.",
@@ -135,25 +137,25 @@ def explain(
     )
 
 
-def condition(standing: Standing) -> str:
+def condition(state: SwarmServiceState) -> str:
     """Return how a service stands, as the rest of a sentence that begins with its name."""
-    count = f"{standing.running} of {standing.wanted}"
-    match standing.phase:
+    count = f"{state.running} of {state.wanted}"
+    match state.phase:
         case Phase.DEPLOYING:
-            return f"completed {count}" if standing.service.job else f"runs {count}"
-        case Phase.FAILED if standing.service.update in {Update.PAUSED, Update.ROLLBACK_PAUSED}:
-            return f"stopped half-way ({standing.service.update})"
+            return f"completed {count}" if state.service.job else f"runs {count}"
+        case Phase.FAILED if state.service.update in {Update.PAUSED, Update.ROLLBACK_PAUSED}:
+            return f"stopped half-way ({state.service.update})"
         case _:
-            return WORDS[standing.phase].format(count)
+            return WORDS[state.phase].format(count)
 
 
 def _evidence(
-    standing: Standing, swarm: Swarm, outputs: Mapping[str, Sequence[str]], checks: Mapping[str, Sequence[str]]
+    state: SwarmServiceState, swarm: Swarm, outputs: Mapping[str, Sequence[str]], checks: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    name = standing.service.name
-    yield f"{name} {condition(standing)}"
+    name = state.service.name
+    yield f"{name} {condition(state)}"
     told: set[tuple[str, str]] = set()
-    for task in standing.telling:
+    for task in state.telling:
         if (task.state, task.error) in told:
             continue
         told.add((task.state, task.error))
@@ -166,7 +168,7 @@ def _evidence(
     if output := outputs.get(name):
         yield "  its last output:"
         yield from (f"    {one}" for one in output[-LOG_LINES:])
-    elif any(task.container_id for task in standing.telling):
+    elif any(task.container_id for task in state.telling):
         yield "  it printed nothing that can be read"
 
 
@@ -184,7 +186,7 @@ def _task(name: str, task: Task, swarm: Swarm) -> str:
     return f"the task {name}{number}{where} {task.state}: {task.error or 'no reason is given'}{code}"
 
 
-def _fix(blamed: Sequence[Standing], stack: str, *, timed_out: float | None) -> str:
+def _fix(blamed: Sequence[SwarmServiceState], stack: str, *, timed_out: float | None) -> str:
     if any(MISSING_IMAGE in task.error for one in blamed for task in one.broken):
         return "Bring the image to each node: `docker save NAME | docker --host NODE load`, or push it to a registry."
     if timed_out is not None:
@@ -208,7 +210,7 @@ class DeployObserver(Protocol):
     def say(self, text: str) -> None:
         """Take a message for a person."""
 
-    def show(self, standings: tuple[Standing, ...], seconds: float) -> None:
+    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
         """Take where every service stands, `seconds` after the start."""
 
 
@@ -237,7 +239,7 @@ class Rollout:
         self._clock = clock
         self._start = clock.monotonic()
 
-    def until_converged(self) -> tuple[Standing, ...]:
+    def until_converged(self) -> tuple[SwarmServiceState, ...]:
         """Look until every service is where it shall be, and has stayed so.
 
         Raises:
@@ -267,11 +269,11 @@ class Rollout:
                 raise self._failed(found, timed_out=self._timeout)
             self._clock.sleep(max(min(POLL, self._timeout - elapsed), 0))
 
-    def _observed(self) -> tuple[Standing, ...]:
+    def _observed(self) -> tuple[SwarmServiceState, ...]:
         services = cluster.services(self._stack, self._engine)
-        return standings(services, cluster.tasks(self._stack, self._engine, services), before=self._before)
+        return service_states(services, cluster.tasks(self._stack, self._engine, services), before=self._before)
 
-    def _failed(self, found: Sequence[Standing], *, timed_out: float | None = None) -> StackFailedError:
+    def _failed(self, found: Sequence[SwarmServiceState], *, timed_out: float | None = None) -> StackFailedError:
         blamed = culprits(found)
         outputs = {one.service.name: cluster.output(one, self._swarm, self._engine, count=LOG_LINES) for one in blamed}
         checks = {
@@ -282,6 +284,6 @@ class Rollout:
         return explain(self._stack, found, self._swarm, outputs=outputs, checks=checks, timed_out=timed_out)
 
 
-def _under_way(found: Sequence[Standing]) -> bool:
+def _under_way(found: Sequence[SwarmServiceState]) -> bool:
     """Tell whether another service is being rolled back: its end is waited for, so that the message is whole."""
     return any(one.phase is Phase.ROLLING_BACK for one in found)

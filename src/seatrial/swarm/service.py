@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.swarm.deployment import deployment, mounts, ports
-from seatrial.swarm.model import IMAGE_LABEL
+from seatrial.swarm.state import IMAGE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from seatrial.swarm.conversion import Image
     from seatrial.swarm.deployment import Notes, Surroundings
-    from seatrial.swarm.model import Image
 
 
 Json = dict[str, Any]

@@ -1,10 +1,10 @@
-"""A stack on a swarm: what becomes of a compose file, and what the swarm says of it. Plain data."""
+"""What the swarm says of a stack, as plain data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,80 +14,6 @@ NAMESPACE_LABEL = "com.docker.stack.namespace"
 """The label that `docker stack deploy` sets on all that belongs to a stack."""
 IMAGE_LABEL = "seatrial.image"
 """The name of a service's image, where swarm is given its id."""
-
-MaterialKind = Literal["secrets", "configs"]
-
-
-class Fate(StrEnum):
-    """What becomes of a part of a compose file."""
-
-    CHANGED = "changed"
-    """Swarm has another word for it."""
-    LOST = "lost"
-    """Swarm has nothing like it: it is left out."""
-    RISK = "careful"
-    """It works, and not as it does on one machine."""
-    REFUSED = "refused"
-    """Without it the application would not be the same: nothing is deployed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Note:
-    """What becomes of one part of a compose file."""
-
-    fate: Fate
-    place: str
-    """The service and its key, `api ports`; or a part of the top level, `networks outside`."""
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """What a service is to run."""
-
-    name: str
-    """As the compose file has it."""
-    reference: str
-    """What the swarm is told: the image's id, its name with a digest, or its name."""
-    checked: bool = False
-    """The image has a health check of its own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """What only the file itself tells: compose's model holds it no longer."""
-
-    env_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The env files of each service that has any."""
-    services: frozenset[str] = frozenset()
-    """All services, those of profiles that are not chosen among them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Material:
-    """A secret or config that a stack needs."""
-
-    kind: MaterialKind
-    key: str
-    """Its name in the compose file."""
-    name: str
-    """Its name in the swarm; it holds a hash of the content, so that a change makes a new one, which rolls out."""
-    data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conversion:
-    """A compose file as a stack file."""
-
-    document: Mapping[str, Any] = field(repr=False)
-    """The stack file. It holds the values of env files, secrets among them: it is never printed."""
-    notes: tuple[Note, ...]
-    materials: tuple[Material, ...]
-
-    @property
-    def refused(self) -> tuple[Note, ...]:
-        """Return the notes that stand against a deploy."""
-        return tuple(note for note in self.notes if note.fate is Fate.REFUSED)
 
 
 class Update(StrEnum):
@@ -174,7 +100,7 @@ FINAL_FAILURES = frozenset({Phase.ROLLED_BACK, Phase.FAILED})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class SwarmServiceState:
     """A service at one moment of a deploy."""
 
     service: SwarmService
@@ -212,7 +138,7 @@ class Deployed:
     """A stack that was deployed."""
 
     name: str
-    standings: tuple[Standing, ...]
+    services: tuple[SwarmServiceState, ...]
     changed: bool
     seconds: float
 

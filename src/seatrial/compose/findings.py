@@ -1,0 +1,77 @@
+"""What is found out about a stack before its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from seatrial.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Readiness(StrEnum):
+    """What a finding means for the start."""
+
+    READY = "ready"
+    NOTE = "note"
+    """Worth knowing; the start goes on."""
+    BLOCKED = "blocked"
+    """Nothing can be started before this is mended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at before the start."""
+
+    check: str
+    """`compose file`, `env file`, `variable`, `port`, `image`, or a check of the catalogue: `compose/ports`."""
+    readiness: Readiness
+    what: str
+    """A sentence; it never holds the value of a variable."""
+    where: str = ""
+    """`file:line`, where that is known."""
+    fix: str = ""
+
+
+def ready(check: str, what: str, *, where: str = "") -> Finding:
+    """Return that something is as it must be."""
+    return Finding(check=check, readiness=Readiness.READY, what=what, where=where)
+
+
+def note(check: str, what: str, *, where: str = "", fix: str = "") -> Finding:
+    """Return something that is worth knowing."""
+    return Finding(check=check, readiness=Readiness.NOTE, what=what, where=where, fix=fix)
+
+
+def blocked(check: str, what: str, *, where: str, fix: str) -> Finding:
+    """Return something that stands in the way."""
+    return Finding(check=check, readiness=Readiness.BLOCKED, what=what, where=where, fix=fix)
+
+
+def require_none(findings: Sequence[Finding]) -> None:
+    """Refuse to start while something stands in the way, and name all of it at once.
+
+    Raises:
+        StackError: something does.
+
+    """
+    found = [one for one in findings if one.readiness is Readiness.BLOCKED]
+    if found:
+        raise unready(found)
+
+
+def unready(found: Sequence[Finding], *, detail: Sequence[str] = ()) -> StackError:
+    """Return the error for what stands in the way: the first in full, the others below it."""
+    first, *others = found
+    lines = [*detail, *(told(one) for one in others)]
+    more = f" ({len(others)} more below)" if others else ""
+    return StackError(f"{first.what}{more}", where=first.where, fix=first.fix, detail="\n".join(lines))
+
+
+def told(finding: Finding) -> str:
+    """Return a finding as one line."""
+    where = f"{finding.where}: " if finding.where else ""
+    return f"{where}{finding.what}" + (f" {finding.fix}" if finding.fix else "")
