@@ -29,7 +29,8 @@ from seatrial.engine.find import find_engine
 from seatrial.errors import BuildError, BuildFailedError, EngineError
 from seatrial.host import Host, this_host
 from seatrial.images.bases import Registries
-from seatrial.images.build import BuildResult, build, plan_build
+from seatrial.images.build import BuildResult, build
+from seatrial.images.plan import plan_build
 from seatrial.images.progress import Event, StepOutput, StepState, installs_that_ran
 from seatrial.settings.read import read_project
 
@@ -229,7 +230,7 @@ def test_a_failing_step_tells_its_line_its_code_and_its_last_lines_as_text(yard:
         ("FROM {BASE}\nRUNN x\n", BuildError, 2, "unknown instruction: RUNN (did you mean RUN?)"),
         ("FROM {BASE}\nCOPY nowhere /x\n", BuildFailedError, 2, '"/nowhere": not found'),
         ("FROM {BASE} AS builder\nFROM {BASE}\nCOPY --from=bulider /x /x\n", BuildError, 3, "no stage is called"),
-        ("FROM localhost:1/none:1\n", BuildError, 1, "localhost:1/none:1 cannot be had: no registry in reach"),
+        ("FROM localhost:1/none:1\n", BuildError, 1, "localhost:1/none:1 cannot be pulled: no registry in reach"),
         ("FROM {BASE}\nRUN --mount=type=secret,id=no,required=true true\n", BuildFailedError, 2, "secret no: not"),
         ("ARG NO\nFROM ${{NO}}\n", BuildError, 2, "should not be blank"),
         ("RUN true\n", BuildError, 1, "no build stage"),
@@ -362,7 +363,7 @@ def test_a_registry_that_never_answers_is_not_waited_for(engine: Engine) -> None
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         before = time.monotonic()
-        refusal = Registries(engine=engine, patience=1).refusal(f"localhost:{port}/a:1")
+        refusal = Registries(engine=engine, timeout=1).refusal(f"localhost:{port}/a:1")
         assert time.monotonic() - before < 5
     assert refusal is not None
     assert not refusal.certain
@@ -450,7 +451,8 @@ import sys
 from pathlib import Path
 from seatrial.engine.find import find_engine
 from seatrial.host import this_host
-from seatrial.images.build import build, plan_build
+from seatrial.images.build import build
+from seatrial.images.plan import plan_build
 from seatrial.settings.read import read_project
 
 class Loud:

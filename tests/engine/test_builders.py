@@ -26,7 +26,8 @@ from seatrial.engine import builders, find, programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError
 from seatrial.host import this_host
-from seatrial.images.build import build, plan_build
+from seatrial.images.build import build
+from seatrial.images.plan import plan_build
 from seatrial.images.progress import StepOutput
 from seatrial.settings.read import read_project
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seatrial.engine.find import Engine
-    from seatrial.images.build import BuildPlan, BuildResult
+    from seatrial.images.build import BuildResult
+    from seatrial.images.plan import BuildPlan
     from seatrial.images.progress import Event
 
 pytestmark = pytest.mark.engine

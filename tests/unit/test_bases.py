@@ -60,8 +60,8 @@ def test_a_base_that_nobody_has_is_named_with_its_line_and_the_reason() -> None:
     with pytest.raises(BuildError) as raised:
         found(Answers(refusal=OUT_OF_REACH))
     assert raised.value.where == "docker/Dockerfile:4"
-    assert "python:3.13-slim cannot be had: no registry in reach" in raised.value.what
-    assert "no local substitute is known" in raised.value.what
+    assert "python:3.13-slim cannot be pulled: no registry in reach" in raised.value.what
+    assert "it has no local substitute either" in raised.value.what
     assert raised.value.exit_code == 2
 
 

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, BuildFailedError, EngineError, ExitCode, SettingsError
-from seatrial.images.build import BuildPlan, BuildResult, plan_build, plan_matrix
-from seatrial.images.failure import Setting, explain
+from seatrial.images.build import BuildResult
+from seatrial.images.failure import Surroundings, explain
+from seatrial.images.plan import BuildPlan, plan_build, plan_matrix
 from seatrial.images.progress import Progress, Step, StepChanged, StepOutput, StepState
 from seatrial.reports.build import BuildReport, plan_lines, show_seconds, step_line
 from seatrial.settings.read import Project, read_project
@@ -122,10 +123,10 @@ def test_a_dry_run_shows_the_plan(project: Project) -> None:
 
 # What went wrong, from what was said.
 
-SETTING = Setting(
+AROUND = Surroundings(
     dockerfile="docker/Dockerfile",
     engine="Docker 1",
-    disk=lambda: "/var/lib/docker",
+    data_folder=lambda: "/var/lib/docker",
     answers=lambda: True,
     syntax_left_out=None,
 )
@@ -148,7 +149,7 @@ def test_a_failed_run_names_its_code_and_line() -> None:
                 "error": 'process "/bin/sh -c true" did not complete successfully: exit code: 127',
             }
         ),
-        SETTING,
+        AROUND,
     )
     assert isinstance(error, BuildFailedError)
     assert (error.exit_code, error.where) == (1, "docker/Dockerfile:4")
@@ -165,11 +166,11 @@ two:3
 --------------------
 ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: RUNN (did you mean RUN?)
 """
-    error = explain(progressed(said=said), replace(SETTING, syntax_left_out="docker/dockerfile:1-labs"))
+    error = explain(progressed(said=said), replace(AROUND, syntax_left_out="docker/dockerfile:1-labs"))
     assert isinstance(error, BuildError)
     assert error.where == "docker/Dockerfile:3"
     assert error.what == "the Dockerfile is malformed: unknown instruction: RUNN (did you mean RUN?)."
-    assert "docker/dockerfile:1-labs was not in reach" in error.fix
+    assert "docker/dockerfile:1-labs could not be pulled" in error.fix
     assert ">>> RUNN x" in error.detail
 
 
@@ -178,14 +179,14 @@ def test_a_base_that_buildkit_could_not_get_is_named() -> None:
         "name": "[internal] load metadata for docker.io/a/b:1",
         "error": "failed to do request: dial tcp: lookup hub on 1.1.1.1:53: no such host",
     }
-    error = explain(progressed(failed), SETTING)
+    error = explain(progressed(failed), AROUND)
     assert isinstance(error, BuildError)
-    assert "docker.io/a/b:1 cannot be had: no registry in reach (no such host: hub)" in error.what
+    assert "docker.io/a/b:1 cannot be pulled: no registry in reach (no such host: hub)" in error.what
 
 
 def test_a_full_disk_is_told_with_its_place() -> None:
     said = "ERROR: failed to solve: write /var/lib/docker/x: No space left on device"
-    error = explain(progressed(said=said), SETTING)
+    error = explain(progressed(said=said), AROUND)
     assert isinstance(error, BuildError)
     assert error.where == "/var/lib/docker"
     assert "docker builder prune" in error.fix
@@ -200,13 +201,13 @@ def test_a_full_disk_is_told_with_its_place() -> None:
     ],
 )
 def test_an_engine_that_went_away_is_told(said: str, answers: bool) -> None:
-    error = explain(progressed(said=said), replace(SETTING, answers=lambda: answers))
+    error = explain(progressed(said=said), replace(AROUND, answers=lambda: answers))
     assert isinstance(error, EngineError)
     assert "went away" in error.what
 
 
 def test_silence_is_explained_too() -> None:
-    error = explain(progressed(), SETTING)
+    error = explain(progressed(), AROUND)
     assert (error.what, error.where) == ("buildx ended without saying why.", "docker/Dockerfile")
 
 

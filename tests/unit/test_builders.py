@@ -19,10 +19,10 @@ from seatrial.engine import builders
 from seatrial.engine.builders import Builder, Choice, choose, not_there, read_builder, read_names, usable
 from seatrial.engine.find import OWN, Candidate, Engine
 from seatrial.errors import BuildError, EngineError, SeatrialError
-from seatrial.images import bases, layout
+from seatrial.images import bases, oci_layout
 from seatrial.images.bases import Refusal
-from seatrial.images.build import build_words
-from seatrial.images.failure import Setting, explain
+from seatrial.images.build import buildx_arguments
+from seatrial.images.failure import Surroundings, explain
 from seatrial.images.plan import BuildPlan
 from seatrial.images.progress import Progress
 
@@ -190,10 +190,10 @@ def plan(folder: Path) -> BuildPlan:
 
 def words(folder: Path, builder: Builder | None, context: str | None = None) -> list[str]:
     candidate = replace(ENGINE.candidate, context=context)
-    return build_words(
+    return buildx_arguments(
         plan(folder), engine=replace(ENGINE, candidate=candidate), builder=builder,
-        contexts={"python:3.13": "oci-layout:///t@sha256:1"}, substitutes=["b", "a"], told={"VERSION": "2"},
-        file=folder / "other", identity=folder / "id",
+        contexts={"python:3.13": "oci-layout:///t@sha256:1"}, substitutes=["b", "a"], provenance={"VERSION": "2"},
+        dockerfile=folder / "other", id_file=folder / "id",
     )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def test_what_only_the_engine_has_is_handed_to_another_builder(
     syntax: str | None,
 ) -> None:
     monkeypatch.setattr("seatrial.offline.recipes", lambda _: ())
-    monkeypatch.setattr("seatrial.images.bases._platform", lambda _: {})
+    monkeypatch.setattr("seatrial.images.bases._platform_arguments", lambda _: {})
     said: list[str] = []
     answers = Answers(local=True, refusal=refusal)
     result = bases.replacements(
@@ -242,7 +242,7 @@ def test_what_only_the_engine_has_is_handed_to_another_builder(
         project=None, say=said.append, registries=answers, elsewhere=elsewhere,  # type: ignore[arg-type]
     )  # fmt: skip
     assert (dict(result.images), result.syntax_left_out, dict(result.substitutes)) == (images, syntax, {})
-    assert any("handing the engine's image to the builder" in line for line in said) is bool(images)
+    assert any("passing the engine's image to the builder" in line for line in said) is bool(images)
     # The ordinary build asks no registry for what the engine has.
     assert answers.asked is elsewhere
 
@@ -266,8 +266,8 @@ def saved(**files: str) -> Iterator[bytes]:
 
 def test_a_saved_image_is_unpacked_and_its_digest_read(tmp_path: Path) -> None:
     index = json.dumps({"manifests": [{"digest": DIGEST}]})
-    layout.unpack(saved(**{"index.json": index, "blobs/sha256/ab": "x" * 5000}), tmp_path, engine="Docker 26")
-    assert layout.digest(tmp_path, engine="Docker 26") == DIGEST
+    oci_layout.unpack(saved(**{"index.json": index, "blobs/sha256/ab": "x" * 5000}), tmp_path, engine="Docker 26")
+    assert oci_layout.digest(tmp_path, engine="Docker 26") == DIGEST
     assert (tmp_path / "blobs" / "sha256" / "ab").read_text() == "x" * 5000
 
 
@@ -275,20 +275,20 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     with pytest.raises(EngineError, match="cannot be unpacked"):
-        layout.unpack(saved(**{"../outside": "x"}), inside, engine="Docker 26")
+        oci_layout.unpack(saved(**{"../outside": "x"}), inside, engine="Docker 26")
     assert [one.name for one in tmp_path.iterdir()] == ["inside"]
 
 
 def test_an_archive_that_ends_too_early_is_told(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="cannot be unpacked") as raised:
-        layout.unpack(iter([*saved(**{"index.json": "x" * 5000})][:3]), tmp_path, engine="Docker 26")
+        oci_layout.unpack(iter([*saved(**{"index.json": "x" * 5000})][:3]), tmp_path, engine="Docker 26")
     assert raised.value.where == "Docker 26"
 
 
 @pytest.mark.parametrize(
     ("index", "says"),
     [
-        (None, "Docker 25 or later does not"),
+        (None, "the form that Docker 25 or later saves"),
         ("{", "without a readable index.json"),
         ("[]", "without a readable index.json"),
         ('{"manifests": []}', "without a readable index.json"),
@@ -299,14 +299,14 @@ def test_what_is_no_oci_layout_is_told(tmp_path: Path, index: str | None, says: 
     if index is not None:
         (tmp_path / "index.json").write_text(index)
     with pytest.raises(EngineError, match=says) as raised:
-        layout.digest(tmp_path, engine="Docker 24")
+        oci_layout.digest(tmp_path, engine="Docker 24")
     assert raised.value.where == "Docker 24"
 
 
 @pytest.mark.parametrize("name", ["a:b", "a@b"])
 def test_a_path_that_buildx_would_take_apart_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError, match="holds ':' or '@'"):
-        layout.named_context(ENGINE, "a:1", tmp_path / name)
+        oci_layout.save_image(ENGINE, "a:1", tmp_path / name)
 
 
 # --- why it did not succeed -------------------------------------------------------------------------------
@@ -319,8 +319,8 @@ def failed(said: str, *, step: str = "", error: str = "", answers: bool = True) 
     progress.feed(f"ERROR: {said}\n")
     return explain(
         progress,
-        Setting(
-            dockerfile="Dockerfile", engine="Docker 1", disk=lambda: "/var/lib/docker", answers=lambda: answers,
+        Surroundings(
+            dockerfile="Dockerfile", engine="Docker 1", data_folder=lambda: "/var/lib/docker", answers=lambda: answers,
             syntax_left_out=None, builder=str(FAR),
         ),
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from seatrial import process
 from seatrial.dockerfile import parse
-from seatrial.images.plan import asked_for, provenance, public_address
+from seatrial.images.plan import provenance, public_address, wanted_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +49,8 @@ def told(folder: Path, text: str = LABELS, **given: str) -> dict[str, str]:
     return provenance(parse(text), folder / "Dockerfile", folder / "app", given)
 
 
-def test_the_labels_say_which_arguments_are_asked_for() -> None:
-    assert asked_for(parse(LABELS)) == {
+def test_the_labels_say_which_arguments_are_wanted_arguments() -> None:
+    assert wanted_arguments(parse(LABELS)) == {
         "VERSION": "version",
         "COMMIT": "revision",
         "SOURCE": "source",
@@ -69,7 +69,7 @@ def test_the_labels_say_which_arguments_are_asked_for() -> None:
     ],
 )
 def test_no_other_argument_is_given_a_value(text: str) -> None:
-    assert asked_for(parse(text)) == {}
+    assert wanted_arguments(parse(text)) == {}
 
 
 def test_version_commit_time_and_source_come_from_the_project(checkout: Path) -> None:

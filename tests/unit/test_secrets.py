@@ -40,7 +40,7 @@ def ini(text: str) -> dict[str, dict[str, str]]:
 
 def test_a_bare_host_hands_over_nothing(home: Path) -> None:
     secrets = find_secrets(host(home))
-    assert (secrets.words(), secrets.environment(), secrets.notes) == ([], {}, ())
+    assert (secrets.arguments(), secrets.environment(), secrets.notes) == ([], {}, ())
 
 
 def test_the_first_bundle_that_exists_is_taken(home: Path) -> None:
@@ -73,12 +73,12 @@ def test_a_file_that_buildkit_would_refuse_is_said(home: Path) -> None:
 
 def test_proxies_are_named_and_their_values_stay_off_the_command_line(home: Path) -> None:
     secrets = find_secrets(host(home, HTTPS_PROXY="http://me:s3cret@proxy:1", no_proxy="localhost", HTTP_PROXY=""))
-    assert secrets.words() == ["--build-arg", "HTTPS_PROXY", "--build-arg", "no_proxy"]
+    assert secrets.arguments() == ["--build-arg", "HTTPS_PROXY", "--build-arg", "no_proxy"]
 
 
 def test_a_path_with_a_comma_or_quote_stays_one_word(home: Path) -> None:
     path = write(home / 'a,"b".pem', "x")
-    [_, word] = find_secrets(host(home, SSL_CERT_FILE=path)).words()
+    [_, word] = find_secrets(host(home, SSL_CERT_FILE=path)).arguments()
     assert next(csv.reader([word])) == ["id=ca-bundle", f"src={path}"]
 
 
@@ -123,7 +123,7 @@ def test_a_malformed_pip_configuration_is_named_without_its_content(home: Path, 
     with pytest.raises(BuildError) as raised:
         find_secrets(host(home, PIP_CONFIG_FILE=file))
     assert raised.value.where == file
-    assert str(raised.value) == f"{file}: pip's configuration is malformed. Mend or move that file."
+    assert str(raised.value) == f"{file}: pip's configuration is malformed. Correct or move that file."
 
 
 def test_uv_is_put_together_from_its_file_and_the_environment(home: Path) -> None:
@@ -166,6 +166,6 @@ def test_a_malformed_uv_configuration_is_named(home: Path) -> None:
 
 def test_texts_reach_buildx_by_its_environment_and_no_word_holds_them(home: Path) -> None:
     secrets = find_secrets(host(home, PIP_INDEX_URL="https://u:s3cret@x/simple"))
-    assert secrets.words() == ["--secret", "id=pip-config,env=SEATRIAL_SECRET_PIP_CONFIG"]
+    assert secrets.arguments() == ["--secret", "id=pip-config,env=SEATRIAL_SECRET_PIP_CONFIG"]
     assert "s3cret" in secrets.environment()["SEATRIAL_SECRET_PIP_CONFIG"]
     assert "s3cret" not in repr(secrets)

@@ -10,6 +10,10 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import docker
+import docker.errors
+import requests
+
 from seatrial import offline
 from seatrial.engine import programs
 from seatrial.errors import BuildError
@@ -18,8 +22,6 @@ from seatrial.text import plain_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import docker
-
     from seatrial.dockerfile import Base, Dockerfile
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from seatrial.settings.read import Project
 
 
-PATIENCE = 5
+REGISTRY_TIMEOUT = 5
 """Seconds that a registry has to answer, before it counts as out of reach."""
 DOCKER_HUB = "docker.io"
 
@@ -38,10 +40,11 @@ class Origin(StrEnum):
     PRESENT = "present"
     """The engine has it."""
     PULLABLE = "pullable"
-    """A registry has it; BuildKit will fetch it."""
+    """A registry has it; BuildKit will pull it."""
     SUBSTITUTE = "substitute"
+    """A local substitute replaces it."""
     UNCERTAIN = "uncertain"
-    """Nobody could say; BuildKit will try, and say why it cannot."""
+    """It could not be found out; BuildKit will try, and say why it fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,31 +54,29 @@ class Found:
     base: Base
     origin: Origin
     reason: str = ""
-    """Why a registry cannot give it."""
+    """Why it cannot be pulled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a registry does not give an image."""
+    """Why an image cannot be pulled."""
 
     reason: str
     certain: bool
-    """False: it was not asked to the end (too slow, credentials that cannot be read)."""
+    """False: there was no clear answer (too slow, credentials that cannot be read)."""
 
 
 @dataclass(kw_only=True)
 class Registries:
-    """What the registries said in this run: one that is out of reach is asked once."""
+    """The answers of registries in this run: one that cannot be reached is asked once."""
 
     engine: Engine
-    patience: int = PATIENCE
+    timeout: int = REGISTRY_TIMEOUT
     _out_of_reach: dict[str, Refusal] = field(default_factory=dict, init=False)
-    _given: set[str] = field(default_factory=set, init=False)
+    _pullable: set[str] = field(default_factory=set, init=False)
 
     def has_locally(self, reference: str) -> bool:
         """Tell whether the engine has an image."""
-        import docker.errors
-
         try:
             self.engine.client.images.get(reference)
         except docker.errors.APIError as error:
@@ -89,33 +90,30 @@ class Registries:
         registry = registry_of(reference)
         if registry in self._out_of_reach:
             return self._out_of_reach[registry]
-        if reference in self._given:
+        if reference in self._pullable:
             return None
         refusal, reached = self._ask(reference)
         if refusal is None:
-            self._given.add(reference)
+            self._pullable.add(reference)
         elif not reached:
             self._out_of_reach[registry] = refusal
         return refusal
 
     def _ask(self, reference: str) -> tuple[Refusal | None, bool]:
         """Return the refusal, and whether the registry itself was reached."""
-        import docker.errors
-        import requests
-
         try:
-            with _patience(self.engine.client.api, self.patience):
+            with _timeout(self.engine.client.api, self.timeout):
                 self.engine.client.images.get_registry_data(reference)
         except docker.errors.APIError as error:
-            said = plain_line(str(error.explanation or error))
-            # The engine hands a registry's refusal on as 4xx; 5xx: it got no answer out of it.
+            message = plain_line(str(error.explanation or error))
+            # The engine passes a registry's refusal on as 4xx; 5xx: the registry did not answer.
             reached = error.status_code is not None and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
-            return Refusal(reason=said if reached else reason_of(said), certain=True), reached
+            return Refusal(reason=message if reached else reason_of(message), certain=True), reached
         except requests.exceptions.Timeout:
-            reason = f"{registry_of(reference)} did not answer within {self.patience} s"
+            reason = f"{registry_of(reference)} did not answer within {self.timeout} s"
             return Refusal(reason=reason, certain=False), False
         except docker.errors.DockerException as error:
-            # Credentials that docker-py cannot read, where buildx may yet be able to.
+            # Credentials that docker-py cannot read; buildx may be able to.
             return Refusal(reason=plain_line(str(error)), certain=False), True
         return None, True
 
@@ -133,11 +131,11 @@ def find_base(base: Base, *, registries: Registries, known: Callable[[str], bool
     Args:
         base: the base.
         registries: what asks the engine and the registries.
-        known: tells whether a local substitute is known for a reference.
-        dockerfile: the Dockerfile, as a person knows it.
+        known: tells whether a reference has a local substitute.
+        dockerfile: the Dockerfile's path, for messages.
 
     Raises:
-        BuildError: neither the engine, a registry nor a local substitute has it; the message says why.
+        BuildError: it comes from nowhere; the message says why.
 
     """
     if registries.has_locally(base.reference):
@@ -149,45 +147,38 @@ def find_base(base: Base, *, registries: Registries, known: Callable[[str], bool
         return Found(base=base, origin=Origin.SUBSTITUTE, reason=refusal.reason)
     if not refusal.certain:
         return Found(base=base, origin=Origin.UNCERTAIN, reason=refusal.reason)
-    raise no_base(base.reference, refusal.reason, where=f"{dockerfile}:{base.line}", stages=base.stages)
+    raise unavailable(base.reference, refusal.reason, where=f"{dockerfile}:{base.line}", stages=base.stages)
 
 
-def no_base(reference: str, reason: str, *, where: str, stages: Sequence[str] = ()) -> BuildError:
-    """Return the error for a base that nobody has."""
+def unavailable(reference: str, reason: str, *, where: str, stages: Sequence[str] = ()) -> BuildError:
+    """Return the error for a base that comes from nowhere."""
     if close := difflib.get_close_matches(reference, stages, n=1):
         return BuildError(
-            f"no stage is called {reference!r}, and no such image can be had: {reason.rstrip('.')}.",
+            f"no stage is called {reference!r}, and no such image can be pulled: {reason.rstrip('.')}.",
             where=where,
             fix=f"Did you mean the stage {close[0]!r}?",
         )
     return BuildError(
-        f"the base image {reference} cannot be had: {reason.rstrip('.')}; and no local substitute is known for it.",
+        f"the base image {reference} cannot be pulled: {reason.rstrip('.')}; it has no local substitute either.",
         where=where,
         fix="Check its name, load it into the engine with `docker load`, or declare a local substitute: see "
         "docs/standins.md.",
     )
 
 
-def reason_of(said: str) -> str:
-    """Return why a registry gave nothing, in a person's words where the engine's are known."""
-    lookup = re.search(r"lookup (\S+)[^:]*(?::\d+)?: no such host", said)
+def reason_of(message: str) -> str:
+    """Return why a registry did not answer, in short where the engine's message is a known one."""
+    lookup = re.search(r"lookup (\S+)[^:]*(?::\d+)?: no such host", message)
     if lookup:
         return f"no registry in reach (no such host: {lookup.group(1)})"
-    refused = re.search(r"dial tcp (\S+): connect: connection refused", said)
+    refused = re.search(r"dial tcp (\S+): connect: connection refused", message)
     if refused:
         return f"no registry in reach (nothing answers at {refused.group(1)})"
-    return said or "its registry gave no reason"
-
-
-def find_bases(
-    bases: Sequence[Base], *, registries: Registries, known: Callable[[str], bool], dockerfile: str
-) -> tuple[Found, ...]:
-    """Return where each base comes from; see find_base."""
-    return tuple(find_base(base, registries=registries, known=known, dockerfile=dockerfile) for base in bases)
+    return message or "its registry gave no reason"
 
 
 @contextmanager
-def _patience(api: docker.APIClient, seconds: int) -> Iterator[None]:
+def _timeout(api: docker.APIClient, seconds: int) -> Iterator[None]:
     before = api.timeout
     api.timeout = seconds
     try:
@@ -198,15 +189,15 @@ def _patience(api: docker.APIClient, seconds: int) -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class Replacements:
-    """What takes the place of what the Dockerfile names."""
+    """What replaces the images that the Dockerfile names."""
 
     substitutes: Mapping[str, str]
-    """The official references, each with the local image that serves instead."""
+    """The official references, each with the local substitute that replaces it."""
     images: Mapping[str, str]
     """References, each with the engine's image that the builder must use for it: the local substitutes, and for a
     builder that does not see the engine's images, what else only the engine has."""
     syntax_left_out: str | None
-    """The `# syntax=` image, where it cannot be had."""
+    """The `# syntax=` image, where it cannot be pulled."""
 
 
 def replacements(
@@ -220,38 +211,44 @@ def replacements(
     registries: Registries,
     elsewhere: bool = False,
 ) -> Replacements:
-    """Find out which bases need a local substitute, make those, and announce each.
+    """Find out which bases need a local substitute, build those, and announce each.
 
     `elsewhere`: the builder is not the engine's own and does not see the engine's images.
 
     Raises:
-        BuildError: a base can be had nowhere.
+        BuildError: a base comes from nowhere.
         EngineError: the engine is too old for named build contexts.
         ImageError: a local substitute cannot be made on this host.
 
     """
     recipes = offline.recipes(project)
-    found = find_bases(
-        dockerfile.bases(plan.build_arguments, _platform(engine)),
-        registries=registries,
-        known=lambda reference: offline.find_substitute(reference, recipes) is not None,
-        dockerfile=plan.dockerfile_shown,
-    )
+    bases = dockerfile.bases(plan.build_arguments, _platform_arguments(engine))
+    found = [
+        find_base(
+            base,
+            registries=registries,
+            known=lambda reference: offline.find_substitute(reference, recipes) is not None,
+            dockerfile=plan.dockerfile_shown,
+        )
+        for base in bases
+    ]
     substitutes: dict[str, str] = {}
-    handed: dict[str, str] = {}
-    for one in found:
-        reference = one.base.reference
-        substitute = offline.find_substitute(reference, recipes) if one.origin is Origin.SUBSTITUTE else None
+    engine_images: dict[str, str] = {}
+    for base in found:
+        reference = base.base.reference
+        substitute = offline.find_substitute(reference, recipes) if base.origin is Origin.SUBSTITUTE else None
         if substitute is not None:
             programs.require_named_contexts(engine)
             substitutes[reference] = offline.ensure_substitute(substitute, engine=engine, host=host, say=say)
-            say(f"{reference}: {one.reason}; using the local substitute {substitutes[reference]}")
-        elif elsewhere and one.origin is Origin.PRESENT and (refusal := registries.refusal(reference)) is not None:
+            say(f"{reference}: {base.reason}; using the local substitute {substitutes[reference]}")
+        elif elsewhere and base.origin is Origin.PRESENT and (refusal := registries.refusal(reference)) is not None:
             programs.require_named_contexts(engine)
-            handed[reference] = reference
-            say(f"{reference}: {refusal.reason}; handing the engine's image to the builder")
+            engine_images[reference] = reference
+            say(f"{reference}: {refusal.reason}; passing the engine's image to the builder")
     syntax_left_out = _syntax_left_out(dockerfile.syntax, registries, say, elsewhere=elsewhere)
-    return Replacements(substitutes=substitutes, images={**substitutes, **handed}, syntax_left_out=syntax_left_out)
+    return Replacements(
+        substitutes=substitutes, images={**substitutes, **engine_images}, syntax_left_out=syntax_left_out
+    )
 
 
 def _syntax_left_out(
@@ -262,12 +259,12 @@ def _syntax_left_out(
     refusal = registries.refusal(syntax)
     if refusal is None:
         return None
-    bringer = "builder" if elsewhere else "engine"
-    say(f"{syntax}: {refusal.reason}; using the Dockerfile syntax that the {bringer} brings")
+    owner = "builder" if elsewhere else "engine"
+    say(f"{syntax}: {refusal.reason}; using the {owner}'s own Dockerfile syntax")
     return syntax
 
 
-def _platform(engine: Engine) -> dict[str, str]:
+def _platform_arguments(engine: Engine) -> dict[str, str]:
     """Return the arguments that BuildKit itself gives, as far as a FROM could use them."""
     architecture = str(engine.client.version()["Arch"])
     values = {"OS": "linux", "ARCH": architecture, "PLATFORM": f"linux/{architecture}", "VARIANT": ""}

@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import quote
 
 from seatrial.errors import BuildError
 
@@ -19,10 +20,100 @@ if TYPE_CHECKING:
     from seatrial.host import Host
 
 
+SecretId = Literal["ca-bundle", "netrc", "pip-config", "uv-config"]
+SECRET_IDS: tuple[SecretId, ...] = get_args(SecretId)
+
+CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+LARGEST = 500 * 1024
+"""Bytes that BuildKit takes as one secret (its MaxSecretSize)."""
+
+
+PIP, UV = "pip's configuration", "uv's configuration"
 PIP_LOCATIONS = frozenset({"index-url", "extra-index-url", "find-links"})
 PIP_PLAIN = frozenset({"trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index"})
 UV_PLAIN = ("allow-insecure-host", "native-tls", "index-strategy")
 UV_INDEX_KEYS = ("name", "url", "default", "explicit", "format", "authenticate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildSecrets:
+    """What is passed to a build without becoming part of its image."""
+
+    files: Mapping[SecretId, Path] = field(default_factory=dict)
+    """Files of the host that are passed as they are."""
+    texts: Mapping[SecretId, str] = field(default_factory=dict, repr=False)
+    """Texts that are made here. They go through buildx's environment: no file of them is written."""
+    proxies: tuple[str, ...] = ()
+    """Names of the proxy variables that are set; their values are never on a command line."""
+    notes: tuple[str, ...] = ()
+    """Messages about what could not be passed."""
+
+    def arguments(self) -> list[str]:
+        """Return the arguments for buildx's command line."""
+        # buildx reads a --secret as one line of CSV: a comma or quote in a path needs quoting.
+        files = [f'"id={name}","src={str(path).replace(chr(34), chr(34) * 2)}"' for name, path in self.files.items()]
+        texts = [f"id={name},env={_variable(name)}" for name in self.texts]
+        return [
+            *(word for secret in (*files, *texts) for word in ("--secret", secret)),
+            *(word for variable in self.proxies for word in ("--build-arg", variable)),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Return what buildx's environment needs for those arguments."""
+        return {_variable(name): text for name, text in self.texts.items()}
+
+
+def find_secrets(host: Host) -> BuildSecrets:
+    """Return what this host's environment and files give.
+
+    Raises:
+        BuildError: pip's or uv's configuration is malformed; the message names the file.
+
+    """
+    notes: list[str] = []
+    files: dict[SecretId, Path] = {}
+    bundles = (host.environment.get(variable) for variable in CA_VARIABLES)
+    candidates: dict[SecretId, list[Path]] = {
+        "ca-bundle": [_path(host, value) for value in bundles if value],
+        "netrc": [_path(host, host.environment.get("NETRC") or "~/.netrc")],
+    }
+    for name, paths in candidates.items():
+        for path in paths:
+            problem = _problem(path)
+            if problem is None:
+                files[name] = path
+                break
+            if problem:
+                notes.append(f"{path} is not passed to the build as the secret {name!r}: {problem}")
+    texts: dict[SecretId, str] = {"pip-config": pip_config(host), "uv-config": uv_config(host)}
+    proxies = (name for upper in PROXY_VARIABLES for name in (upper, upper.lower()))
+    return BuildSecrets(
+        files=files,
+        texts={name: text for name, text in texts.items() if text},
+        proxies=tuple(name for name in proxies if host.environment.get(name)),
+        notes=tuple(notes),
+    )
+
+
+def _path(host: Host, value: str) -> Path:
+    return host.home / value.removeprefix("~/") if value.startswith("~/") else Path(value).absolute()
+
+
+def _problem(path: Path) -> str | None:
+    """Return why a file cannot be a secret: None when it can, an empty text when it does not exist."""
+    try:
+        if not path.is_file():
+            return ""
+        if path.stat().st_size > LARGEST:
+            return f"it is larger than the {LARGEST // 1024} KiB that BuildKit takes."
+    except OSError as error:
+        return f"{error.strerror}."
+    return None if os.access(path, os.R_OK) else "this account may not read it."
+
+
+def _variable(name: SecretId) -> str:
+    return f"SEATRIAL_SECRET_{name.upper().replace('-', '_')}"
 
 
 def pip_config(host: Host) -> str:
@@ -38,24 +129,22 @@ def pip_config(host: Host) -> str:
     for file in _pip_files(host):
         parser = configparser.RawConfigParser()
         try:
-            parser.read_string(file.read_text(encoding="utf-8"))
-        except (configparser.Error, UnicodeDecodeError) as error:
-            raise _malformed(file, "pip's configuration") from error
-        except OSError as error:
-            raise _unreadable(file, error) from error
+            parser.read_string(_read(file, PIP))
+        except configparser.Error as error:
+            raise _malformed(file, PIP) from error
         for section in parser.sections():
             values = {key.replace("_", "-"): value for key, value in parser.items(section)}
             sections.setdefault(section, {}).update(values)
-    asked = {
+    from_environment = {
         key.removeprefix("PIP_").lower().replace("_", "-"): value
         for key, value in host.environment.items()
         if key.startswith("PIP_") and value
     }
     # A command's own section would win over [global], but not over the environment.
     for options in sections.values():
-        for key in asked:
+        for key in from_environment:
             options.pop(key, None)
-    sections.setdefault("global", {}).update(asked)
+    sections.setdefault("global", {}).update(from_environment)
     return _ini({name: _pip_values(values) for name, values in sections.items()})
 
 
@@ -66,25 +155,21 @@ def uv_config(host: Host) -> str:
         BuildError: uv's configuration cannot be read or is malformed.
 
     """
-    file = _uv_file(host)
     declared: dict[str, Any] = {}
-    if file is not None:
+    if (file := _uv_file(host)) is not None:
         try:
-            declared = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise _malformed(file, "uv's configuration") from error
-        except OSError as error:
-            raise _unreadable(file, error) from error
-    asked = _uv_indexes(host.environment)
-    others = _uv_declared(declared, host.environment)
-    if any(one.get("default") for one in asked):
-        # The environment's default takes the place of the file's.
-        others = [one for one in others if not one.get("default")]
+            declared = tomllib.loads(_read(file, UV))
+        except tomllib.TOMLDecodeError as error:
+            raise _malformed(file, UV) from error
+    from_environment = _uv_indexes(host.environment)
+    from_file = _uv_declared(declared, host.environment)
+    if any(index.get("default") for index in from_environment):
+        from_file = [index for index in from_file if not index.get("default")]
     plain = {key: declared[key] for key in UV_PLAIN if isinstance(declared.get(key), str | bool | list)}
     if hosts := host.environment.get("UV_INSECURE_HOST", "").split():
         plain["allow-insecure-host"] = hosts
     lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
-    for index in (*asked, *others):
+    for index in (*from_environment, *from_file):
         lines += ["", "[[index]]", *(f"{key} = {_toml(value)}" for key, value in index.items())]
     return "\n".join(lines).strip() + "\n" if lines else ""
 
@@ -141,7 +226,7 @@ def _uv_indexes(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     found = [_uv_index(word, environment) for word in extra]
     if default := environment.get("UV_DEFAULT_INDEX") or environment.get("UV_INDEX_URL"):
         found.append({**_uv_index(default, environment), "default": True})
-    return [one for one in found if _remote(one["url"])]
+    return [index for index in found if _remote(index["url"])]
 
 
 def _uv_index(word: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -156,26 +241,24 @@ def _uv_declared(declared: Mapping[str, Any], environment: Mapping[str, str]) ->
     found: list[dict[str, Any]] = []
     for table in tables if isinstance(tables, list) else []:
         values = table if isinstance(table, dict) else {}
-        one = {key: values[key] for key in UV_INDEX_KEYS if isinstance(values.get(key), str | bool)}
-        if "url" in one and "name" in one:
-            one["url"] = _with_credentials(str(one["name"]), str(one["url"]), environment)
-        found.append(one)
+        index = {key: values[key] for key in UV_INDEX_KEYS if isinstance(values.get(key), str | bool)}
+        if "url" in index and "name" in index:
+            index["url"] = _with_credentials(str(index["name"]), str(index["url"]), environment)
+        found.append(index)
     extra = declared.get("extra-index-url")
     found += [{"url": url} for url in extra if isinstance(url, str)] if isinstance(extra, list) else []
     if isinstance(declared.get("index-url"), str):
         found.append({"url": declared["index-url"], "default": True})
-    return [one for one in found if _remote(str(one.get("url", "")))]
+    return [index for index in found if _remote(str(index.get("url", "")))]
 
 
 def _with_credentials(name: str, url: str, environment: Mapping[str, str]) -> str:
-    stem = f"UV_INDEX_{''.join(one if one.isalnum() else '_' for one in name).upper()}"
+    stem = f"UV_INDEX_{''.join(letter if letter.isalnum() else '_' for letter in name).upper()}"
     user = environment.get(f"{stem}_USERNAME", "")
     password = environment.get(f"{stem}_PASSWORD", "")
     scheme, separator, rest = url.partition("://")
     if not (user or password) or not separator or "@" in rest.partition("/")[0]:
         return url
-    from urllib.parse import quote
-
     return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
 
 
@@ -188,108 +271,14 @@ def _remote(address: str) -> bool:
     return address.startswith(("https://", "http://", "git+https://"))
 
 
-def _malformed(file: Path, what: str) -> BuildError:
-    return BuildError(f"{what} is malformed.", where=str(file), fix="Mend or move that file.")
-
-
-def _unreadable(file: Path, error: OSError) -> BuildError:
-    return BuildError(f"cannot be read: {error.strerror}.", where=str(file))
-
-
-SecretId = Literal["ca-bundle", "netrc", "pip-config", "uv-config"]
-SECRET_IDS: tuple[SecretId, ...] = get_args(SecretId)
-
-CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-LARGEST = 500 * 1024
-"""Bytes that BuildKit takes as one secret (its MaxSecretSize)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildSecrets:
-    """What is handed to a build without becoming part of its image."""
-
-    files: Mapping[SecretId, Path] = field(default_factory=dict)
-    """Files of the host that are handed over as they are."""
-    texts: Mapping[SecretId, str] = field(default_factory=dict, repr=False)
-    """What is put together here. It goes through buildx's environment: no file of it is ever written."""
-    proxies: tuple[str, ...] = ()
-    """Names of the proxy variables that are set; their values never stand on a command line."""
-    notes: tuple[str, ...] = ()
-    """What could not be handed over, for a person."""
-
-    def words(self) -> list[str]:
-        """Return the words for buildx's command line."""
-        words: list[str] = []
-        for name, path in self.files.items():
-            words += ["--secret", f'"id={name}","src={_csv(path)}"']
-        for name in self.texts:
-            words += ["--secret", f"id={name},env={_variable(name)}"]
-        for variable in self.proxies:
-            words += ["--build-arg", variable]
-        return words
-
-    def environment(self) -> dict[str, str]:
-        """Return what buildx's environment needs for those words."""
-        return {_variable(name): text for name, text in self.texts.items()}
-
-
-def find_secrets(host: Host) -> BuildSecrets:
-    """Return what this host's environment and files give; only what exists.
-
-    Raises:
-        BuildError: pip's or uv's configuration is malformed; the message names the file.
-
-    """
-    notes: list[str] = []
-    files: dict[SecretId, Path] = {}
-    bundles = (host.environment.get(variable) for variable in CA_VARIABLES)
-    candidates: dict[SecretId, list[Path]] = {
-        "ca-bundle": [_path(host, value) for value in bundles if value],
-        "netrc": [_path(host, host.environment.get("NETRC") or "~/.netrc")],
-    }
-    for name, paths in candidates.items():
-        for path in paths:
-            problem = _problem(path)
-            if problem is None:
-                files[name] = path
-                break
-            if problem:
-                notes.append(f"{path} is not handed to the build as the secret {name!r}: {problem}")
-    texts: dict[SecretId, str] = {}
-    if text := pip_config(host):
-        texts["pip-config"] = text
-    if text := uv_config(host):
-        texts["uv-config"] = text
-    proxies = (either for upper in PROXY_VARIABLES for either in (upper, upper.lower()))
-    return BuildSecrets(
-        files=files,
-        texts=texts,
-        proxies=tuple(one for one in proxies if host.environment.get(one)),
-        notes=tuple(notes),
-    )
-
-
-def _path(host: Host, value: str) -> Path:
-    return host.home / value.removeprefix("~/") if value.startswith("~/") else Path(value).absolute()
-
-
-def _problem(path: Path) -> str | None:
-    """Return why a file cannot be a secret: None when it can, an empty text when it is simply not there."""
+def _read(file: Path, what: str) -> str:
     try:
-        if not path.is_file():
-            return ""
-        if path.stat().st_size > LARGEST:
-            return f"it is larger than the {LARGEST // 1024} KiB that BuildKit takes."
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _malformed(file, what) from error
     except OSError as error:
-        return f"{error.strerror}."
-    return None if os.access(path, os.R_OK) else "it may not be read."
+        raise BuildError(f"cannot be read: {error.strerror}.", where=str(file)) from error
 
 
-def _csv(path: Path) -> str:
-    # buildx reads the words of --secret as one line of CSV: a comma or quote in a path needs quoting.
-    return str(path).replace('"', '""')
-
-
-def _variable(name: SecretId) -> str:
-    return f"SEATRIAL_SECRET_{name.upper().replace('-', '_')}"
+def _malformed(file: Path, what: str) -> BuildError:
+    return BuildError(f"{what} is malformed.", where=str(file), fix="Correct or move that file.")

@@ -1,4 +1,4 @@
-"""Decides what a build is, before anything is started."""
+"""Plans a build before anything is started, with the build arguments that say where the image comes from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seatrial.settings.read import Project
 
 
-SECONDS = 10
+GIT_TIMEOUT = 10
 LABEL = re.compile(
     r"""org\.opencontainers\.image\.(version|revision|source|created)["']?=["']?\$(?:\{(\w+)\}|(\w+))["']?(?=\s|$)"""
 )
@@ -39,20 +39,20 @@ def provenance(dockerfile: Dockerfile, file: Path, context: Path, given: Mapping
         given: the arguments that the settings set already; they stay.
 
     """
-    asked = {name: key for name, key in asked_for(dockerfile).items() if name not in given}
-    if not asked:
+    wanted = {name: key for name, key in wanted_arguments(dockerfile).items() if name not in given}
+    if not wanted:
         return {}
-    told = {**_git(context, file), **_project(context)}
-    return {name: told[key] for name, key in asked.items() if told.get(key)}
+    values = {**_git(context, file), **_project(context)}
+    return {name: values[key] for name, key in wanted.items() if values.get(key)}
 
 
-def asked_for(dockerfile: Dockerfile) -> dict[str, str]:
+def wanted_arguments(dockerfile: Dockerfile) -> dict[str, str]:
     """Return the arguments that the final stage's OCI labels take, each with the label's last word."""
     if not dockerfile.stages:
         return {}
     last = dockerfile.stages[-1].instructions
-    declared = {name for one in last if one.keyword == "ARG" for name in re.findall(r"(?:^|\s)(\w+)", one.text)}
-    found = [match for one in last if one.keyword == "LABEL" for match in LABEL.finditer(one.text)]
+    declared = {name for arg in last if arg.keyword == "ARG" for name in re.findall(r"(?:^|\s)(\w+)", arg.text)}
+    found = [match for label in last if label.keyword == "LABEL" for match in LABEL.finditer(label.text)]
     return {name: match[1] for match in found if (name := match[2] or match[3]) in declared}
 
 
@@ -60,29 +60,29 @@ def _git(context: Path, file: Path) -> dict[str, str]:
     """Return what git says of the checkout; nothing where there is none, or no git."""
     log = ("log", "-1", "--format=%H %cI", "--", ".")
     # git refuses a path outside of the checkout.
-    paths = [str(file.absolute())] if _asked(context, *log, str(file.absolute())) else []
-    commit = _asked(context, *log, *paths)
+    paths = [str(file.absolute())] if _git_output(context, *log, str(file.absolute())) else []
+    commit = _git_output(context, *log, *paths)
     if not commit:
         return {}
     revision, _, created = commit.partition(" ")
-    changed = _asked(context, "status", "--porcelain", "--untracked-files=no", "--", ".", *paths)
+    changed = _git_output(context, "status", "--porcelain", "--untracked-files=no", "--", ".", *paths)
     return {
         "revision": f"{revision}-dirty" if changed else revision,
         "created": created,
-        "source": public_address(_asked(context, "remote", "get-url", "origin")),
+        "source": public_address(_git_output(context, "remote", "get-url", "origin")),
     }
 
 
-def _asked(context: Path, *words: str) -> str:
+def _git_output(context: Path, *words: str) -> str:
     try:
-        done = process.run(["git", "-C", context, *words], timeout=SECONDS, check=False)
+        done = process.run(["git", "-C", context, *words], timeout=GIT_TIMEOUT, check=False)
     except ProgramError:
         return ""
     return done.output.strip() if done.code == 0 else ""
 
 
 def public_address(remote: str) -> str:
-    """Return a remote as an address that everybody may read: no account, no password, no token; empty where none is."""
+    """Return a remote's address without account, password and token; empty where that gives none."""
     if short := SCP.fullmatch(remote):
         remote = f"https://{short[1]}/{short[2]}"
     try:
@@ -103,16 +103,16 @@ def _project(context: Path) -> dict[str, str]:
     try:
         project = read_toml(file).get("project") if file.is_file() else None
     except SettingsError:
-        # The smoke tells what is wrong with it; a label is no reason to stop a build.
+        # A smoke reports what is wrong with it; for a label a build does not stop.
         return {}
     if not isinstance(project, dict):
         return {}
-    told = {"version": str(project.get("version") or "")}
+    values = {"version": str(project.get("version") or "")}
     urls = project.get("urls")
     for name, address in urls.items() if isinstance(urls, dict) else ():
         if str(name).lower() in {"source", "repository", "source code"}:
-            told["source"] = public_address(str(address))
-    return {key: value for key, value in told.items() if value}
+            values["source"] = public_address(str(address))
+    return {key: value for key, value in values.items() if value}
 
 
 APP_LABEL = "seatrial.app"
@@ -125,18 +125,18 @@ IMAGE_NAME = re.compile(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{_COMPONENT}(?:/{_COMPON
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """One build, decided: what `--dry-run` shows and `build` does."""
+    """One build: what `--dry-run` shows and `build` does."""
 
     app: str
     python: str | None
     image: str
     """The image's name, without a tag."""
     tags: tuple[str, ...]
-    """The whole references that the build sets, the most particular first."""
+    """The references that the build sets, the most specific first."""
     context: Path
     dockerfile: Path
     dockerfile_shown: str
-    """The Dockerfile as a person knows it: from the project's folder where it lies in it."""
+    """The Dockerfile's path for messages: relative to the project where it lies in it."""
     build_arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """What stays the same from build to build."""
@@ -144,7 +144,7 @@ class BuildPlan:
 
 
 def plan_build(project: Project, name: str, *, python: str | None = None, no_cache: bool = False) -> BuildPlan:
-    """Decide one build; nothing is started, the Dockerfile alone is read.
+    """Plan one build; only the Dockerfile is read.
 
     Raises:
         SettingsError: the app or the Python version is not declared, or the image's name is not one.
@@ -166,12 +166,12 @@ def plan_build(project: Project, name: str, *, python: str | None = None, no_cac
     shown = _shown(dockerfile, project)
     parsed = parse(read_dockerfile(dockerfile, where=shown, settings=f"[{TABLE}.apps.{name}]"))
     default = app.pythons[0] if app.pythons else None
-    particular = (f"{image}:py{version}",) if version else ()
+    specific = (f"{image}:py{version}",) if version else ()
     return BuildPlan(
         app=name,
         python=version,
         image=image,
-        tags=(*particular, f"{image}:latest") if version == default else particular,
+        tags=(*specific, f"{image}:latest") if version == default else specific,
         context=context,
         dockerfile=dockerfile,
         dockerfile_shown=shown,
@@ -196,7 +196,7 @@ def plan_matrix(
         names: the apps.
         python: one version; of several apps, those that declare it are built.
         every: all versions that each app declares, instead of its default.
-        no_cache: build every step anew.
+        no_cache: build every step again.
 
     Raises:
         SettingsError: an app is unknown, or none of them declares the version.

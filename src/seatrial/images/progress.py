@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from seatrial.dockerfile import Dockerfile, Instruction, Stage
 
 
+KEPT_LOG_LINES = 60
+"""Lines of a step's output that are kept for an error message."""
+LONGEST_LINE = 2000
+"""Characters of one line of output; the rest of it is left out."""
+LONGEST_REPORT = 16 * 1024 * 1024
+"""Characters of one report of the stream; what is longer is treated as text."""
+
 # BuildKit's names: "[builder 3/7] RUN …", "[2/4] COPY …", "[linux/amd64 stage-1 2/3] …".
 NUMBERED = re.compile(r"\[(?:(?P<stage>[^\]]*?) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.DOTALL)
 UNNAMED_STAGE = re.compile(r"stage-(\d+)")
@@ -89,7 +96,7 @@ class Step:
     def looked_up(self) -> str | None:
         """The image that it asks a registry about, if that is its work."""
         match = LOOKUP.match(self.name)
-        return next((one for one in match.groups() if one), None) if match else None
+        return next((image for image in match.groups() if image), None) if match else None
 
     @property
     def countable(self) -> bool:
@@ -119,10 +126,10 @@ def installs_that_ran(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def locate(names: Iterable[str], dockerfile: Dockerfile) -> dict[str, Instruction]:
-    """Return which instruction each step name stands for.
+    """Return the instruction that each step name means.
 
     BuildKit's numbers cannot be used as they are: it counts no ENV, not every WORKDIR, and counts what a
-    base's ONBUILD adds. But the order holds: within a stage, the last RUN is the last RUN.
+    base's ONBUILD adds. But the order holds: within a stage, its last RUN is the Dockerfile's last RUN.
     """
     groups: dict[tuple[int, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name in names:
@@ -131,12 +138,12 @@ def locate(names: Iterable[str], dockerfile: Dockerfile) -> dict[str, Instructio
         if match and stage:
             keyword = match["text"].split(maxsplit=1)[0].upper()
             groups[stage.index, keyword][int(match["number"])].append(name)
-    found: dict[str, Instruction] = {}
+    located: dict[str, Instruction] = {}
     for (index, keyword), numbers in groups.items():
-        instructions = [one for one in dockerfile.stages[index].instructions if one.keyword == keyword]
-        for number, one in zip(sorted(numbers, reverse=True), reversed(instructions), strict=False):
-            found.update(dict.fromkeys(numbers[number], one))
-    return found
+        instructions = [found for found in dockerfile.stages[index].instructions if found.keyword == keyword]
+        for number, instruction in zip(sorted(numbers, reverse=True), reversed(instructions), strict=False):
+            located.update(dict.fromkeys(numbers[number], instruction))
+    return located
 
 
 def _stage(label: str, dockerfile: Dockerfile) -> Stage | None:
@@ -149,14 +156,6 @@ def _stage(label: str, dockerfile: Dockerfile) -> Stage | None:
     index = int(unnamed.group(1)) if unnamed else len(dockerfile.stages) - 1
     known = (unnamed is not None or "/" in name or not name) and 0 <= index < len(dockerfile.stages)
     return dockerfile.stages[index] if known else None
-
-
-KEPT_LOG_LINES = 60
-"""Lines of a step's output that are kept for an error message."""
-LONGEST_LINE = 2000
-"""Characters of one line of output; the rest of it is left out."""
-LONGEST_REPORT = 16 * 1024 * 1024
-"""Characters of one report of the stream; what is longer is no report."""
 
 
 class _Vertex(msgspec.Struct):
@@ -201,23 +200,22 @@ class Reports:
     """Cuts the stream into its reports; buildx 0.13 indents them over many lines, later ones use one line."""
 
     def __init__(self) -> None:
-        self._open: list[str] = []
+        self._lines: list[str] = []
         self._size = 0
 
     def feed(self, line: str) -> Iterator[_Report | str]:
         """Yield a report once its last line is there, and any other line as text."""
-        if not self._open and not line.startswith("{"):
+        if not self._lines and not line.startswith("{"):
             yield line.rstrip("\n")
             return
-        self._open.append(line)
+        self._lines.append(line)
         self._size += len(line)
-        first = len(self._open) == 1
-        ends = line.rstrip() == "}" or (first and line.rstrip().endswith("}"))
+        text = line.rstrip()
+        ends = text == "}" or (len(self._lines) == 1 and text.endswith("}"))
         if not ends and self._size < LONGEST_REPORT:
             return
-        whole = "".join(self._open)
-        self._open.clear()
-        self._size = 0
+        whole = "".join(self._lines)
+        self._lines, self._size = [], 0
         try:
             yield msgspec.json.decode(whole, type=_Report)
         except msgspec.DecodeError:
@@ -225,17 +223,17 @@ class Reports:
 
 
 class Progress:
-    """What is known of one build, fed line by line from buildx's standard error."""
+    """The state of one build, fed line by line from buildx's standard error."""
 
     def __init__(self, dockerfile: Dockerfile) -> None:
         self._dockerfile = dockerfile
         self._reports = Reports()
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _VertexHistory] = {}
         self._steps: dict[str, Step] = {}
         self._logs: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=KEPT_LOG_LINES))
         self._partial: dict[tuple[str, int], str] = {}
         self.text: deque[str] = deque(maxlen=KEPT_LOG_LINES)
-        """The lines outside the reports: what buildx says when it fails."""
+        """The lines outside of the reports: buildx's own messages."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -248,7 +246,7 @@ class Progress:
         return (*self._logs.get(step.key, ()), *(_shown(text) for text in rest))
 
     def feed(self, line: str) -> list[Event]:
-        """Take in one line and return what it changed."""
+        """Read one line and return what it changed."""
         events: list[Event] = []
         for report in self._reports.feed(line):
             if isinstance(report, str):
@@ -261,7 +259,7 @@ class Progress:
 
     def _vertices(self, vertices: list[_Vertex]) -> list[Event]:
         for vertex in vertices:
-            self._seen.setdefault(vertex.digest, _Seen()).take(vertex)
+            self._seen.setdefault(vertex.digest, _VertexHistory()).take(vertex)
         instructions = locate((seen.name for seen in self._seen.values()), self._dockerfile)
         events: list[Event] = []
         for key, seen in self._seen.items():
@@ -291,8 +289,8 @@ class Progress:
         return [StepOutput(step=step, lines=lines)] if lines else []
 
 
-class _Seen:
-    """All that was reported of one vertex; BuildKit reports it again for each change."""
+class _VertexHistory:
+    """Everything reported of one vertex; BuildKit reports it again for each change."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -310,7 +308,7 @@ class _Seen:
     @property
     def state(self) -> StepState:
         if self.error:
-            # BuildKit ends what runs beside a failing step with Go's own word for it.
+            # What ran beside a failing step ends with Go's error of a cancelled context.
             return StepState.STOPPED if "context canceled" in self.error else StepState.FAILED
         if not self.spans:
             return StepState.WAITING

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from seatrial.images.build import BuildPlan, BuildResult
+    from seatrial.images.build import BuildResult
+    from seatrial.images.plan import BuildPlan
     from seatrial.images.progress import Event, Step
 
 LOG_LINES = 5

@@ -1,0 +1,116 @@
+"""Images of the engine saved as OCI layouts, for a builder that does not see the engine's images."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
+
+from seatrial.errors import BuildError, EngineError
+from seatrial.text import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import IO
+
+    from seatrial.engine.find import Engine
+
+SAVE_TIMEOUT = 600
+"""Seconds until the engine sends an image's next bytes: before the first, it gathers all of it on its disk."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+INDEX = "index.json"
+
+
+def save_images(engine: Engine, images: Iterable[str], folder: Path) -> dict[str, str]:
+    """Save each image once, in a folder of its own; return the value of `--build-context` for each.
+
+    Raises:
+        BuildError: buildx cannot be given the folder's path.
+        EngineError: the engine is too old to save images as OCI layouts, or sends something else.
+        OSError: the folder cannot be written.
+        docker.errors.APIError: the engine refuses.
+
+    """
+    saved: dict[str, str] = {}
+    for number, image in enumerate(dict.fromkeys(images)):
+        inner = folder / f"image-{number}"
+        inner.mkdir()
+        saved[image] = save_image(engine, image, inner)
+    return saved
+
+
+def save_image(engine: Engine, image: str, folder: Path) -> str:
+    """Save one image into a folder; see `save_images`."""
+    if {":", "@"} & set(str(folder)):
+        # buildx splits PATH:TAG@DIGEST there.
+        raise BuildError(
+            "an image cannot be passed to a builder from a folder whose path holds ':' or '@'.",
+            where=str(folder),
+            fix="Point TMPDIR to another folder.",
+        )
+    with closing(engine.connection(SAVE_TIMEOUT)) as api:
+        unpack(api.get_image(image), folder, engine=str(engine))
+    return f"oci-layout://{folder}@{digest(folder, engine=str(engine))}"
+
+
+def unpack(chunks: Iterator[bytes], folder: Path, *, engine: str) -> None:
+    """Unpack an archive that comes in chunks.
+
+    Raises:
+        EngineError: it is damaged, or would write elsewhere.
+        OSError: the folder cannot be written.
+
+    """
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|", bufsize=1 << 20) as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise EngineError(
+            f"the engine sent an image that cannot be unpacked: {plain_line(str(error))}.",
+            where=engine,
+            fix="Build again; if it still fails, load the image into the engine again.",
+        ) from error
+
+
+def digest(folder: Path, *, engine: str) -> str:
+    """Return the digest of the one image in an OCI layout.
+
+    Raises:
+        EngineError: there is none, as in what engines before Docker 25 save.
+
+    """
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        found = str(index["manifests"][0]["digest"])
+    except FileNotFoundError:
+        raise EngineError(
+            "other builders need images in the form that Docker 25 or later saves.",
+            where=engine,
+            fix="Update Docker, or build with the engine's own builder.",
+        ) from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise EngineError(f"the engine saved an image without a readable {INDEX}.", where=engine) from error
+    if DIGEST.fullmatch(found) is None:
+        raise EngineError(f"the engine saved an image whose {INDEX} names no digest.", where=engine)
+    return found
+
+
+class _Chunks:
+    """Reads from chunks of any size as from one file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        gathered = [self._rest]
+        length = len(self._rest)
+        while length < size and (chunk := next(self._chunks, None)) is not None:
+            gathered.append(chunk)
+            length += len(chunk)
+        data = b"".join(gathered)
+        self._rest = data[size:]
+        return data[:size]
