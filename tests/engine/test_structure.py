@@ -26,7 +26,8 @@ from seatrial.host import this_host
 from seatrial.images.bases import Registries
 from seatrial.offline import ensure_substitute, find_substitute, recipes
 from seatrial.settings.model import Contract
-from seatrial.structure.prove import prove, read_files
+from seatrial.structure.files import read_structure_file
+from seatrial.structure.run import prove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,13 +124,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ours(engine: Engine, image: str, file: Path) -> Smoke:
-    environment = {"HANDED_ON": "yes"}
-    return prove(read_files([file]), image, Contract(), engine, environment=environment, folder=file.parent)
+    environment = {"PASSED_ON": "yes"}
+    return prove(
+        {file: read_structure_file(file)}, image, Contract(), engine, environment=environment, folder=file.parent
+    )
 
 
 def theirs(engine: Engine, image: str, file: Path) -> list[tuple[str, bool]]:
     report = file.with_suffix(".report")
-    environment = {**engine.programs_environment, "HANDED_ON": "yes"}
+    environment = {**engine.programs_environment, "PASSED_ON": "yes"}
     subprocess.run(
         [TOOL, "test", "--image", image, "--config", file, "--test-report", report],
         cwd=file.parent,
@@ -154,8 +157,7 @@ def verdicts(smoke: Smoke) -> list[bool]:
         ("files.yaml", 54),
         ("options.yaml", 8),
         ("other.json", 10),
-        ("handed_on.yaml", 2),
-        ("terminal.yaml", 4),
+        ("passed_on.yaml", 2),
         ("privileged.yaml", 2),
     ],
 )
@@ -215,7 +217,7 @@ def test_limits_make_a_command_undecided(engine: Engine, image: str, tmp_path: P
         encoding="utf-8",
     )
     contract = Contract(memory="32 MiB")
-    smoke = prove(read_files([file]), image, contract, engine, environment={}, folder=tmp_path)
+    smoke = prove({file: read_structure_file(file)}, image, contract, engine, environment={}, folder=tmp_path)
     assert [one.status for one in smoke.checks] == [Status.ERROR] * 3
     loud, large, setup = (one.actual for one in smoke.checks)
     assert "it had written 16777216 bytes" in loud

@@ -7,24 +7,27 @@ import pytest
 
 from seatrial.checks.model import Outcome, Status
 from seatrial.facts import FileKind
-from seatrial.structure.expansion import expand
-from seatrial.structure.expressions import matches, problem_of
-from seatrial.structure.judge import judge_command, judge_contents, judge_existence, judge_licences, judge_metadata
-from seatrial.structure.model import CommandTest, FileContentTest, FileExistenceTest, MetadataTest, Variable
-from seatrial.structure.modes import shown_mode
-from seatrial.structure.plan import ImageConfig
-from seatrial.structure.seen import Contents, Cut, Licences, Ran, Refused, Stat
+from seatrial.structure.files import (
+    CommandTest,
+    FileContentTest,
+    FileExistenceTest,
+    LicenseTest,
+    MetadataTest,
+    Variable,
+)
+from seatrial.structure.golang import expand, matches, mode_text, problem_of
+from seatrial.structure.judge import FileStat, Licences, Output, Refusal, Unknown, judge
 
-REFUSED = Refused(reason="no such program")
-CUT = Cut(reason="it was stopped after 600 s")
+REFUSED = Refusal(reason="no such program")
+CUT = Unknown(reason="it was stopped after 600 s")
 
 
 def command(**changed: Any) -> CommandTest:
     return CommandTest(**{"name": "n", "command": "c", **changed})
 
 
-def ran(out: bytes = b"", errors: bytes = b"", code: int = 0) -> Ran:
-    return Ran(out=out, errors=errors, code=code)
+def ran(out: bytes = b"", errors: bytes = b"", code: int = 0) -> Output:
+    return Output(out=out, errors=errors, code=code)
 
 
 @pytest.mark.parametrize(
@@ -42,16 +45,16 @@ def ran(out: bytes = b"", errors: bytes = b"", code: int = 0) -> Ran:
         (command(), REFUSED, "no such program"),
     ],
 )
-def test_a_command_that_answers_otherwise_fails(test: CommandTest, seen: Ran | Refused, actual: str) -> None:
-    outcome = judge_command(test, seen)
+def test_a_command_that_answers_otherwise_fails(test: CommandTest, seen: Output | Refusal, actual: str) -> None:
+    outcome = judge(test, seen)
     assert (outcome.status, outcome.actual) == (Status.FAIL, actual)
     assert outcome.fix
 
 
 def test_a_command_that_answers_as_expected_passes_and_one_that_was_cut_is_undecided() -> None:
     test = command(exit_code=3, expected_output=("(?m)^b$", "(?s)a.b"), excluded_error=("x",))
-    assert judge_command(test, ran(b"a\nb\n", b"y", 3)).status is Status.PASS
-    undecided = judge_command(test, CUT)
+    assert judge(test, ran(b"a\nb\n", b"y", 3)).status is Status.PASS
+    undecided = judge(test, CUT)
     assert (undecided.status, undecided.actual) == (
         Status.ERROR,
         "could not be decided: it was stopped after 600 s",
@@ -60,16 +63,16 @@ def test_a_command_that_answers_as_expected_passes_and_one_that_was_cut_is_undec
 
 def test_a_failure_shows_the_last_lines() -> None:
     out = "".join(f"{number}\n" for number in range(100)).encode()
-    outcome = judge_command(command(exit_code=1), ran(out, b"why\xff"))
+    outcome = judge(command(exit_code=1), ran(out, b"why\xff"))
     assert outcome.evidence[-2:] == ("stdout: 99", "stderr: why\ufffd")
     assert len(outcome.evidence) == 21
 
 
-STAT = Stat(kind=FileKind.FILE, mode=0o754, uid=10, gid=20)
+STAT = FileStat(kind=FileKind.FILE, mode=0o754, uid=10, gid=20)
 
 
 def existence(**changed: Any) -> Outcome:
-    return judge_existence(FileExistenceTest(**{"name": "n", "path": "/p", **changed}), "/p", STAT)
+    return judge(FileExistenceTest(**{"name": "n", "path": "/p", **changed}), STAT)
 
 
 @pytest.mark.parametrize(
@@ -104,35 +107,34 @@ def test_a_file_that_is_as_asked_passes(asked: dict[str, Any]) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    gone = Refused(reason="/p is not in the image")
+    gone = Refusal(reason="/p is not in the image")
     there = FileExistenceTest(name="n", path="/p")
-    assert judge_existence(there, "/p", gone).status is Status.FAIL
+    assert judge(there, gone).status is Status.FAIL
     absent = FileExistenceTest(name="n", path="/p", should_exist=False)
-    assert judge_existence(absent, "/p", gone).status is Status.PASS
-    assert judge_existence(absent, "/p", CUT).status is Status.ERROR
-    assert judge_existence(there, "/p", CUT).status is Status.ERROR
+    assert judge(absent, gone).status is Status.PASS
+    assert judge(absent, CUT).status is Status.ERROR
+    assert judge(there, CUT).status is Status.ERROR
 
 
 def test_contents() -> None:
     test = FileContentTest(name="n", path="/p", expected_contents=("^a",), excluded_contents=("b",))
-    assert judge_contents(test, "/p", Contents(body=b"a\n")).status is Status.PASS
-    assert judge_contents(test, "/p", Contents(body=b"c")).actual == "/p does not match '^a'"
-    assert judge_contents(test, "/p", Contents(body=b"ab")).actual == "/p matches 'b'"
-    assert judge_contents(test, "/p", REFUSED).status is Status.FAIL
-    assert judge_contents(test, "/p", CUT).status is Status.ERROR
+    assert judge(test, b"a\n").status is Status.PASS
+    assert judge(test, b"c").actual == "/p does not match '^a'"
+    assert judge(test, b"ab").actual == "/p matches 'b'"
+    assert judge(test, REFUSED).status is Status.FAIL
+    assert judge(test, CUT).status is Status.ERROR
 
 
-CONFIG = ImageConfig(
-    id="sha256:00",
-    environment={"A": "1", "EMPTY": ""},
-    entrypoint=("/e",),
-    cmd=("c", "d"),
-    exposed_ports=("80",),
-    volumes=("/v",),
-    labels={"l": "v1"},
-    workdir="/w",
-    user="app",
-)
+CONFIG = {
+    "Env": ["A=1", "EMPTY=", "B2=x=y", "B2=z"],
+    "Entrypoint": ["/e"],
+    "Cmd": ["c", "d"],
+    "ExposedPorts": {"80/tcp": {}},
+    "Volumes": {"/v": {}},
+    "Labels": {"l": "v1"},
+    "WorkingDir": "/w",
+    "User": "app",
+}
 
 
 def variable(key: str, value: str = "", *, is_regex: bool = False) -> tuple[Variable, ...]:
@@ -151,20 +153,20 @@ def variable(key: str, value: str = "", *, is_regex: bool = False) -> tuple[Vari
         ({"cmd": ("c",)}, "cmd is ['c', 'd'], not ['c']"),
         ({"exposed_ports": ("80/tcp",)}, "port 80/tcp is not exposed"),
         ({"unexposed_ports": ("80",)}, "port 80 is exposed"),
-        ({"volumes": ("/x",)}, "/x is no volume"),
+        ({"volumes": ("/x",)}, "/x is not a volume"),
         ({"unmounted_volumes": ("/v",)}, "/v is a volume"),
         ({"workdir": "/"}, "workdir is '/w', not '/'"),
         ({"user": "root"}, "user is 'app', not 'root'"),
     ],
 )
 def test_a_configuration_that_is_otherwise_fails(asked: dict[str, Any], actual: str) -> None:
-    outcome = judge_metadata(MetadataTest(**asked), CONFIG)
+    outcome = judge(MetadataTest(**asked), CONFIG)
     assert (outcome.status, outcome.actual) == (Status.FAIL, actual)
 
 
 def test_a_configuration_that_is_as_asked_passes() -> None:
     asked = MetadataTest(
-        env_vars=(*variable("A", "^[0-9]$", is_regex=True), *variable("EMPTY")),
+        env_vars=(*variable("A", "^[0-9]$", is_regex=True), *variable("EMPTY"), *variable("B2", "z")),
         unbound_env_vars=variable("B"),
         labels=variable("l", "v1"),
         entrypoint=("/e",),
@@ -176,16 +178,28 @@ def test_a_configuration_that_is_as_asked_passes() -> None:
         workdir="/w",
         user="app",
     )
-    assert judge_metadata(asked, CONFIG).status is Status.PASS
+    assert judge(asked, CONFIG).status is Status.PASS
+
+
+def test_an_image_that_says_nothing_has_an_empty_configuration() -> None:
+    assert judge(MetadataTest(cmd=(), entrypoint=(), unbound_env_vars=variable("A")), {}).status is Status.PASS
+    assert judge(MetadataTest(workdir="/"), {"WorkingDir": ""}).actual == "workdir is '', not '/'"
+
+
+def licences(*texts: bytes | Refusal | Unknown) -> Outcome:
+    found: Licences = tuple((f"/{number}", text) for number, text in enumerate(texts))
+    return judge(LicenseTest(), found)
 
 
 def test_licences() -> None:
-    fine, bad = Contents(body=b"MIT"), Contents(body=b"GNU Agpl 3")
-    assert judge_licences(Licences(texts=(("/a", fine),))).actual == "1 texts"
-    failing = judge_licences(Licences(texts=(("/a", fine), ("/b", bad), ("/c", REFUSED))))
-    assert (failing.status, failing.evidence) == (Status.FAIL, ("/b names AGPL", "no such program"))
-    assert judge_licences(Licences(texts=(("/a", fine), ("/b", CUT)))).status is Status.ERROR
-    assert judge_licences(REFUSED).status is Status.FAIL
+    fine, bad = b"MIT", b"GNU Agpl 3"
+    assert licences(fine).actual == "1 texts"
+    failing = licences(fine, bad, REFUSED, CUT)
+    assert (failing.status, failing.actual) == (Status.FAIL, "2 of 4")
+    assert set(failing.evidence) == {"/1 names AGPL", "no such program"}
+    assert licences(fine, CUT).status is Status.ERROR
+    assert judge(LicenseTest(), REFUSED).status is Status.FAIL
+    assert judge(LicenseTest(), CUT).status is Status.ERROR
 
 
 @pytest.mark.parametrize(
@@ -200,7 +214,7 @@ def test_licences() -> None:
     ],
 )
 def test_a_mode_is_shown_as_go_shows_it(mode: int, kind: FileKind, text: str) -> None:
-    assert shown_mode(mode, kind) == text
+    assert mode_text(mode, kind) == text
 
 
 @pytest.mark.parametrize(

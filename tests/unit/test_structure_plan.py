@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from seatrial.settings.model import Contract
-from seatrial.structure.model import (
+from seatrial.structure.files import (
     CommandTest,
+    CommandVariable,
     FileContentTest,
     FileExistenceTest,
     LicenseTest,
@@ -13,78 +15,67 @@ from seatrial.structure.model import (
     StructureFile,
     Variable,
 )
-from seatrial.structure.plan import (
-    CommandPlan,
-    ContentPlan,
-    ExistencePlan,
-    HandedOn,
-    ImageConfig,
-    MetadataPlan,
-    Names,
-    Plan,
-    image_config,
-    plan_file,
-)
+from seatrial.structure.plan import CommandRun, FilePlan, environment_of, plan_file
 
-IMAGE = ImageConfig(id="sha256:ab", environment={"PATH": "/bin", "A": "1"}, labels={})
-NOTHING = HandedOn(variables={})
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+IMAGE = {"Id": "sha256:ab", "Config": {"Env": ["PATH=/bin", "A=1"]}}
 
 
-def plan(handed_on: HandedOn = NOTHING, contract: Contract | None = None, **said: Any) -> Plan:
+def plan(passed_on: Mapping[str, str | None] | None = None, contract: Contract | None = None, **said: Any) -> FilePlan:
     file = StructureFile(schema_version="2.0.0", **said)
-    return plan_file("t.yaml", file, IMAGE, contract or Contract(), handed_on=handed_on, names=Names())
+    return plan_file("t.yaml", file, IMAGE, contract or Contract(), passed_on=passed_on or {}, used=Counter())
 
 
-def command(planned: Plan) -> CommandPlan:
+def run_of(planned: FilePlan) -> CommandRun:
     (test,) = planned.tests
-    assert isinstance(test, CommandPlan)
-    return test
+    assert test.run is not None
+    return test.run
 
 
 def variables(**values: str) -> tuple[Variable, ...]:
     return tuple(Variable(key=key, value=value) for key, value in values.items())
 
 
-def test_a_command_gets_global_own_and_handed_on_variables_in_that_order() -> None:
-    made = command(
-        plan(
-            HandedOn(variables={"D": "handed"}),
-            global_env_vars=variables(B="$A$B", C="global"),
-            command_tests=(
-                CommandTest(name="n", command="$A", args=("$B", "$C"), env_vars=variables(C="$A", D="own"), line=3),
-            ),
-        )
+def own(**values: str) -> tuple[CommandVariable, ...]:
+    return tuple(CommandVariable(key=key, value=value) for key, value in values.items())
+
+
+def test_a_command_gets_global_own_and_passed_on_variables_in_that_order() -> None:
+    planned = plan(
+        {"D": "passed"},
+        global_env_vars=variables(B="$A$B", C="global"),
+        command_tests=(CommandTest(name="n", command="$A", args=("$B", "$C"), env_vars=own(C="$A", D="own"), line=3),),
     )
-    assert made.config["Cmd"] == ["1", "1", "global"]
-    assert made.config["Env"] == ["B=1", "C=$A", "D=handed"]
-    assert made.config["Entrypoint"] == [""]
+    made = run_of(planned)
+    assert made.command["Cmd"] == ["1", "1", "global"]
+    assert made.command["Env"] == ["B=1", "C=$A", "D=passed"]
+    assert made.command["Entrypoint"] == [""]
     assert made.setup == ()
-    assert (made.origin.id, made.origin.where) == ("structure/commandTests/n", "t.yaml:3")
+    assert (planned.tests[0].id, planned.tests[0].where) == ("structure/commandTests/n", "t.yaml:3")
 
 
 def test_setup_has_own_variables_expanded_and_so_have_the_arguments_after_it() -> None:
-    made = command(
+    made = run_of(
         plan(
-            HandedOn(variables={"D": "handed"}),
+            {"D": "passed"},
             command_tests=(
-                CommandTest(
-                    name="n", setup=(("one", "$C"), ("two",)), command="c", args=("$C",), env_vars=variables(C="$A")
-                ),
+                CommandTest(name="n", setup=(("one", "$C"), ("two",)), command="c", args=("$C",), env_vars=own(C="$A")),
             ),
-            container_run_options=RunOptions(user="root", allocate_tty=True),
+            container_run_options=RunOptions(user="root"),
         )
     )
     assert [step["Cmd"] for step in made.setup] == [["one", "$C"], ["two"]]
     assert {tuple(step["Env"]) for step in made.setup} == {("C=1",)}
-    assert made.config["Cmd"] == ["c", "1"]
-    assert made.config["Env"] == ["C=$A", "D=handed"]
-    assert {step["User"] for step in (*made.setup, made.config)} == {"root"}
-    assert made.config["Tty"] is True
+    assert made.command["Cmd"] == ["c", "1"]
+    assert made.command["Env"] == ["C=$A", "D=passed"]
+    assert {step["User"] for step in (*made.setup, made.command)} == {"root"}
 
 
 def test_the_contracts_limits_hold_and_the_rest_is_the_engines() -> None:
     planned = plan(contract=Contract(memory="1 GiB", processes=10), command_tests=(CommandTest(name="n", command="c"),))
-    host = command(planned).config["HostConfig"]
+    host = run_of(planned).command["HostConfig"]
     assert (host["Memory"], host["MemorySwap"], host["PidsLimit"]) == (2**30, 2**30, 10)
     assert "NetworkMode" not in host
     assert "CapAdd" not in host
@@ -96,7 +87,7 @@ def test_commands_that_reach_the_host_run_in_order() -> None:
     assert plan(container_run_options=RunOptions(bind_mounts=("/a:/b",))).in_order
     assert plan(container_run_options=RunOptions(privileged=True)).in_order
     bound = plan(container_run_options=RunOptions(bind_mounts=("/a:/b",)))
-    assert bound.files["HostConfig"]["Binds"] == ["/a:/b"]
+    assert bound.container["HostConfig"]["Binds"] == ["/a:/b"]
 
 
 def test_a_path_is_expanded_where_the_tool_expands_it() -> None:
@@ -106,32 +97,34 @@ def test_a_path_is_expanded_where_the_tool_expands_it() -> None:
         file_content_tests=(FileContentTest(name="n", path="$B"),),
     )
     content, existence = planned.tests
-    assert isinstance(content, ContentPlan)
+    assert isinstance(content.test, FileContentTest)
     assert content.test.path == "$B"
-    assert isinstance(existence, ExistencePlan)
-    assert existence.path == "/b/1"
+    assert isinstance(existence.test, FileExistenceTest)
+    assert existence.test.path == "/b/1"
 
 
-def test_a_metadata_test_sees_the_image_itself_and_an_empty_one_is_none() -> None:
-    (test,) = plan(global_env_vars=variables(B="2"), metadata_test=MetadataTest(cmd=())).tests
-    assert isinstance(test, MetadataPlan)
-    assert test.config == IMAGE
-    assert plan(metadata_test=MetadataTest()).tests == ()
+def test_an_empty_metadata_test_is_none() -> None:
+    (test,) = plan(metadata_test=MetadataTest(cmd=(), line=2)).tests
+    assert (test.id, test.where) == ("structure/metadataTest", "t.yaml:2")
+    assert plan(metadata_test=MetadataTest(line=2)).tests == ()
 
 
 def test_ids_occur_once_and_hold_no_terminal_codes() -> None:
     twice = (CommandTest(name="a\x1b[31m\nb", command="c"), CommandTest(name="a b", command="c"))
     planned = plan(command_tests=twice, license_tests=(LicenseTest(),))
-    assert [one.origin.id for one in planned.tests] == [
+    assert [test.id for test in planned.tests] == [
         "structure/commandTests/a b",
         "structure/commandTests/a b#2",
         "structure/licenseTests/1",
     ]
 
 
-def test_the_engines_configuration_is_read_as_the_tool_reads_it() -> None:
-    config = {"Env": ["A=1", "B=x=y", "A=2"], "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/v": {}}, "WorkingDir": ""}
-    made = image_config({"Id": "sha256:ab", "Config": config})
-    assert made.environment == {"A": "2", "B": "x=y"}
-    assert (made.exposed_ports, made.volumes, made.workdir, made.cmd) == (("80",), ("/v",), "", ())
-    assert image_config({"Id": "sha256:ab", "Config": None}).labels == {}
+def test_the_last_value_of_a_variable_counts() -> None:
+    assert environment_of({"Env": ["A=1", "B=x=y", "A=2"]}) == {"A": "2", "B": "x=y"}
+    assert environment_of({"Env": None}) == {}
+
+
+def test_variables_that_the_caller_does_not_have_are_named() -> None:
+    made = run_of(plan({"D": "1", "E": None}, command_tests=(CommandTest(name="n", command="c"),)))
+    assert made.missing == ("E",)
+    assert made.command["Env"] == ["D=1"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.smoke import Target
-    from seatrial.structure.model import StructureFile
+    from seatrial.structure.files import StructureFile
 
 
 def tests_of(files: Sequence[str]) -> Mapping[Path, StructureFile]:
@@ -32,9 +32,9 @@ def tests_of(files: Sequence[str]) -> Mapping[Path, StructureFile]:
     """
     if not files:
         return {}
-    from seatrial.structure.prove import read_files
+    from seatrial.structure.files import read_structure_file
 
-    return read_files([Path(file) for file in files])
+    return {Path(file): read_structure_file(Path(file)) for file in files}
 
 
 def proven(
@@ -59,7 +59,7 @@ def proven(
     contracted = None if level is None else smoking.smoke(target, engine, level=level, say=say, meanwhile=meanwhile)[0]
     if contracted is not None and not tests:
         return contracted
-    from seatrial.structure.prove import joined, prove
+    from seatrial.structure.run import joined, prove
 
     structure = prove(
         tests,

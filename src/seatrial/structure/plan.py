@@ -1,7 +1,7 @@
-"""Plans what a structure test file asks of an image: pure, from the file, the image's configuration and the caller's.
+"""Plans what a structure test file asks of an image: pure, from the file, the image and the caller's environment.
 
-The order of things, and where a variable counts, are container-structure-test's own: global variables become part of
-the image, a test's own ones do so for its setup; an argument is expanded from the image's environment alone.
+The order of the tests, and where a variable counts, are container-structure-test's own: global variables become part
+of the image, a test's own ones do so for its setup; an argument is expanded from the image's environment alone.
 """
 
 from __future__ import annotations
@@ -9,221 +9,136 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from seatrial.engine.containers import NO_ENTRYPOINT
 from seatrial.sizes import parse_size
-from seatrial.structure.expansion import expand
+from seatrial.structure.files import CommandTest, FileContentTest, FileExistenceTest, LicenseTest, MetadataTest
+from seatrial.structure.golang import expand
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Mapping
 
     from seatrial.facts import Json
     from seatrial.settings.model import Contract
-    from seatrial.structure.model import (
-        CommandTest,
-        FileContentTest,
-        FileExistenceTest,
-        LicenseTest,
-        MetadataTest,
-        RunOptions,
-        StructureFile,
-        Variable,
-    )
+    from seatrial.structure.files import RunOptions, StructureFile, Variable
 
 PLACEHOLDER = "NEVER_STARTED"
 """A container whose files are read must have a command, as some images have none."""
 LONGEST_NAME = 120
 """Characters of a test's name in its id."""
-TITLES = {
+TITLES: dict[str, str] = {
     "commandTests": "answer a command as expected",
-    "fileExistenceTests": "hold a file, or not, as expected",
     "fileContentTests": "hold a file with the expected contents",
-    "metadataTest": "be configured as expected",
+    "fileExistenceTests": "hold a file, or not, as expected",
     "licenseTests": "hold no licence text of a refused kind",
+    "metadataTest": "be configured as expected",
 }
-"""What the image must, for each kind of test."""
+"""What the image must, for each kind of test, in the order in which the tool runs them."""
+Test = CommandTest | FileContentTest | FileExistenceTest | LicenseTest | MetadataTest
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageConfig:
-    """What the tool looks at of an image's configuration."""
+class CommandRun:
+    """The containers of a command test, as the engine is asked for them."""
 
-    id: str
-    environment: Mapping[str, str]
-    entrypoint: tuple[str, ...] = ()
-    cmd: tuple[str, ...] = ()
-    exposed_ports: tuple[str, ...] = ()
-    """Without their protocol."""
-    volumes: tuple[str, ...] = ()
-    labels: Mapping[str, str]
-    workdir: str = ""
-    user: str = ""
+    setup: tuple[Json, ...]
+    """Each starts from what the one before it left; the command's own container starts from the last."""
+    command: Json
+    missing: tuple[str, ...] = ()
+    """Variables to pass on that the caller does not have: the tool then cannot start the command."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Which test of which file something belongs to."""
+class PlannedTest:
+    """One test, and which one it is."""
 
     id: str
     title: str
     where: str
     """`file:line`."""
+    test: Test
+    """Its path is expanded where the tool expands it."""
+    run: CommandRun | None = None
+    """Of a command test."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandedOn:
-    """What the run options add to the environment of a file's commands, setup apart."""
-
-    variables: Mapping[str, str]
-    missing: tuple[str, ...] = ()
-    """Variables to hand on that the caller does not have: the tool's commands then cannot be started."""
-    note: str = ""
-    """What was wrong with the env file; the tool goes on without it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommandPlan:
-    """A command to run in a container of its own, and what to run before it."""
-
-    origin: Origin
-    test: CommandTest
-    setup: tuple[Json, ...]
-    """The containers that make the image of the command's own, each from what the one before it left."""
-    config: Json
-    handed_on: HandedOn
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExistencePlan:
-    """A file to look at."""
-
-    origin: Origin
-    test: FileExistenceTest
-    path: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContentPlan:
-    """A file to read."""
-
-    origin: Origin
-    test: FileContentTest
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetadataPlan:
-    """A configuration to compare: no container is asked."""
-
-    origin: Origin
-    test: MetadataTest
-    config: ImageConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class LicencePlan:
-    """Licence texts to read."""
-
-    origin: Origin
-    test: LicenseTest
-
-
-FilePlan = ExistencePlan | ContentPlan | LicencePlan
-TestPlan = CommandPlan | FilePlan | MetadataPlan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class FilePlan:
     """All that one file asks, in the tool's own order."""
 
-    tests: tuple[TestPlan, ...]
-    files: Json
-    """The container whose files are read; it is never started."""
+    tests: tuple[PlannedTest, ...]
+    container: Json
+    """Its files are read; it is never started."""
     in_order: bool
     """Commands reach the host (bind mounts, privileged): one after another, as in the tool."""
 
 
-def image_config(inspected: Json) -> ImageConfig:
-    """Turn the engine's JSON into what the tool looks at."""
-    config = inspected.get("Config") or {}
-    return ImageConfig(
-        id=str(inspected["Id"]),
-        environment=dict(pair.partition("=")[::2] for pair in config.get("Env") or ()),
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        cmd=tuple(config.get("Cmd") or ()),
-        exposed_ports=tuple(port.partition("/")[0] for port in config.get("ExposedPorts") or ()),
-        volumes=tuple(config.get("Volumes") or ()),
-        labels=dict(config.get("Labels") or {}),
-        workdir=config.get("WorkingDir") or "",
-        user=config.get("User") or "",
-    )
+def environment_of(config: Json) -> dict[str, str]:
+    """Return the variables of an image's configuration, the engine's JSON."""
+    return dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
 
 
 def plan_file(
-    file: str,
-    said: StructureFile,
-    image: ImageConfig,
+    name: str,
+    file: StructureFile,
+    image: Json,
     contract: Contract,
     *,
-    handed_on: HandedOn,
-    names: Names,
-) -> Plan:
+    passed_on: Mapping[str, str | None],
+    used: Counter[str],
+) -> FilePlan:
     """Return what a file asks of an image.
 
     Args:
-        file: its name, as the caller gave it.
-        said: what it says.
-        image: the image's configuration.
+        name: the file's name, as the caller gave it.
+        file: what it says.
+        image: what the engine says of the image.
         contract: whose limits hold.
-        handed_on: what its run options add to the commands' environment.
-        names: gives the ids; one for all files of a run.
+        passed_on: what the file's run options add to the commands' environment; None: the caller has no such variable.
+        used: how often an id was given; one counter for all files of a run.
 
     """
-    options = said.container_run_options
-    global_variables = _expanded(said.global_env_vars, image.environment)
-    base = {**image.environment, **global_variables}
-    commands = _Commands(
-        image=image.id,
-        options=options,
-        host=host_config(options, contract),
-        base=base,
-        global_variables=global_variables,
-        handed_on=handed_on,
-    )
+    options = file.container_run_options
+    image_environment = environment_of(image.get("Config") or {})
+    global_variables = _expanded(file.global_env_vars, image_environment)
+    environment = image_environment | global_variables
+    container = {"Image": image["Id"], "HostConfig": _host(options, contract)}
+    command = {**container, "Entrypoint": NO_ENTRYPOINT, "AttachStdout": True, "AttachStderr": True}
+    if options.user:
+        command["User"] = options.user
 
-    def origin(family: str, name: str, line: int) -> Origin:
-        return names.origin(family, name, file, line)
-
-    tests: list[TestPlan] = [
-        commands.plan(one, origin("commandTests", one.name, one.line)) for one in said.command_tests
-    ]
-    tests += [
-        ContentPlan(origin=origin("fileContentTests", one.name, one.line), test=one) for one in said.file_content_tests
-    ]
-    tests += [
-        ExistencePlan(origin=origin("fileExistenceTests", one.name, one.line), test=one, path=expand(one.path, base))
-        for one in said.file_existence_tests
-    ]
-    tests += [
-        LicencePlan(origin=origin("licenseTests", str(number), one.line), test=one)
-        for number, one in enumerate(said.license_tests, 1)
-    ]
-    if said.metadata_test is not None and not _is_empty(said.metadata_test):
-        tests.append(
-            MetadataPlan(
-                origin=origin("metadataTest", "", said.metadata_test.line), test=said.metadata_test, config=image
-            )
+    def planned(family: str, title: str, test: Test) -> PlannedTest:
+        run = None
+        if isinstance(test, CommandTest):
+            run = _command_run(test, command, environment, global_variables, passed_on)
+        elif isinstance(test, FileExistenceTest):
+            test = msgspec.structs.replace(test, path=expand(test.path, environment))
+        return PlannedTest(
+            id=_id(family, title, used), title=TITLES[family], where=f"{name}:{test.line}", test=test, run=run
         )
-    return Plan(
-        tests=tuple(tests),
-        files={"Image": image.id, "Cmd": [PLACEHOLDER], "HostConfig": host_config(options, contract)},
+
+    families: dict[str, list[tuple[str, Test]]] = {
+        "commandTests": [(test.name, test) for test in file.command_tests],
+        "fileContentTests": [(test.name, test) for test in file.file_content_tests],
+        "fileExistenceTests": [(test.name, test) for test in file.file_existence_tests],
+        "licenseTests": [(str(number), test) for number, test in enumerate(file.license_tests, 1)],
+        "metadataTest": [("", file.metadata_test)] if file.metadata_test and not _is_empty(file.metadata_test) else [],
+    }
+    return FilePlan(
+        tests=tuple(planned(family, title, test) for family, tests in families.items() for title, test in tests),
+        container={**container, "Cmd": [PLACEHOLDER]},
         in_order=options.privileged or bool(options.bind_mounts),
     )
 
 
-def host_config(options: RunOptions, contract: Contract) -> Json:
+def _host(options: RunOptions, contract: Contract) -> Json:
     """Return what a file's containers may do: what the tool gives them, within the contract's limits.
 
     The network is the engine's own and the capabilities are its default ones, as without them the same test could
-    come to another verdict. More capabilities are not added: the tool asks for them in a field that engines ignore.
+    have another verdict. More capabilities are not added: the tool asks for them in a field that engines ignore.
     """
     memory = parse_size(contract.memory)
     return {
@@ -237,62 +152,38 @@ def host_config(options: RunOptions, contract: Contract) -> Json:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Commands:
-    image: str
-    options: RunOptions
-    host: Json
-    base: Mapping[str, str]
-    global_variables: Mapping[str, str]
-    handed_on: HandedOn
+def _command_run(
+    test: CommandTest,
+    container: Json,
+    environment: Mapping[str, str],
+    global_variables: Mapping[str, str],
+    passed_on: Mapping[str, str | None],
+) -> CommandRun:
+    def made(words: Iterable[str], variables: Mapping[str, str]) -> Json:
+        return {**container, "Cmd": list(words), "Env": [f"{key}={value}" for key, value in variables.items()]}
 
-    def plan(self, test: CommandTest, origin: Origin) -> CommandPlan:
-        own = _expanded(test.env_vars, self.base)
-        setup = [self._config(words, {**self.global_variables, **own}) for words in test.setup]
-        # The image that setup leaves behind has the test's variables in its own environment.
-        known = {**self.base, **own} if test.setup else self.base
-        words = [expand(word, known) for word in (test.command, *test.args)]
-        given = {one.key: one.value for one in test.env_vars}
-        config = self._config(words, {**self.global_variables, **given, **self.handed_on.variables})
-        return CommandPlan(origin=origin, test=test, setup=tuple(setup), config=config, handed_on=self.handed_on)
-
-    def _config(self, words: Iterable[str], environment: Mapping[str, str]) -> Json:
-        return {
-            "Image": self.image,
-            # One empty word, and not an empty list: that is what the engine takes for "none".
-            "Entrypoint": [""],
-            "Cmd": list(words),
-            "Env": [f"{key}={value}" for key, value in environment.items()],
-            "AttachStdout": True,
-            "AttachStderr": True,
-            "Tty": self.options.allocate_tty,
-            "HostConfig": self.host,
-            **({"User": self.options.user} if self.options.user else {}),
-        }
+    own = _expanded(test.env_vars, environment)
+    setup = tuple(made(words, {**global_variables, **own}) for words in test.setup)
+    # The image that setup leaves behind has the test's variables in its own environment.
+    known = {**environment, **own} if test.setup else environment
+    words = [expand(word, known) for word in (test.command, *test.args)]
+    literal = {variable.key: variable.value for variable in test.env_vars}
+    there = {name: value for name, value in passed_on.items() if value is not None}
+    missing = tuple(name for name, value in passed_on.items() if value is None)
+    return CommandRun(setup=setup, command=made(words, {**global_variables, **literal, **there}), missing=missing)
 
 
-class Names:
-    """Gives each test its id; several of one name, in one file or more, are told apart by a number."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
-
-    def origin(self, family: str, name: str, file: str, line: int) -> Origin:
-        """Return which test this is."""
-        short = plain_line(name)[:LONGEST_NAME]
-        id_ = f"structure/{family}" + (f"/{short}" if short else "")
-        self._seen[id_] = self._seen.get(id_, 0) + 1
-        number = f"#{self._seen[id_]}" if self._seen[id_] > 1 else ""
-        return Origin(id=id_ + number, title=TITLES[family], where=f"{file}:{line}")
+def _id(family: str, name: str, used: Counter[str]) -> str:
+    """Return a test's id; several of one name, in one file or more, are told apart by a number."""
+    short = plain_line(name)[:LONGEST_NAME]
+    given = f"structure/{family}" + (f"/{short}" if short else "")
+    used[given] += 1
+    return f"{given}#{used[given]}" if used[given] > 1 else given
 
 
-def _expanded(variables: Iterable[Variable], known: Mapping[str, str]) -> dict[str, str]:
-    return {one.key: expand(one.value, known) for one in variables}
+def _expanded(variables: Iterable[Variable], environment: Mapping[str, str]) -> dict[str, str]:
+    return {variable.key: expand(variable.value, environment) for variable in variables}
 
 
 def _is_empty(test: MetadataTest) -> bool:
-    lists = (
-        *(test.env_vars, test.unbound_env_vars, test.labels, test.exposed_ports, test.unexposed_ports),
-        *(test.volumes, test.unmounted_volumes, test.workdir, test.user),
-    )
-    return not any(lists) and test.entrypoint is None and test.cmd is None
+    return msgspec.structs.replace(test, line=0) == MetadataTest()

@@ -1,158 +1,242 @@
-"""Runs what a plan asks: commands in containers of their own, files through one container that is never started."""
+"""Proves an image by structure test files: plans, runs and judges.
+
+Commands run in containers of their own; files are read through one container a file that is never started.
+"""
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from seatrial.checks.model import Result, Status
+from seatrial.checks.verdict import Smoke, bounded, clipped, verdict_of
 from seatrial.engine import runs
-from seatrial.engine.containers import container, refusal, run_to_end
+from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
 from seatrial.engine.runs import committed
+from seatrial.observe.configuration import read_configuration
 from seatrial.structure.archive import Archive
-from seatrial.structure.plan import CommandPlan, ContentPlan, ExistencePlan, LicencePlan, MetadataPlan
-from seatrial.structure.seen import Cut, Licences, Ran, Refused, Seen
+from seatrial.structure.files import (
+    CommandTest,
+    FileContentTest,
+    FileExistenceTest,
+    LicenseTest,
+    MetadataTest,
+    read_env_file,
+)
+from seatrial.structure.judge import Observation, Output, Refusal, Unknown, judge
+from seatrial.structure.plan import plan_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     import docker.errors
 
     from seatrial.engine.containers import Container
+    from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
     from seatrial.facts import Json
-    from seatrial.structure.plan import FilePlan, Plan, TestPlan
+    from seatrial.settings.model import Contract
+    from seatrial.structure.files import RunOptions, StructureFile
+    from seatrial.structure.plan import CommandRun, FilePlan, PlannedTest
 
+WHY = "A structure test of the project says so."
 SECONDS = 600.0
 """A command may take so long; the tool waits for ever."""
 MOST_OUTPUT = 16 * 1024 * 1024
 """Bytes that a command may write."""
-BESIDE = 4
+PARALLEL = 4
 """Commands that run at once: starting a container is mostly waiting for the engine."""
-STREAM_HEADER = 8
-"""Bytes before each piece of output that says which stream it belongs to; a terminal's has none."""
 KILLED = 137
 """The exit code of what was killed, as by the memory limit."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A test, what was seen for it, and the seconds that took."""
+def prove(
+    files: Mapping[Path, StructureFile],
+    reference: str,
+    contract: Contract,
+    engine: Engine,
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+) -> Smoke:
+    """Prove an image.
 
-    test: TestPlan
-    seen: Seen | None = None
-    """None for a metadata test: the configuration is in its plan."""
-    seconds: float = 0.0
+    Args:
+        files: what to prove.
+        reference: the image.
+        contract: whose limits on memory and processes hold.
+        engine: where the image is.
+        environment: the caller's own, of which a file may pass on variables by name.
+        folder: where an env file that a file names is looked for.
+        say: told what is under way.
+
+    Raises:
+        SettingsError: an env file cannot be read.
+        ImageError: the engine has no such image.
+        EngineError: the engine stopped answering.
+
+    """
+    started = time.perf_counter()
+    passed_on = {file: _passed_on(said.container_run_options, environment, folder) for file, said in files.items()}
+    with engine_errors(f"testing the structure of {reference}"), runs.running(engine, pid=os.getpid()) as run:
+        runs.start(engine, runs.owner(os.getpid()))
+        configuration = read_configuration(engine, reference)
+        image = engine.client.api.inspect_image(configuration.id)  # type: ignore[no-untyped-call]
+        used = Counter[str]()
+        plans = [
+            plan_file(str(file), said, image, contract, passed_on=passed_on[file], used=used)
+            for file, said in files.items()
+        ]
+        say("running structure tests")
+        results = _run(run, plans, image.get("Config") or {})
+    return Smoke(
+        image=clipped(reference),
+        id=configuration.id,
+        verdict=verdict_of(results),
+        seconds=round(time.perf_counter() - started, 3),
+        counts=_counts(results),
+        checks=results,
+    )
 
 
-def run_plans(run: Run, plans: Sequence[Plan]) -> list[Row]:
-    """Return what was seen for each test, in the files' order.
+def joined(smoke: Smoke, structure: Smoke) -> Smoke:
+    """Return the contract's checks and the structure tests of one image as one smoke."""
+    results = (*smoke.checks, *structure.checks)
+    return msgspec.structs.replace(
+        smoke,
+        verdict=verdict_of(results),
+        seconds=round(smoke.seconds + structure.seconds, 3),
+        counts=_counts(results),
+        checks=results,
+        timings={**smoke.timings, "structure": structure.seconds},
+    )
+
+
+def _counts(results: Iterable[Result]) -> dict[Status, int]:
+    found = Counter(result.status for result in results)
+    return {status: found[status] for status in Status}
+
+
+def _passed_on(options: RunOptions, environment: Mapping[str, str], folder: Path) -> dict[str, str | None]:
+    """Return what the commands' environment gets: the env file's variables, then the caller's; None is not set."""
+    variables = read_env_file(folder / options.env_file) if options.env_file else {}
+    return {**variables, **{name: environment.get(name) or None for name in options.env_vars}}
+
+
+def _run(run: Run, plans: Sequence[FilePlan], config: Json) -> tuple[Result, ...]:
+    """Return each test's result, in the files' order.
 
     Where commands of a file reach the host, everything runs one after another, as the tool does it: a later test
     may look at what an earlier one left there.
-
-    Raises:
-        EngineError: the engine is gone.
-
     """
-    alone = any(plan.in_order for plan in plans)
-    with ThreadPoolExecutor(max_workers=1 if alone else BESIDE) as pool, runs.ending(run):
-        later: list[Future[list[Row]]] = []
+    workers = 1 if any(plan.in_order for plan in plans) else PARALLEL
+    with ThreadPoolExecutor(max_workers=workers) as pool, runs.ending(run):
+        pending: list[Future[list[Result]]] = []
         for plan in plans:
-            commands = [pool.submit(_command_row, run, test) for test in plan.tests if isinstance(test, CommandPlan)]
-            files = [test for test in plan.tests if not isinstance(test, CommandPlan | MetadataPlan)]
-            later += [*commands, *([pool.submit(_file_rows, run, plan.files, files)] if files else [])]
-        found = {row.test.origin.id: row for one in later for row in one.result()}
-    return [found.get(test.origin.id) or Row(test=test) for plan in plans for test in plan.tests]
+            pending += [pool.submit(_command_result, run, test, test.run) for test in plan.tests if test.run]
+            pending.append(pool.submit(_file_results, run, plan))
+        results = {result.id: result for future in pending for result in future.result()}
+    metadata = {test.id: _result(test, config) for plan in plans for test in plan.tests if test.id not in results}
+    return tuple((results | metadata)[test.id] for plan in plans for test in plan.tests)
 
 
-def _command_row(run: Run, plan: CommandPlan) -> list[Row]:
+def _result(test: PlannedTest, observed: Observation, started: float | None = None) -> Result:
+    outcome = judge(test.test, observed)
+    return Result(
+        id=test.id,
+        title=test.title,
+        status=outcome.status,
+        expected=clipped(outcome.expected),
+        actual=clipped(outcome.actual),
+        why=WHY,
+        fix=clipped(outcome.fix),
+        evidence=bounded(outcome.evidence),
+        seconds=round(time.perf_counter() - started, 6) if started else 0.0,
+        where=test.where,
+    )
+
+
+def _command_result(run: Run, test: PlannedTest, command: CommandRun) -> list[Result]:
     started = time.perf_counter()
-    seen = _command(run, plan)
-    return [Row(test=plan, seen=seen, seconds=time.perf_counter() - started)]
+    return [_result(test, _command(run, command), started)]
 
 
-def _command(run: Run, plan: CommandPlan) -> Ran | Refused | Cut:
+def _command(run: Run, planned: CommandRun) -> Output | Refusal | Unknown:
     import docker.errors
 
-    if plan.handed_on.missing:
-        return Refused(reason=f"not set, and so not handed on: {', '.join(plan.handed_on.missing)}")
-    image = plan.config["Image"]
+    if planned.missing:
+        return Refusal(reason=f"not set, and so not passed on: {', '.join(planned.missing)}")
+    image, where = planned.command["Image"], "in its setup, "
     with ExitStack() as stack:
-        for step in plan.setup:
-            try:
-                made = stack.enter_context(container(run, {**step, "Image": image}))
-                seen = _ran(made)
-                if isinstance(seen, Cut):
-                    return Cut(reason=f"in its setup, {seen.reason}")
-                image = stack.enter_context(committed(run, made))
-            except docker.errors.APIError as error:
-                return _refused(error, "in its setup, ")
         try:
-            seen = _ran(stack.enter_context(container(run, {**plan.config, "Image": image})))
+            for step in planned.setup:
+                made = stack.enter_context(container(run, {**step, "Image": image}))
+                output = _output(made)
+                if isinstance(output, Unknown):
+                    return Unknown(reason=f"{where}{output.reason}")
+                image = stack.enter_context(committed(run, made))
+            where = ""
+            return _output(stack.enter_context(container(run, {**planned.command, "Image": image})))
         except docker.errors.APIError as error:
-            return _refused(error)
-    return _untangled(seen) if plan.config["Tty"] and isinstance(seen, Ran) else seen
+            return _refused(error, where)
 
 
-def _untangled(seen: Ran) -> Ran | Refused:
-    """Return what the tool makes of a terminal's output: it looks for the marks of two streams, and there are none."""
-    if len(seen.out) < STREAM_HEADER:
-        return Ran(out=b"", errors=b"", code=seen.code)
-    return Refused(reason="the output came through a terminal, which the tool cannot read; leave allocateTty out")
-
-
-def _ran(made: Container) -> Ran | Cut:
+def _output(made: Container) -> Output | Unknown:
     output = run_to_end(made, seconds=SECONDS, most=MOST_OUTPUT)
     if output.late:
-        return Cut(reason=f"the command was stopped after {SECONDS:g} s")
+        return Unknown(reason=f"the command was stopped after {SECONDS:g} s")
     if output.cut or output.code is None:
-        return Cut(reason=f"the command was stopped when it had written {MOST_OUTPUT} bytes")
+        return Unknown(reason=f"the command was stopped when it had written {MOST_OUTPUT} bytes")
     if output.code == KILLED and made.client.inspect_container(made.id)["State"]["OOMKilled"]:
-        return Cut(reason="the command was killed at the contract's memory limit; `memory` in the contract raises it")
-    return Ran(out=output.out, errors=output.errors, code=output.code)
+        return Unknown(
+            reason="the command was killed at the contract's memory limit; `memory` in the contract raises it"
+        )
+    return Output(out=output.out, errors=output.errors, code=output.code)
 
 
-def _refused(error: docker.errors.APIError, where: str = "") -> Refused:
+def _refused(error: docker.errors.APIError, where: str = "") -> Refusal:
     """Return why a container could not be made or started; the engine's own faults are raised again."""
     if error.explanation is None:
         raise error
-    return Refused(reason=f"{where}the engine refused: {refusal(error)}")
+    return Refusal(reason=f"{where}the engine refused: {refusal(error)}")
 
 
-def _file_rows(run: Run, config: Json, tests: Sequence[FilePlan]) -> list[Row]:
+def _file_results(run: Run, plan: FilePlan) -> list[Result]:
     import docker.errors
 
-    rows: list[Row] = []
+    tests = [test for test in plan.tests if not isinstance(test.test, CommandTest | MetadataTest)]
+    results: list[Result] = []
+    if not tests:
+        return results
     try:
-        with container(run, config) as made:
-            archive = Archive(made.client, made.id)
+        with container(run, plan.container) as made:
             for test in tests:
                 started = time.perf_counter()
-                seen = _file(archive, test)
-                rows.append(Row(test=test, seen=seen, seconds=time.perf_counter() - started))
+                results.append(_result(test, _file(Archive(made.client, made.id), test), started))
     except docker.errors.APIError as error:
-        rows += [Row(test=test, seen=_refused(error)) for test in tests[len(rows) :]]
-    return rows
+        results += [_result(test, _refused(error)) for test in tests[len(results) :]]
+    return results
 
 
-def _file(archive: Archive, test: FilePlan) -> Seen:
-    match test:
-        case ExistencePlan():
+def _file(archive: Archive, planned: PlannedTest) -> Observation:
+    match test := planned.test:
+        case FileExistenceTest():
             return archive.stat(test.path)
-        case ContentPlan():
-            return archive.contents(test.test.path)
-        case LicencePlan():
-            return _licences(archive, test)
+        case FileContentTest():
+            return archive.contents(test.path)
+        case LicenseTest():
+            debian = archive.licences() if test.debian else ()
+            if not isinstance(debian, tuple):
+                return debian
+            return (*debian, *((path, archive.contents(path)) for path in test.files))
         case _:
-            assert_never(test)
-
-
-def _licences(archive: Archive, plan: LicencePlan) -> Licences | Refused | Cut:
-    debian = archive.licences() if plan.test.debian else ()
-    if isinstance(debian, Refused | Cut):
-        return debian
-    return Licences(texts=(*debian, *((path, archive.contents(path)) for path in plan.test.files)))
+            raise TypeError(f"{planned.id} reads no file")

@@ -1,0 +1,346 @@
+"""Structure test files: what container-structure-test's schema 2.0.0 allows, and how a file is read, with its lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from seatrial.errors import SettingsError
+from seatrial.structure.golang import problem_of
+from seatrial.suggest import did_you_mean
+from seatrial.yaml_tree import Mapping, Node, Scalar, Sequence, YamlError, read_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = "2.0.0"
+LARGEST = 2 * 1024 * 1024
+"""Bytes of a file that is read."""
+
+Filled = Annotated[str, Meta(min_length=1)]
+Texts = tuple[str, ...]
+Commands = tuple[Annotated[tuple[str, ...], Meta(min_length=1)], ...]
+
+
+class Table(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A table of a file."""
+
+    line: int = msgspec.field(default=0, name="<line>")
+    """Where it begins; set by the reader."""
+
+
+class Variable(Table, frozen=True, kw_only=True):
+    """An environment variable, or a label."""
+
+    key: Filled
+    value: str = ""
+    is_regex: bool = False
+
+
+class CommandVariable(Variable, frozen=True, kw_only=True):
+    """An environment variable of a command: it must have a value."""
+
+    value: Filled
+
+
+class CommandTest(Table, frozen=True, kw_only=True):
+    """A command, its exit code and its output. Expressions are Go's."""
+
+    name: Filled
+    setup: Commands = ()
+    teardown: Commands = ()
+    env_vars: tuple[CommandVariable, ...] = ()
+    exit_code: int = 0
+    command: Filled
+    args: Texts = ()
+    expected_output: Texts = ()
+    excluded_output: Texts = ()
+    expected_error: Texts = ()
+    excluded_error: Texts = ()
+
+
+class FileExistenceTest(Table, frozen=True, kw_only=True):
+    """A file that must exist or must not, its mode and its owner."""
+
+    name: Filled
+    path: Filled
+    should_exist: bool = True
+    permissions: str = ""
+    uid: int = -1
+    """-1: not asked for."""
+    gid: int = -1
+    is_executable_by: Literal["", "any", "owner", "group", "other"] = ""
+
+
+class FileContentTest(Table, frozen=True, kw_only=True):
+    """A file, and expressions that its contents must match or must not."""
+
+    name: Filled
+    path: Filled
+    expected_contents: Texts = ()
+    excluded_contents: Texts = ()
+
+
+class MetadataTest(Table, frozen=True, kw_only=True):
+    """The image's configuration."""
+
+    env_vars: tuple[Variable, ...] = ()
+    unbound_env_vars: tuple[Variable, ...] = ()
+    labels: tuple[Variable, ...] = ()
+    entrypoint: Texts | None = None
+    cmd: Texts | None = None
+    exposed_ports: tuple[Filled, ...] = ()
+    unexposed_ports: Texts = ()
+    volumes: tuple[Filled, ...] = ()
+    unmounted_volumes: Texts = ()
+    workdir: str = ""
+    user: str = ""
+
+
+class LicenseTest(Table, frozen=True, kw_only=True):
+    """Licence texts that must not be of some kinds."""
+
+    debian: bool = False
+    files: Texts = ()
+
+
+class RunOptions(Table, frozen=True, kw_only=True):
+    """How the containers are made."""
+
+    user: str = ""
+    privileged: bool = False
+    allocate_tty: bool = False
+    env_vars: Texts = ()
+    """Names of variables that are passed on from the caller's environment."""
+    env_file: str = ""
+    capabilities: Texts = ()
+    bind_mounts: Texts = ()
+
+
+class StructureFile(Table, frozen=True, kw_only=True):
+    """A whole file."""
+
+    schema_version: str
+    global_env_vars: tuple[Variable, ...] = ()
+    command_tests: tuple[CommandTest, ...] = ()
+    file_existence_tests: tuple[FileExistenceTest, ...] = ()
+    file_content_tests: tuple[FileContentTest, ...] = ()
+    metadata_test: MetadataTest | None = None
+    license_tests: tuple[LicenseTest, ...] = ()
+    container_run_options: RunOptions = RunOptions()
+
+
+THE_FILE = "the file"
+TABLES: dict[str, type[Table]] = {
+    THE_FILE: StructureFile,
+    "commandTests": CommandTest,
+    "fileExistenceTests": FileExistenceTest,
+    "fileContentTests": FileContentTest,
+    "metadataTest": MetadataTest,
+    "licenseTests": LicenseTest,
+    "containerRunOptions": RunOptions,
+}
+"""By the field that holds them; every other table is a variable."""
+JSON_DEFAULTS = {"shouldExist": False, "uid": 0, "gid": 0}
+"""What these mean in JSON where they are left out, unlike in YAML."""
+YAML_BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+"""What a plain value means, where true or false is wanted."""
+BOOLEANS = frozenset(("shouldExist", "isRegex", "debian", "privileged", "allocateTty"))
+NUMBERS = frozenset(("exitCode", "uid", "gid"))
+EXPRESSIONS = frozenset(
+    f"{kind}{what}" for kind in ("expected", "excluded") for what in ("Output", "Error", "Contents")
+)
+INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,9})")
+WANTED = {
+    "`int`": "a whole number in decimal digits",
+    "`bool`": "true or false",
+    "`str`": "text",
+    "`array": "a list",
+    "`object": "a table",
+}
+"""What a field must be, by how msgspec says it."""
+
+
+def read_structure_file(file: Path) -> StructureFile:
+    """Return what a file says.
+
+    Raises:
+        SettingsError: it cannot be read, or says something wrong; the message has the line.
+
+    """
+    if not file.name.endswith((".yaml", ".yml", ".json")):
+        raise SettingsError("a structure test is a .yaml, .yml or .json file.", where=str(file))
+    text = _text(file)
+    reader = _Reader(is_json=file.name.endswith(".json"))
+    try:
+        return reader.read(text)
+    except json.JSONDecodeError as error:
+        problem = YamlError(f"invalid JSON: {error.msg}", error.lineno)
+    except RecursionError:
+        problem = YamlError("nested too deep", 1)
+    except YamlError as error:
+        problem = error
+    raise SettingsError(f"{problem.what}.", where=f"{file}:{problem.line}", fix=reader.fix)
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as source:
+            raw = source.read(LARGEST + 1)
+    except OSError as error:
+        raise SettingsError(f"cannot be read: {error.strerror}.", where=str(file), fix="Check its name.") from error
+    except ValueError as error:
+        raise SettingsError("is not a file name.", where=str(file)) from error
+    if len(raw) > LARGEST:
+        raise SettingsError(f"is larger than {LARGEST} bytes.", where=str(file), fix="Give several smaller files.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise SettingsError("is not UTF-8 text.", where=f"{file}:{line}", fix="Save it as UTF-8.") from error
+
+
+class _Reader:
+    """Turns a tree into plain data, and that into types; the line of each value is kept by msgspec's path to it."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self.is_json = is_json
+        self.lines = {"$": 1}
+        self.fix = "See docs/structure-tests.md."
+
+    def read(self, text: str) -> StructureFile:
+        if self.is_json:
+            json.loads(text)
+        root = read_yaml(text)
+        data = self.value(root, "$", "") if isinstance(root, Mapping) else {}
+        if (version := data.get("schemaVersion")) != SCHEMA:
+            what = "schemaVersion is missing" if version is None else f"schemaVersion {version!r} is not supported"
+            raise YamlError(f"{what}: only '{SCHEMA}' is", self.lines.get("$.schemaVersion", 1))
+        try:
+            said = msgspec.convert(data, StructureFile)
+        except msgspec.ValidationError as error:
+            raise self.explained(str(error)) from None
+        if said.container_run_options.allocate_tty:
+            what = "container-structure-test cannot read what a command writes to a terminal"
+            raise YamlError(f"not supported: allocateTty, as {what}", self.lines["$.containerRunOptions.allocateTty"])
+        if test := said.metadata_test:
+            for variable in (*test.env_vars, *test.labels):
+                if variable.is_regex:
+                    _check_expression(variable.key, variable.value, variable.line)
+        return said
+
+    def value(self, node: Node, path: str, field: str) -> Any:
+        self.lines.setdefault(path, node.line)
+        if isinstance(node, Scalar):
+            return self.scalar(node, field)
+        if node.tag:
+            raise YamlError(f"not supported: the type {node.tag!r}", node.line)
+        if isinstance(node, Sequence):
+            items = (self.value(item, f"{path}[{number}]", field) for number, item in enumerate(node.items))
+            return ["" if item is None else item for item in items]
+        return self.table(node, path) | {"<line>": node.line}
+
+    def scalar(self, node: Scalar, field: str) -> str | int | float | bool | None:
+        if node.plain and self.is_json:
+            plain: str | int | float | bool | None = json.loads(node.text)
+            return plain
+        if node.is_null:
+            return None
+        if node.plain and field in BOOLEANS and node.text.lower() in YAML_BOOLEANS:
+            return YAML_BOOLEANS[node.text.lower()]
+        if node.plain and field in NUMBERS and INTEGER.fullmatch(node.text):
+            return int(node.text)
+        # Where text is wanted, a number is text as it is written: `value: 3.10`.
+        return self.text(node, field)
+
+    def text(self, node: Scalar, field: str) -> str:
+        if node.tag:
+            raise YamlError(f"not supported: the type {node.tag!r}", node.line)
+        try:
+            # JSON writes a character beyond U+FFFF as two halves.
+            text = node.text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise YamlError(f"{field} holds half a character", node.line) from None
+        if "\0" in text:
+            raise YamlError(f"{field} holds a zero byte", node.line)
+        if field in EXPRESSIONS:
+            _check_expression(field, text, node.line)
+        return text
+
+    def table(self, node: Mapping, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        said: set[str] = set()
+        for key, value in node.pairs:
+            name = key.text
+            if name in said:
+                raise YamlError(f"{_field(path)} has the field {name!r} twice", key.line)
+            said.add(name)
+            self.lines[f"{path}.{name}"] = key.line
+            plain = self.value(value, f"{path}.{name}", name)
+            if plain is not None:
+                found[name] = plain
+        return JSON_DEFAULTS | found if self.is_json and _field(path) == "fileExistenceTests" else found
+
+    def explained(self, message: str) -> YamlError:
+        """Return what msgspec says of a path, with its line."""
+        problem, _, path = message.rpartition(" - at `")
+        problem, path = (problem, path.rstrip("`")) if problem else (message, "$")
+        what = _field(path)
+        if found := re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL):
+            known = [field.encode_name for field in msgspec.structs.fields(TABLES.get(what, Variable))]
+            self.fix = did_you_mean(found[1], known)
+            path = f"{path}.{found[1]}"
+            said = f"{what} has no field {found[1]!r}"
+        elif found := re.fullmatch(r"Object missing required field `(\w+)`", problem):
+            said = f"{what} lacks {found[1]!r}"
+        elif found := re.fullmatch(r"Invalid enum value (.*)", problem, re.DOTALL):
+            said = f"{what} must be one of any, owner, group, other, and is {found[1][:80]}"
+        elif "of length" in problem:
+            said = f"{what} must not be empty"
+        else:
+            wanted = next((words for kind, words in WANTED.items() if problem.startswith(f"Expected {kind}")), problem)
+            said = f"{what} must be {wanted}"
+        return YamlError(said, self.lines.get(path, 1))
+
+
+def _field(path: str) -> str:
+    """Return the name of the field that a path leads to."""
+    return next(iter(re.findall(r"\.(\w+)(?:\[\d+\])*$", path)), THE_FILE)
+
+
+def _check_expression(what: str, expression: str, line: int) -> None:
+    if problem := problem_of(expression):
+        raise YamlError(f"{what} holds no regular expression: {expression[:80]!r}: {problem}", line)
+
+
+ENV_LINE = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
+        (?:'(?P<literal>[^']*)'|"(?P<quoted>[^"\\]*)"|(?P<bare>[^'"\\#\s](?:[^\\#]|(?<=\S)\#)*?)?)\s*(?:(?<=\s)\#.*)?""",
+    re.VERBOSE,
+)
+ENV_REFERENCE = re.compile(r"\$\{?([A-Z0-9_]+)\}?")
+
+
+def read_env_file(file: Path) -> dict[str, str]:
+    """Return the variables of the file that `envFile` names; empty ones are left out, as the tool does.
+
+    Raises:
+        SettingsError: it cannot be read, or holds what is not supported.
+
+    """
+    variables: dict[str, str] = {}
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = ENV_LINE.fullmatch(line)
+        text = (found["quoted"] or found["bare"] or "") if found else "$("
+        if found is None or "$(" in text:
+            fix = "Write NAME=value, the value plain or in quotes, with no backslash."
+            raise SettingsError("not supported in an env file.", where=f"{file}:{number}", fix=fix)
+        value = ENV_REFERENCE.sub(lambda name: variables.get(name[1], ""), text)
+        variables[found["name"]] = found["literal"] or value
+    return {name: value for name, value in variables.items() if value}
