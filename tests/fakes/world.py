@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from seatrial.compose.model import identify
 from tests.fakes.clock import VirtualClock
 from tests.fakes.compose import Programs, ScriptedCompose, create
 from tests.fakes.engine import ELSEWHERE, MemoryEngine
 
+from seatrial.compose.services import identify
 from seatrial.host import Host
 from seatrial.settings.read import read_project
 from seatrial.stack.plan import plan_up
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from seatrial.compose.model import ServiceState, Stack, StackPlan
     from tests.fakes.engine import MemoryContainer
 
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.settings.read import Project
+    from seatrial.stack.plan import StackPlan
+    from seatrial.stack.state import ServiceState
 
 APP = "ship"
 

@@ -14,7 +14,7 @@ from seatrial.stack.up import up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.compose.model import StackState
+    from seatrial.stack.state import StackState
 
 TWO = """
     services:
