@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
-    """Turn a file that cannot be made, written, read or run into a message.
+def os_errors(folder: Path) -> Iterator[None]:
+    """Turn an error of the system about a file into a message with the path and the reason.
 
     Raises:
-        EngineError: with the file, and what the system says about it.
+        EngineError: with the file, or the folder where the system names none.
 
     """
     try:
@@ -34,11 +34,11 @@ def told(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of a folder; the kernel lets go of it when this process ends, however it ends.
+    """Hold the lock of a folder; the kernel releases it when this process ends, however it ends.
 
     Args:
         folder: an existing folder. It is locked itself, so no lock file is left behind.
-        waiting: called once when another process holds it.
+        waiting: called once when another process holds the lock.
 
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -213,7 +213,7 @@ def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(ya
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("The builder 'far' (remote), named by --builder, builds; the images go into") == 1
     assert f"{yard.base}: no registry in reach" in done.stderr
-    assert "using the Dockerfile syntax that the builder brings" in done.stderr
+    assert "using the builder's own Dockerfile syntax" in done.stderr
     [identity] = tagged(yard.engine, yard.image)
     assert f"Built {yard.image}:latest ({identity.removeprefix('sha256:')[:12]})" in done.stderr
     image = yard.engine.client.images.get(identity)

@@ -261,25 +261,28 @@ def test_a_suite_that_does_not_exist(host: Host) -> None:
 
 
 def test_a_mirror_out_of_reach(host: Host, tmp_path: Path) -> None:
+    cached = dataclasses.replace(host, cache=tmp_path)
     nowhere = Archive(uri="http://127.0.0.1:9/debian", signed_by=KEYRING, security_uri=None, codename="bookworm")
-    with pytest.raises(EngineError, match="cannot be had") as caught:
-        debian.fetch(["runc"], suite="trixie", host=host, say=print, cache=tmp_path, archive=nowhere)
+    with pytest.raises(EngineError, match="cannot be downloaded") as caught:
+        debian.fetch(["runc"], suite="trixie", host=cached, say=print, archive=nowhere)
     assert "127.0.0.1" in caught.value.detail
 
 
 def test_a_package_or_architecture_that_debian_lacks(host: Host, tmp_path: Path) -> None:
+    cached = dataclasses.replace(host, cache=tmp_path)
     with pytest.raises(EngineError, match="has no no-such-package for"):
-        debian.fetch(["no-such-package", "tini"], suite="trixie", host=host, say=print, cache=tmp_path)
+        debian.fetch(["no-such-package", "tini"], suite="trixie", host=cached, say=print)
     with pytest.raises(EngineError, match="has no tini for loong64"):
-        debian.fetch(["tini"], suite="trixie", host=host, say=print, cache=tmp_path, architecture="loong64")
+        debian.fetch(["tini"], suite="trixie", host=cached, say=print, architecture="loong64")
 
 
 def test_a_fetched_package_is_taken_from_the_cache_and_a_damaged_one_is_not(host: Host, tmp_path: Path) -> None:
+    cached = dataclasses.replace(host, cache=tmp_path)
     said: list[str] = []
 
     def fetch() -> Path:
         said.clear()
-        return debian.fetch(["tini"], suite="trixie", host=host, say=said.append, cache=tmp_path)[0]
+        return debian.fetch(["tini"], suite="trixie", host=cached, say=said.append)[0]
 
     deb = fetch()
     whole = deb.read_bytes()

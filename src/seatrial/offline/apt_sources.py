@@ -60,7 +60,7 @@ def host_archive(root: Path = Path("/")) -> Archive:
     """Return Debian's archive as the host's own source lists name it.
 
     Raises:
-        EngineError: this is no Debian, or its lists name no archive of Debian.
+        EngineError: this host is no Debian, or its lists do not name Debian's archive.
 
     """
     release = _os_release(root)
@@ -82,20 +82,20 @@ def choose(sources: Iterable[Source], *, codename: str, where: Path) -> Archive:
     """Choose Debian's main archive and its security archive among all sources of a host.
 
     Raises:
-        EngineError: none of them is Debian's.
+        EngineError: none is Debian's.
 
     """
-    ours = [source for source in sources if _is_debians(source, codename)]
-    main = [source for source in ours if not _is_security(source)]
+    debian = [source for source in sources if _is_debian(source, codename)]
+    main = [source for source in debian if not _is_security(source)]
     if not main:
         raise EngineError(
             f"no source list names Debian's archive (suite {codename}, component main).",
             where=str(where),
             fix="Add Debian's archive to the host's apt sources, or install Docker some other way.",
         )
-    # A third party may publish under Debian's suite names too; Debian's own path tells them apart.
-    best = max(main, key=lambda source: (_has_debians_path(source), source.signed_by in {None, KEYRING}))
-    security = next((source.uri for source in ours if _is_security(source)), None)
+    # Third parties use Debian's suite names too; Debian's own path tells them apart.
+    best = max(main, key=lambda source: (_has_debian_path(source), source.signed_by in {None, KEYRING}))
+    security = next((source.uri for source in debian if _is_security(source)), None)
     return Archive(uri=best.uri, signed_by=best.signed_by or KEYRING, security_uri=security, codename=codename)
 
 
@@ -164,22 +164,22 @@ def _fields(stanza: str) -> dict[str, str]:
 
 
 def _key_file(value: str) -> Path | None:
-    # A list names a key file, a key's fingerprint, or holds the key itself: only a file can be handed on.
+    # A list names a key file, a key's fingerprint, or holds the key itself: only a file can be used here.
     return Path(value) if value.startswith("/") and len(value.split()) == 1 else None
 
 
-def _is_debians(source: Source, codename: str) -> bool:
+def _is_debian(source: Source, codename: str) -> bool:
     if "main" not in source.components or not re.match(r"(https?|file|mirror|mirror\+\w+):", source.uri):
         return False
     bases = {POCKET.sub("", suite) for suite in source.suites}
-    return codename in bases or (bool(bases & ALIASES) and _has_debians_path(source))
+    return codename in bases or (bool(bases & ALIASES) and _has_debian_path(source))
 
 
 def _is_security(source: Source) -> bool:
     return all(suite.endswith(("-security", "/updates")) for suite in source.suites)
 
 
-def _has_debians_path(source: Source) -> bool:
+def _has_debian_path(source: Source) -> bool:
     return re.search(r"/debian(-security)?(/\d{8}T\d{6}Z)?$", source.uri) is not None
 
 

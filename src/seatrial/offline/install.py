@@ -15,6 +15,7 @@ from seatrial.errors import EngineError
 from seatrial.offline import debian
 from seatrial.offline.apt_sources import OTHER_ENGINE, host_archive
 from seatrial.offline.layout import SYSTEM_PATH
+from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +32,11 @@ NEEDED = 2_500_000_000
 
 TOOLS = ("apt-get", "dpkg", "dpkg-deb")
 
-
 ENGINE = ("docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd", "tini")
 """Run on an older Debian's C library (measured: trixie's on bookworm); tini is `docker run --init`."""
 
-HOST_SUITE = {"runc": "runc", "iptables": "iptables"}
-"""Programs that need the C library of their own suite: the host's, and the package of each."""
+HOST_SUITE = ("runc", "iptables")
+"""Programs that need the C library of their own suite, the host's; each is in the package of its name."""
 
 SCRATCH = "unpack-"
 MARKER = "seatrial.json"
@@ -55,11 +55,12 @@ class HostState:
 
 def inspect_host(layout: Layout) -> HostState:
     """Return the state of this host."""
+    nearest = next(path for path in [layout.folder, *layout.folder.parents] if path.exists())
     return HostState(
         system=sys.platform,
         root=os.geteuid() == 0,
         missing_tools=tuple(tool for tool in TOOLS if shutil.which(tool, path=SYSTEM_PATH) is None),
-        free=shutil.disk_usage(_nearest(layout.folder)).free,
+        free=shutil.disk_usage(nearest).free,
     )
 
 
@@ -101,18 +102,10 @@ def require_suitable(state: HostState, layout: Layout, *, unpacked: bool) -> Non
         )
     if not unpacked and state.free < NEEDED:
         raise EngineError(
-            f"too little disk space: {_gigabytes(state.free)} free, {_gigabytes(NEEDED)} needed.",
+            f"too little disk space: {show_size(state.free)} free, {show_size(NEEDED)} needed.",
             where=str(layout.folder),
             fix="Free some, or set XDG_DATA_HOME to a folder on a larger disk.",
         )
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
-
-
-def _nearest(folder: Path) -> Path:
-    return next(path for path in [folder, *folder.parents] if path.exists())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,16 +130,16 @@ def install(layout: Layout, host: Host, *, suite: str, say: Callable[[str], None
     """Download and unpack the engine's programs; what was unpacked before stays until they are whole.
 
     Raises:
-        EngineError: no Debian host, no mirror in reach, no such suite or package.
+        EngineError: not a Debian host, the mirror cannot be reached, no such suite or package.
         ProgramError: a download took too long; a package cannot be unpacked.
 
     """
     debs = debian.fetch(ENGINE, suite=suite, host=host, say=say)
-    missing = [package for program, package in HOST_SUITE.items() if not _on_host(program)]
+    missing = [program for program in HOST_SUITE if shutil.which(program, path=SYSTEM_PATH) is None]
     if missing:
         say(f"This host has no {' and no '.join(missing)}: unpacked beside the engine, not installed.")
         debs += debian.fetch(missing, suite=host_archive().codename, host=host, say=say, missing_dependencies=True)
-    version = _version(debs[0])
+    version = debs[0].name.split("_")[1]
     say(f"Unpacking Docker {version} into {layout.programs}.")
     with tempfile.TemporaryDirectory(dir=layout.folder, prefix=SCRATCH) as scratch:
         fresh = Path(scratch) / "programs"
@@ -164,14 +157,6 @@ def sweep(layout: Layout) -> None:
     """Remove what a killed run has unpacked in part."""
     for folder in layout.folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _on_host(program: str) -> bool:
-    return shutil.which(program, path=SYSTEM_PATH) is not None
-
-
-def _version(deb: Path) -> str:
-    return deb.name.split("_")[1]
 
 
 def _link_iptables(programs: Path) -> None:

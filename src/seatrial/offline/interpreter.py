@@ -1,4 +1,4 @@
-"""Finds a CPython on the host and lays it out as the official image does, without any path of the host."""
+"""Finds a CPython on the host and copies it as the official image has it, without any path of the host."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 HOME = "/usr/local"
 """Where the interpreter lives in the image."""
 SOURCE = "/usr/src/python"
-"""What stands for the folder that it was compiled in; the official image says the same."""
+"""What replaces the folder that it was compiled in; the official image has the same."""
 STRIP_TIMEOUT = 120.0
 ELF = b"\x7fELF"
 """What a program or a shared library starts with."""
 
 NEEDED_MODULES = ("_bz2", "_ctypes", "_lzma", "_sqlite3", "_ssl", "readline", "zlib")
-"""C modules that an interpreter compiled without their headers lacks: such a one is passed over."""
+"""C modules that an interpreter compiled without their headers lacks; such an interpreter is not used."""
 LEFT_OUT_FOLDERS = frozenset({"__pycache__", "idle_test", "site-packages", "test", "tests"})
 LEFT_OUT_FILES = (
     "*.a",
@@ -97,9 +97,8 @@ def _python(prefix: Path, series: str) -> HostPython | None:
     if found is None or not _is_release(found.group(1)):
         return None
     needed = [prefix / "bin" / f"python{series}", library / "os.py", library / "ensurepip" / "_bundled"]
-    if not all(path.exists() for path in needed) or not _is_complete(library):
-        return None
-    return HostPython(prefix=prefix.resolve(), version=found.group(1))
+    complete = all(path.exists() for path in needed) and _has_needed_modules(library)
+    return HostPython(prefix=prefix.resolve(), version=found.group(1)) if complete else None
 
 
 def _is_release(text: str) -> bool:
@@ -110,17 +109,17 @@ def _is_release(text: str) -> bool:
     return not version.is_prerelease and version.local is None
 
 
-def _is_complete(library: Path) -> bool:
+def _has_needed_modules(library: Path) -> bool:
     modules = {file.name.partition(".")[0] for file in (library / "lib-dynload").glob("*.so")}
     # uv's interpreters have these compiled in: there `_ssl` is no file at all.
     return not modules & {"_ssl", "_struct"} or modules.issuperset(NEEDED_MODULES)
 
 
 def relocate(python: HostPython, folder: Path, *, say: Callable[[str], None]) -> None:
-    """Lay an interpreter out in a folder that becomes the image's /usr/local.
+    """Copy an interpreter into a folder that becomes the image's /usr/local.
 
-    Left out: test suites, bytecode, static libraries, Tk, and what was installed beside it; pip comes from
-    ensurepip, in the image. Symbols are stripped. No path of the host remains.
+    Without test suites, bytecode, static libraries, Tk, symbols, and what was installed into it: pip comes from
+    ensurepip, in the image. No path of the host remains.
 
     Raises:
         BuildError: a path of the host would remain.
@@ -153,7 +152,7 @@ def _copy(python: HostPython, folder: Path) -> None:
 
 def _ignored(folder: str, names: list[str]) -> set[str]:
     patterns = shutil.ignore_patterns(*LEFT_OUT_FILES)(folder, names)
-    # unittest and the like are no test suites: only folders of exactly these names are.
+    # Folders of exactly these names: unittest is no test suite.
     return patterns | {name for name in names if name in LEFT_OUT_FOLDERS and (Path(folder) / name).is_dir()}
 
 
@@ -176,7 +175,7 @@ def _strip(python: HostPython, folder: Path, say: Callable[[str], None]) -> None
     try:
         strip = process.find_program("strip")
     except ProgramError:
-        say("The program strip is not installed: the local substitute keeps symbols, and is larger (binutils has it).")
+        say("The program strip (binutils) is not installed: the local substitute keeps symbols, and is larger.")
         return
     process.run([strip, "--strip-unneeded", *files], timeout=STRIP_TIMEOUT)
 
@@ -229,10 +228,10 @@ def _shortened(data: bytes, before: bytes, after: bytes) -> bytes:
     def shorter(match: re.Match[bytes]) -> bytes:
         old = match.group()
         new = old.replace(before, after) + b"\0"
-        # What follows the new end stays: a linker lets one string be another's tail, and the version's text
-        # was seen to live in that of `…/versions/3.13.0`.
+        # What follows the new end stays: a linker lets one string be another's tail. The version's text was seen in
+        # that of `…/versions/3.13.0`.
         rest = old[len(new) :]
         return (new + rest)[: len(old)] if before not in rest else new[: len(old)].ljust(len(old), b"\0")
 
-    # One match is the rest of a C string, which may name the path more than once.
+    # A match is the rest of a C string, which may name the path more than once.
     return re.sub(re.escape(before) + rb"[^\0]*", shorter, data)

@@ -1,7 +1,7 @@
-"""The network of the provided engine: a bridge, an address range and firewall rules that are its own.
+"""The network of the provided engine: its own bridge, address range and firewall rules.
 
-Docker keeps its rules in chains of fixed names. A second daemon on a host empties the chains of the first at
-its start, so ours manages no rules (`"iptables": false`): four of our own do what containers need.
+Docker keeps its rules in chains of fixed names, and a second daemon on a host empties those of the first at its start.
+So the provided one manages no rules (`"iptables": false`): the four here do what containers need.
 """
 
 from __future__ import annotations
@@ -22,18 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-POOLS = tuple(
-    IPv4Network(text)
-    for text in (
-        "10.213.0.0/16",
-        "10.214.0.0/16",
-        "10.215.0.0/16",
-        "172.30.0.0/16",
-        "172.29.0.0/16",
-        "192.168.192.0/20",
-    )
-)
-"""Address ranges to choose from. Docker's default ranges come last: another engine may want those."""
+RANGES = "10.213.0.0/16 10.214.0.0/16 10.215.0.0/16 172.30.0.0/16 172.29.0.0/16 192.168.192.0/20"
+POOLS = tuple(map(IPv4Network, RANGES.split()))
+"""Address ranges to choose from, Docker's own default ranges last: another engine may use those."""
 
 TIMEOUT = 30.0
 
@@ -56,6 +47,11 @@ def parse_routes(text: str) -> list[IPv4Network]:
     return found
 
 
+def host_routes() -> list[IPv4Network]:
+    """Return the networks that this host reaches."""
+    return parse_routes(Path("/proc/net/route").read_text(encoding="ascii"))
+
+
 def choose_pool(routes: Iterable[IPv4Network], *, before: IPv4Network | None = None) -> IPv4Network:
     """Choose an address range that the host does not use; the one used before where it is still free.
 
@@ -74,16 +70,11 @@ def choose_pool(routes: Iterable[IPv4Network], *, before: IPv4Network | None = N
     )
 
 
-def host_routes() -> list[IPv4Network]:
-    """Return the networks that this host reaches."""
-    return parse_routes(Path("/proc/net/route").read_text(encoding="ascii"))
-
-
 def rules(pool: IPv4Network, tag: str) -> list[tuple[str, str, list[str]]]:
     """Return the firewall rules for the containers, in their order: table, chain, rule.
 
-    Containers reach everything, answers reach them, and nobody else does except through published ports,
-    which a process on the host serves.
+    Containers reach everything and get answers; nothing else reaches them. Published ports are served by a process
+    on the host.
     """
     mine = ["-m", "comment", "--comment", tag, "-j"]
     inside, outside = str(pool), ["!", "-d", str(pool)]
@@ -97,7 +88,7 @@ def rules(pool: IPv4Network, tag: str) -> list[tuple[str, str, list[str]]]:
 
 
 def open_firewall(pool: IPv4Network, tag: str, environment: Mapping[str, str]) -> None:
-    """Add the rules where one is missing (a firewall's reload drops them); before all others, in order.
+    """Add the rules before all others, where one is missing: a firewall's reload drops them.
 
     Raises:
         ProgramError: iptables failed.
@@ -130,7 +121,7 @@ def add_bridge(name: str) -> None:
     """Make a network bridge; the daemon gives it its address.
 
     Raises:
-        EngineError: the kernel cannot, or may not here.
+        EngineError: the kernel refuses.
 
     """
     try:
@@ -140,7 +131,7 @@ def add_bridge(name: str) -> None:
     except OSError as error:
         raise EngineError(
             f"the network bridge {name} cannot be made: {error.strerror}.",
-            fix="In a container, a provided engine needs a privileged one; use DOCKER_HOST otherwise.",
+            fix="In a container, a provided engine needs a privileged container; otherwise set DOCKER_HOST.",
         ) from error
 
 
@@ -177,12 +168,8 @@ def _call(number: int, argument: bytes) -> bytes:
 
 
 def _iptables(environment: Mapping[str, str], table: str, *arguments: str, check: bool = True) -> process.Completed:
-    done = process.run(
-        ["iptables", "--wait", "10", "--table", table, *arguments],
-        timeout=TIMEOUT,
-        environment=environment,
-        check=False,
-    )
+    argv = ["iptables", "--wait", "10", "--table", table, *arguments]
+    done = process.run(argv, timeout=TIMEOUT, environment=environment, check=False)
     if check and done.code != 0:
         raise ProgramError(
             "the firewall's rules cannot be read or changed.",

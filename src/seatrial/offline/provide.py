@@ -1,4 +1,4 @@
-"""The engine that seatrial provides: start, stop, status, remove."""
+"""The provided engine: start, stop, status, remove."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.filesystem import locked, told
+from seatrial.filesystem import locked, os_errors
 from seatrial.offline import daemon, install, network
 from seatrial.offline.layout import layout_of
 
@@ -58,20 +58,17 @@ def engine_status(host: Host) -> EngineStatus:
 
 def engine_disk_bytes(host: Host) -> int:
     """Return the bytes that the provided engine takes on disk. Slow: it looks at every file."""
-    folder = layout_of(host).folder
-    total = 0
-    seen: set[int] = set()
-    for path, folders, files in os.walk(folder):
+    layout = layout_of(host)
+    sizes: dict[tuple[int, int], int] = {}
+    for path, folders, files in os.walk(layout.folder):
         here = Path(path)
         # What is mounted there (a running container's root) is made of files that are counted already.
-        folders[:] = [name for name in folders if not (here / name).is_mount() or here / name == folder / "data"]
+        folders[:] = [name for name in folders if not (here / name).is_mount() or here / name == layout.data]
         for name in files:
             with suppress(FileNotFoundError):
-                facts = (here / name).lstat()
-                if facts.st_nlink == 1 or facts.st_ino not in seen:
-                    total += facts.st_blocks * 512
-                seen.add(facts.st_ino)
-    return total
+                status = (here / name).lstat()
+                sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
 
 
 def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None]) -> Engine:
@@ -96,7 +93,7 @@ def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None
             say(f"Starting Docker {found.version}.")
             return _launch(layout, host, say)
         finally:
-            # Only an empty folder goes: one in which the very first start got nowhere.
+            # Only an empty folder is removed: that of a very first start that failed early.
             with suppress(OSError):
                 layout.folder.rmdir()
 
@@ -134,7 +131,7 @@ def remove_engine(host: Host, say: Callable[[str], None]) -> bool:
             return False
         _stop(layout, say)
         say(f"Deleting {layout.folder}.")
-        # Renamed first: an interrupted deletion leaves no engine that is half there.
+        # Renamed first: an interrupted deletion leaves no half of an engine.
         trash = Path(tempfile.mkdtemp(dir=host.data, prefix=REMOVED))
         layout.folder.rename(trash / "engine")
         shutil.rmtree(trash)
@@ -143,12 +140,12 @@ def remove_engine(host: Host, say: Callable[[str], None]) -> bool:
 
 @contextmanager
 def _locked(host: Host, say: Callable[[str], None]) -> Iterator[None]:
-    with told(host.data):
+    with os_errors(host.data):
         host.data.mkdir(parents=True, exist_ok=True)
-    with told(host.data), locked(host.data, waiting=lambda: say("Waiting: another run changes the engine.")):
-        for trash in host.data.glob(f"{REMOVED}*"):
-            shutil.rmtree(trash, ignore_errors=True)
-        yield
+        with locked(host.data, waiting=lambda: say("Waiting: another run changes the engine.")):
+            for trash in host.data.glob(f"{REMOVED}*"):
+                shutil.rmtree(trash, ignore_errors=True)
+            yield
 
 
 def _check_running(layout: Layout, host: Host, pid: int) -> Engine:
@@ -196,7 +193,7 @@ def _stop(layout: Layout, say: Callable[[str], None]) -> bool:
 
 def _clean_up(layout: Layout) -> None:
     """Remove what a daemon that has ended leaves behind."""
-    daemon.end_processes(layout)
+    daemon.end_helpers(layout)
     daemon.unmount(layout)
     install.sweep(layout)
     for file in (layout.pid_file, layout.socket_file):
