@@ -204,7 +204,7 @@ def test_an_invalid_compose_file_names_its_line(yard: Yard, text: str, line: int
     assert f"compose.yaml:{line}: docker compose refuses it" in run.stderr
     dry = seatrial(yard.folder, "up", "--app", "ship", "--dry-run")
     assert dry.returncode == 2
-    assert f"compose.yaml:{line}: Mend the compose file." in dry.stdout
+    assert f"compose.yaml:{line}: Correct the compose file." in dry.stdout
     assert "Traceback" not in run.stderr + dry.stderr
 
 

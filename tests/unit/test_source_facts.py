@@ -311,7 +311,13 @@ def test_compose_is_asked_with_something_for_what_a_checkout_lacks(tmp_path: Pat
 
 
 def test_what_an_env_file_sets_is_left_to_it(tmp_path: Path) -> None:
-    fake_compose(tmp_path, VERSION + "print(json.dumps({'services': {'a': {'cap_drop': [str(os.environ.get('X'))]}}}))")
+    answer = (
+        "if sys.argv[-5:-3] == ['--file', '-']:\n"
+        "    print(json.dumps({'services': {'variables': {'environment': {'X': 'mine'}}}}))\n"
+        "else:\n"
+        "    print(json.dumps({'services': {'a': {'cap_drop': [str(os.environ.get('X'))]}}}))"
+    )
+    fake_compose(tmp_path, VERSION + answer)
     found = composed(tmp_path, {"compose.yaml": "services: {a: {image: '${X}'}}", ".env": "X=mine\n"})
     assert not isinstance(found.model, Unavailable)
     assert found.model.services[0].dropped == ("NONE",)

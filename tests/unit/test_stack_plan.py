@@ -136,7 +136,7 @@ def test_a_refusal_is_composes_own_line(tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     error = refused('time="x" level=warning msg="w"\nyaml: line 4: could not find expected \':\'\n', file)
     assert str(error) == (
-        f"{file}:4: docker compose refuses it: yaml: line 4: could not find expected ':'. Mend the compose file."
+        f"{file}:4: docker compose refuses it: yaml: line 4: could not find expected ':'. Correct the compose file."
     )
     assert "it gives no reason" in refused("", file).what
     missing = refused("error while interpolating a: required variable TOKEN is missing a value: ask", file)

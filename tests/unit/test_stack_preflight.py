@@ -15,7 +15,7 @@ from seatrial.checks.model import Status as Judged
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_none
 from seatrial.compose.services import Port, Service, Stack
 from seatrial.compose.text import ComposeText, read_text
-from seatrial.compose.variables import look_at_services, look_at_variables, read_sayings, sayings
+from seatrial.compose.variables import explanations, look_at_services, look_at_variables, read_explanations
 from seatrial.errors import ExitCode, StackError
 from seatrial.facts import ComposeModel, ComposeService, ComposeSource, PublishedPort, Unavailable
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
@@ -59,7 +59,7 @@ def plan(folder: Path, *services: Service, required: tuple[str, ...] = ()) -> St
 
 
 def test_an_example_says_what_stands_right_above_a_variable() -> None:
-    said = read_sayings(EXAMPLE, ".env.example")
+    said = read_explanations(EXAMPLE, ".env.example")
     assert str(said["HARBOUR"]) == ".env.example says: The harbour to sail to. (its example: odesa)"
     assert str(said["CREW"]) == ".env.example names it and leaves it empty"
     assert str(said["DEBUG"]) == ".env.example says: Off by default (its example: 1)"
@@ -68,8 +68,8 @@ def test_an_example_says_what_stands_right_above_a_variable() -> None:
 
 
 def test_an_example_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    assert sayings(None) == {}
-    assert sayings(tmp_path) == {}
+    assert explanations(None) == {}
+    assert explanations(tmp_path) == {}
 
 
 def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
     tmp_path.joinpath("there.env").touch()
     tmp_path.joinpath("gone.env.example").touch()
     tmp_path.joinpath(".env.example").write_text(EXAMPLE, encoding="utf-8")
-    tmp_path.joinpath(".env").write_text("HARBOUR=\n", encoding="utf-8")
-    found = tuple(look_at_variables(file, text, {"HOME_PORT": "kyiv", "HARBOUR": ""}))
+    tmp_path.joinpath(".env").touch()
+    found = tuple(look_at_variables(file, text, {"HOME_PORT": "the environment"}))
     assert found == (
         ready("env file", "there.env is there", where=f"{file}:5"),
         blocked(
@@ -97,7 +97,7 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
             where=f"{file}:6",
             fix=f"Copy it and fill in your values: `cp {tmp_path}/gone.env.example {tmp_path}/gone.env`.",
         ),
-        note("env file", "free.env is not there; the file says that it need not be", where=f"{file}:7"),
+        note("env file", "free.env is missing; the file declares it optional", where=f"{file}:7"),
         note("variable", "TAG has no value: compose puts nothing in its place", where=f"{file}:3"),
         blocked(
             "variable",
@@ -106,7 +106,7 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
             where=f"{file}:8",
             fix=f"Set HARBOUR in {tmp_path / '.env'} or in your environment.",
         ),
-        ready("variable", "HOME_PORT has a value", where=f"{file}:8"),
+        ready("variable", "HOME_PORT has a value, from the environment", where=f"{file}:8"),
     )
 
 

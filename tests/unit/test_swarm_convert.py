@@ -11,15 +11,18 @@ import docker.errors
 import pytest
 import requests
 
+from seatrial.compose.text import ComposeText, read_text, text_of
 from seatrial.errors import StackError
-from seatrial.swarm.conversion import Conversion, Declared, Fate, Image, Material
-from seatrial.swarm.convert import convert, read_declared
+from seatrial.swarm.conversion import Conversion, Fate, Image, Material
+from seatrial.swarm.convert import convert
 from seatrial.swarm.deployment import size_of
 from seatrial.swarm.images import choose
-from seatrial.swarm.materials import LONGEST_NAME, named, prune, read, variables
+from seatrial.swarm.materials import LONGEST_NAME, named, prune, read
 from seatrial.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from seatrial.engine.find import Engine
 
 ID = "sha256:" + "a" * 64
@@ -34,7 +37,7 @@ def conversion(
     checked: bool = True,
     reference: str = ID,
     pins: dict[str, str] | None = None,
-    declared: Declared | None = None,
+    text: ComposeText | None = None,
     open_ports: bool = False,
     **top: Any,
 ) -> Conversion:
@@ -48,7 +51,7 @@ def conversion(
         node=NODE,
         node_name="alpha",
         pins=pins or {},
-        declared=declared,
+        text=text,
         open_ports=open_ports,
     )
 
@@ -372,16 +375,20 @@ def test_options_of_a_bridge_are_not_handed_to_an_overlay_in_silence() -> None:
     assert any("ipam options foo" in text for text in lost)
 
 
-def test_a_secret_of_a_variable_is_taken_from_the_env_file_as_compose_takes_it(tmp_path: Path) -> None:
-    file = tmp_path / "compose.yaml"
-    assert variables(file, {"A": "1"}) == {"A": "1"}
-    (tmp_path / ".env").write_text("A=of the file\nKEY='s3cret'\n", encoding="utf-8")
-    found = variables(file, {"A": "1"})
-    assert found == {"A": "1", "KEY": "s3cret"}
-    document = {"services": {"api": {"secrets": [{"source": "k"}]}}, "secrets": {"k": {"environment": "KEY"}}}
-    assert read(document, found, where=file) == {("secrets", "k"): b"s3cret"}
-    (tmp_path / ".env").write_text("no env file\n", encoding="utf-8")
-    assert variables(file, {}) == {}
+def test_what_a_secret_of_a_variable_holds_is_asked_for(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def values_of(names: Iterable[str]) -> dict[str, str]:
+        asked.extend(names)
+        return {"KEY": "s3cret", "EMPTY": ""}
+
+    document = {
+        "services": {"api": {"secrets": [{"source": "k"}, {"source": "e"}]}},
+        "secrets": {"k": {"environment": "KEY"}, "e": {"environment": "EMPTY"}, "unused": {"environment": "OTHER"}},
+    }
+    found = read(document, values_of, where=tmp_path / "compose.yaml")
+    assert found == {("secrets", "k"): b"s3cret", ("secrets", "e"): b""}
+    assert asked == ["KEY", "EMPTY"]
 
 
 def test_an_own_placement_holds_and_is_warned_of() -> None:
@@ -509,8 +516,9 @@ def test_networks_span_the_nodes() -> None:
 
 
 def test_profiles_that_are_not_chosen_and_env_files_are_told_of() -> None:
-    declared = Declared(env_files={"api": (".env",)}, services=frozenset({"api", "demo"}))
-    made = conversion({"environment": {"TOKEN": "s3cret"}}, declared=declared)
+    text = read_text(b"services: {api: {env_file: .env}, demo: {profiles: [demo]}}")
+    assert isinstance(text, ComposeText)
+    made = conversion({"environment": {"TOKEN": "s3cret"}}, text=text)
     assert "not deployed" in notes(made, Fate.LOST)["demo profiles"]
     risk = notes(made, Fate.RISK)["api env_file"]
     assert ".env was read here" in risk
@@ -553,7 +561,7 @@ def test_secrets_and_configs_are_named_after_their_content(tmp_path: Path) -> No
         },
         "configs": {"c": {"name": "proj_c", "content": "a$$b"}},
     }
-    contents = read(document, {"VALUE": "two"}, where=tmp_path / "compose.yaml")
+    contents = read(document, lambda names: dict.fromkeys(names, "two"), where=tmp_path / "compose.yaml")
     assert contents == {("secrets", "s"): b"s3cret", ("secrets", "v"): b"two", ("configs", "c"): b"a$b"}
     made = convert(
         document,
@@ -594,7 +602,7 @@ def test_a_long_name_of_a_secret_fits() -> None:
 def test_a_secret_that_cannot_be_had_is_named(table: dict[str, str], message: str, tmp_path: Path) -> None:
     using = {"api": {"secrets": [{"source": "s"}]}}
     with pytest.raises(StackError, match=message) as caught:
-        read({"services": using, "secrets": {"s": table}}, {}, where=tmp_path / "compose.yaml")
+        read({"services": using, "secrets": {"s": table}}, lambda _: {}, where=tmp_path / "compose.yaml")
     assert "secrets.s" in caught.value.where
 
 
@@ -621,16 +629,18 @@ def test_the_file_tells_of_env_files_and_profiles(tmp_path: Path) -> None:
         "c": {"profiles": ["p"]},
     }
     file.write_text(json.dumps({"services": services}), encoding="utf-8")
-    assert read_declared(file) == Declared(
-        env_files={"a": (".env",), "b": ("b.env", "c.env")}, services=frozenset({"a", "b", "c"})
-    )
+    text = text_of(file)
+    assert set(text.lines) == {"a", "b", "c"}
+    found = {name: [env_file.path for env_file in files] for name, files in text.env_files.items() if files}
+    assert found == {"a": [".env"], "b": ["b.env", "c.env"]}
 
 
-@pytest.mark.parametrize("text", ["services: !reset {}", "services: [", "", "[]", "services: 5"])
-def test_a_file_that_compose_alone_reads_tells_nothing(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["services: !reset {}", "services: [", "", "[]", "services: 5", "a: !reset null"])
+def test_a_file_without_services_tells_nothing(text: str, tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text(text, encoding="utf-8")
-    assert read_declared(file) == Declared()
+    assert (text_of(file).lines, text_of(file).files) == ({}, ())
+    assert text_of(tmp_path / "gone.yaml") == ComposeText()
 
 
 def test_the_page_on_swarm_names_all_that_is_lost_or_refused() -> None:

@@ -6,44 +6,32 @@ and tells a secret that is written into it from one that a variable brings.
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial import process
+from seatrial.compose import runner
+from seatrial.compose.services import Stack
 from seatrial.compose.text import ComposeText, read_text
-from seatrial.engine import programs
-from seatrial.errors import EngineError, ProgramError
-from seatrial.facts import (
-    ComposeModel,
-    ComposeService,
-    ComposeSource,
-    DependsOn,
-    EnvironmentFile,
-    PublishedPort,
-    Unavailable,
-)
+from seatrial.compose.variables import EXAMPLES, explanations, in_folder, sources
+from seatrial.errors import EngineError, StackError
+from seatrial.facts import ComposeModel, ComposeService, ComposeSource, DependsOn, PublishedPort, Unavailable
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from seatrial.compose.runner import Compose
     from seatrial.engine.find import Engine
     from seatrial.facts import Json
     from seatrial.host import Host
 
 
-SECONDS = 20
 MOST_BYTES = 1024 * 1024
 MOST_SIBLINGS = 500
-EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")
-NAMED = re.compile(r"^[ \t]*(?:#[ \t]*)?(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=", re.MULTILINE)
-"""A name in an env file. One that is commented out is explained too: its default is shown."""
-FILLED = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*[^\s#]", re.MULTILINE)
-"""A name in an env file that is given a value."""
 HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 """Keys whose value `host` hands a namespace of the host to a service."""
 
@@ -73,105 +61,61 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
         model=_model(file, text, engine, host),
         values=text.values,
         variables=text.variables,
-        explained=frozenset().union(*(_names(file.parent / name) for name in explained_by)),
+        explained=frozenset(name for example in explained_by for name in explanations(file.parent / example)),
         explained_by=tuple(explained_by),
-        files=tuple(_environment_file(one, file.parent) for one in text.files),
-    )
-
-
-def _names(file: Path) -> frozenset[str]:
-    try:
-        return frozenset(NAMED.findall(file.read_text(encoding="utf-8", errors="replace")))
-    except OSError:
-        return frozenset()
-
-
-def _environment_file(named: EnvironmentFile, folder: Path) -> EnvironmentFile:
-    path = folder / named.path
-    beside = (f"{path.name}.example", f"{path.name}.sample", f"{path.name}.template")
-    example = next((name for name in beside if (path.parent / name).is_file()), "")
-    return EnvironmentFile(
-        path=named.path, line=named.line, there=path.is_file(), example=example, optional=named.optional
+        files=tuple(in_folder(env_file, file.parent) for env_file in text.files),
     )
 
 
 def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Unavailable:
-    document = as_if_filled(file, text, engine, host, profiles="*")
-    if isinstance(document, Unavailable):
-        return document
+    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
+    try:
+        document = as_if_filled(runner.find(stack, file, engine=engine, host=host), text)
+    except StackError as error:
+        return Unavailable(reason=plain_line(error.what.removesuffix("."))[:300])
+    except EngineError as error:
+        return Unavailable(reason=plain_line(str(error))[:300])
     return ComposeModel(services=tuple(services(document, text)))
 
 
-def as_if_filled(
-    file: Path, text: ComposeText, engine: Engine, host: Host, *, profiles: str = "", env_file: Path | None = None
-) -> Json | Unavailable:
+def as_if_filled(compose: Compose, text: ComposeText) -> Json:
     """Return compose's own model of a file as if every env file and variable were there.
-
-    Args:
-        file: the compose file.
-        text: what it says.
-        engine: the engine, whose compose is asked.
-        host: this machine.
-        profiles: which profiles count; by default those that compose itself takes.
-        env_file: read in the place of the `.env` beside it.
-
-    """
-    missing = [one.path for one in text.files if not (file.parent / one.path).is_file()]
-    own = env_file or file.parent / ".env"
-    try:
-        program = programs.find("compose", engine, host).path
-        with _standing(file.parent, missing) as folder:
-            words: list[str | Path] = [program, "--ansi", "never", "--project-name", "seatrial-reads"]
-            words += ["--profile", profiles] if profiles else []
-            words += ["--env-file", env_file] if env_file else []
-            done = process.run(
-                [*words, "--project-directory", folder, "--file", file, "config", "--format", "json"],
-                timeout=SECONDS,
-                environment={**_placeholders(own, text), **engine.programs_environment},
-                folder=folder,
-                check=False,
-            )
-        if done.code != 0:
-            return Unavailable(reason=f"docker compose refuses it: {_refusal(done.errors)}")
-        document: Json = json.loads(done.output)
-    except (EngineError, ProgramError, OSError, ValueError) as error:
-        return Unavailable(reason=f"docker compose could not read it: {plain_line(str(error))[:300]}")
-    return document
-
-
-def _placeholders(env_file: Path, text: ComposeText) -> dict[str, str]:
-    """Return a value for each variable that has none: compose reads no file that wants one which is not set.
 
     What a person has to fill in first is no fault of the file. What is judged here is its form, not its values; a
     number serves for a port as well as for a password.
+
+    Args:
+        compose: compose, for the file.
+        text: what the file says.
+
+    Raises:
+        StackError: compose refuses the file even so.
+
     """
+    missing = [env_file.path for env_file in text.files if not (compose.file.parent / env_file.path).is_file()]
+    names = [variable.name for variable in text.variables]
+    unset = set(names) - sources(compose, names).keys()
+    environment = {**compose.environment, **dict.fromkeys(unset, "1")}
     try:
-        own = env_file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        own = ""
-    filled = set(FILLED.findall(own))
-    return {one.name: "1" for one in text.variables if one.name not in filled}
-
-
-def _refusal(errors: str) -> str:
-    lines = [plain_line(line) for line in errors.splitlines() if line.strip() and "level=warning" not in line]
-    return lines[-1][:300] if lines else "it gives no reason"
+        with _with_env_files(compose.file.parent, missing) as folder:
+            document, _ = replace(compose, environment=environment, folder=folder).model()
+    except OSError as error:
+        raise StackError(f"docker compose could not read it: {error.strerror}.", where=str(compose.file)) from error
+    return document
 
 
 @contextmanager
-def _standing(folder: Path, missing: list[str]) -> Iterator[Path]:
-    """Give the folder that compose reads in; where env files are missing, one in which empty ones stand for them."""
+def _with_env_files(folder: Path, missing: list[str]) -> Iterator[Path | None]:
+    """Give a folder that also has the missing env files, empty; None where none is missing."""
     # Only what lies beside the compose file: further down, the links lead into the project itself.
     names = [name for name in missing if Path(name).name == name]
     if not names:
-        yield folder
+        yield None
         return
     with tempfile.TemporaryDirectory(prefix="seatrial-compose-") as temporary:
-        for count, one in enumerate(folder.iterdir()):
-            if count == MOST_SIBLINGS:
-                break
-            if one.name not in names:
-                (Path(temporary) / one.name).symlink_to(one.absolute())
+        for entry in islice(folder.iterdir(), MOST_SIBLINGS):
+            if entry.name not in names:
+                (Path(temporary) / entry.name).symlink_to(entry.absolute())
         for name in names:
             (Path(temporary) / name).touch()
         yield Path(temporary)

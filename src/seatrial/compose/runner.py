@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial import process
@@ -14,11 +14,12 @@ from seatrial.errors import ProgramError, StackError
 from seatrial.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
+    from seatrial.facts import Json
     from seatrial.host import Host
 
 
@@ -39,6 +40,11 @@ PULL_TIMEOUT = 1800
 """Seconds that a pull of one image may take."""
 REFUSES = "docker compose refuses it:"
 """How the message begins for a file that compose does not take."""
+VARIABLE = re.compile(r"[A-Za-z_]\w*")
+ENV_FILE = re.compile(r"failed to read (?P<file>.+?): (?:line (?P<line>\d+): )?(?P<what>.*)")
+"""What compose says of a `.env` that it cannot read."""
+LEAK = re.compile(r"(unterminated quoted value|in variable name) .*")
+"""What compose says of an env file's line, and the line itself, which may be a secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +57,12 @@ class Compose:
     file: Path
     env_file: Path | None = None
     """Where its values come from, when that is not the `.env` beside it."""
+    folder: Path | None = None
+    """Where its relative paths begin, when that is not the file's own folder."""
     document: Mapping[str, Any] | None = None
     """A whole model to work on in place of the file's."""
 
-    def model(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def model(self) -> tuple[Json, tuple[str, ...]]:
         """Return the compose file as compose understands it, and what it warned of.
 
         The model holds the values of env files, secrets among them: it is never printed.
@@ -64,7 +72,28 @@ class Compose:
 
         """
         done = self._read("config", "--format", "json")
-        return json.loads(done.output), messages(done.errors)
+        try:
+            return json.loads(done.output), messages(done.errors)
+        except ValueError:
+            raise StackError("docker compose could not read it: its answer is no JSON.", where=str(self.file)) from None
+
+    def values(self, names: Iterable[str]) -> dict[str, str]:
+        """Return what compose puts in the place of variables: of those that are set, in its environment or its `.env`.
+
+        They may be secrets: they are never printed.
+
+        Raises:
+            StackError: compose does not take the env file.
+
+        """
+        asked = sorted({name for name in names if VARIABLE.fullmatch(name)})
+        if not asked:
+            return {}
+        # `config --environment` came with 2.28, and does not tell where a value of several lines ends.
+        document = {"services": {"variables": {"image": "none", "environment": asked}}}
+        model, _ = replace(self, document=document).model()
+        found = model["services"]["variables"]["environment"]
+        return {name: unescaped(value) for name, value in found.items() if value is not None}
 
     def hashes(self, images: Mapping[str, str]) -> dict[str, str]:
         """Return compose's hash of each service's configuration, with these images in place of its own.
@@ -138,7 +167,7 @@ class Compose:
         try:
             done = self._run(*words, images=images, timeout=READ_TIMEOUT)
         except ProgramError as error:
-            raise StackError(f"docker compose cannot read it: {error.what}", where=str(self.file)) from error
+            raise StackError(f"docker compose could not read it: {error.what}", where=str(self.file)) from error
         if done.code != 0:
             raise refused(done.errors, self.file)
         return done
@@ -151,6 +180,7 @@ class Compose:
         tick: Callable[[], None] | None = None,
     ) -> process.Completed:
         files, text_in = self._files(images or {})
+        folder = self.folder or self.file.parent
         output: list[str] = []
         errors: list[str] = []
         done = process.stream(
@@ -160,7 +190,7 @@ class Compose:
             on_error=errors.append,
             environment=self.environment,
             # Newer versions also read a .env in the working directory: let both be the same.
-            folder=self.file.parent,
+            folder=folder,
             text_in=text_in,
             tick=tick,
         )
@@ -169,6 +199,7 @@ class Compose:
     def _files(self, images: Mapping[str, str]) -> tuple[list[str | Path], str | None]:
         """Return the options that name compose's files, and what it reads by standard input: nothing to clean up."""
         values: list[str | Path] = ["--env-file", self.env_file] if self.env_file is not None else []
+        values += ["--project-directory", self.folder] if self.folder is not None else []
         if self.document is not None:
             return [*values, "--file", "-"], json.dumps(replaced(self.document, images))
         if images:
@@ -185,6 +216,11 @@ def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
     """
     program = programs.find("compose", engine, host)
     return Compose(program=program.path, environment=engine.programs_environment, stack=stack, file=file)
+
+
+def unescaped(value: str) -> str:
+    """Return a text of compose's model as it is meant: compose doubles each dollar sign in what it prints."""
+    return value.replace("$$", "$")
 
 
 def replaced(document: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
@@ -209,13 +245,17 @@ def refused(errors: str, file: Path) -> StackError:
     """Return the error for a compose file that compose does not take."""
     problems = [_message(line) for line in lines_of(errors) if "level=warning" not in line]
     what = problems[-1].strip().removesuffix(".") if problems else "it gives no reason"
+    what = LEAK.sub(r"\1", what)
+    if found := ENV_FILE.match(what):
+        where = f"{found['file']}:{found['line']}" if found["line"] else found["file"]
+        return StackError(f"invalid env file: {found['what']}.", where=where, fix="Correct the env file.")
     line = line_of("\n".join(problems), _content(file))
-    if "required variable" in what or "env file" in what:
+    if "required variable" in what:
         fix = f"Set it in {file.parent / '.env'} or in your environment."
-        if "env file" in what:
-            fix = "Make that file, or take it out of the compose file."
+    elif "env file" in what:
+        fix = "Make that file, or take it out of the compose file."
     else:
-        fix = "Mend the compose file."
+        fix = "Correct the compose file."
     return StackError(
         f"{REFUSES} {what}.",
         where=f"{file}:{line}" if line else str(file),

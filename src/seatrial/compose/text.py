@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Unavailable
-from seatrial.yaml_tree import Scalar, YamlError, child, items_of, pairs_of, read_yaml
+from seatrial.yaml_tree import Mapping, Scalar, YamlError, child, items_of, pairs_of, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from seatrial.yaml_tree import Node
 
@@ -31,8 +32,13 @@ class ComposeText:
     """By service: the lines of its keys, of its ports (`ports.0`) and of what it waits for; its own under ''."""
     values: tuple[ComposeValue, ...] = ()
     variables: tuple[ComposeVariable, ...] = ()
-    files: tuple[EnvironmentFile, ...] = ()
-    """Whether they are there is not looked at here."""
+    env_files: dict[str, tuple[EnvironmentFile, ...]] = field(default_factory=dict)
+    """By service, for each that is a mapping. Whether they exist is not looked at here."""
+
+    @property
+    def files(self) -> tuple[EnvironmentFile, ...]:
+        """Return the env files of all services."""
+        return tuple(file for files in self.env_files.values() for file in files)
 
 
 def read_text(content: bytes) -> ComposeText | Unavailable:
@@ -41,7 +47,7 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
         root = read_yaml(content.decode("utf-8", errors="replace"))
     except YamlError as error:
         return Unavailable(reason=f"{error.what} (line {error.line})"[:300])
-    declared = pairs_of(child(root, "services"))
+    declared = [(name, service) for name, service in pairs_of(child(root, "services")) if isinstance(service, Mapping)]
     values = list(_values(root, "", "", set()))[:MOST_VALUES] if root is not None else []
     passed = [given for _, service in declared for given in _passed_through(child(service, "environment"))]
     return ComposeText(
@@ -50,8 +56,17 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
             ComposeValue(key=key, where=path, text=settled(text), line=line) for path, key, text, line in values
         ),
         variables=tuple(_variables([*((text, line) for _, _, text, line in values), *passed])),
-        files=tuple(file for _, service in declared for file in _files(child(service, "env_file"))),
+        env_files={name.text: tuple(_files(child(service, "env_file"))) for name, service in declared},
     )
+
+
+def text_of(file: Path) -> ComposeText:
+    """Return what a compose file says; nothing where it cannot be read or is no YAML: compose names that better."""
+    try:
+        text = read_text(file.read_bytes())
+    except OSError:
+        return ComposeText()
+    return ComposeText() if isinstance(text, Unavailable) else text
 
 
 def settled(text: str) -> str:

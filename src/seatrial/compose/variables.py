@@ -9,28 +9,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from seatrial.compose.findings import blocked, note, ready, unready
-from seatrial.compose.resolve import EXAMPLES, FILLED
 from seatrial.errors import StackError
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from seatrial.compose.findings import Finding
+    from seatrial.compose.runner import Compose
     from seatrial.compose.services import Service
     from seatrial.compose.text import ComposeText
     from seatrial.facts import ComposeVariable, EnvironmentFile
 
 
-ASSIGNED = re.compile(r"^[ \t]*(?P<off>#[ \t]*)?(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$")
-"""A line that names a variable. One that is commented out shows its default."""
-LONGEST_SAYING = 300
+EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")
+ASSIGNED = re.compile(r"^[ \t]*(?:#[ \t]*)?(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$")
+"""A line of an example that names a variable. One that is commented out shows its default."""
+LONGEST_EXPLANATION = 300
+ENVIRONMENT = "the environment"
+
+
+def sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
+    """Return where compose takes variables from: the environment or its `.env`. Those without a value are left out.
+
+    Raises:
+        StackError: compose does not take the env file.
+
+    """
+    file = compose.env_file or compose.file.parent / ".env"
+    others = "COMPOSE_ENV_FILES" in compose.environment or "--env-file" in compose.stack.options
+    values = compose.values(names) if others or file.exists() else compose.environment
+    return {name: ENVIRONMENT if name in compose.environment else file.name for name in names if values.get(name)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saying:
-    """What an example says of one variable."""
+class Explanation:
+    """What an example says of a variable."""
 
     file: str
     comment: str
@@ -51,7 +68,7 @@ def example_beside(file: Path) -> Path | None:
     return next((file.parent / name for name in EXAMPLES if (file.parent / name).exists()), None)
 
 
-def sayings(example: Path | None) -> dict[str, Saying]:
+def explanations(example: Path | None) -> dict[str, Explanation]:
     """Return what an example says, by variable; nothing where there is none, or it cannot be read."""
     if example is None:
         return {}
@@ -59,21 +76,19 @@ def sayings(example: Path | None) -> dict[str, Saying]:
         text = example.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    return read_sayings(text, example.name)
+    return read_explanations(text, example.name)
 
 
-def read_sayings(text: str, file: str) -> dict[str, Saying]:
+def read_explanations(text: str, file: str) -> dict[str, Explanation]:
     """Return what the text of an example says, by variable."""
-    found: dict[str, Saying] = {}
+    found: dict[str, Explanation] = {}
     comment: list[str] = []
     for line in text.splitlines():
-        assigned = ASSIGNED.match(line)
-        if assigned is not None:
-            said = plain_line(" ".join(comment))[:LONGEST_SAYING]
-            value = plain_line(assigned["value"])[:LONGEST_SAYING]
-            found.setdefault(assigned["name"], Saying(file=file, comment=said, value=value))
-            comment = []
-        elif line.lstrip().startswith("#"):
+        if assigned := ASSIGNED.match(line):
+            above = plain_line(" ".join(comment))[:LONGEST_EXPLANATION]
+            value = plain_line(assigned["value"])[:LONGEST_EXPLANATION]
+            found.setdefault(assigned["name"], Explanation(file=file, comment=above, value=value))
+        if line.lstrip().startswith("#") and not assigned:
             comment.append(line.lstrip("# \t"))
         else:
             comment = []
@@ -134,26 +149,25 @@ def _copy(example: Path, file: Path) -> None:
         ) from error
 
 
-def look_at_variables(file: Path, text: ComposeText, environment: Mapping[str, str]) -> Iterator[Finding]:
+def look_at_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what is to be said of a compose file's env files and variables.
 
     Args:
         file: the compose file.
         text: what it says.
-        environment: this process's own: compose prefers it to the `.env`.
+        valued: the variables that have a value, and where from, as `sources` tells.
 
     """
     env, example = file.parent / ".env", example_beside(file)
-    said = sayings(example)
+    explained = explanations(example)
     if not env.is_file() and example is not None:
         yield missing_env(env, example)
-    for one in text.files:
-        # The `.env` has been spoken of already.
-        if not (example is not None and file.parent / one.path == env):
-            yield _env_file(file, one)
-    values = _filled(env) | {name for name, value in environment.items() if value}
+    for env_file in text.files:
+        # The `.env` has been named already.
+        if not (example is not None and file.parent / env_file.path == env):
+            yield _env_file(file, in_folder(env_file, file.parent))
     for variable in text.variables:
-        yield _variable(file, variable, values, said.get(variable.name))
+        yield _variable(file, variable, valued.get(variable.name), explained.get(variable.name))
 
 
 def look_at_services(
@@ -168,13 +182,13 @@ def look_at_services(
         required: the variables of the contract's `required-environment`.
 
     """
-    said = sayings(example_beside(file))
+    explained = explanations(example_beside(file))
     for service in services:
         if service.name not in own or service.own_command:
             continue  # Another command than the image's may do without.
         for name in required:
             if name not in service.valued:
-                saying = f"; {said[name]}" if name in said else ""
+                saying = f"; {explained[name]}" if name in explained else ""
                 yield blocked(
                     "variable",
                     f"the service {service.name!r} gets no value for {name}, and does not start without one{saying}.",
@@ -193,27 +207,37 @@ def missing_env(env: Path, example: Path) -> Finding:
     )
 
 
-def _env_file(file: Path, named: EnvironmentFile) -> Finding:
-    where = f"{file}:{named.line}"
-    if named.there or (file.parent / named.path).is_file():
-        return ready("env file", f"{named.path} is there", where=where)
-    if named.optional:
-        return note("env file", f"{named.path} is not there; the file says that it need not be", where=where)
-    path = file.parent / named.path
-    beside = next((one for one in _examples(path) if one.is_file()), None)
-    return blocked(
-        "env file",
-        f"the env file {named.path} is missing" + (f"; {beside.name} stands beside it." if beside else "."),
-        where=where,
-        fix=f"Copy it and fill in your values: `cp {beside} {path}`." if beside else f"Make {path}.",
+def in_folder(env_file: EnvironmentFile, folder: Path) -> EnvironmentFile:
+    """Return an env file with whether it exists in a folder, and the example beside it."""
+    path = folder / env_file.path
+    examples = (f"{path.name}{ending}" for ending in (".example", ".sample", ".template"))
+    return structs.replace(
+        env_file,
+        there=path.is_file(),
+        example=next((name for name in examples if (path.parent / name).is_file()), ""),
     )
 
 
-def _variable(file: Path, variable: ComposeVariable, values: set[str], saying: Saying | None) -> Finding:
+def _env_file(file: Path, env_file: EnvironmentFile) -> Finding:
+    where, path = f"{file}:{env_file.line}", file.parent / env_file.path
+    if env_file.there:
+        return ready("env file", f"{env_file.path} is there", where=where)
+    if env_file.optional:
+        return note("env file", f"{env_file.path} is missing; the file declares it optional", where=where)
+    example = env_file.example
+    return blocked(
+        "env file",
+        f"the env file {env_file.path} is missing" + (f"; {example} stands beside it." if example else "."),
+        where=where,
+        fix=f"Copy it and fill in your values: `cp {path.parent / example} {path}`." if example else f"Make {path}.",
+    )
+
+
+def _variable(file: Path, variable: ComposeVariable, source: str | None, explained: Explanation | None) -> Finding:
     where, name = f"{file}:{variable.line}", variable.name
-    if name in values:
-        return ready("variable", f"{name} has a value", where=where)
-    more = f"; {saying}" if saying else ""
+    if source is not None:
+        return ready("variable", f"{name} has a value, from {source}", where=where)
+    more = f"; {explained}" if explained else ""
     if not variable.required:
         return note("variable", f"{name} has no value: compose puts nothing in its place{more}", where=where)
     wish = f": {variable.message}" if variable.message else ""
@@ -223,14 +247,3 @@ def _variable(file: Path, variable: ComposeVariable, values: set[str], saying: S
         where=where,
         fix=f"Set {name} in {file.parent / '.env'} or in your environment.",
     )
-
-
-def _filled(env: Path) -> set[str]:
-    try:
-        return set(FILLED.findall(env.read_text(encoding="utf-8", errors="replace")))
-    except OSError:
-        return set()
-
-
-def _examples(path: Path) -> list[Path]:
-    return [path.with_name(f"{path.name}{ending}") for ending in (".example", ".sample", ".template")]

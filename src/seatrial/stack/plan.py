@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, unready
 from seatrial.compose.services import Condition, Dependency, Port, Service, identify
-from seatrial.compose.text import ComposeText, read_text
-from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env
+from seatrial.compose.text import text_of
+from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env, sources
 from seatrial.errors import StackError
-from seatrial.facts import Unavailable
 from seatrial.settings.read import TABLE
 from seatrial.stack.state import in_order
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from seatrial.compose.runner import Compose
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -72,17 +72,17 @@ def plan_up(
     """
     stack = identify(project, name)
     file = compose_file(project, name)
-    program = runner.find(stack, file, engine=engine, host=host)
+    compose = runner.find(stack, file, engine=engine, host=host)
     if (example := example_to_copy(file)) is not None and not create_env:
         create_env = ask is not None and ask(f"{file.parent / '.env'} is missing. Copy it from {example.name}?")
         if not create_env:
-            raise _incomplete(file, host) or unready([missing_env(file.parent / ".env", example)])
+            raise _incomplete(compose) or unready([missing_env(file.parent / ".env", example)])
     environment = env_file(file, create=create_env, say=say)
     try:
-        document, notes = program.model()
+        document, notes = compose.model()
     except StackError as error:
         # Compose names the first of what is missing; a person wants to know all of it.
-        raise (_incomplete(file, host) or error) from None
+        raise (_incomplete(compose) or error) from None
     services = read_services(document)
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
@@ -110,23 +110,19 @@ def planned(
     )
 
 
-def compose_text(file: Path) -> ComposeText:
-    """Return what a compose file says; nothing where it cannot be read or is no YAML: compose names that better."""
-    try:
-        text = read_text(file.read_bytes())
-    except OSError:
-        return ComposeText()
-    return ComposeText() if isinstance(text, Unavailable) else text
+def _incomplete(compose: Compose) -> StackError | None:
+    """Return the error that names every missing env file and variable; None where none is.
 
+    Raises:
+        StackError: compose does not take the env file.
 
-def _incomplete(file: Path, host: Host) -> StackError | None:
-    """Return the error that names every missing env file and variable; None where none is."""
-    found = [
-        one
-        for one in look_at_variables(file, compose_text(file), host.environment)
-        if one.readiness is Readiness.BLOCKED
+    """
+    text = text_of(compose.file)
+    valued = sources(compose, [variable.name for variable in text.variables])
+    missing = [
+        finding for finding in look_at_variables(compose.file, text, valued) if finding.readiness is Readiness.BLOCKED
     ]
-    return unready(found) if found else None
+    return unready(missing) if missing else None
 
 
 def compose_file(project: Project, name: str) -> Path:

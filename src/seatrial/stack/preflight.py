@@ -15,19 +15,21 @@ from seatrial.compose import runner
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
 from seatrial.compose.resolve import as_if_filled, read_compose
 from seatrial.compose.services import identify
-from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables
+from seatrial.compose.text import text_of
+from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, sources
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
-from seatrial.facts import Unavailable
 from seatrial.stack import containers, images
-from seatrial.stack.plan import compose_file, compose_text, planned, read_services
+from seatrial.stack.plan import compose_file, planned, read_services
 from seatrial.stack.state import ContainerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from seatrial.checks.model import Result
+    from seatrial.compose.runner import Compose
     from seatrial.compose.services import Port, Service, Stack
+    from seatrial.compose.text import ComposeText
     from seatrial.engine.find import Engine
     from seatrial.facts import Json
     from seatrial.host import Host
@@ -169,9 +171,15 @@ def look(
 
     """
     stack, file = identify(project, name), compose_file(project, name)
-    variables = tuple(look_at_variables(file, compose_text(file), host.environment))
-    document, said, whole = _document(stack, file, variables, engine=engine, host=host)
-    if whole:
+    compose = runner.find(stack, file, engine=engine, host=host)
+    text = text_of(file)
+    try:
+        valued = sources(compose, [variable.name for variable in text.variables])
+    except StackError as error:
+        return Preflight(stack=stack, file=file, services=(), findings=(_refused(error, "env file"),))
+    variables = tuple(look_at_variables(file, text, valued))
+    document, said, complete = _document(compose, text, variables)
+    if complete:
         # Compose takes the file as it is: what is missing is wanted by a profile that is not asked for.
         variables = tuple(replace(one, readiness=_at_most_a_note(one.readiness)) for one in variables)
     services = read_services(document) if document is not None else ()
@@ -230,30 +238,27 @@ def _of_catalogue(result: Result) -> Finding:
 
 
 def _document(
-    stack: Stack, file: Path, variables: Sequence[Finding], *, engine: Engine, host: Host
+    compose: Compose, text: ComposeText, variables: Sequence[Finding]
 ) -> tuple[Json | None, tuple[Finding, ...], bool]:
     """Return compose's model of the file, what compose says of it, and whether it takes the file as it is.
 
     There is no model where compose refuses the file even if all that is missing were there.
     """
-    program = runner.find(stack, file, engine=engine, host=host)
-    example = example_to_copy(file)
-    problem: StackError | None = None
+    example = example_to_copy(compose.file)
     if example is None:
         try:
-            document, notes = program.model()
+            document, notes = compose.model()
         except StackError as error:
-            problem = error
+            if not any(finding.readiness is Readiness.BLOCKED for finding in variables):
+                return None, (_refused(error),), False
         else:
-            return document, _preflight_taken(document, file, notes), True
-    if problem is not None and not any(one.readiness is Readiness.BLOCKED for one in variables):
-        return None, (_refused(problem),), False
-    # What is missing has been named: the rest is looked at as if it were there.
-    filled = as_if_filled(file, compose_text(file), engine, host, env_file=example)
-    if isinstance(filled, Unavailable):
-        problem = runner.refused(filled.reason.removeprefix(f"{runner.REFUSES} "), file)
-        return None, (_refused(problem),), False
-    return filled, _preflight_taken(filled, file, ()), False
+            return document, _preflight_taken(document, compose.file, notes), True
+    try:
+        # What is missing has been named: the rest is looked at as if it were there.
+        document = as_if_filled(replace(compose, env_file=example), text)
+    except StackError as error:
+        return None, (_refused(error),), False
+    return document, _preflight_taken(document, compose.file, ()), False
 
 
 def _preflight_taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
@@ -268,6 +273,6 @@ def _preflight_taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[
     return (found, *(note("compose file", f"compose warns: {one}", where=str(file)) for one in warnings))
 
 
-def _refused(problem: StackError) -> Finding:
+def _refused(problem: StackError, check: str = "compose file") -> Finding:
     details = f" ({problem.detail})" if problem.detail else ""
-    return blocked("compose file", f"{problem.what}{details}", where=problem.where, fix=problem.fix)
+    return blocked(check, f"{problem.what}{details}", where=problem.where, fix=problem.fix)

@@ -68,7 +68,7 @@ def deploy(program: str, stack: str, conversion: Conversion, engine: Engine) -> 
         raise StackFailedError(
             f"docker stack deploy refuses it: {said[-1].removesuffix('.')}.",
             where=f"stack {stack}",
-            fix="Mend the compose file.",
+            fix="Correct the compose file.",
             detail="\n".join(said[:-1]),
         )
 

@@ -49,16 +49,6 @@ class Image:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declared:
-    """What only the file itself tells: compose's model holds it no longer."""
-
-    env_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The env files of each service that has any."""
-    services: frozenset[str] = frozenset()
-    """All services, those of profiles that are not chosen among them."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Material:
     """A secret or config that a stack needs."""
 

@@ -5,41 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from seatrial.swarm.conversion import Conversion, Declared, Image, Note
+from seatrial.compose.text import ComposeText
+from seatrial.swarm.conversion import Conversion, Image, Note
 from seatrial.swarm.deployment import Notes, Surroundings
 from seatrial.swarm.materials import named
 from seatrial.swarm.service import convert_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from seatrial.facts import EnvironmentFile
     from seatrial.swarm.conversion import Material, MaterialKind
-
-
-def read_declared(file: Path) -> Declared:
-    """Return what a compose file declares; nothing where it is written in a way that compose alone reads."""
-    import yaml
-
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        # Compose has read it before: it uses tags of compose's own, such as !reset.
-        return Declared()
-    services = document.get("services") if isinstance(document, dict) else None
-    if not isinstance(services, dict):
-        return Declared()
-    tables = {str(name): table for name, table in services.items() if isinstance(table, dict)}
-    found = {name: tuple(_files(table.get("env_file"))) for name, table in tables.items()}
-    return Declared(
-        env_files={name: files for name, files in found.items() if files},
-        services=frozenset(tables),
-    )
-
-
-def _files(value: Any) -> list[str]:
-    entries = value if isinstance(value, list) else [value]
-    return [str(one.get("path") if isinstance(one, dict) else one) for one in entries if one]
 
 
 Json = dict[str, Any]
@@ -65,7 +41,7 @@ def convert(
     node: str,
     node_name: str,
     pins: Mapping[str, str],
-    declared: Declared | None = None,
+    text: ComposeText | None = None,
     open_ports: bool = False,
 ) -> Conversion:
     """Return the stack file that means what a compose file means, as far as swarm can.
@@ -80,12 +56,12 @@ def convert(
         node: the id of the node that keeps the services with data.
         node_name: its name.
         pins: the nodes that keep services of this stack already, by service.
-        declared: what only the file itself tells.
+        text: what only the file itself tells: the env files, and the services of profiles that are not chosen.
         open_ports: a person accepts that a port of one interface becomes one of all interfaces.
 
     """
     found: list[Note] = []
-    declared = declared or Declared()
+    text = text or ComposeText()
     declared_services: Mapping[str, Any] = document.get("services") or {}
     volumes = document.get("volumes") or {}
     completes = _completes(declared_services)
@@ -102,8 +78,8 @@ def convert(
         )
         _name_notes(name, stack, notes)
         services[name] = convert_service(service, image, around, notes, open_ports=open_ports)
-        _environment_notes(declared.env_files.get(name, ()), notes)
-    for name in sorted(declared.services - set(services)):
+        _environment_notes(text.env_files.get(name, ()), notes)
+    for name in sorted(set(text.lines) - set(services)):
         Notes(name, found).lost("profiles", "its profile is not chosen (COMPOSE_PROFILES): not deployed")
     materials = named(contents, stack)
     made: Json = {"version": _version(services), "services": services}
@@ -148,12 +124,12 @@ def _name_notes(name: str, stack: str, notes: Notes) -> None:
         notes.refused("name", f"{whole} has {len(whole)} characters; swarm takes {LONGEST_NAME}. Say a shorter --stack")
 
 
-def _environment_notes(files: tuple[str, ...], notes: Notes) -> None:
+def _environment_notes(files: tuple[EnvironmentFile, ...], notes: Notes) -> None:
     if files:
         notes.risk(
             "env_file",
-            f"{', '.join(files)} was read here: its values stand in the swarm's definition of the service, where "
-            "whoever may inspect it reads them. A secret keeps them apart",
+            f"{', '.join(file.path for file in files)} was read here: its values stand in the swarm's definition of "
+            "the service, where whoever may inspect it reads them. A secret keeps them apart",
         )
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
+from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import SettingsError, StackError, StackFailedError
 from seatrial.stack import images
 from seatrial.stack.plan import plan_up
 from seatrial.swarm import cluster, materials
 from seatrial.swarm import cluster as cli
-from seatrial.swarm.convert import convert, read_declared
+from seatrial.swarm.convert import convert
 from seatrial.swarm.images import require_built, resolve
 from seatrial.swarm.rollout import SETTLE, Rollout, service_states
 from seatrial.swarm.state import Deployed, RemovedStack
@@ -197,19 +198,18 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
         EngineError: the engine does not answer.
 
     """
+    compose = runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host)
     kept = {one.name: one.node_pin for one in cluster.services(plan.stack, engine)}
     return convert(
         plan.document,
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
         images=resolve(plan.plan, engine, local=local or {}),
-        contents=materials.read(
-            plan.document, materials.variables(plan.plan.file, host.environment), where=plan.plan.file
-        ),
+        contents=materials.read(plan.document, compose.values, where=plan.plan.file),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
-        declared=read_declared(plan.plan.file),
+        text=text_of(plan.plan.file),
         open_ports=plan.open_ports,
     )
 

@@ -6,15 +6,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from seatrial.compose.runner import unescaped
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
-from seatrial.structure.dotenv import read_dotenv
-from seatrial.structure.tree import SourceError
 from seatrial.swarm.conversion import Material, MaterialKind
 from seatrial.swarm.state import NAMESPACE_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from seatrial.engine.find import Engine
 
@@ -36,24 +35,14 @@ def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tup
     return tuple(made)
 
 
-def variables(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a compose file's variables are taken from: the environment, and behind it the `.env` beside it."""
-    try:
-        beside = read_dotenv(file.with_name(".env").read_text(encoding="utf-8", errors="replace"))
-    except (OSError, SourceError):
-        # None is there; or compose, which has read it, knows it better.
-        beside = {}
-    return {**beside, **environment}
-
-
 def read(
-    document: Mapping[str, Any], environment: Mapping[str, str], *, where: Path
+    document: Mapping[str, Any], values_of: Callable[[Iterable[str]], Mapping[str, str]], *, where: Path
 ) -> dict[tuple[MaterialKind, str], bytes]:
     """Return what the secrets and configs hold that services use, those apart that are the swarm's already.
 
     Args:
         document: compose's model.
-        environment: what a secret of a variable is taken from: `variables` returns it.
+        values_of: returns what variables hold, as compose tells.
         where: the compose file, for messages.
 
     Raises:
@@ -61,40 +50,34 @@ def read(
 
     """
     services = (document.get("services") or {}).values()
-    found: dict[tuple[MaterialKind, str], bytes] = {}
+    tables: dict[tuple[MaterialKind, str], Mapping[str, Any]] = {}
     for kind in KINDS:
-        used = {one.get("source") for service in services for one in service.get(kind) or ()}
+        used = {use.get("source") for service in services for use in service.get(kind) or ()}
         for key, table in (document.get(kind) or {}).items():
             if key in used and not (table or {}).get("external"):
-                found[kind, key] = _content(kind, key, table or {}, environment, where)
-    return found
+                tables[kind, key] = table or {}
+    values = values_of(str(table["environment"]) for table in tables.values() if table.get("environment"))
+    return {(kind, key): _content(table, values, f"{where} {kind}.{key}") for (kind, key), table in tables.items()}
 
 
-def _content(
-    kind: MaterialKind, key: str, table: Mapping[str, Any], environment: Mapping[str, str], where: Path
-) -> bytes:
-    place = f"{where} {kind}.{key}"
+def _content(table: Mapping[str, Any], values: Mapping[str, str], where: str) -> bytes:
     if file := table.get("file"):
-        path = Path(_single(str(file)))
+        path = Path(unescaped(str(file)))
         try:
             return path.read_bytes()
         except OSError as error:
             raise StackError(
-                f"{path} cannot be read: {error.strerror}.", where=place, fix="Make that file, or name another."
+                f"{path} cannot be read: {error.strerror}.", where=where, fix="Make that file, or name another."
             ) from error
     if "content" in table:
-        return _single(str(table["content"])).encode()
-    if (variable := table.get("environment")) and variable in environment:
-        return environment[variable].encode()
+        return unescaped(str(table["content"])).encode()
+    variable = str(table.get("environment") or "")
+    if variable in values:
+        return values[variable].encode()
     what = f"the variable {variable} is not set." if variable else "it says neither a file nor a variable."
     raise StackError(
-        what, where=place, fix="Set it in your environment, or in .env." if variable else "Give it a `file`."
+        what, where=where, fix="Set it in your environment, or in .env." if variable else "Give it a `file`."
     )
-
-
-def _single(text: str) -> str:
-    # Compose doubles each dollar sign in what it prints, so that it can be read as a compose file again.
-    return text.replace("$$", "$")
 
 
 def create(materials: Iterable[Material], stack: str, engine: Engine) -> None:
