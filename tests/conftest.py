@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.leftovers import pytest_configure, pytest_sessionfinish, pytest_terminal_summary, pytest_unconfigure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # that send it want it to arrive.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+__all__ = ["pytest_configure", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure"]
+"""pytest finds these here."""
 
 NO_ENGINE = "unix:///nonexistent/no-engine-in-unit-tests.sock"
 """What DOCKER_HOST says in such a test: a program that asks it gets no answer."""
