@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from seatrial.checks.model import Level
 from seatrial.observe.sources import read_project_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.defects.projects import Broken
+
     from seatrial.facts import ProjectFacts
 
 PROBED = {
@@ -91,3 +97,27 @@ def python_command(*lines: str) -> str:
     """Return a CMD whose program is the application's interpreter itself."""
     code = "\\n".join(lines).replace('"', '\\"')
     return f'CMD ["python", "-c", "{code}"]'
+
+
+def core(catalogue: Iterable[Defect | Broken]) -> set[str]:
+    """Return the names of the first defect of each family of checks: a plain `nox` tries these."""
+    first: dict[str, str] = {}
+    for defect in catalogue:
+        first.setdefault(defect.finds.partition("/")[0], defect.name)
+    return set(first.values())
+
+
+def each(argument: str, catalogue: Iterable[Defect | Broken]) -> pytest.MarkDecorator:
+    """Run a test with each defect of a catalogue; with the first of each family, it is one of the core tests."""
+    chosen = core(catalogue)
+    return pytest.mark.parametrize(
+        argument,
+        [
+            pytest.param(
+                defect,
+                id=defect.name.replace(" ", "-"),
+                marks=[pytest.mark.core] if defect.name in chosen else [],
+            )
+            for defect in catalogue
+        ],
+    )

@@ -13,7 +13,7 @@ from seatrial.settings.model import Contract
 if TYPE_CHECKING:
     from tests.defects.yard import Yard
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.core]
 
 
 def test_the_clean_image_passes_every_check(yard: Yard) -> None:

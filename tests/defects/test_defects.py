@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.defects.catalogue import DEFECTS, Defect
-from tests.defects.projects import PROJECTS
+from tests.defects.catalogue import DEFECTS
+from tests.defects.defect import each
 
 from seatrial.checks import registry
 from seatrial.checks.model import Level, Status
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
+    from tests.defects.defect import Defect
     from tests.defects.yard import Yard
 
     from seatrial.checks.model import Result
     from seatrial.checks.verdict import Smoke
 
 pytestmark = pytest.mark.engine
-
-each = pytest.mark.parametrize("defect", DEFECTS, ids=[one.name.replace(" ", "-") for one in DEFECTS])
 
 
 def contract_of(values: dict[str, Any]) -> Contract:
@@ -42,7 +41,7 @@ def told(results: list[Result]) -> str:
     return "\n".join("\n".join((one.id, one.actual, one.expected, one.fix, *one.evidence)) for one in results)
 
 
-@each
+@each("defect", DEFECTS)
 def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
     files = {name: body for name, body in defect.files.items() if name in defect.dockerfile}
     smoke = yard.smoke(
@@ -57,7 +56,7 @@ def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
     assert all(one.fix for one in bad if one.status is Status.FAIL)
 
 
-@each
+@pytest.mark.parametrize("defect", DEFECTS, ids=[defect.name.replace(" ", "-") for defect in DEFECTS])
 def test_its_clean_twin_passes(yard: Yard, defect: Defect) -> None:
     values = defect.contract if defect.twin_contract is None else defect.twin_contract
     files = {name: body for name, body in defect.files.items() if name in defect.twin}
@@ -65,7 +64,3 @@ def test_its_clean_twin_passes(yard: Yard, defect: Defect) -> None:
     bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
     assert not bad, told(bad)
     assert next(one for one in smoke.checks if one.id == defect.finds).status in {Status.PASS, Status.SKIP}
-
-
-def test_every_check_has_a_defect() -> None:
-    assert {one.id for one in registry.CHECKS} <= {one.finds for one in (*DEFECTS, *PROJECTS)}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.defects.defect import each
 from tests.defects.projects import PROJECTS, SETTINGS, SOUND, Broken
 
 from seatrial import smoke as smoking
@@ -29,7 +30,6 @@ pytestmark = pytest.mark.engine
 
 IMAGE = "seatrial-test/projects"
 BAD = {Status.FAIL, Status.ERROR}
-each = pytest.mark.parametrize("broken", PROJECTS, ids=[one.name.replace(" ", "-") for one in PROJECTS])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +82,7 @@ def test_a_whole_smoke_of_a_broken_one_fails(yard: Yard, tmp_path: Path) -> None
     }
 
 
-@each
+@each("broken", PROJECTS)
 def test_it_is_found_with_its_line(yard: Yard, observed: Facts, tmp_path: Path, broken: Broken) -> None:
     found = bad(judged(yard, observed, target(yard, tmp_path, broken.files, broken.contract)))
     assert set(found) == {broken.finds, *broken.also}, found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.defects.yard import Yard
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.core]
 
 BUILD_SECONDS = 300
 

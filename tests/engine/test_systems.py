@@ -39,6 +39,8 @@ pytestmark = pytest.mark.engine
 
 CHECKOUT = Path(__file__).parents[2]
 APPS = ("course-supporter", "weather-agent")
+IMAGES = "seatrial-test/systems"
+"""What the images are named below: the developer's own stay as they are."""
 PORT = 18431
 
 
@@ -67,15 +69,28 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project: a stack and an .env of its own."""
+def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the project: images, a stack and an .env of its own."""
     copy = tmp_path_factory.mktemp("systems") / "project"
     copy.mkdir()
-    shutil.copy(CHECKOUT / "pyproject.toml", copy)
     skipped = shutil.ignore_patterns(".env", ".venv", "__pycache__", ".*_cache")
     for folder in ("docker", "examples"):
         shutil.copytree(CHECKOUT / folder, copy / folder, ignore=skipped)
-    return copy
+    settings = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    for app in APPS:
+        table = f"[tool.seatrial.apps.{app}]\n"
+        assert table in settings
+        settings = settings.replace(table, f'{table}image = "{IMAGES}/{app}"\n')
+        compose = copy / "docker" / app / "compose.yaml"
+        text = compose.read_text(encoding="utf-8")
+        assert f" image: {app}:" in text
+        compose.write_text(text.replace(f" image: {app}:", f" image: {IMAGES}/{app}:"), encoding="utf-8")
+    (copy / "pyproject.toml").write_text(settings, encoding="utf-8")
+    yield copy
+    names = [name for image in engine.client.api.images() for name in image["RepoTags"] or ()]
+    for name in names:
+        if name.startswith(f"{IMAGES}/"):
+            engine.client.images.remove(name, force=True)
 
 
 def seatrial(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -93,12 +108,13 @@ def ask(path: str, *, method: str = "GET", body: object = None) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("app", APPS)
 def test_an_app_is_built_and_passes_its_smoke(app: str, project: Path) -> None:
     built = seatrial("build", "--app", app, folder=project)
     assert built.returncode == 0, built.stderr
-    assert f"Built {app}:py3." in built.stderr
+    assert f"Built {IMAGES}/{app}:py3." in built.stderr
     smoked = seatrial("smoke", "--app", app, "--format", "json", folder=project)
     assert smoked.returncode == 0, smoked.stdout + smoked.stderr
     report = json.loads(smoked.stdout)
@@ -124,6 +140,7 @@ def stack(engine: Engine, project: Path) -> Iterator[Path]:
     assert down.returncode == 0, down.stderr
 
 
+@pytest.mark.core
 def test_a_request_creates_a_course_and_reads_it_back(stack: Path) -> None:
     assert ask("/health/ready")["status"] == "ready"
     made = ask("/courses", method="POST", body={"title": "Бази даних", "description": "SQL from the start"})
@@ -173,6 +190,8 @@ def test_a_source_change_rebuilds_without_an_install_step(app: str, source: str,
         file.write_text(original, encoding="utf-8")
         built(app, project, engine)
     assert second.image_id != first.image_id
+    # The first took its names back.
+    engine.client.images.remove(second.image_id)
     ran = [step.text for step in second.steps if step.countable and step.state is StepState.DONE]
     assert any(text.startswith("COPY") for text in ran)
     assert installs_that_ran(second.steps) == ()

@@ -1,0 +1,20 @@
+"""The catalogue of defects: each check has one, and a plain `nox` tries one of each family."""
+
+from __future__ import annotations
+
+from tests.defects.catalogue import DEFECTS
+from tests.defects.defect import core
+from tests.defects.projects import PROJECTS
+
+from seatrial.checks import registry
+
+
+def test_every_check_has_a_defect() -> None:
+    assert {check.id for check in registry.CHECKS} <= {defect.finds for defect in (*DEFECTS, *PROJECTS)}
+
+
+def test_a_plain_nox_tries_twenty_families_at_least() -> None:
+    families = {check.id.partition("/")[0] for check in registry.CHECKS}
+    chosen = [defect for defect in (*DEFECTS, *PROJECTS) if defect.name in core(DEFECTS) | core(PROJECTS)]
+    assert {defect.finds.partition("/")[0] for defect in chosen} == families
+    assert len(chosen) >= 20
