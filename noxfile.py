@@ -136,9 +136,8 @@ def bench(session: nox.Session) -> None:
     """Measure smokes beside the application's own start, and level quick beside its peers; wants the built images."""
     sessions.skip_without_engine(session)
     install(session, "bench")
-    session.run("python", "benchmarks/quick.py")
-    session.run("python", "benchmarks/smoke.py")
-    session.run("python", "benchmarks/structure.py")
+    for name in ("quick", "smoke", "structure"):
+        session.run("python", f"benchmarks/{name}.py", env={"PYTHONPATH": str(HERE)})
 
 
 @nox.session(default=False)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.peer import leaving_nothing
+
 from seatrial.engine import runs
 from seatrial.engine.containers import container, run_to_end
 
@@ -75,7 +77,8 @@ class StructureTest:
                 file = Path(folder) / "structure.json"
                 file.write_text(config, encoding="utf-8")
                 words = [self.path, "test", "--quiet", "--image", image.reference, "--config", str(file)]
-                self.known[key] = run(words, engine=self.engine) != 0
+                with leaving_nothing(self.engine, image.reference):
+                    self.known[key] = run(words, engine=self.engine) != 0
         return self.known[key]
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from peers import LISTED, program
 from side_by_side import heading, measure, table, timed
+from tests.peer import leaving_nothing
 
 from seatrial import smoke
 from seatrial.checks import registry
@@ -149,17 +150,27 @@ def quick_candidates(engine: Engine, folder: Path) -> dict[str, Callable[[], flo
             file = folder / f"{module}.json"
             file.write_text(json.dumps(structure(module), indent=1), encoding="utf-8")
             peer = [path, "test", "--quiet", "--image", IMAGE, "--config", file.name]
-            candidates[name] = command(peer, folder, environment)
+            candidates[name] = cleaned(engine, command(peer, folder, environment))
     else:
         print(f"not measured: {STRUCTURE} is not installed (the group `bench` brings it)")
     if docker and _has_testinfra():
         (folder / "test_image.py").write_text(testinfra(docker), encoding="utf-8")
         print(f"{TESTINFRA} asserts {len(ASSERTIONS) + len(ABSENT)} things")
         peer = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_image.py"]
-        candidates[TESTINFRA] = command(peer, folder, environment)
+        candidates[TESTINFRA] = cleaned(engine, command(peer, folder, environment))
     else:
         print(f"not measured: {TESTINFRA} is not installed (the group `bench` brings it)")
     return candidates
+
+
+def cleaned(engine: Engine, run: Callable[[], float]) -> Callable[[], float]:
+    """Return what runs another tool and removes what it leaves; that takes none of its seconds."""
+
+    def once() -> float:
+        with leaving_nothing(engine, IMAGE):
+            return run()
+
+    return once
 
 
 def _has_testinfra() -> bool:
@@ -225,7 +236,7 @@ ASSERTIONS = {ASSERTIONS!r}
 def image():
     made = subprocess.run({start!r}, check=True, capture_output=True, text=True).stdout.strip()
     yield testinfra.get_host("docker://" + made)
-    subprocess.run([{docker!r}, "rm", "--force", made], check=True, capture_output=True)
+    subprocess.run([{docker!r}, "rm", "--force", "--volumes", made], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("name", ASSERTIONS)

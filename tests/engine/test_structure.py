@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import docker.errors
 import pytest
+from tests.peer import ANONYMOUS, leaving_nothing
 
 from seatrial import process
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Smoke, Verdict
 from seatrial.engine import programs, runs
 from seatrial.engine.find import Engine, find_engine
-from seatrial.engine.runs import COMMITTED, LABEL, Owner, owner
+from seatrial.engine.runs import COMMITTED, Owner, owner
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.images.bases import Registries
@@ -92,26 +93,29 @@ def image(engine: Engine) -> Iterator[str]:
         environment=engine.programs_environment,
     )
     yield IMAGE
-    # The tool leaves the container of a setup that cannot start, and the image that it made for it.
-    client = engine.client.api
-    for one in client.containers(all=True, filters={"label": MARK}):
-        client.remove_container(one["Id"], force=True)
     with contextlib.suppress(docker.errors.ImageNotFound):
-        client.remove_image(IMAGE, force=True)
-    for one in client.images(all=True, filters={"label": MARK}):
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            client.remove_image(one["Id"], force=True)
+        engine.client.api.remove_image(IMAGE, force=True)
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(engine: Engine) -> Iterator[None]:
+    client = engine.client.api
+
+    def found() -> set[str]:
+        """Return what these tests can leave; other runs may be at work on the same engine, under labels of theirs."""
+        containers = client.containers(all=True, filters={"label": MARK})
+        images = client.images(all=True, filters={"label": MARK, "dangling": True})
+        volumes = client.volumes(filters={"dangling": True})["Volumes"] or ()
+        mine = f":{os.getpid()}:"
+        return {
+            *(container["Id"] for container in containers),
+            *(image["Id"] for image in images if mine in image["Labels"].get(COMMITTED, mine)),
+            *(volume["Name"] for volume in volumes if ANONYMOUS in (volume["Labels"] or {})),
+        }
+
+    before = found()
     yield
-    labelled = engine.client.api.containers(all=True, filters={"label": LABEL})
-    assert [one for one in labelled if one["Image"] == IMAGE] == []
-    # Only those that this process committed: other runs may be at work on the same engine.
-    mine = f":{os.getpid()}:"
-    images = engine.client.api.images(all=True, filters={"label": COMMITTED})
-    assert [one for one in images if mine in one["Labels"][COMMITTED]] == []
+    assert found() - before == set()
 
 
 @pytest.fixture
@@ -133,14 +137,9 @@ def ours(engine: Engine, image: str, file: Path) -> Smoke:
 def theirs(engine: Engine, image: str, file: Path) -> list[tuple[str, bool]]:
     report = file.with_suffix(".report")
     environment = {**engine.programs_environment, "PASSED_ON": "yes"}
-    subprocess.run(
-        [TOOL, "test", "--image", image, "--config", file, "--test-report", report],
-        cwd=file.parent,
-        env=environment,
-        capture_output=True,
-        check=False,
-        timeout=300,
-    )
+    argv = [str(TOOL), "test", "--image", image, "--config", str(file), "--test-report", str(report)]
+    with leaving_nothing(engine, image):
+        subprocess.run(argv, cwd=file.parent, env=environment, capture_output=True, check=False, timeout=300)
     results = json.loads(report.read_text(encoding="utf-8")).get("Results", [])
     return [(one["Name"], bool(one["Pass"])) for one in results]
 
@@ -296,4 +295,4 @@ def test_the_sweep_removes_what_a_dead_run_committed_and_nothing_else(engine: En
             for one in (living, "seatrial-test/named"):
                 client.remove_image(one, force=True)
     finally:
-        client.remove_container(made, force=True)
+        client.remove_container(made, force=True, v=True)
