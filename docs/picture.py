@@ -11,7 +11,7 @@ from rich.console import Console
 from seatrial.checks.model import Level
 from seatrial.engine.find import find_engine
 from seatrial.host import this_host
-from seatrial.reports.smoke import print_smoke
+from seatrial.reports.console import print_smoke
 from seatrial.settings.read import read_project
 from seatrial.smoke import app_target, smoke
 

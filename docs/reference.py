@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from seatrial.checks.registry import CATALOGUE
-from seatrial.reports import json
+from seatrial.reports import schema
 from seatrial.reports.groups import family_of
-from seatrial.reports.json import SCHEMAS, meanings
 from seatrial.reports.markdown import fenced
+from seatrial.reports.schema import SCHEMAS, meanings
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _in_full(check: Check) -> list[str]:
         "",
     ]
     lines.append(f"Source: {check.source}.")
-    for name, block in (("Fails:", check.example), ("Mended:", check.mend)):
+    for name, block in (("Fails:", check.example), ("Fixed:", check.mend)):
         if block:
             lines += ["", name, "", *fenced(block.strip("\n"))]
     return lines
@@ -162,7 +162,7 @@ def _cell(text: str) -> str:
 
 
 PAGES = {"settings.md": settings, "checks.md": checks}
-FILES = {"settings.schema.json": json.settings, "smoke.schema.json": json.smoke}
+FILES = {"settings.schema.json": schema.settings, "smoke.schema.json": schema.smoke}
 
 
 def main() -> None:
@@ -170,7 +170,7 @@ def main() -> None:
     for name, make in PAGES.items():
         (HERE / name).write_text(make(), encoding="utf-8")
     for name, made in FILES.items():
-        (SCHEMAS / name).write_text(json.text(made()), encoding="utf-8")
+        (SCHEMAS / name).write_text(schema.text(made()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """`python -m seatrial`: the same commands as `seatrial`."""
 
-from seatrial.cli.program import main
+from seatrial.cli.collection import main
 
 main()

@@ -28,6 +28,9 @@ class SeatrialError(Exception):
         fix: what to do next.
         detail: lines of evidence, such as the last output of a failing step; outside text, shown as text.
 
+    Attributes:
+        detail_shown: the detail was shown when it happened, and is not to be shown again.
+
     """
 
     exit_code: ExitCode = ExitCode.UNDECIDED
@@ -38,6 +41,7 @@ class SeatrialError(Exception):
         self.where = where
         self.fix = fix
         self.detail = detail
+        self.detail_shown = False
 
     def __str__(self) -> str:
         """Return the message as one line: where, what, what to do."""

@@ -82,7 +82,7 @@ class Results:
             from rich.console import Console
 
             from seatrial.host import this_host
-            from seatrial.reports.smoke import print_matrix
+            from seatrial.reports.console import print_matrix
 
             colours: Literal["auto"] | None = None if this_host().environment.get("NO_COLOR") else "auto"
             console = Console(stderr=True, color_system=colours, highlight=False, emoji=False, markup=False)

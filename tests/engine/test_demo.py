@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from demo_task import ASK, SERVICE, plan_demo
 
 from seatrial.compose import runner
 from seatrial.engine.find import find_engine
@@ -22,14 +23,13 @@ from seatrial.host import this_host
 from seatrial.settings.read import read_project
 from seatrial.stack import containers, down
 from seatrial.stack import up as bringup
-from seatrial.stack.demo_plan import plan_demo
 from seatrial.stack.state import ContainerStatus, Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
-    from seatrial.stack.demo_plan import DemoPlan
+    from seatrial.stack.plan import StackPlan
     from seatrial.stack.state import ContainerState, ServiceState
 
 pytestmark = pytest.mark.engine
@@ -38,8 +38,9 @@ CHECKOUT = Path(__file__).parents[2]
 APP = "weather-agent"
 QUESTION = "Що одягнути в Києві?"
 CALLS = "the bot called: sendChatAction, completions, search, forecast, completions, sendMessage"
-ASK = "seatrial.demo.ask: python -m demo ask"
-NEVER = "seatrial.demo.ask: python -c 'import time; time.sleep(1000)'"
+TASK = "../../examples/weather-agent/demo_task.py"
+ASKING = 'ASK = ("python", "-m", "demo", "ask")'
+NEVER = 'ASK = ("python", "-c", "import time; time.sleep(1000)")'
 STALE_SECONDS = 9
 
 
@@ -67,7 +68,7 @@ class Trial:
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "seatrial", *words]
+        return [sys.executable, "-m", "invoke", *words]
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -80,18 +81,19 @@ class Trial:
             check=False,
         )
 
-    def plan(self) -> DemoPlan:
-        return plan_demo(read_project(self.folder), APP, engine=self.engine, host=this_host())
+    def plan(self) -> StackPlan:
+        return plan_demo(read_project(self.folder), engine=self.engine, host=this_host())
 
     def left(self) -> list[str]:
         """Return the names of all that the engine holds of the demo, asked by label."""
-        held = down.holdings(self.plan().up.stack, self.engine)
+        held = down.holdings(self.plan().stack, self.engine)
         return [*(one.name for one in held.containers), *held.networks.values(), *held.volumes]
 
 
 @pytest.fixture
 def trial(tmp_path: Path, engine: Engine) -> Iterator[Trial]:
-    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "tasks.py"):
+        shutil.copy(CHECKOUT / name, tmp_path)
     skipped = shutil.ignore_patterns(".env", ".venv", "__pycache__", ".*_cache")
     for folder in ("docker", "examples"):
         shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=skipped)
@@ -102,11 +104,11 @@ def trial(tmp_path: Path, engine: Engine) -> Iterator[Trial]:
     try:
         yield made
     finally:
-        down.down(made.plan().up.stack, engine=engine, volumes=True)
+        down.down(made.plan().stack, engine=engine, volumes=True)
 
 
 def test_a_question_gets_the_bots_own_answer_and_nothing_stays(trial: Trial) -> None:
-    done = trial.run("demo", "--app", APP, QUESTION)
+    done = trial.run("demo", QUESTION)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Київ: ")
     assert "Одягніть" in done.stdout
@@ -116,9 +118,9 @@ def test_a_question_gets_the_bots_own_answer_and_nothing_stays(trial: Trial) -> 
     assert not (trial.folder / "docker/weather-agent/.env").exists()
 
 
-def test_the_only_app_with_a_demo_need_not_be_named_and_what_an_earlier_one_left_goes(trial: Trial) -> None:
+def test_what_an_earlier_demo_left_goes(trial: Trial) -> None:
     plan = trial.plan()
-    bringup.up(plan.up, engine=trial.engine, host=this_host(), observer=Silent())
+    bringup.up(plan, engine=trial.engine, host=this_host(), observer=Silent())
     assert len(trial.left()) == 3
     done = trial.run("demo", "Нідеград")
     assert done.returncode == 0, done.stderr
@@ -134,16 +136,8 @@ def test_a_dry_run_starts_nothing(trial: Trial) -> None:
     assert trial.left() == []
 
 
-def test_an_app_without_a_demo_is_told_so(trial: Trial) -> None:
-    done = trial.run("demo", "--app", "course-supporter", QUESTION)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert "course-supporter has no demo. Give its compose file a service in the profile `demo`" in line
-
-
 def test_an_image_that_was_not_built(trial: Trial) -> None:
-    done = trial.run("demo", "--app", APP, QUESTION, SEATRIAL_TAG="nosuch")
+    done = trial.run("demo", QUESTION, SEATRIAL_TAG="nosuch")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "has not been built. Build it: `invoke build --app weather-agent`." in line
@@ -162,29 +156,29 @@ def test_a_proxy_that_the_engines_client_hands_on_is_passed_by(
 
 
 def test_without_an_engine_nothing_can_be_tried(trial: Trial) -> None:
-    done = trial.run("demo", "--app", APP, QUESTION, DOCKER_HOST=f"unix://{trial.folder}/no.sock")
+    done = trial.run("demo", QUESTION, DOCKER_HOST=f"unix://{trial.folder}/no.sock")
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
 
 
 def test_no_answer_in_time_shows_what_the_bot_logged(trial: Trial) -> None:
-    trial.edit("compose.yaml", ASK, NEVER)
+    trial.edit(TASK, ASKING, NEVER)
     start = time.monotonic()
-    done = trial.run("demo", "--app", APP, "--timeout", "20", QUESTION)
+    done = trial.run("demo", "--timeout", "20", QUESTION)
     assert time.monotonic() - start < 40
     assert done.returncode == 1
     assert "weather-agent gave no answer in time." in done.stderr
     assert "the last output of bot (healthy):" in done.stderr
     assert "polling as @weather_bot" in done.stderr
-    assert "run `invoke demo --app weather-agent` again" in done.stderr
+    assert "run `invoke demo` again" in done.stderr
     assert done.stdout == ""
     assert trial.left() == []
 
 
 def test_a_service_that_cannot_be_asked(trial: Trial) -> None:
-    trial.edit("compose.yaml", ASK, "seatrial.demo.ask: python -m nosuch")
-    done = trial.run("demo", "--app", APP, QUESTION)
+    trial.edit(TASK, ASKING, 'ASK = ("python", "-m", "nosuch")')
+    done = trial.run("demo", QUESTION)
     assert done.returncode == 1
     assert "weather-agent was not asked: `python -m nosuch` ended with exit code 1." in done.stderr
     assert "No module named nosuch" in done.stderr
@@ -193,7 +187,7 @@ def test_a_service_that_cannot_be_asked(trial: Trial) -> None:
 
 def test_a_bot_that_does_not_come_up_is_named_with_its_output(trial: Trial) -> None:
     trial.edit("demo.env", "OPENAI_API_KEY=demo", "OPENAI_API_KEY=demo\nWEATHER_AGENT_LANGUAGE=tlh")
-    done = trial.run("demo", "--app", APP, "--timeout", "10", QUESTION)
+    done = trial.run("demo", "--timeout", "10", QUESTION)
     assert done.returncode == 1
     assert "weather-agent was not up after 10 s: bot " in done.stderr
     assert "WEATHER_AGENT_LANGUAGE must be one of uk, en" in done.stderr
@@ -203,9 +197,9 @@ def test_a_bot_that_does_not_come_up_is_named_with_its_output(trial: Trial) -> N
 @pytest.mark.parametrize("moment", ["demo: starting", "Asking weather-agent"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_in_the_middle_leaves_nothing(trial: Trial, moment: str, number: int, code: int) -> None:
-    trial.edit("compose.yaml", ASK, NEVER)
+    trial.edit(TASK, ASKING, NEVER)
     with subprocess.Popen(
-        trial.command("demo", "--app", APP, QUESTION),
+        trial.command("demo", QUESTION),
         cwd=trial.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -223,13 +217,13 @@ def test_a_stop_in_the_middle_leaves_nothing(trial: Trial, moment: str, number: 
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(trial: Trial) -> None:
-    trial.edit("compose.yaml", ASK, NEVER)
+    trial.edit(TASK, ASKING, NEVER)
     # Python pays no heed to this signal.
     trial.edit(
         "compose.yaml", "    stop_grace_period: 10s\n", "    stop_grace_period: 60s\n    stop_signal: SIGWINCH\n"
     )
     with subprocess.Popen(
-        trial.command("demo", "--app", APP, QUESTION),
+        trial.command("demo", QUESTION),
         cwd=trial.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -245,10 +239,10 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(trial: Trial) -> N
         rest = run.stdout.read()
         assert run.wait(timeout=60) == 130, rest
     assert time.monotonic() - start < 8
-    stack = trial.plan().up.stack
+    stack = trial.plan().stack
     assert "interrupted again; what remains: " in rest
     assert f"{stack.compose_project}-bot-1" in rest
-    assert "The next `invoke demo --app weather-agent` removes what remains." in rest
+    assert "The next `invoke demo` removes what remains." in rest
     assert "Traceback" not in rest
     assert f"{stack.compose_project}-bot-1" in trial.left()
     for one in containers.containers(stack, trial.engine):
@@ -271,10 +265,10 @@ class Up:
     """The bot and its demo service, up, with short times."""
 
     trial: Trial
-    plan: DemoPlan
+    plan: StackPlan
 
     def state(self, service: str) -> ContainerState:
-        found = containers.containers(self.plan.up.stack, self.trial.engine)
+        found = containers.containers(self.plan.stack, self.trial.engine)
         return next(one for one in found if one.service == service)
 
     def until(self, seconds: float, holds: Callable[[ContainerState], bool]) -> ContainerState:
@@ -285,9 +279,9 @@ class Up:
         return state
 
     def ask(self, question: str) -> str:
-        stack, file = self.plan.up.stack, self.plan.up.file
+        stack, file = self.plan.stack, self.plan.file
         program = runner.find(stack, file, engine=self.trial.engine, host=this_host())
-        done = program.inside(self.plan.service, [*self.plan.words, question], timeout=40, tick=lambda: None)
+        done = program.inside(SERVICE, [*ASK, question], timeout=40, tick=lambda: None)
         assert done.code == 0, done.errors
         return done.output
 
@@ -302,7 +296,7 @@ def up(trial: Trial) -> Up:
     times = f"WEATHER_AGENT_POLL_SECONDS=1\nWEATHER_AGENT_STALE_SECONDS={STALE_SECONDS}\n"
     trial.edit("demo.env", "OPENAI_API_KEY=demo\n", f"OPENAI_API_KEY=demo\n{times}")
     plan = trial.plan()
-    bringup.up(plan.up, engine=trial.engine, host=this_host(), observer=Silent())
+    bringup.up(plan, engine=trial.engine, host=this_host(), observer=Silent())
     return Up(trial=trial, plan=plan)
 
 

@@ -26,7 +26,8 @@ from seatrial.facts import ProjectFacts
 from seatrial.host import this_host
 from seatrial.observe.gather import Wanted
 from seatrial.settings.read import read_project
-from seatrial.smoke import Target, smoke_stack
+from seatrial.smoke import Target
+from seatrial.smoke.stack import judge_stack
 from seatrial.stack import containers, down, up
 from seatrial.stack.isolated import plan_private
 from seatrial.stack.plan import plan_up
@@ -240,7 +241,7 @@ class Yard:
         run = try_stack(trial)
         assert self.left(trial.stack.plan.stack) == []
         target = Target(reference=trial.stack.image, contract=trial.contract, project=ProjectFacts(), app="ship")
-        return smoke_stack(target, run, self.engine, started=time.perf_counter(), level=level)
+        return judge_stack(target, run, self.engine, started=time.perf_counter(), level=level)
 
     def left(self, stack: Stack) -> list[str]:
         held = down.holdings(stack, self.engine)
@@ -490,7 +491,7 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
 SMOKE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from seatrial.cli.program import program
+from seatrial.cli.collection import program
 program.run(["seatrial", "smoke", "--stack", *sys.argv[1:]])
 """
 

@@ -7,7 +7,7 @@ import pytest
 from docs.reference import FILES, PAGES
 
 from seatrial.checks.registry import CATALOGUE
-from seatrial.reports import json
+from seatrial.reports import schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -19,16 +19,16 @@ def test_the_reference_is_what_the_code_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_shipped_schemas_are_what_the_types_say(name: str) -> None:
-    shipped = (json.SCHEMAS / name).read_text(encoding="utf-8")
-    assert shipped == json.text(FILES[name]()), "run `nox -s docs`"
+    shipped = (schema.SCHEMAS / name).read_text(encoding="utf-8")
+    assert shipped == schema.text(FILES[name]()), "run `nox -s docs`"
 
 
 def test_a_schema_file_does_not_depend_on_the_order_in_which_msgspec_writes_keywords() -> None:
     written = {"type": "object", "properties": {"b": {"type": "string", "default": ""}, "a": {}}, "anyOf": [{"x": 1}]}
     other = {"anyOf": [{"x": 1}], "properties": {"b": {"default": "", "type": "string"}, "a": {}}, "type": "object"}
-    assert json.text(written) == json.text(other)
+    assert schema.text(written) == schema.text(other)
     # Properties keep the order of the fields that they are made from.
-    assert json.text(written).index('"b"') < json.text(written).index('"a"')
+    assert schema.text(written).index('"b"') < schema.text(written).index('"a"')
 
 
 def test_every_setting_has_a_meaning() -> None:

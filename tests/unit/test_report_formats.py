@@ -22,9 +22,9 @@ from seatrial.checks import registry
 from seatrial.checks.model import Check, Level, Status, failed
 from seatrial.checks.verdict import LONGEST, MOST_TEXT, Verdict, judge, smoke_of, worst
 from seatrial.reports import json as data
-from seatrial.reports.formats import ENDINGS, FORMATS, Format, render
-from seatrial.reports.json import SCHEMAS
 from seatrial.reports.markdown import MOST, fenced, text
+from seatrial.reports.schema import SCHEMAS
+from seatrial.reports.write import ENDINGS, FORMATS, Format, render
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.samples import every_status, judged, matrix
 
-from seatrial.cli import reporting
-from seatrial.cli.reporting import MOST_SUMMARY, STEP_SUMMARY, Report, planned, summarise, write
+from seatrial.cli import output
 from seatrial.errors import SettingsError
+from seatrial.reports import write as writing
+from seatrial.reports.write import MOST_SUMMARY, STEP_SUMMARY, Report, planned, summarise, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ def test_what_cannot_be_written_is_refused_at_once(
 
 def test_every_report_is_made_and_the_first_one_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [tmp_path / name for name in ("r.json", "r.xml", "r.html")]
-    write(matrix(), planned("json", None, map(str, files)), verbose=False)
+    write(matrix(), planned("json", None, map(str, files)), console=output.console, say=output.say, verbose=False)
     out, errors = capsys.readouterr()
     assert json.loads(out)["verdict"] == "fail"
     assert errors == ""
@@ -64,7 +65,7 @@ def test_every_report_is_made_and_the_first_one_is_printed(tmp_path: Path, capsy
 
 def test_a_report_in_a_file_alone_is_said_on_the_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "r.txt"
-    write([every_status()], planned(None, str(file)), verbose=True)
+    write([every_status()], planned(None, str(file)), console=output.console, say=output.say, verbose=True)
     out, errors = capsys.readouterr()
     assert out == ""
     assert errors == f"FAIL  shop:latest: the report is in {file}\n"
@@ -76,8 +77,8 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch
     file = tmp_path / "r.json"
     file.write_text("before")
     reports = planned(None, str(file))
-    monkeypatch.setattr(reporting, "render", lambda *_, **__: "\ud800 after")
-    write([every_status()], reports, verbose=False)
+    monkeypatch.setattr(writing, "render", lambda *_, **__: "\ud800 after")
+    write([every_status()], reports, console=output.console, say=output.say, verbose=False)
     assert file.read_text(encoding="utf-8") == "\\ud800 after"
 
     def full(*_: object) -> None:
@@ -85,7 +86,7 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(SettingsError, match=r"r\.json: cannot be written: No space left on device"):
-        write([every_status()], reports, verbose=False)
+        write([every_status()], reports, console=output.console, say=output.say, verbose=False)
     assert file.read_text(encoding="utf-8") == "\\ud800 after"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -94,7 +95,7 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     target, link = tmp_path / "target.json", tmp_path / "link.json"
     link.symlink_to(target)
     target.write_text("")
-    write([every_status()], planned(None, str(link)), verbose=False)
+    write([every_status()], planned(None, str(link)), console=output.console, say=output.say, verbose=False)
     assert link.is_symlink()
     assert json.loads(target.read_text())["verdict"] == "fail"
 
@@ -104,11 +105,11 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
 
 def test_a_summary_is_appended_where_a_job_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "summary"
-    summarise([every_status()], {})
+    summarise([every_status()], {}, say=output.say)
     assert list(tmp_path.iterdir()) == []
     file.write_text("# Before\n")
     for _ in range(2):
-        summarise([judged()[0]], {STEP_SUMMARY: str(file)})
+        summarise([judged()[0]], {STEP_SUMMARY: str(file)}, say=output.say)
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# Before\n## FAIL: shop:")
     assert text.count("\n## FAIL: shop:") == 2
@@ -121,7 +122,7 @@ def test_a_summary_that_cannot_be_written_is_said_and_fails_nothing(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "full").write_bytes(b"x" * MOST_SUMMARY)
-    summarise([every_status()], {STEP_SUMMARY: str(tmp_path / where)})
+    summarise([every_status()], {STEP_SUMMARY: str(tmp_path / where)}, say=output.say)
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {tmp_path / where}")
     assert len(said.splitlines()) == 1

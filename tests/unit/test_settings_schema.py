@@ -13,7 +13,7 @@ import pytest
 
 from seatrial.checks.registry import CATALOGUE
 from seatrial.errors import SettingsError
-from seatrial.reports.json import SCHEMAS
+from seatrial.reports.schema import SCHEMAS
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 from seatrial.settings.read import convert
 

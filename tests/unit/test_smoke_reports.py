@@ -15,13 +15,11 @@ from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Verdict, smoke_of
 from seatrial.cli import output
-from seatrial.cli.doctor import print_findings
 from seatrial.doctor import Finding
 from seatrial.facts import Unavailable
-from seatrial.reports import classics
-from seatrial.reports.formats import render
+from seatrial.reports.console import pip_table, print_classic, print_failures, print_findings, print_smoke, print_smokes
 from seatrial.reports.groups import grouped, told
-from seatrial.reports.smoke import print_failures, print_smoke, print_smokes
+from seatrial.reports.write import render
 from seatrial.settings.model import Contract
 
 
@@ -163,9 +161,9 @@ def test_no_color_means_neither_colour_nor_bold(monkeypatch: pytest.MonkeyPatch)
     for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm-256color"), ("COLORTERM", "truecolor")):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    coloured = output.screen()
+    coloured = output.console()
     monkeypatch.setenv("NO_COLOR", "1")
-    for screen, codes in ((coloured, True), (output.screen(), False)):
+    for screen, codes in ((coloured, True), (output.console(), False)):
         with screen.capture() as captured:
             print_smoke(every_status(), screen)
         assert screen.is_terminal
@@ -224,14 +222,14 @@ def test_a_table_that_is_too_wide_becomes_lines() -> None:
 
 def test_pip_list_has_pips_own_form() -> None:
     rows = [distribution("b", "10.0"), distribution("A.longer-name", "1"), distribution("c", editable="file:///src")]
-    assert classics.pip_table(rows[:2]) == [
+    assert pip_table(rows[:2]) == [
         "Package       Version",
         "------------- -------",
         "A.longer-name 1",
         "b             10.0",
     ]
-    assert classics.pip_table(rows)[0] == "Package       Version Editable project location"
-    assert classics.pip_table(rows)[-1] == "c             1.0     file:///src"
+    assert pip_table(rows)[0] == "Package       Version Editable project location"
+    assert pip_table(rows)[-1] == "c             1.0     file:///src"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +239,7 @@ def test_a_classic_shows_its_fact_first_and_then_what_its_checks_say(which: str,
     _, seen = judged()
     said = smoke_of(seen, Contract(), registry.CHECKS[:2], seconds=0.1)
     screen = console(200)
-    classics.show(which, said, seen, screen)
+    print_classic(which, said, seen, screen)
     lines = printed(screen).splitlines()
     assert lines[0].startswith(first)
     assert any(line.startswith("PASS identity/non-root: ") for line in lines)
@@ -253,14 +251,14 @@ def test_a_classic_without_a_probe_shows_why() -> None:
     said = smoke_of(seen, Contract(user="app"), registry.CHECKS, seconds=0.1)
     for which in ("whoami", "pip-list"):
         screen = console(200)
-        classics.show(which, said, seen, screen)
+        print_classic(which, said, seen, screen)
         assert f"could not be decided: no interpreter {SHOWN}" in printed(screen)
 
 
 def test_a_user_without_an_account_is_a_number() -> None:
     seen = facts(probe=probe(identity=msgspec.structs.replace(probe().identity, name="")))
     screen = console()
-    classics.show("whoami", smoke(), seen, screen)
+    print_classic("whoami", smoke(), seen, screen)
     assert printed(screen) == "10001\n"
 
 

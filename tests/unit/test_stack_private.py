@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.test_stack_judge import container, needs
 
-from seatrial.cli.restart import words_of
+from seatrial.cli.exec import words_of
 from seatrial.compose import runner
 from seatrial.compose.services import Condition, Service, Stack
 from seatrial.errors import SettingsError, StackError

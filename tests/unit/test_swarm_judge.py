@@ -11,15 +11,8 @@ import pytest
 from rich.console import Console
 
 from seatrial.errors import ExitCode, SettingsError, StackError
-from seatrial.reports.deploy import (
-    DeployLines,
-    deploy_document,
-    plan_document,
-    print_deployed,
-    print_notes,
-    print_removed,
-    removed_document,
-)
+from seatrial.reports.json import deploy_document, plan_document, removed_document
+from seatrial.reports.stack import DeployLines, print_deployed, print_notes, print_removed
 from seatrial.swarm.cluster import printed_by, read_service, read_task
 from seatrial.swarm.conversion import Conversion, Fate, Note
 from seatrial.swarm.deploy import stack_name

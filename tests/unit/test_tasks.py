@@ -78,9 +78,9 @@ def test_a_problem_is_one_line_with_its_details_below(capfd: pytest.CaptureFixtu
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"),
             2,
-            "error: /x: No space left on device. Make room, then run it again.",
+            "error: /x: No space left on device. Free some space, then run it again.",
         ),
-        (EOFError(), 2, "error: nobody answered the question. Nothing was changed."),
+        (EOFError(), 2, "error: standard input ended before the question was answered. Nothing was changed."),
     ],
 )
 def test_no_traceback_reaches_a_person(
@@ -167,7 +167,7 @@ def test_the_list_of_commands(program: str) -> None:
 
 def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
     script = (
-        "import json, sys\nfrom seatrial.cli.program import program\n"
+        "import json, sys\nfrom seatrial.cli.collection import program\n"
         "program.run(['seatrial', '--list'], exit=False)\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
@@ -188,7 +188,7 @@ def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
         (("smoke", "--also", "a.xml", "--also", "no/b.md"), "error: no/b.md: cannot be written. Give --also a file"),
         (("smoke", "--app", "api", "--python", "3.13", "--all"), "Give only one of them."),
         (("smoke", "--image", "x", "--all"), "error: --image names the image by itself."),
-        (("explain", "boot/helthy"), "error: no check is called 'boot/helthy'. Did you mean 'boot/healthy'?"),
+        (("explain", "boot/helthy"), "error: there is no check 'boot/helthy'. Did you mean 'boot/healthy'?"),
         (("explain", "xyzzy"), "`seatrial explain` lists them all."),
         (("smoke", "--contract", "c.toml"), "error: --contract goes with --image."),
         (("smoke", "--image", "x", "--app", "y"), "error: --image names the image by itself."),
@@ -218,7 +218,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: 
     (tmp_path / "pyproject.toml").write_text("[tool.seatrial.apps.api]\npythons = ['3.13']\n")
     (tmp_path / "Dockerfile").write_text("ARG PYTHON_VERSION=3.13\nFROM python:${PYTHON_VERSION}-slim\n")
     before = sorted(tmp_path.iterdir())
-    done = run(sys.executable, "-c", "from seatrial.cli.program import main; main()", *arguments, folder=tmp_path)
+    done = run(sys.executable, "-c", "from seatrial.cli.collection import main; main()", *arguments, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert done.stderr.startswith("error: ")
@@ -235,6 +235,6 @@ def test_explain_tells_one_check_and_without_a_name_lists_all(program: str) -> N
     assert (one.returncode, one.stderr, every.returncode, every.stderr) == (0, "", 0, "")
     assert one.stdout.startswith("boot/healthy  Becomes healthy\n")
     assert "\nfails:\n" in one.stdout
-    assert "\nmended:\n" in one.stdout
+    assert "\nfixed:\n" in one.stdout
     assert re.search(r"^boot\n  boot/healthy +Becomes healthy$", every.stdout, re.MULTILINE)
     assert "\x1b" not in one.stdout + every.stdout

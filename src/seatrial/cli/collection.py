@@ -1,42 +1,44 @@
-"""The commands, as `invoke --list` shows them."""
+"""The commands as `invoke --list` shows them, and the program `seatrial` for a project without a tasks.py."""
 
 from __future__ import annotations
 
 import invoke
 
-from seatrial.cli import build, contract, demo, deploy, doctor, explain, init, onboard, restart, stacks
-from seatrial.cli import engine as engines
-from seatrial.cli import smoke as smoking
+from seatrial import __version__
+from seatrial.cli.build import build
+from seatrial.cli.contract import contract
+from seatrial.cli.deploy import deploy
+from seatrial.cli.doctor import doctor
+from seatrial.cli.down import down
+from seatrial.cli.engine import remove, start, status, stop
+from seatrial.cli.exec import execute
+from seatrial.cli.explain import explain
+from seatrial.cli.init import init
+from seatrial.cli.onboard import onboard
+from seatrial.cli.ps import logs, ps
+from seatrial.cli.restart import restart
+from seatrial.cli.smoke import pip_list, size, smoke, whoami
+from seatrial.cli.up import up
 
 
 def collection() -> invoke.Collection:
     """Return all tasks."""
-    smoke = invoke.Collection("smoke")
-    smoke.add_task(smoking.smoke, name="all", default=True)
-    smoke.add_task(smoking.whoami)
-    smoke.add_task(smoking.pip_list, name="pip-list")
-    smoke.add_task(smoking.size)
-    engine = invoke.Collection("engine")
-    engine.add_task(engines.status, default=True)
-    engine.add_task(engines.start)
-    engine.add_task(engines.stop)
-    engine.add_task(engines.remove)
-    tasks = invoke.Collection(
-        onboard.onboard,
-        build.build,
-        contract.contract,
-        explain.explain,
-        stacks.up,
-        stacks.down,
-        stacks.ps,
-        stacks.logs,
-        restart.restart,
-        restart.execute,
-        deploy.deploy,
-        demo.demo,
-        doctor.doctor,
-        init.init,
-    )
-    tasks.add_collection(smoke)
-    tasks.add_collection(engine)
-    return tasks
+    smokes = invoke.Collection("smoke")
+    smokes.add_task(smoke, name="all", default=True)
+    smokes.add_task(whoami)
+    smokes.add_task(pip_list, name="pip-list")
+    smokes.add_task(size)
+    engine = invoke.Collection("engine", start, stop, remove)
+    engine.add_task(status, default=True)
+    commands = (onboard, build, contract, explain, up, down, ps, logs, restart, execute, deploy, doctor, init)
+    return invoke.Collection(*commands, smokes, engine)
+
+
+program = invoke.Program(
+    name="seatrial", binary="seatrial", binary_names=["seatrial"], version=__version__, namespace=collection()
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    program.run()

@@ -1,14 +1,13 @@
-"""deploy: an app on the machines of a swarm."""
+"""deploy: deploys an app to Docker Swarm."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seatrial.cli import output, up
+from seatrial.cli import output
 from seatrial.cli.errors import command
-from seatrial.errors import ExitCode, SettingsError, StackLeftError
+from seatrial.errors import ExitCode, StackLeftError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,93 +20,70 @@ if TYPE_CHECKING:
     from seatrial.settings.read import Project
     from seatrial.swarm.conversion import Conversion, Note
     from seatrial.swarm.deploy import DeployPlan
-    from seatrial.swarm.rollout import DeployObserver
     from seatrial.swarm.state import RemovedStack, SwarmServiceState
 
 
-@dataclass(kw_only=True)
-class Known:
-    """The last that was seen of a deploy or of a removal, on its way to the screen."""
+class Record:
+    """What is known so far of a deploy or a removal. The JSON document is made from it, also after an error."""
 
-    app: str = ""
-    """Empty until it is known which is meant; and so is the stack's name."""
-    stack: str = ""
-    nodes: Mapping[str, str] = field(default_factory=dict)
-    """The host name of each node, by id."""
-    notes: tuple[Note, ...] = ()
-    services: tuple[SwarmServiceState, ...] = ()
-    changed: bool = False
-    """The swarm was changed, or may have been."""
-    found: RemovedStack | None = None
-    """What there was of the stack before it was removed."""
-    left: RemovedStack | None = None
-    screen: DeployObserver | None = None
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self) -> None:
+        self.observer: output.Recorder[SwarmServiceState] = output.Recorder()
+        self.app = self.stack = ""
+        """Empty until known."""
+        self.nodes: Mapping[str, str] = {}
+        """Host names by node id."""
+        self.notes: tuple[Note, ...] = ()
+        self.changed = False
+        """The swarm was changed, or may have been."""
+        self.found: RemovedStack | None = None
+        """What there was of the stack before it was removed."""
+        self.left: RemovedStack | None = None
+        self._started = time.monotonic()
 
-    def say(self, text: str) -> None:
-        """Hand a message on."""
-        if self.screen is not None:
-            self.screen.say(text)
-
-    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
-        """Keep where the services stand, and hand it on."""
-        self.services = services
-        if self.screen is not None:
-            self.screen.show(services, seconds)
-
-    def look(self, conversion: Conversion) -> None:
+    def converted(self, conversion: Conversion) -> None:
         """Keep what becomes of the compose file."""
         self.notes = conversion.notes
 
-    def see(self, holdings: RemovedStack) -> None:
-        """Keep what there is of a stack that is removed."""
+    def held(self, holdings: RemovedStack) -> None:
+        """Keep what there is of the stack."""
         self.found = self.found or holdings
         self.left = holdings
 
-    def deploy(self, problem: SeatrialError | None) -> str:
-        """Return the answer of a deploy."""
-        from seatrial.reports.deploy import deploy_document
+    def document(self, *, remove: bool, dry_run: bool) -> Callable[[SeatrialError | None], str]:
+        """Return what makes the JSON document."""
+        from seatrial.reports import json
 
-        return deploy_document(
-            self.app,
-            self.stack,
-            self.services,
-            notes=self.notes,
-            nodes=self.nodes,
-            changed=self.changed,
-            seconds=time.monotonic() - self.started,
-            problem=problem,
-        )
+        def made(problem: SeatrialError | None) -> str:
+            app, stack, seconds = self.app, self.stack, time.monotonic() - self._started
+            if remove:
+                return json.removed_document(
+                    app, stack, found=self.found, left=self.left, seconds=seconds, problem=problem
+                )
+            if dry_run:
+                return json.plan_document(app, stack, notes=self.notes, problem=problem)
+            return json.deploy_document(
+                app,
+                stack,
+                self.observer.states,
+                notes=self.notes,
+                nodes=self.nodes,
+                changed=self.changed,
+                seconds=seconds,
+                problem=problem,
+            )
 
-    def plan(self, problem: SeatrialError | None) -> str:
-        """Return the answer of a look at what would be deployed."""
-        from seatrial.reports.deploy import plan_document
-
-        return plan_document(self.app, self.stack, notes=self.notes, problem=problem)
-
-    def removal(self, problem: SeatrialError | None) -> str:
-        """Return the answer of a removal."""
-        from seatrial.reports.deploy import removed_document
-
-        return removed_document(
-            self.app,
-            self.stack,
-            found=self.found,
-            left=self.left,
-            seconds=time.monotonic() - self.started,
-            problem=problem,
-        )
+        return made
 
 
 @command(
-    help=up.APP
-    | {
-        "stack": "the stack's name on the swarm; the app's where none is given",
+    help={
+        **output.APP,
+        "stack": "the stack's name on the swarm; the app's by default",
         "remove": "remove the stack; its volumes stay",
         "open-ports": "accept that a port of 127.0.0.1 is published on every interface of every node",
         "timeout": "seconds until the swarm must have converged, or with --remove until all must be gone",
-        "dry-run": "say what becomes of the compose file, and change nothing",
-        "format": "text or json",
+        "dry-run": "print what becomes of the compose file, and change nothing",
+        **output.FORMAT,
     }
 )
 def deploy(
@@ -121,117 +97,102 @@ def deploy(
     format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Deploy an app to Docker Swarm; wait until it runs there, or say why it was rolled back."""
-    from seatrial.cli.output import answered, is_json
+    from seatrial.swarm.deploy import stack_name
 
-    as_json = is_json(format)
-    known = Known()
-    with answered(_document(known, remove=remove, dry_run=dry_run), as_json=as_json):
-        if timeout <= 0:
-            raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
-        project = _identified(known, app, stack)
+    as_json = output.wants_json(format)
+    record = Record()
+    with output.json_at_the_end(record.document(remove=remove, dry_run=dry_run), wanted=as_json):
+        seconds = output.positive_seconds(timeout)
+        project = output.project()
+        record.app = output.app_with_stack(project, app)
+        record.stack = stack_name(record.app, stack)
         if remove:
-            _remove(known, timeout=timeout, dry_run=dry_run, as_json=as_json)
+            _remove(record, timeout=seconds, dry_run=dry_run, as_json=as_json)
         elif dry_run:
-            _dry(known, project, open_ports=open_ports, as_json=as_json)
+            _dry_run(record, project, open_ports=open_ports, as_json=as_json)
         else:
-            _deploy(known, project, open_ports=open_ports, timeout=timeout, as_json=as_json)
+            _deploy(record, project, open_ports=open_ports, timeout=seconds, as_json=as_json)
     return ExitCode.OK
 
 
-def _document(known: Known, *, remove: bool, dry_run: bool) -> Callable[[SeatrialError | None], str]:
-    if remove:
-        return known.removal
-    return known.plan if dry_run else known.deploy
-
-
-def _identified(known: Known, app: str | None, stack: str | None) -> Project:
-    from seatrial.swarm.deploy import stack_name
-
-    project = output.project()
-    known.app = up.app_of(project, app)
-    known.stack = stack_name(known.app, stack)
-    return project
-
-
-def _plan(known: Known, project: Project, engine: Engine, host: Host, *, open_ports: bool) -> DeployPlan:
+def _plan(record: Record, project: Project, engine: Engine, host: Host, *, open_ports: bool) -> DeployPlan:
     from seatrial.swarm.deploy import plan_deploy
 
     plan = plan_deploy(
-        project, known.app, stack=known.stack, engine=engine, host=host, say=output.say, open_ports=open_ports
+        project, record.app, stack=record.stack, engine=engine, host=host, say=output.say, open_ports=open_ports
     )
-    known.nodes = plan.swarm.names
+    record.nodes = plan.swarm.names
     return plan
 
 
-def _deploy(known: Known, project: Project, *, open_ports: bool, timeout: float, as_json: bool) -> None:
+def _deploy(record: Record, project: Project, *, open_ports: bool, timeout: float, as_json: bool) -> None:
     from seatrial.filesystem import locked
-    from seatrial.reports.deploy import DeployLines, print_deployed, print_notes
+    from seatrial.reports.stack import DeployLines, print_deployed, print_notes
+    from seatrial.stack.images import substitute_maker
     from seatrial.swarm.deploy import deploy as deploy_stack
 
     engine, host = output.engine(), output.host()
-    plan = _plan(known, project, engine, host, open_ports=open_ports)
-    screen = output.progress_screen()
-    known.screen = DeployLines(screen)
+    plan = _plan(record, project, engine, host, open_ports=open_ports)
+    console = output.error_console()
+    observer = record.observer.wrapping(DeployLines(console))
 
-    def noting(made: Conversion) -> None:
-        known.look(made)
-        known.changed = True
-        print_notes(made, screen)
+    def noting(conversion: Conversion) -> None:
+        record.converted(conversion)
+        record.changed = True
+        print_notes(conversion, console)
 
     try:
-        with locked(plan.plan.file.parent, waiting=lambda: output.say("Waiting for another run of this stack.")):
+        with locked(plan.plan.file.parent, waiting=lambda: output.say("Waiting for another run on this stack.")):
             state = deploy_stack(
                 plan,
                 engine=engine,
                 host=host,
-                observer=known,
+                observer=observer,
                 noting=noting,
-                looking=known.look,
+                looking=record.converted,
                 timeout=timeout,
-                substitute=up.substitute_maker(project, engine, host, known.say),
+                substitute=substitute_maker(project, engine, host, observer.say),
             )
     except KeyboardInterrupt:
-        if not known.changed:
+        if not record.changed:
             raise
         raise StackLeftError(
-            f"interrupted: the swarm goes on with {plan.stack}.", fix=f"`docker stack ps {plan.stack}` shows it."
+            f"interrupted: the swarm continues with {plan.stack}.", fix=f"`docker stack ps {plan.stack}` shows it."
         ) from None
-    known.changed = state.changed
+    record.changed = state.changed
     if not as_json:
-        print_deployed(state, output.screen())
+        print_deployed(state, output.console())
 
 
-def _dry(known: Known, project: Project, *, open_ports: bool, as_json: bool) -> None:
-    from seatrial.reports.deploy import print_notes
+def _dry_run(record: Record, project: Project, *, open_ports: bool, as_json: bool) -> None:
+    from seatrial.reports.stack import print_notes
     from seatrial.swarm.deploy import converted, require_ready
 
     engine, host = output.engine(), output.host()
-    plan = _plan(known, project, engine, host, open_ports=open_ports)
+    plan = _plan(record, project, engine, host, open_ports=open_ports)
     conversion = converted(plan, engine, host)
-    known.look(conversion)
+    record.converted(conversion)
     if not as_json:
-        print_notes(conversion, output.screen())
+        print_notes(conversion, output.console())
     require_ready(conversion, plan, engine)
 
 
-def _remove(known: Known, *, timeout: float, dry_run: bool, as_json: bool) -> None:
-    from seatrial.reports.deploy import print_removed
+def _remove(record: Record, *, timeout: float, dry_run: bool, as_json: bool) -> None:
+    from seatrial.reports.stack import print_removed
     from seatrial.swarm import cluster
-    from seatrial.swarm import deploy as undeploy
+    from seatrial.swarm.deploy import holdings, undeploy
 
     engine = output.engine()
     if dry_run:
         cluster.swarm_of(engine)
-        removed = undeploy.holdings(known.stack, engine)
-        known.see(removed)
+        removed = holdings(record.stack, engine)
+        record.held(removed)
     else:
         try:
-            removed = undeploy.undeploy(
-                known.stack, engine=engine, host=output.host(), timeout=timeout, seeing=known.see
-            )
+            removed = undeploy(record.stack, engine=engine, host=output.host(), timeout=timeout, seeing=record.held)
         except KeyboardInterrupt:
             raise StackLeftError(
-                f"interrupted: the swarm may hold some of {known.stack} yet.", fix="Run it again."
+                f"interrupted: the swarm may still hold parts of {record.stack}.", fix="Run it again."
             ) from None
     if not as_json:
-        print_removed(known.stack, removed, output.screen(), planned=dry_run)
+        print_removed(record.stack, removed, output.console(), planned=dry_run)

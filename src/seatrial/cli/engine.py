@@ -1,4 +1,4 @@
-"""engine.*: the engine that seatrial provides."""
+"""engine.*: the engine that seatrial provides. Four commands that are read together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import invoke
 
 
-DRY_RUN = {"dry-run": "say what would be done, and do nothing"}
+DRY_RUN = {"dry-run": "print what would be done, and do nothing"}
 
 
 @command(default=True)
 def status(_context: invoke.Context) -> ExitCode:
-    """Say which engine is used, and how the one that seatrial provides stands."""
+    """Show which engine is used, and the state of the one that seatrial provides."""
     from seatrial import offline
     from seatrial.engine.find import find_engine
     from seatrial.errors import EngineError
@@ -50,8 +50,8 @@ def start(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     settings = project.settings.engine if project else EngineSettings()
     own = offline.engine_status(host)
     if dry_run:
-        todo = "nothing: it runs" if own.running else "start it" if own.unpacked else "fetch, unpack and start it"
-        print(f"would {todo}: Docker from Debian {settings.suite} in {own.folder}")
+        step = "do nothing, as it runs" if own.running else "start it" if own.unpacked else "fetch, unpack and start it"
+        print(f"would {step}: Docker from Debian {settings.suite} in {own.folder}")
         return ExitCode.OK
     print(offline.start_engine(host, settings, output.say))
     return ExitCode.OK

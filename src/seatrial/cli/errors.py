@@ -1,4 +1,4 @@
-"""The one place where problems become messages and exit codes."""
+"""The one place where exceptions become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ DEBUG = "SEATRIAL_DEBUG"
 
 
 class TerminatedError(BaseException):
-    """SIGTERM, or a terminal that was closed: like Ctrl-C it unwinds everything, so that nothing is left behind."""
+    """SIGTERM or SIGHUP: like Ctrl-C it unwinds everything, so that nothing is left behind."""
 
 
 def command(*, name: str | None = None, default: bool = False, **options: Any) -> Callable[..., invoke.Task[Any]]:
-    """Make a function an Invoke task whose problems reach a person as one line, never as a traceback."""
+    """Make a function an Invoke task that returns its exit code, and whose errors are one line, never a traceback.
+
+    A `SeatrialError` is shown with its detail, and ends the command with its exit code. The options are those of
+    `invoke.task`.
+    """
 
     def decorate(function: Callable[..., int | None]) -> invoke.Task[Any]:
         @functools.wraps(function)
@@ -39,7 +43,7 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
             try:
                 code = function(*args, **kwargs)
             except SeatrialError as error:
-                _tell(error)
+                show(error)
                 code = error.exit_code
             except KeyboardInterrupt:
                 _say("Interrupted; what was started is removed.")
@@ -47,13 +51,13 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
             except TerminatedError:
                 code = ExitCode.TERMINATED
             except BrokenPipeError:
-                # The reader of our output is gone (`| head`): nobody is left to tell.
+                # Nobody reads our output any more, as after `| head`.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 code = ExitCode.UNREAD
             except Exception as error:
                 if os.environ.get(DEBUG):
                     raise
-                _tell_unexpected(error)
+                _show_unexpected(error)
                 code = ExitCode.UNDECIDED
             if code:
                 raise invoke.Exit(code=int(code))
@@ -65,12 +69,12 @@ def command(*, name: str | None = None, default: bool = False, **options: Any) -
 
 
 def _prepare() -> None:
-    # The end of a process looks through everything for garbage, several times; all of it goes with the process anyway.
+    # Python collects garbage several times at its end; the process frees all of it anyway.
     atexit.register(gc.freeze)
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, _terminated)
     for stream in (sys.stdout, sys.stderr):
-        # A terminal or a pipe that cannot show a letter gets its number instead of a traceback.
+        # A letter that the terminal cannot show is escaped.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -79,19 +83,20 @@ def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise TerminatedError
 
 
-def _tell(error: SeatrialError) -> None:
+def show(error: SeatrialError) -> None:
+    """Print an error on standard error: one line, and its detail below it unless that was shown before."""
     _say(f"error: {plain_line(str(error))}")
-    for line in plain(error.detail).splitlines():
+    for line in [] if error.detail_shown else plain(error.detail).splitlines():
         _say(f"  {line}")
 
 
-def _tell_unexpected(error: Exception) -> None:
+def _show_unexpected(error: Exception) -> None:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         where = f"{error.filename}: " if error.filename else ""
-        _say(f"error: {plain_line(f'{where}{error.strerror}')}. Make room, then run it again.")
+        _say(f"error: {plain_line(f'{where}{error.strerror}')}. Free some space, then run it again.")
         return
     if isinstance(error, EOFError):
-        _say("error: nobody answered the question. Nothing was changed.")
+        _say("error: standard input ended before the question was answered. Nothing was changed.")
         return
     _say(f"error: this is a bug in seatrial: {type(error).__name__}: {plain_line(str(error))}")
     _say(f"  Run it again with {DEBUG}=1 and report what it prints.")

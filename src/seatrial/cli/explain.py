@@ -1,4 +1,4 @@
-"""explain."""
+"""explain: explains a check."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ if TYPE_CHECKING:
     import invoke
 
 
-# Invoke knows no positional argument that may be left out. Where nothing follows the command's name, it has none.
+# Invoke has no optional positional argument: without a check's id on the command line, the task has none.
 POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 
 
 @command(positional=POSITIONAL, help={"check": "the check's id, such as identity/non-root; all checks without it"})
 def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
-    """Explain a check: its rule, why, its source, what fails it and the mend; without one, list them all."""
+    """Explain a check: its rule, why, its source, what fails it and the fix; without an id, list all checks."""
     from seatrial.checks.registry import CATALOGUE
     from seatrial.reports.explain import print_catalogue, print_check
 
-    screen = output.screen()
+    console = output.console()
     if not check:
-        print_catalogue(CATALOGUE, screen)
+        print_catalogue(CATALOGUE, console)
         return ExitCode.OK
-    known = {one.id: one for one in CATALOGUE}
+    known = {known.id: known for known in CATALOGUE}
     if check not in known:
-        raise SettingsError(
-            f"no check is called {check!r}.",
-            fix=nearest(check, known) + " `seatrial explain` lists them all.",
-        )
-    print_check(known[check], screen)
+        fix = f"{nearest(check, known)} `seatrial explain` lists them all."
+        raise SettingsError(f"there is no check {check!r}.", fix=fix)
+    print_check(known[check], console)
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""init: declares a project's first app."""
+"""init: declares a project's apps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import invoke
 
 
-@command(help={"dry-run": "show what would be written, and write nothing"})
+@command(help={"dry-run": "print what would be written, and write nothing"})
 def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Declare the project's Dockerfiles as apps in pyproject.toml, and make a tasks.py."""
     from seatrial import adopt
@@ -26,7 +26,7 @@ def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
         print("nothing to do: the project declares its apps already")
     tasks = Path("tasks.py")
     if tasks not in plan and tasks.is_file() and b"seatrial" not in tasks.read_bytes():
-        print("tasks.py is yours: add `from seatrial.tasks import ns` to it, and `invoke build` is `seatrial build`")
+        print("tasks.py exists: add `from seatrial.tasks import ns` to it, and `invoke build` is `seatrial build`")
     if not dry_run:
         try:
             adopt.write(plan)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from seatrial.cli import build, output, up
+from seatrial.cli import errors, output
 from seatrial.cli.errors import command
 from seatrial.errors import EngineError, ExitCode
 
 if TYPE_CHECKING:
     import invoke
+    from rich.console import Console
 
-    from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
@@ -22,38 +22,47 @@ if TYPE_CHECKING:
 @command(
     help={
         "provide-engine": "where no engine answers, fetch and start one of seatrial's own",
-        "dry-run": "say what would be done, and do nothing",
+        "dry-run": "print what would be done, and do nothing",
     }
 )
 def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: bool = False) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
-    from seatrial.checks.verdict import worst
-    from seatrial.reports import onboard as report
-
     project, host = output.project(), output.host()
     apps = project.chosen(None)
     stacked = [name for name, app in apps.items() if app.compose and app.onboard]
     if dry_run:
         return _plan(list(apps), stacked, host)
-    screen = output.screen()
-    report.step(screen, 1, "an engine")
+    from seatrial.reports import console as report
+
+    console = output.console()
+    report.print_step(console, 1, "an engine")
     engine = _engine(project, host, provide=provide_engine)
-    report.line(screen, f"using {engine}")
-    report.step(screen, 2, "build")
+    report.print_line(console, f"using {engine}")
+    report.print_step(console, 2, "build")
     _build(project, list(apps), engine, host)
-    report.step(screen, 3, "smoke")
-    smokes = _smoke(project, list(apps), engine, host)
-    for one in smokes:
-        report.smoke_line(screen, one)
-    if (verdict := worst(smokes)).exit_code:
-        report.line(screen, "Not brought up: an image has to pass first. In full: `invoke smoke`.")
-        return verdict.exit_code
-    report.step(screen, 4, "up")
+    report.print_step(console, 3, "smoke")
+    if code := _smoke(project, list(apps), engine, host, console):
+        report.print_line(console, "Not brought up: every image has to pass first. In full: `invoke smoke`.")
+        return code
+    report.print_step(console, 4, "up")
     states: list[StackState] = []
     for name in stacked:
-        states.append(up.bring_up(project, name, engine=engine, host=host, create_env=True))
-        report.up_line(screen, states[-1])
-    report.next_steps(screen, states, [name for name in apps if name not in stacked])
+        states.append(_bring_up(project, name, engine, host))
+        report.print_up_line(console, states[-1])
+    report.print_next_steps(console, states, [name for name in apps if name not in stacked])
+    return ExitCode.OK
+
+
+def _plan(apps: list[str], stacked: list[str], host: Host) -> ExitCode:
+    from seatrial.engine.find import find_engine
+
+    try:
+        engine = str(find_engine(host))
+    except EngineError:
+        engine = "none answers; with --provide-engine seatrial fetches and starts one"
+    print(f"engine: {engine}")
+    print(f"would build and smoke: {', '.join(apps)}")
+    print(f"would bring up: {', '.join(stacked) or 'nothing'}")
     return ExitCode.OK
 
 
@@ -68,7 +77,7 @@ def _engine(project: Project, host: Host, *, provide: bool) -> Engine:
             # That engine was asked for by name: another one in its place would only surprise.
             raise
         if not provide and not _agreed():
-            error.fix = "Start Docker, set DOCKER_HOST, or say --provide-engine to have seatrial bring its own."
+            error.fix = "Start Docker, set DOCKER_HOST, or give --provide-engine to have seatrial bring its own."
             raise
     return offline.start_engine(host, project.settings.engine, output.say)
 
@@ -78,35 +87,39 @@ def _agreed() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     output.say("No Docker engine answers. seatrial can fetch one from Debian's archive and run it beside yours.")
-    return input("Do that? [y/N] ").strip().lower() in {"y", "yes"}
+    return output.confirmed("Do that?")
 
 
 def _build(project: Project, names: list[str], engine: Engine, host: Host) -> None:
     from seatrial.engine.builders import choose
+    from seatrial.images.build import build_all
     from seatrial.images.plan import plan_matrix
+    from seatrial.reports.build import BuildReport
 
-    choice = choose(None, host.environment)
-    build.build_all(plan_matrix(project, names), engine=engine, host=host, project=project, choice=choice)
+    plans, choice = plan_matrix(project, names), choose(None, host.environment)
+    with BuildReport(output.error_console()) as report:
+        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
 
 
-def _smoke(project: Project, names: list[str], engine: Engine, host: Host) -> list[Smoke]:
-    from seatrial import smoke as smoking
+def _smoke(project: Project, names: list[str], engine: Engine, host: Host, console: Console) -> ExitCode:
     from seatrial.checks.model import Level
+    from seatrial.reports.console import print_smoke_line
+    from seatrial.smoke import app_target, smoke_images
 
-    return [
-        smoking.smoke(smoking.app_target(project, name, host=host), engine, level=Level.STANDARD, say=lambda _: None)[0]
-        for name in names
-    ]
+    targets = [app_target(project, name, host=host) for name in names]
+    smoked = smoke_images(targets, engine, level=Level.STANDARD)
+    for smoke in smoked.smokes:
+        print_smoke_line(console, smoke)
+    for problem in smoked.problems:
+        errors.show(problem)
+    return smoked.exit_code
 
 
-def _plan(apps: list[str], stacked: list[str], host: Host) -> ExitCode:
-    from seatrial.engine.find import find_engine
+def _bring_up(project: Project, name: str, engine: Engine, host: Host) -> StackState:
+    from seatrial.reports.stack import progress
+    from seatrial.stack.plan import plan_up
+    from seatrial.stack.up import bring_up
 
-    try:
-        engine = str(find_engine(host))
-    except EngineError:
-        engine = "none answers; with --provide-engine seatrial fetches and starts one"
-    print(f"engine: {engine}")
-    print(f"would build and smoke: {', '.join(apps)}")
-    print(f"would bring up: {', '.join(stacked) or 'nothing'}")
-    return ExitCode.OK
+    plan = plan_up(project, name, engine=engine, host=host, say=output.say, create_env=True)
+    with progress(output.error_console()) as observer:
+        return bring_up(plan, project, engine=engine, host=host, observer=observer)

@@ -1,11 +1,11 @@
-"""What every command begins with and ends in: the host, the project, an engine, the console."""
+"""What commands share: the project, the host, the engine, the consoles, JSON documents, questions to a person."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from seatrial.errors import SeatrialError, SettingsError
 from seatrial.suggest import did_you_mean
@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from seatrial.host import Host
     from seatrial.settings.read import Project
 
+APP = {"app": "the app; may be left out where only one has a compose file"}
+"""The help of the option that all commands about a stack have."""
+FORMAT = {"format": "text or json"}
+FORMATS = ("text", "json")
+
 
 def project() -> Project:
-    """Return the project that the command was given in."""
+    """Return the project of the current folder."""
     from seatrial.settings.read import read_project
 
     return read_project(Path.cwd())
 
 
 def project_if_any() -> Project | None:
-    """Return the project, or None outside of one; for commands that need none."""
+    """Return the project, or None outside of one."""
     try:
         return project()
     except SettingsError as error:
@@ -39,7 +44,7 @@ def project_if_any() -> Project | None:
 
 
 def host() -> Host:
-    """Return the machine."""
+    """Return this machine."""
     from seatrial.host import this_host
 
     return this_host()
@@ -52,7 +57,56 @@ def engine() -> Engine:
     return find_engine(host())
 
 
-def screen() -> Console:
+def app_with_stack(project: Project, name: str | None) -> str:
+    """Return the named app, or the only one with a compose file."""
+    if name is not None:
+        project.app(name)
+        return name
+    apps = sorted(name for name, app in project.settings.apps.items() if app.compose)
+    if len(apps) == 1:
+        return apps[0]
+    raise SettingsError(
+        "which app?" if apps else "no app has a compose file.",
+        where=f"{project.file.name} [tool.seatrial.apps]",
+        fix=f"Name one with --app: {', '.join(apps)}." if apps else "Set `compose` for one.",
+    )
+
+
+def positive_seconds(timeout: int) -> int:
+    """Return what --timeout says.
+
+    Raises:
+        SettingsError: it is not above 0.
+
+    """
+    if timeout <= 0:
+        raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
+    return timeout
+
+
+def known_choice(option: str, value: str, known: tuple[str, ...]) -> str:
+    """Return an option's value.
+
+    Raises:
+        SettingsError: it is not among the known ones.
+
+    """
+    if value not in known:
+        raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, known))
+    return value
+
+
+def wants_json(value: str) -> bool:
+    """Tell whether --format asks for JSON.
+
+    Raises:
+        SettingsError: the format is not known.
+
+    """
+    return known_choice("--format", value, FORMATS) == "json"
+
+
+def console() -> Console:
     """Return the console for a command's result: standard output."""
     from rich.console import Console
 
@@ -64,65 +118,97 @@ def screen() -> Console:
     return Screen(color_system=_colours(), highlight=False, emoji=False, markup=False)
 
 
-def _colours() -> Literal["auto"] | None:
-    """Return what rich may use: neither colour nor bold where NO_COLOR is set (no-color.org), to whatever."""
-    return None if host().environment.get("NO_COLOR") else "auto"
-
-
-def progress_screen() -> Console:
-    """Return the console for what is under way: standard error, so that results can be piped."""
+def error_console() -> Console:
+    """Return the console for progress: standard error, so that results can be piped."""
     from rich.console import Console
 
     return Console(stderr=True, color_system=_colours(), highlight=False, emoji=False, markup=False)
 
 
+def _colours() -> Literal["auto"] | None:
+    """Return rich's colour system: none, and no bold either, where NO_COLOR is set (no-color.org)."""
+    return None if host().environment.get("NO_COLOR") else "auto"
+
+
 @contextmanager
-def telling() -> Iterator[Callable[[str], None]]:
-    """Give a function that says what is under way: one line that changes, on a terminal only."""
+def status_line() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is in progress: one line that changes, on a terminal only."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.text import Text
 
-    with progress_screen().status("") as status:
+    with error_console().status("") as status:
         yield lambda message: status.update(Text(plain(message)))
 
 
 def say(message: str) -> None:
-    """Tell what is under way."""
+    """Print a message on standard error."""
     sys.stderr.write(f"{plain(message)}\n")
     sys.stderr.flush()
 
 
-SHAPES = ("text", "json")
+def terminal_prompt() -> Callable[[str], bool] | None:
+    """Return what asks a person yes or no; None where standard input or error is not a terminal."""
+    return confirmed if sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
-def is_json(shape: str) -> bool:
-    """Tell what --format asks for.
-
-    Raises:
-        SettingsError: a form that there is not.
-
-    """
-    if shape not in SHAPES:
-        raise SettingsError(f"--format {shape!r} is not known.", fix=did_you_mean(shape, SHAPES))
-    return shape == "json"
+def confirmed(question: str) -> bool:
+    """Ask yes or no."""
+    # Not by `input`: its prompt goes to standard output, which may have to hold JSON alone.
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 @contextmanager
-def answered(document: Callable[[SeatrialError | None], str], *, as_json: bool) -> Iterator[None]:
-    """Print a document on standard output when the block ends, well or with a problem, which goes on its way.
+def json_at_the_end(document: Callable[[SeatrialError | None], str], *, wanted: bool) -> Iterator[None]:
+    """Print a JSON document when the block ends; of a block that raises, with the problem, which is raised on.
 
     Args:
-        document: makes it; given the problem, or None.
-        as_json: whether one is wanted at all.
+        document: makes it, given the problem or None.
+        wanted: whether to print it at all.
 
     """
     try:
         yield
     except SeatrialError as error:
-        if as_json:
+        if wanted:
             print(document(error), end="")
         raise
-    if as_json:
+    if wanted:
         print(document(None), end="")
+
+
+State = TypeVar("State")
+Shown_contra = TypeVar("Shown_contra", contravariant=True)
+
+
+class _Observer(Protocol[Shown_contra]):
+    def say(self, text: str) -> None: ...
+
+    def show(self, states: tuple[Shown_contra, ...], seconds: float, /) -> None: ...
+
+
+class Recorder(Generic[State]):
+    """An observer of a stack that keeps the last states that it was shown, and hands all on to another one."""
+
+    def __init__(self) -> None:
+        self.states: tuple[State, ...] = ()
+        self._observer: _Observer[State] | None = None
+
+    def wrapping(self, observer: _Observer[State]) -> Recorder[State]:
+        """Hand on to this observer from now on."""
+        self._observer = observer
+        return self
+
+    def say(self, text: str) -> None:
+        """Hand a message on."""
+        if self._observer is not None:
+            self._observer.say(text)
+
+    def show(self, states: tuple[State, ...], seconds: float) -> None:
+        """Keep the states, and hand them on."""
+        self.states = states
+        if self._observer is not None:
+            self._observer.show(states, seconds)

@@ -1,33 +1,28 @@
-"""restart and exec: what is done with a stack that is up."""
+"""restart: restarts an app's services."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.cli import output, up
+from seatrial.cli import output
 from seatrial.cli.errors import command
-from seatrial.errors import ExitCode, SettingsError
+from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
     import invoke
 
     from seatrial.errors import SeatrialError
-    from seatrial.stack.state import StackState
-
-
-BEHIND = "--"
+    from seatrial.stack.state import ServiceState, StackState
 
 
 @command(
-    help=up.APP
-    | {
+    help={
+        **output.APP,
         "service": "only this service; all that run without it",
         "timeout": "seconds until it must be up again",
-        "dry-run": "say what would be restarted, and restart nothing",
-        "format": "text or json",
+        "dry-run": "print what would be restarted, and restart nothing",
+        **output.FORMAT,
     }
 )
 def restart(
@@ -39,103 +34,49 @@ def restart(
     format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
-    from seatrial.cli.output import answered, is_json
-    from seatrial.cli.up import Recorder
     from seatrial.compose.services import identify
     from seatrial.reports.json import restart_plan_document, up_document
     from seatrial.reports.stack import print_up, progress
     from seatrial.stack import restart as restarting
     from seatrial.stack.plan import compose_file
 
-    as_json = is_json(format)
-    if timeout <= 0:
-        raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
+    as_json, seconds = output.wants_json(format), output.positive_seconds(timeout)
     project = output.project()
-    name = up.app_of(project, app)
-    stack = identify(project, name)
+    stack = identify(project, output.app_with_stack(project, app))
     names: tuple[str, ...] = ()
     state: StackState | None = None
-    started, recorder = time.monotonic(), Recorder()
+    started = time.monotonic()
+    recorder: output.Recorder[ServiceState] = output.Recorder()
 
     def document(problem: SeatrialError | None) -> str:
         if dry_run:
             return restart_plan_document(stack, names, problem=problem)
         return up_document(
             stack,
-            state.services if state is not None else recorder.services,
-            addresses=state.addresses if state is not None else (),
+            state.services if state else recorder.states,
+            addresses=state.addresses if state else (),
             changed=bool(names),
             seconds=time.monotonic() - started,
             problem=problem,
         )
 
-    with answered(document, as_json=as_json):
-        file, engine = compose_file(project, name), output.engine()
+    with output.json_at_the_end(document, wanted=as_json):
+        file, engine = compose_file(project, stack.app), output.engine()
         containers = restarting.to_restart(stack, engine, service)
-        names = tuple(dict.fromkeys(one.service for one in containers))
+        names = tuple(dict.fromkeys(container.service for container in containers))
         if not dry_run:
-            with progress(output.progress_screen()) as screen:
+            with progress(output.error_console()) as screen:
                 state = restarting.restart(
                     containers,
                     stack=stack,
                     file=file,
-                    own_images={one.image or key: key for key, one in project.settings.apps.items()},
+                    own_images={app.image or name: name for name, app in project.settings.apps.items()},
                     engine=engine,
-                    observer=recorder.before(screen),
-                    timeout=timeout,
+                    observer=recorder.wrapping(screen),
+                    timeout=seconds,
                 )
-    if not as_json:
-        if state is not None:
-            print_up(state, output.screen())
-        else:
-            print(f"{name}: would restart {', '.join(names)}")
+    if state is not None and not as_json:
+        print_up(state, output.console())
+    elif not as_json:
+        print(f"{stack.app}: would restart {', '.join(names)}")
     return ExitCode.OK
-
-
-@command(
-    name="exec",
-    help=up.APP
-    | {
-        "service": "the service to run it in",
-        "command": "the command in one text, as a shell would split it; or give its words behind --",
-    },
-)
-def execute(
-    _context: invoke.Context, app: str | None = None, service: str | None = None, command: str | None = None
-) -> int:
-    """Run a command in a service that is up: exec --service S -- COMMAND...; its exit code is this one's."""
-    from seatrial.compose import runner
-    from seatrial.compose.services import identify
-    from seatrial.stack import containers
-    from seatrial.stack.plan import compose_file
-
-    words = words_of(command, sys.argv)
-    project = output.project()
-    name = up.app_of(project, app)
-    if service is None:
-        raise SettingsError("which service?", fix="Say --service; `invoke ps` shows those that run.")
-    host, engine, stack = output.host(), output.engine(), identify(project, name)
-    program = runner.find(stack, compose_file(project, name), engine=engine, host=host)
-    containers.running(stack, containers.containers(stack, engine), service)
-    return program.enter(service, words, terminal=sys.stdin.isatty() and sys.stdout.isatty())
-
-
-def words_of(command: str | None, arguments: list[str]) -> list[str]:
-    """Return the command to run: the words behind `--`, as they were given, or those of one text.
-
-    Invoke hands on what stands behind `--` as one text, in which nobody finds the words again.
-
-    Raises:
-        SettingsError: there is none, or there are two.
-
-    """
-    behind = arguments[arguments.index(BEHIND) + 1 :] if BEHIND in arguments else []
-    if command is not None and behind:
-        raise SettingsError("--command and the words behind -- are two commands.", fix="Give one of them.")
-    try:
-        words = behind or shlex.split(command or "")
-    except ValueError as error:
-        raise SettingsError(f"--command {command!r} cannot be split into words: {error}.") from error
-    if not words:
-        raise SettingsError("which command?", fix="Give it last: exec --service SERVICE -- COMMAND...")
-    return words

@@ -17,7 +17,7 @@ from seatrial import process
 from seatrial.dockerfile import parse, without_syntax
 from seatrial.engine import builders, programs
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import BuildError
+from seatrial.errors import BuildError, SeatrialError
 from seatrial.images.bases import Registries, replacements
 from seatrial.images.credentials import find_secrets
 from seatrial.images.failure import Surroundings, explain
@@ -27,7 +27,7 @@ from seatrial.images.progress import Progress, StepState
 from seatrial.settings.read import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from seatrial.dockerfile import Dockerfile
     from seatrial.engine.builders import Builder
@@ -309,3 +309,51 @@ def _file_errors(folder: Path) -> Iterator[None]:
             where=str(folder),
             fix="Make room there, or point TMPDIR to another folder.",
         ) from error
+
+
+def build_all(
+    plans: Sequence[BuildPlan],
+    *,
+    engine: Engine,
+    host: Host,
+    project: Project,
+    choice: builders.Choice | None,
+    observer: Observer,
+) -> list[BuildResult]:
+    """Build one after the other. All are tried; the first problem is raised at the end.
+
+    Args:
+        plans: what to build.
+        engine: the engine that gets the images.
+        host: this machine.
+        project: the project.
+        choice: the builder that somebody named; None: the engine's own.
+        observer: told how it goes.
+
+    """
+    builder = builders.find(choice, engine, host)
+    if builder is not None and choice is not None:
+        observer.say(f"The builder {builder}, named by {choice.source}, builds; the images go into {engine}.")
+    registries = Registries(engine=engine)
+    problems: list[SeatrialError] = []
+    results: list[BuildResult] = []
+    for plan in plans:
+        try:
+            results.append(
+                build(
+                    plan,
+                    engine=engine,
+                    host=host,
+                    project=project,
+                    observer=observer,
+                    registries=registries,
+                    builder=builder,
+                )
+            )
+        except SeatrialError as error:
+            if len(plans) > 1:
+                observer.say(f"{plan.tags[0]} was not built: {error}")
+            problems.append(error)
+    if problems:
+        raise problems[0]
+    return results

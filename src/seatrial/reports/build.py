@@ -6,6 +6,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
+from rich.console import Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
 from seatrial.images.progress import StepChanged, StepOutput, StepState
 from seatrial.sizes import show_size
 from seatrial.text import plain
@@ -15,8 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.console import Console, RenderableType
-    from rich.live import Live
-    from rich.text import Text
 
     from seatrial.images.build import BuildResult
     from seatrial.images.plan import BuildPlan
@@ -52,8 +55,6 @@ class BuildReport:
     def __enter__(self) -> Self:
         """Start the live part, on a terminal."""
         if self._console.is_terminal:
-            from rich.live import Live
-
             self._live = Live(console=self._console, get_renderable=self._frame, refresh_per_second=8, transient=True)
             self._live.start()
         return self
@@ -109,8 +110,6 @@ class BuildReport:
                 self._print(step_line(step), style=STYLES.get(step.state, ""), whole=self._live is None)
 
     def _print(self, text: str, *, style: str, whole: bool = True) -> None:
-        from rich.text import Text
-
         # A line that is cut belongs on a screen only: a log keeps all of it.
         if self._live is not None:
             self._live.refresh()
@@ -124,9 +123,6 @@ class BuildReport:
 
     def _frame(self) -> RenderableType:
         """Return what runs now, the last lines that it wrote, and the time since the build began."""
-        from rich.console import Group
-        from rich.text import Text
-
         if not self._title:
             return Group()
         now = self._clock()
@@ -142,9 +138,6 @@ class BuildReport:
         return Group(*rows[-max(self._console.height - 2, 1) :])
 
     def _running_row(self, step: Step, now: float) -> Text:
-        from rich.spinner import Spinner
-        from rich.text import Text
-
         spinner = Spinner("line" if self._console.options.ascii_only else "dots")
         mark = spinner.render(now)
         since = now - self._starts.get(step.key, now)

@@ -1,8 +1,11 @@
-"""A check explained: its rule, why it matters, where it comes from, what fails it and the mend."""
+"""A check explained: its rule, why it matters, its source, what fails it and the fix."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.text import Text
 
 from seatrial.reports.groups import family_of
 from seatrial.reports.markdown import fenced
@@ -23,16 +26,13 @@ STACK = "smoke --stack: with the app's services up"
 
 
 def print_check(check: Check, console: Console) -> None:
-    """Print everything that is known of a check."""
-    from rich.padding import Padding
-    from rich.text import Text
-
+    """Print everything about a check."""
     console.print(Text.assemble((check.id, "bold cyan"), "  ", (check.title, "bold")))
     asked = ("asked by", STACK) if check.stack else ("level", LEVELS[check.level.value])
     rows = (asked, ("why", check.why), ("source", check.source))
     for name, value in rows:
         console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
-    for name, block in (("fails", check.example), ("mended", check.mend)):
+    for name, block in (("fails", check.example), ("fixed", check.mend)):
         if block:
             console.print()
             console.print(Text(f"{name}:", style="bold red" if name == "fails" else "bold green"))
@@ -40,13 +40,11 @@ def print_check(check: Check, console: Console) -> None:
                 console.print(Padding(Text(line), (0, 0, 0, 4), expand=False), soft_wrap=not console.is_terminal)
     console.print()
     waiver = f'waive = {{ "{check.id}" = "your reason" }}'
-    console.print(Text.assemble(("not for you? ", "bold"), f"In the contract: {waiver}"), soft_wrap=True)
+    console.print(Text.assemble(("to waive it: ", "bold"), f"in the contract, {waiver}"), soft_wrap=True)
 
 
 def print_catalogue(checks: Sequence[Check], console: Console) -> None:
     """Print every check's id and title, by family."""
-    from rich.text import Text
-
     families: dict[str, list[Check]] = {}
     for one in checks:
         families.setdefault(family_of(one.id), []).append(one)
@@ -59,20 +57,20 @@ def print_catalogue(checks: Sequence[Check], console: Console) -> None:
             line = Text.assemble("  ", (one.id.ljust(width), "cyan"), f"  {one.title}")
             console.print(line, soft_wrap=not console.is_terminal)
     console.print()
-    console.print(Text(f"{len(checks)} checks. `seatrial explain CHECK` tells one in full."))
+    console.print(Text(f"{len(checks)} checks. `seatrial explain CHECK` explains one."))
 
 
 def text_help(check: Check) -> str:
     """Return a check's explanation as plain text."""
     parts = [check.title + ".", check.why, f"Source: {check.source}"]
-    parts += [f"{name}:\n{block}" for name, block in (("Fails", check.example), ("Mended", check.mend)) if block]
+    parts += [f"{name}:\n{block}" for name, block in (("Fails", check.example), ("Fixed", check.mend)) if block]
     return "\n\n".join(parts)
 
 
 def markdown_help(check: Check) -> str:
     """Return a check's explanation as Markdown."""
     lines = [check.why, "", f"Source: {check.source}"]
-    for name, block in (("Fails:", check.example), ("Mended:", check.mend)):
+    for name, block in (("Fails:", check.example), ("Fixed:", check.mend)):
         if block:
             lines += ["", name, "", *fenced(block.strip("\n"))]
     return "\n".join(lines)

@@ -78,6 +78,13 @@ def with_one_cause(results: Iterable[Result]) -> tuple[tuple[Result, ...], ...]:
     return tuple(tuple(same) for same in causes.values())
 
 
+def to_do(result: Result) -> tuple[tuple[str, str], ...]:
+    """Return what is to be done, with its name; of a waiver its reason."""
+    if result.status is Status.WAIVED:
+        return (("waived", result.fix.removeprefix("Waived: ")),)
+    return (("to do", result.fix),) if result.fix else ()
+
+
 NO_PYTHON = "no Python"
 """The column of images of which no version is known."""
 

@@ -10,8 +10,7 @@ from seatrial import __version__
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import worst
 from seatrial.reports import groups
-from seatrial.reports.groups import TOLD, grouped, name_of, told
-from seatrial.reports.smoke import to_do
+from seatrial.reports.groups import TOLD, grouped, name_of, to_do, told
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:

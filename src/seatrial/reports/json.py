@@ -1,31 +1,27 @@
-"""Results as JSON for programs, and the JSON Schemas of what seatrial reads and writes."""
+"""Results as JSON for programs: smokes, stacks, deploys. docs/json.md names every key."""
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
-import sys
-from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from seatrial.checks.model import Result, Status
-from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke, Verdict, worst
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 from seatrial.stack.state import ContainerStatus, all_up
+from seatrial.swarm.rollout import condition
+from seatrial.swarm.state import ENDED as ENDED_TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from seatrial.compose.services import Stack
     from seatrial.errors import SeatrialError
     from seatrial.stack.down import Removed
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Address, ServiceState
+    from seatrial.swarm.conversion import Note
+    from seatrial.swarm.state import RemovedStack, SwarmServiceState, Task
 
 
 class Smokes(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,100 +48,6 @@ def dumped(data: object) -> str:
     text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=2, ensure_ascii=False)
     whole = text.encode("utf-8", "replace").decode()
     return json.dumps(json.loads(whole), indent=2) + "\n"
-
-
-Json = dict[str, Any]
-
-SCHEMAS = Path(__file__).parents[1] / "schemas"
-DRAFT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def settings() -> Json:
-    """Return the schema of `[tool.seatrial]`; of a contract's own file it is `#/$defs/Contract`."""
-    made = _schema(Settings, (Settings, App, Contract, StackContract, StackWrite, SubstituteRecipe, EngineSettings))
-    made["title"] = "[tool.seatrial]"
-    made["$defs"]["Contract"]["properties"]["waive"]["propertyNames"] = {"enum": [check.id for check in CATALOGUE]}
-    return made
-
-
-def smoke() -> Json:
-    """Return the schema of what `--format json` prints: one smoke, or several."""
-    made = _schema(Smokes, (Smoke, Smokes, Result))
-    made["title"] = "seatrial smoke"
-    made["anyOf"] = [{"$ref": "#/$defs/Smoke"}, {"$ref": made.pop("$ref")}]
-    definitions = made["$defs"]
-    for name in ("Smoke", "Smokes", "Result"):
-        # Every key is always there.
-        definitions[name]["required"] = list(definitions[name]["properties"])
-    for name in ("Smoke", "Smokes"):
-        definitions[name]["properties"]["schema"] = {"const": 1}
-    statuses = [status.value for status in Status]
-    definitions["Smoke"]["properties"]["counts"] |= {"propertyNames": {"enum": statuses}, "required": statuses}
-    return made
-
-
-def _schema(kind: Any, types: tuple[type[msgspec.Struct], ...]) -> Json:
-    made: Json = {"$schema": DRAFT, **msgspec.json.schema(kind)}
-    for one in types:
-        definition = made["$defs"][one.__name__]
-        said = meanings(one)
-        names = {field.encode_name: field.name for field in msgspec.structs.fields(one)}
-        for key, value in definition["properties"].items():
-            meaning = said.get(names[key])
-            definition["properties"][key] = _without_null(value) | ({"description": meaning} if meaning else {})
-    translated: Json = json.loads(json.dumps(made), object_hook=_translated)
-    return translated
-
-
-def _without_null(value: Json) -> Json:
-    """Return a property as TOML has it: a key is there, or it is not."""
-    kinds = [one for one in value.get("anyOf", ()) if one != {"type": "null"}]
-    if len(kinds) != 1 or len(kinds) == len(value["anyOf"]):
-        return value
-    kept = {key: one for key, one in value.items() if key != "anyOf" and (key, one) != ("default", None)}
-    merged: Json = {**kept, **kinds[0]}
-    return merged
-
-
-def _translated(value: Json) -> Json:
-    r"""Write a pattern as JavaScript does, whose expressions JSON Schema takes: there `$` is what `\Z` is here."""
-    if isinstance(value.get("pattern"), str):
-        value["pattern"] = value["pattern"].replace(r"\Z", "$")
-    return value
-
-
-def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the text below each field of a class in the source."""
-    tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
-    body = next(one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == kind.__name__)
-    found: dict[str, str] = {}
-    for field, text in pairwise(body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-        ):
-            found[field.target.id] = " ".join(str(text.value.value).split())
-    return found
-
-
-def text(schema: Json) -> str:
-    """Return a schema as it stands in its file: keywords in order, whatever order this msgspec writes them in."""
-    return json.dumps(_ordered(schema), indent=2, ensure_ascii=False) + "\n"
-
-
-def _ordered(schema: Json) -> Json:
-    """Sort the keywords of a schema and of those within it; properties keep the order of their fields."""
-    ordered: Json = {}
-    for keyword, value in sorted(schema.items()):
-        if keyword in {"properties", "$defs"}:
-            ordered[keyword] = {name: _ordered(inner) for name, inner in value.items()}
-        elif keyword in {"anyOf", "allOf", "oneOf"}:
-            ordered[keyword] = [_ordered(inner) for inner in value]
-        else:
-            ordered[keyword] = _ordered(value) if isinstance(value, dict) else value
-    return ordered
 
 
 SCHEMA = 1
@@ -261,3 +163,129 @@ def problem_table(error: SeatrialError | None) -> dict[str, Any] | None:
 def stack_data_text(document: dict[str, Any]) -> str:
     """Return a document as JSON: plain ASCII, by Python's own escapes, whatever a container printed."""
     return json.dumps(document, indent=2) + "\n"
+
+
+def deploy_document(
+    app: str,
+    stack: str,
+    services: Sequence[SwarmServiceState],
+    *,
+    notes: Sequence[Note],
+    nodes: Mapping[str, str],
+    changed: bool,
+    seconds: float,
+    problem: SeatrialError | None = None,
+) -> str:
+    """Return how a deploy went.
+
+    Args:
+        app: the app; empty where it is not known which is meant.
+        stack: the stack's name on the swarm; empty where it has none yet.
+        services: where each service stands; of a deploy that failed, where it stood last.
+        notes: what became of the compose file.
+        nodes: the host name of each node, by id.
+        changed: whether the swarm was changed.
+        seconds: how long it took.
+        problem: why it is not deployed; None where it is.
+
+    """
+    return stack_data_text(
+        {
+            **_stack_head(app, stack),
+            "deployed": problem is None,
+            "changed": changed,
+            "seconds": round(seconds, 3),
+            "services": [_deployed_service(one, nodes) for one in services],
+            "notes": _notes(notes),
+            "problem": problem_table(problem),
+        }
+    )
+
+
+def plan_document(app: str, stack: str, *, notes: Sequence[Note], problem: SeatrialError | None = None) -> str:
+    """Return whether a compose file can be deployed, and what becomes of it."""
+    return stack_data_text(
+        {
+            **_stack_head(app, stack),
+            "deployable": problem is None,
+            "notes": _notes(notes),
+            "problem": problem_table(problem),
+        }
+    )
+
+
+def removed_document(
+    app: str,
+    stack: str,
+    *,
+    found: RemovedStack | None,
+    left: RemovedStack | None,
+    seconds: float,
+    problem: SeatrialError | None = None,
+) -> str:
+    """Return what was removed of a stack.
+
+    Args:
+        app: the app; empty where it is not known which is meant.
+        stack: the stack's name; empty where it has none.
+        found: what there was; None where nobody could look.
+        left: what there is by now; None where nobody could look.
+        seconds: how long it took.
+        problem: why not all of it is gone; None where it is, or was to stay.
+
+    """
+    before, now = _held(found), _held(left)
+    removed = {kind: [name for name in names if name not in now[kind]] for kind, names in before.items()}
+    return stack_data_text(
+        {
+            **_stack_head(app, stack),
+            "gone": problem is None and left is not None and left.nothing,
+            "seconds": round(seconds, 3),
+            "removed": removed,
+            "left": now,
+            "kept_volumes": list(found.kept_volumes) if found is not None else [],
+            "problem": problem_table(problem),
+        }
+    )
+
+
+def _stack_head(app: str, stack: str) -> dict[str, Any]:
+    return {"schema": SCHEMA, "app": app or None, "stack": stack or None}
+
+
+def _deployed_service(state: SwarmServiceState, nodes: Mapping[str, str]) -> dict[str, Any]:
+    service = state.service
+    return {
+        "service": service.name,
+        "state": state.phase.value,
+        "condition": condition(state),
+        "job": service.job,
+        "wanted": state.wanted,
+        "running": state.running,
+        "update": service.update.value if service.update is not None else None,
+        "tasks": [_task(one, nodes) for one in state.telling],
+    }
+
+
+def _task(task: Task, nodes: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "slot": task.slot or None,
+        "node": nodes.get(task.node_id, task.node_id) or None,
+        "container": task.container_id or None,
+        "state": task.state,
+        "error": task.error,
+        # Of what has not ended, or never ran, the engine says 0, which means nothing.
+        "exit_code": task.exit_code if task.state in ENDED_TASKS and task.container_id else None,
+    }
+
+
+def _notes(notes: Sequence[Note]) -> list[dict[str, str]]:
+    return [{"fate": one.fate.value, "place": one.place, "text": one.text} for one in notes]
+
+
+def _held(stack: RemovedStack | None) -> dict[str, list[str]]:
+    return {
+        kind: list(getattr(stack, kind)) if stack is not None else []
+        for kind in ("services", "networks", "secrets", "configs")
+    }

@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from seatrial.reports import groups
-from seatrial.reports.groups import grouped, told
-from seatrial.reports.smoke import to_do
+from seatrial.reports.groups import grouped, to_do, told
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:

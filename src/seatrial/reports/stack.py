@@ -5,23 +5,28 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
 from seatrial.compose.findings import Readiness
 from seatrial.stack.state import ContainerStatus, Health, Phase
 from seatrial.stack.wait import condition
+from seatrial.swarm.conversion import Fate
+from seatrial.swarm.rollout import condition as swarm_condition
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console
-    from rich.live import Live
-    from rich.table import Table
-    from rich.text import Text
 
     from seatrial.stack.down import Removed
     from seatrial.stack.logs import LogLine
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Observer, ServiceState, StackState
+    from seatrial.swarm.conversion import Conversion
+    from seatrial.swarm.state import Deployed, RemovedStack, SwarmServiceState
 
 
 STYLES = {
@@ -41,8 +46,6 @@ def progress(console: Console) -> Iterator[Observer]:
     if not console.is_terminal:
         yield LinePerChange(console)
         return
-    from rich.live import Live
-
     with Live(console=console, refresh_per_second=8) as live:
         yield LiveTable(live)
 
@@ -87,9 +90,6 @@ class LinePerChange:
 
 def table(services: Sequence[ServiceState]) -> Table:
     """Return the services as a table: what `ps` prints, and what `up` draws."""
-    from rich.table import Table
-    from rich.text import Text
-
     # As wide as the screen: then the last column alone gives way, and the states stay whole.
     drawn = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for heading in ("service", "state", "health", "since"):
@@ -192,8 +192,6 @@ STACK_LOOK_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readine
 
 def print_preflight(found: Preflight, console: Console) -> None:
     """Print what was found, a line each with its fix below it, and what it comes to."""
-    from rich.text import Text
-
     app = found.stack.app
     _stack_look_print(Text(f"{plain_line(app)}: {found.file} as {found.stack.compose_project}"), console)
     for service in found.services:
@@ -221,3 +219,75 @@ def print_preflight(found: Preflight, console: Console) -> None:
 
 def _stack_look_print(line: Text, console: Console, *, indent: int = 0) -> None:
     console.print(" " * indent, line, sep="", soft_wrap=True)
+
+
+HEADINGS = {
+    Fate.REFUSED: "Swarm cannot, and it is not deployed without:",
+    Fate.RISK: "Careful, on a swarm this is otherwise:",
+    Fate.LOST: "Swarm has nothing like it, and it is left out:",
+    Fate.CHANGED: "Said in swarm's own words:",
+}
+
+
+class DeployLines:
+    """A line for each service whose state has changed."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        _print(self._console, plain_line(text))
+
+    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
+        """Print what has changed."""
+        for one in services:
+            now = swarm_condition(one)
+            if not one.good:
+                now += next((f"; {task.error}" for task in one.telling if task.error), "")
+            if self._said.get(one.service.name) != now:
+                _print(self._console, plain_line(f"{seconds:.1f} s {one.service.name} {now}"))
+            self._said[one.service.name] = now
+
+
+def print_notes(conversion: Conversion, console: Console) -> None:
+    """Print what becomes of a compose file on a swarm: what matters most comes first."""
+    for fate, heading in HEADINGS.items():
+        chosen = [note for note in conversion.notes if note.fate is fate]
+        if chosen:
+            _print(console, heading)
+        for note in chosen:
+            _print(console, f"  {plain_line(note.place)}: {plain_line(note.text)}")
+
+
+def print_deployed(state: Deployed, console: Console) -> None:
+    """Print that a stack is deployed."""
+    if state.changed:
+        _print(console, f"{state.name} is deployed after {state.seconds:.1f} s.")
+    else:
+        _print(console, f"{state.name} is deployed already; nothing has changed.")
+    for one in state.services:
+        _print(console, f"  {plain_line(one.service.name)} {swarm_condition(one)}")
+
+
+def print_removed(name: str, removed: RemovedStack, console: Console, *, planned: bool = False) -> None:
+    """Print what was removed of a stack, or with `planned` what would be."""
+    if removed.nothing:
+        _print(console, f"Nothing of the stack {name} is on this swarm.")
+    else:
+        parts = [
+            f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+            for kind, names in (
+                ("service", removed.services),
+                ("network", removed.networks),
+                ("secret", removed.secrets),
+                ("config", removed.configs),
+            )
+            if names
+        ]
+        what = "Would be removed" if planned else "Removed"
+        _print(console, f"{what}: {'; '.join(parts)}.")
+    if removed.kept_volumes:
+        kept = ", ".join(removed.kept_volumes)
+        _print(console, f"Its data stays on this node: {kept}; other nodes may hold more (`docker volume ls` there).")

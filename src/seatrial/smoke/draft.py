@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from packaging.utils import canonicalize_name
 
-from seatrial.facts import INSTALLERS, Boot, Probe, ResolvedCommand, Unavailable
+from seatrial.checks.model import Level
+from seatrial.facts import INSTALLERS, Boot, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.observe.command import SERVERS, named_modules
 from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
+from seatrial.smoke.image import observe
+from seatrial.smoke.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from seatrial.engine.find import Engine
     from seatrial.facts import Distribution, Facts
 
 HEADROOM = 10
@@ -34,6 +38,37 @@ APPLICATION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """How a command names an ASGI or WSGI application: PACKAGE.MODULE:ATTRIBUTE."""
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 """How messages name variables: DATABASE_URL."""
+
+
+PATIENCE = 60.0
+"""Seconds until it must be healthy, as long as nobody has set a limit."""
+
+
+def draft_image(
+    image: str, environment: Mapping[str, str], engine: Engine, say: Callable[[str], None]
+) -> tuple[Facts, Contract]:
+    """Observe an image, draft its contract, and observe again what the draft names and the first look did not know.
+
+    Raises:
+        ImageError: the engine has no such image.
+        EngineError: it does not answer, or stopped answering.
+
+    """
+    asked = Contract(environment=dict(environment), healthy_within=PATIENCE)
+    facts = observe(_target(image, asked), engine, Level.STANDARD, say)
+    drafted = draft(facts, environment)
+    # With another tmpfs it starts another way: that has to be observed too.
+    level = Level.QUICK if drafted.tmpfs == asked.tmpfs else Level.STANDARD
+    again = observe(_target(facts.configuration.id, drafted), engine, level, say)
+    if level is Level.QUICK or up(again) is None:
+        again = msgspec.structs.replace(again, boot=facts.boot, relaxed=facts.relaxed)
+    again = msgspec.structs.replace(again, configuration=facts.configuration)
+    final = msgspec.structs.replace(draft(again, environment), tmpfs=drafted.tmpfs)
+    return without_guesses(again, final), final
+
+
+def _target(image: str, contract: Contract) -> Target:
+    return Target(reference=image, contract=contract, project=ProjectFacts())
 
 
 def draft(facts: Facts, environment: Mapping[str, str]) -> Contract:

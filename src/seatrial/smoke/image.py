@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from seatrial.checks.model import Level
+from seatrial.checks.registry import up_to
+from seatrial.checks.verdict import smoke_of
 from seatrial.observe.gather import Wanted, gather
+from seatrial.observe.sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,48 +27,40 @@ if TYPE_CHECKING:
 
 
 def observe(
-    target: Target,
-    engine: Engine,
-    level: Level,
-    say: Callable[[str], None],
-    meanwhile: Callable[[], None] = lambda: None,
-    *,
-    imports: bool = True,
+    target: Target, engine: Engine, level: Level, say: Callable[[str], None] = lambda _: None, *, imports: bool = True
 ) -> Facts:
-    """Gather what a level's checks look at; call `meanwhile` while the containers run.
+    """Gather the facts that a level's checks need.
 
-    Without `imports`, the application is not imported.
+    Args:
+        target: the image.
+        engine: where it is.
+        level: how much to do.
+        say: told what is in progress.
+        imports: whether to import the application.
 
     Raises:
         ImageError: the engine has no such image.
         EngineError: it does not answer, or stopped answering.
 
     """
-    with ThreadPoolExecutor(max_workers=2) as beside:
+    with ThreadPoolExecutor(max_workers=1) as beside:
         # The project's own files need no container: they are read while the probe and the boot run.
         reading: list[Future[tuple[Sources | Unavailable, float]]] = []
-
-        waiting: list[Future[None]] = []
 
         def under_way() -> None:
             if target.sources:
                 reading.append(beside.submit(_sources, target.sources, engine))
-            waiting.append(beside.submit(meanwhile))
 
         wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
         asked = (engine, target.reference, target.contract, target.project, wanted)
         facts = gather(*asked, say=say, under_way=under_way)
-        for other in waiting:
-            other.result()
-        for one in reading:
-            sources, seconds = one.result()
+        for future in reading:
+            sources, seconds = future.result()
             facts = msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})
         return facts
 
 
 def _sources(files: SourceFiles, engine: Engine) -> tuple[Sources | Unavailable, float]:
-    from seatrial.observe.sources import read_sources
-
     started = time.perf_counter()
     return read_sources(files, engine), time.perf_counter() - started
 
@@ -78,19 +72,17 @@ def smoke(
     level: Level,
     checks: Iterable[Check] | None = None,
     say: Callable[[str], None] = lambda _: None,
-    meanwhile: Callable[[], None] = lambda: None,
     imports: bool = True,
 ) -> tuple[Smoke, Facts]:
-    """Prove one image: observe it, and judge what was seen.
+    """Smoke one image: gather its facts, and judge them.
 
     Args:
         target: the image.
         engine: where it is.
         level: how much to do.
-        checks: those to judge by; without it all of the level.
-        say: told what is under way.
-        meanwhile: called while the containers run: what is needed afterwards can be made ready.
-        imports: whether to import the application; no check of the imports may be among `checks` without it.
+        checks: those to judge by; by default all of the level.
+        say: told what is in progress.
+        imports: whether to import the application; without it, no check of the imports may be among `checks`.
 
     Raises:
         ImageError: the engine has no such image.
@@ -98,15 +90,7 @@ def smoke(
 
     """
     started = time.perf_counter()
-
-    def prepare() -> None:
-        import_module("seatrial.checks.registry")
-        meanwhile()
-
-    facts = observe(target, engine, level, say, prepare, imports=imports)
-    from seatrial.checks.registry import up_to
-    from seatrial.checks.verdict import smoke_of
-
+    facts = observe(target, engine, level, say, imports=imports)
     chosen = up_to(level) if checks is None else checks
     seconds = time.perf_counter() - started
     return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts

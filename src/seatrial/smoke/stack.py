@@ -1,25 +1,146 @@
-"""The smoke of an app with its services up."""
+"""The smoke of an app with its services up, in a compose project of its own."""
 
 from __future__ import annotations
 
+import os
+import secrets
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.checks.model import Level
+from seatrial.checks.registry import among_services
+from seatrial.checks.stack import CHECKS
+from seatrial.checks.verdict import smoke_of
+from seatrial.engine import runs
+from seatrial.errors import SettingsError
 from seatrial.facts import Facts, ServiceBoots, Unavailable
+from seatrial.filesystem import locked
+from seatrial.observe.configuration import read_configuration
+from seatrial.observe.gather import Wanted
+from seatrial.settings.model import StackContract
+from seatrial.smoke.several import Smoked, each
+from seatrial.smoke.target import app_target, of_image
+from seatrial.stack.images import substitute_maker
+from seatrial.stack.isolated import plan_private
+from seatrial.stack.state import Phase
+from seatrial.stack.trial import Trial, try_stack
 
 if TYPE_CHECKING:
-    from seatrial.checks.model import Level
+    from collections.abc import Callable, Iterable
+
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.facts import StackRun
+    from seatrial.host import Host
+    from seatrial.settings.model import App
+    from seatrial.settings.read import Project
     from seatrial.smoke.target import Target
+    from seatrial.stack.state import ServiceState
 
 STACK_ALONE = Unavailable(reason="only the app with its services was looked at")
 
 
-def smoke_stack(
+@dataclass(frozen=True, kw_only=True)
+class StatusObserver:
+    """Tells on one line what a stack waits for; messages are passed on."""
+
+    status: Callable[[str], None]
+    say: Callable[[str], None]
+
+    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
+        """Tell what it waits for."""
+        waiting = [state.service for state in services if state.phase not in {Phase.UP, Phase.DONE}]
+        self.status(f"{seconds:.0f} s: waiting for {', '.join(waiting)}" if waiting else f"{seconds:.0f} s: all is up")
+
+
+def apps_with_stack_contract(project: Project) -> list[str]:
+    """Return the apps with a compose file whose contract says what to ask the app."""
+
+    def asks(app: App) -> bool:
+        return bool(app.compose) and app.contract.stack != StackContract()
+
+    return [name for name, app in project.settings.apps.items() if asks(app)]
+
+
+def require_started(level: Level) -> None:
+    """Refuse the level that starts nothing.
+
+    Raises:
+        SettingsError: it is that one.
+
+    """
+    if level is Level.QUICK:
+        raise SettingsError("--level quick starts nothing, and --stack starts all.", fix="Give standard or deep.")
+
+
+def smoke_stacks(
+    project: Project,
+    names: Iterable[str],
+    engine: Engine,
+    host: Host,
+    *,
+    level: Level,
+    python: str | None = None,
+    say: Callable[[str], None],
+    status: Callable[[str], None] = lambda _: None,
+) -> Smoked:
+    """Smoke apps with their services, one after the other.
+
+    Args:
+        project: the project.
+        names: the apps.
+        engine: the engine.
+        host: this machine.
+        level: standard or deep: how often the app is started among its services.
+        python: the app's image for this Python version, in place of the one that its compose file names.
+        say: told what a person must know, such as that a local substitute is used.
+        status: told what is in progress.
+
+    Raises:
+        SettingsError: the level starts nothing.
+
+    """
+    require_started(level)
+
+    def run(name: str) -> Smoke:
+        def step(text: str) -> None:
+            status(f"{name}: {text}")
+
+        started = time.perf_counter()
+        owner = runs.owner(os.getpid())
+        runs.start(engine, owner)
+        target = app_target(project, name, python)
+        stack = plan_private(
+            project,
+            name,
+            engine=engine,
+            host=host,
+            labels={runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)},
+            image=target.reference if python else None,
+            say=say,
+        )
+        target = of_image(target, stack.image)
+        trial = Trial(
+            stack=stack,
+            contract=target.contract,
+            engine=engine,
+            host=host,
+            observer=StatusObserver(status=step, say=say),
+            substitute=substitute_maker(project, engine, host, say),
+            say=step,
+            wanted=Wanted(deep=level is Level.DEEP),
+        )
+        with locked(project.folder, waiting=lambda: say("Waiting for another smoke of this project's stacks.")):
+            return judge_stack(target, try_stack(trial), engine, started=started, level=level)
+
+    return each([(name, partial(run, name)) for name in names])
+
+
+def judge_stack(
     target: Target, run: StackRun | Unavailable, engine: Engine, *, started: float, level: Level | None = None
 ) -> Smoke:
     """Judge an app with its services up.
@@ -36,11 +157,6 @@ def smoke_stack(
         EngineError: it does not answer.
 
     """
-    from seatrial.checks import stack
-    from seatrial.checks.registry import among_services
-    from seatrial.checks.verdict import smoke_of
-    from seatrial.observe.configuration import read_configuration
-
     again = run if isinstance(run, Unavailable) else run.boots
     seconds = time.perf_counter() - started
     facts = Facts(
@@ -60,5 +176,5 @@ def smoke_stack(
             deep=again.deep,
             seconds={**facts.seconds, **again.seconds},
         )
-    checks = stack.CHECKS if level is None else among_services(level)
+    checks = CHECKS if level is None else among_services(level)
     return smoke_of(facts, target.contract, checks, seconds=seconds, app=target.app or "", level="stack")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.checks.registry import require_known_waivers
+from seatrial.errors import ImageError
 from seatrial.facts import ProjectFacts
 from seatrial.images.plan import plan_build
-from seatrial.observe.sources import read_project_facts
+from seatrial.observe.sources import SourceFiles, read_project_facts
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
-    from seatrial.observe.sources import SourceFiles
     from seatrial.settings.read import Project
 
 
@@ -31,7 +34,18 @@ class Target:
     project: ProjectFacts
     app: str | None = None
     sources: SourceFiles | None = None
-    """Where the Dockerfile, the context and the compose file lie; None where they are not to be looked at."""
+    """Where the Dockerfile, the context and the compose file are; None where they are not to be read."""
+
+    @contextmanager
+    def build_named(self) -> Iterator[None]:
+        """Name the command that builds an app's image, when the engine does not have it."""
+        try:
+            yield
+        except ImageError as error:
+            if self.app is not None:
+                python = f" --python {self.contract.python}" if self.contract.python else ""
+                error.fix = f"Build it: `invoke build --app {self.app}{python}`."
+            raise
 
 
 def app_target(project: Project, name: str, python: str | None = None, *, host: Host | None = None) -> Target:
@@ -50,7 +64,7 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
     """
     plan = plan_build(project, name, python=python)
     contract = project.app(name).contract
-    _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive")
+    require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive")
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
     sources = None if host is None else _source_files(project, plan, host)
@@ -64,8 +78,6 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
 
 
 def _source_files(project: Project, plan: BuildPlan, host: Host) -> SourceFiles:
-    from seatrial.observe.sources import SourceFiles
-
     compose = project.app(plan.app).compose
     return SourceFiles(
         project=project.folder,
@@ -85,15 +97,8 @@ def image_target(reference: str, contract_file: Path | None) -> Target:
 
     """
     contract = Contract() if contract_file is None else read_contract(contract_file)
-    _require_known_waivers(contract, f"{contract_file} waive")
+    require_known_waivers(contract, f"{contract_file} waive")
     return Target(reference=reference, contract=contract, project=ProjectFacts())
-
-
-def _require_known_waivers(contract: Contract, where: str) -> None:
-    if contract.waive:
-        from seatrial.checks.registry import require_known_waivers
-
-        require_known_waivers(contract, where)
 
 
 def of_image(target: Target, reference: str) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seatrial import offline
 from seatrial.compose.findings import blocked, note, ready
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
@@ -15,11 +16,23 @@ if TYPE_CHECKING:
     from seatrial.compose.runner import Compose
     from seatrial.compose.services import Service
     from seatrial.engine.find import Engine
+    from seatrial.host import Host
+    from seatrial.settings.read import Project
     from seatrial.stack.plan import StackPlan
     from seatrial.stack.state import Observer
 
     MakeSubstitute = Callable[[str], str | None]
     """Given an official image, makes or finds a local one in its place and returns its name."""
+
+
+def substitute_maker(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> MakeSubstitute:
+    """Return what makes a local image for an official one that cannot be pulled."""
+
+    def make(reference: str) -> str | None:
+        found = offline.find_substitute(reference, offline.recipes(project))
+        return None if found is None else offline.ensure_substitute(found, engine=engine, host=host, say=say)
+
+    return make
 
 
 def present(plan: StackPlan, engine: Engine) -> dict[str, str]:

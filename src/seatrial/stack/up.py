@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, require_none
 from seatrial.engine.find import API_TIMEOUT
+from seatrial.filesystem import locked
 from seatrial.stack import containers as observe
 from seatrial.stack import down, images
 from seatrial.stack.down import remember, undo
 from seatrial.stack.images import repository
-from seatrial.stack.preflight import look_at_start
+from seatrial.stack.preflight import look_at_catalogue, look_at_start
 from seatrial.stack.state import Address, StackState, all_up, declared_by, in_order, states
 from seatrial.stack.wait import Watch, with_last_lines
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
+    from seatrial.settings.read import Project
     from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.plan import StackPlan
     from seatrial.stack.state import Observer, ServiceState
@@ -79,6 +81,28 @@ def check(plan: StackPlan, *, engine: Engine) -> None:
 
     """
     require_none(tuple(look_at_start(plan, engine)))
+
+
+def bring_up(
+    plan: StackPlan, project: Project, *, engine: Engine, host: Host, observer: Observer, timeout: float = 120.0
+) -> StackState:
+    """Bring an app of a project up, as `up` does, while no other process works on the same compose file.
+
+    The observer is told what compose warns of and which compose/* checks do not pass.
+    """
+    contract = project.app(plan.stack.app).contract
+    with locked(plan.file.parent, waiting=lambda: observer.say("Waiting for another run on this stack.")):
+        for note in plan.notes:
+            observer.say(f"compose warns: {note}")
+        return up(
+            plan,
+            engine=engine,
+            host=host,
+            observer=observer,
+            timeout=timeout,
+            substitute=images.substitute_maker(project, engine, host, observer.say),
+            catalogue=lambda: look_at_catalogue(project, plan.file, contract, engine=engine, host=host),
+        )
 
 
 def up(

@@ -1,23 +1,33 @@
-"""A smoke for a person: one line a family, and in full what failed, could not be decided or was waived."""
+"""Smokes for a person: one line a family, and in full what failed, could not be decided or was waived.
+
+The classics, the doctor and the first day are printed by the same means.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from rich.padding import Padding
+from rich.text import Text
+
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Verdict
+from seatrial.facts import Unavailable
 from seatrial.reports import groups as matrix
-from seatrial.reports.groups import TOLD, grouped, name_of, told
+from seatrial.reports.groups import TOLD, grouped, name_of, to_do, told
+from seatrial.sizes import show_size
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
-    from rich.text import Text
 
     from seatrial.checks.verdict import Smoke
+    from seatrial.doctor import Finding
+    from seatrial.facts import Distribution, Facts
     from seatrial.reports.groups import Group
+    from seatrial.stack.state import StackState
 
 STATUS_WIDTH = 6
 FAMILY_WIDTH = 12
@@ -62,8 +72,6 @@ def print_smokes(smokes: Sequence[Smoke], console: Console, *, verbose: bool = F
 
 def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> None:
     """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
-    from rich.text import Text
-
     _print(Text.assemble(("Smoke of ", "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console)
     groups = grouped(smoke.checks)
     width = max((len(one.counts) for one in groups), default=0)
@@ -90,8 +98,6 @@ def print_failures(smoke: Smoke, console: Console) -> None:
 
 def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
     """Print apps by Python versions; where the table is too wide for the screen, a line a smoke."""
-    from rich.text import Text
-
     rows = matrix.rows(smokes)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     if console.is_terminal and sum(widths) + 2 * len(widths) > console.width:
@@ -111,8 +117,6 @@ def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
 
 def verdict_line(smoke: Smoke) -> Text:
     """Return the verdict, the image and the counts."""
-    from rich.text import Text
-
     counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
     return Text.assemble(
         (smoke.verdict.value.upper(), style_of_verdict(smoke.verdict)),
@@ -121,8 +125,6 @@ def verdict_line(smoke: Smoke) -> Text:
 
 
 def _print_group(group: Group, width: int, console: Console) -> None:
-    from rich.text import Text
-
     line = Text.assemble(
         (group.worst.value.upper().ljust(STATUS_WIDTH), style_of(group.worst)),
         " ",
@@ -142,8 +144,6 @@ def _print_group(group: Group, width: int, console: Console) -> None:
 
 
 def _print_undecided(results: Sequence[Result], console: Console) -> None:
-    from rich.text import Text
-
     names = ", ".join(one.id for one in results)
     _print(Text.assemble(("ERROR", style_of(Status.ERROR)), f" {names}"), console)
     _print(Text(plain(results[0].actual)), console, indent=2)
@@ -152,8 +152,6 @@ def _print_undecided(results: Sequence[Result], console: Console) -> None:
 
 
 def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None:
-    from rich.text import Text
-
     head = Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: {result.title}")
     _print(head, console, indent=indent)
     rows = [("seen", result.actual), ("expected", result.expected)]
@@ -166,23 +164,109 @@ def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None
         _print(Text(plain(row), style=QUIET), console, indent=indent + 4)
 
 
-def to_do(result: Result) -> tuple[tuple[str, str], ...]:
-    """Return what is to be done, with its name; of a waiver its reason."""
-    if result.status is Status.WAIVED:
-        return (("waived", result.fix.removeprefix("Waived: ")),)
-    return (("to do", result.fix),) if result.fix else ()
-
-
 def _print(text: Text, console: Console, *, indent: int = 0) -> None:
     """Print a paragraph: wrapped on a terminal, its lines whole in a log.
 
     Every line is indented: one that an image broke off must not look like one of ours.
     """
-    from rich.padding import Padding
-    from rich.text import Text
-
     if console.is_terminal:
         console.print(Padding(text, (0, 0, 0, indent), expand=False), overflow="fold")
         return
     for number, line in enumerate(text.split("\n", allow_blank=True)):
         console.print(Text(" " * (indent + 2 * bool(number))).append_text(line), soft_wrap=True)
+
+
+def print_classic(which: str, smoke: Smoke, facts: Facts, console: Console) -> None:
+    """Print one classic: the fact as the well-known command prints it, then its checks' results."""
+    lines = {"whoami": _whoami, "pip-list": _pip_list, "size": _size}[which](facts)
+    for line in lines:
+        console.print(Text(plain_line(line) if which != "pip-list" else line), soft_wrap=True)
+    for result in smoke.checks:
+        head = Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: ")
+        console.print(head.append(plain_line(result.actual)), soft_wrap=True)
+        if result.status in {Status.FAIL, Status.ERROR} and result.fix:
+            console.print(Text(f"  to do: {plain_line(result.fix)}"), soft_wrap=True)
+
+
+def _whoami(facts: Facts) -> Iterable[str]:
+    if isinstance(facts.probe, Unavailable):
+        return ()
+    return (facts.probe.identity.name or str(facts.probe.identity.uid),)
+
+
+def _size(facts: Facts) -> Iterable[str]:
+    return (f"{facts.configuration.reference}  {show_size(facts.configuration.unpacked)}",)
+
+
+def _pip_list(facts: Facts) -> Iterable[str]:
+    if isinstance(facts.probe, Unavailable):
+        return ()
+    return pip_table(one for one in facts.probe.distributions if not one.base)
+
+
+def pip_table(distributions: Iterable[Distribution]) -> list[str]:
+    """Return a list of packages in `pip list`'s own form: two columns, and a third with editable installs."""
+    rows = sorted(
+        ((plain_line(one.name), plain_line(one.version), plain_line(one.editable)) for one in distributions),
+        key=lambda row: row[0].lower(),
+    )
+    columns = 3 if any(row[2] for row in rows) else 2
+    header = ("Package", "Version", "Editable project location")[:columns]
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(columns)]
+    lines = [header, tuple("-" * width for width in widths), *(row[:columns] for row in rows)]
+    return [" ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def print_findings(findings: Iterable[Finding], console: Console) -> None:
+    """Print each finding of the doctor on a line, and below a problem its fix."""
+    for finding in findings:
+        mark = ("ok      ", "green") if finding.ok else ("problem ", "bold red")
+        console.print(Text.assemble(mark, f"{finding.topic}: {plain_line(finding.seen)}"), soft_wrap=True)
+        if finding.fix:
+            console.print(Text(f"        to do: {plain_line(finding.fix)}"), soft_wrap=True)
+
+
+STEPS = 4
+
+
+def print_step(console: Console, number: int, title: str) -> None:
+    """Print a step's heading."""
+    console.print(Text(f"{number}/{STEPS} {title}", style="bold"))
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print a line below a heading."""
+    console.print(Text(f"    {plain_line(text)}"), soft_wrap=True)
+
+
+def print_smoke_line(console: Console, smoke: Smoke) -> None:
+    """Print a smoke's verdict, and in full what failed."""
+    console.print(Text("    ").append_text(verdict_line(smoke)), soft_wrap=True)
+    print_failures(smoke, console)
+
+
+def print_up_line(console: Console, state: StackState) -> None:
+    """Print that a stack is up, and where it answers."""
+    how = f"up after {state.seconds:.1f} s" if state.changed else "up already"
+    print_line(console, f"{state.stack.app}: {how}")
+    for address in state.addresses:
+        print_line(console, f"  {address.service} answers at {address.text}")
+
+
+def print_next_steps(console: Console, states: Sequence[StackState], not_up: Sequence[str]) -> None:
+    """Print what to try next."""
+    rows = [
+        row
+        for state in states
+        for row in (
+            (f"invoke ps --app {state.stack.app}", "how its services stand"),
+            (f"invoke logs --app {state.stack.app}", "what they log"),
+            (f"invoke down --app {state.stack.app}", "take it down; its data stays"),
+        )
+    ]
+    rows += [(f"invoke up --app {name}", "not up yet: it wants your own values in its .env") for name in not_up]
+    rows.append(("invoke --list", "everything else"))
+    width = max(len(command) for command, _ in rows)
+    console.print(Text("Try next", style="bold"))
+    for command, meaning in rows:
+        console.print(Text(f"    {command:{width}}  {meaning}"), soft_wrap=True)

@@ -1,22 +1,82 @@
-"""Where a smoke's reports go: the screen, files, a job's summary."""
+"""The forms of a smoke's report, and where it goes: the screen, files, the summary of a CI job."""
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
-from seatrial.cli import output as surroundings
 from seatrial.errors import SettingsError
-from seatrial.reports.formats import ENDINGS, FORMATS, render
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rich.console import Console
 
     from seatrial.checks.verdict import Smoke
-    from seatrial.reports.formats import Format
+
+Format = Literal["text", "json", "junit", "sarif", "markdown", "html"]
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+ENDINGS: dict[str, Format] = {
+    ".txt": "text",
+    ".json": "json",
+    ".xml": "junit",
+    ".sarif": "sarif",
+    ".md": "markdown",
+    ".html": "html",
+}
+"""What a file's ending says of its form."""
+
+TEXT_WIDTH = 120
+"""Columns of a text report in a file."""
+
+
+def render(smokes: Sequence[Smoke], shape: Format, *, verbose: bool = False) -> str:
+    """Return a report as text; `verbose` tells more in a text report, the others always hold everything."""
+    match shape:
+        case "text":
+            return _text(smokes, verbose=verbose)
+        case "json":
+            from seatrial.reports.json import as_json
+
+            return as_json(smokes)
+        case "junit":
+            from seatrial.reports.junit import as_junit
+
+            return as_junit(smokes)
+        case "sarif":
+            from seatrial.reports.sarif import as_sarif
+
+            return as_sarif(smokes)
+        case "markdown":
+            from seatrial.reports.markdown import as_markdown
+
+            return as_markdown(smokes)
+        case "html":
+            from seatrial.reports.html import as_html
+
+            return as_html(smokes)
+        case _:
+            assert_never(shape)
+
+
+def _text(smokes: Sequence[Smoke], *, verbose: bool) -> str:
+    from rich.console import Console
+
+    from seatrial.reports.console import print_smokes
+
+    file = StringIO()
+    console = Console(
+        file=file, width=TEXT_WIDTH, force_terminal=False, color_system=None, highlight=False, emoji=False, markup=False
+    )
+    print_smokes(smokes, console, verbose=verbose)
+    return file.getvalue()
 
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -53,17 +113,22 @@ def planned(shape: str | None, output: str | None, also: Iterable[str] = ()) -> 
     return tuple(reports)
 
 
-def load(reports: Iterable[Report]) -> None:
-    """Import what a report on the screen needs, at a time when nobody waits for it."""
-    if any(one.file is None and one.shape == "text" for one in reports):
-        from importlib import import_module
-
-        for name in ("rich.console", "seatrial.reports.smoke"):
-            import_module(name)
-
-
-def write(smokes: Sequence[Smoke], reports: Sequence[Report], *, verbose: bool) -> None:
+def write(
+    smokes: Sequence[Smoke],
+    reports: Sequence[Report],
+    *,
+    console: Callable[[], Console],
+    say: Callable[[str], None],
+    verbose: bool = False,
+) -> None:
     """Make every report.
+
+    Args:
+        smokes: what to report.
+        reports: the first one may go to standard output, the others go to files.
+        console: returns the console for a text report.
+        say: told where the report is, when nothing goes to standard output.
+        verbose: whether a text report shows every check in full.
 
     Raises:
         SettingsError: a file cannot be written after all.
@@ -71,21 +136,21 @@ def write(smokes: Sequence[Smoke], reports: Sequence[Report], *, verbose: bool) 
     """
     for report in reports:
         if report.file is not None:
-            _replace(report.file, render(smokes, report.shape, verbose=verbose))
+            replace_file(report.file, render(smokes, report.shape, verbose=verbose))
         elif report.shape == "text":
-            from seatrial.reports.smoke import print_smokes
+            from seatrial.reports.console import print_smokes
 
-            print_smokes(smokes, surroundings.screen(), verbose=verbose)
+            print_smokes(smokes, console(), verbose=verbose)
         else:
-            print(render(smokes, report.shape), end="")
+            sys.stdout.write(render(smokes, report.shape))
     files = [str(one.file) for one in reports if one.file is not None]
     if reports[0].file is not None:
         for one in smokes:
-            surroundings.say(f"{one.verdict.value.upper()}  {one.image}: the report is in {', '.join(files)}")
+            say(f"{one.verdict.value.upper()}  {one.image}: the report is in {', '.join(files)}")
 
 
-def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str]) -> None:
-    """Append Markdown to the summary of the job that this runs in; a smoke does not fail for want of it."""
+def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str], *, say: Callable[[str], None]) -> None:
+    """Append Markdown to the summary of the job that this runs in; a summary that cannot be written fails no smoke."""
     name = environment.get(STEP_SUMMARY)
     if not name:
         return
@@ -93,12 +158,12 @@ def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str]) -> None:
     try:
         written = file.stat().st_size if file.exists() else 0
         if written + len(page) > MOST_SUMMARY:
-            surroundings.say(f"warning: {name} has no room left for this report; a summary holds 1 MiB.")
+            say(f"warning: {name} has no room left for this report; a summary holds 1 MiB.")
             return
         with file.open("ab") as summary:
             summary.write(page)
     except OSError as error:
-        surroundings.say(f"warning: {name}, which {STEP_SUMMARY} names, cannot be written: {error.strerror}.")
+        say(f"warning: {name}, which {STEP_SUMMARY} names, cannot be written: {error.strerror}.")
 
 
 def _known(option: str, value: str) -> Format:
@@ -122,7 +187,7 @@ def _writable(option: str, name: str) -> Path:
     return file
 
 
-def _replace(file: Path, text: str) -> None:
+def replace_file(file: Path, text: str) -> None:
     """Write a file whole or not at all; what is no file of its own (a device, a link) is written into."""
     data = text.encode("utf-8", "backslashreplace")
     half = file.with_name(f".{file.name}.{os.getpid()}")

@@ -1,0 +1,63 @@
+"""down: takes an app's stack down."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from seatrial.cli import output
+from seatrial.cli.errors import command
+from seatrial.errors import ExitCode, SettingsError
+
+if TYPE_CHECKING:
+    import invoke
+
+
+@command(
+    help={
+        **output.APP,
+        "volumes": "remove its data too",
+        "yes": "do not ask",
+        "dry-run": "print what would be removed",
+        **output.FORMAT,
+    }
+)
+def down(
+    _context: invoke.Context,
+    app: str | None = None,
+    volumes: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    format: str = "text",  # noqa: A002 - the option's name
+) -> ExitCode:
+    """Take an app's stack down; its data stays unless --volumes is given."""
+    from seatrial.cli.ps import print_services
+    from seatrial.compose.services import identify
+    from seatrial.reports.json import down_document
+    from seatrial.reports.stack import print_down
+    from seatrial.stack.down import Removed
+    from seatrial.stack.down import down as remove
+
+    as_json = output.wants_json(format)
+    project = output.project()
+    stack = identify(project, output.app_with_stack(project, app))
+    if dry_run:
+        print_services(stack, as_json=as_json)
+        return ExitCode.OK
+    removed = Removed()
+    with output.json_at_the_end(lambda problem: down_document(stack, removed, problem=problem), wanted=as_json):
+        engine = output.engine()
+        if volumes and not yes:
+            _require_consent(f"Remove the data of {stack.app} for good?")
+        removed = remove(stack, engine=engine, volumes=volumes)
+    if not as_json:
+        print_down(stack.app, removed, output.console())
+    return ExitCode.OK
+
+
+def _require_consent(question: str) -> None:
+    hint = "Give --yes to do it without being asked."
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{question} Standard input is not a terminal.", fix=hint)
+    if not output.confirmed(question):
+        raise SettingsError("Nothing was removed.", fix=hint)
