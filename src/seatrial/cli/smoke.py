@@ -89,10 +89,6 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
             environment=output.host().environment,
             folder=Path.cwd(),
         )
-            files={file: read_structure_file(file) for file in files},
-            environment=output.host().environment,
-            folder=Path.cwd(),
-        )
     engine = output.engine()
     with output.status_line() as status:
         return smoke_images(targets, engine, level=level, tests=tests, say=status)
