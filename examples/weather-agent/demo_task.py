@@ -47,7 +47,9 @@ REST = "The next `invoke demo` removes what remains."
         "dry-run": "check whether it could be started, and start nothing",
     },
 )
-def demo(_context: invoke.Context, question: str, timeout: int = 120, dry_run: bool = False) -> ExitCode:
+def demo(
+    _context: invoke.Context, question: str, timeout: int = 120, dry_run: bool = False
+) -> ExitCode:
     """Ask the weather agent a question: it answers without an account."""
     from seatrial.cli import output
     from seatrial.filesystem import locked
@@ -63,7 +65,9 @@ def demo(_context: invoke.Context, question: str, timeout: int = 120, dry_run: b
         print_preflight(found, output.console())
         return ExitCode.OK if found.ready else ExitCode.UNDECIDED
     with (
-        locked(plan.file.parent, waiting=lambda: output.say("Waiting for another run of this stack.")),
+        locked(
+            plan.file.parent, waiting=lambda: output.say("Waiting for another run of this stack.")
+        ),
         progress(output.error_console()) as observer,
     ):
         answer = run_demo(plan, asked, engine=engine, host=host, observer=observer, timeout=seconds)
@@ -82,12 +86,17 @@ def checked(question: str) -> str:
     try:
         asked.encode()
     except UnicodeEncodeError:
-        raise SettingsError("the question is not valid UTF-8.", fix="Check your terminal's encoding.") from None
+        raise SettingsError(
+            "the question is not valid UTF-8.", fix="Check your terminal's encoding."
+        ) from None
     if not asked:
-        raise SettingsError("the question is empty.", fix="Ask something: `invoke demo 'What to wear in Kyiv?'`.")
+        raise SettingsError(
+            "the question is empty.", fix="Ask something: `invoke demo 'What to wear in Kyiv?'`."
+        )
     if len(asked) > LONGEST_QUESTION:
         raise SettingsError(
-            f"the question has {len(asked)} characters, more than {LONGEST_QUESTION}.", fix="Ask a shorter one."
+            f"the question has {len(asked)} characters, more than {LONGEST_QUESTION}.",
+            fix="Ask a shorter one.",
         )
     return asked
 
@@ -101,12 +110,15 @@ def plan_demo(project: Project, *, engine: Engine, host: Host) -> StackPlan:
 
     """
     from seatrial.compose import runner
-    from seatrial.stack.plan import compose_file, planned, read_services
+    from seatrial.compose.services import read_services
+    from seatrial.stack.plan import compose_file, planned
 
     file = compose_file(project, APP)
     stack = demo_stack(project)
     document, notes = runner.find(stack, file, engine=engine, host=host).model()
-    return planned(project, stack, file, read_services(document), env_file=file.parent / ENV_FILE, notes=notes)
+    return planned(
+        project, stack, file, read_services(document), env_file=file.parent / ENV_FILE, notes=notes
+    )
 
 
 def demo_stack(project: Project) -> Stack:
@@ -129,12 +141,21 @@ def preflight(plan: StackPlan, engine: Engine) -> Preflight:
 
     values = ready("env file", f"values come from {plan.env_file}")
     return Preflight(
-        stack=plan.stack, file=plan.file, services=plan.services, findings=(values, *look_at_start(plan, engine))
+        stack=plan.stack,
+        file=plan.file,
+        services=plan.services,
+        findings=(values, *look_at_start(plan, engine)),
     )
 
 
 def run_demo(
-    plan: StackPlan, question: str, *, engine: Engine, host: Host, observer: Observer, timeout: float
+    plan: StackPlan,
+    question: str,
+    *,
+    engine: Engine,
+    host: Host,
+    observer: Observer,
+    timeout: float,
 ) -> str:
     """Start the bot and its demo service, ask, and remove both, however this ends.
 
@@ -164,7 +185,14 @@ def run_demo(
     started = time.monotonic()
     with down.gone_at_the_end(plan.stack, engine, say=observer.say, fix=REST):
         try:
-            up.up(plan, engine=engine, host=host, observer=observer, timeout=timeout, remove_volumes=True)
+            up.up(
+                plan,
+                engine=engine,
+                host=host,
+                observer=observer,
+                timeout=timeout,
+                remove_volumes=True,
+            )
         except StackFailedError as error:
             # Its details were shown when it was taken down.
             raise StackFailedError(error.what, where=error.where, fix=AGAIN) from error
@@ -184,7 +212,9 @@ def run_demo(
     return plain(done.output).strip()
 
 
-def unanswered(plan: StackPlan, engine: Engine, what: str, said: Sequence[str] = ()) -> StackFailedError:
+def unanswered(
+    plan: StackPlan, engine: Engine, what: str, said: Sequence[str] = ()
+) -> StackFailedError:
     """Return the error for a question without an answer, with the last lines that each service logged."""
     from seatrial.stack import containers
 

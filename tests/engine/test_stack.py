@@ -37,9 +37,8 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.stack.down import Removed
     from seatrial.stack.plan import StackPlan
-    from seatrial.stack.state import ServiceState, StackState
+    from seatrial.stack.state import Removed, ServiceState, StackState
 
 pytestmark = pytest.mark.engine
 

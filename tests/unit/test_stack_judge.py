@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.compose.runner import LONGEST_LINE, lines_of
-from seatrial.compose.services import Condition, Dependency, Port, Service, Stack
+from seatrial.compose.services import Condition, Dependency, Port, Service, Stack, waiting_for
 from seatrial.errors import ExitCode
 from seatrial.reports.stack import state_text
 from seatrial.stack.containers import read_container
@@ -22,7 +22,6 @@ from seatrial.stack.state import (
     all_up,
     declared_by,
     states,
-    waiting_for,
 )
 from seatrial.stack.up import addresses, machine_of
 from seatrial.stack.wait import explain

@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.compose.runner import messages, override, refused
-from seatrial.compose.services import Condition, Dependency, Port, Service, identify
+from seatrial.compose.services import (
+    Condition,
+    Dependency,
+    Port,
+    Service,
+    identify,
+    in_order,
+    read_services,
+    repository,
+)
 from seatrial.compose.variables import env_file
 from seatrial.errors import SettingsError, StackError
 from seatrial.settings.read import Project, read_project
-from seatrial.stack.images import repository
-from seatrial.stack.plan import compose_file, read_services
-from seatrial.stack.state import in_order
+from seatrial.stack.plan import compose_file
 
 if TYPE_CHECKING:
     from pathlib import Path

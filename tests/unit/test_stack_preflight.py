@@ -21,11 +21,10 @@ from seatrial.facts import ComposeModel, ComposeService, ComposeSource, Publishe
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
 from seatrial.reports.stack import print_preflight
 from seatrial.settings.model import Contract
-from seatrial.stack.down import Removed
 from seatrial.stack.images import look_at_images
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.preflight import Preflight, look_at_ports
-from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, ServiceState
+from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, Removed, ServiceState
 
 if TYPE_CHECKING:
     from pathlib import Path

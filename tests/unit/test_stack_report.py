@@ -16,9 +16,17 @@ from seatrial.reports.stack import (
     progress,
     state_text,
 )
-from seatrial.stack.down import Removed
 from seatrial.stack.logs import LogLine, split
-from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, ServiceState, StackState
+from seatrial.stack.state import (
+    Address,
+    ContainerState,
+    ContainerStatus,
+    Health,
+    Phase,
+    Removed,
+    ServiceState,
+    StackState,
+)
 
 STACK = Stack(app="ship", compose_project="ship-1")
 

@@ -35,8 +35,8 @@ def down(
     from seatrial.compose.services import identify
     from seatrial.reports.json import down_document
     from seatrial.reports.stack import print_down
-    from seatrial.stack.down import Removed
     from seatrial.stack.down import down as remove
+    from seatrial.stack.state import Removed
 
     as_json = output.wants_json(format)
     project = output.project()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.cli import output
 from seatrial.cli.errors import command
+from seatrial.compose.services import own_images
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def restart(
                     containers,
                     stack=stack,
                     file=file,
-                    own_images={app.image or name: name for name, app in project.settings.apps.items()},
+                    own_images=own_images(project),
                     engine=engine,
                     observer=recorder.wrapping(screen),
                     timeout=seconds,

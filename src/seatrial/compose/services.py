@@ -6,9 +6,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from seatrial.settings.read import Project
 
 
@@ -88,3 +90,94 @@ class Service:
     valued: frozenset[str] = frozenset()
     """The variables of its environment that hold something; never what."""
     replicas: int = 1
+
+
+def own_images(project: Project) -> dict[str, str]:
+    """Return the project's own images, which `seatrial build` makes: repository to app."""
+    return {app.image or name: name for name, app in project.settings.apps.items()}
+
+
+def repository(image: str) -> str:
+    """Return an image's name without its tag and digest."""
+    name = image.partition("@")[0]
+    head, separator, last = name.rpartition("/")
+    return f"{head}{separator}{last.partition(':')[0]}"
+
+
+def app_of(image: str | None, own: Mapping[str, str]) -> str | None:
+    """Return the app whose own image one is, by its name; None where it is none of the project's."""
+    return own.get(repository(image or ""))
+
+
+def read_services(document: Mapping[str, Any]) -> tuple[Service, ...]:
+    """Return the services of a compose model, those that others wait for first."""
+    declared = document.get("services") or {}
+    services = {name: _service(name, table) for name, table in declared.items()}
+    return tuple(in_order(services))
+
+
+def _service(name: str, table: Mapping[str, Any]) -> Service:
+    check = table.get("healthcheck") or {}
+    scale = table.get("scale")
+    deployed = (table.get("deploy") or {}).get("replicas")
+    replicas = next((count for count in (scale, deployed) if count is not None), 1)
+    return Service(
+        name=name,
+        image=table.get("image"),
+        depends_on=tuple(
+            Dependency(service=other, condition=Condition(one.get("condition", Condition.STARTED)))
+            for other, one in sorted((table.get("depends_on") or {}).items())
+        ),
+        ports=tuple(_port(one) for one in table.get("ports") or ()),
+        checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
+        replicas=int(replicas),
+        own_command=table.get("command") is not None or table.get("entrypoint") is not None,
+        valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
+    )
+
+
+def _port(table: Mapping[str, Any]) -> Port:
+    published = str(table.get("published") or "")
+    return Port(
+        host_ip=str(table.get("host_ip") or ""),
+        # A range ("8000-8010") leaves the choice to the engine, as no number does.
+        published=int(published) if published.isdigit() and int(published) else None,
+        target=int(table["target"]),
+        protocol=str(table.get("protocol") or "tcp"),
+    )
+
+
+def completing(services: Sequence[Service]) -> frozenset[str]:
+    """Return the one-shots that another service waits for to complete."""
+    return frozenset(
+        one.service for service in services for one in service.depends_on if one.condition is Condition.COMPLETED
+    )
+
+
+def waiting_for(service: str, services: Sequence[Service]) -> tuple[str, ...]:
+    """Return the services that wait for one, directly or through others, in order."""
+    waiting: list[str] = []
+    wanted = {service}
+    for one in services:  # Each stands after what it depends on.
+        if wanted & {dependency.service for dependency in one.depends_on}:
+            wanted.add(one.name)
+            waiting.append(one.name)
+    return tuple(waiting)
+
+
+def in_order(services: Mapping[str, Service]) -> list[Service]:
+    """Return services so that each comes after those that it depends on, else by name."""
+    ordered: list[Service] = []
+    seen: set[str] = set()
+
+    def place(name: str) -> None:
+        if name in seen or name not in services:
+            return
+        seen.add(name)
+        for dependency in services[name].depends_on:
+            place(dependency.service)
+        ordered.append(services[name])
+
+    for name in sorted(services):
+        place(name)
+    return ordered

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from seatrial.checks.verdict import Smoke, Verdict, worst
-from seatrial.stack.state import ContainerStatus, all_up
+from seatrial.stack.state import ContainerStatus, Removed, all_up
 from seatrial.swarm.rollout import condition
 from seatrial.swarm.state import ENDED as ENDED_TASKS
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from seatrial.compose.services import Stack
     from seatrial.errors import SeatrialError
-    from seatrial.stack.down import Removed
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Address, ServiceState
     from seatrial.swarm.conversion import Note

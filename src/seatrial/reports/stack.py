@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.compose.findings import Readiness
-from seatrial.stack.state import ContainerStatus, Health, Phase
+from seatrial.stack.state import ContainerStatus, Health, Phase, Removed
 from seatrial.stack.wait import condition
 from seatrial.swarm.conversion import Fate
 from seatrial.swarm.rollout import condition as swarm_condition
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from seatrial.stack.down import Removed
     from seatrial.stack.logs import LogLine
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Observer, ServiceState, StackState

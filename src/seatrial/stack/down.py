@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from seatrial.compose.services import in_order
 from seatrial.engine.containers import engine_errors, remake
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
 from seatrial.stack import containers as observe
-from seatrial.stack.state import ContainerStatus, declared_by, in_order
+from seatrial.stack.state import ContainerStatus, Removed, declared_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seatrial.stack.state import Observer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Removed:
-    """What was removed, by name."""
-
-    containers: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    kept_volumes: tuple[str, ...] = field(default=())
-    """Volumes of the stack that are still there."""
-
-    @property
-    def nothing(self) -> bool:
-        """Tell whether there was nothing to remove."""
-        return not (self.containers or self.networks or self.volumes)
 
 
 REMOVING = "removing the stack"

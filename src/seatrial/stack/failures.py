@@ -6,12 +6,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable
 from seatrial.stack import containers as observe
 from seatrial.stack import down
 from seatrial.stack.exchange import NO_WRITE, PATIENCE, container_restarts, read_back, store
-from seatrial.stack.state import ContainerStatus, declared_by, in_order, waiting_for
+from seatrial.stack.state import ContainerStatus, declared_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

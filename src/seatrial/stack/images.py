@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seatrial import offline
 from seatrial.compose.findings import blocked, note, ready
+from seatrial.compose.services import app_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
 
@@ -82,7 +83,7 @@ def look_at_images(
         elif image in unbuilt:
             # One build is all that it takes, for however many services.
             continue
-        elif (app := plan.own_images.get(repository(image))) is not None:
+        elif (app := app_of(image, plan.own_images)) is not None:
             unbuilt.add(image)
             yield blocked(
                 "image",
@@ -140,10 +141,3 @@ def _obtain(
         )
     observer.say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")
     return local
-
-
-def repository(image: str) -> str:
-    """Return an image's name without its tag and digest."""
-    name = image.partition("@")[0]
-    head, separator, last = name.rpartition("/")
-    return f"{head}{separator}{last.partition(':')[0]}"

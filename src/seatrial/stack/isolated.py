@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
-from seatrial.compose.services import Stack, identify
+from seatrial.compose.services import Stack, app_of, completing, identify, own_images, read_services
 from seatrial.errors import StackError
-from seatrial.stack.plan import StackPlan, compose_file, read_services
-from seatrial.stack.state import completing
+from seatrial.stack.plan import StackPlan, compose_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +81,7 @@ def plan_private(
     document, notes = program.model()
     if by_example:
         say(f"There is no {values}: this smoke takes its values from {example.name}.")
-    own = {app.image or key: key for key, app in project.settings.apps.items()}
+    own = own_images(project)
     contract = project.app(name).contract.stack
     declared = {one.name: one for one in read_services(document)}
     app = app_service(tuple(declared.values()), own, name, contract, file)
@@ -118,7 +117,6 @@ def app_service(
         StackError: a named service does not exist, or none, or several, can be meant.
 
     """
-    from seatrial.stack.images import repository
     from seatrial.suggest import did_you_mean
 
     known = {one.name for one in services}
@@ -132,7 +130,7 @@ def app_service(
     if contract.service is not None:
         return contract.service
     passing = completing(services)
-    staying = [one.name for one in services if own.get(repository(one.image or "")) == name and one.name not in passing]
+    staying = [one.name for one in services if app_of(one.image, own) == name and one.name not in passing]
     if len(staying) == 1:
         return staying[0]
     choice = ", ".join(sorted(staying or known))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, unready
-from seatrial.compose.services import Condition, Dependency, Port, Service, identify
+from seatrial.compose.services import (
+    Service,
+    identify,
+    own_images,
+    read_services,
+)
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env, sources
 from seatrial.errors import StackError
 from seatrial.settings.read import TABLE
-from seatrial.stack.state import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,7 +108,7 @@ def planned(
         file=file,
         env_file=env_file,
         services=services,
-        own_images={app.image or key: key for key, app in project.settings.apps.items()},
+        own_images=own_images(project),
         notes=notes,
         required=project.app(stack.app).contract.required_environment,
     )
@@ -147,41 +151,3 @@ def compose_file(project: Project, name: str) -> Path:
             fix=f"Mend `compose` in {project.file.name} [{TABLE}.apps.{name}].",
         )
     return file
-
-
-def read_services(document: Mapping[str, Any]) -> tuple[Service, ...]:
-    """Return the services of a compose model, those that others wait for first."""
-    declared = document.get("services") or {}
-    services = {name: _service(name, table) for name, table in declared.items()}
-    return tuple(in_order(services))
-
-
-def _service(name: str, table: Mapping[str, Any]) -> Service:
-    check = table.get("healthcheck") or {}
-    scale = table.get("scale")
-    deployed = (table.get("deploy") or {}).get("replicas")
-    replicas = next((count for count in (scale, deployed) if count is not None), 1)
-    return Service(
-        name=name,
-        image=table.get("image"),
-        depends_on=tuple(
-            Dependency(service=other, condition=Condition(one.get("condition", Condition.STARTED)))
-            for other, one in sorted((table.get("depends_on") or {}).items())
-        ),
-        ports=tuple(_port(one) for one in table.get("ports") or ()),
-        checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
-        replicas=int(replicas),
-        own_command=table.get("command") is not None or table.get("entrypoint") is not None,
-        valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
-    )
-
-
-def _port(table: Mapping[str, Any]) -> Port:
-    published = str(table.get("published") or "")
-    return Port(
-        host_ip=str(table.get("host_ip") or ""),
-        # A range ("8000-8010") leaves the choice to the engine, as no number does.
-        published=int(published) if published.isdigit() and int(published) else None,
-        target=int(table["target"]),
-        protocol=str(table.get("protocol") or "tcp"),
-    )

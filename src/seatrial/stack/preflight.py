@@ -14,13 +14,13 @@ from seatrial.checks.model import Status
 from seatrial.compose import runner
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
 from seatrial.compose.resolve import as_if_filled, read_compose
-from seatrial.compose.services import identify
+from seatrial.compose.services import app_of, identify, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, sources
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.stack import containers, images
-from seatrial.stack.plan import compose_file, planned, read_services
+from seatrial.stack.plan import compose_file, planned
 from seatrial.stack.state import ContainerStatus
 
 if TYPE_CHECKING:
@@ -206,11 +206,7 @@ def look_at_start(
     """
     yield from images.look_at_images(plan, images.present(plan, engine), has_substitute=has_substitute)
     yield from look_at_ports(plan, containers.containers(plan.stack, engine), engine)
-    own = [
-        one.name
-        for one in plan.services
-        if one.image is not None and plan.own_images.get(images.repository(one.image)) == plan.stack.app
-    ]
+    own = [one.name for one in plan.services if app_of(one.image, plan.own_images) == plan.stack.app]
     yield from look_at_services(plan.file, plan.services, own, plan.required)
 
 

@@ -6,14 +6,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seatrial.compose.services import Condition
+from seatrial.compose.services import Condition, in_order, waiting_for
 from seatrial.engine.containers import engine_errors, refusal
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import StackFailedError
 from seatrial.stack import containers as observe
 from seatrial.stack.containers import of_service
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.state import ContainerStatus, StackState, all_up, declared_by, in_order, waiting_for
+from seatrial.stack.state import ContainerStatus, StackState, all_up, declared_by
 from seatrial.stack.up import addresses, machine_of
 from seatrial.stack.wait import POLL, Watch
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from seatrial.compose.services import Condition, Dependency, Port, Service, Stack
+from seatrial.compose.services import Condition, Dependency, Port, Service, Stack, completing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,6 +114,22 @@ class StackState:
     """How long it took."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What was removed, by name."""
+
+    containers: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    kept_volumes: tuple[str, ...] = field(default=())
+    """Volumes of the stack that are still there."""
+
+    @property
+    def nothing(self) -> bool:
+        """Tell whether there was nothing to remove."""
+        return not (self.containers or self.networks or self.volumes)
+
+
 class Observer(Protocol):
     """Who is told how a stack comes up."""
 
@@ -168,45 +184,9 @@ def states(
     return tuple(replace(judged[one.name], waits_for=_unmet(one, judged)) for one in services)
 
 
-def completing(services: Sequence[Service]) -> frozenset[str]:
-    """Return the one-shots that another service waits for to complete."""
-    return frozenset(
-        one.service for service in services for one in service.depends_on if one.condition is Condition.COMPLETED
-    )
-
-
 def all_up(services: Sequence[ServiceState]) -> bool:
     """Tell whether every service is up or has completed."""
     return all(one.phase in {Phase.UP, Phase.DONE} for one in services)
-
-
-def waiting_for(service: str, services: Sequence[Service]) -> tuple[str, ...]:
-    """Return the services that wait for one, directly or through others, in order."""
-    waiting: list[str] = []
-    wanted = {service}
-    for one in services:  # Each stands after what it depends on.
-        if wanted & {dependency.service for dependency in one.depends_on}:
-            wanted.add(one.name)
-            waiting.append(one.name)
-    return tuple(waiting)
-
-
-def in_order(services: Mapping[str, Service]) -> list[Service]:
-    """Return services so that each comes after those that it depends on, else by name."""
-    ordered: list[Service] = []
-    seen: set[str] = set()
-
-    def place(name: str) -> None:
-        if name in seen or name not in services:
-            return
-        seen.add(name)
-        for dependency in services[name].depends_on:
-            place(dependency.service)
-        ordered.append(services[name])
-
-    for name in sorted(services):
-        place(name)
-    return ordered
 
 
 def declared_by(containers: Sequence[ContainerState]) -> dict[str, Service]:

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, require_none
+from seatrial.compose.services import app_of, in_order
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
 from seatrial.stack import containers as observe
 from seatrial.stack import down, images
 from seatrial.stack.down import remember, undo
-from seatrial.stack.images import repository
 from seatrial.stack.preflight import look_at_catalogue, look_at_start
-from seatrial.stack.state import Address, StackState, all_up, declared_by, in_order, states
+from seatrial.stack.state import Address, StackState, all_up, declared_by, states
 from seatrial.stack.wait import Watch, with_last_lines
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def addresses(
                 continue
             ip = machine if port.host_ip in EVERY_INTERFACE else port.host_ip
             text = f"{f'[{ip}]' if ':' in ip else ip}:{port.published}"
-            if repository(images.get(one.service, "")) in own_images:
+            if app_of(images.get(one.service), own_images) is not None:
                 text = f"http://{text}"
             found.setdefault(text, Address(service=one.service, text=text))
     return tuple(found.values())

@@ -6,9 +6,10 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+from seatrial.compose.services import waiting_for
 from seatrial.errors import StackFailedError
 from seatrial.stack import containers as observe
-from seatrial.stack.state import ContainerStatus, Health, Phase, all_up, states, waiting_for
+from seatrial.stack.state import ContainerStatus, Health, Phase, all_up, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

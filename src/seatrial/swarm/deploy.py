@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
+from seatrial.compose.findings import require_none
 from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import SettingsError, StackError, StackFailedError
@@ -16,7 +17,7 @@ from seatrial.stack.plan import plan_up
 from seatrial.swarm import cluster, materials
 from seatrial.swarm import cluster as cli
 from seatrial.swarm.convert import convert
-from seatrial.swarm.images import require_built, resolve
+from seatrial.swarm.images import resolve
 from seatrial.swarm.rollout import SETTLE, Rollout, service_states
 from seatrial.swarm.state import Deployed, RemovedStack
 
@@ -242,7 +243,7 @@ def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> N
 
     """
     require_deployable(conversion, plan)
-    require_built(plan.plan, resolve(plan.plan, engine, local={}))
+    require_none(tuple(images.look_at_images(plan.plan, images.present(plan.plan, engine))))
 
 
 def deploy(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seatrial.compose.services import app_of, repository
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import StackError
-from seatrial.stack.images import repository
 from seatrial.swarm.conversion import Image
 
 if TYPE_CHECKING:
@@ -35,33 +34,9 @@ def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dic
         if service.image is None:
             continue
         data = _inspected(local.get(service.name, service.image), engine)
-        own = repository(service.image) in plan.own_images or service.name in local
+        own = app_of(service.image, plan.own_images) is not None or service.name in local
         found[service.name] = choose(service.image, data, own=own)
     return found
-
-
-def require_built(plan: StackPlan, images: Mapping[str, Image]) -> None:
-    """Refuse to deploy while an image is missing that only a build can make.
-
-    Raises:
-        StackError: one is; the message names the command that builds it.
-
-    """
-    for service in plan.services:
-        image = images.get(service.name)
-        if image is None:
-            raise StackError(
-                f"the service {service.name!r} has no image of its own, only a build section.",
-                where=str(plan.file),
-                fix="Give it the `image` of one of the project's apps, which `seatrial build` makes.",
-            )
-        app = plan.own_images.get(repository(image.name))
-        if app is not None and image.reference == image.name:
-            raise StackError(
-                f"the image {image.name} of the service {service.name!r} has not been built.",
-                where=str(plan.file),
-                fix=f"Build it: `invoke build --app {app}`.",
-            )
 
 
 def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
