@@ -141,7 +141,7 @@ def _in_full(check: Check) -> list[str]:
         "",
     ]
     lines.append(f"Source: {check.source}.")
-    for name, block in (("Fails:", check.example), ("Fixed:", check.mend)):
+    for name, block in (("Fails:", check.example), ("Fixed:", check.fixed)):
         if block:
             lines += ["", name, "", *fenced(block.strip("\n"))]
     return lines

@@ -618,7 +618,7 @@ RUNNING = (
         name="output is buffered",
         dockerfile="FROM {clean}\nENV PYTHONUNBUFFERED=",
         finds="boot/first-log",
-        says=("its first line only when it was asked to stop: output is buffered", "log: listening"),
+        says=("its first line only at its stop signal: output is buffered", "log: listening"),
     ),
     Defect(
         name="logs nothing",

@@ -149,7 +149,7 @@ ENVIRONMENT = (
         dockerfile=as_root("RUN --mount=type=bind,source=musl.py,target=/musl.py python3 /musl.py"),
         files={"musl.py": MUSL},
         finds="native/no-musl",
-        says=("/app/.venv/bin/python stands on musl", "ld-musl-"),
+        says=("/app/.venv/bin/python uses musl", "ld-musl-"),
     ),
     Defect(
         name="dependencies without bytecode",

@@ -10,8 +10,8 @@ from tests.unit.factories import PYTHON, boot, configuration, facts, inside, sta
 from tests.unit.source_factories import sources
 
 from seatrial.checks import registry
+from seatrial.checks.boot import in_the_way
 from seatrial.checks.model import Status
-from seatrial.checks.restrictions import in_the_way
 from seatrial.checks.verdict import judge
 from seatrial.facts import (
     NO_SOURCES,
@@ -119,8 +119,8 @@ def test_a_slow_start_is_not_blamed_on_a_root_that_it_did_not_write_to() -> None
     seen = facts(boot=late, relaxed=(boot(lifted=ALL), boot(lifted=(Restriction.READ_ONLY,))))
     assert set(statuses(seen).values()) == {Status.ERROR}
     assert judged("boot/read-only", seen).actual == (
-        "could not be decided: it came up later, and no restriction is seen to have been in its way the first time: "
-        "still starting after 30.0 s"
+        "could not be decided: it came up later, and no restriction is seen to have kept it from starting the first "
+        "time: still starting after 30.0 s"
     )
 
 
@@ -157,7 +157,7 @@ def test_a_limit_that_was_reached_is_seen_at_the_start_itself(seen: Boot, says: 
 
 def test_a_first_line_only_at_the_stop_is_buffered_output() -> None:
     result = judged("boot/first-log", facts(boot=boot(first_log=None, log_at_stop=True, log=("hello",))))
-    assert result.actual == ("nothing in 1.2 s, and its first line only when it was asked to stop: output is buffered")
+    assert result.actual == ("nothing in 1.2 s, and its first line only at its stop signal: output is buffered")
     assert result.fix == "Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile, or flush what it prints."
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests.unit.factories import LABELS, Tree, configuration, facts, file, health_command, start, trail
 
 from seatrial.checks import registry
-from seatrial.checks.config import assignments
-from seatrial.checks.declared import shell_line
 from seatrial.checks.model import Status
+from seatrial.checks.process import shell_line
+from seatrial.checks.secrets import assignments
 from seatrial.checks.verdict import judge
 from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, HealthCheck, HealthCommand, Unavailable
 from seatrial.observe.health_check import health_command as follow_health

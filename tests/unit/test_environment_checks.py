@@ -54,7 +54,7 @@ def listing(*rows: Any, **more: Any) -> Facts:
         ),
         ("app/code-read-only", "uid 10001 can change /app (mode 0755, owner 10001:10001) and 1 more"),
         ("native/platform", "/v/x.cpython-313.so was built for aarch64, and the interpreter for x86_64 with glibc"),
-        ("native/no-musl", "/app/.venv/bin/python stands on musl: its loader is /lib/ld-musl-x86_64.so.1"),
+        ("native/no-musl", "/app/.venv/bin/python uses musl: its loader is /lib/ld-musl-x86_64.so.1"),
         ("bytecode/dependencies", "2 of 900 have none: /v/fastapi/app.py, /v/x.py"),
         ("bytecode/standard-library", "1 of 100 have some that is not valid: /usr/local/lib/python3.13/ssl.py: it"),
         ("system/utc-utf8", "its time zone is CET/CEST; the encoding of file names is iso8859-1; the encoding of f"),
@@ -73,8 +73,8 @@ def test_a_fault_is_told_with_path_and_value(check: str, words: str) -> None:
 @pytest.mark.parametrize("check", FAILING)
 def test_each_says_what_someone_would_write_and_how_it_is_mended(check: str) -> None:
     assert CHECKS[check].example
-    assert CHECKS[check].mend
-    assert CHECKS[check].example != CHECKS[check].mend
+    assert CHECKS[check].fixed
+    assert CHECKS[check].example != CHECKS[check].fixed
 
 
 @pytest.mark.parametrize("check", FAILING)
@@ -295,7 +295,7 @@ def test_requirements_that_cannot_be_read_or_compared() -> None:
         "packages/requirements-met",
         listing(distribution("fastapi", requires=("@@", "uvicorn>1")), distribution("uvicorn", "x")),
     )
-    assert "fastapi asks for '@@', which is no requirement" in odd.actual
+    assert "fastapi asks for '@@', which is not a requirement" in odd.actual
     assert "fastapi asks for uvicorn>1, and x is installed" in odd.actual
 
 

@@ -28,14 +28,14 @@ def printed(screen: Console) -> str:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda one: one.id)
-def test_every_check_says_what_why_whence_what_fails_it_and_the_mend(check: Check) -> None:
-    told = {name: getattr(check, name).strip() for name in ("title", "why", "source", "example", "mend")}
+def test_every_check_says_what_why_whence_what_fails_it_and_what_fixes_it(check: Check) -> None:
+    told = {name: getattr(check, name).strip() for name in ("title", "why", "source", "example", "fixed")}
     assert [name for name, text in told.items() if not text] == []
     assert re.fullmatch(r"[^\n]+\.", told["why"]), "one line that ends with a full stop"
     assert not re.search(r"[.!?] [A-Z]", told["why"]), "one sentence"
     assert not told["title"].endswith(".")
     assert "\n" not in told["title"] + told["source"]
-    assert told["example"] != told["mend"]
+    assert told["example"] != told["fixed"]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda one: one.id)
@@ -45,12 +45,12 @@ def test_an_explanation_holds_all_of_it(check: Check) -> None:
     text = printed(screen)
     for part in (check.id, check.title, check.why, check.source, check.level.value, f'waive = {{ "{check.id}" = '):
         assert part in text
-    for line in (*check.example.strip("\n").splitlines(), *check.mend.strip("\n").splitlines()):
+    for line in (*check.example.strip("\n").splitlines(), *check.fixed.strip("\n").splitlines()):
         assert f"    {line.rstrip()}" in text
     for help_text in (text_help(check), markdown_help(check)):
         assert check.why in help_text
         assert check.source in help_text
-        assert check.mend.strip("\n") in help_text
+        assert check.fixed.strip("\n") in help_text
 
 
 @pytest.mark.parametrize("width", [40, 60])

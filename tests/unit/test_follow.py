@@ -4,7 +4,8 @@ import pytest
 from tests.unit.factories import Tree, file
 
 from seatrial.facts import Account, FileEntry, FileKind
-from seatrial.observe.paths import account, first_missing, follow, may_execute, search, shebang, shebangs
+from seatrial.facts.command import may_execute
+from seatrial.observe.paths import account, first_missing, follow, search, shebang, shebangs
 
 ELF = b"\x7fELF"
 PASSWD = """root:x:0:0:root:/root:/bin/sh

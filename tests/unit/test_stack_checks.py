@@ -8,13 +8,14 @@ import msgspec
 import pytest
 from tests.unit.factories import facts
 
-from seatrial.checks import stack
 from seatrial.checks.model import Status
+from seatrial.checks.registry import among_services
 from seatrial.checks.verdict import Verdict, judge, smoke_of
 from seatrial.facts import DatabaseRestart, Exchange, Ready, Reply, ServiceStop, StackRun, Unavailable, WorkerLoss
 from seatrial.settings.model import Contract, StackContract, StackWrite
 
-CHECKS = {check.id: check for check in stack.CHECKS}
+STACK = among_services(None)
+CHECKS = {check.id: check for check in STACK}
 GOOD = Reply(status=200, body='{"id": 1, "title": "Sea trial abc"}')
 ASKED = StackContract(
     service="api",
@@ -51,7 +52,7 @@ def changed(of: Any, **more: Any) -> Any:
 
 
 def test_a_sound_stack_passes_all_and_says_what_was_seen() -> None:
-    smoke = smoke_of(facts(stack=RUN), CONTRACT, stack.CHECKS, seconds=20, app="shop", level="stack")
+    smoke = smoke_of(facts(stack=RUN), CONTRACT, STACK, seconds=20, app="shop", level="stack")
     assert {one.id: one.status for one in smoke.checks} == dict.fromkeys(CHECKS, Status.PASS)
     assert smoke.verdict is Verdict.PASS
     told = {one.id: one.actual for one in smoke.checks}
@@ -160,14 +161,14 @@ def test_without_a_run_nothing_is_decided(check: str) -> None:
 
 def test_what_did_not_come_up_is_told_once() -> None:
     seen = facts(stack=StackRun(app="api", services=(), up_after=None, failure="it did not."))
-    smoke = smoke_of(seen, CONTRACT, stack.CHECKS, seconds=1)
+    smoke = smoke_of(seen, CONTRACT, STACK, seconds=1)
     assert smoke.verdict is Verdict.FAIL
     rest = {one.actual for one in smoke.checks if one.id != "stack/healthy"}
     assert rest == {"could not be decided: the stack did not come up: stack/healthy tells why"}
 
 
 def test_what_the_contract_does_not_ask_for_is_skipped_with_the_reason() -> None:
-    smoke = smoke_of(facts(stack=RUN), Contract(), stack.CHECKS, seconds=1)
+    smoke = smoke_of(facts(stack=RUN), Contract(), STACK, seconds=1)
     skips = {one.id: one.actual for one in smoke.checks if one.status is Status.SKIP}
     assert skips == {
         "stack/ready": "the contract's `stack` names no `ready` path",
@@ -212,4 +213,4 @@ def test_every_check_can_be_explained(check: str) -> None:
     assert one.stack
     assert one.why.endswith(".")
     assert one.source
-    assert one.example != one.mend
+    assert one.example != one.fixed

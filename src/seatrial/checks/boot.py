@@ -1,40 +1,116 @@
-"""boot/*: what one real start showed."""
+"""boot/*: what one real start showed, and which restriction, if any, kept the application from starting."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed, skipped
-from seatrial.facts import Health, Sources, Unavailable
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts import (
+    Health,
+    Restriction,
+    Unavailable,
+    Usage,
+)
 
 if TYPE_CHECKING:
-    from seatrial.facts import Boot, Facts
+    from seatrial.facts import (
+        Boot,
+        Configuration,
+    )
     from seatrial.settings.model import Contract
 
 
 LAST_LINES = 15
 TRACEBACK = "Traceback (most recent call last)"
+ALL = frozenset(Restriction)
+NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "fork: retry", "fork: resource temp")
+"""How Python and shells say that the process limit is reached."""
+REFUSED = "read-only file system"
+"""EROFS, as the C library says it."""
+MIB = 1024 * 1024
+WITHOUT = {
+    Restriction.READ_ONLY: "with a writable root it starts",
+    Restriction.CAPABILITIES: "with the capabilities that the engine gives by default it starts",
+    Restriction.NO_NEW_PRIVILEGES: "without no-new-privileges it starts",
+    Restriction.LIMITS: "with four times the memory and processes it starts",
+}
+UNDER = {
+    Restriction.READ_ONLY: "on a read-only root",
+    Restriction.CAPABILITIES: "without capabilities",
+    Restriction.NO_NEW_PRIVILEGES: "with no-new-privileges",
+    Restriction.LIMITS: "within its limits",
+}
+FIX = {
+    Restriction.READ_ONLY: (
+        "Write to a tmpfs or a volume, and name it in the contract's `tmpfs`; or point the path elsewhere."
+    ),
+    Restriction.CAPABILITIES: (
+        "Do as root in the Dockerfile, not at the start, what needs it (chown, chmod, installing). What it cannot do "
+        'without goes into the contract\'s `capabilities`, such as ["NET_BIND_SERVICE"].'
+    ),
+    Restriction.NO_NEW_PRIVILEGES: (
+        "Start as the right USER from the beginning: no sudo, no su, no program with the setuid bit."
+    ),
+    Restriction.LIMITS: "Raise the contract's `memory` or `processes`, or find out what takes them.",
+}
 
 
-def healthy(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "boot/healthy",
+    title="Becomes healthy",
+    why="A health check that never passes means an application that no orchestrator sends requests to.",
+    source="CIS Docker Benchmark 5.27",
+    example=(
+        'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
+        'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
+    ),
+    fixed=(
+        'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:8000/health"]\n'
+        'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
+    ),
+)
+def healthy(
+    boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
+) -> Outcome:
     """Judge the health check of the start that counts."""
-    if facts.configuration.health_check is None:
+    if configuration.health_check is None:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
-    boot = deciding_boot(facts)
+    boot = present(boot)
     expected = f"healthy within {contract.healthy_within:g} s"
     if boot.came_up and boot.healthy_after is not None:
         return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
-    return failed(what_happened(boot), expected=expected, fix=_fix(facts, boot), evidence=evidence_of(boot))
+    return failed(
+        what_happened(boot),
+        expected=expected,
+        fix=_fix(boot, services_left_out=services_left_out),
+        evidence=evidence_of(boot),
+    )
 
 
-def stays_up(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "boot/stays-up",
+    title="Stays up",
+    why="An image that ends right after its start passes every check that never starts it.",
+    source="the applications' plans",
+    example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
+    fixed='CMD ["python", "-m", "bot"]',
+)
+def stays_up(
+    boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
+) -> Outcome:
     """Without a health check: judge whether it still ran, with no traceback in its log."""
-    if facts.configuration.health_check is not None:
+    if configuration.health_check is not None:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
-    boot = deciding_boot(facts)
+    boot = present(boot)
     expected = f"still runs {contract.stays_up:g} s after its start, with no traceback in its log"
     if not boot.came_up:
-        return failed(what_happened(boot), expected=expected, fix=_fix(facts, boot), evidence=evidence_of(boot))
+        return failed(
+            what_happened(boot),
+            expected=expected,
+            fix=_fix(boot, services_left_out=services_left_out),
+            evidence=evidence_of(boot),
+        )
     if any(TRACEBACK in line for line in boot.log):
         return failed(
             "it runs, but its log holds a traceback",
@@ -45,25 +121,30 @@ def stays_up(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"still ran after {boot.watched:.1f} s", expected=expected)
 
 
-def first_log(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "boot/first-log",
+    title="Logs its first line soon",
+    why="An application that says nothing, or says it only at its end, cannot be followed when it fails.",
+    source="pythonspeed.com, Docker packaging guide: PYTHONUNBUFFERED; the Twelve-Factor App, XI",
+    example="ENV PYTHONUNBUFFERED=",
+    fixed="ENV PYTHONUNBUFFERED=1",
+)
+def first_log(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
     """Judge when the first line came: logs are the first thing that anyone looks at."""
-    boot = deciding_boot(facts)
-    if not boot.came_up:
-        raise UndecidedError("it does not come up: boot/healthy or boot/stays-up tells why")
     expected = f"a first line in its log within {contract.first_log_within:g} s"
-    buffered = "PYTHONUNBUFFERED" not in facts.configuration.environment
-    if boot.first_log is not None and boot.first_log <= contract.first_log_within:
-        return passed(f"its first line came after {boot.first_log:.1f} s", expected=expected)
-    if boot.first_log is not None:
+    buffered = "PYTHONUNBUFFERED" not in configuration.environment
+    if running.first_log is not None and running.first_log <= contract.first_log_within:
+        return passed(f"its first line came after {running.first_log:.1f} s", expected=expected)
+    if running.first_log is not None:
         return failed(
-            f"its first line came after {boot.first_log:.1f} s",
+            f"its first line came after {running.first_log:.1f} s",
             expected=expected,
             fix="Log a line at once when it starts; a slow start needs a larger `first-log-within`.",
-            evidence=evidence_of(boot),
+            evidence=evidence_of(running),
         )
-    if boot.log_at_stop:
+    if running.log_at_stop:
         return failed(
-            f"nothing in {boot.watched:.1f} s, and its first line only when it was asked to stop: output is buffered",
+            f"nothing in {running.watched:.1f} s, and its first line only at its stop signal: output is buffered",
             expected=expected,
             fix="Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile"
             + (
@@ -71,10 +152,10 @@ def first_log(facts: Facts, contract: Contract) -> Outcome:
                 if buffered
                 else "'s last stage, or flush what it prints: it is not in effect."
             ),
-            evidence=evidence_of(boot),
+            evidence=evidence_of(running),
         )
     return failed(
-        f"it logged nothing at all, in {boot.watched:.1f} s and at its stop",
+        f"it logged nothing at all, in {running.watched:.1f} s and at its stop",
         expected=expected,
         fix="Log a line to standard output or standard error when it starts, and not to a file.",
     )
@@ -98,13 +179,13 @@ def what_happened(boot: Boot) -> str:
     return f"still {boot.health.value} after {boot.watched:.1f} s{answer}"
 
 
-def _fix(facts: Facts, boot: Boot) -> str:
+def _fix(boot: Boot, *, services_left_out: bool) -> str:
     if boot.start_error:
         return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
     if boot.exit is not None and boot.exit.out_of_memory:
         return "Raise the contract's `memory`, or find out what takes it."
     if boot.exit is not None:
-        if _has_services(facts):
+        if services_left_out:
             return (
                 "Mend what its last lines name. What it needs to start goes into the contract's `environment`; where "
                 "it needs the services of its compose file, `invoke smoke --stack` starts it among them."
@@ -113,13 +194,6 @@ def _fix(facts: Facts, boot: Boot) -> str:
     if boot.answers and boot.answers[-1].exit_code:
         return "The health check answers, and says no: hold the address and program that it asks against the log."
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
-
-
-def _has_services(facts: Facts) -> bool:
-    """Whether it was started alone, while its project has a compose file that brings up what it may need."""
-    sources = facts.sources
-    has_compose = isinstance(sources, Sources) and sources.compose is not None
-    return has_compose and isinstance(facts.stack, Unavailable)
 
 
 def evidence_of(boot: Boot) -> tuple[str, ...]:
@@ -132,41 +206,178 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
     return (*shown, *cut, *answers) if lines or answers else ("it logged nothing",)
 
 
-CHECKS = (
-    Check(
-        id="boot/healthy",
-        title="Becomes healthy",
-        why="A health check that never passes means an application that no orchestrator sends requests to.",
-        source="CIS Docker Benchmark 5.27",
-        example=(
-            'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
-            'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
-        ),
-        mend=(
-            'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:8000/health"]\n'
-            'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
-        ),
-        level=Level.STANDARD,
-        function=healthy,
-    ),
-    Check(
-        id="boot/stays-up",
-        title="Stays up",
-        why="An image that ends right after its start passes every check that never starts it.",
-        source="the applications' plans",
-        example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
-        mend='CMD ["python", "-m", "bot"]',
-        level=Level.STANDARD,
-        function=stays_up,
-    ),
-    Check(
-        id="boot/first-log",
-        title="Logs its first line soon",
-        why="An application that says nothing, or says it only at its end, cannot be followed when it fails.",
-        source="pythonspeed.com, Docker packaging guide: PYTHONUNBUFFERED; the Twelve-Factor App, XI",
-        example="ENV PYTHONUNBUFFERED=",
-        mend="ENV PYTHONUNBUFFERED=1",
-        level=Level.STANDARD,
-        function=first_log,
-    ),
+@check(
+    "boot/read-only",
+    title="Starts on a read-only root",
+    why="On a read-only root nobody can change the application's code while it runs.",
+    source="CIS Docker Benchmark 5.13; OWASP Docker cheat sheet, rule 8",
+    example="RUN mkdir /app/state && chown app /app/state    # written to at each start",
+    fixed='VOLUME /app/state    # or, in the contract: tmpfs = ["/tmp", "/app/state"]',
 )
+def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
+    """Judge the start with this restriction and those without it."""
+    return _restricted(Restriction.READ_ONLY, hardened, relaxed, contract)
+
+
+@check(
+    "boot/drop-capabilities",
+    title="Starts without capabilities",
+    why="What the application may not do, whoever takes it over may not do either.",
+    source="CIS Docker Benchmark 5.4; OWASP Docker cheat sheet, rule 3",
+    example='CMD ["sh", "-c", "chown -R app /data && exec gosu app shop"]',
+    fixed='RUN install -d -o app /data\nUSER app\nCMD ["shop"]',
+)
+def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
+    """Judge the start with this restriction and those without it."""
+    return _restricted(Restriction.CAPABILITIES, hardened, relaxed, contract)
+
+
+@check(
+    "boot/no-new-privileges",
+    title="Starts with no-new-privileges",
+    why="With it, no program with the setuid bit makes root out of the application's user.",
+    source="CIS Docker Benchmark 5.26; OWASP Docker cheat sheet, rule 4",
+    example='USER app\nCMD ["sudo", "shop"]',
+    fixed='USER app\nCMD ["shop"]',
+)
+def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
+    """Judge the start with this restriction and those without it."""
+    return _restricted(Restriction.NO_NEW_PRIVILEGES, hardened, relaxed, contract)
+
+
+@check(
+    "boot/limits",
+    title="Lives within its limits",
+    why="Without limits, one container takes the memory and processes of all others on its host.",
+    source="CIS Docker Benchmark 5.11 and 5.29; OWASP Docker cheat sheet, rule 7",
+    example='memory = "64 MiB"    # of the contract, and CMD ["gunicorn", "--workers", "16", "shop:app"]',
+    fixed='CMD ["gunicorn", "--workers", "2", "shop:app"]',
+)
+def limits(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
+    """Judge the start with this restriction and those without it."""
+    return _restricted(Restriction.LIMITS, hardened, relaxed, contract)
+
+
+def _restricted(restriction: Restriction, hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
+    """Judge one restriction by every start that was made."""
+    expected = _expected(restriction, contract)
+    if restriction is Restriction.LIMITS and (reached := limit_reached(hardened, contract)):
+        return failed(reached, expected=expected, fix=FIX[restriction], evidence=evidence_of(hardened))
+    starts = {frozenset(start.lifted): start for start in (hardened, *relaxed)}
+    blamed = in_the_way(starts)
+    if restriction in blamed:
+        written = tuple(f"wrote {path}" for start in relaxed if start.came_up for path in start.written)
+        return failed(
+            _blame(restriction, hardened, starts),
+            expected=expected,
+            fix=FIX[restriction],
+            evidence=(*(written if restriction is Restriction.READ_ONLY else ()), *evidence_of(hardened)),
+        )
+    if not blamed and not hardened.came_up and any(start.came_up for start in relaxed):
+        reason = "it came up later, and no restriction is seen to have kept it from starting the first time"
+        raise UndecidedError(f"{reason}: {what_happened(hardened)}", *evidence_of(hardened))
+    held = next((start for start in starts.values() if start.came_up and restriction not in start.lifted), None)
+    if held is None:
+        raise UndecidedError(_why_not(starts))
+    return passed(_held(restriction, held), expected=expected)
+
+
+def in_the_way(starts: dict[frozenset[Restriction], Boot]) -> set[Restriction]:
+    """Return the restrictions that keep an image from coming up.
+
+    Where one lifted is enough, that one; where it takes several, each with which alone it does not come up.
+    """
+    if starts[frozenset()].came_up:
+        return set()
+    came_up = {lifted: one.came_up for lifted, one in starts.items()}
+    single = {one for one in Restriction if came_up.get(frozenset({one}))}
+    if Restriction.READ_ONLY in single and not _wrote(starts):
+        # A slow start that came in time when it was repeated: its root had nothing to do with it.
+        single.discard(Restriction.READ_ONLY)
+    if single or not came_up.get(ALL):
+        return single
+    return {one for one in Restriction if came_up.get(ALL - {one}) is False}
+
+
+def _wrote(starts: dict[frozenset[Restriction], Boot]) -> bool:
+    """Tell whether there is a trace of a write: what the start with a writable root left, or an error in a log."""
+    refused = any(REFUSED in line.lower() for line in starts[frozenset()].log)
+    return refused or bool(starts[frozenset({Restriction.READ_ONLY})].written)
+
+
+def limit_reached(boot: Boot, contract: Contract) -> str:
+    """Return which limit a start ran into, by what the engine counts and the log says; empty where none."""
+    if boot.out_of_memory or (boot.exit is not None and boot.exit.out_of_memory):
+        end = "it was killed" if boot.exit is not None else "a process of it was killed"
+        return f"{end} for want of memory: the limit is {contract.memory}"
+    if boot.came_up:
+        return ""
+    counted = boot.usage.processes if isinstance(boot.usage, Usage) else 0
+    if counted >= contract.processes:
+        return f"it has {counted} processes and threads, as many as it may have, and does not come up"
+    said = next((line for line in boot.log if any(words in line.lower() for words in NO_MORE_PROCESSES)), "")
+    if said:
+        return f"it may have no more than {contract.processes} processes and threads: {said.strip()}"
+    return ""
+
+
+def _blame(restriction: Restriction, boot: Boot, starts: dict[frozenset[Restriction], Boot]) -> str:
+    if frozenset({restriction}) in starts and starts[frozenset({restriction})].came_up:
+        return f"{what_happened(boot)}; {WITHOUT[restriction]}"
+    alone = starts[ALL - {restriction}]
+    return f"{what_happened(alone)} {UNDER[restriction]}, even where that is its only restriction"
+
+
+def _why_not(starts: dict[frozenset[Restriction], Boot]) -> str:
+    tells = "boot/healthy or boot/stays-up tells why"
+    if ALL in starts and not starts[ALL].came_up:
+        return f"it does not come up with no restriction in its way either: {tells}"
+    return f"it does not come up, for another reason: {tells}"
+
+
+def _expected(restriction: Restriction, contract: Contract) -> str:
+    match restriction:
+        case Restriction.READ_ONLY:
+            return f"starts on a read-only root (tmpfs: {', '.join(contract.tmpfs) or 'none'})"
+        case Restriction.CAPABILITIES:
+            given = ", ".join(contract.capabilities)
+            return f"starts with no capabilities but {given}" if given else "starts with no capabilities at all"
+        case Restriction.NO_NEW_PRIVILEGES:
+            return "starts with no-new-privileges"
+        case Restriction.LIMITS:
+            return f"lives within {contract.memory} of memory and {contract.processes} processes and threads"
+        case _:
+            assert_never(restriction)
+
+
+def _held(restriction: Restriction, boot: Boot) -> str:
+    """Return what was in force, as the engine says itself.
+
+    Raises:
+        UndecidedError: it says that this was not.
+
+    """
+    force = boot.enforced
+    in_force = force is not None and {
+        Restriction.READ_ONLY: force.read_only,
+        Restriction.CAPABILITIES: "ALL" in force.dropped,
+        Restriction.NO_NEW_PRIVILEGES: force.no_new_privileges,
+        Restriction.LIMITS: force.memory > 0 and force.processes > 0,
+    }.get(restriction)
+    if force is None or not in_force:
+        raise UndecidedError(f"it came up, but the engine does not hold it to this: {restriction.value}")
+    beside = f", with {', '.join(boot.lifted)} lifted" if boot.lifted else ""
+    match restriction:
+        case Restriction.READ_ONLY:
+            what = "on a read-only root"
+        case Restriction.CAPABILITIES:
+            what = f"with all capabilities dropped but {', '.join(force.added) or 'none'}"
+        case Restriction.NO_NEW_PRIVILEGES:
+            what = "with no-new-privileges"
+        case Restriction.LIMITS:
+            what = f"within {force.memory // MIB} MiB of memory and {force.processes} processes and threads"
+            if isinstance(boot.usage, Usage):
+                what += f"; it took {boot.usage.memory // MIB} MiB and {boot.usage.processes}"
+        case _:
+            assert_never(restriction)
+    return f"started and stayed up {what}{beside}"

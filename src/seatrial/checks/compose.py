@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, failed, of_compose, passed, present, skipped
+from seatrial.checks.declaration import check, checks_of
+from seatrial.checks.model import Outcome, failed, passed, present, skipped
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
-from seatrial.dockerfile import Dockerfile
-from seatrial.facts import ComposeSource, Configuration, DockerfileSource, Facts, ProjectFacts, Sources, Unavailable
+from seatrial.facts import (
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seatrial.checks.model import Result
-    from seatrial.facts import ComposeService, ComposeSource, EnvironmentFile
+    from seatrial.facts import (
+        ComposeService,
+        ComposeSource,
+        EnvironmentFile,
+        Unavailable,
+    )
     from seatrial.settings.model import Contract
 
 
@@ -24,6 +32,17 @@ HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
 ANYTHING = {"none", "null", "true", "false"}
 
 
+@check(
+    "compose/hardening",
+    title="Gives its services no more than they need",
+    why="A service that was broken into can do on the host what its container may do.",
+    source="CIS Docker Benchmark 5.4, 5.5, 5.10, 5.11, 5.13, 5.26, 5.29, 5.32; OWASP Docker cheat sheet",
+    example="services:\n  api:\n    image: shop\n    privileged: true",
+    fixed=(
+        "services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
+        "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128"
+    ),
+)
 def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     """Judge each service by what it may do on its host."""
     services = present(compose.model).services
@@ -83,7 +102,15 @@ def _too_much(service: ComposeService) -> Iterator[tuple[str, str, int, str]]:
             yield "volumes", f"it mounts {source} of the host", line, f"no volume {source}"
 
 
-def ports(compose: ComposeSource, _: Contract) -> Outcome:
+@check(
+    "compose/ports",
+    title="Publishes on an interface that it names",
+    why="Without one, a port is open to every network of the host, past the rules of its firewall.",
+    source="CIS Docker Benchmark 5.14",
+    example='ports:\n  - "5432:5432"',
+    fixed='ports:\n  - "127.0.0.1:5432:5432"',
+)
+def ports(compose: ComposeSource) -> Outcome:
     """Look for a port that is published on every interface because none was named."""
     services = present(compose.model).services
     expected = "every published port names its interface"
@@ -103,6 +130,14 @@ def ports(compose: ComposeSource, _: Contract) -> Outcome:
     return passed(shown, expected=expected)
 
 
+@check(
+    "compose/secrets",
+    title="Keeps secrets out of its compose file",
+    why="The file is in version control, and whoever reads the repository reads the secret.",
+    source="OWASP Docker cheat sheet, use Docker secrets",
+    example="environment:\n  POSTGRES_PASSWORD: hunter2",
+    fixed="environment:\n  POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}",
+)
 def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
     """Judge each text of the file by its key and its form; a found value is never shown."""
     expected = "no secret in the file: variables bring them"
@@ -126,7 +161,15 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
     return passed(f"{len(compose.values)} texts looked at", expected=expected)
 
 
-def dependencies(compose: ComposeSource, _: Contract) -> Outcome:
+@check(
+    "compose/dependencies",
+    title="Waits until what it needs is ready",
+    why="A database that has only been started does not answer yet: the first start fails on a slow day.",
+    source="Compose, control startup order",
+    example="depends_on:\n  - db",
+    fixed="depends_on:\n  db:\n    condition: service_healthy",
+)
+def dependencies(compose: ComposeSource) -> Outcome:
     """Look for a service that waits for nothing but another one's start."""
     services = present(compose.model).services
     expected = f"depends_on with {HEALTHY} or {COMPLETED}"
@@ -145,7 +188,15 @@ def dependencies(compose: ComposeSource, _: Contract) -> Outcome:
     return passed(", ".join(f"{one.name}: {wait.service} {wait.condition}" for one, wait in waits), expected=expected)
 
 
-def environment(compose: ComposeSource, _: Contract) -> Outcome:
+@check(
+    "compose/environment",
+    title="Has or explains every variable that it wants",
+    why="A checkout whose variables nobody explains starts on the machine of its author only.",
+    source="HIST: a stack that could not come up because its env file was named nowhere",
+    example="environment:\n  API_TOKEN: ${API_TOKEN}\n# and no .env.example that names API_TOKEN",
+    fixed="# .env.example, beside the compose file\nAPI_TOKEN=",
+)
+def environment(compose: ComposeSource) -> Outcome:
     """Look for env files and variables that nothing in the project sets or explains.
 
     A `.env` is each person's own, and no checkout brings it: where it is missing, its example beside the compose file
@@ -188,79 +239,6 @@ def _explained_only(file: EnvironmentFile) -> bool:
     return not file.there and bool(file.example)
 
 
-CHECKS = (
-    Check(
-        id="compose/hardening",
-        title="Gives its services no more than they need",
-        why="A service that was broken into can do on the host what its container may do.",
-        source="CIS Docker Benchmark 5.4, 5.5, 5.10, 5.11, 5.13, 5.26, 5.29, 5.32; OWASP Docker cheat sheet",
-        example="services:\n  api:\n    image: shop\n    privileged: true",
-        mend=(
-            "services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
-            "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128"
-        ),
-        level=Level.QUICK,
-        function=of_compose(hardening),
-    ),
-    Check(
-        id="compose/ports",
-        title="Publishes on an interface that it names",
-        why="Without one, a port is open to every network of the host, past the rules of its firewall.",
-        source="CIS Docker Benchmark 5.14",
-        example='ports:\n  - "5432:5432"',
-        mend='ports:\n  - "127.0.0.1:5432:5432"',
-        level=Level.QUICK,
-        function=of_compose(ports),
-    ),
-    Check(
-        id="compose/secrets",
-        title="Keeps secrets out of its compose file",
-        why="The file is in version control, and whoever reads the repository reads the secret.",
-        source="OWASP Docker cheat sheet, use Docker secrets",
-        example="environment:\n  POSTGRES_PASSWORD: hunter2",
-        mend="environment:\n  POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}",
-        level=Level.QUICK,
-        function=of_compose(secrets),
-    ),
-    Check(
-        id="compose/dependencies",
-        title="Waits until what it needs is ready",
-        why="A database that has only been started does not answer yet: the first start fails on a slow day.",
-        source="Compose, control startup order",
-        example="depends_on:\n  - db",
-        mend="depends_on:\n  db:\n    condition: service_healthy",
-        level=Level.QUICK,
-        function=of_compose(dependencies),
-    ),
-    Check(
-        id="compose/environment",
-        title="Has or explains every variable that it wants",
-        why="A checkout whose variables nobody explains starts on the machine of its author only.",
-        source="HIST: a stack that could not come up because its env file was named nowhere",
-        example="environment:\n  API_TOKEN: ${API_TOKEN}\n# and no .env.example that names API_TOKEN",
-        mend="# .env.example, beside the compose file\nAPI_TOKEN=",
-        level=Level.QUICK,
-        function=of_compose(environment),
-    ),
-)
-
-
-NO_IMAGE = Unavailable(reason="only the compose file was looked at")
-
-
 def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:
-    """Return the results of the compose/* checks, waivers among them."""
-    facts = Facts(
-        configuration=Configuration(reference="", id="", platform="", user="", unpacked=0),
-        command=NO_IMAGE,
-        probe=NO_IMAGE,
-        boot=NO_IMAGE,
-        project=ProjectFacts(),
-        sources=Sources(
-            dockerfile=DockerfileSource(path="", parsed=Dockerfile(syntax=None, arguments=(), stages=())),
-            lint=NO_IMAGE,
-            context=NO_IMAGE,
-            compose=compose,
-        ),
-    )
-    return tuple(judge(check, facts, contract) for check in CHECKS)
+    """Return the results of the compose/* checks, waivers among them, where nothing but the file was looked at."""
+    return tuple(judge(check, {"compose": compose}, contract) for check in checks_of(sys.modules[__name__]))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, of_context, passed
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed
 from seatrial.sizes import parse_size, show_size
 
 if TYPE_CHECKING:
-    from seatrial.facts import BuildContext
+    from seatrial.facts import (
+        BuildContext,
+    )
     from seatrial.settings.model import Contract
+
 
 UNWANTED = (
     (r"(^|/)\.git(/|$)", "**/.git"),
@@ -28,7 +32,15 @@ ONLY_WHERE_IT_IS = {"**/.git", "tests"}
 SHOWN = 5
 
 
-def ignored(context: BuildContext, _: Contract) -> Outcome:
+@check(
+    "context/ignored",
+    title="Keeps out of the build what is none of its business",
+    why="What a build sees, a `COPY .` takes along: history, secrets, an environment of another system.",
+    source="uv's Docker guide, .dockerignore; Docker's build best practices",
+    example="# .dockerignore: there is none",
+    fixed="# .dockerignore\n.git\n**/.venv\n**/.env*\n**/__pycache__\n**/.*_cache\ntests",
+)
+def ignored(context: BuildContext) -> Outcome:
     """Judge what is there, and what a checkout gets sooner or later."""
     expected = "an ignore file that keeps .git, environments, .env, caches and tests out"
     there: dict[str, str] = {}
@@ -64,6 +76,14 @@ def _unwanted(path: str) -> str:
     return next((line for pattern, line in UNWANTED if re.search(pattern, path)), "")
 
 
+@check(
+    "context/size",
+    title="Sends no more than its megabytes",
+    why="The context is sent before each build; a database dump in it is sent each time.",
+    source="Docker's build best practices, exclude with .dockerignore",
+    example="# a 2 GB dump.sql beside the Dockerfile, and no line for it in .dockerignore",
+    fixed="# .dockerignore\n*.sql",
+)
 def size(context: BuildContext, contract: Contract) -> Outcome:
     """Compare the sum of the files with the contract, and name the largest."""
     total = sum(one.size for one in context.files)
@@ -84,27 +104,3 @@ def size(context: BuildContext, contract: Contract) -> Outcome:
             f"the context {context.path} holds more files than were looked at ({len(context.files)})", *evidence
         )
     return passed(f"{show_size(total)} in {len(context.files)} files", expected=expected, evidence=evidence)
-
-
-CHECKS = (
-    Check(
-        id="context/ignored",
-        title="Keeps out of the build what is none of its business",
-        why="What a build sees, a `COPY .` takes along: history, secrets, an environment of another system.",
-        source="uv's Docker guide, .dockerignore; Docker's build best practices",
-        example="# .dockerignore: there is none",
-        mend="# .dockerignore\n.git\n**/.venv\n**/.env*\n**/__pycache__\n**/.*_cache\ntests",
-        level=Level.QUICK,
-        function=of_context(ignored),
-    ),
-    Check(
-        id="context/size",
-        title="Sends no more than its megabytes",
-        why="The context is sent before each build; a database dump in it is sent each time.",
-        source="Docker's build best practices, exclude with .dockerignore",
-        example="# a 2 GB dump.sql beside the Dockerfile, and no line for it in .dockerignore",
-        mend="# .dockerignore\n*.sql",
-        level=Level.QUICK,
-        function=of_context(size),
-    ),
-)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
-from seatrial.checks.model import (
-    Check,
-    Level,
-    Outcome,
-    UndecidedError,
-    all_instructions,
-    failed,
-    from_context,
-    of_sources,
-    passed,
-    present,
-    skipped,
-)
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
-from seatrial.facts import BuildContext, NotInstalled
+from seatrial.facts import (
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seatrial.dockerfile import Dockerfile, Instruction, Stage
-    from seatrial.facts import LintFinding, Sources
+    from seatrial.facts import (
+        BuildContext,
+        DockerfileSource,
+        Lint,
+        LintFinding,
+    )
     from seatrial.settings.model import Contract
 
 
@@ -45,17 +42,23 @@ SECRET_FILES = (*KEYS, "pip.conf", "pip.ini", ".git-credentials", ".pgpass", "cr
 HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub", "*.example", "*-ca.pem", "ca*.pem", "*cert*.pem")
 
 
-def lint(sources: Sources, contract: Contract) -> Outcome:
+@check(
+    "dockerfile/lint",
+    title="Passes hadolint",
+    why="It knows the faults that Dockerfiles have had for years, those of the shell lines in them included.",
+    source="hadolint; its rules on caches are set aside where the cache is a mount (its issues 497, 983, 1139)",
+    example="RUN cd /app && apt-get install curl",
+    fixed="WORKDIR /app\nRUN apt-get update && apt-get install -y --no-install-recommends curl=8.14.1-2",
+)
+def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     """Judge hadolint's findings by the contract."""
-    if isinstance(sources.lint, NotInstalled):
-        return skipped(sources.lint.reason)
     counted = LEVELS[: LEVELS.index(contract.lint_level) + 1]
     expected = f"no finding of level {' or '.join(counted)}"
-    path = sources.dockerfile.path
+    path = dockerfile.path
     kept: list[LintFinding] = []
     aside: list[str] = []
-    for one in present(sources.lint).findings:
-        reason = contract.lint_ignore.get(one.rule) or _false_alarm(one, sources.dockerfile.parsed)
+    for one in lint.findings:
+        reason = contract.lint_ignore.get(one.rule) or _false_alarm(one, dockerfile.parsed)
         if one.level in counted and reason:
             aside.append(f"{path}:{one.line} {one.rule} set aside: {reason}")
         elif one.level in counted:
@@ -82,9 +85,17 @@ def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
     return ""
 
 
-def base_pinned(sources: Sources, contract: Contract) -> Outcome:
+@check(
+    "dockerfile/base-pinned",
+    title="Pins its bases",
+    why="A base that is another one tomorrow makes another image of the same commit.",
+    source="Docker's build best practices, pin base images; CIS Docker Benchmark 4.2; hadolint DL3006, DL3007",
+    example="FROM python:latest",
+    fixed="FROM python:3.13-slim",
+)
+def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     """Look at the tag or digest of each image that the build takes from outside."""
-    path, bases = sources.dockerfile.path, sources.dockerfile.bases
+    path, bases = dockerfile.path, dockerfile.bases
     expected = (
         "every base pinned by digest" if contract.pin_digests else "every base pinned by a tag that says a version"
     )
@@ -112,9 +123,17 @@ def _unpinned(reference: str, *, digest: bool) -> str:
     return f"has the tag {tag}, which says no version" if tag.lower() in FLOATING else ""
 
 
-def secret_mounts(sources: Sources, contract: Contract) -> Outcome:
+@check(
+    "dockerfile/secret-mounts",
+    title="Takes secrets by mount alone",
+    why="An argument stays in the history, a copied file in its layer, even where a later line deletes it.",
+    source="Docker build check SecretsUsedInArgOrEnv; Docker's build secrets",
+    example="ARG INDEX_TOKEN\nCOPY .netrc /root/.netrc",
+    fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
+)
+def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     """Look for secrets in arguments, variables, commands and copied files."""
-    path, parsed = sources.dockerfile.path, sources.dockerfile.parsed
+    path, parsed = dockerfile.path, dockerfile.parsed
     everything = (*parsed.arguments, *all_instructions(parsed))
     found = [
         (one.line, what)
@@ -169,40 +188,6 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-CHECKS = (
-    Check(
-        id="dockerfile/lint",
-        title="Passes hadolint",
-        why="It knows the faults that Dockerfiles have had for years, those of the shell lines in them included.",
-        source="hadolint; its rules on caches are set aside where the cache is a mount (its issues 497, 983, 1139)",
-        example="RUN cd /app && apt-get install curl",
-        mend="WORKDIR /app\nRUN apt-get update && apt-get install -y --no-install-recommends curl=8.14.1-2",
-        level=Level.QUICK,
-        function=of_sources(lint),
-    ),
-    Check(
-        id="dockerfile/base-pinned",
-        title="Pins its bases",
-        why="A base that is another one tomorrow makes another image of the same commit.",
-        source="Docker's build best practices, pin base images; CIS Docker Benchmark 4.2; hadolint DL3006, DL3007",
-        example="FROM python:latest",
-        mend="FROM python:3.13-slim",
-        level=Level.QUICK,
-        function=of_sources(base_pinned),
-    ),
-    Check(
-        id="dockerfile/secret-mounts",
-        title="Takes secrets by mount alone",
-        why="An argument stays in the history, a copied file in its layer, even where a later line deletes it.",
-        source="Docker build check SecretsUsedInArgOrEnv; Docker's build secrets",
-        example="ARG INDEX_TOKEN\nCOPY .netrc /root/.netrc",
-        mend="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
-        level=Level.QUICK,
-        function=of_sources(secret_mounts),
-    ),
-)
-
-
 NOT_THE_SOURCE = {"setup.py", "conftest.py", "noxfile.py"}
 PACKAGES = "no RUN of the Dockerfile installs Python packages"
 
@@ -220,17 +205,25 @@ def _installs(dockerfile: Dockerfile, stage: Stage) -> list[Install]:
     return [found for one in chain if one.keyword == "RUN" for found in installs(one, locked=locked)]
 
 
-def dependencies_first(sources: Sources, _: Contract) -> Outcome:
+@check(
+    "dockerfile/dependencies-first",
+    title="Installs its dependencies before it copies its source",
+    why="The other way round, each change of a line of code installs everything anew.",
+    source="uv's Docker guide, intermediate layers; hynek.me, Production-ready Python Docker containers",
+    example="COPY . .\nRUN pip install -r requirements.txt",
+    fixed="COPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .",
+)
+def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Unavailable) -> Outcome:
     """Look for a stage that copies the source before it installs the dependencies."""
-    path, parsed = sources.dockerfile.path, sources.dockerfile.parsed
-    context = None if not isinstance(sources.context, BuildContext) else sources.context
+    path, parsed = dockerfile.path, dockerfile.parsed
+    seen_context = None if isinstance(context, Unavailable) else context
     expected = "the dependencies are installed before the source is copied"
     seen: list[str] = []
     for stage in parsed.stages:
         copied: tuple[Instruction, str] | None = None
         for one in _chain(parsed, stage):
             needed = [found for found in installs(one) if found.of_the_project] if one.keyword == "RUN" else []
-            copied = copied or next(((one, what) for what in from_context(one) if _is_source(what, context)), None)
+            copied = copied or next(((one, what) for what in from_context(one) if _is_source(what, seen_context)), None)
             if needed and copied:
                 return failed(
                     f"line {copied[0].line} brings {copied[1]} before line {one.line} installs: `{needed[0].shown}`",
@@ -263,11 +256,18 @@ def _below(path: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase("/".join(parts), pattern)
 
 
-def locked_install(sources: Sources, _: Contract) -> Outcome:
+@check(
+    "dockerfile/locked-install",
+    title="Installs from a lock or exact versions",
+    why="What is left open is decided on the day of the build, and the image that passed cannot be built again.",
+    source="uv's Docker guide, `uv sync --locked`; hadolint DL3013",
+    example="RUN pip install fastapi",
+    fixed="RUN pip install --require-hashes -r requirements.txt",
+)
+def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavailable) -> Outcome:
     """Look for an installation that leaves a version to the day of the build."""
-    dockerfile = sources.dockerfile
     expected = "packages from a lock, from exact versions or with hashes"
-    texts = sources.context.texts if isinstance(sources.context, BuildContext) else {}
+    texts = {} if isinstance(context, Unavailable) else context.texts
     found: dict[tuple[str, int, str], None] = {}
     unseen: dict[str, None] = {}
     judged: dict[str, None] = {}
@@ -283,7 +283,7 @@ def locked_install(sources: Sources, _: Contract) -> Outcome:
         return skipped(PACKAGES)
     if found:
         file, line, what = next(iter(found))
-        folder = present(sources.context).path if file else ""
+        folder = present(context).path if file else ""
         return failed(
             "; ".join(f"{each[0] or 'line'}{':' if each[0] else ' '}{each[1]}: {each[2]}" for each in list(found)[:8]),
             expected=expected,
@@ -317,25 +317,28 @@ def _lock_fix(what: str, *, file: str) -> str:
     return f"Install from a lock (`-r requirements.txt` with exact versions, `uv sync --frozen`), or `{name}==VERSION`."
 
 
-CHECKS_DOCKERFILE_INSTALLS = (
-    Check(
-        id="dockerfile/dependencies-first",
-        title="Installs its dependencies before it copies its source",
-        why="The other way round, each change of a line of code installs everything anew.",
-        source="uv's Docker guide, intermediate layers; hynek.me, Production-ready Python Docker containers",
-        example="COPY . .\nRUN pip install -r requirements.txt",
-        mend="COPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .",
-        level=Level.QUICK,
-        function=of_sources(dependencies_first),
-    ),
-    Check(
-        id="dockerfile/locked-install",
-        title="Installs from a lock or exact versions",
-        why="What is left open is decided on the day of the build, and the image that passed cannot be built again.",
-        source="uv's Docker guide, `uv sync --locked`; hadolint DL3013",
-        example="RUN pip install fastapi",
-        mend="RUN pip install --require-hashes -r requirements.txt",
-        level=Level.QUICK,
-        function=of_sources(locked_install),
-    ),
-)
+def all_instructions(dockerfile: Dockerfile) -> list[Instruction]:
+    """Return the instructions of all stages."""
+    return [one for stage in dockerfile.stages for one in stage.instructions]
+
+
+def from_context(instruction: Instruction) -> Iterator[str]:
+    """Yield what an instruction takes from the context: COPY and ADD, and a RUN's bind mounts."""
+    if instruction.keyword in {"COPY", "ADD"} and not any(name == "from" for name, _ in instruction.flags):
+        yield from _copied(instruction)
+    elif instruction.keyword == "RUN":
+        for name, value in instruction.flags:
+            parts = dict(part.partition("=")[::2] for part in value.split(","))
+            if name == "mount" and parts.get("type", "bind") == "bind" and "from" not in parts:
+                yield parts.get("source") or parts.get("src") or "."
+
+
+def _copied(instruction: Instruction) -> list[str]:
+    text = " ".join(instruction.words)
+    words = list(instruction.words)
+    if text.startswith("["):
+        try:
+            words = [str(word) for word in json.loads(text)]
+        except ValueError:
+            return []
+    return [word for word in words[:-1] if not word.startswith("<<")]

@@ -1,35 +1,34 @@
-"""files/* and config/workdir: what the image holds and may not."""
+"""files/* and tools/*: what the image holds and may not."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import ContentKind, FileKind, FoundPath, ResolvedCommand, Unavailable
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.facts import (
+    ContentKind,
+    FoundPath,
+    ResolvedCommand,
+    Unavailable,
+)
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from seatrial.facts import Contents, Facts
+    from seatrial.facts import (
+        Configuration,
+        Contents,
+        Probe,
+    )
     from seatrial.settings.model import Contract
 
 
+ENVIRONMENT_NAMES = {".venv", "venv", "env", ".env", "ENV", "virtualenv"}
 SHOWN = 5
 """Paths that a finding's first line names; the rest is evidence."""
-
-
-def contents_of(facts: Facts) -> Contents:
-    """Return what the image's file system holds.
-
-    Raises:
-        UndecidedError: nobody looked at it.
-
-    """
-    if isinstance(facts.contents, Unavailable):
-        raise UndecidedError(facts.contents.reason, facts.contents.detail)
-    return facts.contents
 
 
 def kept(contents: Contents, kind: ContentKind) -> list[FoundPath]:
@@ -84,12 +83,16 @@ def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPa
     return [one for one in rows if usr_merged(one.path) not in names]
 
 
-ENVIRONMENT_NAMES = {".venv", "venv", "env", ".env", "ENV", "virtualenv"}
-
-
-def setuid(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "files/setuid",
+    title="Holds no setuid file of its own",
+    why="A setuid program runs as its owner whoever starts it: one fault in it and USER is root.",
+    source="CIS Docker Benchmark 4.8",
+    example="RUN chmod u+s /usr/bin/find",
+    fixed="RUN chmod a-s /usr/bin/find",
+)
+def setuid(contents: Contents, contract: Contract) -> Outcome:
     """Compare the setuid and setgid files with the allow-list."""
-    contents = contents_of(facts)
     every = kept(contents, ContentKind.SETUID)
     found = without(every, contract.setuid)
     expected = f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`"
@@ -104,9 +107,16 @@ def setuid(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"{looked_at(contents)}; {len(every)} setuid files, all allowed", expected=expected)
 
 
-def world_writable(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "files/world-writable",
+    title="Holds nothing that everybody may write",
+    why="What any account may write, whoever breaks in may replace: code, settings, the next start's data.",
+    source="CIS Distribution Independent Linux Benchmark 6.1.10; OWASP Docker cheat sheet",
+    example="RUN chmod -R 777 /app",
+    fixed="RUN install -d -o 10001 -g 10001 /app/state",
+)
+def world_writable(contents: Contents) -> Outcome:
     """Judge what anybody may write, outside the sticky folders that are made for it."""
-    contents = contents_of(facts)
     found = kept(contents, ContentKind.WORLD_WRITABLE)
     expected = "nothing that every account may write, outside sticky folders such as /tmp"
     if found:
@@ -124,10 +134,17 @@ def _permissions(row: FoundPath) -> str:
     return f"{row.path} has mode {row.mode:04o} and owner {row.uid}:{row.gid}"
 
 
-def expected_files(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "files/expected",
+    title="Holds the project's files that it should, and no tests",
+    why="What the application does not need is downloaded at each pull and helps whoever breaks in.",
+    source="the applications' plans: the file lists",
+    example="COPY . /app",
+    fixed="COPY src /app/src\nCOPY alembic.ini /app/",
+)
+def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Contract) -> Outcome:
     """Compare the contract's folders, and look for tests among the application's own code."""
-    contents = contents_of(facts)
-    tests = own_tests(contents, facts)
+    tests = own_tests(contents, probe)
     differences = [line for folder in contract.files for line in _differences(folder, contents, contract)]
     expected = "no tests of the project"
     if contract.files:
@@ -158,11 +175,11 @@ def _differences(folder: str, contents: Contents, contract: Contract) -> list[st
     return [*more, *(f"{posixpath.join(path, name)} is not there" for name in sorted(wanted - seen))]
 
 
-def own_tests(contents: Contents, facts: Facts) -> list[FoundPath]:
+def own_tests(contents: Contents, probe: Probe | Unavailable) -> list[FoundPath]:
     """Return the tests that came with the project, and not with a dependency that is installed in a folder."""
     locations: set[str] = set()
-    if not isinstance(facts.probe, Unavailable):
-        locations = {one.location for one in facts.probe.distributions if not one.editable}
+    if not isinstance(probe, Unavailable):
+        locations = {one.location for one in probe.distributions if not one.editable}
     rows = kept(contents, ContentKind.TESTS)
     return [one for one in rows if not any(_inside(one.path, top) and _dependency(one, top) for top in locations)]
 
@@ -176,10 +193,19 @@ def _inside(path: str, folder: str) -> bool:
     return path.startswith(f"{folder.rstrip('/')}/")
 
 
-def leftovers(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "files/leftovers",
+    title="Holds nothing left over from a checkout",
+    why="A .git holds everything that was ever committed, a .env the secrets of whoever built.",
+    source="dockle DKL-DI-0006 and DKL-LI-0003; uv's Docker guide, .dockerignore",
+    example="COPY . /app",
+    fixed="COPY src /app/src",
+)
+def leftovers(
+    contents: Contents, probe: Probe | Unavailable, command: ResolvedCommand | Unavailable, configuration: Configuration
+) -> Outcome:
     """Judge what a `COPY . .` brings along."""
-    contents = contents_of(facts)
-    found = [*kept(contents, ContentKind.LEFTOVER), *_other_environments(contents, facts)]
+    found = [*kept(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
     expected = "no .git, .env, editor's or system's files, and no environment but the application's"
     if found:
         return failed(
@@ -192,14 +218,16 @@ def leftovers(facts: Facts, _: Contract) -> Outcome:
     return passed(looked_at(contents), expected=expected)
 
 
-def _other_environments(contents: Contents, facts: Facts) -> Iterable[FoundPath]:
+def _other_environments(
+    contents: Contents, probe: Probe | Unavailable, command: ResolvedCommand | Unavailable, configuration: Configuration
+) -> Iterable[FoundPath]:
     """Yield virtual environments beside the application's own, as a copied checkout holds one."""
     own = set()
-    if not isinstance(facts.probe, Unavailable):
-        own.add(facts.probe.interpreter.prefix)
-    if isinstance(facts.command, ResolvedCommand) and facts.command.python:
-        own.add(posixpath.dirname(posixpath.dirname(facts.command.python)))
-    beside = {posixpath.dirname(prefix) for prefix in own} | {facts.configuration.working_directory or "/"}
+    if not isinstance(probe, Unavailable):
+        own.add(probe.interpreter.prefix)
+    if isinstance(command, ResolvedCommand) and command.python:
+        own.add(posixpath.dirname(posixpath.dirname(command.python)))
+    beside = {posixpath.dirname(prefix) for prefix in own} | {configuration.working_directory or "/"}
     for row in kept(contents, ContentKind.ENVIRONMENT):
         folder = posixpath.dirname(row.path)
         if folder in own or base_name(folder) not in ENVIRONMENT_NAMES:
@@ -210,10 +238,21 @@ def _other_environments(contents: Contents, facts: Facts) -> Iterable[FoundPath]
             )
 
 
-def package_lists(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "files/package-lists",
+    title="Holds no package lists",
+    why="Lists and archives of packages are megabytes that nobody reads again, and soon outdated.",
+    source="Docker's build best practices, apt-get; hadolint DL3009; dockle DKL-DI-0005",
+    example="RUN apt-get update && apt-get install -y --no-install-recommends libpq5",
+    fixed=(
+        "RUN apt-get update && apt-get install -y --no-install-recommends libpq5 && "
+        "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+    ),
+)
+def package_lists(contents: Contents) -> Outcome:
     """Judge what the system's package manager downloaded."""
     return _no_heaps(
-        facts,
+        contents,
         ContentKind.PACKAGE_LISTS,
         expected="no package lists or archives",
         fix=(
@@ -223,10 +262,18 @@ def package_lists(facts: Facts, _: Contract) -> Outcome:
     )
 
 
-def installer_caches(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "files/installer-caches",
+    title="Holds no installer's cache",
+    why="The cache doubles the size of what was installed, and a container never installs again.",
+    source="uv's Docker guide, caching; hadolint DL3042",
+    example="RUN pip install -r requirements.txt",
+    fixed="RUN pip install --no-cache-dir -r requirements.txt",
+)
+def installer_caches(contents: Contents) -> Outcome:
     """Judge what pip, uv and their like keep for the next install."""
     return _no_heaps(
-        facts,
+        contents,
         ContentKind.INSTALLER_CACHE,
         expected="no installer's cache",
         fix=(
@@ -236,8 +283,7 @@ def installer_caches(facts: Facts, _: Contract) -> Outcome:
     )
 
 
-def _no_heaps(facts: Facts, kind: ContentKind, *, expected: str, fix: str) -> Outcome:
-    contents = contents_of(facts)
+def _no_heaps(contents: Contents, kind: ContentKind, *, expected: str, fix: str) -> Outcome:
     found = sorted(kept(contents, kind), key=lambda one: -one.size)
     if found:
         return failed(heaps(found[:5]), expected=expected, fix=fix, evidence=tuple(heaps([one]) for one in found))
@@ -245,104 +291,58 @@ def _no_heaps(facts: Facts, kind: ContentKind, *, expected: str, fix: str) -> Ou
     return passed(looked_at(contents), expected=expected)
 
 
-def workdir(facts: Facts, _: Contract) -> Outcome:
-    """Follow WORKDIR in the image's files; at a start, the engine would make it where it is missing."""
-    directory = facts.configuration.working_directory or "/"
-    expected = "an absolute WORKDIR that is a folder of the image"
-    if not directory.startswith("/"):
-        return failed(f"WORKDIR {directory}", expected=expected, fix=f"Write it absolute: `WORKDIR /{directory}`.")
-    trail = facts.working_directory
-    if isinstance(trail, Unavailable):
-        raise UndecidedError(trail.reason, trail.detail)
-    if trail.entry is None:
-        return failed(
-            f"WORKDIR {directory}: {trail.gap}",
-            expected=expected,
-            fix=f"Let the final stage have it: `WORKDIR {directory}` after what removes it. Or name one that is there.",
-            evidence=(str(trail),),
-        )
-    if trail.entry.kind is not FileKind.FOLDER:
-        return failed(
-            f"WORKDIR {directory} is a {trail.entry.kind}",
-            expected=expected,
-            fix="Name a folder, or move what lies there.",
-            evidence=(str(trail),),
-        )
-    return passed(str(trail), expected=expected)
-
-
-CHECKS = (
-    Check(
-        id="files/setuid",
-        title="Holds no setuid file of its own",
-        why="A setuid program runs as its owner whoever starts it: one fault in it and USER is root.",
-        source="CIS Docker Benchmark 4.8",
-        example="RUN chmod u+s /usr/bin/find",
-        mend="RUN chmod a-s /usr/bin/find",
-        level=Level.QUICK,
-        function=setuid,
-    ),
-    Check(
-        id="files/world-writable",
-        title="Holds nothing that everybody may write",
-        why="What any account may write, whoever breaks in may replace: code, settings, the next start's data.",
-        source="CIS Distribution Independent Linux Benchmark 6.1.10; OWASP Docker cheat sheet",
-        example="RUN chmod -R 777 /app",
-        mend="RUN install -d -o 10001 -g 10001 /app/state",
-        level=Level.QUICK,
-        function=world_writable,
-    ),
-    Check(
-        id="files/expected",
-        title="Holds the project's files that it should, and no tests",
-        why="What the application does not need is downloaded at each pull and helps whoever breaks in.",
-        source="the applications' plans: the file lists",
-        example="COPY . /app",
-        mend="COPY src /app/src\nCOPY alembic.ini /app/",
-        level=Level.QUICK,
-        function=expected_files,
-    ),
-    Check(
-        id="files/leftovers",
-        title="Holds nothing left over from a checkout",
-        why="A .git holds everything that was ever committed, a .env the secrets of whoever built.",
-        source="dockle DKL-DI-0006 and DKL-LI-0003; uv's Docker guide, .dockerignore",
-        example="COPY . /app",
-        mend="COPY src /app/src",
-        level=Level.QUICK,
-        function=leftovers,
-    ),
-    Check(
-        id="files/package-lists",
-        title="Holds no package lists",
-        why="Lists and archives of packages are megabytes that nobody reads again, and soon outdated.",
-        source="Docker's build best practices, apt-get; hadolint DL3009; dockle DKL-DI-0005",
-        example="RUN apt-get update && apt-get install -y --no-install-recommends libpq5",
-        mend=(
-            "RUN apt-get update && apt-get install -y --no-install-recommends libpq5 && "
-            "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
-        ),
-        level=Level.QUICK,
-        function=package_lists,
-    ),
-    Check(
-        id="files/installer-caches",
-        title="Holds no installer's cache",
-        why="The cache doubles the size of what was installed, and a container never installs again.",
-        source="uv's Docker guide, caching; hadolint DL3042",
-        example="RUN pip install -r requirements.txt",
-        mend="RUN pip install --no-cache-dir -r requirements.txt",
-        level=Level.QUICK,
-        function=installer_caches,
-    ),
-    Check(
-        id="config/workdir",
-        title="Its working directory is there",
-        why="Engines differ in what they do without it: make it as root, or refuse to start.",
-        source="hadolint DL3000",
-        example="WORKDIR /srv/work\nRUN rmdir /srv/work",
-        mend="WORKDIR /srv/work",
-        level=Level.QUICK,
-        function=workdir,
-    ),
+@check(
+    "tools/build",
+    title="Holds no build tools",
+    why="A compiler in the image serves whoever breaks in, and makes it hundreds of megabytes larger.",
+    source="Docker's build best practices, multi-stage builds; hynek.me; CIS Docker Benchmark 4.3",
+    example="RUN apt-get install -y build-essential git && pip install -r requirements.txt",
+    fixed="COPY --from=builder /opt/venv /opt/venv",
 )
+def build(contents: Contents, contract: Contract) -> Outcome:
+    """Judge compilers, build tools and headers; what the contract says the code calls may be there."""
+    found = _undeclared(kept(contents, ContentKind.BUILD_TOOL), contract)
+    headers = [one for one in found if one.files]
+    tools = [one for one in found if not one.files]
+    expected = "no compiler, make, git or header files"
+    if found:
+        told = [*(one.path for one in tools), *(heaps([one]) for one in headers)]
+        return failed(
+            "; ".join(told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else ""),  # noqa: PLR2004
+            expected=expected,
+            fix=(
+                "Build in a stage of its own and COPY only what came of it. A tool that the code calls goes into "
+                "the contract's `executables`."
+            ),
+            evidence=tuple(told),
+        )
+    refuse_partial(contents)
+    return passed(looked_at(contents), expected=expected)
+
+
+@check(
+    "tools/remote-access",
+    title="Holds nothing to log in with",
+    why="A second way into the container is one that the engine neither sees nor ends.",
+    source="CIS Docker Benchmark 5.7 (no sshd); Docker's build best practices, USER (no sudo)",
+    example="RUN apt-get install -y sudo openssh-server",
+    fixed="USER 10001:10001",
+)
+def remote_access(contents: Contents, contract: Contract) -> Outcome:
+    """Judge programs that let somebody in, or that make one account another."""
+    found = _undeclared(kept(contents, ContentKind.REMOTE_ACCESS), contract)
+    expected = "no sudo, and no server to log in at"
+    if found:
+        return failed(
+            named(found, contents.counts.get(ContentKind.REMOTE_ACCESS, 0)),
+            expected=expected,
+            fix="Do not install it: `docker exec` leads into a container, and USER says who the process is.",
+            evidence=tuple(one.path for one in found),
+        )
+    refuse_partial(contents)
+    return passed(looked_at(contents), expected=expected)
+
+
+def _undeclared(rows: list[FoundPath], contract: Contract) -> list[FoundPath]:
+    declared = {base_name(name) for name in contract.executables}
+    return [one for one in rows if base_name(one.path) not in declared]

@@ -1,54 +1,170 @@
-"""health/*: what the health check costs, and whether it notices an application that has stopped."""
+"""health/*: whether there is a health check, what it needs and costs, and whether it notices a frozen application."""
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed, skipped
-from seatrial.checks.starts import starts_of
-from seatrial.facts import Unavailable
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.process import RESOLVES, broken
+from seatrial.facts import (
+    FileKind,
+    Unavailable,
+)
+from seatrial.facts.command import SHELLS, may_read
 
 if TYPE_CHECKING:
-    from seatrial.facts import Facts
+    from seatrial.facts import (
+        Boot,
+        Configuration,
+        DeepBoots,
+        HealthCommand,
+    )
     from seatrial.settings.model import Contract
-
 
 MOST = 0.5
 """The part of its timeout that a health check may take."""
-NO_CHECK = "the image has no HEALTHCHECK; health/declared tells"
+NO_CHECK = "the image has no HEALTHCHECK; health/declared decides"
 
 
-def cheap(facts: Facts, _: Contract) -> Outcome:
-    """Hold the seconds that a good answer took against the check's own timeout."""
-    boot = deciding_boot(facts)
-    check = facts.configuration.health_check
-    if check is None:
+@check(
+    "health/declared",
+    title="Declares a health check",
+    why="Without one, an orchestrator takes a frozen application for a running one.",
+    source="CIS Docker Benchmark 4.6",
+    example='EXPOSE 8000\nCMD ["uvicorn", "shop.api:app"]',
+    fixed=(
+        "EXPOSE 8000\n"
+        'HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "healthcheck.py"]\n'
+        'CMD ["uvicorn", "shop.api:app"]'
+    ),
+)
+def health_declared(configuration: Configuration) -> Outcome:
+    """Look for a HEALTHCHECK."""
+    health_check = configuration.health_check
+    if health_check is None:
+        return failed(
+            "no HEALTHCHECK",
+            expected="a HEALTHCHECK",
+            fix='Add `HEALTHCHECK CMD ["python", "healthcheck.py"]`, or waive health/declared with your reason.',
+        )
+    return passed(f"{' '.join(health_check.test)}, every {health_check.interval:g} s", expected="a HEALTHCHECK")
+
+
+@check(
+    "health/command-exists",
+    title="Holds the program of its health check",
+    why="A health check whose program is missing never passes: the container is restarted again and again.",
+    source="users of distroless and slim images: neither holds curl, the first no shell",
+    example="FROM python:3.13-slim\nHEALTHCHECK CMD curl -f http://localhost:8000/health",
+    fixed='HEALTHCHECK CMD ["python", "/app/healthcheck.py"]',
+)
+def command_exists(configuration: Configuration, health_command: HealthCommand | Unavailable | None) -> Outcome:
+    """Follow the health check's program, and the file that it is told to run, to their ends."""
+    health_check, health = configuration.health_check, health_command
+    if health_check is None:
+        return skipped(NO_CHECK)
+    health = present(health or Unavailable(reason="the health check was not followed"))
+    command = health.command
+    line = " ".join(health_check.test[1:])
+    missing = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)
+    word = missing or command.word
+    if missing is not None or (command.program is None and command.word):
+        return failed(
+            f"`{line}`: no program {word!r} in any folder of PATH",
+            expected=f"a health check whose program is {RESOLVES.removeprefix('a program that is ')}",
+            fix=_without(word, shell=command.shell),
+            evidence=tuple(f"looked in {folder}" for folder in command.searched),
+        )
+    found = broken(command) if command.program is not None else None
+    return found or _script_missing(health, line) or passed(_seen(health, line), expected=RESOLVES)
+
+
+def _without(word: str, *, shell: bool) -> str:
+    if posixpath.basename(word) in SHELLS and shell:
+        return 'The image holds no shell: write `HEALTHCHECK CMD ["program", "argument"]`, a list of words.'
+    return (
+        f"Install {word} into the final stage, or ask with what is there: "
+        '`HEALTHCHECK CMD ["python", "/app/healthcheck.py"]`.'
+    )
+
+
+def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
+    script = health.script
+    if script is None:
+        return None
+    who = health.command.account
+    expected = "the file that the health check runs is there, and USER may read it"
+    if script.entry is None or script.entry.kind is not FileKind.FILE:
+        return failed(
+            f"`{line}`: {script}, and {script.gap or 'that is no file'}",
+            expected=expected,
+            fix=f"Copy it into the final stage (`COPY healthcheck.py {script.steps[0]}`), or name its real path.",
+        )
+    barrier = health.script_blocked_by
+    if barrier is not None or not may_read(script.entry, who):
+        entry = barrier.entry if barrier else script.entry
+        return failed(
+            f"`{line}`: uid {who.uid} may not read {barrier.path if barrier else script.end} "
+            f"(mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid})",
+            expected=expected,
+            fix=f"Copy it with `--chmod=0755`, or let uid {who.uid} read it.",
+        )
+    return None
+
+
+def _seen(health: HealthCommand, line: str) -> str:
+    if health.command.program is None:
+        shells = ", ".join(str(trail) for trail in health.command.starters.values())
+        return f"`{line}`: only the shell can parse it, and that is there: {shells}"
+    parts = [str(health.command.program), *(f"#! {script.resolved}" for script in health.command.scripts)]
+    return ", ".join([*parts, *([str(health.script)] if health.script else [])])
+
+
+@check(
+    "health/cheap",
+    title="Answers its health check soon",
+    why="A check that needs nearly all its timeout fails when the host is busy, and restarts a healthy application.",
+    source="CIS Docker Benchmark 5.27; Dockerfile reference, HEALTHCHECK --timeout",
+    example='HEALTHCHECK --timeout=3s CMD ["python", "-m", "shop.check_everything"]    # takes 2 s',
+    fixed='HEALTHCHECK --timeout=3s CMD ["python", "-I", "-S", "/app/healthcheck.py"]    # takes 0.1 s',
+)
+def cheap(boot: Boot, configuration: Configuration) -> Outcome:
+    """Compare the seconds that a good answer took with the health check's own timeout."""
+    health_check = configuration.health_check
+    if health_check is None:
         return skipped(NO_CHECK)
     # The quickest: the first ones run while the application still starts.
-    taken = min((one.seconds for one in boot.answers if one.exit_code == 0), default=None)
+    taken = min((answer.seconds for answer in boot.answers if answer.exit_code == 0), default=None)
     if not boot.came_up or taken is None:
         raise UndecidedError("its health check gave no good answer: boot/healthy tells why")
-    most = check.timeout * MOST
-    expected = f"an answer within {most:g} s, half of its timeout of {check.timeout:g} s"
+    most = health_check.timeout * MOST
+    expected = f"an answer within {most:g} s, half of its timeout of {health_check.timeout:g} s"
     if taken > most:
         return failed(
             f"the quickest answer took {taken:.2f} s",
             expected=expected,
-            fix="Ask less of it: the application's own small answer, no other service; or raise --timeout.",
+            fix="Make it do less: one small request to the application, none to another service; or raise --timeout.",
         )
     return passed(f"the quickest answer took {taken:.2f} s", expected=expected)
 
 
-def detects_freeze(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "health/detects-freeze",
+    title="Turns unhealthy when the application is frozen",
+    why="A health check that does not ask the application stays green when it hangs.",
+    source="Kubernetes, Liveness probes: catch an application that is running, but unable to make progress",
+    example='HEALTHCHECK CMD ["python", "-c", "pass"]',
+    fixed='HEALTHCHECK CMD ["python", "-I", "-S", "/app/healthcheck.py"]    # asks http://127.0.0.1:8000/health',
+)
+def detects_freeze(deep: DeepBoots, configuration: Configuration, contract: Contract) -> Outcome:
     """Judge whether the health check noticed that every process was stopped."""
-    starts = starts_of(facts)
-    if facts.configuration.health_check is None:
+    if configuration.health_check is None:
         return skipped(NO_CHECK)
-    if starts.freeze is None:
+    if deep.freeze is None:
         raise UndecidedError("it was not frozen")
-    if isinstance(starts.freeze, Unavailable):
-        raise UndecidedError(starts.freeze.reason, starts.freeze.detail)
-    frozen = starts.freeze
+    frozen = present(deep.freeze)
     expected = f"unhealthy within {contract.unhealthy_within:g} s, once every process of it is stopped"
     if frozen.unhealthy_after is None:
         return failed(
@@ -59,27 +175,3 @@ def detects_freeze(facts: Facts, contract: Contract) -> Outcome:
             evidence=tuple(f"health check said: {line}" for line in frozen.output.splitlines()[-3:]),
         )
     return passed(f"unhealthy {frozen.unhealthy_after:.1f} s after every process was stopped", expected=expected)
-
-
-CHECKS = (
-    Check(
-        id="health/cheap",
-        title="Answers its health check soon",
-        why="A check that nearly takes its whole timeout fails as soon as the host is busy, and restarts what is well.",
-        source="CIS Docker Benchmark 5.27; Dockerfile reference, HEALTHCHECK --timeout",
-        example='HEALTHCHECK --timeout=3s CMD ["python", "-m", "shop.check_everything"]    # takes 2 s',
-        mend='HEALTHCHECK --timeout=3s CMD ["python", "-I", "-S", "/app/healthcheck.py"]    # takes 0.1 s',
-        level=Level.STANDARD,
-        function=cheap,
-    ),
-    Check(
-        id="health/detects-freeze",
-        title="Turns unhealthy when the application is frozen",
-        why="A health check that does not ask the application stays green when it hangs.",
-        source="the applications' plans; no other tool looks",
-        example='HEALTHCHECK CMD ["python", "-c", "pass"]',
-        mend='HEALTHCHECK CMD ["python", "-I", "-S", "/app/healthcheck.py"]    # asks http://127.0.0.1:8000/health',
-        level=Level.DEEP,
-        function=detects_freeze,
-    ),
-)

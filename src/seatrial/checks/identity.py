@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from seatrial.checks.files import contents_of, kept, refuse_partial
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped, start_of
-from seatrial.facts import ContentKind, Password, Unavailable
+from seatrial.checks.declaration import check
+from seatrial.checks.files import kept, refuse_partial
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts import (
+    ContentKind,
+    Password,
+    ResolvedCommand,
+    Unavailable,
+)
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seatrial.facts import Accounts, Facts
+    from seatrial.facts import (
+        Accounts,
+        Configuration,
+        Contents,
+        Probe,
+    )
     from seatrial.settings.model import Contract
 
+NUMERIC = "a USER that begins with a number"
+LARGEST_LOG = 10_000_000
+"""Bytes. lastlog holds 292 for each account number: the number 34,000 makes it this large."""
 
-def non_root(facts: Facts, _: Contract) -> Outcome:
-    """Judge by the engine's configuration and the image's account files: the probe could be lied to."""
-    user = facts.configuration.user
-    uid = start_of(facts).account.uid
+
+@check(
+    "identity/non-root",
+    title="Runs as a user that is not root",
+    why="A process that is root in the container is root on the host's kernel when it breaks out.",
+    source="CIS Docker Benchmark 4.1; OWASP Docker cheat sheet, rule 2",
+    example='FROM python:3.13-slim\nCMD ["python", "main.py"]',
+    fixed='FROM python:3.13-slim\nRUN useradd --uid 10001 app\nUSER 10001:10001\nCMD ["python", "main.py"]',
+)
+def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration: Configuration) -> Outcome:
+    """Judge by the engine's configuration and the image's account files: the probe could be deceived."""
+    user = configuration.user
+    uid = command.account.uid
     shown = f"USER {user or '(none)'}"
     if uid is None:
         return failed(
@@ -28,8 +52,8 @@ def non_root(facts: Facts, _: Contract) -> Outcome:
             expected="a user that is not uid 0",
             fix=f"Make the account in the final stage (`RUN useradd --uid 1000 {user}`), or name one by its number.",
         )
-    # The probe may lie, but not against itself: root is root by either word.
-    if uid == 0 or (not isinstance(facts.probe, Unavailable) and facts.probe.identity.uid == 0):
+    # The probe's answer can be forged, but nothing forges it to be root: either source is enough.
+    if uid == 0 or (not isinstance(probe, Unavailable) and probe.identity.uid == 0):
         return failed(
             f"{shown} is uid 0",
             expected="a user that is not uid 0",
@@ -38,11 +62,19 @@ def non_root(facts: Facts, _: Contract) -> Outcome:
     return passed(f"{shown} is uid {uid}", expected="a user that is not uid 0")
 
 
-def expected_user(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "identity/expected-user",
+    title="Runs as the contract's user",
+    why="Volumes, secrets and cluster policies are set up for one account; another one cannot read them.",
+    source="Docker's build best practices, USER: an explicit UID and GID",
+    example='# contract: user = "app"\nUSER nobody',
+    fixed='# contract: user = "app"\nRUN useradd --uid 10001 app\nUSER app',
+)
+def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     """Compare what `whoami` and `id` print with the contract."""
     if contract.user is None and contract.uid is None and contract.gid is None:
         return skipped("the contract names no user; set `user`, `uid` or `gid`")
-    seen = probe_of(facts).identity
+    seen = present(probe).identity
     differences = [
         f"{what} is {actual!r}, not {wanted!r}"
         for what, wanted, actual in (
@@ -68,49 +100,41 @@ def expected_user(facts: Facts, contract: Contract) -> Outcome:
     return passed(actual, expected=expected)
 
 
-CHECKS = (
-    Check(
-        id="identity/non-root",
-        title="Runs as a user that is not root",
-        why="A process that is root in the container is root on the host's kernel when it breaks out.",
-        source="CIS Docker Benchmark 4.1; OWASP Docker cheat sheet, rule 2",
-        example='FROM python:3.13-slim\nCMD ["python", "main.py"]',
-        mend='FROM python:3.13-slim\nRUN useradd --uid 10001 app\nUSER 10001:10001\nCMD ["python", "main.py"]',
-        level=Level.QUICK,
-        function=non_root,
-    ),
-    Check(
-        id="identity/expected-user",
-        title="Runs as the contract's user",
-        why="Volumes, secrets and cluster policies are set up for one account; another one cannot read them.",
-        source="the applications' plans: `whoami`",
-        example='# contract: user = "app"\nUSER nobody',
-        mend='# contract: user = "app"\nRUN useradd --uid 10001 app\nUSER app',
-        level=Level.QUICK,
-        function=expected_user,
-    ),
+@check(
+    "identity/numeric-user",
+    title="Says by a number which user it runs as",
+    why="An orchestrator that must not run root cannot tell what a name means, and refuses to start the image.",
+    source="Kubernetes, runAsNonRoot: it verifies a numeric USER only; hadolint DL3066",
+    example="USER app",
+    fixed="USER 10001:10001",
 )
+def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configuration) -> Outcome:
+    """Look whether USER says by itself that it is not root."""
+    user = configuration.user
+    who = user.partition(":")[0]
+    if re.fullmatch(r"[0-9]+", who):
+        return passed(f"USER {user}", expected=NUMERIC)
+    account = present(command).account
+    if account.uid == 0:
+        return skipped(f"USER {user or '(none)'} is root; identity/non-root decides")
+    number = f"{account.uid}:{account.gids[0]}" if account.uid is not None and account.gids else "10001:10001"
+    return failed(
+        f"USER {user} is a name, which only the image's own /etc/passwd explains",
+        expected=NUMERIC,
+        fix=f"Write `USER {number}` as the Dockerfile's last USER.",
+    )
 
 
-LARGEST_LOG = 10_000_000
-"""Bytes: at lastlog's 292 an account number, the number 34,000."""
-
-
-def accounts_of(facts: Facts) -> Accounts:
-    """Return the image's accounts.
-
-    Raises:
-        UndecidedError: nobody read them, or there are more than were kept.
-
-    """
-    if isinstance(facts.accounts, Unavailable):
-        raise UndecidedError(facts.accounts.reason, facts.accounts.detail)
-    return facts.accounts
-
-
-def no_empty_passwords(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "accounts/no-empty-passwords",
+    title="No account has a password",
+    why="Whoever runs code in the container becomes an account whose password is empty or known.",
+    source="docker-library's tests, no-hard-coded-passwords; dockle CIS-DI-0009; CVE-2019-5021",
+    example="RUN useradd app && passwd --delete app",
+    fixed="RUN useradd app",
+)
+def no_empty_passwords(accounts: Accounts) -> Outcome:
     """Judge each account by the password fields of its rows."""
-    accounts = accounts_of(facts)
     if not accounts.users:
         return skipped("the image has no /etc/passwd, or no account in it")
     open_ = [f"{one.name} has an empty password" for one in accounts.users if one.password is Password.EMPTY]
@@ -128,9 +152,16 @@ def no_empty_passwords(facts: Facts, _: Contract) -> Outcome:
     return passed(f"{len(accounts.users)} accounts looked at, all locked", expected=expected)
 
 
-def unique_ids(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "accounts/unique-ids",
+    title="No two accounts share a number",
+    why="Two names with the same number are one account to the kernel: each may do what the other may.",
+    source="dockle DKL-LI-0002",
+    example="RUN useradd --uid 1000 --non-unique app",
+    fixed="RUN useradd --uid 10001 app",
+)
+def unique_ids(accounts: Accounts) -> Outcome:
     """Look for a number or a name that two rows share."""
-    accounts = accounts_of(facts)
     if not accounts.users and not accounts.groups:
         return skipped("the image has neither /etc/passwd nor /etc/group")
     shared = [
@@ -170,9 +201,16 @@ def _refuse_cut(accounts: Accounts) -> None:
         raise UndecidedError(f"the account files have more rows than the {len(accounts.users)} that were looked at")
 
 
-def no_sparse_logs(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "accounts/no-sparse-logs",
+    title="Its login records are small",
+    why="The engine packs the holes of a sparse file as zeros: an account of a high number adds gigabytes.",
+    source="Docker's build best practices, USER: `--no-log-init`",
+    example="RUN useradd --uid 4000000 app",
+    fixed="RUN useradd --uid 4000000 --no-log-init app",
+)
+def no_sparse_logs(contents: Contents) -> Outcome:
     """Judge the login records by their size: they have a place for each account number, used or not."""
-    contents = contents_of(facts)
     logs = kept(contents, ContentKind.LOGIN_LOG)
     large = [one for one in logs if one.size > LARGEST_LOG]
     expected = f"no lastlog or faillog of more than {show_size(LARGEST_LOG)}"
@@ -185,37 +223,3 @@ def no_sparse_logs(facts: Facts, _: Contract) -> Outcome:
     refuse_partial(contents)
     sizes = "; ".join(f"{one.path} has {show_size(one.size)}" for one in logs)
     return passed(sizes or "there is no login record", expected=expected)
-
-
-CHECKS_ACCOUNTS = (
-    Check(
-        id="accounts/no-empty-passwords",
-        title="No account has a password",
-        why="Whoever runs code in the container becomes an account whose password is empty or known.",
-        source="docker-library's tests, no-hard-coded-passwords; dockle CIS-DI-0009; CVE-2019-5021",
-        example="RUN useradd app && passwd --delete app",
-        mend="RUN useradd app",
-        level=Level.QUICK,
-        function=no_empty_passwords,
-    ),
-    Check(
-        id="accounts/unique-ids",
-        title="No two accounts share a number",
-        why="Two names of one number are one account to the kernel: each may do what the other may.",
-        source="dockle DKL-LI-0002",
-        example="RUN useradd --uid 1000 --non-unique app",
-        mend="RUN useradd --uid 10001 app",
-        level=Level.QUICK,
-        function=unique_ids,
-    ),
-    Check(
-        id="accounts/no-sparse-logs",
-        title="Its login records are small",
-        why="The engine packs the holes of a sparse file as zeros: an account of a high number adds gigabytes.",
-        source="Docker's build best practices, USER: `--no-log-init`",
-        example="RUN useradd --uid 4000000 app",
-        mend="RUN useradd --uid 4000000 --no-log-init app",
-        level=Level.QUICK,
-        function=no_sparse_logs,
-    ),
-)

@@ -1,36 +1,74 @@
-"""packages/*: the distributions that the application really runs with."""
+"""packages/*: the distributions that the application runs with."""
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, probe_of, skipped
-from seatrial.facts import INSTALLERS
-from seatrial.requirements import closure, names_of
+from seatrial.checks.declaration import check, own_distributions
+from seatrial.checks.lock import image_environment, resolve
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts import (
+    INSTALLERS,
+    Unavailable,
+)
+from seatrial.requirements import closure, holds, names_of, parse
 
 if TYPE_CHECKING:
-    from seatrial.facts import Distribution, Facts, Probe
+    from collections.abc import Iterable, Iterator
+
+    from packaging.requirements import Requirement
+
+    from seatrial.facts import (
+        Distribution,
+        Probe,
+        ProjectFacts,
+    )
+    from seatrial.facts.probe import Environment
+    from seatrial.facts.sources import LockedPackage, LockFile
     from seatrial.settings.model import Contract
 
+
 DEFAULT_FORBIDDEN = ("pytest", "ruff", "mypy")
-SHOWN = 30
+LISTED = 30
+"""Distributions that the evidence lists."""
+SHOWN = 40
+"""Problems that the first line names."""
+SYSTEM = "/usr/lib/python3"
+"""Debian's own Python packages lie here: its package manager owns them, and no lock."""
+WRONG_LIST = "the package list is not the application's; packages/evidence tells why"
+NONE_INSTALLED = "the environment holds no distribution"
+UNPROVEN = "none found, but the list has not shown that it is the application's; set `dependencies`"
 
 
-def evidence(facts: Facts, contract: Contract) -> Outcome:
-    """Hold the list against what must be on it: a list of the wrong interpreter does not show it."""
-    listed = _own(probe_of(facts))
-    wanted = _direct(facts, contract)
-    where = probe_of(facts).interpreter.executable
+@check(
+    "packages/evidence",
+    title="Lists the application's own packages",
+    why="A package list of another interpreter cannot fail, and so proves nothing.",
+    source="HIST: `pip list` listed the base image's interpreter, one package, and passed",
+    example=(
+        "COPY --from=builder /app/.venv /app/.venv\n"
+        "# the base's python, which knows none of the packages\n"
+        'CMD ["python", "main.py"]'
+    ),
+    fixed='COPY --from=builder /app/.venv /app/.venv\nENV PATH=/app/.venv/bin:$PATH\nCMD ["python", "main.py"]',
+)
+def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contract) -> Outcome:
+    """Compare the list with what must be on it: the list of a wrong interpreter does not show it."""
+    listed = own_distributions(probe)
+    where = probe.interpreter.executable
+    wanted = _direct(dependencies, probe)
     if not listed and contract.dependencies != ():
         return failed(
             f"{where} lists no distribution at all",
             expected=", ".join(wanted) or "the application's direct dependencies",
             fix="Install them for the interpreter that the command runs on.",
-            evidence=_unreadable(probe_of(facts)),
+            evidence=_unreadable(probe),
         )
-    if not wanted and _declares_none(facts, contract):
+    if not wanted and dependencies == ():
         return passed(f"{where} lists {len(listed)} distributions; the application declares no dependency")
     if not wanted:
         return skipped("nothing is known that the list must show; set `dependencies` in the contract")
@@ -45,8 +83,8 @@ def evidence(facts: Facts, contract: Contract) -> Outcome:
                 "runs on another one, name that one: `interpreter` in the contract."
             ),
             evidence=(
-                *_unreadable(probe_of(facts)),
-                *(f"listed: {one.name} {one.version}" for one in list(listed.values())[:SHOWN]),
+                *_unreadable(probe),
+                *(f"listed: {found.name} {found.version}" for found in list(listed.values())[:LISTED]),
             ),
         )
     return passed(
@@ -55,12 +93,21 @@ def evidence(facts: Facts, contract: Contract) -> Outcome:
     )
 
 
-def forbidden(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "packages/forbidden",
+    title="Holds no development packages",
+    why="Test and lint tools make the image larger and give an intruder more to work with.",
+    source="the applications' plans: no pytest, ruff, mypy",
+    example="RUN uv sync --frozen",
+    fixed="RUN uv sync --frozen --no-dev",
+)
+def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: ProjectFacts, contract: Contract) -> Outcome:
     """Look for what belongs to development only."""
-    listed = _trusted(facts, contract)
+    listed = _trusted(dependencies, probe)
     names = contract.forbidden
     if names is None:
-        names = _development_only(facts, contract, listed)
+        needed = closure(dependencies or (), listed.values(), probe.interpreter.version)
+        names = (*DEFAULT_FORBIDDEN, *(name for name in project.dev_group if name not in needed))
     wanted = tuple(dict.fromkeys(canonicalize_name(name) for name in names))
     if not wanted:
         return skipped("the contract forbids nothing")
@@ -68,32 +115,38 @@ def forbidden(facts: Facts, contract: Contract) -> Outcome:
     expected = f"none of {', '.join(wanted)}"
     if found:
         return failed(
-            ", ".join(f"{one.name} {one.version}" for one in found),
+            ", ".join(f"{package.name} {package.version}" for package in found),
             expected=expected,
             fix=(
                 "Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
                 "needs one, say in the contract's `forbidden` what is forbidden instead."
             ),
-            evidence=tuple(f"{one.name} {one.version} in {one.location}" for one in found),
+            evidence=tuple(_located(package) for package in found),
         )
-    if not _shown(facts, contract):
-        return skipped("none found, but the list has not shown that it is the application's; set `dependencies`")
+    if not _proven(dependencies, probe):
+        return skipped(UNPROVEN)
     return passed(f"none of them among {len(listed)} distributions", expected=expected)
 
 
-def no_installers(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "packages/no-installers",
+    title="Holds no package installers",
+    why="An installer lets whoever gets in fetch and run what they like.",
+    source="uv's Docker guide; the applications' plans: no pip in the final image",
+    example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
+    fixed="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
+)
+def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contract) -> Outcome:
     """Look for installers in the environment and in the interpreter below it."""
-    probe = probe_of(facts)
     allowed = {canonicalize_name(name) for name in contract.installers}
     wanted = tuple(name for name in INSTALLERS if name not in allowed)
     if not wanted:
         return skipped("the contract allows every installer")
-    found = [one for one in probe.distributions if canonicalize_name(one.name) in wanted]
-    programs = [one for one in probe.executables if one.path and one.name in wanted]
+    found = [package for package in probe.distributions if canonicalize_name(package.name) in wanted]
+    programs = [program.path for program in probe.executables if program.path and program.name in wanted]
     expected = f"none of {', '.join(wanted)}"
     if found or programs:
-        seen = [f"{one.name} {one.version} in {one.location}" for one in found]
-        seen += [one.path for one in programs]
+        seen = (*map(_located, found), *programs)
         return failed(
             ", ".join(seen),
             expected=expected,
@@ -101,100 +154,240 @@ def no_installers(facts: Facts, contract: Contract) -> Outcome:
                 "Remove them in the final stage (`python -m pip uninstall --yes pip`), make the environment "
                 "without them, or declare them in the contract's `installers`."
             ),
-            evidence=tuple(seen),
+            evidence=seen,
         )
-    if not _shown(facts, contract):
-        return skipped("none found, but the list has not shown that it is the application's; set `dependencies`")
+    if not _proven(dependencies, probe):
+        return skipped(UNPROVEN)
     return passed(f"none of them among {len(probe.distributions)} distributions and on PATH", expected=expected)
 
 
-def _development_only(facts: Facts, contract: Contract, listed: dict[str, Distribution]) -> tuple[str, ...]:
-    """Return the well-known tools and the dev group, without what the application itself brings in."""
-    python = probe_of(facts).interpreter.version
-    needed = closure(_declared(facts, contract), listed.values(), python)
-    return (*DEFAULT_FORBIDDEN, *(name for name in facts.project.dev_group if name not in needed))
-
-
-def _own(probe: Probe) -> dict[str, Distribution]:
-    """Return what the application's own environment holds, by normalised name."""
-    return {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
+def _located(package: Distribution) -> str:
+    return f"{package.name} {package.version} in {package.location}"
 
 
 def _unreadable(probe: Probe) -> tuple[str, ...]:
     """Return the metadata that cannot be read, such as links whose target stayed behind."""
-    return tuple(f"cannot be read: {one.location}: {one.problem}" for one in probe.broken_distributions[:SHOWN])
+    return tuple(
+        f"cannot be read: {package.location}: {package.problem}" for package in probe.broken_distributions[:LISTED]
+    )
 
 
-def _trusted(facts: Facts, contract: Contract) -> dict[str, Distribution]:
+def _trusted(dependencies: tuple[str, ...] | None, probe: Probe) -> dict[str, Distribution]:
     """Return the list, once it has shown that it is the application's.
 
     Raises:
         UndecidedError: it has not: what a wrong list does not hold proves nothing.
 
     """
-    listed = _own(probe_of(facts))
-    if "distributions" in probe_of(facts).truncated:
+    listed = own_distributions(probe)
+    if "distributions" in probe.truncated:
         raise UndecidedError(f"the list was cut after {len(listed)} distributions")
-    missing = [name for name in _direct(facts, contract) if name not in listed]
-    if missing or (not listed and not _declares_none(facts, contract)):
-        raise UndecidedError("the package list is not the application's; packages/evidence tells why")
+    missing = [name for name in _direct(dependencies, probe) if name not in listed]
+    if missing or (not listed and dependencies != ()):
+        raise UndecidedError(WRONG_LIST)
     return listed
 
 
-def _shown(facts: Facts, contract: Contract) -> bool:
-    """Tell whether the list has shown what only the application's own list can show."""
-    return bool(_direct(facts, contract)) or _declares_none(facts, contract)
+def _proven(dependencies: tuple[str, ...] | None, probe: Probe) -> bool:
+    """Tell whether the list has shown what only the application's own can show; without dependencies, any may be it."""
+    return dependencies == () or bool(_direct(dependencies, probe))
 
 
-def _declares_none(facts: Facts, contract: Contract) -> bool:
-    """Tell whether the application says that it has no dependencies: then any list may be its own."""
-    return contract.dependencies == () or (contract.dependencies is None and facts.project.dependencies == ())
+def _direct(dependencies: tuple[str, ...] | None, probe: Probe) -> tuple[str, ...]:
+    """Return the direct dependencies that the image's Python needs, by name."""
+    return names_of(dependencies or (), probe.interpreter.version)
 
 
-def _direct(facts: Facts, contract: Contract) -> tuple[str, ...]:
-    """Return the direct dependencies: the contract's, or the project's own."""
-    return names_of(_declared(facts, contract), probe_of(facts).interpreter.version)
-
-
-def _declared(facts: Facts, contract: Contract) -> tuple[str, ...]:
-    """Return them as requirement strings."""
-    declared = contract.dependencies if contract.dependencies is not None else facts.project.dependencies
-    return declared or ()
-
-
-CHECKS = (
-    Check(
-        id="packages/evidence",
-        title="Lists the application's own packages",
-        why="A package list of another interpreter cannot fail, and so proves nothing.",
-        source="HIST: `pip list` listed the base image's interpreter, one package, and passed",
-        example=(
-            "COPY --from=builder /app/.venv /app/.venv\n"
-            "# the base's python, which knows none of the packages\n"
-            'CMD ["python", "main.py"]'
-        ),
-        mend='COPY --from=builder /app/.venv /app/.venv\nENV PATH=/app/.venv/bin:$PATH\nCMD ["python", "main.py"]',
-        level=Level.QUICK,
-        function=evidence,
-    ),
-    Check(
-        id="packages/forbidden",
-        title="Holds no development packages",
-        why="Test and lint tools make the image larger and give an intruder more to work with.",
-        source="the applications' plans: no pytest, ruff, mypy",
-        example="RUN uv sync --frozen",
-        mend="RUN uv sync --frozen --no-dev",
-        level=Level.QUICK,
-        function=forbidden,
-    ),
-    Check(
-        id="packages/no-installers",
-        title="Holds no package installers",
-        why="An installer lets whoever gets in fetch and run what they like.",
-        source="uv's Docker guide; the applications' plans: no pip in the final image",
-        example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
-        mend="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
-        level=Level.QUICK,
-        function=no_installers,
-    ),
+@check(
+    "packages/match-lock",
+    title="Holds exactly what the lock says",
+    why="What is not in the lock was not tested; what the lock names and the image lacks fails in use.",
+    source="uv's Docker guide: `uv sync --locked`; PEP 751; pip's repeatable installs",
+    example="RUN uv pip install -r pyproject.toml",
+    fixed="COPY pyproject.toml uv.lock ./\nRUN uv sync --frozen --no-dev",
 )
+def match_lock(
+    probe: Probe, installed: dict[str, Distribution] | Unavailable, project: ProjectFacts, contract: Contract
+) -> Outcome:
+    """Compare what is installed with what the lock resolves to for the image's own interpreter."""
+    lock = project.lock
+    if lock is None:
+        return skipped("no lock of the project is known: uv.lock, pylock.toml, poetry.lock, pdm.lock, requirements.txt")
+    if isinstance(lock, Unavailable):
+        return skipped(lock.reason)
+    chosen: set[str] = {canonicalize_name(name) for name in (*contract.extras, *contract.groups)}
+    unknown = sorted(chosen - set(lock.names))
+    if unknown:
+        raise UndecidedError(f"{lock.file} knows no extra or group {', '.join(unknown)}, which the contract names")
+    listed = present(installed)
+    wanted = resolve(lock, image_environment(probe), chosen)
+    needed = {name: package for name, package in wanted.items() if not package.local}
+    if needed and not needed.keys() & listed.keys():
+        raise UndecidedError(WRONG_LIST)
+    python = probe.interpreter.version
+    missing = [f"{name} {package.version} is missing" for name, package in needed.items() if name not in listed]
+    different = [
+        f"{name} is {listed[name].version}, not {package.version}"
+        for name, package in needed.items()
+        if name in listed and not _same(listed[name].version, package.version)
+    ]
+    extra = [f"{name} {package.version} is not in it" for name, package in _beyond(listed, lock, wanted, python)]
+    count = f"{len(needed)} distributions of {lock.file} for Python {python}"
+    expected = f"exactly the {count}{_with(chosen)}"
+    wrong = (*sorted(missing), *sorted(different), *sorted(extra))
+    if wrong:
+        return failed(
+            "; ".join(wrong[:SHOWN]) + ("" if len(wrong) <= SHOWN else f"; and {len(wrong) - SHOWN} more"),
+            expected=expected,
+            fix=_fix(lock),
+            evidence=wrong,
+        )
+    return passed(f"all {count}, and no other", expected=expected)
+
+
+def _with(chosen: set[str]) -> str:
+    return f", with {', '.join(sorted(chosen))}" if chosen else ""
+
+
+def _fix(lock: LockFile) -> str:
+    install = {
+        "uv.lock": "`uv sync --frozen --no-dev`",
+        "poetry.lock": "`poetry sync --only main`",
+        "pdm.lock": "`pdm sync --prod --clean`",
+        "pylock.toml": "`uv pip sync pylock.toml`",
+    }.get(lock.file, f"`pip install --no-deps -r {lock.file}`")
+    return (
+        f"Install from the lock alone, into an empty environment: {install}. Extras and groups that the image gets go "
+        "into the contract's `extras` and `groups`."
+    )
+
+
+def _same(seen: str, locked: str) -> bool:
+    """Tell whether two versions are the same. A lock that names none (a folder, an address) does not say."""
+    if not locked:
+        return True
+    try:
+        version, wanted = Version(seen), Version(locked)
+    except InvalidVersion:
+        return seen == locked
+    # An index may hold a build of its own, 2.5.1+cpu; a lock without such a part means any.
+    return version == wanted if wanted.local else Version(version.public) == wanted
+
+
+def _beyond(
+    listed: dict[str, Distribution], lock: LockFile, wanted: dict[str, LockedPackage], python: str
+) -> Iterator[tuple[str, Distribution]]:
+    """Yield what is installed and not wanted."""
+    own = {package.name for package in lock.packages if package.local} | {lock.project}
+    # Pinned requirements may name the direct ones only: what those bring in is theirs.
+    brought = frozenset() if lock.whole else closure((root.name for root in lock.roots), listed.values(), python)
+    for name, package in listed.items():
+        # Installers are another check's: packages/no-installers.
+        if name in wanted or name in own or name in INSTALLERS or name in brought:
+            continue
+        if not package.location.startswith(SYSTEM):
+            yield name, package
+
+
+@check(
+    "packages/not-editable",
+    title="Holds no editable install",
+    why="An editable install is a link to a source folder that another stage, or a volume, may not have.",
+    source="uv's Docker guide, non-editable installs; PEP 660",
+    example="RUN pip install -e .",
+    fixed="RUN pip install .",
+)
+def not_editable(installed: dict[str, Distribution], environment: Environment | Unavailable) -> Outcome:
+    """Look for distributions that are links to a source folder."""
+    if not installed:
+        return skipped(NONE_INSTALLED)
+    packages = installed.values()
+    found = [
+        f"{package.name} {package.version} is a link to {package.editable}" for package in packages if package.editable
+    ]
+    links = present(environment).linked
+    if not found:
+        found = [f"{posixpath.basename(path)} links a source folder into the environment" for path in links]
+    expected = f"none of {len(installed)} distributions is an editable install"
+    if found:
+        return failed(
+            "; ".join(found[:SHOWN]),
+            expected=expected,
+            fix="Install it for real: `uv sync --frozen --no-dev --no-editable`, or `pip install .` without -e.",
+            evidence=(*found, *links),
+        )
+    return passed(f"none of {len(installed)} is", expected=expected)
+
+
+@check(
+    "packages/requirements-met",
+    title="Every distribution's requirements are met",
+    why="A distribution beside one that it cannot work with fails when that part is first used.",
+    source="pythonspeed.com; `pip check`; core metadata: Requires-Dist",
+    example="RUN pip install fastapi && pip install starlette==0.20",
+    fixed="RUN pip install fastapi starlette",
+)
+def requirements_met(probe: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None) -> Outcome:
+    """Compare every distribution's own requirements with what is installed, extras that are asked for included."""
+    if not installed:
+        return skipped(NONE_INSTALLED)
+    unmet, count = _unmet(installed, dependencies or (), image_environment(probe))
+    expected = "every distribution's own requirements are met"
+    if unmet:
+        lines = tuple(sorted(set(unmet)))
+        return failed(
+            "; ".join(lines[:SHOWN]),
+            expected=expected,
+            fix="Resolve and lock all requirements together, and install that lock into an empty environment.",
+            evidence=lines,
+        )
+    return passed(f"{count} requirements of {len(installed)} distributions are met", expected=expected)
+
+
+def _unmet(
+    listed: dict[str, Distribution], declared: Iterable[str], environment: dict[str, str]
+) -> tuple[list[str], int]:
+    """Return the requirements that are not met, and how many there are at all."""
+    asked = {(name, "") for name in listed}
+    left = [("the application", text, "") for text in declared if _is_in(text, listed)]
+    left += [(name, text, "") for name, package in listed.items() for text in package.requires]
+    unmet: list[str] = []
+    count = 0
+    while left:
+        who, text, extra = left.pop()
+        requirement = parse(text)
+        if requirement is None:
+            unmet.append(f"{who} asks for {text!r}, which is not a requirement")
+            continue
+        if not holds(requirement, {**environment, "extra": extra}):
+            continue
+        count += 1
+        name = canonicalize_name(requirement.name)
+        package = listed.get(name)
+        if package is None:
+            unmet.append(f"{who} asks for {_shown(text)}, which is not installed")
+            continue
+        if not _satisfied(requirement, package.version):
+            unmet.append(f"{who} asks for {_shown(text)}, and {package.version} is installed")
+        for wanted in map(canonicalize_name, requirement.extras):
+            if (name, wanted) not in asked:
+                asked.add((name, wanted))
+                left += [(f"{name}[{wanted}]", line, wanted) for line in package.requires if "extra" in line]
+    return unmet, count
+
+
+def _is_in(text: str, listed: dict[str, Distribution]) -> bool:
+    """Tell whether a declared dependency is installed at all; where it is not, packages/evidence tells that."""
+    requirement = parse(text)
+    return requirement is not None and canonicalize_name(requirement.name) in listed
+
+
+def _shown(text: str) -> str:
+    return text.partition(";")[0].strip()
+
+
+def _satisfied(requirement: Requirement, version: str) -> bool:
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False

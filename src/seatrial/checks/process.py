@@ -1,106 +1,139 @@
-"""process/*: does the image's own command lead to something that can run, and does it leave when asked."""
+"""process/*: whether the command leads to something that can run, runs as PID 1, and ends when asked."""
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
+import shlex
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, deciding_boot, failed, passed, start_of
-from seatrial.facts import FileKind
-from seatrial.observe.paths import may_execute
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.facts import (
+    FileKind,
+    ProcessList,
+    ProcInfo,
+    ResolvedCommand,
+    Unavailable,
+)
+from seatrial.facts.command import SHELLS, may_execute
 
 if TYPE_CHECKING:
-    from seatrial.facts import BlockingFolder, Facts, ResolvedCommand, ResolvedPath, Shebang
+    from collections.abc import Sequence
+
+    from seatrial.facts import (
+        BlockingFolder,
+        Boot,
+        Configuration,
+        ResolvedPath,
+    )
     from seatrial.settings.model import Contract
 
 
 PYTHON = re.compile(r"/python[\d.]*$")
-
 BY_SIGNAL = range(129, 193)
 """128 and a signal's number: how an end by a signal is reported, that of the stop signal among them."""
-
 RESOLVES = "a program that is there, may be executed by USER, and whose `#!` interpreter is there too"
 
 
-def command_resolves(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "process/command-resolves",
+    title="Its command resolves to a program that can run",
+    why="An image whose command does not resolve cannot start, whatever else is right with it.",
+    source="execve(2), PATH and `#!` followed to the end; HIST: uvicorn's first line named the builder",
+    example=(
+        "FROM python:3.13-slim AS builder\n"
+        "RUN python -m venv /build/.venv && /build/.venv/bin/pip install uvicorn\n"
+        "FROM python:3.13-slim\n"
+        "COPY --from=builder /build/.venv /app/.venv\n"
+        'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
+    ),
+    fixed=(
+        "FROM python:3.13-slim AS builder\n"
+        "RUN python -m venv /app/.venv && /app/.venv/bin/pip install uvicorn\n"
+        "FROM python:3.13-slim\n"
+        "COPY --from=builder /app/.venv /app/.venv\n"
+        'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
+    ),
+)
+def command_resolves(command: ResolvedCommand, configuration: Configuration) -> Outcome:
     """Follow the command to its end: PATH, links, permission, `#!` line after `#!` line."""
-    start = start_of(facts)
-    if not start.words:
+    if not command.words:
         return failed(
             "the image has no ENTRYPOINT and no CMD",
             expected="a command to start",
             fix='Add `CMD ["program", "argument"]` to the Dockerfile.',
         )
-    if start.shell and facts.configuration.words[2].lstrip().startswith("["):
+    if command.shell and configuration.words[2].lstrip().startswith("["):
         return failed(
-            f"the command is the line `{facts.configuration.words[2]}` for a shell: it begins like a list, and is none",
+            f"the command is the line `{configuration.words[2]}` for a shell: it looks like a list, but is not JSON",
             expected="the exec form: a JSON list of words",
-            fix="Mend the list in ENTRYPOINT or CMD: double quotes, commas between the words and none behind the last.",
+            fix="Correct the list in ENTRYPOINT or CMD: double quotes, commas between words, none after the last.",
         )
-    missing = next((name for name, trail in start.starters.items() if trail is None or trail.entry is None), None)
-    word = missing or start.word or start.words[0]
-    if missing is not None or start.program is None:
+    missing = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)
+    word = missing or command.word or command.words[0]
+    if missing is not None or command.program is None:
         return failed(
             f"no program {word!r} in any folder of PATH",
             expected=RESOLVES,
             fix=f"Install {word} into the final stage, or put its folder on PATH with ENV.",
-            evidence=tuple(f"looked in {folder}" for folder in start.searched),
+            evidence=tuple(f"looked in {folder}" for folder in command.searched),
         )
-    return broken(start) or passed(_way(start), expected=RESOLVES)
+    return broken(command) or passed(_way(command), expected=RESOLVES)
 
 
-def broken(start: ResolvedCommand) -> Outcome | None:
+def broken(command: ResolvedCommand) -> Outcome | None:
     """Return what keeps a command's program from running; None where nothing does."""
-    program = start.program
+    program = command.program
     if program is None or program.entry is None:
         return failed(
             f"{program}: {program.gap if program else 'not on PATH'}",
             expected=RESOLVES,
             fix=f"Copy {program.end if program else 'it'} into the final stage, at that very path.",
         )
-    if start.blocked_by is not None:
-        return _barred(start.blocked_by, start)
-    broken = _broken_script(program.steps[0], start)
+    if command.blocked_by is not None:
+        return _barred(command.blocked_by, command)
+    broken = _broken_script(program.steps[0], command)
     if broken is not None:
         return broken
-    if program.entry.kind is not FileKind.FILE or not may_execute(program.entry, start.account):
-        return _not_executable(program, start)
-    return _unrunnable(start)
+    if program.entry.kind is not FileKind.FILE or not may_execute(program.entry, command.account):
+        return _not_executable(program, command)
+    return _unrunnable(command)
 
 
-def _broken_script(script: str, start: ResolvedCommand) -> Outcome | None:
-    for one in start.scripts:
-        if one.line.endswith("\r"):
-            return _windows_line_ends(script, one)
-        if one.resolved.entry is None:
+def _broken_script(script: str, command: ResolvedCommand) -> Outcome | None:
+    for line in command.scripts:
+        if line.line.endswith("\r"):
+            return _windows_line_ends(script, line.line)
+        if line.resolved.entry is None:
             return failed(
-                f"{script} starts with `{one.line}`, and {one.resolved.gap}",
+                f"{script} starts with `{line.line}`, and {line.resolved.gap}",
                 expected=f"{script}'s first line names an interpreter that the image holds",
-                fix=_shebang_fix(script, one),
+                fix=_shebang_fix(script, line.interpreter),
                 evidence=(
                     f"script: {script}",
-                    f"interpreter: {one.interpreter}",
-                    f"missing: {one.resolved.missing}",
+                    f"interpreter: {line.interpreter}",
+                    f"missing: {line.resolved.missing}",
                 ),
             )
-        if not may_execute(one.resolved.entry, start.account):
-            return _not_executable(one.resolved, start)
-        script = one.resolved.end
+        if not may_execute(line.resolved.entry, command.account):
+            return _not_executable(line.resolved, command)
+        script = line.resolved.end
     return None
 
 
-def _unrunnable(start: ResolvedCommand) -> Outcome | None:
-    end = (start.scripts[-1].resolved if start.scripts else start.program) or ""
-    if start.unrunnable:
+def _unrunnable(command: ResolvedCommand) -> Outcome | None:
+    end = (command.scripts[-1].resolved if command.scripts else command.program) or ""
+    if command.unrunnable:
         return failed(
             f"{end} is neither a binary nor a script with a `#!` line: the kernel cannot run it",
             expected=RESOLVES,
-            fix=f"If it is a script, begin {start.unrunnable} with `#!/bin/sh` (or its interpreter).",
+            fix=f"If it is a script, begin {command.unrunnable} with `#!/bin/sh` (or its interpreter).",
         )
-    if start.loader is not None and start.loader.entry is None:
+    if command.loader is not None and command.loader.entry is None:
         return failed(
-            f"{end} needs the loader {start.loader}, and {start.loader.gap}",
+            f"{end} needs the loader {command.loader}, and {command.loader.gap}",
             expected=f"the dynamic loader that {end} was linked for",
             fix=(
                 "It was built for another system: musl (Alpine) where the image has glibc (Debian), the other way "
@@ -110,56 +143,62 @@ def _unrunnable(start: ResolvedCommand) -> Outcome | None:
     return None
 
 
-def _barred(barrier: BlockingFolder, start: ResolvedCommand) -> Outcome:
+def _barred(barrier: BlockingFolder, command: ResolvedCommand) -> Outcome:
     entry = barrier.entry
     return failed(
         f"{barrier.on_the_way_to} lies below {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
-        f"{entry.uid}:{entry.gid}), which uid {start.account.uid} may not enter",
+        f"{entry.uid}:{entry.gid}), which uid {command.account.uid} may not enter",
         expected=RESOLVES,
         fix=f"Install it where everyone may go (not below a home folder), or give {barrier.path} mode 0755.",
     )
 
 
-def _windows_line_ends(script: str, one: Shebang) -> Outcome:
-    line = one.line.rstrip("\r")
+def _windows_line_ends(script: str, line: str) -> Outcome:
     return failed(
-        f"the first line of {script}, `{line}`, ends with a carriage return, which the kernel takes as part of it",
+        f"the first line of {script}, `{line.rstrip()}`, ends with a carriage return, which the kernel does not ignore",
         expected=f"{script} has Unix line ends",
         fix=f"Save it with Unix line ends; in .gitattributes: `{posixpath.basename(script)} text eol=lf`.",
     )
 
 
-def _shebang_fix(script: str, one: Shebang) -> str:
-    if not one.interpreter.startswith("/"):
-        return f"Install {one.interpreter} into the final stage, or put its folder on PATH with ENV."
-    if not PYTHON.search(one.interpreter):
-        return f"Install {one.interpreter} into the final stage, or name an interpreter that is there."
+def _shebang_fix(script: str, interpreter: str) -> str:
+    if not interpreter.startswith("/"):
+        return f"Install {interpreter} into the final stage, or put its folder on PATH with ENV."
+    if not PYTHON.search(interpreter):
+        return f"Install {interpreter} into the final stage, or name an interpreter that is there."
     environment = posixpath.dirname(posixpath.dirname(script))
-    built = posixpath.dirname(posixpath.dirname(one.interpreter))
+    built = posixpath.dirname(posixpath.dirname(interpreter))
     return (
         f"Scripts of a virtual environment hold the path that it was made at. Make it at {environment} in the "
         f"builder (not at {built}) and copy it to the same path."
     )
 
 
-def _not_executable(trail: ResolvedPath, start: ResolvedCommand) -> Outcome:
+def _not_executable(trail: ResolvedPath, command: ResolvedCommand) -> Outcome:
     entry = trail.entry
     what = f"mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid}" if entry else "not there"
     return failed(
-        f"{trail} ({what}) is no file that uid {start.account.uid} may execute",
+        f"{trail} ({what}) is no file that uid {command.account.uid} may execute",
         expected=RESOLVES,
-        fix=f"Copy it with `--chmod=0755`, or give the folder that holds it to uid {start.account.uid}.",
+        fix=f"Copy it with `--chmod=0755`, or give the folder that holds it to uid {command.account.uid}.",
     )
 
 
-def _way(start: ResolvedCommand) -> str:
-    parts = [str(start.program), *(f"#! {one.resolved}" for one in start.scripts)]
+def _way(command: ResolvedCommand) -> str:
+    parts = [str(command.program), *(f"#! {script.resolved}" for script in command.scripts)]
     return ", ".join(parts)
 
 
-def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "process/graceful-stop",
+    title="Leaves when asked to stop",
+    why="A process that has to be killed loses the requests and jobs that it is working on.",
+    source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
+    example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
+    fixed="# entrypoint.sh becomes the application\nexec uvicorn shop.api:app",
+)
+def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
     """Judge how the booted application took its stop signal."""
-    boot = deciding_boot(facts)
     if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application was not up, so it could not be asked to stop")
     stop = boot.stop
@@ -168,7 +207,7 @@ def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
         return failed(
             "its STOPSIGNAL is SIGKILL, which no process can handle",
             expected="a stop signal that the application can handle",
-            fix="Take STOPSIGNAL out, or declare the signal that the application handles, such as SIGTERM.",
+            fix="Remove STOPSIGNAL, or declare the signal that the application handles, such as SIGTERM.",
         )
     if stop.killed:
         return failed(
@@ -189,37 +228,107 @@ def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"left {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)
 
 
-CHECKS = (
-    Check(
-        id="process/command-resolves",
-        title="Its command leads to a program that can run",
-        why="An image whose command does not resolve cannot start, whatever else is right with it.",
-        source="execve(2), PATH and `#!` followed to the end; HIST: uvicorn's first line named the builder",
-        example=(
-            "FROM python:3.13-slim AS builder\n"
-            "RUN python -m venv /build/.venv && /build/.venv/bin/pip install uvicorn\n"
-            "FROM python:3.13-slim\n"
-            "COPY --from=builder /build/.venv /app/.venv\n"
-            'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
-        ),
-        mend=(
-            "FROM python:3.13-slim AS builder\n"
-            "RUN python -m venv /app/.venv && /app/.venv/bin/pip install uvicorn\n"
-            "FROM python:3.13-slim\n"
-            "COPY --from=builder /app/.venv /app/.venv\n"
-            'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
-        ),
-        level=Level.QUICK,
-        function=command_resolves,
-    ),
-    Check(
-        id="process/graceful-stop",
-        title="Leaves when asked to stop",
-        why="A process that has to be killed loses the requests and jobs that it is working on.",
-        source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
-        example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
-        mend="# entrypoint.sh becomes the application\nexec uvicorn shop.api:app",
-        level=Level.STANDARD,
-        function=graceful_stop,
-    ),
+BECOMES = re.compile(r"(?:^|&&|;)\s*exec\s+\S[^;&|]*$")
+"""A line that ends with `exec`: the program replaces the shell."""
+
+
+def shell_line(words: Sequence[str]) -> str | None:
+    """Return the line that a command hands to a shell; None where it starts no shell with a line."""
+    name = posixpath.basename(words[0]) if words else ""
+    if name not in SHELLS or len(words) < 3:  # noqa: PLR2004 - sh -c LINE
+        return None
+    at = next((at for at, word in enumerate(words[1:-1], 1) if re.fullmatch(r"-[a-z]*c", word)), None)
+    return None if at is None else words[at + 1]
+
+
+@check(
+    "process/exec-form",
+    title="Starts its command without a shell in between",
+    why="A shell as PID 1 does not forward the stop signal, so that the application is killed instead of stopped.",
+    source="Docker build check JSONArgsRecommended; hadolint DL3025",
+    example="CMD uvicorn shop.api:app --host 0.0.0.0",
+    fixed='CMD ["uvicorn", "shop.api:app", "--host", "0.0.0.0"]',
 )
+def exec_form(configuration: Configuration) -> Outcome:
+    """Look for a shell between the engine and the command."""
+    if not configuration.words:
+        return skipped("the image has no ENTRYPOINT and no CMD; process/command-resolves decides")
+    expected = "ENTRYPOINT and CMD in exec form: a JSON list of words"
+    inner = shell_line(configuration.entrypoint)
+    # A shell that was given its line as an ENTRYPOINT never looks at CMD.
+    kind, line = ("ENTRYPOINT", inner) if inner is not None else ("CMD", shell_line(configuration.command))
+    if line is None:
+        return passed(json.dumps(list(configuration.words), ensure_ascii=False), expected=expected)
+    if BECOMES.search(line):
+        return passed(
+            f"{kind} is the line `{line}` for a shell, which the program replaces by `exec`", expected=expected
+        )
+    return failed(
+        f"{kind} is the line `{line}` for a shell, which stays in between",
+        expected=expected,
+        fix=_as_list(kind, line),
+    )
+
+
+def _as_list(kind: str, line: str) -> str:
+    simple = not re.search(r"[$`;&|<>*?(){}\[\]#~\n]", line)
+    try:
+        words = shlex.split(line) if simple else []
+    except ValueError:
+        words = []
+    if words:
+        return f"Write `{kind} {json.dumps(words, ensure_ascii=False)}`."
+    return f"Write a JSON list of words behind {kind}; where a shell is needed, let its line end with `exec PROGRAM`."
+
+
+STAYING = {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "sudo", "runuser", "make", "xargs", "script"}
+"""Programs that start another program and stay its parent."""
+INITS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan"}
+"""Programs that are made to be PID 1: they forward signals and reap ended processes."""
+
+
+@check(
+    "process/pid1-is-app",
+    title="Runs the application as PID 1",
+    why="The stop signal goes to PID 1; a shell there does not forward it, and the application is killed instead.",
+    source="Docker's build best practices, ENTRYPOINT: `exec` in a script",
+    example="#!/bin/sh\nalembic upgrade head\nuvicorn shop:app",
+    fixed="#!/bin/sh\nalembic upgrade head\nexec uvicorn shop:app",
+)
+def pid1_is_app(running: Boot) -> Outcome:
+    """Look at PID 1 of the running container: the engine's list first, which an image cannot hide from."""
+    line = first_process(running)
+    words = line.split()
+    name = posixpath.basename(words[0]).removeprefix("-")
+    expected = "PID 1 is the application itself, or an init that the command names, such as tini"
+    evidence = (
+        tuple(f"runs: {command}" for command in running.process_list.commands[:10])
+        if isinstance(running.process_list, ProcessList)
+        else ()
+    )
+    if name in STAYING:
+        return failed(
+            f"PID 1 is `{line}`: it started the application and stays its parent",
+            expected=expected,
+            fix='Use the exec form, and end an entrypoint script with `exec "$@"`; or start it under tini.',
+            evidence=evidence,
+        )
+    if name in INITS:
+        return passed(f"PID 1 is the init `{line}`", expected=expected, evidence=evidence)
+    return passed(f"PID 1 is `{line}`", expected=expected)
+
+
+def first_process(boot: Boot) -> str:
+    """Return PID 1's command line.
+
+    Raises:
+        UndecidedError: neither the engine nor the image's interpreter could tell.
+
+    """
+    if isinstance(boot.process_list, ProcessList) and boot.process_list.first.strip():
+        return boot.process_list.first
+    if isinstance(boot.proc, ProcInfo) and any(boot.proc.command):
+        return " ".join(boot.proc.command)
+    missing = [fact for fact in (boot.process_list, boot.proc) if isinstance(fact, Unavailable)]
+    reason = missing[0].reason if missing else "neither the engine nor the image says what PID 1 is"
+    raise UndecidedError(reason, *(fact.detail for fact in missing))

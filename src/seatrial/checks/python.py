@@ -1,44 +1,57 @@
-"""python/* and runtime/deep-recursion: the interpreter that the application runs on, and its environment."""
+"""python/*: the interpreter that the application runs on, and its environment."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import (
-    Check,
-    Level,
-    Outcome,
-    UndecidedError,
-    failed,
-    had,
-    passed,
-    probe_of,
-    skipped,
-    start_of,
-)
-from seatrial.observe.paths import may_execute
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts.command import may_execute
 
 if TYPE_CHECKING:
-    from seatrial.facts import Facts
-    from seatrial.facts.probe import Environment, PathPython
+    from seatrial.facts import (
+        Probe,
+        ResolvedCommand,
+        Unavailable,
+    )
+    from seatrial.facts.probe import Environment, PathPython, SelfTest
     from seatrial.settings.model import Contract
 
 
 SHOWN = 20
 
 
-def interpreter_resolves(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "python/interpreter-resolves",
+    title="Its interpreter is there",
+    why="A virtual environment whose interpreter stayed in the builder looks whole and runs nothing.",
+    source="uv's Docker guide; HIST: a linked environment whose target stayed behind",
+    example=(
+        "FROM debian:stable-slim AS builder\n"
+        "# uv fetches an interpreter into /root, and the environment links to it\n"
+        "RUN uv sync --frozen --project /app\n"
+        "FROM debian:stable-slim\n"
+        "COPY --from=builder /app /app"
+    ),
+    fixed=(
+        "FROM python:3.13-slim AS builder\n"
+        "ENV UV_PYTHON_DOWNLOADS=never\n"
+        "RUN uv sync --frozen --project /app\n"
+        "FROM python:3.13-slim\n"
+        "COPY --from=builder /app /app"
+    ),
+)
+def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     """Follow the interpreter's links to a file, by the engine, not by the image's own word."""
-    start = start_of(facts)
     expected = "every link of the interpreter's chain leads to a file in the image"
-    if not start.python or start.python_resolved is None:
+    if not command.python or command.python_resolved is None:
         return failed(
             "no Python interpreter: none behind the command, on PATH, or in the usual places",
             expected=expected,
             fix="Base the final stage on a Python image, or put the interpreter's folder on PATH.",
         )
-    trail = start.python_resolved
+    trail = command.python_resolved
     if trail.entry is None:
         return failed(
             f"{trail}: {trail.gap}",
@@ -47,16 +60,24 @@ def interpreter_resolves(facts: Facts, _: Contract) -> Outcome:
                 "A virtual environment links to the interpreter that made it. Make it with the interpreter of "
                 "the final stage's base, at the same path, or copy that interpreter too."
             ),
-            evidence=(start.python_why,),
+            evidence=(command.python_why,),
         )
-    return passed(str(trail), expected=expected, evidence=(start.python_why,))
+    return passed(str(trail), expected=expected, evidence=(command.python_why,))
 
 
-def version(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "python/version",
+    title="Runs the declared Python version",
+    why="Dependencies were locked and tests run for one version; another one may not import them.",
+    source="the applications' plans",
+    example='# contract: python = "3.13"\nFROM python:3.12-slim',
+    fixed='# contract: python = "3.13"\nFROM python:3.13-slim',
+)
+def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     """Compare the running interpreter's version with the contract's."""
     if contract.python is None:
         return skipped("the contract names no Python version; set `python`")
-    seen = probe_of(facts).interpreter
+    seen = present(probe).interpreter
     if seen.version.split(".")[:2] != contract.python.split("."):
         return failed(
             f"{seen.executable} is Python {seen.version}",
@@ -66,9 +87,25 @@ def version(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"{seen.executable} is Python {seen.version}", expected=f"Python {contract.python}")
 
 
-def script_interpreters(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "python/script-interpreters",
+    title="Every script's interpreter is there",
+    why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
+    source="HIST: alembic, run by the deploy job, named the builder's interpreter",
+    example=(
+        "COPY --from=builder /build/.venv /app/.venv\n"
+        "# starts, but /app/.venv/bin/alembic does not\n"
+        'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
+    ),
+    fixed=(
+        "# made at /app/.venv in the builder too\n"
+        "COPY --from=builder /app/.venv /app/.venv\n"
+        'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
+    ),
+)
+def script_interpreters(probe: Probe) -> Outcome:
     """Look at every script beside the interpreter, not only at the one that the command starts."""
-    scripts = probe_of(facts).scripts
+    scripts = probe.scripts
     broken = [one for one in scripts if not one.found]
     expected = "every script's `#!` line names an interpreter that is there"
     if broken:
@@ -84,76 +121,29 @@ def script_interpreters(facts: Facts, _: Contract) -> Outcome:
     return passed(f"{len(scripts)} scripts looked at", expected=expected)
 
 
-CHECKS = (
-    Check(
-        id="python/interpreter-resolves",
-        title="Its interpreter is there",
-        why="A virtual environment whose interpreter stayed in the builder looks whole and runs nothing.",
-        source="uv's Docker guide; HIST: a linked environment whose target stayed behind",
-        example=(
-            "FROM debian:stable-slim AS builder\n"
-            "# uv fetches an interpreter into /root, and the environment links to it\n"
-            "RUN uv sync --frozen --project /app\n"
-            "FROM debian:stable-slim\n"
-            "COPY --from=builder /app /app"
-        ),
-        mend=(
-            "FROM python:3.13-slim AS builder\n"
-            "ENV UV_PYTHON_DOWNLOADS=never\n"
-            "RUN uv sync --frozen --project /app\n"
-            "FROM python:3.13-slim\n"
-            "COPY --from=builder /app /app"
-        ),
-        level=Level.QUICK,
-        function=interpreter_resolves,
-    ),
-    Check(
-        id="python/version",
-        title="Runs the declared Python version",
-        why="Dependencies were locked and tests run for one version; another one may not import them.",
-        source="the applications' plans",
-        example='# contract: python = "3.13"\nFROM python:3.12-slim',
-        mend='# contract: python = "3.13"\nFROM python:3.13-slim',
-        level=Level.QUICK,
-        function=version,
-    ),
-    Check(
-        id="python/script-interpreters",
-        title="Every script's interpreter is there",
-        why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
-        source="HIST: alembic, run by the deploy job, named the builder's interpreter",
-        example=(
-            "COPY --from=builder /build/.venv /app/.venv\n"
-            "# starts, but /app/.venv/bin/alembic does not\n"
-            'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
-        ),
-        mend=(
-            "# made at /app/.venv in the builder too\n"
-            "COPY --from=builder /app/.venv /app/.venv\n"
-            'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
-        ),
-        level=Level.QUICK,
-        function=script_interpreters,
-    ),
-)
-
-
 THREAD = "a thread that recurses"
 """Where the interpreter's test of itself is at its end."""
 
 
-def interpreter_reachable(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "python/interpreter-reachable",
+    title="USER reaches the interpreter",
+    why="An interpreter below a folder that only root may enter works in the build and not in the container.",
+    source="uv's users: Python installed below /root/.local/share/uv, then `USER app`; path_resolution(7)",
+    example="RUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
+    fixed="ENV UV_PYTHON_INSTALL_DIR=/opt/python\nRUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
+)
+def interpreter_reachable(command: ResolvedCommand) -> Outcome:
     """Judge every folder on the interpreter's chain by the engine's word, as the probe could not even start there."""
-    start = start_of(facts)
-    trail, who = start.python_resolved, start.account
-    if not start.python or trail is None:
+    trail, who = command.python_resolved, command.account
+    if not command.python or trail is None:
         raise UndecidedError("the image holds no Python interpreter")
     if trail.entry is None:
         raise UndecidedError(f"the interpreter does not resolve: {trail}; python/interpreter-resolves tells it")
     if who.uid is None:
         raise UndecidedError("USER names no account of the image; identity/non-root tells it")
     expected = f"uid {who.uid} may enter every folder on the way to the interpreter, and execute it"
-    barrier = start.python_blocked_by
+    barrier = command.python_blocked_by
     if barrier is not None:
         entry = barrier.entry
         return failed(
@@ -177,13 +167,26 @@ def interpreter_reachable(facts: Facts, _: Contract) -> Outcome:
     return passed(f"uid {who.uid} reaches {trail}", expected=expected)
 
 
-def environment_matches(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "python/environment-matches",
+    title="Its environment was made for its interpreter",
+    why="An environment looks for packages in the folder of the version that made it; another one finds none.",
+    source="uv's Docker guide, multi-stage builds: the same Python in both stages; PEP 405",
+    example=(
+        "FROM python:3.12-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
+        "COPY --from=builder /app/.venv /app/.venv"
+    ),
+    fixed=(
+        "FROM python:3.13-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
+        "COPY --from=builder /app/.venv /app/.venv"
+    ),
+)
+def environment_matches(probe: Probe, environment: Environment | Unavailable) -> Outcome:
     """Compare what pyvenv.cfg records with the interpreter that runs."""
-    probe = probe_of(facts)
     seen, settings = probe.interpreter, probe.interpreter.settings
     if seen.prefix == seen.base_prefix:
         return skipped(f"{seen.executable} runs in no virtual environment")
-    environment = had(probe.environment, probe, "environment")
+    environment = present(environment)
     file = posixpath.join(seen.prefix, "pyvenv.cfg")
     recorded = settings.get("version_info") or settings.get("version", "")
     home = settings.get("home", "")
@@ -216,11 +219,17 @@ def _is_copy(environment: Environment, prefix: str) -> bool:
     return environment.real.startswith(f"{prefix}/")
 
 
-def environment_first(facts: Facts, _: Contract) -> Outcome:
+@check(
+    "python/environment-first",
+    title="`python` is the application's",
+    why="A deploy job or health check that runs `python` gets an interpreter without the application's packages.",
+    source="uv's Docker guide, using the environment: ENV PATH",
+    example='CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
+    fixed='ENV PATH="/app/.venv/bin:$PATH"\nCMD ["uvicorn", "shop.api:app"]',
+)
+def environment_first(probe: Probe, environment: Environment) -> Outcome:
     """Judge what PATH finds for `python` and `python3`."""
-    probe = probe_of(facts)
     seen = probe.interpreter
-    environment = had(probe.environment, probe, "environment")
     found = [one for one in environment.pythons if one.path]
     if not found:
         return skipped("PATH holds no python, so that none can be taken for the application's")
@@ -246,10 +255,16 @@ def _is_own(python: PathPython, environment: str, real: str) -> bool:
     return python.environment == environment if environment or python.environment else python.real == real
 
 
-def stdlib_complete(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "python/stdlib-complete",
+    title="The standard library's C modules import",
+    why="A Python built without a library's headers lacks its module, which shows when somebody first asks for it.",
+    source="docker-library, official-images tests: python-imports, python-sqlite3",
+    example="RUN apt-get purge -y libsqlite3-0",
+    fixed="# libsqlite3-0 stays: Python's own sqlite3 needs it",
+)
+def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
     """Judge the imports of the standard library's C modules."""
-    probe = probe_of(facts)
-    selftest = had(probe.selftest, probe, "selftest")
     tried = selftest.modules
     may_lack = set(contract.standard_library_absent)
     broken = [one for one in tried if not one.ok and one.name not in may_lack]
@@ -278,78 +293,3 @@ def stdlib_complete(facts: Facts, contract: Contract) -> Outcome:
             ),
         )
     return passed(f"{len([one for one in tried if one.ok])} C modules imported", expected=expected)
-
-
-def deep_recursion(facts: Facts, _: Contract) -> Outcome:
-    """Judge whether a thread that recursed to the limit got its RecursionError, or took the process with it."""
-    probe = probe_of(facts)
-    tried = had(probe.selftest, probe, "selftest")
-    expected = "a thread that recurses to the limit gets its RecursionError, and the process goes on"
-    if tried.recursion:
-        return passed("it did", expected=expected)
-    if tried.at != THREAD:
-        raise UndecidedError(f"the interpreter did not get that far: at {tried.at}, {tried.ended or 'it stopped'}")
-    return failed(
-        tried.ended or "the thread ended without one",
-        expected=expected,
-        fix=(
-            "Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
-            "Alpine image does, or use a glibc base; elsewhere take out what calls `threading.stack_size`."
-        ),
-    )
-
-
-CHECKS_ENVIRONMENT = (
-    Check(
-        id="python/interpreter-reachable",
-        title="USER reaches the interpreter",
-        why="An interpreter below a folder that only root may enter works in the build and not in the container.",
-        source="uv's users: Python installed below /root/.local/share/uv, then `USER app`; path_resolution(7)",
-        example="RUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
-        mend="ENV UV_PYTHON_INSTALL_DIR=/opt/python\nRUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
-        level=Level.QUICK,
-        function=interpreter_reachable,
-    ),
-    Check(
-        id="python/environment-matches",
-        title="Its environment was made for its interpreter",
-        why="An environment looks for packages in the folder of the version that made it; another one finds none.",
-        source="uv's Docker guide, multi-stage builds: the same Python in both stages; PEP 405",
-        example="FROM python:3.12-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
-        "COPY --from=builder /app/.venv /app/.venv",
-        mend="FROM python:3.13-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
-        "COPY --from=builder /app/.venv /app/.venv",
-        level=Level.QUICK,
-        function=environment_matches,
-    ),
-    Check(
-        id="python/environment-first",
-        title="`python` is the application's",
-        why="A deploy job or health check that runs `python` gets an interpreter without the application's packages.",
-        source="uv's Docker guide, using the environment: ENV PATH",
-        example='CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
-        mend='ENV PATH="/app/.venv/bin:$PATH"\nCMD ["uvicorn", "shop.api:app"]',
-        level=Level.QUICK,
-        function=environment_first,
-    ),
-    Check(
-        id="python/stdlib-complete",
-        title="The standard library's C modules import",
-        why="A Python built without a library's headers lacks its module, which shows when somebody first asks for it.",
-        source="docker-library, official-images tests: python-imports, python-sqlite3",
-        example="RUN apt-get purge -y libsqlite3-0",
-        mend="# libsqlite3-0 stays: Python's own sqlite3 needs it",
-        level=Level.QUICK,
-        function=stdlib_complete,
-    ),
-    Check(
-        id="runtime/deep-recursion",
-        title="Survives deep recursion in a thread",
-        why="Where threads have too small a stack, a deep call kills the whole process instead of raising an error.",
-        source="docker-library, official-images tests: python-stack-size",
-        example="FROM alpine\nRUN apk add build-base && ./configure && make install",
-        mend='FROM alpine\nRUN apk add build-base && ./configure LDFLAGS="-Wl,-z,stack-size=0x100000" && make install',
-        level=Level.QUICK,
-        function=deep_recursion,
-    ),
-)

@@ -2,91 +2,51 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from seatrial.checks import (
-    application,
-    boot,
-    bytecode,
-    compose,
-    config,
-    context,
-    declared,
-    dockerfile,
-    files,
-    health,
-    identity,
-    lock,
-    network,
-    packages,
-    process,
-    python,
-    restrictions,
-    runtime,
-    stack,
-    starts,
-    system,
-    tools,
-)
-from seatrial.checks import application as code
-from seatrial.checks import application as native
-from seatrial.checks import dockerfile as dockerfile_installs
-from seatrial.checks import identity as accounts
-from seatrial.checks import python as environment
-from seatrial.checks.model import Level
+import seatrial.checks
+from seatrial.checks.declaration import checks_of
 from seatrial.errors import SettingsError
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from seatrial.checks.model import Check
+    from seatrial.checks.model import Check, Level
     from seatrial.settings.model import Contract
 
-CHECKS: tuple[Check, ...] = (
-    *identity.CHECKS,
-    *accounts.CHECKS_ACCOUNTS,
-    *process.CHECKS,
-    *python.CHECKS,
-    *environment.CHECKS_ENVIRONMENT,
-    *packages.CHECKS,
-    *lock.CHECKS,
-    *application.CHECKS,
-    *code.CHECKS_CODE,
-    *native.CHECKS_NATIVE,
-    *bytecode.CHECKS,
-    *system.CHECKS,
-    *files.CHECKS,
-    *tools.CHECKS,
-    *config.CHECKS,
-    *declared.CHECKS,
-    *config.CHECKS_METADATA,
-    *boot.CHECKS,
-    *restrictions.CHECKS,
-    *starts.CHECKS,
-    *runtime.CHECKS,
-    *network.CHECKS,
-    *health.CHECKS,
-    *dockerfile.CHECKS,
-    *dockerfile_installs.CHECKS_DOCKERFILE_INSTALLS,
-    *context.CHECKS,
-    *compose.CHECKS,
+ORDER = (
+    *("identity", "accounts", "process", "python", "runtime/deep-recursion", "packages", "app"),
+    *("native/libraries-resolve", "app/code-read-only", "native", "bytecode", "system", "files", "config/workdir"),
+    *("tools", "secrets/files", "health/declared", "secrets/environment", "size", "identity/numeric-user"),
+    *("process/exec-form", "health/command-exists", "config", "secrets", "boot", "process/pid1-is-app", "runtime"),
+    *("network", "health", "dockerfile", "context", "compose", "stack"),
 )
-"""What a smoke of an image asks."""
-CATALOGUE: tuple[Check, ...] = (*CHECKS, *stack.CHECKS)
+"""The order of reports: a family, in its module's order, or a check that stands apart from its family."""
+
+
+def _place(check: Check) -> int:
+    names = (check.id, check.family)
+    return next((ORDER.index(name) for name in names if name in ORDER), len(ORDER))
+
+
+def _built_in() -> tuple[Check, ...]:
+    names = [module.name for module in pkgutil.iter_modules(seatrial.checks.__path__) if module.name != "registry"]
+    modules = [import_module(f"{seatrial.checks.__name__}.{name}") for name in names]
+    return tuple(sorted(chain.from_iterable(map(checks_of, modules)), key=_place))
+
+
+CATALOGUE: tuple[Check, ...] = _built_in()
 """All that can be asked, explained and waived: those of `smoke --stack` too, which need the app's services."""
+CHECKS: tuple[Check, ...] = tuple(check for check in CATALOGUE if not check.stack)
+"""What a smoke of an image asks."""
 
 
-def among_services(level: Level) -> tuple[Check, ...]:
-    """Return the checks of `smoke --stack`: its own, and those of a level that starts of the app decide.
-
-    With another command, an image is run alone: what its ENTRYPOINT waits for says nothing of that.
-    """
-    decided = (*process.CHECKS, *boot.CHECKS, *restrictions.CHECKS, *starts.CHECKS, *runtime.CHECKS, *network.CHECKS)
-    started = [
-        check
-        for check in (*decided, *health.CHECKS)
-        if check.level is not Level.QUICK and check.level.rank <= level.rank and check.id != "runtime/command-override"
-    ]
-    return (*stack.CHECKS, *started)
+def among_services(level: Level | None) -> tuple[Check, ...]:
+    """Return the checks of `smoke --stack`: its own, and with a level those that read starts of the app."""
+    own = [check for check in CATALOGUE if check.stack]
+    return (*own, *(check for check in up_to(level) if check.among_services)) if level else tuple(own)
 
 
 def up_to(level: Level) -> tuple[Check, ...]:

@@ -1,4 +1,4 @@
-"""process/pid1-is-app and runtime/*: what runs in the container, and what else it can run."""
+"""runtime/*: how the interpreter and its server behave in the container."""
 
 from __future__ import annotations
 
@@ -7,89 +7,86 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from seatrial.checks.model import (
-    Check,
-    Level,
-    Outcome,
-    UndecidedError,
-    deciding_boot,
-    failed,
-    passed,
-    probe_of,
-    skipped,
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.process import first_process
+from seatrial.checks.python import THREAD
+from seatrial.facts import (
+    ProcessList,
+    ProcInfo,
+    Unavailable,
 )
-from seatrial.facts import ProcessList, ProcInfo, Unavailable
 
 if TYPE_CHECKING:
-    from seatrial.facts import Boot, Facts, Heartbeat
+    from seatrial.facts import (
+        Boot,
+        CommandOverride,
+        Configuration,
+        Heartbeat,
+        Probe,
+    )
+    from seatrial.facts.probe import SelfTest
     from seatrial.settings.model import Contract
 
 
-STAYING = {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "sudo", "runuser", "make", "xargs", "script"}
-"""Programs that start another one and stay in front of it."""
-INITS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan"}
-"""Programs that are made to be PID 1: they hand signals on and reap what has ended."""
+@check(
+    "runtime/deep-recursion",
+    title="Survives deep recursion in a thread",
+    why="Where threads have too small a stack, a deep call kills the whole process instead of raising an error.",
+    source="docker-library, official-images tests: python-stack-size",
+    example="FROM alpine\nRUN apk add build-base && ./configure && make install",
+    fixed='FROM alpine\nRUN apk add build-base && ./configure LDFLAGS="-Wl,-z,stack-size=0x100000" && make install',
+)
+def deep_recursion(selftest: SelfTest) -> Outcome:
+    """Judge whether a thread that recursed to the limit got its RecursionError, or took the process with it."""
+    expected = "a thread that recurses to the limit gets its RecursionError, and the process goes on"
+    if selftest.recursion:
+        return passed("it got its RecursionError", expected=expected)
+    if selftest.at != THREAD:
+        raise UndecidedError(
+            f"the interpreter did not get that far: at {selftest.at}, {selftest.ended or 'it stopped'}"
+        )
+    return failed(
+        selftest.ended or "the thread ended without a RecursionError",
+        expected=expected,
+        fix=(
+            "Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
+            "Alpine image does, or use a glibc base; elsewhere remove the call of `threading.stack_size`."
+        ),
+    )
+
+
 GUNICORN = re.compile(r"(^|[/\s])gunicorn(\s|:|$)")
 MEMORY_BACKED = {"tmpfs", "ramfs"}
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - what every container has in memory
 
 
-def pid1_is_app(facts: Facts, _: Contract) -> Outcome:
-    """Look at PID 1 of the running container: the engine's list first, which an image cannot hide from."""
-    boot = _up(facts)
-    line = first_process(boot)
-    words = line.split()
-    name = posixpath.basename(words[0]).removeprefix("-")
-    expected = "PID 1 is the application itself, or an init that the command names, such as tini"
-    evidence = (
-        tuple(f"runs: {one}" for one in boot.process_list.commands[:10])
-        if isinstance(boot.process_list, ProcessList)
-        else ()
-    )
-    if name in STAYING:
-        return failed(
-            f"PID 1 is `{line}`: it started the application and stays in front of it",
-            expected=expected,
-            fix='Use the exec form, and end an entrypoint script with `exec "$@"`; or start it under tini.',
-            evidence=evidence,
-        )
-    if name in INITS:
-        return passed(f"PID 1 is the init `{line}`", expected=expected, evidence=evidence)
-    return passed(f"PID 1 is `{line}`", expected=expected)
-
-
-def first_process(boot: Boot) -> str:
-    """Return PID 1's command line.
-
-    Raises:
-        UndecidedError: neither the engine nor the image's interpreter could tell.
-
-    """
-    if isinstance(boot.process_list, ProcessList) and boot.process_list.first.strip():
-        return boot.process_list.first
-    if isinstance(boot.proc, ProcInfo) and any(boot.proc.command):
-        return " ".join(boot.proc.command)
-    missing = [one for one in (boot.process_list, boot.proc) if isinstance(one, Unavailable)]
-    raise UndecidedError(
-        missing[0].reason if missing else "nobody says what PID 1 is", *(one.detail for one in missing)
-    )
-
-
-def worker_heartbeat(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "runtime/worker-heartbeat",
+    title="Keeps gunicorn's heartbeat in memory",
+    why="A slow disk under the heartbeat file makes gunicorn kill healthy workers.",
+    source="pythonspeed.com, Configuring Gunicorn for Docker; gunicorn's FAQ on worker_tmp_dir",
+    example='CMD ["gunicorn", "shop:app"]',
+    fixed='CMD ["gunicorn", "--worker-tmp-dir", "/dev/shm", "shop:app"]',
+)
+def worker_heartbeat(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
     """Find gunicorn's heartbeat files, and the file system that they are on wherever the image runs."""
-    boot = _up(facts)
-    commands = boot.process_list.commands if isinstance(boot.process_list, ProcessList) else (first_process(boot),)
-    line = next((one for one in commands if GUNICORN.search(one)), "")
+    commands = (
+        running.process_list.commands if isinstance(running.process_list, ProcessList) else (first_process(running),)
+    )
+    line = next((command for command in commands if GUNICORN.search(command)), "")
     if not line:
         return skipped("gunicorn does not run in it")
     expected = "gunicorn's heartbeat files in memory, such as in /dev/shm, and not on the overlay file system"
-    chosen = _chosen(facts, contract, line)
-    files = boot.proc.heartbeats if isinstance(boot.proc, ProcInfo) else ()
+    chosen = _chosen(line, configuration, contract)
+    files = running.proc.heartbeats if isinstance(running.proc, ProcInfo) else ()
     if not files and not chosen:
-        reason = boot.proc.reason if isinstance(boot.proc, Unavailable) else "no heartbeat file of gunicorn was seen"
+        reason = (
+            running.proc.reason if isinstance(running.proc, Unavailable) else "no heartbeat file of gunicorn was seen"
+        )
         raise UndecidedError(reason, f"gunicorn's command: {line}")
-    folders = {posixpath.dirname(one.path) for one in files} or {chosen}
-    kinds = {one.filesystem for one in files}
+    folders = {posixpath.dirname(file.path) for file in files} or {chosen}
+    kinds = {file.filesystem for file in files}
     bad = sorted(folder for folder in folders if not _in_memory(folder, chosen, files, contract))
     if bad:
         kind = "/".join(sorted(kinds)) or "not known"
@@ -98,7 +95,7 @@ def worker_heartbeat(facts: Facts, contract: Contract) -> Outcome:
             f"wherever nothing is mounted there (here: {kind})",
             expected=expected,
             fix="Add `--worker-tmp-dir /dev/shm` to gunicorn's command.",
-            evidence=(f"gunicorn's command: {line}", *(f"open: {one.path} on {one.filesystem}" for one in files)),
+            evidence=(f"gunicorn's command: {line}", *(f"open: {file.path} on {file.filesystem}" for file in files)),
         )
     return passed(f"gunicorn's workers write their heartbeat to {', '.join(sorted(folders))}", expected=expected)
 
@@ -107,16 +104,16 @@ def _in_memory(folder: str, chosen: str, files: tuple[Heartbeat, ...], contract:
     """Tell whether a folder is in memory wherever the image runs; gunicorn's default, /tmp, is only where mounted."""
     if folder == SHARED_MEMORY or folder.startswith(f"{SHARED_MEMORY}/"):
         return True
-    seen = {one.filesystem for one in files if posixpath.dirname(one.path) == folder}
+    seen = {file.filesystem for file in files if posixpath.dirname(file.path) == folder}
     mounted = any(folder == top or folder.startswith(f"{top.rstrip('/')}/") for top in contract.tmpfs)
     return folder == chosen and (seen <= MEMORY_BACKED if seen else mounted)
 
 
-def _chosen(facts: Facts, contract: Contract, line: str) -> str:
+def _chosen(line: str, configuration: Configuration, contract: Contract) -> str:
     """Return the folder that gunicorn was told to use; empty where it was told none."""
-    more = {**facts.configuration.environment, **contract.environment}.get("GUNICORN_CMD_ARGS", "")
+    more = {**configuration.environment, **contract.environment}.get("GUNICORN_CMD_ARGS", "")
     try:
-        words = [*shlex.split(more), *line.split(), *facts.configuration.words]
+        words = [*shlex.split(more), *line.split(), *configuration.words]
     except ValueError:
         words = line.split()
     for at, word in enumerate(words):
@@ -126,67 +123,28 @@ def _chosen(facts: Facts, contract: Contract, line: str) -> str:
     return ""
 
 
-def command_override(facts: Facts, _: Contract) -> Outcome:
-    """Judge whether the image runs another command when it is given one.
-
-    The catalogue says quick; it costs a container of its own beside a start that wants the processors, so it is deep.
-    """
+@check(
+    "runtime/command-override",
+    title="Runs another command when given one",
+    why="Migrations, a shell and a debugging session all run as another command of the same image.",
+    source="docker-library, official images' tests: override-cmd",
+    example='ENTRYPOINT ["/start.sh"]    # which ends with: exec uvicorn shop:app',
+    fixed='ENTRYPOINT ["/start.sh"]    # which ends with: exec "$@"\nCMD ["uvicorn", "shop:app"]',
+)
+def command_override(probe: Probe, configuration: Configuration, override: CommandOverride | None) -> Outcome:
+    """Judge whether the image runs another command when it is given one."""
     expected = "runs another command than its own when given one"
-    if not facts.configuration.entrypoint:
-        python = probe_of(facts).interpreter.executable
+    if not configuration.entrypoint:
+        python = probe.interpreter.executable
         return passed(f"it has no ENTRYPOINT, and ran {python}", expected=expected)
-    if facts.override is None:
-        probe_of(facts)
+    if override is None:
         return skipped("its ENTRYPOINT is the application itself: CMD holds no program, but arguments or nothing")
-    if isinstance(facts.override, Unavailable):
-        raise UndecidedError(facts.override.reason, facts.override.detail)
-    entrypoint = " ".join(facts.configuration.entrypoint)
-    if facts.override.ran:
+    entrypoint = " ".join(configuration.entrypoint)
+    if override.ran:
         return passed(f"`{entrypoint}` ran the command behind it", expected=expected)
     return failed(
-        f"`{entrypoint}` did not run the command behind it: {facts.override.happened}",
+        f"`{entrypoint}` did not run the command behind it: {override.happened}",
         expected=expected,
         fix='Let the entrypoint end with the command that it is given: `exec "$@"` in a shell script.',
-        evidence=tuple(f"it said: {line}" for line in facts.override.output.splitlines()[-10:]),
+        evidence=tuple(f"it said: {line}" for line in override.output.splitlines()[-10:]),
     )
-
-
-def _up(facts: Facts) -> Boot:
-    boot = deciding_boot(facts)
-    if not boot.came_up:
-        raise UndecidedError("it does not come up: boot/healthy or boot/stays-up tells why")
-    return boot
-
-
-CHECKS = (
-    Check(
-        id="process/pid1-is-app",
-        title="Runs the application as PID 1",
-        why="The stop signal goes to PID 1; a shell there keeps it to itself, and the application is killed instead.",
-        source="Docker's build best practices, ENTRYPOINT: `exec` in a script",
-        example="#!/bin/sh\nalembic upgrade head\nuvicorn shop:app",
-        mend="#!/bin/sh\nalembic upgrade head\nexec uvicorn shop:app",
-        level=Level.STANDARD,
-        function=pid1_is_app,
-    ),
-    Check(
-        id="runtime/worker-heartbeat",
-        title="Keeps gunicorn's heartbeat in memory",
-        why="A slow disk under the heartbeat file makes gunicorn kill workers that are well.",
-        source="pythonspeed.com, Configuring Gunicorn for Docker; gunicorn's FAQ on worker_tmp_dir",
-        example='CMD ["gunicorn", "shop:app"]',
-        mend='CMD ["gunicorn", "--worker-tmp-dir", "/dev/shm", "shop:app"]',
-        level=Level.STANDARD,
-        function=worker_heartbeat,
-    ),
-    Check(
-        id="runtime/command-override",
-        title="Runs another command when given one",
-        why="Migrations, a shell and a look around all run as another command of the same image.",
-        source="docker-library, official images' tests: override-cmd",
-        example='ENTRYPOINT ["/start.sh"]    # which ends with: exec uvicorn shop:app',
-        mend='ENTRYPOINT ["/start.sh"]    # which ends with: exec "$@"\nCMD ["uvicorn", "shop:app"]',
-        level=Level.DEEP,
-        function=command_override,
-    ),
-)

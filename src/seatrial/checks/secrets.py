@@ -1,10 +1,28 @@
-"""What looks like a secret: one rule for environments, build arguments, Dockerfiles and compose files."""
+"""secrets/*: secrets in files, variables and history; and the rule by which a text looks like one."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
+from typing import TYPE_CHECKING
+
+from seatrial.checks.declaration import check
+from seatrial.checks.files import kept, looked_at, named, refuse_partial, without
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.facts import (
+    ContentKind,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seatrial.facts import (
+        Configuration,
+        Contents,
+    )
+    from seatrial.settings.model import Contract
+
 
 SECRET_NAME = re.compile(
     r"(?:^|_)(?:\w{0,60}PASSWORD|PASSWD|\w{1,60}_PASS|\w{1,60}_?PWD|PASSPHRASE|SECRETS?|"
@@ -62,3 +80,122 @@ def entropy(text: str) -> float:
     """Return Shannon's entropy of a text in bits a character."""
     counts = Counter(text)
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
+
+
+ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not seen here"
+
+
+@check(
+    "secrets/files",
+    title="Holds no key and no credentials",
+    why="Whoever can pull the image can read its files.",
+    source="CIS Docker Benchmark 4.10",
+    example="COPY .netrc /root/.netrc\nRUN pip install -r requirements.txt",
+    fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
+)
+def secret_files(contents: Contents, contract: Contract) -> Outcome:
+    """Judge files that give access to something; nothing of what they hold is shown or kept."""
+    every = without(kept(contents, ContentKind.SECRET), contract.declared_secrets)
+    found = [one for one in every if not one.unread]
+    expected = "no private key and no file with credentials"
+    if found:
+        return failed(
+            named(found),
+            expected=expected,
+            fix=(
+                "Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
+                "the key or password, as the layer keeps it. If it is none, name its path in `declared-secrets`."
+            ),
+            evidence=tuple(str(one) for one in found),
+        )
+    if every:
+        raise UndecidedError(f"{every[0]} could not be read", *(str(one) for one in every[1:]))
+    refuse_partial(contents)
+    return passed(f"{looked_at(contents)}; {ONLY_THIS}", expected=expected)
+
+
+@check(
+    "secrets/environment",
+    title="Carries no secret in its environment",
+    why="Whoever can pull the image can read its environment.",
+    source="CIS Docker Benchmark 4.10; Docker build check SecretsUsedInArgOrEnv",
+    example="ENV DATABASE_URL=postgresql://shop:hunter2@db/shop",
+    fixed="# in compose.yaml, not in the image\nenv_file: .env",
+)
+def secrets_environment(configuration: Configuration, contract: Contract) -> Outcome:
+    """Judge each variable by its name and by its value; a found value is never shown."""
+    variables = configuration.environment
+    allowed = PUBLIC | set(contract.declared_secrets)
+    found = {name: why for name, value in variables.items() if name not in allowed and (why := secret(name, value))}
+    expected = "no variable of the image holds a secret"
+    if found:
+        return failed(
+            "; ".join(f"{name} ({why})" for name, why in found.items()),
+            expected=expected,
+            fix=(
+                "Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
+                "secret, as the image's history keeps it. If it is none, name it in `declared-secrets`."
+            ),
+        )
+    return passed(f"{len(variables)} variables looked at", expected=expected)
+
+
+@check(
+    "secrets/history",
+    title="Carries no secret in its history",
+    why="Build arguments and commands stay in the history, which everyone reads who can pull the image.",
+    source="Docker build check SecretsUsedInArgOrEnv; CIS Docker Benchmark 4.10",
+    example="ARG INDEX_TOKEN\nRUN pip install -i https://ci:${INDEX_TOKEN}@packages.example.org/ shop==1.0",
+    fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
+)
+def history(configuration: Configuration, contract: Contract) -> Outcome:
+    """Judge what the history keeps of build arguments, variables and commands; a found value is never shown."""
+    allowed = PUBLIC | set(contract.declared_secrets)
+    seen = configuration
+    expected = "no line of the image's history holds a secret"
+    if not seen.history:
+        return skipped("the engine gives no history of this image")
+    found = {
+        f"{name} ({why}) in history line {number}": None
+        for number, line in enumerate(seen.history, 1)
+        for name, why in _secrets(line, seen.environment)
+        if name not in allowed
+    }
+    if found:
+        return failed(
+            "; ".join(found),
+            expected=expected,
+            fix=(
+                "Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
+                "change the secret. If it is none, name it in `declared-secrets`."
+            ),
+        )
+    return passed(f"{len(seen.history)} lines of history looked at", expected=expected)
+
+
+def _secrets(line: str, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
+    # What the environment still holds is secrets/environment's to name.
+    if line.lstrip().startswith("ENV "):
+        given = {name: value for name, value in assignments(line) if environment.get(name) != value}
+        rest = ""
+    else:
+        given, rest = dict(assignments(line)), line
+    named = False
+    # Inside of a shell's line there are flags and file names that look random enough.
+    declared = line.partition("/bin/sh -c")[0]
+    for name, value in given.items():
+        why = secret(name, value)
+        if why and (f"{name}=" in declared or not why.startswith("its value looks random")):
+            named = True
+            yield name, why
+    if not named and SECRET_VALUE.search(rest):
+        yield "a value", "its form is a secret's"
+
+
+def assignments(line: str) -> Iterator[tuple[str, str]]:
+    """Yield what a line of history sets: ENV, ARG, the arguments of a RUN (`|1 NAME=value /bin/sh -c …`), its shell."""
+    for match in re.finditer(r"""(?<![\w$./-])([A-Za-z_]\w*)=("[^"]*"|'[^']*'|[^\s;&|)]*)""", line):
+        value = match[2].strip("\"'")
+        # What a shell works out as it runs is not written here.
+        if not value.startswith(("$", "`")):
+            yield match[1], value

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import Unavailable
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 
 if TYPE_CHECKING:
-    from seatrial.facts import DatabaseRestart, Exchange, Facts, ServiceStop, StackRun
+    from seatrial.facts import (
+        DatabaseRestart,
+        Exchange,
+        ServiceStop,
+        StackRun,
+    )
     from seatrial.settings.model import Contract
 
-T = TypeVar("T")
 
 NO_READY = "the contract's `stack` names no `ready` path"
 NO_WRITE = "the contract's `stack` names no `write` and `read`"
@@ -20,26 +24,40 @@ SHOWN = 300
 """Characters of an answer that are shown."""
 
 
-def healthy(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "stack/healthy",
+    title="Comes up with its services",
+    why="An image that starts alone can still lack what only its services show: an address, a migration, a right.",
+    source="HIST: a compose file that was never brought up",
+    example="depends_on: [db]    # the API connects while PostgreSQL still prepares",
+    fixed="depends_on:\n  db:\n    condition: service_healthy",
+)
+def healthy(stack: StackRun, contract: Contract) -> Outcome:
     """Judge whether every service came up."""
-    run = stack_of(facts)
     expected = f"every service healthy, running or completed within {contract.stack.up_within:g} s"
-    if run.up_after is None:
+    if stack.up_after is None:
         return failed(
-            run.failure.removesuffix("."),
+            stack.failure.removesuffix("."),
             expected=expected,
             fix="Mend what its last lines name; `invoke up` shows the same on your own stack.",
-            evidence=run.evidence,
+            evidence=stack.evidence,
         )
-    return passed(f"all up after {run.up_after:.1f} s", expected=expected, evidence=run.services)
+    return passed(f"all up after {stack.up_after:.1f} s", expected=expected, evidence=stack.services)
 
 
-def ready(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "stack/ready",
+    title="Says that it is ready",
+    why="An application that is alive and not ready gets requests that it cannot answer.",
+    source="Kubernetes, Liveness and readiness probes",
+    example='ready = "/health/ready"    # answers 503: there are no tables',
+    fixed='migrate:    # the API waits for its completion\n  command: ["alembic", "upgrade", "head"]',
+)
+def ready(stack: StackRun, contract: Contract) -> Outcome:
     """Judge whether the app said that it is ready."""
-    run = stack_of(facts)
     if contract.stack.ready is None:
         return skipped(NO_READY)
-    seen = _seen(run.ready)
+    seen = present(stack.ready)
     expected = f"a status below 300 from {seen.path} within {contract.stack.recovers_within:g} s after all is up"
     if seen.after is None:
         return failed(
@@ -51,12 +69,19 @@ def ready(facts: Facts, contract: Contract) -> Outcome:
     return passed(f"{seen.path}: {seen.last}, {seen.after:.1f} s after all was up", expected=expected)
 
 
-def writes_and_reads(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "stack/writes-and-reads",
+    title="Shows what was written",
+    why="Health checks ask whether a connection stands; only a write tells whether tables and rights are there.",
+    source="the applications' plans",
+    example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
+    fixed="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",
+)
+def writes_and_reads(stack: StackRun, contract: Contract) -> Outcome:
     """Judge whether what was stored could be read."""
-    run = stack_of(facts)
     if contract.stack.write is None:
         return skipped(NO_WRITE)
-    seen = _seen(run.exchange)
+    seen = present(stack.exchange)
     expected = "what the contract's `write` stores is shown by its `read`"
     if seen.held:
         return passed(f"{seen.write}: {seen.written}; {seen.read} shows it", expected=expected)
@@ -84,14 +109,59 @@ def _answers(seen: Exchange) -> tuple[str, ...]:
     return (*(f"write: {line}" for line in _body(seen.written.body)), *(f"read: {line}" for line in shown))
 
 
-def survives_database_restart(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "stack/survives-worker-loss",
+    title="Answers while a worker is killed",
+    why="The kernel kills a worker when memory runs out; the others must go on, and another one take its place.",
+    source="Gunicorn, Design: the master replaces workers that die",
+    example='CMD ["python", "-m", "shop.fork_twice"]    # nobody waits for what it forked',
+    fixed='CMD ["uvicorn", "shop.api:app", "--workers", "2"]',
+)
+def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
+    """Judge the answers from the moment that one worker was killed."""
+    if contract.stack.ready is None:
+        return skipped(NO_READY)
+    seen = present(stack.workers)
+    if seen.workers == 1:
+        return skipped("one process serves alone: there is no worker that the others could do without")
+    expected = "every request answered while one worker is killed, and another one in its place"
+    evidence = (f"killed: {seen.killed}", *seen.failures)
+    if seen.failures:
+        return failed(
+            f"{len(seen.failures)} of {seen.requests} requests failed after one of {seen.workers} workers was killed",
+            expected=expected,
+            fix="Let the workers share one listening socket, and keep nothing in a worker that another one needs.",
+            evidence=evidence,
+        )
+    if seen.back_after is None:
+        return failed(
+            f"{seen.requests} requests answered, and no other worker within {seen.waited:.0f} s",
+            expected=expected,
+            fix="Start the workers under a parent that replaces them: gunicorn, uvicorn 0.30 or later.",
+            evidence=evidence,
+        )
+    return passed(
+        f"{seen.requests} requests answered; another worker in its place after {seen.back_after:.1f} s",
+        expected=expected,
+        evidence=evidence,
+    )
+
+
+@check(
+    "stack/survives-database-restart",
+    title="Survives a restart of its database",
+    why="Every database restarts some day; what was acknowledged before must be there, and the app must go on.",
+    source="SQLAlchemy, Dealing with disconnects; PostgreSQL, Write-ahead logging",
+    example="db:\n  image: postgres:17\n  tmpfs: /var/lib/postgresql/data",
+    fixed="db:\n  image: postgres:17\n  volumes: [database:/var/lib/postgresql/data]",
+)
+def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
     """Judge whether all that was acknowledged is there after the restart, and the app goes on."""
-    run = stack_of(facts)
     if contract.stack.database is None:
         return skipped(NO_DATABASE)
     if contract.stack.write is None:
         return skipped(NO_WRITE)
-    seen = _seen(run.database)
+    seen = present(stack.database)
     seconds = contract.stack.recovers_within
     expected = f"after a restart of {seen.service}: nothing lost, and a write stored within {seconds:g} s"
     evidence = tuple(f"while it was away: {one}" for one in seen.refusals)
@@ -132,46 +202,22 @@ def _survived(seen: DatabaseRestart) -> str:
     )
 
 
-def survives_worker_loss(facts: Facts, contract: Contract) -> Outcome:
-    """Judge the answers from the moment that one worker was killed."""
-    run = stack_of(facts)
-    if contract.stack.ready is None:
-        return skipped(NO_READY)
-    seen = _seen(run.workers)
-    if seen.workers == 1:
-        return skipped("one process serves alone: there is no worker that the others could do without")
-    expected = "every request answered while one worker is killed, and another one in its place"
-    evidence = (f"killed: {seen.killed}", *seen.failures)
-    if seen.failures:
-        return failed(
-            f"{len(seen.failures)} of {seen.requests} requests failed after one of {seen.workers} workers was killed",
-            expected=expected,
-            fix="Let the workers share one listening socket, and keep nothing in a worker that another one needs.",
-            evidence=evidence,
-        )
-    if seen.back_after is None:
-        return failed(
-            f"{seen.requests} requests answered, and no other worker within {seen.waited:.0f} s",
-            expected=expected,
-            fix="Start the workers under a parent that replaces them: gunicorn, uvicorn 0.30 or later.",
-            evidence=evidence,
-        )
-    return passed(
-        f"{seen.requests} requests answered; another worker in its place after {seen.back_after:.1f} s",
-        expected=expected,
-        evidence=evidence,
-    )
-
-
-def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "stack/graceful-stop",
+    title="Stops within its grace time, services and all",
+    why="With connections open, an application stops less readily; a database that is killed has to recover.",
+    source="Docker's documentation, docker stop; hynek.me, Docker signal handling",
+    example="api:\n  stop_grace_period: 2s    # uvicorn waits 8 s for requests in progress",
+    fixed="api:\n  stop_grace_period: 10s",
+)
+def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
     """Judge how each service took its stop signal, after all that it did."""
-    run = stack_of(facts)
-    stops = _seen(run.stops)
+    stops = present(stack.stops)
     if not stops:
         raise UndecidedError("no service ran any more when they were to be stopped")
     within = contract.stops_within
-    expected = f"{run.app} leaves within {within:g} s, every other service within its grace time, none by SIGKILL"
-    bad = [one for one in stops if one.killed or (one.service == run.app and one.seconds > within)]
+    expected = f"{stack.app} leaves within {within:g} s, every other service within its grace time, none by SIGKILL"
+    bad = [one for one in stops if one.killed or (one.service == stack.app and one.seconds > within)]
     evidence = tuple(_stopped(one) for one in stops)
     if bad:
         return failed(
@@ -181,8 +227,8 @@ def graceful_stop(facts: Facts, contract: Contract) -> Outcome:
             "`stop_grace_period`.",
             evidence=evidence,
         )
-    if all(one.service != run.app for one in stops):
-        raise UndecidedError(f"{run.app} did not run any more when it was to be stopped", *evidence)
+    if all(one.service != stack.app for one in stops):
+        raise UndecidedError(f"{stack.app} did not run any more when it was to be stopped", *evidence)
     return passed(f"all {len(stops)} left by themselves", expected=expected, evidence=evidence)
 
 
@@ -192,93 +238,5 @@ def _stopped(one: ServiceStop) -> str:
     return f"{one.service} {killed}, exit code {one.code}{memory}"
 
 
-def stack_of(facts: Facts) -> StackRun:
-    """Return what the run with the services showed.
-
-    Raises:
-        UndecidedError: there was none.
-
-    """
-    if isinstance(facts.stack, Unavailable):
-        raise UndecidedError(facts.stack.reason, facts.stack.detail)
-    return facts.stack
-
-
-def _seen(fact: T | Unavailable) -> T:
-    if isinstance(fact, Unavailable):
-        raise UndecidedError(fact.reason, fact.detail)
-    return fact
-
-
 def _body(body: str) -> tuple[str, ...]:
     return tuple(line[:SHOWN] for line in body.strip().splitlines()[:5])
-
-
-CHECKS = (
-    Check(
-        id="stack/healthy",
-        title="Comes up with its services",
-        why="An image that starts alone can still lack what only its services show: an address, a migration, a right.",
-        source="HIST: a compose file that was never brought up",
-        example="depends_on: [db]    # the API connects while PostgreSQL still prepares",
-        mend="depends_on:\n  db:\n    condition: service_healthy",
-        level=Level.DEEP,
-        stack=True,
-        function=healthy,
-    ),
-    Check(
-        id="stack/ready",
-        title="Says that it is ready",
-        why="An application that is alive and not ready gets requests that it cannot answer.",
-        source="Kubernetes, Liveness and readiness probes",
-        example='ready = "/health/ready"    # answers 503: there are no tables',
-        mend='migrate:    # the API waits for its completion\n  command: ["alembic", "upgrade", "head"]',
-        level=Level.DEEP,
-        stack=True,
-        function=ready,
-    ),
-    Check(
-        id="stack/writes-and-reads",
-        title="Shows what was written",
-        why="Health checks ask whether a connection stands; only a write tells whether tables and rights are there.",
-        source="the applications' plans",
-        example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
-        mend="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",
-        level=Level.DEEP,
-        stack=True,
-        function=writes_and_reads,
-    ),
-    Check(
-        id="stack/survives-worker-loss",
-        title="Answers while a worker is killed",
-        why="The kernel kills a worker when memory runs out; the others must go on, and another one take its place.",
-        source="Gunicorn, Design: the master replaces workers that die",
-        example='CMD ["python", "-m", "shop.fork_twice"]    # nobody waits for what it forked',
-        mend='CMD ["uvicorn", "shop.api:app", "--workers", "2"]',
-        level=Level.DEEP,
-        stack=True,
-        function=survives_worker_loss,
-    ),
-    Check(
-        id="stack/survives-database-restart",
-        title="Survives a restart of its database",
-        why="Every database restarts some day; what was acknowledged before must be there, and the app must go on.",
-        source="SQLAlchemy, Dealing with disconnects; PostgreSQL, Write-ahead logging",
-        example="db:\n  image: postgres:17\n  tmpfs: /var/lib/postgresql/data",
-        mend="db:\n  image: postgres:17\n  volumes: [database:/var/lib/postgresql/data]",
-        level=Level.DEEP,
-        stack=True,
-        function=survives_database_restart,
-    ),
-    Check(
-        id="stack/graceful-stop",
-        title="Stops within its grace time, services and all",
-        why="With connections open, an application stops less readily; a database that is killed has to recover.",
-        source="Docker's documentation, docker stop; hynek.me, Docker signal handling",
-        example="api:\n  stop_grace_period: 2s    # uvicorn waits 8 s for requests in progress",
-        mend="api:\n  stop_grace_period: 10s",
-        level=Level.DEEP,
-        stack=True,
-        function=graceful_stop,
-    ),
-)

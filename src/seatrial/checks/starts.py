@@ -5,44 +5,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.checks.boot import evidence_of, what_happened
-from seatrial.checks.model import Check, Level, Outcome, UndecidedError, boot_of, deciding_boot, failed, passed, skipped
-from seatrial.facts import ProcInfo, Unavailable
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts import (
+    ProcInfo,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
-    from seatrial.facts import Boot, DeepBoots, Facts, Listener
+    from seatrial.facts import (
+        Boot,
+        Configuration,
+        DeepBoots,
+    )
     from seatrial.settings.model import Contract
 
 
-def starts_of(facts: Facts) -> DeepBoots:
-    """Return the further starts.
-
-    Raises:
-        UndecidedError: there were none.
-
-    """
-    boot_of(facts)
-    if isinstance(facts.deep, Unavailable):
-        raise UndecidedError(facts.deep.reason, facts.deep.detail)
-    return facts.deep
-
-
-def missing_environment(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "boot/missing-environment",
+    title="Refuses to start without what it needs",
+    why="An application that starts without its settings fails later, at a user's request.",
+    source="the Twelve-Factor App, III",
+    example='os.environ.get("DATABASE_URL", "")    # and the first request fails',
+    fixed="os.environ[\"DATABASE_URL\"]    # KeyError: 'DATABASE_URL', exit code 1, at the start",
+)
+def missing_environment(deep: DeepBoots, contract: Contract) -> Outcome:
     """Judge the starts without one of the variables that it must have."""
-    starts = starts_of(facts)
     if not contract.required_environment:
         return skipped("the contract names no `required-environment`")
     expected = "ends at once, with an exit code other than 0, and names the variable that is missing"
     seen = []
     for name in dict.fromkeys(contract.required_environment):
-        if name not in starts.without:
+        if name not in deep.without:
             raise UndecidedError(f"it was not started without {name}")
-        boot = starts.without[name]
+        boot = deep.without[name]
         problem = _bad_end(name, boot)
         if problem:
             return failed(
                 f"without {name}, {problem}",
                 expected=expected,
-                fix=f"Check {name} first thing at the start; where it is missing, say so by name and end with 1.",
+                fix=f"Check {name} first at the start; if it is missing, name it in the log and exit with 1.",
                 evidence=evidence_of(boot),
             )
         seen.append(f"without {name} it ended with {boot.exit.code if boot.exit else ''}, and named it")
@@ -66,15 +68,22 @@ def _bad_end(name: str, boot: Boot) -> str:
     return ""
 
 
-def arbitrary_uid(facts: Facts, contract: Contract) -> Outcome:
+@check(
+    "boot/arbitrary-uid",
+    title="Starts as a uid that no account has",
+    why="OpenShift runs each project under a uid of its own, whatever USER says.",
+    source="OpenShift, guidelines for images: support arbitrary user ids",
+    example="RUN install -d -o app -m 0700 /app/state",
+    fixed="RUN install -d -o app -g 0 -m 0770 /app/state",
+)
+def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
     """Judge the start as a uid that no account has."""
-    starts = starts_of(facts)
     if not contract.arbitrary_uid:
         return skipped("the contract does not ask for it: `arbitrary-uid = true` does")
     expected = "comes up as uid 1000620000 and gid 0, which no account has"
-    if starts.other_user is None or isinstance(starts.other_user, Unavailable):
+    if deep.other_user is None or isinstance(deep.other_user, Unavailable):
         raise UndecidedError("it was not started as another user")
-    boot = starts.other_user
+    boot = deep.other_user
     if boot.came_up:
         return passed("came up as uid 1000620000 and gid 0", expected=expected)
     return failed(
@@ -86,22 +95,27 @@ def arbitrary_uid(facts: Facts, contract: Contract) -> Outcome:
     )
 
 
-def recreate(facts: Facts, _: Contract) -> Outcome:
-    """Hold the second start, after the first one's removal, against the first."""
-    starts = starts_of(facts)
-    expected = "comes up again after its removal, the same"
-    if isinstance(starts.again, Unavailable):
-        raise UndecidedError(starts.again.reason, starts.again.detail)
-    first, again = deciding_boot(facts), starts.again
+@check(
+    "boot/recreate",
+    title="Starts again after its removal",
+    why="Orchestrators delete containers and create new ones at any time.",
+    source="Docker's build best practices: create ephemeral containers",
+    example="socket.bind(('0.0.0.0', 0))    # another port each time",
+    fixed="socket.bind(('0.0.0.0', 8000))",
+)
+def recreate(boot: Boot, deep: DeepBoots) -> Outcome:
+    """Compare the second start, after the first one's removal, with the first."""
+    expected = "comes up again after its removal, in the same way"
+    again = present(deep.again)
     if not again.came_up:
         return failed(
             f"the second time: {what_happened(again)}",
             expected=expected,
-            fix="Let each start begin from nothing, and do not count on what an earlier one left behind.",
+            fix="Do not depend on what an earlier start left behind.",
             evidence=evidence_of(again),
         )
-    if isinstance(first.proc, ProcInfo) and isinstance(again.proc, ProcInfo):
-        ports, now = ({f"{one.port}/{one.protocol}" for one in _served(boot)} for boot in (first, again))
+    if isinstance(boot.proc, ProcInfo) and isinstance(again.proc, ProcInfo):
+        ports, now = _served(boot.proc), _served(again.proc)
         if ports != now:
             return failed(
                 f"the first time it listened on {', '.join(sorted(ports)) or 'nothing'}, the second time on "
@@ -113,21 +127,22 @@ def recreate(facts: Facts, _: Contract) -> Outcome:
     return passed(f"came up again, after {after}", expected=expected)
 
 
-def _served(boot: Boot) -> list[Listener]:
-    listeners = boot.proc.listeners if isinstance(boot.proc, ProcInfo) else ()
-    return [one for one in listeners if one.protocol == "tcp" and not one.loopback]
+def _served(inside: ProcInfo) -> set[str]:
+    return {f"{seen.port}/tcp" for seen in inside.listeners if seen.protocol == "tcp" and not seen.loopback}
 
 
-def writes_declared(facts: Facts, contract: Contract) -> Outcome:
-    """Judge what a start with a writable root wrote.
-
-    The catalogue says standard; it costs a second start of the application, though, so that it is deep.
-    """
-    starts = starts_of(facts)
-    if isinstance(starts.writable, Unavailable):
-        raise UndecidedError(starts.writable.reason, starts.writable.detail)
-    boot = starts.writable
-    allowed = (*contract.tmpfs, *facts.configuration.volumes)
+@check(
+    "boot/writes-declared",
+    title="Writes only where it is declared",
+    why="What is written into the container's own layer is slow, and gone with the container.",
+    source="CIS Docker Benchmark 5.13",
+    example="logging.FileHandler('/app/logs/shop.log')",
+    fixed="logging.StreamHandler(sys.stdout)    # or: VOLUME /app/logs",
+)
+def writes_declared(deep: DeepBoots, configuration: Configuration, contract: Contract) -> Outcome:
+    """Judge what a start with a writable root wrote."""
+    boot = present(deep.writable)
+    allowed = (*contract.tmpfs, *configuration.volumes)
     expected = f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere"
     if not boot.came_up:
         raise UndecidedError(f"with a writable root it did not come up: {what_happened(boot)}", *evidence_of(boot))
@@ -142,47 +157,3 @@ def writes_declared(facts: Facts, contract: Contract) -> Outcome:
             evidence=tuple(f"wrote {path}" for path in boot.written),
         )
     return passed("on a writable root it wrote nothing elsewhere", expected=expected)
-
-
-CHECKS = (
-    Check(
-        id="boot/missing-environment",
-        title="Refuses to start without what it needs",
-        why="An application that starts without its settings fails later, on somebody's request.",
-        source="the applications' plans; the Twelve-Factor App, III",
-        example='os.environ.get("DATABASE_URL", "")    # and the first request fails',
-        mend="os.environ[\"DATABASE_URL\"]    # KeyError: 'DATABASE_URL', exit code 1, at the start",
-        level=Level.DEEP,
-        function=missing_environment,
-    ),
-    Check(
-        id="boot/arbitrary-uid",
-        title="Starts as a uid that no account has",
-        why="OpenShift runs each project under a uid of its own, whatever USER says.",
-        source="OpenShift, guidelines for images: support arbitrary user ids",
-        example="RUN install -d -o app -m 0700 /app/state",
-        mend="RUN install -d -o app -g 0 -m 0770 /app/state",
-        level=Level.DEEP,
-        function=arbitrary_uid,
-    ),
-    Check(
-        id="boot/recreate",
-        title="Starts again after its removal",
-        why="Orchestrators throw containers away and make them anew, at any time.",
-        source="Docker's build best practices: create ephemeral containers",
-        example="socket.bind(('0.0.0.0', 0))    # another port each time",
-        mend="socket.bind(('0.0.0.0', 8000))",
-        level=Level.DEEP,
-        function=recreate,
-    ),
-    Check(
-        id="boot/writes-declared",
-        title="Writes only where it is declared",
-        why="What is written into the container's own layer is slow, and gone with the container.",
-        source="CIS Docker Benchmark 5.13",
-        example="logging.FileHandler('/app/logs/shop.log')",
-        mend="logging.StreamHandler(sys.stdout)    # or: VOLUME /app/logs",
-        level=Level.DEEP,
-        function=writes_declared,
-    ),
-)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import Struct
 
+from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
 from seatrial.errors import ExitCode
-from seatrial.facts import Unavailable
+from seatrial.facts import Facts, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from seatrial.dockerfile import Dockerfile, Instruction
-    from seatrial.facts import Facts
     from seatrial.settings.model import Contract
 
 
@@ -44,7 +44,7 @@ NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose", "stack"}
 """Families that name their own lines, or are about more than the image."""
 
 
-def place(check: str, seen: str, facts: Facts) -> str:
+def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
     """Return `file:line` of the instruction that a finding belongs to; empty where no Dockerfile is known.
 
     Args:
@@ -54,7 +54,7 @@ def place(check: str, seen: str, facts: Facts) -> str:
 
     """
     family = check.partition("/")[0]
-    if isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
+    if not isinstance(facts, Facts) or isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
         return ""
     source = facts.sources.dockerfile
     if not source.parsed.stages:
@@ -181,7 +181,7 @@ def verdict_of(results: Iterable[Result]) -> Verdict:
 
 def worst(smokes: Sequence[Smoke]) -> Verdict:
     """Return the verdict of several smokes together: a failure counts most, then what could not be decided."""
-    verdicts = {one.verdict for one in smokes}
+    verdicts = {smoke.verdict for smoke in smokes}
     for verdict in (Verdict.FAIL, Verdict.ERROR):
         if verdict in verdicts:
             return verdict
@@ -211,11 +211,11 @@ def bounded(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def judge(check: Check, facts: Facts, contract: Contract) -> Result:
-    """Run one check; waive it where the contract says so."""
+def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -> Result:
+    """Ask a check, of an image's facts or of some by name; waive it where the contract says so."""
     started = time.perf_counter()
     try:
-        outcome = check.function(facts, contract)
+        outcome = ask(check, facts, contract)
     except UndecidedError as undecided:
         outcome = Outcome(
             status=Status.ERROR,

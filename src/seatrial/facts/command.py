@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from seatrial.facts.base import Fact
 
+SHELLS = {"sh", "bash", "dash", "ash", "busybox"}
+"""Programs that take a line apart: `sh -c LINE`."""
+
 
 class FileKind(StrEnum):
     """What a path is."""
@@ -121,3 +124,25 @@ class HealthCommand(Fact, frozen=True, kw_only=True):
     """The file that its interpreter is told to run, followed to its end; None where it is told none."""
     script_blocked_by: BlockingFolder | None = None
     """A folder on the way to that file that USER may not enter."""
+
+
+def may_execute(entry: FileEntry, who: Account) -> bool:
+    """Tell whether an account may execute a file (or enter a folder), by its permission bits."""
+    if who.uid == 0:
+        return bool(entry.mode & 0o111)
+    if entry.uid == who.uid:
+        return bool(entry.mode & 0o100)
+    if entry.gid in who.gids:
+        return bool(entry.mode & 0o010)
+    return bool(entry.mode & 0o001)
+
+
+def may_read(entry: FileEntry, who: Account) -> bool:
+    """Tell whether an account may read a file, by its permission bits."""
+    if who.uid == 0:
+        return True
+    if entry.uid == who.uid:
+        return bool(entry.mode & 0o400)
+    if entry.gid in who.gids:
+        return bool(entry.mode & 0o040)
+    return bool(entry.mode & 0o004)

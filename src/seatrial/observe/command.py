@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from seatrial.facts import Account, FileKind, ResolvedCommand, ResolvedPath, Shebang
+from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 
 PYTHON = re.compile(r"python(\d+(\.\d+)?t?)?$")
-SHELLS = {"sh", "bash", "dash", "ash", "busybox"}
 WRAPPERS = {"tini", "dumb-init", "env", "exec", "nice", "gosu", "su-exec", "setpriv", "catatonit", "--"}
 """Programs that only start the next word."""
 

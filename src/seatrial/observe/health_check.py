@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from seatrial.facts import HealthAnswer, HealthCommand
+from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
-from seatrial.observe.command import PYTHON, SHELLS, start_facts
+from seatrial.observe.command import PYTHON, start_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

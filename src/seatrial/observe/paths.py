@@ -8,6 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, ResolvedPath, Shebang
+from seatrial.facts.command import may_execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -230,28 +231,6 @@ def _rows(text: str, fields: int) -> list[list[str]]:
     """Return the rows of an account file, each with at least so many fields."""
     lines = (line.strip() for line in text.split("\n"))
     return [[*line.split(":"), *[""] * fields] for line in lines if line]
-
-
-def may_execute(entry: FileEntry, who: Account) -> bool:
-    """Tell whether an account may execute a file (or enter a folder), by its permission bits."""
-    if who.uid == 0:
-        return bool(entry.mode & 0o111)
-    if entry.uid == who.uid:
-        return bool(entry.mode & 0o100)
-    if entry.gid in who.gids:
-        return bool(entry.mode & 0o010)
-    return bool(entry.mode & 0o001)
-
-
-def may_read(entry: FileEntry, who: Account) -> bool:
-    """Tell whether an account may read a file, by its permission bits."""
-    if who.uid == 0:
-        return True
-    if entry.uid == who.uid:
-        return bool(entry.mode & 0o400)
-    if entry.gid in who.gids:
-        return bool(entry.mode & 0o040)
-    return bool(entry.mode & 0o004)
 
 
 def _field(text: str) -> int | None:

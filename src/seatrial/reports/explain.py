@@ -32,7 +32,7 @@ def print_check(check: Check, console: Console) -> None:
     rows = (asked, ("why", check.why), ("source", check.source))
     for name, value in rows:
         console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
-    for name, block in (("fails", check.example), ("fixed", check.mend)):
+    for name, block in (("fails", check.example), ("fixed", check.fixed)):
         if block:
             console.print()
             console.print(Text(f"{name}:", style="bold red" if name == "fails" else "bold green"))
@@ -63,14 +63,14 @@ def print_catalogue(checks: Sequence[Check], console: Console) -> None:
 def text_help(check: Check) -> str:
     """Return a check's explanation as plain text."""
     parts = [check.title + ".", check.why, f"Source: {check.source}"]
-    parts += [f"{name}:\n{block}" for name, block in (("Fails", check.example), ("Fixed", check.mend)) if block]
+    parts += [f"{name}:\n{block}" for name, block in (("Fails", check.example), ("Fixed", check.fixed)) if block]
     return "\n\n".join(parts)
 
 
 def markdown_help(check: Check) -> str:
     """Return a check's explanation as Markdown."""
     lines = [check.why, "", f"Source: {check.source}"]
-    for name, block in (("Fails:", check.example), ("Fixed:", check.mend)):
+    for name, block in (("Fails:", check.example), ("Fixed:", check.fixed)):
         if block:
             lines += ["", name, "", *fenced(block.strip("\n"))]
     return "\n".join(lines)

@@ -13,7 +13,6 @@ import msgspec
 
 from seatrial.checks.model import Level
 from seatrial.checks.registry import among_services
-from seatrial.checks.stack import CHECKS
 from seatrial.checks.verdict import smoke_of
 from seatrial.engine import runs
 from seatrial.errors import SettingsError
@@ -176,5 +175,4 @@ def judge_stack(
             deep=again.deep,
             seconds={**facts.seconds, **again.seconds},
         )
-    checks = CHECKS if level is None else among_services(level)
-    return smoke_of(facts, target.contract, checks, seconds=seconds, app=target.app or "", level="stack")
+    return smoke_of(facts, target.contract, among_services(level), seconds=seconds, app=target.app or "", level="stack")

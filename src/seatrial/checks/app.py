@@ -1,0 +1,373 @@
+"""app/*, native/* and bytecode/*: what the application's code needs to find in the image, and who may change it."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts import (
+    ResolvedCommand,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from seatrial.facts import (
+        PathAccess,
+        Probe,
+    )
+    from seatrial.facts.probe import Bytecode, Code, Environment
+    from seatrial.settings.model import Contract
+
+
+SHOWN = 20
+
+
+@check(
+    "app/imports",
+    title="The application imports",
+    why="Code that does not import does not run; a package that lies on no path is not installed.",
+    source="HIST: the project was never installed and /app/src was on no path",
+    example="RUN uv sync --frozen --no-dev --no-install-project\n# a folder that is on no path\nCOPY src /app/src",
+    fixed="COPY src /app/src\nRUN uv sync --frozen --no-dev --no-editable",
+)
+def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
+    """Judge the imports that the probe tried."""
+    tried = probe.imports
+    if not tried:
+        return skipped("neither the contract nor the command names a module; set `modules`")
+    broken = [module for module in tried if not module.ok]
+    expected = f"imports {', '.join(module.name for module in tried)}"
+    if broken and isinstance(command, ResolvedCommand) and command.program is None:
+        # Which folder comes first on sys.path is the program's to say.
+        raise UndecidedError("the command does not lead to a program; process/command-resolves tells why")
+    if broken:
+        first = broken[0]
+        return failed(
+            f"{first.name}: {first.error}",
+            expected=expected,
+            fix=_import_fix(first.name, first.error),
+            evidence=tuple(
+                line
+                for module in broken
+                for line in (f"{module.name}: {module.error}", *module.traceback.splitlines()[-SHOWN:])
+            ),
+        )
+    slowest = max(module.seconds for module in tried)
+    return passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s", expected=expected)
+
+
+def _import_fix(name: str, error: str) -> str:
+    package = name.partition(":")[0].partition(".")[0]
+    if error.startswith("ModuleNotFoundError") and f"'{package}'" in error:
+        return (
+            f"Install the project into the environment (`uv sync --no-editable`, `pip install .`), or put the "
+            f"folder that holds {package} on PYTHONPATH."
+        )
+    if error.startswith(("ModuleNotFoundError", "ImportError")):
+        return "Add what is missing to the project's dependencies, and lock and build again."
+    if error.startswith(("KeyError", "ValidationError", "RuntimeError", "SystemExit", "ConfigurationError")):
+        return "Correct what the traceback names; a variable that it needs goes into the contract's `environment`."
+    return "Correct what the traceback names."
+
+
+@check(
+    "app/executables",
+    title="The programs that it calls are there",
+    why="A missing program shows only when a user first asks for what needs it.",
+    source="HIST: the code called ffmpeg, and the image held none",
+    example=(
+        '# contract: executables = ["ffmpeg"]\n'
+        "FROM python:3.13-slim AS builder\n"
+        "RUN apt-get update && apt-get install --yes ffmpeg\n"
+        "FROM python:3.13-slim"
+    ),
+    fixed=(
+        '# contract: executables = ["ffmpeg"]\n'
+        "FROM python:3.13-slim\n"
+        "RUN apt-get update && apt-get install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*"
+    ),
+)
+def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
+    """Judge the programs that the contract says the code calls."""
+    if not contract.executables:
+        return skipped("the contract names no programs; set `executables`")
+    found = {program.name: program.path for program in present(probe).executables}
+    missing = [name for name in contract.executables if not found.get(name)]
+    expected = f"on PATH: {', '.join(contract.executables)}"
+    if missing:
+        return failed(
+            f"not on PATH: {', '.join(missing)}",
+            expected=expected,
+            fix="Install them in the final stage; what is installed in the builder stays there.",
+        )
+    return passed(", ".join(found[name] for name in contract.executables), expected=expected)
+
+
+@check(
+    "app/writable-paths",
+    title="It may write where it must",
+    why="A library that may not make its cache folder fails at its first use, in production.",
+    source="HIST: a library wrote to ~/.cache, which the user may not create",
+    example="# an account without a home cannot make ~/.cache\nRUN useradd --no-create-home app\nUSER app",
+    fixed="RUN useradd --no-create-home app\nENV XDG_CACHE_HOME=/tmp/.cache\nUSER app",
+)
+def writable_paths(probe: Probe, contract: Contract) -> Outcome:
+    """Judge the contract's paths and the cache folder by permission; the probe had the contract's tmpfs mounted."""
+    places = probe.places
+    if not places:
+        return skipped("there is no path to judge")
+    refused = [place for place in places if not place.writable]
+    expected = f"USER may write {', '.join(place.path for place in places)}"
+    if refused:
+        return failed(
+            "; ".join(_refusal(place, contract) for place in refused),
+            expected=expected,
+            fix=(
+                "Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
+                "and give it to USER (`COPY --chown`, `install -d -o`)."
+            ),
+        )
+    return passed("; ".join(_why_writable(place, contract) for place in places), expected=expected)
+
+
+def _on_tmpfs(path: str, contract: Contract) -> bool:
+    return any(path == top or path.startswith(f"{posixpath.normpath(top)}/") for top in contract.tmpfs)
+
+
+def _refusal(place: PathAccess, contract: Contract) -> str:
+    if _on_tmpfs(place.path, contract):
+        return (
+            f"{place.nearest} is a tmpfs with mode {place.mode} and owner {place.owner}: this engine gives a tmpfs "
+            "the mode of the image's folder below it"
+        )
+    if place.exists:
+        return f"{place.path} has mode {place.mode} and owner {place.owner}"
+    return f"{place.path} is not there, and {place.nearest} above it has mode {place.mode} and owner {place.owner}"
+
+
+def _why_writable(place: PathAccess, contract: Contract) -> str:
+    return f"{place.path} is on a tmpfs" if _on_tmpfs(place.path, contract) else f"{place.path} may be written"
+
+
+@check(
+    "native/libraries-resolve",
+    title="Every shared library is there",
+    why="An extension module whose library stayed in the builder fails at its import.",
+    source="ld.so(8); the applications' plans: libpq for psycopg",
+    example=(
+        "FROM python:3.13-slim AS builder\n"
+        "RUN apt-get update && apt-get install --yes libpq-dev gcc && pip install psycopg[c]\n"
+        "# holds no libpq.so.5\n"
+        "FROM python:3.13-slim"
+    ),
+    fixed=(
+        "FROM python:3.13-slim\n"
+        "RUN apt-get update && apt-get install --yes --no-install-recommends libpq5 && rm -rf /var/lib/apt/lists/*"
+    ),
+)
+def libraries_resolve(probe: Probe) -> Outcome:
+    """Judge the shared libraries that the extension modules need, one by one."""
+    native = probe.native
+    expected = "every shared library that an extension module needs is there"
+    if native.modules == 0:
+        return failed(
+            "no extension module was found, not even the standard library's",
+            expected=expected,
+            fix="Look at the interpreter's sys.path: its lib-dynload folder is missing.",
+        )
+    if native.missing:
+        first = native.missing[0]
+        return failed(
+            f"{first.library}, which {first.needed_by} needs, is not there",
+            expected=expected,
+            fix=f"Install the system package that holds {first.library} in the final stage, not only in the builder.",
+            evidence=tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in native.missing[:SHOWN]),
+        )
+    return passed(f"{native.modules} shared objects looked at", expected=expected)
+
+
+@check(
+    "app/code-read-only",
+    title="Its user cannot change its code",
+    why="Whoever breaks into the process then cannot leave anything in the code that runs at the next start.",
+    source="CIS Docker Benchmark 4.1, 5.13; OWASP Docker cheat sheet, rule 8",
+    example="COPY --chown=app:app . /app",
+    fixed="COPY . /app",
+)
+def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
+    """Judge the files of the application's packages, and every folder above them, by owner and permission."""
+    if probe.identity.uid == 0:
+        return skipped("USER is root, who may change everything; identity/non-root judges that")
+    packages = present(code)
+    if not packages:
+        return skipped("neither the contract nor the command names a module; set `modules`")
+    lost = [package.name for package in packages if not package.origin]
+    found = {place.path: place for package in packages for place in package.changeable}
+    expected = f"uid {probe.identity.uid} can change nothing of {', '.join(package.name for package in packages)}"
+    if found:
+        first = next(iter(found.values()))
+        return failed(
+            f"uid {probe.identity.uid} can change {first.path} (mode {first.mode}, owner {first.owner})"
+            + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
+            expected=expected,
+            fix=(
+                "Let root own the code: `COPY` without --chown, `RUN chmod -R u=rwX,go=rX /app` in the builder, and a "
+                "WORKDIR that root made. What must be written belongs on a tmpfs or a volume."
+            ),
+            evidence=tuple(f"{place.path}: mode {place.mode}, owner {place.owner}" for place in found.values()),
+        )
+    if lost:
+        raise UndecidedError(f"{', '.join(lost)} is not found in any file; app/imports tells why")
+    return passed(f"{sum(package.files for package in packages)} files and folders looked at", expected=expected)
+
+
+@check(
+    "native/platform",
+    title="Extension modules are of its own platform",
+    why="A module built for another processor or C library cannot be loaded, and says so at its import only.",
+    source="pythonspeed.com; elf(5); PEP 600, PEP 656",
+    example="COPY .venv /app/.venv",
+    fixed="RUN uv sync --frozen --no-dev",
+)
+def platform(probe: Probe, environment: Environment) -> Outcome:
+    """Judge the extension modules by their own ELF headers and the C library that they ask for."""
+    native = probe.native
+    machine = environment.machine
+    own = f"{machine}{f' with {native.libc}' if native.libc else ''}"
+    expected = f"every extension module was built for {own}"
+    if native.modules == 0:
+        raise UndecidedError("no extension module was found; native/libraries-resolve tells why")
+    if native.foreign:
+        first = native.foreign[0]
+        return failed(
+            f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
+            expected=expected,
+            fix=(
+                "Install the environment inside the build, on the final stage's own base and platform; keep the host's "
+                "environments out with .dockerignore (`.venv`)."
+            ),
+            evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign[:SHOWN]),
+        )
+    return passed(f"{native.modules} shared objects looked at, none for another than {own}", expected=expected)
+
+
+@check(
+    "native/no-musl",
+    title="Uses glibc",
+    why="On musl many packages have no wheels, Python runs slower, and threads get a small stack.",
+    source="pythonspeed.com, Using Alpine can make Python Docker builds 50x slower",
+    example="FROM python:3.13-alpine",
+    fixed="FROM python:3.13-slim",
+)
+def no_musl(probe: Probe | Unavailable, command: ResolvedCommand, contract: Contract) -> Outcome:
+    """Tell the C library by the loader that the interpreter's file names, as the engine reads it."""
+    if contract.musl:
+        return skipped("the contract allows musl")
+    loader = posixpath.basename(command.python_loader)
+    if not command.python_loader and isinstance(probe, Unavailable):
+        present(probe)
+    libc = "" if isinstance(probe, Unavailable) else probe.native.libc
+    expected = "an interpreter that uses glibc"
+    if loader.startswith("ld-musl") or (not loader and libc == "musl"):
+        return failed(
+            f"{command.python} uses musl: its loader is {command.python_loader or 'part of it'}",
+            expected=expected,
+            fix="Base the image on Debian (`python:3.13-slim`), or declare `musl = true` in the contract.",
+        )
+    if not loader and not libc:
+        raise UndecidedError(f"neither {command.python} nor the probe tells the C library")
+    return passed(f"{command.python} uses {command.python_loader or libc}", expected=expected)
+
+
+VALID = "bytecode of this Python, with its source's time and size, or hash, or unchecked"
+
+
+@check(
+    "bytecode/dependencies",
+    title="Its dependencies are compiled",
+    why="A container that may not write compiles every module again at each start, which takes seconds.",
+    source="uv's Docker guide, compiling bytecode; hynek.me, Production-ready Python Docker containers; PEP 552",
+    example="RUN uv sync --frozen --no-dev",
+    fixed="ENV UV_COMPILE_BYTECODE=1\nRUN uv sync --frozen --no-dev",
+)
+def dependencies(bytecode: Bytecode | Unavailable, contract: Contract) -> Outcome:
+    """Judge the bytecode of everything in the environment's site folders."""
+    if "dependencies" not in contract.bytecode:
+        return skipped("the contract's `bytecode` does not name the dependencies")
+    seen = present(bytecode)
+    expected = f"every source file of the dependencies has valid bytecode: {VALID}"
+    if not seen.sources:
+        return skipped("there is no source file of a dependency")
+    return _wrong(
+        seen,
+        expected,
+        fix=(
+            "Compile in the stage that installs: `ENV UV_COMPILE_BYTECODE=1` for uv; pip does so unless told "
+            "--no-compile; or `RUN python -m compileall -q --invalidation-mode unchecked-hash` on the environment, as "
+            "the last step that touches its files. Or leave it out of the contract's `bytecode`."
+        ),
+    ) or passed(f"{seen.sources} source files have it", expected=expected)
+
+
+@check(
+    "bytecode/standard-library",
+    title="The standard library is compiled",
+    why="Official images hold none of it, and a read-only container cannot make any: each start compiles it again.",
+    source="uv's Docker guide, compiling bytecode: the standard library; docker-library/python's Dockerfiles",
+    example='bytecode = ["dependencies", "standard-library"]  # and nothing in the Dockerfile',
+    fixed="RUN python -m compileall -q /usr/local/lib/python3.13",
+)
+def standard_library(
+    probe: Probe | Unavailable, standard_bytecode: Bytecode | Unavailable, contract: Contract
+) -> Outcome:
+    """Judge the bytecode of those modules of the standard library that the application's imports loaded."""
+    if "standard-library" not in contract.bytecode:
+        return skipped(
+            "the contract's `bytecode` does not name the standard library: official base images hold none, on purpose"
+        )
+    seen = present(standard_bytecode)
+    if not present(probe).imports:
+        return skipped("neither the contract nor the command names a module; set `modules`")
+    if not seen.sources:
+        raise UndecidedError("the imports loaded no module of the standard library from a file")
+    expected = f"every standard-library module that the application loads has valid bytecode: {VALID}"
+    return _wrong(
+        seen,
+        expected,
+        fix="Add to the final stage: `RUN python -m compileall -q \"$(python -c 'import os; print(os.path.dirname("
+        "os.__file__))')\"`.",
+    ) or passed(f"the {seen.sources} modules that were loaded have it", expected=expected)
+
+
+def _wrong(seen: Bytecode, expected: str, *, fix: str) -> Outcome | None:
+    """Return the failure; None where all is valid.
+
+    Raises:
+        UndecidedError: nothing is wrong so far, but not everything was looked at.
+
+    """
+    parts = []
+    if seen.missing_count:
+        parts.append(f"{seen.missing_count} of {seen.sources} have none: {', '.join(seen.missing[:3])}")
+    if seen.stale_count:
+        first = seen.stale[0]
+        parts.append(
+            f"{seen.stale_count} of {seen.sources} have some that is not valid: {first.source}: {first.problem}"
+        )
+    if parts:
+        return failed(
+            "; ".join(parts),
+            expected=expected,
+            fix=fix,
+            evidence=(
+                *(f"{path}: none" for path in seen.missing),
+                *(f"{file.source}: {file.problem}" for file in seen.stale),
+            ),
+        )
+    if not seen.complete:
+        raise UndecidedError(
+            f"{seen.sources} were looked at, and those are not all: too many files, or an import that ended early"
+        )
+    return None

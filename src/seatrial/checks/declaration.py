@@ -1,0 +1,287 @@
+"""How a check is declared: a function whose parameters name the facts that it reads.
+
+Each name stands in FACTS once, with the level from which on it is observed. So a check says nothing of levels, of
+missing facts or of what does not apply: that follows from its parameters.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar
+
+from packaging.utils import canonicalize_name
+
+from seatrial.checks.model import Check, Level, Outcome, present, skipped
+from seatrial.facts import NO_SOURCES, Facts, NotInstalled, Unavailable
+from seatrial.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+    from seatrial.facts import (
+        Boot,
+        BuildContext,
+        ComposeSource,
+        DeepBoots,
+        Distribution,
+        DockerfileSource,
+        Lint,
+        Probe,
+        ProcInfo,
+    )
+    from seatrial.settings.model import Contract
+
+T = TypeVar("T")
+
+ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
+NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
+NOT_UP = Unavailable(reason="it does not come up: boot/healthy or boot/stays-up tells why")
+NOT_OBSERVED = Unavailable(reason="it was not observed")
+DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE)
+"""Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
+
+
+class DeclarationError(Exception):
+    """A check is declared wrongly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fact:
+    """A name that a check's parameter can have."""
+
+    read: Callable[[Facts, Contract], object]
+    level: Level = Level.QUICK
+    of_a_start: bool = False
+    """It comes of a start of the app, which `smoke --stack` makes among its services."""
+
+
+def deciding_boot(facts: Facts) -> Boot | Unavailable:
+    """Return the start to judge by: the hardened one, unless only its restrictions were in the way."""
+    boot = facts.boot
+    if isinstance(boot, Unavailable) or boot.came_up:
+        return boot
+    return min((start for start in facts.relaxed if start.came_up), key=lambda start: len(start.lifted), default=boot)
+
+
+def _running(facts: Facts) -> Boot | Unavailable:
+    boot = deciding_boot(facts)
+    return boot if isinstance(boot, Unavailable) or boot.came_up else NOT_UP
+
+
+def _proc(facts: Facts) -> ProcInfo | Unavailable:
+    boot = _running(facts)
+    return boot if isinstance(boot, Unavailable) else boot.proc
+
+
+def _deep(facts: Facts) -> DeepBoots | Unavailable:
+    return facts.boot if isinstance(facts.boot, Unavailable) else facts.deep
+
+
+def _answer(name: str) -> Callable[[Facts, Contract], object]:
+    """Return the reader of a part of the probe's answer."""
+
+    def read(facts: Facts, _: Contract) -> object:
+        probe = facts.probe
+        if isinstance(probe, Unavailable):
+            return probe
+        part = getattr(probe, name)
+        reason = probe.problems.get(name, "it gave no answer to that")
+        return Unavailable(reason=f"the probe could not look: {reason}") if part is None else part
+
+    return read
+
+
+def declared_dependencies(facts: Facts, contract: Contract) -> tuple[str, ...] | None:
+    """Return the requirements that the contract declares, or else the project; None where neither does."""
+    return contract.dependencies if contract.dependencies is not None else facts.project.dependencies
+
+
+def _installed(facts: Facts, contract: Contract) -> dict[str, Distribution] | Unavailable:
+    probe = facts.probe
+    if isinstance(probe, Unavailable):
+        return probe
+    if "distributions" in probe.truncated:
+        return Unavailable(reason=f"the package list was cut after {len(probe.distributions)} distributions")
+    own = own_distributions(probe)
+    if not own and declared_dependencies(facts, contract):
+        return Unavailable(reason="the package list is empty; packages/evidence tells why")
+    return own
+
+
+def own_distributions(probe: Probe) -> dict[str, Distribution]:
+    """Return what the application's own environment holds, by normalised name."""
+    return {canonicalize_name(found.name): found for found in probe.distributions if not found.base}
+
+
+def _dockerfile(facts: Facts) -> DockerfileSource | Unavailable:
+    return facts.sources if isinstance(facts.sources, Unavailable) else facts.sources.dockerfile
+
+
+def _lint(facts: Facts) -> Lint | Unavailable:
+    return facts.sources if isinstance(facts.sources, Unavailable) else facts.sources.lint
+
+
+def _context(facts: Facts) -> BuildContext | Unavailable:
+    return facts.sources if isinstance(facts.sources, Unavailable) else facts.sources.context
+
+
+def _compose(facts: Facts) -> ComposeSource | Unavailable:
+    if isinstance(facts.sources, Unavailable):
+        return facts.sources
+    return NO_COMPOSE if facts.sources.compose is None else facts.sources.compose
+
+
+def _services_left_out(facts: Facts) -> bool:
+    """Tell whether it was started alone, though its project has a compose file that starts what it may need."""
+    has_compose = not isinstance(facts.sources, Unavailable) and facts.sources.compose is not None
+    return has_compose and isinstance(facts.stack, Unavailable)
+
+
+def _plain(read: Callable[[Facts], object]) -> Callable[[Facts, Contract], object]:
+    return lambda facts, _: read(facts)
+
+
+def _start(read: Callable[[Facts], object], level: Level = Level.STANDARD) -> _Fact:
+    return _Fact(read=_plain(read), level=level, of_a_start=True)
+
+
+FACTS: Mapping[str, _Fact] = {
+    "contract": _Fact(read=lambda _, contract: contract),
+    # Of the image, from the engine: its configuration, what its command leads to, its files.
+    **{
+        name: _Fact(read=_plain(attrgetter(name)))
+        for name in (
+            "configuration",
+            "command",
+            "health_command",
+            "working_directory",
+            "contents",
+            "accounts",
+            "project",
+            "sources",
+        )
+    },
+    # From the probe, and each part of its answer that it may lack.
+    "probe": _Fact(read=_plain(attrgetter("probe"))),
+    **{
+        name: _Fact(read=_answer(name))
+        for name in ("environment", "bytecode", "standard_bytecode", "code", "selftest", "locale")
+    },
+    "installed": _Fact(read=_installed),
+    "dependencies": _Fact(read=declared_dependencies),
+    # Of the project's files.
+    "dockerfile": _Fact(read=_plain(_dockerfile)),
+    "lint": _Fact(read=_plain(_lint)),
+    "context": _Fact(read=_plain(_context)),
+    "compose": _Fact(read=_plain(_compose)),
+    "services_left_out": _Fact(read=_plain(_services_left_out)),
+    # From starts of the app.
+    "boot": _start(deciding_boot),
+    "running": _start(_running),
+    "proc": _start(_proc),
+    "hardened": _start(attrgetter("boot")),
+    "relaxed": _start(attrgetter("relaxed")),
+    "deep": _start(_deep, Level.DEEP),
+    "override": _Fact(read=_plain(attrgetter("override")), level=Level.DEEP),
+    "stack": _Fact(read=_plain(attrgetter("stack")), level=Level.DEEP),
+}
+"""The names that a check's parameters can have."""
+
+
+def check(
+    identity: str, *, title: str, why: str, source: str, example: str = "", fixed: str = ""
+) -> Callable[[Callable[..., Outcome]], Check]:
+    """Make a check of a function; its parameters name the facts that it reads.
+
+    A fact that could not be observed makes the check undecided before the function is called. A parameter whose
+    annotation names `Unavailable` gets that one instead. `docs/own-checks.md` lists the names.
+
+    Args:
+        identity: the check's id: its family, a slash and its name.
+        title: what the image does that passes it: `Runs as a user that is not root`.
+        why: why it matters, in one sentence.
+        source: where the rule comes from.
+        example: what fails it, as the line or two that someone would really write.
+        fixed: the same lines, fixed.
+
+    Raises:
+        DeclarationError: the id has no family, or a parameter names no fact.
+
+    """
+
+    def made(function: Callable[..., Outcome]) -> Check:
+        if not ID.fullmatch(identity):
+            raise DeclarationError(
+                f"{identity!r} is no check's id. Write FAMILY/NAME in lower case: `shop/has-licence`."
+            )
+        parameters = _parameters(function)
+        facts = {name: FACTS[name] for name, _ in parameters}
+        return Check(
+            id=identity,
+            title=title,
+            why=why,
+            source=source,
+            example=example,
+            fixed=fixed,
+            level=max((fact.level for fact in facts.values()), key=lambda level: level.rank, default=Level.QUICK),
+            stack="stack" in facts,
+            among_services=any(fact.of_a_start for fact in facts.values()),
+            parameters=parameters,
+            function=function,
+        )
+
+    return made
+
+
+def checks_of(module: ModuleType) -> tuple[Check, ...]:
+    """Return the checks that a module declares, in its order."""
+    return tuple(value for value in vars(module).values() if isinstance(value, Check))
+
+
+def _parameters(function: Callable[..., Outcome]) -> tuple[tuple[str, bool], ...]:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        signature = inspect.signature(function, annotation_format=annotationlib.Format.STRING)
+    else:
+        signature = inspect.signature(function)
+    found = []
+    for name, parameter in signature.parameters.items():
+        if name not in FACTS:
+            raise DeclarationError(f"{function.__name__}: no fact is called {name!r}. {did_you_mean(name, FACTS)}")
+        found.append((name, "Unavailable" in str(parameter.annotation)))
+    return tuple(found)
+
+
+def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -> Outcome:
+    """Call a check with the facts that it reads.
+
+    Args:
+        check: the check.
+        facts: what was observed; a mapping by parameter's name where that is less than an image's facts.
+        contract: what the image must be.
+
+    Raises:
+        UndecidedError: a fact is missing.
+
+    """
+    arguments: dict[str, object] = {}
+    for name, takes_missing in check.parameters:
+        value = _value(name, facts, contract)
+        if isinstance(value, Unavailable) and not takes_missing:
+            if isinstance(value, NotInstalled) or value in DOES_NOT_APPLY:
+                return skipped(value.reason)
+            present(value)
+        arguments[name] = value
+    return check.function(**arguments)
+
+
+def _value(name: str, facts: Facts | Mapping[str, object], contract: Contract) -> object:
+    if isinstance(facts, Facts):
+        return FACTS[name].read(facts, contract)
+    return contract if name == "contract" else facts.get(name, NOT_OBSERVED)
