@@ -1,7 +1,7 @@
-"""What a Dockerfile says, as far as planning a build asks: its bases, its arguments, which line is which.
+"""A Dockerfile's instructions, stages, bases and arguments, with their lines.
 
-Written here because dockerfile-parse 2.0.1 reads a heredoc's body as instructions, does not know the escape
-directive, and resolves neither `${NAME:-default}` nor a build argument inside another argument's default.
+dockerfile-parse 2.0.1 is not used: it reads a heredoc's body as instructions, does not know the escape directive, and
+resolves neither `${NAME:-default}` nor a build argument inside another argument's default.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Instruction:
 
     @property
     def whole(self) -> str:
-        """The instruction as a person reads it, on one line."""
+        """The instruction on one line."""
         return f"{self.keyword} {self.text}".strip()
 
     @property
@@ -83,18 +83,18 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Dockerfile:
-    """A parsed Dockerfile. What is malformed in it is left for BuildKit to name."""
+    """A parsed Dockerfile. BuildKit reports what is malformed in it."""
 
     syntax: str | None
-    """The image that its `# syntax=` line asks to be read by."""
+    """The image that its `# syntax=` line names."""
     arguments: tuple[Instruction, ...]
     """Every ARG before the first FROM."""
     stages: tuple[Stage, ...]
 
     def declares(self, argument: str) -> bool:
         """Tell whether an ARG of that name stands anywhere in it."""
-        inner = (one for stage in self.stages for one in stage.instructions if one.keyword == "ARG")
-        return any(name == argument for one in (*self.arguments, *inner) for name, _ in _assignments(one))
+        inner = (found for stage in self.stages for found in stage.instructions if found.keyword == "ARG")
+        return any(name == argument for arg in (*self.arguments, *inner) for name, _ in _assignments(arg))
 
     def bases(self, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
         """Return the outside images that its last stage needs, each once, in the order of their lines.
@@ -109,7 +109,7 @@ class Dockerfile:
         for stage in self._needed(scope):
             for reference, line in _references(stage, scope):
                 known = reference in {"", NO_IMAGE} or self._stage(reference, stage, line) is not None
-                # BuildKit resolves no variable outside FROM, and says so: not ours to judge.
+                # BuildKit resolves no variable outside of FROM, and reports it.
                 if not known and "$" not in reference:
                     found[reference] = min(line, found.get(reference, line))
         names = tuple(stage.name for stage in self.stages if stage.name is not None)
@@ -120,8 +120,8 @@ class Dockerfile:
 
     def _scope(self, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:
         scope: dict[str, str] = {}
-        for one in self.arguments:
-            for name, default in _assignments(one):
+        for argument in self.arguments:
+            for name, default in _assignments(argument):
                 value = build_arguments.get(name)
                 scope[name] = expand(default or "", {**platform, **scope}) if value is None else value
         return scope
@@ -134,7 +134,7 @@ class Dockerfile:
             stage = waiting.pop()
             if stage not in needed:
                 needed.append(stage)
-                others = (self._stage(one, stage, line) for one, line in _references(stage, scope))
+                others = (self._stage(reference, stage, line) for reference, line in _references(stage, scope))
                 waiting.extend(other for other in others if other is not None)
         return needed
 
@@ -151,12 +151,12 @@ def parse(text: str) -> Dockerfile:
     lines = text.removeprefix("\ufeff").splitlines()
     directives = _directives(lines)
     instructions = list(_instructions(lines, escape=directives.get("escape", "\\")))
-    starts = [at for at, one in enumerate(instructions) if one.keyword == "FROM"]
+    starts = [at for at, instruction in enumerate(instructions) if instruction.keyword == "FROM"]
     ends = [*starts[1:], len(instructions)] if starts else []
     head = instructions[: starts[0]] if starts else instructions
     return Dockerfile(
         syntax=directives["syntax"].split()[0] if directives.get("syntax") else None,
-        arguments=tuple(one for one in head if one.keyword == "ARG"),
+        arguments=tuple(instruction for instruction in head if instruction.keyword == "ARG"),
         stages=tuple(
             _new_stage(index, tuple(instructions[start:end]))
             for index, (start, end) in enumerate(zip(starts, ends, strict=True))
@@ -246,15 +246,15 @@ def _new_stage(index: int, instructions: tuple[Instruction, ...]) -> Stage:
 def _references(stage: Stage, scope: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     """Yield the images and stages that a stage takes from, with the lines that say so."""
     yield expand(stage.base, scope), stage.instructions[0].line
-    for one in stage.instructions[1:]:
-        for name, value in one.flags:
+    for instruction in stage.instructions[1:]:
+        for name, value in instruction.flags:
             if name == "from":
-                yield value, one.line
+                yield value, instruction.line
             elif name == "mount":
                 for part in value.split(","):
                     key, _, reference = part.partition("=")
                     if key == "from":
-                        yield reference, one.line
+                        yield reference, instruction.line
 
 
 def _assignments(argument: Instruction) -> Iterator[tuple[str, str | None]]:

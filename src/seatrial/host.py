@@ -1,4 +1,4 @@
-"""The machine that a command runs on, as far as seatrial asks about it."""
+"""The machine that a command runs on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """What everything below the tasks is handed instead of looking at the process itself."""
+    """Environment and folders; passed to everything below the commands, which does not read them itself."""
 
     environment: Mapping[str, str]
     home: Path
     data: Path
-    """Seatrial's own folder for what must last: the engine that it provides."""
+    """Seatrial's own folder for what must last: the provided engine."""
     cache: Path
     """Seatrial's own folder for what can be made again: downloads, root filesystems."""
 
@@ -31,7 +31,7 @@ class Host:
 
 
 def this_host() -> Host:
-    """Return the machine that this process runs on; called once, by the tasks."""
+    """Return the machine that this process runs on; called once, by the command."""
     return Host(
         environment=dict(os.environ),
         home=Path.home(),

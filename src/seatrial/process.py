@@ -11,8 +11,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.errors import ProgramError
 
@@ -24,7 +24,7 @@ INTERRUPT_GRACE = 10.0
 """Seconds that an interrupted program has before it is terminated, then killed."""
 
 DRAIN_GRACE = 5.0
-"""Seconds that a program's output is still waited for when it has ended."""
+"""Seconds to wait for the rest of a program's output when it has ended."""
 
 TICK = 0.2
 """Seconds between two ticks of a program that is watched while it runs."""
@@ -49,7 +49,7 @@ def find_program(name: str, *, path: str | None = None, hint: str = "") -> str:
     """Return the full path of a program.
 
     Raises:
-        ProgramError: it is not there; the message says where it was looked for.
+        ProgramError: it is not installed.
 
     """
     found = shutil.which(name, path=path)
@@ -70,9 +70,9 @@ def run(
     """Run a program and return its whole output.
 
     Args:
-        argv: the program and its arguments; the program is found on PATH first.
-        timeout: seconds; past them the program is interrupted, then terminated, then killed.
-        environment: the whole environment of the program; None hands on this process's own.
+        argv: the program, a path or a name on PATH, and its arguments.
+        timeout: seconds; after them the program is interrupted, then terminated, then killed.
+        environment: the whole environment of the program; None: this process's own.
         folder: its working directory.
         text_in: its standard input.
         check: raise on a non-zero exit.
@@ -83,7 +83,7 @@ def run(
     """
     output: list[str] = []
     errors: list[str] = []
-    completed = stream(
+    done = stream(
         argv,
         timeout=timeout,
         on_output=output.append,
@@ -92,10 +92,10 @@ def run(
         folder=folder,
         text_in=text_in,
     )
-    result = Completed(argv=completed.argv, code=completed.code, output="".join(output), errors="".join(errors))
-    if check and result.code != 0:
-        raise failed(result)
-    return result
+    done = replace(done, output="".join(output), errors="".join(errors))
+    if check and done.code != 0:
+        raise failed(done)
+    return done
 
 
 def stream(
@@ -109,24 +109,37 @@ def stream(
     text_in: str | None = None,
     tick: Callable[[], None] | None = None,
 ) -> Completed:
-    """Run a program and hand on each line as it comes; a non-zero exit is the caller's to judge.
+    """Run a program and pass each line on as it comes; a non-zero exit is no error.
 
     `tick` is called in this thread every `TICK` seconds while the program runs; when it raises, the
-    program is ended.
+    program is ended. What `on_output` or `on_error` raises is raised here, once the program has ended.
 
     Raises:
         ProgramError: it is missing, cannot be started, or took longer than `timeout` seconds.
 
     """
-    words = _found(argv, environment)
-    process = _started(words, environment, folder, piped=text_in is not None)
+    command = _resolved(argv, environment)
+    process = _popen(
+        command,
+        environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL if text_in is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # Ctrl-C reaches the whole foreground group: in a session of its own the program is interrupted once, by this
+        # process, and can clean up.
+        start_new_session=True,
+    )
     last_output: deque[str] = deque(maxlen=KEPT_LINES)
     last_errors: deque[str] = deque(maxlen=KEPT_LINES)
     problems: list[BaseException] = []
     threads = [
-        _beside(_read, process, process.stdout, on_output, last_output, problems),
-        _beside(_read, process, process.stderr, on_error, last_errors, problems),
-        *([] if text_in is None else [_beside(_feed, process.stdin, text_in)]),
+        _in_thread(_read, process, process.stdout, on_output, last_output, problems),
+        _in_thread(_read, process, process.stderr, on_error, last_errors, problems),
+        *([] if text_in is None else [_in_thread(_feed, process.stdin, text_in)]),
     ]
     try:
         _wait(process, timeout, tick)
@@ -135,7 +148,7 @@ def stream(
         _join(threads)
         raise ProgramError(
             f"took longer than {timeout:g} s and was stopped.",
-            where=shlex.join(words),
+            where=shlex.join(command),
             detail="".join(last_errors or last_output),
         ) from None
     except BaseException:
@@ -146,33 +159,31 @@ def stream(
     if problems:
         raise problems[0]
     return Completed(
-        argv=tuple(words), code=process.returncode, output="".join(last_output), errors="".join(last_errors)
+        argv=tuple(command), code=process.returncode, output="".join(last_output), errors="".join(last_errors)
     )
 
 
 def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> int:
     """Run a program on this process's own input, output and errors; return its exit code.
 
-    Ctrl-C is the program's: it gets it from the terminal itself, and this process waits for what it makes of it.
+    The terminal sends Ctrl-C to the program too; this process ignores it, and waits for the program to end.
 
     Raises:
         ProgramError: it is missing, or cannot be executed.
 
     """
-    words = _found(argv, environment)
+    command = _resolved(argv, environment)
     before = signal.signal(signal.SIGINT, lambda _signal, _frame: None)
     try:
-        with subprocess.Popen(words, env=None if environment is None else dict(environment)) as process:
+        with _popen(command, environment) as process:
             try:
                 code = process.wait()
             except BaseException:
                 process.terminate()
                 raise
-    except (OSError, ValueError) as error:
-        raise _unstartable(words, error) from error
     finally:
         signal.signal(signal.SIGINT, before)
-    # What a signal ended counts as a shell counts it.
+    # As a shell counts a program that a signal ended.
     return 128 - code if code < 0 else code
 
 
@@ -184,21 +195,18 @@ def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, st
         OSError: the log cannot be written.
 
     """
-    words = _found(argv, environment)
+    command = _resolved(argv, environment)
     with log.open("ab") as sink:
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                env=None if environment is None else dict(environment),
-                start_new_session=True,
-                cwd="/",
-            )
-        except (OSError, ValueError) as error:
-            raise _unstartable(words, error) from error
-    # It is meant to outlive us: without this, Popen warns at exit that it still runs.
+        process = _popen(
+            command,
+            environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    # Without this, Popen warns at exit that it still runs.
     process.returncode = 0
     return process.pid
 
@@ -212,65 +220,43 @@ def failed(completed: Completed) -> ProgramError:
     )
 
 
-def _found(argv: Sequence[str | Path], environment: Mapping[str, str] | None) -> list[str]:
+def _resolved(argv: Sequence[str | Path], environment: Mapping[str, str] | None) -> list[str]:
     words = [str(word) for word in argv]
     path = None if environment is None else environment.get("PATH")
     return [find_program(words[0], path=path), *words[1:]]
 
 
-def _started(
-    words: list[str], environment: Mapping[str, str] | None, folder: Path | None, *, piped: bool
-) -> subprocess.Popen[str]:
+def _popen(command: list[str], environment: Mapping[str, str] | None, **options: Any) -> subprocess.Popen[str]:
     try:
-        return subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=None if environment is None else dict(environment),
-            cwd=folder,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            # Ctrl-C reaches the whole foreground group: in a session of its own the program is
-            # interrupted once, by us, and can clean up.
-            start_new_session=True,
-        )
+        return subprocess.Popen(command, env=None if environment is None else dict(environment), **options)
     except (OSError, ValueError) as error:
-        raise _unstartable(words, error) from error
+        # Its folder or its `#!` interpreter is missing, it is no program, an argument holds a zero byte.
+        raise ProgramError(f"could not be started: {error}.", where=shlex.join(command)) from error
 
 
-def _unstartable(words: Sequence[str], error: Exception) -> ProgramError:
-    # Its folder is not there, its `#!` interpreter is not, it is no program, an argument holds a zero byte.
-    return ProgramError(f"could not be started: {error}.", where=shlex.join(words))
-
-
-def _beside(function: Callable[..., None], *arguments: object) -> threading.Thread:
+def _in_thread(function: Callable[..., None], *arguments: object) -> threading.Thread:
     thread = threading.Thread(target=function, args=arguments, daemon=True)
     thread.start()
     return thread
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
-    # A child that lives on in the background (ssh's ControlPersist) may hold the pipes open for hours.
+    # A child in the background (ssh's ControlPersist) may hold the pipes open for hours.
     deadline = time.monotonic() + DRAIN_GRACE
     for thread in threads:
         thread.join(timeout=max(0, deadline - time.monotonic()))
 
 
 def _feed(pipe: IO[str], text: str) -> None:
-    try:
-        with pipe:
-            pipe.write(text)
-    except BrokenPipeError:
-        # The program ended without reading it all: its exit code and its output tell why.
-        pass
+    # BrokenPipeError: the program ended without reading it all. Its exit code and its output tell why.
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(text)
 
 
 def _read(
     process: subprocess.Popen[str],
     pipe: IO[str],
-    hand_on: Callable[[str], None],
+    pass_on: Callable[[str], None],
     last: deque[str],
     problems: list[BaseException],
 ) -> None:
@@ -280,10 +266,10 @@ def _read(
             if problems:
                 continue
             try:
-                hand_on(line)
+                pass_on(line)
             except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
                 problems.append(error)
-                # Nobody takes its output any more (`| head`): it need not go on.
+                # Its output is not read any more (`| head`).
                 _signal(process, signal.SIGINT)
 
 
@@ -307,18 +293,17 @@ def _wait(process: subprocess.Popen[str], timeout: float | None, tick: Callable[
 def _end(process: subprocess.Popen[str]) -> None:
     """End a program and all that it started in its group: interrupt, terminate, kill.
 
-    Whatever comes meanwhile (a second Ctrl-C) means that nobody wants to wait: it is killed at once.
+    Another exception while it ends (a second Ctrl-C) kills it at once.
     """
     try:
         for how in (signal.SIGINT, signal.SIGTERM):
-            # The whole group, as Ctrl-C on a terminal reaches it: a program that waits for its own children
-            # (a shell, mmdebstrap) ends when they do.
+            # The whole group, like Ctrl-C on a terminal: a shell that waits for its children ends when they do.
             _signal(process, how)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=INTERRUPT_GRACE)
                 return
     finally:
-        # Also when the program has left by itself: what it started may be there still.
+        # Also when the program has ended by itself: its children may still run.
         _signal(process, signal.SIGKILL)
         process.wait()
 

@@ -16,7 +16,7 @@ from tests.unit.test_bases import Answers
 
 from seatrial.dockerfile import parse
 from seatrial.engine import builders
-from seatrial.engine.builders import Builder, Choice, choose, not_there, read_builder, read_names, usable
+from seatrial.engine.builders import Builder, Choice, choose, not_found, read_builder, read_names, require_usable
 from seatrial.engine.find import OWN, Candidate, Engine
 from seatrial.errors import BuildError, EngineError, SeatrialError
 from seatrial.images import bases, oci_layout
@@ -123,11 +123,11 @@ def test_a_persons_builders_are_looked_for_in_their_own_folder(tmp_path: Path, f
 def test_one_node_of_several_that_is_out_of_reach_is_buildxs_own_affair() -> None:
     read = read_builder(REMOTE, "FAR")
     assert (str(read), read.endpoints, read.statuses) == ("'far' (remote)", ("tcp://b:1", "tcp://b:2"), ("running",))
-    assert usable(read, CHOICE, ENGINE) is read
+    assert require_usable(read, CHOICE, ENGINE) is read
 
 
 def test_a_builder_that_buildx_starts_when_it_is_needed_is_taken() -> None:
-    assert usable(read_builder(ASLEEP, "box"), CHOICE, ENGINE).driver == "docker-container"
+    assert require_usable(read_builder(ASLEEP, "box"), CHOICE, ENGINE).driver == "docker-container"
 
 
 @pytest.mark.parametrize(
@@ -141,16 +141,16 @@ def test_a_builder_that_buildx_starts_when_it_is_needed_is_taken() -> None:
 )
 def test_a_builder_that_does_not_answer_is_told_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(EngineError) as raised:
-        usable(read_builder(text, "far"), CHOICE, ENGINE)
+        require_usable(read_builder(text, "far"), CHOICE, ENGINE)
     assert raised.value.what == f"the builder 'far' does not answer: {reason}"
     assert (raised.value.where, raised.value.exit_code) == ("--builder", 2)
 
 
-@pytest.mark.parametrize(("source", "more"), [("the default socket", ""), ("DOCKER_HOST", "without DOCKER_HOST")])
+@pytest.mark.parametrize(("source", "more"), [("the default socket", ""), ("DOCKER_HOST", "Unset DOCKER_HOST")])
 def test_another_engines_builder_is_refused_with_the_way_that_moves_all(source: str, more: str) -> None:
     engine = replace(ENGINE, candidate=replace(ENGINE.candidate, source=source))
     with pytest.raises(EngineError, match="belongs to another engine than the one in use") as raised:
-        usable(read_builder(CONTEXT, "sea"), Choice(name="sea", source="BUILDX_BUILDER"), engine)
+        require_usable(read_builder(CONTEXT, "sea"), Choice(name="sea", source="BUILDX_BUILDER"), engine)
     assert "DOCKER_CONTEXT=sea instead of BUILDX_BUILDER." in raised.value.fix
     assert more in raised.value.fix
     assert ("DOCKER_HOST" in raised.value.fix) is bool(more)
@@ -166,7 +166,7 @@ def test_names_are_read_once_each_and_anything_else_is_passed_over() -> None:
     [
         ("fra", ("far", "default"), "--builder: there is no builder 'fra'. Did you mean 'far'?"),
         ("zzz", ("far", "default"), "--builder: there is no builder 'zzz'. Known: default, far."),
-        ("zzz", (), "--builder: there is no builder 'zzz'. `docker buildx ls` lists those that there are."),
+        ("zzz", (), "--builder: there is no builder 'zzz'. `docker buildx ls` lists the builders."),
         (
             "far",
             ("far",),
@@ -175,7 +175,7 @@ def test_names_are_read_once_each_and_anything_else_is_passed_over() -> None:
     ],
 )
 def test_a_builder_that_buildx_does_not_give_is_told(name: str, known: tuple[str, ...], error: str) -> None:
-    assert str(not_there(Choice(name=name, source="--builder"), known, said="ERROR: a bad thing\n")) == error
+    assert str(not_found(Choice(name=name, source="--builder"), known, message="ERROR: a bad thing\n")) == error
 
 
 # --- what buildx is told ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The builder that a person names for a build: an engine's own, or one of buildx's other kinds."""
+"""The buildx builder that the user names for a build."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
 
+
 VARIABLE = "BUILDX_BUILDER"
 """buildx's own variable for the builder (docs.docker.com/build/building/variables)."""
 OPTION = "--builder"
@@ -28,7 +29,7 @@ TIMEOUT = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A builder's name, and who named it."""
+    """A builder's name, and where it was named."""
 
     name: str
     source: str
@@ -40,15 +41,15 @@ class Builder:
 
     name: str
     driver: str
-    """`docker`: an engine's own. Any other (docker-container, remote, kubernetes) sees no engine's images."""
+    """`docker`: an engine's own builder. Others (docker-container, remote, kubernetes) see no engine's images."""
     endpoints: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
-    """Each node's: running, stopped, inactive."""
+    """Of each node: running, stopped, inactive."""
     problem: str = ""
-    """Why it could not be asked."""
+    """Why it does not answer."""
 
     def __str__(self) -> str:
-        """Return who it is, for a person."""
+        """Return its name and kind, for messages."""
         return f"{self.name!r} ({self.driver})"
 
 
@@ -66,8 +67,8 @@ def own(engine: Engine) -> str:
 
 
 def environment(engine: Engine, host: Host) -> dict[str, str]:
-    """Return the environment in which buildx finds a person's builders, and loads images into the engine in use."""
-    # For our own engine BUILDX_CONFIG is a folder of ours: a person's builders are not there.
+    """Return the environment in which buildx finds the user's builders, and loads images into the engine in use."""
+    # For the provided engine BUILDX_CONFIG is another folder: the user's builders are not there.
     result = {key: value for key, value in engine.programs_environment.items() if key != "BUILDX_CONFIG"}
     if folder := host.environment.get("BUILDX_CONFIG"):
         result["BUILDX_CONFIG"] = folder
@@ -75,7 +76,7 @@ def environment(engine: Engine, host: Host) -> dict[str, str]:
 
 
 def find(choice: Choice | None, engine: Engine, host: Host) -> Builder | None:
-    """Return the builder that was named; None where it is the engine's own, and nothing is started then.
+    """Return the builder that was named; None where it is the engine's own.
 
     Raises:
         EngineError: buildx is missing; there is no such builder; it is another engine's; it does not answer.
@@ -84,27 +85,26 @@ def find(choice: Choice | None, engine: Engine, host: Host) -> Builder | None:
     if choice is None or choice.name == own(engine):
         return None
     buildx = programs.find("buildx", engine, host)
-    surroundings = environment(engine, host)
-    done = process.run(
-        [buildx.path, "inspect", "--", choice.name], timeout=TIMEOUT, environment=surroundings, check=False
-    )
+
+    def run(*arguments: str) -> process.Completed:
+        argv = [buildx.path, *arguments]
+        return process.run(argv, timeout=TIMEOUT, environment=environment(engine, host), check=False)
+
+    done = run("inspect", "--", choice.name)
     if done.code != 0:
-        listed = process.run(
-            [buildx.path, "ls", "--format", "json"], timeout=TIMEOUT, environment=surroundings, check=False
-        )
-        raise not_there(choice, read_names(listed.output), said=done.errors)
-    return usable(read_builder(done.output, choice.name), choice, engine)
+        raise not_found(choice, read_names(run("ls", "--format", "json").output), message=done.errors)
+    return require_usable(read_builder(done.output, choice.name), choice, engine)
 
 
 def read_builder(text: str, name: str) -> Builder:
-    """Read what `docker buildx inspect` prints. It has no JSON, and `ls`, which has, asks every builder there is."""
+    """Read what `docker buildx inspect` prints. It has no JSON; `ls` has, but asks every builder."""
     head, _, nodes = text.partition("\nNodes:\n")
     statuses, problems = _values("Status", nodes), _values("Error", head)
     if not statuses:
-        # Of several nodes one may be out of reach: buildx takes the others.
+        # Of several nodes one may not answer: buildx uses the others.
         problems += _values("Error", nodes)
     return Builder(
-        # Names of builders are the same in capitals: this is how it was made.
+        # buildx ignores the case of builders' names; this is the name as it was created.
         name="".join(_values("Name", head)) or name,
         driver="".join(_values("Driver", head)),
         endpoints=_values("Endpoint", nodes),
@@ -118,10 +118,10 @@ def read_names(text: str) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for line in text.splitlines():
         try:
-            said = json.loads(line)
+            listed = json.loads(line)
         except ValueError:
             continue
-        if isinstance(said, dict) and isinstance(name := said.get("Name"), str):
+        if isinstance(listed, dict) and isinstance(name := listed.get("Name"), str):
             names[name] = None
     return tuple(names)
 
@@ -130,26 +130,26 @@ def _values(key: str, text: str) -> tuple[str, ...]:
     return tuple(plain_line(found) for found in re.findall(rf"^{key}:[ \t]*(\S.*)$", text, re.MULTILINE))
 
 
-def not_there(choice: Choice, known: tuple[str, ...], *, said: str) -> EngineError:
+def not_found(choice: Choice, known: tuple[str, ...], *, message: str) -> EngineError:
     """Return the error for a builder that buildx does not give."""
     if choice.name in known:
         return EngineError(
-            f"the builder {choice.name!r} cannot be used: {plain_line(said).removeprefix('ERROR: ').rstrip('.')}.",
+            f"the builder {choice.name!r} cannot be used: {plain_line(message).removeprefix('ERROR: ').rstrip('.')}.",
             where=choice.source,
             fix=f"Look at it: `docker buildx inspect {choice.name}`.",
         )
-    hint = did_you_mean(choice.name, known) if known else "`docker buildx ls` lists those that there are."
+    hint = did_you_mean(choice.name, known) if known else "`docker buildx ls` lists the builders."
     return EngineError(f"there is no builder {choice.name!r}.", where=choice.source, fix=hint)
 
 
-def usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
+def require_usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
     """Return a builder that can build for the engine in use.
 
     Raises:
         EngineError: it is another engine's, or does not answer; the message says what to do.
 
     """
-    # Of an engine's own builder the name is that of its docker context; of one that is gone the driver is empty.
+    # The driver of a builder whose engine is gone is empty.
     silent = builder.driver == "remote" and all(status != "running" for status in builder.statuses)
     if builder.problem or not builder.driver or silent:
         reason = builder.problem.removesuffix(" Is the docker daemon running?")
@@ -160,11 +160,12 @@ def usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
             fix="Start it, or name another one; `docker buildx ls` lists them.",
         )
     if builder.driver == "docker":
-        host_first = " It counts only without DOCKER_HOST." if engine.candidate.source == "DOCKER_HOST" else ""
+        # An engine's own builder has the name of its docker context.
+        unset = " Unset DOCKER_HOST, which overrides it." if engine.candidate.source == "DOCKER_HOST" else ""
         raise EngineError(
-            f"the builder {choice.name!r} belongs to another engine than the one in use, {engine}: what it builds "
-            "would stay there.",
+            f"the builder {choice.name!r} belongs to another engine than the one in use, {engine}: its images would "
+            "stay there.",
             where=choice.source,
-            fix=f"Use that engine for everything: DOCKER_CONTEXT={choice.name} instead of {choice.source}.{host_first}",
+            fix=f"Use that engine for everything: DOCKER_CONTEXT={choice.name} instead of {choice.source}.{unset}",
         )
     return builder

@@ -6,16 +6,19 @@ import math
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+import docker
+import docker.errors
+import requests
+import urllib3
 
 from seatrial.engine.runs import RunEndedError, remove
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    import docker
-    import docker.errors
 
     from seatrial.engine.runs import Run
 
@@ -26,7 +29,7 @@ NO_ENTRYPOINT = [""]
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """A container that was made, on a connection of its own: each thread has its own."""
+    """A container with a connection of its own, so that each thread has its own."""
 
     id: str
     client: docker.APIClient
@@ -37,7 +40,7 @@ class Container:
         """Let some time pass.
 
         Raises:
-            RunEndedError: its run is over, so that nobody needs an answer any more.
+            RunEndedError: its run is over.
 
         """
         if self.ended.wait(seconds):
@@ -46,7 +49,7 @@ class Container:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What a container wrote until it ended or was ended."""
+    """What a container wrote until it ended or was killed."""
 
     out: bytes
     errors: bytes
@@ -70,10 +73,9 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
     client = run.engine.connection()
     made = ""
     try:
-        labelled = {**config, "Labels": {**config.get("Labels", {}), **run.labels}}
-        made = _create(client, labelled)
+        made = _create(client, {**config, "Labels": {**config.get("Labels", {}), **run.labels}})
         if run.ended.is_set():
-            # It ended while the engine made this one, and has removed all that it knew of.
+            # The run ended while the engine made this container, too early to remove it.
             raise RunEndedError
         yield Container(id=made, client=client, ended=run.ended)
     finally:
@@ -85,49 +87,51 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
 
 
 def remake(client: docker.APIClient, inspected: Json) -> str:
-    """Make a container anew as one that is gone was, not started, and return its id.
-
-    Args:
-        client: the engine.
-        inspected: what the engine said of the one that is gone.
-
-    """
+    """Make a container, not started, like one that is gone, from what the engine said of that; return its id."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     # The name may mean another image by now.
     config["Image"] = inspected["Image"]
-    # None would mean the image's own, which a service may have taken away.
+    # None would mean the image's own, which a service may have removed.
     config["Entrypoint"] = config.get("Entrypoint") or NO_ENTRYPOINT
     if inspected["Id"].startswith(config.get("Hostname") or "-"):
         config.pop("Hostname")  # The engine's own choice, from an id that is gone.
     declared = config.get("Volumes") or {}
     unnamed = [
-        f"{one['Name']}:{one['Destination']}"
-        for one in inspected.get("Mounts") or ()
-        if one.get("Type") == "volume" and one.get("Destination") in declared
+        f"{mount['Name']}:{mount['Destination']}"
+        for mount in inspected.get("Mounts") or ()
+        if mount.get("Type") == "volume" and mount.get("Destination") in declared
     ]
-    bound = [str(one) for one in host.get("Binds") or ()]
-    taken = {one.split(":")[1] for one in bound if ":" in one}
-    taken |= {str(one.get("Target")) for one in host.get("Mounts") or ()}
-    host["Binds"] = [*bound, *(one for one in unnamed if one.split(":")[1] not in taken)]
-    networks = {name: endpoint_of(one, inspected) for name, one in inspected["NetworkSettings"]["Networks"].items()}
+    binds = [str(bind) for bind in host.get("Binds") or ()]
+    taken = {bind.split(":")[1] for bind in binds if ":" in bind}
+    taken |= {str(mount.get("Target")) for mount in host.get("Mounts") or ()}
+    host["Binds"] = [*binds, *(bind for bind in unnamed if bind.split(":")[1] not in taken)]
+    known = inspected["NetworkSettings"]["Networks"]
+    networks = {name: endpoint_of(endpoint, inspected) for name, endpoint in known.items()}
     plan = {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": networks}}
     return _create(client, plan, name=inspected["Name"].removeprefix("/"))
 
 
+def endpoint_of(endpoint: Json, inspected: Json) -> Json:
+    """Return the settings of a network for a container like one that was inspected."""
+    aliases = [alias for alias in endpoint.get("Aliases") or () if not inspected["Id"].startswith(alias)]
+    return {"Aliases": aliases, "IPAMConfig": endpoint.get("IPAMConfig"), "Links": endpoint.get("Links")}
+
+
 def _create(client: docker.APIClient, config: Json, *, name: str | None = None) -> str:
     """Make a container in all of its networks, and return its id."""
-    first, *others = ((config.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}).items() or [None]
-    begun = config if first is None else {**config, "NetworkingConfig": {"EndpointsConfig": dict([first])}}
+    endpoints = (config.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    # Engines before 25 take one network at the creation.
+    first, others = dict(list(endpoints.items())[:1]), list(endpoints.items())[1:]
+    begun = {**config, "NetworkingConfig": {"EndpointsConfig": first}} if first else config
     made = str(client.create_container_from_config(begun, name=name)["Id"])  # type: ignore[no-untyped-call]
     try:
-        # Engines before 25 take one network at the creation.
         for network, endpoint in others:
             fixed = endpoint.get("IPAMConfig") or {}
             client.connect_container_to_network(
                 made,
                 network,
                 aliases=endpoint.get("Aliases"),
-                links=[tuple(one.split(":", 1)) for one in endpoint.get("Links") or ()],
+                links=[tuple(link.split(":", 1)) for link in endpoint.get("Links") or ()],
                 ipv4_address=fixed.get("IPv4Address"),
                 ipv6_address=fixed.get("IPv6Address"),
             )
@@ -135,12 +139,6 @@ def _create(client: docker.APIClient, config: Json, *, name: str | None = None) 
         remove(client, made)
         raise
     return made
-
-
-def endpoint_of(endpoint: Json, inspected: Json) -> Json:
-    """Return what a container like one that was inspected is told of a network, from what the engine says of it."""
-    aliases = [one for one in endpoint.get("Aliases") or () if not inspected["Id"].startswith(one)]
-    return {"Aliases": aliases, "IPAMConfig": endpoint.get("IPAMConfig"), "Links": endpoint.get("Links")}
 
 
 def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
@@ -162,22 +160,18 @@ def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
 
 
 def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int) -> Output:
-    import docker.errors
-    import requests
-
-    client = container.client
     late = threading.Event()
 
     def end() -> None:
         late.set()
-        # Where the engine is gone, the thread that reads meets that too, and tells.
+        # Where the engine is gone, the thread that reads meets that too, and reports it.
         with suppress(docker.errors.DockerException, requests.exceptions.RequestException, OSError):
             kill(container)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
-    out, errors, cut = bytearray(), bytearray(), False
+    out, errors, cut, code = bytearray(), bytearray(), False, None
     try:
         for some_out, some_errors in stream:
             out += some_out or b""
@@ -188,9 +182,8 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
                 close_stream(stream)
                 kill(container)
                 break
-        code = (
-            None if cut or late.is_set() else int(client.wait(container.id, timeout=math.ceil(seconds))["StatusCode"])
-        )
+        if not cut and not late.is_set():
+            code = int(container.client.wait(container.id, timeout=math.ceil(seconds))["StatusCode"])
     finally:
         timer.cancel()
     return Output(out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, cut=cut, late=late.is_set())
@@ -198,8 +191,6 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
 
 def close_stream(stream: Any) -> None:
     """Close a stream of docker-py's, wherever it has been read to, and the connection below it."""
-    import docker.errors
-
     # OSError: the engine closed it first. DockerException: over paramiko's SSH it ends with its connection.
     with suppress(OSError, docker.errors.DockerException):
         stream.close()
@@ -209,20 +200,16 @@ def close_stream(stream: Any) -> None:
 
 def kill(container: Container) -> None:
     """Kill a container; one that has ended already is left alone."""
-    import docker.errors
-
-    client = container.client
     try:
-        client.kill(container.id)
+        container.client.kill(container.id)
     except docker.errors.APIError as error:
-        if error.status_code not in {404, 409}:
+        if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
             raise
 
 
 def refusal(error: docker.errors.APIError) -> str:
     """Return why the engine could not start a container, without the names of its own parts before it."""
-    text = str(error.explanation)
-    return text.rpartition("unable to start container process: ")[2]
+    return str(error.explanation).rpartition("unable to start container process: ")[2]
 
 
 @contextmanager
@@ -233,10 +220,6 @@ def engine_errors(doing: str) -> Iterator[None]:
         EngineError: the engine is gone, or refused.
 
     """
-    import docker.errors
-    import requests
-    import urllib3
-
     try:
         yield
     except docker.errors.APIError as error:

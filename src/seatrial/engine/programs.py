@@ -26,7 +26,7 @@ NEEDED: dict[Name, Version] = {
     "compose": Version("2.0"),
 }
 NEEDED_ENGINE = Version("23.0")
-"""The first engine whose BuildKit knows named build contexts."""
+"""The first engine whose BuildKit has named build contexts."""
 
 PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
@@ -59,7 +59,7 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
     """
     needed = NEEDED[name]
     too_old: list[str] = []
-    for path in _places(name, engine, host):
+    for path in _paths(name, engine, host):
         version = _version(path)
         if version >= needed:
             return Program(path=path, version=version)
@@ -73,7 +73,7 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
 
 
 def require_named_contexts(engine: Engine) -> None:
-    """Refuse an engine that cannot take named build contexts.
+    """Refuse an engine without named build contexts.
 
     Raises:
         EngineError: it is too old; the message has the version found and the one needed.
@@ -88,11 +88,11 @@ def require_named_contexts(engine: Engine) -> None:
         )
 
 
-def _places(name: Name, engine: Engine, host: Host) -> Iterator[str]:
+def _paths(name: Name, engine: Engine, host: Host) -> Iterator[str]:
     program = f"docker-{name}"
     config = Path(host.environment.get("DOCKER_CONFIG") or host.home / ".docker")
     folders = [config / "cli-plugins", *map(Path, PLUGIN_FOLDERS)]
-    # Our engine's own programs fit it best; for any other engine they are the last resort.
+    # The provided engine's programs fit it best; for any other engine they are the last resort.
     folders.insert(0 if engine.own else len(folders), own_plugins(host))
     for folder in folders:
         if found := shutil.which(program, path=str(folder)):

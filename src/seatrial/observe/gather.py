@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.engine import runs
-from seatrial.engine import runs as sweep
+from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.errors import ImageError
 from seatrial.facts import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, ProjectFacts, Unavailable
