@@ -169,3 +169,52 @@ def test_texts_reach_buildx_by_its_environment_and_no_word_holds_them(home: Path
     assert secrets.arguments() == ["--secret", "id=pip-config,env=SEATRIAL_SECRET_PIP_CONFIG"]
     assert "s3cret" in secrets.environment()["SEATRIAL_SECRET_PIP_CONFIG"]
     assert "s3cret" not in repr(secrets)
+
+
+def test_only_pips_own_variables_that_hold_something_count(home: Path) -> None:
+    file = write(home / "pip.conf", "[global]\ntimeout = 7\n")
+    made = host(home, PIP_CONFIG_FILE=file, PIP_TIMEOUT="", TIMEOUT="9", RETRIES="3")
+    assert ini(find_secrets(made).texts["pip-config"]) == {"global": {"timeout": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("word", "index"),
+    [
+        ("https://host/a=b", {"url": "https://host/a=b"}),
+        ("https://host/simple", {"url": "https://host/simple"}),
+        ("mine=https://host/simple", {"name": "mine", "url": "https://host/simple"}),
+    ],
+)
+def test_an_index_may_have_a_name(home: Path, word: str, index: dict[str, str]) -> None:
+    made = host(home, UV_NO_CONFIG="", UV_CONFIG_FILE=str(home / "none.toml"), UV_INDEX=word)
+    assert tomllib.loads(find_secrets(made).texts["uv-config"]) == {"index": [index]}
+
+
+def test_uvs_own_file_is_read_where_there_is_one(home: Path) -> None:
+    made = host(home, UV_NO_CONFIG="", XDG_CONFIG_HOME=str(home / "xdg"), UV_INDEX="https://host/simple")
+    assert "native-tls" not in find_secrets(made).texts["uv-config"]
+    write(home / "xdg/uv/uv.toml", "native-tls = true\n")
+    assert tomllib.loads(find_secrets(made).texts["uv-config"])["native-tls"] is True
+    assert "native-tls" not in find_secrets(host(home, **{**made.environment, "UV_NO_CONFIG": "1"})).texts["uv-config"]
+
+
+def test_the_default_of_the_environment_replaces_that_of_the_file(home: Path) -> None:
+    file = write(
+        home / "uv.toml", '[[index]]\nurl = "https://file/"\ndefault = true\n[[index]]\nurl = "https://more/"\n'
+    )
+
+    def urls(**environment: str) -> list[str]:
+        made = host(home, UV_NO_CONFIG="", UV_CONFIG_FILE=file, **environment)
+        return [index["url"] for index in tomllib.loads(find_secrets(made).texts["uv-config"])["index"]]
+
+    assert urls() == ["https://file/", "https://more/"]
+    assert urls(UV_DEFAULT_INDEX="https://mine/") == ["https://mine/", "https://more/"]
+    assert urls(UV_INDEX="https://mine/") == ["https://mine/", "https://file/", "https://more/"]
+
+
+def test_a_secret_that_the_account_may_not_read_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home / ".netrc", "machine a")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    secrets = find_secrets(host(home))
+    assert (secrets.files, len(secrets.notes)) == ({}, 1)
+    assert "this account may not read it" in secrets.notes[0]

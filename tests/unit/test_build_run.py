@@ -1,0 +1,347 @@
+"""A whole build without an engine: buildx is a script that plays a stream, the engine answers from a table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import docker.errors
+import pytest
+import requests
+from tests.fakes.engine import refusal
+
+from seatrial.engine.builders import Builder
+from seatrial.engine.find import Candidate, Engine
+from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
+from seatrial.host import Host
+from seatrial.images.bases import Refusal, Registries
+from seatrial.images.build import BuildResult, build
+from seatrial.images.plan import plan_build
+from seatrial.images.progress import Event, StepChanged
+from seatrial.settings.read import read_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.images.plan import BuildPlan
+
+BUILDX = """\
+#!/bin/sh
+if [ "$1" = version ]; then echo "buildx v0.13.1"; exit 0; fi
+printf '%s\\n' "$@" > "$FOLDER/arguments"
+env > "$FOLDER/environment"
+while [ $# -gt 0 ]; do
+    if [ "$1" = --iidfile ]; then printf 'sha256:built\\n' > "$2"; fi
+    if [ "$1" = --file ]; then cp "$2" "$FOLDER/dockerfile"; ls "$(dirname "$2")" > "$FOLDER/beside"; fi
+    shift
+done
+cat "$FOLDER/stream" >&2
+exit "$(cat "$FOLDER/code")"
+"""
+DOCKERFILE = "# syntax=docker/dockerfile:1\nFROM python:3.13-slim\nRUN true\n"
+DONE = {
+    "digest": "1", "name": "[2/2] RUN true",
+    "started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:02Z",
+}  # fmt: skip
+NO_ANSWER = refusal(500, "dial tcp 10.0.0.9:443: connect: connection refused")
+
+
+class Images:
+    """What the engine and the registries answer for a reference: an image, or an error."""
+
+    def __init__(self) -> None:
+        self.local: dict[str, Any] = {}
+        self.remote: dict[str, Exception] = {}
+        self.asked: list[str] = []
+
+    def get(self, reference: str) -> Any:
+        if reference not in self.local:
+            raise docker.errors.ImageNotFound("no", response=SimpleNamespace(status_code=404))  # type: ignore[arg-type]
+        if isinstance(self.local[reference], Exception):
+            raise self.local[reference]
+        return self.local[reference]
+
+    def get_registry_data(self, reference: str) -> None:
+        self.asked.append(reference)
+        if reference in self.remote:
+            raise self.remote[reference]
+
+
+def image(number: str) -> SimpleNamespace:
+    return SimpleNamespace(id=number, history=lambda: [{"Size": 3}, {"Size": 4}])
+
+
+class TableEngine(Engine):
+    """An engine that answers from a table."""
+
+    @property
+    def client(self) -> Any:
+        return TABLES[self.candidate.url]
+
+
+TABLES: dict[str, SimpleNamespace] = {}
+
+
+@dataclass
+class Witness:
+    """Keeps what a build tells."""
+
+    said: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    results: list[BuildResult] = field(default_factory=list)
+
+    def began(self, plan: BuildPlan) -> None:
+        self.said.append(f"began {plan.app}")
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def ended(self, result: BuildResult) -> None:
+        self.results.append(result)
+
+
+class Site:
+    """A project, a script in place of buildx, and an engine that answers from a table."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = Images()
+        self.images.local["sha256:built"] = image("sha256:built")
+        self.engine_answers = True
+        self.witness = Witness()
+        plugins = folder / "config" / "cli-plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "docker-buildx").write_text(BUILDX)
+        (plugins / "docker-buildx").chmod(0o755)
+        (folder / "pyproject.toml").write_text('[tool.seatrial.apps.one]\n[project]\nname = "one"\n')
+        self.write(DOCKERFILE)
+        self.play(DONE)
+        environment = {
+            "DOCKER_CONFIG": str(folder / "config"), "FOLDER": str(folder), "PATH": "/usr/bin:/bin",
+            "PIP_CONFIG_FILE": "/dev/null", "UV_NO_CONFIG": "1",
+        }  # fmt: skip
+        self.host = Host(environment=environment, home=folder, data=folder / "data", cache=folder / "cache")
+        TABLES[str(folder)] = SimpleNamespace(
+            images=self.images, api=SimpleNamespace(timeout=60), version=lambda: {"Arch": "amd64"},
+            ping=self._ping, info=lambda: {"DockerRootDir": "/var/lib/docker"},
+        )  # fmt: skip
+        self.engine = TableEngine(
+            candidate=Candidate(source="a table", url=str(folder)), version="28.0.0", api_version="1.48",
+            platform="linux/amd64", programs_environment=environment,
+        )  # fmt: skip
+
+    def _ping(self) -> bool:
+        if not self.engine_answers:
+            raise requests.exceptions.ConnectionError
+        return True
+
+    def write(self, dockerfile: str) -> None:
+        (self.folder / "Dockerfile").write_text(dockerfile)
+
+    def play(self, *vertices: dict[str, Any], said: str = "", code: int = 0) -> None:
+        (self.folder / "stream").write_text(json.dumps({"vertexes": vertices}) + f"\n{said}\n")
+        (self.folder / "code").write_text(str(code))
+
+    def build(self, builder: Builder | None = None, registries: Registries | None = None) -> BuildResult:
+        project = read_project(self.folder)
+        moments = iter((10.0, 13.5))
+        return build(
+            plan_build(project, "one"), engine=self.engine, host=self.host, project=project, observer=self.witness,
+            builder=builder, registries=registries, clock=lambda: next(moments),
+        )  # fmt: skip
+
+    def fails(self, builder: Builder | None = None) -> SeatrialError:
+        with pytest.raises(SeatrialError) as raised:
+            self.build(builder)
+        return raised.value
+
+    def read(self, name: str) -> list[str]:
+        return (self.folder / name).read_text().splitlines()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_a_build_tells_its_steps_and_gives_the_engines_image(site: Site) -> None:
+    result = site.build()
+    assert (result.image_id, result.size_bytes, result.seconds) == ("sha256:built", 7, 3.5)
+    assert [step.text for step in result.counted] == ["RUN true"]
+    assert site.witness.said == ["began one"]
+    assert [type(event) for event in site.witness.events] == [StepChanged]
+    assert site.witness.results == [result]
+    arguments = site.read("arguments")
+    assert arguments[:5] == ["build", "--progress=rawjson", "--load", "--builder", "default"]
+    assert arguments[-2:] == ["--", str(site.folder)]
+    assert site.read("dockerfile") == DOCKERFILE.splitlines()
+
+
+def test_an_engine_that_knows_the_image_by_another_id_is_asked_by_tag(site: Site) -> None:
+    site.images.local = {"one:latest": image("sha256:other")}
+    assert site.build().image_id == "sha256:other"
+
+
+def test_what_the_engine_has_is_not_asked_of_a_registry(site: Site) -> None:
+    site.images.local |= {"python:3.13-slim": image("a"), "docker/dockerfile:1": image("b")}
+    site.build()
+    assert site.images.asked == []
+    assert site.witness.said == ["began one"]
+
+
+def test_a_syntax_that_cannot_be_pulled_is_left_out_and_said(site: Site) -> None:
+    site.images.local["python:3.13-slim"] = image("a")
+    site.images.remote["docker/dockerfile:1"] = NO_ANSWER
+    (site.folder / "Dockerfile.dockerignore").write_text("x\n")
+    site.build()
+    assert site.read("dockerfile") == ["#", *DOCKERFILE.splitlines()[1:]]
+    assert site.read("beside") == ["Dockerfile", "Dockerfile.dockerignore", "image-id"]
+    [said] = site.witness.said[1:]
+    assert said == (
+        "docker/dockerfile:1: no registry in reach (nothing answers at 10.0.0.9:443); "
+        "using the engine's own Dockerfile syntax"
+    )
+
+
+def test_a_base_that_comes_from_nowhere_ends_the_build_before_it_starts(site: Site) -> None:
+    site.write("FROM nosuch:1\n")
+    site.images.remote["nosuch:1"] = NO_ANSWER
+    error = site.fails()
+    assert isinstance(error, BuildError)
+    assert error.where == "Dockerfile:1"
+    assert not (site.folder / "arguments").exists()
+
+
+def test_an_engine_that_fails_while_bases_are_looked_for_is_named(site: Site) -> None:
+    site.images.local["python:3.13-slim"] = refusal(500, "broken")
+    error = site.fails()
+    assert isinstance(error, EngineError)
+    assert "broken" in error.what
+
+
+def test_a_failed_step_is_the_error(site: Site) -> None:
+    broken = {**DONE, "error": 'process "/bin/sh -c true" did not complete successfully: exit code: 3'}
+    site.play(broken, code=1)
+    error = site.fails()
+    assert isinstance(error, BuildFailedError)
+    assert (error.where, error.what) == ("Dockerfile:3", "this step failed: RUN true (exit code 3).")
+    assert site.witness.results == []
+
+
+def test_an_engine_that_stopped_answering_during_the_build_is_told(site: Site) -> None:
+    site.play(said="ERROR: something", code=1)
+    assert site.fails().what == "something."
+    site.engine_answers = False
+    assert "went away" in site.fails().what
+
+
+def test_a_full_disk_names_the_engines_folder(site: Site) -> None:
+    site.play(said="ERROR: failed to solve: no space left on device", code=1)
+    assert site.fails().where == "/var/lib/docker"
+
+
+def test_another_builder_is_named_where_it_is_the_cause(site: Site) -> None:
+    site.play(said="ERROR: context deadline exceeded", code=1)
+    assert site.fails(Builder(name="far", driver="remote")).where == "'far' (remote)"
+    # On the engine's own builder the same words are buildx's own.
+    assert site.fails().where == "Dockerfile"
+
+
+def test_an_observer_that_raises_ends_the_build(site: Site) -> None:
+    def gone(_: Event) -> None:
+        raise BrokenPipeError
+
+    site.witness.event = gone  # type: ignore[assignment,method-assign]
+    with pytest.raises(BrokenPipeError):
+        site.build()
+
+
+def test_secrets_reach_buildx_through_its_environment(site: Site) -> None:
+    site.host = Host(
+        environment={**site.host.environment, "PIP_INDEX_URL": "https://index.test", "HTTPS_PROXY": "http://p"},
+        home=site.folder, data=site.folder, cache=site.folder,
+    )  # fmt: skip
+    (site.folder / ".netrc").write_bytes(b"x" * 600_000)
+    site.build()
+    assert "id=pip-config,env=SEATRIAL_SECRET_PIP_CONFIG" in site.read("arguments")
+    assert "index-url = https://index.test" in site.read("environment")
+    assert any("netrc is not passed to the build as the secret 'netrc'" in line for line in site.witness.said)
+
+
+# What registries say is kept for the run.
+
+
+def test_a_registry_out_of_reach_is_asked_once(site: Site) -> None:
+    registries = Registries(engine=site.engine)
+    site.images.remote = {"far.test/a": NO_ANSWER, "far.test/b": NO_ANSWER}
+    first = registries.refusal("far.test/a")
+    assert first == Refusal(reason="no registry in reach (nothing answers at 10.0.0.9:443)", certain=True)
+    assert registries.refusal("far.test/b") == first
+    assert registries.refusal("near.test/a") is None
+    assert site.images.asked == ["far.test/a", "near.test/a"]
+
+
+@pytest.mark.parametrize("status", [401, 404, 499])
+def test_a_registry_that_refuses_one_image_is_asked_for_the_next(site: Site, status: int) -> None:
+    registries = Registries(engine=site.engine)
+    site.images.remote["far.test/a"] = refusal(status, "dial tcp 1: connect: connection refused")
+    # Its own words: it was reached.
+    assert registries.refusal("far.test/a") == Refusal(reason="dial tcp 1: connect: connection refused", certain=True)
+    assert registries.refusal("far.test/b") is None
+    assert site.images.asked == ["far.test/a", "far.test/b"]
+
+
+def test_an_image_that_can_be_pulled_is_asked_for_once(site: Site) -> None:
+    registries = Registries(engine=site.engine)
+    assert registries.refusal("far.test/a") is None
+    assert registries.refusal("far.test/a") is None
+    assert site.images.asked == ["far.test/a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "kept"),
+    [
+        (requests.exceptions.Timeout(), "far.test did not answer within 5 s", True),
+        (docker.errors.DockerException("no credentials"), "no credentials", False),
+    ],
+)
+def test_what_gives_no_clear_answer_is_uncertain(site: Site, error: Exception, reason: str, kept: bool) -> None:
+    registries = Registries(engine=site.engine)
+    site.images.remote["far.test/a"] = error
+    assert registries.refusal("far.test/a") == Refusal(reason=reason, certain=False)
+    assert (registries.refusal("far.test/b") is not None) is kept
+    assert site.engine.client.api.timeout == 60
+
+
+@pytest.mark.parametrize("status", [404, 400])
+def test_a_reference_that_the_engine_does_not_know_is_not_there(site: Site, status: int) -> None:
+    registries = Registries(engine=site.engine)
+    site.images.local["a"] = refusal(status, "no")
+    assert not registries.has_locally("a")
+    assert registries.has_locally("sha256:built")
+    site.images.local["a"] = refusal(500, "broken")
+    with pytest.raises(docker.errors.APIError):
+        registries.has_locally("a")
+
+
+def test_the_answers_of_one_run_are_shared_by_its_builds(site: Site) -> None:
+    registries = Registries(engine=site.engine)
+    site.build(registries=registries)
+    asked = list(site.images.asked)
+    assert asked == ["python:3.13-slim", "docker/dockerfile:1"]
+    site.build(registries=registries)
+    assert site.images.asked == asked
+    site.build()
+    assert site.images.asked == [*asked, *asked]
+
+
+def test_a_builder_elsewhere_has_no_use_of_the_engines_syntax_image(site: Site) -> None:
+    site.images.local |= {"docker/dockerfile:1": image("b")}
+    site.build(Builder(name="far", driver="remote"))
+    assert "docker/dockerfile:1" in site.images.asked
+    assert site.read("arguments")[3:6] == ["--builder", "far", "--platform=linux/amd64"]
