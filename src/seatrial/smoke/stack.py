@@ -14,7 +14,7 @@ import msgspec
 from seatrial.checks.model import Level
 from seatrial.checks.registry import among_services
 from seatrial.checks.verdict import smoke_of
-from seatrial.engine import runs
+from seatrial.engine import runs, sweep
 from seatrial.errors import SettingsError
 from seatrial.facts import Facts, ServiceBoots, Unavailable
 from seatrial.filesystem import locked
@@ -111,7 +111,7 @@ def smoke_stacks(
 
         started = time.perf_counter()
         owner = runs.owner(os.getpid())
-        runs.start(engine, owner)
+        sweep.start(engine, owner)
         target = app_target(project, name, python)
         stack = plan_private(
             project,
