@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +12,9 @@ from seatrial.errors import SettingsError
 from seatrial.structure.files import read_env_file, read_structure_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seatrial.structure.files import StructureFile
 
+EXAMPLES = Path(__file__).parents[1] / "engine" / "structure"
 HEAD = "schemaVersion: 2.0.0\n"
 COMMAND = HEAD + "commandTests:\n- name: a\n  command: b\n"
 
@@ -117,7 +118,9 @@ def test_values_that_readers_of_yaml_differ_about_are_refused(tmp_path: Path, va
         (HEAD + "commandTests: !mine [a]\n", ":2: not supported: the type"),
         (COMMAND + '  args: ["\\0"]\n', ":5: args holds a zero byte"),
         (COMMAND + '  args: ["\\ud83d"]\n', ":5: args holds half a character"),
-        (COMMAND + "  <line>: 3\n  <line>: 3\n", ":6: commandTests has the field '<line>' twice"),
+        (COMMAND + '  "\\ud83d": a\n', ":5: a key holds half a character"),
+        (COMMAND + "  <line>: 3\n", ":5: commandTests has the field '<line>' twice"),
+        (COMMAND + "  zzzzzz: 3\n", ":5: commandTests has no field 'zzzzzz'. Known: args, command, envVars, excl"),
     ],
 )
 def test_what_is_not_supported_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -182,6 +185,8 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: st
         ('{\n"a": nope}', "t.json:2: invalid JSON: Expecting value"),
         ('{\n"a": "b\n"}', "t.json:2: invalid JSON: Invalid control character"),
         ('{"a": }', "t.json:1: invalid JSON: Expecting value"),
+        ('{"schemaVersion": "2.0.0", "x": ' + "9" * 5000 + "}", "t.json:1: invalid JSON: "),
+        ('{"schemaVersion": "2.0.0", "licenseTests": [{"debian": NaN}]}', "t.json:1: debian must be true or false"),
         ("[" * 3000, "t.json:1: nested"),
         ("", "t.json:1: invalid JSON: Expecting value"),
         ('{"schemaVersion": "2.0.0", "commandTests": [{"name": 1, "command": "c"}]}', "t.json:1: name must be text"),
@@ -189,6 +194,42 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: st
 )
 def test_what_is_wrong_in_json_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     assert said in problem(tmp_path, text, "t.json")
+
+
+WRECKS = (
+    "- ",
+    "{",
+    "]",
+    ":",
+    "'",
+    '"',
+    "&a ",
+    "*a",
+    "<<: ",
+    "!!binary ",
+    "~",
+    '"\\ud800"',
+    "\\0",
+    "\t",
+    "---\n",
+    "1e400",
+    "\x85",
+)
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.[yj]*")), ids=lambda file: file.name)
+def test_a_wrecked_file_is_read_or_refused_with_one_line(tmp_path: Path, file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    chance = random.Random(file.name)  # noqa: S311 - the same wrecks each time
+    for _ in range(60):
+        wrecked = text
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(wrecked))
+            wrecked = wrecked[:place] + chance.choice(("", *WRECKS)) + wrecked[place + chance.randint(0, 5) :]
+        try:
+            read(tmp_path, wrecked, file.name)
+        except SettingsError as error:
+            assert "\n" not in str(error)
 
 
 def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:

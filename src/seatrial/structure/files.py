@@ -21,6 +21,9 @@ SCHEMA = "2.0.0"
 LARGEST = 2 * 1024 * 1024
 """Bytes of a file that is read."""
 
+LINE = "<line>"
+"""The name of a field that the reader sets, and no file."""
+
 Filled = Annotated[str, Meta(min_length=1)]
 Texts = tuple[str, ...]
 Commands = tuple[Annotated[tuple[str, ...], Meta(min_length=1)], ...]
@@ -29,7 +32,7 @@ Commands = tuple[Annotated[tuple[str, ...], Meta(min_length=1)], ...]
 class Table(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A table of a file."""
 
-    line: int = msgspec.field(default=0, name="<line>")
+    line: int = msgspec.field(default=0, name=LINE)
     """Where it begins; set by the reader."""
 
 
@@ -156,11 +159,11 @@ EXPRESSIONS = frozenset(
 )
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,9})")
 WANTED = {
-    "`int`": "a whole number in decimal digits",
-    "`bool`": "true or false",
-    "`str`": "text",
-    "`array": "a list",
-    "`object": "a table",
+    "Expected `int`": "a whole number in decimal digits",
+    "Expected `bool`": "true or false",
+    "Expected `str`": "text",
+    "Expected `array": "a list",
+    "Expected `object": "a table",
 }
 """What a field must be, by how msgspec says it."""
 
@@ -178,8 +181,6 @@ def read_structure_file(file: Path) -> StructureFile:
     reader = _Reader(is_json=file.name.endswith(".json"))
     try:
         return reader.read(text)
-    except json.JSONDecodeError as error:
-        problem = YamlError(f"invalid JSON: {error.msg}", error.lineno)
     except RecursionError:
         problem = YamlError("nested too deep", 1)
     except YamlError as error:
@@ -214,24 +215,24 @@ class _Reader:
 
     def read(self, text: str) -> StructureFile:
         if self.is_json:
-            json.loads(text)
+            _check_json(text)
         root = read_yaml(text)
         data = self.value(root, "$", "") if isinstance(root, Mapping) else {}
         if (version := data.get("schemaVersion")) != SCHEMA:
             what = "schemaVersion is missing" if version is None else f"schemaVersion {version!r} is not supported"
             raise YamlError(f"{what}: only '{SCHEMA}' is", self.lines.get("$.schemaVersion", 1))
         try:
-            said = msgspec.convert(data, StructureFile)
+            file = msgspec.convert(data, StructureFile)
         except msgspec.ValidationError as error:
             raise self.explained(str(error)) from None
-        if said.container_run_options.allocate_tty:
+        if file.container_run_options.allocate_tty:
             what = "container-structure-test cannot read what a command writes to a terminal"
             raise YamlError(f"not supported: allocateTty, as {what}", self.lines["$.containerRunOptions.allocateTty"])
-        if test := said.metadata_test:
+        if test := file.metadata_test:
             for variable in (*test.env_vars, *test.labels):
                 if variable.is_regex:
                     _check_expression(variable.key, variable.value, variable.line)
-        return said
+        return file
 
     def value(self, node: Node, path: str, field: str) -> Any:
         self.lines.setdefault(path, node.line)
@@ -242,7 +243,7 @@ class _Reader:
         if isinstance(node, Sequence):
             items = (self.value(item, f"{path}[{number}]", field) for number, item in enumerate(node.items))
             return ["" if item is None else item for item in items]
-        return self.table(node, path) | {"<line>": node.line}
+        return self.table(node, path) | {LINE: node.line}
 
     def scalar(self, node: Scalar, field: str) -> str | int | float | bool | None:
         if node.plain and self.is_json:
@@ -273,12 +274,12 @@ class _Reader:
 
     def table(self, node: Mapping, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        said: set[str] = set()
+        names = {LINE}
         for key, value in node.pairs:
-            name = key.text
-            if name in said:
+            name = self.text(key, "a key")
+            if name in names:
                 raise YamlError(f"{_field(path)} has the field {name!r} twice", key.line)
-            said.add(name)
+            names.add(name)
             self.lines[f"{path}.{name}"] = key.line
             plain = self.value(value, f"{path}.{name}", name)
             if plain is not None:
@@ -291,7 +292,7 @@ class _Reader:
         problem, path = (problem, path.rstrip("`")) if problem else (message, "$")
         what = _field(path)
         if found := re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL):
-            known = [field.encode_name for field in msgspec.structs.fields(TABLES.get(what, Variable))]
+            known = {field.encode_name for field in msgspec.structs.fields(TABLES.get(what, Variable))} - {LINE}
             self.fix = did_you_mean(found[1], known)
             path = f"{path}.{found[1]}"
             said = f"{what} has no field {found[1]!r}"
@@ -302,14 +303,21 @@ class _Reader:
         elif "of length" in problem:
             said = f"{what} must not be empty"
         else:
-            wanted = next((words for kind, words in WANTED.items() if problem.startswith(f"Expected {kind}")), problem)
-            said = f"{what} must be {wanted}"
+            said = f"{what} must be {next(wish for begin, wish in WANTED.items() if problem.startswith(begin))}"
         return YamlError(said, self.lines.get(path, 1))
 
 
 def _field(path: str) -> str:
     """Return the name of the field that a path leads to."""
     return next(iter(re.findall(r"\.(\w+)(?:\[\d+\])*$", path)), THE_FILE)
+
+
+def _check_json(text: str) -> None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        # A number of thousands of digits is no JSONDecodeError: it has no place.
+        raise YamlError(f"invalid JSON: {getattr(error, 'msg', error)}", getattr(error, "lineno", 1)) from None
 
 
 def _check_expression(what: str, expression: str, line: int) -> None:
