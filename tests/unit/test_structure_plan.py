@@ -110,11 +110,14 @@ def test_an_empty_metadata_test_is_none() -> None:
 
 
 def test_ids_occur_once_and_hold_no_terminal_codes() -> None:
-    twice = (CommandTest(name="a\x1b[31m\nb", command="c"), CommandTest(name="a b", command="c"))
-    planned = plan(command_tests=twice, license_tests=(LicenseTest(),))
+    names = ("a\x1b[31m\nb", "a b#2", "a b", "a b")
+    tests = tuple(CommandTest(name=name, command="c") for name in names)
+    planned = plan(command_tests=tests, license_tests=(LicenseTest(),))
     assert [test.id for test in planned.tests] == [
         "structure/commandTests/a b",
         "structure/commandTests/a b#2",
+        "structure/commandTests/a b#3",
+        "structure/commandTests/a b#4",
         "structure/licenseTests/1",
     ]
 

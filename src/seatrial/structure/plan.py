@@ -98,7 +98,7 @@ def plan_file(
         image: what the engine says of the image.
         contract: whose limits hold.
         passed_on: what the file's run options add to the commands' environment; None: the caller has no such variable.
-        used: how often an id was given; one counter for all files of a run.
+        used: the ids that were given, and how often each was wanted; one counter for all files of a run.
 
     """
     options = file.container_run_options
@@ -176,9 +176,12 @@ def _command_run(
 def _id(family: str, name: str, used: Counter[str]) -> str:
     """Return a test's id; several of one name, in one file or more, are told apart by a number."""
     short = plain_line(name)[:LONGEST_NAME]
-    given = f"structure/{family}" + (f"/{short}" if short else "")
-    used[given] += 1
-    return f"{given}#{used[given]}" if used[given] > 1 else given
+    wanted = given = f"structure/{family}" + (f"/{short}" if short else "")
+    while given in used:
+        used[wanted] += 1
+        given = f"{wanted}#{used[wanted]}"
+    used[given] = 1
+    return given
 
 
 def _expanded(variables: Iterable[Variable], environment: Mapping[str, str]) -> dict[str, str]:
