@@ -97,7 +97,7 @@ def prove(
             for file, said in files.items()
         ]
         say("running structure tests")
-        results = _run(run, plans, image.get("Config") or {})
+        results = run_plans(run, plans, image.get("Config") or {})
     return Smoke(
         image=clipped(reference),
         id=configuration.id,
@@ -132,11 +132,20 @@ def _passed_on(options: RunOptions, environment: Mapping[str, str], folder: Path
     return {**variables, **{name: environment.get(name) or None for name in options.env_vars}}
 
 
-def _run(run: Run, plans: Sequence[FilePlan], config: Json) -> tuple[Result, ...]:
+def run_plans(run: Run, plans: Sequence[FilePlan], config: Json) -> tuple[Result, ...]:
     """Return each test's result, in the files' order.
 
     Where commands of a file reach the host, everything runs one after another, as the tool does it: a later test
     may look at what an earlier one left there.
+
+    Args:
+        run: whose containers these are.
+        plans: what to run, a plan a file.
+        config: the image's configuration, the engine's JSON.
+
+    Raises:
+        APIError: the engine answers no more.
+
     """
     workers = 1 if any(plan.in_order for plan in plans) else PARALLEL
     with ThreadPoolExecutor(max_workers=workers) as pool, runs.ending(run):
