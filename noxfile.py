@@ -1,11 +1,15 @@
 # /// script
 # dependencies = ["nox[uv]>=2025.10.14", "seatrial"]
 # ///
-"""This project's own checks: `nox` runs lint, types, the tests and, with an engine, the engine tests."""
+"""This project's own checks.
+
+`nox` runs lint, types, the unit tests and the core of the engine tests; `nox -t full` runs everything.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -25,12 +29,22 @@ PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 # pyenv's shims answer only for the versions that are chosen: choose all that are there.
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 if PYENV.is_dir():
-    os.environ.setdefault("PYENV_VERSION", ":".join(sorted((one.name for one in PYENV.iterdir()), reverse=True)))
+    os.environ.setdefault("PYENV_VERSION", ":".join(sorted((found.name for found in PYENV.iterdir()), reverse=True)))
 
-MANY = [f"tests/defects/test_{name}.py" for name in ("defects", "any_image", "contents", "odd_contents", "hostile")]
-"""A test an image, each by itself: run in any order, several at once."""
+GITHUB = {
+    "github-workflows": "workflows/*.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "dependabot": "dependabot.yml",
+}
+"""What check-jsonschema knows the files of GitHub's own as."""
 
-sessions.image_smoke(HERE)
+FULL = "full"
+AT_ONCE = "--numprocesses=auto"
+BY_FILE = (AT_ONCE, "--dist=loadfile")
+"""For tests of which those of one file may stand in each other's way, and those of two files do not."""
+BY_IMAGE = [f"tests/defects/test_{name}.py" for name in ("defects", "any_image", "contents", "odd_contents", "hostile")]
+"""A test an image, each by itself: in any order, several at once."""
 
 
 def sync(session: nox.Session, *options: str) -> None:
@@ -46,52 +60,99 @@ def install(session: nox.Session, group: str) -> None:
     sync(session, "--extra=nox", "--no-default-groups", f"--group={group}")
 
 
-@nox.session
+@nox.session(tags=[FULL])
 def lint(session: nox.Session) -> None:
-    """Check style, common faults, and that imports go one way."""
+    """Check style, common faults, that imports go one way, and GitHub's workflows."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    for schema, files in GITHUB.items():
+        session.run("check-jsonschema", f"--builtin-schema=vendor.{schema}", *map(str, Path(".github").glob(files)))
 
 
-@nox.session
+@nox.session(tags=[FULL])
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
     install(session, "dev")
     session.run("mypy")
 
 
-@nox.session(python=PYTHONS)
+@nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests that need no engine, on each Python version that the host has."""
+    """Run the tests that are named after `--`, or else the unit tests, on one Python.
+
+    Of any kind: `nox -s tests -- tests/unit/test_sizes.py::test_name`, `nox -s tests -- tests/engine/test_stack.py`.
+    """
     install(session, "test")
-    session.run("pytest", "--numprocesses=auto", "tests/unit", *session.posargs)
+    named = [word for word in session.posargs if word.startswith("tests")]
+    session.run("pytest", *session.posargs, *([] if named else [AT_ONCE, "tests/unit"]))
+
+
+@nox.session(python=PYTHONS, default=False, tags=[FULL])
+def unit(session: nox.Session) -> None:
+    """Run the unit tests, which need no engine, on each Python version that the host has."""
+    install(session, "test")
+    session.run("pytest", AT_ONCE, "tests/unit", *session.posargs)
+
+
+@nox.session(default=False, tags=[FULL])
+def lowest(session: nox.Session) -> None:
+    """Run the unit tests with the lowest versions that pyproject.toml allows."""
+    resolved(session, "lowest-direct")
+
+
+@nox.session(default=False, tags=[FULL])
+def newest(session: nox.Session) -> None:
+    """Run the unit tests with the newest versions that there are, whatever the lock says."""
+    resolved(session, "highest")
+
+
+def resolved(session: nox.Session, resolution: str) -> None:
+    """Run the unit tests without the lock."""
+    session.install(f"--resolution={resolution}", "--group=test", "--editable=.[lint,nox,structure]")
+    session.run("pytest", AT_ONCE, "tests/unit", *session.posargs)
 
 
 @nox.session
-def engine_tests(session: nox.Session) -> None:
-    """Run the tests that need a Docker engine: builds, smokes, broken images, stacks."""
-    sessions.skip_without_engine(session)
-    install(session, "test")
-    # 5: what was asked for is not among these.
-    codes = [0, 5] if session.posargs else [0]
-    session.run("pytest", "--numprocesses=auto", *MANY, *session.posargs, success_codes=codes)
-    rest = [f"--ignore={file}" for file in MANY]
-    # Tests of one file may stand in each other's way, those of two files do not.
-    files = ("--numprocesses=auto", "--dist=loadfile")
-    session.run("pytest", *files, *rest, "tests/engine", "tests/defects", *session.posargs, success_codes=codes)
+def engine_core(session: nox.Session) -> None:
+    """Run the core of the engine tests: both systems built, smoked, up and down; a broken image of each family."""
+    engine_tests(session, *BY_FILE, "-m", "core", "tests/engine", "tests/defects")
 
 
-@nox.session(default=False)
+@nox.session(default=False, tags=[FULL])
+def engine(session: nox.Session) -> None:
+    """Run all tests that need a Docker engine but those of broken images: builds, smokes, stacks."""
+    engine_tests(session, *BY_FILE, "tests/engine")
+
+
+@nox.session(default=False, tags=[FULL])
+def defects(session: nox.Session) -> None:
+    """Smoke all broken images and projects, and their clean twins."""
+    engine_tests(session, AT_ONCE, *BY_IMAGE)
+    engine_tests(session, *BY_FILE, *(f"--ignore={file}" for file in BY_IMAGE), "tests/defects", installed=True)
+
+
+@nox.session(default=False, tags=[FULL])
 def swarm(session: nox.Session) -> None:
     """Deploy to a real swarm of three engines on this machine; wants root, an engine's programs and iproute2."""
+    engine_tests(session, "tests/swarm")
+
+
+def engine_tests(session: nox.Session, *options: str, installed: bool = False) -> None:
+    """Run tests that need an engine, or say loudly that there is none."""
     sessions.skip_without_engine(session)
-    install(session, "test")
-    session.run("pytest", "tests/swarm", *session.posargs)
+    if not installed:
+        install(session, "test")
+    # 5: what was asked for, such as by -k, is not among these.
+    session.run("pytest", *options, *session.posargs, success_codes=[0, 5] if session.posargs else [0])
 
 
-@nox.session(python="3.13", tags=["examples"])
+sessions.image_smoke(HERE, tags=[FULL])
+
+
+@nox.session(python="3.13", default=False, tags=["examples", FULL])
 def course_supporter(session: nox.Session) -> None:
     """Run the Course Supporter's own tests, on what its lock says."""
     session.chdir(HERE / "examples" / "course-supporter")
@@ -99,7 +160,7 @@ def course_supporter(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session(python="3.12", tags=["examples"])
+@nox.session(python="3.12", default=False, tags=["examples", FULL])
 def weather_agent(session: nox.Session) -> None:
     """Run the weather agent's own tests, on the exact versions of its image."""
     session.chdir(HERE / "examples" / "weather-agent")
@@ -107,28 +168,36 @@ def weather_agent(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False, tags=[FULL])
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, and use it outside of the checkout in a new environment."""
+    """Build what is released, check its metadata, and use the wheel outside of the checkout."""
+    sync(session, "--only-group=release")
     folder = Path(session.create_tmp()).resolve()
-    session.run_install("uv", "build", "--quiet", "--wheel", f"--out-dir={folder}", external=True)
-    built = max(folder.glob("*.whl"), key=lambda file: file.stat().st_mtime)
-    session.install("--force-reinstall", str(built))
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--installer=uv", f"--outdir={folder}")
+    made = sorted(str(file) for file in folder.iterdir())
+    session.run("twine", "check", "--strict", *made)
+    session.run("check-wheel-contents", *(file for file in made if file.endswith(".whl")))
+    session.install(*(file for file in made if file.endswith(".whl")), "pytest")
+    shutil.copy(HERE / "tests" / "release" / "test_release.py", folder)
     session.chdir(folder)
-    session.run("seatrial", "--version")
-    session.run("seatrial", "--list")
-    session.run(
-        "python",
-        "-c",
-        "from seatrial.images.standins import table; assert all(row.recipe.is_file() for row in table(None).rows)",
-    )
-    session.run("seatrial", "explain", "boot/healthy")
-    session.run(
-        "python",
-        "-c",
-        "from seatrial.reports import schema, write; write.render([], 'html'); "
-        "assert len(list(schema.SCHEMAS.glob('*.schema.json'))) == 2",
-    )
+    session.run("pytest", f"--config-file={os.devnull}", "--rootdir=.", "test_release.py")
+
+
+@nox.session(default=False, tags=[FULL])
+def docs(session: nox.Session) -> None:
+    """Check that the reference pages are what the code says, and build the site, strictly, into site/."""
+    install(session, "docs")
+    session.run("pytest", "--quiet", "tests/unit/test_docs.py")
+    session.run("python", "docs/assemble.py")
+    session.run("zensical", "build", "--clean", "--strict")
+
+
+@nox.session(default=False)
+def reference(session: nox.Session) -> None:
+    """Make the reference pages and the JSON Schemas anew from the code."""
+    install(session, "test")
+    session.run("python", "docs/reference.py")
 
 
 @nox.session(default=False)
@@ -146,13 +215,6 @@ def detection(session: nox.Session) -> None:
     sessions.skip_without_engine(session)
     install(session, "bench")
     session.run("python", "benchmarks/detection.py", *session.posargs, env={"PYTHONPATH": str(HERE)})
-
-
-@nox.session(default=False)
-def docs(session: nox.Session) -> None:
-    """Make the reference pages anew from the code."""
-    install(session, "test")
-    session.run("python", "docs/reference.py")
 
 
 @nox.session(default=False)

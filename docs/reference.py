@@ -1,4 +1,4 @@
-"""Makes docs/settings.md, docs/checks.md and the JSON Schemas from the code: `nox -s docs`."""
+"""Makes docs/settings.md, docs/checks.md and the JSON Schemas from the code: `nox -s reference`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config \\
 
 def settings() -> str:
     """Return docs/settings.md."""
-    lines = ["# Settings", "", "They stand in `pyproject.toml`. This page is made from the code: `nox -s docs`."]
+    lines = ["# Settings", "", "They stand in `pyproject.toml`. This page is made from the code: `nox -s reference`."]
     for name, kind in TABLES:
         lines += ["", f"## `{name}`", ""]
         if kind.__doc__:
@@ -111,7 +111,7 @@ def checks() -> str:
         "",
         "Every check reads facts that were observed once, and says what was expected, what was seen, why it matters",
         "and what to change. A contract waives one with its reason. `seatrial explain CHECK` shows the same on the",
-        "screen. This page is made from the code: `nox -s docs`.",
+        "screen. This page is made from the code: `nox -s reference`.",
         "",
         "Level quick starts nothing, standard starts the application once, deep more often. Each level holds the ones",
         "before it. Those of `--stack` start it with its services. A source that begins with HIST is a defect that",

@@ -22,7 +22,7 @@ from seatrial.errors import EngineError, SettingsError
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from seatrial.checks.verdict import Smoke
     from seatrial.settings.read import Project
@@ -31,7 +31,7 @@ SEATRIAL = (sys.executable, "-m", "seatrial")
 """The command line, run by the interpreter that runs nox: no environment has to be made."""
 
 
-def image_smoke(folder: Path | None = None) -> None:
+def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None:
     """Register `image_smoke`: build and smoke each app on each Python version that it declares.
 
     Each pair is a session of its own, so that one that fails does not hide the others. Select one with
@@ -39,6 +39,7 @@ def image_smoke(folder: Path | None = None) -> None:
 
     Args:
         folder: where the project is; by default where nox was started.
+        tags: further tags of these sessions, beside their app's name.
 
     Settings that cannot be read end nox with one line.
     """
@@ -47,7 +48,7 @@ def image_smoke(folder: Path | None = None) -> None:
     except SettingsError as error:
         sys.exit(f"error: {error}")
     results = Results()
-    pairs = [nox.param(app, version, id=_id(app, version), tags=[app]) for app, version in matrix(project)]
+    pairs = [nox.param(app, version, id=_id(app, version), tags=[app, *tags]) for app, version in matrix(project)]
 
     @nox.session(name="image_smoke", venv_backend="none", default=False)
     @nox.parametrize(("app", "version"), pairs)

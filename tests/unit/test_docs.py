@@ -14,13 +14,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_what_the_code_says(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `nox -s docs`"
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `nox -s reference`"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_shipped_schemas_are_what_the_types_say(name: str) -> None:
     shipped = (schema.SCHEMAS / name).read_text(encoding="utf-8")
-    assert shipped == schema.text(FILES[name]()), "run `nox -s docs`"
+    assert shipped == schema.text(FILES[name]()), "run `nox -s reference`"
 
 
 def test_a_schema_file_does_not_depend_on_the_order_in_which_msgspec_writes_keywords() -> None:
