@@ -218,6 +218,13 @@ def detection(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """Change single places of the code, and print which changes no unit test notices; `-- --help` tells more."""
+    install(session, "test")
+    session.run("python", "benchmarks/mutation.py", *session.posargs)
+
+
+@nox.session(default=False)
 def picture(session: nox.Session) -> None:
     """Make the README's picture anew from a real smoke; wants the built image."""
     sessions.skip_without_engine(session)
