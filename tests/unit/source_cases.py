@@ -9,12 +9,13 @@ from tests.unit.source_factories import compose, context, dockerfile, service, s
 from seatrial.facts import (
     ComposeValue,
     ComposeVariable,
+    Condition,
     ContextFile,
-    DependsOn,
+    Dependency,
     Facts,
     Lint,
     LintFinding,
-    PublishedPort,
+    Port,
     Sources,
 )
 
@@ -51,7 +52,7 @@ FAILING: dict[str, Facts] = {
     "context/size": with_sources(context=context(files=(ContextFile(path="dump.sql", size=60_000_000),))),
     "compose/hardening": with_sources(compose=compose(service(privileged=True))),
     "compose/ports": with_sources(
-        compose=compose(service(ports=(PublishedPort(address="", port="5432", target=5432, line=6),)))
+        compose=compose(service(ports=(Port(host_ip="", published=5432, written="5432", target=5432, line=6),)))
     ),
     "compose/secrets": with_sources(
         compose=compose(
@@ -59,7 +60,7 @@ FAILING: dict[str, Facts] = {
         )
     ),
     "compose/dependencies": with_sources(
-        compose=compose(service(waits=(DependsOn(service="db", condition="service_started", line=8),)))
+        compose=compose(service(depends_on=(Dependency(service="db", condition=Condition.STARTED, line=8),)))
     ),
     "compose/environment": with_sources(compose=compose(variables=(ComposeVariable(name="LOST", line=7),))),
 }

@@ -10,15 +10,16 @@ from seatrial.dockerfile import parse
 from seatrial.facts import (
     BuildContext,
     ComposeModel,
-    ComposeService,
     ComposeSource,
     ComposeValue,
     ComposeVariable,
+    Condition,
     ContextFile,
-    DependsOn,
+    Dependency,
     DockerfileSource,
     Lint,
-    PublishedPort,
+    Port,
+    Service,
     Sources,
 )
 
@@ -59,8 +60,8 @@ def context(*paths: str, **changed: Any) -> BuildContext:
     return msgspec.structs.replace(sound, **changed)
 
 
-def service(**changed: Any) -> ComposeService:
-    sound = ComposeService(
+def service(**changed: Any) -> Service:
+    sound = Service(
         name="api",
         line=3,
         lines={"image": 4, "ports": 5, "volumes": 9, "privileged": 10},
@@ -69,13 +70,13 @@ def service(**changed: Any) -> ComposeService:
         security=("no-new-privileges:true",),
         memory=True,
         processes=True,
-        ports=(PublishedPort(address="127.0.0.1", port="8000", target=8000, line=6),),
-        waits=(DependsOn(service="db", condition="service_healthy", line=8),),
+        ports=(Port(host_ip="127.0.0.1", published=8000, written="8000", target=8000, line=6),),
+        depends_on=(Dependency(service="db", condition=Condition.HEALTHY, line=8),),
     )
     return msgspec.structs.replace(sound, **changed)
 
 
-def compose(*services: ComposeService, **changed: Any) -> ComposeSource:
+def compose(*services: Service, **changed: Any) -> ComposeSource:
     sound = ComposeSource(
         path="compose.yaml",
         model=ComposeModel(services=services or (service(),)),

@@ -11,10 +11,11 @@ import pytest
 from tests.unit.factories import host
 
 from seatrial.compose import resolve as compose_facts
-from seatrial.compose.resolve import read_compose, services
+from seatrial.compose.resolve import read_compose
+from seatrial.compose.services import read_services
 from seatrial.compose.text import ComposeText, read_text, settled, wanted
 from seatrial.engine.find import Candidate, Engine
-from seatrial.facts import BuildContext, ComposeSource, Lint, NotInstalled, Sources, Unavailable
+from seatrial.facts import BuildContext, ComposeSource, Condition, Lint, NotInstalled, Sources, Unavailable
 from seatrial.observe import sources as context_facts
 from seatrial.observe.sources import SourceFiles, read_context, read_sources, run_lint
 
@@ -240,22 +241,22 @@ MODEL: dict[str, Any] = {
 
 
 def test_services_are_read_from_either_form() -> None:
-    api, db = services(MODEL, text())
+    db, api = read_services(MODEL, text())
     assert (api.line, api.privileged, api.host_namespaces, api.mounts) == (9, True, ("pid",), ("/var/run/docker.sock",))
     assert (api.dropped, api.memory, api.processes, api.read_only) == (("NET_RAW", "ALL"), True, True, False)
-    assert [(one.address, one.port, one.target, one.line) for one in api.ports] == [
-        ("127.0.0.1", "8000", 8000, 23),
-        ("", "", 9000, 24),
+    assert [(one.host_ip, one.written, one.published, one.target, one.line) for one in api.ports] == [
+        ("127.0.0.1", "8000", 8000, 8000, 23),
+        ("", "", None, 9000, 24),
     ]
-    assert [(one.service, one.condition, one.line) for one in api.waits] == [
-        ("db", "service_healthy", 12),
-        ("cache", "service_started", 11),
+    assert [(one.service, one.condition, one.line) for one in api.depends_on] == [
+        ("cache", Condition.STARTED, 11),
+        ("db", Condition.HEALTHY, 12),
     ]
     assert (db.memory, db.processes, db.read_only, db.security) == (True, False, True, ("no-new-privileges:true",))
 
 
 def test_no_service_is_none() -> None:
-    assert list(services({}, ComposeText())) == []
+    assert read_services({}, ComposeText()) == ()
 
 
 ENGINE = Engine(

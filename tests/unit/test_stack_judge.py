@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from seatrial.compose.runner import LONGEST_LINE, lines_of
-from seatrial.compose.services import Condition, Dependency, Port, Service, Stack, waiting_for
+from seatrial.compose.services import Stack, waiting_for
 from seatrial.errors import ExitCode
+from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.reports.stack import state_text
 from seatrial.stack.containers import read_container
 from seatrial.stack.down import levels
@@ -39,7 +41,7 @@ def needs(*services: str, condition: Condition = Condition.STARTED) -> tuple[Dep
 
 
 API = Service(name="api", image="ship:1")
-SERVING = replace(API, ports=(Port(host_ip="", published=80, target=80),))
+SERVING = structs.replace(API, ports=(Port(host_ip="", published=80, target=80),))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_what_serves_may_not_end_but_a_one_shot_that_others_wait_for_may() -> No
     ended = container(status=ContainerStatus.EXITED)
     waits = Service(name="b", image="x", depends_on=needs("api", condition=Condition.COMPLETED))
     assert states([SERVING], [ended])[0].phase is Phase.FAILED
-    assert states([replace(API, checked=True)], [ended])[0].phase is Phase.FAILED
+    assert states([structs.replace(API, checked=True)], [ended])[0].phase is Phase.FAILED
     assert states([SERVING, waits], [ended])[0].phase is Phase.DONE
 
 
@@ -86,12 +88,12 @@ def test_what_an_earlier_run_left_is_not_blamed() -> None:
 
 
 def test_the_worst_replica_counts_and_all_are_needed() -> None:
-    two = replace(API, replicas=2)
+    two = structs.replace(API, replicas=2)
     good, bad = container(seconds=5), container(status=ContainerStatus.EXITED, exit_code=1)
     assert states([two], [good, bad])[0].phase is Phase.FAILED
     assert states([two], [good])[0].phase is Phase.STARTING
     assert states([two], [good, good])[0].phase is Phase.UP
-    assert states([replace(API, replicas=0)], [])[0].phase is Phase.DONE
+    assert states([structs.replace(API, replicas=0)], [])[0].phase is Phase.DONE
     assert states([API], [])[0].phase is Phase.ABSENT
 
 

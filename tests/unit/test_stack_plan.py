@@ -5,18 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.compose.runner import messages, override, refused
-from seatrial.compose.services import (
-    Condition,
-    Dependency,
-    Port,
-    Service,
-    identify,
-    in_order,
-    read_services,
-    repository,
-)
+from seatrial.compose.services import identify, in_order, read_services, repository
 from seatrial.compose.variables import env_file
 from seatrial.errors import SettingsError, StackError
+from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.settings.read import Project, read_project
 from seatrial.stack.plan import compose_file
 
@@ -101,9 +93,9 @@ def test_services_are_read_dependencies_first() -> None:
     )
     assert api.checked
     assert api.ports == (
-        Port(host_ip="127.0.0.1", published=8000, target=80),
+        Port(host_ip="127.0.0.1", published=8000, target=80, written="8000"),
         Port(host_ip="", published=None, target=53, protocol="udp"),
-        Port(host_ip="", published=None, target=90),
+        Port(host_ip="", published=None, target=90, written="9000-9010"),
     )
     assert api.depends_on[0] == Dependency(service="cache", condition=Condition.STARTED)
     assert (off.replicas, off.checked) == (0, False)

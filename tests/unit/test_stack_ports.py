@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.compose.services import Port
+from seatrial.facts import Port
 from seatrial.stack.preflight import busy, process_on
 
 if TYPE_CHECKING:

@@ -3,21 +3,21 @@ from __future__ import annotations
 import io
 import json
 import socket
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status as Judged
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_none
-from seatrial.compose.services import Port, Service, Stack
+from seatrial.compose.services import Stack
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import explanations, look_at_services, look_at_variables, read_explanations
 from seatrial.errors import ExitCode, StackError
-from seatrial.facts import ComposeModel, ComposeService, ComposeSource, PublishedPort, Unavailable
+from seatrial.facts import ComposeModel, ComposeSource, Port, Service, Unavailable
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
 from seatrial.reports.stack import print_preflight
 from seatrial.settings.model import Contract
@@ -120,7 +120,7 @@ def test_a_missing_env_file_is_named_once(tmp_path: Path) -> None:
 
 def test_the_apps_own_service_needs_what_its_contract_says(tmp_path: Path) -> None:
     bot = Service(name="bot", image="own/ship", valued=frozenset({"CREW"}))
-    other = replace(bot, name="migrate", own_command=True)
+    other = structs.replace(bot, name="migrate", own_command=True)
     tmp_path.joinpath(".env.example").write_text(EXAMPLE, encoding="utf-8")
     file = tmp_path / "compose.yaml"
     (found,) = look_at_services(file, [bot, other], ["bot", "migrate"], ["CREW", "HARBOUR"])
@@ -190,7 +190,7 @@ def test_all_that_stands_in_the_way_is_one_error() -> None:
 
 
 def test_the_catalogues_compose_checks_need_no_image() -> None:
-    service = ComposeService(name="api", ports=(PublishedPort(address="", port="80", target=80, line=4),))
+    service = Service(name="api", ports=(Port(host_ip="", published=80, written="80", target=80, line=4),))
     source = ComposeSource(path="compose.yaml", model=ComposeModel(services=(service,)))
     results = {one.id: one for one in judge_compose(source, Contract(waive={"compose/hardening": "a demo"}))}
     assert set(results) == {

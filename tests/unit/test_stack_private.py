@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.unit.test_stack_judge import container, needs
 
 from seatrial.cli.exec import words_of
 from seatrial.compose import runner
-from seatrial.compose.services import Condition, Service, Stack
+from seatrial.compose.services import Stack
 from seatrial.errors import SettingsError, StackError
-from seatrial.facts import Reply
+from seatrial.facts import Condition, Reply, Service
 from seatrial.settings.model import Contract, Settings, StackContract
 from seatrial.settings.read import convert
 from seatrial.stack.containers import of_service, running
@@ -99,7 +99,7 @@ def test_the_app_is_the_service_that_stays_up_on_its_image() -> None:
     assert app_service((DB, MIGRATE, API), own, "ship", StackContract(), FILE) == "api"
     assert app_service((DB, MIGRATE, API), own, "ship", StackContract(service="migrate"), FILE) == "migrate"
     with pytest.raises(StackError, match=r"several services run .*which one is the app") as caught:
-        app_service((API, replace(API, name="jobs")), own, "ship", StackContract(), FILE)
+        app_service((API, structs.replace(API, name="jobs")), own, "ship", StackContract(), FILE)
     assert 'service = "NAME", one of api, jobs' in caught.value.fix
     with pytest.raises(StackError, match="no service runs the image of ship"):
         app_service((DB,), own, "ship", StackContract(), FILE)

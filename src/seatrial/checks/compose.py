@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from seatrial.checks.model import Result
     from seatrial.facts import (
-        ComposeService,
         ComposeSource,
         EnvironmentFile,
+        Service,
         Unavailable,
     )
     from seatrial.settings.model import Contract
@@ -71,7 +71,7 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     return passed(", ".join(one.name for one in services), expected=expected, evidence=excepted)
 
 
-def _soft(service: ComposeService) -> Iterator[tuple[str, str, int, str]]:
+def _soft(service: Service) -> Iterator[tuple[str, str, int, str]]:
     """Yield what is too much or missing: its key, what was seen, its line, and what to write."""
     missing = (
         ("cap_drop", "it does not drop all capabilities", "`cap_drop: [ALL]`", "ALL" in service.dropped),
@@ -86,11 +86,11 @@ def _soft(service: ComposeService) -> Iterator[tuple[str, str, int, str]]:
             yield key, what, service.lines.get(key) or service.line, fix
 
 
-def _held(service: ComposeService) -> bool:
+def _held(service: Service) -> bool:
     return any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", one) for one in service.security)
 
 
-def _too_much(service: ComposeService) -> Iterator[tuple[str, str, int, str]]:
+def _too_much(service: Service) -> Iterator[tuple[str, str, int, str]]:
     if service.privileged:
         yield "privileged", "it is privileged", service.lines.get("privileged") or service.line, "no `privileged`"
     for key in service.host_namespaces:
@@ -115,18 +115,18 @@ def ports(compose: ComposeSource) -> Outcome:
     services = present(compose.model).services
     expected = "every published port names its interface"
     published = [(service, port) for service in services for port in service.ports]
-    bare = [(service, port) for service, port in published if not port.address]
+    bare = [(service, port) for service, port in published if not port.host_ip]
     if not published:
         return skipped(f"{compose.path} publishes no port")
     if bare:
         first = bare[0][1]
         return failed(
-            "; ".join(f"{one.name}: {port.port or '(any)'}:{port.target} on every interface" for one, port in bare),
+            "; ".join(f"{one.name}: {port.written or '(any)'}:{port.target} on every interface" for one, port in bare),
             expected=expected,
-            fix=f"Write `127.0.0.1:{first.port or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
+            fix=f"Write `127.0.0.1:{first.written or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
             where=f"{compose.path}:{first.line}",
         )
-    shown = ", ".join(f"{one.name}: {port.address}:{port.port or '(any)'}" for one, port in published)
+    shown = ", ".join(f"{one.name}: {port.host_ip}:{port.written or '(any)'}" for one, port in published)
     return passed(shown, expected=expected)
 
 
@@ -173,7 +173,7 @@ def dependencies(compose: ComposeSource) -> Outcome:
     """Look for a service that waits for nothing but another one's start."""
     services = present(compose.model).services
     expected = f"depends_on with {HEALTHY} or {COMPLETED}"
-    waits = [(service, wait) for service in services for wait in service.waits]
+    waits = [(service, wait) for service in services for wait in service.depends_on]
     early = [(service, wait) for service, wait in waits if wait.condition not in {HEALTHY, COMPLETED}]
     if not waits:
         return skipped(f"no service of {compose.path} depends on another one")

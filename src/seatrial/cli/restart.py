@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from seatrial.cli import output
 from seatrial.cli.errors import command
-from seatrial.compose.services import own_images
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def restart(
     format: str = "text",  # noqa: A002 - the option's name
 ) -> ExitCode:
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
-    from seatrial.compose.services import identify
+    from seatrial.compose.services import identify, own_images
     from seatrial.reports.json import restart_plan_document, up_document
     from seatrial.reports.stack import print_up, progress
     from seatrial.stack import restart as restarting

@@ -10,15 +10,16 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
-from seatrial.compose.services import Stack
+from seatrial.compose.services import Stack, read_services
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import EXAMPLES, explanations, in_folder, sources
 from seatrial.errors import EngineError, StackError
-from seatrial.facts import ComposeModel, ComposeService, ComposeSource, DependsOn, PublishedPort, Unavailable
+from seatrial.facts import ComposeModel, ComposeSource, Unavailable
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1024 * 1024
 MOST_SIBLINGS = 500
-HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
-"""Keys whose value `host` hands a namespace of the host to a service."""
 
 
 def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeSource | Unavailable:
@@ -75,7 +74,7 @@ def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> Compose
         return Unavailable(reason=plain_line(error.what.removesuffix("."))[:300])
     except EngineError as error:
         return Unavailable(reason=plain_line(str(error))[:300])
-    return ComposeModel(services=tuple(services(document, text)))
+    return ComposeModel(services=tuple(sorted(read_services(document, text), key=attrgetter("name"))))
 
 
 def as_if_filled(compose: Compose, text: ComposeText) -> Json:
@@ -119,51 +118,3 @@ def _with_env_files(folder: Path, missing: list[str]) -> Iterator[Path | None]:
         for name in names:
             (Path(temporary) / name).touch()
         yield Path(temporary)
-
-
-def services(document: Json, text: ComposeText) -> Iterator[ComposeService]:
-    """Yield the services of compose's own model, with the lines of the file."""
-    declared = document.get("services") or {}
-    for name, service in sorted((name, one) for name, one in declared.items() if isinstance(one, dict)):
-        lines = text.lines.get(name, {})
-        limits = ((service.get("deploy") or {}).get("resources") or {}).get("limits") or {}
-        yield ComposeService(
-            name=name,
-            line=lines.get("", 0),
-            lines={key: line for key, line in lines.items() if key},
-            privileged=bool(service.get("privileged")),
-            host_namespaces=tuple(key for key in HOSTS if service.get(key) == "host"),
-            mounts=tuple(str(one.get("source", "")) for one in _rows(service, "volumes") if one.get("type") == "bind"),
-            read_only=bool(service.get("read_only")),
-            dropped=tuple(str(one).upper().removeprefix("CAP_") for one in service.get("cap_drop") or ()),
-            security=tuple(str(one) for one in service.get("security_opt") or ()),
-            memory=bool(service.get("mem_limit") or limits.get("memory")),
-            processes=_limited(service.get("pids_limit")) or _limited(limits.get("pids")),
-            ports=tuple(_ports(service, lines)),
-            waits=tuple(_waits(service, lines)),
-        )
-
-
-def _limited(value: object) -> bool:
-    return isinstance(value, int | str) and str(value) not in {"", "0", "-1"}
-
-
-def _rows(service: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    return [one for one in service.get(key) or () if isinstance(one, dict)]
-
-
-def _ports(service: dict[str, Any], lines: dict[str, int]) -> Iterator[PublishedPort]:
-    for number, one in enumerate(_rows(service, "ports")):
-        yield PublishedPort(
-            address=str(one.get("host_ip") or ""),
-            port=str(one.get("published") or ""),
-            target=int(one.get("target") or 0),
-            line=lines.get(f"ports.{number}") or lines.get("ports", 0),
-        )
-
-
-def _waits(service: dict[str, Any], lines: dict[str, int]) -> Iterator[DependsOn]:
-    for name, how in (service.get("depends_on") or {}).items():
-        condition = str((how or {}).get("condition") or "service_started")
-        line = lines.get(f"depends_on.{name}") or lines.get("depends_on", 0)
-        yield DependsOn(service=name, condition=condition, line=line)

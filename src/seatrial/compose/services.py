@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from seatrial.facts import Condition, Dependency, Json, Port, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from seatrial.compose.text import ComposeText
     from seatrial.settings.read import Project
 
 
+HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
+"""Keys whose value `host` hands a namespace of the host to a service."""
 PROJECT_LABEL = "com.docker.compose.project"
 """The label that compose sets on all that belongs to a stack."""
 
@@ -46,52 +50,6 @@ def identify(project: Project, name: str) -> Stack:
     return Stack(app=name, compose_project=f"{readable}-{digest}" if readable else f"app-{digest}")
 
 
-class Condition(StrEnum):
-    """What a service waits for in another, by compose's own names."""
-
-    STARTED = "service_started"
-    HEALTHY = "service_healthy"
-    COMPLETED = "service_completed_successfully"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dependency:
-    """A service that another one waits for."""
-
-    service: str
-    condition: Condition
-
-
-@dataclass(frozen=True, kw_only=True)
-class Port:
-    """A port of a service that is published on the host."""
-
-    host_ip: str
-    """Empty for every interface."""
-    published: int | None
-    """None when the engine chooses a free one."""
-    target: int
-    protocol: str = "tcp"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """A service as the compose file declares it."""
-
-    name: str
-    image: str | None
-    """None when it is only built, by its own `build` section."""
-    depends_on: tuple[Dependency, ...] = ()
-    ports: tuple[Port, ...] = ()
-    checked: bool = False
-    """The compose file declares a health check for it."""
-    own_command: bool = False
-    """It runs another command than its image's own."""
-    valued: frozenset[str] = frozenset()
-    """The variables of its environment that hold something; never what."""
-    replicas: int = 1
-
-
 def own_images(project: Project) -> dict[str, str]:
     """Return the project's own images, which `seatrial build` makes: repository to app."""
     return {app.image or name: name for name, app in project.settings.apps.items()}
@@ -109,42 +67,73 @@ def app_of(image: str | None, own: Mapping[str, str]) -> str | None:
     return own.get(repository(image or ""))
 
 
-def read_services(document: Mapping[str, Any]) -> tuple[Service, ...]:
-    """Return the services of a compose model, those that others wait for first."""
+def read_services(document: Json, text: ComposeText | None = None) -> tuple[Service, ...]:
+    """Return the services of a compose model, those that others wait for first.
+
+    Args:
+        document: compose's own model.
+        text: what the file says, which alone knows its lines.
+
+    """
+    lines = text.lines if text is not None else {}
     declared = document.get("services") or {}
-    services = {name: _service(name, table) for name, table in declared.items()}
+    services = {name: _service(name, table or {}, lines.get(name, {})) for name, table in declared.items()}
     return tuple(in_order(services))
 
 
-def _service(name: str, table: Mapping[str, Any]) -> Service:
+def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
     check = table.get("healthcheck") or {}
-    scale = table.get("scale")
-    deployed = (table.get("deploy") or {}).get("replicas")
-    replicas = next((count for count in (scale, deployed) if count is not None), 1)
+    deploy = table.get("deploy") or {}
+    limits = (deploy.get("resources") or {}).get("limits") or {}
+    replicas = next((count for count in (table.get("scale"), deploy.get("replicas")) if count is not None), 1)
+    volumes = table.get("volumes") or ()
     return Service(
         name=name,
         image=table.get("image"),
         depends_on=tuple(
-            Dependency(service=other, condition=Condition(one.get("condition", Condition.STARTED)))
-            for other, one in sorted((table.get("depends_on") or {}).items())
+            Dependency(
+                service=other,
+                condition=Condition((wait or {}).get("condition") or Condition.STARTED),
+                line=lines.get(f"depends_on.{other}") or lines.get("depends_on", 0),
+            )
+            for other, wait in sorted((table.get("depends_on") or {}).items())
         ),
-        ports=tuple(_port(one) for one in table.get("ports") or ()),
+        ports=tuple(
+            _port(port, lines.get(f"ports.{number}") or lines.get("ports", 0))
+            for number, port in enumerate(table.get("ports") or ())
+        ),
         checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
-        replicas=int(replicas),
         own_command=table.get("command") is not None or table.get("entrypoint") is not None,
         valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
+        replicas=int(replicas),
+        privileged=bool(table.get("privileged")),
+        host_namespaces=tuple(key for key in HOSTS if table.get(key) == "host"),
+        mounts=tuple(str(volume.get("source", "")) for volume in volumes if volume.get("type") == "bind"),
+        read_only=bool(table.get("read_only")),
+        dropped=tuple(str(capability).upper().removeprefix("CAP_") for capability in table.get("cap_drop") or ()),
+        security=tuple(str(option) for option in table.get("security_opt") or ()),
+        memory=bool(table.get("mem_limit") or limits.get("memory")),
+        processes=_limited(table.get("pids_limit")) or _limited(limits.get("pids")),
+        line=lines.get("", 0),
+        lines={key: line for key, line in lines.items() if key},
     )
 
 
-def _port(table: Mapping[str, Any]) -> Port:
-    published = str(table.get("published") or "")
+def _port(table: Json, line: int) -> Port:
+    written = str(table.get("published") or "")
     return Port(
         host_ip=str(table.get("host_ip") or ""),
         # A range ("8000-8010") leaves the choice to the engine, as no number does.
-        published=int(published) if published.isdigit() and int(published) else None,
-        target=int(table["target"]),
+        published=int(written) if written.isdigit() and int(written) else None,
+        target=int(table.get("target") or 0),
         protocol=str(table.get("protocol") or "tcp"),
+        written=written,
+        line=line,
     )
+
+
+def _limited(value: object) -> bool:
+    return isinstance(value, int | str) and str(value) not in {"", "0", "-1"}
 
 
 def completing(services: Sequence[Service]) -> frozenset[str]:

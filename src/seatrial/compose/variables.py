@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from seatrial.compose.findings import Finding
     from seatrial.compose.runner import Compose
-    from seatrial.compose.services import Service
     from seatrial.compose.text import ComposeText
-    from seatrial.facts import ComposeVariable, EnvironmentFile
+    from seatrial.facts import ComposeVariable, EnvironmentFile, Service
 
 
 EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")

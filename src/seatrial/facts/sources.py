@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seatrial.dockerfile import Base, Dockerfile
 from seatrial.facts.base import Fact, Unavailable
+from seatrial.facts.compose import ComposeSource
 
 
 class LockRequirement(Fact, frozen=True, kw_only=True):
@@ -117,101 +118,6 @@ class BuildContext(Fact, frozen=True, kw_only=True):
     or not: a `.env` that is not there today is there tomorrow."""
     texts: dict[str, str] = {}
     """The requirement files among them."""
-
-
-class PublishedPort(Fact, frozen=True, kw_only=True):
-    """A port on the host."""
-
-    address: str
-    """Empty for every interface."""
-    port: str
-    target: int
-    line: int = 0
-
-
-class DependsOn(Fact, frozen=True, kw_only=True):
-    """A service that another one waits for."""
-
-    service: str
-    condition: str
-    line: int = 0
-
-
-class ComposeService(Fact, frozen=True, kw_only=True):
-    """A service as compose understands it; the values of its environment are left out."""
-
-    name: str
-    line: int = 0
-    lines: dict[str, int] = {}
-    """The line of each of its keys."""
-    privileged: bool = False
-    host_namespaces: tuple[str, ...] = ()
-    """Keys such as `network_mode` whose value is `host`."""
-    mounts: tuple[str, ...] = ()
-    """What of the host it mounts."""
-    read_only: bool = False
-    dropped: tuple[str, ...] = ()
-    """Capabilities that it drops."""
-    security: tuple[str, ...] = ()
-    memory: bool = False
-    """It has a memory limit."""
-    processes: bool = False
-    """It has a limit of processes."""
-    ports: tuple[PublishedPort, ...] = ()
-    waits: tuple[DependsOn, ...] = ()
-
-
-class ComposeModel(Fact, frozen=True, kw_only=True):
-    """The compose file as compose itself understands it."""
-
-    services: tuple[ComposeService, ...]
-
-
-class ComposeValue(Fact, frozen=True, kw_only=True):
-    """A text of the file itself, before any variable is put in; what a variable stands for is left out."""
-
-    key: str
-    where: str
-    """The keys on the way to it, with dots."""
-    text: str
-    line: int
-
-
-class ComposeVariable(Fact, frozen=True, kw_only=True):
-    """A variable that the file refers to without a default."""
-
-    name: str
-    line: int
-    required: bool = False
-    """Compose refuses the file without it: `${NAME:?}`."""
-    message: str = ""
-    """What the file says of it then: `${NAME:?message}`."""
-
-
-class EnvironmentFile(Fact, frozen=True, kw_only=True):
-    """A file of variables that a service names."""
-
-    path: str
-    """As written."""
-    line: int
-    there: bool
-    example: str = ""
-    """The example beside it that explains it; empty where there is none."""
-    optional: bool = False
-
-
-class ComposeSource(Fact, frozen=True, kw_only=True):
-    """The compose file."""
-
-    path: str
-    model: ComposeModel | Unavailable
-    values: tuple[ComposeValue, ...] = ()
-    variables: tuple[ComposeVariable, ...] = ()
-    explained: frozenset[str] = frozenset()
-    """The names that `.env` or its example set or show."""
-    explained_by: tuple[str, ...] = ()
-    """Those of the two that are there."""
-    files: tuple[EnvironmentFile, ...] = ()
 
 
 class Sources(Fact, frozen=True, kw_only=True):

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose.runner import lines_of
-from seatrial.compose.services import PROJECT_LABEL, Condition, Dependency, Port
+from seatrial.compose.services import PROJECT_LABEL
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
+from seatrial.facts import Condition, Dependency, Port
 from seatrial.stack.state import ContainerState, ContainerStatus, Health
 from seatrial.suggest import did_you_mean
 

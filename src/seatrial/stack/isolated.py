@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.compose.runner import Compose
-    from seatrial.compose.services import Service
     from seatrial.engine.find import Engine
+    from seatrial.facts import Service
     from seatrial.host import Host
     from seatrial.settings.model import StackContract
     from seatrial.settings.read import Project

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, unready
-from seatrial.compose.services import (
-    Service,
-    identify,
-    own_images,
-    read_services,
-)
+from seatrial.compose.services import identify, own_images, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env, sources
 from seatrial.errors import StackError
@@ -25,6 +20,7 @@ if TYPE_CHECKING:
     from seatrial.compose.runner import Compose
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
+    from seatrial.facts import Service
     from seatrial.host import Host
     from seatrial.settings.read import Project
 

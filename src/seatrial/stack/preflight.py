@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from seatrial.checks.model import Result
     from seatrial.compose.runner import Compose
-    from seatrial.compose.services import Port, Service, Stack
+    from seatrial.compose.services import Stack
     from seatrial.compose.text import ComposeText
     from seatrial.engine.find import Engine
-    from seatrial.facts import Json
+    from seatrial.facts import Json, Port, Service
     from seatrial.host import Host
     from seatrial.settings.model import Contract
     from seatrial.settings.read import Project

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seatrial.compose.services import Condition, in_order, waiting_for
+from msgspec import structs
+
+from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors, refusal
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import StackFailedError
+from seatrial.facts import Condition
 from seatrial.stack import containers as observe
 from seatrial.stack.containers import of_service
 from seatrial.stack.plan import StackPlan
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.compose.services import Service, Stack
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
+    from seatrial.facts import Service
     from seatrial.stack.state import ContainerState, Observer, ServiceState
     from seatrial.stack.wait import Clock
 
@@ -122,7 +125,7 @@ def _services(
     ]
     watched = {one.service for one in (*chosen, *waited)}
     checked = {one.service for one in (*chosen, *waited) if one.health is not None}
-    return tuple(replace(one, checked=one.name in checked) for one in everything if one.name in watched)
+    return tuple(structs.replace(one, checked=one.name in checked) for one in everything if one.name in watched)
 
 
 class _Seen:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from seatrial.compose.services import Condition, Dependency, Port, Service, Stack, completing
+from seatrial.compose.services import Stack, completing
+from seatrial.facts import Condition, Dependency, Port, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
