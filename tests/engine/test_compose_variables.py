@@ -158,3 +158,11 @@ def test_an_invalid_env_file_is_named_with_its_line_and_without_its_values(
     found = preflight.look(yard.project, "ship", engine=yard.engine, host=yard.host)
     assert [(finding.check, finding.readiness.value) for finding in found.findings] == [("env file", "blocked")]
     assert "s3cret" not in repr(found)
+
+
+def test_an_invalid_env_file_of_a_service_is_named_without_its_values(yard: Yard) -> None:
+    yard.folder.joinpath("api.env").write_text('A=1\nKEY="s3cret\nsecond\n', encoding="utf-8")
+    yard.write({"api": {"image": "x", "env_file": ["api.env"]}})
+    with pytest.raises(StackError, match=r"invalid env file: .*unterminated quoted value") as caught:
+        yard.plan()
+    assert "s3cret" not in str(caught.value) + caught.value.detail

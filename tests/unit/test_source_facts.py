@@ -13,7 +13,7 @@ from tests.unit.factories import host
 from seatrial.compose import resolve as compose_facts
 from seatrial.compose.resolve import read_compose
 from seatrial.compose.services import read_services
-from seatrial.compose.text import ComposeText, read_text, settled, wanted
+from seatrial.compose.text import ComposeText, read_text, references, settled
 from seatrial.engine.find import Candidate, Engine
 from seatrial.facts import BuildContext, ComposeSource, Condition, Lint, NotInstalled, Sources, Unavailable
 from seatrial.observe import sources as context_facts
@@ -176,7 +176,7 @@ def test_values_are_those_of_the_file_and_not_of_its_variables() -> None:
     ],
 )
 def test_variables_as_compose_reads_them(written: str, value: str, names: list[str]) -> None:
-    assert (settled(written), list(wanted(written))) == (value, names)
+    assert (settled(written), [variable.name for variable in references(written, 0)]) == (value, names)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from seatrial.compose.runner import messages, override, refused
 from seatrial.compose.services import identify, in_order, read_services, repository
-from seatrial.compose.variables import env_file
+from seatrial.compose.variables import copy_example, example_to_copy
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.settings.read import Project, read_project
 from seatrial.stack.plan import compose_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def project(folder: Path, text: str = '[tool.seatrial.apps.ship]\ncompose = "compose.yaml"\n') -> Project:
@@ -157,30 +154,66 @@ def test_the_name_of_an_image_without_its_tag(image: str, name: str) -> None:
     assert repository(image) == name
 
 
+@pytest.mark.parametrize(
+    ("said", "what", "where"),
+    [
+        (
+            'failed to read /x/.env: line 3: unterminated quoted value "s3cret',
+            "invalid env file: unterminated quoted value.",
+            "/x/.env:3",
+        ),
+        (
+            'failed to read /x/.env: line 2: unexpected character "+" in variable name "s+3cret"',
+            'invalid env file: unexpected character "+" in variable name.',
+            "/x/.env:2",
+        ),
+        (
+            "failed to read /x/.env: required variable B is missing a value: set it",
+            "invalid env file: required variable B is missing a value: set it.",
+            "/x/.env",
+        ),
+        (
+            "line 2: unterminated quoted value 's3cret",
+            "invalid env file: line 2: unterminated quoted value.",
+            "compose.yaml",
+        ),
+    ],
+)
+def test_an_invalid_env_file_is_named_without_its_values(said: str, what: str, where: str) -> None:
+    error = refused(said + "\n", Path("compose.yaml"))
+    assert (error.what, error.where) == (what, where)
+    earlier = refused(f"{said}\nanother complaint\n", Path("compose.yaml"))
+    assert "s3cret" not in earlier.detail
+
+
 def test_an_env_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     tmp_path.joinpath(".env").write_text("A=mine\n", encoding="utf-8")
-    tmp_path.joinpath(".env.example").write_text("A=\n", encoding="utf-8")
-    said: list[str] = []
-    assert env_file(tmp_path / "compose.yaml", create=True, say=said.append) == tmp_path / ".env"
+    example = tmp_path / ".env.example"
+    example.write_text("A=\n", encoding="utf-8")
+    assert example_to_copy(tmp_path / "compose.yaml") is None
+    with pytest.raises(StackError, match="could not be copied: File exists"):
+        copy_example(example)
     assert tmp_path.joinpath(".env").read_text(encoding="utf-8") == "A=mine\n"
-    assert said == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".env.example"]
 
 
 def test_an_env_file_is_copied_for_its_owner_only(tmp_path: Path) -> None:
     tmp_path.joinpath(".env.example").write_text("A=\n", encoding="utf-8")
-    file = env_file(tmp_path / "compose.yaml", create=True, say=lambda _: None)
-    assert file is not None
+    example = example_to_copy(tmp_path / "compose.yaml")
+    assert example == tmp_path / ".env.example"
+    file = copy_example(example)
+    assert file == tmp_path / ".env"
     assert file.read_text(encoding="utf-8") == "A=\n"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert sorted(one.name for one in tmp_path.iterdir()) == [".env", ".env.example"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".env.example"]
 
 
 def test_no_env_file_and_no_example(tmp_path: Path) -> None:
-    assert env_file(tmp_path / "compose.yaml", create=True, say=lambda _: None) is None
+    assert example_to_copy(tmp_path / "compose.yaml") is None
 
 
 def test_an_example_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     tmp_path.joinpath(".env.example").mkdir()
     with pytest.raises(StackError, match="could not be copied: Is a directory"):
-        env_file(tmp_path / "compose.yaml", create=True, say=lambda _: None)
-    assert [one.name for one in tmp_path.iterdir()] == [".env.example"]
+        copy_example(tmp_path / ".env.example")
+    assert [path.name for path in tmp_path.iterdir()] == [".env.example"]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status as Judged
-from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_none
+from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_unblocked
 from seatrial.compose.services import Stack
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import explanations, look_at_services, look_at_variables, read_explanations
@@ -182,11 +182,11 @@ def test_all_that_stands_in_the_way_is_one_error() -> None:
     first = blocked("port", "port 80 is taken.", where="c.yaml:3", fix="Stop it.")
     second = blocked("image", "x is not built.", where="c.yaml", fix="Build it.")
     with pytest.raises(StackError) as caught:
-        require_none([ready("port", "free"), first, note("image", "far"), second])
+        require_unblocked([ready("port", "free"), first, note("image", "far"), second])
     assert str(caught.value) == "c.yaml:3: port 80 is taken. (1 more below) Stop it."
     assert caught.value.detail == "c.yaml: x is not built. Build it."
     assert caught.value.exit_code is ExitCode.UNDECIDED
-    require_none([ready("port", "free"), note("image", "far")])
+    require_unblocked([ready("port", "free"), note("image", "far")])
 
 
 def test_the_catalogues_compose_checks_need_no_image() -> None:

@@ -19,7 +19,7 @@ class Readiness(StrEnum):
     NOTE = "note"
     """Worth knowing; the start goes on."""
     BLOCKED = "blocked"
-    """Nothing can be started before this is mended."""
+    """Nothing can be started before this is fixed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +51,14 @@ def blocked(check: str, what: str, *, where: str, fix: str) -> Finding:
     return Finding(check=check, readiness=Readiness.BLOCKED, what=what, where=where, fix=fix)
 
 
-def require_none(findings: Sequence[Finding]) -> None:
+def require_unblocked(findings: Sequence[Finding]) -> None:
     """Refuse to start while something stands in the way, and name all of it at once.
 
     Raises:
         StackError: something does.
 
     """
-    found = [one for one in findings if one.readiness is Readiness.BLOCKED]
+    found = [finding for finding in findings if finding.readiness is Readiness.BLOCKED]
     if found:
         raise unready(found)
 
@@ -66,12 +66,12 @@ def require_none(findings: Sequence[Finding]) -> None:
 def unready(found: Sequence[Finding], *, detail: Sequence[str] = ()) -> StackError:
     """Return the error for what stands in the way: the first in full, the others below it."""
     first, *others = found
-    lines = [*detail, *(told(one) for one in others)]
+    lines = [*detail, *(as_line(finding) for finding in others)]
     more = f" ({len(others)} more below)" if others else ""
     return StackError(f"{first.what}{more}", where=first.where, fix=first.fix, detail="\n".join(lines))
 
 
-def told(finding: Finding) -> str:
-    """Return a finding as one line."""
+def as_line(finding: Finding) -> str:
+    """Return a finding as a line."""
     where = f"{finding.where}: " if finding.where else ""
     return f"{where}{finding.what}" + (f" {finding.fix}" if finding.fix else "")

@@ -41,10 +41,13 @@ PULL_TIMEOUT = 1800
 REFUSES = "docker compose refuses it:"
 """How the message begins for a file that compose does not take."""
 VARIABLE = re.compile(r"[A-Za-z_]\w*")
-ENV_FILE = re.compile(r"failed to read (?P<file>.+?): (?:line (?P<line>\d+): )?(?P<what>.*)")
-"""What compose says of a `.env` that it cannot read."""
-LEAK = re.compile(r"(unterminated quoted value|in variable name) .*")
-"""What compose says of an env file's line, and the line itself, which may be a secret."""
+ENV_FILE = re.compile(
+    r"failed to read (?P<file>.+?): (?:line (?P<line>\d+): )?(?P<what>.*)"
+    r"|(?P<form>(?:line \d+: )?(?:unterminated quoted value|unexpected character|key cannot contain).*)"
+)
+"""What compose says of an env file that it cannot read; of a service's, some versions do not say which."""
+SECRET = re.compile(r"(unterminated quoted value|in variable name) .*")
+"""What compose says of an env file's line, and the line itself, which may hold a secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,7 @@ class Compose:
 
         """
         done = self._run("pull", "--quiet", service, timeout=PULL_TIMEOUT)
-        return () if done.code == 0 else messages(done.errors) or (f"exit code {done.code}",)
+        return _complaint(done)
 
     def up(self, images: Mapping[str, str], *, tick: Callable[[], None]) -> tuple[str, ...]:
         """Create and start the services; return no lines when compose did, else its last messages.
@@ -125,7 +128,7 @@ class Compose:
 
         """
         done = self._run("up", "--detach", "--no-build", images=images, timeout=None, tick=tick)
-        return () if done.code == 0 else messages(done.errors) or (f"exit code {done.code}",)
+        return _complaint(done)
 
     def enter(self, service: str, words: Sequence[str], *, terminal: bool) -> int:
         """Run a command in a service's container, on this process's own input, output and errors; return its exit code.
@@ -140,8 +143,8 @@ class Compose:
 
         """
         # Without the file: the container is found by its labels, whatever the file says by now.
-        head = [self.program, "--ansi", "never", "--project-name", self.stack.compose_project, "exec"]
-        return process.attached([*head, *([] if terminal else ["-T"]), service, *words], environment=self.environment)
+        options = [] if terminal else ["-T"]
+        return process.attached([*self._head(), "exec", *options, service, *words], environment=self.environment)
 
     def inside(
         self, service: str, words: Sequence[str], *, timeout: float, tick: Callable[[], None]
@@ -160,8 +163,8 @@ class Compose:
         """
         return self._run("exec", "-T", service, *words, timeout=timeout, tick=tick)
 
-    def _named(self) -> tuple[str, ...]:
-        return ("--project-name", self.stack.compose_project, *self.stack.options)
+    def _head(self) -> list[str]:
+        return [self.program, "--ansi", "never", "--project-name", self.stack.compose_project]
 
     def _read(self, *words: str, images: Mapping[str, str] | None = None) -> process.Completed:
         try:
@@ -180,17 +183,16 @@ class Compose:
         tick: Callable[[], None] | None = None,
     ) -> process.Completed:
         files, text_in = self._files(images or {})
-        folder = self.folder or self.file.parent
         output: list[str] = []
         errors: list[str] = []
         done = process.stream(
-            [self.program, "--ansi", "never", *self._named(), *files, *words],
+            [*self._head(), *self.stack.options, *files, *words],
             timeout=timeout,
             on_output=output.append,
             on_error=errors.append,
             environment=self.environment,
             # Newer versions also read a .env in the working directory: let both be the same.
-            folder=folder,
+            folder=self.folder or self.file.parent,
             text_in=text_in,
             tick=tick,
         )
@@ -218,6 +220,10 @@ def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
     return Compose(program=program.path, environment=engine.programs_environment, stack=stack, file=file)
 
 
+def _complaint(done: process.Completed) -> tuple[str, ...]:
+    return () if done.code == 0 else messages(done.errors) or (f"exit code {done.code}",)
+
+
 def unescaped(value: str) -> str:
     """Return a text of compose's model as it is meant: compose doubles each dollar sign in what it prints."""
     return value.replace("$$", "$")
@@ -243,12 +249,13 @@ def messages(errors: str) -> tuple[str, ...]:
 
 def refused(errors: str, file: Path) -> StackError:
     """Return the error for a compose file that compose does not take."""
-    problems = [_message(line) for line in lines_of(errors) if "level=warning" not in line]
+    problems = [SECRET.sub(r"\1", _message(line)) for line in lines_of(errors) if "level=warning" not in line]
     what = problems[-1].strip().removesuffix(".") if problems else "it gives no reason"
-    what = LEAK.sub(r"\1", what)
     if found := ENV_FILE.match(what):
-        where = f"{found['file']}:{found['line']}" if found["line"] else found["file"]
-        return StackError(f"invalid env file: {found['what']}.", where=where, fix="Correct the env file.")
+        where = ":".join(part for part in (found["file"] or str(file), found["line"]) if part)
+        return StackError(
+            f"invalid env file: {found['what'] or found['form']}.", where=where, fix="Correct the env file."
+        )
     line = line_of("\n".join(problems), _content(file))
     if "required variable" in what:
         fix = f"Set it in {file.parent / '.env'} or in your environment."
@@ -276,6 +283,6 @@ def _message(line: str) -> str:
     if logged is None:
         return line
     try:
-        return str(json.loads(logged.group(1)))
+        return str(json.loads(logged[1]))
     except ValueError:
-        return logged.group(1)
+        return logged[1]

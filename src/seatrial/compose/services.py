@@ -63,7 +63,7 @@ def repository(image: str) -> str:
 
 
 def app_of(image: str | None, own: Mapping[str, str]) -> str | None:
-    """Return the app whose own image one is, by its name; None where it is none of the project's."""
+    """Return the app that an image is built from, by the image's name; None where it is no app's."""
     return own.get(repository(image or ""))
 
 
@@ -139,18 +139,18 @@ def _limited(value: object) -> bool:
 def completing(services: Sequence[Service]) -> frozenset[str]:
     """Return the one-shots that another service waits for to complete."""
     return frozenset(
-        one.service for service in services for one in service.depends_on if one.condition is Condition.COMPLETED
+        wait.service for service in services for wait in service.depends_on if wait.condition is Condition.COMPLETED
     )
 
 
-def waiting_for(service: str, services: Sequence[Service]) -> tuple[str, ...]:
+def waiting_for(name: str, services: Sequence[Service]) -> tuple[str, ...]:
     """Return the services that wait for one, directly or through others, in order."""
     waiting: list[str] = []
-    wanted = {service}
-    for one in services:  # Each stands after what it depends on.
-        if wanted & {dependency.service for dependency in one.depends_on}:
-            wanted.add(one.name)
-            waiting.append(one.name)
+    wanted = {name}
+    for service in services:  # Each stands after what it depends on.
+        if wanted & {dependency.service for dependency in service.depends_on}:
+            wanted.add(service.name)
+            waiting.append(service.name)
     return tuple(waiting)
 
 

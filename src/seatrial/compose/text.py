@@ -81,12 +81,7 @@ def settled(text: str) -> str:
     return PARTS.sub(value, text)
 
 
-def wanted(text: str) -> Iterator[str]:
-    """Yield the variables that a text refers to and gives no default for."""
-    return (one.name for one in demands(text, 0))
-
-
-def demands(text: str, line: int) -> Iterator[ComposeVariable]:
+def references(text: str, line: int) -> Iterator[ComposeVariable]:
     """Yield the variables that a text refers to and gives no default for, each with what the text says of it."""
     for match in PARTS.finditer(text):
         if match["escaped"]:
@@ -97,16 +92,16 @@ def demands(text: str, line: int) -> Iterator[ComposeVariable]:
         elif match["plain"] or not how:
             yield ComposeVariable(name=match["plain"] or match["name"], line=line)
         elif how.endswith("-"):
-            yield from demands(match["word"] or "", line)
+            yield from references(match["word"] or "", line)
 
 
 def _variables(texts: list[tuple[str, int]]) -> Iterator[ComposeVariable]:
     """Yield each variable once, where it is first named; where it is required, as it is first required."""
     found: dict[str, ComposeVariable] = {}
     for text, line in texts:
-        for one in demands(text, line):
-            if one.name not in found or (one.required and not found[one.name].required):
-                found[one.name] = one
+        for variable in references(text, line):
+            if variable.name not in found or (variable.required and not found[variable.name].required):
+                found[variable.name] = variable
     yield from found.values()
 
 

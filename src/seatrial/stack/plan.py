@@ -9,7 +9,7 @@ from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, unready
 from seatrial.compose.services import identify, own_images, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import env_file, example_to_copy, look_at_variables, missing_env, sources
+from seatrial.compose.variables import copy_example, example_to_copy, look_at_variables, missing_env, sources
 from seatrial.errors import StackError
 from seatrial.settings.read import TABLE
 
@@ -73,11 +73,12 @@ def plan_up(
     stack = identify(project, name)
     file = compose_file(project, name)
     compose = runner.find(stack, file, engine=engine, host=host)
-    if (example := example_to_copy(file)) is not None and not create_env:
-        create_env = ask is not None and ask(f"{file.parent / '.env'} is missing. Copy it from {example.name}?")
-        if not create_env:
-            raise _incomplete(compose) or unready([missing_env(file.parent / ".env", example)])
-    environment = env_file(file, create=create_env, say=say)
+    env_file = file.parent / ".env"
+    if (example := example_to_copy(file)) is not None:
+        if not create_env and not (ask is not None and ask(f"{env_file} is missing. Copy it from {example.name}?")):
+            raise _incomplete(compose) or unready([missing_env(env_file, example)])
+        copy_example(example)
+        say(f"Copied {example.name} to {env_file}. Fill in your own values where it asks for them.")
     try:
         document, notes = compose.model()
     except StackError as error:
@@ -86,7 +87,7 @@ def plan_up(
     services = read_services(document)
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
-    return planned(project, stack, file, services, env_file=environment, notes=notes)
+    return planned(project, stack, file, services, env_file=env_file if env_file.exists() else None, notes=notes)
 
 
 def planned(
@@ -144,6 +145,6 @@ def compose_file(project: Project, name: str) -> Path:
         raise StackError(
             "there is no such compose file.",
             where=str(file),
-            fix=f"Mend `compose` in {project.file.name} [{TABLE}.apps.{name}].",
+            fix=f"Correct `compose` in {project.file.name} [{TABLE}.apps.{name}].",
         )
     return file

@@ -53,7 +53,7 @@ class Preflight:
     @property
     def ready(self) -> bool:
         """Tell whether nothing stands in the way of the start."""
-        return not any(one.readiness is Readiness.BLOCKED for one in self.findings)
+        return not any(finding.readiness is Readiness.BLOCKED for finding in self.findings)
 
 
 LISTENING = {"tcp": "0A", "udp": "07"}
@@ -70,9 +70,9 @@ def look_at_ports(plan: StackPlan, running: Sequence[ContainerState], engine: En
     here = engine.candidate.url.startswith("unix://")
     own = {
         (port.published, port.protocol)
-        for one in running
-        if one.status is ContainerStatus.RUNNING
-        for port in one.ports
+        for container in running
+        if container.status is ContainerStatus.RUNNING
+        for port in container.ports
     }
     users: dict[tuple[str, int, str], str] = {}
     for service in plan.services:
@@ -145,10 +145,10 @@ def _inodes(port: Port) -> Iterator[str]:
 
 def _container(port: Port, engine: Engine) -> str | None:
     with engine_errors("looking at the published ports"):
-        for one in engine.client.api.containers():
-            held = {(bound.get("PublicPort"), bound.get("Type")) for bound in one.get("Ports") or ()}
+        for container in engine.client.api.containers():
+            held = {(bound.get("PublicPort"), bound.get("Type")) for bound in container.get("Ports") or ()}
             if (port.published, port.protocol) in held:
-                return f"the container {one['Names'][0].removeprefix('/')}"
+                return f"the container {container['Names'][0].removeprefix('/')}"
     return None
 
 
@@ -181,7 +181,10 @@ def look(
     document, said, complete = _document(compose, text, variables)
     if complete:
         # Compose takes the file as it is: what is missing is wanted by a profile that is not asked for.
-        variables = tuple(replace(one, readiness=_at_most_a_note(one.readiness)) for one in variables)
+        variables = tuple(
+            replace(finding, readiness=Readiness.NOTE) if finding.readiness is Readiness.BLOCKED else finding
+            for finding in variables
+        )
     services = read_services(document) if document is not None else ()
     findings = [*said, *variables]
     if services:
@@ -189,10 +192,6 @@ def look(
         findings += look_at_start(plan, engine, has_substitute=has_substitute)
     findings += look_at_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
-
-
-def _at_most_a_note(readiness: Readiness) -> Readiness:
-    return Readiness.NOTE if readiness is Readiness.BLOCKED else readiness
 
 
 def look_at_start(
@@ -206,7 +205,7 @@ def look_at_start(
     """
     yield from images.look_at_images(plan, images.present(plan, engine), has_substitute=has_substitute)
     yield from look_at_ports(plan, containers.containers(plan.stack, engine), engine)
-    own = [one.name for one in plan.services if app_of(one.image, plan.own_images) == plan.stack.app]
+    own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]
     yield from look_at_services(plan.file, plan.services, own, plan.required)
 
 
@@ -215,9 +214,9 @@ def look_at_catalogue(
 ) -> Iterator[Finding]:
     """Yield what the catalogue's compose/* checks say. None of it stops a start: `invoke smoke` judges by it."""
     shown = str(file.relative_to(project.folder) if file.is_relative_to(project.folder) else file)
-    for one in judge_compose(read_compose(file, shown, engine, host), contract):
-        if one.status is not Status.SKIP:
-            yield _of_catalogue(one)
+    for result in judge_compose(read_compose(file, shown, engine, host), contract):
+        if result.status is not Status.SKIP:
+            yield _of_catalogue(result)
 
 
 def _of_catalogue(result: Result) -> Finding:
@@ -248,16 +247,16 @@ def _document(
             if not any(finding.readiness is Readiness.BLOCKED for finding in variables):
                 return None, (_refused(error),), False
         else:
-            return document, _preflight_taken(document, compose.file, notes), True
+            return document, _taken_as_it_is(document, compose.file, notes), True
     try:
         # What is missing has been named: the rest is looked at as if it were there.
         document = as_if_filled(replace(compose, env_file=example), text)
     except StackError as error:
         return None, (_refused(error),), False
-    return document, _preflight_taken(document, compose.file, ()), False
+    return document, _taken_as_it_is(document, compose.file, ()), False
 
 
-def _preflight_taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
+def _taken_as_it_is(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
     names = sorted(document.get("services") or {})
     if not names:
         return (
@@ -265,8 +264,8 @@ def _preflight_taken(document: Json, file: Path, notes: Sequence[str]) -> tuple[
         )
     found = ready("compose file", f"compose takes it: {', '.join(names)}", where=str(file))
     # An unset variable is named among the variables, with its line.
-    warnings = [one for one in notes if "variable is not set" not in one]
-    return (found, *(note("compose file", f"compose warns: {one}", where=str(file)) for one in warnings))
+    warnings = [message for message in notes if "variable is not set" not in message]
+    return (found, *(note("compose file", f"compose warns: {message}", where=str(file)) for message in warnings))
 
 
 def _refused(problem: StackError, check: str = "compose file") -> Finding:

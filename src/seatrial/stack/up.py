@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seatrial.compose import runner
-from seatrial.compose.findings import Readiness, require_none
+from seatrial.compose.findings import Readiness, require_unblocked
 from seatrial.compose.services import app_of, in_order
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
@@ -80,7 +80,7 @@ def check(plan: StackPlan, *, engine: Engine) -> None:
         EngineError: the engine does not answer.
 
     """
-    require_none(tuple(look_at_start(plan, engine)))
+    require_unblocked(tuple(look_at_start(plan, engine)))
 
 
 def bring_up(

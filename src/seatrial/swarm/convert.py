@@ -95,7 +95,7 @@ def convert(
 
 
 def _version(services: Mapping[str, Json]) -> str:
-    quick = any((one.get("healthcheck") or {}).get("start_interval") for one in services.values())
+    quick = any((service.get("healthcheck") or {}).get("start_interval") for service in services.values())
     return VERSION_START_INTERVAL if quick else VERSION
 
 
@@ -104,8 +104,8 @@ def _completes(services: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(
         name
         for service in services.values()
-        for name, one in (service.get("depends_on") or {}).items()
-        if one.get("condition") == COMPLETED
+        for name, wait in (service.get("depends_on") or {}).items()
+        if wait.get("condition") == COMPLETED
     )
 
 
@@ -163,8 +163,8 @@ def _networks(document: Mapping[str, Any], project: str, found: list[Note]) -> J
 
 
 def _addresses(name: str, ipam: Mapping[str, Any], notes: Notes) -> Json:
-    subnets = [{"subnet": one["subnet"]} for one in ipam.get("config") or () if one.get("subnet")]
-    if gone := sorted({key for one in ipam.get("config") or () for key in one} - {"subnet"}):
+    subnets = [{"subnet": pool["subnet"]} for pool in ipam.get("config") or () if pool.get("subnet")]
+    if gone := sorted({key for pool in ipam.get("config") or () for key in pool} - {"subnet"}):
         notes.lost(name, f"ipam {', '.join(gone)}: swarm chooses within the subnet")
     if ipam.get("options"):
         notes.lost(name, f"ipam options {', '.join(sorted(ipam['options']))}: a stack file has no word for them")
@@ -191,7 +191,7 @@ def _own_name(name: str, table: Mapping[str, Any], project: str) -> Json:
 
 
 def _materials(document: Mapping[str, Any], kind: MaterialKind, materials: tuple[Material, ...]) -> Json:
-    names = {one.key: one.name for one in materials if one.kind == kind}
+    names = {material.key: material.name for material in materials if material.kind == kind}
     made: Json = {}
     for key, table in (document.get(kind) or {}).items():
         # All are in the swarm by then: those of files are put there under a name of their content.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
-from seatrial.compose.findings import require_none
+from seatrial.compose.findings import require_unblocked
 from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import SettingsError, StackError, StackFailedError
@@ -243,7 +243,7 @@ def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> N
 
     """
     require_deployable(conversion, plan)
-    require_none(tuple(images.look_at_images(plan.plan, images.present(plan.plan, engine))))
+    require_unblocked(tuple(images.look_at_images(plan.plan, images.present(plan.plan, engine))))
 
 
 def deploy(

@@ -52,8 +52,8 @@ def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
         return Image(name=name, reference=name)
     test = ((data.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ()
     checked = bool(test) and list(test) != ["NONE"]
-    digests = [str(one) for one in data.get("RepoDigests") or ()]
-    digest = next((one.partition("@")[2] for one in digests if _same(repository(one), repository(name))), None)
+    digests = [str(digest) for digest in data.get("RepoDigests") or ()]
+    digest = next((digest.partition("@")[2] for digest in digests if _same(repository(digest), repository(name))), None)
     if digest and not own:
         pinned = name if "@" in name else f"{name}@{digest}"
         return Image(name=name, reference=pinned, checked=checked)
@@ -61,8 +61,8 @@ def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
     return Image(name=name, reference=str(data["Id"]), checked=checked)
 
 
-def _same(one: str, other: str) -> bool:
-    short = (part.removeprefix("docker.io/").removeprefix("library/") for part in (one, other))
+def _same(name: str, other: str) -> bool:
+    short = (part.removeprefix("docker.io/").removeprefix("library/") for part in (name, other))
     return len(set(short)) == 1
 
 

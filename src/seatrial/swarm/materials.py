@@ -90,11 +90,11 @@ def create(materials: Iterable[Material], stack: str, engine: Engine) -> None:
     import docker.errors
 
     api = engine.client.api
-    for one in materials:
-        make = api.create_secret if one.kind == "secrets" else api.create_config
-        with engine_errors(f"making {one.kind.removesuffix('s')} {one.key}"):
+    for material in materials:
+        make = api.create_secret if material.kind == "secrets" else api.create_config
+        with engine_errors(f"making {material.kind.removesuffix('s')} {material.key}"):
             try:
-                make(one.name, one.data, labels={NAMESPACE_LABEL: stack})
+                make(material.name, material.data, labels={NAMESPACE_LABEL: stack})
             except docker.errors.APIError as error:
                 if error.status_code != CONFLICT:
                     raise
@@ -112,22 +112,22 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
     import docker.errors
 
     api = engine.client.api
-    wanted = {one.name for one in materials}
+    wanted = {material.name for material in materials}
     with engine_errors("looking at the stack's secrets and configs"):
         services = api.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})  # type: ignore[no-untyped-call]
         needed = _needed(services)
         gone: list[str] = []
         for listed, delete in ((api.secrets, api.remove_secret), (api.configs, api.remove_config)):
-            for one in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):
-                if one["Spec"]["Name"] not in wanted and one["ID"] not in needed:
+            for found in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):
+                if found["Spec"]["Name"] not in wanted and found["ID"] not in needed:
                     try:
-                        delete(one["ID"])
+                        delete(found["ID"])
                     except docker.errors.APIError as error:
                         # A service of another stack needs it; or it is gone already. Neither spoils this deploy.
                         if error.status_code not in {BAD_REQUEST, NOT_FOUND}:
                             raise
                         continue
-                    gone.append(str(one["Spec"]["Name"]))
+                    gone.append(str(found["Spec"]["Name"]))
     return tuple(gone)
 
 
@@ -135,8 +135,8 @@ def _needed(services: Iterable[Mapping[str, Any]]) -> set[str]:
     specs = [service.get(which) or {} for service in services for which in ("Spec", "PreviousSpec")]
     containers = [(spec.get("TaskTemplate") or {}).get("ContainerSpec") or {} for spec in specs]
     return {
-        str(one[identity])
+        str(use[identity])
         for container in containers
         for kind, identity in (("Secrets", "SecretID"), ("Configs", "ConfigID"))
-        for one in container.get(kind) or ()
+        for use in container.get(kind) or ()
     }
