@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.compose import runner
 from seatrial.compose.runner import messages, override, refused
 from seatrial.compose.services import identify, in_order, read_services, repository
 from seatrial.compose.variables import copy_example, example_to_copy
@@ -217,3 +218,9 @@ def test_an_example_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="could not be copied: Is a directory"):
         copy_example(tmp_path / ".env.example")
     assert [path.name for path in tmp_path.iterdir()] == [".env.example"]
+
+
+def test_compose_is_started_in_one_place() -> None:
+    package = Path(runner.__file__).parents[1]
+    found = [path.name for path in package.rglob("*.py") if 'find("compose"' in path.read_text(encoding="utf-8")]
+    assert found == ["runner.py"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial import offline
 from seatrial.compose.findings import blocked, note, ready
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from seatrial.host import Host
     from seatrial.settings.read import Project
     from seatrial.stack.plan import StackPlan
-    from seatrial.stack.state import Observer
 
     MakeSubstitute = Callable[[str], str | None]
     """Given an official image, makes or finds a local one in its place and returns its name."""
@@ -43,17 +42,27 @@ def present(plan: StackPlan, engine: Engine) -> dict[str, str]:
         EngineError: the engine does not answer.
 
     """
+    names = sorted({service.image for service in plan.services if service.image})
+    return {name: str(data["Id"]) for name in names if (data := inspected(name, engine)) is not None}
+
+
+def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
+    """Return what the engine says of an image, or None where it does not hold it.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
     import docker.errors
 
-    found: dict[str, str] = {}
     with engine_errors("looking at the stack's images"):
-        for image in sorted({service.image for service in plan.services if service.image}):
-            try:
-                found[image] = str(engine.client.images.get(image).id)
-            except docker.errors.APIError as error:
-                # 400: no name that an image can have; what compose says of it when it pulls is clearer.
-                if error.status_code not in {404, 400}:
-                    raise
+        try:
+            found: Mapping[str, Any] = engine.client.api.inspect_image(image)  # type: ignore[no-untyped-call]
+        except docker.errors.APIError as error:
+            # 400: no name that an image can have; what compose or swarm says of it is clearer.
+            if error.status_code not in {404, 400}:
+                raise
+            return None
     return found
 
 
@@ -101,7 +110,7 @@ def provide(
     there: Mapping[str, str],
     *,
     compose: Compose,
-    observer: Observer,
+    say: Callable[[str], None],
     substitute: MakeSubstitute | None,
 ) -> dict[str, str]:
     """Pull what is missing, or find a local substitute for it; return the services that run on a local substitute.
@@ -118,16 +127,16 @@ def provide(
         if image is None:
             continue
         if image not in known:
-            known[image] = _obtain(service, image, compose=compose, observer=observer, substitute=substitute)
+            known[image] = _obtain(service, image, compose=compose, say=say, substitute=substitute)
         if (local := known[image]) is not None:
             replaced[service.name] = local
     return replaced
 
 
 def _obtain(
-    service: Service, image: str, *, compose: Compose, observer: Observer, substitute: MakeSubstitute | None
+    service: Service, image: str, *, compose: Compose, say: Callable[[str], None], substitute: MakeSubstitute | None
 ) -> str | None:
-    observer.say(f"{image} is not here: pulling it.")
+    say(f"{image} is not here: pulling it.")
     problem = compose.pull(service.name)
     if not problem:
         return None
@@ -139,5 +148,5 @@ def _obtain(
             fix="Check the name and your network, or declare a local substitute in [tool.seatrial.standins].",
             detail="\n".join(problem),
         )
-    observer.say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")
+    say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")
     return local

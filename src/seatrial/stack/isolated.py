@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
 from seatrial.compose.services import Stack, app_of, completing, identify, own_images, read_services
+from seatrial.compose.variables import example_to_copy
 from seatrial.errors import StackError
 from seatrial.stack.plan import StackPlan, compose_file
 
@@ -73,13 +74,10 @@ def plan_private(
     public = identify(project, name)
     stack = Stack(app=name, compose_project=f"{public.compose_project}{SUFFIX}")
     file = compose_file(project, name)
-    program = runner.find(stack, file, engine=engine, host=host)
-    values, example = file.parent / ".env", file.parent / ".env.example"
-    by_example = not values.exists() and example.exists()
-    if by_example:
-        program = replace(program, env_file=example)
+    values, example = file.parent / ".env", example_to_copy(file)
+    program = replace(runner.find(stack, file, engine=engine, host=host), env_file=example)
     document, notes = program.model()
-    if by_example:
+    if example is not None:
         say(f"There is no {values}: this smoke takes its values from {example.name}.")
     own = own_images(project)
     contract = project.app(name).contract.stack

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seatrial.compose.runner import Compose
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
-    from seatrial.facts import Service
+    from seatrial.facts import Json, Service
     from seatrial.host import Host
     from seatrial.settings.read import Project
 
@@ -39,6 +39,8 @@ class StackPlan:
     """The apps of this project by image name: what `seatrial build` makes."""
     notes: tuple[str, ...] = ()
     """What compose warned of while it read the file."""
+    document: Json = field(default_factory=dict, repr=False)
+    """Compose's own model. It holds the values of env files, secrets among them: it is never printed."""
     required: tuple[str, ...] = ()
     """The variables without which the app's own image does not start, by its contract."""
 
@@ -87,7 +89,8 @@ def plan_up(
     services = read_services(document)
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
-    return planned(project, stack, file, services, env_file=env_file if env_file.exists() else None, notes=notes)
+    plan = planned(project, stack, file, services, env_file=env_file if env_file.exists() else None, notes=notes)
+    return replace(plan, document=document)
 
 
 def planned(

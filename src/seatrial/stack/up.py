@@ -154,7 +154,7 @@ def up(
     ]:
         more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
         observer.say(f"The compose file does not pass {', '.join(lacking)}. {more}")
-    replaced = images.provide(plan, there, compose=program, observer=observer, substitute=substitute)
+    replaced = images.provide(plan, there, compose=program, say=observer.say, substitute=substitute)
     memory = remember(before.containers, engine)
     watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:

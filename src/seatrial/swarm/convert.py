@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from seatrial.compose.services import completing, read_services
 from seatrial.compose.text import ComposeText
 from seatrial.swarm.conversion import Conversion, Image, Note
 from seatrial.swarm.deployment import Notes, Surroundings
@@ -28,7 +29,6 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 LONGEST_NAME = 63
 """Characters of a service's name, its stack's before it; this and its form: swarmkit, manager/controlapi/common.go."""
 BRIDGE_OPTIONS = "com.docker.network.bridge."
-COMPLETED = "service_completed_successfully"
 
 
 def convert(
@@ -64,7 +64,7 @@ def convert(
     text = text or ComposeText()
     declared_services: Mapping[str, Any] = document.get("services") or {}
     volumes = document.get("volumes") or {}
-    completes = _completes(declared_services)
+    completes = completing(read_services(dict(document)))
     services: Json = {}
     for name, service in declared_services.items():
         notes = Notes(name, found)
@@ -97,16 +97,6 @@ def convert(
 def _version(services: Mapping[str, Json]) -> str:
     quick = any((service.get("healthcheck") or {}).get("start_interval") for service in services.values())
     return VERSION_START_INTERVAL if quick else VERSION
-
-
-def _completes(services: Mapping[str, Any]) -> frozenset[str]:
-    """Return the services that others wait for to end with success."""
-    return frozenset(
-        name
-        for service in services.values()
-        for name, wait in (service.get("depends_on") or {}).items()
-        if wait.get("condition") == COMPLETED
-    )
 
 
 def _checked(service: Mapping[str, Any], image: Image) -> bool:

@@ -137,8 +137,6 @@ class DeployPlan:
     stack: str
     plan: StackPlan
     swarm: Swarm
-    document: Mapping[str, Any]
-    """Compose's model. It holds the values of env files: it is never printed."""
     open_ports: bool
 
 
@@ -181,8 +179,7 @@ def plan_deploy(
     name = stack_name(app, stack)
     swarm = cluster.swarm_of(engine)
     plan = plan_up(project, app, engine=engine, host=host, say=say)
-    document, _ = runner.find(plan.stack, plan.file, engine=engine, host=host).model()
-    return DeployPlan(stack=name, plan=plan, swarm=swarm, document=document, open_ports=open_ports)
+    return DeployPlan(stack=name, plan=plan, swarm=swarm, open_ports=open_ports)
 
 
 def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[str, str] | None = None) -> Conversion:
@@ -202,11 +199,11 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
     compose = runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host)
     kept = {one.name: one.node_pin for one in cluster.services(plan.stack, engine)}
     return convert(
-        plan.document,
+        plan.plan.document,
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
         images=resolve(plan.plan, engine, local=local or {}),
-        contents=materials.read(plan.document, compose.values, where=plan.plan.file),
+        contents=materials.read(plan.plan.document, compose.values, where=plan.plan.file),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
@@ -287,7 +284,7 @@ def deploy(
         plan.plan,
         images.present(plan.plan, engine),
         compose=runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host),
-        observer=_Saying(observer),
+        say=observer.say,
         substitute=substitute,
     )
     conversion = converted(plan, engine, host, local=local)
@@ -316,17 +313,3 @@ def deploy(
 
 def _specs(services: Iterable[SwarmService]) -> dict[str, str]:
     return {one.name: one.spec for one in services}
-
-
-class _Saying:
-    """Hands on what is said while images are fetched; there is nothing to show yet."""
-
-    def __init__(self, observer: DeployObserver) -> None:
-        self._observer = observer
-
-    def say(self, text: str) -> None:
-        """Hand on a message."""
-        self._observer.say(text)
-
-    def show(self, services: tuple[Any, ...], seconds: float) -> None:
-        """Show nothing."""

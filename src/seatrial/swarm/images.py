@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose.services import app_of, repository
-from seatrial.engine.containers import engine_errors
+from seatrial.stack.images import inspected
 from seatrial.swarm.conversion import Image
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dic
     for service in plan.services:
         if service.image is None:
             continue
-        data = _inspected(local.get(service.name, service.image), engine)
+        data = inspected(local.get(service.name, service.image), engine)
         own = app_of(service.image, plan.own_images) is not None or service.name in local
         found[service.name] = choose(service.image, data, own=own)
     return found
@@ -64,17 +64,3 @@ def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
 def _same(name: str, other: str) -> bool:
     short = (part.removeprefix("docker.io/").removeprefix("library/") for part in (name, other))
     return len(set(short)) == 1
-
-
-def _inspected(name: str, engine: Engine) -> Mapping[str, Any] | None:
-    import docker.errors
-
-    with engine_errors("looking at the stack's images"):
-        try:
-            found: Mapping[str, Any] = engine.client.api.inspect_image(name)  # type: ignore[no-untyped-call]
-        except docker.errors.APIError as error:
-            # 400: no name that an image can have; swarm says so more clearly.
-            if error.status_code not in {404, 400}:
-                raise
-            return None
-    return found
