@@ -97,7 +97,7 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
             fix=f"Copy it and fill in your values: `cp {tmp_path}/gone.env.example {tmp_path}/gone.env`.",
         ),
         note("env file", "free.env is missing; the file declares it optional", where=f"{file}:7"),
-        note("variable", "TAG has no value: compose puts nothing in its place", where=f"{file}:3"),
+        note("variable", "TAG has no value: it becomes empty", where=f"{file}:3"),
         blocked(
             "variable",
             "the variable HARBOUR has no value: name a harbour; .env.example says: The harbour to sail to."

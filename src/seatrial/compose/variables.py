@@ -41,7 +41,8 @@ def sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
     file = compose.env_file or compose.file.parent / ".env"
     others = "COMPOSE_ENV_FILES" in compose.environment or "--env-file" in compose.stack.options
     values = compose.values(names) if others or file.exists() else compose.environment
-    return {name: ENVIRONMENT if name in compose.environment else file.name for name in names if values.get(name)}
+    source = "an env file" if others else file.name
+    return {name: ENVIRONMENT if name in compose.environment else source for name in names if values.get(name)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +222,7 @@ def _variable(file: Path, variable: ComposeVariable, source: str | None, explain
         return ready("variable", f"{name} has a value, from {source}", where=where)
     more = f"; {explained}" if explained else ""
     if not variable.required:
-        return note("variable", f"{name} has no value: compose puts nothing in its place{more}", where=where)
+        return note("variable", f"{name} has no value: it becomes empty{more}", where=where)
     wish = f": {variable.message}" if variable.message else ""
     return blocked(
         "variable",
