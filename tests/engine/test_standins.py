@@ -93,11 +93,22 @@ def size(engine: Engine, name: str) -> float:
     return float(engine.client.images.get(name).attrs["Size"]) / 1e6
 
 
+def ran(engine: Engine, image: str, *command: str, **options: Any) -> tuple[int, str, str]:
+    """Run a container to its end; return its exit code, its output and its errors."""
+    container = engine.client.containers.run(image, list(command), network_mode="none", detach=True, **options)
+    try:
+        code = int(container.wait(timeout=120)["StatusCode"])
+        printed, errors = (container.logs(stdout=out, stderr=not out).decode() for out in (True, False))
+        return code, printed, errors
+    finally:
+        # And its nameless volumes, which `run(remove=True)` leaves.
+        container.remove(force=True, v=True)
+
+
 def output(engine: Engine, image: str, *command: str, entrypoint: str | None = None, user: str = "0") -> str:
-    printed: bytes = engine.client.containers.run(
-        image, list(command), entrypoint=entrypoint, user=user, network_mode="none", remove=True
-    )
-    return printed.decode()
+    code, printed, errors = ran(engine, image, *command, entrypoint=entrypoint, user=user)
+    assert code == 0, errors
+    return printed
 
 
 @pytest.mark.parametrize("reference", list(PUBLISHED))
@@ -200,9 +211,9 @@ def test_postgres_runs_as_any_account(user: str, engine: Engine, host: Host) -> 
 
 
 def test_a_new_postgres_without_a_password_says_so(engine: Engine, host: Host) -> None:
-    with pytest.raises(docker.errors.ContainerError) as caught:
-        engine.client.containers.run(made("postgres:17", engine, host), remove=True, network_mode="none")
-    assert "POSTGRES_PASSWORD is empty" in str(caught.value.stderr)
+    code, _, errors = ran(engine, made("postgres:17", engine, host))
+    assert code != 0
+    assert "POSTGRES_PASSWORD is empty" in errors
 
 
 @pytest.fixture

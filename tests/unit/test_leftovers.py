@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ def run(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
     # With a configuration of its own; of this project's, the module alone.
     options = ("-c", "/dev/null", "--rootdir", folder, "-p", "no:cacheprovider", "-p", "tests.leftovers")
     argv = [sys.executable, "-m", "pytest", *map(str, options), str(file)]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "PYTEST_DEBUG_TEMPROOT": str(folder)}
+    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_a_run_that_leaves_a_temporary_file_fails_and_names_it(tmp_path: Path) -> None:
