@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +15,13 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 
 
 def main() -> None:
-    """Copy the pages, and the files that they lead to."""
+    """Copy the pages, and the files that they lead to; refuse one that the navigation does not name."""
     shutil.rmtree(INTO, ignore_errors=True)
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     for pattern in PAGES:
         for page in sorted(ROOT.glob(pattern)):
+            if f": {page.relative_to(ROOT)}\n" not in navigation:
+                sys.exit(f"error: mkdocs.yml: its nav does not name {page.relative_to(ROOT)}.")
             place = INTO / page.relative_to(ROOT)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(LINK.sub(partial(_kept, page), page.read_text("utf-8")), "utf-8")

@@ -37,6 +37,14 @@ def is_engine(address: object, allowed: Path) -> bool:
     return named and not path.is_relative_to(allowed)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a slow test that does not say why it is slow."""
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            if not mark.args:
+                raise pytest.UsageError(f"{item.nodeid} is slow: say why, `pytest.mark.slow(reason)`")
+
+
 @pytest.fixture(autouse=True)
 def no_engine_without_the_mark(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory

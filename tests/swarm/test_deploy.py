@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from seatrial.host import Host
     from seatrial.swarm.state import SwarmServiceState, Task
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow("swarm gives a lost node up, and replaces its tasks, after seconds of its own"),
+]
 
 BASE = "debian:trixie-slim"
 IMAGE = "own/ship:1"
