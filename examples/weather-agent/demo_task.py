@@ -65,9 +65,7 @@ def demo(
         print_preflight(found, output.console())
         return ExitCode.OK if found.ready else ExitCode.UNDECIDED
     with (
-        locked(
-            plan.file.parent, waiting=lambda: output.say("Waiting for another run of this stack.")
-        ),
+        locked(plan.file.parent, waiting=lambda: output.say("Waiting for another run on this stack.")),
         progress(output.error_console()) as observer,
     ):
         answer = run_demo(plan, asked, engine=engine, host=host, observer=observer, timeout=seconds)

@@ -1,16 +1,16 @@
-"""Works out what a project needs to begin with seatrial: its Dockerfiles as apps, and a tasks.py."""
+"""Plans and writes what a project needs to start with seatrial: its Dockerfiles as apps, and a tasks.py."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import SettingsError
+from seatrial.filesystem import replace
 from seatrial.settings.read import read_toml
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ TASKS = 'from seatrial.tasks import ns\n\n__all__ = ["ns"]\n'
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SKIPPED = {".git", ".venv", "venv", "node_modules", ".nox", ".tox", "build", "dist"}
 DEEPEST = 3
-"""Folders below the project's in which a Dockerfile is looked for."""
+"""Levels of folders below the project's in which Dockerfiles are searched."""
 
 
 def plan(folder: Path) -> dict[Path, str]:
-    """Return what is to be written at the end of which file; empty where all is there.
+    """Return the text to append, by file; empty where nothing is missing.
 
     Raises:
         SettingsError: there is no Dockerfile, or pyproject.toml is malformed.
@@ -50,10 +50,10 @@ def plan(folder: Path) -> dict[Path, str]:
 
 
 def _require_appendable(file: Path, text: str) -> None:
-    """Refuse a file whose form leaves no room for another table at its end.
+    """Refuse a file to which no table can be appended.
 
     Raises:
-        SettingsError: `tool` or `tool.seatrial` is written as an inline table, or is none.
+        SettingsError: `tool` or `tool.seatrial` is an inline table, or no table.
 
     """
     before = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -61,9 +61,9 @@ def _require_appendable(file: Path, text: str) -> None:
         tomllib.loads(f"{before}\n{text}")
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(
-            f"no table can be added at its end: {error}.",
+            f"no table can be appended: {error}.",
             where=str(file),
-            fix="Write [tool.…] as tables of their own, or add the apps yourself.",
+            fix="Write [tool.…] as a table of its own, or add the apps yourself.",
             detail=text,
         ) from None
 
@@ -76,23 +76,16 @@ def write(planned: Mapping[Path, str]) -> None:
 
     """
     for file, text in planned.items():
-        # Bytes: the line ends of what is there stay as they are.
+        # In bytes, so that the line ends stay as they are.
         before = file.read_bytes() if file.exists() else b""
         gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
-        half = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            half.write_bytes(before + gap + text.encode())
-            if before:
-                shutil.copymode(file, half)
-            half.replace(file)
-        finally:
-            half.unlink(missing_ok=True)
+        replace(file, before + gap + text.encode())
 
 
 def _dockerfiles(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         depth = len(Path(here).relative_to(folder).parts)
-        folders[:] = sorted(one for one in folders if one not in SKIPPED) if depth < DEEPEST else []
+        folders[:] = sorted(name for name in folders if name not in SKIPPED) if depth < DEEPEST else []
         if "Dockerfile" in names:
             yield Path(here) / "Dockerfile"
 
@@ -103,28 +96,29 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _apps(folder: Path, dockerfiles: list[Path], project: str) -> Iterator[str]:
-    """Yield a table an app; a name that is taken gets a number."""
+    """Yield a table for each app; a name that is taken gets a number."""
     taken: set[str] = set()
     for dockerfile in dockerfiles:
         place = dockerfile.parent.relative_to(folder)
         plain = project if str(place) == "." else place.name
         name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "app"
-        free = next(one for one in (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+        names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+        free = next(name for name in names if name not in taken)
         taken.add(free)
         yield _app(folder, dockerfile, free)
 
 
 def _app(folder: Path, dockerfile: Path, name: str) -> str:
     place = dockerfile.parent.relative_to(folder)
-    # A Dockerfile in a folder of its own, such as docker/, is mostly meant for the project as a whole.
-    own = any((dockerfile.parent / one).exists() for one in ("pyproject.toml", "requirements.txt"))
+    # A Dockerfile in a folder of its own, such as docker/, mostly builds the whole project.
+    own = any((dockerfile.parent / marker).exists() for marker in ("pyproject.toml", "requirements.txt"))
     rows = [
         f"[tool.seatrial.apps.{name}]",
         # JSON's strings are TOML's basic strings.
         f"context = {json.dumps(place.as_posix() if own else '.')}",
         f"dockerfile = {json.dumps(dockerfile.relative_to(folder).as_posix())}",
     ]
-    compose = next((one for one in COMPOSE if (dockerfile.parent / one).exists()), None)
+    compose = next((name for name in COMPOSE if (dockerfile.parent / name).exists()), None)
     if compose:
         rows.append(f"compose = {json.dumps((place / compose).as_posix())}")
     return "\n".join(rows) + "\n"

@@ -1,4 +1,4 @@
-"""Looks at everything that seatrial needs, and says what is wrong and what to do about it."""
+"""Checks everything that seatrial needs; each problem has a fix."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
 
@@ -29,7 +27,7 @@ LITTLE_DISK = 5_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check of the host."""
 
     topic: str
     ok: bool
@@ -38,8 +36,17 @@ class Finding:
 
 
 def examine(host: Host, project: Callable[[], Project]) -> list[Finding]:
-    """Look at everything; nothing is changed, and no problem ends the examination."""
-    return [_python(), *_disk(host), *_engine(host), *_network(host), *_settings(project)]
+    """Check everything; nothing is changed, and no problem ends it."""
+    return [_python(), _disk(host), *_engine(host), _network(host), *_settings(project)]
+
+
+def _checked(topic: str, check: Callable[[], str]) -> Finding:
+    """Return what a check saw, or the problem that it raised."""
+    try:
+        return Finding(topic=topic, ok=True, seen=check())
+    except SeatrialError as error:
+        seen = f"{error.where}: {error.what} {error.detail}" if error.where else f"{error.what} {error.detail}"
+        return Finding(topic=topic, ok=False, seen=seen.strip(), fix=error.fix)
 
 
 def _python() -> Finding:
@@ -47,21 +54,11 @@ def _python() -> Finding:
     return Finding(topic="host", ok=True, seen=seen)
 
 
-def _disk(host: Host) -> Iterator[Finding]:
-    folder = _existing(host.data)
+def _disk(host: Host) -> Finding:
+    folder = next(folder for folder in (host.data, *host.data.parents) if folder.exists())
     free = shutil.disk_usage(folder).free
-    yield Finding(
-        topic="disk",
-        ok=free >= LITTLE_DISK,
-        seen=f"{show_size(free)} free at {folder}",
-        fix="" if free >= LITTLE_DISK else f"Make room: builds want {show_size(LITTLE_DISK)}. `docker system prune`.",
-    )
-
-
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+    fix = "" if free >= LITTLE_DISK else f"Builds need {show_size(LITTLE_DISK)}; `docker system prune` frees some."
+    return Finding(topic="disk", ok=not fix, seen=f"{show_size(free)} free at {folder}", fix=fix)
 
 
 def _engine(host: Host) -> Iterator[Finding]:
@@ -70,50 +67,40 @@ def _engine(host: Host) -> Iterator[Finding]:
     except EngineError as error:
         yield Finding(topic="engine", ok=False, seen=f"{error.what} {error.detail}".strip(), fix=error.fix)
         return
-    yield _checked("engine", str(engine), lambda: programs.require_named_contexts(engine))
-    yield _program("buildx", engine, host)
-    yield _program("compose", engine, host)
 
+    def named_contexts() -> str:
+        programs.require_named_contexts(engine)
+        return str(engine)
 
-def _program(name: programs.Name, engine: Engine, host: Host) -> Finding:
-    try:
+    def program(name: programs.Name) -> str:
         found = programs.find(name, engine, host)
-    except SeatrialError as error:
-        return Finding(topic=name, ok=False, seen=error.what, fix=error.fix)
-    return Finding(topic=name, ok=True, seen=f"{found.version} at {found.path}")
+        return f"{found.version} at {found.path}"
+
+    yield _checked("engine", named_contexts)
+    yield _checked("buildx", lambda: program("buildx"))
+    yield _checked("compose", lambda: program("compose"))
 
 
-def _network(host: Host) -> Iterator[Finding]:
+def _network(host: Host) -> Finding:
     found = find_secrets(host)
     passed = [*sorted({*found.files, *found.texts}), *found.proxies]
-    yield Finding(
-        topic="network",
-        ok=True,
-        seen=f"builds get {', '.join(passed)}" if passed else "builds get no CA bundle, credentials or proxies",
-    )
+    seen = f"builds get {', '.join(passed)}" if passed else "builds get no CA bundle, credentials or proxies"
+    return Finding(topic="network", ok=True, seen=seen)
 
 
 def _settings(project: Callable[[], Project]) -> Iterator[Finding]:
-    try:
-        read = project()
-    except SeatrialError as error:
-        yield Finding(topic="settings", ok=False, seen=f"{error.where}: {error.what}", fix=error.fix)
+    yield (finding := _checked("settings", lambda: str(project().file)))
+    if not finding.ok:
         return
-    yield Finding(topic="settings", ok=True, seen=str(read.file))
+    read = project()
     for name, app in read.settings.apps.items():
         declared = read.declared.get("apps", {}).get(name, {})
         yield Finding(topic=f"app {name}", ok=True, seen=f"set: {', '.join(sorted(declared)) or 'nothing'}")
-        compose = (("compose", read.folder / app.compose),) if app.compose else ()
-        for what, path in (("context", read.context(app)), ("dockerfile", read.dockerfile(app)), *compose):
+        files = {"context": read.context(app), "dockerfile": read.dockerfile(app)}
+        if app.compose:
+            files["compose"] = read.folder / app.compose
+        for key, path in files.items():
             if not path.exists():
                 yield Finding(
-                    topic=f"app {name}", ok=False, seen=f"{what} {path} is not there", fix=f"Correct `{what}`."
+                    topic=f"app {name}", ok=False, seen=f"{key} {path} does not exist", fix=f"Correct `{key}`."
                 )
-
-
-def _checked(topic: str, seen: str, check: Callable[[], None]) -> Finding:
-    try:
-        check()
-    except SeatrialError as error:
-        return Finding(topic=topic, ok=False, seen=f"{seen}: {error.what}", fix=error.fix)
-    return Finding(topic=topic, ok=True, seen=seen)

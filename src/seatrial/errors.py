@@ -1,4 +1,4 @@
-"""What can go wrong, told for people: what happened, where, and what to do next."""
+"""The errors that a person can act on: what is wrong, where, and what to do next. Imports nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     """It could not be tried or decided: bad settings, no engine, a missing file."""
     INTERRUPTED = 130
     UNREAD = 141
-    """Whoever read our output went away, as `| head` does."""
+    """Nobody reads the output any more, as after `| head`."""
     TERMINATED = 143
 
 
@@ -58,11 +58,11 @@ class EngineError(SeatrialError):
 
 
 class ImageError(SeatrialError):
-    """An image does not exist, or cannot be had."""
+    """An image does not exist, or cannot be pulled or built."""
 
 
 class BuildError(SeatrialError):
-    """A build could not be tried: a missing or malformed Dockerfile, a base that nobody has."""
+    """A build could not be tried: a missing or malformed Dockerfile, a base image that cannot be found."""
 
 
 class BuildFailedError(SeatrialError):
@@ -82,7 +82,7 @@ class StackFailedError(SeatrialError):
 
 
 class StackLeftError(SeatrialError):
-    """A person did not want to wait until all that was started is gone; the message names what remains."""
+    """Interrupted a second time, before everything that was started was removed; the message names what remains."""
 
     exit_code = ExitCode.INTERRUPTED
 

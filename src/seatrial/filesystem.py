@@ -1,9 +1,10 @@
-"""Files: errors with the path and the reason, and a lock between processes."""
+"""Files: errors with the path and the reason, a lock between processes, and writing whole or not at all."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -51,3 +52,24 @@ def locked(folder: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def replace(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and keep its mode; a device, or what a link leads to, is written into.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    there = file.exists()
+    if there and (file.is_symlink() or not file.is_file()):
+        file.write_bytes(data)
+        return
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        if there:
+            shutil.copymode(file, partial)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The Nox side: sessions that a project's noxfile takes over with one call each.
+"""Nox sessions that a project's noxfile registers with one call each.
 
 A noxfile needs two lines:
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from seatrial.settings.read import Project
 
 SEATRIAL = (sys.executable, "-m", "seatrial")
-"""The command line, run by the interpreter that runs nox: no environment has to be made."""
+"""The command line, run by nox's own interpreter, so that no environment has to be made."""
 
 
 def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None:
@@ -37,11 +37,12 @@ def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None
     Each pair is a session of its own, so that one that fails does not hide the others. Select one with
     `nox -s "image_smoke(APP, VERSION)"`, all of an app with `nox -t APP`.
 
+    Settings that cannot be read end nox with one line.
+
     Args:
         folder: where the project is; by default where nox was started.
         tags: further tags of these sessions, beside their app's name.
 
-    Settings that cannot be read end nox with one line.
     """
     try:
         project = read_project(folder or Path.cwd())
@@ -62,14 +63,14 @@ def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None
 
 
 class Results:
-    """What the smokes of this run came to; when nox ends, its last lines are the matrix of them."""
+    """The results of this run's smokes. When nox ends, they are printed as a table."""
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files: list[Path] = []
 
     def file(self) -> Path:
-        """Return where the next result is to be kept."""
+        """Return the file for the next result."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="seatrial-nox-")
             atexit.register(self.finish)
@@ -77,7 +78,7 @@ class Results:
         return self._files[-1]
 
     def finish(self) -> None:
-        """Print the matrix of what there is, and take the files away."""
+        """Print the table, and remove the files."""
         smokes = [smoke for file in self._files for smoke in _read(file)]
         if len(smokes) > 1:
             from rich.console import Console
@@ -93,7 +94,7 @@ class Results:
 
 
 def _read(file: Path) -> tuple[Smoke, ...]:
-    """Return what a smoke wrote; nothing where it could not be tried."""
+    """Return what a smoke wrote; nothing where it did not finish."""
     from seatrial.checks.verdict import Smoke
 
     try:
@@ -110,7 +111,7 @@ def matrix(project: Project) -> Iterator[tuple[str, str | None]]:
 
 
 def skip_without_engine(session: nox.Session) -> None:
-    """Skip a session, and say so loudly, where no Docker engine answers."""
+    """Skip a session, with a message, where no Docker engine answers."""
     from seatrial.engine.find import find_engine
     from seatrial.host import this_host
 

@@ -1,4 +1,4 @@
-"""Sizes as people write them and as they are shown."""
+"""Sizes: parsed and shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def parse_size(text: str) -> int:
     """Return a size such as `500 MB` or `1 GiB` in bytes.
 
     Raises:
-        ValueError: it is not one; the settings' types let none such through.
+        ValueError: it is not a size.
 
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text)

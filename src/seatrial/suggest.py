@@ -1,4 +1,4 @@
-"""Names: the nearest known one for a misspelt one."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 3) -> str:
-    """Return a sentence that suggests the nearest known names; by their last part too, where a family is left out."""
+    """Return a sentence that suggests the nearest known names; their last part alone is compared, too."""
     names = sorted(map(str, known))
     close = difflib.get_close_matches(name, names, n=most, cutoff=0.75)
-    close += [one for one in names if name in one.split("/") and one not in close]
+    close += [full for full in names if name in full.split("/") and full not in close]
     if not close:
-        likely = difflib.get_close_matches(name, [one.rpartition("/")[2] for one in names], n=most, cutoff=0.6)
-        close = [one for one in names if one.rpartition("/")[2] in likely]
-    shown = [repr(one) for one in close[:most]]
+        likely = difflib.get_close_matches(name, [full.rpartition("/")[2] for full in names], n=most, cutoff=0.6)
+        close = [full for full in names if full.rpartition("/")[2] in likely]
+    shown = [repr(name) for name in close[:most]]
     if not shown:
-        return "Nothing is called nearly so."
+        return "There is no similar name."
     return f"Did you mean {' or '.join(filter(None, (', '.join(shown[:-1]), shown[-1])))}?"

@@ -1,4 +1,4 @@
-"""Outside text made safe to show: what an image, a build or an engine says is text and nothing else."""
+"""Makes text of images, builds and engines safe to print: no terminal codes, no control characters."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ CONTROLS = re.compile(
 def plain(text: str) -> str:
     """Return text without terminal codes and control characters; line ends and tabs stay.
 
-    A carriage return means that a line was drawn again: the last drawing of it stays.
+    Of a line that carriage returns overwrite, the last version stays.
     """
     lines = ESCAPES.sub("", text).replace("\r\n", "\n").split("\n")
-    return "\n".join(CONTROLS.sub("", _last_drawn(line)) for line in lines)
+    return "\n".join(CONTROLS.sub("", _last_version(line)) for line in lines)
 
 
 def plain_line(text: str) -> str:
-    """Return text as one line without terminal codes, its white space drawn together."""
+    """Return text as one line without terminal codes, its white space collapsed."""
     return " ".join(plain(text).split())
 
 
-def _last_drawn(line: str) -> str:
+def _last_version(line: str) -> str:
     return next((part for part in reversed(line.split("\r")) if part.strip()), "")

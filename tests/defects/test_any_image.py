@@ -150,7 +150,7 @@ def test_the_contract_of_an_image_that_works_holds(yard: Yard, tmp_path: Path) -
     assert smoked.code == 0, smoked.out
     again = drafted(clean, tmp_path, "--output", "contract.toml")
     assert again.code == 2
-    assert "contract.toml: is there already." in again.errors
+    assert "contract.toml: exists already." in again.errors
     forced = drafted(clean, tmp_path, "--output", "contract.toml", "--force")
     assert forced.code == 0
     assert yard.left_behind() == []

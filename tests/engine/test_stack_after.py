@@ -188,7 +188,7 @@ def test_exec_hands_on_words_input_output_and_the_exit_code(yard: Yard) -> None:
     assert "error: ship-" in stopped.stderr
     assert "done is not running: it ended with exit code 0. Running: a." in stopped.stderr
     unnamed = seatrial(yard, "exec", "--app", "ship", "--", "ls")
-    assert unnamed.stderr == "error: which service? Say --service; `invoke ps` shows those that run.\n"
+    assert unnamed.stderr == "error: which service? Give --service; `invoke ps` shows those that run.\n"
 
 
 def test_exec_gives_a_terminal_where_there_is_one(yard: Yard) -> None:

@@ -121,7 +121,7 @@ def test_a_look_names_all_that_stands_in_the_way_and_starts_nothing(yard: Yard) 
     assert "api" in found["compose/hardening", "note"]["what"]
     assert found["compose file", "ready"]["what"] == "compose takes it: api, db, far"
     assert shown.returncode == 2
-    assert shown.stdout.splitlines()[-1] == "ship cannot be started: 4 to mend first."
+    assert shown.stdout.splitlines()[-1] == "ship cannot be started: 4 to fix first."
     assert yard.left() == []
 
 

@@ -474,7 +474,7 @@ def test_the_command_tells_all_and_removes_what_it_deployed(harbour: Harbour) ->
     assert made.returncode == 0, err
     assert f"{harbour.name} is deployed after" in out
     assert "  api is up (1 of 1)" in out
-    assert "Careful, on a swarm this is otherwise:" in err
+    assert "Behaves differently on Swarm:" in err
     with harbour.command("--remove") as gone:
         out, err = gone.communicate(timeout=120)
     assert (gone.returncode, err) == (0, "")
@@ -531,12 +531,12 @@ def test_an_interrupt_says_that_the_swarm_goes_on(harbour: Harbour) -> None:
     with harbour.command() as run:
         assert run.stderr is not None
         for line in run.stderr:
-            if "api runs 0 of 2" in line:
+            if "api: runs 0 of 2" in line:
                 break
         run.send_signal(signal.SIGINT)
         rest = run.stderr.read()
         assert run.wait(timeout=30) == 130, rest
-    assert f"the swarm goes on with {harbour.name}" in rest
+    assert f"the swarm continues with {harbour.name}" in rest
     assert "Traceback" not in rest
 
 

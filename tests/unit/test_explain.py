@@ -89,8 +89,8 @@ KNOWN = ("boot/healthy", "health/declared", "identity/non-root", "packages/forbi
         ("non-root", "Did you mean 'identity/non-root'?"),
         ("boot", "Did you mean 'boot/healthy'?"),
         ("declard", "Did you mean 'health/declared'?"),
-        ("xyzzy", "Nothing is called nearly so."),
-        ("", "Nothing is called nearly so."),
+        ("xyzzy", "There is no similar name."),
+        ("", "There is no similar name."),
     ],
 )
 def test_the_nearest_names(name: str, said: str) -> None:

@@ -14,6 +14,7 @@ import jsonschema
 import msgspec
 import pytest
 import xmlschema
+from docs.reference import SCHEMAS
 from tests.unit import sarif_schema
 from tests.unit.factories import facts
 from tests.unit.samples import HOSTILE, NASTY, SHOWN, every_status, judged, matrix, result, smoke
@@ -22,9 +23,9 @@ from seatrial.checks import registry
 from seatrial.checks.model import Check, Level, Status, failed
 from seatrial.checks.verdict import LONGEST, MOST_TEXT, Verdict, judge, smoke_of, worst
 from seatrial.reports import json as data
+from seatrial.reports.forms import ENDINGS, FORMATS, Format
 from seatrial.reports.markdown import MOST, fenced, text
-from seatrial.reports.schema import SCHEMAS
-from seatrial.reports.write import ENDINGS, FORMATS, Format, render
+from seatrial.reports.write import render
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

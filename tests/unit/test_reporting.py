@@ -12,21 +12,22 @@ from tests.unit.samples import every_status, judged, matrix
 from seatrial.cli import output
 from seatrial.errors import SettingsError
 from seatrial.reports import write as writing
-from seatrial.reports.write import MOST_SUMMARY, STEP_SUMMARY, Report, planned, summarise, write
+from seatrial.reports.forms import Report, planned
+from seatrial.reports.write import MOST_SUMMARY, STEP_SUMMARY, summarise, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_text_goes_to_the_screen_unless_something_else_is_asked_for(tmp_path: Path) -> None:
-    assert planned(None, None) == (Report(shape="text"),)
-    assert planned("sarif", None) == (Report(shape="sarif"),)
+    assert planned(None, None) == (Report(form="text"),)
+    assert planned("sarif", None) == (Report(form="sarif"),)
     page = tmp_path / "page.HTML"
-    assert planned(None, str(page)) == (Report(shape="html", file=page),)
-    assert planned("json", str(page)) == (Report(shape="json", file=page),), "what is said counts"
-    assert planned(None, str(tmp_path / "report")) == (Report(shape="text", file=tmp_path / "report"),)
+    assert planned(None, str(page)) == (Report(form="html", file=page),)
+    assert planned("json", str(page)) == (Report(form="json", file=page),), "what is said counts"
+    assert planned(None, str(tmp_path / "report")) == (Report(form="text", file=tmp_path / "report"),)
     also = [str(tmp_path / name) for name in ("a.xml", "b.sarif", "c.md", "d.txt")]
-    assert [one.shape for one in planned(None, None, also)] == ["text", "junit", "sarif", "markdown", "text"]
+    assert [one.form for one in planned(None, None, also)] == ["text", "junit", "sarif", "markdown", "text"]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_text_goes_to_the_screen_unless_something_else_is_asked_for(tmp_path: Pa
         ((None, "."), "cannot be written"),
         ((None, ""), "cannot be written"),
         ((None, "x" * 5000), "cannot be written"),
-        ((None, None, ["report.doc"]), r"--also 'report.doc' has no ending that names a form. Known: .txt, .json"),
+        ((None, None, ["report.doc"]), r"--also 'report.doc' has no extension of a report. Known: .txt, .json"),
         ((None, None, ["no/where.xml"]), "no/where.xml: cannot be written. Give --also a file"),
     ],
 )

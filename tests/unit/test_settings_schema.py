@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import jsonschema
 import msgspec
 import pytest
+from docs.reference import SCHEMAS
 
 from seatrial.checks.registry import CATALOGUE
 from seatrial.errors import SettingsError
-from seatrial.reports.schema import SCHEMAS
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
 from seatrial.settings.read import convert
 

@@ -18,7 +18,7 @@ from seatrial.cli import output
 from seatrial.doctor import Finding
 from seatrial.facts import Unavailable
 from seatrial.reports.console import pip_table, print_classic, print_failures, print_findings, print_smoke, print_smokes
-from seatrial.reports.groups import grouped, told
+from seatrial.reports.groups import detailed, grouped
 from seatrial.reports.write import render
 from seatrial.settings.model import Contract
 
@@ -91,7 +91,7 @@ def test_what_failed_comes_first_then_what_is_undecided_then_what_is_waived() ->
 def test_one_cause_is_told_once() -> None:
     undecided = [result(Status.ERROR, f"app/{name}", "no probe") for name in ("imports", "executables")]
     other = result(Status.ERROR, "boot/healthy", "no boot")
-    assert [[one.id for one in same] for same in told((*undecided, other))] == [
+    assert [[one.id for one in same] for same in detailed((*undecided, other))] == [
         ["app/imports", "app/executables"],
         ["boot/healthy"],
     ]

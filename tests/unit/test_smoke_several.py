@@ -13,9 +13,9 @@ from tests.unit.samples import result, smoke
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict
 from seatrial.cli import smoke as command
-from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackError
+from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackError, StackLeftError
 from seatrial.facts import ProjectFacts
-from seatrial.reports.write import planned
+from seatrial.reports.forms import planned
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
 from seatrial.smoke import Smoked, StructureTests, Target, several, smoke_images
@@ -68,6 +68,13 @@ def test_an_engine_that_went_away_ends_it_and_names_what_was_not_smoked() -> Non
         "not smoked after that: image-2, image-3.",
     ]
     assert [problem.what for problem in ran(passing("a"), EngineError("late.")).problems] == ["late."]
+
+
+def test_an_interrupt_ends_it_and_is_the_exit_code() -> None:
+    smoked = ran(failing("a"), StackLeftError("interrupted again."), passing("b"))
+    assert [made.image for made in smoked.smokes] == ["a"]
+    assert [problem.what for problem in smoked.problems] == ["interrupted again.", "not smoked after that: image-2."]
+    assert smoked.exit_code is ExitCode.INTERRUPTED
 
 
 def test_a_bug_is_not_taken_for_a_problem() -> None:

@@ -225,11 +225,9 @@ def test_a_look_is_printed_with_each_fix_below_it() -> None:
         "ready    compose file  fine",
         "blocked  port          port 80 is [red]taken.",
         "                       c.yaml:3: Stop it.",
-        "ship cannot be started: 1 to mend first.",
+        "ship cannot be started: 1 to fix first.",
     ]
-    assert (
-        printed(found(note("image", "far")))[-1] == "ship can be started; 1 to know of. Nothing was started or changed."
-    )
+    assert printed(found(note("image", "far")))[-1] == "ship can be started; 1 note. Nothing was started or changed."
     assert printed(found())[-1] == "ship can be started. Nothing was started or changed."
 
 

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from seatrial.compose.services import Stack
 from seatrial.reports.stack import (
-    LinePerChange,
+    ChangedLines,
+    describe_service,
     duration,
     print_down,
     print_log,
@@ -48,7 +49,7 @@ def state(service: str, phase: Phase, *, last_line: str = "", **more: object) ->
 
 def test_a_line_per_change_and_no_more() -> None:
     screen = console()
-    observer = LinePerChange(screen)
+    observer = ChangedLines(screen, describe_service)
     absent = ServiceState(service="api", phase=Phase.ABSENT)
     observer.show((absent,), 0.0)
     observer.show((state("api", Phase.STARTING),), 1.0)

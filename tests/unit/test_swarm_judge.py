@@ -12,7 +12,7 @@ from rich.console import Console
 
 from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.reports.json import deploy_document, plan_document, removed_document
-from seatrial.reports.stack import DeployLines, print_deployed, print_notes, print_removed
+from seatrial.reports.stack import ChangedLines, describe_swarm_service, print_deployed, print_notes, print_removed
 from seatrial.swarm.cluster import printed_by, read_service, read_task
 from seatrial.swarm.conversion import Conversion, Fate, Note
 from seatrial.swarm.deploy import stack_name
@@ -295,7 +295,7 @@ def test_the_loudest_notes_come_first() -> None:
 
 def test_a_line_per_change() -> None:
     out, screen = console()
-    lines = DeployLines(out)
+    lines = ChangedLines(out, describe_swarm_service)
     waiting = SwarmServiceState(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=2)
     lines.show((waiting,), 0.5)
     lines.show((waiting,), 1.0)
@@ -303,9 +303,9 @@ def test_a_line_per_change() -> None:
     broken = task(1, state="failed", error="exit (1)")
     lines.show((replace(waiting, phase=Phase.UP, running=2, broken=(broken,)),), 2.0)
     assert screen.getvalue().splitlines() == [
-        "0.5 s api runs 0 of 2",
-        "1.5 s api runs 0 of 2; exit (1)",
-        "2.0 s api is up (2 of 2)",
+        "   0.5 s  api: runs 0 of 2",
+        "   1.5 s  api: runs 0 of 2; exit (1)",
+        "   2.0 s  api: is up (2 of 2)",
     ]
 
 

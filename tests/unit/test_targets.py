@@ -126,7 +126,7 @@ def test_whatever_pyproject_says_the_plan_holds(tmp_path: Path, text: str) -> No
     files(tmp_path, "Dockerfile")
     (tmp_path / "pyproject.toml").write_text(text)
     if text.startswith("tool = 3"):
-        with pytest.raises(SettingsError, match="no table can be added"):
+        with pytest.raises(SettingsError, match="no table can be appended"):
             adopt.plan(tmp_path)
         return
     assert tmp_path / "tasks.py" in adopt.plan(tmp_path)

@@ -184,7 +184,7 @@ def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
         (("smoke", "--level", "quik"), "error: --level 'quik' is not known. Did you mean 'quick'?"),
         (("smoke", "--format", "xml"), "error: --format 'xml' is not known."),
         (("smoke", "--output", "no/where"), "error: no/where: cannot be written."),
-        (("smoke", "--also", "report"), "error: --also 'report' has no ending that names a form. Known: .txt, .json,"),
+        (("smoke", "--also", "report"), "error: --also 'report' has no extension of a report. Known: .txt, .json,"),
         (("smoke", "--also", "a.xml", "--also", "no/b.md"), "error: no/b.md: cannot be written. Give --also a file"),
         (("smoke", "--app", "api", "--python", "3.13", "--all"), "Give only one of them."),
         (("smoke", "--image", "x", "--all"), "error: --image names the image by itself."),

@@ -37,8 +37,8 @@ def contract(
     from seatrial.checks.model import Level
     from seatrial.checks.verdict import judge
     from seatrial.reports.contract import contract_text
-    from seatrial.reports.write import replace_file
-    from seatrial.smoke.draft import draft_image, up
+    from seatrial.reports.write import write_file
+    from seatrial.smoke.draft import draft_image, working_boot
 
     if image is None:
         raise SettingsError("which image?", fix="Give one: --image NAME:TAG.")
@@ -51,9 +51,9 @@ def contract(
     if file is None:
         print(text, end="")
     else:
-        replace_file(file, text)
+        write_file(file, text)
         cli.say(f"{file} is written; now: seatrial smoke --image {image} --contract {file}")
-    if up(facts) is not None:
+    if working_boot(facts) is not None:
         return ExitCode.OK
     cli.say(f"{image} did not come up, so the contract holds only what could be seen; its last lines are in:")
     cli.say(f"  seatrial smoke --image {image}")

@@ -127,14 +127,14 @@ def _plan(record: Record, project: Project, engine: Engine, host: Host, *, open_
 
 def _deploy(record: Record, project: Project, *, open_ports: bool, timeout: float, as_json: bool) -> None:
     from seatrial.filesystem import locked
-    from seatrial.reports.stack import DeployLines, print_deployed, print_notes
+    from seatrial.reports.stack import ChangedLines, describe_swarm_service, print_deployed, print_notes
     from seatrial.stack.images import substitute_maker
     from seatrial.swarm.deploy import deploy as deploy_stack
 
     engine, host = output.engine(), output.host()
     plan = _plan(record, project, engine, host, open_ports=open_ports)
     console = output.error_console()
-    observer = record.observer.wrapping(DeployLines(console))
+    observer = record.observer.wrapping(ChangedLines(console, describe_swarm_service))
 
     def noting(conversion: Conversion) -> None:
         record.converted(conversion)

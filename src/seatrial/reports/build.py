@@ -1,4 +1,4 @@
-"""Shows a build while it runs: live on a terminal, plain lines elsewhere."""
+"""Shows builds while they run: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STYLES = {StepState.CACHED: "cyan", StepState.DONE: "green", StepState.FAILED: "
 
 
 class BuildReport:
-    """Watches builds. Steps that ended scroll by, those that run stay below them, on a terminal.
+    """Observes builds. On a terminal, steps that ended scroll by, and those that run stay below them.
 
     Args:
         console: where to write.
@@ -103,14 +103,14 @@ class BuildReport:
             self._starts.setdefault(step.key, self._clock())
         elif step.state in ENDED:
             self._running.pop(step.key, None)
-            # BuildKit's own work, and a FROM, is a line only when it is what took the time, or what failed.
+            # BuildKit's own steps, and a FROM, are shown only where they took time or failed.
             worth = step.countable or step.state is StepState.FAILED or step.seconds >= 1
             if worth and step.key not in self._shown:
                 self._shown.add(step.key)
                 self._print(step_line(step), style=STYLES.get(step.state, ""), whole=self._live is None)
 
     def _print(self, text: str, *, style: str, whole: bool = True) -> None:
-        # A line that is cut belongs on a screen only: a log keeps all of it.
+        # A line is cut on a screen only: a log keeps all of it.
         if self._live is not None:
             self._live.refresh()
         self._console.print(
@@ -134,7 +134,7 @@ class BuildReport:
                 for line in list(self._logs.get(step.key, ()))
             ]
         rows.append(Text(f"{self._title}: {show_seconds(now - self._began)}", style="bold", no_wrap=True))
-        # What does not fit is cut at the top: the total and the newest lines are at the bottom.
+        # What does not fit is cut at the top.
         return Group(*rows[-max(self._console.height - 2, 1) :])
 
     def _running_row(self, step: Step, now: float) -> Text:
@@ -169,7 +169,7 @@ def result_lines(result: BuildResult) -> tuple[str, ...]:
 
 
 def plan_lines(plans: Iterable[BuildPlan], *, by: str) -> tuple[str, ...]:
-    """Return what `--dry-run` shows; `by`: what would build."""
+    """Return what `--dry-run` shows; `by` names what would build."""
     lines: list[str] = []
     for plan in plans:
         version = f" for Python {plan.python}" if plan.python else ""

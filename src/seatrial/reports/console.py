@@ -1,11 +1,11 @@
-"""Smokes for a person: one line a family, and in full what failed, could not be decided or was waived.
+"""Smokes on the console: one line a family, and in full what failed, was undecided or waived.
 
-The classics, the doctor and the first day are printed by the same means.
+The classics, the doctor and the first day are printed here too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.text import Text
@@ -14,7 +14,7 @@ from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Verdict
 from seatrial.facts import Unavailable
 from seatrial.reports import groups as matrix
-from seatrial.reports.groups import TOLD, grouped, name_of, to_do, told
+from seatrial.reports.groups import DETAILED, detailed, grouped, name_of, to_do
 from seatrial.sizes import show_size
 from seatrial.text import plain, plain_line
 
@@ -34,37 +34,24 @@ FAMILY_WIDTH = 12
 NAMES_FROM = 80
 """Columns from which on a family's line names its checks; a narrower screen has the counts alone."""
 QUIET = "bright_black"
-
-
-def style_of(status: Status) -> str:
-    """Return the colour of a status."""
-    match status:
-        case Status.PASS:
-            return "green"
-        case Status.FAIL:
-            return "bold red"
-        case Status.ERROR:
-            return "bold magenta"
-        case Status.WAIVED:
-            return "yellow"
-        case Status.SKIP:
-            return QUIET
-        case _:
-            assert_never(status)
-
-
-def style_of_verdict(verdict: Verdict) -> str:
-    """Return the colour of a verdict."""
-    styles = {Verdict.PASS: Status.PASS, Verdict.FAIL: Status.FAIL, Verdict.ERROR: Status.ERROR}
-    return style_of(styles[verdict])
+STYLES = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.ERROR: "bold magenta",
+    Status.WAIVED: "yellow",
+    Status.SKIP: QUIET,
+}
+VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.ERROR: "bold magenta"}
+STEPS = 4
+"""Steps of the first day."""
 
 
 def print_smokes(smokes: Sequence[Smoke], console: Console, *, verbose: bool = False) -> None:
     """Print smokes one after the other, and of several the matrix at the end."""
-    for number, one in enumerate(smokes):
+    for number, smoke in enumerate(smokes):
         if number:
             console.print()
-        print_smoke(one, console, verbose=verbose)
+        print_smoke(smoke, console, verbose=verbose)
     if len(smokes) > 1:
         console.print()
         print_matrix(smokes, console)
@@ -74,7 +61,7 @@ def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> Non
     """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
     _print(Text.assemble(("Smoke of ", "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console)
     groups = grouped(smoke.checks)
-    width = max((len(one.counts) for one in groups), default=0)
+    width = max((len(group.counts) for group in groups), default=0)
     for group in groups:
         _print_group(group, width, console)
         if verbose:
@@ -87,8 +74,8 @@ def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> Non
 
 
 def print_failures(smoke: Smoke, console: Console) -> None:
-    """Print in full what failed, could not be decided, or was waived."""
-    for results in told(smoke.checks):
+    """Print in full what failed, was undecided, or was waived."""
+    for results in detailed(smoke.checks):
         console.print()
         if results[0].status is Status.ERROR:
             _print_undecided(results, console)
@@ -101,11 +88,11 @@ def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
     rows = matrix.rows(smokes)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     if console.is_terminal and sum(widths) + 2 * len(widths) > console.width:
-        for one in smokes:
-            head = f"{matrix.app_of(one)}, {one.python or matrix.NO_PYTHON}: "
-            _print(Text(head).append(matrix.brief(one), style_of_verdict(one.verdict)), console)
+        for smoke in smokes:
+            head = f"{matrix.app_of(smoke)}, {smoke.python or matrix.NO_PYTHON}: "
+            _print(Text(head).append(matrix.brief(smoke), VERDICT_STYLES[smoke.verdict]), console)
         return
-    styles = {one.value.upper(): style_of_verdict(one) for one in Verdict}
+    styles = {verdict.value.upper(): style for verdict, style in VERDICT_STYLES.items()}
     for number, row in enumerate(rows):
         line = Text()
         for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
@@ -119,14 +106,14 @@ def verdict_line(smoke: Smoke) -> Text:
     """Return the verdict, the image and the counts."""
     counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
     return Text.assemble(
-        (smoke.verdict.value.upper(), style_of_verdict(smoke.verdict)),
+        (smoke.verdict.value.upper(), VERDICT_STYLES[smoke.verdict]),
         f"  {plain_line(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
     )
 
 
 def _print_group(group: Group, width: int, console: Console) -> None:
     line = Text.assemble(
-        (group.worst.value.upper().ljust(STATUS_WIDTH), style_of(group.worst)),
+        (group.worst.value.upper().ljust(STATUS_WIDTH), STYLES[group.worst]),
         " ",
         (group.family.ljust(FAMILY_WIDTH), "bold"),
         " ",
@@ -134,28 +121,28 @@ def _print_group(group: Group, width: int, console: Console) -> None:
     )
     if not console.is_terminal or console.width >= NAMES_FROM:
         line.append("  ")
-        line.append(", ".join(name_of(one.id) for one in group.results), style=QUIET)
+        line.append(", ".join(name_of(result.id) for result in group.results), style=QUIET)
     line.rstrip()
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
     else:
-        # A log keeps lines whole: nobody can widen it later.
+        # A log keeps lines whole.
         console.print(line, soft_wrap=True)
 
 
 def _print_undecided(results: Sequence[Result], console: Console) -> None:
-    names = ", ".join(one.id for one in results)
-    _print(Text.assemble(("ERROR", style_of(Status.ERROR)), f" {names}"), console)
+    names = ", ".join(result.id for result in results)
+    _print(Text.assemble(("ERROR", STYLES[Status.ERROR]), f" {names}"), console)
     _print(Text(plain(results[0].actual)), console, indent=2)
     for row in results[0].evidence:
         _print(Text(plain(row), style=QUIET), console, indent=4)
 
 
 def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None:
-    head = Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: {result.title}")
+    head = Text.assemble((result.status.value.upper(), STYLES[result.status]), f" {result.id}: {result.title}")
     _print(head, console, indent=indent)
     rows = [("seen", result.actual), ("expected", result.expected)]
-    if result.status in TOLD:
+    if result.status in DETAILED:
         rows += [("why", result.why), *to_do(result), ("where", result.where)]
     for name, value in rows:
         if value:
@@ -167,7 +154,7 @@ def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None
 def _print(text: Text, console: Console, *, indent: int = 0) -> None:
     """Print a paragraph: wrapped on a terminal, its lines whole in a log.
 
-    Every line is indented: one that an image broke off must not look like one of ours.
+    Every line is indented, so that no line of an image looks like one of the report.
     """
     if console.is_terminal:
         console.print(Padding(text, (0, 0, 0, indent), expand=False), overflow="fold")
@@ -177,37 +164,30 @@ def _print(text: Text, console: Console, *, indent: int = 0) -> None:
 
 
 def print_classic(which: str, smoke: Smoke, facts: Facts, console: Console) -> None:
-    """Print one classic: the fact as the well-known command prints it, then its checks' results."""
-    lines = {"whoami": _whoami, "pip-list": _pip_list, "size": _size}[which](facts)
-    for line in lines:
-        console.print(Text(plain_line(line) if which != "pip-list" else line), soft_wrap=True)
+    """Print one fact as the well-known command prints it, then the results of its checks."""
+    for line in _classic(which, facts):
+        console.print(Text(line), soft_wrap=True)
     for result in smoke.checks:
-        head = Text.assemble((result.status.value.upper(), style_of(result.status)), f" {result.id}: ")
+        head = Text.assemble((result.status.value.upper(), STYLES[result.status]), f" {result.id}: ")
         console.print(head.append(plain_line(result.actual)), soft_wrap=True)
         if result.status in {Status.FAIL, Status.ERROR} and result.fix:
             console.print(Text(f"  to do: {plain_line(result.fix)}"), soft_wrap=True)
 
 
-def _whoami(facts: Facts) -> Iterable[str]:
+def _classic(which: str, facts: Facts) -> list[str]:
+    if which == "size":
+        return [plain_line(f"{facts.configuration.reference}  {show_size(facts.configuration.unpacked)}")]
     if isinstance(facts.probe, Unavailable):
-        return ()
-    return (facts.probe.identity.name or str(facts.probe.identity.uid),)
-
-
-def _size(facts: Facts) -> Iterable[str]:
-    return (f"{facts.configuration.reference}  {show_size(facts.configuration.unpacked)}",)
-
-
-def _pip_list(facts: Facts) -> Iterable[str]:
-    if isinstance(facts.probe, Unavailable):
-        return ()
-    return pip_table(one for one in facts.probe.distributions if not one.base)
+        return []
+    if which == "whoami":
+        return [plain_line(facts.probe.identity.name or str(facts.probe.identity.uid))]
+    return pip_table(package for package in facts.probe.distributions if not package.base)
 
 
 def pip_table(distributions: Iterable[Distribution]) -> list[str]:
     """Return a list of packages in `pip list`'s own form: two columns, and a third with editable installs."""
     rows = sorted(
-        ((plain_line(one.name), plain_line(one.version), plain_line(one.editable)) for one in distributions),
+        (tuple(map(plain_line, (package.name, package.version, package.editable))) for package in distributions),
         key=lambda row: row[0].lower(),
     )
     columns = 3 if any(row[2] for row in rows) else 2
@@ -224,9 +204,6 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
         console.print(Text.assemble(mark, f"{finding.topic}: {plain_line(finding.seen)}"), soft_wrap=True)
         if finding.fix:
             console.print(Text(f"        to do: {plain_line(finding.fix)}"), soft_wrap=True)
-
-
-STEPS = 4
 
 
 def print_step(console: Console, number: int, title: str) -> None:
@@ -259,12 +236,12 @@ def print_next_steps(console: Console, states: Sequence[StackState], not_up: Seq
         row
         for state in states
         for row in (
-            (f"invoke ps --app {state.stack.app}", "how its services stand"),
+            (f"invoke ps --app {state.stack.app}", "the state of its services"),
             (f"invoke logs --app {state.stack.app}", "what they log"),
             (f"invoke down --app {state.stack.app}", "take it down; its data stays"),
         )
     ]
-    rows += [(f"invoke up --app {name}", "not up yet: it wants your own values in its .env") for name in not_up]
+    rows += [(f"invoke up --app {name}", "not up yet: it needs your own values in its .env") for name in not_up]
     rows.append(("invoke --list", "everything else"))
     width = max(len(command) for command, _ in rows)
     console.print(Text("Try next", style="bold"))

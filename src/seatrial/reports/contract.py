@@ -1,4 +1,4 @@
-"""Writes a drafted contract as TOML for a person to edit: what holds as keys, what is known in part as comments."""
+"""A drafted contract as TOML for a person to edit: what holds as keys, what is uncertain as comments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seatrial.facts import ResolvedCommand, Unavailable
 from seatrial.facts.boot import Restriction
 from seatrial.settings.model import Contract
 from seatrial.sizes import show_size
-from seatrial.smoke.draft import up, wanted_variables
+from seatrial.smoke.draft import wanted_variables, working_boot
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from seatrial.facts import Facts
 
 LONGEST = 300
-"""Characters of a comment that an image has a say in."""
+"""Characters of a comment that quotes an image."""
 WIDTH = 100
 """Characters of a list that stay on one line."""
 
 HEAD = """\
-# What {image} must be: drafted from what was seen of it. Read it, change it, keep it beside the Dockerfile.
+# The contract of {image}, drafted from what was seen of it. Read it, change it, keep it beside the Dockerfile.
 #   seatrial smoke --image {image} --contract FILE
-# For an app of a project, the same keys stand in pyproject.toml under [tool.seatrial.apps.NAME.contract].
-# docs/settings.md explains each key; `seatrial smoke` holds the image against all checks, also those not named here.
+# For an app of a project, the same keys go into pyproject.toml under [tool.seatrial.apps.NAME.contract].
+# docs/settings.md explains each key; `seatrial smoke` runs all checks, also those not named here.
 """
 
 
@@ -38,7 +38,7 @@ def contract_text(facts: Facts, contract: Contract, results: Iterable[Result]) -
     Args:
         facts: what was seen.
         contract: what was drafted from it.
-        results: the catalogue's answers by that contract; what does not hold becomes a waiver to be thought about.
+        results: the catalogue's answers by that contract; what does not hold becomes a commented waiver.
 
     """
     parts = (
@@ -67,7 +67,7 @@ def _holds(facts: Facts, contract: Contract) -> Iterator[str]:
     elif isinstance(start, ResolvedCommand) and start.python:
         yield f"# interpreter: {_comment(start.python)}, as {_comment(start.python_why)}"
     if isinstance(facts.probe, Unavailable):
-        yield f"# Modules and packages could not be looked at: {_comment(facts.probe.reason)}"
+        yield f"# Modules and packages are unknown: {_comment(facts.probe.reason)}"
     yield from _line("modules", contract.modules)
     yield from _line("dependencies", contract.dependencies)
     yield "# Add the programs that the code itself calls, such as ffmpeg."
@@ -79,12 +79,12 @@ def _holds(facts: Facts, contract: Contract) -> Iterator[str]:
 def _runs(facts: Facts, contract: Contract) -> Iterator[str]:
     yield "# How it runs."
     yield from _environment(facts, contract)
-    if more := [one for one in contract.tmpfs if one not in Contract().tmpfs]:
+    if more := [path for path in contract.tmpfs if path not in Contract().tmpfs]:
         yield f"# It writes below {_comment(', '.join(more))}: a tmpfs here, a volume where the data must last."
     yield from _line("tmpfs", contract.tmpfs)
-    boot = up(facts)
+    boot = working_boot(facts)
     if boot is None:
-        yield "# It did not come up, so that nothing can be said of times and capabilities."
+        yield "# It did not come up, so times and capabilities are unknown."
         yield "# healthy-within = 30"
         yield "# stops-within = 10"
         return
@@ -106,37 +106,37 @@ def _environment(facts: Facts, contract: Contract) -> Iterator[str]:
     if contract.environment:
         yield "# Values for a trial start; never real secrets."
         yield f"environment = {_table(contract.environment)}"
-    elif up(facts) is not None:
+    elif working_boot(facts) is not None:
         yield "# It came up without any variable of yours. What it needs to work goes here, with made-up values."
         yield '# environment = { NAME = "value" }'
-    if up(facts) is None:
+    if working_boot(facts) is None:
         names = wanted_variables(facts) or ("NAME",)
         yield "# It did not come up. Its last lines speak of these; set what it needs, with made-up values."
         yield f"# environment = {_table(dict.fromkeys(names, '...'))}"
 
 
 def _waivers(facts: Facts, results: Iterable[Result]) -> Iterator[str]:
-    # Of an application that never came up, what could not be decided tells only that, again and again.
-    wanted = {Status.FAIL} if up(facts) is None else {Status.FAIL, Status.ERROR}
-    bad = [one for one in results if one.status in wanted]
+    # Where the application never came up, undecided checks say only that.
+    wanted = {Status.FAIL} if working_boot(facts) is None else {Status.FAIL, Status.ERROR}
+    bad = [result for result in results if result.status in wanted]
     if not bad:
         yield "# Every check holds, as far as this was tried: nothing has to be waived."
         return
-    if up(facts) is None:
-        yield "# It did not come up: mend that first, and then draft this file again."
-    yield "# What does not hold today. Mend the image; what is meant to be so, waive, with your reason for the dots."
-    for one in bad:
-        yield f"# {one.id}: {_comment(one.actual)}"
-        if one.fix:
-            yield f"#   {_comment(one.fix)}"
-        yield f'# waive."{one.id}" = "..."'
+    if working_boot(facts) is None:
+        yield "# It did not come up: fix that first, then draft this file again."
+    yield "# What does not hold today. Fix the image, or waive what is intended: replace the dots with your reason."
+    for result in bad:
+        yield f"# {result.id}: {_comment(result.actual)}"
+        if result.fix:
+            yield f"#   {_comment(result.fix)}"
+        yield f'# waive."{result.id}" = "..."'
 
 
 def _line(key: str, value: object) -> Iterator[str]:
     if value is None or value == ():
         return
     if isinstance(value, tuple):
-        words = [_text(one) for one in value]
+        words = [_text(word) for word in value]
         flat = ", ".join(words)
         yield f"{key} = [{flat}]" if len(flat) <= WIDTH else f"{key} = [\n    " + ",\n    ".join(words) + ",\n]"
     else:
@@ -148,7 +148,7 @@ def _table(values: Mapping[str, str]) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a value as TOML: JSON's numbers and strings are TOML's, but for the one control that JSON lets stand."""
+    """Return a value as TOML: JSON's numbers and strings are valid TOML, except for DEL."""
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -46,15 +46,15 @@ def print_check(check: Check, console: Console) -> None:
 def print_catalogue(checks: Sequence[Check], console: Console) -> None:
     """Print every check's id and title, by family."""
     families: dict[str, list[Check]] = {}
-    for one in checks:
-        families.setdefault(family_of(one.id), []).append(one)
-    width = max(len(one.id) for one in checks)
+    for check in checks:
+        families.setdefault(family_of(check.id), []).append(check)
+    width = max(len(check.id) for check in checks)
     for number, (family, found) in enumerate(families.items()):
         if number:
             console.print()
         console.print(Text(family, style="bold"))
-        for one in found:
-            line = Text.assemble("  ", (one.id.ljust(width), "cyan"), f"  {one.title}")
+        for check in found:
+            line = Text.assemble("  ", (check.id.ljust(width), "cyan"), f"  {check.title}")
             console.print(line, soft_wrap=not console.is_terminal)
     console.print()
     console.print(Text(f"{len(checks)} checks. `seatrial explain CHECK` explains one."))

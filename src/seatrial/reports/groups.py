@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from seatrial.checks.verdict import Smoke
 
 
-TOLD = (Status.FAIL, Status.ERROR, Status.WAIVED)
-"""What every report tells in full, in the order of its weight."""
+DETAILED = (Status.FAIL, Status.ERROR, Status.WAIVED)
+"""The statuses that every report shows in full, the worst first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +27,22 @@ class Group:
 
     @property
     def worst(self) -> Status:
-        """The status that counts most: a failure, then what could not be decided, then a waiver."""
-        statuses = {one.status for one in self.results}
-        return next((one for one in (*TOLD, Status.PASS) if one in statuses), Status.SKIP)
+        """The worst status: a failure, then what is undecided, then a waiver."""
+        statuses = {result.status for result in self.results}
+        return next((status for status in (*DETAILED, Status.PASS) if status in statuses), Status.SKIP)
 
     @property
     def counts(self) -> str:
         """How many of each status: `3 pass, 1 fail`."""
-        return counted(self.results)
+        found = [result.status for result in self.results]
+        return ", ".join(f"{found.count(status)} {status.value}" for status in Status if status in found)
 
 
 def grouped(results: Iterable[Result]) -> tuple[Group, ...]:
-    """Return the families in the order of the catalogue; a family that stands in two places is one."""
+    """Return the results by family, in the order of the catalogue."""
     families: dict[str, list[Result]] = {}
-    for one in results:
-        families.setdefault(family_of(one.id), []).append(one)
+    for result in results:
+        families.setdefault(family_of(result.id), []).append(result)
     return tuple(Group(family=name, results=tuple(found)) for name, found in families.items())
 
 
@@ -55,31 +56,19 @@ def name_of(check: str) -> str:
     return check.partition("/")[2] or check
 
 
-def counted(results: Iterable[Result]) -> str:
-    """Return how many results there are of each status, those that are there: `3 pass, 1 fail`."""
-    found = [one.status for one in results]
-    return ", ".join(f"{found.count(status)} {status.value}" for status in Status if status in found)
-
-
-def told(results: Sequence[Result]) -> tuple[tuple[Result, ...], ...]:
-    """Return what is told in full, by weight: failures, what is undecided (by its cause), waivers."""
-    failed = [(one,) for one in results if one.status is Status.FAIL]
-    waived = [(one,) for one in results if one.status is Status.WAIVED]
-    # What has one cause is told once, behind what may be that cause.
-    return (*failed, *with_one_cause(results), *waived)
-
-
-def with_one_cause(results: Iterable[Result]) -> tuple[tuple[Result, ...], ...]:
-    """Return what could not be decided, those with the same reason together: one cause is told once."""
+def detailed(results: Sequence[Result]) -> tuple[tuple[Result, ...], ...]:
+    """Return what is shown in full: failures, undecided checks together by their cause, waivers."""
+    failed = [(result,) for result in results if result.status is Status.FAIL]
+    waived = [(result,) for result in results if result.status is Status.WAIVED]
     causes: dict[str, list[Result]] = {}
-    for one in results:
-        if one.status is Status.ERROR:
-            causes.setdefault(one.actual, []).append(one)
-    return tuple(tuple(same) for same in causes.values())
+    for result in results:
+        if result.status is Status.ERROR:
+            causes.setdefault(result.actual, []).append(result)
+    return (*failed, *map(tuple, causes.values()), *waived)
 
 
 def to_do(result: Result) -> tuple[tuple[str, str], ...]:
-    """Return what is to be done, with its name; of a waiver its reason."""
+    """Return the row that says what to do, with its name; of a waiver the reason."""
     if result.status is Status.WAIVED:
         return (("waived", result.fix.removeprefix("Waived: ")),)
     return (("to do", result.fix),) if result.fix else ()
@@ -102,8 +91,8 @@ class Matrix:
 def matrix(smokes: Sequence[Smoke]) -> Matrix:
     """Return the table: apps as they come, versions from the oldest on."""
     cells: dict[tuple[str, str], tuple[int, ...]] = {}
-    for number, one in enumerate(smokes):
-        key = (app_of(one), one.python or NO_PYTHON)
+    for number, smoke in enumerate(smokes):
+        key = (app_of(smoke), smoke.python or NO_PYTHON)
         cells[key] = (*cells.get(key, ()), number)
     return Matrix(
         apps=tuple(dict.fromkeys(app for app, _ in cells)),
@@ -125,8 +114,8 @@ def heading(python: str) -> str:
 def brief(smoke: Smoke) -> str:
     """Return a smoke as a table's cell: its verdict, and how many checks made it so."""
     failed, undecided = smoke.counts.get(Status.FAIL, 0), smoke.counts.get(Status.ERROR, 0)
-    told = [f"{number} {word}" for number, word in ((failed, "failed"), (undecided, "undecided")) if number]
-    return f"{smoke.verdict.value.upper()} {', '.join(told) or f'{smoke.counts.get(Status.PASS, 0)} passed'}"
+    detailed = [f"{number} {word}" for number, word in ((failed, "failed"), (undecided, "undecided")) if number]
+    return f"{smoke.verdict.value.upper()} {', '.join(detailed) or f'{smoke.counts.get(Status.PASS, 0)} passed'}"
 
 
 def _age(python: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Smokes as one page for a browser: no request, no script, light and dark, wide and narrow."""
+"""Smokes as one HTML page that fetches nothing and runs no script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seatrial import __version__
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import worst
 from seatrial.reports import groups
-from seatrial.reports.groups import TOLD, grouped, name_of, to_do, told
+from seatrial.reports.groups import DETAILED, detailed, grouped, name_of, to_do
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
@@ -19,11 +19,33 @@ if TYPE_CHECKING:
     from seatrial.checks.verdict import Smoke, Verdict
     from seatrial.reports.groups import Group
 
-# Nothing in the page may ask for anything; a browser sees to it, whatever an image said.
+# The browser fetches nothing and runs nothing, whatever an image said.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-
-WORDS = {Status.PASS: "passed", Status.FAIL: "failed", Status.ERROR: "undecided", Status.WAIVED: "waived"} | {
-    Status.SKIP: "skipped"
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+{body}
+</main>
+<footer>Made by seatrial {version}.</footer>
+</body>
+</html>
+"""
+WORDS = {
+    Status.PASS: "passed",
+    Status.FAIL: "failed",
+    Status.ERROR: "undecided",
+    Status.WAIVED: "waived",
+    Status.SKIP: "skipped",
 }
 VERDICTS = {"pass": "This image passes.", "fail": "This image does not pass.", "error": "This could not be decided."}
 
@@ -31,36 +53,17 @@ VERDICTS = {"pass": "This image passes.", "fail": "This image does not pass.", "
 def as_html(smokes: Sequence[Smoke]) -> str:
     """Return the page."""
     together = worst(smokes)
-    title = f"{together.value.upper()}: {_name(smokes)}"
-    style = resources.files("seatrial.reports").joinpath("page.css").read_text(encoding="utf-8")
+    name = smokes[0].image if len(smokes) == 1 else f"{len(smokes)} images"
     body = [*_top(smokes, together), "<main>"]
-    for number, one in enumerate(smokes, 1):
-        body += _image(one, number, alone=len(smokes) == 1)
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<link rel="icon" href="data:,">',
-            f"<title>{_text(title)}</title>",
-            f"<style>\n{style}</style>",
-            "</head>",
-            "<body>",
-            *body,
-            "</main>",
-            f"<footer>Made by seatrial {escape(__version__)}.</footer>",
-            "</body>",
-            "</html>",
-            "",
-        ]
+    for number, smoke in enumerate(smokes, 1):
+        body += _image(smoke, number, alone=len(smokes) == 1)
+    return PAGE.format(
+        policy=escape(POLICY),
+        title=_text(f"{together.value.upper()}: {name}"),
+        style=resources.files("seatrial.reports").joinpath("page.css").read_text(encoding="utf-8"),
+        body="\n".join(body),
+        version=escape(__version__),
     )
-
-
-def _name(smokes: Sequence[Smoke]) -> str:
-    return smokes[0].image if len(smokes) == 1 else f"{len(smokes)} images"
 
 
 def _top(smokes: Sequence[Smoke], together: Verdict) -> Iterator[str]:
@@ -80,7 +83,7 @@ def _matrix(smokes: Sequence[Smoke]) -> Iterator[str]:
     table = groups.matrix(smokes)
     yield '<div class="matrix card scroll" tabindex="0" role="region" aria-label="Apps by Python versions">'
     yield '<table><thead><tr><th scope="col">app</th>'
-    yield "".join(f'<th scope="col">{_text(groups.heading(one))}</th>' for one in table.pythons)
+    yield "".join(f'<th scope="col">{_text(groups.heading(python))}</th>' for python in table.pythons)
     yield "</tr></thead><tbody>"
     for app in table.apps:
         yield f'<tr><th scope="row">{_text(app)}</th>'
@@ -108,14 +111,14 @@ def _image(smoke: Smoke, number: int, *, alone: bool) -> Iterator[str]:
     facts = " · ".join(f"{name} <code>{_text(value)}</code>" for name, value in known if value)
     yield f'<p class="soft">{facts} · {smoke.seconds:.1f} s</p>'
     yield "</div>"
-    told_groups = told(smoke.checks)
+    told_groups = detailed(smoke.checks)
     if told_groups:
         yield "<h3>What to look at</h3>"
         for same in told_groups:
             yield from _told(same)
     yield f"<h3>All {len(smoke.checks)} checks</h3>"
     for group in grouped(smoke.checks):
-        yield from _group(group, opened=alone and group.worst in TOLD)
+        yield from _group(group, opened=alone and group.worst in DETAILED)
     if smoke.timings:
         yield from _timings(smoke)
     yield "</section>"
@@ -134,7 +137,7 @@ def _told(same: tuple[Result, ...]) -> Iterator[str]:
     yield f'<article class="card told {result.status.value}">'
     yield f'<div class="head">{_chip(result.status.value, WORDS[result.status])}'
     heading = f"{len(same)} checks, for one reason" if others else result.title
-    yield f'<h4>{_text(heading)}</h4><span class="id">{_text(", ".join(one.id for one in same))}</span></div>'
+    yield f'<h4>{_text(heading)}</h4><span class="id">{_text(", ".join(check.id for check in same))}</span></div>'
     yield "<dl>"
     rows: tuple[tuple[str, str], ...] = (("seen", result.actual),)
     if not others:
@@ -150,24 +153,24 @@ def _told(same: tuple[Result, ...]) -> Iterator[str]:
 def _group(group: Group, *, opened: bool) -> Iterator[str]:
     yield f'<details class="group"{" open" if opened else ""}>'
     yield f"<summary><h4>{_text(group.family)}</h4>{_chip(group.worst.value, WORDS[group.worst])}"
-    names = ", ".join(name_of(one.id) for one in group.results)
+    names = ", ".join(name_of(result.id) for result in group.results)
     yield f'<span class="soft">{escape(group.counts)}</span><span class="soft names">{_text(names)}</span></summary>'
     yield "<table><thead><tr>"
     yield "".join(f'<th scope="col">{name}</th>' for name in ("status", "check", "seen"))
     yield "</tr></thead><tbody>"
-    for one in group.results:
-        seen = _block(one.actual)
-        # What is told in full above is not told again.
-        more = _evidence(one.evidence) if one.status not in TOLD else ""
-        yield f"<tr><td>{_chip(one.status.value, WORDS[one.status])}</td>"
-        yield f'<td class="name">{_text(one.title)}<span class="id">{_text(one.id)}</span></td>'
+    for result in group.results:
+        seen = _block(result.actual)
+        # What is shown in full above is not repeated.
+        more = _evidence(result.evidence) if result.status not in DETAILED else ""
+        yield f"<tr><td>{_chip(result.status.value, WORDS[result.status])}</td>"
+        yield f'<td class="name">{_text(result.title)}<span class="id">{_text(result.id)}</span></td>'
         yield f'<td class="seen">{seen}{more}</td></tr>'
     yield "</tbody></table></details>"
 
 
 def _timings(smoke: Smoke) -> Iterator[str]:
     longest = max((smoke.seconds, *smoke.timings.values())) or 1.0
-    judging = sum(one.seconds for one in smoke.checks)
+    judging = sum(result.seconds for result in smoke.checks)
     rows = [*sorted(smoke.timings.items(), key=lambda row: -row[1]), ("judging the facts", judging)]
     yield '<h3>Where the time went</h3><div class="card"><dl class="bars">'
     for name, took in (("the whole smoke", smoke.seconds), *rows):

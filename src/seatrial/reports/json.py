@@ -39,10 +39,9 @@ def as_json(smokes: Sequence[Smoke]) -> str:
 
 
 def dumped(data: object) -> str:
-    """Return data as JSON of ASCII letters alone.
+    """Return data as JSON in ASCII, so that a terminal takes nothing that an image said for a control code.
 
-    What came from the image is escaped, and no terminal that it is printed on takes it for a code. Half of a pair of
-    surrogates, which no UTF-8 holds, becomes the sign for what cannot be shown.
+    A lone surrogate, which UTF-8 cannot hold, becomes a question mark.
     """
     text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=2, ensure_ascii=False)
     whole = text.encode("utf-8", "replace").decode()
@@ -51,9 +50,23 @@ def dumped(data: object) -> str:
 
 SCHEMA = 1
 """The form of these documents; a key that is taken away or changes its meaning raises it, a new key does not."""
-
 ENDED = {ContainerStatus.EXITED, ContainerStatus.RESTARTING, ContainerStatus.DEAD}
 """The states that have an exit code; in any other the engine says 0, which means nothing."""
+
+
+def _document(head: dict[str, Any], **keys: Any) -> str:
+    """Return a document about a stack: plain ASCII, by Python's own escapes, whatever a container printed."""
+    return json.dumps({"schema": SCHEMA, **head, **keys}, indent=2) + "\n"
+
+
+def _stack(stack: Stack) -> dict[str, Any]:
+    return {"app": stack.app, "compose_project": stack.compose_project}
+
+
+def _problem(error: SeatrialError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"what": error.what, "where": error.where, "fix": error.fix, "detail": error.detail.splitlines()}
 
 
 def up_document(
@@ -69,99 +82,74 @@ def up_document(
 
     Args:
         stack: the stack.
-        services: how each service stands; of a stack that did not come up, how it stood last.
+        services: the state of each service; of a stack that did not come up, the last one.
         addresses: where it answers.
         changed: whether anything was started.
         seconds: how long it took.
         problem: why it is not up; None where it is.
 
     """
-    return stack_data_text(
-        {
-            **_head(stack),
-            "up": problem is None,
-            "changed": changed,
-            "seconds": round(seconds, 3),
-            "services": [_service(one) for one in services],
-            "addresses": [{"service": one.service, "address": one.text} for one in addresses],
-            "problem": problem_table(problem),
-        }
+    return _document(
+        _stack(stack),
+        up=problem is None,
+        changed=changed,
+        seconds=round(seconds, 3),
+        services=[_service(service) for service in services],
+        addresses=[{"service": address.service, "address": address.text} for address in addresses],
+        problem=_problem(problem),
     )
 
 
 def ps_document(stack: Stack, services: Sequence[ServiceState]) -> str:
-    """Return how each service of a stack stands."""
+    """Return the state of each service of a stack."""
     up = bool(services) and all_up(services)
-    return stack_data_text({**_head(stack), "up": up, "services": [_service(one) for one in services]})
+    return _document(_stack(stack), up=up, services=[_service(service) for service in services])
 
 
 def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | None = None) -> str:
-    """Return what was removed of a stack; nothing is known of that where it could not be taken down whole."""
-    return stack_data_text(
-        {
-            **_head(stack),
-            "down": problem is None,
-            "removed": {
-                "containers": list(removed.containers),
-                "networks": list(removed.networks),
-                "volumes": list(removed.volumes),
-            },
-            "kept_volumes": list(removed.kept_volumes),
-            "problem": problem_table(problem),
-        }
+    """Return what was removed of a stack; nothing where it could not be taken down whole."""
+    return _document(
+        _stack(stack),
+        down=problem is None,
+        removed={kind: list(getattr(removed, kind)) for kind in ("containers", "networks", "volumes")},
+        kept_volumes=list(removed.kept_volumes),
+        problem=_problem(problem),
     )
 
 
 def restart_plan_document(stack: Stack, services: Sequence[str], *, problem: SeatrialError | None = None) -> str:
     """Return the names of the services that would be restarted."""
-    return stack_data_text({**_head(stack), "would_restart": list(services), "problem": problem_table(problem)})
+    return _document(_stack(stack), would_restart=list(services), problem=_problem(problem))
 
 
 def preflight_document(found: Preflight) -> str:
-    """Return what was looked at before a start."""
+    """Return what was checked before a start."""
     checks = [
         {
-            "check": one.check,
-            "standing": one.readiness.value,
-            "what": one.what,
-            "where": one.where,
-            "fix": one.fix,
+            "check": finding.check,
+            "standing": finding.readiness.value,
+            "what": finding.what,
+            "where": finding.where,
+            "fix": finding.fix,
         }
-        for one in found.findings
+        for finding in found.findings
     ]
-    return stack_data_text({**_head(found.stack), "file": str(found.file), "ready": found.ready, "checks": checks})
-
-
-def _head(stack: Stack) -> dict[str, Any]:
-    return {"schema": SCHEMA, "app": stack.app, "compose_project": stack.compose_project}
+    return _document(_stack(found.stack), file=str(found.file), ready=found.ready, checks=checks)
 
 
 def _service(state: ServiceState) -> dict[str, Any]:
-    one = state.container
-    found: dict[str, Any] = {"service": state.service, "state": state.phase.value, "waits_for": list(state.waits_for)}
-    if one is not None:
-        found |= {
-            "container": one.name,
-            "status": one.status.value,
-            "health": one.health.value if one.health is not None else None,
-            "since_seconds": round(one.seconds, 3),
-            "exit_code": one.exit_code if one.status in ENDED else None,
-            "restarts": one.restarts,
-            "health_outputs": list(one.health_outputs),
+    made: dict[str, Any] = {"service": state.service, "state": state.phase.value, "waits_for": list(state.waits_for)}
+    if container := state.container:
+        made |= {
+            "container": container.name,
+            "status": container.status.value,
+            "health": container.health.value if container.health is not None else None,
+            "since_seconds": round(container.seconds, 3),
+            "exit_code": container.exit_code if container.status in ENDED else None,
+            "restarts": container.restarts,
+            "health_outputs": list(container.health_outputs),
         }
-    return found | {"last_line": state.last_line}
-
-
-def problem_table(error: SeatrialError | None) -> dict[str, Any] | None:
-    """Return a problem's parts; None where there is none."""
-    if error is None:
-        return None
-    return {"what": error.what, "where": error.where, "fix": error.fix, "detail": error.detail.splitlines()}
-
-
-def stack_data_text(document: dict[str, Any]) -> str:
-    """Return a document as JSON: plain ASCII, by Python's own escapes, whatever a container printed."""
-    return json.dumps(document, indent=2) + "\n"
+    return made | {"last_line": state.last_line}
 
 
 def deploy_document(
@@ -178,9 +166,9 @@ def deploy_document(
     """Return how a deploy went.
 
     Args:
-        app: the app; empty where it is not known which is meant.
-        stack: the stack's name on the swarm; empty where it has none yet.
-        services: where each service stands; of a deploy that failed, where it stood last.
+        app: the app; empty where it is not known yet.
+        stack: the stack's name on the swarm; empty where it is not known yet.
+        services: the state of each service; of a deploy that failed, the last one.
         notes: what became of the compose file.
         nodes: the host name of each node, by id.
         changed: whether the swarm was changed.
@@ -188,28 +176,21 @@ def deploy_document(
         problem: why it is not deployed; None where it is.
 
     """
-    return stack_data_text(
-        {
-            **_stack_head(app, stack),
-            "deployed": problem is None,
-            "changed": changed,
-            "seconds": round(seconds, 3),
-            "services": [_deployed_service(one, nodes) for one in services],
-            "notes": _notes(notes),
-            "problem": problem_table(problem),
-        }
+    return _document(
+        _swarm_stack(app, stack),
+        deployed=problem is None,
+        changed=changed,
+        seconds=round(seconds, 3),
+        services=[_swarm_service(service, nodes) for service in services],
+        notes=_notes(notes),
+        problem=_problem(problem),
     )
 
 
 def plan_document(app: str, stack: str, *, notes: Sequence[Note], problem: SeatrialError | None = None) -> str:
     """Return whether a compose file can be deployed, and what becomes of it."""
-    return stack_data_text(
-        {
-            **_stack_head(app, stack),
-            "deployable": problem is None,
-            "notes": _notes(notes),
-            "problem": problem_table(problem),
-        }
+    return _document(
+        _swarm_stack(app, stack), deployable=problem is None, notes=_notes(notes), problem=_problem(problem)
     )
 
 
@@ -225,34 +206,31 @@ def removed_document(
     """Return what was removed of a stack.
 
     Args:
-        app: the app; empty where it is not known which is meant.
-        stack: the stack's name; empty where it has none.
-        found: what there was; None where nobody could look.
-        left: what there is by now; None where nobody could look.
+        app: the app; empty where it is not known yet.
+        stack: the stack's name; empty where it is not known yet.
+        found: what there was; None where the swarm was not asked.
+        left: what there is now; None where the swarm was not asked.
         seconds: how long it took.
         problem: why not all of it is gone; None where it is, or was to stay.
 
     """
     before, now = _held(found), _held(left)
-    removed = {kind: [name for name in names if name not in now[kind]] for kind, names in before.items()}
-    return stack_data_text(
-        {
-            **_stack_head(app, stack),
-            "gone": problem is None and left is not None and left.nothing,
-            "seconds": round(seconds, 3),
-            "removed": removed,
-            "left": now,
-            "kept_volumes": list(found.kept_volumes) if found is not None else [],
-            "problem": problem_table(problem),
-        }
+    return _document(
+        _swarm_stack(app, stack),
+        gone=problem is None and left is not None and left.nothing,
+        seconds=round(seconds, 3),
+        removed={kind: [name for name in names if name not in now[kind]] for kind, names in before.items()},
+        left=now,
+        kept_volumes=list(found.kept_volumes) if found is not None else [],
+        problem=_problem(problem),
     )
 
 
-def _stack_head(app: str, stack: str) -> dict[str, Any]:
-    return {"schema": SCHEMA, "app": app or None, "stack": stack or None}
+def _swarm_stack(app: str, stack: str) -> dict[str, Any]:
+    return {"app": app or None, "stack": stack or None}
 
 
-def _deployed_service(state: SwarmServiceState, nodes: Mapping[str, str]) -> dict[str, Any]:
+def _swarm_service(state: SwarmServiceState, nodes: Mapping[str, str]) -> dict[str, Any]:
     service = state.service
     return {
         "service": service.name,
@@ -262,7 +240,7 @@ def _deployed_service(state: SwarmServiceState, nodes: Mapping[str, str]) -> dic
         "wanted": state.wanted,
         "running": state.running,
         "update": service.update.value if service.update is not None else None,
-        "tasks": [_task(one, nodes) for one in state.telling],
+        "tasks": [_task(task, nodes) for task in state.telling],
     }
 
 
@@ -274,17 +252,15 @@ def _task(task: Task, nodes: Mapping[str, str]) -> dict[str, Any]:
         "container": task.container_id or None,
         "state": task.state,
         "error": task.error,
-        # Of what has not ended, or never ran, the engine says 0, which means nothing.
+        # The engine says 0, which means nothing, for a task that has not ended or never ran.
         "exit_code": task.exit_code if task.state in ENDED_TASKS and task.container_id else None,
     }
 
 
 def _notes(notes: Sequence[Note]) -> list[dict[str, str]]:
-    return [{"fate": one.fate.value, "place": one.place, "text": one.text} for one in notes]
+    return [{"fate": note.fate.value, "place": note.place, "text": note.text} for note in notes]
 
 
 def _held(stack: RemovedStack | None) -> dict[str, list[str]]:
-    return {
-        kind: list(getattr(stack, kind)) if stack is not None else []
-        for kind in ("services", "networks", "secrets", "configs")
-    }
+    kinds = ("services", "networks", "secrets", "configs")
+    return {kind: list(getattr(stack, kind)) if stack is not None else [] for kind in kinds}

@@ -1,4 +1,4 @@
-"""A smoke as JUnit XML, in the form that Jenkins, GitLab and the others read: a suite an image, a case a check."""
+"""Smokes as JUnit XML, as Jenkins and GitLab read it: a suite for each image, a case for each check."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def as_junit(smokes: Sequence[Smoke]) -> str:
     """Return the XML: what failed is a failure, what could not be decided an error, what was waived is skipped."""
     root = ET.Element("testsuites", name="seatrial")
     _count(root, [result for smoke in smokes for result in smoke.checks])
-    root.set("time", f"{sum(one.seconds for one in smokes):.3f}")
+    root.set("time", f"{sum(smoke.seconds for smoke in smokes):.3f}")
     for smoke in smokes:
         suite = ET.SubElement(root, "testsuite", name=plain_line(smoke.image))
         _count(suite, smoke.checks)
-        suite.set("skipped", str(sum(ELEMENTS.get(one.status) == "skipped" for one in smoke.checks)))
+        suite.set("skipped", str(sum(ELEMENTS.get(result.status) == "skipped" for result in smoke.checks)))
         suite.set("time", f"{smoke.seconds:.3f}")
         properties = ET.SubElement(suite, "properties")
         known = (("id", smoke.id), ("app", smoke.app), ("python", smoke.python), ("level", smoke.level))
@@ -40,7 +40,7 @@ def as_junit(smokes: Sequence[Smoke]) -> str:
 
 
 def _count(element: ET.Element, results: Sequence[Result]) -> None:
-    found = [one.status for one in results]
+    found = [result.status for result in results]
     element.set("tests", str(len(found)))
     element.set("failures", str(found.count(Status.FAIL)))
     element.set("errors", str(found.count(Status.ERROR)))
@@ -55,7 +55,7 @@ def _case(suite: ET.Element, result: Result) -> None:
         time=f"{result.seconds:.6f}",
     )
     if result.status in ELEMENTS:
-        # A waiver's reason is what its reader wants; of the others, what was seen.
+        # Of a waiver, its reason; of the others, what was seen.
         said = result.fix if result.status is Status.WAIVED else result.actual
         element = ET.SubElement(case, ELEMENTS[result.status], message=plain_line(said))
         if result.status in {Status.FAIL, Status.ERROR}:

@@ -1,4 +1,4 @@
-"""A smoke as Markdown, as a job's summary shows it: verdict, what is to be mended, and every check folded away."""
+"""Smokes as Markdown, for the summary of a CI job: verdict, what to fix, and all checks folded away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from seatrial.reports import groups
-from seatrial.reports.groups import grouped, to_do, told
+from seatrial.reports.groups import detailed, grouped, to_do
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MOST = 900_000
 """Characters of a page: a job's summary holds 1 MiB and is refused whole where it is longer."""
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&@$]|:(?=//|\w+:)|(?<=www)\.")
-"""What begins markup, a link, a mention, an emoji or a formula somewhere in a line."""
+"""What starts markup, a link, a mention, an emoji or a formula in a line."""
 
 
 def as_markdown(smokes: Sequence[Smoke]) -> str:
@@ -41,7 +41,7 @@ def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
         counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
         lines += [f"## {smoke.verdict.value.upper()}: {text(smoke.image)}", ""]
         lines += [f"{counts}, in {smoke.seconds:.1f} s · `{plain_line(smoke.id)[:19]}`", ""]
-        for same in told(smoke.checks):
+        for same in detailed(smoke.checks):
             lines += _in_full(same, evidence=evidence)
         if every:
             lines += _every(smoke)
@@ -51,7 +51,7 @@ def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
 def _in_full(same: tuple[Result, ...], *, evidence: bool) -> list[str]:
     result = same[0]
     title = f": {text(result.title)}" if len(same) == 1 else ""
-    lines = [f"### {result.status.value.upper()} {', '.join(text(one.id) for one in same)}{title}", ""]
+    lines = [f"### {result.status.value.upper()} {', '.join(text(other.id) for other in same)}{title}", ""]
     rows: tuple[tuple[str, str], ...] = (("seen", result.actual),)
     if len(same) == 1:
         rows += (("expected", result.expected), ("why", result.why), *to_do(result), ("where", result.where))
@@ -66,7 +66,7 @@ def _every(smoke: Smoke) -> list[str]:
     lines = [f"<details><summary>All {len(smoke.checks)} checks</summary>", ""]
     lines += ["| check | status | seen |", "| --- | --- | --- |"]
     for group in grouped(smoke.checks):
-        lines += [_row([one.id, one.status.value, one.actual]) for one in group.results]
+        lines += [_row([result.id, result.status.value, result.actual]) for result in group.results]
     return [*lines, "", "</details>", ""]
 
 
@@ -75,12 +75,12 @@ def _row(cells: Sequence[str], *, raw: bool = False) -> str:
 
 
 def text(said: str) -> str:
-    """Return text that is shown as it is: one line, no markup, no link, no mention."""
+    """Return text escaped, in one line: no markup, no link, no mention."""
     return SPECIAL.sub(lambda found: f"&#{ord(found.group())};", plain_line(said))
 
 
 def fenced(block: str) -> list[str]:
-    """Return a block in a fence that is longer than any that stands in it."""
+    """Return a block in a fence that is longer than any fence in it."""
     longest = max((len(found) for found in re.findall(r"`+", block)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}text", *block.splitlines(), fence]

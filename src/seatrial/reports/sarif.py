@@ -11,7 +11,7 @@ from seatrial import __version__
 from seatrial.checks.model import Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.reports.explain import markdown_help, text_help
-from seatrial.reports.groups import TOLD, family_of, name_of
+from seatrial.reports.groups import DETAILED, family_of, name_of
 from seatrial.reports.json import dumped
 from seatrial.text import plain, plain_line
 
@@ -27,8 +27,8 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_sarif(smokes: Sequence[Smoke]) -> str:
-    """Return a log with a run an image; what passed or did not apply is no result."""
-    return dumped({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in smokes]})
+    """Return a log with a run an image; checks that passed or were skipped are left out."""
+    return dumped({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(smoke) for smoke in smokes]})
 
 
 def _run(smoke: Smoke) -> Json:
@@ -41,10 +41,12 @@ def _run(smoke: Smoke) -> Json:
                 "rules": [_rule(check) for check in CATALOGUE],
             }
         },
-        # A run of its own for each image: a page that compares runs compares those of one image.
+        # A run for each image, so that a code-scanning page compares runs of the same image.
         "automationDetails": {"id": f"seatrial/{plain_line(smoke.image)}/"},
         "invocations": [{"executionSuccessful": True, "exitCode": int(smoke.verdict.exit_code)}],
-        "results": [_result(one, smoke, places.get(one.id)) for one in smoke.checks if one.status in TOLD],
+        "results": [
+            _result(result, smoke, places.get(result.id)) for result in smoke.checks if result.status in DETAILED
+        ],
         "columnKind": "unicodeCodePoints",
         "properties": {"image": plain_line(smoke.image), "id": smoke.id, "verdict": smoke.verdict.value},
     }
@@ -63,7 +65,7 @@ def _rule(check: Check) -> Json:
 
 
 def _result(result: Result, smoke: Smoke, place: int | None) -> Json:
-    # The standard's word for what was looked at and could not be decided is "open"; its level is always "none".
+    # The standard calls an undecided result "open"; its level is "none".
     decided = result.status is not Status.ERROR
     made: Json = {
         "ruleId": result.id,
@@ -71,7 +73,7 @@ def _result(result: Result, smoke: Smoke, place: int | None) -> Json:
         "level": "error" if decided else "none",
         "message": {"text": _message(result)},
         "locations": [_location(result, smoke)],
-        # An image's tag and time change with each build; the finding stays the same.
+        # The same for each build of an image, whose tag and time change.
         "partialFingerprints": {"check/v1": _fingerprint(result, smoke)},
     }
     if place is not None:

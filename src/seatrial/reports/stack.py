@@ -1,9 +1,9 @@
-"""How a stack comes up, on the console: a live table on a terminal, a line per change elsewhere."""
+"""Stacks on the console: a live table on a terminal while one comes up, elsewhere a line per change."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rich.live import Live
 from rich.table import Table
@@ -14,10 +14,10 @@ from seatrial.stack.state import ContainerStatus, Health, Phase, Removed
 from seatrial.stack.wait import condition
 from seatrial.swarm.conversion import Fate
 from seatrial.swarm.rollout import condition as swarm_condition
-from seatrial.text import plain_line
+from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -39,11 +39,21 @@ STYLES = {
 }
 
 
+READINESS_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readiness.BLOCKED: "bold red"}
+HEADINGS = {
+    Fate.REFUSED: "Swarm cannot do this, and the stack is not deployed without it:",
+    Fate.RISK: "Behaves differently on Swarm:",
+    Fate.LOST: "Swarm has no equivalent; left out:",
+    Fate.CHANGED: "Converted for Swarm:",
+}
+State = TypeVar("State")
+
+
 @contextmanager
 def progress(console: Console) -> Iterator[Observer]:
     """Show how a stack comes up while the block runs."""
     if not console.is_terminal:
-        yield LinePerChange(console)
+        yield ChangedLines(console, describe_service)
         return
     with Live(console=console, refresh_per_second=8) as live:
         yield LiveTable(live)
@@ -57,7 +67,7 @@ class LiveTable:
 
     def say(self, text: str) -> None:
         """Print a message above the table."""
-        _print(self._live.console, text)
+        _print(self._live.console, plain(text))
 
     def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
         """Draw the table."""
@@ -67,47 +77,64 @@ class LiveTable:
         self._live.update(drawn)
 
 
-class LinePerChange:
-    """A line for each service whose state has changed."""
+class ChangedLines(Generic[State]):
+    """A line for each service whose state has changed.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where to print.
+        describe: returns a service's name, and its state in words.
+
+    """
+
+    def __init__(self, console: Console, describe: Callable[[State], tuple[str, str]]) -> None:
         self._console = console
-        self._said: dict[str, str] = {}
+        self._describe = describe
+        self._shown: dict[str, str] = {}
 
     def say(self, text: str) -> None:
         """Print a message."""
-        _print(self._console, text)
+        _print(self._console, plain(text))
 
-    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
+    def show(self, states: tuple[State, ...], seconds: float) -> None:
         """Print what has changed."""
-        for one in services:
-            now = state_text(one)
-            if self._said.get(one.service, Phase.ABSENT.value) != now:
-                _print(self._console, f"{seconds:6.1f} s  {one.service}: {now}")
-            self._said[one.service] = now
+        for service, words in map(self._describe, states):
+            if self._shown.get(service, Phase.ABSENT.value) != words:
+                _print(self._console, f"{seconds:6.1f} s  {plain_line(f'{service}: {words}')}")
+            self._shown[service] = words
+
+
+def describe_service(state: ServiceState) -> tuple[str, str]:
+    """Return a service's name and state."""
+    return state.service, state_text(state)
+
+
+def describe_swarm_service(state: SwarmServiceState) -> tuple[str, str]:
+    """Return a service's name and state on a swarm, with the error of a task of it."""
+    error = "" if state.good else next((f"; {task.error}" for task in state.telling if task.error), "")
+    return state.service.name, swarm_condition(state) + error
 
 
 def table(services: Sequence[ServiceState]) -> Table:
     """Return the services as a table: what `ps` prints, and what `up` draws."""
-    # As wide as the screen: then the last column alone gives way, and the states stay whole.
+    # As wide as the screen: only the last column is cut then.
     drawn = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for heading in ("service", "state", "health", "since"):
         drawn.add_column(heading, no_wrap=True)
     drawn.add_column("last line of its output", no_wrap=True, overflow="ellipsis", ratio=1)
-    for one in services:
-        container = one.container
+    for state in services:
+        container = state.container
         drawn.add_row(
-            Text(plain_line(one.service)),
-            Text(state_text(one), style=STYLES[one.phase]),
+            Text(plain_line(state.service)),
+            Text(state_text(state), style=STYLES[state.phase]),
             Text(container.health.value if container is not None and container.health else "-"),
             Text("-" if container is None else duration(container.seconds)),
-            Text(plain_line(one.last_line), style="dim"),
+            Text(plain_line(state.last_line), style="dim"),
         )
     return drawn
 
 
 def state_text(state: ServiceState) -> str:
-    """Return how a service stands, in a few words."""
+    """Return the state of a service in a few words."""
     container = state.container
     match state.phase:
         case Phase.FAILED:
@@ -136,25 +163,24 @@ def duration(seconds: float) -> str:
 def print_up(state: StackState, console: Console) -> None:
     """Print that a stack is up, and where it answers."""
     app = state.stack.app
-    if state.changed:
-        _print(console, f"{app} is up after {state.seconds:.1f} s.")
-    else:
-        _print(console, f"{app} is up already; nothing has changed.")
+    how = f"up after {state.seconds:.1f} s" if state.changed else "up already; nothing has changed"
+    _print(console, f"{app} is {how}.")
     for address in state.addresses:
         _print(console, f"  {address.service}: {address.text}")
 
 
 def print_ps(app: str, services: Sequence[ServiceState], console: Console) -> None:
-    """Print where each service of a stack stands."""
+    """Print the state of each service of a stack."""
     if not services:
         _print(console, f"Nothing of {app} is up.")
     elif console.is_terminal:
         console.print(table(services))
     else:
-        # A table is made for a screen's width; a log keeps lines whole.
-        for one in services:
-            since = duration(one.container.seconds) if one.container is not None else "-"
-            _print(console, f"{one.service}: {state_text(one)}, since {since}. {plain_line(one.last_line)}".rstrip())
+        # A log keeps lines whole, which a table does not.
+        for state in services:
+            since = duration(state.container.seconds) if state.container is not None else "-"
+            line = f"{state.service}: {state_text(state)}, since {since}. {plain_line(state.last_line)}"
+            _print(console, line.rstrip())
 
 
 def print_down(app: str, removed: Removed, console: Console) -> None:
@@ -162,16 +188,8 @@ def print_down(app: str, removed: Removed, console: Console) -> None:
     if removed.nothing:
         _print(console, f"Nothing of {app} is up: nothing to remove.")
     else:
-        parts = [
-            f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"
-            for kind, names in (
-                ("container", removed.containers),
-                ("network", removed.networks),
-                ("volume", removed.volumes),
-            )
-            if names
-        ]
-        _print(console, f"{app} is down. Removed: {'; '.join(parts)}.")
+        names = {"container": removed.containers, "network": removed.networks, "volume": removed.volumes}
+        _print(console, f"{app} is down. Removed: {_counted(names)}.")
     if removed.kept_volumes:
         _print(console, f"Its data stays: {', '.join(removed.kept_volumes)} (--volumes removes it, too).")
 
@@ -181,93 +199,45 @@ def print_log(line: LogLine, console: Console) -> None:
     _print(console, f"{line.service} | {line.text}")
 
 
-def _print(console: Console, text: str) -> None:
-    # No markup, no highlighting, no wrapping: outside text reaches the screen as text.
-    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
-STACK_LOOK_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readiness.BLOCKED: "bold red"}
-
-
 def print_preflight(found: Preflight, console: Console) -> None:
-    """Print what was found, a line each with its fix below it, and what it comes to."""
-    app = found.stack.app
-    _stack_look_print(Text(f"{plain_line(app)}: {found.file} as {found.stack.compose_project}"), console)
+    """Print what was checked, a line each with its fix below it, and the result."""
+    app = plain_line(found.stack.app)
+    _print(console, f"{app}: {found.file} as {found.stack.compose_project}")
     for service in found.services:
-        waits = ", ".join(one.service for one in service.depends_on)
-        _stack_look_print(
-            Text(plain_line(f"{service.name}" + (f", after {waits}" if waits else ""))), console, indent=2
-        )
-    width = max((len(one.check) for one in found.findings), default=0)
-    for one in found.findings:
-        line = Text(one.readiness.value.ljust(8), style=STACK_LOOK_STYLES[one.readiness])
-        line.append(f" {one.check:{width}}  {plain_line(one.what)}", style="default")
-        _stack_look_print(line, console)
-        if one.readiness is not Readiness.READY:
-            more = " ".join(part for part in (f"{one.where}:" if one.where and one.fix else one.where, one.fix) if part)
-            if more:
-                _stack_look_print(Text(plain_line(more)), console, indent=width + 11)
-    blocked = sum(one.readiness is Readiness.BLOCKED for one in found.findings)
-    notes = sum(one.readiness is Readiness.NOTE for one in found.findings)
-    if blocked:
-        _stack_look_print(Text(f"{plain_line(app)} cannot be started: {blocked} to mend first."), console)
+        needed = ", ".join(dependency.service for dependency in service.depends_on)
+        _print(console, plain_line(service.name + (f", after {needed}" if needed else "")), indent=2)
+    width = max((len(finding.check) for finding in found.findings), default=0)
+    for finding in found.findings:
+        line = Text(finding.readiness.value.ljust(8), style=READINESS_STYLES[finding.readiness])
+        _print(console, line.append(f" {finding.check:{width}}  {plain_line(finding.what)}", style="default"))
+        if finding.readiness is not Readiness.READY and (finding.where or finding.fix):
+            more = f"{finding.where}: {finding.fix}" if finding.where and finding.fix else finding.where or finding.fix
+            _print(console, plain_line(more), indent=width + 11)
+    standings = [finding.readiness for finding in found.findings]
+    if blocked := standings.count(Readiness.BLOCKED):
+        _print(console, f"{app} cannot be started: {blocked} to fix first.")
     else:
-        more = f"; {notes} to know of" if notes else ""
-        _stack_look_print(Text(f"{plain_line(app)} can be started{more}. Nothing was started or changed."), console)
-
-
-def _stack_look_print(line: Text, console: Console, *, indent: int = 0) -> None:
-    console.print(" " * indent, line, sep="", soft_wrap=True)
-
-
-HEADINGS = {
-    Fate.REFUSED: "Swarm cannot, and it is not deployed without:",
-    Fate.RISK: "Careful, on a swarm this is otherwise:",
-    Fate.LOST: "Swarm has nothing like it, and it is left out:",
-    Fate.CHANGED: "Said in swarm's own words:",
-}
-
-
-class DeployLines:
-    """A line for each service whose state has changed."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._said: dict[str, str] = {}
-
-    def say(self, text: str) -> None:
-        """Print a message."""
-        _print(self._console, plain_line(text))
-
-    def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
-        """Print what has changed."""
-        for one in services:
-            now = swarm_condition(one)
-            if not one.good:
-                now += next((f"; {task.error}" for task in one.telling if task.error), "")
-            if self._said.get(one.service.name) != now:
-                _print(self._console, plain_line(f"{seconds:.1f} s {one.service.name} {now}"))
-            self._said[one.service.name] = now
+        notes = standings.count(Readiness.NOTE)
+        count = f"; {notes} note{'' if notes == 1 else 's'}" if notes else ""
+        _print(console, f"{app} can be started{count}. Nothing was started or changed.")
 
 
 def print_notes(conversion: Conversion, console: Console) -> None:
     """Print what becomes of a compose file on a swarm: what matters most comes first."""
     for fate, heading in HEADINGS.items():
-        chosen = [note for note in conversion.notes if note.fate is fate]
-        if chosen:
+        notes = [note for note in conversion.notes if note.fate is fate]
+        if notes:
             _print(console, heading)
-        for note in chosen:
+        for note in notes:
             _print(console, f"  {plain_line(note.place)}: {plain_line(note.text)}")
 
 
 def print_deployed(state: Deployed, console: Console) -> None:
     """Print that a stack is deployed."""
-    if state.changed:
-        _print(console, f"{state.name} is deployed after {state.seconds:.1f} s.")
-    else:
-        _print(console, f"{state.name} is deployed already; nothing has changed.")
-    for one in state.services:
-        _print(console, f"  {plain_line(one.service.name)} {swarm_condition(one)}")
+    how = f"deployed after {state.seconds:.1f} s" if state.changed else "deployed already; nothing has changed"
+    _print(console, f"{state.name} is {how}.")
+    for service in state.services:
+        _print(console, f"  {plain_line(service.service.name)} {swarm_condition(service)}")
 
 
 def print_removed(name: str, removed: RemovedStack, console: Console, *, planned: bool = False) -> None:
@@ -275,18 +245,27 @@ def print_removed(name: str, removed: RemovedStack, console: Console, *, planned
     if removed.nothing:
         _print(console, f"Nothing of the stack {name} is on this swarm.")
     else:
-        parts = [
-            f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"
-            for kind, names in (
-                ("service", removed.services),
-                ("network", removed.networks),
-                ("secret", removed.secrets),
-                ("config", removed.configs),
-            )
-            if names
-        ]
-        what = "Would be removed" if planned else "Removed"
-        _print(console, f"{what}: {'; '.join(parts)}.")
+        names = {
+            "service": removed.services,
+            "network": removed.networks,
+            "secret": removed.secrets,
+            "config": removed.configs,
+        }
+        _print(console, f"{'Would be removed' if planned else 'Removed'}: {_counted(names)}.")
     if removed.kept_volumes:
         kept = ", ".join(removed.kept_volumes)
         _print(console, f"Its data stays on this node: {kept}; other nodes may hold more (`docker volume ls` there).")
+
+
+def _counted(names: Mapping[str, Sequence[str]]) -> str:
+    """Return names by kind, those that are there: `2 containers (a, b); 1 network (c)`."""
+    return "; ".join(
+        f"{len(found)} {kind}{'' if len(found) == 1 else 's'} ({', '.join(found)})"
+        for kind, found in names.items()
+        if found
+    )
+
+
+def _print(console: Console, text: str | Text, *, indent: int = 0) -> None:
+    """Print a line that is not wrapped. A string becomes a Text: what it holds is not taken for markup."""
+    console.print(Text(" " * indent).append(text), soft_wrap=True)

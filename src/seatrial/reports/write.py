@@ -1,116 +1,59 @@
-"""The forms of a smoke's report, and where it goes: the screen, files, the summary of a CI job."""
+"""Writes reports: to the screen, to files, to the summary of a CI job."""
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, assert_never, get_args
+from typing import TYPE_CHECKING, assert_never
+
+from rich.console import Console
 
 from seatrial.errors import SettingsError
-from seatrial.suggest import did_you_mean
+from seatrial.filesystem import replace
+from seatrial.reports.console import print_smokes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from rich.console import Console
+    from collections.abc import Callable, Mapping, Sequence
 
     from seatrial.checks.verdict import Smoke
-
-Format = Literal["text", "json", "junit", "sarif", "markdown", "html"]
-
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-ENDINGS: dict[str, Format] = {
-    ".txt": "text",
-    ".json": "json",
-    ".xml": "junit",
-    ".sarif": "sarif",
-    ".md": "markdown",
-    ".html": "html",
-}
-"""What a file's ending says of its form."""
+    from seatrial.reports.forms import Format, Report
 
 TEXT_WIDTH = 120
 """Columns of a text report in a file."""
-
-
-def render(smokes: Sequence[Smoke], shape: Format, *, verbose: bool = False) -> str:
-    """Return a report as text; `verbose` tells more in a text report, the others always hold everything."""
-    match shape:
-        case "text":
-            return _text(smokes, verbose=verbose)
-        case "json":
-            from seatrial.reports.json import as_json
-
-            return as_json(smokes)
-        case "junit":
-            from seatrial.reports.junit import as_junit
-
-            return as_junit(smokes)
-        case "sarif":
-            from seatrial.reports.sarif import as_sarif
-
-            return as_sarif(smokes)
-        case "markdown":
-            from seatrial.reports.markdown import as_markdown
-
-            return as_markdown(smokes)
-        case "html":
-            from seatrial.reports.html import as_html
-
-            return as_html(smokes)
-        case _:
-            assert_never(shape)
-
-
-def _text(smokes: Sequence[Smoke], *, verbose: bool) -> str:
-    from rich.console import Console
-
-    from seatrial.reports.console import print_smokes
-
-    file = StringIO()
-    console = Console(
-        file=file, width=TEXT_WIDTH, force_terminal=False, color_system=None, highlight=False, emoji=False, markup=False
-    )
-    print_smokes(smokes, console, verbose=verbose)
-    return file.getvalue()
-
-
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable by which GitHub Actions names the file of a job's summary."""
 MOST_SUMMARY = 1024 * 1024
 """Bytes that such a file may hold; a larger one is not shown at all."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """A report to make: its form, and its file; without one it goes to standard output."""
+def render(smokes: Sequence[Smoke], form: Format, *, verbose: bool = False) -> str:
+    """Return a report; `verbose` shows more in a text report, the other forms always hold everything."""
+    match form:  # Loading all of them would take 80 ms.
+        case "json":
+            from seatrial.reports.json import as_json as as_form
+        case "junit":
+            from seatrial.reports.junit import as_junit as as_form
+        case "sarif":
+            from seatrial.reports.sarif import as_sarif as as_form
+        case "markdown":
+            from seatrial.reports.markdown import as_markdown as as_form
+        case "html":
+            from seatrial.reports.html import as_html as as_form
+        case "text":
+            return _text(smokes, verbose=verbose)
+        case _:
+            assert_never(form)
+    return as_form(smokes)
 
-    shape: Format
-    file: Path | None = None
 
-
-def planned(shape: str | None, output: str | None, also: Iterable[str] = ()) -> tuple[Report, ...]:
-    """Return the reports that are asked for, the one that may go to the screen first.
-
-    Raises:
-        SettingsError: a form does not exist, a file's ending names none, or a file cannot be written: that is found
-            out before minutes are spent on what goes into it.
-
-    """
-    ending = Path(output).suffix.lower() if output else ""
-    first = _known("--format", shape) if shape is not None else ENDINGS.get(ending, "text")
-    reports = [Report(shape=first, file=_writable("--output", output) if output is not None else None)]
-    for name in also:
-        known = ENDINGS.get(Path(name).suffix.lower())
-        if known is None:
-            endings = ", ".join(ENDINGS)
-            raise SettingsError(f"--also {name!r} has no ending that names a form.", fix=f"Known: {endings}.")
-        reports.append(Report(shape=known, file=_writable("--also", name)))
-    return tuple(reports)
+def _text(smokes: Sequence[Smoke], *, verbose: bool) -> str:
+    file = StringIO()
+    console = Console(
+        file=file, width=TEXT_WIDTH, force_terminal=False, color_system=None, highlight=False, emoji=False, markup=False
+    )
+    print_smokes(smokes, console, verbose=verbose)
+    return file.getvalue()
 
 
 def write(
@@ -136,17 +79,15 @@ def write(
     """
     for report in reports:
         if report.file is not None:
-            replace_file(report.file, render(smokes, report.shape, verbose=verbose))
-        elif report.shape == "text":
-            from seatrial.reports.console import print_smokes
-
+            write_file(report.file, render(smokes, report.form, verbose=verbose))
+        elif report.form == "text":
             print_smokes(smokes, console(), verbose=verbose)
         else:
-            sys.stdout.write(render(smokes, report.shape))
-    files = [str(one.file) for one in reports if one.file is not None]
+            sys.stdout.write(render(smokes, report.form))
+    files = [str(report.file) for report in reports if report.file is not None]
     if reports[0].file is not None:
-        for one in smokes:
-            say(f"{one.verdict.value.upper()}  {one.image}: the report is in {', '.join(files)}")
+        for smoke in smokes:
+            say(f"{smoke.verdict.value.upper()}  {smoke.image}: the report is in {', '.join(files)}")
 
 
 def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str], *, say: Callable[[str], None]) -> None:
@@ -166,39 +107,14 @@ def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str], *, say: C
         say(f"warning: {name}, which {STEP_SUMMARY} names, cannot be written: {error.strerror}.")
 
 
-def _known(option: str, value: str) -> Format:
-    for one in FORMATS:
-        if one == value:
-            return one
-    raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, FORMATS))
+def write_file(file: Path, text: str) -> None:
+    """Write a file whole or not at all.
 
+    Raises:
+        SettingsError: it cannot be written.
 
-def _writable(option: str, name: str) -> Path:
-    file = Path(name)
+    """
     try:
-        folder = file.parent
-        refused = file.is_dir() or not folder.is_dir()
-        refused = refused or not os.access(file if file.exists() else folder, os.W_OK)
-    except OSError:
-        # A name that is too long.
-        refused = True
-    if refused or not name:
-        raise SettingsError("cannot be written.", where=name, fix=f"Give {option} a file in a folder that exists.")
-    return file
-
-
-def replace_file(file: Path, text: str) -> None:
-    """Write a file whole or not at all; what is no file of its own (a device, a link) is written into."""
-    data = text.encode("utf-8", "backslashreplace")
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        if file.exists() and (file.is_symlink() or not file.is_file()):
-            file.write_bytes(data)
-            return
-        try:
-            half.write_bytes(data)
-            half.replace(file)
-        finally:
-            half.unlink(missing_ok=True)
+        replace(file, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise SettingsError(f"cannot be written: {error.strerror}.", where=str(file)) from error

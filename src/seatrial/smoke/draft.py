@@ -1,4 +1,4 @@
-"""Drafts a contract from what was seen of an image that works: plain facts in, a contract out."""
+"""Drafts a contract from the facts of an image that works."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from seatrial.facts import Distribution, Facts
 
 HEADROOM = 10
-"""Percent that an image may grow before its size is worth a look."""
+"""Percent that an image may grow."""
 TIMES_SLOWER = 5
-"""How much slower than this one another machine's start and stop may be."""
+"""How much slower than here a start and a stop may be on another machine."""
 LEAST_SECONDS = 10
 MOST_SECONDS = 3600
 TEMPORARY = ("/tmp",)  # noqa: S108 - a path inside the image
 NOT_THE_APPLICATION = {"tests", "test", "docs", "examples", "scripts"}
-"""Packages that stand beside an application's and are none of it."""
+"""Packages beside an application's that are not part of it."""
 MOST_NAMES = 100
 APPLICATION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """How a command names an ASGI or WSGI application: PACKAGE.MODULE:ATTRIBUTE."""
@@ -60,7 +60,7 @@ def draft_image(
     # With another tmpfs it starts another way: that has to be observed too.
     level = Level.QUICK if drafted.tmpfs == asked.tmpfs else Level.STANDARD
     again = observe(_target(facts.configuration.id, drafted), engine, level, say)
-    if level is Level.QUICK or up(again) is None:
+    if level is Level.QUICK or working_boot(again) is None:
         again = msgspec.structs.replace(again, boot=facts.boot, relaxed=facts.relaxed)
     again = msgspec.structs.replace(again, configuration=facts.configuration)
     final = msgspec.structs.replace(draft(again, environment), tmpfs=drafted.tmpfs)
@@ -72,7 +72,7 @@ def _target(image: str, contract: Contract) -> Target:
 
 
 def draft(facts: Facts, environment: Mapping[str, str]) -> Contract:
-    """Return what the image is, as a contract; what could not be seen is left to the defaults.
+    """Return what the image is, as a contract; the rest stays at the defaults.
 
     Args:
         facts: of level standard, gathered with `environment`.
@@ -81,17 +81,17 @@ def draft(facts: Facts, environment: Mapping[str, str]) -> Contract:
     """
     values: dict[str, Any] = {"environment": dict(environment)}
     seen = (*_identity(facts), *_python(facts), *_running(facts))
-    # An image decides what its accounts and packages are called: what no contract can hold is left out.
+    # An image chooses the names of its accounts and packages: what a contract cannot hold is left out.
     values.update((key, value) for key, value in seen if value not in {None, "", ()} and _fits(key, value))
     return Contract(**values)
 
 
 def without_guesses(facts: Facts, contract: Contract) -> Facts:
-    """Return the facts without the imports that were only guessed at and failed: no contract asks for them."""
+    """Return the facts without the imports that failed and that the contract does not ask for: they were guesses."""
     if isinstance(facts.probe, Unavailable) or isinstance(facts.command, Unavailable):
         return facts
     asked = {*contract.modules, *named_modules(facts.command.words)}
-    kept = tuple(one for one in facts.probe.imports if one.name in asked)
+    kept = tuple(module for module in facts.probe.imports if module.name in asked)
     return msgspec.structs.replace(facts, probe=msgspec.structs.replace(facts.probe, imports=kept))
 
 
@@ -117,27 +117,28 @@ def _python(facts: Facts) -> Iterator[tuple[str, Any]]:
     if isinstance(start, Unavailable) or isinstance(probe, Unavailable):
         return
     yield "python", ".".join(probe.interpreter.version.split(".")[:2])
-    if not _told_by_command(start):
+    if not _named_by_command(start):
         yield "interpreter", start.python
-    failed = {one.name for one in probe.imports if not one.ok}
+    failed = {module.name for module in probe.imports if not module.ok}
     modules = dict.fromkeys((*_named(probe, start), *_own_packages(probe, start)))
-    yield "modules", tuple(one for one in modules if one not in failed and _fits("modules", (one,)))
-    yield "dependencies", tuple(one for one in _direct(probe, start) if _fits("dependencies", (one,)))
-    yield "executables", tuple(one for one in _programs(facts, start, probe) if _fits("executables", (one,)))
+    yield "modules", tuple(module for module in modules if module not in failed and _fits("modules", (module,)))
+    yield "dependencies", tuple(name for name in _direct(probe, start) if _fits("dependencies", (name,)))
+    yield "executables", tuple(name for name in _programs(facts, start, probe) if _fits("executables", (name,)))
 
 
-def _told_by_command(start: ResolvedCommand) -> bool:
-    """Tell whether the command leads to the interpreter by itself: then a contract that names it hides a change."""
-    leads = {trail.steps[0] for trail in (start.program, *(one.resolved for one in start.scripts)) if trail}
-    return not start.python or start.python in leads or any(one.interpreter == start.python for one in start.scripts)
+def _named_by_command(start: ResolvedCommand) -> bool:
+    """Tell whether the command itself names the interpreter: then it is not repeated in the contract."""
+    paths = {path.steps[0] for path in (start.program, *(script.resolved for script in start.scripts)) if path}
+    interpreters = {script.interpreter for script in start.scripts}
+    return not start.python or start.python in paths | interpreters
 
 
 def _own(probe: Probe, start: ResolvedCommand) -> Distribution | None:
     """Return the application's own distribution: installed from a folder, or the one that its command belongs to."""
     program = posixpath.basename(_word(start))
-    mine = [one for one in probe.distributions if not one.base]
-    built = [one for one in mine if one.origin and not one.origin.endswith((".whl", ".gz", ".zip"))]
-    started = [one for one in mine if program in one.scripts and program not in SERVERS]
+    mine = [package for package in probe.distributions if not package.base]
+    built = [package for package in mine if package.origin and not package.origin.endswith((".whl", ".gz", ".zip"))]
+    started = [package for package in mine if program in package.scripts and program not in SERVERS]
     return next(iter((*built, *started)), None)
 
 
@@ -146,53 +147,53 @@ def _word(start: ResolvedCommand) -> str:
 
 
 def _named(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
-    """Return the modules that the command names, also behind a starter of the application's own."""
+    """Return the modules that the command names, also as arguments of the application's own launcher."""
     own = _own(probe, start)
     mine = {*probe.own_packages, *(own.packages if own else ())}
-    applications = [one for one in start.words if APPLICATION.fullmatch(one) and one.partition(".")[0] in mine]
+    applications = [word for word in start.words if APPLICATION.fullmatch(word) and word.partition(".")[0] in mine]
     return tuple(dict.fromkeys((*named_modules(start.words), *applications)))
 
 
 def _own_packages(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     own = _own(probe, start)
-    named = {one.partition(":")[0].partition(".")[0] for one in _named(probe, start)}
+    named = {module.partition(":")[0].partition(".")[0] for module in _named(probe, start)}
     packages = dict.fromkeys((*(own.packages if own else ()), *probe.own_packages))
-    return tuple(one for one in packages if one not in named | NOT_THE_APPLICATION)[:MOST_NAMES]
+    return tuple(package for package in packages if package not in named | NOT_THE_APPLICATION)[:MOST_NAMES]
 
 
 def _direct(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
-    """Return what the package list must show: the application and what it asks for, or what nobody asks for."""
-    listed = {canonicalize_name(one.name): one for one in probe.distributions if not one.base}
+    """Return the packages to require: the application and its requirements, or those that no other requires."""
+    listed = {canonicalize_name(package.name): package for package in probe.distributions if not package.base}
     own = _own(probe, start)
     if own is not None:
         wanted = (canonicalize_name(own.name), *names_of(own.requires, probe.interpreter.version))
-        return tuple(one for one in dict.fromkeys(wanted) if one in listed)[:MOST_NAMES]
-    # Whatever the marker: what only an extra asks for is no direct dependency either.
-    asked = {name for one in listed.values() for name in names_of(one.requires)}
+        return tuple(name for name in dict.fromkeys(wanted) if name in listed)[:MOST_NAMES]
+    # Markers are ignored: what only an extra requires is no direct dependency either.
+    asked = {name for package in listed.values() for name in names_of(package.requires)}
     return tuple(name for name in listed if name not in asked and name not in INSTALLERS)[:MOST_NAMES]
 
 
 def _programs(facts: Facts, start: ResolvedCommand, probe: Probe) -> tuple[str, ...]:
-    """Return the programs that the image itself speaks of, of those that the probe found on PATH."""
+    """Return the programs that the image itself names, of those that are on PATH."""
     check = facts.configuration.health_check
     own = _own(probe, start)
     words = [_word(start), *start.words, *start.starters, *(own.scripts if own else ())]
     if check is not None and check.test[0] == "CMD" and len(check.test) > 1:
         words.append(check.test[1])
-    there = {one.path for one in probe.executables if one.path}
-    there |= {one.path for one in probe.scripts}
+    there = {program.path for program in probe.executables if program.path}
+    there |= {script.path for script in probe.scripts}
     if start.program is not None and start.program.entry is not None:
         there.add(start.program.steps[0])
     if start.python:
         there.add(start.python)
     names = {posixpath.basename(path) for path in there}
-    return tuple(one for one in dict.fromkeys(words) if "/" not in one and one in names)[:MOST_NAMES]
+    return tuple(word for word in dict.fromkeys(words) if "/" not in word and word in names)[:MOST_NAMES]
 
 
 def _running(facts: Facts) -> Iterator[tuple[str, Any]]:
     yield "max_unpacked", roomy(facts.configuration.unpacked)
     yield "tmpfs", (*TEMPORARY, *written_folders(facts))
-    boot = up(facts)
+    boot = working_boot(facts)
     if boot is None:
         return
     if boot.healthy_after is not None:
@@ -201,29 +202,29 @@ def _running(facts: Facts) -> Iterator[tuple[str, Any]]:
         yield "stops_within", generous(boot.stop.seconds)
 
 
-def up(facts: Facts) -> Boot | None:
+def working_boot(facts: Facts) -> Boot | None:
     """Return the start that came up, the hardened one first; None where none did."""
-    return next((one for one in (facts.boot, *facts.relaxed) if isinstance(one, Boot) and one.came_up), None)
+    return next((boot for boot in (facts.boot, *facts.relaxed) if isinstance(boot, Boot) and boot.came_up), None)
 
 
 def written_folders(facts: Facts) -> tuple[str, ...]:
-    """Return the folders that it needs to write: it came up only on a writable root, and wrote there."""
-    boot = up(facts)
+    """Return the folders that it needs to write to: it came up only on a writable root, and wrote there."""
+    boot = working_boot(facts)
     if boot is None or boot.read_only:
         return ()
     folders = dict.fromkeys(posixpath.dirname(path) for path in boot.written)
-    # A tmpfs hides what the image holds below it: a folder that the image itself fills is no place for one.
-    kept = [one for one in folders if one not in {"/", "", facts.configuration.working_directory}]
-    return tuple(one for one in kept if _fits("tmpfs", (one,)))[:10]
+    # A tmpfs hides what the image holds below it.
+    kept = [folder for folder in folders if folder not in {"/", "", facts.configuration.working_directory}]
+    return tuple(folder for folder in kept if _fits("tmpfs", (folder,)))[:10]
 
 
 def wanted_variables(facts: Facts) -> tuple[str, ...]:
-    """Return the variables that its last lines speak of, where it did not come up and nobody set them."""
-    if up(facts) is not None or not isinstance(facts.boot, Boot):
+    """Return the unset variables that its last lines name, where it did not come up."""
+    if working_boot(facts) is not None or not isinstance(facts.boot, Boot):
         return ()
     said = " ".join(facts.boot.log[-30:])
     known = facts.configuration.environment
-    return tuple(dict.fromkeys(one for one in VARIABLE.findall(said) if one not in known))[:20]
+    return tuple(dict.fromkeys(name for name in VARIABLE.findall(said) if name not in known))[:20]
 
 
 def roomy(size: int) -> str:
@@ -235,6 +236,6 @@ def roomy(size: int) -> str:
 
 
 def generous(seconds: float) -> float:
-    """Return a limit that another machine, under load, keeps too."""
+    """Return a limit that holds on a slower machine, too."""
     wanted = max(LEAST_SECONDS, math.ceil(seconds * TIMES_SLOWER / 5) * 5)
     return float(min(MOST_SECONDS, wanted))

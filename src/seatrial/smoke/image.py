@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.checks.model import Level
-from seatrial.checks.registry import up_to
 from seatrial.checks.verdict import smoke_of
 from seatrial.observe.gather import Wanted, gather
 from seatrial.observe.sources import read_sources
@@ -91,6 +90,9 @@ def smoke(
     """
     started = time.perf_counter()
     facts = observe(target, engine, level, say, imports=imports)
+    # Loading the checks takes 60 ms. A command does it while the containers run.
+    from seatrial.checks.registry import up_to
+
     chosen = up_to(level) if checks is None else checks
     seconds = time.perf_counter() - started
     return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts

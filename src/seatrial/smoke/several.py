@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seatrial.checks.verdict import Smoke, worst
-from seatrial.errors import EngineError, ExitCode, SeatrialError
+from seatrial.errors import EngineError, ExitCode, SeatrialError, StackLeftError
 from seatrial.smoke.image import smoke
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class Smoked:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The worst verdict's; where all pass, a smoke that did not finish is undecided.
-
-        Without any smoke it is that of the first problem.
-        """
-        if not self.smokes and self.problems:
-            return self.problems[0].exit_code
-        return worst(self.smokes).exit_code or (ExitCode.UNDECIDED if self.problems else ExitCode.OK)
+        """The worst verdict's; where all pass, a smoke that did not finish is undecided. Ctrl-C counts most."""
+        codes = [problem.exit_code for problem in self.problems]
+        if ExitCode.INTERRUPTED in codes:
+            return ExitCode.INTERRUPTED
+        if codes and not self.smokes:
+            return codes[0]
+        return worst(self.smokes).exit_code or (ExitCode.UNDECIDED if codes else ExitCode.OK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +54,14 @@ class StructureTests:
 def each(smokes: Sequence[tuple[str, Callable[[], Smoke]]]) -> Smoked:
     """Run smokes, each with a name for messages, one after the other.
 
-    A `SeatrialError` is kept, and the next one is tried; after an `EngineError` no other is.
+    A `SeatrialError` is kept, and the next one is tried. None is after an `EngineError` or an interrupt.
     """
     finished: list[Smoke] = []
     problems: list[SeatrialError] = []
     for number, (_, run) in enumerate(smokes, 1):
         try:
             finished.append(run())
-        except EngineError as error:
+        except (EngineError, StackLeftError) as error:
             problems.append(error)
             if left := [name for name, _ in smokes[number:]]:
                 problems.append(EngineError(f"not smoked after that: {', '.join(left)}."))

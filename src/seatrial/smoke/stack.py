@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.facts import StackRun
     from seatrial.host import Host
-    from seatrial.settings.model import App
     from seatrial.settings.read import Project
     from seatrial.smoke.target import Target
     from seatrial.stack.state import ServiceState
@@ -45,31 +44,28 @@ STACK_ALONE = Unavailable(reason="only the app with its services was looked at")
 
 @dataclass(frozen=True, kw_only=True)
 class StatusObserver:
-    """Tells on one line what a stack waits for; messages are passed on."""
+    """Shows on a status line what a stack waits for; messages are passed on."""
 
     status: Callable[[str], None]
     say: Callable[[str], None]
 
     def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
-        """Tell what it waits for."""
+        """Show what it waits for."""
         waiting = [state.service for state in services if state.phase not in {Phase.UP, Phase.DONE}]
         self.status(f"{seconds:.0f} s: waiting for {', '.join(waiting)}" if waiting else f"{seconds:.0f} s: all is up")
 
 
 def apps_with_stack_contract(project: Project) -> list[str]:
     """Return the apps with a compose file whose contract says what to ask the app."""
-
-    def asks(app: App) -> bool:
-        return bool(app.compose) and app.contract.stack != StackContract()
-
-    return [name for name, app in project.settings.apps.items() if asks(app)]
+    apps = project.settings.apps.items()
+    return [name for name, app in apps if app.compose and app.contract.stack != StackContract()]
 
 
 def require_started(level: Level) -> None:
     """Refuse the level that starts nothing.
 
     Raises:
-        SettingsError: it is that one.
+        SettingsError: it is quick.
 
     """
     if level is Level.QUICK:
@@ -106,37 +102,50 @@ def smoke_stacks(
     require_started(level)
 
     def run(name: str) -> Smoke:
-        def step(text: str) -> None:
-            status(f"{name}: {text}")
-
-        started = time.perf_counter()
-        owner = runs.owner(os.getpid())
-        sweep.start(engine, owner)
-        target = app_target(project, name, python)
-        stack = plan_private(
-            project,
-            name,
-            engine=engine,
-            host=host,
-            labels={runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)},
-            image=target.reference if python else None,
-            say=say,
-        )
-        target = of_image(target, stack.image)
-        trial = Trial(
-            stack=stack,
-            contract=target.contract,
-            engine=engine,
-            host=host,
-            observer=StatusObserver(status=step, say=say),
-            substitute=substitute_maker(project, engine, host, say),
-            say=step,
-            wanted=Wanted(deep=level is Level.DEEP),
-        )
         with locked(project.folder, waiting=lambda: say("Waiting for another smoke of this project's stacks.")):
+            started = time.perf_counter()
+            target, trial = _plan(
+                project, name, engine, host, level, python, say=say, status=lambda text: status(f"{name}: {text}")
+            )
             return judge_stack(target, try_stack(trial), engine, started=started, level=level)
 
     return each([(name, partial(run, name)) for name in names])
+
+
+def _plan(
+    project: Project,
+    name: str,
+    engine: Engine,
+    host: Host,
+    level: Level,
+    python: str | None,
+    *,
+    say: Callable[[str], None],
+    status: Callable[[str], None],
+) -> tuple[Target, Trial]:
+    owner = runs.owner(os.getpid())
+    sweep.start(engine, owner)
+    target = app_target(project, name, python)
+    stack = plan_private(
+        project,
+        name,
+        engine=engine,
+        host=host,
+        labels={runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)},
+        image=target.reference if python else None,
+        say=say,
+    )
+    target = of_image(target, stack.image)
+    return target, Trial(
+        stack=stack,
+        contract=target.contract,
+        engine=engine,
+        host=host,
+        observer=StatusObserver(status=status, say=say),
+        substitute=substitute_maker(project, engine, host, say),
+        say=status,
+        wanted=Wanted(deep=level is Level.DEEP),
+    )
 
 
 def judge_stack(
@@ -146,9 +155,9 @@ def judge_stack(
 
     Args:
         target: the app's image, as its compose file names it.
-        run: what was seen.
+        run: what was observed.
         engine: where the image is.
-        started: when it was begun, by `time.perf_counter`.
+        started: when it began, by `time.perf_counter`.
         level: of the starts among its services; None where there were none.
 
     Raises:
