@@ -76,7 +76,6 @@ def smoke(
             raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
         return _finish(_stacks(app, python, chosen), reports, verbose=verbose)
     targets = _targets(app, image, contract, python, every=all)
-    Thread(target=_preload, daemon=True).start()
     smoked = _images(targets, None if files and level is None else chosen, files)
     return _finish(smoked, reports, verbose=verbose)
 
@@ -100,6 +99,7 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
             folder=Path.cwd(),
         )
     engine = output.engine()
+    Thread(target=_preload, daemon=True).start()
     with output.status_line() as status:
         return smoke_images(targets, engine, level=level, tests=tests, say=status)
 
