@@ -160,7 +160,7 @@ def test_an_image_without_python_still_says_who_it_is_and_how_large() -> None:
     made = draft(seen, {})
     assert (made.user, made.uid, made.gid, made.max_unpacked) == ("app", 10001, 10001, "550 MB")
     assert (made.python, made.modules, made.dependencies) == (None, (), None)
-    assert "# Modules and packages could not be looked at: the image holds no Python" in written(seen)
+    assert "# Modules and packages are unknown: the image holds no Python" in written(seen)
 
 
 @pytest.mark.parametrize(
