@@ -106,6 +106,12 @@ def test_a_file_that_is_as_asked_passes(asked: dict[str, Any]) -> None:
     assert existence(**asked).status is Status.PASS
 
 
+def test_what_was_expected_of_a_file_is_named() -> None:
+    assert existence().expected == "/p"
+    assert existence(permissions="-rwxr-xr--", uid=10).expected == "/p, permissions -rwxr-xr--, uid 10"
+    assert existence(should_exist=False).expected == "no /p"
+
+
 def test_a_file_that_is_not_there() -> None:
     gone = Refusal(reason="/p is not in the image")
     there = FileExistenceTest(name="n", path="/p")
