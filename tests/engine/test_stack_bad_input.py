@@ -294,7 +294,7 @@ def test_a_missing_env_file_is_offered_to_be_copied_on_a_terminal(yard: Yard) ->
     assert code == 2
     assert not env.exists()
     assert "Copy it from .env.example? [y/N]" in said
-    assert "the env file is missing; an example stands beside it." in said
+    assert "the env file is missing; an example is next to it." in said
     code, said = on_a_terminal(yard.folder, "y", "up", "--app", "ship")
     # Copied as it is; what it leaves empty is asked for, never made up.
     assert env.read_text(encoding="utf-8") == example.read_text(encoding="utf-8")

@@ -92,7 +92,7 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
         ready("env file", "there.env is there", where=f"{file}:5"),
         blocked(
             "env file",
-            "the env file gone.env is missing; gone.env.example stands beside it.",
+            "the env file gone.env is missing; gone.env.example is next to it.",
             where=f"{file}:6",
             fix=f"Copy it and fill in your values: `cp {tmp_path}/gone.env.example {tmp_path}/gone.env`.",
         ),
@@ -112,7 +112,7 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
 def test_a_missing_env_file_is_named_once(tmp_path: Path) -> None:
     tmp_path.joinpath(".env.example").touch()
     (found,) = look_at_variables(tmp_path / "compose.yaml", text_of("services: {a: {env_file: .env}}"), {})
-    assert found.what == "the env file is missing; an example stands beside it."
+    assert found.what == "the env file is missing; an example is next to it."
     tmp_path.joinpath(".env.example").unlink()
     (found,) = look_at_variables(tmp_path / "compose.yaml", text_of("services: {a: {env_file: .env}}"), {})
     assert (found.what, found.fix) == ("the env file .env is missing.", f"Make {tmp_path / '.env'}.")

@@ -47,12 +47,12 @@ def note(check: str, what: str, *, where: str = "", fix: str = "") -> Finding:
 
 
 def blocked(check: str, what: str, *, where: str, fix: str) -> Finding:
-    """Return something that stands in the way."""
+    """Return something that blocks the start."""
     return Finding(check=check, readiness=Readiness.BLOCKED, what=what, where=where, fix=fix)
 
 
 def require_unblocked(findings: Sequence[Finding]) -> None:
-    """Refuse to start while something stands in the way, and name all of it at once.
+    """Refuse to start while something blocks it, and name all of that at once.
 
     Raises:
         StackError: something does.
@@ -64,7 +64,7 @@ def require_unblocked(findings: Sequence[Finding]) -> None:
 
 
 def unready(found: Sequence[Finding], *, detail: Sequence[str] = ()) -> StackError:
-    """Return the error for what stands in the way: the first in full, the others below it."""
+    """Return the error for what blocks the start: the first in full, the others below it."""
     first, *others = found
     lines = [*detail, *(as_line(finding) for finding in others)]
     more = f" ({len(others)} more below)" if others else ""

@@ -64,7 +64,7 @@ class Explanation:
 
 
 def example_beside(file: Path) -> Path | None:
-    """Return the example that stands beside a compose file, or None."""
+    """Return the example next to a compose file, or None."""
     return next((file.parent / name for name in EXAMPLES if (file.parent / name).exists()), None)
 
 
@@ -133,7 +133,7 @@ def copy_example(example: Path) -> Path:
 
 
 def look_at_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what is to be said of a compose file's env files and variables.
+    """Yield findings on a compose file's env files and variables.
 
     Args:
         file: the compose file.
@@ -156,7 +156,7 @@ def look_at_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) 
 def look_at_services(
     file: Path, services: Sequence[Service], own: Sequence[str], required: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield what the app's own services lack of what its contract says that it cannot start without.
+    """Yield the required variables of the contract that the app's own services get no value for.
 
     Args:
         file: the compose file.
@@ -184,7 +184,7 @@ def missing_env(env: Path, example: Path) -> Finding:
     """Return that a `.env` is missing whose example is there."""
     return blocked(
         "env file",
-        "the env file is missing; an example stands beside it.",
+        "the env file is missing; an example is next to it.",
         where=str(env),
         fix=f"Copy it and fill in your values: `cp {example} {env}`.",
     )
@@ -210,7 +210,7 @@ def _env_file(file: Path, env_file: EnvironmentFile) -> Finding:
     example = env_file.example
     return blocked(
         "env file",
-        f"the env file {env_file.path} is missing" + (f"; {example} stands beside it." if example else "."),
+        f"the env file {env_file.path} is missing" + (f"; {example} is next to it." if example else "."),
         where=where,
         fix=f"Copy it and fill in your values: `cp {path.parent / example} {path}`." if example else f"Make {path}.",
     )

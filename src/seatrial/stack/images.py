@@ -69,7 +69,7 @@ def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
 def look_at_images(
     plan: StackPlan, there: Mapping[str, str], *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
-    """Yield of each service's image whether it is here, and else what is to be done for it.
+    """Yield a finding for each service's image: it is here, or what to do about it.
 
     Args:
         plan: what is to be started.

@@ -52,7 +52,7 @@ class Preflight:
 
     @property
     def ready(self) -> bool:
-        """Tell whether nothing stands in the way of the start."""
+        """Tell whether nothing blocks the start."""
         return not any(finding.readiness is Readiness.BLOCKED for finding in self.findings)
 
 
@@ -61,7 +61,7 @@ LISTENING = {"tcp": "0A", "udp": "07"}
 
 
 def look_at_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> Iterator[Finding]:
-    """Yield of each port that the stack publishes whether it is free, and else who holds it.
+    """Yield a finding for each published port: it is free, or who holds it.
 
     Raises:
         EngineError: the engine does not answer.
@@ -197,7 +197,7 @@ def look(
 def look_at_start(
     plan: StackPlan, engine: Engine, *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
-    """Yield of a plan's images, ports and variables whether it can be started with them.
+    """Yield findings on a plan's images, ports and variables.
 
     Raises:
         EngineError: the engine does not answer.
