@@ -7,8 +7,9 @@ resolves neither `${NAME:-default}` nor a build argument inside another argument
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from seatrial.facts.dockerfile import Base, Dockerfile, Instruction, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,130 +21,64 @@ VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*(?:\$\{[^{}]*\}[^{}]
 NO_IMAGE = "scratch"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instruction:
-    """One instruction, its continuation lines joined."""
-
-    keyword: str
-    text: str
-    """What follows the keyword."""
-    body: str
-    """The lines of its heredocs."""
-    line: int
-    """The line that it starts on, from 1."""
-
-    @property
-    def flags(self) -> tuple[tuple[str, str], ...]:
-        """The leading `--name=value` words."""
-        pairs: list[tuple[str, str]] = []
-        for word in self.text.split():
-            if not word.startswith("--"):
-                break
-            name, _, value = word[2:].partition("=")
-            pairs.append((name, value.strip("\"'")))
-        return tuple(pairs)
-
-    @property
-    def whole(self) -> str:
-        """The instruction on one line."""
-        return f"{self.keyword} {self.text}".strip()
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words after the flags."""
-        return tuple(self.text.split()[len(self.flags) :])
+def declares(dockerfile: Dockerfile, argument: str) -> bool:
+    """Tell whether an ARG of that name stands anywhere in it."""
+    inner = (found for stage in dockerfile.stages for found in stage.instructions if found.keyword == "ARG")
+    return any(name == argument for arg in (*dockerfile.arguments, *inner) for name, _ in _assignments(arg))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A FROM and what follows it."""
+def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
+    """Return the outside images that its last stage needs, each once, in the order of their lines.
 
-    index: int
-    name: str | None
-    base: str
-    """The image or the earlier stage, as written."""
-    instructions: tuple[Instruction, ...]
-    """The FROM itself first."""
+    Args:
+        dockerfile: parsed.
+        build_arguments: what the build passes; only a declared argument takes effect.
+        platform: BuildKit's own arguments, such as TARGETARCH.
 
-    def answers_to(self, reference: str) -> bool:
-        """Tell whether `COPY --from=reference` means this stage."""
-        by_name = self.name is not None and self.name == reference.lower()
-        return by_name or reference == str(self.index)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Base:
-    """An image that a build takes from outside."""
-
-    reference: str
-    line: int
-    stages: tuple[str, ...] = ()
-    """The names of the Dockerfile's own stages: a misspelt one reads like an image."""
+    """
+    scope = {**platform, **_scope(dockerfile, build_arguments, platform)}
+    found: dict[str, int] = {}
+    for stage in _needed(dockerfile, scope):
+        for reference, line in _references(stage, scope):
+            known = reference in {"", NO_IMAGE} or _stage(dockerfile, reference, stage, line) is not None
+            # BuildKit resolves no variable outside of FROM, and reports it.
+            if not known and "$" not in reference:
+                found[reference] = min(line, found.get(reference, line))
+    names = tuple(stage.name for stage in dockerfile.stages if stage.name is not None)
+    return tuple(
+        Base(reference=reference, line=line, stages=names)
+        for reference, line in sorted(found.items(), key=lambda pair: pair[1])
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dockerfile:
-    """A parsed Dockerfile. BuildKit reports what is malformed in it."""
+def _scope(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:
+    scope: dict[str, str] = {}
+    for argument in dockerfile.arguments:
+        for name, default in _assignments(argument):
+            value = build_arguments.get(name)
+            scope[name] = expand(default or "", {**platform, **scope}) if value is None else value
+    return scope
 
-    syntax: str | None
-    """The image that its `# syntax=` line names."""
-    arguments: tuple[Instruction, ...]
-    """Every ARG before the first FROM."""
-    stages: tuple[Stage, ...]
 
-    def declares(self, argument: str) -> bool:
-        """Tell whether an ARG of that name stands anywhere in it."""
-        inner = (found for stage in self.stages for found in stage.instructions if found.keyword == "ARG")
-        return any(name == argument for arg in (*self.arguments, *inner) for name, _ in _assignments(arg))
+def _needed(dockerfile: Dockerfile, scope: Mapping[str, str]) -> list[Stage]:
+    # BuildKit builds the last stage and what it reaches: the base of an unused stage is not asked for.
+    waiting = list(dockerfile.stages[-1:])
+    needed: list[Stage] = []
+    while waiting:
+        stage = waiting.pop()
+        if stage not in needed:
+            needed.append(stage)
+            others = (_stage(dockerfile, reference, stage, line) for reference, line in _references(stage, scope))
+            waiting.extend(other for other in others if other is not None)
+    return needed
 
-    def bases(self, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
-        """Return the outside images that its last stage needs, each once, in the order of their lines.
 
-        Args:
-            build_arguments: what the build passes; only a declared argument takes effect.
-            platform: BuildKit's own arguments, such as TARGETARCH.
-
-        """
-        scope = {**platform, **self._scope(build_arguments, platform)}
-        found: dict[str, int] = {}
-        for stage in self._needed(scope):
-            for reference, line in _references(stage, scope):
-                known = reference in {"", NO_IMAGE} or self._stage(reference, stage, line) is not None
-                # BuildKit resolves no variable outside of FROM, and reports it.
-                if not known and "$" not in reference:
-                    found[reference] = min(line, found.get(reference, line))
-        names = tuple(stage.name for stage in self.stages if stage.name is not None)
-        return tuple(
-            Base(reference=reference, line=line, stages=names)
-            for reference, line in sorted(found.items(), key=lambda pair: pair[1])
-        )
-
-    def _scope(self, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:
-        scope: dict[str, str] = {}
-        for argument in self.arguments:
-            for name, default in _assignments(argument):
-                value = build_arguments.get(name)
-                scope[name] = expand(default or "", {**platform, **scope}) if value is None else value
-        return scope
-
-    def _needed(self, scope: Mapping[str, str]) -> list[Stage]:
-        # BuildKit builds the last stage and what it reaches: the base of an unused stage is not asked for.
-        waiting = list(self.stages[-1:])
-        needed: list[Stage] = []
-        while waiting:
-            stage = waiting.pop()
-            if stage not in needed:
-                needed.append(stage)
-                others = (self._stage(reference, stage, line) for reference, line in _references(stage, scope))
-                waiting.extend(other for other in others if other is not None)
-        return needed
-
-    def _stage(self, reference: str, asking: Stage, line: int) -> Stage | None:
-        # A FROM sees the stages above it only; COPY --from and a mount see all of them.
-        if line == asking.instructions[0].line:
-            above = reversed(self.stages[: asking.index])
-            return next((stage for stage in above if stage.name == reference.lower()), None)
-        return next((stage for stage in self.stages if stage.answers_to(reference)), None)
+def _stage(dockerfile: Dockerfile, reference: str, asking: Stage, line: int) -> Stage | None:
+    # A FROM sees the stages above it only; COPY --from and a mount see all of them.
+    if line == asking.instructions[0].line:
+        above = reversed(dockerfile.stages[: asking.index])
+        return next((stage for stage in above if stage.name == reference.lower()), None)
+    return next((stage for stage in dockerfile.stages if stage.answers_to(reference)), None)
 
 
 def parse(text: str) -> Dockerfile:

@@ -90,6 +90,9 @@ class Tree:
         what = self.table.get(path)
         return what if isinstance(what, bytes) else b""
 
+    def text(self, path: str) -> str:
+        return self.beginning(path).decode(errors="replace")
+
     def _folder(self, path: str) -> FileEntry | None:
         inside = f"{path.rstrip('/')}/"
         there = any(one.startswith(inside) for one in self.table)

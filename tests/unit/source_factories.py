@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from seatrial.dockerfile import parse
+from seatrial.dockerfile import bases, parse
 from seatrial.facts import (
     BuildContext,
     ComposeModel,
@@ -46,7 +46,7 @@ LABEL org.opencontainers.image.title="shop"
 
 def dockerfile(text: str = DOCKERFILE, **arguments: str) -> DockerfileSource:
     parsed = parse(text)
-    return DockerfileSource(path="Dockerfile", parsed=parsed, bases=parsed.bases(arguments, {}))
+    return DockerfileSource(path="Dockerfile", parsed=parsed, bases=bases(parsed, arguments, {}))
 
 
 def context(*paths: str, **changed: Any) -> BuildContext:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.factories import Tree, boot, configuration
 
+from seatrial import inside
 from seatrial.engine.containers import Output
 from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
 from seatrial.observe.boot import STAMP, between, enforced, health
-from seatrial.observe.inside import MOST_OUTPUT, read_answer, read_top
+from seatrial.observe.boots import _states, next_boots, relaxed_boots
+from seatrial.observe.introspect import MOST_OUTPUT, read_answer, read_top
 from seatrial.observe.probe import hands_on, read_output
 from seatrial.observe.sandbox import boot_config, override_config
-from seatrial.observe.starts import _states, next_starts, relaxed_starts
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Boot
 
 ALL = frozenset(Restriction)
-SCRIPT = resources.files("seatrial.observe").joinpath("inside_script.py").read_text(encoding="utf-8")
+SCRIPT = inside.script("proc")
 NONCE = "5f" * 16
 
 
@@ -46,7 +46,7 @@ def starting(needs: set[Restriction], tried: list[frozenset[Restriction]]) -> Ca
 
 def test_a_start_that_nothing_helps_is_made_no_third_time() -> None:
     tried: list[frozenset[Restriction]] = []
-    relaxed_starts(lambda lifted: boot_down(lifted, tried))
+    relaxed_boots(lambda lifted: boot_down(lifted, tried))
     assert sorted(map(len, tried)) == [1, 4]
 
 
@@ -57,23 +57,23 @@ def boot_down(lifted: frozenset[Restriction], tried: list[frozenset[Restriction]
 
 def test_the_likeliest_cause_is_found_in_the_first_round() -> None:
     tried: list[frozenset[Restriction]] = []
-    boots = relaxed_starts(starting({Restriction.READ_ONLY}, tried))
+    boots = relaxed_boots(starting({Restriction.READ_ONLY}, tried))
     assert set(tried) == {ALL, frozenset({Restriction.READ_ONLY})}
     assert all(one.came_up for one in boots)
 
 
 def test_each_is_lifted_in_its_turn_two_at_a_time() -> None:
     tried: list[frozenset[Restriction]] = []
-    boots = relaxed_starts(starting({Restriction.LIMITS}, tried))
+    boots = relaxed_boots(starting({Restriction.LIMITS}, tried))
     assert len(tried) == 5
     assert [set(one.lifted) for one in boots if one.came_up] == [set(ALL), {Restriction.LIMITS}]
 
 
 def test_where_it_takes_two_each_is_tried_alone() -> None:
     tried: list[frozenset[Restriction]] = []
-    relaxed_starts(starting({Restriction.CAPABILITIES, Restriction.LIMITS}, tried))
+    relaxed_boots(starting({Restriction.CAPABILITIES, Restriction.LIMITS}, tried))
     assert len(tried) == len(set(tried)) == 9
-    assert next_starts(dict.fromkeys(tried, False)) == ()
+    assert next_boots(dict.fromkeys(tried, False)) == ()
 
 
 @pytest.mark.parametrize("restriction", Restriction)

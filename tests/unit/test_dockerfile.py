@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.dockerfile import expand, parse, without_syntax
+from seatrial.dockerfile import bases, declares, expand, parse, without_syntax
 
 PLATFORM = {"TARGETARCH": "amd64", "TARGETPLATFORM": "linux/amd64"}
 
 
 def references(text: str, **arguments: str) -> list[str]:
-    return [base.reference for base in parse(text).bases(arguments, PLATFORM)]
+    return [base.reference for base in bases(parse(text), arguments, PLATFORM)]
 
 
 def test_bases_come_from_from_copy_and_mounts_with_their_lines() -> None:
@@ -23,8 +23,8 @@ FROM debian:trixie-slim
 COPY --chown=1 --from=builder /a /a
 COPY --from=0 /b /b
 """
-    bases = parse(text).bases({}, PLATFORM)
-    assert [(base.reference, base.line) for base in bases] == [
+    found = bases(parse(text), {}, PLATFORM)
+    assert [(base.reference, base.line) for base in found] == [
         ("python:3.13-slim", 1),
         ("ghcr.io/astral-sh/uv:latest", 2),
         ("tools/lint:2", 3),
@@ -124,9 +124,9 @@ def test_a_byte_order_mark_does_not_hide_the_syntax() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n# only\n", "RUN true\n", "FROM", "FROM \\", "RUN <<EOF\nnever", "\x01"])
 def test_what_is_malformed_is_left_for_buildkit(text: str) -> None:
-    assert parse(text).bases({}, PLATFORM) == ()
+    assert bases(parse(text), {}, PLATFORM) == ()
 
 
 def test_declares_finds_an_argument_anywhere() -> None:
     dockerfile = parse("ARG ONE=1 TWO\nFROM a\nARG THREE\nENV FOUR=4\n")
-    assert [dockerfile.declares(name) for name in ("ONE", "TWO", "THREE", "FOUR")] == [True, True, True, False]
+    assert [declares(dockerfile, name) for name in ("ONE", "TWO", "THREE", "FOUR")] == [True, True, True, False]

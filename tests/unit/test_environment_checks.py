@@ -13,7 +13,7 @@ from seatrial.checks import registry
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
-from seatrial.facts.probe import Bytecode, Code, Environment, Locale, PathPython, StandardModule, TrustStore
+from seatrial.facts.probe import OPTIONAL, Bytecode, Code, Environment, Locale, PathPython, StandardModule, TrustStore
 from seatrial.facts.sources import LockedPackage, LockRequirement
 from seatrial.settings.model import Contract
 
@@ -111,7 +111,7 @@ def test_a_part_that_the_probe_could_not_have_is_no_pass(part: str, check: str) 
 
 
 def test_an_answer_without_the_new_parts_is_still_an_answer() -> None:
-    rest = {"environment", "bytecode", "standard_bytecode", "code", "selftest", "locale", "problems"}
+    rest = {*OPTIONAL, "problems"}
     older = {key: value for key, value in msgspec.to_builtins(probe()).items() if key not in rest}
     decoded = msgspec.convert(older, Probe)
     assert judged("system/utc-utf8", facts(probe=decoded)).status is Status.ERROR

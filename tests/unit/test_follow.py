@@ -1,11 +1,24 @@
 from __future__ import annotations
 
-import pytest
-from tests.unit.factories import Tree, file
+import struct
 
+import pytest
+from tests.unit.factories import Tree, configuration, file
+
+from seatrial.errors import ImageError
 from seatrial.facts import Account, FileEntry, FileKind
 from seatrial.facts.command import may_execute
-from seatrial.observe.paths import account, first_missing, follow, search, shebang, shebangs
+from seatrial.observe.accounts import account_of, read_account
+from seatrial.observe.paths import (
+    blocking_folder,
+    first_missing,
+    follow,
+    is_runnable,
+    loader,
+    search,
+    shebang,
+    shebangs,
+)
 
 ELF = b"\x7fELF"
 PASSWD = """root:x:0:0:root:/root:/bin/sh
@@ -168,7 +181,7 @@ def test_scripts_that_name_one_another_come_to_an_end() -> None:
     ],
 )
 def test_an_account_is_found_by_name_number_and_group(user: str, expected: Account) -> None:
-    assert account(user, PASSWD, GROUP) == expected
+    assert account_of(user, PASSWD, GROUP) == expected
 
 
 @pytest.mark.parametrize(
@@ -182,12 +195,12 @@ def test_an_account_is_found_by_name_number_and_group(user: str, expected: Accou
     ],
 )
 def test_no_account_file_makes_root_another(user: str, passwd: str) -> None:
-    assert account(user, passwd, "").uid == 0
+    assert account_of(user, passwd, "").uid == 0
 
 
 def test_an_image_without_account_files_has_numbers_only() -> None:
-    assert account("app", "", "").uid is None
-    assert account("", "", "").uid == 0
+    assert account_of("app", "", "").uid is None
+    assert account_of("", "", "").uid == 0
 
 
 @pytest.mark.parametrize(
@@ -209,3 +222,96 @@ def test_who_may_execute(entry: FileEntry, *, may: bool) -> None:
 def test_root_needs_one_bit() -> None:
     assert may_execute(file(0o001), Account(uid=0))
     assert not may_execute(file(0o644), Account(uid=0))
+
+
+def test_dots_in_a_link_among_the_folders_count_from_where_that_lies() -> None:
+    tree = Tree({"/usr/bin": "../opt/./bin", "/opt/bin/tool": "../lib/tool", "/usr/bin/tool": "../lib/tool"})
+    tree.table |= {"/opt/lib/tool": ELF, "/usr/lib/tool": None}
+    assert follow("/usr/bin/tool", tree).end == "/opt/lib/tool"
+    # A target without dots is taken as it is written, below the link's own folder.
+    beside = Tree({"/bin": "usr/bin", "/bin/tool": "other", "/bin/other": ELF})
+    assert follow("/bin/tool", beside).steps == ("/bin/tool", "/bin/other")
+
+
+@pytest.mark.parametrize(
+    ("folder", "mode", "blocks"), [("/app/private", 0o700, True), ("/app/private", 0o755, False), ("/app", 0o644, True)]
+)
+def test_the_first_folder_that_an_account_may_not_enter(folder: str, mode: int, blocks: bool) -> None:
+    who = Account(uid=5, gids=(5,))
+    tree = Tree({"/app/private/bin/tool": ELF, folder: mode, "/later": 0o700, "/later/tool": ELF})
+    found = blocking_folder(["/app/private/bin/tool"], who, tree)
+    assert (found.path if found else "") == (folder if blocks else "")
+    if found:
+        assert (found.on_the_way_to, found.entry.mode) == ("/app/private/bin/tool", mode)
+    assert blocking_folder(["/app/private/bin/tool"], Account(uid=None), tree) is None
+    second = blocking_folder(["/gone/tool", "/later/tool"], who, tree)
+    assert second is not None
+    assert second.path == "/later"
+
+
+def test_a_link_to_a_folder_blocks_where_it_leads() -> None:
+    tree = Tree({"/bin": "/secret", "/secret": 0o700, "/secret/tool": ELF})
+    found = blocking_folder(["/bin/tool"], Account(uid=5), tree)
+    assert found is not None
+    assert found.path == "/bin"
+    # A program, or what is no folder, in the place of one is another fault.
+    assert blocking_folder(["/tool/x"], Account(uid=5), Tree({"/tool": None})) is None
+
+
+def binary(
+    *, wide: bool, little: bool, at: int = 64, kinds: tuple[int, ...] = (1, 3), path: bytes = b"/lib/ld.so"
+) -> bytes:
+    """Return the beginning of an ELF file with these program headers; the path stands at 400."""
+    order, path = "<" if little else ">", b"/lib/ld.so"
+    size = 56 if wide else 32
+    head = bytearray(600)
+    head[:6] = b"\x7fELF" + bytes([2 if wide else 1, 1 if little else 2])
+    struct.pack_into(order + ("Q" if wide else "I"), head, 32 if wide else 28, at)
+    struct.pack_into(order + "HH", head, 54 if wide else 42, size, len(kinds))
+    for number, kind in enumerate(kinds):
+        row = (kind, 0, 400, 0, 0, len(path) + 1) if wide else (kind, 400, 0, 0, len(path) + 1)
+        if at + number * size + 48 < len(head):
+            struct.pack_into(order + ("IIQQQQ" if wide else "IIIII"), head, at + number * size, *row)
+    head[400 : 400 + len(path)] = path
+    return bytes(head)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("little", [True, False])
+def test_a_binary_names_its_loader(wide: bool, little: bool) -> None:
+    assert loader(binary(wide=wide, little=little)) == "/lib/ld.so"
+    assert loader(binary(wide=wide, little=little, kinds=(3, 1))) == "/lib/ld.so"
+    assert loader(binary(wide=wide, little=little, kinds=(1, 2))) == ""
+    assert loader(binary(wide=wide, little=little, kinds=())) == ""
+    # Its program headers lie beyond what was read.
+    assert loader(binary(wide=wide, little=little, at=5000)) == ""
+
+
+def test_what_is_no_binary_names_no_loader() -> None:
+    assert loader(b"#!/bin/sh") == ""
+    assert loader(b"\x7fELF" + bytes(59)) == ""
+    assert loader(b"XELF" + binary(wide=True, little=True)[4:]) == ""
+
+
+def test_what_the_kernel_can_run() -> None:
+    assert (is_runnable(ELF), is_runnable(b"#!/bin/sh"), is_runnable(b"echo"), is_runnable(b"")) == (
+        True,
+        True,
+        False,
+        False,
+    )
+
+
+def test_the_account_is_read_from_files_that_may_be_links() -> None:
+    tree = Tree({"/etc/passwd": "/nix/passwd", "/nix/passwd": PASSWD.encode(), "/etc/group": GROUP.encode()})
+    found = read_account(configuration(user="app"), tree)
+    assert (found.uid, found.gids) == (10001, (10002, 999))
+    assert read_account(configuration(user="app"), Tree({})).uid is None
+
+
+def test_an_account_file_that_is_a_pipe_is_not_waited_for() -> None:
+    tree = Tree({"/etc/passwd": None, "/etc/group": None})
+    pipe = FileEntry(kind=FileKind.OTHER, mode=0o644, uid=0, gid=0)
+    tree.entry = lambda path: pipe if path == "/etc/group" else None  # type: ignore[method-assign]
+    with pytest.raises(ImageError, match="/etc/group is no file"):
+        read_account(configuration(user="app"), tree)

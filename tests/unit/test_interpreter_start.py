@@ -8,7 +8,7 @@ import pytest
 from tests.unit.factories import Tree, configuration
 
 from seatrial.facts import Account
-from seatrial.observe.command import start_facts
+from seatrial.observe.command import resolve_command
 
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
 COMMAND = configuration(command=("/v/bin/python", "-m", "shop"))
@@ -29,17 +29,17 @@ def test_the_folders_on_the_interpreters_way_are_looked_at() -> None:
         "/root/uv/python3.13": binary(b"/lib64/ld-linux-x86-64.so.2"),
         "/v/bin/python": "/root/uv/python3.13",
     }
-    barrier = start_facts(COMMAND, Tree(table), WHO).python_blocked_by
+    barrier = resolve_command(COMMAND, Tree(table), WHO).python_blocked_by
     assert barrier is not None
     assert (barrier.path, barrier.on_the_way_to, barrier.entry.mode) == ("/root", "/root/uv/python3.13", 0o700)
-    assert start_facts(COMMAND, Tree({**table, "/root": 0o711}), WHO).python_blocked_by is None
+    assert resolve_command(COMMAND, Tree({**table, "/root": 0o711}), WHO).python_blocked_by is None
 
 
 def test_the_interpreters_own_loader_is_read() -> None:
     tree = Tree({"/v/bin/python": "/usr/bin/python3", "/usr/bin/python3": binary(b"/lib/ld-musl-x86_64.so.1")})
-    assert start_facts(COMMAND, tree, WHO).python_loader == "/lib/ld-musl-x86_64.so.1"
+    assert resolve_command(COMMAND, tree, WHO).python_loader == "/lib/ld-musl-x86_64.so.1"
 
 
 @pytest.mark.parametrize("what", [b"#!/bin/sh\n", None, "/nowhere", 0o755])
 def test_what_is_no_binary_names_no_loader(what: str | bytes | int | None) -> None:
-    assert start_facts(COMMAND, Tree({"/v/bin/python": what}), WHO).python_loader == ""
+    assert resolve_command(COMMAND, Tree({"/v/bin/python": what}), WHO).python_loader == ""

@@ -12,7 +12,7 @@ from seatrial.checks.lock import image_environment, marker_holds, resolve
 from seatrial.errors import SettingsError
 from seatrial.facts import Unavailable
 from seatrial.facts.sources import LockFile
-from seatrial.observe.locks import read_lock, requirement_lines
+from seatrial.observe.lockfiles import read_lock, requirement_lines
 from seatrial.observe.sources import read_project_facts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -9,14 +9,13 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from seatrial import process
+from seatrial import inside, process
 from seatrial.engine.containers import Output
 from seatrial.facts import Probe
 from seatrial.observe.probe import ProbeRequest, read_answer
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Import
 
 NONCE = "c0ffee" * 5
-SCRIPT = resources.files("seatrial.observe").joinpath("probe_script.py").read_text(encoding="utf-8")
+SCRIPT = inside.probe_script()
 WANTED = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from seatrial import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def server(host: str, workers: int) -> Iterator[int]:
 
 
 def ask(*asked: dict[str, Any]) -> list[dict[str, Any]]:
-    script = resources.files("seatrial.stack").joinpath("agent_script.py").read_text(encoding="utf-8")
+    script = inside.script("agent")
     lines = "".join(json.dumps(one) + "\n" for one in asked)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-u", "-c", script],

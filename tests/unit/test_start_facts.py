@@ -4,7 +4,7 @@ import pytest
 from tests.unit.factories import Tree, configuration
 
 from seatrial.facts import Account
-from seatrial.observe.command import application_python, import_root, named_modules, start_facts, unwrapped
+from seatrial.observe.command import application_python, import_root, named_modules, resolve_command, unwrapped
 
 ELF = b"\x7fELF"
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
@@ -111,13 +111,13 @@ def test_words_behind_the_program_are_its_own(words: tuple[str, ...], modules: t
 
 def test_the_contract_may_name_the_interpreter() -> None:
     tree = Tree({"/opt/x/python": ELF, "/usr/bin/python3": ELF, "/bin/sh": ELF})
-    found = start_facts(configuration(command=("/bin/sh", "run")), tree, WHO, "/opt/x/python")
+    found = resolve_command(configuration(command=("/bin/sh", "run")), tree, WHO, "/opt/x/python")
     assert (found.python, found.python_why) == ("/opt/x/python", "the contract names it")
 
 
 def test_wrappers_and_the_program_behind_them_are_both_followed() -> None:
     tree = Tree({"/usr/local/bin/app": ELF})
-    found = start_facts(configuration(command=("tini", "--", "app"), environment={"PATH": PATH}), tree, WHO)
+    found = resolve_command(configuration(command=("tini", "--", "app"), environment={"PATH": PATH}), tree, WHO)
     assert found.word == "app"
     assert found.program is not None
     assert found.starters == {"tini": None}
@@ -126,7 +126,7 @@ def test_wrappers_and_the_program_behind_them_are_both_followed() -> None:
 def test_a_sound_command_is_followed_to_its_interpreter() -> None:
     tree = Tree({"/venv/bin/uvicorn": b"#!/venv/bin/python\n", "/venv/bin/python": "/usr/local/bin/python3.13"})
     tree.table["/usr/local/bin/python3.13"] = ELF
-    found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
+    found = resolve_command(configuration(environment={"PATH": PATH}), tree, WHO)
     assert found.program is not None
     assert found.program.entry is not None
     assert [one.resolved.end for one in found.scripts] == ["/usr/local/bin/python3.13"]
@@ -137,7 +137,7 @@ def test_a_sound_command_is_followed_to_its_interpreter() -> None:
 
 def test_a_moved_environment_is_looked_at_by_the_interpreter_beside_the_script() -> None:
     tree = Tree({"/venv/bin/uvicorn": b"#!/build/.venv/bin/python\n", "/venv/bin/python": ELF})
-    found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
+    found = resolve_command(configuration(environment={"PATH": PATH}), tree, WHO)
     assert found.scripts[0].resolved.missing == "/build"
     assert found.python == "/venv/bin/python"
     assert "names /build/.venv/bin/python, which is not there" in found.python_why
@@ -145,7 +145,7 @@ def test_a_moved_environment_is_looked_at_by_the_interpreter_beside_the_script()
 
 def test_an_environment_without_its_interpreter_says_which_one_was_meant() -> None:
     tree = Tree({"/venv/bin/uvicorn": b"#!/build/.venv/bin/python\n"})
-    found = start_facts(configuration(environment={"PATH": PATH}), tree, WHO)
+    found = resolve_command(configuration(environment={"PATH": PATH}), tree, WHO)
     assert found.python == "/build/.venv/bin/python"
     assert found.python_resolved is not None
     assert found.python_resolved.entry is None
@@ -153,7 +153,7 @@ def test_an_environment_without_its_interpreter_says_which_one_was_meant() -> No
 
 def test_without_a_command_or_path_the_defaults_hold() -> None:
     tree = Tree({"/usr/local/bin/python3": ELF})
-    found = start_facts(configuration(command=(), environment={}), tree, WHO)
+    found = resolve_command(configuration(command=(), environment={}), tree, WHO)
     assert (found.words, found.program, found.python) == ((), None, "/usr/local/bin/python3")
     assert found.python_why == "first on the image's PATH"
     assert "/usr/local/bin" in found.searched

@@ -117,23 +117,23 @@ def test_termination_unwinds_like_an_interrupt(capfd: pytest.CaptureFixture[str]
 # --- the collection -----------------------------------------------------------------------------------------
 
 
-def every_task() -> dict[str, invoke.Task[Any]]:
-    return {name: ns[name] for name in ns.task_names}
+TASKS: dict[str, invoke.Task[Any]] = {name: ns[name] for name in ns.task_names}
+"""As seatrial has them: this project's own tasks.py, which a test loads, adds to the same collection."""
 
 
 def test_the_commands_are_those_of_the_design() -> None:
     expected = {"onboard", "build", "up", "down", "ps", "logs", "doctor", "init", "smoke.all", "smoke.whoami"}
     expected |= {"restart", "exec"}
     expected |= {"smoke.pip-list", "smoke.size", "engine.status", "engine.start", "engine.stop", "engine.remove"}
-    assert expected <= set(every_task())
-    assert "explain" in every_task()
+    assert expected <= set(TASKS)
+    assert "explain" in TASKS
     assert ns["smoke"] is ns["smoke.all"]
     assert ns["engine"] is ns["engine.status"]
 
 
-@pytest.mark.parametrize("name", sorted(every_task()))
+@pytest.mark.parametrize("name", sorted(TASKS))
 def test_every_task_explains_itself_and_its_options(name: str) -> None:
-    task = every_task()[name]
+    task = TASKS[name]
     # get_arguments raises where a help key names no option: that would break --list.
     arguments = task.get_arguments()
     assert task.__doc__
@@ -161,7 +161,7 @@ def test_the_list_of_commands(program: str) -> None:
     listed = run(PROGRAMS / program, "--list")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert re.search(r"smoke\.all \(smoke\)\s+Prove images", listed.stdout)
-    for name in every_task():
+    for name in TASKS:
         assert re.search(rf"^  {re.escape(name)}\b", listed.stdout, re.MULTILINE), name
 
 

@@ -17,9 +17,10 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT, prob
 
 from seatrial.engine.containers import Output
 from seatrial.facts import ContentKind, Contents, FoundPath, PathRule, Probe, Walk
+from seatrial.inside.probe.rules import shown
 from seatrial.observe.contents import WalkRequest, rules, together, walk_request
 from seatrial.observe.probe import ProbeRequest, read_answer
-from seatrial.observe.walk import Limits, shown, walker
+from seatrial.observe.walk import Limits, Walker
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def by_the_reader(root: Path, asked: WalkRequest, folder: str = "/", limits: Lim
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(f"{root}{folder.rstrip('/')}", arcname=Path(folder).name or "/")
     packed.seek(0)
-    eyes = walker(asked.rules, asked.folders)
+    eyes = Walker(asked.rules, asked.folders)
     eyes.read(packed, folder, limits)
     return eyes.result()
 
@@ -269,7 +270,7 @@ def test_bytes_are_a_bound_for_what_the_engine_packs(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_breaks_off_is_no_whole_one() -> None:
-    eyes = walker(request().rules)
+    eyes = Walker(request().rules)
     eyes.read(io.BytesIO(b"no tar at all" * 100), "/root", PLENTY)
     assert eyes.result().cut[0].startswith("/root: what the engine packed could not be read to its end")
 

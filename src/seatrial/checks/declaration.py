@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Check, Level, Outcome, present, skipped
 from seatrial.facts import NO_SOURCES, Facts, NotInstalled, Unavailable
+from seatrial.facts.probe import OPTIONAL
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -168,10 +169,7 @@ FACTS: Mapping[str, _Fact] = {
     },
     # From the probe, and each part of its answer that it may lack.
     "probe": _Fact(read=_plain(attrgetter("probe"))),
-    **{
-        name: _Fact(read=_answer(name))
-        for name in ("environment", "bytecode", "standard_bytecode", "code", "selftest", "locale")
-    },
+    **{name: _Fact(read=_answer(name)) for name in OPTIONAL},
     "installed": _Fact(read=_installed),
     "dependencies": _Fact(read=declared_dependencies),
     # Of the project's files.

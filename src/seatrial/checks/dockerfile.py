@@ -19,13 +19,13 @@ from seatrial.facts import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seatrial.dockerfile import Dockerfile, Instruction, Stage
     from seatrial.facts import (
         BuildContext,
         DockerfileSource,
         Lint,
         LintFinding,
     )
+    from seatrial.facts.dockerfile import Dockerfile, Instruction, Stage
     from seatrial.settings.model import Contract
 
 

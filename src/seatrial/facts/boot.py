@@ -68,7 +68,7 @@ class Usage(Fact, frozen=True, kw_only=True):
     """Processes and threads: the limit counts both."""
 
 
-NOT_LOOKED = Unavailable(reason="nobody looked into it while it ran")
+NOT_LOOKED = Unavailable(reason="it was not looked into while it ran")
 
 
 class Restriction(StrEnum):
@@ -137,7 +137,7 @@ class Boot(Fact, frozen=True, kw_only=True):
     """One real start of the image's own command."""
 
     lifted: tuple[Restriction, ...] = ()
-    """The restrictions that it was let off; a hardened start is let off none."""
+    """The restrictions that were lifted; none of a hardened start."""
     enforced: Enforced | None = None
     """What the engine held it to; None where it did not start."""
     start_error: str = ""
@@ -159,7 +159,7 @@ class Boot(Fact, frozen=True, kw_only=True):
     log_at_stop: bool = False
     """Its first line came only after it was asked to stop."""
     out_of_memory: bool = False
-    """The engine saw a process of it killed for want of memory."""
+    """The kernel killed a process of it when memory ran out."""
     proc: ProcInfo | Unavailable = NOT_LOOKED
     process_list: ProcessList | Unavailable = NOT_LOOKED
     usage: Usage | Unavailable = NOT_LOOKED

@@ -83,7 +83,7 @@ class BlockingFolder(Fact, frozen=True, kw_only=True):
 
 
 class ResolvedCommand(Fact, frozen=True, kw_only=True):
-    """What starting the image's own command comes down to."""
+    """What the image's own command resolves to."""
 
     words: tuple[str, ...]
     word: str = ""
@@ -116,7 +116,7 @@ class ResolvedCommand(Fact, frozen=True, kw_only=True):
 
 
 class HealthCommand(Fact, frozen=True, kw_only=True):
-    """What running the health check comes down to."""
+    """What the health check resolves to."""
 
     command: ResolvedCommand
     """Its program, followed as the image's own command is."""

@@ -70,7 +70,7 @@ class Configuration(Fact, frozen=True, kw_only=True):
 
 
 class Password(StrEnum):
-    """What an account's password comes to; the password or its hash itself is never kept."""
+    """Whether an account has a password; the password or its hash itself is never kept."""
 
     EMPTY = "empty"
     """Whoever asks is let in."""
@@ -136,7 +136,7 @@ class PathRule(Fact, frozen=True, kw_only=True):
     mode: int = 0
     """Permission bits, of which one is enough."""
     content: str = ""
-    """One that the file's beginning holds; where nobody could read it, the path is told as unread."""
+    """One that the file's beginning holds; a path whose file could not be read is kept as unread."""
     unsticky: bool = False
     """Not for folders with the sticky bit, nor for what is below them."""
     whole: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from seatrial.facts.base import Fact
 from seatrial.facts.image import Walk
 
@@ -265,3 +267,7 @@ class Probe(Fact, frozen=True, kw_only=True):
     """What USER sees of the file system; None where it was not asked for, or could not be walked."""
     truncated: tuple[str, ...] = ()
     """What was cut short because it passed a limit."""
+
+
+OPTIONAL = tuple(field.name for field in structs.fields(Probe) if field.default is None)
+"""The parts of an answer that the probe may lack."""

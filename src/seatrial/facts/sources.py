@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from seatrial.dockerfile import Base, Dockerfile
 from seatrial.facts.base import Fact, Unavailable
 from seatrial.facts.compose import ComposeSource
+from seatrial.facts.dockerfile import Base, Dockerfile
 
 
 class LockRequirement(Fact, frozen=True, kw_only=True):

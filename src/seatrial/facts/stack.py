@@ -33,7 +33,7 @@ class Reply(Fact, frozen=True, kw_only=True):
 
 
 class Ready(Fact, frozen=True, kw_only=True):
-    """How the app came to say that it is ready."""
+    """When the app said that it is ready."""
 
     path: str
     after: float | None

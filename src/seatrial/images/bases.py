@@ -15,6 +15,7 @@ import docker.errors
 import requests
 
 from seatrial import offline
+from seatrial.dockerfile import bases as bases_of
 from seatrial.engine import programs
 from seatrial.errors import BuildError
 from seatrial.text import plain_line
@@ -22,8 +23,8 @@ from seatrial.text import plain_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from seatrial.dockerfile import Base, Dockerfile
     from seatrial.engine.find import Engine
+    from seatrial.facts.dockerfile import Base, Dockerfile
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
@@ -222,7 +223,7 @@ def replacements(
 
     """
     recipes = offline.recipes(project)
-    bases = dockerfile.bases(plan.build_arguments, _platform_arguments(engine))
+    bases = bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))
     found = [
         find_base(
             base,

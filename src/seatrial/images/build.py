@@ -29,9 +29,9 @@ from seatrial.settings.read import TABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from seatrial.dockerfile import Dockerfile
     from seatrial.engine.builders import Builder
     from seatrial.engine.find import Engine
+    from seatrial.facts.dockerfile import Dockerfile
     from seatrial.host import Host
     from seatrial.images.bases import Replacements
     from seatrial.images.credentials import BuildSecrets

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from seatrial import process
-from seatrial.dockerfile import parse
+from seatrial.dockerfile import declares, parse
 from seatrial.errors import BuildError, ProgramError, SettingsError
 from seatrial.settings.read import TABLE, python_of, read_toml
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.dockerfile import Dockerfile
+    from seatrial.facts.dockerfile import Dockerfile
     from seatrial.settings.model import App
     from seatrial.settings.read import Project
 
@@ -257,7 +257,7 @@ def _shown(path: Path, project: Project) -> str:
 def _arguments(app: App, version: str | None, dockerfile: Dockerfile, *, where: str) -> dict[str, str]:
     if version is None:
         return dict(app.build_arguments)
-    if dockerfile.declares(app.python_argument):
+    if declares(dockerfile, app.python_argument):
         return {**app.build_arguments, app.python_argument: version}
     if version != app.pythons[0]:
         raise BuildError(

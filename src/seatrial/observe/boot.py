@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import docker.errors
+
 from seatrial.engine.containers import close_stream, container, engine_errors, kill, refusal
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.boot import NOT_LOOKED
 from seatrial.observe.health_check import asking
-from seatrial.observe.inside import Look, usage
+from seatrial.observe.introspect import Introspection, usage
 from seatrial.observe.sandbox import boot_config
 from seatrial.observe.services import joined
 
@@ -96,14 +98,14 @@ AT_ONCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Starter:
+class BootSetup:
     """What every start of an image's own command needs."""
 
     run: Run
     configuration: Configuration
     contract: Contract
     python: Future[str]
-    """The interpreter to look inside with; it is being found while the first start is under way already."""
+    """The interpreter to read /proc with; it is looked for while the first container starts."""
     service: Service | None = None
     """What a compose service adds, where it is started among its services; None where it is started alone."""
 
@@ -119,13 +121,13 @@ class Starter:
 
 
 @dataclass(kw_only=True)
-class Seen:
-    """What a start came to, when its watch was over."""
+class Watched:
+    """What was seen of a start when the watch ended."""
 
     inspected: Json
     healthy_after: float | None = None
     watched: float = 0.0
-    look: Look | None = None
+    look: Introspection | None = None
     answer: HealthAnswer | None = None
     """The good answer to a question of our own, where that came before the engine's."""
 
@@ -136,12 +138,12 @@ class Seen:
         return state
 
 
-def run_boot(starter: Starter, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
+def run_boot(starter: BootSetup, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
     """Start the image for real and return what happened.
 
     Args:
         starter: what to start.
-        lifted: the restrictions that it is let off.
+        lifted: the restrictions to lift.
         without: a variable that it must do without.
         user: an account to run as in place of the image's.
 
@@ -150,15 +152,15 @@ def run_boot(starter: Starter, *, lifted: Collection[Restriction] = (), without:
 
     """
     configuration = starter.configuration
-    let_off = tuple(one for one in Restriction if one in lifted)
+    in_order = tuple(restriction for restriction in Restriction if restriction in lifted)
     if not configuration.words:
-        return Boot(lifted=let_off, start_error="the image has no ENTRYPOINT and no CMD")
-    plan = starter.plan(lifted=let_off, without=without, user=user)
+        return Boot(lifted=in_order, start_error="the image has no ENTRYPOINT and no CMD")
+    plan = starter.plan(lifted=in_order, without=without, user=user)
     with engine_errors(f"starting {configuration.reference}"), container(starter.run, plan) as booted:
-        return watch(starter, booted, let_off)
+        return watch(starter, booted, in_order)
 
 
-def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) -> Boot:
+def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]) -> Boot:
     """Start a made container, watch it until it is up, has ended or is late, and stop it."""
     configuration, contract = starter.configuration, starter.contract
     started = time.monotonic()
@@ -199,8 +201,6 @@ def watch(starter: Starter, booted: Container, lifted: tuple[Restriction, ...]) 
 
 def begin(booted: Container) -> str:
     """Start a made container; return why the engine could not, or nothing."""
-    import docker.errors
-
     try:
         booted.client.start(booted.id)
     except docker.errors.APIError as error:
@@ -210,7 +210,7 @@ def begin(booted: Container) -> str:
     return ""
 
 
-def until_up(starter: Starter, booted: Container, started: float, *, bare: bool = False) -> Seen:
+def until_up(starter: BootSetup, booted: Container, started: float, *, bare: bool = False) -> Watched:
     """Watch a started container until it is up and settled, has ended, or is late.
 
     Unless `bare`, its health check is asked as soon as it may be ready, and it is looked into once it is up.
@@ -221,11 +221,11 @@ def until_up(starter: Starter, booted: Container, started: float, *, bare: bool 
         return _until_up(starter, booted, asker, started, looks=not bare)
 
 
-def _until_up(starter: Starter, booted: Container, asker: Asker, started: float, *, looks: bool) -> Seen:
+def _until_up(starter: BootSetup, booted: Container, asker: Asker, started: float, *, looks: bool) -> Watched:
     contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
     at_least = time.monotonic() - started + AT_LEAST
-    seen = Seen(inspected={})
+    seen = Watched(inspected={})
     while True:
         seen.inspected = booted.client.inspect_container(booted.id)
         seen.watched = time.monotonic() - started
@@ -240,11 +240,11 @@ def _until_up(starter: Starter, booted: Container, asker: Asker, started: float,
         if seen.healthy_after is not None:
             # The first good answer is not the end: an application that dies right after it is not up.
             seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
-        # Without a health check nobody knows when it is ready: it gets the whole time that it is watched.
+        # Without a health check it cannot be known when it is ready: it is watched for the whole time.
         due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
         if looks and due and seen.look is None:
             pid = int(seen.state.get("Pid") or 0)
-            seen.look = Look(run=starter.run, container=booted.id, python=starter.python, pid=pid)
+            seen.look = Introspection(run=starter.run, container=booted.id, python=starter.python, pid=pid)
         # With a health check the look lies within the settle time, as a rule, and so costs nothing.
         if seen.watched >= seconds and (seen.look is None or seen.look.over):
             return seen
@@ -258,7 +258,7 @@ def enforced(limits: Json) -> Enforced:
         read_only=bool(limits.get("ReadonlyRootfs")),
         dropped=tuple(limits.get("CapDrop") or ()),
         added=tuple(limits.get("CapAdd") or ()),
-        no_new_privileges=any(one in {"no-new-privileges", "no-new-privileges:true"} for one in options),
+        no_new_privileges=any(option in {"no-new-privileges", "no-new-privileges:true"} for option in options),
         memory=int(limits.get("Memory") or 0),
         processes=max(0, int(limits.get("PidsLimit") or 0)),
     )
@@ -272,7 +272,7 @@ def health(state: Json) -> Health:
         return Health.NONE
 
 
-def _health_of(seen: Seen) -> Health:
+def _health_of(seen: Watched) -> Health:
     """Return its health: the engine's word, or healthy where our own question was answered before the engine's."""
     said = health(seen.state)
     return Health.HEALTHY if seen.answer and said is not Health.UNHEALTHY else said
@@ -307,8 +307,6 @@ def _exit(state: Json) -> Exit | None:
 
 def _stop(booted: Container, configuration: Configuration, contract: Contract) -> Stop:
     """Send the image's stop signal and see how the application takes it."""
-    import docker.errors
-
     asked = time.monotonic()
     try:
         booted.client.kill(booted.id, signal=configuration.stop_signal)
@@ -335,7 +333,7 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
 def _written(booted: Container, inspected: Json, contract: Contract) -> tuple[str, ...]:
     """Return the paths that it wrote: those that a read-only root would have refused."""
     # Where something is mounted the engine makes the mount point: what is written there is not in the root.
-    mounted = (str(one["Destination"]).rstrip("/") for one in inspected.get("Mounts") or ())
+    mounted = (str(mount["Destination"]).rstrip("/") for mount in inspected.get("Mounts") or ())
     host = inspected["HostConfig"]
     allowed = (*contract.tmpfs, *(host.get("Tmpfs") or ()), *mounted, "/dev", "/proc", "/sys", "/run/secrets")
     if host.get("Init"):

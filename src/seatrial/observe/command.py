@@ -1,4 +1,4 @@
-"""Works out what an image's own command comes down to, from its configuration and its files."""
+"""Resolves an image's own command to its program and interpreter, by its configuration and its files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Python:
     resolved: ResolvedPath
 
 
-def start_facts(
+def resolve_command(
     configuration: Configuration, files: Files, who: Account, interpreter: str | None = None
 ) -> ResolvedCommand:
     """Follow the image's command to its program, its `#!` interpreters, and the application's Python.
@@ -97,7 +97,7 @@ def start_facts(
     last = scripts[-1].resolved if scripts else program
     beginning = files.beginning(last.end) if last and last.entry and last.entry.kind is FileKind.FILE else b""
     loader = paths.loader(beginning)
-    steps = [step for trail in (program, *(one.resolved for one in scripts)) if trail for step in trail.steps]
+    steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
     return ResolvedCommand(
         words=words,
@@ -109,12 +109,12 @@ def start_facts(
         starters={word: paths.search(word, path, directory, files) for word in starters},
         unrunnable=last.end if last and last.entry and not paths.is_runnable(beginning) else "",
         loader=paths.follow(loader, files) if loader else None,
-        blocked_by=paths.barrier(steps, who, files),
+        blocked_by=paths.blocking_folder(steps, who, files),
         account=who,
         python=python.path if python else "",
         python_why=python.why if python else "",
         python_resolved=python.resolved if python else None,
-        python_blocked_by=paths.barrier(python.resolved.steps, who, files) if python else None,
+        python_blocked_by=paths.blocking_folder(python.resolved.steps, who, files) if python else None,
         python_loader=_loader(python.resolved, files) if python else "",
     )
 
@@ -209,7 +209,7 @@ def _programs(words: Sequence[str]) -> list[str]:
 
 def _python_of_script(word: str, program: ResolvedPath, path: str, files: Files) -> Python | None:
     scripts: tuple[Shebang, ...] = tuple(paths.shebangs(program, path, files))
-    named = next((one for one in scripts if PYTHON.fullmatch(posixpath.basename(one.interpreter))), None)
+    named = next((script for script in scripts if PYTHON.fullmatch(posixpath.basename(script.interpreter))), None)
     if named is None:
         return None
     if named.resolved.entry is not None:
@@ -245,7 +245,7 @@ def import_root(words: Sequence[str], directory: str, environment: Mapping[str, 
         rest = _behind_wrappers(rest[1:])
     name = posixpath.basename(rest[0]) if rest else ""
     if name in SERVERS:
-        option = next((one for one in ("--app-dir", "--chdir") if one in rest[:-1]), None)
+        option = next((word for word in ("--app-dir", "--chdir") if word in rest[:-1]), None)
         return posixpath.join(directory, rest[rest.index(option) + 1]) if option else directory
     if PYTHON.fullmatch(name):
         options = list(takewhile(lambda word: word.startswith("-") and word not in {"-m", "-c"}, rest[1:]))

@@ -6,6 +6,8 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
+import docker.errors
+
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
 from seatrial.facts import Configuration, HealthCheck
@@ -30,8 +32,6 @@ def read_configuration(engine: Engine, reference: str) -> Configuration:
         EngineError: it does not answer.
 
     """
-    import docker.errors
-
     client = engine.client.api
     with engine_errors(f"inspecting {reference}"):
         try:
@@ -52,9 +52,9 @@ def no_such_image(reference: str, there: Iterable[Json]) -> ImageError:
     rows = list(there)
     ids = sorted({str(row["Id"]) for row in rows})
     if re.fullmatch(r"(sha256:)?[0-9a-f]{1,64}", reference):
-        begin = [one for one in ids if one.partition(":")[2].startswith(reference.removeprefix("sha256:"))]
+        begin = [id_ for id_ in ids if id_.partition(":")[2].startswith(reference.removeprefix("sha256:"))]
         if len(begin) > 1:
-            shown = ", ".join(_shortest(one, begin) for one in begin[:MOST_SHOWN])
+            shown = ", ".join(_shortest(id_, begin) for id_ in begin[:MOST_SHOWN])
             more = f" and {len(begin) - MOST_SHOWN} more" if len(begin) > MOST_SHOWN else ""
             return ImageError(
                 f"{len(begin)} images have an id that begins so.",
@@ -90,9 +90,9 @@ def _shortest(one: str, ids: Iterable[str]) -> str:
 def other_platform(configuration: Configuration, *said: str) -> str:
     """Return why an image for another platform does not run here; empty where it does, or fails for another reason.
 
-    An engine can run it all the same, by emulation: what counts is what the kernel said at its start.
+    An engine may run it by emulation: what counts is what the kernel said at its start.
     """
-    if not configuration.foreign or not any("exec format error" in one for one in said):
+    if not configuration.foreign or not any("exec format error" in line for line in said):
         return ""
     return (
         f"the image is for {configuration.platform}, and this engine runs {configuration.engine_platform}: "
@@ -115,7 +115,9 @@ def configuration_of(inspected: Json, history: list[Json], reference: str, engin
         environment=environment,
         working_directory=config.get("WorkingDir") or "/",
         # A compose file's `expose` stands there as it is written: a bare number is TCP.
-        exposed_ports=tuple(sorted(one if "/" in one else f"{one}/tcp" for one in config.get("ExposedPorts") or ())),
+        exposed_ports=tuple(
+            sorted(port if "/" in port else f"{port}/tcp" for port in config.get("ExposedPorts") or ())
+        ),
         volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
         health_check=_health_check(config.get("Healthcheck")),
@@ -137,7 +139,7 @@ def _health_check(value: Json | None) -> HealthCheck | None:
     test = _words((value or {}).get("Test"))
     if value is None or not test or test[0] == "NONE":
         return None
-    # The engine's own defaults stand in for zeroes: 30 s, 30 s, 0 s, 3.
+    # Zero means the engine's default: 30 s, 30 s, 0 s, 3.
     return HealthCheck(
         test=test,
         interval=value.get("Interval", 0) / NANOSECONDS or 30.0,

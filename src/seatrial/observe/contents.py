@@ -6,13 +6,16 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+import docker.errors
 import msgspec
 
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import Accounts, ContentKind, Contents, Fact, FileKind, PathRule, ResolvedPath, Unavailable, Walk
+from seatrial.inside.probe.rules import compiled, shown
 from seatrial.observe import paths
-from seatrial.observe.files import EngineFiles, read_accounts
-from seatrial.observe.walk import MOST_PATHS, Limits, matcher, shown, walker
+from seatrial.observe.accounts import read_accounts
+from seatrial.observe.files import EngineFiles
+from seatrial.observe.walk import MOST_PATHS, Limits, Walker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -256,17 +259,15 @@ def whole_contents(files: EngineFiles, request: WalkRequest, beside: Beside, pro
 
 def look(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) -> Walk:
     """Look at one folder as the engine packs it; at one that is not there, at nothing."""
-    import docker.errors
-
-    eyes = walker(request.rules, request.folders)
+    walker = Walker(request.rules, request.folders)
     try:
         with files.tree(folder) as stream:
-            eyes.read(stream, folder, limits)
+            walker.read(stream, folder, limits)
     except docker.errors.NotFound:
         pass
     except docker.errors.APIError as error:
-        eyes.cut.append(f"{folder}: the engine could not read it ({error.explanation})")
-    return eyes.result()
+        walker.note(f"{folder}: the engine could not read it ({error.explanation})")
+    return walker.result()
 
 
 def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
@@ -301,7 +302,7 @@ def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
 
 def _settled(found: Iterable[FoundPath], by: Iterable[PathRule], files: EngineFiles) -> Iterable[FoundPath]:
     """Read the files whose content decides and that USER may not read; what is still unread stays so."""
-    matchers = [matcher(rule) for rule in by if rule.content]
+    wanted = [compiled(msgspec.to_builtins(rule)) for rule in by if rule.content]
     reads = 0
     for row in found:
         reads += row.unread
@@ -310,10 +311,8 @@ def _settled(found: Iterable[FoundPath], by: Iterable[PathRule], files: EngineFi
             continue
         text = files.text(row.path)
         name = posixpath.basename(row.path)
-        if any(
-            one.rule.kind is row.kind and one.rule.about == row.about and one.name(name) and one.content(text)
-            for one in matchers
-        ):
+        rules_of = (rule for rule in wanted if (rule["kind"], rule["about"]) == (row.kind, row.about))
+        if any(rule["name"](name) and rule["content"](text) for rule in rules_of):
             yield msgspec.structs.replace(row, unread=False)
 
 

@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seatrial.facts import Accounts, FileEntry, FileKind, Group, Password, User
+import docker.errors
+
+from seatrial.facts import FileEntry, FileKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import docker
-
-
-MOST_ROWS = 5000
-"""Rows of one file that are kept."""
-
-
-def read_accounts(passwd: str, shadow: str, group: str) -> Accounts:
-    """Return the accounts of the image; of passwords only what they come to."""
-    shadowed: dict[str, str] = {}
-    for row in _rows(shadow):
-        # As getspnam(3) does: the first row of a name counts.
-        shadowed.setdefault(row[0], row[1])
-    users = [
-        User(name=row[0], uid=_number(row[2]), password=password(row[1], shadowed.get(row[0]))) for row in _rows(passwd)
-    ]
-    groups = [Group(name=row[0], gid=_number(row[2])) for row in _rows(group)]
-    return Accounts(
-        users=tuple(users[:MOST_ROWS]),
-        groups=tuple(groups[:MOST_ROWS]),
-        cut=max(len(users), len(groups)) > MOST_ROWS,
-    )
-
-
-def password(field: str, shadowed: str | None) -> Password:
-    """Tell what an account's password comes to.
-
-    Args:
-        field: the second field of its row in /etc/passwd; `x` points to /etc/shadow.
-        shadowed: that of its row in /etc/shadow; None where it has none.
-
-    """
-    if field == "x":
-        # Without a row to compare with, no password is the right one.
-        return Password.LOCKED if shadowed is None else password(shadowed, None)
-    if not field:
-        return Password.EMPTY
-    # `*` and `!` begin what no hash begins with; `!` before a hash locks it: shadow(5).
-    return Password.LOCKED if field.startswith(("*", "!")) else Password.SET
-
-
-def _rows(text: str) -> Iterator[list[str]]:
-    """Yield the rows of an account file, each with at least three fields."""
-    for line in text.split("\n"):
-        row = line.strip()
-        # `+` and `-` begin the rows of NIS, which name no account of their own.
-        if row and not row.startswith(("#", "+", "-")):
-            yield [*row.split(":"), "", "", ""]
-
-
-def _number(text: str) -> int:
-    """Return a number as the engine reads it: what is none counts as 0."""
-    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
 
 
 BLOCK = 512
@@ -72,6 +19,8 @@ KEPT = 4096
 """Bytes of a file's beginning that are read."""
 WHOLE = 1024 * 1024
 """The most that is read of a small file such as /etc/passwd."""
+LEADS_NOWHERE = ("not a directory", "too many links", "too many levels", "no such file", "file name too long")
+"""What the engine says of a path that runs through a file, or in a circle."""
 
 
 class EngineFiles:
@@ -133,8 +82,6 @@ class EngineFiles:
             # A `#!` line or a binary may name anything; no file has such a name, and the engine refuses it.
             return None
         if path not in self._seen:
-            import docker.errors
-
             try:
                 self._seen[path] = self._read(path, KEPT)
             except docker.errors.NotFound:
@@ -147,17 +94,10 @@ class EngineFiles:
         return self._seen[path]
 
     def _read(self, path: str, limit: int) -> tuple[FileEntry, bytes]:
-        client = self._client
-        address = client._url("/containers/{0}/archive", self._container)
-        answer = client._get(address, params={"path": path}, stream=True, headers={"Accept-Encoding": "identity"})
-        try:
-            client._raise_for_status(answer)
-            raw = answer.raw
-            header = _header(raw)
+        with self.tree(path) as stream:
+            header = _header(stream)
             size = min(header.size, limit) if header.isreg() else 0
-            return _entry(header), raw.read(size) if size else b""
-        finally:
-            answer.close()
+            return _entry(header), stream.read(size) if size else b""
 
 
 def _header(raw: object) -> tarfile.TarInfo:
@@ -170,15 +110,9 @@ def _header(raw: object) -> tarfile.TarInfo:
 
 
 def _entry(member: tarfile.TarInfo) -> FileEntry:
-    kind = FileKind.OTHER
-    if member.isreg():
-        kind = FileKind.FILE
-    elif member.isdir():
-        kind = FileKind.FOLDER
-    elif member.issym():
-        kind = FileKind.LINK
+    kinds = {tarfile.REGTYPE: FileKind.FILE, tarfile.DIRTYPE: FileKind.FOLDER, tarfile.SYMTYPE: FileKind.LINK}
     return FileEntry(
-        kind=kind,
+        kind=FileKind.FILE if member.isreg() else kinds.get(member.type, FileKind.OTHER),
         mode=member.mode,
         uid=member.uid,
         gid=member.gid,
@@ -188,13 +122,4 @@ def _entry(member: tarfile.TarInfo) -> FileEntry:
 
 
 def _leads_nowhere(explanation: str) -> bool:
-    return any(
-        words in explanation
-        for words in (
-            "not a directory",
-            "too many links",
-            "too many levels",
-            "no such file",
-            "file name too long",
-        )
-    )
+    return any(words in explanation for words in LEADS_NOWHERE)

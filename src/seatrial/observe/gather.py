@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING
 
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
-from seatrial.errors import ImageError
-from seatrial.facts import INSTALLERS, NOT_DEEP, Boot, Facts, FileKind, ProjectFacts, Unavailable
-from seatrial.observe import paths
-from seatrial.observe.boot import Starter
-from seatrial.observe.command import find_python, import_root, named_modules, start_facts, unwrapped
+from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
+from seatrial.observe.accounts import read_account
+from seatrial.observe.boot import BootSetup
+from seatrial.observe.boots import boots, timed
+from seatrial.observe.command import find_python, import_root, named_modules, resolve_command, unwrapped
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.contents import look_beside, walk_request, whole_contents
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.health_check import health_command
 from seatrial.observe.probe import ProbeRequest, hands_on, run_override, run_probe
-from seatrial.observe.starts import boots, timed
+from seatrial.observe.sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts import Account, CommandOverride, Configuration, Probe, ResolvedCommand
+    from seatrial.facts import Account, CommandOverride, Configuration, Probe, ResolvedCommand, Sources
+    from seatrial.observe.boots import BootSeries
     from seatrial.observe.command import Python
     from seatrial.observe.contents import Beside, WalkRequest
-    from seatrial.observe.starts import Boots
+    from seatrial.observe.sources import SourceFiles
     from seatrial.settings.model import Contract
 
 
@@ -59,8 +60,8 @@ def gather(
     project: ProjectFacts | None = None,
     wanted: Wanted = STANDARD,
     *,
+    sources: SourceFiles | None = None,
     say: Callable[[str], None] = lambda _: None,
-    under_way: Callable[[], None] = lambda: None,
 ) -> Facts:
     """Observe an image.
 
@@ -70,8 +71,8 @@ def gather(
         contract: what to import and look for, and the limits that hold meanwhile.
         project: what the app's own files declare.
         wanted: how much to observe.
-        say: told what is under way.
-        under_way: called once, when the containers have been started: what else is to be done can be done from then on.
+        sources: the app's Dockerfile, build context and compose file; None where there are none to read.
+        say: told what is in progress.
 
     Raises:
         ImageError: the engine has no such image.
@@ -84,16 +85,16 @@ def gather(
         with timed(seconds, "configuration"):
             configuration = read_configuration(engine, reference)
         say("probing and starting" if wanted.boot else "probing")
-        with ThreadPoolExecutor(max_workers=4) as beside, runs.ending(run):
+        with ThreadPoolExecutor(max_workers=5) as beside, runs.ending(run):
             gathering = Gathering(
                 run=run, configuration=configuration, contract=contract, wanted=wanted, beside=beside, seconds=seconds
             )
-            return gathering.facts(project or ProjectFacts(), say, under_way)
+            return gathering.facts(project or ProjectFacts(), sources, say)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gathering:
-    """One image's observation under way: what takes long runs beside, each on a connection of its own."""
+    """One image's observation in progress; what takes long runs in threads, each on a connection of its own."""
 
     run: Run
     configuration: Configuration
@@ -102,20 +103,21 @@ class Gathering:
     beside: ThreadPoolExecutor
     seconds: dict[str, float]
 
-    def facts(self, project: ProjectFacts, say: Callable[[str], None], under_way: Callable[[], None]) -> Facts:
+    def facts(self, project: ProjectFacts, sources: SourceFiles | None, say: Callable[[str], None]) -> Facts:
         """Observe everything that is wanted."""
         interpreter: Future[str] = Future()
         with timed(self.seconds, "probe"), looking(self.run, self.configuration) as files:
-            who = account(self.configuration, files)
+            who = read_account(self.configuration, files)
             booting = self._boot(interpreter)
             # The probe takes longest after that, and needs no more than this to begin.
             python = find_python(self.configuration, files, self.contract.interpreter)
             interpreter.set_result(python.path if python else "")
             walking, probing, reading = self._probe(files, who, python)
-            start = start_facts(self.configuration, files, who, self.contract.interpreter)
+            start = resolve_command(self.configuration, files, who, self.contract.interpreter)
             overriding = self._override(files, start)
             health = health_command(self.configuration, files, who)
-            under_way()
+            # The project's own files need no container: they are read while those run.
+            looking_up = self.beside.submit(self._sources, sources) if sources else None
             answer, read = probing.result(), reading.result()
             contents = whole_contents(files, walking, read, answer)
         say("waiting for the application")
@@ -127,6 +129,7 @@ class Gathering:
             boot=_here(self.configuration, first),
             relaxed=relaxed,
             deep=starts,
+            sources=looking_up.result() if looking_up else NO_SOURCES,
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
@@ -136,10 +139,10 @@ class Gathering:
             seconds=self.seconds,
         )
 
-    def _boot(self, python: Future[str]) -> Future[Boots] | None:
+    def _boot(self, python: Future[str]) -> Future[BootSeries] | None:
         if not self.wanted.boot:
             return None
-        starter = Starter(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
+        starter = BootSetup(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
         return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
 
     def _probe(
@@ -154,6 +157,10 @@ class Gathering:
         probing = self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
         where = (self.run, files.container, self.configuration, self.contract, walking)
         return walking, probing, self.beside.submit(look_beside, *where, whole=python is None)
+
+    def _sources(self, files: SourceFiles) -> Sources | Unavailable:
+        with timed(self.seconds, "sources"):
+            return read_sources(files, self.run.engine)
 
     def _override(self, files: EngineFiles, start: ResolvedCommand) -> Future[CommandOverride | Unavailable] | None:
         if not (self.wanted.boot and self.wanted.deep and hands_on(self.configuration, files)):
@@ -174,27 +181,6 @@ def looking(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
     }
     with container(run, plan) as unstarted:
         yield EngineFiles(unstarted.client, unstarted.id)
-
-
-def account(configuration: Configuration, files: EngineFiles) -> Account:
-    """Return the account that USER names.
-
-    Raises:
-        ImageError: an account file is a pipe or a device: the engine would read it at a start, and wait for ever.
-
-    """
-    texts: list[str] = []
-    for path in ("/etc/passwd", "/etc/group"):
-        # Some builders (Nix among them) make links of them.
-        trail = paths.follow(path, files)
-        if trail.entry is not None and trail.entry.kind is FileKind.OTHER:
-            raise ImageError(
-                f"its {trail} is no file; the engine would wait on it for ever, so nothing was started.",
-                where=configuration.reference,
-                fix=f"Make {trail.end} a plain file.",
-            )
-        texts.append(files.text(trail.end))
-    return paths.account(configuration.user, *texts)
 
 
 def _request(

@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import docker.errors
 import msgspec
+import requests
 
 from seatrial.facts import HealthAnswer, HealthCommand
 from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
-from seatrial.observe.command import PYTHON, start_facts
+from seatrial.observe.command import PYTHON, resolve_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import docker
 
     from seatrial.engine.runs import Run
     from seatrial.facts import Account, Configuration, ResolvedPath
@@ -33,19 +33,19 @@ TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
 
 
 def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
-    """Return what the health check comes down to; None where the image has none."""
+    """Return what the health check resolves to; None where the image has none."""
     check = configuration.health_check
     if check is None:
         return None
-    # What the engine does not know to run, it is shown by its words all the same.
+    # A test that the engine cannot run is shown by its words.
     asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words or check.test)
-    start = start_facts(asked, files, who)
+    start = resolve_command(asked, files, who)
     if start.shell and start.word in SHELLS_OWN:
         start = msgspec.structs.replace(start, word="", program=None, scripts=())
     script = script_of(start.words)
     path = posixpath.join(configuration.working_directory or "/", script)
     trail: ResolvedPath | None = paths.follow(path, files) if script else None
-    barrier = paths.barrier(trail.steps, who, files) if trail else None
+    barrier = paths.blocking_folder(trail.steps, who, files) if trail else None
     return HealthCommand(command=start, script=trail, script_blocked_by=barrier)
 
 
@@ -116,7 +116,7 @@ class Asker:
     taken: float | None = None
     """Processor seconds that it had taken then; None before the first look."""
     question: str = ""
-    """The id of the question under way."""
+    """The id of the question in progress."""
     asked: float = 0.0
     """When that was asked."""
     running: float = 0.0
@@ -129,9 +129,6 @@ class Asker:
 
         `busy`: something else runs in the container beside the application, perhaps the engine's own question.
         """
-        import docker.errors
-        import requests
-
         if self.over:
             return None
         try:
@@ -159,7 +156,7 @@ class Asker:
             self.running = now
             return None
         self.question, self.taken, self.due = "", None, now + AGAIN
-        # It took at least so long: between two looks nobody knows.
+        # It took at least so long: it ended between two looks.
         return HealthAnswer(exit_code=int(said["ExitCode"]), output="", seconds=self.running - self.asked)
 
     def _waits(self, now: float) -> bool:

@@ -36,6 +36,9 @@ class Files(Protocol):
     def beginning(self, path: str) -> bytes:
         """Return the first bytes of a regular file."""
 
+    def text(self, path: str) -> str:
+        """Return a small text file; empty where there is none."""
+
 
 def follow(path: str, files: Files) -> ResolvedPath:
     """Follow a path link by link to its end."""
@@ -60,31 +63,30 @@ def _pointed_to(link: str, target: str, files: Files) -> str:
 
 def _real(folder: str, files: Files) -> str:
     """Return where a folder really is, where links among its parts lead somewhere else."""
-    parts = [part for part in folder.split("/") if part]
-    here, left = "/", MAX_LINKS
-    while parts:
-        step = posixpath.join(here, parts.pop(0))
+    here, rest, left = "/", _parts(folder), MAX_LINKS
+    while rest:
+        step = posixpath.join(here, rest.pop(0))
         entry = files.entry(step)
-        if entry is None or entry.kind is not FileKind.LINK or left == 0:
+        if entry is not None and entry.kind is FileKind.LINK and left > 0:
+            left -= 1
+            here, rest = "/", _parts(posixpath.normpath(posixpath.join(here, entry.target, *rest)))
+        else:
             here = step
-            continue
-        left -= 1
-        parts = [part for part in posixpath.join(here, entry.target).split("/") if part] + parts
-        here = "/"
-        if ".." in parts:
-            parts = [part for part in posixpath.normpath("/" + "/".join(parts)).split("/") if part]
     return here
 
 
 def first_missing(path: str, files: Files) -> str:
     """Return the first part of a path that is not there."""
-    parts = [part for part in path.split("/") if part]
     here = ""
-    for part in parts:
+    for part in _parts(path):
         here = f"{here}/{part}"
         if files.entry(here) is None:
             return here
     return path
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]
 
 
 def search(word: str, path_variable: str, directory: str, files: Files) -> ResolvedPath | None:
@@ -178,7 +180,7 @@ def loader(beginning: bytes) -> str:
     return ""
 
 
-def barrier(paths: Iterable[str], who: Account, files: Files) -> BlockingFolder | None:
+def blocking_folder(paths: Iterable[str], who: Account, files: Files) -> BlockingFolder | None:
     """Return the first folder on the way to paths that an account may not enter, by its permission bits."""
     if who.uid is None:
         return None
@@ -193,50 +195,3 @@ def barrier(paths: Iterable[str], who: Account, files: Files) -> BlockingFolder 
 def _folders_above(path: str) -> list[str]:
     parts = path.split("/")[1:-1]
     return [f"/{'/'.join(parts[: count + 1])}" for count in range(len(parts))]
-
-
-def account(user: str, passwd: str, group: str) -> Account:
-    """Return the account that a USER instruction names, as the engine reads it from the image's files.
-
-    The rules are those of moby's user package: a number is a uid, whatever account has it for a name; rows may be
-    short and have blanks around them, and what is no number counts as 0; the first row that fits is taken.
-    """
-    who, _, group_name = user.partition(":")
-    rows = _rows(passwd, 6)
-    groups = _rows(group, 4)
-    wanted = who or "0"
-    by_number = _number(wanted)
-    if by_number is None:
-        row = next((one for one in rows if one[0] == wanted), None)
-        uid = _field(row[2]) if row else None
-    else:
-        row = next((one for one in rows if _field(one[2]) == by_number), None)
-        uid = by_number
-    name = row[0] if row else ""
-    gids: list[int] = []
-    if group_name:
-        named = next((one[2] for one in groups if one[0] == group_name), group_name)
-        gids = [number for number in [_number(named)] if number is not None]
-    elif row:
-        gids = [number for number in [_field(row[3])] if number is not None]
-    elif uid is not None:
-        gids = [0]
-    # With a group in USER, the engine gives the process that group alone.
-    more = [_number(one[2]) for one in groups if name and not group_name and name in one[3].split(",")]
-    gids += [number for number in more if number is not None and number not in gids]
-    return Account(name=name, uid=uid, gids=tuple(gids), home=(row[5] or "/") if row else "/")
-
-
-def _rows(text: str, fields: int) -> list[list[str]]:
-    """Return the rows of an account file, each with at least so many fields."""
-    lines = (line.strip() for line in text.split("\n"))
-    return [[*line.split(":"), *[""] * fields] for line in lines if line]
-
-
-def _field(text: str) -> int | None:
-    """Return a number of an account file: what is none counts as 0, one out of all range as none."""
-    return _number(text) if re.fullmatch(r"[0-9]+", text) else 0
-
-
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from importlib import resources
 from typing import TYPE_CHECKING, TypeVar
 
+import docker.errors
 import msgspec
 
+from seatrial import inside
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
 from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
 from seatrial.observe import paths
@@ -70,8 +71,6 @@ def run_override(
         EngineError: the engine does not answer.
 
     """
-    import docker.errors
-
     if not start.python:
         return Unavailable(reason="the image holds no Python interpreter to give as another command")
     nonce = secrets.token_hex(16)
@@ -137,8 +136,6 @@ def run_probe(
         EngineError: the engine does not answer.
 
     """
-    import docker.errors
-
     if python is None:
         return Unavailable(reason="the image holds no Python interpreter")
     if python.resolved.entry is None:
@@ -146,8 +143,7 @@ def run_probe(
             reason=f"the application's interpreter does not resolve: {python.resolved}, and {python.resolved.gap}"
         )
     nonce = secrets.token_hex(16)
-    script = resources.files("seatrial.observe").joinpath("probe_script.py").read_text(encoding="utf-8")
-    words = ["-c", script, nonce, msgspec.json.encode(request).decode()]
+    words = ["-c", inside.probe_script(), nonce, msgspec.json.encode(request).decode()]
     plan = probe_config(configuration.id, python.path, words, contract, beside=beside)
     with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
         try:

@@ -29,7 +29,7 @@ HEALTH_EVERY = 0.5
 HEALTH_AT_START = 1.0
 """Seconds between two until the first good answer: `seatrial.observe.health_check` asks at better moments meanwhile."""
 LIFTED_LIMITS = 4
-"""As many times the contract's limits as a start gets that is let off them: what is not trusted stays bounded."""
+"""A start with lifted limits gets this many times the contract's: what is not trusted stays bounded."""
 
 
 def host_config(contract: Contract, *, log: Json, lifted: Collection[Restriction] = ()) -> Json:
@@ -117,7 +117,7 @@ def boot_config(
     Args:
         configuration: the image's configuration.
         contract: the limits and the environment.
-        lifted: the restrictions that it is let off.
+        lifted: the restrictions to lift.
         without: a variable that it must do without, whoever sets it.
         user: an account to run as in place of the image's.
 

@@ -59,7 +59,7 @@ def read_service(inspected: Json) -> Service:
         hostname="" if str(inspected.get("Id", "")).startswith(hostname or "-") else hostname,
         tmpfs=dict(host.get("Tmpfs") or {}),
         host={key: host[key] for key in TAKEN_OVER if host.get(key)},
-        mounted=frozenset(str(one["Destination"]).rstrip("/") for one in inspected.get("Mounts") or ()),
+        mounted=frozenset(str(mount["Destination"]).rstrip("/") for mount in inspected.get("Mounts") or ()),
     )
 
 
@@ -69,7 +69,7 @@ def as_configured(image: Configuration, inspected: Json) -> Configuration:
     What the service mounts counts as a volume: it may be written to.
     """
     made = configuration_of({"Id": image.id, "Config": inspected.get("Config")}, [], image.reference)
-    mounted = (str(one["Destination"]) for one in inspected.get("Mounts") or () if one.get("RW", True))
+    mounted = (str(mount["Destination"]) for mount in inspected.get("Mounts") or () if mount.get("RW", True))
     tmpfs = (inspected.get("HostConfig") or {}).get("Tmpfs") or {}
     return msgspec.structs.replace(
         image,
@@ -86,7 +86,7 @@ def as_configured(image: Configuration, inspected: Json) -> Configuration:
 
 
 def as_asked(contract: Contract, configured: Configuration) -> Contract:
-    """Return the contract with the service's values: what the contract makes up stands for services that are not up."""
+    """Return the contract with the service's environment: the contract's own is for a start without services."""
     return msgspec.structs.replace(contract, environment=configured.environment)
 
 
@@ -115,11 +115,11 @@ def joined(plan: Json, service: Service, configured: Configuration) -> Json:
 def _with_fresh_volumes(plan: Json) -> Json:
     """Return the plan of a start as another user: what the service's own user stored is not that one's to change."""
     host = dict(plan["HostConfig"])
-    bound = [str(one) for one in host.get("Binds") or ()]
-    named = [one for one in bound if not one.startswith("/")]
+    bound = [str(bind) for bind in host.get("Binds") or ()]
+    named = [bind for bind in bound if not bind.startswith("/")]
     mounts = list(host.get("Mounts") or ())
-    volumes = [one for one in mounts if one.get("Type") == "volume"]
-    places = (*(one.split(":")[1] for one in named), *(str(one["Target"]) for one in volumes))
-    host["Binds"] = [one for one in bound if one not in named]
-    host["Mounts"] = [one for one in mounts if one not in volumes]
+    volumes = [mount for mount in mounts if mount.get("Type") == "volume"]
+    places = (*(bind.split(":")[1] for bind in named), *(str(volume["Target"]) for volume in volumes))
+    host["Binds"] = [bind for bind in bound if bind not in named]
+    host["Mounts"] = [mount for mount in mounts if mount not in volumes]
     return {**plan, "HostConfig": host, "Volumes": {place: {} for place in places}}

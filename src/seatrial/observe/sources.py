@@ -16,7 +16,7 @@ from packaging.dependency_groups import DependencyGroupResolver
 
 from seatrial import process
 from seatrial.compose.resolve import read_compose
-from seatrial.dockerfile import parse
+from seatrial.dockerfile import bases, parse
 from seatrial.errors import ProgramError, SettingsError
 from seatrial.facts import (
     BuildContext,
@@ -29,7 +29,7 @@ from seatrial.facts import (
     Sources,
     Unavailable,
 )
-from seatrial.observe.locks import read_lock, requirement_lines
+from seatrial.observe.lockfiles import read_lock, requirement_lines
 from seatrial.requirements import names_of
 from seatrial.settings.read import read_toml
 
@@ -137,7 +137,7 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
         path=shown,
         ignore_file=named if ignore.is_file() else "",
         suggested=named,
-        files=tuple(sorted(files, key=lambda one: one.path)),
+        files=tuple(sorted(files, key=lambda file: file.path)),
         truncated=cut,
         admitted=tuple(path for path in TRIED if not _ignored(matcher, path)),
         texts=texts,
@@ -159,7 +159,7 @@ def _ignored(matcher: object, path: str) -> bool:
 
 def _opened(matcher: object, folder: str) -> bool:
     """Tell whether a later `!` pattern lets something below a folder through."""
-    return any(one.exclusion and one.cleaned_pattern.startswith(folder) for one in matcher.patterns)  # type: ignore[attr-defined]
+    return any(pattern.exclusion and pattern.cleaned_pattern.startswith(folder) for pattern in matcher.patterns)  # type: ignore[attr-defined]
 
 
 def _files(matcher: object, folder: Path) -> tuple[list[ContextFile], bool]:
@@ -183,11 +183,11 @@ def _files(matcher: object, folder: Path) -> tuple[list[ContextFile], bool]:
 
 def _texts(folder: Path, files: list[ContextFile]) -> Iterator[tuple[str, str]]:
     wanted = [
-        one.path
-        for one in files
-        if Path(one.path).suffix in {".txt", ".in", ".lock"}
-        and any(word in one.path.lower() for word in ("requirement", "constraint"))
-        and one.size <= MOST_TEXT
+        file.path
+        for file in files
+        if Path(file.path).suffix in {".txt", ".in", ".lock"}
+        and any(word in file.path.lower() for word in ("requirement", "constraint"))
+        and file.size <= MOST_TEXT
     ]
     for path in sorted(wanted)[:MOST_TEXTS]:
         file = folder / path
@@ -234,7 +234,7 @@ def _dev_group(document: dict[str, Any], file: Path) -> tuple[str, ...]:
     found = list(_list(extras.get(DEV, []), file, f"project.optional-dependencies.{DEV}"))
     if DEV in groups:
         try:
-            found += [str(one) for one in DependencyGroupResolver(groups).resolve(DEV)]
+            found += [str(requirement) for requirement in DependencyGroupResolver(groups).resolve(DEV)]
         except ExceptionGroup as group:
             # packaging gathers what is wrong in one; the first tells enough.
             raise SettingsError(f"{group.exceptions[0]}.", where=f"{file} [dependency-groups] {DEV}") from group
@@ -287,7 +287,7 @@ def read_sources(files: SourceFiles, engine: Engine) -> Sources | Unavailable:
         dockerfile=DockerfileSource(
             path=files.shown(files.dockerfile),
             parsed=parsed,
-            bases=parsed.bases(files.build_arguments, _platform()),
+            bases=bases(parsed, files.build_arguments, _platform()),
         ),
         lint=run_lint(files.dockerfile, files.project, files.host),
         context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),

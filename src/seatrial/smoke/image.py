@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from seatrial.checks.model import Level
 from seatrial.checks.verdict import smoke_of
 from seatrial.observe.gather import Wanted, gather
-from seatrial.observe.sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from concurrent.futures import Future
 
     from seatrial.checks.model import Check
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
-    from seatrial.facts import Facts, Sources, Unavailable
-    from seatrial.observe.sources import SourceFiles
+    from seatrial.facts import Facts
     from seatrial.smoke.target import Target
 
 
@@ -42,26 +36,9 @@ def observe(
         EngineError: it does not answer, or stopped answering.
 
     """
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        # The project's own files need no container: they are read while the probe and the boot run.
-        reading: list[Future[tuple[Sources | Unavailable, float]]] = []
-
-        def under_way() -> None:
-            if target.sources:
-                reading.append(beside.submit(_sources, target.sources, engine))
-
-        wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
-        asked = (engine, target.reference, target.contract, target.project, wanted)
-        facts = gather(*asked, say=say, under_way=under_way)
-        for future in reading:
-            sources, seconds = future.result()
-            facts = msgspec.structs.replace(facts, sources=sources, seconds={**facts.seconds, "sources": seconds})
-        return facts
-
-
-def _sources(files: SourceFiles, engine: Engine) -> tuple[Sources | Unavailable, float]:
-    started = time.perf_counter()
-    return read_sources(files, engine), time.perf_counter() - started
+    wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
+    asked = (engine, target.reference, target.contract, target.project, wanted)
+    return gather(*asked, sources=target.sources, say=say)
 
 
 def smoke(

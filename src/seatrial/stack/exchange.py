@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from seatrial.compose.runner import lines_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import EngineError
 from seatrial.facts import Exchange, Fact, Reply, Unavailable
+from seatrial.inside import script
 from seatrial.settings.model import UNIQUE
 
 if TYPE_CHECKING:
@@ -135,8 +135,9 @@ class Agent:
             raise EngineError("the engine stopped answering.", where="asking the app", detail=str(error)) from error
 
     def _begin(self) -> None:
-        script = resources.files("seatrial.stack").joinpath("agent_script.py").read_text(encoding="utf-8")
-        made = self._api.exec_create(self._container, [self._python, "-I", "-S", "-B", "-u", "-c", script], stdin=True)
+        made = self._api.exec_create(
+            self._container, [self._python, "-I", "-S", "-B", "-u", "-c", script("agent")], stdin=True
+        )
         self._socket = self._api.exec_start(made["Id"], socket=True)
         # A plain socket below the file that docker-py makes of it; TLS and SSH hand out theirs as it is.
         self._channel = getattr(self._socket, "_sock", self._socket)

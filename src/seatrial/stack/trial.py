@@ -11,11 +11,11 @@ import msgspec
 from seatrial.errors import StackFailedError
 from seatrial.facts import Ready, ServiceBoots, StackRun, Unavailable, WorkerLoss
 from seatrial.facts.stack import NOT_UP
+from seatrial.observe.boots import boot_as_service
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.gather import Wanted
-from seatrial.observe.starts import start_as_service
 from seatrial.stack import containers as observe
 from seatrial.stack import down, up
 from seatrial.stack.down import gone_at_the_end
@@ -140,7 +140,7 @@ def _started(trial: Trial, app: ContainerState) -> ServiceBoots | Unavailable:
     if names := copied_in(trial.stack.compose.document or {}, trial.stack.app):
         what = f"compose copies {', '.join(names)} into its container, and nothing is copied onto a read-only root"
         return Unavailable(reason=f"it was not started again: {what}; a secret or config that is a file is mounted")
-    return start_as_service(trial.engine, app.id, trial.contract, deep=trial.wanted.deep)
+    return boot_as_service(trial.engine, app.id, trial.contract, deep=trial.wanted.deep)
 
 
 def _asked(trial: Trial, agent: Agent, run: StackRun, containers: Sequence[ContainerState]) -> StackRun:

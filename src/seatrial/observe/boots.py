@@ -8,12 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import docker.errors
 import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors, kill
 from seatrial.facts import NOT_DEEP, DeepBoots, Freeze, Health, Restriction, ServiceBoots, Unavailable
-from seatrial.observe.boot import ENDED, POLL, Starter, begin, health, run_boot, until_up
+from seatrial.inside import script
+from seatrial.observe.boot import ENDED, POLL, BootSetup, begin, health, run_boot, until_up
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.files import EngineFiles
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.containers import Container
 
-    Boots: TypeAlias = tuple[Boot, tuple[Boot, ...], DeepBoots | Unavailable]
+    BootSeries: TypeAlias = tuple[Boot, tuple[Boot, ...], DeepBoots | Unavailable]
     """The first start, those with restrictions lifted, and those of level deep."""
     from seatrial.engine.find import Engine
     from seatrial.settings.model import Contract
@@ -41,7 +43,7 @@ AT_ONCE = 2
 ALL = frozenset(Restriction)
 
 
-def next_starts(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
+def next_boots(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
     """Return which starts to try next, given which came up; none when nothing more can be learnt.
 
     First with nothing in the way, beside the likeliest cause; then with one restriction lifted after the other. Where
@@ -49,57 +51,33 @@ def next_starts(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
     """
     if ALL not in came_up:
         return (ALL, frozenset({Restriction.READ_ONLY}))
-    one_lifted = [frozenset({one}) for one in Restriction]
+    one_lifted = [frozenset({restriction}) for restriction in Restriction]
     if not came_up[ALL] or any(came_up.get(lifted) for lifted in one_lifted):
         return ()
-    one_left = [ALL - {one} for one in Restriction]
+    one_left = [ALL - {restriction} for restriction in Restriction]
     left = [lifted for lifted in one_lifted if lifted not in came_up]
     left = left or [lifted for lifted in one_left if lifted not in came_up]
     return tuple(left[:AT_ONCE])
 
 
-def relaxed_starts(start: Callable[[Lifted], Boot], *, at_once: int = AT_ONCE) -> tuple[Boot, ...]:
+def relaxed_boots(start: Callable[[Lifted], Boot], *, at_once: int = AT_ONCE) -> tuple[Boot, ...]:
     """Start an image again and again, `at_once` side by side, until it is clear what was in its way."""
     boots: dict[Lifted, Boot] = {}
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="relaxed") as pool:
-        while wanted := next_starts({lifted: boot.came_up for lifted, boot in boots.items()}):
+        while wanted := next_boots({lifted: boot.came_up for lifted, boot in boots.items()}):
             boots.update(zip(wanted, pool.map(start, wanted), strict=True))
     return tuple(boots.values())
 
 
 ARBITRARY_USER = "1000620000:0"
 """A uid as OpenShift makes them up for each project, with group 0; no account has it."""
-FREEZE = """
-import os, signal
-for _ in range(3):
-    parents = {}
-    for name in os.listdir("/proc"):
-        try:
-            with open("/proc/%s/stat" % name, "rb") as file:
-                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            pass
-    for pid in parents:
-        up = pid
-        for _ in parents:
-            up = parents.get(up, 0) if up > 1 else up
-        try:
-            if up == 1 and pid != 1:
-                os.kill(pid, signal.SIGSTOP)
-        except OSError:
-            pass
-"""
-"""Stops every process below PID 1: not this one and not the health check, which the engine starts beside it.
-
-PID 1 takes no such signal from inside its own namespace: pid_namespaces(7). Thrice, for what is forked meanwhile.
-"""
 COLUMNS = "-eo pid,ppid,stat"
 FREEZE_SECONDS = 5.0
 """The most seconds for the processes to be seen stopped."""
 NOT_UP = Unavailable(reason="it does not come up, so it was not started again: boot/healthy or boot/stays-up tells why")
 
 
-def deep_starts(starter: Starter, first: Boot) -> DeepBoots | Unavailable:
+def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
     """Start an image that comes up again and again, with one thing changed each time.
 
     Raises:
@@ -132,7 +110,7 @@ def deep_starts(starter: Starter, first: Boot) -> DeepBoots | Unavailable:
         )
 
 
-def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Unavailable:
+def freeze(starter: BootSetup, lifted: tuple[Restriction, ...]) -> Freeze | Unavailable:
     """Start it, stop every process of it once it is healthy, and see what its health check makes of that.
 
     Raises:
@@ -161,21 +139,21 @@ def freeze(starter: Starter, lifted: tuple[Restriction, ...]) -> Freeze | Unavai
 
 def _stop_all(booted: Container, python: str, pid: str) -> str:
     """Stop every process; return why that could not be done, or nothing."""
-    import docker.errors
-
     client = booted.client
     try:
         if len(_states(client.top(booted.id, ps_args=COLUMNS), pid)) > 1 and not python:
             return "the image holds no Python interpreter to send the signal with"
         if python:
-            made = client.exec_create(booted.id, [python, "-I", "-S", "-B", "-c", FREEZE], stdout=False, stderr=False)
+            made = client.exec_create(
+                booted.id, [python, "-I", "-S", "-B", "-c", script("freeze")], stdout=False, stderr=False
+            )
             client.exec_start(made["Id"], detach=True)
             _until(booted, lambda: not client.exec_inspect(made["Id"])["Running"])
         client.kill(booted.id, signal="SIGSTOP")
 
         def all_stopped() -> bool:
             states = _states(client.top(booted.id, ps_args=COLUMNS), pid).values()
-            return bool(states) and all(one.startswith(("T", "Z")) for one in states)
+            return bool(states) and all(state.startswith(("T", "Z")) for state in states)
 
         stopped = _until(booted, all_stopped)
     except docker.errors.APIError as error:
@@ -207,7 +185,7 @@ def _until(booted: Container, done: Callable[[], bool]) -> bool:
     return over
 
 
-def _until_unhealthy(starter: Starter, booted: Container) -> Freeze:
+def _until_unhealthy(starter: BootSetup, booted: Container) -> Freeze:
     check = starter.configuration.health_check
     # One check has to begin and to run into its timeout, whatever the contract allows.
     seconds = max(starter.contract.unhealthy_within, HEALTH_EVERY + (check.timeout if check else 0.0) + 1.0)
@@ -226,7 +204,7 @@ def _until_unhealthy(starter: Starter, booted: Container) -> Freeze:
         booted.wait(POLL)
 
 
-def boots(starter: Starter, seconds: dict[str, float], *, deep: bool) -> Boots:
+def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootSeries:
     """Boot hardened; when it does not come up, with fewer restrictions, to tell which was why; then the deep starts.
 
     Args:
@@ -243,12 +221,12 @@ def boots(starter: Starter, seconds: dict[str, float], *, deep: bool) -> Boots:
     relaxed: tuple[Boot, ...] = ()
     if not first.came_up and not first.start_error and not other_platform(starter.configuration, *first.log):
         with timed(seconds, "relaxed boots"):
-            relaxed = relaxed_starts(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
+            relaxed = relaxed_boots(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
     if not deep:
         return first, relaxed, NOT_DEEP
-    came_up = sorted((one for one in relaxed if one.came_up), key=lambda one: len(one.lifted))
+    came_up = sorted((boot for boot in relaxed if boot.came_up), key=lambda boot: len(boot.lifted))
     with timed(seconds, "deep starts"):
-        return first, relaxed, deep_starts(starter, came_up[0] if came_up else first)
+        return first, relaxed, deep_boots(starter, came_up[0] if came_up else first)
 
 
 @contextmanager
@@ -262,7 +240,7 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 OTHERS_PORTS = Unavailable(reason="it shares the network of another container, whose ports are not told apart")
 
 
-def start_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceBoots:
+def boot_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceBoots:
     """Start what a service's container runs, again and again, in containers of our own beside the other services.
 
     They have the contract's limits, and of the service its command, values, mounts and networks. One at a time: what
@@ -285,7 +263,7 @@ def start_as_service(engine: Engine, container: str, contract: Contract, *, deep
         found = find_python(configured, EngineFiles(engine.client.api, container), contract.interpreter)
         python: Future[str] = Future()
         python.set_result(found.path if found else "")
-        starter = Starter(
+        starter = BootSetup(
             run=run,
             configuration=configured,
             contract=as_asked(contract, configured),

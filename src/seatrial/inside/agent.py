@@ -11,27 +11,33 @@ import signal
 import socket
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, Set
+
+    Row = Dict[str, Any]
 
 MOST_BODY = 64 * 1024
 MOST_CHARACTERS = 400
 
 
-def own_address():
-    """The address that other containers have for this one: what listens on the loopback alone does not answer there."""
+def own_address() -> str:
+    """Return the address that other containers have for this one: what listens on loopback does not answer there."""
     try:
         return socket.gethostbyname(socket.gethostname())
     except OSError:
         return "127.0.0.1"
 
 
-def request(asked):
+def request(asked: "Row") -> "Row":
     started = time.monotonic()
-    reply = {}
+    reply: "Row" = {}
     host = own_address()
     connection = http.client.HTTPConnection(host, asked["port"], timeout=asked["timeout"])
     try:
         body = None if asked["body"] is None else json.dumps(asked["body"]).encode()
-        headers = {"Host": "localhost:%d" % asked["port"], "Accept": "application/json", "Connection": "close"}
+        headers = {"Host": f"localhost:{asked['port']}", "Accept": "application/json", "Connection": "close"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         headers.update(asked["headers"])
@@ -40,9 +46,9 @@ def request(asked):
         reply["status"] = answer.status
         reply["body"] = answer.read(MOST_BODY).decode("utf-8", "replace")
     except ConnectionRefusedError:
-        reply = {"error": "nothing listens on port %d" % asked["port"] + loopback(host, asked["port"])}
+        reply = {"error": f"nothing listens on port {asked['port']}{loopback(host, asked['port'])}"}
     except (OSError, http.client.HTTPException, ValueError) as error:
-        said = "%s: %s" % (type(error).__name__, error)
+        said = f"{type(error).__name__}: {error}"
         reply = {"error": said.strip(": ")[:MOST_CHARACTERS]}
     finally:
         connection.close()
@@ -50,7 +56,7 @@ def request(asked):
     return reply
 
 
-def loopback(host, port):
+def loopback(host: str, port: int) -> str:
     if host != "127.0.0.1":
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -60,45 +66,45 @@ def loopback(host, port):
     return ""
 
 
-def listening(port):
-    """The sockets that listen on a port, as the kernel numbers them."""
-    found = set()
+def listening(port: int) -> "Set[str]":
+    """Return the sockets that listen on a port, as the kernel numbers them."""
+    found: "Set[str]" = set()
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(name) as file:
                 rows = [line.split() for line in file.readlines()[1:]]
         except OSError:
             continue
-        found.update("socket:[%s]" % row[9] for row in rows if row[3] == "0A" and row[1].endswith(":%04X" % port))
+        found.update(f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}"))
     return found
 
 
-def links(pid):
-    for path in glob.glob("/proc/%d/fd/*" % pid):
+def links(pid: int) -> "Iterator[str]":
+    for path in glob.glob(f"/proc/{pid}/fd/*"):
         try:
             yield os.readlink(path)
         except OSError:
             continue
 
 
-def parent(pid):
+def parent(pid: int) -> int:
     try:
-        with open("/proc/%d/stat" % pid) as file:
+        with open(f"/proc/{pid}/stat") as file:
             return int(file.read().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
 
 
-def command(pid):
+def command(pid: int) -> str:
     try:
-        with open("/proc/%d/cmdline" % pid, "rb") as file:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
             return file.read(MOST_CHARACTERS).replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
         return ""
 
 
-def workers(asked):
-    """The processes that serve a port: those that hold its socket, but for one that only hands it to the others."""
+def workers(asked: "Row") -> "Row":
+    """Return the processes that serve a port: those that hold its socket, but for one that hands it to the others."""
     sockets = listening(asked["port"])
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     holders = [pid for pid in pids if sockets.intersection(links(pid))]
@@ -107,7 +113,7 @@ def workers(asked):
     return {"workers": [{"pid": pid, "command": command(pid)} for pid in serving]}
 
 
-def kill(asked):
+def kill(asked: "Row") -> "Row":
     try:
         os.kill(asked["pid"], signal.SIGKILL)
     except OSError as error:
@@ -115,7 +121,7 @@ def kill(asked):
     return {}
 
 
-def main():
+def main() -> None:
     known = {"request": request, "workers": workers, "kill": kill}
     for line in sys.stdin:
         asked = json.loads(line)
@@ -123,4 +129,5 @@ def main():
         sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":
+    main()

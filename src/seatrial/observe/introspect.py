@@ -7,18 +7,18 @@ import threading
 import time
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+import docker.errors
 
 from seatrial.engine.containers import close_stream, engine_errors
 from seatrial.errors import EngineError
 from seatrial.facts import ProcessList, ProcInfo, Unavailable, Usage
+from seatrial.inside import script
 from seatrial.observe.probe import answer_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    import docker
 
     from seatrial.engine.runs import Run
 
@@ -34,8 +34,8 @@ LATE = f"its interpreter did not answer within {LOOK_SECONDS:g} s in the running
 
 
 @dataclass(kw_only=True)
-class Look:
-    """A look under way, in a thread and on a connection of its own: an image may let it wait for ever."""
+class Introspection:
+    """A look in progress, in a thread and on a connection of its own: an image may never answer."""
 
     run: Run
     container: str
@@ -44,8 +44,10 @@ class Look:
     pid: int
     """PID 1's number on the engine's host."""
     started: float = field(default_factory=time.monotonic)
-    top: ProcessList | Unavailable = field(default=Unavailable(reason="the engine did not list the processes in time"))
-    inside: ProcInfo | Unavailable = field(default=Unavailable(reason=LATE))
+    process_list: ProcessList | Unavailable = field(
+        default=Unavailable(reason="the engine did not list the processes in time")
+    )
+    proc: ProcInfo | Unavailable = field(default=Unavailable(reason=LATE))
     usage: Usage | Unavailable = field(default=Unavailable(reason="the engine did not count what it takes in time"))
     _thread: threading.Thread = field(init=False)
 
@@ -68,10 +70,10 @@ class Look:
             with engine_errors("looking into the container"):
                 client = self.run.engine.connection()
                 try:
-                    self.process_list = top(client, self.container, self.pid)
+                    self.process_list = process_list(client, self.container, self.pid)
                     self.usage = usage(client, self.container)
                     python = self.python.result(timeout=LOOK_SECONDS)
-                    answer = inside(client, self.container, python)
+                    answer = proc_info(client, self.container, python)
                     # After its time the container is stopped: what is said then is not about the application.
                     if time.monotonic() < self.started + LOOK_SECONDS:
                         self.proc = answer
@@ -83,10 +85,8 @@ class Look:
                 self.proc = Unavailable(reason=reason, detail=str(error)[:SHOWN])
 
 
-def top(client: docker.APIClient, container: str, pid: int) -> ProcessList | Unavailable:
+def process_list(client: docker.APIClient, container: str, pid: int) -> ProcessList | Unavailable:
     """Return the processes as the engine lists them: an image cannot hide one, though it may name it as it likes."""
-    import docker.errors
-
     try:
         listed = client.top(container)
     except docker.errors.APIError as error:
@@ -105,14 +105,12 @@ def read_top(listed: Mapping[str, Any], pid: int) -> ProcessList | Unavailable:
     others = [row[command] for row in rows if row[number] != str(pid)]
     commands = [first, *others] if first else others
     return ProcessList(
-        first=first[:MOST_CHARACTERS], commands=tuple(one[:MOST_CHARACTERS] for one in commands[:MOST_COMMANDS])
+        first=first[:MOST_CHARACTERS], commands=tuple(line[:MOST_CHARACTERS] for line in commands[:MOST_COMMANDS])
     )
 
 
 def usage(client: docker.APIClient, container: str) -> Usage | Unavailable:
     """Return what the engine counts for a running container."""
-    import docker.errors
-
     try:
         counted: Any = client.stats(container, stream=False, one_shot=True)
         return Usage(
@@ -125,16 +123,13 @@ def usage(client: docker.APIClient, container: str) -> Usage | Unavailable:
         return Unavailable(reason="the engine does not count what the container takes")
 
 
-def inside(client: docker.APIClient, container: str, python: str) -> ProcInfo | Unavailable:
+def proc_info(client: docker.APIClient, container: str, python: str) -> ProcInfo | Unavailable:
     """Let the image's interpreter read /proc in the running container."""
-    import docker.errors
-
     if not python:
         return Unavailable(reason="the image holds no Python interpreter to look into the running container with")
     nonce = secrets.token_hex(16)
-    script = resources.files("seatrial.observe").joinpath("inside_script.py").read_text(encoding="utf-8")
     try:
-        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script, nonce])
+        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script("proc"), nonce])
         stream = client.exec_start(made["Id"], stream=True)
         try:
             output = _first_bytes(stream)

@@ -1,11 +1,15 @@
 """Runs inside a running container, on the image's own interpreter: Python 3.8 and later, standard library only.
 
-It reads /proc and prints one line: its first argument, a space, and JSON in the shape of `seatrial.facts.Inside`.
+It reads /proc and prints one line: its first argument, a space, and JSON in the shape of `seatrial.facts.ProcInfo`.
 """
 
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Set, Tuple
 
 MOST_BYTES = 1 << 20
 MOST_LISTENERS = 500
@@ -14,10 +18,10 @@ MOST_CHARACTERS = 400
 MOST_FILES = 20000
 MOST_HEARTBEATS = 50
 LISTENS = {"tcp": "0A", "udp": "07"}
-truncated = []
+truncated: "List[str]" = []
 
 
-def read(path):
+def read(path: str) -> bytes:
     with open(path, "rb") as file:
         data = file.read(MOST_BYTES)
     if len(data) == MOST_BYTES:
@@ -25,25 +29,25 @@ def read(path):
     return data
 
 
-def text(data):
+def text(data: bytes) -> str:
     return data.decode("utf-8", "replace")[:MOST_CHARACTERS]
 
 
-def address(word):
-    """The kernel writes an address as 32-bit numbers of its own byte order."""
+def address(word: str) -> str:
+    """Return an address that the kernel wrote as 32-bit numbers of its own byte order."""
     parts = [int(word[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(word), 8)]
     data = b"".join(parts)
     if len(data) == 16 and data.startswith(bytes(10) + b"\xff\xff"):
-        return "::ffff:" + ".".join(str(one) for one in data[12:])
+        return "::ffff:" + ".".join(str(byte) for byte in data[12:])
     if len(data) == 16 and not any(data[:15]):
         return "::1" if data[15] == 1 else "::"
     if len(data) == 16:
-        return ":".join("%x" % (data[at] << 8 | data[at + 1]) for at in range(0, 16, 2))
-    return ".".join(str(one) for one in data)
+        return ":".join(f"{data[at] << 8 | data[at + 1]:x}" for at in range(0, 16, 2))
+    return ".".join(str(byte) for byte in data)
 
 
-def listeners():
-    found = set()
+def listeners() -> "List[Dict[str, Any]]":
+    found: "Set[Tuple[str, str, int]]" = set()
     for name in ("tcp", "tcp6", "udp", "udp6"):
         try:
             lines = read("/proc/net/" + name).decode("ascii", "replace").splitlines()[1:]
@@ -59,10 +63,10 @@ def listeners():
                 found.add((name[:3], address(host), int(port, 16)))
     if len(found) > MOST_LISTENERS:
         truncated.append("listeners")
-    return [{"protocol": one[0], "address": one[1], "port": one[2]} for one in sorted(found)[:MOST_LISTENERS]]
+    return [{"protocol": kind, "address": host, "port": port} for kind, host, port in sorted(found)[:MOST_LISTENERS]]
 
 
-def status():
+def status() -> "Dict[str, List[str]]":
     rows = {}
     for line in read("/proc/1/status").decode("utf-8", "replace").splitlines():
         name, _, value = line.partition(":")
@@ -70,11 +74,11 @@ def status():
     return rows
 
 
-def processes():
+def processes() -> "List[str]":
     return [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def mounts():
+def mounts() -> "List[Tuple[str, str]]":
     rows = []
     for line in read("/proc/self/mountinfo").decode("utf-8", "replace").splitlines():
         fields = line.split(" ")
@@ -83,8 +87,8 @@ def mounts():
     return rows
 
 
-def filesystem(path, rows):
-    """The last of the mounts that hold a path: a later one covers an earlier one."""
+def filesystem(path: str, rows: "List[Tuple[str, str]]") -> str:
+    """Return the type of the last mount that holds a path: a later one covers an earlier one."""
     best = ("", "")
     for point, kind in rows:
         if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
@@ -92,21 +96,22 @@ def filesystem(path, rows):
     return best[1]
 
 
-def heartbeats(names):
-    rows, found, left = mounts(), {}, MOST_FILES
+def heartbeats(names: "List[str]") -> "List[Dict[str, str]]":
+    rows, left = mounts(), MOST_FILES
+    found: "Dict[str, Dict[str, str]]" = {}
     for name in names:
-        folder = "/proc/%s/fd" % name
+        folder = f"/proc/{name}/fd"
         try:
             files = os.listdir(folder)
         except OSError:
             continue
-        for one in files:
+        for file in files:
             left -= 1
             if left < 0 or len(found) == MOST_HEARTBEATS:
                 truncated.append("open files")
                 return list(found.values())
             try:
-                path = os.readlink(folder + "/" + one)
+                path = os.readlink(folder + "/" + file)
             except OSError:
                 continue
             if os.path.basename(path).startswith("wgunicorn-"):
@@ -115,15 +120,15 @@ def heartbeats(names):
     return list(found.values())
 
 
-def part(function, otherwise):
+def part(function: "Callable[[], Any]", otherwise: "Any") -> "Any":
     try:
         return function()
     except Exception as error:
-        truncated.append("%s: %s" % (type(error).__name__, str(error)[:MOST_CHARACTERS]))
+        truncated.append(f"{type(error).__name__}: {str(error)[:MOST_CHARACTERS]}")
         return otherwise
 
 
-def main():
+def main() -> None:
     names = part(processes, [])
     rows = part(status, {})
     words = part(lambda: read("/proc/1/cmdline"), b"").rstrip(b"\0").split(b"\0")
@@ -144,4 +149,5 @@ def main():
     sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Reads a project's lock file: uv.lock, pylock.toml (PEP 751), poetry.lock, pdm.lock, or exact requirements.
 
-Each comes down to the same data: what is asked for, when, and which version is locked. Which of it applies to an
+Each gives the same data: what is asked for, when, and which version is locked. Which of it applies to an
 image is decided later, by its own interpreter: `seatrial.checks.lock`.
 """
 
@@ -79,13 +79,23 @@ def _without_files(file: Path) -> Table:
 def _texts(values: object) -> tuple[str, ...]:
     if values is None:
         return ()
-    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError(f"expected a list of texts, not {values!r}")
     return tuple(values)
 
 
 def _names(values: object) -> tuple[str, ...]:
-    return tuple(canonicalize_name(one) for one in _texts(values))
+    return tuple(canonicalize_name(value) for value in _texts(values))
+
+
+def _requirement(row: Table, **more: Any) -> LockRequirement:
+    """Return the requirement of a row; `more` are further fields, or better ones."""
+    known = {"version": str(row.get("version", "")), "marker": row.get("marker", "")}
+    return LockRequirement(name=canonicalize_name(row["name"]), **{**known, **more})
+
+
+def _package(row: Table, **more: Any) -> LockedPackage:
+    return LockedPackage(name=canonicalize_name(row["name"]), version=str(row.get("version", "")), **more)
 
 
 # --- uv.lock: a graph, walked from the project itself ---------------------------------------------------------
@@ -93,9 +103,9 @@ def _names(values: object) -> tuple[str, ...]:
 
 def _uv(document: Table, file: str, name: str) -> LockFile | Unavailable:
     rows: list[Table] = document["package"]
-    projects = [one for one in rows if any(kind in one["source"] for kind in LOCAL_SOURCES)]
-    own = next((one for one in projects if canonicalize_name(one["name"]) == name), None) or next(
-        (one for one in projects if "." in one["source"].values()), None
+    projects = [row for row in rows if any(kind in row["source"] for kind in LOCAL_SOURCES)]
+    own = next((row for row in projects if canonicalize_name(row["name"]) == name), None) or next(
+        (row for row in projects if "." in row["source"].values()), None
     )
     if own is None:
         return Unavailable(reason=f"{file} holds no project of its own to begin with")
@@ -108,17 +118,16 @@ def _uv(document: Table, file: str, name: str) -> LockFile | Unavailable:
         file=file,
         project=canonicalize_name(own["name"]),
         roots=tuple(roots),
-        packages=tuple(_uv_package(one) for one in rows),
+        packages=tuple(_uv_package(row) for row in rows),
         names=tuple(canonicalize_name(key) for key in (*optional, *groups)),
     )
 
 
 def _uv_package(row: Table) -> LockedPackage:
-    return LockedPackage(
-        name=canonicalize_name(row["name"]),
-        version=row.get("version", ""),
+    return _package(
+        row,
         local=any(kind in row["source"] for kind in LOCAL_SOURCES),
-        marker=" or ".join(f"({one})" for one in _texts(row.get("resolution-markers"))),
+        marker=" or ".join(f"({marker})" for marker in _texts(row.get("resolution-markers"))),
         wants=tuple(_uv_wants(row.get("dependencies", ()))),
         extras={
             canonicalize_name(key): tuple(_uv_wants(wants))
@@ -128,14 +137,7 @@ def _uv_package(row: Table) -> LockedPackage:
 
 
 def _uv_wants(rows: list[Table], only: tuple[str, ...] = ()) -> Iterator[LockRequirement]:
-    for row in rows:
-        yield LockRequirement(
-            name=canonicalize_name(row["name"]),
-            version=row.get("version", ""),
-            marker=row.get("marker", ""),
-            extras=_names(row.get("extra")),
-            only=only,
-        )
+    return (_requirement(row, extras=_names(row.get("extra")), only=only) for row in rows)
 
 
 # --- the flat ones: every package says itself when it is wanted ------------------------------------------------
@@ -147,26 +149,16 @@ def _pylock(document: Table, file: str, name: str) -> LockFile:
     return LockFile(
         file=file,
         project=name,
-        roots=tuple(
-            LockRequirement(
-                name=canonicalize_name(one["name"]), version=str(one.get("version", "")), marker=one.get("marker", "")
-            )
-            for one in rows
-        ),
-        packages=tuple(
-            LockedPackage(
-                name=canonicalize_name(one["name"]), version=str(one.get("version", "")), local="directory" in one
-            )
-            for one in rows
-        ),
+        roots=tuple(_requirement(row) for row in rows),
+        packages=tuple(_package(row, local="directory" in row) for row in rows),
         names=(*_names(document.get("extras")), *groups),
-        defaults=tuple(one for one in _names(document.get("default-groups")) if one not in DEVELOPMENT),
+        defaults=tuple(group for group in _names(document.get("default-groups")) if group not in DEVELOPMENT),
     )
 
 
 def _poetry(document: Table, file: str, name: str) -> LockFile | Unavailable:
     rows: list[Table] = document["package"]
-    if not all("groups" in one for one in rows):
+    if not all("groups" in row for row in rows):
         return Unavailable(reason=f"{file} does not say which groups want a package; lock it with Poetry 2 or later")
     extras: Table = document.get("extras", {})
     roots: list[LockRequirement] = []
@@ -175,49 +167,33 @@ def _poetry(document: Table, file: str, name: str) -> LockFile | Unavailable:
         for group in _names(row["groups"]):
             marker = markers.get(group, "") if isinstance(markers, dict) else markers
             only = () if group == "main" else (group,)
-            roots.append(
-                LockRequirement(
-                    name=canonicalize_name(row["name"]), version=row["version"], marker=str(marker), only=only
-                )
-            )
+            roots.append(_requirement(row, version=row["version"], marker=str(marker), only=only))
     groups = {canonicalize_name(group) for row in rows for group in row["groups"]} - {"main"}
     return LockFile(
         file=file,
         project=name,
         roots=tuple(roots),
-        packages=tuple(_flat_package(row, local=row.get("source", {}).get("type") == "directory") for row in rows),
+        packages=tuple(_package(row, local=row.get("source", {}).get("type") == "directory") for row in rows),
         names=(*map(canonicalize_name, extras), *sorted(groups)),
     )
 
 
 def _pdm(document: Table, file: str, name: str) -> LockFile | Unavailable:
     rows: list[Table] = document["package"]
-    if not all("groups" in one for one in rows):
+    if not all("groups" in row for row in rows):
         return Unavailable(reason=f"{file} does not say which groups want a package; lock it with `inherit_metadata`")
-    roots = []
-    for row in rows:
-        wanted = _names(row["groups"])
-        only = () if "default" in wanted else wanted
-        roots.append(
-            LockRequirement(
-                name=canonicalize_name(row["name"]),
-                version=row.get("version", ""),
-                marker=row.get("marker", ""),
-                only=only,
-            )
-        )
+    wanted = [_names(row["groups"]) for row in rows]
+    roots = [
+        _requirement(row, only=() if "default" in groups else groups) for row, groups in zip(rows, wanted, strict=True)
+    ]
     known = _names(document.get("metadata", {}).get("groups"))
     return LockFile(
         file=file,
         project=name,
         roots=tuple(roots),
-        packages=tuple(_flat_package(row, local="path" in row) for row in rows),
-        names=tuple(one for one in known if one != "default"),
+        packages=tuple(_package(row, local="path" in row) for row in rows),
+        names=tuple(group for group in known if group != "default"),
     )
-
-
-def _flat_package(row: Table, *, local: bool) -> LockedPackage:
-    return LockedPackage(name=canonicalize_name(row["name"]), version=row.get("version", ""), local=local)
 
 
 # --- requirements.txt, where it is exact ---------------------------------------------------------------------
@@ -230,7 +206,9 @@ def _pinned(file: Path, name: str) -> LockFile | Unavailable:
         if requirement is None:
             return Unavailable(reason=f"{file.name} is no lock: `{text}` names no distribution and version")
         exact = [
-            one.version for one in requirement.specifier if one.operator in {"==", "==="} and "*" not in one.version
+            clause.version
+            for clause in requirement.specifier
+            if clause.operator in {"==", "==="} and "*" not in clause.version
         ]
         if not exact and not requirement.url:
             return Unavailable(reason=f"{file.name} is no lock: `{text}` is no exact version")
@@ -243,7 +221,7 @@ def _pinned(file: Path, name: str) -> LockFile | Unavailable:
         )
     if not roots:
         return Unavailable(reason=f"{file.name} names no distribution")
-    packages = tuple(LockedPackage(name=one.name, version=one.version) for one in dict.fromkeys(roots))
+    packages = tuple(LockedPackage(name=root.name, version=root.version) for root in dict.fromkeys(roots))
     return LockFile(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
 
 

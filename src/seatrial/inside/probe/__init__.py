@@ -1,0 +1,1 @@
+"""The parts of the probe: `seatrial.inside.probe_script()` joins them into one script."""

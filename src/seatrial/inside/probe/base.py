@@ -1,0 +1,94 @@
+"""What all parts of the probe use: text with limits, files that are read without waiting, and facts by name."""
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List
+
+    Row = Dict[str, Any]
+    Fact = Callable[[Row], Any]
+
+MAX_FILES = 200000
+MAX_TEXT = 4000
+INSTALLER_PACKAGES = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel", "uv")
+CHILDREN: "Dict[str, str]" = {}
+"""The scripts that run in processes of their own: put in when the parts are joined."""
+truncated: "List[str]" = []
+problems: "Dict[str, str]" = {}
+facts: "Dict[str, Fact]" = {}
+
+
+def fact(function: "Fact") -> "Fact":
+    """Add a fact to the answer, under the function's name. It is given the request; it is null where it raises."""
+    facts[function.__name__] = function
+    return function
+
+
+def guarded(name: str, request: "Row") -> "Any":
+    """Return a fact; one that raises must not take the whole answer away."""
+    try:
+        return facts[name](request)
+    except Exception as error:
+        problems[name] = text(f"{type(error).__name__}: {error}", 500)
+        return None
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str:
+    return str(value).encode("utf-8", "replace").decode("utf-8")[:limit]
+
+
+def opened(path: str) -> "Any":
+    """Open a regular file to read: a pipe that nobody writes to would keep the probe waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(22, "it is no regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read(path: str, limit: int = 4 * 1024 * 1024) -> str:
+    with opened(path) as file:
+        content: bytes = file.read(limit)
+        return content.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def scan(folder: str) -> "List[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def listing(folder: str) -> "List[str]":
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def which(name: str) -> str:
+    if "/" in name:
+        return name if os.access(name, os.X_OK) and os.path.isfile(name) else ""
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def owner_of(state: os.stat_result) -> "Row":
+    return {"owner": f"{state.st_uid}:{state.st_gid}", "mode": f"{stat.S_IMODE(state.st_mode):04o}"}
+
+
+def permission(state: os.stat_result, bits: int) -> bool:
+    """Tell whether this user has permission bits (0o2, 0o3, ...), by owner, group or others; root is not asked."""
+    if state.st_uid == os.geteuid():
+        shift = 6
+    elif state.st_gid in {*os.getgroups(), os.getegid()}:
+        shift = 3
+    else:
+        shift = 0
+    return (state.st_mode >> shift) & bits == bits

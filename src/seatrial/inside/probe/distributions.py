@@ -1,0 +1,139 @@
+"""The installed distributions, read from their own files: importlib.metadata would take ten times as long."""
+
+import json
+import os
+import sys
+import sysconfig
+from typing import TYPE_CHECKING
+
+from seatrial.inside.probe.base import listing, read, text, truncated
+
+if TYPE_CHECKING:
+    from typing import List, Set, Tuple
+
+    from seatrial.inside.probe.base import Row
+
+MAX_DISTRIBUTIONS = 5000
+
+
+def distributions() -> "Tuple[List[Row], List[Row]]":
+    """Return those of the environment and those of the interpreter below it, and those that are broken."""
+    found: "List[Row]" = []
+    broken: "List[Row]" = []
+    for folders, base in ((sys.path, False), (base_folders(), True)):
+        seen: "Set[str]" = set()
+        for folder in folders:
+            names = sorted(name for name in listing(folder or ".") if name.endswith((".dist-info", ".egg-info")))
+            for name in names:
+                if len(found) >= MAX_DISTRIBUTIONS:
+                    truncated.append("distributions")
+                    return found, broken[:200]
+                path = os.path.join(folder, name)
+                row = distribution(folder, path, base)
+                if "problem" in row:
+                    broken.append(row)
+                    continue
+                # The first on the path is the one that is imported.
+                key = row["name"].lower().replace("_", "-").replace(".", "-")
+                if key not in seen:
+                    seen.add(key)
+                    found.append(row)
+    return found, broken[:200]
+
+
+def distribution(folder: str, path: str, base: bool) -> "Row":
+    metadata = path
+    if os.path.isdir(path):
+        metadata = os.path.join(path, "METADATA" if path.endswith(".dist-info") else "PKG-INFO")
+    try:
+        fields = header(read(metadata))
+    except OSError as error:
+        return {"location": text(path), "problem": text(error)}
+    if not fields.get("name") or not fields.get("version"):
+        return {"location": text(path), "problem": "it has no name or no version"}
+    return {
+        "name": text(fields["name"], 200),
+        "version": text(fields["version"], 200),
+        "location": text(folder),
+        "requires": [text(requirement, 500) for requirement in fields["requires"][:500]],
+        "scripts": [text(script, 200) for script in console_scripts(path)],
+        "base": base,
+        **origin(path),
+    }
+
+
+def header(raw: str) -> "Row":
+    """Return the fields of a METADATA file: all before the first empty line; the long text is never parsed."""
+    fields: "Row" = {"requires": []}
+    for line in raw.split("\n"):
+        if not line.strip():
+            break
+        key, colon, value = line.partition(":")
+        key = key.lower()
+        if not colon or key != key.strip():
+            continue
+        value = value.strip()
+        if key == "requires-dist":
+            fields["requires"].append(value[:500])
+        elif key in ("name", "version"):
+            fields.setdefault(key, value[:200])
+    return fields
+
+
+def console_scripts(folder: str) -> "List[str]":
+    names: "List[str]" = []
+    section = ""
+    try:
+        lines = read(os.path.join(folder, "entry_points.txt")).split("\n")
+    except OSError:
+        return names
+    for raw in lines:
+        line = raw.strip()
+        if line.startswith("["):
+            section = line.strip("[] ")
+        elif section == "console_scripts" and "=" in line and len(names) < 200:
+            names.append(line.partition("=")[0].strip()[:200])
+    return names
+
+
+def origin(folder: str) -> "Row":
+    """Of a distribution that came from a file or folder, not from an index: from where, and what it holds (PEP 610)."""
+    found: "Row" = {"editable": ""}
+    try:
+        record = json.loads(read(os.path.join(folder, "direct_url.json")))
+        if record.get("dir_info", {}).get("editable"):
+            found["editable"] = text(record.get("url", "unknown"))
+        if record.get("url", "").startswith("file:"):
+            rows = read(os.path.join(folder, "RECORD")).split("\n")
+            packages = {row.partition("/")[0] for row in rows if row.partition("/")[2].startswith("__init__.py,")}
+            found["packages"] = [text(package, 200) for package in sorted(packages)[:50]]
+            found["origin"] = text(record["url"], 500)
+    except (OSError, ValueError, AttributeError):
+        pass
+    return found
+
+
+def own_packages(root: str) -> "List[str]":
+    """Return the packages in the folders that the command and PYTHONPATH put on the path: the application's own."""
+    found = []
+    for folder in [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]:
+        names = sorted(listing(folder))[:1000] if folder else []
+        packages = [name for name in names if os.path.isfile(os.path.join(folder, name, "__init__.py"))]
+        found += [text(name, 200) for name in packages if name.isidentifier()]
+    return found[:50]
+
+
+def base_folders() -> "List[str]":
+    """Return the site folders of the interpreter below a virtual environment."""
+    found: "List[str]" = []
+    if sys.prefix == sys.base_prefix:
+        return found
+    for scheme in sysconfig.get_scheme_names():
+        if not scheme.startswith(("posix_prefix", "deb_system", "posix_local")):
+            continue
+        variables = {"base": sys.base_prefix, "platbase": sys.base_prefix}
+        for key in ("purelib", "platlib"):
+            folder = sysconfig.get_path(key, scheme, variables)
+            if folder and folder not in found and folder not in sys.path:
+                found.append(folder)
+    return found

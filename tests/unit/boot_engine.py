@@ -1,0 +1,248 @@
+"""An engine in memory that starts one kind of container after a script, on a clock of its own."""
+
+from __future__ import annotations
+
+import threading
+import types
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import docker.errors
+from tests.unit.factories import configuration
+
+from seatrial.engine.containers import Container
+from seatrial.observe.boot import BootSetup
+from seatrial.settings.model import Contract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from seatrial.facts import Json
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def api_error(status: int, explanation: str) -> docker.errors.APIError:
+    answer = types.SimpleNamespace(status_code=status, url="", reason="")
+    return docker.errors.APIError(explanation, response=answer, explanation=explanation)  # type: ignore[arg-type]
+
+
+@dataclass(kw_only=True)
+class Script:
+    """How a container behaves; times in seconds from its start."""
+
+    healthy: float | None = 1.0
+    """When the engine's health check says so."""
+    unhealthy: float | None = None
+    exits: float | None = None
+    code: int = 0
+    out_of_memory: bool = False
+    stops: float | None = 0.2
+    """Seconds that it takes its stop signal; None where it ignores it."""
+    stop_code: int = 0
+    log: tuple[str, ...] = ("started",)
+    first_log: float = 0.1
+    refuses: str = ""
+    """Why the engine cannot start it."""
+    changed: tuple[str, ...] = ()
+    """The paths that `docker diff` lists."""
+    frozen_health: float | None = 2.0
+    """Seconds from SIGSTOP to unhealthy."""
+    stays_awake: bool = False
+    """One of its processes is not stopped by the signal."""
+
+
+@dataclass(kw_only=True)
+class Life:
+    """One container."""
+
+    plan: Json
+    script: Script
+    made: float
+    started: float | None = None
+    signalled: float | None = None
+    killed: float | None = None
+    frozen: float | None = None
+
+
+@dataclass(kw_only=True)
+class BootEngine:
+    """What a start asks an engine; `scripts` are used one after the other, the last one again and again."""
+
+    scripts: list[Script] = field(default_factory=lambda: [Script()])
+    now: float = 1000.0
+    lives: dict[str, Life] = field(default_factory=dict)
+    signals: list[str] = field(default_factory=list)
+    commands: list[list[str]] = field(default_factory=list)
+    answer: int | None = None
+    """The exit code of the health check where it is asked by us; None where the engine counts no processor time."""
+    choose: Any = None
+    """Of a plan the script, where the order does not tell."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    # --- what docker-py is asked ------------------------------------------------------------------------------
+
+    def start(self, name: str) -> None:
+        life = self.lives[name]
+        if life.script.refuses:
+            raise api_error(400, f"OCI runtime create failed: unable to start container process: {life.script.refuses}")
+        life.started = self.now
+
+    def kill(self, name: str, signal: str = "SIGKILL") -> None:
+        life = self.lives[name]
+        if self._ended(life) is not None:
+            raise api_error(409, "is not running")
+        self.signals.append(signal)
+        if signal == "SIGKILL":
+            life.killed = self.now
+        elif signal == "SIGSTOP":
+            life.frozen = self.now
+        else:
+            life.signalled = self.now
+
+    def inspect_container(self, name: str) -> Json:
+        life = self.lives[name]
+        ended = self._ended(life)
+        host = life.plan["HostConfig"]
+        state: Json = {
+            "Status": "running" if ended is None else "exited",
+            "Pid": 42,
+            "StartedAt": self._time(life.started or self.now),
+            "FinishedAt": self._time(ended[0]) if ended else "0001-01-01T00:00:00Z",
+            "ExitCode": ended[1] if ended else 0,
+            "OOMKilled": life.script.out_of_memory,
+            "Error": "",
+        }
+        if life.plan.get("Healthcheck"):
+            state["Health"] = {"Status": self._health(life), "Log": []}
+        return {"State": state, "HostConfig": host, "Mounts": [{"Destination": "/data/"}], "ExecIDs": None}
+
+    def logs(self, name: str, **options: Any) -> Any:
+        life = self.lives[name]
+        lines = [f"{line}\n" for line in life.script.log]
+        if options.get("timestamps"):
+            stamp = self._time((life.started or 0.0) + life.script.first_log)
+            spoken = life.started is not None and self.now >= life.started + life.script.first_log
+            return stream([f"{stamp} {line}".encode() for line in lines] if spoken else [])
+        return stream([line.encode() for line in lines[-int(options["tail"]) :]])
+
+    def diff(self, name: str) -> list[Json]:
+        return [{"Path": path} for path in self.lives[name].script.changed]
+
+    def top(self, name: str, ps_args: str = "") -> Json:
+        life = self.lives[name]
+        if not ps_args:
+            return {"Titles": ["UID", "PID", "CMD"], "Processes": [["0", "42", "shop serve"], ["0", "43", "worker"]]}
+        stopped = "T" if life.frozen is not None else "S"
+        worker = "S" if life.script.stays_awake else stopped
+        rows = [["42", "1", stopped], ["43", "42", worker], ["9", "1", "S"]]
+        return {"Titles": ["PID", "PPID", "STAT"], "Processes": rows}
+
+    def stats(self, name: str, **_: Any) -> Json:
+        assert name in self.lives
+        # Without processor time, nothing of ours asks the health check.
+        cpu = {"cpu_usage": {"total_usage": 20_000_000}} if self.answer is not None else {}
+        return {"memory_stats": {"usage": 123}, "pids_stats": {"current": 4}, "cpu_stats": cpu}
+
+    def exec_create(self, name: str, words: list[str], **_: Any) -> Json:
+        assert name in self.lives
+        self.commands.append(words)
+        return {"Id": f"exec{len(self.commands)}"}
+
+    def exec_start(self, _: str, **options: Any) -> Any:
+        return None if options.get("detach") else stream([b"no answer"])
+
+    def exec_inspect(self, _: str) -> Json:
+        return {"Running": False, "ExitCode": self.answer or 0}
+
+    def close(self) -> None:
+        pass
+
+    # --- the clock --------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> bool:
+        """Let time pass, in place of a run's end: other threads of the start have their say first."""
+        for thread in threading.enumerate():
+            if thread.name == "look" and thread.is_alive():
+                thread.join(5)
+        with self.lock:
+            self.now += seconds
+        return False
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def _time(self, at: float) -> str:
+        return (BEGIN + timedelta(seconds=at - 1000.0)).isoformat().replace("+00:00", "000Z").replace("000Z", "Z")
+
+    def _ended(self, life: Life) -> tuple[float, int] | None:
+        ends: list[tuple[float, int]] = []
+        if life.started is not None and life.script.exits is not None:
+            ends.append((life.started + life.script.exits, life.script.code))
+        if life.signalled is not None and life.script.stops is not None:
+            ends.append((life.signalled + life.script.stops, life.script.stop_code))
+        if life.killed is not None:
+            ends.append((life.killed, 137))
+        over = [end for end in ends if end[0] <= self.now]
+        return min(over) if over else None
+
+    def _health(self, life: Life) -> str:
+        script, since = life.script, self.now - (life.started if life.started is not None else self.now)
+        if life.frozen is not None:
+            late = script.frozen_health is not None and self.now >= life.frozen + script.frozen_health
+            return "unhealthy" if late else "healthy"
+        if script.unhealthy is not None and since >= script.unhealthy:
+            return "unhealthy"
+        return "healthy" if script.healthy is not None and since >= script.healthy else "starting"
+
+    # --- what a start is given ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def container(self, _: object, plan: Json) -> Iterator[Container]:
+        with self.lock:
+            name = f"c{len(self.lives)}"
+            script = self.choose(plan) if self.choose else self.scripts[min(len(self.lives), len(self.scripts) - 1)]
+            self.lives[name] = Life(plan=plan, script=script, made=self.now)
+        yield Container(id=name, client=cast("Any", self), ended=cast("Any", self))
+
+    def connection(self, _: int = 0) -> Any:
+        return self
+
+    def starter(self, contract: Contract | None = None, python: str = "/usr/bin/python3", **image: Any) -> BootSetup:
+        found: Future[str] = Future()
+        found.set_result(python)
+        return BootSetup(
+            run=cast("Any", types.SimpleNamespace(engine=self)),
+            configuration=configuration(**image),
+            contract=contract or Contract(),
+            python=found,
+        )
+
+
+def stream(parts: list[bytes]) -> Any:
+    """Return what docker-py gives for an answer that comes in parts."""
+
+    class Stream:
+        _response = types.SimpleNamespace(close=lambda: None)
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(parts)
+
+        def close(self) -> None:
+            pass
+
+    return Stream()
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> BootEngine:
+    """Return an engine that the starts of this test use, with its clock."""
+    engine = BootEngine(scripts=list(scripts) or [Script()])
+    monkeypatch.setattr("time.monotonic", engine.monotonic)
+    monkeypatch.setattr("seatrial.observe.boot.container", engine.container)
+    monkeypatch.setattr("seatrial.observe.boots.container", engine.container)
+    return engine

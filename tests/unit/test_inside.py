@@ -1,0 +1,76 @@
+"""The scripts that run inside images: what is joined, what is left out, and that Python 3.8 takes it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from importlib import resources
+
+import pytest
+from tests.unit.test_probe_script import INTERPRETERS
+
+from seatrial import inside
+
+SCRIPTS = {name: inside.script(name) for name in ("proc", "agent", "freeze", "import_child", "selftest_child")}
+SCRIPTS["probe"] = inside.probe_script()
+MOST_BYTES = 128 * 1024
+"""What Linux takes as one argument: MAX_ARG_STRLEN."""
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_imports_the_standard_library_alone(name: str) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(SCRIPTS[name])):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    assert imported <= sys.stdlib_module_names
+    # What only a type checker reads is left out: loading it takes time in a container that is waited for.
+    assert not imported & {"typing", "__future__", "dataclasses", "pathlib", "collections"}
+    assert "TYPE_CHECKING" not in SCRIPTS[name]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("version", [version for version in ("3.8", "3.13") if version in INTERPRETERS])
+def test_a_script_compiles_on_old_and_new_pythons(version: str, name: str) -> None:
+    line = "import sys; compile(sys.stdin.read(), 'script', 'exec')"
+    done = subprocess.run(
+        [INTERPRETERS[version], "-W", "error", "-c", line], input=SCRIPTS[name].encode(), check=False, timeout=60
+    )
+    assert done.returncode == 0
+
+
+def test_the_probe_is_one_argument_to_linux() -> None:
+    assert len(SCRIPTS["probe"].encode()) < MOST_BYTES * 0.75
+
+
+def test_the_probe_begins_by_forgetting_the_working_directory() -> None:
+    first, second = ast.parse(SCRIPTS["probe"]).body[:2]
+    assert ast.unparse(first) == "import sys"
+    assert ast.unparse(second).splitlines()[-1].strip() == "del sys.path[0]"
+
+
+def test_no_part_defines_a_name_of_another_one() -> None:
+    defined: Counter[str] = Counter()
+    for file in resources.files(inside.PROBE).iterdir():
+        if not file.name.endswith(".py"):
+            continue
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                defined[node.name] += 1
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                defined.update(target.id for target in targets if isinstance(target, ast.Name))
+    assert len(defined) > 80
+    assert [name for name, times in defined.items() if times > 1] == []
+
+
+def test_nothing_of_a_part_is_lost_when_it_is_joined() -> None:
+    whole = {node.name for node in ast.walk(ast.parse(SCRIPTS["probe"])) if isinstance(node, ast.FunctionDef)}
+    for file in resources.files(inside.PROBE).iterdir():
+        if file.name.endswith(".py"):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            assert {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)} <= whole
