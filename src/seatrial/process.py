@@ -137,11 +137,14 @@ def stream(
     last_errors: deque[str] = deque(maxlen=KEPT_LINES)
     problems: list[BaseException] = []
     threads = [
-        _in_thread(_read, process, process.stdout, on_output, last_output, problems),
-        _in_thread(_read, process, process.stderr, on_error, last_errors, problems),
-        *([] if text_in is None else [_in_thread(_feed, process.stdin, text_in)]),
+        _thread(_read, process, process.stdout, on_output, last_output, problems),
+        _thread(_read, process, process.stderr, on_error, last_errors, problems),
+        *([] if text_in is None else [_thread(_feed, process.stdin, text_in)]),
     ]
     try:
+        # Within: Ctrl-C may come while they start.
+        for thread in threads:
+            thread.start()
         _wait(process, timeout, tick)
     except subprocess.TimeoutExpired:
         _end(process)
@@ -234,16 +237,17 @@ def _popen(command: list[str], environment: Mapping[str, str] | None, **options:
         raise ProgramError(f"could not be started: {error}.", where=shlex.join(command)) from error
 
 
-def _in_thread(function: Callable[..., None], *arguments: object) -> threading.Thread:
-    thread = threading.Thread(target=function, args=arguments, daemon=True)
-    thread.start()
-    return thread
+def _thread(function: Callable[..., None], *arguments: object) -> threading.Thread:
+    return threading.Thread(target=function, args=arguments, daemon=True)
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
     # A child in the background (ssh's ControlPersist) may hold the pipes open for hours.
     deadline = time.monotonic() + DRAIN_GRACE
     for thread in threads:
+        if thread.ident is None:
+            # Interrupted before it started: the program has ended, and the thread closes its pipe.
+            thread.start()
         thread.join(timeout=max(0, deadline - time.monotonic()))
 
 
