@@ -119,23 +119,10 @@ def stream(
 
     """
     command = _resolved(argv, environment)
-    process = _popen(
-        command,
-        environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL if text_in is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        # Ctrl-C reaches the whole foreground group: in a session of its own the program is interrupted once, by this
-        # process, and can clean up.
-        start_new_session=True,
-    )
     last_output: deque[str] = deque(maxlen=KEPT_LINES)
     last_errors: deque[str] = deque(maxlen=KEPT_LINES)
     problems: list[BaseException] = []
+    process = _piped(command, environment, folder, takes_input=text_in is not None)
     threads = [
         _thread(_read, process, process.stdout, on_output, last_output, problems),
         _thread(_read, process, process.stderr, on_error, last_errors, problems),
@@ -201,13 +188,7 @@ def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, st
     command = _resolved(argv, environment)
     with log.open("ab") as sink:
         process = _popen(
-            command,
-            environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
+            command, environment, cwd="/", stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
         )
     # Without this, Popen warns at exit that it still runs.
     process.returncode = 0
@@ -235,6 +216,25 @@ def _popen(command: list[str], environment: Mapping[str, str] | None, **options:
     except (OSError, ValueError) as error:
         # Its folder or its `#!` interpreter is missing, it is no program, an argument holds a zero byte.
         raise ProgramError(f"could not be started: {error}.", where=shlex.join(command)) from error
+
+
+def _piped(
+    command: list[str], environment: Mapping[str, str] | None, folder: Path | None, *, takes_input: bool
+) -> subprocess.Popen[str]:
+    return _popen(
+        command,
+        environment,
+        cwd=folder,
+        stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # Ctrl-C reaches the whole foreground group: in a session of its own the program is interrupted once, by this
+        # process, and can clean up.
+        start_new_session=True,
+    )
 
 
 def _thread(function: Callable[..., None], *arguments: object) -> threading.Thread:

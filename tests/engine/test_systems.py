@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import certifi
 import pytest
+from tests.installers import installs_that_ran
 
 from seatrial.checks.model import Level
 from seatrial.checks.registry import among_services
@@ -24,7 +25,7 @@ from seatrial.host import this_host
 from seatrial.images.build import build
 from seatrial.images.credentials import find_secrets
 from seatrial.images.plan import plan_build
-from seatrial.images.progress import StepState, installs_that_ran
+from seatrial.images.progress import StepState
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import pytest
 import requests
 from tests.fakes.engine import refusal
 
-from seatrial.engine.builders import Builder
+from seatrial.engine.builders import Builder, Choice
 from seatrial.engine.find import Candidate, Engine
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.host import Host
 from seatrial.images.bases import Refusal, Registries
-from seatrial.images.build import BuildResult, build
+from seatrial.images.build import BuildResult, build, build_all
 from seatrial.images.plan import plan_build
 from seatrial.images.progress import Event, StepChanged
 from seatrial.settings.read import read_project
@@ -345,3 +345,35 @@ def test_a_builder_elsewhere_has_no_use_of_the_engines_syntax_image(site: Site) 
     site.build(Builder(name="far", driver="remote"))
     assert "docker/dockerfile:1" in site.images.asked
     assert site.read("arguments")[3:6] == ["--builder", "far", "--platform=linux/amd64"]
+
+
+# Several builds.
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_every_build_is_tried_and_the_first_problem_is_raised(site: Site, count: int) -> None:
+    site.play({**DONE, "error": "broken"}, code=1)
+    project = read_project(site.folder)
+    with pytest.raises(BuildFailedError, match="broken"):
+        build_all(
+            [plan_build(project, "one")] * count, engine=site.engine, host=site.host, project=project, choice=None,
+            observer=site.witness,
+        )  # fmt: skip
+    assert site.witness.said.count("began one") == count
+    # Of several, each is named when it fails; the last message is the error's own.
+    assert sum("one:latest was not built: " in line for line in site.witness.said) == (count if count > 1 else 0)
+
+
+def test_a_builder_that_was_named_is_said_before_the_builds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = read_project(site.folder)
+    far = Builder(name="far", driver="remote")
+    for found in (far, None):
+        monkeypatch.setattr("seatrial.engine.builders.find", lambda *_, found=found: found)
+        site.witness.said.clear()
+        results = build_all(
+            [plan_build(project, "one")], engine=site.engine, host=site.host, project=project,
+            choice=Choice(name="far", source="--builder"), observer=site.witness,
+        )  # fmt: skip
+        assert [result.image_id for result in results] == ["sha256:built"]
+        named = [line for line in site.witness.said if "named by --builder, builds" in line]
+        assert len(named) == (1 if found else 0)

@@ -178,6 +178,30 @@ def test_a_builder_that_buildx_does_not_give_is_told(name: str, known: tuple[str
     assert str(not_found(Choice(name=name, source="--builder"), known, message="ERROR: a bad thing\n")) == error
 
 
+BUILDX = """\
+#!/bin/sh
+case "$1" in
+    version) echo "buildx v0.13.1" ;;
+    inspect) [ "$3" = far ] || { echo "ERROR: no builder $3 found" >&2; exit 1; }; cat "$(dirname "$0")/far" ;;
+    ls) echo '{"Name":"far"}' ;;
+esac
+"""
+
+
+def test_buildx_is_asked_for_the_builder_that_was_named(tmp_path: Path) -> None:
+    plugins = tmp_path / "cli-plugins"
+    plugins.mkdir()
+    (plugins / "docker-buildx").write_text(BUILDX)
+    (plugins / "docker-buildx").chmod(0o755)
+    (plugins / "far").write_text(REMOTE)
+    machine = host(tmp_path, DOCKER_CONFIG=str(tmp_path))
+    found = builders.find(CHOICE, ENGINE, machine)
+    assert found is not None
+    assert (found.name, found.driver) == ("far", "remote")
+    with pytest.raises(EngineError, match=r"there is no builder 'fra'\. Did you mean 'far'\?"):
+        builders.find(Choice(name="fra", source="--builder"), ENGINE, machine)
+
+
 # --- what buildx is told ----------------------------------------------------------------------------------
 
 

@@ -115,3 +115,21 @@ def test_source_list_has_security_updates_but_not_for_sid(tmp_path: Path) -> Non
         f"deb {options} http://mirror.example/debian-security trixie-security main\n"
     )
     assert sources(archive, "sid") == f"deb {options} http://mirror.example/debian sid main\n"
+
+
+def test_of_two_mirrors_the_one_with_debians_own_keys_wins() -> None:
+    own = Source(uri="http://own/debian", suites=("bookworm",), components=("main",), signed_by=Path("/keys/own.gpg"))
+    official = Source(uri="http://official/debian", suites=("bookworm",), components=("main",), signed_by=KEYRING)
+    keyless = Source(uri="http://keyless/debian", suites=("bookworm",), components=("main",))
+    for best in (official, keyless):
+        assert choose([own, best], codename="bookworm", where=Path("/etc/apt")).uri == best.uri
+    assert choose([own], codename="bookworm", where=Path("/etc/apt")).signed_by == Path("/keys/own.gpg")
+    assert choose([keyless], codename="bookworm", where=Path("/etc/apt")).signed_by == KEYRING
+
+
+@pytest.mark.parametrize(
+    ("value", "file"), [("/keys/a.gpg", Path("/keys/a.gpg")), ("0123ABCD", None), ("/keys/a.gpg /keys/b.gpg", None)]
+)
+def test_only_a_key_file_is_used(value: str, file: Path | None) -> None:
+    [source] = parse_deb822(f"Types: deb\nURIs: http://a/debian\nSuites: x\nComponents: main\nSigned-By: {value}\n")
+    assert source.signed_by == file

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.installers import installs, installs_that_ran
 
 from seatrial.dockerfile import parse
 from seatrial.images.progress import (
@@ -14,7 +15,6 @@ from seatrial.images.progress import (
     StepChanged,
     StepOutput,
     StepState,
-    installs_that_ran,
     locate,
 )
 from seatrial.text import plain, plain_line
@@ -181,7 +181,7 @@ def test_a_report_lists_its_steps_in_the_dockerfiles_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "installs"),
+    ("text", "expected"),
     [
         ("RUN pip install -r requirements.txt", True),
         ("RUN /opt/venv/bin/python -m pip --python /x install y", True),
@@ -194,12 +194,12 @@ def test_a_report_lists_its_steps_in_the_dockerfiles_order() -> None:
         ("COPY pip install", False),
     ],
 )
-def test_installs(text: str, installs: bool) -> None:
+def test_installs(text: str, expected: bool) -> None:
     instruction = parse(f"FROM a\n{text}\n").stages[0].instructions[1]
     name = f"[2/2] {plain_line(instruction.whole)}"
     one = Step(key="k", name=name, state=StepState.DONE, instruction=instruction)
-    assert one.installs is installs
-    assert bool(installs_that_ran([one])) is installs
+    assert installs(one) is expected
+    assert bool(installs_that_ran([one])) is expected
     cached = Step(key="k", name=name, state=StepState.CACHED, instruction=instruction)
     assert installs_that_ran([cached]) == ()
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shlex
 from ipaddress import IPv4Network
 
 import pytest
 
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, ProgramError
+from seatrial.offline import network
 from seatrial.offline.network import POOLS, choose_pool, host_routes, parse_routes, rules
+from seatrial.process import Completed
 
 # As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
 ROUTES = """\
@@ -53,3 +56,57 @@ def test_every_rule_carries_the_tag_and_stays_in_the_range() -> None:
     for _, _, rule in made:
         assert "seatrial-0a1b2c" in rule
         assert "10.213.0.0/16" in rule
+
+
+class Firewall:
+    """iptables with its rules in memory, as `--list-rules` shows them."""
+
+    def __init__(self, *others: str) -> None:
+        self.rules: dict[str, list[str]] = {"filter": list(others), "nat": []}
+
+    def __call__(self, argv: list[str], **_: object) -> Completed:
+        table, action, *words = argv[4:]
+        rules, rule = self.rules[table], shlex.join(("-A", *words))
+        code, output = 0, ""
+        match action:
+            case "--check":
+                code = int(rule not in rules)
+            case "--insert":
+                rules.insert(0, rule)
+            case "--delete":
+                rules.remove(rule)
+            case "--list-rules":
+                output = "\n".join(["-P FORWARD ACCEPT", *rules])
+        return Completed(argv=tuple(argv), code=code, output=output, errors="")
+
+
+def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = "-A FORWARD -m comment --comment seatrial-other -j DROP"
+    firewall = Firewall(other)
+    monkeypatch.setattr("seatrial.process.run", firewall)
+    wanted = [shlex.join(("-A", chain, *rule)) for table, chain, rule in rules(POOLS[0], "tag") if table == "filter"]
+    network.open_firewall(POOLS[0], "tag", {})
+    assert firewall.rules["filter"] == [*wanted, other]
+    assert len(firewall.rules["nat"]) == 1
+    # A firewall's reload dropped one: all are added again, none twice.
+    firewall.rules["filter"].remove(wanted[1])
+    network.open_firewall(POOLS[0], "tag", {})
+    assert firewall.rules["filter"] == [*wanted, other]
+    network.close_firewall("tag", {})
+    assert firewall.rules == {"filter": [other], "nat": []}
+
+
+def test_rules_that_are_all_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    firewall = Firewall()
+    monkeypatch.setattr("seatrial.process.run", firewall)
+    network.open_firewall(POOLS[0], "tag", {})
+    monkeypatch.setattr(network, "close_firewall", None)
+    network.open_firewall(POOLS[0], "tag", {})
+
+
+def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Completed(argv=("iptables",), code=3, output="", errors="no rights\n")
+    monkeypatch.setattr("seatrial.process.run", lambda *_, **__: done)
+    with pytest.raises(ProgramError, match="firewall's rules") as caught:
+        network.close_firewall("tag", {})
+    assert caught.value.detail == "no rights"

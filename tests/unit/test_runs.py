@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import docker.errors
 import pytest
+from tests.fakes.engine import MemoryEngine, refusal
 
+from seatrial.engine import runs
+from seatrial.engine.containers import container
 from seatrial.engine.runs import Owner, is_dead, owner
 
 if TYPE_CHECKING:
@@ -90,3 +96,41 @@ def test_a_process_that_ended_meanwhile_has_no_start(proc: Path) -> None:
     (proc / "44").mkdir()
     (proc / "44" / "stat").write_text("")
     assert owner(44, proc).started == ""
+
+
+@pytest.mark.parametrize(("status", "raised"), [(404, False), (409, False), (500, True), (403, True)])
+def test_what_is_gone_or_being_removed_is_no_error(status: int, raised: bool) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal(status, "no")
+
+    client: Any = SimpleNamespace(remove_container=refuse, remove_image=refuse)
+    for removed in (runs.remove, runs.remove_image):
+        with pytest.raises(docker.errors.APIError) if raised else nullcontext():
+            removed(client, "x")
+
+
+def test_a_run_that_ends_removes_its_containers_and_starts_no_more() -> None:
+    memory = MemoryEngine()
+    memory.add_image("app:1")
+    with runs.running(memory.engine, pid=os.getpid()) as run:
+        with container(run, {"Image": "app:1"}) as made:
+            assert memory.containers[made.id].labels[runs.LABEL] == run.id
+        assert memory.containers == {}
+        memory.engine.connection().create_container_from_config({"Image": "app:1", "Labels": run.labels})
+        other = memory.engine.connection().create_container_from_config({"Image": "app:1"})["Id"]
+    assert list(memory.containers) == [other]
+    assert run.ended.is_set()
+    with pytest.raises(runs.RunEndedError), container(run, {"Image": "app:1"}):
+        pass
+
+
+def test_an_error_beside_other_threads_ends_the_run_at_once() -> None:
+    memory = MemoryEngine()
+    memory.add_image("app:1")
+    with runs.running(memory.engine, pid=os.getpid()) as run:
+        memory.engine.connection().create_container_from_config({"Image": "app:1", "Labels": run.labels})
+        with pytest.raises(ValueError, match="boom"), runs.ending(run):
+            raise ValueError("boom")
+        assert memory.containers == {}
+        with runs.ending(run):
+            pass

@@ -218,3 +218,19 @@ def test_a_secret_that_the_account_may_not_read_is_said(home: Path, monkeypatch:
     secrets = find_secrets(host(home))
     assert (secrets.files, len(secrets.notes)) == ({}, 1)
     assert "this account may not read it" in secrets.notes[0]
+
+
+def test_only_texts_are_addresses_of_more_indexes(home: Path) -> None:
+    file = write(home / "uv.toml", 'extra-index-url = [1, "https://more/", "/opt/wheels"]\n')
+    text = find_secrets(host(home, UV_NO_CONFIG="", UV_CONFIG_FILE=file)).texts["uv-config"]
+    assert tomllib.loads(text) == {"index": [{"url": "https://more/"}]}
+
+
+def test_a_chosen_file_of_pips_takes_the_place_of_the_users(home: Path) -> None:
+    write(home / ".config/pip/pip.conf", "[global]\ntimeout = 7\n")
+    chosen = write(home / "chosen.conf", "[global]\nretries = 2\n")
+    text = find_secrets(host(home, PIP_CONFIG_FILE=chosen)).texts["pip-config"]
+    assert ini(text) == {"global": {"retries": "2"}}
+    # One that does not exist leaves the user's in place, as pip has it.
+    text = find_secrets(host(home, PIP_CONFIG_FILE=str(home / "none.conf"))).texts["pip-config"]
+    assert ini(text) == {"global": {"timeout": "7"}}

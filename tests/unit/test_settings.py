@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.errors import SettingsError
+from seatrial.settings.convert import line_of
 from seatrial.settings.model import App, Contract
 from seatrial.settings.read import python_of, read_contract, read_project
 
@@ -161,10 +162,14 @@ def test_a_python_must_be_declared(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, text: str, at: str, what: str) -> None:
     error = refused(tmp_path, text)
-    assert error.where.startswith(f"{tmp_path / 'pyproject.toml'}: ")
+    place = error.where.removeprefix(f"{tmp_path / 'pyproject.toml'}:")
+    # The line that sets the key, or else the one that begins its table.
+    of_table = what in {"required key is missing", "the name of a variable"} or "two" in text
+    assert int(place.partition(": ")[0]) == len(text.splitlines()) - of_table
     assert error.where.endswith(at)
     assert what in str(error)
     assert "\n" not in str(error) or "two" in str(error)
+    assert ("a key in it is wrong: " in error.what) is (what == "the name of a variable")
 
 
 @pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "x=" + "[" * 20_000, "x=" + "1" * 5000, "x = 2020-13-01"])
@@ -189,5 +194,25 @@ def test_a_contract_file_holds_the_keys_of_the_contract_table(tmp_path: Path) ->
     file.write_text("user = 'app'\nmodules = ['a.b:c']\n", encoding="utf-8")
     assert read_contract(file) == Contract(user="app", modules=("a.b:c",))
     file.write_text("usr = 'app'\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"contract\.toml: top level: the key 'usr' .* Did you mean 'user'\?"):
+    with pytest.raises(SettingsError, match=r"contract\.toml:1: top level: the key 'usr' .* Did you mean 'user'\?"):
         read_contract(file)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("tool", "a", "x"), 3),
+        (("tool", "a", "list"), 4),
+        (("tool", "a", "missing"), 2),
+        (("tool", "b.c", "inline", "deep"), 9),
+        (("tool", "b.c", "two words"), 10),
+        (("tool", "d", "e"), 12),
+        (("other",), None),
+    ],
+)
+def test_the_line_of_a_key_is_found(path: tuple[str, ...], line: int | None) -> None:
+    text = (
+        "# [tool.a]\n[tool.a]\nx = 1 # y\nlist = [\n  'x = 3',\n]\n\n"
+        "[ tool . 'b.c' ]\ninline = { deep = 1 }\n\"two words\" = 2\n[tool]\nd.e = 5\n"
+    )
+    assert line_of(text, path) == line

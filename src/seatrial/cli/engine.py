@@ -34,7 +34,7 @@ def status(_context: invoke.Context) -> ExitCode:
         print("seatrial's own: not there; `invoke engine.start` fetches and starts it")
         return ExitCode.OK
     state = f"running, Docker {own.version}, process {own.pid}" if own.running else "stopped"
-    print(f"seatrial's own: {state}; from Debian {own.suite}; socket {own.socket}")
+    print(f"seatrial's own: {state}; from {own.origin}; socket {own.socket}")
     print(f"  {own.folder} holds {show_size(offline.engine_disk_bytes(host))}")
     return ExitCode.OK
 
@@ -51,7 +51,7 @@ def start(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     own = offline.engine_status(host)
     if dry_run:
         step = "do nothing, as it runs" if own.running else "start it" if own.unpacked else "fetch, unpack and start it"
-        print(f"would {step}: Docker from Debian {settings.suite} in {own.folder}")
+        print(f"would {step}: Docker from {offline.engine_origin(settings)} in {own.folder}")
         return ExitCode.OK
     print(offline.start_engine(host, settings, output.say))
     return ExitCode.OK

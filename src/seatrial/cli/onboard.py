@@ -86,7 +86,7 @@ def _agreed() -> bool:
     """Ask on a terminal; elsewhere nobody can agree."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    output.say("No Docker engine answers. seatrial can fetch one from Debian's archive and run it beside yours.")
+    output.say("No Docker engine answers. seatrial can download one and run it next to whatever this host has.")
     return output.confirmed("Do that?")
 
 

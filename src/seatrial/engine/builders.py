@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """What `docker buildx inspect` tells of a builder."""
+    """A builder, as `docker buildx inspect` shows it."""
 
     name: str
     driver: str
@@ -143,12 +143,7 @@ def not_found(choice: Choice, known: tuple[str, ...], *, message: str) -> Engine
 
 
 def require_usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
-    """Return a builder that can build for the engine in use.
-
-    Raises:
-        EngineError: it is another engine's, or does not answer; the message says what to do.
-
-    """
+    """Return a builder that can build for the engine in use."""
     # The driver of a builder whose engine is gone is empty.
     silent = builder.driver == "remote" and all(status != "running" for status in builder.statuses)
     if builder.problem or not builder.driver or silent:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NO_ENTRYPOINT = [""]
-"""How the engine is told to leave out an image's ENTRYPOINT: an empty list would mean the image's own."""
+"""Leaves out an image's ENTRYPOINT: an empty list would mean the image's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
 
 
 def remake(client: docker.APIClient, inspected: Json) -> str:
-    """Make a container, not started, like one that is gone, from what the engine said of that; return its id."""
+    """Make a container, not started, like one that is gone, from its last inspection; return its id."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     # The name may mean another image by now.
     config["Image"] = inspected["Image"]
@@ -142,14 +142,7 @@ def _create(client: docker.APIClient, config: Json, *, name: str | None = None) 
 
 
 def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
-    """Start a container and read what it writes until it ends; past a limit it is killed.
-
-    Args:
-        container: made, not started.
-        seconds: how long it may take.
-        most: how many bytes it may write.
-
-    """
+    """Start a container and read what it writes until it ends; past `seconds`, or `most` bytes, it is killed."""
     client = container.client
     stream = client.attach(container.id, stdout=True, stderr=True, stream=True, demux=True, logs=False)
     try:

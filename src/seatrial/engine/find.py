@@ -213,9 +213,7 @@ def _current_context(host: Host) -> str | None:
         return None
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"cannot be read: {error}.",
-            where=str(_config_folder(host) / "config.json"),
-            fix="Correct that file.",
+            f"cannot be read: {error}.", where=str(_config_folder(host) / "config.json"), fix="Correct that file."
         ) from error
     name = config.get("currentContext") if isinstance(config, dict) else None
     return name if isinstance(name, str) and name else None

@@ -1,4 +1,4 @@
-"""Removes what runs left that could not clean up, beside what the command does."""
+"""Removes what runs left behind that could not clean up, while the command works."""
 
 from __future__ import annotations
 

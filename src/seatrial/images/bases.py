@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 REGISTRY_TIMEOUT = 5
-"""Seconds that a registry has to answer, before it counts as out of reach."""
+"""Seconds that a registry has to answer, before it counts as unreachable."""
 DOCKER_HUB = "docker.io"
 
 
@@ -73,7 +73,7 @@ class Registries:
 
     engine: Engine
     timeout: int = REGISTRY_TIMEOUT
-    _out_of_reach: dict[str, Refusal] = field(default_factory=dict, init=False)
+    _unreachable: dict[str, Refusal] = field(default_factory=dict, init=False)
     _pullable: set[str] = field(default_factory=set, init=False)
 
     def has_locally(self, reference: str) -> bool:
@@ -89,15 +89,15 @@ class Registries:
     def refusal(self, reference: str) -> Refusal | None:
         """Return why an image cannot be pulled, or None when it can."""
         registry = registry_of(reference)
-        if registry in self._out_of_reach:
-            return self._out_of_reach[registry]
+        if registry in self._unreachable:
+            return self._unreachable[registry]
         if reference in self._pullable:
             return None
         refusal, reached = self._ask(reference)
         if refusal is None:
             self._pullable.add(reference)
         elif not reached:
-            self._out_of_reach[registry] = refusal
+            self._unreachable[registry] = refusal
         return refusal
 
     def _ask(self, reference: str) -> tuple[Refusal | None, bool]:
@@ -127,18 +127,7 @@ def registry_of(reference: str) -> str:
 
 
 def find_base(base: Base, *, registries: Registries, known: Callable[[str], bool], dockerfile: str) -> Found:
-    """Return where a base comes from.
-
-    Args:
-        base: the base.
-        registries: what asks the engine and the registries.
-        known: tells whether a reference has a local substitute.
-        dockerfile: the Dockerfile's path, for messages.
-
-    Raises:
-        BuildError: it comes from nowhere; the message says why.
-
-    """
+    """Return where a base comes from; `known` tells whether a reference has a local substitute."""
     if registries.has_locally(base.reference):
         return Found(base=base, origin=Origin.PRESENT)
     refusal = registries.refusal(base.reference)
@@ -163,7 +152,7 @@ def unavailable(reference: str, reason: str, *, where: str, stages: Sequence[str
         f"the base image {reference} cannot be pulled: {reason.rstrip('.')}; it has no local substitute either.",
         where=where,
         fix="Check its name, load it into the engine with `docker load`, or declare a local substitute: see "
-        "docs/standins.md.",
+        "docs/local-substitutes.md.",
     )
 
 
@@ -215,12 +204,6 @@ def replacements(
     """Find out which bases need a local substitute, build those, and announce each.
 
     `elsewhere`: the builder is not the engine's own and does not see the engine's images.
-
-    Raises:
-        BuildError: a base comes from nowhere.
-        EngineError: the engine is too old for named build contexts.
-        ImageError: a local substitute cannot be made on this host.
-
     """
     recipes = offline.recipes(project)
     bases = bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))

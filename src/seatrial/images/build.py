@@ -22,8 +22,9 @@ from seatrial.images.bases import Registries, replacements
 from seatrial.images.credentials import find_secrets
 from seatrial.images.failure import Surroundings, explain
 from seatrial.images.oci_layout import save_images
-from seatrial.images.plan import provenance, read_dockerfile
+from seatrial.images.plan import read_dockerfile
 from seatrial.images.progress import Progress, StepState
+from seatrial.images.provenance import provenance
 from seatrial.settings.read import TABLE
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def build(
     secrets = find_secrets(host)
     for note in secrets.notes:
         observer.say(note)
-    with engine_errors("build"):
+    with engine_errors(f"building {plan.tags[0]}"):
         replaced = replacements(
             plan, dockerfile, engine=engine, host=host, project=project, say=observer.say,
             registries=registries or Registries(engine=engine), elsewhere=builder is not None,
@@ -137,7 +138,7 @@ def build(
         buildx.path, plan, dockerfile, replaced, secrets,
         engine=engine, host=host, builder=builder, observer=observer, progress=progress,
     )  # fmt: skip
-    with engine_errors("build"):
+    with engine_errors(f"building {plan.tags[0]}"):
         image_id, size = _look_at(engine, image_id, plan.tags[0])
     result = BuildResult(
         plan=plan,
@@ -240,7 +241,7 @@ def _contexts(replaced: Replacements, builder: Builder | None, engine: Engine, f
     """Return the build contexts that replace references; another builder gets the images themselves."""
     if builder is None:
         return {reference: f"docker-image://{image}" for reference, image in replaced.images.items()}
-    with _file_errors(folder), engine_errors("build"):
+    with _file_errors(folder), engine_errors("passing images to the builder"):
         saved = save_images(engine, replaced.images.values(), folder)
     return {reference: saved[image] for reference, image in replaced.images.items()}
 
@@ -320,16 +321,9 @@ def build_all(
     choice: builders.Choice | None,
     observer: Observer,
 ) -> list[BuildResult]:
-    """Build one after the other. All are tried; the first problem is raised at the end.
+    """Build one after the other; all are tried, and the first problem is raised at the end.
 
-    Args:
-        plans: what to build.
-        engine: the engine that gets the images.
-        host: this machine.
-        project: the project.
-        choice: the builder that somebody named; None: the engine's own.
-        observer: told how it goes.
-
+    `choice` is the builder that was named; None: the engine's own. See `build`.
     """
     builder = builders.find(choice, engine, host)
     if builder is not None and choice is not None:

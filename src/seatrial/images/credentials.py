@@ -9,7 +9,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from seatrial.errors import BuildError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 SecretId = Literal["ca-bundle", "netrc", "pip-config", "uv-config"]
-SECRET_IDS: tuple[SecretId, ...] = get_args(SecretId)
 
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -120,10 +119,6 @@ def pip_config(host: Host) -> str:
     """Return pip's configuration for a build as the text of an ini file; empty when there is none.
 
     Later files win over earlier ones and the environment over all, as pip itself has it.
-
-    Raises:
-        BuildError: a configuration file cannot be read or is malformed.
-
     """
     sections: dict[str, dict[str, str]] = {}
     for file in _pip_files(host):
@@ -149,12 +144,7 @@ def pip_config(host: Host) -> str:
 
 
 def uv_config(host: Host) -> str:
-    """Return uv's configuration for a build as the text of a TOML file; empty when there is none.
-
-    Raises:
-        BuildError: uv's configuration cannot be read or is malformed.
-
-    """
+    """Return uv's configuration for a build as the text of a TOML file; empty when there is none."""
     declared: dict[str, Any] = {}
     if (file := _uv_file(host)) is not None:
         try:

@@ -21,7 +21,7 @@ LONGEST_STEP = 120
 """Characters of an instruction that an error message shows."""
 
 UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "UnknownIssuer", "unable to get local issuer")
-"""What pip, curl and uv say of a certificate whose issuer the build does not trust."""
+"""The messages of pip, curl and uv about a certificate whose issuer the build does not trust."""
 LOCATION = re.compile(r"\S.*:(\d+)")
 RULE = re.compile(r"-{10,}")
 FULL_DISK = "no space left on device"

@@ -57,13 +57,7 @@ def save_image(engine: Engine, image: str, folder: Path) -> str:
 
 
 def unpack(chunks: Iterator[bytes], folder: Path, *, engine: str) -> None:
-    """Unpack an archive that comes in chunks.
-
-    Raises:
-        EngineError: it is damaged, or would write elsewhere.
-        OSError: the folder cannot be written.
-
-    """
+    """Unpack an archive that comes in chunks."""
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|", bufsize=1 << 20) as archive:
             archive.extractall(folder, filter="data")
@@ -76,12 +70,7 @@ def unpack(chunks: Iterator[bytes], folder: Path, *, engine: str) -> None:
 
 
 def digest(folder: Path, *, engine: str) -> str:
-    """Return the digest of the one image in an OCI layout.
-
-    Raises:
-        EngineError: there is none, as in what engines before Docker 25 save.
-
-    """
+    """Return the digest of the one image in an OCI layout."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         found = str(index["manifests"][0]["digest"])

@@ -33,10 +33,6 @@ LOOKUP = re.compile(
     r"\[internal\] load metadata for (?P<base>\S+)|\[context (?P<context>\S+)\] "
     r"|resolve image config for (?:docker-image://)?(?P<syntax>\S+)"
 )
-INSTALL = re.compile(
-    r"\b(?:pip[\d.]*|uv|pipx|poetry|pdm|pipenv|conda|mamba|apt|apt-get|apk|dnf|microdnf|yum|npm|pnpm|yarn)"
-    r"(?:\s+[^\s;&|]+)*?\s+(?:install|sync|add|ci)\b"
-)
 
 
 class StepState(StrEnum):
@@ -102,27 +98,6 @@ class Step:
     def countable(self) -> bool:
         """Tell whether it counts in "7 of 9 steps came from the cache": a FROM does no work of its own."""
         return self.numbered and self.keyword != "FROM"
-
-    @property
-    def installs(self) -> bool:
-        """Tell whether it runs a package installer that may fetch something.
-
-        With the network off it can only put in place what the build itself made, such as the project's wheel.
-        """
-        if self.instruction and ("network", "none") in self.instruction.flags:
-            return False
-        script = f"{self.instruction.text}\n{self.instruction.body}" if self.instruction else self.text
-        return self.keyword == "RUN" and INSTALL.search(script) is not None
-
-    @property
-    def ran(self) -> bool:
-        """Tell whether its work was really done, not taken from the cache."""
-        return self.state in {StepState.DONE, StepState.FAILED, StepState.STOPPED}
-
-
-def installs_that_ran(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return the steps that ran a package installer instead of coming from the cache."""
-    return tuple(step for step in steps if step.installs and step.ran)
 
 
 def locate(names: Iterable[str], dockerfile: Dockerfile) -> dict[str, Instruction]:

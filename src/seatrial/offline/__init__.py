@@ -1,11 +1,11 @@
-"""What a host without Docker, or without a registry in reach, is given. A reader may skip this folder.
+"""For a host without Docker, or one that reaches no registry. A reader may skip this folder.
 
-Nothing outside imports a module of it, and nothing outside knows of Debian. It has two doors:
+Nothing outside imports a module of it, and nothing outside knows of Debian. It offers two things:
 
-- an engine: `start_engine`, `stop_engine`, `remove_engine`, `engine_status`, `engine_disk_bytes`.
-  Docker's programs are unpacked from Debian's archive into a folder, and run beside whatever the host has.
-- a local substitute for an official image: `recipes` says which there are, `find_substitute` tells how the one for an
-  image is made, `ensure_substitute` builds it where it is missing and returns its local name.
+- an engine: `start_engine`, `stop_engine`, `remove_engine`, `engine_status`, `engine_origin`, `engine_disk_bytes`.
+  Docker's programs are unpacked from Debian's archive into a folder, and run next to whatever the host has.
+- a local substitute for an official image: `recipes` lists the known ones, `find_substitute` finds that of an image,
+  `ensure_substitute` builds it where it is missing and returns its local name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from seatrial.offline.catalogue import Recipe, Substitute, find_substitute
 from seatrial.offline.provide import (
     EngineStatus,
     engine_disk_bytes,
+    engine_origin,
     engine_status,
     remove_engine,
     start_engine,
@@ -27,6 +28,7 @@ __all__ = [
     "Recipe",
     "Substitute",
     "engine_disk_bytes",
+    "engine_origin",
     "engine_status",
     "ensure_substitute",
     "find_substitute",

@@ -57,12 +57,7 @@ class Archive:
 
 
 def host_archive(root: Path = Path("/")) -> Archive:
-    """Return Debian's archive as the host's own source lists name it.
-
-    Raises:
-        EngineError: this host is no Debian, or its lists do not name Debian's archive.
-
-    """
+    """Return Debian's archive as the host's own source lists name it."""
     release = _os_release(root)
     # Derivatives that sit on Debian's own archive say which suite they use.
     codename = release.get("DEBIAN_CODENAME") or (
@@ -79,12 +74,7 @@ def host_archive(root: Path = Path("/")) -> Archive:
 
 
 def choose(sources: Iterable[Source], *, codename: str, where: Path) -> Archive:
-    """Choose Debian's main archive and its security archive among all sources of a host.
-
-    Raises:
-        EngineError: none is Debian's.
-
-    """
+    """Choose Debian's main archive and its security archive among all sources of a host."""
     debian = [source for source in sources if _is_debian(source, codename)]
     main = [source for source in debian if not _is_security(source)]
     if not main:
@@ -100,12 +90,7 @@ def choose(sources: Iterable[Source], *, codename: str, where: Path) -> Archive:
 
 
 def read_sources(root: Path = Path("/")) -> list[Source]:
-    """Return the binary package sources of a host, in the order that apt reads them.
-
-    Raises:
-        EngineError: a source list cannot be read.
-
-    """
+    """Return the binary package sources of a host, in the order that apt reads them."""
     folder = root / "etc/apt/sources.list.d"
     found: list[Source] = []
     for file in [root / "etc/apt/sources.list", *sorted(folder.glob("*"))]:

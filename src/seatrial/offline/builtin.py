@@ -32,7 +32,7 @@ PYTHON_LIBRARIES = {
 LAST_WITH_LOCALE = 12
 """The last 3.x whose official image sets LANG."""
 DEBIAN_PYTHONS = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
-"""The suite whose own Python serves where the host has none of that version."""
+"""The suite whose own Python is used where the host has none of that version."""
 
 DEBIAN_POSTGRES = {"15": "bookworm", "17": "trixie", "18": "forky"}
 """The suite that has a major version of PostgreSQL."""
@@ -90,10 +90,7 @@ def _python(version: str, suite: str, ending: str) -> Recipe:
     return Recipe(
         pattern=f"python:{version}-slim{ending}",
         dockerfile=FOLDER / "python.Dockerfile",
-        inputs={
-            **_rootfs(suite, *PYTHON_PACKAGES, *PYTHON_LIBRARIES[suite]),
-            "interpreter": f"interpreter:{version}",
-        },
+        inputs={**_rootfs(suite, *PYTHON_PACKAGES, *PYTHON_LIBRARIES[suite]), "interpreter": f"interpreter:{version}"},
         fallback=_debian_python(version) if version in DEBIAN_PYTHONS else None,
     )
 

@@ -1,4 +1,4 @@
-"""Which local substitute serves for which official image, by which recipe, from which inputs."""
+"""Which official image has which local substitute, by which recipe, from which inputs."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Recipe:
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Named build contexts, each `kind:argument`; parts of the name are filled in."""
     arguments: Mapping[str, str] = field(default_factory=dict)
-    """Build arguments beside the parts of the name."""
+    """Build arguments besides the parts of the name."""
     where: str = ""
     """The settings key that declares it; empty for a built-in one."""
     fallback: Recipe | None = None
-    """What serves where the host has no interpreter as the inputs name it."""
+    """What is used where the host has no interpreter as the inputs name it."""
     note: str = ""
     """How the image differs from what its name promises."""
     refusal: str = ""
@@ -86,7 +86,7 @@ class Substitute:
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Build arguments."""
     fallback: Substitute | None = None
-    """What serves where the host has no interpreter as the inputs name it."""
+    """What is used where the host has no interpreter as the inputs name it."""
     note: str = ""
     """How it differs from what its name promises."""
     refusal: str = ""
@@ -94,12 +94,7 @@ class Substitute:
 
 
 def parse_input(text: str, *, where: str) -> Input:
-    """Read `kind:argument`.
-
-    Raises:
-        SettingsError: there is no such kind, or no argument.
-
-    """
+    """Read `kind:argument`."""
     kind, _, argument = text.partition(":")
     kinds = [known.value for known in Kind]
     if kind not in kinds:
@@ -146,7 +141,7 @@ def _substitute(
             raise SettingsError(
                 f"the local substitute for {name} needs {needed}, which has no recipe.",
                 where=recipe.where,
-                fix="Name an image that has a local substitute: see docs/standins.md.",
+                fix="Name an image that has a local substitute: see docs/local-substitutes.md.",
             )
         images[needed] = found
     fallback = recipe.fallback

@@ -78,12 +78,7 @@ def pool_before(layout: Layout) -> IPv4Network | None:
 
 
 def launch(layout: Layout, host: Host, pool: IPv4Network) -> int:
-    """Start the daemon; return its process id.
-
-    Raises:
-        ProgramError: its program is missing.
-
-    """
+    """Start the daemon; return its process id."""
     for file in (layout.pid_file, layout.socket_file, layout.log):
         # A number in an old pid file may be another process by now, which the daemon would take for itself.
         file.unlink(missing_ok=True)
@@ -120,12 +115,7 @@ def wait(layout: Layout, host: Host, pid: int) -> find.Engine:
 
 
 def settle(layout: Layout, pool: IPv4Network, engine: find.Engine, pid: int) -> None:
-    """Switch live restore off once the daemon answers; see `settings`.
-
-    Raises:
-        EngineError: the daemon does not read its settings again.
-
-    """
+    """Switch live restore off once the daemon answers; see `settings`."""
     if not _restores_live(engine, layout):
         return
     _configure(layout, pool, starting=False)
@@ -144,12 +134,7 @@ def end(pid: int) -> None:
 
 
 def end_helpers(layout: Layout) -> None:
-    """Kill the engine's helper processes and containers that have no daemon any more.
-
-    Raises:
-        EngineError: one of them cannot be ended.
-
-    """
+    """Kill the engine's helper processes and containers that have no daemon any more."""
 
     def ended() -> bool:
         orphans = orphans_of(layout, processes())
@@ -166,13 +151,7 @@ def end_helpers(layout: Layout) -> None:
 
 
 def unmount(layout: Layout) -> None:
-    """Unmount what is mounted in the engine's folders.
-
-    Raises:
-        EngineError: a mount stays.
-        ProgramError: there is no umount here.
-
-    """
+    """Unmount what is mounted in the engine's folders."""
 
     def mounts() -> list[Path]:
         text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")

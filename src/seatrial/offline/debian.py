@@ -114,12 +114,7 @@ def fetch(
 
 
 def unpack(debs: Iterable[Path], folder: Path, *, host: Host) -> None:
-    """Unpack package files into a folder, as their archive lays them out; no script of theirs runs.
-
-    Raises:
-        ProgramError: dpkg is missing, or a file cannot be unpacked (no space left, damaged).
-
-    """
+    """Unpack package files into a folder, as their archive lays them out; no script of theirs runs."""
     folder.mkdir(parents=True, exist_ok=True)
     for deb in debs:
         process.run(["dpkg-deb", "--extract", deb, folder], timeout=UNPACK_TIMEOUT, environment=_environment(host))
@@ -251,9 +246,7 @@ def _architecture(environment: Mapping[str, str]) -> str:
         return process.run(["dpkg", "--print-architecture"], timeout=20, environment=environment).output.strip()
     except ProgramError as error:
         raise EngineError(
-            "Debian's package tools are needed and dpkg does not run here.",
-            fix=OTHER_ENGINE,
-            detail=str(error),
+            "Debian's package tools are needed and dpkg does not run here.", fix=OTHER_ENGINE, detail=str(error)
         ) from error
 
 

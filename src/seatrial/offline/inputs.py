@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+import docker.errors
+
 from seatrial import process
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import BuildError, ProgramError
@@ -59,14 +61,7 @@ class PreparedInput:
 
 
 def prepare(key: str, wanted: Input, workspace: Workspace) -> PreparedInput:
-    """Prepare one input.
-
-    Raises:
-        SettingsError: its argument is malformed.
-        BuildError: it cannot be made or fetched.
-        EngineError: the engine, or Debian's archive, cannot be reached.
-
-    """
+    """Prepare one input."""
     match wanted.kind:
         case Kind.ROOTFS:
             return _rootfs(key, wanted, workspace)
@@ -95,8 +90,6 @@ def _rootfs(key: str, wanted: Input, workspace: Workspace) -> PreparedInput:
 
 def _import_tar(engine: Engine, tar: Path, *, tag: str) -> None:
     """Make an image of one layer from a tar file."""
-    import docker.errors
-
     with engine_errors(f"import of {tar}"):
         try:
             answer = str(engine.client.api.import_image_from_file(str(tar), repository=REPOSITORY, tag=tag))
@@ -117,8 +110,6 @@ def _not_imported(tar: Path, detail: str) -> BuildError:
 
 
 def _remove_image(engine: Engine, name: str) -> None:
-    import docker.errors
-
     with engine_errors(f"removal of {name}"):
         try:
             engine.client.images.remove(name)
@@ -132,18 +123,12 @@ def _interpreter(key: str, workspace: Workspace) -> PreparedInput:
     workspace.say(f"Copying Python {python.version} from {python.prefix}.")
     interpreter.relocate(python, folder, say=workspace.say)
     return PreparedInput(
-        context=str(folder),
-        arguments={"INTERPRETER_VERSION": python.version, "LOCALE": locale(python.version)},
+        context=str(folder), arguments={"INTERPRETER_VERSION": python.version, "LOCALE": locale(python.version)}
     )
 
 
 def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[[str], None]) -> None:
-    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`.
-
-    Raises:
-        BuildError: this environment has no installer, the wheel cannot be fetched, or it holds no program.
-
-    """
+    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`."""
     say(f"Fetching {requirement} from the package index.")
     unpacked = folder.with_name(f"{folder.name}.unpacked")
     installer = next(_installers(host), None)

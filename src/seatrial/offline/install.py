@@ -65,12 +65,7 @@ def inspect_host(layout: Layout) -> HostState:
 
 
 def require_root(state: HostState) -> None:
-    """Refuse an account that may not start or stop an engine.
-
-    Raises:
-        EngineError: it is not Linux, or not root.
-
-    """
+    """Refuse an account that may not start or stop an engine."""
     if state.system != "linux":
         raise EngineError(f"an engine can be provided on Linux only; this is {state.system}.", fix=OTHER_ENGINE)
     if not state.root:
@@ -81,12 +76,7 @@ def require_root(state: HostState) -> None:
 
 
 def require_suitable(state: HostState, layout: Layout, *, unpacked: bool) -> None:
-    """Refuse a host that cannot have a provided engine.
-
-    Raises:
-        EngineError: no root, no Linux, no Debian tools, a folder too deep, no space left.
-
-    """
+    """Refuse a host that cannot have a provided engine."""
     require_root(state)
     if state.missing_tools and not unpacked:
         raise EngineError(
@@ -110,7 +100,7 @@ def require_suitable(state: HostState, layout: Layout, *, unpacked: bool) -> Non
 
 @dataclass(frozen=True, kw_only=True)
 class Unpacked:
-    """What was unpacked, as the marker beside the programs says."""
+    """What was unpacked, by the marker next to the programs."""
 
     suite: str
     version: str
@@ -137,7 +127,7 @@ def install(layout: Layout, host: Host, *, suite: str, say: Callable[[str], None
     debs = debian.fetch(ENGINE, suite=suite, host=host, say=say)
     missing = [program for program in HOST_SUITE if shutil.which(program, path=SYSTEM_PATH) is None]
     if missing:
-        say(f"This host has no {' and no '.join(missing)}: unpacked beside the engine, not installed.")
+        say(f"This host has no {' and no '.join(missing)}: it is unpacked with the engine, not installed.")
         debs += debian.fetch(missing, suite=host_archive().codename, host=host, say=say, missing_dependencies=True)
     version = debs[0].name.split("_")[1]
     say(f"Unpacking Docker {version} into {layout.programs}.")

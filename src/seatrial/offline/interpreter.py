@@ -120,11 +120,6 @@ def relocate(python: HostPython, folder: Path, *, say: Callable[[str], None]) ->
 
     Without test suites, bytecode, static libraries, Tk, symbols, and what was installed into it: pip comes from
     ensurepip, in the image. No path of the host remains.
-
-    Raises:
-        BuildError: a path of the host would remain.
-        ProgramError: strip failed, or took too long.
-
     """
     _copy(python, folder)
     _link(python, folder)

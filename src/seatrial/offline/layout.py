@@ -59,7 +59,7 @@ class Layout:
 
     @property
     def runtime(self) -> Path:
-        """What must not outlive a reboot. Short, since it holds sockets, whose paths are limited."""
+        """What a reboot must remove. Short, since it holds sockets, whose paths are limited."""
         return Path("/run/seatrial") / self.tag
 
     @property
@@ -73,7 +73,7 @@ class Layout:
         return sorted(set(folders))
 
     def environment(self) -> dict[str, str]:
-        """Return the whole environment of the programs: none of the user's, so none of theirs is touched."""
+        """Return the whole environment of the programs: nothing of the user's."""
         environment = {"PATH": self.path, "HOME": str(self.folder), "LC_ALL": "C"}
         if libraries := self.libraries():
             environment["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
@@ -86,6 +86,6 @@ class Layout:
 def layout_of(host: Host) -> Layout:
     """Return the layout of the engine that seatrial provides on this host, for this user."""
     folder = host.engine_folder.resolve()
-    # Two users, or a test beside a user, have two engines: each its own bridge and rules.
+    # Two users, or a test and a user, have two engines: each has its own bridge and rules.
     mark = hashlib.sha256(str(folder).encode()).hexdigest()[:6]
     return Layout(folder=folder, socket=own_socket(host), tag=f"seatrial-{mark}")

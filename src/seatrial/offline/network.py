@@ -53,12 +53,7 @@ def host_routes() -> list[IPv4Network]:
 
 
 def choose_pool(routes: Iterable[IPv4Network], *, before: IPv4Network | None = None) -> IPv4Network:
-    """Choose an address range that the host does not use; the one used before where it is still free.
-
-    Raises:
-        EngineError: all are taken.
-
-    """
+    """Choose an address range that the host does not use; the one used before where it is still free."""
     taken = list(routes)
     for pool in [*([before] if before else []), *POOLS]:
         if not any(pool.overlaps(network) for network in taken):
@@ -88,12 +83,7 @@ def rules(pool: IPv4Network, tag: str) -> list[tuple[str, str, list[str]]]:
 
 
 def open_firewall(pool: IPv4Network, tag: str, environment: Mapping[str, str]) -> None:
-    """Add the rules before all others, where one is missing: a firewall's reload drops them.
-
-    Raises:
-        ProgramError: iptables failed.
-
-    """
+    """Add the rules before all others, where one is missing: a firewall's reload drops them."""
     wanted = rules(pool, tag)
     checks = (_iptables(environment, table, "--check", chain, *rule, check=False).code for table, chain, rule in wanted)
     if not any(checks):
@@ -104,12 +94,7 @@ def open_firewall(pool: IPv4Network, tag: str, environment: Mapping[str, str]) -
 
 
 def close_firewall(tag: str, environment: Mapping[str, str]) -> None:
-    """Remove the rules that carry a tag.
-
-    Raises:
-        ProgramError: iptables failed.
-
-    """
+    """Remove the rules that carry a tag."""
     for table, chain in (("filter", "FORWARD"), ("nat", "POSTROUTING")):
         for line in _iptables(environment, table, "--list-rules", chain).output.splitlines():
             words = shlex.split(line)
@@ -118,12 +103,7 @@ def close_firewall(tag: str, environment: Mapping[str, str]) -> None:
 
 
 def add_bridge(name: str) -> None:
-    """Make a network bridge; the daemon gives it its address.
-
-    Raises:
-        EngineError: the kernel refuses.
-
-    """
+    """Make a network bridge; the daemon gives it its address."""
     try:
         _call(SIOCBRADDBR, name.encode() + b"\0")
     except FileExistsError:

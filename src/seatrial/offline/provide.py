@@ -39,6 +39,16 @@ class EngineStatus:
     folder: Path
     socket: str
 
+    @property
+    def origin(self) -> str:
+        """Where its programs come from."""
+        return f"Debian {self.suite}"
+
+
+def engine_origin(settings: EngineSettings) -> str:
+    """Return where the programs of an engine come from that is provided by these settings."""
+    return f"Debian {settings.suite}"
+
 
 def engine_status(host: Host) -> EngineStatus:
     """Return the state of the provided engine; needs no root."""

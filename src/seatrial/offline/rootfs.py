@@ -33,16 +33,11 @@ FORMAT = "1"
 """Changes when this module makes something else, so that what was kept is made again."""
 
 NOT_MERGED = frozenset({"bookworm"})
-"""Suites whose base system merges /usr with a program that brings all of Perl along: 48 MB."""
+"""Suites whose base system merges /usr with a program that needs all of Perl: 48 MB."""
 APT_SETTINGS = "apt settings"
 """The key of the file with the host's own settings of apt, which the image does not keep."""
 APT_KEYS = r"Acquire::(?:Check-Valid-Until|Check-Date|Retries|https?(?:::[^ ]+)?)"
-NOT_FOR_THE_IMAGE = (
-    "/etc/apt/apt.conf.d/99mmdebstrap",
-    "/etc/apt/sources.list",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-)
+NOT_FOR_THE_IMAGE = ("/etc/apt/apt.conf.d/99mmdebstrap", "/etc/apt/sources.list", "/etc/hostname", "/etc/resolv.conf")
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9.+-]*$")
 
@@ -108,12 +103,7 @@ def cache_folder(host: Host) -> Path:
 
 
 def parse(argument: str, *, where: str) -> Rootfs:
-    """Read `SUITE` or `SUITE+PACKAGE+PACKAGE`; a package whose name holds a `+` cannot be named.
-
-    Raises:
-        SettingsError: one of the names is malformed.
-
-    """
+    """Read `SUITE` or `SUITE+PACKAGE+PACKAGE`; a package whose name holds a `+` cannot be named."""
     suite, *packages = argument.split("+")
     for name in (suite, *packages):
         if not NAME.match(name):
@@ -129,11 +119,6 @@ def ensure_tar(rootfs: Rootfs, *, host: Host, say: Callable[[str], None], now: C
     """Return a root filesystem as a tar file, made now or kept from an earlier time.
 
     The host must be a Debian with apt, and this process root, or allowed user namespaces.
-
-    Raises:
-        EngineError: the host is no Debian, or its mirror cannot be reached.
-        BuildError: the root filesystem cannot be made: a package that the suite does not have, no space.
-
     """
     folder = cache_folder(host) / "rootfs"
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +137,7 @@ def _make(rootfs: Rootfs, kept: Path, *, host: Host, say: Callable[[str], None])
     archive = host_archive()
     maker = _maker(folder, host, say)
     work = folder / "work"
-    # The lock is ours: what is there, a killed run has left.
+    # With the lock held, what is there is left from a killed run.
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     debs = folder / "debs" / rootfs.suite
@@ -194,16 +179,10 @@ def _own_namespaces(environment: Mapping[str, str]) -> list[str]:
 def command(
     rootfs: Rootfs, *, maker: Path, target: Path, files: dict[str, Path], debs: Path, sources: list[str]
 ) -> list[str]:
-    """Return the command that writes a root filesystem to `target`.
+    """Return the command that writes a root filesystem to the tar file `target`.
 
-    Args:
-        rootfs: what to make.
-        maker: mmdebstrap, where its package was unpacked.
-        target: the tar file.
-        files: files to put into the root filesystem, by their path in it; `APT_SETTINGS` is for apt meanwhile.
-        debs: the folder of downloaded packages, used again by the next run.
-        sources: lines of apt's source list.
-
+    `files` are put into the root filesystem, by their path in it, but for `APT_SETTINGS`, which only apt reads while it
+    is made. `debs` keeps downloaded packages for the next run.
     """
     cache = shlex.quote(str(debs))
     argv = [

@@ -9,11 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import docker.errors
+
 from seatrial import process
 from seatrial.engine import builders, programs
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import BuildError, ImageError
-from seatrial.filesystem import locked
+from seatrial.filesystem import locked, os_errors
 from seatrial.offline import interpreter, rootfs
 from seatrial.offline.catalogue import Kind
 from seatrial.offline.inputs import Workspace, prepare
@@ -60,12 +62,7 @@ def ensure_substitute(
 ) -> str:
     """Return a local substitute's local name; build it first where it is missing or its recipe has changed.
 
-    Args:
-        substitute: what `find_substitute` returned.
-        engine: where it is built.
-        host: this machine.
-        say: takes messages about what is built.
-        now: seconds since the epoch.
+    `now` gives seconds since the epoch: a root filesystem is used again for a week.
 
     Raises:
         ImageError: this host cannot make it.
@@ -86,12 +83,13 @@ def _ensure(
         _ensure(needed, engine=engine, host=host, say=say, now=now)
     slug = re.sub(r"[^a-z0-9.]+", "-", name.lower())
     folder = rootfs.cache_folder(host) / "work" / slug
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, waiting=lambda: say(f"Waiting: another run builds {name}.")), ExitStack() as cleanup:
+    with os_errors(folder), ExitStack() as cleanup:
+        folder.mkdir(parents=True, exist_ok=True)
+        cleanup.enter_context(locked(folder, waiting=lambda: say(f"Waiting: another run builds {name}.")))
         if _built_digest(engine, name) == resolved.digest:
             return name
         work = folder / "run"
-        # The lock is ours: what is there, a killed run has left.
+        # With the lock held, what is there is left from a killed run.
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         cleanup.callback(shutil.rmtree, work, ignore_errors=True)
@@ -108,8 +106,6 @@ def _ensure(
 
 def _built_digest(engine: Engine, name: str) -> str | None:
     """Return the digest that an earlier build of it was labelled with; None where there is no such image."""
-    import docker.errors
-
     with engine_errors(f"look at the image {name}"):
         try:
             image = engine.client.images.get(name)

@@ -100,9 +100,9 @@ class StackWrite(Table, frozen=True, kw_only=True):
     """Headers that go with it, and with the reading of it; test values, never real secrets."""
 
     def __post_init__(self) -> None:
-        """Refuse a write that could not be told from the one before it."""
+        """Refuse a write that could not be distinguished from the one before it."""
         if not (_holds_unique(self.body) or UNIQUE in self.path):
-            raise ValueError(f"`body`: expected {UNIQUE} in one of its texts, so that each write can be told apart")
+            raise ValueError(f"`body`: expected {UNIQUE} in one of its texts, so that each write can be recognised")
 
 
 def _holds_unique(value: object) -> bool:
@@ -146,7 +146,7 @@ class StackContract(Table, frozen=True, kw_only=True):
 
 
 class Contract(Table, frozen=True, kw_only=True):
-    """What an app's image must be; the catalogue's defaults hold for what is not said."""
+    """What an app's image must be; where a key is missing, the catalogue's default holds."""
 
     user: Account | None = None
     """The account that the image runs as, by name: what `whoami` prints."""
@@ -259,12 +259,12 @@ class App(Table, frozen=True, kw_only=True):
 
 
 class SubstituteRecipe(Table, frozen=True, kw_only=True):
-    """A recipe for a local image that takes an official one's place where no registry is in reach."""
+    """A recipe for a local image that replaces an official one where no registry can be reached."""
 
     recipe: str
     """The recipe's Dockerfile, from the file that declares it."""
     inputs: dict[str, str] = {}
-    """Named build contexts that the recipe needs, each `kind:argument`; see docs/standins.md."""
+    """Named build contexts that the recipe needs, each `kind:argument`; see docs/local-substitutes.md."""
 
 
 class EngineSettings(Table, frozen=True, kw_only=True):

@@ -1,36 +1,31 @@
-"""Reads the settings: the one place that knows the files they stand in."""
+"""Reads the settings: the one place that knows their files."""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import SettingsError
-from seatrial.settings import model
+from seatrial.settings.convert import convert
 from seatrial.settings.model import App, Contract, Settings
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-T = TypeVar("T")
-
 TABLE = "tool.seatrial"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project: the folder of its pyproject.toml, its settings, and what else that file says."""
+    """A project: the folder of its pyproject.toml, and what that file says."""
 
     folder: Path
     file: Path
     settings: Settings
     declared: dict[str, Any]
-    """The `[tool.seatrial]` table as it stands in the file: what is not in it is a default."""
+    """The `[tool.seatrial]` table as written: what is not in it is a default."""
     name: str
 
     def app(self, name: str) -> App:
@@ -76,12 +71,7 @@ class Project:
 
 
 def python_of(name: str, app: App, version: str | None) -> str | None:
-    """Return the Python version to build an app for: the asked one, or the first that it declares.
-
-    Raises:
-        SettingsError: the app does not declare the asked version.
-
-    """
+    """Return the Python version to build an app for: the given one, or the first that it declares."""
     if version is None:
         return app.pythons[0] if app.pythons else None
     if version not in app.pythons:
@@ -117,7 +107,7 @@ def read_project(start: Path) -> Project:
 
 
 def read_contract(file: Path) -> Contract:
-    """Read a contract that stands in a file of its own: the keys of an app's contract table.
+    """Read a contract from its own file: the keys of an app's contract table.
 
     Raises:
         SettingsError: it is missing, malformed, or a key or value in it is wrong.
@@ -127,12 +117,7 @@ def read_contract(file: Path) -> Contract:
 
 
 def find_file(start: Path) -> Path:
-    """Return the nearest pyproject.toml from a folder upwards.
-
-    Raises:
-        SettingsError: there is none.
-
-    """
+    """Return the nearest pyproject.toml from a folder upwards."""
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
@@ -145,12 +130,7 @@ def find_file(start: Path) -> Path:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        SettingsError: it cannot be read, or is not TOML; the message has the line.
-
-    """
+    """Read a TOML file."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -160,138 +140,3 @@ def read_toml(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         # ValueError: what tomllib calls wrong, and also a number too long for Python to read.
         raise SettingsError(f"is not TOML: {error}.", where=str(file)) from error
-
-
-def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
-    """Turn plain data into a settings type.
-
-    Raises:
-        SettingsError: a key is unknown or a value is wrong; the message has file, key path and nearest key.
-
-    """
-    try:
-        return msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
-        raise _explained(str(error), kind, file=file, table=table, data=data) from None
-
-
-def _explained(message: str, kind: type[object], *, file: Path, table: str, data: object) -> SettingsError:
-    # The last one: a key that is quoted in the problem may hold anything.
-    found = re.fullmatch(r"(.*) - at (`key` in )?`(\$.*)`", message, re.DOTALL)
-    problem, of_key, at = found.groups() if found else (message, None, "")
-    try:
-        path, known, value = _located(at, kind, data)
-    except (KeyError, IndexError, AttributeError):
-        # The key itself looks like a place; it stands at the top.
-        problem, of_key = message, None
-        path, known, value = _located("", kind, data)
-    about = re.match(r"`([\w-]+)`: (.*)", problem, re.DOTALL)
-    if about:
-        # What a table says of one of its keys.
-        path, problem, value = (*path, about.group(1)), about.group(2), None
-    where = f"{file}: {'.'.join(part for part in (table, *path) if part) or 'top level'}"
-    unknown = re.search(r"unknown field `(.*)`", problem, re.DOTALL)
-    if unknown:
-        return SettingsError(
-            f"the key {unknown.group(1)!r} does not exist.",
-            where=where,
-            fix=did_you_mean(unknown.group(1), known),
-        )
-    said = f"{'a key in it is wrong: ' if of_key else ''}{_plain(problem, known)}{_but_is(value, problem)}"
-    return SettingsError(f"{said}.", where=where, fix="See docs/settings.md.")
-
-
-def _but_is(value: object, problem: str) -> str:
-    """Return what the value is, where msgspec does not say it."""
-    shown = repr(value)
-    plain_value = isinstance(value, str | int | float) and len(shown) <= LONGEST_VALUE
-    return f", not {shown}" if plain_value and ", got" not in problem and "enum value" not in problem else ""
-
-
-LONGEST_VALUE = 60
-"""Characters of a value that a message repeats."""
-
-PLAIN = {
-    "Object missing required field": "a required key is missing:",
-    "Expected": "expected",
-    "`array`": "a list",
-    "`object`": "a table",
-    "`str | null`": "text",
-    "`str`": "text",
-    "`int | null`": "a whole number",
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`bool`": "true or false",
-}
-"""A TOML file's words for those that msgspec has from JSON."""
-
-LIMITS = {r" > (\d+)(\.0)?": "greater than", r" >= (\d+)(\.0)?": "of at least", r" <= (\d+)(\.0)?": "of at most"}
-
-
-def _plain(problem: str, known: tuple[str, ...]) -> str:
-    for theirs, ours in PLAIN.items():
-        problem = problem.replace(theirs, ours)
-    for pattern, words in LIMITS.items():
-        problem = re.sub(pattern, rf" {words} \1", problem)
-    chosen = re.match(r"Invalid enum value ('.*')", problem, re.DOTALL)
-    if chosen:
-        return f"expected one of {', '.join(known)}, not {chosen.group(1)}"
-    return FORMS.get(problem.removeprefix("expected text matching regex "), problem)
-
-
-def _forms() -> dict[str, str]:
-    """Return what msgspec writes of a text's pattern, and what to write instead."""
-    metas = [meta for kind in vars(model).values() for meta in getattr(kind, "__metadata__", ())]
-    return {repr(meta.pattern): f"expected {meta.description}" for meta in metas if meta.pattern and meta.description}
-
-
-FORMS = _forms()
-
-
-def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[str, ...], object]:
-    """Turn msgspec's path (`$.apps[...].pythons[0]`) into key names; list what is known there, and the value.
-
-    msgspec writes `[...]` for "some key of this table": the key is found by converting each value alone.
-    """
-    path: list[str] = []
-    here: Any = data
-    for name, index in re.findall(r"\.([\w-]+)|\[([^\]]*)\]", at):
-        if index == "...":
-            kind = get_args(kind)[1]
-            key = next((key for key, value in here.items() if _refused(value, kind)), "*")
-            path.append(str(key))
-            here = here.get(key)
-        elif name:
-            kind = _there({one.encode_name: one.type for one in msgspec.structs.fields(kind)}[name])
-            path.append(name)
-            here = here.get(name)
-        else:
-            path[-1] += f"[{index}]"
-            kind, here = get_args(kind)[0], here[int(index)]
-            break
-    return tuple(path), _known(kind), here
-
-
-def _known(kind: Any) -> tuple[str, ...]:
-    """Return the keys of a table, or the words of a closed set."""
-    if _is_struct(kind):
-        return tuple(one.encode_name for one in msgspec.structs.fields(kind))
-    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
-
-
-def _there(kind: Any) -> Any:
-    """Return what a key holds that may be left out: of `Table | None`, the table."""
-    kinds = [one for one in get_args(kind) if one is not type(None)]
-    return kinds[0] if len(kinds) == 1 and type(None) in get_args(kind) else kind
-
-
-def _refused(value: object, kind: Any) -> bool:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return True
-    return False
-
-
-def _is_struct(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

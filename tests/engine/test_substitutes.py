@@ -37,7 +37,7 @@ PUBLISHED = {
     "python:3.14-slim": 119.46,
     "postgres:17": 453.54,
 }
-"""Unpacked sizes of the official images in MB; docs/standins.md says where they come from."""
+"""Unpacked sizes of the official images in MB; docs/local-substitutes.md says where they come from."""
 PYTHONS = [name for name in PUBLISHED if name.startswith("python:")]
 
 LOOK = """\

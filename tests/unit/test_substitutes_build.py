@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.test_build_run import TABLES, Images, TableEngine
 
 from seatrial.engine.find import Candidate, Engine
-from seatrial.errors import BuildError, ImageError, SeatrialError
+from seatrial.errors import BuildError, EngineError, ImageError, SeatrialError
 from seatrial.host import Host
 from seatrial.offline import Substitute, ensure_substitute, find_substitute, recipes
 from seatrial.offline.rootfs import text_digest
-from seatrial.offline.substitutes import last_lines
+from seatrial.offline.substitutes import _resolve, last_lines
 
 if TYPE_CHECKING:
     from seatrial.offline import Substitute
@@ -93,3 +95,37 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 def test_a_digest_tells_where_one_text_ends() -> None:
     assert text_digest("ab", "c") != text_digest("a", "bc")
     assert text_digest("ab") == text_digest("ab")
+
+
+def asked(images: Images) -> TableEngine:
+    TABLES["substitutes"] = SimpleNamespace(images=images)
+    return TableEngine(
+        candidate=Candidate(source="a table", url="substitutes"), version="28.0.0", api_version="1.48",
+        platform="linux/amd64", programs_environment={},
+    )  # fmt: skip
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    host = Host(environment={}, home=tmp_path, data=tmp_path, cache=tmp_path / "cache")
+    with pytest.raises(EngineError, match="cannot be used: Not a directory"):
+        ensure_substitute(planned("debian:trixie-slim"), engine=asked(Images()), host=host, say=never)
+
+
+def test_one_that_was_built_from_the_same_recipe_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_buildx(*_: object) -> None:
+        raise EngineError("no buildx")
+
+    monkeypatch.setattr("seatrial.engine.programs.find", no_buildx)
+    host = Host(environment={}, home=tmp_path, data=tmp_path, cache=tmp_path)
+    substitute, images, said = planned("debian:trixie-slim"), Images(), list[str]()
+    digest = _resolve(substitute, host).digest
+    images.local[substitute.name] = SimpleNamespace(labels={"seatrial.standin.recipe": digest})
+    assert ensure_substitute(substitute, engine=asked(images), host=host, say=never) == substitute.name
+    assert list(tmp_path.iterdir()) == []
+    # Another recipe is built, which takes buildx.
+    changed = replace(substitute, arguments={"A": "1"})
+    with pytest.raises(EngineError, match="no buildx"):
+        ensure_substitute(changed, engine=asked(images), host=host, say=said.append)
+    assert said == ["Building the local substitute for debian:trixie-slim."]
+    assert not (tmp_path / "standins/work/seatrial-standin-debian-trixie-slim/run").exists()

@@ -2,14 +2,29 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seatrial import offline
 from seatrial.errors import EngineError, ExitCode
 from seatrial.host import Host
-from seatrial.offline.install import NEEDED, HostState, inspect_host, require_root, require_suitable
+from seatrial.offline.install import (
+    ENGINE,
+    NEEDED,
+    HostState,
+    Unpacked,
+    inspect_host,
+    install,
+    require_root,
+    require_suitable,
+    unpacked,
+)
 from seatrial.offline.layout import layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GOOD = HostState(system="linux", root=True, missing_tools=(), free=NEEDED)
 
@@ -93,3 +108,41 @@ def test_disk_bytes_count_a_hard_link_once(tmp_path: Path) -> None:
     (folder / "a").write_bytes(b"x" * 40960)
     (folder / "b").hardlink_to(folder / "a")
     assert 40960 <= offline.engine_disk_bytes(host(tmp_path)) < 81920
+
+
+def test_the_tools_that_are_not_installed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name, path: None if name == "dpkg" else f"{path}/{name}")
+    assert inspect_host(layout_of(host(tmp_path))).missing_tools == ("dpkg",)
+
+
+@pytest.mark.parametrize("lacking", [(), ("runc",), ("runc", "iptables")])
+def test_programs_are_replaced_as_a_whole_with_those_that_the_host_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: tuple[str, ...]
+) -> None:
+    fetched: list[tuple[tuple[str, ...], str, bool]] = []
+    said: list[str] = []
+
+    def fetch(packages: Sequence[str], *, suite: str, missing_dependencies: bool = False, **_: object) -> list[Path]:
+        fetched.append((tuple(packages), suite, missing_dependencies))
+        return [Path(f"{name}_26.1.5_amd64.deb") for name in packages]
+
+    def unpack(debs: Sequence[Path], folder: Path, **_: object) -> None:
+        (folder / "usr/sbin").mkdir(parents=True)
+        (folder / "usr/sbin/iptables-nft").touch()
+        (folder / "debs").write_text(str(len(debs)))
+
+    monkeypatch.setattr("seatrial.offline.debian.fetch", fetch)
+    monkeypatch.setattr("seatrial.offline.debian.unpack", unpack)
+    monkeypatch.setattr("seatrial.offline.install.host_archive", lambda: SimpleNamespace(codename="bookworm"))
+    monkeypatch.setattr("shutil.which", lambda name, path: None if name in lacking else f"{path}/{name}")
+    layout = layout_of(host(tmp_path))
+    layout.folder.mkdir()
+    for suite in ("trixie", "forky"):
+        done = install(layout, host(tmp_path), suite=suite, say=said.append)
+        assert done == unpacked(layout) == Unpacked(suite=suite, version="26.1.5")
+    assert (layout.programs / "usr/sbin/iptables").readlink() == Path("iptables-nft")
+    assert not (layout.programs / "usr/sbin/ip6tables").exists()
+    assert [entry.name for entry in layout.folder.iterdir()] == ["programs"]
+    assert fetched[0] == (ENGINE, "trixie", False)
+    assert fetched[1] == ((lacking, "bookworm", True) if lacking else (ENGINE, "forky", False))
+    assert any("has no" in line for line in said) is bool(lacking)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.errors import BuildError
 from seatrial.host import Host
-from seatrial.offline.interpreter import HostPython, find, relocate, rewritten
+from seatrial.offline.interpreter import HostPython, _rewrite, find, relocate, rewritten
 
 HOME = "/usr/local"
 
@@ -117,3 +118,14 @@ def test_text_is_simply_replaced() -> None:
 
 def test_in_a_program_a_path_shorter_than_the_new_one_stays() -> None:
     assert rewritten(b"\x7fELF\0/py\0", {"/py": HOME}) == b"\x7fELF\0/py\0"
+
+
+def test_a_path_that_cannot_be_replaced_in_a_program_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "x").write_bytes(b"\x7fELF\0/op/lib\0")
+    with pytest.raises(BuildError, match="a path of this host would remain in bin/x") as caught:
+        _rewrite(HostPython(prefix=Path("/op"), version="3.13.0"), tmp_path)
+    assert caught.value.where == "/op"
+    # The image has such a path itself.
+    (tmp_path / "bin" / "x").write_bytes(b"\x7fELF\0/usr/lib\0")
+    _rewrite(HostPython(prefix=Path("/usr"), version="3.13.0"), tmp_path)
