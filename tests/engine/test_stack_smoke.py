@@ -29,7 +29,7 @@ from seatrial.settings.read import read_project
 from seatrial.smoke import Target
 from seatrial.smoke.stack import judge_stack
 from seatrial.stack import containers, down, up
-from seatrial.stack.isolated import plan_private
+from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up
 from seatrial.stack.trial import NO_STARTS, Trial, try_stack
 
@@ -222,7 +222,7 @@ class Yard:
 
     def trial(self, wanted: Wanted = NO_STARTS) -> Trial:
         project = read_project(self.folder)
-        stack = plan_private(
+        stack = plan_isolated(
             project, "ship", engine=self.engine, host=self.host, labels={"seatrial.test": "1"}, say=print
         )
         return Trial(

@@ -83,6 +83,8 @@ class ScriptedCompose:
         self.memory = memory
         self.refuses = ""
         """What it says of each file, in place of reading it."""
+        self.needs: set[str] = set()
+        """Variables of the environment without which it refuses each file."""
         self.warns = ""
         """What it writes to standard error when it reads a file."""
         self.pullable: set[str] = set()
@@ -132,6 +134,8 @@ class ScriptedCompose:
         document = self._document(options.get("--file", []), text_in, environment, project)
         if self.refuses:
             raise Exit(15, self.refuses)
+        if set(options.get("--file", [])) - {"-"} and (lacking := sorted(self.needs - set(environment))):
+            raise Exit(15, f"required variable {lacking[0]} is missing a value\n")
         match command:
             case "config":
                 return self._config(rest, document, options, environment)
@@ -235,7 +239,12 @@ class _Up:
         made = {name: self._container(name, table) for name, table in self._services.items()}
         left = dict(self._services)
         while left:
-            ready = [name for name, table in left.items() if self._met(table, made)]
+            # What an earlier run left is judged when it has been started again.
+            ready = [
+                name
+                for name, table in left.items()
+                if not set(table.get("depends_on") or ()) & set(left) and self._met(table, made)
+            ]
             for name in ready:
                 self._start(made[name])
                 del left[name]
@@ -294,8 +303,7 @@ class _Up:
                     if one.status != "exited":
                         return False
                 case _:
-                    if one.status == "created":
-                        return False
+                    pass
         return True
 
     def _start(self, container: MemoryContainer) -> None:

@@ -7,9 +7,11 @@ is answered (`before`), and when it stops answering (`hang`, `die`); then runs t
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import re
+import tarfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -88,6 +90,8 @@ class MemoryContainer:
     error: str = ""
     out_of_memory: bool = False
     restarts: int = 0
+    stopping: bool = False
+    """It was asked to stop, and has not ended yet; the engine calls it running."""
     health: str | None = None
     output: list[tuple[float, str]] = field(default_factory=list)
     life: Life = STAYS
@@ -120,6 +124,8 @@ class MemoryEngine:
         self.volumes: dict[str, Json] = {}
         self.images: dict[str, Json] = {}
         self.execs: dict[str, MemoryContainer] = {}
+        self.files: dict[str, bytes] = {"/usr/bin/python3": b"\x7fELF"}
+        """What can be read from each container, by path."""
         self.apps: dict[str, Callable[[Json], Json | None]] = {}
         """What answers the script that asks an app from inside of its container, by service; None: it ends."""
         self.calls: list[tuple[str, str]] = []
@@ -145,8 +151,9 @@ class MemoryEngine:
     # What a test scripts.
 
     def script(self, service: str, *lives: Life) -> None:
-        """Say what each start of a service's containers does: the first, the second…; the last one repeats."""
+        """Say what each start of a service's containers does from now on: the first, the second…; the last repeats."""
         self._lives[service] = lives
+        self._starts[service] = 0
 
     def refuse(self, method: str, status: int, text: str = "refused", *, of: str | None = None, times: int = 1) -> None:
         """Refuse the next requests of a method; `of` a container (by service or id), network or volume only."""
@@ -240,6 +247,7 @@ class MemoryEngine:
             made.error, made.exit_code = life.refused, 127
             raise refusal(400, life.refused)
         made.start_number += 1
+        made.stopping = False
         made.status, made.started, made.error = "running", self.clock.now, ""
         made.health = "starting" if life.health else None
         made.exit_code, made.out_of_memory = 0, False
@@ -289,6 +297,7 @@ class MemoryEngine:
             return
         takes, number = made.life.stops, made.start_number
         killed = takes is None or takes > seconds
+        made.stopping = True
         self.clock.sleep(seconds if killed else takes or 0)
         if made.start_number == number:
             self.end(made, KILLED if killed else made.life.stop_code)
@@ -315,6 +324,8 @@ class MemoryEngine:
             docker.errors.NotFound: there is none.
 
         """
+        if not key:
+            raise docker.errors.NullResource("Resource ID was not provided")
         for one in self.containers.values():
             if key in {one.id, one.name} or (len(key) >= 12 and one.id.startswith(key)):
                 return one
@@ -373,7 +384,7 @@ class _Engine(Engine):
         return MemoryApi(self.memory, timeout=timeout)
 
 
-def _chosen(filters: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+def chosen(filters: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
     wanted = (filters or {}).get("label") or ()
     for one in [wanted] if isinstance(wanted, str) else wanted:
         key, separator, value = one.partition("=")
@@ -416,7 +427,7 @@ class MemoryApi:
         return [
             {"Id": one.id, "Names": [f"/{one.name}"], "Labels": dict(one.labels), "State": one.status}
             for one in self._memory.containers.values()
-            if (all or one.status == "running") and _chosen(filters, one.labels)
+            if (all or one.status == "running") and chosen(filters, one.labels)
         ]
 
     def inspect_container(self, container: str) -> Json:
@@ -485,9 +496,9 @@ class MemoryApi:
         made = self._change("connect", container)
         made.networks[network] = {"Aliases": endpoint.get("aliases")}
 
-    def networks(self, filters: Mapping[str, Any] | None = None) -> list[Json]:
+    def networks(self, *, filters: Mapping[str, Any] | None = None) -> list[Json]:
         self._ask("networks")
-        return [one for one in self._memory.networks.values() if _chosen(filters, one["Labels"])]
+        return [one for one in self._memory.networks.values() if chosen(filters, one["Labels"])]
 
     def remove_network(self, network: str) -> None:
         found = self._memory.networks.get(network)
@@ -498,12 +509,12 @@ class MemoryApi:
             raise refusal(403, f"network {found['Name']} has active endpoints")
         del self._memory.networks[network]
 
-    def volumes(self, filters: Mapping[str, Any] | None = None) -> Json:
+    def volumes(self, *, filters: Mapping[str, Any] | None = None) -> Json:
         self._ask("volumes")
         found = [
             {"Name": name, "Labels": one.get("Labels", {})}
             for name, one in self._memory.volumes.items()
-            if _chosen(filters, one.get("Labels", {}))
+            if chosen(filters, one.get("Labels", {}))
         ]
         return {"Volumes": found or None}
 
@@ -534,6 +545,26 @@ class MemoryApi:
     def history(self, image: str) -> list[Json]:
         self._ask("history", image)
         return []
+
+    def _url(self, address: str, container: str) -> str:
+        return address.format(container)
+
+    def _get(self, address: str, *, params: Mapping[str, str], **_: Any) -> Any:
+        """Answer the archive of a file: each container holds `MemoryEngine.files`, and nothing else."""
+        self._ask("archive", address.split("/")[2])
+        content = self._memory.files.get(params["path"])
+        if content is None:
+            raise refusal(404, f"Could not find the file {params['path']} in container")
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            member = tarfile.TarInfo(params["path"].rpartition("/")[2])
+            member.size, member.mode = len(content), 0o755
+            archive.addfile(member, io.BytesIO(content))
+        packed.seek(0)
+        return SimpleNamespace(raw=packed, close=packed.close)
+
+    def _raise_for_status(self, answer: Any) -> None:
+        """Do nothing: what is not there was refused before."""
 
     def exec_create(self, container: str, cmd: Sequence[str], **_: Any) -> Json:  # noqa: ARG002
         made = self._change("exec_create", container)

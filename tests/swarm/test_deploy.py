@@ -28,7 +28,7 @@ from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.host import this_host
 from seatrial.settings.read import read_project
 from seatrial.swarm import cluster
-from seatrial.swarm.conversion import Conversion, Fate
+from seatrial.swarm.conversion import Conversion, Outcome
 from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
 from seatrial.swarm.state import Deployed, Phase
 
@@ -271,7 +271,7 @@ def test_a_deploy_converges_answers_and_is_quick_the_second_time(harbour: Harbou
         time.sleep(1)
     assert not stream.failed
     assert set(stream.bodies) == {"release 1 "}
-    lost = [note.place for made in harbour.notes for note in made.notes if note.fate is Fate.LOST]
+    lost = [note.place for made in harbour.notes for note in made.notes if note.outcome is Outcome.LOST]
     assert lost == []
     again = harbour.deploy()
     assert not again.changed

@@ -167,7 +167,7 @@ def test_a_full_disk_is_recognised() -> None:
     seen = [container("db", ContainerStatus.EXITED, exit_code=1)]
     full = {"db": ['FATAL: could not write "x": No space left on device']}
     assert explain(plan(), states(CHAIN, seen), outputs=full).fix.startswith("A disk is full: make room")
-    assert explain(plan(), (), outputs={}, compose_said=["no space left on device"]).fix.startswith("A disk is full")
+    assert explain(plan(), (), outputs={}, compose_errors=["no space left on device"]).fix.startswith("A disk is full")
 
 
 def plan() -> StackPlan:
@@ -213,7 +213,7 @@ def test_a_timeout_blames_what_has_not_come_up_and_waits_for_nobody() -> None:
 
 def test_compose_is_quoted_when_no_service_is_to_blame() -> None:
     seen = [container("db", health=Health.STARTING)]
-    error = explain(plan(), states(CHAIN, seen), outputs={}, compose_said=["first", "no space left."])
+    error = explain(plan(), states(CHAIN, seen), outputs={}, compose_errors=["first", "no space left."])
     assert error.what == "ship could not be started: no space left."
     assert error.detail == "first"
 

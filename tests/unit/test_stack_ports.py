@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def held(request: pytest.FixtureRequest) -> Iterator[Port]:
 
 def test_a_held_port_is_busy_and_its_holder_is_named(held: Port) -> None:
     assert busy(held)
-    assert "process" in str(process_on(held))
+    assert f"(process {os.getpid()})" in str(process_on(held))
 
 
 def test_a_port_is_free_again(held: Port) -> None:

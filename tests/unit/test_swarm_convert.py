@@ -13,11 +13,10 @@ import requests
 
 from seatrial.compose.text import ComposeText, read_text, text_of
 from seatrial.errors import StackError
-from seatrial.swarm.conversion import Conversion, Fate, Image, Material
+from seatrial.swarm.conversion import Conversion, Image, Material, Outcome
 from seatrial.swarm.convert import convert
 from seatrial.swarm.deployment import size_of
-from seatrial.swarm.images import choose
-from seatrial.swarm.materials import LONGEST_NAME, named, prune, read
+from seatrial.swarm.materials import LONGEST_NAME, choose, named, prune, read
 from seatrial.swarm.service import CONVERTED, LOST, NO_LOSS, REFUSED, SAME
 
 if TYPE_CHECKING:
@@ -61,8 +60,8 @@ def api(made: Conversion) -> dict[str, Any]:
     return found
 
 
-def notes(made: Conversion, fate: Fate) -> dict[str, str]:
-    return {note.place: note.text for note in made.notes if note.fate is fate}
+def notes(made: Conversion, outcome: Outcome) -> dict[str, str]:
+    return {note.place: note.text for note in made.notes if note.outcome is outcome}
 
 
 def test_what_both_know_stays_as_it_is() -> None:
@@ -81,7 +80,7 @@ def test_what_both_know_stays_as_it_is() -> None:
     assert {key: api(made)[key] for key in same} == same
     assert "entrypoint" not in api(made)
     assert made.document["version"] == "3.9"
-    assert not notes(made, Fate.LOST)
+    assert not notes(made, Outcome.LOST)
 
 
 def test_a_health_check_of_a_quick_start_takes_the_version_that_knows_it() -> None:
@@ -97,8 +96,8 @@ def test_limits_become_resources() -> None:
         "limits": {"memory": "536870912", "cpus": "2", "pids": 256},
         "reservations": {"memory": "1048576"},
     }
-    assert "deploy.resources.limits.memory" in notes(made, Fate.CHANGED)["api mem_limit"]
-    assert "as much swap as memory" in notes(made, Fate.LOST)["api memswap_limit"]
+    assert "deploy.resources.limits.memory" in notes(made, Outcome.CHANGED)["api mem_limit"]
+    assert "as much swap as memory" in notes(made, Outcome.LOST)["api memswap_limit"]
 
 
 def test_limits_that_deploy_says_itself_hold() -> None:
@@ -114,7 +113,7 @@ def test_tmpfs_and_shared_memory_become_mounts_with_their_sizes() -> None:
         {"type": "tmpfs", "target": "/run"},
         {"type": "tmpfs", "target": "/dev/shm", "tmpfs": {"size": 134217728}},
     ]
-    assert "exec, uid=5 of /run" in notes(made, Fate.LOST)["api tmpfs"]
+    assert "exec, uid=5 of /run" in notes(made, Outcome.LOST)["api tmpfs"]
     assert "shm_size" not in api(made)
     assert "tmpfs" not in api(made)
 
@@ -122,7 +121,7 @@ def test_tmpfs_and_shared_memory_become_mounts_with_their_sizes() -> None:
 def test_a_size_in_percent_is_no_size() -> None:
     made = conversion({"tmpfs": ["/tmp:size=50%"]})
     assert api(made)["volumes"] == [{"type": "tmpfs", "target": "/tmp"}]
-    assert "size=50%" in notes(made, Fate.LOST)["api tmpfs"]
+    assert "size=50%" in notes(made, Outcome.LOST)["api tmpfs"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +148,7 @@ def test_a_port_of_one_interface_is_opened_when_a_person_says_so() -> None:
     made = conversion({"ports": [port]}, open_ports=True)
     assert not made.refused
     assert api(made)["ports"] == [{"target": 8000, "protocol": "tcp", "mode": "ingress", "published": 8000}]
-    assert "every interface of every node" in notes(made, Fate.RISK)["api ports"]
+    assert "every interface of every node" in notes(made, Outcome.RISK)["api ports"]
 
 
 def test_ports_of_all_interfaces_need_no_word() -> None:
@@ -163,7 +162,7 @@ def test_ports_of_all_interfaces_need_no_word() -> None:
         }
     )
     assert [one.get("published") for one in api(made)["ports"]] == [None, 82, None]
-    assert "8000-8010" in notes(made, Fate.CHANGED)["api ports"]
+    assert "8000-8010" in notes(made, Outcome.CHANGED)["api ports"]
     assert not made.refused
 
 
@@ -181,7 +180,7 @@ def test_restart_becomes_a_policy(restart: str | None, policy: dict[str, Any]) -
     made = conversion({"restart": restart} if restart else {})
     assert api(made)["deploy"]["restart_policy"] == policy
     assert "restart" not in api(made)
-    assert "api restart" in notes(made, Fate.CHANGED)
+    assert "api restart" in notes(made, Outcome.CHANGED)
 
 
 def test_updates_are_gated_by_health_and_roll_back() -> None:
@@ -192,11 +191,11 @@ def test_updates_are_gated_by_health_and_roll_back() -> None:
         "failure_action": "rollback",
         "monitor": "15s",
     }
-    assert not notes(made, Fate.RISK)
+    assert not notes(made, Outcome.RISK)
     unchecked = conversion(checked=False)
-    assert "merely runs for 15s" in notes(unchecked, Fate.RISK)["api healthcheck"]
+    assert "merely runs for 15s" in notes(unchecked, Outcome.RISK)["api healthcheck"]
     disabled = conversion({"healthcheck": {"disable": True}})
-    assert "api healthcheck" in notes(disabled, Fate.RISK)
+    assert "api healthcheck" in notes(disabled, Outcome.RISK)
 
 
 def test_what_a_person_says_of_updates_holds() -> None:
@@ -212,7 +211,7 @@ def test_two_never_write_to_one_volume_and_the_service_stays_with_its_data() -> 
     deploy = api(made)["deploy"]
     assert deploy["update_config"]["order"] == "stop-first"
     assert deploy["placement"] == {"constraints": [f"node.id=={NODE}"]}
-    assert "kept on alpha" in notes(made, Fate.RISK)["api volumes"]
+    assert "kept on alpha" in notes(made, Outcome.RISK)["api volumes"]
     assert made.document["volumes"] == {"data": {}}
 
 
@@ -248,7 +247,21 @@ def test_a_folder_or_device_of_a_node_keeps_the_service_there(options: dict[str,
 
 def test_a_volume_without_a_name_is_warned_of() -> None:
     made = conversion({"volumes": [{"type": "volume", "target": "/d", "volume": {}}]})
-    assert "/d has no named volume" in notes(made, Fate.RISK)["api volumes"]
+    assert "/d has no named volume" in notes(made, Outcome.RISK)["api volumes"]
+
+
+def test_a_volume_with_a_name_loses_nothing_at_an_update() -> None:
+    made = conversion({"volumes": [{"type": "volume", "source": "data", "target": "/d"}]}, volumes={"data": {}})
+    assert "has no named volume" not in notes(made, Outcome.RISK)["api volumes"]
+    bound = conversion({"volumes": [{"type": "bind", "source": "/srv", "target": "/d"}]})
+    assert "has no named volume" not in notes(bound, Outcome.RISK)["api volumes"]
+
+
+@pytest.mark.parametrize(("size", "bytes_"), [("16m", 16 * 1024**2), (1024, 1024), ("odd", 0)])
+def test_the_size_of_a_mounted_tmpfs(size: object, bytes_: int) -> None:
+    made = conversion({"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": size, "mode": 755}}]})
+    assert api(made)["volumes"] == [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": bytes_}}]
+    assert "mode of the mount at /t" in notes(made, Outcome.LOST)["api volumes"]
 
 
 @pytest.mark.parametrize(
@@ -264,13 +277,13 @@ def test_what_others_wait_for_is_a_job_in_every_mode_and_has_no_updates(mode: st
     deploy = api(made)["deploy"]
     assert deploy["mode"] == job
     assert not set(update) & set(deploy)
-    assert "a job is never updated" in notes(made, Fate.LOST)["api deploy"]
+    assert "a job is never updated" in notes(made, Outcome.LOST)["api deploy"]
 
 
 @pytest.mark.parametrize("more", [{"scale": 2}, {"deploy": {"mode": "global", "replicas": 2}}])
 def test_one_on_each_node_and_a_number_do_not_go_together(more: dict[str, Any]) -> None:
     made = conversion({"deploy": {"mode": "global"}, **more})
-    assert "no replicas or scale" in notes(made, Fate.REFUSED)["api deploy"]
+    assert "no replicas or scale" in notes(made, Outcome.REFUSED)["api deploy"]
 
 
 def test_a_health_check_that_an_override_disables_is_disabled() -> None:
@@ -315,7 +328,7 @@ def test_an_empty_entrypoint_is_the_command() -> None:
     made = conversion({"entrypoint": [], "command": ["serve", "--all"]})
     assert api(made)["entrypoint"] == ["serve", "--all"]
     assert "command" not in api(made)
-    assert "api entrypoint" in notes(made, Fate.CHANGED)
+    assert "api entrypoint" in notes(made, Outcome.CHANGED)
     # Compose writes null where none is given.
     plain = conversion({"entrypoint": None, "command": ["serve"]})
     assert (api(plain).get("entrypoint"), api(plain)["command"]) == (None, ["serve"])
@@ -324,7 +337,7 @@ def test_an_empty_entrypoint_is_the_command() -> None:
 @pytest.mark.parametrize("command", [None, []])
 def test_an_empty_entrypoint_without_a_command_is_refused(command: list[str] | None) -> None:
     made = conversion({"entrypoint": [], "command": command})
-    assert "the image's own" in notes(made, Fate.REFUSED)["api entrypoint"]
+    assert "the image's own" in notes(made, Outcome.REFUSED)["api entrypoint"]
 
 
 @pytest.mark.parametrize(
@@ -332,7 +345,7 @@ def test_an_empty_entrypoint_without_a_command_is_refused(command: list[str] | N
 )
 def test_a_name_that_swarm_does_not_take_is_refused(name: str, said: str) -> None:
     made = conversion(others={name: {"image": "x"}})
-    assert said in notes(made, Fate.REFUSED)[f"{name} name"]
+    assert said in notes(made, Outcome.REFUSED)[f"{name} name"]
     assert not conversion(others={"a-b_C9": {"image": "x"}, "a" * 58: {"image": "x"}}).refused
 
 
@@ -341,26 +354,26 @@ def test_a_service_that_is_only_built_is_refused() -> None:
     made = convert(
         {"services": services}, stack="ship", project="p", images={}, contents={}, node="n", node_name="a", pins={}
     )
-    assert notes(made, Fate.REFUSED).keys() == {"api image"}
-    assert "api image" not in notes(made, Fate.RISK)
+    assert notes(made, Outcome.REFUSED).keys() == {"api image"}
+    assert "api image" not in notes(made, Outcome.RISK)
 
 
 def test_any_port_is_no_range() -> None:
     made = conversion({"ports": [{"target": 80, "published": "0"}]})
     assert api(made)["ports"] == [{"target": 80, "protocol": "tcp", "mode": "ingress"}]
-    assert "api ports" not in notes(made, Fate.CHANGED)
+    assert "api ports" not in notes(made, Outcome.CHANGED)
 
 
 @pytest.mark.parametrize(("mode", "refused"), [("ingress", True), ("host", False)])
 def test_without_a_mesh_a_port_is_of_the_node(mode: str, refused: bool) -> None:
     made = conversion({"deploy": {"endpoint_mode": "dnsrr"}, "ports": [{"target": 80, "mode": mode}]})
-    assert ("api ports" in notes(made, Fate.REFUSED)) is refused
+    assert ("api ports" in notes(made, Outcome.REFUSED)) is refused
 
 
 def test_the_host_is_whichever_node() -> None:
     made = conversion({"extra_hosts": ["host.docker.internal=host-gateway", "db=10.0.0.1"]})
     assert api(made)["extra_hosts"] == ["host.docker.internal:host-gateway", "db:10.0.0.1"]
-    assert "host.docker.internal is whichever node" in notes(made, Fate.RISK)["api extra_hosts"]
+    assert "host.docker.internal is whichever node" in notes(made, Outcome.RISK)["api extra_hosts"]
 
 
 def test_options_of_a_bridge_are_not_handed_to_an_overlay_in_silence() -> None:
@@ -370,7 +383,7 @@ def test_options_of_a_bridge_are_not_handed_to_an_overlay_in_silence() -> None:
     }
     made = conversion(networks={"back": network})
     assert made.document["networks"]["back"] == {"driver_opts": {"com.docker.network.driver.mtu": "1400"}}
-    lost = [note.text for note in made.notes if note.fate is Fate.LOST and note.place == "networks back"]
+    lost = [note.text for note in made.notes if note.outcome is Outcome.LOST and note.place == "networks back"]
     assert any("com.docker.network.bridge.name" in text for text in lost)
     assert any("ipam options foo" in text for text in lost)
 
@@ -400,13 +413,13 @@ def test_an_own_placement_holds_and_is_warned_of() -> None:
         volumes={"data": {}},
     )
     assert api(made)["deploy"]["placement"] == {"constraints": ["node.labels.disk==ssd"]}
-    assert "a data of its own" in notes(made, Fate.RISK)["api volumes"]
+    assert "a data of its own" in notes(made, Outcome.RISK)["api volumes"]
 
 
 def test_a_port_of_the_node_itself_stops_the_old_one_first() -> None:
     made = conversion({"ports": [{"mode": "host", "target": 80, "published": "8080"}]})
     assert api(made)["deploy"]["update_config"]["order"] == "stop-first"
-    assert "one port of the node" in notes(made, Fate.RISK)["api updates"]
+    assert "one port of the node" in notes(made, Outcome.RISK)["api updates"]
 
 
 def test_a_one_shot_that_others_wait_for_is_a_job() -> None:
@@ -420,7 +433,7 @@ def test_a_one_shot_that_others_wait_for_is_a_job() -> None:
     # Swarm refuses a job with either.
     assert not {"update_config", "rollback_config"} & set(deploy)
     assert "depends_on" not in api(made)
-    lost = notes(made, Fate.LOST)["api depends_on"]
+    lost = notes(made, Outcome.LOST)["api depends_on"]
     assert "db (healthy), migrate (completed_successfully)" in lost
     assert "starts all at once" in lost
 
@@ -429,8 +442,8 @@ def test_bind_mounts_are_warned_of() -> None:
     mount = {"type": "bind", "source": "/srv", "target": "/b", "bind": {"create_host_path": True, "selinux": "z"}}
     made = conversion({"volumes": [mount]})
     assert api(made)["volumes"] == [{"type": "bind", "source": "/srv", "target": "/b"}]
-    assert "/srv must be there on each node" in notes(made, Fate.RISK)["api volumes"]
-    assert "selinux" in notes(made, Fate.LOST)["api volumes"]
+    assert "/srv must exist on each node" in notes(made, Outcome.RISK)["api volumes"]
+    assert "selinux" in notes(made, Outcome.LOST)["api volumes"]
 
 
 @pytest.mark.parametrize("key", sorted(REFUSED))
@@ -443,7 +456,7 @@ def test_what_changes_the_application_stands_against_a_deploy(key: str) -> None:
 @pytest.mark.parametrize("key", sorted(LOST))
 def test_what_swarm_has_not_is_said(key: str) -> None:
     made = conversion({key: ["x"]})
-    assert notes(made, Fate.LOST)[f"api {key}"]
+    assert notes(made, Outcome.LOST)[f"api {key}"]
     assert key not in api(made)
 
 
@@ -451,7 +464,7 @@ def test_what_a_later_compose_knows_is_said_too() -> None:
     made = conversion(
         {"flux_capacitor": "on", "x-own": 1, "privileged": False, "network_mode": "bridge", "devices": []}
     )
-    assert notes(made, Fate.LOST) == {"api flux_capacitor": "a stack file does not know it"}
+    assert notes(made, Outcome.LOST) == {"api flux_capacitor": "a stack file does not know it"}
     assert not made.refused
 
 
@@ -462,14 +475,14 @@ def test_each_key_has_one_fate() -> None:
 
 def test_security_options_are_named() -> None:
     made = conversion({"security_opt": ["no-new-privileges:true"]})
-    assert "no-new-privileges:true" in notes(made, Fate.LOST)["api security_opt"]
+    assert "no-new-privileges:true" in notes(made, Outcome.LOST)["api security_opt"]
 
 
 def test_an_image_by_its_id_keeps_its_name_as_a_label() -> None:
     made = conversion({"pull_policy": "never", "labels": {"a": "b"}})
     assert api(made)["image"] == ID
     assert api(made)["labels"] == {"a": "b", "seatrial.image": "api:latest"}
-    assert "each node must hold it" in notes(made, Fate.CHANGED)["api image"]
+    assert "each node must hold it" in notes(made, Outcome.CHANGED)["api image"]
     assert "pull_policy" not in api(made)
 
 
@@ -477,12 +490,12 @@ def test_an_image_that_is_not_here_is_warned_of() -> None:
     made = conversion({"pull_policy": "never"}, reference="api:latest")
     assert api(made)["image"] == "api:latest"
     assert "labels" not in api(made)
-    assert "fetches what has that name" in notes(made, Fate.RISK)["api image"]
-    assert "asks the registry first" in notes(made, Fate.LOST)["api pull_policy"]
+    assert "fetches what has that name" in notes(made, Outcome.RISK)["api image"]
+    assert "asks the registry first" in notes(made, Outcome.LOST)["api pull_policy"]
 
 
 def test_a_policy_that_fetches_is_not_followed_in_silence() -> None:
-    assert "what was found here" in notes(conversion({"pull_policy": "always"}), Fate.LOST)["api pull_policy"]
+    assert "what was found here" in notes(conversion({"pull_policy": "always"}), Outcome.LOST)["api pull_policy"]
 
 
 def test_networks_span_the_nodes() -> None:
@@ -507,20 +520,20 @@ def test_networks_span_the_nodes() -> None:
         "named": {"name": "of-my-own"},
     }
     assert api(made)["networks"] == {"default": None, "back": {"aliases": ["a"]}}
-    assert "overlay" in notes(made, Fate.CHANGED)["networks default"]
-    lost = [note.text for note in made.notes if note.place == "networks back" and note.fate is Fate.LOST]
+    assert "overlay" in notes(made, Outcome.CHANGED)["networks default"]
+    lost = [note.text for note in made.notes if note.place == "networks back" and note.outcome is Outcome.LOST]
     assert any("enable_ipv6" in text for text in lost)
     assert any("gateway" in text for text in lost)
-    assert "ipv4_address" in notes(made, Fate.LOST)["api networks"]
-    assert "networks shared" in notes(made, Fate.RISK)
+    assert "ipv4_address" in notes(made, Outcome.LOST)["api networks"]
+    assert "networks shared" in notes(made, Outcome.RISK)
 
 
 def test_profiles_that_are_not_chosen_and_env_files_are_told_of() -> None:
     text = read_text(b"services: {api: {env_file: .env}, demo: {profiles: [demo]}}")
     assert isinstance(text, ComposeText)
     made = conversion({"environment": {"TOKEN": "s3cret"}}, text=text)
-    assert "not deployed" in notes(made, Fate.LOST)["demo profiles"]
-    risk = notes(made, Fate.RISK)["api env_file"]
+    assert "not deployed" in notes(made, Outcome.LOST)["demo profiles"]
+    risk = notes(made, Outcome.RISK)["api env_file"]
     assert ".env was read here" in risk
     assert not any("s3cret" in note.text for note in made.notes)
     assert "s3cret" not in repr(made)

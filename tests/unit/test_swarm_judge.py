@@ -14,7 +14,7 @@ from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.reports.json import deploy_document, plan_document, removed_document
 from seatrial.reports.stack import ChangedLines, describe_swarm_service, print_deployed, print_notes, print_removed
 from seatrial.swarm.cluster import printed_by, read_service, read_task
-from seatrial.swarm.conversion import Conversion, Fate, Note
+from seatrial.swarm.conversion import Conversion, Note, Outcome
 from seatrial.swarm.deploy import stack_name
 from seatrial.swarm.rollout import condition, explain, service_states
 from seatrial.swarm.state import Deployed, Phase, RemovedStack, Swarm, SwarmService, SwarmServiceState, Task, Update
@@ -283,13 +283,14 @@ def console() -> tuple[Console, io.StringIO]:
 
 def test_the_loudest_notes_come_first() -> None:
     found = [
-        Note(fate=fate, place="api x", text=f"about [b]{fate}\x1b[2J") for fate in (Fate.CHANGED, Fate.LOST, Fate.RISK)
+        Note(outcome=outcome, place="api x", text=f"about [b]{outcome}\x1b[2J")
+        for outcome in (Outcome.CHANGED, Outcome.LOST, Outcome.RISK)
     ]
     out, screen = console()
     print_notes(Conversion(document={}, notes=tuple(found), materials=()), out)
     lines = screen.getvalue().splitlines()
     assert [line.strip() for line in lines[1::2]] == [
-        f"api x: about [b]{fate}" for fate in ("careful", "lost", "changed")
+        f"api x: about [b]{outcome}" for outcome in ("careful", "lost", "changed")
     ]
 
 
@@ -328,7 +329,7 @@ def test_a_deploy_as_json() -> None:
     broken = task(1, state="failed", desired="shutdown", error="exit (3)", exit_code=3, container_id="c1")
     waits = task(2, state="pending", node_id="", error="no suitable node")
     found = service_states([SERVICE], [broken, waits], before=frozenset())
-    note = Note(fate=Fate.LOST, place="api links", text="by name\u202e")
+    note = Note(outcome=Outcome.LOST, place="api links", text="by name\u202e")
     error = StackError("it broke.", where="stack ship", fix="Mend it.", detail="a\nb")
     text = deploy_document(
         "sea", "ship", found, notes=[note], nodes=SWARM.names, changed=True, seconds=1.23456, problem=error
@@ -378,7 +379,7 @@ def test_a_deploy_that_went_well_as_json() -> None:
 
 
 def test_what_would_be_deployed_as_json() -> None:
-    note = Note(fate=Fate.REFUSED, place="api ports", text="open")
+    note = Note(outcome=Outcome.REFUSED, place="api ports", text="open")
     good = json.loads(plan_document("sea", "ship", notes=()))
     assert good == {
         "schema": 1,

@@ -18,7 +18,7 @@ from seatrial.engine.runs import RunEndedError, remove
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from seatrial.engine.runs import Run
 
@@ -206,8 +206,12 @@ def refusal(error: docker.errors.APIError) -> str:
 
 
 @contextmanager
-def engine_errors(doing: str) -> Iterator[None]:
+def engine_errors(doing: str, *, ignoring: Collection[int] = ()) -> Iterator[None]:
     """Turn what docker-py and its connection raise into one clear message.
+
+    Args:
+        doing: what is done, for the message.
+        ignoring: the status codes of refusals that end the block and are no problem.
 
     Raises:
         EngineError: the engine is gone, or refused.
@@ -216,7 +220,8 @@ def engine_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.APIError as error:
-        raise EngineError(f"the engine refused: {error.explanation or error}", where=doing) from error
+        if error.status_code not in ignoring:
+            raise EngineError(f"the engine refused: {error.explanation or error}", where=doing) from error
     except (
         docker.errors.DockerException,
         requests.exceptions.RequestException,

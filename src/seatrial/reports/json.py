@@ -258,7 +258,7 @@ def _task(task: Task, nodes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _notes(notes: Sequence[Note]) -> list[dict[str, str]]:
-    return [{"fate": note.fate.value, "place": note.place, "text": note.text} for note in notes]
+    return [{"fate": note.outcome.value, "place": note.place, "text": note.text} for note in notes]
 
 
 def _held(stack: RemovedStack | None) -> dict[str, list[str]]:

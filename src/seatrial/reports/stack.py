@@ -12,7 +12,7 @@ from rich.text import Text
 from seatrial.compose.findings import Readiness
 from seatrial.stack.state import ContainerStatus, Health, Phase, Removed
 from seatrial.stack.wait import condition
-from seatrial.swarm.conversion import Fate
+from seatrial.swarm.conversion import Outcome
 from seatrial.swarm.rollout import condition as swarm_condition
 from seatrial.text import plain, plain_line
 
@@ -41,10 +41,10 @@ STYLES = {
 
 READINESS_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readiness.BLOCKED: "bold red"}
 HEADINGS = {
-    Fate.REFUSED: "Swarm cannot do this, and the stack is not deployed without it:",
-    Fate.RISK: "Behaves differently on Swarm:",
-    Fate.LOST: "Swarm has no equivalent; left out:",
-    Fate.CHANGED: "Converted for Swarm:",
+    Outcome.REFUSED: "Swarm cannot do this, and the stack is not deployed without it:",
+    Outcome.RISK: "Behaves differently on Swarm:",
+    Outcome.LOST: "Swarm has no equivalent; left out:",
+    Outcome.CHANGED: "Converted for Swarm:",
 }
 State = TypeVar("State")
 
@@ -224,8 +224,8 @@ def print_preflight(found: Preflight, console: Console) -> None:
 
 def print_notes(conversion: Conversion, console: Console) -> None:
     """Print what becomes of a compose file on a swarm: what matters most comes first."""
-    for fate, heading in HEADINGS.items():
-        notes = [note for note in conversion.notes if note.fate is fate]
+    for outcome, heading in HEADINGS.items():
+        notes = [note for note in conversion.notes if note.outcome is outcome]
         if notes:
             _print(console, heading)
         for note in notes:

@@ -24,7 +24,7 @@ from seatrial.settings.model import StackContract
 from seatrial.smoke.several import Smoked, each
 from seatrial.smoke.target import app_target, of_image
 from seatrial.stack.images import substitute_maker
-from seatrial.stack.isolated import plan_private
+from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.state import Phase
 from seatrial.stack.trial import Trial, try_stack
 
@@ -126,7 +126,7 @@ def _plan(
     owner = runs.owner(os.getpid())
     sweep.start(engine, owner)
     target = app_target(project, name, python)
-    stack = plan_private(
+    stack = plan_isolated(
         project,
         name,
         engine=engine,

@@ -39,18 +39,15 @@ def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
         EngineError: the engine does not answer.
 
     """
-    import docker.errors
-
     api = engine.client.api
     found: list[ContainerState] = []
     with engine_errors(LOOKING):
         listed = api.containers(all=True, filters=by_label(stack))
         now = datetime.fromisoformat(str(api.info()["SystemTime"])) if listed else None
-        for one in listed:
-            try:
-                found.append(read_container(api.inspect_container(one["Id"]), now=now))
-            except docker.errors.NotFound:
-                continue  # Removed since it was listed.
+    for entry in listed:
+        # 404: it was removed since it was listed.
+        with engine_errors(LOOKING, ignoring=[404]):
+            found.append(read_container(api.inspect_container(entry["Id"]), now=now))
     return tuple(sorted(found, key=lambda state: (state.service, state.name)))
 
 
@@ -91,7 +88,7 @@ def read_container(data: Mapping[str, Any], *, now: datetime | None) -> Containe
         depends_on=_dependencies(str(labels.get("com.docker.compose.depends_on", ""))),
         ports=_ports(data),
         health=Health(health["Status"]) if health.get("Status") in set(Health) else None,
-        health_outputs=tuple(_check(one) for one in checks[-KEPT_CHECKS:]),
+        health_outputs=tuple(_check(entry) for entry in checks[-KEPT_CHECKS:]),
         exit_code=int(state.get("ExitCode", 0)),
         error=" ".join(lines_of(str(state.get("Error", "")))),
         out_of_memory=bool(state.get("OOMKilled", False)),
@@ -103,7 +100,7 @@ def read_container(data: Mapping[str, Any], *, now: datetime | None) -> Containe
 
 def _dependencies(label: str) -> tuple[Dependency, ...]:
     """Read compose's label: `db:service_healthy:false,cache:service_started:true`."""
-    parts = [one.split(":") for one in label.split(",") if one]
+    parts = [entry.split(":") for entry in label.split(",") if entry]
     return tuple(
         Dependency(service=part[0], condition=Condition(part[1]) if part[1:] else Condition.STARTED) for part in parts
     )
@@ -118,12 +115,12 @@ def _ports(data: Mapping[str, Any]) -> tuple[Port, ...]:
         target, _, protocol = inside.partition("/")
         found += [
             Port(
-                host_ip=str(one.get("HostIp", "")),
-                published=int(one["HostPort"]) if str(one.get("HostPort", "")).isdigit() else None,
+                host_ip=str(binding.get("HostIp", "")),
+                published=int(binding["HostPort"]) if str(binding.get("HostPort", "")).isdigit() else None,
                 target=int(target),
                 protocol=protocol or "tcp",
             )
-            for one in outside or ()
+            for binding in outside or ()
         ]
     return tuple(found)
 
@@ -156,19 +153,19 @@ def of_service(stack: Stack, containers: Sequence[ContainerState], service: str 
         StackError: nothing of the stack is there, or it has no such service.
 
     """
-    own = tuple(one for one in containers if not one.one_off)
+    own = tuple(container for container in containers if not container.one_off)
     if not own:
         raise StackError(
             f"nothing of {stack.app} is up.",
             where=stack.compose_project,
             fix=f"Bring it up: `invoke up --app {stack.app}`.",
         )
-    chosen = tuple(one for one in own if service in {None, one.service})
+    chosen = tuple(container for container in own if service in {None, container.service})
     if not chosen:
         raise StackError(
             f"{stack.app} has no service {service!r}.",
             where=stack.compose_project,
-            fix=did_you_mean(str(service), {one.service for one in own}),
+            fix=did_you_mean(str(service), {container.service for container in own}),
         )
     return chosen
 
@@ -181,10 +178,11 @@ def running(stack: Stack, containers: Sequence[ContainerState], service: str) ->
 
     """
     chosen = of_service(stack, containers, service)
-    for one in chosen:
-        if one.status is ContainerStatus.RUNNING:
-            return one
-    others = sorted({one.service for one in containers if one.status is ContainerStatus.RUNNING and not one.one_off})
+    up = [container for container in containers if container.status is ContainerStatus.RUNNING]
+    for container in chosen:
+        if container in up:
+            return container
+    others = sorted({container.service for container in up if not container.one_off})
     ended = f"it ended with exit code {chosen[0].exit_code}" if chosen[0].status is ContainerStatus.EXITED else ""
     raise StackError(
         f"{service} is not running{f': {ended}' if ended else f': it is {chosen[0].status.value}'}.",

@@ -1,35 +1,31 @@
-"""Stops and removes what belongs to a stack, and undoes an `up` that did not come up."""
+"""Stops and removes what belongs to a stack, by compose's labels: the compose file may have changed, or be gone."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from seatrial.compose.services import in_order
-from seatrial.engine.containers import engine_errors, remake
-from seatrial.errors import EngineError, StackFailedError, StackLeftError
+from seatrial.engine.containers import engine_errors
+from seatrial.errors import EngineError, StackFailedError
 from seatrial.stack import containers as observe
-from seatrial.stack.state import ContainerStatus, Removed, declared_by
+from seatrial.stack.state import ALIVE, Removed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.stack.state import ContainerState
 
-    Memory = Mapping[str, Mapping[str, Any]]
-    """What the engine said of containers, by id. It holds the values of their environment: it is never printed."""
-    from collections.abc import Callable
-
-    from seatrial.stack.state import Observer
-
-
 REMOVING = "removing the stack"
 PASSES = 4
 """Looks at what is left: a request that compose had sent when it was interrupted may still be carried out."""
+NOT_FOUND = 404
+GONE_OR_GOING = (NOT_FOUND, 409)
+"""It is gone already, or being removed by somebody else."""
+IN_USE = (403, *GONE_OR_GOING)
+"""A container that is not of this stack still uses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +36,22 @@ class Holdings:
     networks: Mapping[str, str] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
 
+    def without(self, other: Holdings) -> Holdings:
+        """Return what the other does not hold."""
+        known = {container.id for container in other.containers}
+        return Holdings(
+            containers=tuple(container for container in self.containers if container.id not in known),
+            networks={key: name for key, name in self.networks.items() if key not in other.networks},
+            volumes=self.volumes - other.volumes,
+        )
+
+    def names(self) -> list[str]:
+        """Return the names of all of it."""
+        return [*(container.name for container in self.containers), *self.networks.values(), *sorted(self.volumes)]
+
 
 def holdings(stack: Stack, engine: Engine) -> Holdings:
-    """Return what the engine holds of a stack, by compose's label.
+    """Return what the engine holds of a stack.
 
     Raises:
         EngineError: the engine does not answer.
@@ -50,19 +59,17 @@ def holdings(stack: Stack, engine: Engine) -> Holdings:
     """
     api = engine.client.api
     with engine_errors(REMOVING):
-        networks = {str(one["Id"]): str(one["Name"]) for one in api.networks(filters=observe.by_label(stack))}
+        networks = api.networks(filters=observe.by_label(stack))
         volumes = api.volumes(filters=observe.by_label(stack)).get("Volumes") or ()
-        return Holdings(
-            containers=observe.containers(stack, engine),
-            networks=networks,
-            volumes=frozenset(str(one["Name"]) for one in volumes),
-        )
+    return Holdings(
+        containers=observe.containers(stack, engine),
+        networks={str(network["Id"]): str(network["Name"]) for network in networks},
+        volumes=frozenset(str(volume["Name"]) for volume in volumes),
+    )
 
 
 def down(stack: Stack, *, engine: Engine, volumes: bool = False) -> Removed:
     """Stop and remove all of a stack: containers and networks, and its volumes when asked.
-
-    Works by compose's labels alone: the compose file may have changed, or be gone.
 
     Raises:
         EngineError: the engine does not answer.
@@ -72,61 +79,50 @@ def down(stack: Stack, *, engine: Engine, volumes: bool = False) -> Removed:
     return remove(stack, engine, keep=Holdings(), volumes=volumes)
 
 
-def roll_back(stack: Stack, engine: Engine, before: Holdings, *, volumes: bool = False) -> Removed:
-    """Undo a run: remove what was not there before, and stop what did not run before.
-
-    Raises:
-        EngineError: the engine does not answer.
-        StackFailedError: something could not be removed; the message names it.
-
-    """
-    # Nobody can find the unnamed volumes of a container that is gone: those that this run made go with it.
-    removed = remove(stack, engine, keep=before, volumes=volumes, unnamed=True)
-    stopped_before = {one.id for one in before.containers if not _alive(one)}
-    now = observe.containers(stack, engine)
-    _stop([one for one in now if one.id in stopped_before and _alive(one)], engine)
-    return removed
-
-
 def remove(stack: Stack, engine: Engine, *, keep: Holdings, volumes: bool, unnamed: bool = False) -> Removed:
     """Remove all of a stack but what is to be kept.
 
-    Args:
-        stack: the stack.
-        engine: the engine.
-        keep: what stays.
-        volumes: its volumes too.
-        unnamed: of the volumes at least those that have no name.
+    Containers, networks, and with `volumes` its volumes; with `unnamed` at least those volumes that have no name.
 
     Raises:
         EngineError: the engine does not answer.
         StackFailedError: something could not be removed; the message names it.
 
     """
-    kept = {one.id for one in keep.containers}
-    removed: set[str] = set()
+    containers: set[str] = set()
     networks: set[str] = set()
-    gone: set[str] = set()
+    removed_volumes: set[str] = set()
     for _ in range(PASSES):
         now = holdings(stack, engine)
-        containers = [one for one in now.containers if one.id not in kept]
-        doomed = {key: name for key, name in now.networks.items() if key not in keep.networks}
-        lost = sorted(now.volumes - keep.volumes) if volumes else []
-        if not (containers or doomed or lost):
+        left = now.without(keep)
+        if not volumes:
+            left = replace(left, volumes=frozenset())
+        if not left.names():
             return Removed(
-                containers=tuple(sorted(removed)),
+                containers=tuple(sorted(containers)),
                 networks=tuple(sorted(networks)),
-                volumes=tuple(sorted(gone)),
+                volumes=tuple(sorted(removed_volumes)),
                 kept_volumes=tuple(sorted(now.volumes)),
             )
-        for level in levels(containers):
-            _stop([one for one in level if _alive(one)], engine)
-            _remove_containers(level, engine, volumes=volumes or unnamed)
-        _remove_rest(doomed, lost, engine)
-        removed |= {one.name for one in containers}
-        networks |= set(doomed.values())
-        gone |= set(lost)
-    raise _left(stack, [*(one.name for one in containers), *doomed.values(), *lost])
+        for level in levels(left.containers):
+            stop(level, engine)
+            for container in level:
+                with engine_errors(REMOVING, ignoring=GONE_OR_GOING):
+                    engine.client.api.remove_container(container.id, v=volumes or unnamed, force=True)
+        for network in left.networks:
+            with engine_errors(REMOVING, ignoring=IN_USE):
+                engine.client.api.remove_network(network)
+        for volume in sorted(left.volumes):
+            with engine_errors(REMOVING, ignoring=IN_USE):
+                engine.client.api.remove_volume(volume)
+        containers |= {container.name for container in left.containers}
+        networks |= set(left.networks.values())
+        removed_volumes |= left.volumes
+    raise StackFailedError(
+        f"these could not be removed: {', '.join(left.names())}.",
+        where=stack.compose_project,
+        fix="Another container may use them: `docker ps --all` shows it. Remove that container and try again.",
+    )
 
 
 def levels(containers: Sequence[ContainerState]) -> list[list[ContainerState]]:
@@ -135,255 +131,43 @@ def levels(containers: Sequence[ContainerState]) -> list[list[ContainerState]]:
     order: list[list[ContainerState]] = []
     while left:
         needed = {
-            dependency.service for one in left for dependency in one.depends_on if dependency.service != one.service
+            dependency.service
+            for container in left
+            for dependency in container.depends_on
+            if dependency.service != container.service
         }
         # In a cycle, which compose refuses to make, all go at once.
-        free = [one for one in left if one.service not in needed] or left
+        free = [container for container in left if container.service not in needed] or left
         order.append(free)
-        left = [one for one in left if one not in free]
+        left = [container for container in left if container not in free]
     return order
 
 
-def _alive(container: ContainerState) -> bool:
-    return container.status in {ContainerStatus.RUNNING, ContainerStatus.RESTARTING, ContainerStatus.PAUSED}
+def stop(containers: Sequence[ContainerState], engine: Engine) -> None:
+    """Stop those containers that run, all at once; each is killed when its time is over.
 
+    Raises:
+        EngineError: the engine does not answer.
 
-def _stop(containers: Sequence[ContainerState], engine: Engine) -> None:
-    import docker.errors
-
+    """
     problems: list[EngineError] = []
 
-    def stop(one: ContainerState) -> None:
-        # The engine kills it itself when its time is over; our request waits as long.
+    def stop_container(container: ContainerState) -> None:
         try:
-            with engine_errors(REMOVING), suppress(docker.errors.NotFound):
-                engine.client.api.stop(one.id, timeout=one.stop_seconds)
+            with engine_errors(REMOVING, ignoring=[NOT_FOUND]):
+                engine.client.api.stop(container.id, timeout=container.stop_seconds)
         except EngineError as error:
             problems.append(error)
 
     # Not a pool: Python waits for a pool's threads, and whoever presses Ctrl-C here wants to leave at once.
-    threads = [threading.Thread(target=stop, args=(one,), daemon=True) for one in containers]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    threads = [
+        threading.Thread(target=stop_container, args=(container,), daemon=True)
+        for container in containers
+        if container.status in ALIVE
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if problems:
         raise problems[0]
-
-
-def _remove_containers(containers: Sequence[ContainerState], engine: Engine, *, volumes: bool) -> None:
-    import docker.errors
-
-    with engine_errors(REMOVING):
-        for one in containers:
-            try:
-                engine.client.api.remove_container(one.id, v=volumes, force=True)
-            except docker.errors.APIError as error:
-                # 404: gone already. 409: being removed by somebody else. The next look tells.
-                if error.status_code not in {404, 409}:
-                    raise
-
-
-def _remove_rest(networks: Mapping[str, str], volumes: Sequence[str], engine: Engine) -> None:
-    import docker.errors
-
-    api = engine.client.api
-    with engine_errors(REMOVING):
-        for remover, names in ((api.remove_network, networks), (api.remove_volume, volumes)):
-            for name in names:
-                try:
-                    remover(name)
-                except docker.errors.APIError as error:
-                    # 403, 409: still used by a container that is not of this stack. The next look tells.
-                    if error.status_code not in {403, 404, 409}:
-                        raise
-
-
-def _left(stack: Stack, names: Sequence[str]) -> StackFailedError:
-    return StackFailedError(
-        f"these could not be removed: {', '.join(names)}.",
-        where=stack.compose_project,
-        fix="Another container may use them: `docker ps --all` shows it. Remove that one and try again.",
-    )
-
-
-RESTORING = "restoring what ran before"
-
-
-def remember(containers: Sequence[ContainerState], engine: Engine) -> dict[str, dict[str, Any]]:
-    """Return what the engine says of those that run, or have completed: compose may replace them.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
-    import docker.errors
-
-    found: dict[str, dict[str, Any]] = {}
-    good = [one for one in containers if not one.one_off and (one.status is ContainerStatus.RUNNING or _completed(one))]
-    # In the order in which they start: each after what it depends on.
-    order = in_order(declared_by(good))
-    with engine_errors(RESTORING):
-        for one in (one for service in order for one in good if one.service == service.name):
-            try:
-                found[one.id] = engine.client.api.inspect_container(one.id)
-            except docker.errors.NotFound:
-                continue  # Gone since it was listed: nothing that this run replaces.
-    return found
-
-
-def _completed(container: ContainerState) -> bool:
-    return container.status is ContainerStatus.EXITED and container.exit_code == 0
-
-
-def restore(stack: Stack, memory: Memory, engine: Engine) -> Iterator[str]:
-    """Start again what ran and was stopped, make anew what was replaced, and yield what was done, as sentences.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
-    there = {one.id: one for one in observe.containers(stack, engine)}
-    for key, inspected in memory.items():
-        old = there.get(key)
-        if old is not None and old.status in {
-            ContainerStatus.RUNNING,
-            ContainerStatus.RESTARTING,
-            ContainerStatus.PAUSED,
-        }:
-            continue
-        before = observe.read_container(inspected, now=None)
-        service = before.service
-        if _completed(before):
-            if old is None:
-                # No container can be made that has completed without running: it would be no restoring to run it.
-                yield f"{service} had completed before; its container is gone, so the next `up` runs it again."
-            continue
-        try:
-            with engine_errors(RESTORING):
-                again = key if old is not None else remake(engine.client.api, dict(inspected))
-                engine.client.api.start(again)
-        except EngineError as error:
-            yield f"{service} ran before and could not be restored: {error.what} Its data stays."
-        else:
-            yield f"{service} runs again as it did before."
-
-
-ANSWER = 3
-"""Seconds that the engine has to say what remains, when nobody wants to wait."""
-PATIENCE = 20
-"""Seconds that one request may take while a run is undone; a container's own time to stop comes on top."""
-
-
-def undo(
-    stack: Stack,
-    before: Holdings,
-    reason: BaseException,
-    *,
-    memory: Memory,
-    engine: Engine,
-    observer: Observer,
-    volumes: bool,
-) -> None:
-    """Remove what a run started, let run again what it replaced, and say so.
-
-    Args:
-        stack: the stack.
-        before: what there was of it before the run.
-        reason: why the run is undone.
-        memory: what ran of it before the run: it is to run again.
-        engine: the engine.
-        observer: told of it.
-        volumes: remove the volumes that the run made, too.
-
-    Raises:
-        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains.
-
-    """
-    engine.client.api.timeout = PATIENCE
-    if _second(reason):
-        raise _undo_left(stack, before, engine, fix=_down(stack)) from None
-    rest = f"`invoke down --app {stack.app}` removes what remains."
-    observer.say("Stopping and removing what this run started.")
-    try:
-        roll_back(stack, engine, before, volumes=volumes)
-        for line in restore(stack, memory, engine):
-            observer.say(line)
-    except (EngineError, StackFailedError) as error:
-        # The reason why it did not come up matters more, and is on its way to the user.
-        observer.say(f"Not all of it could be removed: {error.what} {rest}")
-        if not isinstance(reason, Exception):
-            raise StackLeftError(f"interrupted, and not all is removed: {error.what}", fix=rest) from None
-    except BaseException as again:
-        if isinstance(again, Exception):
-            raise
-        raise _undo_left(stack, before, engine, fix=_down(stack)) from None
-
-
-@contextmanager
-def gone_at_the_end(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> Iterator[None]:
-    """Remove all of a stack when the block is over, its volumes too, however it ends.
-
-    Args:
-        stack: the stack; nothing of it is to last.
-        engine: the engine.
-        say: told when not all could be removed.
-        fix: what removes the rest, as a sentence.
-
-    Raises:
-        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
-            could be removed.
-
-    """
-    try:
-        yield
-    except StackLeftError as left:
-        # What it names is of this stack, which `down` does not know.
-        raise StackLeftError(left.what, fix=fix) from None
-    except BaseException as reason:
-        if _second(reason):
-            raise _undo_left(stack, Holdings(), engine, fix=fix) from None
-        problem = _take_away(stack, engine, fix=fix)
-        if problem and not isinstance(reason, Exception):
-            raise StackLeftError(f"interrupted, and not all is removed: {problem}", fix=fix) from None
-        if problem:
-            say(f"Not all of it could be removed: {problem} {fix}")
-        raise
-    if problem := _take_away(stack, engine, fix=fix):
-        say(f"Not all of it could be removed: {problem} {fix}")
-
-
-def _take_away(stack: Stack, engine: Engine, *, fix: str) -> str:
-    """Remove all of a stack; return why not all could be: what came out of it matters more, and is on its way."""
-    try:
-        down(stack, engine=engine, volumes=True)
-    except (EngineError, StackFailedError) as error:
-        return error.what
-    except BaseException as again:
-        if isinstance(again, Exception):
-            raise
-        raise _undo_left(stack, Holdings(), engine, fix=fix) from None
-    return ""
-
-
-def _second(reason: BaseException) -> bool:
-    """Tell whether somebody has pressed Ctrl-C again, while compose was being ended."""
-    first = reason.__context__
-    return not isinstance(reason, Exception) and first is not None and not isinstance(first, Exception)
-
-
-def _down(stack: Stack) -> str:
-    return f"`invoke down --app {stack.app}` removes it."
-
-
-def _undo_left(stack: Stack, before: Holdings, engine: Engine, *, fix: str) -> StackLeftError:
-    engine.client.api.timeout = ANSWER
-    try:
-        now = holdings(stack, engine)
-    except EngineError:
-        return StackLeftError("interrupted again, and the engine does not say what remains.", fix=fix)
-    kept = {one.id for one in before.containers}
-    names = [one.name for one in now.containers if one.id not in kept]
-    names += [name for key, name in now.networks.items() if key not in before.networks]
-    names += sorted(now.volumes - before.volumes)
-    return StackLeftError(f"interrupted again; what remains: {', '.join(names) or 'nothing'}.", fix=fix)

@@ -1,188 +1,28 @@
-"""Speaks to the app from inside its own container: requests, workers, and a value stored and read back."""
+"""What the app is asked: whether it is ready, and to store something and show it again."""
 
 from __future__ import annotations
 
 import json
 import re
 import secrets
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import msgspec
-
-from seatrial.compose.runner import lines_of
-from seatrial.engine.containers import engine_errors
-from seatrial.errors import EngineError
-from seatrial.facts import Exchange, Fact, Reply, Unavailable
-from seatrial.inside import script
+from seatrial.facts import Exchange, Ready, Reply, Unavailable
 from seatrial.settings.model import UNIQUE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from seatrial.engine.find import Engine
     from seatrial.settings.model import StackContract, StackWrite
+    from seatrial.stack.agent import Agent
 
 
-Answer = TypeVar("Answer")
-
-REQUEST_SECONDS = 10.0
-"""The most that one request may take."""
-SLACK = 10.0
-"""Seconds that the engine and a busy machine may add to that."""
-MOST_OUTPUT = 1024 * 1024
-"""Bytes of one answer: the script's own limits keep it below."""
-HEADER = 8
-"""Bytes before each piece of output: its stream, and its length (the engine's API, "Stream format")."""
-STDOUT = 1
-
-
-class Worker(Fact, frozen=True, kw_only=True):
-    """A process that serves the app's port."""
-
-    pid: int
-    command: str
-
-
-class Workers(Fact, frozen=True, kw_only=True):
-    """All of them."""
-
-    workers: tuple[Worker, ...]
-
-
-class Killed(Fact, frozen=True, kw_only=True):
-    """What came of killing one."""
-
-    error: str = ""
-
-
-class AgentError(Exception):
-    """It gave no answer: the container has ended, or its interpreter cannot run the script."""
-
-
-class Agent:
-    """A small script, run by the interpreter of the app's container; begun anew when the container was."""
-
-    def __init__(self, engine: Engine, container: str, python: str, port: int) -> None:
-        self._api = engine.client.api
-        self._container = container
-        self._python = python
-        self._port = port
-        self._socket: Any = None
-        self._channel: Any = None
-        self._pending = b""
-        self._said = b""
-
-    def request(
-        self, path: str, *, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None
-    ) -> Reply:
-        """Send one request; whatever comes of it is the reply."""
-        asked = {"do": "request", "path": path, "method": method, "body": body, "headers": dict(headers or {})}
-        try:
-            return self._ask({**asked, "timeout": REQUEST_SECONDS}, Reply)
-        except AgentError as error:
-            return Reply(error=str(error))
-
-    def workers(self) -> tuple[Worker, ...]:
-        """Return the processes that serve the app's port.
-
-        Raises:
-            AgentError: it gave no answer.
-
-        """
-        return self._ask({"do": "workers"}, Workers).workers
-
-    def kill(self, worker: Worker) -> str:
-        """Kill one of them as the kernel does when memory runs out; return why that could not be done, or nothing.
-
-        Raises:
-            AgentError: it gave no answer.
-
-        """
-        return self._ask({"do": "kill", "pid": worker.pid}, Killed).error
-
-    def close(self) -> None:
-        """End the script: its input ends."""
-        if self._socket is not None:
-            # docker-py leaves the response to the garbage collector; it stands on the socket, and so goes first.
-            if response := getattr(self._socket, "_response", None):
-                response.close()
-            self._socket.close()
-        self._socket = None
-        self._pending = self._said = b""
-
-    def _ask(self, asked: Mapping[str, object], shape: type[Answer]) -> Answer:
-        import docker.errors
-        import requests
-
-        try:
-            if self._socket is None:
-                self._begin()
-            self._channel.sendall(json.dumps({**asked, "port": self._port}).encode() + b"\n")
-            return msgspec.json.decode(self._line(), type=shape)
-        except docker.errors.APIError as error:
-            self.close()
-            # 404, 409: the container is gone, or does not run; 400: its interpreter cannot be started.
-            raise AgentError(f"the app's container cannot be asked: {error.explanation}") from error
-        except (OSError, EOFError, msgspec.DecodeError) as error:
-            said = " ".join(lines_of(self._said)[-1:])
-            self.close()
-            raise AgentError(f"the app's container ended{f': {said}' if said else ''}") from error
-        except requests.exceptions.RequestException as error:
-            self.close()
-            raise EngineError("the engine stopped answering.", where="asking the app", detail=str(error)) from error
-
-    def _begin(self) -> None:
-        made = self._api.exec_create(
-            self._container, [self._python, "-I", "-S", "-B", "-u", "-c", script("agent")], stdin=True
-        )
-        self._socket = self._api.exec_start(made["Id"], socket=True)
-        # A plain socket below the file that docker-py makes of it; TLS and SSH hand out theirs as it is.
-        self._channel = getattr(self._socket, "_sock", self._socket)
-        self._channel.settimeout(REQUEST_SECONDS + SLACK)
-
-    def _line(self) -> bytes:
-        line = b""
-        while b"\n" not in line:
-            stream, piece = self._piece()
-            if stream == STDOUT:
-                line += piece
-            else:
-                self._said = (self._said + piece)[-MOST_OUTPUT:]
-            if len(line) > MOST_OUTPUT:
-                raise EOFError
-        return line.partition(b"\n")[0]
-
-    def _piece(self) -> tuple[int, bytes]:
-        header = self._bytes(HEADER)
-        return header[0], self._bytes(int.from_bytes(header[4:], "big"))
-
-    def _bytes(self, count: int) -> bytes:
-        while len(self._pending) < count:
-            more = self._channel.recv(65536)
-            if not more:
-                raise EOFError
-            self._pending += more
-        taken, self._pending = self._pending[:count], self._pending[count:]
-        return taken
-
-
-def container_restarts(engine: Engine, container: str) -> int:
-    """Return how often the engine has started a container again by itself.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
-    with engine_errors("looking at the app's container"):
-        return int(engine.client.api.inspect_container(container).get("RestartCount", 0))
-
-
+POLL = 0.1
+"""Seconds between two questions whether it is ready."""
+NOT_ASKED = Unavailable(reason="the contract does not ask for it")
 KEY = re.compile(r"\{([^{}]+)\}")
-PATIENCE = 1.0
-"""Seconds in which what answers with an error, and not with something else, is asked again."""
+RETRY_SECONDS = 1.0
+"""Seconds during which an app that cannot answer is asked again."""
 PAUSE = 0.2
 NO_WRITE = Unavailable(reason="the contract names no `write` and `read`")
 
@@ -202,6 +42,19 @@ class UnreadableError(Exception):
     """What was written cannot be asked for: the answer lacks what the path needs."""
 
 
+def ready_within(agent: Agent, asked: StackContract) -> Ready | Unavailable:
+    """Ask until the app says that it is ready, or its time is over."""
+    if asked.ready is None:
+        return NOT_ASKED
+    started = agent.clock.monotonic()
+    while True:
+        reply = agent.request(asked.ready)
+        elapsed = agent.clock.monotonic() - started
+        if reply.good or elapsed >= asked.recovers_within:
+            return Ready(path=asked.ready, after=elapsed if reply.good else None, last=reply)
+        agent.clock.sleep(POLL)
+
+
 def exchange(agent: Agent, asked: StackContract) -> Exchange | Unavailable:
     """Store something, and ask for it."""
     if asked.write is None or asked.read is None:
@@ -218,19 +71,21 @@ def store(agent: Agent, write: StackWrite) -> Written:
     return Written(unique=unique, request=f"{write.method} {path}", reply=reply)
 
 
-def read_back(agent: Agent, write: StackWrite, read: str, written: Written, *, patience: float = PATIENCE) -> Exchange:
-    """Ask for what was stored; for `patience` seconds again where the app cannot answer."""
+def read_back(
+    agent: Agent, write: StackWrite, read: str, written: Written, *, retry_seconds: float = RETRY_SECONDS
+) -> Exchange:
+    """Ask for what was stored; again, for some seconds, while the app cannot answer."""
     if not written.reply.good:
         return Exchange(write=written.request, written=written.reply)
     try:
         path = read_path(read, written)
     except UnreadableError as error:
         return Exchange(write=written.request, written=written.reply, problem=str(error))
-    until = time.monotonic() + patience
+    until = agent.clock.monotonic() + retry_seconds
     reply = agent.request(path, headers=write.headers)
     # "Not here" is an answer; "I cannot" is not one yet.
-    while not 0 < reply.status < 500 and time.monotonic() < until:  # noqa: PLR2004 - HTTP's server errors
-        time.sleep(PAUSE)
+    while not 0 < reply.status < 500 and agent.clock.monotonic() < until:  # noqa: PLR2004 - HTTP's server errors
+        agent.clock.sleep(PAUSE)
         reply = agent.request(path, headers=write.headers)
     shows = not reply.good or written.unique in reply.body
     return Exchange(
@@ -248,9 +103,9 @@ def filled(value: Any, unique: str) -> Any:
         case str():
             return value.replace(UNIQUE, unique)
         case dict():
-            return {key: filled(one, unique) for key, one in value.items()}
+            return {key: filled(held, unique) for key, held in value.items()}
         case list():
-            return [filled(one, unique) for one in value]
+            return [filled(held, unique) for held in value]
         case _:
             return value
 

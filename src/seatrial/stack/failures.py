@@ -1,17 +1,17 @@
-"""Takes away what the app stands on, and sees how it does: its database, and at last everything."""
+"""Failures that the app has to survive: a worker is killed, the database restarts, everything is stopped."""
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable
+from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable, WorkerLoss
 from seatrial.stack import containers as observe
 from seatrial.stack import down
-from seatrial.stack.exchange import NO_WRITE, PATIENCE, container_restarts, read_back, store
+from seatrial.stack.agent import AgentError, container_restarts
+from seatrial.stack.exchange import NO_WRITE, NOT_ASKED, RETRY_SECONDS, read_back, store
 from seatrial.stack.state import ContainerStatus, declared_by
 
 if TYPE_CHECKING:
@@ -22,13 +22,20 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.facts import Exchange
     from seatrial.settings.model import StackContract, StackWrite
-    from seatrial.stack.exchange import Agent, Written
+    from seatrial.stack.agent import Agent, Worker
+    from seatrial.stack.exchange import Written
     from seatrial.stack.state import ContainerState
+    from seatrial.stack.wait import Clock
 
 
 POLL = 0.1
 """Seconds between two writes."""
-BEFORE = 5
+WORKER_POLL = 0.05
+"""Seconds between two requests after a worker was killed."""
+LEAST_ASKED = 2.0
+"""Seconds that requests go on for after a worker was killed, however soon it is replaced."""
+MOST_FAILURES = 20
+WRITES_BEFORE = 5
 """Writes before the database is restarted."""
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
@@ -36,10 +43,60 @@ MOST_SHOWN = 10
 NO_DATABASE = Unavailable(reason="the contract's `stack` names no `database`")
 
 
+def kill_worker(agent: Agent, asked: StackContract) -> WorkerLoss | Unavailable:
+    """Kill one of the app's workers, and send requests until it is replaced."""
+    if asked.ready is None:
+        return NOT_ASKED
+    try:
+        before = agent.workers()
+        if not before:
+            return Unavailable(reason="no process can be seen to hold the app's port")
+        if len(before) == 1:
+            return WorkerLoss(workers=1)
+        if problem := agent.kill(before[0]):
+            return Unavailable(reason="its worker could not be killed", detail=problem)
+    except AgentError as error:
+        return Unavailable(reason=str(error))
+    return _requests_without(agent, asked.ready, asked.recovers_within, before)
+
+
+def _requests_without(agent: Agent, path: str, seconds: float, before: Sequence[Worker]) -> WorkerLoss:
+    started = agent.clock.monotonic()
+    requests = 0
+    failures: list[str] = []
+    back: float | None = None
+    while True:
+        reply = agent.request(path)
+        elapsed = agent.clock.monotonic() - started
+        requests += 1
+        if not reply.good:
+            failures.append(f"after {elapsed:.1f} s: {reply}")
+        if back is None and _is_replaced(agent, {worker.pid for worker in before}):
+            back = elapsed
+        if elapsed >= seconds or (back is not None and elapsed >= LEAST_ASKED):
+            return WorkerLoss(
+                workers=len(before),
+                killed=before[0].command,
+                requests=requests,
+                failures=tuple(failures[:MOST_FAILURES]),
+                back_after=back,
+                waited=elapsed,
+            )
+        agent.clock.sleep(WORKER_POLL)
+
+
+def _is_replaced(agent: Agent, before: set[int]) -> bool:
+    try:
+        now = {worker.pid for worker in agent.workers()}
+    except AgentError:
+        return False
+    return len(now) >= len(before) and bool(now - before)
+
+
 def restart_database(
     engine: Engine, agent: Agent, asked: StackContract, containers: Sequence[ContainerState], app: ContainerState
 ) -> DatabaseRestart | Unavailable:
-    """Write all the while that the database restarts, then look for all that was acknowledged.
+    """Write while the database restarts, then read all that was acknowledged.
 
     Raises:
         EngineError: the engine stopped answering, or could not start the database again.
@@ -49,17 +106,17 @@ def restart_database(
         return NO_DATABASE
     if asked.write is None or asked.read is None:
         return NO_WRITE
-    database = next((one for one in containers if one.service == asked.database), None)
+    database = next((container for container in containers if container.service == asked.database), None)
     if database is None or database.status is not ContainerStatus.RUNNING:
         return Unavailable(reason=f"{asked.database} does not run, so that it cannot be restarted")
     restarts = container_restarts(engine, app.id)
-    writes = [store(agent, asked.write) for _ in range(BEFORE)]
+    writes = [store(agent, asked.write) for _ in range(WRITES_BEFORE)]
     with ThreadPoolExecutor(max_workers=1) as beside:
-        restarting = beside.submit(_restart, engine, database)
-        recovered = _write_on(agent, asked.write, asked.recovers_within, restarting, writes)
+        restarting = beside.submit(_restart, engine, database, agent.clock)
+        recovered = _write_until_stored(agent, asked.write, asked.recovers_within, restarting, writes)
     took, killed = restarting.result()
-    stored = [one for one in writes if one.reply.good]
-    refusals = [str(one.reply) for one in writes if not one.reply.good]
+    stored = [write for write in writes if write.reply.good]
+    refusals = [str(write.reply) for write in writes if not write.reply.good]
     return DatabaseRestart(
         service=database.service,
         took=took,
@@ -74,43 +131,44 @@ def restart_database(
     )
 
 
-def _write_on(
+def _write_until_stored(
     agent: Agent, write: StackWrite, seconds: float, restarting: Future[tuple[float, bool]], writes: list[Written]
 ) -> float | None:
     """Write until a write is stored that was sent after the restart; return how long after it that was."""
     back: float | None = None
     while True:
         if back is None and restarting.done():
-            back = time.monotonic()
+            back = agent.clock.monotonic()
         writes.append(store(agent, write))
-        elapsed = 0.0 if back is None else time.monotonic() - back
+        elapsed = 0.0 if back is None else agent.clock.monotonic() - back
         if back is not None and writes[-1].reply.good:
             return elapsed
         if elapsed >= seconds:
             return None
-        time.sleep(POLL)
+        agent.clock.sleep(POLL)
 
 
-def _restart(engine: Engine, database: ContainerState) -> tuple[float, bool]:
+def _restart(engine: Engine, database: ContainerState, clock: Clock) -> tuple[float, bool]:
     """Stop a container as its compose file says, and start it again."""
     with engine_errors(f"restarting {database.service}"):
         client = engine.connection()
         try:
-            started = time.monotonic()
+            started = clock.monotonic()
             client.stop(database.id, timeout=database.stop_seconds)
             code = int(client.inspect_container(database.id)["State"]["ExitCode"])
             client.start(database.id)
-            return time.monotonic() - started, code == KILLED
+            return clock.monotonic() - started, code == KILLED
         finally:
             client.close()
 
 
 def _lost(agent: Agent, write: StackWrite, read: str, stored: Sequence[Written], *, seconds: float) -> tuple[str, ...]:
-    """Return what cannot be read any more; after some, it is plain enough. The app may take `seconds` to recover."""
+    """Return what cannot be read any more, up to `MOST_SHOWN`. The app may take `seconds` to recover."""
     lost: list[str] = []
-    until = time.monotonic() + seconds
-    for one in stored:
-        back = read_back(agent, write, read, one, patience=max(PATIENCE, until - time.monotonic()))
+    until = agent.clock.monotonic() + seconds
+    for written in stored:
+        retry_seconds = max(RETRY_SECONDS, until - agent.clock.monotonic())
+        back = read_back(agent, write, read, written, retry_seconds=retry_seconds)
         if not back.held:
             lost.append(_how(back))
         if len(lost) == MOST_SHOWN:
@@ -126,7 +184,7 @@ def _how(lost: Exchange) -> str:
     return f"{lost.read}: {lost.shown}"
 
 
-def stop_app(engine: Engine, stack: Stack, app: str) -> tuple[ServiceStop, ...]:
+def stop_app(engine: Engine, stack: Stack, app: str, clock: Clock) -> tuple[ServiceStop, ...]:
     """Ask the app to stop, and before it what depends on it; see how they take that.
 
     Raises:
@@ -135,44 +193,41 @@ def stop_app(engine: Engine, stack: Stack, app: str) -> tuple[ServiceStop, ...]:
     """
     there = observe.containers(stack, engine)
     above = {app, *waiting_for(app, in_order(declared_by(there)))}
-    chosen = [one for one in there if one.service in above]
-    stops = _stop_running(engine, chosen)
+    chosen = [container for container in there if container.service in above]
+    stops = _stop_running(engine, chosen, clock)
     # What the engine was about to start again would come back in the middle of what follows.
-    with engine_errors(f"stopping {app}"):
-        for one in chosen:
-            if one.status in {ContainerStatus.RESTARTING, ContainerStatus.PAUSED}:
-                engine.client.api.stop(one.id, timeout=one.stop_seconds)
+    down.stop([container for container in chosen if container.status is not ContainerStatus.RUNNING], engine)
     return stops
 
 
-def stop_all(engine: Engine, stack: Stack) -> tuple[ServiceStop, ...]:
+def stop_all(engine: Engine, stack: Stack, clock: Clock) -> tuple[ServiceStop, ...]:
     """Ask every service that still runs to stop, each before those that it depends on; see how it takes that.
 
     Raises:
         EngineError: the engine stopped answering.
 
     """
-    return _stop_running(engine, observe.containers(stack, engine))
+    return _stop_running(engine, observe.containers(stack, engine), clock)
 
 
-def _stop_running(engine: Engine, containers: Sequence[ContainerState]) -> tuple[ServiceStop, ...]:
-    running = [one for one in containers if one.status is ContainerStatus.RUNNING]
-    return tuple(_stop(engine, one) for level in down.levels(running) for one in level)
+def _stop_running(engine: Engine, containers: Sequence[ContainerState], clock: Clock) -> tuple[ServiceStop, ...]:
+    running = [container for container in containers if container.status is ContainerStatus.RUNNING]
+    return tuple(_stop(engine, container, clock) for level in down.levels(running) for container in level)
 
 
-def _stop(engine: Engine, one: ContainerState) -> ServiceStop:
+def _stop(engine: Engine, container: ContainerState, clock: Clock) -> ServiceStop:
     api = engine.client.api
-    with engine_errors(f"stopping {one.service}"):
-        started = time.monotonic()
-        api.stop(one.id, timeout=one.stop_seconds)
-        seconds = time.monotonic() - started
-        state = api.inspect_container(one.id)["State"]
-    code, memory = int(state["ExitCode"]), bool(state.get("OOMKilled"))
+    with engine_errors(f"stopping {container.service}"):
+        started = clock.monotonic()
+        api.stop(container.id, timeout=container.stop_seconds)
+        seconds = clock.monotonic() - started
+        state = api.inspect_container(container.id)["State"]
+    code = int(state["ExitCode"])
     return ServiceStop(
-        service=one.service,
+        service=container.service,
         seconds=seconds,
-        grace=one.stop_seconds,
+        grace=container.stop_seconds,
         code=code,
         killed=code == KILLED,
-        out_of_memory=memory,
+        out_of_memory=bool(state.get("OOMKilled")),
     )

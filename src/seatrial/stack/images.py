@@ -53,17 +53,11 @@ def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
         EngineError: the engine does not answer.
 
     """
-    import docker.errors
-
-    with engine_errors("looking at the stack's images"):
-        try:
-            found: Mapping[str, Any] = engine.client.api.inspect_image(image)  # type: ignore[no-untyped-call]
-        except docker.errors.APIError as error:
-            # 400: no name that an image can have; what compose or swarm says of it is clearer.
-            if error.status_code not in {404, 400}:
-                raise
-            return None
-    return found
+    found: list[Mapping[str, Any]] = []
+    # 400: no name that an image can have; what compose or swarm says of it is clearer.
+    with engine_errors("looking at the stack's images", ignoring=[404, 400]):
+        found.append(engine.client.api.inspect_image(image))  # type: ignore[no-untyped-call]
+    return found[0] if found else None
 
 
 def look_at_images(
@@ -71,10 +65,7 @@ def look_at_images(
 ) -> Iterator[Finding]:
     """Yield a finding for each service's image: it is here, or what to do about it.
 
-    Args:
-        plan: what is to be started.
-        there: the images that the engine holds: name to id.
-        has_substitute: tells whether a recipe could take an image's place.
+    `there` is what the engine holds; `has_substitute` tells whether a recipe could take an image's place.
 
     """
     unbuilt: set[str] = set()

@@ -1,4 +1,4 @@
-"""A stack of its own for a smoke: the same services, and nothing of the developer's: no port, no name, no data."""
+"""A stack of its own for a smoke: the same services, without the ports, names and data of the developer's stack."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateStack:
+class IsolatedStack:
     """What a smoke brings up."""
 
     plan: StackPlan
@@ -44,7 +44,7 @@ class PrivateStack:
     """The port inside of its container that the contract or the compose file names."""
 
 
-def plan_private(
+def plan_isolated(
     project: Project,
     name: str,
     *,
@@ -53,17 +53,11 @@ def plan_private(
     labels: Mapping[str, str],
     image: str | None = None,
     say: Callable[[str], None],
-) -> PrivateStack:
+) -> IsolatedStack:
     """Return what a smoke brings up; nothing is started.
 
-    Args:
-        project: the project.
-        name: the app whose stack it is.
-        engine: the engine; compose is chosen to suit it.
-        host: this machine.
-        labels: put on each container: they tell who made it.
-        image: the app's image in place of the compose file's.
-        say: told where the values come from, when that is the example.
+    `labels`, which tell who made it, are put on each container; `image` is the app's in place of the compose file's;
+    `say` is told when the values come from the example.
 
     Raises:
         SettingsError: no app has that name.
@@ -71,23 +65,21 @@ def plan_private(
         EngineError: compose is not installed, or too old.
 
     """
-    public = identify(project, name)
-    stack = Stack(app=name, compose_project=f"{public.compose_project}{SUFFIX}")
+    stack = Stack(app=name, compose_project=f"{identify(project, name).compose_project}{SUFFIX}")
     file = compose_file(project, name)
     values, example = file.parent / ".env", example_to_copy(file)
-    program = replace(runner.find(stack, file, engine=engine, host=host), env_file=example)
-    document, notes = program.model()
+    compose = replace(runner.find(stack, file, engine=engine, host=host), env_file=example)
+    document, notes = compose.model()
     if example is not None:
         say(f"There is no {values}: this smoke takes its values from {example.name}.")
     own = own_images(project)
     contract = project.app(name).contract.stack
-    declared = {one.name: one for one in read_services(document)}
+    declared = {service.name: service for service in read_services(document)}
     app = app_service(tuple(declared.values()), own, name, contract, file)
-    document = private(document, file, labels=labels, environment={app: contract.environment})
+    document = isolated(document, file, labels=labels, environment={app: contract.environment})
     if image is not None:
-        named = declared[app].image
-        changed = {one.name: image for one in declared.values() if one.image == named}
-        document = runner.replaced(document, changed)
+        same = [service.name for service in declared.values() if service.image == declared[app].image]
+        document = runner.replaced(document, dict.fromkeys(same, image))
     plan = StackPlan(
         stack=stack,
         file=file,
@@ -97,11 +89,11 @@ def plan_private(
         notes=notes,
     )
     published = [port.target for port in declared[app].ports if port.protocol == "tcp"]
-    return PrivateStack(
+    return IsolatedStack(
         plan=plan,
-        compose=replace(program, document=document),
+        compose=replace(compose, document=document),
         app=app,
-        image=next(one.image or "" for one in plan.services if one.name == app),
+        image=image or declared[app].image or "",
         port=contract.port or next(iter(published), None),
     )
 
@@ -117,7 +109,7 @@ def app_service(
     """
     from seatrial.suggest import did_you_mean
 
-    known = {one.name for one in services}
+    known = {service.name for service in services}
     for key, wanted in (("service", contract.service), ("database", contract.database)):
         if wanted is not None and wanted not in known:
             raise StackError(
@@ -128,7 +120,9 @@ def app_service(
     if contract.service is not None:
         return contract.service
     passing = completing(services)
-    staying = [one.name for one in services if app_of(one.image, own) == name and one.name not in passing]
+    staying = [
+        service.name for service in services if app_of(service.image, own) == name and service.name not in passing
+    ]
     if len(staying) == 1:
         return staying[0]
     choice = ", ".join(sorted(staying or known))
@@ -139,16 +133,12 @@ def app_service(
     )
 
 
-def private(
+def isolated(
     document: Mapping[str, Any], file: Path, *, labels: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
     """Return a compose model that touches nothing outside of its own project.
 
-    Args:
-        document: the model, as compose reads the file.
-        file: the compose file, for messages.
-        labels: put on each container.
-        environment: variables that services get in place of the file's.
+    `labels` are put on each container, and `environment` holds what services get in place of the file's variables.
 
     Raises:
         StackError: a service writes to a folder of this machine, or shares its network: no copy of that can be made.
@@ -162,17 +152,19 @@ def private(
         if more := environment.get(name):
             kept["environment"] = {**(kept.get("environment") or {}), **more}
         if isinstance(kept.get("networks"), dict):
-            kept["networks"] = {key: _without(one, ADDRESSES) for key, one in kept["networks"].items()}
+            kept["networks"] = {key: _without(network, ADDRESSES) for key, network in kept["networks"].items()}
         services[name] = kept
     made: dict[str, Any] = {"services": services}
     # Without a name, an address range, a driver or `external`: compose makes each anew, in the project of its own.
     if networks := document.get("networks"):
-        made["networks"] = {key: {"internal": bool((one or {}).get("internal"))} for key, one in networks.items()}
+        made["networks"] = {
+            key: {"internal": bool((network or {}).get("internal"))} for key, network in networks.items()
+        }
     if volumes := document.get("volumes"):
         made["volumes"] = {key: {} for key in volumes}
     for key in ("configs", "secrets"):
         if table := document.get(key):
-            made[key] = {name: _without(one, ("name",)) for name, one in table.items()}
+            made[key] = {name: _without(entry, ("name",)) for name, entry in table.items()}
     return made
 
 
@@ -180,10 +172,10 @@ def copied_in(document: Mapping[str, Any], service: str) -> tuple[str, ...]:
     """Return the secrets and configs of a service that compose copies into its container, as they are no files."""
     table = (document.get("services") or {}).get(service) or {}
     return tuple(
-        str(one["source"])
+        str(use["source"])
         for key in ("secrets", "configs")
-        for one in table.get(key) or ()
-        if {"environment", "content"} & set((document.get(key) or {}).get(one["source"]) or ())
+        for use in table.get(key) or ()
+        if {"environment", "content"} & set((document.get(key) or {}).get(use["source"]) or ())
     )
 
 

@@ -44,12 +44,7 @@ def logs(
 ) -> Iterator[LogLine]:
     """Return the lines of a stack's containers, oldest first; with `follow`, those to come too.
 
-    Args:
-        stack: the stack.
-        engine: the engine.
-        service: only this service.
-        follow: go on until the containers end or the caller stops.
-        tail: the last lines of each container to begin with; None for all.
+    Only those of `service`, where one is named; at first the last `tail` lines of each container, or all.
 
     Raises:
         StackError: the stack has no container, or none of that service.
@@ -74,10 +69,10 @@ def split(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def _merged(containers: Sequence[ContainerState], engine: Engine, tail: int | None) -> Iterator[LogLine]:
-    def stamped(one: ContainerState) -> Iterator[tuple[str, str, str]]:
-        for line in split(_stream(one, engine, tail, follow=False)):
+    def stamped(container: ContainerState) -> Iterator[tuple[str, str, str]]:
+        for line in split(_stream(container, engine, tail, follow=False)):
             stamp, _, text = line.partition(" ")
-            yield stamp, one.service, text
+            yield stamp, container.service, text
 
     with engine_errors("reading the stack's logs"):
         for _, service, text in heapq.merge(*map(stamped, containers)):
@@ -88,17 +83,17 @@ def _followed(containers: Sequence[ContainerState], engine: Engine, tail: int | 
     lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
     streams: list[Any] = []
 
-    def read(one: ContainerState, stream: Any) -> None:
+    def read(container: ContainerState, stream: Any) -> None:
         try:
             for text in split(stream):
-                lines.put(LogLine(service=one.service, text=text))
+                lines.put(LogLine(service=container.service, text=text))
         finally:
             lines.put(None)
 
     with engine_errors("reading the stack's logs"):
-        streams = [_stream(one, engine, tail, follow=True) for one in containers]
-    for one, stream in zip(containers, streams, strict=True):
-        threading.Thread(target=read, args=(one, stream), daemon=True).start()
+        streams = [_stream(container, engine, tail, follow=True) for container in containers]
+    for container, stream in zip(containers, streams, strict=True):
+        threading.Thread(target=read, args=(container, stream), daemon=True).start()
     open_streams = len(streams)
     try:
         while open_streams:
@@ -112,9 +107,9 @@ def _followed(containers: Sequence[ContainerState], engine: Engine, tail: int | 
             stream.close()
 
 
-def _stream(one: ContainerState, engine: Engine, tail: int | None, *, follow: bool) -> Any:
+def _stream(container: ContainerState, engine: Engine, tail: int | None, *, follow: bool) -> Any:
     return engine.client.api.logs(
-        one.id,
+        container.id,
         stream=True,
         follow=follow,
         timestamps=not follow,

@@ -64,7 +64,7 @@ def plan_up(
         host: this machine.
         say: told when an env file is copied.
         create_env: copy a missing `.env` from the `.env.example` beside the compose file.
-        ask: asks a person whether to copy it; None where nobody is there to ask.
+        ask: asks a person whether to copy it; None where stdin is not a terminal.
 
     Raises:
         SettingsError: no app has that name.

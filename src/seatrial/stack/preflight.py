@@ -52,7 +52,7 @@ class Preflight:
 
     @property
     def ready(self) -> bool:
-        """Tell whether nothing blocks the start."""
+        """Tell whether nothing prevents the start."""
         return not any(finding.readiness is Readiness.BLOCKED for finding in self.findings)
 
 
@@ -106,7 +106,7 @@ def _taken(plan: StackPlan, service: Service, port: Port, holder: str | None) ->
 
 
 def busy(port: Port) -> bool:
-    """Tell whether somebody listens on a port of this machine."""
+    """Tell whether a process listens on a port of this machine."""
     family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
     kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
     try:
@@ -157,12 +157,7 @@ def look(
 ) -> Preflight:
     """Return what there is to know before the start of an app's stack.
 
-    Args:
-        project: the project.
-        name: the app whose stack it is.
-        engine: the engine.
-        host: this machine.
-        has_substitute: tells whether a recipe could take an image's place.
+    `has_substitute` tells whether a recipe could take an image's place.
 
     Raises:
         SettingsError: no app has that name.

@@ -15,9 +15,9 @@ from seatrial.facts import Condition
 from seatrial.stack import containers as observe
 from seatrial.stack.containers import of_service
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.state import ContainerStatus, StackState, all_up, declared_by
-from seatrial.stack.up import addresses, machine_of
-from seatrial.stack.wait import POLL, Watch
+from seatrial.stack.state import ALIVE, ContainerStatus, StackState, declared_by
+from seatrial.stack.up import stack_state
+from seatrial.stack.wait import StartWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.facts import Service
-    from seatrial.stack.state import ContainerState, Observer, ServiceState
+    from seatrial.stack.state import ContainerState, Observer
     from seatrial.stack.wait import Clock
 
 RESTARTING = "restarting the stack"
-RUNS = {ContainerStatus.RUNNING, ContainerStatus.RESTARTING, ContainerStatus.PAUSED}
 
 
 def to_restart(stack: Stack, engine: Engine, service: str | None) -> tuple[ContainerState, ...]:
@@ -44,7 +43,7 @@ def to_restart(stack: Stack, engine: Engine, service: str | None) -> tuple[Conta
 
     """
     found = of_service(stack, observe.containers(stack, engine), service)
-    chosen = tuple(one for one in found if service is not None or one.status in RUNS)
+    chosen = tuple(container for container in found if service is not None or container.status in ALIVE)
     return chosen or found
 
 
@@ -80,97 +79,63 @@ def restart(
     """
     began = clock.monotonic()
     there = observe.containers(stack, engine)
-    # What depends on what is told by all of the stack: a one-shot that is not run again stands in between, too.
+    # Which service depends on which is read from all of the stack: a one-shot that is not run again may be between.
     everything = in_order(declared_by(there))
-    services = _services(chosen, there, everything)
+    services = _watched(chosen, there, everything)
     plan = StackPlan(stack=stack, file=file, env_file=None, services=services, own_images=own_images)
     for service in reversed(services):
-        _stop([one for one in chosen if one.service == service.name], engine)
-    started = clock.monotonic()
-
-    def watch(observer: Observer, waiting: Sequence[ContainerState] = ()) -> Watch:
-        return Watch(plan, engine, observer, before=waiting, timeout=timeout, clock=clock, started=started)
-
+        _stop([container for container in chosen if container.service == service.name], engine)
+    watcher = StartWatcher(plan, engine, observer, before=(), timeout=timeout, clock=clock)
     try:
         left = list(chosen)
         for service in services:
-            _start([one for one in left if one.service == service.name], plan, engine)
-            left = [one for one in left if one.service != service.name]
-            if {one.service for one in left} & set(waiting_for(service.name, everything)):
-                seen = _Seen(observer)
-                _until_up(service.name, watch(seen, left), seen, clock)
-        up = watch(observer).until_up(())
+            _start([container for container in left if container.service == service.name], plan, engine)
+            left = [container for container in left if container.service != service.name]
+            if {container.service for container in left} & set(waiting_for(service.name, everything)):
+                watcher.until_service_up(service.name, left)
+        states = watcher.until_up()
     finally:
         engine.client.api.timeout = API_TIMEOUT
-    images = {one.name: one.image or "" for one in services}
-    return StackState(
-        stack=stack,
-        services=up,
-        addresses=addresses(up, own_images, images, machine=machine_of(engine.candidate.url)),
-        changed=True,
-        seconds=clock.monotonic() - began,
-    )
+    return stack_state(plan, states, engine, changed=True, seconds=clock.monotonic() - began)
 
 
-def _services(
+def _watched(
     chosen: Sequence[ContainerState], there: Sequence[ContainerState], everything: Sequence[Service]
 ) -> tuple[Service, ...]:
     """Return what is watched: what is restarted, and what waited for a one-shot of it, which tells that it is one."""
-    names = {one.service for one in chosen}
+    names = {container.service for container in chosen}
     waited = [
-        each
-        for each in there
-        for one in each.depends_on
-        if each.status is ContainerStatus.RUNNING and one.condition is Condition.COMPLETED and one.service in names
+        container
+        for container in there
+        for dependency in container.depends_on
+        if container.status is ContainerStatus.RUNNING
+        and dependency.condition is Condition.COMPLETED
+        and dependency.service in names
     ]
-    watched = {one.service for one in (*chosen, *waited)}
-    checked = {one.service for one in (*chosen, *waited) if one.health is not None}
-    return tuple(structs.replace(one, checked=one.name in checked) for one in everything if one.name in watched)
+    watched = {container.service for container in (*chosen, *waited)}
+    checked = {container.service for container in (*chosen, *waited) if container.health is not None}
+    return tuple(
+        structs.replace(service, checked=service.name in checked) for service in everything if service.name in watched
+    )
 
 
-class _Seen:
-    """Hands on what it is told, and keeps the last of it."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self.services: tuple[ServiceState, ...] = ()
-
-    def say(self, text: str) -> None:
-        """Hand on a message."""
-        self._observer.say(text)
-
-    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
-        """Hand on the state of every service."""
-        self.services = services
-        self._observer.show(services, seconds)
-
-
-def _until_up(name: str, watch: Watch, seen: _Seen, clock: Clock) -> None:
-    """Wait for a service that others depend on."""
-    while True:
-        watch.tick()
-        if all_up([one for one in seen.services if one.service == name]):
-            return
-        clock.sleep(POLL)
-
-
-def _stop(level: Sequence[ContainerState], engine: Engine) -> None:
+def _stop(containers: Sequence[ContainerState], engine: Engine) -> None:
     with engine_errors(RESTARTING):
-        for one in level:
-            if one.status in RUNS:
-                engine.client.api.stop(one.id, timeout=one.stop_seconds)
+        for container in containers:
+            if container.status in ALIVE:
+                engine.client.api.stop(container.id, timeout=container.stop_seconds)
 
 
 def _start(containers: Sequence[ContainerState], plan: StackPlan, engine: Engine) -> None:
     import docker.errors
 
     with engine_errors(RESTARTING):
-        for one in containers:
+        for container in containers:
             try:
-                engine.client.api.start(one.id)
+                engine.client.api.start(container.id)
             except docker.errors.APIError as error:
                 raise StackFailedError(
-                    f"{one.service} could not be started: {refusal(error)}.".replace("..", "."),
+                    f"{container.service} could not be started: {refusal(error).removesuffix('.')}.",
                     where=str(plan.file),
-                    fix=f"Mend it, then run `invoke up --app {plan.stack.app}`.",
+                    fix=f"Fix it, then run `invoke up --app {plan.stack.app}`.",
                 ) from error

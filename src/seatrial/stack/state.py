@@ -1,4 +1,4 @@
-"""Where each service stands on its way up: decided on plain data."""
+"""The state of each service while a stack comes up, judged from plain data."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class ContainerStatus(StrEnum):
     DEAD = "dead"
 
 
+ALIVE = frozenset({ContainerStatus.RUNNING, ContainerStatus.RESTARTING, ContainerStatus.PAUSED})
+"""The states of a container that can be stopped."""
+
+
 class Health(StrEnum):
     """What a container's health check says."""
 
@@ -34,7 +38,7 @@ class Health(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a service stands on its way up."""
+    """How far a service has come up."""
 
     ABSENT = "not created"
     WAITING = "waiting"
@@ -132,7 +136,7 @@ class Removed:
 
 
 class Observer(Protocol):
-    """Who is told how a stack comes up."""
+    """Shows how a stack comes up."""
 
     def say(self, text: str) -> None:
         """Take a message for a person."""
@@ -163,40 +167,36 @@ def states(
     *,
     unstarted: frozenset[str] = frozenset(),
 ) -> tuple[ServiceState, ...]:
-    """Return where each service stands.
+    """Return the state of each service.
 
-    Args:
-        services: the services of the compose file.
-        containers: the stack's containers as the engine reports them.
-        unstarted: containers of an earlier run that compose has not come to yet: how they ended then says
-            nothing about now.
+    `unstarted` are containers of an earlier run that compose has not come to yet: how they ended is no failure.
 
     """
     to_complete = completing(services)
     judged = {
         service.name: _state(
             service,
-            [one for one in containers if one.service == service.name and not one.one_off],
+            [container for container in containers if container.service == service.name and not container.one_off],
             to_complete=service.name in to_complete,
             unstarted=unstarted,
         )
         for service in services
     }
-    return tuple(replace(judged[one.name], waits_for=_unmet(one, judged)) for one in services)
+    return tuple(replace(judged[service.name], waits_for=_unmet(service, judged)) for service in services)
 
 
 def all_up(services: Sequence[ServiceState]) -> bool:
     """Tell whether every service is up or has completed."""
-    return all(one.phase in {Phase.UP, Phase.DONE} for one in services)
+    return all(state.phase in {Phase.UP, Phase.DONE} for state in services)
 
 
 def declared_by(containers: Sequence[ContainerState]) -> dict[str, Service]:
     """Return by name the services that containers were made for, as their labels tell."""
     services: dict[str, Service] = {}
-    for one in containers:
-        if not one.one_off:
-            services[one.service] = Service(
-                name=one.service, image=one.image, depends_on=one.depends_on, ports=one.ports
+    for container in containers:
+        if not container.one_off:
+            services[container.service] = Service(
+                name=container.service, image=container.image, depends_on=container.depends_on, ports=container.ports
             )
     return services
 
@@ -209,9 +209,9 @@ def _unmet(service: Service, states: Mapping[str, ServiceState]) -> tuple[str, .
         Condition.COMPLETED: {Phase.DONE},
     }
     return tuple(
-        one.service
-        for one in service.depends_on
-        if one.service in states and states[one.service].phase not in enough[one.condition]
+        dependency.service
+        for dependency in service.depends_on
+        if dependency.service in states and states[dependency.service].phase not in enough[dependency.condition]
     )
 
 

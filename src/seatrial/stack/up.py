@@ -13,10 +13,10 @@ from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
 from seatrial.stack import containers as observe
 from seatrial.stack import down, images
-from seatrial.stack.down import remember, undo
 from seatrial.stack.preflight import look_at_catalogue, look_at_start
 from seatrial.stack.state import Address, StackState, all_up, declared_by, states
-from seatrial.stack.wait import Watch, with_last_lines
+from seatrial.stack.undo import inspect, undo
+from seatrial.stack.wait import StartWatcher, with_last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,23 +46,19 @@ def addresses(
 ) -> tuple[Address, ...]:
     """Return the addresses of a stack's published TCP ports.
 
-    Args:
-        services: the services as they run.
-        own_images: the project's own images: they are taken to speak HTTP.
-        images: the image that each service names.
-        machine: the name of the machine that the engine runs on.
+    The project's own images are taken to speak HTTP. `machine` is the name of the machine that the engine runs on.
 
     """
     found: dict[str, Address] = {}
-    for one in services:
-        for port in one.container.ports if one.container is not None else ():
+    for state in services:
+        for port in state.container.ports if state.container is not None else ():
             if port.published is None or port.protocol != "tcp":
                 continue
             ip = machine if port.host_ip in EVERY_INTERFACE else port.host_ip
             text = f"{f'[{ip}]' if ':' in ip else ip}:{port.published}"
-            if app_of(images.get(one.service), own_images) is not None:
+            if app_of(images.get(state.service), own_images) is not None:
                 text = f"http://{text}"
-            found.setdefault(text, Address(service=one.service, text=text))
+            found.setdefault(text, Address(service=state.service, text=text))
     return tuple(found.values())
 
 
@@ -146,33 +142,41 @@ def up(
     program = program or runner.find(plan.stack, plan.file, engine=engine, host=host)
     there = images.present(plan, engine)
     if (same := _unchanged(plan, there, program, engine)) is not None:
-        return _up(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
+        return stack_state(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
     before = down.holdings(plan.stack, engine)
     check(plan, engine=engine)
-    if lacking := [
-        f"{one.check} ({one.where or plan.file.name})" for one in catalogue() if one.readiness is Readiness.NOTE
-    ]:
-        more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
-        observer.say(f"The compose file does not pass {', '.join(lacking)}. {more}")
+    _tell_failed(catalogue(), plan, observer)
     replaced = images.provide(plan, there, compose=program, say=observer.say, substitute=substitute)
-    memory = remember(before.containers, engine)
-    watch = Watch(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
+    inspected = inspect(before.containers, engine)
+    watcher = StartWatcher(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
-        said = program.up(replaced, tick=watch.tick)
-        while said and watch.crashed_and_comes_back():
-            said = program.up(replaced, tick=watch.tick)
-        services = watch.until_up(said)
+        said = program.up(replaced, tick=watcher.tick)
+        while said and watcher.is_being_restarted():
+            said = program.up(replaced, tick=watcher.tick)
+        services = watcher.until_up(said)
     except BaseException as reason:
         # Ctrl-C too: however it ends, nothing half-started stays.
-        undo(plan.stack, before, reason, memory=memory, engine=engine, observer=observer, volumes=remove_volumes)
+        undo(plan.stack, before, reason, inspected=inspected, engine=engine, observer=observer, volumes=remove_volumes)
         raise
     finally:
         engine.client.api.timeout = API_TIMEOUT
-    return _up(plan, services, engine, changed=True, seconds=clock.monotonic() - started)
+    return stack_state(plan, services, engine, changed=True, seconds=clock.monotonic() - started)
+
+
+def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observer) -> None:
+    """Tell which checks of the catalogue do not pass."""
+    failed = [
+        f"{finding.check} ({finding.where or plan.file.name})"
+        for finding in findings
+        if finding.readiness is Readiness.NOTE
+    ]
+    if failed:
+        more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
+        observer.say(f"The compose file does not pass {', '.join(failed)}. {more}")
 
 
 def ps(stack: Stack, *, engine: Engine) -> tuple[ServiceState, ...]:
-    """Return where each service of a stack stands now, by its containers' labels; empty when it is down.
+    """Return the state of each service of a stack, by its containers' labels; empty when it is down.
 
     Raises:
         EngineError: the engine does not answer.
@@ -190,31 +194,29 @@ def _unchanged(
     services = states(plan.services, containers)
     if not all_up(services):
         return None
+    own = [container for container in containers if not container.one_off]
     # An image that is not here runs under a local substitute's name, if it runs.
     missing = {service.name for service in plan.services if service.image not in there}
-    replaced = {one.service: one.image for one in containers if one.service in missing and not one.one_off}
-    hashes = program.hashes(replaced)
+    hashes = program.hashes({container.service: container.image for container in own if container.service in missing})
     wanted = {service.name: there.get(service.image or "") for service in plan.services}
-    for one in containers:
-        if one.one_off or one.service not in wanted:
-            continue
-        if one.config_hash != hashes.get(one.service) or wanted[one.service] not in {None, one.image_id}:
+    for container in own:
+        if container.service in wanted and (
+            container.config_hash != hashes.get(container.service)
+            or wanted[container.service] not in {None, container.image_id}
+        ):
             return None
     return with_last_lines(services, engine)
 
 
-def _up(
+def stack_state(
     plan: StackPlan, services: tuple[ServiceState, ...], engine: Engine, *, changed: bool, seconds: float
 ) -> StackState:
+    """Return a stack that is up, with its addresses."""
+    images = {service.name: service.image or "" for service in plan.services}
     return StackState(
         stack=plan.stack,
         services=services,
-        addresses=addresses(
-            services,
-            plan.own_images,
-            {service.name: service.image or "" for service in plan.services},
-            machine=machine_of(engine.candidate.url),
-        ),
+        addresses=addresses(services, plan.own_images, images, machine=machine_of(engine.candidate.url)),
         changed=changed,
         seconds=seconds,
     )

@@ -12,7 +12,7 @@ from seatrial.stack import containers as observe
 from seatrial.stack.state import ContainerStatus, Health, Phase, all_up, states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.stack.plan import StackPlan
@@ -23,12 +23,10 @@ LOG_LINES = 20
 """Lines of a failed service's output that are shown."""
 
 
-def culprits(services: Sequence[ServiceState]) -> tuple[ServiceState, ...]:
-    """Return the services to blame: those that failed, else those that are not up and wait for nobody."""
-    failed = tuple(one for one in services if one.phase is Phase.FAILED)
-    if failed:
-        return failed
-    return tuple(one for one in services if one.phase in {Phase.RESTARTING, Phase.STARTING})
+def blamed(services: Sequence[ServiceState]) -> tuple[ServiceState, ...]:
+    """Return the services to blame: those that failed, else those that are not up and wait for no other."""
+    failed = tuple(state for state in services if state.phase is Phase.FAILED)
+    return failed or tuple(state for state in services if state.phase in {Phase.RESTARTING, Phase.STARTING})
 
 
 def explain(
@@ -36,36 +34,32 @@ def explain(
     services: Sequence[ServiceState],
     *,
     outputs: Mapping[str, Sequence[str]],
-    compose_said: Sequence[str] = (),
+    compose_errors: Sequence[str] = (),
     timed_out: float | None = None,
 ) -> StackFailedError:
     """Return the error that tells why a stack did not come up.
 
-    Args:
-        plan: what was to come up.
-        services: where each service stood.
-        outputs: the last lines of the culprits' containers, by service.
-        compose_said: compose's last messages, when compose itself gave up.
-        timed_out: the seconds that were waited for nothing.
+    `outputs` are the last lines of the blamed services, `compose_errors` compose's last messages where compose itself
+    gave up, `timed_out` the seconds after which it timed out.
 
     """
-    blamed = culprits(services)
-    if compose_said:
+    culprits = blamed(services)
+    if compose_errors:
         # Compose gave up by itself: what merely has not come up yet is not to blame.
-        blamed = tuple(one for one in blamed if one.phase in {Phase.FAILED, Phase.RESTARTING})
-    lines = [line for one in blamed for line in _evidence(plan, one, services, outputs.get(one.service, ()))]
-    if not blamed:
-        lines += compose_said[:-1]
+        culprits = tuple(state for state in culprits if state.phase in {Phase.FAILED, Phase.RESTARTING})
+    lines = [line for state in culprits for line in _evidence(plan, state, services, outputs.get(state.service, ()))]
+    if not culprits:
+        lines += compose_errors[:-1]
     return StackFailedError(
-        _headline(plan, blamed, compose_said, timed_out),
+        _headline(plan, culprits, compose_errors, timed_out),
         where=str(plan.file),
-        fix=_fix(plan, blamed, timed_out=timed_out, full=_disk_is_full([*lines, *compose_said])),
+        fix=_fix(plan, culprits, timed_out=timed_out, full=_disk_is_full([*lines, *compose_errors])),
         detail="\n".join(lines),
     )
 
 
 def condition(state: ServiceState) -> str:
-    """Return how a service stands, as the rest of a sentence that begins with its name."""
+    """Return the state of a service in words, to follow its name."""
     container = state.container
     if container is None:
         return "has no container"
@@ -86,14 +80,14 @@ def condition(state: ServiceState) -> str:
 
 
 def _headline(
-    plan: StackPlan, blamed: Sequence[ServiceState], compose_said: Sequence[str], timed_out: float | None
+    plan: StackPlan, culprits: Sequence[ServiceState], compose_errors: Sequence[str], timed_out: float | None
 ) -> str:
-    who = _listed([f"{one.service} {condition(one)}" for one in blamed])
+    who = _listed([f"{state.service} {condition(state)}" for state in culprits])
     if timed_out is not None:
         return f"{plan.stack.app} was not up after {timed_out:g} s" + (f": {who}." if who else ".")
-    if blamed:
+    if culprits:
         return f"{plan.stack.app} did not come up: {who}."
-    said = compose_said[-1].removesuffix(".") if compose_said else "compose gives no reason"
+    said = compose_errors[-1].removesuffix(".") if compose_errors else "compose gives no reason"
     return f"{plan.stack.app} could not be started: {said}."
 
 
@@ -123,19 +117,24 @@ def _evidence(
     yield from _needs(plan, state, services)
     if state.container is not None and state.container.health_outputs:
         yield "  its last health checks:"
-        yield from (f"    {one}" for one in state.container.health_outputs)
+        yield from (f"    {line}" for line in state.container.health_outputs)
     if output:
         yield "  its last output:"
-        yield from (f"    {one}" for one in output[-LOG_LINES:])
+        yield from (f"    {line}" for line in output[-LOG_LINES:])
     elif state.container is not None and state.container.status is not ContainerStatus.CREATED:
         yield "  it printed nothing"
 
 
 def _needs(plan: StackPlan, state: ServiceState, services: Sequence[ServiceState]) -> Iterator[str]:
     """Yield which of its dependencies a service waits for, and which are as it needs them."""
-    needed = {dependency.service for one in plan.services if one.name == state.service for dependency in one.depends_on}
-    unmet = [f"{one.service}, which {condition(one)}" for one in services if one.service in state.waits_for]
-    met = [one.service for one in services if one.service in needed - {*state.waits_for}]
+    needed = {
+        dependency.service
+        for service in plan.services
+        if service.name == state.service
+        for dependency in service.depends_on
+    }
+    unmet = [f"{other.service}, which {condition(other)}" for other in services if other.service in state.waits_for]
+    met = [other.service for other in services if other.service in needed - {*state.waits_for}]
     if unmet:
         yield f"  it waits for {_listed(unmet)}"
     if met:
@@ -143,18 +142,18 @@ def _needs(plan: StackPlan, state: ServiceState, services: Sequence[ServiceState
 
 
 def _disk_is_full(lines: Sequence[str]) -> bool:
-    return any("no space left on device" in one.lower() for one in lines)
+    return any("no space left on device" in line.lower() for line in lines)
 
 
-def _fix(plan: StackPlan, blamed: Sequence[ServiceState], *, timed_out: float | None, full: bool) -> str:
+def _fix(plan: StackPlan, culprits: Sequence[ServiceState], *, timed_out: float | None, full: bool) -> str:
     again = f"run `invoke up --app {plan.stack.app}` again"
     if full:
         return f"A disk is full: make room for its volumes (`docker system df` shows what takes it), then {again}."
-    if any(one.container is not None and one.container.out_of_memory for one in blamed):
+    if any(state.container is not None and state.container.out_of_memory for state in culprits):
         return f"Raise its memory limit or make it use less, then {again}."
     if timed_out is not None:
-        return f"Mend it, or allow more time with --timeout, then {again}."
-    return f"Mend it, then {again}."
+        return f"Fix it, or allow more time with --timeout, then {again}."
+    return f"Fix it, then {again}."
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -164,10 +163,10 @@ def _listed(words: Sequence[str]) -> str:
 
 POLL = 0.2
 """Seconds between two looks at the engine."""
-PAUSE = 1.0
+RETRY_AFTER = 1.0
 """Seconds until compose is asked again to start what waits for a service that crashed."""
-ANSWER = 3
-"""Seconds that an engine has at the least to answer one request: a busy one is no dead one."""
+LEAST_TIMEOUT = 3
+"""Seconds that an engine has at the least to answer one request: a busy one is not a dead one."""
 
 
 class Clock(Protocol):
@@ -180,8 +179,13 @@ class Clock(Protocol):
         """Let time pass."""
 
 
-class Watch:
-    """One stack on its way up, from its creation on."""
+class StartWatcher:
+    """Watches a stack come up, from its creation on.
+
+    How the containers of an earlier run (`before`) stand while compose works is no failure. The timeout, in seconds,
+    counts from now.
+
+    """
 
     def __init__(
         self,
@@ -192,15 +196,14 @@ class Watch:
         before: Sequence[ContainerState],
         timeout: float,
         clock: Clock,
-        started: float | None = None,
     ) -> None:
         self._plan = plan
         self._engine = engine
         self._observer = observer
-        self._before = frozenset(one.id for one in before)
+        self._before = frozenset(container.id for container in before)
         self._timeout = timeout
         self._clock = clock
-        self._start = clock.monotonic() if started is None else started
+        self._start = clock.monotonic()
 
     def tick(self) -> None:
         """Look once, while compose works.
@@ -210,56 +213,64 @@ class Watch:
             EngineError: the engine stopped answering.
 
         """
-        left = self._timeout - self._elapsed()
-        if 0 < left < POLL:
-            # The last look is at the end of the time, not a moment after it.
-            self._clock.sleep(left)
         self._look(compose_works=True)
 
-    def crashed_and_comes_back(self) -> bool:
+    def is_being_restarted(self) -> bool:
         """Tell whether compose gave up on a service that the engine restarts; let a moment pass if so.
 
-        Compose takes a dependency that has crashed once for lost. Here it is given until the timeout.
+        Compose gives up on a dependency that has crashed once. Here it is waited for until the timeout.
 
         Raises:
             StackFailedError: a service has failed for good, or the time is over.
             EngineError: the engine stopped answering.
 
         """
-        again = any(
-            one.phase is Phase.RESTARTING
-            or (one.phase is Phase.STARTING and one.container is not None and one.container.restarts > 0)
-            for one in self._look(compose_works=True)
+        restarted = any(
+            state.phase is Phase.RESTARTING
+            or (state.phase is Phase.STARTING and state.container is not None and state.container.restarts > 0)
+            for state in self._look(compose_works=True)
         )
-        if again:
-            self._clock.sleep(max(min(PAUSE, self._timeout - self._elapsed()), 0))
-        return again
+        if restarted:
+            self._sleep(RETRY_AFTER)
+        return restarted
 
-    def until_up(self, compose_said: Sequence[str]) -> tuple[ServiceState, ...]:
+    def until_up(self, compose_errors: Sequence[str] = ()) -> tuple[ServiceState, ...]:
         """Look until all is up, after compose has ended.
-
-        Args:
-            compose_said: its last messages when it failed, else nothing.
 
         Raises:
             StackFailedError: compose or a service has failed, or the time is over.
             EngineError: the engine stopped answering.
 
         """
-        if compose_said:
+        if compose_errors:
             services = self._observed(compose_works=False)
             self._observer.show(services, self._elapsed())
-            raise self._failed(services, compose_said=compose_said)
+            raise self._failed(services, compose_errors=compose_errors)
         while not all_up(services := self._look(compose_works=False)):
-            left = self._timeout - self._elapsed()
-            self._clock.sleep(max(min(POLL, left), 0))
+            self._sleep(POLL)
         return services
 
+    def until_service_up(self, name: str, unstarted: Iterable[ContainerState]) -> None:
+        """Look until a service is up, while others are not started yet.
+
+        Raises:
+            StackFailedError: a service has failed, or the time is over.
+            EngineError: the engine stopped answering.
+
+        """
+        self._before = frozenset(container.id for container in unstarted)
+        while not all_up([state for state in self._look(compose_works=True) if state.service == name]):
+            self._sleep(POLL)
+
     def _look(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
+        left = self._timeout - self._elapsed()
+        if 0 < left < POLL:
+            # The last look is at the end of the time, not a moment before or after it.
+            self._clock.sleep(left)
         services = self._observed(compose_works=compose_works)
         elapsed = self._elapsed()
         self._observer.show(services, elapsed)
-        if any(one.phase is Phase.FAILED for one in services):
+        if any(state.phase is Phase.FAILED for state in services):
             raise self._failed(services)
         if elapsed >= self._timeout and not all_up(services):
             raise self._failed(services, timed_out=self._timeout)
@@ -267,41 +278,38 @@ class Watch:
 
     def _observed(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
         # An engine that hangs must not hold up the end of the time.
-        self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), ANSWER)
+        self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), LEAST_TIMEOUT)
         containers = observe.containers(self._plan.stack, self._engine)
         unstarted: frozenset[str] = frozenset()
         if compose_works:
-            # Compose may be replacing or restarting what an earlier run left: how that ended, or fares, is no failure.
+            # Compose may be replacing or restarting what an earlier run left: how that ended is no failure.
             unstarted = frozenset(
-                one.id
-                for one in containers
-                if one.id in self._before
-                and (one.status is not ContainerStatus.RUNNING or one.health is Health.UNHEALTHY)
+                container.id
+                for container in containers
+                if container.id in self._before
+                and (container.status is not ContainerStatus.RUNNING or container.health is Health.UNHEALTHY)
             )
-        judged = states(self._plan.services, containers, unstarted=unstarted)
-        return with_last_lines(judged, self._engine)
+        return with_last_lines(states(self._plan.services, containers, unstarted=unstarted), self._engine)
 
     def _failed(
         self,
         services: Sequence[ServiceState],
         *,
-        compose_said: Sequence[str] = (),
+        compose_errors: Sequence[str] = (),
         timed_out: float | None = None,
     ) -> StackFailedError:
-        outputs = {
-            one.service: observe.last_lines(one.container.id, self._engine, count=LOG_LINES)
-            for one in culprits(services)
-            if one.container is not None and one.container.status is not ContainerStatus.CREATED
-        }
-        error = explain(self._plan, services, outputs=outputs, compose_said=compose_said, timed_out=timed_out)
+        outputs = {state.service: _output(state, self._engine, count=LOG_LINES) for state in blamed(services)}
+        error = explain(self._plan, services, outputs=outputs, compose_errors=compose_errors, timed_out=timed_out)
         # At once: to end compose, and to stop what runs, takes a while.
         for line in (error.what, *error.detail.splitlines()):
             self._observer.say(line)
-        error.detail_shown = True
         return error
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._start
+
+    def _sleep(self, seconds: float) -> None:
+        self._clock.sleep(max(min(seconds, self._timeout - self._elapsed()), 0))
 
 
 def with_last_lines(services: Sequence[ServiceState], engine: Engine) -> tuple[ServiceState, ...]:
@@ -311,10 +319,10 @@ def with_last_lines(services: Sequence[ServiceState], engine: Engine) -> tuple[S
         EngineError: the engine does not answer.
 
     """
-    found: list[ServiceState] = []
-    for one in services:
-        lines: tuple[str, ...] = ()
-        if one.container is not None and one.container.status is not ContainerStatus.CREATED:
-            lines = observe.last_lines(one.container.id, engine, count=1)
-        found.append(replace(one, last_line=lines[-1]) if lines else one)
-    return tuple(found)
+    return tuple(replace(state, last_line="".join(_output(state, engine, count=1))) for state in services)
+
+
+def _output(state: ServiceState, engine: Engine, *, count: int) -> tuple[str, ...]:
+    if state.container is None or state.container.status is ContainerStatus.CREATED:
+        return ()
+    return observe.last_lines(state.container.id, engine, count=count)

@@ -107,7 +107,7 @@ def swarm_of(engine: Engine) -> Swarm:
         nodes = engine.client.api.nodes()
     return Swarm(
         node=str(said["NodeID"]),
-        names={str(one["ID"]): str((one.get("Description") or {}).get("Hostname") or one["ID"]) for one in nodes},
+        names={str(node["ID"]): str((node.get("Description") or {}).get("Hostname") or node["ID"]) for node in nodes},
     )
 
 
@@ -134,7 +134,7 @@ def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:
     """
     with engine_errors(LOOKING):
         listed = engine.client.api.services(filters=label(stack))  # type: ignore[no-untyped-call]
-    return tuple(sorted((read_service(one, stack) for one in listed), key=lambda one: one.name))
+    return tuple(sorted((read_service(entry, stack) for entry in listed), key=lambda service: service.name))
 
 
 def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Task, ...]:
@@ -146,8 +146,8 @@ def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Ta
     """
     with engine_errors(LOOKING):
         listed = engine.client.api.tasks(filters=label(stack))  # type: ignore[no-untyped-call]
-    versions = {one.id: one.version for one in known}
-    return tuple(read_task(one, versions) for one in listed)
+    versions = {service.id: service.version for service in known}
+    return tuple(read_task(entry, versions) for entry in listed)
 
 
 def lost_nodes(engine: Engine) -> frozenset[str]:
@@ -159,7 +159,7 @@ def lost_nodes(engine: Engine) -> frozenset[str]:
     """
     with engine_errors(LOOKING):
         nodes = engine.client.api.nodes()
-    return frozenset(str(one["ID"]) for one in nodes if (one.get("Status") or {}).get("State") == "down")
+    return frozenset(str(node["ID"]) for node in nodes if (node.get("Status") or {}).get("State") == "down")
 
 
 def label(stack: str) -> dict[str, str]:
@@ -190,16 +190,14 @@ def read_service(data: Mapping[str, Any], stack: str) -> SwarmService:
         job="ReplicatedJob" in mode or "GlobalJob" in mode,
         job_round=int(((data.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)),
         update=Update(state) if state in set(Update) else None,
-        node_pin=next((one.removeprefix(PIN).strip() for one in constraints if one.startswith(PIN)), None),
+        node_pin=next((rule.removeprefix(PIN).strip() for rule in constraints if rule.startswith(PIN)), None),
     )
 
 
 def read_task(data: Mapping[str, Any], versions: Mapping[str, str]) -> Task:
     """Return a task from what the engine says of it.
 
-    Args:
-        data: what it says.
-        versions: what each service is to run now, by id.
+    `versions` says what each service is to run now, by id.
 
     """
     status = data.get("Status") or {}
@@ -231,19 +229,19 @@ def _version(template: Mapping[str, Any]) -> str:
 
 
 def _whole(part: Any) -> Any:
-    """Return a part without what is empty: swarm leaves that out at one time, and not at another."""
+    """Return a part without what is empty: swarm does not always leave that out."""
     if isinstance(part, dict):
         held = {key: _whole(value) for key, value in part.items()}
         return {key: value for key, value in held.items() if value not in (None, {}, 0)} or None
     return part
 
 
-def _hash(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _hash(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def output(state: SwarmServiceState, swarm: Swarm, engine: Engine, *, count: int) -> tuple[str, ...]:
-    """Return the last lines that the tasks printed which tell why a service is not where it shall be.
+    """Return the last lines of the tasks that show why a service is not up.
 
     Raises:
         EngineError: the engine does not answer.
@@ -260,15 +258,7 @@ def output(state: SwarmServiceState, swarm: Swarm, engine: Engine, *, count: int
 
 
 def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *, count: int) -> tuple[str, ...]:
-    """Return the last lines that some tasks of a service printed; none where they cannot be had.
-
-    Args:
-        service: the service.
-        wanted: the ids of the tasks.
-        engine: the engine.
-        count: how many lines.
-
-    """
+    """Return the last lines that some tasks of a service printed; none where they cannot be had."""
     import docker.errors
     import requests
     import urllib3
@@ -302,7 +292,9 @@ def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
     for line in lines:
         stamp, _, rest = line.partition(" ")
         labels, _, text = rest.partition(" ")
-        task = next((one.removeprefix(TASK_OF_LINE) for one in labels.split(",") if one.startswith(TASK_OF_LINE)), "")
+        task = next(
+            (text.removeprefix(TASK_OF_LINE) for text in labels.split(",") if text.startswith(TASK_OF_LINE)), ""
+        )
         if task in wanted:
             found.append((stamp, text))
     return tuple(text for _, text in sorted(found, key=lambda pair: pair[0]))
@@ -310,14 +302,9 @@ def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
 
 def health_outputs(task: Task, swarm: Swarm, engine: Engine) -> tuple[str, ...]:
     """Return what a task's last health checks said; nothing where its container is on another node, or gone."""
-    import docker.errors
-
-    if not task.container_id or task.node_id != swarm.node:
-        return ()
-    with engine_errors(LOOKING):
-        try:
-            return containers.read_container(
-                engine.client.api.inspect_container(task.container_id), now=None
-            ).health_outputs
-        except docker.errors.NotFound:
-            return ()
+    found: tuple[str, ...] = ()
+    if task.container_id and task.node_id == swarm.node:
+        with engine_errors(LOOKING, ignoring=[404]):
+            inspected = engine.client.api.inspect_container(task.container_id)
+            found = containers.read_container(inspected, now=None).health_outputs
+    return found

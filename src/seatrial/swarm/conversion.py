@@ -13,27 +13,54 @@ if TYPE_CHECKING:
 MaterialKind = Literal["secrets", "configs"]
 
 
-class Fate(StrEnum):
-    """What becomes of a part of a compose file."""
+class Outcome(StrEnum):
+    """What becomes of a part of a compose file on a swarm."""
 
     CHANGED = "changed"
-    """Swarm has another word for it."""
+    """Swarm says it in another way."""
     LOST = "lost"
     """Swarm has nothing like it: it is left out."""
     RISK = "careful"
-    """It works, and not as it does on one machine."""
+    """It behaves differently on a swarm."""
     REFUSED = "refused"
-    """Without it the application would not be the same: nothing is deployed."""
+    """Without it the application would be another one: nothing is deployed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
     """What becomes of one part of a compose file."""
 
-    fate: Fate
+    outcome: Outcome
     place: str
     """The service and its key, `api ports`; or a part of the top level, `networks outside`."""
     text: str
+
+
+class Notes:
+    """Notes about one place, a service or a part of the top level."""
+
+    def __init__(self, place: str, found: list[Note]) -> None:
+        self._place = place
+        self._found = found
+
+    def changed(self, key: str, text: str) -> None:
+        """Swarm says it in another way."""
+        self._add(Outcome.CHANGED, key, text)
+
+    def lost(self, key: str, text: str) -> None:
+        """Swarm has nothing like it."""
+        self._add(Outcome.LOST, key, text)
+
+    def risk(self, key: str, text: str) -> None:
+        """It behaves differently on a swarm."""
+        self._add(Outcome.RISK, key, text)
+
+    def refused(self, key: str, text: str) -> None:
+        """Without it the application would be another one."""
+        self._add(Outcome.REFUSED, key, text)
+
+    def _add(self, outcome: Outcome, key: str, text: str) -> None:
+        self._found.append(Note(outcome=outcome, place=f"{self._place} {key}", text=text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +70,7 @@ class Image:
     name: str
     """As the compose file has it."""
     reference: str
-    """What the swarm is told: the image's id, its name with a digest, or its name."""
+    """What the stack file names: the image's id, its name with a digest, or its name."""
     checked: bool = False
     """The image has a health check of its own."""
 
@@ -72,4 +99,4 @@ class Conversion:
     @property
     def refused(self) -> tuple[Note, ...]:
         """Return the notes that stand against a deploy."""
-        return tuple(note for note in self.notes if note.fate is Fate.REFUSED)
+        return tuple(note for note in self.notes if note.outcome is Outcome.REFUSED)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.compose.services import completing, read_services
 from seatrial.compose.text import ComposeText
-from seatrial.swarm.conversion import Conversion, Image, Note
-from seatrial.swarm.deployment import Notes, Surroundings
+from seatrial.swarm.conversion import Conversion, Image, Note, Notes
+from seatrial.swarm.deployment import Surroundings
 from seatrial.swarm.materials import named
 from seatrial.swarm.service import convert_service
 
@@ -62,17 +62,16 @@ def convert(
     """
     found: list[Note] = []
     text = text or ComposeText()
-    declared_services: Mapping[str, Any] = document.get("services") or {}
-    volumes = document.get("volumes") or {}
     completes = completing(read_services(dict(document)))
     services: Json = {}
-    for name, service in declared_services.items():
+    for name, service in (document.get("services") or {}).items():
         notes = Notes(name, found)
         image = images.get(name) or Image(name=str(service.get("image")), reference=str(service.get("image")))
+        pin = pins.get(name, node)
         around = Surroundings(
-            volumes=volumes,
-            node=pins.get(name, node),
-            node_name=node_name if pins.get(name, node) == node else f"node {pins[name]}",
+            volumes=document.get("volumes") or {},
+            node=pin,
+            node_name=node_name if pin == node else f"node {pin}",
             completes=name in completes,
             checked=_checked(service, image),
         )
@@ -82,15 +81,13 @@ def convert(
     for name in sorted(set(text.lines) - set(services)):
         Notes(name, found).lost("profiles", "its profile is not chosen (COMPOSE_PROFILES): not deployed")
     materials = named(contents, stack)
-    made: Json = {"version": _version(services), "services": services}
-    for key, tables in (
-        ("networks", _networks(document, project, found)),
-        ("volumes", _volumes(document, project, found)),
-        ("secrets", _materials(document, "secrets", materials)),
-        ("configs", _materials(document, "configs", materials)),
-    ):
-        if tables:
-            made[key] = tables
+    tables = {
+        "networks": _networks(document, project, found),
+        "volumes": _volumes(document, project, found),
+        "secrets": _materials(document, "secrets", materials),
+        "configs": _materials(document, "configs", materials),
+    }
+    made = {"version": _version(services), "services": services, **{key: held for key, held in tables.items() if held}}
     return Conversion(document=made, notes=tuple(found), materials=materials)
 
 

@@ -15,10 +15,8 @@ from seatrial.errors import SettingsError, StackError, StackFailedError
 from seatrial.stack import images
 from seatrial.stack.plan import plan_up
 from seatrial.swarm import cluster, materials
-from seatrial.swarm import cluster as cli
 from seatrial.swarm.convert import convert
-from seatrial.swarm.images import resolve
-from seatrial.swarm.rollout import SETTLE, Rollout, service_states
+from seatrial.swarm.rollout import Rollout, service_states
 from seatrial.swarm.state import Deployed, RemovedStack
 
 if TYPE_CHECKING:
@@ -37,8 +35,8 @@ if TYPE_CHECKING:
 
 POLL = 0.5
 """Seconds between two looks at the swarm."""
-AGAIN = 5.0
-"""Seconds until the swarm is told again: a network cannot go before the last container on it."""
+REPEAT_AFTER = 5.0
+"""Seconds until `docker stack rm` is repeated: a network cannot be removed before the last container on it."""
 
 
 def holdings(stack: str, engine: Engine) -> RemovedStack:
@@ -53,16 +51,16 @@ def holdings(stack: str, engine: Engine) -> RemovedStack:
         services = api.services(filters=chosen)  # type: ignore[no-untyped-call]
         configs = api.configs(filters=chosen)  # type: ignore[no-untyped-call]
         return RemovedStack(
-            services=_names(one["Spec"] for one in services),
+            services=_names(entry["Spec"] for entry in services),
             networks=_names(api.networks(filters=chosen)),
-            secrets=_names(one["Spec"] for one in api.secrets(filters=chosen)),
-            configs=_names(one["Spec"] for one in configs),
+            secrets=_names(entry["Spec"] for entry in api.secrets(filters=chosen)),
+            configs=_names(entry["Spec"] for entry in configs),
             kept_volumes=_names(api.volumes(filters=chosen).get("Volumes") or ()),
         )
 
 
 def _names(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(sorted(str(one["Name"]) for one in listed))
+    return tuple(sorted(str(entry["Name"]) for entry in listed))
 
 
 def undeploy(
@@ -94,9 +92,9 @@ def undeploy(
     seeing(found)
     if found.nothing:
         return found
-    program = cli.find(engine, host)
+    program = cluster.find(engine, host)
     start = clock.monotonic()
-    told: float | None = None
+    asked: float | None = None
     complaint = ""
     while True:
         now = clock.monotonic()
@@ -109,8 +107,8 @@ def undeploy(
             return found
         if now - start >= timeout:
             raise _stayed(stack, left, len(containers), timeout, complaint)
-        if not left.nothing and (told is None or now - told >= AGAIN):
-            complaint, told = cli.remove(program, stack, engine), now
+        if not left.nothing and (asked is None or now - asked >= REPEAT_AFTER):
+            complaint, asked = cluster.remove(program, stack, engine), now
         clock.sleep(POLL)
 
 
@@ -185,11 +183,7 @@ def plan_deploy(
 def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[str, str] | None = None) -> Conversion:
     """Return the stack file for what is here now.
 
-    Args:
-        plan: what is going to be deployed.
-        engine: the engine.
-        host: this machine.
-        local: local images that take the place of a service's own.
+    `local` are local images that take the place of a service's own.
 
     Raises:
         StackError: a secret's file is missing.
@@ -197,12 +191,12 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
 
     """
     compose = runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host)
-    kept = {one.name: one.node_pin for one in cluster.services(plan.stack, engine)}
+    kept = {service.name: service.node_pin for service in cluster.services(plan.stack, engine)}
     return convert(
         plan.plan.document,
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
-        images=resolve(plan.plan, engine, local=local or {}),
+        images=materials.resolve(plan.plan, engine, local=local or {}),
         contents=materials.read(plan.plan.document, compose.values, where=plan.plan.file),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
@@ -216,7 +210,7 @@ def require_deployable(conversion: Conversion, plan: DeployPlan) -> None:
     """Refuse to deploy what would be another application.
 
     Raises:
-        StackError: swarm cannot do without changing it; the message lists all that stands against it.
+        StackError: swarm cannot run it as it is written; the message lists every reason.
 
     """
     refused = conversion.refused
@@ -276,7 +270,7 @@ def deploy(
 
     """
     started = clock.monotonic()
-    program = cli.find(engine, host)
+    program = cluster.find(engine, host)
     first = converted(plan, engine, host)
     looking(first)
     require_ready(first, plan, engine)
@@ -289,27 +283,40 @@ def deploy(
     )
     conversion = converted(plan, engine, host, local=local)
     noting(conversion)
+    rollout = _hand_over(program, plan, conversion, engine, observer, timeout=timeout, clock=clock)
+    found = rollout.until_converged()
+    materials.prune(conversion.materials, plan.stack, engine)
+    return Deployed(name=plan.stack, services=found, changed=rollout.changed, seconds=clock.monotonic() - started)
+
+
+def _hand_over(
+    program: str,
+    plan: DeployPlan,
+    conversion: Conversion,
+    engine: Engine,
+    observer: DeployObserver,
+    *,
+    timeout: float,
+    clock: Clock,
+) -> Rollout:
+    """Put the stack file, its secrets and its configs into the swarm, and return what becomes of it."""
     before = cluster.services(plan.stack, engine)
     tasks = cluster.tasks(plan.stack, engine, before)
     materials.create(conversion.materials, plan.stack, engine)
-    cli.deploy(program, plan.stack, conversion, engine)
-    changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not all(
-        one.good for one in service_states(before, tasks, before=frozenset())
-    )
-    rollout = Rollout(
+    cluster.deploy(program, plan.stack, conversion, engine)
+    changed = _specs(before) != _specs(cluster.services(plan.stack, engine))
+    whole = all(state.good for state in service_states(before, tasks, before=frozenset()))
+    return Rollout(
         plan.stack,
         plan.swarm,
         engine,
         observer,
         before=frozenset(task.id for task in tasks),
+        changed=changed or not whole,
         timeout=timeout,
-        settle=SETTLE if changed else 0,
         clock=clock,
     )
-    found = rollout.until_converged()
-    materials.prune(conversion.materials, plan.stack, engine)
-    return Deployed(name=plan.stack, services=found, changed=changed, seconds=clock.monotonic() - started)
 
 
 def _specs(services: Iterable[SwarmService]) -> dict[str, str]:
-    return {one.name: one.spec for one in services}
+    return {service.name: service.spec for service in services}

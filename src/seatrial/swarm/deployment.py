@@ -6,37 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seatrial.swarm.conversion import Fate, Note
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-
-class Notes:
-    """Notes about one place, a service or a part of the top level."""
-
-    def __init__(self, place: str, found: list[Note]) -> None:
-        self._place = place
-        self._found = found
-
-    def changed(self, key: str, text: str) -> None:
-        """Swarm has another word for it."""
-        self._add(Fate.CHANGED, key, text)
-
-    def lost(self, key: str, text: str) -> None:
-        """Swarm has nothing like it."""
-        self._add(Fate.LOST, key, text)
-
-    def risk(self, key: str, text: str) -> None:
-        """It does not work as it does on one machine."""
-        self._add(Fate.RISK, key, text)
-
-    def refused(self, key: str, text: str) -> None:
-        """Without it the application would not be the same."""
-        self._add(Fate.REFUSED, key, text)
-
-    def _add(self, fate: Fate, key: str, text: str) -> None:
-        self._found.append(Note(fate=fate, place=f"{self._place} {key}", text=text))
+    from seatrial.swarm.conversion import Notes
 
 
 Json = dict[str, Any]
@@ -52,8 +25,8 @@ UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 def mounts(service: Mapping[str, Any], notes: Notes) -> list[Json]:
     """Return all mounts of a service, in the long form of a stack file."""
-    found = [_volume(one, notes) for one in service.get("volumes") or ()]
-    found += (_tmpfs(str(one), notes) for one in service.get("tmpfs") or ())
+    found = [_volume(mount, notes) for mount in service.get("volumes") or ()]
+    found += (_tmpfs(str(text), notes) for text in service.get("tmpfs") or ())
     if size := service.get("shm_size"):
         found.append(_memory(SHARED_MEMORY, size_of(str(size))))
         notes.changed("shm_size", f"a tmpfs of that size at {SHARED_MEMORY}")
@@ -62,9 +35,9 @@ def mounts(service: Mapping[str, Any], notes: Notes) -> list[Json]:
 
 def node_volumes(service: Mapping[str, Any], volumes: Mapping[str, Any]) -> Iterator[str]:
     """Yield the named volumes that a service writes to and that each node has for itself."""
-    for one in service.get("volumes") or ():
-        source = one.get("source")
-        if one.get("type") != "volume" or not source or one.get("read_only"):
+    for mount in service.get("volumes") or ():
+        source = mount.get("source")
+        if mount.get("type") != "volume" or not source or mount.get("read_only"):
             continue
         volume = volumes.get(source) or {}
         if volume.get("driver") in {None, "", "local"} and not _shared(volume.get("driver_opts") or {}):
@@ -82,19 +55,20 @@ def size_of(text: str) -> int | None:
     return int(float(found[1]) * UNITS[found[2]]) if found else None
 
 
-def _volume(one: Mapping[str, Any], notes: Notes) -> Json:
-    kind = str(one.get("type") or "volume")
-    where = str(one.get("target") or "")
-    kept: Json = {key: one[key] for key in ("type", "source", "target", "read_only") if one.get(key) is not None}
+def _volume(mount: Mapping[str, Any], notes: Notes) -> Json:
+    kind = str(mount.get("type") or "volume")
+    where = str(mount.get("target") or "")
+    kept: Json = {key: mount[key] for key in ("type", "source", "target", "read_only") if mount.get(key) is not None}
     kept.setdefault("type", kind)
     if kind == "bind":
         notes.risk(
-            "volumes", f"{one.get('source')} must be there on each node that it may run on; swarm makes no such folder"
+            "volumes",
+            f"{mount.get('source')} must exist on each node that it may run on; swarm makes no such folder",
         )
-    if kind == "volume" and not one.get("source"):
+    if kind == "volume" and not mount.get("source"):
         notes.risk("volumes", f"{where} has no named volume: each new task, so each update, begins with an empty one")
     for part, known in (("bind", {"propagation"}), ("volume", {"nocopy"}), ("tmpfs", {"size"})):
-        options = dict(one.get(part) or {})
+        options = dict(mount.get(part) or {})
         options.pop("create_host_path", None)
         if part == "tmpfs" and "size" in options:
             options["size"] = size_of(str(options["size"])) or 0
@@ -135,36 +109,33 @@ EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - read, not bou
 def ports(service: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> list[Json]:
     """Return the published ports of a service, in the long form of a stack file.
 
-    Args:
-        service: the service in compose's model.
-        notes: told what swarm does otherwise.
-        open_ports: a person accepts that a port of one interface becomes one of all interfaces.
+    With `open_ports` a person accepts that a port of one interface becomes one of all interfaces.
 
     """
-    made = [_port(one, notes, open_ports=open_ports) for one in service.get("ports") or ()]
+    made = [_port(port, notes, open_ports=open_ports) for port in service.get("ports") or ()]
     endpoint = (service.get("deploy") or {}).get("endpoint_mode")
-    if endpoint == "dnsrr" and any(one["mode"] == "ingress" for one in made):
+    if endpoint == "dnsrr" and any(port["mode"] == "ingress" for port in made):
         notes.refused("ports", "endpoint_mode dnsrr has no mesh to publish on: give each port `mode: host`")
     return made
 
 
 def on_the_node(service: Mapping[str, Any]) -> bool:
     """Tell whether a service holds a certain port of the node that it runs on: two of it cannot run there."""
-    return any(one.get("mode") == "host" and one.get("published") for one in service.get("ports") or ())
+    return any(port.get("mode") == "host" and port.get("published") for port in service.get("ports") or ())
 
 
-def _port(one: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> Json:
-    target, published = int(one["target"]), str(one.get("published") or "")
+def _port(declared: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> Json:
+    target, published = int(declared["target"]), str(declared.get("published") or "")
     port: Json = {
         "target": target,
-        "protocol": str(one.get("protocol") or "tcp"),
-        "mode": str(one.get("mode") or "ingress"),
+        "protocol": str(declared.get("protocol") or "tcp"),
+        "mode": str(declared.get("mode") or "ingress"),
     }
     if published.isdigit() and int(published):
         port["published"] = int(published)
     elif published.strip("0"):
         notes.changed("ports", f"{published} for {target}: swarm knows no range here and chooses a port itself")
-    address = str(one.get("host_ip") or "")
+    address = str(declared.get("host_ip") or "")
     if address not in EVERY_INTERFACE:
         where = f"{address}:{published or 'any'} for {target}"
         everywhere = "swarm publishes on every interface of every node, for whoever reaches them"
@@ -203,7 +174,7 @@ class Surroundings:
 
 
 def deployment(service: Mapping[str, Any], around: Surroundings, notes: Notes) -> Json:
-    """Return a service's `deploy` section: what it says itself, then what its other keys come to."""
+    """Return a service's `deploy` section: its own, and what its other keys are converted to."""
     deploy = {key: value for key, value in (service.get("deploy") or {}).items() if value not in (None, {}, [])}
     _scale(service, deploy, notes)
     if around.completes and (job_mode := AS_JOB.get(str(deploy.get("mode") or "replicated"))):

@@ -1,4 +1,4 @@
-"""Secrets and configs: what they hold, and what they are called in the swarm."""
+"""What a stack needs in the swarm: images, named by their content; secrets and configs, named and put there."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from seatrial.compose.runner import unescaped
+from seatrial.compose.services import app_of, repository
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
-from seatrial.swarm.conversion import Material, MaterialKind
+from seatrial.stack.images import inspected
+from seatrial.swarm.conversion import Image, Material, MaterialKind
 from seatrial.swarm.state import NAMESPACE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from seatrial.engine.find import Engine
+    from seatrial.stack.plan import StackPlan
 
 
 LONGEST_NAME = 64
@@ -23,6 +26,7 @@ LONGEST_NAME = 64
 HASH_LENGTH = 12
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
 BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
+PRUNING = "looking at the stack's secrets and configs"
 
 
 def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tuple[Material, ...]:
@@ -87,17 +91,11 @@ def create(materials: Iterable[Material], stack: str, engine: Engine) -> None:
         EngineError: the engine refuses one (a secret holds 500 kB at the most), or does not answer.
 
     """
-    import docker.errors
-
     api = engine.client.api
     for material in materials:
         make = api.create_secret if material.kind == "secrets" else api.create_config
-        with engine_errors(f"making {material.kind.removesuffix('s')} {material.key}"):
-            try:
-                make(material.name, material.data, labels={NAMESPACE_LABEL: stack})
-            except docker.errors.APIError as error:
-                if error.status_code != CONFLICT:
-                    raise
+        with engine_errors(f"making {material.kind.removesuffix('s')} {material.key}", ignoring=[CONFLICT]):
+            make(material.name, material.data, labels={NAMESPACE_LABEL: stack})
 
 
 def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[str, ...]:
@@ -109,26 +107,22 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
         EngineError: the engine does not answer.
 
     """
-    import docker.errors
-
     api = engine.client.api
     wanted = {material.name for material in materials}
-    with engine_errors("looking at the stack's secrets and configs"):
-        services = api.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})  # type: ignore[no-untyped-call]
-        needed = _needed(services)
-        gone: list[str] = []
-        for listed, delete in ((api.secrets, api.remove_secret), (api.configs, api.remove_config)):
-            for found in listed(filters={"label": f"{NAMESPACE_LABEL}={stack}"}):
-                if found["Spec"]["Name"] not in wanted and found["ID"] not in needed:
-                    try:
-                        delete(found["ID"])
-                    except docker.errors.APIError as error:
-                        # A service of another stack needs it; or it is gone already. Neither spoils this deploy.
-                        if error.status_code not in {BAD_REQUEST, NOT_FOUND}:
-                            raise
-                        continue
-                    gone.append(str(found["Spec"]["Name"]))
-    return tuple(gone)
+    own = {"label": f"{NAMESPACE_LABEL}={stack}"}
+    removed: list[str] = []
+    with engine_errors(PRUNING):
+        needed = _needed(api.services(filters=own))  # type: ignore[no-untyped-call]
+        held = [(entry, api.remove_secret) for entry in api.secrets(filters=own)]
+        held += [(entry, api.remove_config) for entry in api.configs(filters=own)]  # type: ignore[no-untyped-call]
+    for entry, delete in held:
+        name = str(entry["Spec"]["Name"])
+        if name not in wanted and entry["ID"] not in needed:
+            # A service of another stack needs it; or it is gone already. Neither stops this deploy.
+            with engine_errors(PRUNING, ignoring=[BAD_REQUEST, NOT_FOUND]):
+                delete(entry["ID"])
+                removed.append(name)
+    return tuple(removed)
 
 
 def _needed(services: Iterable[Mapping[str, Any]]) -> set[str]:
@@ -140,3 +134,51 @@ def _needed(services: Iterable[Mapping[str, Any]]) -> set[str]:
         for kind, identity in (("Secrets", "SecretID"), ("Configs", "ConfigID"))
         for use in container.get(kind) or ()
     }
+
+
+def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dict[str, Image]:
+    """Return what each service is to run.
+
+    A tag can move, and a rollback to a moved tag brings the new image back: what is here is named by its content.
+
+    `local` are local images that take the place of a service's own.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    found: dict[str, Image] = {}
+    for service in plan.services:
+        if service.image is None:
+            continue
+        data = inspected(local.get(service.name, service.image), engine)
+        own = app_of(service.image, plan.own_images) is not None or service.name in local
+        found[service.name] = choose(service.image, data, own=own)
+    return found
+
+
+def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
+    """Return what the stack file names for an image.
+
+    Args:
+        name: as the compose file has it.
+        data: what the engine says of it; None where it is not here.
+        own: it was built here: no registry has it, whatever the engine says of its digests.
+
+    """
+    if data is None:
+        return Image(name=name, reference=name)
+    test = ((data.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ()
+    checked = bool(test) and list(test) != ["NONE"]
+    digests = [str(digest) for digest in data.get("RepoDigests") or ()]
+    digest = next((text.partition("@")[2] for text in digests if _same(repository(text), repository(name))), None)
+    if digest and not own:
+        pinned = name if "@" in name else f"{name}@{digest}"
+        return Image(name=name, reference=pinned, checked=checked)
+    # By its id, a node neither asks a registry for it nor takes another image of that name.
+    return Image(name=name, reference=str(data["Id"]), checked=checked)
+
+
+def _same(left: str, right: str) -> bool:
+    short = {name.removeprefix("docker.io/").removeprefix("library/") for name in (left, right)}
+    return len(short) == 1

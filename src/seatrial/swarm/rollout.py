@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 def service_states(
     services: Iterable[SwarmService], tasks: Sequence[Task], *, before: frozenset[str]
 ) -> tuple[SwarmServiceState, ...]:
-    """Return where each service stands.
+    """Return the state of each service.
 
-    Args:
-        services: the services of the stack.
-        tasks: all tasks of the stack.
-        before: the ids of the tasks that were there before this deploy: how those end is no failure of it.
+    How tasks end that were there before this deploy is no failure of it: `before` are their ids.
 
     """
-    return tuple(_service_state(one, [task for task in tasks if task.service_id == one.id], before) for one in services)
+    return tuple(
+        _service_state(service, [task for task in tasks if task.service_id == service.id], before)
+        for service in services
+    )
 
 
 def _service_state(service: SwarmService, tasks: Sequence[Task], before: frozenset[str]) -> SwarmServiceState:
@@ -86,7 +86,7 @@ def _staying(service: SwarmService, tasks: Sequence[Task], *, failed: bool) -> t
 LOG_LINES = 20
 """Lines of a failed service's output that are shown."""
 MOST_TASKS = 3
-"""Tasks of one service that are told of, each in another state or with another error."""
+"""Tasks of a service that are described, each with another state or error."""
 WORDS = {
     Phase.UP: "is up ({})",
     Phase.DONE: "has completed",
@@ -97,10 +97,10 @@ WORDS = {
 MISSING_IMAGE = "No such image"
 
 
-def culprits(services: Sequence[SwarmServiceState]) -> tuple[SwarmServiceState, ...]:
-    """Return the services to blame: those that failed for good, else those that are not where they shall be."""
-    failed = tuple(one for one in services if one.phase in FINAL_FAILURES)
-    return failed or tuple(one for one in services if not one.good)
+def blamed(services: Sequence[SwarmServiceState]) -> tuple[SwarmServiceState, ...]:
+    """Return the services to blame: those that failed for good, else those that are not up."""
+    failed = tuple(state for state in services if state.phase in FINAL_FAILURES)
+    return failed or tuple(state for state in services if not state.good)
 
 
 def explain(
@@ -112,39 +112,34 @@ def explain(
     checks: Mapping[str, Sequence[str]],
     timed_out: float | None = None,
 ) -> StackFailedError:
-    """Return the error that tells why a stack is not as it shall be.
+    """Return the error that tells why a stack was not deployed.
 
-    Args:
-        stack: its name.
-        services: where each service stood.
-        swarm: the swarm.
-        outputs: the last lines of the failed tasks, by service.
-        checks: what the last health checks said, by task.
-        timed_out: the seconds that were waited for nothing.
+    `outputs` are the last lines of the failed tasks, by service; `checks` what the last health checks said, by task;
+    `timed_out` the seconds after which it timed out.
 
     """
-    blamed = culprits(services)
-    who = "; ".join(f"{one.service.name} {condition(one)}" for one in blamed)
+    culprits = blamed(services)
+    who = "; ".join(f"{state.service.name} {condition(state)}" for state in culprits)
     late = f" after {timed_out:g} s" if timed_out is not None else ""
-    lines = [line for one in blamed for line in _evidence(one, swarm, outputs, checks)]
-    if rest := [one for one in services if one not in blamed]:
-        lines.append("the others: " + ", ".join(f"{one.service.name} {condition(one)}" for one in rest))
+    lines = [line for state in culprits for line in _evidence(state, swarm, outputs, checks)]
+    if rest := [state for state in services if state not in culprits]:
+        lines.append("the others: " + ", ".join(f"{state.service.name} {condition(state)}" for state in rest))
     return StackFailedError(
-        f"{stack} is not deployed{late}: {who}.",
+        f"{stack} is not deployed{late}: {who or f'all services run, and not all have for {SETTLE:g} s'}.",
         where=f"stack {stack}",
-        fix=_fix(blamed, stack, timed_out=timed_out),
+        fix=_fix(culprits, stack, timed_out=timed_out),
         detail="\n".join(lines),
     )
 
 
 def condition(state: SwarmServiceState) -> str:
-    """Return how a service stands, as the rest of a sentence that begins with its name."""
+    """Return the state of a service in words, to follow its name."""
     count = f"{state.running} of {state.wanted}"
     match state.phase:
         case Phase.DEPLOYING:
             return f"completed {count}" if state.service.job else f"runs {count}"
         case Phase.FAILED if state.service.update in {Update.PAUSED, Update.ROLLBACK_PAUSED}:
-            return f"stopped half-way ({state.service.update})"
+            return f"stopped part of the way ({state.service.update})"
         case _:
             return WORDS[state.phase].format(count)
 
@@ -154,20 +149,20 @@ def _evidence(
 ) -> Iterator[str]:
     name = state.service.name
     yield f"{name} {condition(state)}"
-    told: set[tuple[str, str]] = set()
+    described: set[tuple[str, str]] = set()
     for task in state.telling:
-        if (task.state, task.error) in told:
+        if (task.state, task.error) in described:
             continue
-        told.add((task.state, task.error))
+        described.add((task.state, task.error))
         yield f"  {_task(name, task, swarm)}"
         if said := checks.get(task.id):
             yield "    its last health checks:"
-            yield from (f"      {one}" for one in said)
-        if len(told) == MOST_TASKS:
+            yield from (f"      {line}" for line in said)
+        if len(described) == MOST_TASKS:
             break
     if output := outputs.get(name):
         yield "  its last output:"
-        yield from (f"    {one}" for one in output[-LOG_LINES:])
+        yield from (f"    {line}" for line in output[-LOG_LINES:])
     elif any(task.container_id for task in state.telling):
         yield "  it printed nothing that can be read"
 
@@ -186,12 +181,12 @@ def _task(name: str, task: Task, swarm: Swarm) -> str:
     return f"the task {name}{number}{where} {task.state}: {task.error or 'no reason is given'}{code}"
 
 
-def _fix(blamed: Sequence[SwarmServiceState], stack: str, *, timed_out: float | None) -> str:
-    if any(MISSING_IMAGE in task.error for one in blamed for task in one.broken):
+def _fix(culprits: Sequence[SwarmServiceState], stack: str, *, timed_out: float | None) -> str:
+    if any(MISSING_IMAGE in task.error for state in culprits for task in state.broken):
         return "Bring the image to each node: `docker save NAME | docker --host NODE load`, or push it to a registry."
     if timed_out is not None:
-        return f"Mend it, or allow more time with --timeout; `docker stack ps --no-trunc {stack}` shows more."
-    return "Mend it, then deploy again."
+        return f"Fix it, or allow more time with --timeout; `docker stack ps --no-trunc {stack}` shows more."
+    return "Fix it, then deploy again."
 
 
 POLL = 0.5
@@ -205,13 +200,13 @@ GIVEN_UP = 2.0
 
 
 class DeployObserver(Protocol):
-    """Who is told how a deploy goes."""
+    """Shows how a deploy goes."""
 
     def say(self, text: str) -> None:
         """Take a message for a person."""
 
     def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
-        """Take where every service stands, `seconds` after the start."""
+        """Take the state of every service, `seconds` after the start."""
 
 
 class Rollout:
@@ -225,8 +220,8 @@ class Rollout:
         observer: DeployObserver,
         *,
         before: frozenset[str],
+        changed: bool,
         timeout: float,
-        settle: float,
         clock: Clock,
     ) -> None:
         self._stack = stack
@@ -235,12 +230,14 @@ class Rollout:
         self._observer = observer
         self._before = before
         self._timeout = timeout
-        self._settle = settle
+        self.changed = changed
+        """Something is started: what is up is watched for a while."""
+        self._settle = SETTLE if changed else 0
         self._clock = clock
         self._start = clock.monotonic()
 
     def until_converged(self) -> tuple[SwarmServiceState, ...]:
-        """Look until every service is where it shall be, and has stayed so.
+        """Look until every service is up or has completed, and has stayed so.
 
         Raises:
             StackFailedError: a service failed or was rolled back, or the time is over.
@@ -248,42 +245,46 @@ class Rollout:
 
         """
         good_since: float | None = None
-        bad_since: float | None = None
+        failed_since: float | None = None
         while True:
             found = self._observed()
             elapsed = self._clock.monotonic() - self._start
             self._observer.show(found, elapsed)
-            if any(one.phase in FINAL_FAILURES for one in found) and not _under_way(found):
-                bad_since = elapsed if bad_since is None else bad_since
-                if elapsed - bad_since >= GIVEN_UP:
-                    raise self._failed(found)
-            else:
-                bad_since = None
-            if all(one.good for one in found):
-                good_since = elapsed if good_since is None else good_since
-                if elapsed - good_since >= self._settle:
-                    return found
-            else:
-                good_since = None
+            good_since = _since(good_since, elapsed, holds=all(state.good for state in found))
+            failed_since = _since(failed_since, elapsed, holds=_has_failed(found))
+            if failed_since is not None and elapsed - failed_since >= GIVEN_UP:
+                raise self._failed(found)
+            if good_since is not None and elapsed - good_since >= self._settle:
+                return found
             if elapsed >= self._timeout:
                 raise self._failed(found, timed_out=self._timeout)
-            self._clock.sleep(max(min(POLL, self._timeout - elapsed), 0))
+            self._clock.sleep(min(POLL, self._timeout - elapsed))
 
     def _observed(self) -> tuple[SwarmServiceState, ...]:
         services = cluster.services(self._stack, self._engine)
         return service_states(services, cluster.tasks(self._stack, self._engine, services), before=self._before)
 
     def _failed(self, found: Sequence[SwarmServiceState], *, timed_out: float | None = None) -> StackFailedError:
-        blamed = culprits(found)
-        outputs = {one.service.name: cluster.output(one, self._swarm, self._engine, count=LOG_LINES) for one in blamed}
+        culprits = blamed(found)
+        outputs = {
+            state.service.name: cluster.output(state, self._swarm, self._engine, count=LOG_LINES) for state in culprits
+        }
         checks = {
             task.id: cluster.health_outputs(task, self._swarm, self._engine)
-            for one in blamed
-            for task in one.telling[:MOST_TASKS]
+            for state in culprits
+            for task in state.telling[:MOST_TASKS]
         }
         return explain(self._stack, found, self._swarm, outputs=outputs, checks=checks, timed_out=timed_out)
 
 
-def _under_way(found: Sequence[SwarmServiceState]) -> bool:
-    """Tell whether another service is being rolled back: its end is waited for, so that the message is whole."""
-    return any(one.phase is Phase.ROLLING_BACK for one in found)
+def _since(since: float | None, now: float, *, holds: bool) -> float | None:
+    """Return since when something holds, or None where it does not."""
+    if not holds:
+        return None
+    return now if since is None else since
+
+
+def _has_failed(found: Sequence[SwarmServiceState]) -> bool:
+    """Tell whether a service has failed and no other is being rolled back: the message is to tell the end of that."""
+    failed = any(state.phase in FINAL_FAILURES for state in found)
+    return failed and all(state.phase is not Phase.ROLLING_BACK for state in found)

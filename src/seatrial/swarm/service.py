@@ -10,8 +10,8 @@ from seatrial.swarm.state import IMAGE_LABEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.swarm.conversion import Image
-    from seatrial.swarm.deployment import Notes, Surroundings
+    from seatrial.swarm.conversion import Image, Notes
+    from seatrial.swarm.deployment import Surroundings
 
 
 Json = dict[str, Any]
@@ -126,12 +126,8 @@ def convert_service(
 ) -> Json:
     """Return a service as a stack file says it.
 
-    Args:
-        service: the service in compose's model.
-        image: what it is to run.
-        around: what its deployment depends on outside of it.
-        notes: told what becomes of its parts.
-        open_ports: a person accepts that a port of one interface becomes one of all interfaces.
+    `around` is what its deployment depends on outside of it. With `open_ports` a person accepts that a port of one
+    interface becomes one of all interfaces.
 
     """
     made: Json = {key: service[key] for key in SAME if service.get(key) not in (None, [], {})}
@@ -178,7 +174,7 @@ def _image_notes(service: Mapping[str, Any], image: Image, notes: Notes) -> None
     if image.reference.startswith("sha256:"):
         notes.changed(
             "image",
-            f"{image.name} by its id: each node must hold it already, and none fetches a stranger's of that name "
+            f"{image.name} by its id: each node must hold it already, and none pulls another image of that name "
             "(`docker save NAME | docker --host NODE load`)",
         )
     elif image.reference != image.name:
@@ -204,8 +200,8 @@ def _networks(service: Mapping[str, Any], notes: Notes) -> Json:
 
 def _materials(service: Mapping[str, Any], kind: str) -> list[Json]:
     found: list[Json] = []
-    for one in service.get(kind) or ():
-        used = {key: one[key] for key in ("source", "target", "uid", "gid", "mode") if one.get(key) is not None}
+    for use in service.get(kind) or ():
+        used = {key: use[key] for key in ("source", "target", "uid", "gid", "mode") if use.get(key) is not None}
         if isinstance(used.get("mode"), str):
             # Newer versions of compose write it as text, in octal.
             used["mode"] = int(used["mode"], 8)
@@ -217,9 +213,9 @@ def _hosts(service: Mapping[str, Any], notes: Notes) -> list[str]:
     given = service.get("extra_hosts") or ()
     pairs = [f"{name}:{address}" for name, address in given.items()] if isinstance(given, dict) else map(str, given)
     # Compose writes name=address; a stack file has name:address.
-    found = [one.replace("=", ":", 1) for one in pairs]
-    for one in found:
-        name, _, address = one.partition(":")
+    found = [pair.replace("=", ":", 1) for pair in pairs]
+    for pair in found:
+        name, _, address = pair.partition(":")
         if address == "host-gateway":
             notes.risk("extra_hosts", f"{name} is whichever node the task runs on")
     return found
@@ -227,8 +223,8 @@ def _hosts(service: Mapping[str, Any], notes: Notes) -> list[str]:
 
 def _waits(service: Mapping[str, Any], notes: Notes) -> None:
     waits = [
-        f"{name} ({str(one.get('condition', 'service_started')).removeprefix('service_')})"
-        for name, one in sorted((service.get("depends_on") or {}).items())
+        f"{name} ({str(needed.get('condition', 'service_started')).removeprefix('service_')})"
+        for name, needed in sorted((service.get("depends_on") or {}).items())
     ]
     if waits:
         notes.lost("depends_on", f"{', '.join(waits)}: swarm starts all at once, and again what ends meanwhile")

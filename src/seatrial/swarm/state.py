@@ -17,7 +17,7 @@ IMAGE_LABEL = "seatrial.image"
 
 
 class Update(StrEnum):
-    """How an update of a service stands, by swarm's own names."""
+    """The state of a service's update, by swarm's own names."""
 
     UPDATING = "updating"
     PAUSED = "paused"
@@ -85,7 +85,7 @@ class SwarmService:
 
 
 class Phase(StrEnum):
-    """Where a service stands on its way."""
+    """How far a service has been deployed."""
 
     DEPLOYING = "deploying"
     ROLLING_BACK = "rolling back"
@@ -114,12 +114,12 @@ class SwarmServiceState:
 
     @property
     def telling(self) -> tuple[Task, ...]:
-        """Return the tasks that tell why it is not where it shall be."""
+        """Return the tasks that show why it is not up."""
         return self.broken + self.unready
 
     @property
     def good(self) -> bool:
-        """Tell whether it is where it shall be."""
+        """Tell whether it is up or has completed."""
         return self.phase in {Phase.UP, Phase.DONE}
 
 

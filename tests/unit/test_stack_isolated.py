@@ -18,7 +18,7 @@ from seatrial.settings.convert import convert
 from seatrial.settings.model import Contract, Settings, StackContract
 from seatrial.stack.containers import of_service, running
 from seatrial.stack.exchange import UnreadableError, Written, filled, read_path
-from seatrial.stack.isolated import app_service, copied_in, private
+from seatrial.stack.isolated import app_service, copied_in, isolated
 from seatrial.stack.state import ContainerStatus
 
 FILE = Path("compose.yaml")
@@ -45,8 +45,8 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def test_a_private_stack_holds_nothing_of_anybody_elses() -> None:
-    made = private(DOCUMENT, FILE, labels={"seatrial": "1"}, environment={"db": {"B": "3", "C": "4"}})
+def test_an_isolated_stack_holds_nothing_of_anybody_elses() -> None:
+    made = isolated(DOCUMENT, FILE, labels={"seatrial": "1"}, environment={"db": {"B": "3", "C": "4"}})
     assert made == {
         "services": {
             "db": {
@@ -72,13 +72,13 @@ def test_a_private_stack_holds_nothing_of_anybody_elses() -> None:
 )
 def test_what_cannot_be_had_twice_is_refused(service: dict[str, Any], said: str) -> None:
     with pytest.raises(StackError, match=said) as caught:
-        private({"services": {"db": service}}, FILE, labels={}, environment={})
+        isolated({"services": {"db": service}}, FILE, labels={}, environment={})
     assert caught.value.fix
 
 
 def test_a_read_only_mount_stays() -> None:
     mount = {"type": "bind", "source": "/srv/conf", "target": "/c", "read_only": True}
-    made = private({"services": {"db": {"volumes": [mount]}}}, FILE, labels={}, environment={})
+    made = isolated({"services": {"db": {"volumes": [mount]}}}, FILE, labels={}, environment={})
     assert made["services"]["db"]["volumes"] == [mount]
 
 
