@@ -574,7 +574,7 @@ from seatrial.engine.find import find_engine
 from seatrial.host import this_host
 from seatrial.reports.stack import progress
 from seatrial.settings.read import read_project
-from seatrial.stack.bringup import up
+from seatrial.stack.up import up
 from seatrial.stack.plan import plan_up
 
 host = this_host()
