@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+import types
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests.unit.boot_engine import Script, api_error, installed
+from tests.unit.factories import boot, configuration, trail
 
 from seatrial.errors import EngineError
 from seatrial.facts import NOT_DEEP, DeepBoots, Health, HealthCheck, ProcessList, Restriction, Unavailable, Usage
 from seatrial.observe.boot import KEPT_LINE, KEPT_LINES, run_boot
-from seatrial.observe.boots import ARBITRARY_USER, boots, deep_boots, freeze
+from seatrial.observe.boots import ARBITRARY_USER, boot_as_service, boots, deep_boots, freeze
+from seatrial.observe.command import Python
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from tests.unit.boot_engine import BootEngine
 
     from seatrial.facts import Json
+    from seatrial.observe.boot import BootSetup
+    from seatrial.observe.boots import BootSeries
 
 WITHOUT_CHECK: dict[str, Any] = {"health_check": None}
 
@@ -362,3 +369,47 @@ def test_what_cannot_be_frozen_is_told(
     assert isinstance(seen, Unavailable)
     assert seen.reason == reason
     assert detail in seen.detail
+
+
+# --- among services -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "told"), [("shop_default", True), ("container:abc", False)])
+def test_the_app_is_started_as_its_service_runs_it(monkeypatch: pytest.MonkeyPatch, mode: str, told: bool) -> None:
+    engine = installed(monkeypatch, Script())
+    inspected = {
+        "Id": "f" * 64,
+        "Image": "sha256:1",
+        "Config": {"Cmd": ["serve"], "Env": ["A=1"], "User": "5", "Healthcheck": {"Test": ["CMD", "x"]}},
+        "HostConfig": {"NetworkMode": mode},
+        "NetworkSettings": {"Networks": {"shop_default": {"Aliases": ["app"]}}},
+    }
+    monkeypatch.setattr(engine, "client", types.SimpleNamespace(api=engine), raising=False)
+    monkeypatch.setattr(engine, "inspect_container", lambda _: inspected)
+    run = types.SimpleNamespace(engine=engine, ended=threading.Event())
+    monkeypatch.setattr("seatrial.engine.runs.running", lambda *_, **__: nullcontext(run))
+    monkeypatch.setattr("seatrial.observe.boots.read_configuration", lambda *_: configuration())
+    found = Python(path="/usr/bin/python3", why="", resolved=trail("/usr/bin/python3"))
+    monkeypatch.setattr("seatrial.observe.boots.find_python", lambda *_: found)
+    made = boot()
+    asked: list[BootSetup] = []
+
+    def started(setup: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootSeries:
+        assert not deep
+        asked.append(setup)
+        seconds["boot"] = 1.0
+        return made, (), NOT_DEEP
+
+    monkeypatch.setattr("seatrial.observe.boots.boots", started)
+    seen = boot_as_service(cast("Any", engine), "c", Contract(), deep=False)
+    assert (seen.configuration.command, seen.configuration.user, seen.seconds) == (("serve",), "5", {"boot": 1.0})
+    (setup,) = asked
+    # One at a time, with the service's own values.
+    assert (setup.at_once, dict(setup.contract.environment), setup.python.result()) == (
+        1,
+        {"A": "1"},
+        "/usr/bin/python3",
+    )
+    # The ports of a network that another container owns are not this app's.
+    assert (seen.boot == made) is told
+    assert isinstance(seen.boot.proc, Unavailable) is not told
