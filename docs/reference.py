@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from seatrial.checks.declaration import ID
 from seatrial.checks.model import Result, Status
-from seatrial.checks.registry import CATALOGUE
+from seatrial.checks.registry import CATALOGUE, FAMILIES
 from seatrial.checks.verdict import Smoke
 from seatrial.reports.groups import family_of
 from seatrial.reports.json import Smokes
@@ -172,11 +173,17 @@ SCHEMAS = Path(__file__).parents[1] / "src/seatrial/schemas"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
+def _waivable() -> Json:
+    """Return seatrial's checks, and any id of another family: that of a project's own."""
+    families = "|".join(sorted(FAMILIES))
+    return {"anyOf": [{"enum": [check.id for check in CATALOGUE]}, {"pattern": f"^(?!({families})/){ID.pattern}$"}]}
+
+
 def settings_schema() -> Json:
     """Return the schema of `[tool.seatrial]`; of a contract's own file it is `#/$defs/Contract`."""
     made = _schema(Settings, (Settings, App, Contract, StackContract, StackWrite, SubstituteRecipe, EngineSettings))
     made["title"] = "[tool.seatrial]"
-    made["$defs"]["Contract"]["properties"]["waive"]["propertyNames"] = {"enum": [check.id for check in CATALOGUE]}
+    made["$defs"]["Contract"]["properties"]["waive"]["propertyNames"] = _waivable()
     return made
 
 

@@ -13,6 +13,8 @@ from seatrial.errors import SettingsError
 from seatrial.suggest import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seatrial.checks.model import Check, Level
     from seatrial.settings.model import Contract
 
@@ -41,27 +43,28 @@ CATALOGUE: tuple[Check, ...] = _built_in()
 """All that can be asked, explained and waived: those of `smoke --stack` too, which need the app's services."""
 CHECKS: tuple[Check, ...] = tuple(check for check in CATALOGUE if not check.stack)
 """What a smoke of an image asks."""
+FAMILIES = frozenset(check.family for check in CATALOGUE)
 
 
-def among_services(level: Level | None) -> tuple[Check, ...]:
+def up_to(level: Level, own: Sequence[Check] = ()) -> tuple[Check, ...]:
+    """Return the checks of a level and of those below it, then the project's own."""
+    return tuple(check for check in (*CHECKS, *own) if not check.stack and check.level.rank <= level.rank)
+
+
+def among_services(level: Level | None, own: Sequence[Check] = ()) -> tuple[Check, ...]:
     """Return the checks of `smoke --stack`: its own, and with a level those that read starts of the app."""
-    own = [check for check in CATALOGUE if check.stack]
-    return (*own, *(check for check in up_to(level) if check.among_services)) if level else tuple(own)
+    of_stack = [check for check in (*CATALOGUE, *own) if check.stack]
+    return (*of_stack, *(check for check in up_to(level, own) if check.among_services)) if level else tuple(of_stack)
 
 
-def up_to(level: Level) -> tuple[Check, ...]:
-    """Return the checks of a level and of those below it."""
-    return tuple(check for check in CHECKS if check.level.rank <= level.rank)
-
-
-def require_known_waivers(contract: Contract, where: str) -> None:
+def require_known_waivers(contract: Contract, where: str, own: Sequence[Check] = ()) -> None:
     """Refuse a waiver for a check that does not exist.
 
     Raises:
         SettingsError: it names one; the message suggests the nearest.
 
     """
-    known = {check.id for check in CATALOGUE}
+    known = {check.id for check in (*CATALOGUE, *own)}
     for name in contract.waive:
         if name not in known:
             raise SettingsError(

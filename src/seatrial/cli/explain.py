@@ -21,14 +21,16 @@ POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 @command(positional=POSITIONAL, help={"check": "the check's id, such as identity/non-root; all checks without it"})
 def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
     """Explain a check: its rule, why, its source, what fails it and the fix; without an id, list all checks."""
+    from seatrial.checks.own import own_checks
     from seatrial.checks.registry import CATALOGUE
     from seatrial.reports.explain import print_catalogue, print_check
 
     console = output.console()
+    catalogue = (*CATALOGUE, *own_checks(output.project_if_any()))
     if not check:
-        print_catalogue(CATALOGUE, console)
+        print_catalogue(catalogue, console)
         return ExitCode.OK
-    known = {known.id: known for known in CATALOGUE}
+    known = {known.id: known for known in catalogue}
     if check not in known:
         fix = f"{nearest(check, known)} `seatrial explain` lists them all."
         raise SettingsError(f"there is no check {check!r}.", fix=fix)

@@ -32,13 +32,15 @@ def as_sarif(smokes: Sequence[Smoke]) -> str:
 
 
 def _run(smoke: Smoke) -> Json:
-    places = {check.id: number for number, check in enumerate(CATALOGUE)}
+    known = {check.id for check in CATALOGUE}
+    own = {result.id: result for result in smoke.checks if result.id not in known}
+    places = {identity: number for number, identity in enumerate((*(check.id for check in CATALOGUE), *own))}
     return {
         "tool": {
             "driver": {
                 "name": "seatrial",
                 "semanticVersion": __version__,
-                "rules": [_rule(check) for check in CATALOGUE],
+                "rules": [*map(_rule, CATALOGUE), *map(_own_rule, own.values())],
             }
         },
         # A run for each image, so that a code-scanning page compares runs of the same image.
@@ -54,13 +56,20 @@ def _run(smoke: Smoke) -> Json:
 
 def _rule(check: Check) -> Json:
     return {
+        **_own_rule(check),
+        "help": {"text": text_help(check), "markdown": markdown_help(check)},
+        "defaultConfiguration": {"level": "error"},
+        "properties": {"tags": [family_of(check.id), check.level.value]},
+    }
+
+
+def _own_rule(check: Check | Result) -> Json:
+    """Return the rule of a check of the project's own, as far as its result tells it."""
+    return {
         "id": check.id,
         "name": re.sub(r"\W", "", f"{family_of(check.id)}-{name_of(check.id)}".title()),
         "shortDescription": {"text": check.title},
         "fullDescription": {"text": check.why},
-        "help": {"text": text_help(check), "markdown": markdown_help(check)},
-        "defaultConfiguration": {"level": "error"},
-        "properties": {"tags": [family_of(check.id), check.level.value]},
     }
 
 

@@ -283,3 +283,5 @@ class Settings(Table, frozen=True, kw_only=True):
     """More local substitutes, by image name; `{name}` in it is a part that the recipe gets as a build argument."""
     engine: EngineSettings = field(default_factory=EngineSettings)
     """The engine that seatrial provides."""
+    checks: tuple[Module, ...] = ()
+    """Modules beside pyproject.toml with checks of the project's own: docs/own-checks.md."""

@@ -70,6 +70,6 @@ def smoke(
     # Loading the checks takes 60 ms. A command does it while the containers run.
     from seatrial.checks.registry import up_to
 
-    chosen = up_to(level) if checks is None else checks
+    chosen = up_to(level, target.own_checks) if checks is None else checks
     seconds = time.perf_counter() - started
     return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts

@@ -184,4 +184,5 @@ def judge_stack(
             deep=again.deep,
             seconds={**facts.seconds, **again.seconds},
         )
-    return smoke_of(facts, target.contract, among_services(level), seconds=seconds, app=target.app or "", level="stack")
+    checks = among_services(level, target.own_checks)
+    return smoke_of(facts, target.contract, checks, seconds=seconds, app=target.app or "", level="stack")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.checks.own import own_checks
 from seatrial.errors import ImageError
 from seatrial.facts import ProjectFacts
 from seatrial.images.plan import plan_build
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from seatrial.checks.model import Check
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
@@ -34,6 +36,8 @@ class Target:
     app: str | None = None
     sources: SourceFiles | None = None
     """Where the Dockerfile, the context and the compose file are; None where they are not to be read."""
+    own_checks: tuple[Check, ...] = ()
+    """Checks beside seatrial's: of installed distributions, and of the app's project."""
 
     @contextmanager
     def build_named(self) -> Iterator[None]:
@@ -57,13 +61,14 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
         host: this machine, whose hadolint and compose are asked about the sources; without it they are not read.
 
     Raises:
-        SettingsError: the app, the Python version or a waiver does not exist.
+        SettingsError: the app, the Python version or a waiver does not exist, or a module of checks is broken.
         BuildError: its context or Dockerfile is missing.
 
     """
     plan = plan_build(project, name, python=python)
     contract = project.app(name).contract
-    _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive")
+    own = own_checks(project)
+    _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive", own)
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
     sources = None if host is None else _source_files(project, plan, host)
@@ -73,6 +78,7 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
         project=read_project_facts(plan.context),
         app=name,
         sources=sources,
+        own_checks=own,
     )
 
 
@@ -96,16 +102,17 @@ def image_target(reference: str, contract_file: Path | None) -> Target:
 
     """
     contract = Contract() if contract_file is None else read_contract(contract_file)
-    _require_known_waivers(contract, f"{contract_file} waive")
-    return Target(reference=reference, contract=contract, project=ProjectFacts())
+    own = own_checks()
+    _require_known_waivers(contract, f"{contract_file} waive", own)
+    return Target(reference=reference, contract=contract, project=ProjectFacts(), own_checks=own)
 
 
-def _require_known_waivers(contract: Contract, where: str) -> None:
+def _require_known_waivers(contract: Contract, where: str, own: tuple[Check, ...]) -> None:
     if contract.waive:
         # Here: a quick smoke loads the checks while its container runs.
         from seatrial.checks.registry import require_known_waivers
 
-        require_known_waivers(contract, where)
+        require_known_waivers(contract, where, own)
 
 
 def of_image(target: Target, reference: str) -> Target:
