@@ -199,7 +199,7 @@ CMD ["one"]
         name="a list with a comma too many",
         dockerfile='FROM {clean}\nCMD ["shipapp",]',
         finds="process/command-resolves",
-        says=("begins like a list, and is none",),
+        says=("looks like a list, but is not JSON",),
         also={"process/exec-form", "boot/healthy"},
         undecided=NEVER_UP,
         contract=QUICK,

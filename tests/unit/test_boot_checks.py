@@ -137,9 +137,9 @@ def test_what_no_restriction_keeps_from_coming_up() -> None:
     [
         (
             down(exit=Exit(code=137, after=1, out_of_memory=True)),
-            "it was killed for want of memory: the limit is 1 GiB",
+            "it was killed, out of memory: the limit is 1 GiB",
         ),
-        (boot(out_of_memory=True), "a process of it was killed for want of memory"),
+        (boot(out_of_memory=True), "a process of it was killed, out of memory"),
         (
             boot(health=Health.STARTING, healthy_after=None, stop=None, usage=Usage(memory=1, processes=256)),
             "it has 256 processes and threads, as many as it may have",

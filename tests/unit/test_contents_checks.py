@@ -176,7 +176,7 @@ def test_a_folder_that_nobody_could_read_is_not_said_to_be_missing() -> None:
 def test_without_files_in_the_contract_only_tests_are_looked_for() -> None:
     result = judged("files/expected", facts())
     assert result.status is Status.SKIP
-    assert result.actual == "the contract names no `files`; no test lies among the 14000 paths"
+    assert result.actual == "the contract names no `files`; no test is among the 14000 paths"
 
 
 def test_the_tests_of_a_dependency_in_a_plain_folder_are_its_own() -> None:

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import (
-    ResolvedCommand,
-    Unavailable,
-)
+from seatrial.facts import ResolvedCommand, Unavailable
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        PathAccess,
-        Probe,
-    )
+    from seatrial.facts import PathAccess, Probe
     from seatrial.facts.probe import Bytecode, Code, Environment
     from seatrial.settings.model import Contract
 
@@ -28,7 +22,7 @@ SHOWN = 20
     "app/imports",
     title="The application imports",
     why="Code that does not import does not run; a package that lies on no path is not installed.",
-    source="HIST: the project was never installed and /app/src was on no path",
+    source="Python packaging user guide, src layout: the package has to be installed to be imported",
     example="RUN uv sync --frozen --no-dev --no-install-project\n# a folder that is on no path\nCOPY src /app/src",
     fixed="COPY src /app/src\nRUN uv sync --frozen --no-dev --no-editable",
 )
@@ -76,7 +70,7 @@ def _import_fix(name: str, error: str) -> str:
     "app/executables",
     title="The programs that it calls are there",
     why="A missing program shows only when a user first asks for what needs it.",
-    source="HIST: the code called ffmpeg, and the image held none",
+    source="Docker's build best practices, multi-stage builds: only what is copied reaches the final stage",
     example=(
         '# contract: executables = ["ffmpeg"]\n'
         "FROM python:3.13-slim AS builder\n"
@@ -109,7 +103,7 @@ def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     "app/writable-paths",
     title="It may write where it must",
     why="A library that may not make its cache folder fails at its first use, in production.",
-    source="HIST: a library wrote to ~/.cache, which the user may not create",
+    source="XDG Base Directory Specification: XDG_CACHE_HOME, or else ~/.cache",
     example="# an account without a home cannot make ~/.cache\nRUN useradd --no-create-home app\nUSER app",
     fixed="RUN useradd --no-create-home app\nENV XDG_CACHE_HOME=/tmp/.cache\nUSER app",
 )
@@ -155,7 +149,7 @@ def _why_writable(place: PathAccess, contract: Contract) -> str:
     "native/libraries-resolve",
     title="Every shared library is there",
     why="An extension module whose library stayed in the builder fails at its import.",
-    source="ld.so(8); the applications' plans: libpq for psycopg",
+    source="ld.so(8); psycopg, installation: the C library libpq has to be there",
     example=(
         "FROM python:3.13-slim AS builder\n"
         "RUN apt-get update && apt-get install --yes libpq-dev gcc && pip install psycopg[c]\n"
@@ -191,7 +185,7 @@ def libraries_resolve(probe: Probe) -> Outcome:
 @check(
     "app/code-read-only",
     title="Its user cannot change its code",
-    why="Whoever breaks into the process then cannot leave anything in the code that runs at the next start.",
+    why="An attacker who takes over the process cannot change the code that runs at the next start.",
     source="CIS Docker Benchmark 4.1, 5.13; OWASP Docker cheat sheet, rule 8",
     example="COPY --chown=app:app . /app",
     fixed="COPY . /app",

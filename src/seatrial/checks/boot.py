@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import (
-    Health,
-    Restriction,
-    Unavailable,
-    Usage,
-)
+from seatrial.facts import Health, Restriction, Unavailable, Usage
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        Boot,
-        Configuration,
-    )
+    from seatrial.facts import Boot, Configuration
     from seatrial.settings.model import Contract
 
 
@@ -92,7 +84,7 @@ def healthy(
     "boot/stays-up",
     title="Stays up",
     why="An image that ends right after its start passes every check that never starts it.",
-    source="the applications' plans",
+    source="Docker's documentation: a container runs as long as its main process",
     example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
     fixed='CMD ["python", "-m", "bot"]',
 )
@@ -115,7 +107,7 @@ def stays_up(
         return failed(
             "it runs, but its log holds a traceback",
             expected=expected,
-            fix="Mend what the traceback names.",
+            fix="Correct what the traceback names.",
             evidence=evidence_of(boot),
         )
     return passed(f"still ran after {boot.watched:.1f} s", expected=expected)
@@ -187,12 +179,12 @@ def _fix(boot: Boot, *, services_left_out: bool) -> str:
     if boot.exit is not None:
         if services_left_out:
             return (
-                "Mend what its last lines name. What it needs to start goes into the contract's `environment`; where "
+                "Correct what its last lines name. What it needs to start goes into the contract's `environment`; if "
                 "it needs the services of its compose file, `invoke smoke --stack` starts it among them."
             )
-        return "Mend what its last lines name. What it needs to start goes into the contract's `environment`."
+        return "Correct what its last lines name. What it needs to start goes into the contract's `environment`."
     if boot.answers and boot.answers[-1].exit_code:
-        return "The health check answers, and says no: hold the address and program that it asks against the log."
+        return "The health check answers that it is not healthy: compare what it asks with the log."
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
 
 
@@ -222,7 +214,7 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
 @check(
     "boot/drop-capabilities",
     title="Starts without capabilities",
-    why="What the application may not do, whoever takes it over may not do either.",
+    why="What the application may not do, an attacker who takes it over may not do either.",
     source="CIS Docker Benchmark 5.4; OWASP Docker cheat sheet, rule 3",
     example='CMD ["sh", "-c", "chown -R app /data && exec gosu app shop"]',
     fixed='RUN install -d -o app /data\nUSER app\nCMD ["shop"]',
@@ -289,14 +281,14 @@ def in_the_way(starts: dict[frozenset[Restriction], Boot]) -> set[Restriction]:
     """
     if starts[frozenset()].came_up:
         return set()
-    came_up = {lifted: one.came_up for lifted, one in starts.items()}
-    single = {one for one in Restriction if came_up.get(frozenset({one}))}
+    came_up = {lifted: boot.came_up for lifted, boot in starts.items()}
+    single = {restriction for restriction in Restriction if came_up.get(frozenset({restriction}))}
     if Restriction.READ_ONLY in single and not _wrote(starts):
         # A slow start that came in time when it was repeated: its root had nothing to do with it.
         single.discard(Restriction.READ_ONLY)
     if single or not came_up.get(ALL):
         return single
-    return {one for one in Restriction if came_up.get(ALL - {one}) is False}
+    return {restriction for restriction in Restriction if came_up.get(ALL - {restriction}) is False}
 
 
 def _wrote(starts: dict[frozenset[Restriction], Boot]) -> bool:
@@ -309,7 +301,7 @@ def limit_reached(boot: Boot, contract: Contract) -> str:
     """Return which limit a start ran into, by what the engine counts and the log says; empty where none."""
     if boot.out_of_memory or (boot.exit is not None and boot.exit.out_of_memory):
         end = "it was killed" if boot.exit is not None else "a process of it was killed"
-        return f"{end} for want of memory: the limit is {contract.memory}"
+        return f"{end}, out of memory: the limit is {contract.memory}"
     if boot.came_up:
         return ""
     counted = boot.usage.processes if isinstance(boot.usage, Usage) else 0

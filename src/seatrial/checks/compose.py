@@ -10,20 +10,13 @@ from seatrial.checks.declaration import check, checks_of
 from seatrial.checks.model import Outcome, failed, passed, present, skipped
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
-from seatrial.facts import (
-    Unavailable,
-)
+from seatrial.facts import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seatrial.checks.model import Result
-    from seatrial.facts import (
-        ComposeSource,
-        EnvironmentFile,
-        Service,
-        Unavailable,
-    )
+    from seatrial.facts import ComposeSource, EnvironmentFile, Service, Unavailable
     from seatrial.settings.model import Contract
 
 
@@ -62,13 +55,13 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     if found:
         service, _, line, fix = found[0]
         return failed(
-            "; ".join(f"{one.name}: {what}" for one, what, _, _ in found),
+            "; ".join(f"{service.name}: {what}" for service, what, _, _ in found),
             expected=expected,
             fix=f"Write {fix} into the service {service.name}; `compose-exceptions` leaves one out, with a reason.",
-            evidence=(*(f"{compose.path}:{at} {one.name}: {what}" for one, what, at, _ in found), *excepted),
+            evidence=(*(f"{compose.path}:{at} {service.name}: {what}" for service, what, at, _ in found), *excepted),
             where=f"{compose.path}:{line}",
         )
-    return passed(", ".join(one.name for one in services), expected=expected, evidence=excepted)
+    return passed(", ".join(service.name for service in services), expected=expected, evidence=excepted)
 
 
 def _soft(service: Service) -> Iterator[tuple[str, str, int, str]]:
@@ -87,7 +80,7 @@ def _soft(service: Service) -> Iterator[tuple[str, str, int, str]]:
 
 
 def _held(service: Service) -> bool:
-    return any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", one) for one in service.security)
+    return any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", option) for option in service.security)
 
 
 def _too_much(service: Service) -> Iterator[tuple[str, str, int, str]]:
@@ -121,19 +114,21 @@ def ports(compose: ComposeSource) -> Outcome:
     if bare:
         first = bare[0][1]
         return failed(
-            "; ".join(f"{one.name}: {port.written or '(any)'}:{port.target} on every interface" for one, port in bare),
+            "; ".join(
+                f"{seen.name}: {port.written or '(any)'}:{port.target} on every interface" for seen, port in bare
+            ),
             expected=expected,
             fix=f"Write `127.0.0.1:{first.written or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
             where=f"{compose.path}:{first.line}",
         )
-    shown = ", ".join(f"{one.name}: {port.host_ip}:{port.written or '(any)'}" for one, port in published)
+    shown = ", ".join(f"{service.name}: {port.host_ip}:{port.written or '(any)'}" for service, port in published)
     return passed(shown, expected=expected)
 
 
 @check(
     "compose/secrets",
     title="Keeps secrets out of its compose file",
-    why="The file is in version control, and whoever reads the repository reads the secret.",
+    why="The file is in version control, and everyone who can read the repository reads the secret.",
     source="OWASP Docker cheat sheet, use Docker secrets",
     example="environment:\n  POSTGRES_PASSWORD: hunter2",
     fixed="environment:\n  POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}",
@@ -143,9 +138,9 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
     expected = "no secret in the file: variables bring them"
     allowed = PUBLIC | set(contract.declared_secrets)
     found = [
-        (one, why)
-        for one in compose.values
-        if one.key not in allowed and (why := secret(one.key, one.text)) and one.text.lower() not in ANYTHING
+        (value, why)
+        for value in compose.values
+        if value.key not in allowed and (why := secret(value.key, value.text)) and value.text.lower() not in ANYTHING
     ]
     if not compose.values:
         return skipped(f"{compose.path} says nothing")
@@ -153,7 +148,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
         first = found[0][0]
         name = re.sub(r"\W", "_", first.key).upper() or "NAME"
         return failed(
-            "; ".join(f"line {one.line}: {one.where} ({why})" for one, why in found),
+            "; ".join(f"line {value.line}: {value.where} ({why})" for value, why in found),
             expected=expected,
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
             where=f"{compose.path}:{first.line}",
@@ -180,19 +175,20 @@ def dependencies(compose: ComposeSource) -> Outcome:
     if early:
         first = early[0][1]
         return failed(
-            "; ".join(f"{one.name} waits for the start of {wait.service} alone" for one, wait in early),
+            "; ".join(f"{service.name} waits for the start of {wait.service} alone" for service, wait in early),
             expected=expected,
             fix=f"Write `depends_on: {{{first.service}: {{condition: {HEALTHY}}}}}`; for a job, {COMPLETED}.",
             where=f"{compose.path}:{first.line}",
         )
-    return passed(", ".join(f"{one.name}: {wait.service} {wait.condition}" for one, wait in waits), expected=expected)
+    shown = ", ".join(f"{service.name}: {wait.service} {wait.condition}" for service, wait in waits)
+    return passed(shown, expected=expected)
 
 
 @check(
     "compose/environment",
     title="Has or explains every variable that it wants",
-    why="A checkout whose variables nobody explains starts on the machine of its author only.",
-    source="HIST: a stack that could not come up because its env file was named nowhere",
+    why="A checkout whose variables are not explained starts on its author's machine only.",
+    source="the Twelve-Factor App, III; Compose, set environment variables with an .env file",
     example="environment:\n  API_TOKEN: ${API_TOKEN}\n# and no .env.example that names API_TOKEN",
     fixed="# .env.example, beside the compose file\nAPI_TOKEN=",
 )
@@ -203,16 +199,18 @@ def environment(compose: ComposeSource) -> Outcome:
     stands for it. The project is at fault only where it does not say what to write there. `invoke up` wants the file.
     """
     expected = "every env file and variable is there, or explained by an example beside the compose file"
-    lost = [(one.line, f"env file {one.path}") for one in compose.files if not _accounted(one)]
-    unknown = [(one.line, f"variable {one.name}") for one in compose.variables if one.name not in compose.explained]
-    evidence = [f"{one.path} is not there; {one.example} explains it" for one in compose.files if _explained_only(one)]
+    lost = [(file.line, f"env file {file.path}") for file in compose.files if not _accounted(file)]
+    unexplained = [variable for variable in compose.variables if variable.name not in compose.explained]
+    unknown = [(variable.line, f"variable {variable.name}") for variable in unexplained]
+    by_example = [file for file in compose.files if not file.there and file.example]
+    evidence = [f"{file.path} is not there; {file.example} explains it" for file in by_example]
     if compose.variables and ".env" not in compose.explained_by and compose.explained_by:
         evidence.append(f".env is not there; {compose.explained_by[0]} explains it")
     if lost or unknown:
         line, what = (lost + unknown)[0]
         name = what.rpartition(" ")[2]
         return failed(
-            "; ".join(f"line {at}: {one} is neither there nor explained" for at, one in lost + unknown),
+            "; ".join(f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown),
             expected=expected,
             fix=(
                 f"Write `{name}=` into .env.example beside the compose file, or give it a default: `${{{name}:-…}}`."
@@ -225,7 +223,7 @@ def environment(compose: ComposeSource) -> Outcome:
     if not compose.files and not compose.variables:
         return passed(f"{compose.path} needs no env file and no variable", expected=expected)
     return passed(
-        ", ".join([*(one.path for one in compose.files), *(one.name for one in compose.variables)]),
+        ", ".join([*(file.path for file in compose.files), *(variable.name for variable in compose.variables)]),
         expected=expected,
         evidence=tuple(evidence),
     )
@@ -233,10 +231,6 @@ def environment(compose: ComposeSource) -> Outcome:
 
 def _accounted(file: EnvironmentFile) -> bool:
     return file.there or file.optional or bool(file.example)
-
-
-def _explained_only(file: EnvironmentFile) -> bool:
-    return not file.there and bool(file.example)
 
 
 def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:

@@ -9,17 +9,11 @@ from urllib.parse import urlsplit
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, failed, passed, present, skipped
-from seatrial.facts import (
-    FileKind,
-    Unavailable,
-)
+from seatrial.facts import FileKind, Unavailable
 from seatrial.sizes import parse_size, show_size
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        Configuration,
-        ResolvedPath,
-    )
+    from seatrial.facts import Configuration, ResolvedPath
     from seatrial.settings.model import Contract
 
 
@@ -49,7 +43,7 @@ def workdir(configuration: Configuration, working_directory: ResolvedPath | Unav
         return failed(
             f"WORKDIR {directory} is a {trail.entry.kind}",
             expected=expected,
-            fix="Name a folder, or move what lies there.",
+            fix="Name a folder, or move the file that is there.",
             evidence=(str(trail),),
         )
     return passed(str(trail), expected=expected)
@@ -59,7 +53,7 @@ def workdir(configuration: Configuration, working_directory: ResolvedPath | Unav
     "size/unpacked",
     title="Stays within its size",
     why="Size is paid for at every pull and start; it grows unseen when nothing watches it.",
-    source="the applications' plans",
+    source="Docker's build best practices: multi-stage builds, no unnecessary packages",
     example='# contract: max-unpacked = "500 MB"; torch brings 4 GB of CUDA along\nRUN pip install torch',
     fixed='# contract: max-unpacked = "500 MB"\nRUN pip install --index-url "$TORCH_CPU_INDEX" torch',
 )
@@ -104,7 +98,7 @@ def volumes(configuration: Configuration) -> Outcome:
         return failed(
             ", ".join(f"{path} is a volume" for path in bad),
             expected=expected,
-            fix=f"Take `VOLUME {bad[0]}` out; name a folder of the application's own, such as /data.",
+            fix=f"Remove `VOLUME {bad[0]}`; name a folder of the application's own, such as /data.",
         )
     return passed(", ".join(declared) or "no VOLUME at all", expected=expected)
 
@@ -119,7 +113,7 @@ def _of_the_system(path: str) -> bool:
 @check(
     "config/labels",
     title="Says what it is and what it was made from",
-    why="Whoever finds the image in a registry or a cluster must learn which commit to look at.",
+    why="An image in a registry or a cluster has to say which commit it was built from.",
     source="OCI image specification, annotations; Docker's build best practices, LABEL",
     example='LABEL org.opencontainers.image.created="yesterday"',
     fixed='ARG CREATED\nLABEL org.opencontainers.image.created="${CREATED}"',

@@ -10,9 +10,7 @@ from seatrial.checks.model import Outcome, UndecidedError, failed, passed
 from seatrial.sizes import parse_size, show_size
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        BuildContext,
-    )
+    from seatrial.facts import BuildContext
     from seatrial.settings.model import Contract
 
 
@@ -34,7 +32,7 @@ SHOWN = 5
 
 @check(
     "context/ignored",
-    title="Keeps out of the build what is none of its business",
+    title="Keeps unneeded files out of the build",
     why="What a build sees, a `COPY .` takes along: history, secrets, an environment of another system.",
     source="uv's Docker guide, .dockerignore; Docker's build best practices",
     example="# .dockerignore: there is none",
@@ -44,10 +42,10 @@ def ignored(context: BuildContext) -> Outcome:
     """Judge what is there, and what a checkout gets sooner or later."""
     expected = "an ignore file that keeps .git, environments, .env, caches and tests out"
     there: dict[str, str] = {}
-    for one in context.files:
-        line = _unwanted(one.path)
+    for file in context.files:
+        line = _unwanted(file.path)
         if line:
-            there.setdefault(line, one.path)
+            there.setdefault(line, file.path)
     to_come: dict[str, str] = {}
     for path in context.admitted:
         line = _unwanted(path)
@@ -86,10 +84,10 @@ def _unwanted(path: str) -> str:
 )
 def size(context: BuildContext, contract: Contract) -> Outcome:
     """Compare the sum of the files with the contract, and name the largest."""
-    total = sum(one.size for one in context.files)
+    total = sum(file.size for file in context.files)
     expected = f"at most {contract.max_context}"
-    largest = sorted(context.files, key=lambda one: -one.size)[:SHOWN]
-    evidence = tuple(f"{show_size(one.size)} {one.path}" for one in largest)
+    largest = sorted(context.files, key=lambda file: -file.size)[:SHOWN]
+    evidence = tuple(f"{show_size(file.size)} {file.path}" for file in largest)
     if total > parse_size(contract.max_context):
         return failed(
             f"{show_size(total)} in {len(context.files)} files; the largest is {largest[0].path}, "

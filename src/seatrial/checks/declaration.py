@@ -1,7 +1,7 @@
 """How a check is declared: a function whose parameters name the facts that it reads.
 
-Each name stands in FACTS once, with the level from which on it is observed. So a check says nothing of levels, of
-missing facts or of what does not apply: that follows from its parameters.
+FACTS has each name once, with the level from which on it is observed. A check's level, and when it is undecided or
+skipped because a fact is unavailable, follow from its parameters.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Fact:
 
 
 def deciding_boot(facts: Facts) -> Boot | Unavailable:
-    """Return the start to judge by: the hardened one, unless only its restrictions were in the way."""
+    """Return the start to judge by: the hardened one, or the least relaxed one that came up."""
     boot = facts.boot
     if isinstance(boot, Unavailable) or boot.came_up:
         return boot

@@ -12,19 +12,12 @@ from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
-from seatrial.facts import (
-    Unavailable,
-)
+from seatrial.facts import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seatrial.facts import (
-        BuildContext,
-        DockerfileSource,
-        Lint,
-        LintFinding,
-    )
+    from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding
     from seatrial.facts.dockerfile import Dockerfile, Instruction, Stage
     from seatrial.settings.model import Contract
 
@@ -57,19 +50,19 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
     path = dockerfile.path
     kept: list[LintFinding] = []
     aside: list[str] = []
-    for one in lint.findings:
-        reason = contract.lint_ignore.get(one.rule) or _false_alarm(one, dockerfile.parsed)
-        if one.level in counted and reason:
-            aside.append(f"{path}:{one.line} {one.rule} set aside: {reason}")
-        elif one.level in counted:
-            kept.append(one)
+    for finding in lint.findings:
+        reason = contract.lint_ignore.get(finding.rule) or _false_alarm(finding, dockerfile.parsed)
+        if finding.level in counted and reason:
+            aside.append(f"{path}:{finding.line} {finding.rule} set aside: {reason}")
+        elif finding.level in counted:
+            kept.append(finding)
     if kept:
         return failed(
-            "; ".join(f"line {one.line}: {one.rule} {one.message}" for one in kept[:5])
+            "; ".join(f"line {row.line}: {row.rule} {row.message}" for row in kept[:5])
             + (f"; and {len(kept) - 5} more" if len(kept) > 5 else ""),  # noqa: PLR2004 - those that are shown
             expected=expected,
             fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
-            evidence=(*(f"{path}:{one.line} {one.level} {one.rule} {one.message}" for one in kept), *aside),
+            evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
         )
     return passed(f"hadolint has nothing to say of {path}", expected=expected, evidence=tuple(aside))
@@ -78,7 +71,7 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
 def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
     if finding.rule not in ABOUT_CACHES:
         return ""
-    above = [one for one in all_instructions(dockerfile) if one.line <= finding.line]
+    above = [instruction for instruction in all_instructions(dockerfile) if instruction.line <= finding.line]
     mounts = [value for name, value in above[-1].flags if name == "mount"] if above else []
     if any(re.search(r"(^|,)type=(cache|tmpfs)(,|$)", mount) for mount in mounts):
         return "the cache is a mount, and stays in no layer"
@@ -99,17 +92,18 @@ def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     expected = (
         "every base pinned by digest" if contract.pin_digests else "every base pinned by a tag that says a version"
     )
-    loose_ones = [(one, problem) for one in bases if (problem := _unpinned(one.reference, digest=contract.pin_digests))]
-    if loose_ones:
-        first, _ = loose_ones[0]
+    digest = contract.pin_digests
+    unpinned = [(base, problem) for base in bases if (problem := _unpinned(base.reference, digest=digest))]
+    if unpinned:
+        first, _ = unpinned[0]
         name = re.sub(r"(:[^/]*)?(@.*)?$", "", first.reference)
         return failed(
-            "; ".join(f"line {one.line}: {one.reference} {problem}" for one, problem in loose_ones),
+            "; ".join(f"line {base.line}: {base.reference} {problem}" for base, problem in unpinned),
             expected=expected,
             fix=f"Write `{first.reference}@sha256:…`." if contract.pin_digests else f"Write `{name}:VERSION`.",
             where=f"{path}:{first.line}",
         )
-    return passed(", ".join(one.reference for one in bases) or "it takes no image from outside", expected=expected)
+    return passed(", ".join(base.reference for base in bases) or "it takes no image from outside", expected=expected)
 
 
 def _unpinned(reference: str, *, digest: bool) -> str:
@@ -136,9 +130,9 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     path, parsed = dockerfile.path, dockerfile.parsed
     everything = (*parsed.arguments, *all_instructions(parsed))
     found = [
-        (one.line, what)
-        for one in everything
-        for what in _secrets(one)
+        (instruction.line, what)
+        for instruction in everything
+        for what in _secrets(instruction)
         if what.partition(" ")[2].partition(" ")[0] not in contract.declared_secrets
     ]
     expected = "secrets reach the build by `--mount=type=secret` alone"
@@ -149,7 +143,8 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
             fix="Hand it to the one RUN that needs it: `RUN --mount=type=secret,id=…,target=… …`.",
             where=f"{path}:{found[0][0]}",
         )
-    mounts = [one.line for one in everything for name, value in one.flags if name == "mount" and "type=secret" in value]
+    flags = [(instruction.line, name, value) for instruction in everything for name, value in instruction.flags]
+    mounts = [line for line, name, value in flags if name == "mount" and "type=secret" in value]
     shown = f"; secrets are mounted in line {', '.join(map(str, dict.fromkeys(mounts)))}" if mounts else ""
     return passed(f"{len(everything)} instructions looked at{shown}", expected=expected)
 
@@ -166,10 +161,10 @@ def _secrets(instruction: Instruction) -> Iterator[str]:
             elif keyword == "ENV" and value.startswith("$") and named_secret(name):
                 yield f"ENV {name} keeps a build argument's secret in the image"
     elif keyword in {"COPY", "ADD"}:
-        for one in from_context(instruction):
-            name = posixpath.basename(one.rstrip("/"))
+        for source in from_context(instruction):
+            name = posixpath.basename(source.rstrip("/"))
             if _matches(name, SECRET_FILES) and not _matches(name, HARMLESS):
-                yield f"{keyword} {one} puts it into a layer"
+                yield f"{keyword} {source} puts it into a layer"
     elif keyword == "RUN" and SECRET_VALUE.search(f"{instruction.text}\n{instruction.body}"):
         yield "RUN holds a text that has a secret's form"
 
@@ -194,21 +189,21 @@ PACKAGES = "no RUN of the Dockerfile installs Python packages"
 
 def _chain(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:
     """Return a stage's instructions, behind those of the stages that it begins with."""
-    earlier = [one for one in dockerfile.stages[: stage.index] if one.name and one.name == stage.base.lower()]
+    earlier = [other for other in dockerfile.stages[: stage.index] if other.name and other.name == stage.base.lower()]
     before = _chain(dockerfile, earlier[-1]) if earlier else []
     return [*before, *stage.instructions]
 
 
 def _installs(dockerfile: Dockerfile, stage: Stage) -> list[Install]:
     chain = _chain(dockerfile, stage)
-    locked = any(one.keyword == "ENV" and LOCKING.search(one.text) for one in chain)
-    return [found for one in chain if one.keyword == "RUN" for found in installs(one, locked=locked)]
+    locked = any(instruction.keyword == "ENV" and LOCKING.search(instruction.text) for instruction in chain)
+    return [found for run in chain if run.keyword == "RUN" for found in installs(run, locked=locked)]
 
 
 @check(
     "dockerfile/dependencies-first",
     title="Installs its dependencies before it copies its source",
-    why="The other way round, each change of a line of code installs everything anew.",
+    why="The other way round, each change of the code installs everything again.",
     source="uv's Docker guide, intermediate layers; hynek.me, Production-ready Python Docker containers",
     example="COPY . .\nRUN pip install -r requirements.txt",
     fixed="COPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .",
@@ -221,12 +216,14 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
     seen: list[str] = []
     for stage in parsed.stages:
         copied: tuple[Instruction, str] | None = None
-        for one in _chain(parsed, stage):
-            needed = [found for found in installs(one) if found.of_the_project] if one.keyword == "RUN" else []
-            copied = copied or next(((one, what) for what in from_context(one) if _is_source(what, seen_context)), None)
+        for instruction in _chain(parsed, stage):
+            found = installs(instruction) if instruction.keyword == "RUN" else ()
+            needed = [install for install in found if install.of_the_project]
+            sources = (what for what in from_context(instruction) if _is_source(what, seen_context))
+            copied = copied or next(((instruction, what) for what in sources), None)
             if needed and copied:
                 return failed(
-                    f"line {copied[0].line} brings {copied[1]} before line {one.line} installs: `{needed[0].shown}`",
+                    f"line {copied[0].line} copies {copied[1]} before line {instruction.line} runs `{needed[0].shown}`",
                     expected=expected,
                     fix=(
                         "Copy the lock or the requirements alone (or mount them: `--mount=type=bind`), install, and "
@@ -235,7 +232,7 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
                     where=f"{path}:{copied[0].line}",
                 )
             if needed:
-                seen.append(f"line {one.line}: `{needed[0].shown}`")
+                seen.append(f"line {instruction.line}: `{needed[0].shown}`")
                 break
     return passed("; ".join(dict.fromkeys(seen)), expected=expected) if seen else skipped(PACKAGES)
 
@@ -247,7 +244,7 @@ def _is_source(what: str, context: BuildContext | None) -> bool:
         return True
     if context is None or context.truncated:
         return pattern in {"src", "app"} or pattern.endswith(".py")
-    code = [one.path for one in context.files if one.path.endswith(".py") and one.path not in NOT_THE_SOURCE]
+    code = [file.path for file in context.files if file.path.endswith(".py") and file.path not in NOT_THE_SOURCE]
     return any(fnmatch.fnmatchcase(path, pattern) or _below(path, pattern) for path in code)
 
 
@@ -273,12 +270,12 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
     judged: dict[str, None] = {}
     for stage in dockerfile.parsed.stages:
         locked = False
-        for one in _installs(dockerfile.parsed, stage):
-            open_ones, hidden = loose(one, texts, after_lock=locked)
+        for install in _installs(dockerfile.parsed, stage):
+            open_ones, hidden = loose(install, texts, after_lock=locked)
             found.update({(each.file, each.line, each.what): None for each in open_ones})
             unseen.update(dict.fromkeys(hidden))
-            judged[f"line {one.line}: `{one.shown}`"] = None
-            locked = locked or (one.of_the_project and not open_ones)
+            judged[f"line {install.line}: `{install.shown}`"] = None
+            locked = locked or (install.of_the_project and not open_ones)
     if not judged:
         return skipped(PACKAGES)
     if found:
@@ -300,7 +297,7 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
 def _made_in_build(name: str, dockerfile: Dockerfile) -> bool:
     """Tell whether a RUN writes a requirement file: `uv export -o FILE`, `> FILE`."""
     base = re.escape(posixpath.basename(name))
-    runs = [f"{one.text}\n{one.body}" for one in all_instructions(dockerfile) if one.keyword == "RUN"]
+    runs = [f"{run.text}\n{run.body}" for run in all_instructions(dockerfile) if run.keyword == "RUN"]
     return any(re.search(rf"(?:-o|--output-file|--output|>)[ =]*\S*{base}\b", text) for text in runs)
 
 
@@ -319,7 +316,7 @@ def _lock_fix(what: str, *, file: str) -> str:
 
 def all_instructions(dockerfile: Dockerfile) -> list[Instruction]:
     """Return the instructions of all stages."""
-    return [one for stage in dockerfile.stages for one in stage.instructions]
+    return [instruction for stage in dockerfile.stages for instruction in stage.instructions]
 
 
 def from_context(instruction: Instruction) -> Iterator[str]:

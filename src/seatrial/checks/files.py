@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import (
-    ContentKind,
-    FoundPath,
-    ResolvedCommand,
-    Unavailable,
-)
+from seatrial.facts import ContentKind, FoundPath, ResolvedCommand, Unavailable
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from seatrial.facts import (
-        Configuration,
-        Contents,
-        Probe,
-    )
+    from seatrial.facts import Configuration, Contents, Probe
     from seatrial.settings.model import Contract
 
 
@@ -33,7 +24,7 @@ SHOWN = 5
 
 def kept(contents: Contents, kind: ContentKind) -> list[FoundPath]:
     """Return what was found of a kind, as far as it was kept."""
-    return sorted((one for one in contents.found if one.kind is kind), key=lambda one: one.path)
+    return sorted((path for path in contents.found if path.kind is kind), key=lambda path: path.path)
 
 
 def refuse_partial(contents: Contents) -> None:
@@ -58,13 +49,13 @@ def looked_at(contents: Contents) -> str:
 def named(rows: Sequence[FoundPath], total: int = 0) -> str:
     """Return rows as one line: the first ones, and how many more there are."""
     more = max(total, len(rows)) - SHOWN
-    line = "; ".join(str(one) for one in rows[:SHOWN])
+    line = "; ".join(str(path) for path in rows[:SHOWN])
     return f"{line}; and {more} more" if more > 0 else line
 
 
 def heaps(rows: Sequence[FoundPath]) -> str:
     """Return folders with what they hold, as one line."""
-    return "; ".join(f"{one.path}: {one.files} files, {show_size(one.size)}" for one in rows)
+    return "; ".join(f"{folder.path}: {folder.files} files, {show_size(folder.size)}" for folder in rows)
 
 
 def base_name(path: str) -> str:
@@ -80,13 +71,13 @@ def usr_merged(path: str) -> str:
 def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPath]:
     """Return the rows whose path is not allowed."""
     names = {usr_merged(path.rstrip("/")) for path in allowed}
-    return [one for one in rows if usr_merged(one.path) not in names]
+    return [path for path in rows if usr_merged(path.path) not in names]
 
 
 @check(
     "files/setuid",
     title="Holds no setuid file of its own",
-    why="A setuid program runs as its owner whoever starts it: one fault in it and USER is root.",
+    why="A setuid program runs as its owner, whoever starts it: a flaw in it makes USER root.",
     source="CIS Docker Benchmark 4.8",
     example="RUN chmod u+s /usr/bin/find",
     fixed="RUN chmod a-s /usr/bin/find",
@@ -98,10 +89,10 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
     expected = f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`"
     if found:
         return failed(
-            "; ".join(_permissions(one) for one in found[:5]),
+            "; ".join(_permissions(path) for path in found[:5]),
             expected=expected,
             fix=f"`RUN chmod a-s {found[0].path}`, or name it in `setuid` where the application needs it.",
-            evidence=tuple(_permissions(one) for one in found),
+            evidence=tuple(_permissions(path) for path in found),
         )
     refuse_partial(contents)
     return passed(f"{looked_at(contents)}; {len(every)} setuid files, all allowed", expected=expected)
@@ -110,7 +101,7 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
 @check(
     "files/world-writable",
     title="Holds nothing that everybody may write",
-    why="What any account may write, whoever breaks in may replace: code, settings, the next start's data.",
+    why="What every account may write, an intruder may replace: code, settings, data of the next start.",
     source="CIS Distribution Independent Linux Benchmark 6.1.10; OWASP Docker cheat sheet",
     example="RUN chmod -R 777 /app",
     fixed="RUN install -d -o 10001 -g 10001 /app/state",
@@ -121,10 +112,10 @@ def world_writable(contents: Contents) -> Outcome:
     expected = "nothing that every account may write, outside sticky folders such as /tmp"
     if found:
         return failed(
-            "; ".join(_permissions(one) for one in found[:5]),
+            "; ".join(_permissions(path) for path in found[:5]),
             expected=expected,
             fix=f"`RUN chmod o-w {found[0].path}`, and give to USER alone what it has to write (`COPY --chown`).",
-            evidence=tuple(_permissions(one) for one in found),
+            evidence=tuple(_permissions(path) for path in found),
         )
     refuse_partial(contents)
     return passed(looked_at(contents), expected=expected)
@@ -137,8 +128,8 @@ def _permissions(row: FoundPath) -> str:
 @check(
     "files/expected",
     title="Holds the project's files that it should, and no tests",
-    why="What the application does not need is downloaded at each pull and helps whoever breaks in.",
-    source="the applications' plans: the file lists",
+    why="What the application does not need is downloaded at each pull and helps an intruder.",
+    source="Docker's build best practices: exclude with .dockerignore, no unnecessary packages",
     example="COPY . /app",
     fixed="COPY src /app/src\nCOPY alembic.ini /app/",
 )
@@ -150,7 +141,7 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
     if contract.files:
         expected = f"exactly the files that the contract names in {', '.join(contract.files)}; {expected}"
     if differences or tests:
-        told = [*differences, *(f"{one.path} is a test" for one in tests)]
+        told = [*differences, *(f"{path.path} is a test" for path in tests)]
         return failed(
             "; ".join(told[:5]),
             expected=expected,
@@ -159,7 +150,7 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
         )
     refuse_partial(contents)
     if not contract.files:
-        return skipped(f"the contract names no `files`; no test lies among the {contents.paths} paths")
+        return skipped(f"the contract names no `files`; no test is among the {contents.paths} paths")
     return passed(f"{', '.join(contract.files)} as named; {looked_at(contents)}", expected=expected)
 
 
@@ -179,9 +170,9 @@ def own_tests(contents: Contents, probe: Probe | Unavailable) -> list[FoundPath]
     """Return the tests that came with the project, and not with a dependency that is installed in a folder."""
     locations: set[str] = set()
     if not isinstance(probe, Unavailable):
-        locations = {one.location for one in probe.distributions if not one.editable}
+        locations = {package.location for package in probe.distributions if not package.editable}
     rows = kept(contents, ContentKind.TESTS)
-    return [one for one in rows if not any(_inside(one.path, top) and _dependency(one, top) for top in locations)]
+    return [path for path in rows if not any(_inside(path.path, top) and _dependency(path, top) for top in locations)]
 
 
 def _dependency(row: FoundPath, site: str) -> bool:
@@ -196,7 +187,7 @@ def _inside(path: str, folder: str) -> bool:
 @check(
     "files/leftovers",
     title="Holds nothing left over from a checkout",
-    why="A .git holds everything that was ever committed, a .env the secrets of whoever built.",
+    why="A .git holds everything that was ever committed, a .env the secrets of the person who built it.",
     source="dockle DKL-DI-0006 and DKL-LI-0003; uv's Docker guide, .dockerignore",
     example="COPY . /app",
     fixed="COPY src /app/src",
@@ -212,7 +203,7 @@ def leftovers(
             named(found, contents.counts.get(ContentKind.LEFTOVER, 0)),
             expected=expected,
             fix=f"Name {base_name(found[0].path)} in .dockerignore, or COPY by name what the application needs.",
-            evidence=tuple(str(one) for one in found),
+            evidence=tuple(str(path) for path in found),
         )
     refuse_partial(contents)
     return passed(looked_at(contents), expected=expected)
@@ -241,7 +232,7 @@ def _other_environments(
 @check(
     "files/package-lists",
     title="Holds no package lists",
-    why="Lists and archives of packages are megabytes that nobody reads again, and soon outdated.",
+    why="Lists and archives of packages are megabytes that are not read again, and soon outdated.",
     source="Docker's build best practices, apt-get; hadolint DL3009; dockle DKL-DI-0005",
     example="RUN apt-get update && apt-get install -y --no-install-recommends libpq5",
     fixed=(
@@ -284,9 +275,9 @@ def installer_caches(contents: Contents) -> Outcome:
 
 
 def _no_heaps(contents: Contents, kind: ContentKind, *, expected: str, fix: str) -> Outcome:
-    found = sorted(kept(contents, kind), key=lambda one: -one.size)
+    found = sorted(kept(contents, kind), key=lambda path: -path.size)
     if found:
-        return failed(heaps(found[:5]), expected=expected, fix=fix, evidence=tuple(heaps([one]) for one in found))
+        return failed(heaps(found[:5]), expected=expected, fix=fix, evidence=tuple(heaps([path]) for path in found))
     refuse_partial(contents)
     return passed(looked_at(contents), expected=expected)
 
@@ -294,7 +285,7 @@ def _no_heaps(contents: Contents, kind: ContentKind, *, expected: str, fix: str)
 @check(
     "tools/build",
     title="Holds no build tools",
-    why="A compiler in the image serves whoever breaks in, and makes it hundreds of megabytes larger.",
+    why="A compiler in the image helps an intruder, and makes it hundreds of megabytes larger.",
     source="Docker's build best practices, multi-stage builds; hynek.me; CIS Docker Benchmark 4.3",
     example="RUN apt-get install -y build-essential git && pip install -r requirements.txt",
     fixed="COPY --from=builder /opt/venv /opt/venv",
@@ -302,11 +293,11 @@ def _no_heaps(contents: Contents, kind: ContentKind, *, expected: str, fix: str)
 def build(contents: Contents, contract: Contract) -> Outcome:
     """Judge compilers, build tools and headers; what the contract says the code calls may be there."""
     found = _undeclared(kept(contents, ContentKind.BUILD_TOOL), contract)
-    headers = [one for one in found if one.files]
-    tools = [one for one in found if not one.files]
+    headers = [path for path in found if path.files]
+    tools = [path for path in found if not path.files]
     expected = "no compiler, make, git or header files"
     if found:
-        told = [*(one.path for one in tools), *(heaps([one]) for one in headers)]
+        told = [*(path.path for path in tools), *(heaps([path]) for path in headers)]
         return failed(
             "; ".join(told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else ""),  # noqa: PLR2004
             expected=expected,
@@ -329,7 +320,7 @@ def build(contents: Contents, contract: Contract) -> Outcome:
     fixed="USER 10001:10001",
 )
 def remote_access(contents: Contents, contract: Contract) -> Outcome:
-    """Judge programs that let somebody in, or that make one account another."""
+    """Judge programs that give access, or that switch accounts."""
     found = _undeclared(kept(contents, ContentKind.REMOTE_ACCESS), contract)
     expected = "no sudo, and no server to log in at"
     if found:
@@ -337,7 +328,7 @@ def remote_access(contents: Contents, contract: Contract) -> Outcome:
             named(found, contents.counts.get(ContentKind.REMOTE_ACCESS, 0)),
             expected=expected,
             fix="Do not install it: `docker exec` leads into a container, and USER says who the process is.",
-            evidence=tuple(one.path for one in found),
+            evidence=tuple(path.path for path in found),
         )
     refuse_partial(contents)
     return passed(looked_at(contents), expected=expected)
@@ -345,4 +336,4 @@ def remote_access(contents: Contents, contract: Contract) -> Outcome:
 
 def _undeclared(rows: list[FoundPath], contract: Contract) -> list[FoundPath]:
     declared = {base_name(name) for name in contract.executables}
-    return [one for one in rows if base_name(one.path) not in declared]
+    return [path for path in rows if base_name(path.path) not in declared]

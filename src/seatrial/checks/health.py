@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.process import RESOLVES, broken
-from seatrial.facts import (
-    FileKind,
-    Unavailable,
-)
+from seatrial.facts import FileKind, Unavailable
 from seatrial.facts.command import SHELLS, may_read
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        Boot,
-        Configuration,
-        DeepBoots,
-        HealthCommand,
-    )
+    from seatrial.facts import Boot, Configuration, DeepBoots, HealthCommand
     from seatrial.settings.model import Contract
 
 MOST = 0.5

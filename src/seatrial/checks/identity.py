@@ -9,23 +9,13 @@ from typing import TYPE_CHECKING
 from seatrial.checks.declaration import check
 from seatrial.checks.files import kept, refuse_partial
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import (
-    ContentKind,
-    Password,
-    ResolvedCommand,
-    Unavailable,
-)
+from seatrial.facts import ContentKind, Password, ResolvedCommand, Unavailable
 from seatrial.sizes import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seatrial.facts import (
-        Accounts,
-        Configuration,
-        Contents,
-        Probe,
-    )
+    from seatrial.facts import Accounts, Configuration, Contents, Probe
     from seatrial.settings.model import Contract
 
 NUMERIC = "a USER that begins with a number"
@@ -128,7 +118,7 @@ def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configur
 @check(
     "accounts/no-empty-passwords",
     title="No account has a password",
-    why="Whoever runs code in the container becomes an account whose password is empty or known.",
+    why="Any code in the container can become an account whose password is empty or known.",
     source="docker-library's tests, no-hard-coded-passwords; dockle CIS-DI-0009; CVE-2019-5021",
     example="RUN useradd app && passwd --delete app",
     fixed="RUN useradd app",
@@ -137,11 +127,11 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
     """Judge each account by the password fields of its rows."""
     if not accounts.users:
         return skipped("the image has no /etc/passwd, or no account in it")
-    open_ = [f"{one.name} has an empty password" for one in accounts.users if one.password is Password.EMPTY]
-    known = [f"{one.name} has a password" for one in accounts.users if one.password is Password.SET]
+    open_ = [f"{user.name} has an empty password" for user in accounts.users if user.password is Password.EMPTY]
+    known = [f"{user.name} has a password" for user in accounts.users if user.password is Password.SET]
     expected = "no account has an empty password or one that is set"
     if open_ or known:
-        names = ", ".join(one.name for one in accounts.users if one.password is not Password.LOCKED)
+        names = ", ".join(user.name for user in accounts.users if user.password is not Password.LOCKED)
         return failed(
             "; ".join((open_ + known)[:5]),
             expected=expected,
@@ -165,10 +155,10 @@ def unique_ids(accounts: Accounts) -> Outcome:
     if not accounts.users and not accounts.groups:
         return skipped("the image has neither /etc/passwd nor /etc/group")
     shared = [
-        *_shared("uid", ((one.uid, one.name) for one in accounts.users)),
-        *_shared("gid", ((one.gid, one.name) for one in accounts.groups)),
-        *_repeated("/etc/passwd", (one.name for one in accounts.users)),
-        *_repeated("/etc/group", (one.name for one in accounts.groups)),
+        *_shared("uid", ((user.uid, user.name) for user in accounts.users)),
+        *_shared("gid", ((group.gid, group.name) for group in accounts.groups)),
+        *_repeated("/etc/passwd", (user.name for user in accounts.users)),
+        *_repeated("/etc/group", (group.name for group in accounts.groups)),
     ]
     expected = "each user and each group has a number and a name of its own"
     if shared:
@@ -212,14 +202,14 @@ def _refuse_cut(accounts: Accounts) -> None:
 def no_sparse_logs(contents: Contents) -> Outcome:
     """Judge the login records by their size: they have a place for each account number, used or not."""
     logs = kept(contents, ContentKind.LOGIN_LOG)
-    large = [one for one in logs if one.size > LARGEST_LOG]
+    large = [log for log in logs if log.size > LARGEST_LOG]
     expected = f"no lastlog or faillog of more than {show_size(LARGEST_LOG)}"
     if large:
         return failed(
-            "; ".join(f"{one.path} has {show_size(one.size)}" for one in large),
+            "; ".join(f"{log.path} has {show_size(log.size)}" for log in large),
             expected=expected,
             fix="Make the account with `useradd --no-log-init`, or give it a smaller number.",
         )
     refuse_partial(contents)
-    sizes = "; ".join(f"{one.path} has {show_size(one.size)}" for one in logs)
+    sizes = "; ".join(f"{log.path} has {show_size(log.size)}" for log in logs)
     return passed(sizes or "there is no login record", expected=expected)

@@ -15,49 +15,19 @@ if TYPE_CHECKING:
     from seatrial.facts.dockerfile import Instruction
 
 LEADING = {
-    "if",
-    "then",
-    "else",
-    "elif",
-    "do",
-    "while",
-    "until",
-    "!",
-    "{",
-    "(",
-    "exec",
-    "time",
-    "command",
-    "env",
-    "sudo",
+    *("if", "then", "else", "elif", "do", "while", "until", "!", "{", "(", "exec", "time", "command"),
+    *("env", "sudo"),
 }
 """Words of a shell before a program."""
 WITH_VALUE = {
     *("-r", "--requirement", "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links"),
-    *("-t", "--target", "--prefix", "--root", "--python", "-p", "--platform", "--python-version", "--python-platform"),
-    *("--implementation", "--abi", "--only-binary", "--no-binary", "--cache-dir", "--timeout", "--retries", "--proxy"),
-    *(
-        "--cert",
-        "--client-cert",
-        "--trusted-host",
-        "--upgrade-strategy",
-        "--progress-bar",
-        "--report",
-        "--src",
-        "--log",
-    ),
-    *(
-        "--exists-action",
-        "--use-feature",
-        "--config-settings",
-        "-C",
-        "--group",
-        "--extra",
-        "--index-strategy",
-        "--index",
-    ),
-    *("--keyring-provider", "--link-mode", "--exclude-newer", "--default-index", "--directory", "--project", "-e"),
-    *("--editable", "--root-user-action", "--upgrade-package", "-P", "--with", "--no-build-isolation-package"),
+    *("-t", "--target", "--prefix", "--root", "--python", "-p", "--platform", "--python-version"),
+    *("--python-platform", "--implementation", "--abi", "--only-binary", "--no-binary", "--cache-dir", "--timeout"),
+    *("--retries", "--proxy", "--cert", "--client-cert", "--trusted-host", "--upgrade-strategy", "--progress-bar"),
+    *("--report", "--src", "--log", "--exists-action", "--use-feature", "--config-settings", "-C", "--group"),
+    *("--extra", "--index-strategy", "--index", "--keyring-provider", "--link-mode", "--exclude-newer"),
+    *("--default-index", "--directory", "--project", "-e", "--editable", "--root-user-action", "--upgrade-package"),
+    *("-P", "--with", "--no-build-isolation-package"),
 }
 """Options of pip and uv whose value is a word of its own."""
 TOOLS = {"pip", "setuptools", "wheel", "uv", "poetry", "pdm", "pipenv", "hatch", "pip-tools"}
@@ -104,7 +74,7 @@ class Install:
     @property
     def of_the_project(self) -> bool:
         """Whether it installs what the project needs, not only what installs it."""
-        names = {re.split(r"[\[<>=!~;@\s]", one, maxsplit=1)[0].lower() for one in self.requirements}
+        names = {re.split(r"[\[<>=!~;@\s]", name, maxsplit=1)[0].lower() for name in self.requirements}
         return self.tool not in {"pip", "pip sync"} or bool(self.files) or bool(names - TOOLS)
 
     def _values(self, *options: str) -> tuple[str, ...]:
@@ -213,7 +183,7 @@ class Loose:
 
 
 def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = False) -> tuple[list[Loose], list[str]]:
-    """Return what an install leaves open, and the requirement files that it names and nobody can see here.
+    """Return what an install leaves open, and the requirement files that it names and the context lacks.
 
     Args:
         install: the command.
@@ -243,7 +213,7 @@ def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = Fals
         return found, unseen
     local_is_fixed = after_lock or "--no-deps" in words
     found += [
-        Loose(what=one, line=install.line) for one in install.requirements if not fixed(one, local=local_is_fixed)
+        Loose(what=name, line=install.line) for name in install.requirements if not fixed(name, local=local_is_fixed)
     ]
     return found, unseen
 

@@ -12,9 +12,7 @@ from seatrial.requirements import marker_environment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from seatrial.facts import (
-        Probe,
-    )
+    from seatrial.facts import Probe
     from seatrial.facts.sources import LockedPackage, LockFile
 
 
@@ -50,17 +48,17 @@ def resolve(lock: LockFile, environment: Mapping[str, str], chosen: Iterable[str
     """
     active = frozenset(chosen) | frozenset(lock.defaults)
     by_name: dict[str, list[LockedPackage]] = {}
-    for one in lock.packages:
-        by_name.setdefault(one.name, []).append(one)
+    for package in lock.packages:
+        by_name.setdefault(package.name, []).append(package)
     found: dict[str, LockedPackage] = {}
     seen: set[tuple[str, str, str]] = set()
-    left = [one for one in lock.roots if not one.only or active & set(one.only)]
+    left = [root for root in lock.roots if not root.only or active & set(root.only)]
     while left:
         want = left.pop()
         if not marker_holds(want.marker, environment, active, lock.project):
             continue
-        rows = [one for one in by_name.get(want.name, ()) if want.version in {"", one.version}]
-        meant = [one for one in rows if marker_holds(one.marker, environment, active, lock.project)] or rows
+        rows = [package for package in by_name.get(want.name, ()) if want.version in {"", package.version}]
+        meant = [package for package in rows if marker_holds(package.marker, environment, active, lock.project)] or rows
         if not meant:
             continue
         row = meant[0]
@@ -80,7 +78,7 @@ def marker_holds(text: str, environment: Mapping[str, str], active: frozenset[st
 
     def decided(match: re.Match[str]) -> str:
         operator, name = match[1] or match[6], match[3] or match[5] or ""
-        bare = next((name.removeprefix(one) for one in prefixes if name.startswith(one)), name)
+        bare = next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
         return YES if (bare in active) == (operator == "==") else NO
 
     sets = {"extras": active, "dependency_groups": active}

@@ -8,11 +8,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        Configuration,
-        Listener,
-        ProcInfo,
-    )
+    from seatrial.facts import Configuration, Listener, ProcInfo
 
 
 RESOLVER = "127.0.0.11"
@@ -59,7 +55,7 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
         return failed(
             f"it listens on {', '.join(map(str, undeclared.values()))}, which EXPOSE does not name",
             expected=expected,
-            fix=f"Add `EXPOSE {' '.join(undeclared)}`, or let it listen on 127.0.0.1 if nobody outside needs it.",
+            fix=f"Add `EXPOSE {' '.join(undeclared)}`, or let it listen on 127.0.0.1 if nothing outside needs it.",
             evidence=evidence,
         )
     return passed("; ".join(evidence), expected=expected)

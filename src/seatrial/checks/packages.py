@@ -11,10 +11,7 @@ from packaging.version import InvalidVersion, Version
 from seatrial.checks.declaration import check, own_distributions
 from seatrial.checks.lock import image_environment, resolve
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import (
-    INSTALLERS,
-    Unavailable,
-)
+from seatrial.facts import INSTALLERS, Unavailable
 from seatrial.requirements import closure, holds, names_of, parse
 
 if TYPE_CHECKING:
@@ -22,11 +19,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from seatrial.facts import (
-        Distribution,
-        Probe,
-        ProjectFacts,
-    )
+    from seatrial.facts import Distribution, Probe, ProjectFacts
     from seatrial.facts.probe import Environment
     from seatrial.facts.sources import LockedPackage, LockFile
     from seatrial.settings.model import Contract
@@ -48,7 +41,7 @@ UNPROVEN = "none found, but the list has not shown that it is the application's;
     "packages/evidence",
     title="Lists the application's own packages",
     why="A package list of another interpreter cannot fail, and so proves nothing.",
-    source="HIST: `pip list` listed the base image's interpreter, one package, and passed",
+    source="pip list: it lists the environment of the interpreter that runs it",
     example=(
         "COPY --from=builder /app/.venv /app/.venv\n"
         "# the base's python, which knows none of the packages\n"
@@ -97,7 +90,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     "packages/forbidden",
     title="Holds no development packages",
     why="Test and lint tools make the image larger and give an intruder more to work with.",
-    source="the applications' plans: no pytest, ruff, mypy",
+    source="uv's Docker guide: `uv sync --no-dev`; Docker's build best practices: no unnecessary packages",
     example="RUN uv sync --frozen",
     fixed="RUN uv sync --frozen --no-dev",
 )
@@ -131,8 +124,8 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
 @check(
     "packages/no-installers",
     title="Holds no package installers",
-    why="An installer lets whoever gets in fetch and run what they like.",
-    source="uv's Docker guide; the applications' plans: no pip in the final image",
+    why="An installer lets an intruder download and run any package.",
+    source="uv's Docker guide; Docker's build best practices: no unnecessary packages",
     example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
     fixed="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
 )

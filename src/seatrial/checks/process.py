@@ -10,24 +10,13 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import (
-    FileKind,
-    ProcessList,
-    ProcInfo,
-    ResolvedCommand,
-    Unavailable,
-)
+from seatrial.facts import FileKind, ProcessList, ProcInfo, ResolvedCommand, Unavailable
 from seatrial.facts.command import SHELLS, may_execute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seatrial.facts import (
-        BlockingFolder,
-        Boot,
-        Configuration,
-        ResolvedPath,
-    )
+    from seatrial.facts import BlockingFolder, Boot, Configuration, ResolvedPath
     from seatrial.settings.model import Contract
 
 
@@ -41,7 +30,7 @@ RESOLVES = "a program that is there, may be executed by USER, and whose `#!` int
     "process/command-resolves",
     title="Its command resolves to a program that can run",
     why="An image whose command does not resolve cannot start, whatever else is right with it.",
-    source="execve(2), PATH and `#!` followed to the end; HIST: uvicorn's first line named the builder",
+    source="execve(2), PATH and `#!` followed to the end; venv: environments are not portable",
     example=(
         "FROM python:3.13-slim AS builder\n"
         "RUN python -m venv /build/.venv && /build/.venv/bin/pip install uvicorn\n"
@@ -222,7 +211,7 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
         return failed(
             f"ended {stop.seconds:.1f} s after {stop.signal} with exit code {stop.code}, as if by an error",
             expected=f"{expected}, with exit code 0 or that of the signal",
-            fix="Let the handler of the stop signal finish what is under way and end with 0.",
+            fix="Let the handler of the stop signal finish the work in progress and exit with 0.",
             evidence=tuple(f"log: {line}" for line in boot.log[-15:]),
         )
     return passed(f"left {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)

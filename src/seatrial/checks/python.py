@@ -10,11 +10,7 @@ from seatrial.checks.model import Outcome, UndecidedError, failed, passed, prese
 from seatrial.facts.command import may_execute
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        Probe,
-        ResolvedCommand,
-        Unavailable,
-    )
+    from seatrial.facts import Probe, ResolvedCommand, Unavailable
     from seatrial.facts.probe import Environment, PathPython, SelfTest
     from seatrial.settings.model import Contract
 
@@ -26,7 +22,7 @@ SHOWN = 20
     "python/interpreter-resolves",
     title="Its interpreter is there",
     why="A virtual environment whose interpreter stayed in the builder looks whole and runs nothing.",
-    source="uv's Docker guide; HIST: a linked environment whose target stayed behind",
+    source="uv's Docker guide; venv: an environment links to the interpreter that made it",
     example=(
         "FROM debian:stable-slim AS builder\n"
         "# uv fetches an interpreter into /root, and the environment links to it\n"
@@ -69,7 +65,7 @@ def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     "python/version",
     title="Runs the declared Python version",
     why="Dependencies were locked and tests run for one version; another one may not import them.",
-    source="the applications' plans",
+    source="core metadata: Requires-Python",
     example='# contract: python = "3.13"\nFROM python:3.12-slim',
     fixed='# contract: python = "3.13"\nFROM python:3.13-slim',
 )
@@ -91,7 +87,7 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     "python/script-interpreters",
     title="Every script's interpreter is there",
     why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
-    source="HIST: alembic, run by the deploy job, named the builder's interpreter",
+    source="venv: environments are not portable, as their scripts hold the absolute path of the interpreter",
     example=(
         "COPY --from=builder /build/.venv /app/.venv\n"
         "# starts, but /app/.venv/bin/alembic does not\n"
@@ -106,15 +102,15 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 def script_interpreters(probe: Probe) -> Outcome:
     """Look at every script beside the interpreter, not only at the one that the command starts."""
     scripts = probe.scripts
-    broken = [one for one in scripts if not one.found]
+    broken = [script for script in scripts if not script.found]
     expected = "every script's `#!` line names an interpreter that is there"
     if broken:
         return failed(
             f"{len(broken)} of {len(scripts)} scripts name an interpreter that is not there: "
             f"{broken[0].path} names {broken[0].interpreter}",
             expected=expected,
-            fix="Make the environment at the path that it runs at, or install its scripts anew in the final stage.",
-            evidence=tuple(f"{one.path}: #!{one.interpreter}" for one in broken[:SHOWN]),
+            fix="Make the environment at the path that it runs at, or install its scripts again in the final stage.",
+            evidence=tuple(f"{script.path}: #!{script.interpreter}" for script in broken[:SHOWN]),
         )
     if not scripts:
         return skipped("there is no script beside the interpreter")
@@ -139,9 +135,9 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
     if not command.python or trail is None:
         raise UndecidedError("the image holds no Python interpreter")
     if trail.entry is None:
-        raise UndecidedError(f"the interpreter does not resolve: {trail}; python/interpreter-resolves tells it")
+        raise UndecidedError(f"the interpreter does not resolve: {trail}; python/interpreter-resolves tells why")
     if who.uid is None:
-        raise UndecidedError("USER names no account of the image; identity/non-root tells it")
+        raise UndecidedError("USER names no account of the image; identity/non-root tells why")
     expected = f"uid {who.uid} may enter every folder on the way to the interpreter, and execute it"
     barrier = command.python_blocked_by
     if barrier is not None:
@@ -230,11 +226,11 @@ def _is_copy(environment: Environment, prefix: str) -> bool:
 def environment_first(probe: Probe, environment: Environment) -> Outcome:
     """Judge what PATH finds for `python` and `python3`."""
     seen = probe.interpreter
-    found = [one for one in environment.pythons if one.path]
+    found = [python for python in environment.pythons if python.path]
     if not found:
         return skipped("PATH holds no python, so that none can be taken for the application's")
     own = seen.prefix if seen.prefix != seen.base_prefix else ""
-    others = [one for one in found if not _is_own(one, own, environment.real)]
+    others = [python for python in found if not _is_own(python, own, environment.real)]
     where = own or environment.real
     expected = f"`python` and `python3` on PATH are those of {where}, which the application runs on"
     if others:
@@ -245,9 +241,9 @@ def environment_first(probe: Probe, environment: Environment) -> Outcome:
             f"application runs on {seen.executable}",
             expected=expected,
             fix=f'Put its folder first: `ENV PATH="{folder}:$PATH"`.',
-            evidence=tuple(f"{one.name}: {one.path} -> {one.real}" for one in found),
+            evidence=tuple(f"{python.name}: {python.path} -> {python.real}" for python in found),
         )
-    return passed(", ".join(f"{one.name} is {one.path}" for one in found), expected=expected)
+    return passed(", ".join(f"{python.name} is {python.path}" for python in found), expected=expected)
 
 
 def _is_own(python: PathPython, environment: str, real: str) -> bool:
@@ -258,7 +254,7 @@ def _is_own(python: PathPython, environment: str, real: str) -> bool:
 @check(
     "python/stdlib-complete",
     title="The standard library's C modules import",
-    why="A Python built without a library's headers lacks its module, which shows when somebody first asks for it.",
+    why="A Python built without a library's headers lacks its module, which shows at its first import.",
     source="docker-library, official-images tests: python-imports, python-sqlite3",
     example="RUN apt-get purge -y libsqlite3-0",
     fixed="# libsqlite3-0 stays: Python's own sqlite3 needs it",
@@ -267,11 +263,11 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
     """Judge the imports of the standard library's C modules."""
     tried = selftest.modules
     may_lack = set(contract.standard_library_absent)
-    broken = [one for one in tried if not one.ok and one.name not in may_lack]
-    expected = f"imports {', '.join(one.name for one in tried if one.name not in may_lack)}"
+    broken = [module for module in tried if not module.ok and module.name not in may_lack]
+    expected = f"imports {', '.join(module.name for module in tried if module.name not in may_lack)}"
     if not tried:
         raise UndecidedError("the interpreter tried no import at all")
-    if selftest.ended and selftest.at not in {*(one.name for one in tried), "ssl", THREAD}:
+    if selftest.ended and selftest.at not in {*(module.name for module in tried), "ssl", THREAD}:
         if not selftest.ended.startswith("the interpreter"):
             raise UndecidedError(f"it did not get through them: at {selftest.at}, {selftest.ended}")
         return failed(
@@ -280,9 +276,9 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
             fix="Take the interpreter and its libraries from one base: a C module that crashes is built for others.",
         )
     if broken:
-        absent = [one.name for one in broken if one.absent]
+        absent = [module.name for module in broken if module.absent]
         return failed(
-            "; ".join(f"{one.name}: {one.error}" for one in broken),
+            "; ".join(f"{module.name}: {module.error}" for module in broken),
             expected=expected,
             fix=(
                 f"This Python was built without {', '.join(absent)}: base the image on an official one, or install "
@@ -292,4 +288,4 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
                 else "Install the system library that the error names in the final stage."
             ),
         )
-    return passed(f"{len([one for one in tried if one.ok])} C modules imported", expected=expected)
+    return passed(f"{len([module for module in tried if module.ok])} C modules imported", expected=expected)

@@ -11,20 +11,10 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD
-from seatrial.facts import (
-    ProcessList,
-    ProcInfo,
-    Unavailable,
-)
+from seatrial.facts import ProcessList, ProcInfo, Unavailable
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        Boot,
-        CommandOverride,
-        Configuration,
-        Heartbeat,
-        Probe,
-    )
+    from seatrial.facts import Boot, CommandOverride, Configuration, Heartbeat, Probe
     from seatrial.facts.probe import SelfTest
     from seatrial.settings.model import Contract
 

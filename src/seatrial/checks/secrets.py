@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING
 from seatrial.checks.declaration import check
 from seatrial.checks.files import kept, looked_at, named, refuse_partial, without
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import (
-    ContentKind,
-)
+from seatrial.facts import ContentKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seatrial.facts import (
-        Configuration,
-        Contents,
-    )
+    from seatrial.facts import Configuration, Contents
     from seatrial.settings.model import Contract
 
 
@@ -88,7 +83,7 @@ ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not s
 @check(
     "secrets/files",
     title="Holds no key and no credentials",
-    why="Whoever can pull the image can read its files.",
+    why="Everyone who can pull the image can read its files.",
     source="CIS Docker Benchmark 4.10",
     example="COPY .netrc /root/.netrc\nRUN pip install -r requirements.txt",
     fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
@@ -96,7 +91,7 @@ ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not s
 def secret_files(contents: Contents, contract: Contract) -> Outcome:
     """Judge files that give access to something; nothing of what they hold is shown or kept."""
     every = without(kept(contents, ContentKind.SECRET), contract.declared_secrets)
-    found = [one for one in every if not one.unread]
+    found = [file for file in every if not file.unread]
     expected = "no private key and no file with credentials"
     if found:
         return failed(
@@ -104,12 +99,12 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
             expected=expected,
             fix=(
                 "Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
-                "the key or password, as the layer keeps it. If it is none, name its path in `declared-secrets`."
+                "the key or password, as the layer keeps it. If it is no secret, name its path in `declared-secrets`."
             ),
-            evidence=tuple(str(one) for one in found),
+            evidence=tuple(str(file) for file in found),
         )
     if every:
-        raise UndecidedError(f"{every[0]} could not be read", *(str(one) for one in every[1:]))
+        raise UndecidedError(f"{every[0]} could not be read", *(str(file) for file in every[1:]))
     refuse_partial(contents)
     return passed(f"{looked_at(contents)}; {ONLY_THIS}", expected=expected)
 
@@ -117,7 +112,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
 @check(
     "secrets/environment",
     title="Carries no secret in its environment",
-    why="Whoever can pull the image can read its environment.",
+    why="Everyone who can pull the image can read its environment.",
     source="CIS Docker Benchmark 4.10; Docker build check SecretsUsedInArgOrEnv",
     example="ENV DATABASE_URL=postgresql://shop:hunter2@db/shop",
     fixed="# in compose.yaml, not in the image\nenv_file: .env",
@@ -134,7 +129,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
             expected=expected,
             fix=(
                 "Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
-                "secret, as the image's history keeps it. If it is none, name it in `declared-secrets`."
+                "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`."
             ),
         )
     return passed(f"{len(variables)} variables looked at", expected=expected)
@@ -167,7 +162,7 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
             expected=expected,
             fix=(
                 "Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
-                "change the secret. If it is none, name it in `declared-secrets`."
+                "change the secret. If it is not a secret, name it in `declared-secrets`."
             ),
         )
     return passed(f"{len(seen.history)} lines of history looked at", expected=expected)

@@ -8,12 +8,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 
 if TYPE_CHECKING:
-    from seatrial.facts import (
-        DatabaseRestart,
-        Exchange,
-        ServiceStop,
-        StackRun,
-    )
+    from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, StackRun
     from seatrial.settings.model import Contract
 
 
@@ -28,7 +23,7 @@ SHOWN = 300
     "stack/healthy",
     title="Comes up with its services",
     why="An image that starts alone can still lack what only its services show: an address, a migration, a right.",
-    source="HIST: a compose file that was never brought up",
+    source="Compose, control startup order",
     example="depends_on: [db]    # the API connects while PostgreSQL still prepares",
     fixed="depends_on:\n  db:\n    condition: service_healthy",
 )
@@ -39,7 +34,7 @@ def healthy(stack: StackRun, contract: Contract) -> Outcome:
         return failed(
             stack.failure.removesuffix("."),
             expected=expected,
-            fix="Mend what its last lines name; `invoke up` shows the same on your own stack.",
+            fix="Correct what its last lines name; `invoke up` shows the same on your own stack.",
             evidence=stack.evidence,
         )
     return passed(f"all up after {stack.up_after:.1f} s", expected=expected, evidence=stack.services)
@@ -72,8 +67,8 @@ def ready(stack: StackRun, contract: Contract) -> Outcome:
 @check(
     "stack/writes-and-reads",
     title="Shows what was written",
-    why="Health checks ask whether a connection stands; only a write tells whether tables and rights are there.",
-    source="the applications' plans",
+    why="Health checks ask for a connection; only a write shows that tables and rights are there.",
+    source="PostgreSQL, GRANT; Kubernetes, Liveness and readiness probes: a probe is no transaction",
     example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
     fixed="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",
 )
@@ -101,7 +96,7 @@ def _not_held(seen: Exchange) -> str:
 def _exchange_fix(seen: Exchange) -> str:
     if seen.problem:
         return "Name in `read` what the answer holds, or let the app answer with it."
-    return "Hold the contract's `write` and `read` against the app; its answers and its log tell which one is wrong."
+    return "Compare the contract's `write` and `read` with the app; its answers and its log tell which is wrong."
 
 
 def _answers(seen: Exchange) -> tuple[str, ...]:
@@ -114,7 +109,7 @@ def _answers(seen: Exchange) -> tuple[str, ...]:
     title="Answers while a worker is killed",
     why="The kernel kills a worker when memory runs out; the others must go on, and another one take its place.",
     source="Gunicorn, Design: the master replaces workers that die",
-    example='CMD ["python", "-m", "shop.fork_twice"]    # nobody waits for what it forked',
+    example='CMD ["python", "-m", "shop.fork_twice"]    # its child processes are not waited for',
     fixed='CMD ["uvicorn", "shop.api:app", "--workers", "2"]',
 )
 def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
@@ -164,7 +159,7 @@ def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
     seen = present(stack.database)
     seconds = contract.stack.recovers_within
     expected = f"after a restart of {seen.service}: nothing lost, and a write stored within {seconds:g} s"
-    evidence = tuple(f"while it was away: {one}" for one in seen.refusals)
+    evidence = tuple(f"while it was away: {refusal}" for refusal in seen.refusals)
     if not seen.acknowledged:
         raise UndecidedError("no write was acknowledged: stack/writes-and-reads tells why", *evidence)
     if seen.recovered_after is None:
@@ -217,25 +212,25 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
         raise UndecidedError("no service ran any more when they were to be stopped")
     within = contract.stops_within
     expected = f"{stack.app} leaves within {within:g} s, every other service within its grace time, none by SIGKILL"
-    bad = [one for one in stops if one.killed or (one.service == stack.app and one.seconds > within)]
-    evidence = tuple(_stopped(one) for one in stops)
+    bad = [stop for stop in stops if stop.killed or (stop.service == stack.app and stop.seconds > within)]
+    evidence = tuple(_stopped(stop) for stop in stops)
     if bad:
         return failed(
-            "; ".join(_stopped(one) for one in bad),
+            "; ".join(_stopped(stop) for stop in bad),
             expected=expected,
             fix="Let it end its requests and leave at its stop signal; a database that needs longer gets a longer "
             "`stop_grace_period`.",
             evidence=evidence,
         )
-    if all(one.service != stack.app for one in stops):
+    if all(stop.service != stack.app for stop in stops):
         raise UndecidedError(f"{stack.app} did not run any more when it was to be stopped", *evidence)
     return passed(f"all {len(stops)} left by themselves", expected=expected, evidence=evidence)
 
 
-def _stopped(one: ServiceStop) -> str:
-    memory = ", out of memory" if one.out_of_memory else ""
-    killed = f"was killed after its grace time of {one.grace:g} s" if one.killed else f"left after {one.seconds:.1f} s"
-    return f"{one.service} {killed}, exit code {one.code}{memory}"
+def _stopped(stop: ServiceStop) -> str:
+    memory = ", out of memory" if stop.out_of_memory else ""
+    end = f"was killed after its grace time of {stop.grace:g} s" if stop.killed else f"left after {stop.seconds:.1f} s"
+    return f"{stop.service} {end}, exit code {stop.code}{memory}"
 
 
 def _body(body: str) -> tuple[str, ...]:

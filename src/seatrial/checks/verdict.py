@@ -61,7 +61,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
         return ""
     chain = list(_last_first(source.parsed))
     for keyword in INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ())):
-        written = [one for one in chain if one.keyword == keyword]
+        written = [instruction for instruction in chain if instruction.keyword == keyword]
         if written:
             return f"{source.path}:{_meant(written, seen).line}"
     return f"{source.path}:{source.parsed.stages[-1].instructions[0].line}"
@@ -69,8 +69,8 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
 
 def _meant(written: list[Instruction], seen: str) -> Instruction:
     """Return the last instruction that speaks of what was seen; the last of all where none does."""
-    word = next((one for one in re.findall(r"[\w./-]{3,}", seen) if any(one in each.text for each in written)), None)
-    return next((one for one in written if word and word in one.text), written[0])
+    word = next((word for word in re.findall(r"[\w./-]{3,}", seen) if any(word in each.text for each in written)), None)
+    return next((instruction for instruction in written if word and word in instruction.text), written[0])
 
 
 def _last_first(dockerfile: Dockerfile) -> Iterator[Instruction]:
@@ -78,7 +78,8 @@ def _last_first(dockerfile: Dockerfile) -> Iterator[Instruction]:
     stage = dockerfile.stages[-1]
     while True:
         yield from reversed(stage.instructions)
-        before = [one for one in dockerfile.stages[: stage.index] if one.name and one.name == stage.base.lower()]
+        earlier = dockerfile.stages[: stage.index]
+        before = [other for other in earlier if other.name and other.name == stage.base.lower()]
         if not before:
             return
         stage = before[-1]
@@ -145,7 +146,7 @@ def smoke_of(
 ) -> Smoke:
     """Judge an image by its facts."""
     results = tuple(judge(check, facts, contract) for check in checks)
-    counts = Counter(one.status for one in results)
+    counts = Counter(result.status for result in results)
     return Smoke(
         image=clipped(facts.configuration.reference),
         id=facts.configuration.id,
@@ -171,7 +172,7 @@ def _python(facts: Facts, contract: Contract) -> str:
 
 def verdict_of(results: Iterable[Result]) -> Verdict:
     """Reduce results to a verdict. What could not be decided is no pass, and neither is nothing at all."""
-    statuses = {one.status for one in results}
+    statuses = {result.status for result in results}
     if Status.FAIL in statuses:
         return Verdict.FAIL
     if Status.ERROR in statuses or Status.PASS not in statuses:
