@@ -340,6 +340,16 @@ def test_a_declared_name_is_none() -> None:
     assert written("dockerfile/secret-mounts", f"{SLIM}ARG PUBLIC_TOKEN\n", contract).status is Status.PASS
 
 
+def test_a_pass_names_the_lines_that_mount_a_secret() -> None:
+    text = f"{SLIM}RUN --mount=type=cache,target=/x true\nRUN --mount=type=secret,id=a true\nCOPY --chown=0 a b\n"
+    result = written("dockerfile/secret-mounts", text)
+    lines = text.splitlines()
+    line = next(number for number, line in enumerate(lines, 1) if "type=secret" in line)
+    assert result.status is Status.PASS
+    assert result.actual.endswith(f"instructions looked at; secrets are mounted in line {line}")
+    assert "mounted" not in written("dockerfile/secret-mounts", SLIM).actual
+
+
 # --- context ------------------------------------------------------------------------------------------------
 
 

@@ -156,16 +156,7 @@ FACTS: Mapping[str, _Fact] = {
     # Of the image, from the engine: its configuration, what its command leads to, its files.
     **{
         name: _Fact(read=_plain(attrgetter(name)))
-        for name in (
-            "configuration",
-            "command",
-            "health_command",
-            "working_directory",
-            "contents",
-            "accounts",
-            "project",
-            "sources",
-        )
+        for name in ("configuration", "command", "health_command", "working_directory", "contents", "accounts")
     },
     # From the probe, and each part of its answer that it may lack.
     "probe": _Fact(read=_plain(attrgetter("probe"))),
@@ -173,6 +164,8 @@ FACTS: Mapping[str, _Fact] = {
     "installed": _Fact(read=_installed),
     "dependencies": _Fact(read=declared_dependencies),
     # Of the project's files.
+    "project": _Fact(read=_plain(attrgetter("project"))),
+    "sources": _Fact(read=_plain(attrgetter("sources"))),
     "dockerfile": _Fact(read=_plain(_dockerfile)),
     "lint": _Fact(read=_plain(_lint)),
     "context": _Fact(read=_plain(_context)),
@@ -269,9 +262,9 @@ def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -
 
     """
     arguments: dict[str, object] = {}
-    for name, takes_missing in check.parameters:
+    for name, takes_unavailable in check.parameters:
         value = _value(name, facts, contract)
-        if isinstance(value, Unavailable) and not takes_missing:
+        if isinstance(value, Unavailable) and not takes_unavailable:
             if isinstance(value, NotInstalled) or value in DOES_NOT_APPLY:
                 return skipped(value.reason)
             present(value)

@@ -22,7 +22,7 @@ SHOWN = 5
 """Paths that a finding's first line names; the rest is evidence."""
 
 
-def kept(contents: Contents, kind: ContentKind) -> list[FoundPath]:
+def of_kind(contents: Contents, kind: ContentKind) -> list[FoundPath]:
     """Return what was found of a kind, as far as it was kept."""
     return sorted((path for path in contents.found if path.kind is kind), key=lambda path: path.path)
 
@@ -53,7 +53,7 @@ def named(rows: Sequence[FoundPath], total: int = 0) -> str:
     return f"{line}; and {more} more" if more > 0 else line
 
 
-def heaps(rows: Sequence[FoundPath]) -> str:
+def sizes_of(rows: Sequence[FoundPath]) -> str:
     """Return folders with what they hold, as one line."""
     return "; ".join(f"{folder.path}: {folder.files} files, {show_size(folder.size)}" for folder in rows)
 
@@ -84,7 +84,7 @@ def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPa
 )
 def setuid(contents: Contents, contract: Contract) -> Outcome:
     """Compare the setuid and setgid files with the allow-list."""
-    every = kept(contents, ContentKind.SETUID)
+    every = of_kind(contents, ContentKind.SETUID)
     found = without(every, contract.setuid)
     expected = f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`"
     if found:
@@ -108,7 +108,7 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
 )
 def world_writable(contents: Contents) -> Outcome:
     """Judge what anybody may write, outside the sticky folders that are made for it."""
-    found = kept(contents, ContentKind.WORLD_WRITABLE)
+    found = of_kind(contents, ContentKind.WORLD_WRITABLE)
     expected = "nothing that every account may write, outside sticky folders such as /tmp"
     if found:
         return failed(
@@ -141,12 +141,12 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
     if contract.files:
         expected = f"exactly the files that the contract names in {', '.join(contract.files)}; {expected}"
     if differences or tests:
-        told = [*differences, *(f"{path.path} is a test" for path in tests)]
+        lines = [*differences, *(f"{path.path} is a test" for path in tests)]
         return failed(
-            "; ".join(told[:5]),
+            "; ".join(lines[:5]),
             expected=expected,
             fix="COPY what the application needs by name instead of `COPY . .`, and name the rest in .dockerignore.",
-            evidence=tuple(told),
+            evidence=tuple(lines),
         )
     refuse_partial(contents)
     if not contract.files:
@@ -171,7 +171,7 @@ def own_tests(contents: Contents, probe: Probe | Unavailable) -> list[FoundPath]
     locations: set[str] = set()
     if not isinstance(probe, Unavailable):
         locations = {package.location for package in probe.distributions if not package.editable}
-    rows = kept(contents, ContentKind.TESTS)
+    rows = of_kind(contents, ContentKind.TESTS)
     return [path for path in rows if not any(_inside(path.path, top) and _dependency(path, top) for top in locations)]
 
 
@@ -196,7 +196,7 @@ def leftovers(
     contents: Contents, probe: Probe | Unavailable, command: ResolvedCommand | Unavailable, configuration: Configuration
 ) -> Outcome:
     """Judge what a `COPY . .` brings along."""
-    found = [*kept(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
+    found = [*of_kind(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
     expected = "no .git, .env, editor's or system's files, and no environment but the application's"
     if found:
         return failed(
@@ -219,7 +219,7 @@ def _other_environments(
     if isinstance(command, ResolvedCommand) and command.python:
         own.add(posixpath.dirname(posixpath.dirname(command.python)))
     beside = {posixpath.dirname(prefix) for prefix in own} | {configuration.working_directory or "/"}
-    for row in kept(contents, ContentKind.ENVIRONMENT):
+    for row in of_kind(contents, ContentKind.ENVIRONMENT):
         folder = posixpath.dirname(row.path)
         if folder in own or base_name(folder) not in ENVIRONMENT_NAMES:
             continue
@@ -242,7 +242,7 @@ def _other_environments(
 )
 def package_lists(contents: Contents) -> Outcome:
     """Judge what the system's package manager downloaded."""
-    return _no_heaps(
+    return _holds_none(
         contents,
         ContentKind.PACKAGE_LISTS,
         expected="no package lists or archives",
@@ -263,7 +263,7 @@ def package_lists(contents: Contents) -> Outcome:
 )
 def installer_caches(contents: Contents) -> Outcome:
     """Judge what pip, uv and their like keep for the next install."""
-    return _no_heaps(
+    return _holds_none(
         contents,
         ContentKind.INSTALLER_CACHE,
         expected="no installer's cache",
@@ -274,10 +274,12 @@ def installer_caches(contents: Contents) -> Outcome:
     )
 
 
-def _no_heaps(contents: Contents, kind: ContentKind, *, expected: str, fix: str) -> Outcome:
-    found = sorted(kept(contents, kind), key=lambda path: -path.size)
+def _holds_none(contents: Contents, kind: ContentKind, *, expected: str, fix: str) -> Outcome:
+    found = sorted(of_kind(contents, kind), key=lambda path: -path.size)
     if found:
-        return failed(heaps(found[:5]), expected=expected, fix=fix, evidence=tuple(heaps([path]) for path in found))
+        return failed(
+            sizes_of(found[:5]), expected=expected, fix=fix, evidence=tuple(sizes_of([path]) for path in found)
+        )
     refuse_partial(contents)
     return passed(looked_at(contents), expected=expected)
 
@@ -292,20 +294,20 @@ def _no_heaps(contents: Contents, kind: ContentKind, *, expected: str, fix: str)
 )
 def build(contents: Contents, contract: Contract) -> Outcome:
     """Judge compilers, build tools and headers; what the contract says the code calls may be there."""
-    found = _undeclared(kept(contents, ContentKind.BUILD_TOOL), contract)
+    found = _undeclared(of_kind(contents, ContentKind.BUILD_TOOL), contract)
     headers = [path for path in found if path.files]
     tools = [path for path in found if not path.files]
     expected = "no compiler, make, git or header files"
     if found:
-        told = [*(path.path for path in tools), *(heaps([path]) for path in headers)]
+        lines = [*(path.path for path in tools), *(sizes_of([path]) for path in headers)]
         return failed(
-            "; ".join(told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else ""),  # noqa: PLR2004
+            "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else ""),  # noqa: PLR2004
             expected=expected,
             fix=(
                 "Build in a stage of its own and COPY only what came of it. A tool that the code calls goes into "
                 "the contract's `executables`."
             ),
-            evidence=tuple(told),
+            evidence=tuple(lines),
         )
     refuse_partial(contents)
     return passed(looked_at(contents), expected=expected)
@@ -321,7 +323,7 @@ def build(contents: Contents, contract: Contract) -> Outcome:
 )
 def remote_access(contents: Contents, contract: Contract) -> Outcome:
     """Judge programs that give access, or that switch accounts."""
-    found = _undeclared(kept(contents, ContentKind.REMOTE_ACCESS), contract)
+    found = _undeclared(of_kind(contents, ContentKind.REMOTE_ACCESS), contract)
     expected = "no sudo, and no server to log in at"
     if found:
         return failed(

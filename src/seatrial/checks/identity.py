@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
-from seatrial.checks.files import kept, refuse_partial
+from seatrial.checks.files import of_kind, refuse_partial
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import ContentKind, Password, ResolvedCommand, Unavailable
 from seatrial.sizes import show_size
@@ -201,7 +201,7 @@ def _refuse_cut(accounts: Accounts) -> None:
 )
 def no_sparse_logs(contents: Contents) -> Outcome:
     """Judge the login records by their size: they have a place for each account number, used or not."""
-    logs = kept(contents, ContentKind.LOGIN_LOG)
+    logs = of_kind(contents, ContentKind.LOGIN_LOG)
     large = [log for log in logs if log.size > LARGEST_LOG]
     expected = f"no lastlog or faillog of more than {show_size(LARGEST_LOG)}"
     if large:

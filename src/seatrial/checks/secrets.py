@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
-from seatrial.checks.files import kept, looked_at, named, refuse_partial, without
+from seatrial.checks.files import looked_at, named, of_kind, refuse_partial, without
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
 from seatrial.facts import ContentKind
 
@@ -90,7 +90,7 @@ ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not s
 )
 def secret_files(contents: Contents, contract: Contract) -> Outcome:
     """Judge files that give access to something; nothing of what they hold is shown or kept."""
-    every = without(kept(contents, ContentKind.SECRET), contract.declared_secrets)
+    every = without(of_kind(contents, ContentKind.SECRET), contract.declared_secrets)
     found = [file for file in every if not file.unread]
     expected = "no private key and no file with credentials"
     if found:
