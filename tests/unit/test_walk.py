@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from seatrial.observe.walk import Limits, Walker
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n"
 PLENTY = Limits(seconds=60.0, most=1_000_000_000)
@@ -295,15 +296,20 @@ def test_the_kernels_own_folders_are_left_out(tmp_path: Path) -> None:
     assert paths(by_the_reader(root, request()))[ContentKind.LEFTOVER] == {"/app/proc/.env"}
 
 
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """Give a folder that every account may enter; pytest closes its own to others at each start of it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another account")
-def test_what_user_may_not_read_is_named_for_the_engine(tmp_path: Path) -> None:
+def test_what_user_may_not_read_is_named_for_the_engine(shared: Path) -> None:
     system = Path("/usr/bin/python3")
     if not system.exists():
         pytest.skip("NOT WALKED AS ANOTHER ACCOUNT: this host has no /usr/bin/python3")
-    root = grow(tmp_path / "root", {"/root/.netrc": "password x", "/listed/a": "", "/app/id_rsa": KEY, "/app/x": ""})
-    for folder in (*tmp_path.parents, tmp_path):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    root = grow(shared / "root", {"/root/.netrc": "password x", "/listed/a": "", "/app/id_rsa": KEY, "/app/x": ""})
     Path(f"{root}/root").chmod(0o700)
     Path(f"{root}/listed").chmod(0o744)
     Path(f"{root}/app/id_rsa").chmod(0o600)
