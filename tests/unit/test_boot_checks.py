@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from tests.unit.boot_cases import CHECK, FAILING, down, listening, running
 from tests.unit.factories import PYTHON, boot, configuration, facts, inside, starts
@@ -386,3 +387,20 @@ def test_an_app_that_ends_alone_is_told_of_its_services_where_it_has_any() -> No
 def test_the_engines_own_resolver_is_no_port_of_the_application() -> None:
     seen = judged("network/exposed-ports", listening("0.0.0.0 8000 tcp", "127.0.0.11 41234 tcp", exposed=("8000/tcp",)))
     assert (seen.status, seen.actual) == (Status.PASS, "listens on 0.0.0.0:8000/tcp")
+
+
+def test_a_port_that_only_another_port_answers_for_is_silent() -> None:
+    result = judged("network/exposed-ports", listening("127.0.0.1 9999 tcp", exposed=("8000/tcp",)))
+    assert result.actual == "EXPOSE names 8000/tcp, and nothing listens there"
+    assert "stays-up" not in result.fix
+    unhealthy = configuration(exposed_ports=("8000/tcp",), health_check=None)
+    slow = msgspec.structs.replace(listening("0.0.0.0 9999 tcp", exposed=("8000/tcp",)), configuration=unhealthy)
+    assert "a slow start needs a larger `stays-up`" in judged("network/exposed-ports", slow).fix
+
+
+@pytest.mark.parametrize("limit", ["memory", "processes"])
+def test_a_limit_that_the_engine_does_not_enforce_is_undecided(limit: str) -> None:
+    sound = boot()
+    assert sound.enforced is not None
+    seen = boot(enforced=msgspec.structs.replace(sound.enforced, **{limit: 0}))
+    assert judged("boot/limits", facts(boot=seen)).status is Status.ERROR
