@@ -10,9 +10,9 @@ from tests.fakes.world import World
 
 from seatrial.compose.services import Stack
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
-from seatrial.stack.down import down, holdings
+from seatrial.stack.down import Holdings, down, holdings
 from seatrial.stack.logs import logs
-from seatrial.stack.undo import removed_afterwards
+from seatrial.stack.undo import removed_afterwards, roll_back
 from seatrial.stack.up import ps
 
 if TYPE_CHECKING:
@@ -248,3 +248,27 @@ def test_logs_of_what_the_engine_keeps_none_for(world: World) -> None:
         list(logs(world.stack, engine=world.engine))
     world.memory.refuse("logs", 501, times=2)
     assert {one.last_line for one in ps(world.stack, engine=world.engine)} == {""}
+
+
+def test_the_protocol_of_a_port_is_kept(world: World) -> None:
+    ports = [{"target": 53, "published": "53", "protocol": "udp"}, {"target": 53, "published": "54"}]
+    world.container("dns", ports=ports)
+    (dns,) = [state.container for state in ps(world.stack, engine=world.engine) if state.service == "dns"]
+    assert dns is not None
+    assert [(port.published, port.protocol) for port in dns.ports] == [(53, "udp"), (54, "tcp")]
+
+
+def test_unnamed_volumes_stay_where_the_others_do_and_go_with_what_a_run_made(world: World) -> None:
+    def again() -> None:
+        world.memory.volumes["unnamed"] = {"anonymous": True, "Labels": {}}
+        world.container("cache").host_config["Binds"] = ["unnamed:/cache"]
+
+    again()
+    down(world.stack, engine=world.engine)
+    assert "unnamed" in world.memory.volumes
+    again()
+    roll_back(world.stack, world.engine, Holdings())
+    assert "unnamed" not in world.memory.volumes
+    again()
+    down(world.stack, engine=world.engine, volumes=True)
+    assert "unnamed" not in world.memory.volumes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.fakes.swarm import HERE, MemorySwarm, TaskLife
 from tests.fakes.world import World
 
+from seatrial.engine.find import OWN, Candidate
 from seatrial.errors import EngineError, ImageError, SettingsError, StackError, StackFailedError
+from seatrial.swarm.cluster import find
 from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
 
 if TYPE_CHECKING:
@@ -464,3 +467,14 @@ def test_what_a_lost_node_runs_is_not_waited_for(fleet: Fleet) -> None:
         task.spec = {**task.spec}
     fleet.world.memory.networks.clear()
     assert not fleet.undeploy(timeout=10).nothing
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_docker_command_of_seatrials_own_engine_is_for_that_engine(fleet: Fleet, own: bool) -> None:
+    world = fleet.world
+    beside = world.host.engine_folder / "programs" / "usr" / "bin"
+    beside.mkdir(parents=True)
+    shutil.copy(world.folder / "bin" / "docker", beside)
+    candidate = Candidate(source=OWN if own else "other", url="unix:///memory.sock")
+    found = find(replace(world.engine, candidate=candidate), world.host)
+    assert found == str((beside if own else world.folder / "bin") / "docker")
