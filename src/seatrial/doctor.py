@@ -13,7 +13,7 @@ from seatrial.engine import programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, SeatrialError
 from seatrial.images.credentials import find_secrets
-from seatrial.sizes import show_size
+from seatrial.text import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,8 +1,14 @@
-"""Makes text of images, builds and engines safe to print: no terminal codes, no control characters."""
+"""Text for people: outside text made safe to show, sizes, and the nearest name for a misspelt one."""
 
 from __future__ import annotations
 
+import difflib
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 # ECMA-48: control sequences (CSI), command strings (OSC, DCS, SOS, PM, APC) and two-character escapes.
 ESCAPES = re.compile(
@@ -33,3 +39,59 @@ def plain_line(text: str) -> str:
 
 def _last_version(line: str) -> str:
     return next((part for part in reversed(line.split("\r")) if part.strip()), "")
+
+
+UNITS = {
+    "B": 1,
+    "kB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+}
+
+
+def parse_size(text: str) -> int:
+    """Return a size such as `500 MB` or `1 GiB` in bytes.
+
+    Raises:
+        ValueError: it is not a size.
+
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text)
+    if found is None or found.group(2) not in UNITS:
+        raise ValueError(text)
+    return round(float(found.group(1)) * UNITS[found.group(2)])
+
+
+def show_size(size: int) -> str:
+    """Return a size in decimal units, as Docker prints image sizes: `494 MB`."""
+    for unit in ("GB", "MB", "kB"):
+        if size >= UNITS[unit]:
+            value = size / UNITS[unit]
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"  # noqa: PLR2004
+    return f"{size} B"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that suggests the nearest known name, or lists them all."""
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names)}." if names else "None is declared."
+
+
+def nearest(name: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Return a sentence that suggests the nearest known names; their last part alone is compared, too."""
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(name, names, n=most, cutoff=0.75)
+    close += [full for full in names if name in full.split("/") and full not in close]
+    if not close:
+        likely = difflib.get_close_matches(name, [full.rpartition("/")[2] for full in names], n=most, cutoff=0.6)
+        close = [full for full in names if full.rpartition("/")[2] in likely]
+    shown = [repr(name) for name in close[:most]]
+    if not shown:
+        return "There is no similar name."
+    return f"Did you mean {' or '.join(filter(None, (', '.join(shown[:-1]), shown[-1])))}?"

@@ -24,7 +24,7 @@ from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
 from seatrial.offline import daemon, debian, network
 from seatrial.offline.apt_sources import KEYRING, Archive, host_archive
-from seatrial.offline.layout import Layout, layout_of
+from seatrial.offline.install import Layout, layout_of
 from seatrial.settings.model import EngineSettings
 
 if TYPE_CHECKING:

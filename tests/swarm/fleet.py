@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.engine import find
 from seatrial.errors import EngineError
-from seatrial.offline.layout import layout_of
+from seatrial.offline.install import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

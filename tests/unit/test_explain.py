@@ -12,7 +12,7 @@ from rich.console import Console
 from seatrial.checks.registry import CHECKS
 from seatrial.reports.explain import markdown_help, print_catalogue, print_check, text_help
 from seatrial.reports.groups import family_of
-from seatrial.suggest import nearest
+from seatrial.text import nearest
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Check

@@ -20,8 +20,7 @@ from seatrial.checks.declaration import FACTS
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Smoke, smoke_of
 from seatrial.errors import SettingsError
-from seatrial.reports.forms import Format
-from seatrial.reports.write import render
+from seatrial.reports.write import Format, render
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
 from seatrial.smoke import app_target, image_target

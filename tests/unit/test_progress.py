@@ -8,15 +8,7 @@ import pytest
 from tests.installers import installs, installs_that_ran
 
 from seatrial.dockerfile import parse
-from seatrial.images.progress import (
-    KEPT_LOG_LINES,
-    Progress,
-    Step,
-    StepChanged,
-    StepOutput,
-    StepState,
-    locate,
-)
+from seatrial.images.progress import KEPT_LOG_LINES, Progress, Step, StepChanged, StepOutput, StepState, locate
 from seatrial.text import plain, plain_line
 
 DOCKERFILE = parse("""\

@@ -8,7 +8,7 @@ import pytest
 
 from seatrial import process
 from seatrial.dockerfile import parse
-from seatrial.images.provenance import provenance, public_address, wanted_arguments
+from seatrial.images.plan import provenance, public_address, wanted_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 from seatrial.host import Host
 from seatrial.offline import daemon, install
 from seatrial.offline.daemon import Process
-from seatrial.offline.layout import Layout, layout_of
+from seatrial.offline.install import Layout, layout_of
 
 POOL = IPv4Network("10.214.0.0/16")
 

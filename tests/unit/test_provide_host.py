@@ -17,11 +17,11 @@ from seatrial.offline.install import (
     Unpacked,
     inspect_host,
     install,
+    layout_of,
     require_root,
     require_suitable,
     unpacked,
 )
-from seatrial.offline.layout import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,9 +23,8 @@ from seatrial.checks import registry
 from seatrial.checks.model import Check, Level, Status, failed
 from seatrial.checks.verdict import LONGEST, MOST_TEXT, Verdict, judge, smoke_of, worst
 from seatrial.reports import json as data
-from seatrial.reports.forms import ENDINGS, FORMATS, Format
 from seatrial.reports.markdown import MOST, fenced, text
-from seatrial.reports.write import render
+from seatrial.reports.write import ENDINGS, FORMATS, Format, render
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from tests.unit.samples import every_status, judged, matrix
 from seatrial.cli import output
 from seatrial.errors import SettingsError
 from seatrial.reports import write as writing
-from seatrial.reports.forms import Report, planned
-from seatrial.reports.write import MOST_SUMMARY, STEP_SUMMARY, summarise, write
+from seatrial.reports.write import MOST_SUMMARY, STEP_SUMMARY, Report, planned, summarise, write
 
 if TYPE_CHECKING:
     from pathlib import Path

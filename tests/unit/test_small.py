@@ -3,9 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seatrial.errors import BuildFailedError, ExitCode, SeatrialError
-from seatrial.sizes import parse_size, show_size
-from seatrial.suggest import did_you_mean
-from seatrial.text import plain, plain_line
+from seatrial.text import did_you_mean, parse_size, plain, plain_line, show_size
 
 
 def test_the_nearest_name_is_suggested_or_all_are_listed() -> None:

@@ -15,12 +15,12 @@ from seatrial.checks.verdict import Verdict
 from seatrial.cli import smoke as command
 from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackError, StackLeftError
 from seatrial.facts import ProjectFacts
-from seatrial.reports.forms import planned
+from seatrial.reports.write import planned
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
-from seatrial.smoke import Smoked, StructureTests, Target, several, smoke_images
+from seatrial.smoke import Smoked, StructureTests, Target, images, smoke_images
 from seatrial.smoke import stack as stacks
-from seatrial.smoke.several import each
+from seatrial.smoke.images import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def observing(outcomes: dict[str, Smoke | SeatrialError], seen: list[str]) -> Ca
 def test_each_image_is_smoked_and_says_what_it_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     said: list[str] = []
-    monkeypatch.setattr(several, "smoke", observing({"a": passing("a"), "b": failing("b")}, seen))
+    monkeypatch.setattr(images, "smoke", observing({"a": passing("a"), "b": failing("b")}, seen))
     smoked = smoke_images([target("a"), target("b"), target("a")], GONE, level=Level.QUICK, say=said.append)
     assert seen == ["a", "b", "a"], "the same image by another contract is another smoke"
     assert [made.verdict for made in smoked.smokes] == [Verdict.PASS, Verdict.FAIL, Verdict.PASS]
@@ -132,7 +132,7 @@ def test_each_image_is_smoked_and_says_what_it_is_at(monkeypatch: pytest.MonkeyP
 def test_an_apps_image_that_is_missing_names_the_command_that_builds_it(
     monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], fix: str
 ) -> None:
-    monkeypatch.setattr(several, "smoke", observing({"a": ImageError("is missing.", fix="Pull it.")}, []))
+    monkeypatch.setattr(images, "smoke", observing({"a": ImageError("is missing.", fix="Pull it.")}, []))
     (problem,) = smoke_images([target("a", **more)], GONE, level=Level.QUICK).problems
     assert problem.fix == fix
 
@@ -145,7 +145,7 @@ def test_structure_tests_alone_or_beside_the_contract(monkeypatch: pytest.Monkey
         return smoke(result(Status.FAIL, "structure/command"), image=reference)
 
     monkeypatch.setattr("seatrial.structure.run.prove", prove)
-    monkeypatch.setattr(several, "smoke", observing({"a": passing("a")}, seen))
+    monkeypatch.setattr(images, "smoke", observing({"a": passing("a")}, seen))
     tests = StructureTests(files={}, environment={"A": "1"}, folder=Path("/x"))
     (alone,) = smoke_images([target("a")], GONE, level=None, tests=tests).smokes
     assert (seen, [check.id for check in alone.checks]) == ([], ["structure/command"])

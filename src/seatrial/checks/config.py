@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, failed, passed, present, skipped
 from seatrial.facts import FileKind, Unavailable
-from seatrial.sizes import parse_size, show_size
+from seatrial.text import parse_size, show_size
 
 if TYPE_CHECKING:
     from seatrial.facts import Configuration, ResolvedPath

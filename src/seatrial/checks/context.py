@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed
-from seatrial.sizes import parse_size, show_size
+from seatrial.text import parse_size, show_size
 
 if TYPE_CHECKING:
     from seatrial.facts import BuildContext

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from seatrial.checks.model import Check, Level, Outcome, present, skipped
 from seatrial.facts import NO_SOURCES, Facts, NotInstalled, Unavailable
 from seatrial.facts.probe import OPTIONAL
-from seatrial.suggest import did_you_mean
+from seatrial.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
 from seatrial.facts import ContentKind, FoundPath, ResolvedCommand, Unavailable
-from seatrial.sizes import show_size
+from seatrial.text import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -10,7 +10,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import ContentKind, Password, ResolvedCommand, Unavailable
-from seatrial.sizes import show_size
+from seatrial.text import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

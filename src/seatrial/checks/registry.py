@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import seatrial.checks
 from seatrial.checks.declaration import checks_of
 from seatrial.errors import SettingsError
-from seatrial.suggest import did_you_mean
+from seatrial.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ def status(_context: invoke.Context) -> ExitCode:
     from seatrial import offline
     from seatrial.engine.find import find_engine
     from seatrial.errors import EngineError
-    from seatrial.sizes import show_size
+    from seatrial.text import show_size
 
     host = output.host()
     try:

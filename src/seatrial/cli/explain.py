@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.cli import output
 from seatrial.cli.errors import command
 from seatrial.errors import ExitCode, SettingsError
-from seatrial.suggest import nearest
+from seatrial.text import nearest
 
 if TYPE_CHECKING:
     import invoke

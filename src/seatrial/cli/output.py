@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from seatrial.errors import SeatrialError, SettingsError
-from seatrial.suggest import did_you_mean
-from seatrial.text import plain
+from seatrial.text import did_you_mean, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

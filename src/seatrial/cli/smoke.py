@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seatrial.checks.model import Level
     from seatrial.checks.verdict import Smoke
-    from seatrial.reports.forms import Report
+    from seatrial.reports.write import Report
     from seatrial.smoke import Smoked, Target
 
 ONE_IMAGE = {
@@ -65,7 +65,7 @@ def smoke(
 ) -> ExitCode:
     """Prove images against their contracts: exit 0 all pass, 1 a check failed, 2 undecided."""
     from seatrial.checks.model import Level
-    from seatrial.reports.forms import planned
+    from seatrial.reports.write import planned
 
     chosen = Level(known_choice("--level", level or Level.STANDARD, tuple(Level)))
     files = [Path(file) for file in structure_test or ()]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from seatrial import process
 from seatrial.engine import programs
 from seatrial.errors import EngineError
-from seatrial.suggest import did_you_mean
-from seatrial.text import plain_line
+from seatrial.text import did_you_mean, plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.facts import Restriction
-from seatrial.sizes import parse_size
+from seatrial.text import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

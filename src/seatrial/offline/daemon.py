@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from seatrial.host import Host
-    from seatrial.offline.layout import Layout
+    from seatrial.offline.install import Layout
 
 
 HELPERS = re.compile(r"^(containerd|containerd-shim.*|docker-proxy)$")

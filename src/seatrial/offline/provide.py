@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from seatrial.filesystem import locked, os_errors
 from seatrial.offline import daemon, install, network
-from seatrial.offline.layout import layout_of
+from seatrial.offline.install import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.offline.layout import Layout
+    from seatrial.offline.install import Layout
     from seatrial.settings.model import EngineSettings
 
 

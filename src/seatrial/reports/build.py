@@ -12,8 +12,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from seatrial.images.progress import StepChanged, StepOutput, StepState
-from seatrial.sizes import show_size
-from seatrial.text import plain
+from seatrial.text import plain, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,8 +15,7 @@ from seatrial.checks.verdict import Verdict
 from seatrial.facts import Unavailable
 from seatrial.reports import groups as matrix
 from seatrial.reports.groups import DETAILED, detailed, grouped, name_of, to_do
-from seatrial.sizes import show_size
-from seatrial.text import plain, plain_line
+from seatrial.text import plain, plain_line, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

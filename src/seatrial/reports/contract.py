@@ -9,9 +9,8 @@ from seatrial.checks.model import Status
 from seatrial.facts import ResolvedCommand, Unavailable
 from seatrial.facts.boot import Restriction
 from seatrial.settings.model import Contract
-from seatrial.sizes import show_size
 from seatrial.smoke.draft import wanted_variables, working_boot
-from seatrial.text import plain_line
+from seatrial.text import plain_line, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ import msgspec
 
 from seatrial.errors import SettingsError
 from seatrial.settings import model
-from seatrial.suggest import did_you_mean
+from seatrial.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from seatrial.sizes import parse_size
+from seatrial.text import parse_size
 
 # Kept importable at run time: msgspec reads the annotations of these classes.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]

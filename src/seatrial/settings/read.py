@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.errors import SettingsError
 from seatrial.settings.convert import convert
 from seatrial.settings.model import App, Contract, Settings
-from seatrial.suggest import did_you_mean
+from seatrial.text import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

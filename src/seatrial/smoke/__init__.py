@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from seatrial.smoke.image import observe, smoke
-from seatrial.smoke.several import Smoked, StructureTests, smoke_images
-from seatrial.smoke.target import Target, app_target, image_target, of_image
+from seatrial.smoke.images import (
+    Smoked,
+    StructureTests,
+    Target,
+    app_target,
+    image_target,
+    observe,
+    of_image,
+    smoke,
+    smoke_images,
+)
 
 __all__ = [
     "Smoked",

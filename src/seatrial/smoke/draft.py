@@ -15,8 +15,7 @@ from seatrial.facts import INSTALLERS, Boot, Probe, ProjectFacts, ResolvedComman
 from seatrial.observe.command import SERVERS, named_modules
 from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
-from seatrial.smoke.image import observe
-from seatrial.smoke.target import Target
+from seatrial.smoke.images import Target, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

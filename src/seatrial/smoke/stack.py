@@ -21,8 +21,7 @@ from seatrial.filesystem import locked
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.gather import Wanted
 from seatrial.settings.model import StackContract
-from seatrial.smoke.several import Smoked, each
-from seatrial.smoke.target import app_target, of_image
+from seatrial.smoke.images import Smoked, app_target, each, of_image
 from seatrial.stack.images import substitute_maker
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.state import Phase
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from seatrial.facts import StackRun
     from seatrial.host import Host
     from seatrial.settings.read import Project
-    from seatrial.smoke.target import Target
+    from seatrial.smoke.images import Target
     from seatrial.stack.state import ServiceState
 
 STACK_ALONE = Unavailable(reason="only the app with its services was looked at")

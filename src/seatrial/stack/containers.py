@@ -11,7 +11,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.facts import Condition, Dependency, Port
 from seatrial.stack.state import ContainerState, ContainerStatus, Health
-from seatrial.suggest import did_you_mean
+from seatrial.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -107,7 +107,7 @@ def app_service(
         StackError: a named service does not exist, or none, or several, can be meant.
 
     """
-    from seatrial.suggest import did_you_mean
+    from seatrial.text import did_you_mean
 
     known = {service.name for service in services}
     for key, wanted in (("service", contract.service), ("database", contract.database)):

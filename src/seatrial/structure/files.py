@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from seatrial.errors import SettingsError
 from seatrial.structure.golang import problem_of
-from seatrial.suggest import did_you_mean
+from seatrial.text import did_you_mean
 from seatrial.yaml_tree import Mapping, Node, Scalar, Sequence, YamlError, read_yaml
 
 if TYPE_CHECKING:

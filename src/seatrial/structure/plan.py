@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.engine.containers import NO_ENTRYPOINT
-from seatrial.sizes import parse_size
 from seatrial.structure.files import CommandTest, FileContentTest, FileExistenceTest, LicenseTest, MetadataTest
 from seatrial.structure.golang import expand
-from seatrial.text import plain_line
+from seatrial.text import parse_size, plain_line
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -1,15 +1,17 @@
-"""Who the probe runs as, by which interpreter, and in which time zone and encodings."""
+"""The account, the interpreter and its environment, and what the account may read and write."""
 
 import os
 import platform
+import re
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import MAX_TEXT, fact, read, text
+from seatrial.inside.probe.base import MAX_TEXT, fact, listing, owner_of, permission, read, scan, text, which
 
 if TYPE_CHECKING:
-    from typing import Dict
+    from typing import Dict, List
 
     from seatrial.inside.probe.base import Row
 
@@ -67,3 +69,116 @@ def locale(_request: "Row") -> "Row":
         "preferred": text(getpreferredencoding(do_setlocale=False), 100),
         "output": text(sys.stdout.encoding, 100),
     }
+
+
+@fact
+def environment(_request: "Row") -> "Row":
+    real = os.path.realpath(sys.executable or "")
+    home = interpreter()["settings"].get("home", "") if sys.prefix != sys.base_prefix else ""
+    own = [os.path.basename(real), "python{}.{}".format(*sys.version_info), "python3", "python"]
+    there = [os.path.join(home, name) for name in own if home and os.path.isfile(os.path.join(home, name))]
+    linked: "List[str]" = []
+    for folder in sys.path:
+        names = sorted(listing(folder)) if folder else []
+        links = [name for name in names if name.endswith(".egg-link") or re.match(r"__editable__.*\.pth$", name)]
+        linked += [text(os.path.join(folder, name)) for name in links]
+    return {
+        "real": text(real),
+        "home_python": text(os.path.realpath(there[0])) if there else "",
+        "machine": platform.machine(),
+        "implementation": sys.implementation.name,
+        "pythons": [path_python(name) for name in ("python", "python3")],
+        "linked": linked[:50],
+    }
+
+
+def path_python(name: str) -> "Row":
+    path = which(name)
+    above = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    inside = path and os.path.isfile(os.path.join(above, "pyvenv.cfg"))
+    return {
+        "name": name,
+        "path": text(path and os.path.abspath(path)),
+        "real": text(path and os.path.realpath(path)),
+        "environment": text(above) if inside else "",
+    }
+
+
+def place(path: str) -> "Row":
+    """Return whether this user could write here, if the root were writable."""
+    nearest = path
+    while not os.path.exists(nearest) and nearest != "/":
+        nearest = os.path.dirname(nearest) or "/"
+    state = os.stat(nearest)
+    folder = stat.S_ISDIR(state.st_mode)
+    allowed = os.geteuid() == 0 or permission(state, 0o3 if folder else 0o2)
+    return {
+        "path": path,
+        "exists": nearest == path,
+        "writable": allowed and (folder or nearest == path),
+        "nearest": text(nearest),
+        **owner_of(state),
+    }
+
+
+@fact
+def code(request: "Row") -> "List[Row]":
+    """Return where the top-level packages of modules lie, and what of them this user may change. Imports nothing."""
+    from importlib.machinery import PathFinder
+
+    root = request["import_root"]
+    tops = dict.fromkeys(name.partition(":")[0].partition(".")[0] for name in request["modules"])
+    rows = []
+    for top in list(tops)[:50]:
+        spec = PathFinder.find_spec(top, ([root] if root else []) + sys.path)
+        if spec is None:
+            import importlib.util
+
+            # An editable install's own finder.
+            spec = importlib.util.find_spec(top)
+        places = list(spec.submodule_search_locations or ()) if spec else []
+        origin = spec.origin if spec and spec.has_location else ""
+        rows.append(code_files(top, places or ([origin] if origin else [])))
+    return rows
+
+
+def code_files(name: str, places: "List[str]") -> "Row":
+    row: "Row" = {"name": text(name, 200), "origin": text(places[0]) if places else "", "files": 0, "changeable": []}
+    if os.geteuid() == 0:
+        # Root may change everything: another check tells that.
+        return row
+    left = [os.path.abspath(path) for path in places]
+    for path in left:
+        below, above = path, os.path.dirname(path)
+        changeable(row, above)
+        while above != "/":
+            below, above = above, os.path.dirname(above)
+            changeable(row, above, below)
+    while left and row["files"] < 20000:
+        path = left.pop()
+        changeable(row, path)
+        for entry in scan(path) if os.path.isdir(path) else ():
+            if entry.is_dir(follow_symlinks=False):
+                left.append(entry.path)
+            else:
+                changeable(row, entry.path)
+    return row
+
+
+def changeable(row: "Row", path: str, below: str = "") -> None:
+    """Note a path that this user may change. An owner may: he can give himself the permission.
+
+    `below`: the folder in it that matters, where it is not the path itself that holds the code.
+    """
+    row["files"] += 1
+    try:
+        state = os.stat(path)
+    except OSError:
+        return
+    owned = state.st_uid == os.geteuid()
+    allowed = owned or permission(state, 0o2)
+    if allowed and below and state.st_mode & stat.S_ISVTX and not owned:
+        # In a sticky folder, what belongs to others can be neither renamed nor removed.
+        allowed = os.stat(below).st_uid == os.geteuid()
+    if allowed and len(row["changeable"]) < 20:
+        row["changeable"].append({"path": text(path), **owner_of(state)})

@@ -6,11 +6,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.access import place
 from seatrial.inside.probe.base import facts, guarded, problems, truncated, which
-from seatrial.inside.probe.distributions import distributions, own_packages
-from seatrial.inside.probe.entry_scripts import scripts
-from seatrial.inside.probe.identity import identity, interpreter
+from seatrial.inside.probe.distributions import distributions, own_packages, scripts
+from seatrial.inside.probe.identity import identity, interpreter, place
 from seatrial.inside.probe.imports import imports
 from seatrial.inside.probe.native import native
 

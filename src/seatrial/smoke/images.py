@@ -1,0 +1,287 @@
+"""A smoke of images: what to smoke, one image observed and judged, and several of them one after the other."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seatrial.checks.model import Level
+from seatrial.checks.own import own_checks
+from seatrial.checks.verdict import Smoke, smoke_of, worst
+from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackLeftError
+from seatrial.facts import ProjectFacts
+from seatrial.images.plan import plan_build
+from seatrial.observe.gather import Wanted, gather
+from seatrial.observe.sources import SourceFiles, read_project_facts
+from seatrial.settings.model import Contract
+from seatrial.settings.read import TABLE, read_contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from seatrial.checks.model import Check
+    from seatrial.checks.verdict import Smoke
+    from seatrial.engine.find import Engine
+    from seatrial.facts import Facts
+    from seatrial.host import Host
+    from seatrial.images.plan import BuildPlan
+    from seatrial.settings.read import Project
+    from seatrial.structure.files import StructureFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An image to smoke, and what it must be."""
+
+    reference: str
+    contract: Contract
+    project: ProjectFacts
+    app: str | None = None
+    sources: SourceFiles | None = None
+    """Where the Dockerfile, the context and the compose file are; None where they are not to be read."""
+    own_checks: tuple[Check, ...] = ()
+    """Checks beside seatrial's: of installed distributions, and of the app's project."""
+
+    @contextmanager
+    def build_named(self) -> Iterator[None]:
+        """Name the command that builds an app's image, when the engine does not have it."""
+        try:
+            yield
+        except ImageError as error:
+            if self.app is not None:
+                python = f" --python {self.contract.python}" if self.contract.python else ""
+                error.fix = f"Build it: `invoke build --app {self.app}{python}`."
+            raise
+
+
+def app_target(project: Project, name: str, python: str | None = None, *, host: Host | None = None) -> Target:
+    """Return the image that a build of an app makes, with the app's contract.
+
+    Args:
+        project: the project.
+        name: the app.
+        python: one of its Python versions; its first without it.
+        host: this machine, whose hadolint and compose are asked about the sources; without it they are not read.
+
+    Raises:
+        SettingsError: the app, the Python version or a waiver does not exist, or a module of checks is broken.
+        BuildError: its context or Dockerfile is missing.
+
+    """
+    plan = plan_build(project, name, python=python)
+    contract = project.app(name).contract
+    own = own_checks(project)
+    _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive", own)
+    if contract.python is None:
+        contract = msgspec.structs.replace(contract, python=plan.python)
+    sources = None if host is None else _source_files(project, plan, host)
+    return Target(
+        reference=plan.tags[0],
+        contract=contract,
+        project=read_project_facts(plan.context),
+        app=name,
+        sources=sources,
+        own_checks=own,
+    )
+
+
+def _source_files(project: Project, plan: BuildPlan, host: Host) -> SourceFiles:
+    compose = project.app(plan.app).compose
+    return SourceFiles(
+        project=project.folder,
+        dockerfile=plan.dockerfile,
+        context=plan.context,
+        compose=project.folder / compose if compose else None,
+        build_arguments=plan.build_arguments,
+        host=host,
+    )
+
+
+def image_target(reference: str, contract_file: Path | None) -> Target:
+    """Return any image, with the contract of a file or the catalogue's defaults.
+
+    Raises:
+        SettingsError: the file cannot be read, or says something wrong.
+
+    """
+    contract = Contract() if contract_file is None else read_contract(contract_file)
+    own = own_checks()
+    _require_known_waivers(contract, f"{contract_file} waive", own)
+    return Target(reference=reference, contract=contract, project=ProjectFacts(), own_checks=own)
+
+
+def _require_known_waivers(contract: Contract, where: str, own: tuple[Check, ...]) -> None:
+    if contract.waive:
+        # Here: a quick smoke loads the checks while its container runs.
+        from seatrial.checks.registry import require_known_waivers
+
+        require_known_waivers(contract, where, own)
+
+
+def of_image(target: Target, reference: str) -> Target:
+    """Return an app's target with the image that its compose file names: of which Python is not known."""
+    contract = target.contract
+    if reference != target.reference:
+        contract = msgspec.structs.replace(contract, python=None)
+    return replace(target, reference=reference, contract=contract)
+
+
+def observe(
+    target: Target, engine: Engine, level: Level, say: Callable[[str], None] = lambda _: None, *, imports: bool = True
+) -> Facts:
+    """Gather the facts that a level's checks need.
+
+    Args:
+        target: the image.
+        engine: where it is.
+        level: how much to do.
+        say: told what is in progress.
+        imports: whether to import the application.
+
+    Raises:
+        ImageError: the engine has no such image.
+        EngineError: it does not answer, or stopped answering.
+
+    """
+    wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
+    asked = (engine, target.reference, target.contract, target.project, wanted)
+    return gather(*asked, sources=target.sources, say=say)
+
+
+def smoke(
+    target: Target,
+    engine: Engine,
+    *,
+    level: Level,
+    checks: Iterable[Check] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    imports: bool = True,
+) -> tuple[Smoke, Facts]:
+    """Smoke one image: gather its facts, and judge them.
+
+    Args:
+        target: the image.
+        engine: where it is.
+        level: how much to do.
+        checks: those to judge by; by default all of the level.
+        say: told what is in progress.
+        imports: whether to import the application; without it, no check of the imports may be among `checks`.
+
+    Raises:
+        ImageError: the engine has no such image.
+        EngineError: it does not answer, or stopped answering.
+
+    """
+    started = time.perf_counter()
+    facts = observe(target, engine, level, say, imports=imports)
+    # Loading the checks takes 60 ms. A command does it while the containers run.
+    from seatrial.checks.registry import up_to
+
+    chosen = up_to(level, target.own_checks) if checks is None else checks
+    seconds = time.perf_counter() - started
+    return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoked:
+    """The result of several smokes."""
+
+    smokes: tuple[Smoke, ...]
+    """Those that finished."""
+    problems: tuple[SeatrialError, ...] = ()
+    """Why the others did not."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst verdict's; where all pass, a smoke that did not finish is undecided. Ctrl-C counts most."""
+        codes = [problem.exit_code for problem in self.problems]
+        if ExitCode.INTERRUPTED in codes:
+            return ExitCode.INTERRUPTED
+        if codes and not self.smokes:
+            return codes[0]
+        return worst(self.smokes).exit_code or (ExitCode.UNDECIDED if codes else ExitCode.OK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructureTests:
+    """container-structure-test files to run."""
+
+    files: Mapping[Path, StructureFile]
+    environment: Mapping[str, str]
+    """The variables that their commands may be given."""
+    folder: Path
+    """Where relative paths in them begin."""
+
+
+def each(smokes: Sequence[tuple[str, Callable[[], Smoke]]]) -> Smoked:
+    """Run smokes, each with a name for messages, one after the other.
+
+    A `SeatrialError` is kept, and the next one is tried. None is after an `EngineError` or an interrupt.
+    """
+    finished: list[Smoke] = []
+    problems: list[SeatrialError] = []
+    for number, (_, run) in enumerate(smokes, 1):
+        try:
+            finished.append(run())
+        except (EngineError, StackLeftError) as error:
+            problems.append(error)
+            if left := [name for name, _ in smokes[number:]]:
+                problems.append(EngineError(f"not smoked after that: {', '.join(left)}."))
+            break
+        except SeatrialError as error:
+            problems.append(error)
+    return Smoked(smokes=tuple(finished), problems=tuple(problems))
+
+
+def smoke_images(
+    targets: Iterable[Target],
+    engine: Engine,
+    *,
+    level: Level | None,
+    tests: StructureTests | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Smoked:
+    """Smoke images by their contracts, by structure tests, or by both.
+
+    Args:
+        targets: the images.
+        engine: where they are.
+        level: how much to do for the contract; None: its checks are left out.
+        tests: structure tests to run, too.
+        say: told what is in progress.
+
+    """
+
+    def run(target: Target) -> Smoke:
+        with target.build_named():
+            return _smoke(target, engine, level, tests, lambda step: say(f"{target.reference}: {step}"))
+
+    return each([(target.reference, partial(run, target)) for target in targets])
+
+
+def _smoke(
+    target: Target, engine: Engine, level: Level | None, tests: StructureTests | None, say: Callable[[str], None]
+) -> Smoke:
+    contracted = None if level is None else smoke(target, engine, level=level, say=say)[0]
+    if contracted is not None and tests is None:
+        return contracted
+    if tests is None:
+        raise ValueError("neither a level nor structure tests")
+    from seatrial.structure.run import joined, prove
+
+    structure = prove(
+        tests.files,
+        target.reference,
+        target.contract,
+        engine,
+        environment=tests.environment,
+        folder=tests.folder,
+        say=say,
+    )
+    return structure if contracted is None else joined(contracted, structure)
