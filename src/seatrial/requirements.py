@@ -28,7 +28,9 @@ def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[st
     parsed = [one for text in requirements if (one := parse(text))]
     environment = None if python is None else marker_environment(python)
     return tuple(
-        dict.fromkeys(canonicalize_name(one.name) for one in parsed if environment is None or holds(one, environment))
+        dict.fromkeys(
+            canonicalize_name(item.name) for item in parsed if environment is None or holds(item, environment)
+        )
     )
 
 
@@ -73,7 +75,7 @@ def closure(direct: Iterable[str], installed: Iterable[Distribution], python: st
         python: the version of its interpreter, for the markers.
 
     """
-    by_name = {canonicalize_name(one.name): one for one in installed}
+    by_name = {canonicalize_name(distribution.name): distribution for distribution in installed}
     environment = marker_environment(python)
     seen: set[tuple[str, str]] = set()
     left = [(text, "") for text in direct]
@@ -86,5 +88,5 @@ def closure(direct: Iterable[str], installed: Iterable[Distribution], python: st
         for wanted in {"", *requirement.extras}:
             if (name, wanted) not in seen:
                 seen.add((name, wanted))
-                left += [(one, wanted) for one in (by_name[name].requires if name in by_name else ())]
+                left += [(require, wanted) for require in (by_name[name].requires if name in by_name else ())]
     return frozenset(name for name, _ in seen)

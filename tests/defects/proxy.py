@@ -31,13 +31,13 @@ class Door:
             return
         self._shut.set()
         self._path.unlink()
-        for one in (self._listener, *self._open):
+        for entry in (self._listener, *self._open):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                entry.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(timeout=5)
-        for one in (self._listener, *self._open):
-            one.close()
+        for entry in (self._listener, *self._open):
+            entry.close()
 
     def _accept(self) -> None:
         while not self._shut.is_set():

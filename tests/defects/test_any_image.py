@@ -51,14 +51,14 @@ def test_an_image_for_another_platform_says_so_and_is_judged_by_what_stands_stil
     image = yard.image(dockerfile, {"python3": foreign_program(machine)}, f"linux/{machine}")
     assert yard.engine.client.images.get(image).attrs["Architecture"] == machine
     ended = run("seatrial", "smoke", "--image", image, "--format", "json", folder=tmp_path, within=30)
-    checks = {one["id"]: one for one in json.loads(ended.out)["checks"]}
+    checks = {load["id"]: load for load in json.loads(ended.out)["checks"]}
     for name in ("app/imports", "process/graceful-stop", "boot/healthy" if check else "boot/stays-up"):
         assert checks[name]["status"] == "error"
         assert f"the image is for linux/{machine}, and this engine runs linux/" in checks[name]["actual"]
     assert checks["identity/non-root"]["status"] == "pass"
     assert checks["python/interpreter-resolves"]["status"] == "pass"
     assert checks["health/declared"]["status"] == ("pass" if check else "fail")
-    assert ended.code == (2 if all(one["status"] != "fail" for one in checks.values()) else 1)
+    assert ended.code == (2 if all(entry["status"] != "fail" for entry in checks.values()) else 1)
     assert yard.left_behind() == []
 
 
@@ -91,8 +91,8 @@ def twins(yard: Yard) -> Iterator[str]:
             made.append(json.loads(answer.splitlines()[-1])["status"].partition(":")[2])
         yield next(a[0] for a, b in itertools.combinations(made, 2) if a[0] == b[0])
     finally:
-        for one in made:
-            client.remove_image(one, force=True)
+        for entry in made:
+            client.remove_image(entry, force=True)
 
 
 def test_an_id_that_begins_two_images_ids_names_them(yard: Yard, twins: str, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_written_is_one_line(
     assert ended.errors.startswith("error: ")
     assert len(ended.errors.splitlines()) == 1, ended.errors
     assert "bug" not in ended.errors
-    assert [one for one in tmp_path.iterdir() if one.name not in {".out", ".errors"}] == []
+    assert [path for path in tmp_path.iterdir() if path.name not in {".out", ".errors"}] == []
     assert yard.left_behind() == []
 
 

@@ -32,9 +32,11 @@ def test_the_clean_image_passes_every_check(yard: Yard) -> None:
     smoke = yard.smoke(yard.bases["clean"], contract)
     # What reads the project's own sources has none here; tests/defects/test_projects.py gives it some.
     sources = ("compose/", "context/", "dockerfile/")
-    skipped = {one.id for one in smoke.checks if one.status is Status.SKIP and not one.id.startswith(sources)}
-    assert smoke.verdict is Verdict.PASS, [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
+    skipped = {check.id for check in smoke.checks if check.status is Status.SKIP and not check.id.startswith(sources)}
+    assert smoke.verdict is Verdict.PASS, [
+        check for check in smoke.checks if check.status in {Status.FAIL, Status.ERROR}
+    ]
     # It has no lock, and its contract asks for no bytecode of the standard library.
     not_asked = {"packages/match-lock", "bytecode/standard-library"}
     assert skipped == {"boot/stays-up", "runtime/worker-heartbeat", *not_asked}
-    assert all(one.actual for one in smoke.checks)
+    assert all(check.actual for check in smoke.checks)

@@ -25,18 +25,18 @@ STATIC = 'FROM scratch\nCOPY quit /quit\nENTRYPOINT ["/quit"]'
 
 
 def statuses(smoke: Smoke) -> dict[str, Status]:
-    return {one.id: one.status for one in smoke.checks if one.id in CONTENTS}
+    return {check.id: check.status for check in smoke.checks if check.id in CONTENTS}
 
 
 def actual(smoke: Smoke, check: str) -> str:
-    return next(one.actual for one in smoke.checks if one.id == check)
+    return next(result.actual for result in smoke.checks if result.id == check)
 
 
 def test_one_static_file_and_nothing_else_passes(yard: Yard) -> None:
     image = yard.image(STATIC, {"quit": program()})
     smoke = yard.smoke(image, Contract(files={"/": ("quit", "dev", "etc", "proc", "sys", ".dockerenv")}), Level.QUICK)
     assert set(statuses(smoke).values()) == {Status.PASS}, [
-        one for one in smoke.checks if one.status is not Status.PASS
+        check for check in smoke.checks if check.status is not Status.PASS
     ]
     assert actual(smoke, "files/expected").startswith("/ as named")
     assert actual(smoke, "accounts/unique-ids").startswith("the image has neither")

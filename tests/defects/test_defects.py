@@ -29,16 +29,18 @@ def contract_of(values: dict[str, Any]) -> Contract:
 def level_of(defect: Defect) -> Level:
     """Return the least that shows a defect and all that follows from it: a static one needs no start."""
     levels = {check.id: check.level for check in registry.CHECKS}
-    named = (levels[one] for one in (defect.finds, *defect.also, *defect.undecided))
+    named = (levels[text] for text in (defect.finds, *defect.also, *defect.undecided))
     return max(named, key=lambda level: level.rank)
 
 
 def of_status(smoke: Smoke, status: Status) -> set[str]:
-    return {one.id for one in smoke.checks if one.status is status}
+    return {check.id for check in smoke.checks if check.status is status}
 
 
 def told(results: list[Result]) -> str:
-    return "\n".join("\n".join((one.id, one.actual, one.expected, one.fix, *one.evidence)) for one in results)
+    return "\n".join(
+        "\n".join((result.id, result.actual, result.expected, result.fix, *result.evidence)) for result in results
+    )
 
 
 @each("defect", DEFECTS)
@@ -47,13 +49,13 @@ def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
     smoke = yard.smoke(
         yard.image(defect.dockerfile, files), contract_of(defect.contract), level_of(defect), defect.facts()
     )
-    bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
+    bad = [check for check in smoke.checks if check.status in {Status.FAIL, Status.ERROR}]
     assert of_status(smoke, Status.FAIL) == {defect.finds, *defect.also}, told(bad)
     assert of_status(smoke, Status.ERROR) == defect.undecided, told(bad)
-    finding = told([one for one in bad if one.id == defect.finds])
+    finding = told([result for result in bad if result.id == defect.finds])
     assert all(words in finding for words in defect.says), finding
-    assert all(one.actual and one.why for one in bad)
-    assert all(one.fix for one in bad if one.status is Status.FAIL)
+    assert all(result.actual and result.why for result in bad)
+    assert all(result.fix for result in bad if result.status is Status.FAIL)
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=[defect.name.replace(" ", "-") for defect in DEFECTS])
@@ -61,6 +63,6 @@ def test_its_clean_twin_passes(yard: Yard, defect: Defect) -> None:
     values = defect.contract if defect.twin_contract is None else defect.twin_contract
     files = {name: body for name, body in defect.files.items() if name in defect.twin}
     smoke = yard.smoke(yard.image(defect.twin, files), contract_of(values), level_of(defect), defect.facts())
-    bad = [one for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}]
+    bad = [check for check in smoke.checks if check.status in {Status.FAIL, Status.ERROR}]
     assert not bad, told(bad)
-    assert next(one for one in smoke.checks if one.id == defect.finds).status in {Status.PASS, Status.SKIP}
+    assert next(check for check in smoke.checks if check.id == defect.finds).status in {Status.PASS, Status.SKIP}

@@ -159,14 +159,14 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=[one.name.replace(" ", "-") for one in HOSTILE])
+@pytest.mark.parametrize("hostile", HOSTILE, ids=[entry.name.replace(" ", "-") for entry in HOSTILE])
 def test_it_is_judged_in_bounds(yard: Yard, tmp_path: Path, hostile: Hostile) -> None:
     image = yard.image(hostile.dockerfile, hostile.files)
     (tmp_path / "contract.toml").write_text(BRIEF + 'modules = ["shipapp"]\n', encoding="utf-8")
     words = ("seatrial", "smoke", "--image", image, "--contract", "contract.toml")
     ended = run(*words, "--format", "json", folder=tmp_path, within=hostile.within)
     document = json.loads(ended.out)
-    found = next(one for one in document["checks"] if one["id"] == hostile.finds)
+    found = next(entry for entry in document["checks"] if entry["id"] == hostile.finds)
     assert ended.code == 1
     assert ended.errors == ""
     assert hostile.says in found["actual"]
@@ -217,7 +217,7 @@ ODD = {
 def test_an_odd_image_that_works_passes(yard: Yard, lines: str) -> None:
     image = yard.image(f"FROM {{clean}}\nUSER 0\n{lines}\nUSER 10001:10001\n")
     smoke = yard.smoke(image, Contract(user="app", modules=("shipapp.web:app",), dependencies=("shipapp",)))
-    assert [(one.id, one.actual) for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}] == []
+    assert [(check.id, check.actual) for check in smoke.checks if check.status in {Status.FAIL, Status.ERROR}] == []
 
 
 def test_a_stop_signal_that_nobody_can_handle(yard: Yard) -> None:
@@ -287,4 +287,4 @@ def test_a_contract_that_cannot_be_used_gets_one_line(yard: Yard, tmp_path: Path
 
 
 def actual(smoke: Smoke, check: str) -> Any:
-    return next(one.actual for one in smoke.checks if one.id == check)
+    return next(result.actual for result in smoke.checks if result.id == check)

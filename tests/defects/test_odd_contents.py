@@ -94,18 +94,18 @@ MAKES = "FROM {clean}\nUSER 0\nCOPY make.py /make.py\nRUN python3 /make.py && rm
 """Runs a program as root, in an image that works."""
 
 
-@pytest.mark.parametrize("odd", ODD, ids=[one.name.replace(" ", "-") for one in ODD])
+@pytest.mark.parametrize("odd", ODD, ids=[entry.name.replace(" ", "-") for entry in ODD])
 def test_an_image_that_works_is_judged_whatever_it_holds(yard: Yard, tmp_path: Path, odd: Odd) -> None:
     image = yard.image(MAKES, {"make.py": f"import os\n{odd.makes}"})
     (tmp_path / "contract.toml").write_text(BRIEF.replace("= 2", "= 20") + WORKS, encoding="utf-8")
     words = ("seatrial", "smoke", "--image", image, "--contract", "contract.toml", "--format", "json")
     ended = run(*words, folder=tmp_path, within=odd.within)
     document = json.loads(ended.out)
-    undecided = [one["actual"] for one in document["checks"] if one["status"] == "error"]
+    undecided = [entry["actual"] for entry in document["checks"] if entry["status"] == "error"]
     assert bool(undecided) is bool(odd.undecided), undecided
-    assert all(odd.undecided in one for one in undecided), undecided
+    assert all(odd.undecided in entry for entry in undecided), undecided
     assert ended.errors == ""
-    decided = {one["id"]: one["status"] for one in document["checks"]}
+    decided = {entry["id"]: entry["status"] for entry in document["checks"]}
     for check in ("app/imports", "boot/healthy", "packages/evidence", "process/command-resolves"):
         assert decided[check] == "pass"
     assert ended.memory < MOST_MEMORY
@@ -138,7 +138,7 @@ def test_broken_metadata_is_told_and_the_rest_is_read(yard: Yard, tmp_path: Path
     (tmp_path / "contract.toml").write_text(WORKS, encoding="utf-8")
     words = ("seatrial", "smoke", "--image", image, "--contract", "contract.toml", "--level", "quick")
     ended = run(*words, "--format", "json", folder=tmp_path, within=30)
-    checks = {one["id"]: one for one in json.loads(ended.out)["checks"]}
+    checks = {load["id"]: load for load in json.loads(ended.out)["checks"]}
     assert ended.errors == ""
     assert checks["app/imports"]["status"] == "pass"
     assert checks["packages/evidence"]["status"] == "pass"
@@ -168,7 +168,7 @@ def test_a_python_that_talks_before_it_answers_is_understood(yard: Yard, tmp_pat
     image = yard.image(dockerfile, {"python": TALKS.replace("{noise}", noise)})
     words = ("seatrial", "smoke", "--image", image, "--level", "quick", "--format", "json")
     ended = run(*words, folder=tmp_path, within=30)
-    checks = {one["id"]: one for one in json.loads(ended.out)["checks"]}
+    checks = {load["id"]: load for load in json.loads(ended.out)["checks"]}
     assert checks["app/imports"]["status"] == "pass", checks["app/imports"]
     assert ended.errors == ""
 
@@ -180,7 +180,7 @@ def test_a_python_that_prints_a_gigabyte_is_cut_off(yard: Yard, tmp_path: Path) 
     image = yard.image(dockerfile, {"python": "#!/bin/sh\nhead -c 1000000000 /dev/zero\n"})
     words = ("seatrial", "smoke", "--image", image, "--level", "quick", "--format", "json")
     ended = run(*words, folder=tmp_path, within=15)
-    checks = {one["id"]: one for one in json.loads(ended.out)["checks"]}
+    checks = {load["id"]: load for load in json.loads(ended.out)["checks"]}
     assert "instead of an answer" in checks["app/imports"]["actual"]
     assert ended.memory < MOST_MEMORY
     assert yard.left_behind() == []

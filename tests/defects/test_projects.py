@@ -61,15 +61,15 @@ def judged(yard: Yard, observed: Facts, one: smoking.Target) -> Smoke:
 
 def bad(smoke: Smoke) -> dict[str, Result]:
     families = ("dockerfile/", "context/", "compose/")
-    return {one.id: one for one in smoke.checks if one.status in BAD and one.id.startswith(families)}
+    return {check.id: check for check in smoke.checks if check.status in BAD and check.id.startswith(families)}
 
 
 def test_a_whole_smoke_of_a_sound_project_passes(yard: Yard, tmp_path: Path) -> None:
     smoke = smoking.smoke(target(yard, tmp_path, {}), yard.engine, level=Level.QUICK)[0]
     assert bad(smoke) == {}
-    told = {one.id: one for one in smoke.checks}
+    told = {check.id: check for check in smoke.checks}
     assert told["compose/environment"].evidence == (".env is not there; .env.example explains it",)
-    assert all(told[one.finds].status is Status.PASS for one in PROJECTS)
+    assert all(told[project.finds].status is Status.PASS for project in PROJECTS)
 
 
 def test_a_whole_smoke_of_a_broken_one_fails(yard: Yard, tmp_path: Path) -> None:
@@ -93,7 +93,9 @@ def test_it_is_found_with_its_line(yard: Yard, observed: Facts, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "broken", [one for one in PROJECTS if one.twin or one.twin_contract], ids=lambda one: one.name.replace(" ", "-")
+    "broken",
+    [project for project in PROJECTS if project.twin or project.twin_contract],
+    ids=lambda entry: entry.name.replace(" ", "-"),
 )
 def test_its_twin_passes(yard: Yard, observed: Facts, tmp_path: Path, broken: Broken) -> None:
     twin = target(yard, tmp_path, broken.twin, broken.twin_contract)
@@ -102,7 +104,7 @@ def test_its_twin_passes(yard: Yard, observed: Facts, tmp_path: Path, broken: Br
 
 def test_an_image_by_itself_has_no_sources(yard: Yard) -> None:
     smoke = smoking.smoke(smoking.image_target(f"{IMAGE}:latest", None), yard.engine, level=Level.QUICK)[0]
-    of_sources = [one for one in smoke.checks if one.id.startswith(("dockerfile/", "context/", "compose/"))]
+    of_sources = [check for check in smoke.checks if check.id.startswith(("dockerfile/", "context/", "compose/"))]
     assert len(of_sources) == 12
-    assert {one.status for one in of_sources} == {Status.SKIP}
-    assert all("named by itself" in one.actual for one in of_sources)
+    assert {source.status for source in of_sources} == {Status.SKIP}
+    assert all("named by itself" in source.actual for source in of_sources)

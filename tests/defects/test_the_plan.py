@@ -106,7 +106,7 @@ def test_its_clean_twin_passes_everything(plan: Path) -> None:
 
 def test_a_failure_names_its_line_in_the_dockerfile(plan: Path) -> None:
     ended = run("invoke", "smoke", "--app", "plan", "--level", "quick", "--format", "json", folder=plan)
-    where = {one["id"]: one["where"] for one in json.loads(ended.out)["checks"] if one["status"] == "fail"}
+    where = {load["id"]: load["where"] for load in json.loads(ended.out)["checks"] if load["status"] == "fail"}
     lines = (plan / "Dockerfile").read_text(encoding="utf-8").splitlines()
     named = {
         name: lines[int(place.removeprefix("Dockerfile:")) - 1] for name, place in where.items() if ".d" not in place
@@ -118,4 +118,4 @@ def test_a_failure_names_its_line_in_the_dockerfile(plan: Path) -> None:
 
 
 def by_status(document: dict[str, Any], status: str) -> set[str]:
-    return {one["id"] for one in document["checks"] if one["status"] == status}
+    return {entry["id"] for entry in document["checks"] if entry["status"] == status}

@@ -29,7 +29,7 @@ def wheel(
     """Return a wheel's file name and its bytes (binary distribution format, PyPA specifications)."""
     folder = f"{name}-{version}.dist-info"
     entries = "".join(f"{key} = {target}\n" for key, target in (scripts or {}).items())
-    wanted = "".join(f"Requires-Dist: {one}\n" for one in requires)
+    wanted = "".join(f"Requires-Dist: {require}\n" for require in requires)
     described = {
         **files,
         f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{wanted}".encode(),
@@ -48,7 +48,7 @@ def another_machine() -> str:
     """Return a machine that is not this one."""
     import platform
 
-    return next(one for one in MACHINES if one != platform.machine())
+    return next(machine for machine in MACHINES if machine != platform.machine())
 
 
 def extension(needed: str, machine: str = "", symbol: str = "PyInit_tide") -> bytes:

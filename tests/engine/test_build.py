@@ -383,10 +383,10 @@ class Forwarder:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        for one in (self._server, *self._open):
+        for entry in (self._server, *self._open):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                entry.shutdown(socket.SHUT_RDWR)
+            entry.close()
 
     def _greet(self, far: socket.socket) -> None:
         """Say nothing of its own."""

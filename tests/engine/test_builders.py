@@ -180,9 +180,9 @@ def yard(engine: Engine, other: Engine, base: str, sockets: Path, tmp_path: Path
     made.buildx("create", "--name", "far", "--driver", "remote", f"unix://{socket_file}")
     yield made
     builder.cut()
-    for one in (engine, other):
-        for image in one.client.images.list(name=made.image):
-            one.client.images.remove(str(image.id), force=True)
+    for entry in (engine, other):
+        for image in entry.client.images.list(name=made.image):
+            entry.client.images.remove(str(image.id), force=True)
 
 
 def add_context(config: Path, name: str, url: str) -> None:
@@ -195,7 +195,7 @@ def add_context(config: Path, name: str, url: str) -> None:
 
 
 def tagged(engine: Engine, image: str) -> list[str]:
-    return [str(one.id) for one in engine.client.images.list(name=image)]
+    return [str(entry.id) for entry in engine.client.images.list(name=image)]
 
 
 def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(yard: Yard) -> None:

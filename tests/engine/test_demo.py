@@ -87,7 +87,7 @@ class Trial:
     def left(self) -> list[str]:
         """Return the names of all that the engine holds of the demo, asked by label."""
         held = down.holdings(self.plan().stack, self.engine)
-        return [*(one.name for one in held.containers), *held.networks.values(), *held.volumes]
+        return [*(container.name for container in held.containers), *held.networks.values(), *held.volumes]
 
 
 @pytest.fixture
@@ -245,9 +245,9 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(trial: Trial) -> N
     assert "The next `invoke demo` removes what remains." in rest
     assert "Traceback" not in rest
     assert f"{stack.compose_project}-bot-1" in trial.left()
-    for one in containers.containers(stack, trial.engine):
-        if one.status == "running":
-            trial.engine.client.api.kill(one.id)
+    for container in containers.containers(stack, trial.engine):
+        if container.status == "running":
+            trial.engine.client.api.kill(container.id)
 
 
 class Silent:
@@ -269,7 +269,7 @@ class Up:
 
     def state(self, service: str) -> ContainerState:
         found = containers.containers(self.plan.stack, self.trial.engine)
-        return next(one for one in found if one.service == service)
+        return next(match for match in found if match.service == service)
 
     def until(self, seconds: float, holds: Callable[[ContainerState], bool]) -> ContainerState:
         end = time.monotonic() + seconds
@@ -309,7 +309,7 @@ def test_a_bot_whose_loop_hangs_turns_unhealthy_and_recovers(up: Up) -> None:
     bot = up.state("bot").id
     api.kill(bot, signal="SIGSTOP")
     hung = up.until(STALE_SECONDS + 20, lambda state: state.health is Health.UNHEALTHY)
-    assert any(f"more than {STALE_SECONDS} s" in one for one in hung.health_outputs)
+    assert any(f"more than {STALE_SECONDS} s" in output for output in hung.health_outputs)
     api.kill(bot, signal="SIGCONT")
     recovered = up.until(20, healthy)
     assert (recovered.id, recovered.restarts) == (bot, 0)
@@ -353,4 +353,4 @@ def test_both_services_are_confined_and_publish_nothing(up: Up) -> None:
         assert config["PidsLimit"]
         assert not config["PortBindings"]
         assert found["Config"]["User"] == "1000:1000"
-        assert all(not one["RW"] for one in found["Mounts"] if one["Type"] == "bind")
+        assert all(not match["RW"] for match in found["Mounts"] if match["Type"] == "bind")

@@ -66,7 +66,7 @@ class Witness:
 
     def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
         assert seconds >= 0
-        self.seen.append({one.service: one.phase for one in services})
+        self.seen.append({service.service: service.phase for service in services})
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Yard:
     def left(self) -> list[str]:
         """Return the names of all that the engine holds of the stack, asked by label."""
         held = remove.holdings(identify(self.project, "ship"), self.engine)
-        return [*(one.name for one in held.containers), *held.networks.values(), *held.volumes]
+        return [*(container.name for container in held.containers), *held.networks.values(), *held.volumes]
 
     def service(self, *command: str, **more: object) -> dict[str, object]:
         return {"image": self.image, "command": list(command), **more}
@@ -197,7 +197,7 @@ def test_a_stack_comes_up_answers_and_goes_down(yard: Yard) -> None:
     three_services(yard, free_port())
     state = yard.up()
     assert state.changed
-    assert {one.service: one.phase for one in state.services} == {
+    assert {service.service: service.phase for service in state.services} == {
         "db": Phase.UP,
         "migrate": Phase.DONE,
         "api": Phase.UP,
@@ -206,13 +206,15 @@ def test_a_stack_comes_up_answers_and_goes_down(yard: Yard) -> None:
     with urllib.request.urlopen(f"http://{address.text}/", timeout=5) as answer:
         assert answer.read() == b"ahoy"
     # The waiting was seen: the API stood by while the database started.
-    assert any(one["db"] is Phase.STARTING and one["api"] in {Phase.WAITING, Phase.ABSENT} for one in yard.witness.seen)
+    assert any(
+        item["db"] is Phase.STARTING and item["api"] in {Phase.WAITING, Phase.ABSENT} for item in yard.witness.seen
+    )
 
     stack = identify(yard.project, "ship")
-    shown = {one.service: one for one in bringup.ps(stack, engine=yard.engine)}
+    shown = {p.service: p for p in bringup.ps(stack, engine=yard.engine)}
     assert shown["migrate"].phase is Phase.DONE
     assert shown["migrate"].last_line == "migrated"
-    lines = [(one.service, one.text) for one in logs.logs(stack, engine=yard.engine)]
+    lines = [(log.service, log.text) for log in logs.logs(stack, engine=yard.engine)]
     assert lines == [("migrate", "migrated"), ("api", "listening")]
 
     removed = yard.down()
@@ -228,14 +230,16 @@ def test_up_twice_is_quick_and_changes_nothing(yard: Yard) -> None:
     three_services(yard, free_port())
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {one.id for one in containers.containers(stack, yard.engine)}
+    before = {container.id for container in containers.containers(stack, yard.engine)}
     start = time.monotonic()
     state = yard.up()
     assert not state.changed
     assert state.addresses
     assert time.monotonic() - start < 3
-    assert {one.id for one in containers.containers(stack, yard.engine)} == before
-    migrate = next(one for one in containers.containers(stack, yard.engine) if one.service == "migrate")
+    assert {container.id for container in containers.containers(stack, yard.engine)} == before
+    migrate = next(
+        container for container in containers.containers(stack, yard.engine) if container.service == "migrate"
+    )
     assert containers.last_lines(migrate.id, yard.engine, count=9) == ("migrated",)
 
 
@@ -243,10 +247,10 @@ def test_up_after_a_change_makes_the_changed_service_anew(yard: Yard) -> None:
     yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP)})
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {one.service: one.id for one in containers.containers(stack, yard.engine)}
+    before = {container.service: container.id for container in containers.containers(stack, yard.engine)}
     yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP, environment={"NEW": "1"})})
     assert yard.up().changed
-    after = {one.service: one.id for one in containers.containers(stack, yard.engine)}
+    after = {container.service: container.id for container in containers.containers(stack, yard.engine)}
     assert after["a"] == before["a"]
     assert after["b"] != before["b"]
 
@@ -255,11 +259,11 @@ def test_up_restarts_what_was_stopped_and_does_not_blame_how_it_ended(yard: Yard
     yard.write({"a": yard.service("sleep", "1000", stop_grace_period="1s"), "b": yard.service(*SLEEP)})
     yard.up()
     stack = identify(yard.project, "ship")
-    killed = next(one for one in containers.containers(stack, yard.engine) if one.service == "a")
+    killed = next(container for container in containers.containers(stack, yard.engine) if container.service == "a")
     yard.engine.client.api.kill(killed.id)
     state = yard.up()
     assert state.changed
-    assert [one.phase for one in state.services] == [Phase.UP, Phase.UP]
+    assert [service.phase for service in state.services] == [Phase.UP, Phase.UP]
 
 
 def test_a_service_that_crashes_is_named_with_its_output_and_who_waited(yard: Yard) -> None:
@@ -440,7 +444,7 @@ def test_an_env_file_is_asked_for_and_copied_when_wanted(yard: Yard) -> None:
     assert f"cp {yard.folder}/.env.example {yard.folder}/.env" in caught.value.fix
     plan = yard.plan(create_env=True)
     assert plan.env_file == yard.folder / ".env"
-    assert any("Copied .env.example" in one for one in yard.witness.said)
+    assert any("Copied .env.example" in text for text in yard.witness.said)
     yard.folder.joinpath(".env").unlink()
     assert yard.down().nothing  # `down` needs neither the env file …
     yard.folder.joinpath("compose.yaml").unlink()
@@ -478,7 +482,7 @@ def test_a_substitute_takes_the_place_of_an_image_that_cannot_be_pulled(yard: Ya
     assert yard.folder.joinpath("compose.yaml").read_text(encoding="utf-8") == text
     assert not yard.up(substitute=substitute).changed
     assert len(asked) == 1
-    assert [one.service for one in bringup.ps(state.stack, engine=yard.engine)] == ["db"]
+    assert [p.service for p in bringup.ps(state.stack, engine=yard.engine)] == ["db"]
 
 
 def test_logs_follow_until_the_reader_stops(yard: Yard) -> None:
@@ -514,10 +518,10 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        for one in (self._server, *self._ends):
+        for end in (self._server, *self._ends):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -562,7 +566,7 @@ def test_an_engine_that_dies_in_the_middle(yard: Yard) -> None:
             gc.collect()
     finally:
         relay.cut()
-    assert any("`invoke down --app ship` removes what remains" in one for one in yard.witness.said)
+    assert any("`invoke down --app ship` removes what remains" in text for text in yard.witness.said)
     assert len(yard.down().containers) == 2
 
 

@@ -37,7 +37,7 @@ ONCE = "trap 'exit 0' TERM; if [ -e /begun ]; then echo 'not again'; exit 4; fi;
 
 def containers(of: Yard) -> dict[str, ContainerState]:
     found = observe.containers(identify(of.project, "ship"), of.engine)
-    return {one.service: one for one in found}
+    return {match.service: match for match in found}
 
 
 def restarted(of: Yard, service: str | None = None, *, timeout: float = 60) -> StackState:
@@ -60,7 +60,7 @@ def test_a_restart_of_all_waits_until_all_is_healthy_and_runs_no_one_shot_again(
     before = containers(yard)
     yard.witness.seen.clear()
     state = restarted(yard)
-    assert {one.service: one.phase for one in state.services} == {"db": Phase.UP, "api": Phase.UP}
+    assert {service.service: service.phase for service in state.services} == {"db": Phase.UP, "api": Phase.UP}
     assert state.addresses
     after = containers(yard)
     assert {name: one.id for name, one in after.items()} == {name: one.id for name, one in before.items()}
@@ -68,7 +68,7 @@ def test_a_restart_of_all_waits_until_all_is_healthy_and_runs_no_one_shot_again(
         assert after[name].seconds < before[name].seconds + 2
     assert observe.last_lines(after["migrate"].id, yard.engine, count=9) == ("migrated",)
     # The API stood by while the database came back.
-    assert any(one["db"] is Phase.STARTING and one["api"] is Phase.WAITING for one in yard.witness.seen)
+    assert any(item["db"] is Phase.STARTING and item["api"] is Phase.WAITING for item in yard.witness.seen)
 
 
 def test_a_restart_of_one_service_leaves_the_others_alone(yard: Yard) -> None:
@@ -76,7 +76,7 @@ def test_a_restart_of_one_service_leaves_the_others_alone(yard: Yard) -> None:
     yard.up()
     time.sleep(3)
     state = restarted(yard, "b")
-    assert [one.service for one in state.services] == ["b"]
+    assert [service.service for service in state.services] == ["b"]
     after = containers(yard)
     assert after["a"].seconds > after["b"].seconds + 2
 
@@ -85,7 +85,7 @@ def test_a_one_shot_that_is_named_runs_again(yard: Yard) -> None:
     three_services(yard, free_port())
     yard.up()
     state = restarted(yard, "migrate")
-    assert {one.service: one.phase for one in state.services} == {"migrate": Phase.DONE, "api": Phase.UP}
+    assert {service.service: service.phase for service in state.services} == {"migrate": Phase.DONE, "api": Phase.UP}
     migrate = containers(yard)["migrate"]
     assert observe.last_lines(migrate.id, yard.engine, count=9) == ("migrated", "migrated")
 
@@ -137,11 +137,13 @@ def test_up_twice_leaves_every_container_as_it_is(yard: Yard) -> None:
 def test_two_checkouts_of_one_project_do_not_collide(yard: Yard, tmp_path: Path) -> None:
     other = replace(yard, folder=tmp_path / "other", witness=test_stack.Witness())
     other.folder.mkdir()
-    for one in (yard, other):
-        one.folder.joinpath("pyproject.toml").write_text(
+    for entry in (yard, other):
+        entry.folder.joinpath("pyproject.toml").write_text(
             '[tool.seatrial.apps]\nship = {compose = "compose.yaml"}\n', encoding="utf-8"
         )
-        one.write({"a": one.service(*SLEEP, ports=["127.0.0.1::8000"], volumes=["data:/data"])}, volumes={"data": {}})
+        entry.write(
+            {"a": entry.service(*SLEEP, ports=["127.0.0.1::8000"], volumes=["data:/data"])}, volumes={"data": {}}
+        )
     try:
         first, second = yard.up(), other.up()
         assert first.stack.compose_project != second.stack.compose_project
@@ -230,7 +232,7 @@ def test_restart_and_down_for_programs(yard: Yard) -> None:
     assert (told["would_restart"], told["problem"]) == (["a", "b"], None)
     done = answer(yard, 0, "restart", "--service", "b")
     assert (done["up"], done["changed"], done["problem"]) == (True, True, None)
-    assert "b" in {one["service"] for one in done["services"] if one["state"] == "up"}
+    assert "b" in {entry["service"] for entry in done["services"] if entry["state"] == "up"}
     wrong = answer(yard, 2, "restart", "--service", "c")
     assert (wrong["up"], wrong["changed"]) == (False, False)
     assert "'c'" in wrong["problem"]["what"]

@@ -75,9 +75,9 @@ class Timed(Witness):
 def looked(yard: Yard) -> dict[str, list[str]]:
     """Return what a look before the start finds, by standing."""
     found = preflight.look(yard.project, "ship", engine=yard.engine, host=yard.host)
-    told: dict[str, list[str]] = {one.value: [] for one in Readiness}
-    for one in found.findings:
-        told[one.readiness.value].append(f"{one.check}: {one.what}")
+    told: dict[str, list[str]] = {readiness.value: [] for readiness in Readiness}
+    for finding in found.findings:
+        told[finding.readiness.value].append(f"{finding.check}: {finding.what}")
     return told
 
 
@@ -106,7 +106,7 @@ def test_a_look_names_all_that_stands_in_the_way_and_starts_nothing(yard: Yard) 
     assert run.returncode == 2, run.stdout + run.stderr
     document = json.loads(run.stdout)
     assert document["ready"] is False
-    found = {(one["check"], one["standing"]): one for one in document["checks"]}
+    found = {(entry["check"], entry["standing"]): entry for entry in document["checks"]}
     file = yard.folder / "compose.yaml"
     variable = found["variable", "blocked"]
     assert variable["what"] == (
@@ -214,7 +214,7 @@ def test_json_of_up_and_ps(yard: Yard) -> None:
     assert up.returncode == 0, up.stderr
     document = json.loads(up.stdout)
     assert (document["up"], document["changed"], document["problem"]) == (True, True, None)
-    assert {one["service"]: one["state"] for one in document["services"]} == {
+    assert {entry["service"]: entry["state"] for entry in document["services"]} == {
         "db": "up",
         "migrate": "completed",
         "api": "up",
@@ -223,7 +223,9 @@ def test_json_of_up_and_ps(yard: Yard) -> None:
     assert ps.returncode == 0
     assert json.loads(ps.stdout)["up"] is True
     api = next(
-        one for one in containers.containers(identify(yard.project, "ship"), yard.engine) if one.service == "api"
+        container
+        for container in containers.containers(identify(yard.project, "ship"), yard.engine)
+        if container.service == "api"
     )
     yard.engine.client.api.kill(api.id)
     assert seatrial(yard.folder, "ps", "--app", "ship").returncode == 1
@@ -247,7 +249,7 @@ def test_json_of_a_stack_that_does_not_come_up(yard: Yard) -> None:
     assert document["up"] is False
     assert document["problem"]["what"] == "ship did not come up: db is unhealthy."
     assert "    exit code 1: not yet" in document["problem"]["detail"]
-    states = {one["service"]: one for one in document["services"]}
+    states = {entry["service"]: entry for entry in document["services"]}
     assert (states["db"]["health"], states["db"]["last_line"]) == ("unhealthy", "no database")
     assert states["api"]["waits_for"] == ["db"]
     # Why is said at once, before what takes a while, and once only.
@@ -317,7 +319,7 @@ def test_a_service_that_crashes_and_comes_back_is_given_time(yard: Yard) -> None
     state = yard.up(timeout=60)
     assert state.services[0].container is not None
     assert state.services[0].container.restarts == 4
-    assert any(one["api"] is Phase.RESTARTING for one in yard.witness.seen)
+    assert any(item["api"] is Phase.RESTARTING for item in yard.witness.seen)
 
 
 def test_a_dependency_that_crashes_and_comes_back_is_given_time_too(yard: Yard) -> None:
@@ -330,7 +332,7 @@ def test_a_dependency_that_crashes_and_comes_back_is_given_time_too(yard: Yard) 
         },
         volumes={"data": {}},
     )
-    assert {one.phase for one in yard.up(timeout=60).services} == {Phase.UP}
+    assert {service.phase for service in yard.up(timeout=60).services} == {Phase.UP}
 
 
 def test_a_dependency_that_never_stops_crashing_is_named_with_its_output(yard: Yard) -> None:
@@ -475,8 +477,8 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(yard: Yard) -> Non
     assert f"interrupted again; what remains: {name}-db-1, {name}_default." in rest
     assert "`invoke down --app ship` removes it." in rest
     assert "Traceback" not in rest
-    for one in containers.containers(identify(yard.project, "ship"), yard.engine):
-        yard.engine.client.api.kill(one.id)
+    for container in containers.containers(identify(yard.project, "ship"), yard.engine):
+        yard.engine.client.api.kill(container.id)
     assert set(yard.down().containers) == {f"{name}-db-1"}
 
 
@@ -544,13 +546,13 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     yard.write({"api": good, "user": user, "once": once}, volumes={"data": {}})
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {one.service: one for one in containers.containers(stack, yard.engine)}
+    before = {container.service: container for container in containers.containers(stack, yard.engine)}
     bad = {**good, "command": ["bash", "-c", "exit 9"], "environment": {"V": "2"}}
     changed = {**once, "environment": {"V": "2"}}
     yard.write({"api": bad, "user": user, "once": changed}, volumes={"data": {}})
     with pytest.raises(StackFailedError, match="api ended with exit code 9"):
         yard.up()
-    after = {one.service: one for one in containers.containers(stack, yard.engine)}
+    after = {container.service: container for container in containers.containers(stack, yard.engine)}
     assert after["api"].id != before["api"].id
     assert (after["api"].name, after["api"].config_hash) == (before["api"].name, before["api"].config_hash)
     assert "api runs again as it did before." in yard.witness.said
@@ -563,7 +565,7 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     # The stack is what it was: with the same file, nothing but the one-shot is run.
     yard.write({"api": good, "user": user, "once": once}, volumes={"data": {}})
     state = yard.up()
-    now = {one.service: one for one in containers.containers(stack, yard.engine)}
+    now = {container.service: container for container in containers.containers(stack, yard.engine)}
     assert now["api"].id == after["api"].id
     assert now["once"].status == "exited"
     assert state.addresses[0].text == f"127.0.0.1:{port}"

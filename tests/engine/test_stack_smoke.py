@@ -245,7 +245,7 @@ class Yard:
 
     def left(self, stack: Stack) -> list[str]:
         held = down.holdings(stack, self.engine)
-        return [*(one.name for one in held.containers), *held.networks.values(), *held.volumes]
+        return [*(container.name for container in held.containers), *held.networks.values(), *held.volumes]
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +288,7 @@ def yard(tmp_path: Path, engine: Engine, host: Host, image: str) -> Iterator[Yar
 
 
 def told(smoke: Smoke) -> dict[str, tuple[Status, str]]:
-    return {one.id.partition("/")[2]: (one.status, one.actual) for one in smoke.checks}
+    return {check.id.partition("/")[2]: (check.status, check.actual) for check in smoke.checks}
 
 
 def failing(smoke: Smoke) -> set[str]:
@@ -301,7 +301,7 @@ def test_a_sound_stack_passes_every_check_also_after_one_that_was_killed(yard: Y
     up.up(killed.stack.plan, engine=yard.engine, host=yard.host, observer=Silent(), program=killed.stack.compose)
     assert len(yard.left(killed.stack.plan.stack)) == 4
     smoke = yard.smoke()
-    assert {one.id: (one.status, one.actual) for one in smoke.checks if one.status is not Status.PASS} == {}
+    assert {check.id: (check.status, check.actual) for check in smoke.checks if check.status is not Status.PASS} == {}
     assert smoke.verdict is Verdict.PASS
     seen = told(smoke)
     assert "requests answered; another worker in its place" in seen["survives-worker-loss"][1]
@@ -314,7 +314,7 @@ def test_a_forgetful_database_workers_nobody_replaces_and_a_stop_signal_nobody_h
     assert failing(smoke) == {"survives-database-restart", "survives-worker-loss", "graceful-stop"}
     seen = told(smoke)
     assert "acknowledged writes cannot be read after the restart of db" in seen["survives-database-restart"][1]
-    lost = next(one for one in smoke.checks if one.id == "stack/survives-database-restart")
+    lost = next(check for check in smoke.checks if check.id == "stack/survives-database-restart")
     assert any(line.endswith("status 404") for line in lost.evidence)
     assert "no other worker within 8 s" in seen["survives-worker-loss"][1]
     assert "api was killed after its grace time of 3 s, exit code 137" in seen["graceful-stop"][1]
@@ -324,7 +324,7 @@ def test_an_app_that_says_yes_to_what_it_did_not_store(yard: Yard) -> None:
     yard.write("lies", "alone", db=SLOW)
     smoke = yard.smoke()
     assert failing(smoke) == {"survives-database-restart"}
-    lost = next(one for one in smoke.checks if one.id == "stack/survives-database-restart")
+    lost = next(check for check in smoke.checks if check.id == "stack/survives-database-restart")
     assert all(line.endswith("status 404") for line in lost.evidence)
     assert told(smoke)["survives-worker-loss"][0] is Status.SKIP
 
@@ -337,7 +337,7 @@ def test_an_app_that_is_never_ready_shows_something_else_and_keeps_a_dead_connec
     assert seen["ready"][1] == "/ready: status 503"
     assert "does not show what was written" in seen["writes-and-reads"][1]
     assert "no write was stored within 8 s after db was back: status 503" in seen["survives-database-restart"][1]
-    ready = next(one for one in smoke.checks if one.id == "stack/ready")
+    ready = next(check for check in smoke.checks if check.id == "stack/ready")
     assert ready.evidence == ('{"because": "of a defect"}',)
 
 
@@ -345,7 +345,7 @@ def test_an_app_that_ends_with_its_worker(yard: Yard) -> None:
     yard.write("dies")
     smoke = yard.smoke()
     assert "survives-worker-loss" in failing(smoke)
-    loss = next(one for one in smoke.checks if one.id == "stack/survives-worker-loss")
+    loss = next(check for check in smoke.checks if check.id == "stack/survives-worker-loss")
     assert "requests failed after one of 2 workers was killed" in loss.actual
     assert any("the app's container" in line for line in loss.evidence)
 
@@ -387,7 +387,7 @@ def rules(yard: Yard) -> None:
 
 
 def not_well(smoke: Smoke) -> dict[str, str]:
-    return {one.id: one.actual for one in smoke.checks if one.status in {Status.FAIL, Status.ERROR}}
+    return {check.id: check.actual for check in smoke.checks if check.status in {Status.FAIL, Status.ERROR}}
 
 
 def test_an_app_that_starts_only_among_its_services_passes_every_start_there(yard: Yard) -> None:
@@ -405,7 +405,7 @@ def test_an_app_that_starts_only_among_its_services_passes_every_start_there(yar
     yard.folder.joinpath("compose.yaml").write_text(json.dumps(document), encoding="utf-8")
     smoke = yard.smoke(Level.DEEP)
     assert not_well(smoke) == {}
-    passed = {one.id for one in smoke.checks if one.status is Status.PASS}
+    passed = {check.id for check in smoke.checks if check.status is Status.PASS}
     assert {
         "boot/healthy",
         "boot/read-only",
@@ -417,7 +417,7 @@ def test_an_app_that_starts_only_among_its_services_passes_every_start_there(yar
         "network/exposed-ports",
         "process/pid1-is-app",
     } <= passed
-    ports = next(one.actual for one in smoke.checks if one.id == "network/exposed-ports")
+    ports = next(check.actual for check in smoke.checks if check.id == "network/exposed-ports")
     assert ports == "listens on 0.0.0.0:8000/tcp"
 
 
@@ -441,7 +441,7 @@ def test_an_app_whose_first_start_leaves_what_its_second_one_trips_over(yard: Ya
     seen = not_well(smoke)
     assert "stack/healthy" not in seen
     assert "the container exited at start: exit code 1" in seen["boot/healthy"]
-    healthy = next(one for one in smoke.checks if one.id == "boot/healthy")
+    healthy = next(check for check in smoke.checks if check.id == "boot/healthy")
     assert any("another one is at work" in line for line in healthy.evidence)
 
 
@@ -449,7 +449,7 @@ def test_a_stack_that_does_not_come_up_leaves_its_starts_undecided(yard: Yard) -
     yard.write(api={"command": ["python", "-c", "raise SystemExit('no harbour')"], "restart": "no"})
     smoke = yard.smoke(Level.STANDARD)
     assert smoke.verdict is Verdict.FAIL
-    boot = next(one for one in smoke.checks if one.id == "boot/limits")
+    boot = next(check for check in smoke.checks if check.id == "boot/limits")
     assert (boot.status, boot.actual) == (
         Status.ERROR,
         "could not be decided: the stack did not come up: stack/healthy tells why",
@@ -469,7 +469,10 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
     project = read_project(yard.folder)
     plan = plan_up(project, "ship", engine=yard.engine, host=yard.host, say=print)
     up.up(plan, engine=yard.engine, host=yard.host, observer=Silent())
-    before = {one.service: (one.id, one.restarts) for one in containers.containers(plan.stack, yard.engine)}
+    before = {
+        container.service: (container.id, container.restarts)
+        for container in containers.containers(plan.stack, yard.engine)
+    }
     address = f"http://127.0.0.1:{port}/notes"
     request = urllib.request.Request(address, data=b'{"title": "mine"}', method="POST")
     for _ in range(50):
@@ -479,7 +482,10 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
         except OSError:
             time.sleep(0.1)
     assert yard.smoke().verdict is Verdict.PASS
-    assert {one.service: (one.id, one.restarts) for one in containers.containers(plan.stack, yard.engine)} == before
+    assert {
+        container.service: (container.id, container.restarts)
+        for container in containers.containers(plan.stack, yard.engine)
+    } == before
     with urllib.request.urlopen(f"{address}/{made['id']}", timeout=5) as answer:  # noqa: S310
         assert json.load(answer) == {"title": "mine"}
     # Another one's network and path of this machine cannot be had twice: that is said, and nothing is begun.
@@ -527,9 +533,9 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leave
     assert time.monotonic() - start < 10
     assert f"interrupted again; what remains: {private.compose_project}-api-1" in rest
     assert "The next `invoke smoke --stack --app ship` removes what remains." in rest
-    for one in containers.containers(private, yard.engine):
-        if one.status == "running":
-            yard.engine.client.api.kill(one.id)
+    for container in containers.containers(private, yard.engine):
+        if container.status == "running":
+            yard.engine.client.api.kill(container.id)
 
 
 def test_ctrl_c_in_a_start_among_the_services_ends_all_of_them(yard: Yard) -> None:
@@ -542,8 +548,8 @@ def test_ctrl_c_in_a_start_among_the_services_ends_all_of_them(yard: Yard) -> No
 
     def starts() -> list[str]:
         found = api.containers(all=True, filters=labelled)
-        alone = [one for one in found if PROJECT_LABEL not in one["Labels"]]
-        return [one["Id"] for one in alone if private.compose_project in one["HostConfig"]["NetworkMode"]]
+        alone = [match for match in found if PROJECT_LABEL not in match["Labels"]]
+        return [entry["Id"] for entry in alone if private.compose_project in entry["HostConfig"]["NetworkMode"]]
 
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SMOKE), "--level", "deep"],

@@ -141,12 +141,12 @@ def theirs(engine: Engine, image: str, file: Path) -> list[tuple[str, bool]]:
     with leaving_nothing(engine, image):
         subprocess.run(argv, cwd=file.parent, env=environment, capture_output=True, check=False, timeout=300)
     results = json.loads(report.read_text(encoding="utf-8")).get("Results", [])
-    return [(one["Name"], bool(one["Pass"])) for one in results]
+    return [(result["Name"], bool(result["Pass"])) for result in results]
 
 
 def verdicts(smoke: Smoke) -> list[bool]:
-    assert {one.status for one in smoke.checks} <= {Status.PASS, Status.FAIL}
-    return [one.status is Status.PASS for one in smoke.checks]
+    assert {check.status for check in smoke.checks} <= {Status.PASS, Status.FAIL}
+    return [check.status is Status.PASS for check in smoke.checks]
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_every_test_of_a_file_has_the_tools_verdict(
     assert len(tool) == number
     assert [passed for _, passed in tool] == verdicts(smoke)
     # And both are what the name of the test says.
-    assert [one.id for one in smoke.checks if (one.status is Status.FAIL) != one.id.endswith(" fails")] == []
+    assert [check.id for check in smoke.checks if (check.status is Status.FAIL) != check.id.endswith(" fails")] == []
     assert smoke.verdict is Verdict.FAIL
-    assert all(one.actual and one.expected and one.where for one in smoke.checks)
+    assert all(check.actual and check.expected and check.where for check in smoke.checks)
 
 
 def test_several_tests_of_one_name_are_told_apart(engine: Engine, image: str, folder: Path) -> None:
     smoke = ours(engine, image, folder / "commands.yaml")
-    assert [one.id for one in smoke.checks][-2:] == [
+    assert [check.id for check in smoke.checks][-2:] == [
         "structure/commandTests/several at one name",
         "structure/commandTests/several at one name#2",
     ]
@@ -217,8 +217,8 @@ def test_limits_make_a_command_undecided(engine: Engine, image: str, tmp_path: P
     )
     contract = Contract(memory="32 MiB")
     smoke = prove({file: read_structure_file(file)}, image, contract, engine, environment={}, folder=tmp_path)
-    assert [one.status for one in smoke.checks] == [Status.ERROR] * 3
-    loud, large, setup = (one.actual for one in smoke.checks)
+    assert [check.status for check in smoke.checks] == [Status.ERROR] * 3
+    loud, large, setup = (check.actual for check in smoke.checks)
     assert "it had written 16777216 bytes" in loud
     assert "killed at the contract's memory limit" in large
     assert "in its setup, the command was stopped" in setup
@@ -243,7 +243,7 @@ def test_several_files_are_one_report(engine: Engine, image: str, folder: Path) 
 def test_a_level_adds_the_contracts_checks(engine: Engine, image: str, folder: Path) -> None:
     assert engine.version
     words = ("smoke", "--image", image, "--structure-test", "metadata.yaml", "--level", "quick", "--format", "json")
-    checks = [one["id"] for one in json.loads(seatrial(*words, folder=folder).stdout)["checks"]]
+    checks = [load["id"] for load in json.loads(seatrial(*words, folder=folder).stdout)["checks"]]
     assert checks[-1] == "structure/metadataTest"
     assert "identity/non-root" in checks
 
@@ -266,7 +266,7 @@ def test_an_interrupted_run_leaves_nothing(engine: Engine, image: str, tmp_path:
 
         def committed() -> list[object]:
             images = engine.client.api.images(all=True, filters={"label": COMMITTED})
-            return [one for one in images if mine in one["Labels"][COMMITTED]]
+            return [entry for entry in images if mine in entry["Labels"][COMMITTED]]
 
         deadline = time.monotonic() + 60
         while not committed() and time.monotonic() < deadline:
@@ -288,11 +288,11 @@ def test_the_sweep_removes_what_a_dead_run_committed_and_nothing_else(engine: En
         named = client.commit(made, repository="seatrial-test/named", conf={"Labels": {COMMITTED: str(dead)}})["Id"]
         try:
             sweep.start(engine, this).join(60)
-            there = {one["Id"] for one in client.images(all=True, filters={"label": COMMITTED})}
+            there = {entry["Id"] for entry in client.images(all=True, filters={"label": COMMITTED})}
             assert left not in there
             assert {living, named} <= there
         finally:
-            for one in (living, "seatrial-test/named"):
-                client.remove_image(one, force=True)
+            for entry in (living, "seatrial-test/named"):
+                client.remove_image(entry, force=True)
     finally:
         client.remove_container(made, force=True, v=True)

@@ -126,7 +126,7 @@ def test_a_python_is_complete_and_lies_where_the_official_one_does(reference: st
     version = reference.removeprefix("python:").partition("-")[0]
     image = engine.client.images.get(name)
     assert image.attrs["Config"]["Cmd"] == ["python3"]
-    environment = dict(one.split("=", 1) for one in image.attrs["Config"]["Env"])
+    environment = dict(attr.split("=", 1) for attr in image.attrs["Config"]["Env"])
     assert environment["PATH"].startswith("/usr/local/bin:")
     assert environment["PYTHON_VERSION"].startswith(version)
     assert environment.get("LANG") == ("C.UTF-8" if version in {"3.11", "3.12"} else None)

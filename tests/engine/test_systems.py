@@ -120,7 +120,7 @@ def test_an_app_is_built_and_passes_its_smoke(app: str, project: Path) -> None:
     assert smoked.returncode == 0, smoked.stdout + smoked.stderr
     report = json.loads(smoked.stdout)
     assert report["verdict"] == "pass"
-    assert {one["id"]: one["status"] for one in report["checks"] if one["status"] not in {"pass", "skip"}} == {}
+    assert {entry["id"]: entry["status"] for entry in report["checks"] if entry["status"] not in {"pass", "skip"}} == {}
     assert report["counts"]["pass"] >= 18
 
 
@@ -158,11 +158,11 @@ def test_the_course_supporter_passes_its_trial_with_its_services(stack: Path) ->
     assert smoked.returncode == 0, smoked.stdout + smoked.stderr
     report = json.loads(smoked.stdout)
     assert (report["verdict"], report["level"]) == ("pass", "stack")
-    seen = {one["id"]: one["status"] for one in report["checks"]}
+    seen = {entry["id"]: entry["status"] for entry in report["checks"]}
     assert {name for name, status in seen.items() if status != "pass"} == {"boot/stays-up", "runtime/worker-heartbeat"}
     assert set(seen) == {check.id for check in among_services(Level.STANDARD)}
     # The developer's stack beside it holds what it held, and nothing of the trial.
-    assert [one["id"] for one in ask("/courses")["items"]] == [made["id"]]
+    assert [entry["id"] for entry in ask("/courses")["items"]] == [made["id"]]
     restarted = seatrial("restart", "--app", "course-supporter", folder=stack)
     assert restarted.returncode == 0, restarted.stderr
     assert f"http://127.0.0.1:{PORT}" in restarted.stdout

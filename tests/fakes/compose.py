@@ -200,8 +200,8 @@ def _long(table: Json) -> Json:
     depends = made.get("depends_on")
     if isinstance(depends, list):
         made["depends_on"] = {name: {"condition": "service_started", "required": True} for name in depends}
-    made["ports"] = [_port(one) for one in made.get("ports") or ()]
-    made["volumes"] = [_volume(one) for one in made.get("volumes") or ()]
+    made["ports"] = [_port(entry) for entry in made.get("ports") or ()]
+    made["volumes"] = [_volume(entry) for entry in made.get("volumes") or ()]
     return {key: value for key, value in made.items() if value not in ([], {})}
 
 
@@ -261,7 +261,7 @@ class _Up:
         label = {f"{PREFIX}.project": self._project}
         for key in self._document.get("networks") or {"default": None}:
             name = f"{self._project}_{key}"
-            if all(one["Name"] != name for one in self._memory.networks.values()):
+            if all(network["Name"] != name for network in self._memory.networks.values()):
                 identity = hashlib.sha256(name.encode()).hexdigest()
                 self._memory.networks[identity] = {"Id": identity, "Name": name, "Labels": label}
         for key in self._document.get("volumes") or ():
@@ -270,7 +270,7 @@ class _Up:
     def _container(self, name: str, table: Json) -> MemoryContainer:
         image = str(table.get("image"))
         known = self._memory.images.get(image)
-        there = next((one for one in self._memory.containers.values() if self._is(one, name)), None)
+        there = next((container for container in self._memory.containers.values() if self._is(container, name)), None)
         wanted = digest(table)
         if there is not None:
             if there.labels[f"{PREFIX}.config-hash"] == wanted and (known is None or there.image_id == known["Id"]):
@@ -350,9 +350,9 @@ def create(memory: MemoryEngine, project: str, service: str, table: Json, **labe
         "RestartPolicy": {"Name": table.get("restart", "no")},
         "PortBindings": bindings,
         "Binds": [
-            f"{project}_{one['source']}:{one['target']}"
-            for one in table.get("volumes") or ()
-            if one.get("type") == "volume"
+            f"{project}_{entry['source']}:{entry['target']}"
+            for entry in table.get("volumes") or ()
+            if entry.get("type") == "volume"
         ],
     }
     networks: Json = {f"{project}_{key}": {"Aliases": [service]} for key in table.get("networks") or ("default",)}

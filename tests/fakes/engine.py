@@ -111,7 +111,7 @@ class MemoryContainer:
     @property
     def volumes(self) -> list[str]:
         """The volumes that it mounts, by name."""
-        return [one.split(":")[0] for one in self.host_config.get("Binds") or () if not one.startswith("/")]
+        return [entry.split(":")[0] for entry in self.host_config.get("Binds") or () if not entry.startswith("/")]
 
 
 class MemoryEngine:
@@ -198,11 +198,11 @@ class MemoryEngine:
             LookupError: it has none.
 
         """
-        return next(one for one in self.containers.values() if one.service == service)
+        return next(container for container in self.containers.values() if container.service == service)
 
     def statuses(self) -> dict[str, str]:
         """Return how each container stands, by service."""
-        return {one.service: one.status for one in self.containers.values()}
+        return {container.service: container.status for container in self.containers.values()}
 
     def called(self, method: str) -> list[str]:
         """Return what a method was called on, in order."""
@@ -220,10 +220,10 @@ class MemoryEngine:
     ) -> MemoryContainer:
         """Make a container, as the engine does."""
         image = config.get("Image", "")
-        known = self.images.get(image) or next((one for one in self.images.values() if one["Id"] == image), None)
+        known = self.images.get(image) or next((entry for entry in self.images.values() if entry["Id"] == image), None)
         if known is None:
             raise refusal(404, f"No such image: {image}")
-        if any(one.name == name for one in self.containers.values()):
+        if any(container.name == name for container in self.containers.values()):
             raise refusal(409, f'Conflict. The container name "/{name}" is already in use')
         made = MemoryContainer(
             id=f"{next(self._numbers):064x}",
@@ -326,9 +326,9 @@ class MemoryEngine:
         """
         if not key:
             raise docker.errors.NullResource("Resource ID was not provided")
-        for one in self.containers.values():
-            if key in {one.id, one.name} or (len(key) >= 12 and one.id.startswith(key)):
-                return one
+        for container in self.containers.values():
+            if key in {container.id, container.name} or (len(key) >= 12 and container.id.startswith(key)):
+                return container
         raise refusal(404, f"No such container: {key}")
 
     def inspected(self, made: MemoryContainer) -> Json:
@@ -357,9 +357,9 @@ class MemoryEngine:
             "Config": made.config,
             "HostConfig": made.host_config,
             "Mounts": [
-                {"Type": "volume", "Name": one.split(":")[0], "Destination": one.split(":")[1]}
-                for one in made.host_config.get("Binds") or ()
-                if not one.startswith("/")
+                {"Type": "volume", "Name": entry.split(":")[0], "Destination": entry.split(":")[1]}
+                for entry in made.host_config.get("Binds") or ()
+                if not entry.startswith("/")
             ],
             "NetworkSettings": {
                 "Networks": made.networks,
@@ -386,8 +386,8 @@ class _Engine(Engine):
 
 def chosen(filters: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
     wanted = (filters or {}).get("label") or ()
-    for one in [wanted] if isinstance(wanted, str) else wanted:
-        key, separator, value = one.partition("=")
+    for item in [wanted] if isinstance(wanted, str) else wanted:
+        key, separator, value = item.partition("=")
         if key not in labels or (separator and labels[key] != value):
             return False
     return True
@@ -425,9 +425,14 @@ class MemoryApi:
     def containers(self, *, all: bool = False, filters: Mapping[str, Any] | None = None, **_: Any) -> list[Json]:  # noqa: A002
         self._ask("containers")
         return [
-            {"Id": one.id, "Names": [f"/{one.name}"], "Labels": dict(one.labels), "State": one.status}
-            for one in self._memory.containers.values()
-            if (all or one.status == "running") and chosen(filters, one.labels)
+            {
+                "Id": container.id,
+                "Names": [f"/{container.name}"],
+                "Labels": dict(container.labels),
+                "State": container.status,
+            }
+            for container in self._memory.containers.values()
+            if (all or container.status == "running") and chosen(filters, container.labels)
         ]
 
     def inspect_container(self, container: str) -> Json:
@@ -480,7 +485,7 @@ class MemoryApi:
             + f"{line}\n".encode()
             for moment, line in lines
         ]
-        return (one for one in output) if stream else b"".join(output)
+        return (chunk for chunk in output) if stream else b"".join(output)
 
     def create_container_from_config(self, config: Json, name: str | None = None) -> Json:
         self._ask("create_container", name or "")
@@ -498,14 +503,18 @@ class MemoryApi:
 
     def networks(self, *, filters: Mapping[str, Any] | None = None) -> list[Json]:
         self._ask("networks")
-        return [one for one in self._memory.networks.values() if chosen(filters, one["Labels"])]
+        return [network for network in self._memory.networks.values() if chosen(filters, network["Labels"])]
 
     def remove_network(self, network: str) -> None:
         found = self._memory.networks.get(network)
         self._change_named("remove_network", network if found is None else found["Name"])
         if found is None:
             raise refusal(404, f"network {network} not found")
-        if any(found["Name"] in one.networks for one in self._memory.containers.values() if one.status == "running"):
+        if any(
+            found["Name"] in container.networks
+            for container in self._memory.containers.values()
+            if container.status == "running"
+        ):
             raise refusal(403, f"network {found['Name']} has active endpoints")
         del self._memory.networks[network]
 
@@ -522,7 +531,7 @@ class MemoryApi:
         self._change_named("remove_volume", name)
         if name not in self._memory.volumes:
             raise refusal(404, f"get {name}: no such volume")
-        if any(name in one.volumes for one in self._memory.containers.values()):
+        if any(name in container.volumes for container in self._memory.containers.values()):
             raise refusal(409, f"remove {name}: volume is in use")
         del self._memory.volumes[name]
 
@@ -583,7 +592,7 @@ class MemoryApi:
         self._memory.asked(method, target, self.timeout)
 
     def _change(self, method: str, container: str) -> MemoryContainer:
-        found = next((one for one in self._memory.containers.values() if one.id == container), None)
+        found = next((entry for entry in self._memory.containers.values() if entry.id == container), None)
         self._change_named(method, found.service if found else container)
         return self._memory.find(container)
 

@@ -124,7 +124,7 @@ class MemorySwarm:
         ]
 
     def services(self, filters: Mapping[str, Any] | None = None) -> list[Json]:
-        return [self._said(one) for one in self.held.values() if chosen(filters, one.spec["Labels"])]
+        return [self._said(service) for service in self.held.values() if chosen(filters, service.spec["Labels"])]
 
     def _said(self, service: MemoryService) -> Json:
         said: Json = {"ID": service.id, "Spec": service.spec}
@@ -158,10 +158,14 @@ class MemorySwarm:
         ]
 
     def secrets(self, filters: Mapping[str, Any] | None = None) -> list[Json]:
-        return [one for one in self.materials["secrets"].values() if chosen(filters, one["Spec"]["Labels"])]
+        return [
+            material for material in self.materials["secrets"].values() if chosen(filters, material["Spec"]["Labels"])
+        ]
 
     def configs(self, filters: Mapping[str, Any] | None = None) -> list[Json]:
-        return [one for one in self.materials["configs"].values() if chosen(filters, one["Spec"]["Labels"])]
+        return [
+            material for material in self.materials["configs"].values() if chosen(filters, material["Spec"]["Labels"])
+        ]
 
     def create_secret(self, name: str, data: bytes, labels: Mapping[str, str]) -> Json:
         return self._create("secrets", name, data, labels)
@@ -247,7 +251,7 @@ class MemorySwarm:
         for kind, key in (("secrets", "Secret"), ("configs", "Config")):
             names = [document[kind][use["source"]]["name"] for use in table.get(kind) or ()]
             if names:
-                container[f"{key}s"] = [{f"{key}ID": f"id-{one}"} for one in names]
+                container[f"{key}s"] = [{f"{key}ID": f"id-{entry}"} for entry in names]
         template = {
             "ContainerSpec": container,
             "Placement": {"Constraints": (deploy.get("placement") or {}).get("constraints") or []},
@@ -316,13 +320,13 @@ class MemorySwarm:
             self.memory.containers[made.id] = made
         if task.life.ends is not None:
             self.memory.clock.after(task.life.ends, lambda: self._end(service, task))
-        others = [one for one in self.all_tasks if one.service == service.id and one is not task]
+        others = [entry for entry in self.all_tasks if entry.service == service.id and entry is not task]
         for other in others:
             if other.desired == "running" and other.slot == task.slot:
                 other.desired = "shutdown"
                 self._turn(other, "shutdown")
-        mine = [one for one in self.all_tasks if one.service == service.id and one.spec == task.spec]
-        if service.update == "updating" and sum(one.state == "running" for one in mine) >= service.replicas:
+        mine = [entry for entry in self.all_tasks if entry.service == service.id and entry.spec == task.spec]
+        if service.update == "updating" and sum(entry.state == "running" for entry in mine) >= service.replicas:
             service.update = "completed"
         if service.update == "rollback_started":
             service.update = "rollback_completed"

@@ -66,7 +66,7 @@ class Witness:
 
     def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
         assert seconds >= 0
-        self.seen.append({one.service.name: one.phase for one in services})
+        self.seen.append({service.service.name: service.phase for service in services})
 
 
 @dataclass
@@ -120,9 +120,9 @@ class Harbour:
     def running(self, service: str) -> list[Task]:
         """Return the tasks of a service that run and shall run."""
         known = cluster.services(self.name, self.engine)
-        (wanted,) = (one.id for one in known if one.name == service)
+        (wanted,) = (name.id for name in known if name.name == service)
         tasks = cluster.tasks(self.name, self.engine, known)
-        return [one for one in tasks if one.service_id == wanted and one.state == "running" and one.active]
+        return [task for task in tasks if task.service_id == wanted and task.state == "running" and task.active]
 
     @contextmanager
     def stream(self, *ships: Ship) -> Iterator[Stream]:
@@ -263,7 +263,7 @@ def test_a_deploy_converges_answers_and_is_quick_the_second_time(harbour: Harbou
     harbour.write(services(1))
     state = harbour.deploy()
     assert state.changed
-    assert {one.service.name: (one.phase, one.running) for one in state.services} == {
+    assert {service.service.name: (service.phase, service.running) for service in state.services} == {
         "api": (Phase.UP, 2),
         "gate": (Phase.UP, NODES),
     }
@@ -280,13 +280,15 @@ def test_a_deploy_converges_answers_and_is_quick_the_second_time(harbour: Harbou
 def test_what_the_compose_file_asks_for_holds_in_the_container(harbour: Harbour) -> None:
     harbour.write(services(1, replicas=NODES))
     harbour.deploy()
-    (task,) = (one for one in harbour.running("api") if one.node_id == cluster.swarm_of(harbour.engine).node)
+    (task,) = (
+        container for container in harbour.running("api") if container.node_id == cluster.swarm_of(harbour.engine).node
+    )
     made = harbour.engine.client.api.inspect_container(task.container_id)
     config = made["HostConfig"]
     assert config["ReadonlyRootfs"]
     assert config["Memory"] == 64 * 1024**2
-    assert [one.removeprefix("CAP_") for one in config["CapDrop"]] == ["ALL"]
-    (mount,) = (one for one in config["Mounts"] if one["Target"] == "/tmp")
+    assert [entry.removeprefix("CAP_") for entry in config["CapDrop"]] == ["ALL"]
+    (mount,) = (entry for entry in config["Mounts"] if entry["Target"] == "/tmp")
     assert mount["TmpfsOptions"]["SizeBytes"] == 16 * 1024**2
     assert made["Config"]["Labels"]["seatrial.image"] == IMAGE
 
@@ -374,7 +376,7 @@ def test_a_job_runs_to_its_end_and_a_service_with_data_stays_on_its_node(harbour
     harbour.write({**services(1, replicas=1, **waiting), "migrate": job}, volumes={"data": {}})
     try:
         state = harbour.deploy()
-        phases = {one.service.name: one.phase for one in state.services}
+        phases = {service.service.name: service.phase for service in state.services}
         assert phases == {"api": Phase.UP, "gate": Phase.UP, "migrate": Phase.DONE}
         (task,) = harbour.running("api")
         assert task.node_id == cluster.swarm_of(harbour.engine).node
@@ -489,7 +491,7 @@ def test_a_program_gets_one_document_however_it_ends(harbour: Harbour) -> None:
     harbour.write({"api": one})
     dry = answer(harbour, 0, "--dry-run")
     assert (dry["deployable"], dry["app"], dry["stack"]) == (True, "ship", harbour.name)
-    assert "api domainname" in {one["place"] for one in dry["notes"] if one["fate"] == "lost"}
+    assert "api domainname" in {entry["place"] for entry in dry["notes"] if entry["fate"] == "lost"}
     made = answer(harbour, 0)
     assert (made["deployed"], made["changed"], made["problem"]) == (True, True, None)
     assert made["notes"] == dry["notes"]
@@ -508,7 +510,7 @@ def test_a_program_gets_one_document_however_it_ends(harbour: Harbour) -> None:
     harbour.write({"api": {**one, "privileged": True}})
     refused = answer(harbour, 2)
     assert (refused["deployed"], refused["changed"], refused["services"]) == (False, False, [])
-    assert "api privileged" in {one["place"] for one in refused["notes"] if one["fate"] == "refused"}
+    assert "api privileged" in {entry["place"] for entry in refused["notes"] if entry["fate"] == "refused"}
     planned = answer(harbour, 0, "--remove", "--dry-run")
     assert (planned["gone"], planned["left"]["services"]) == (False, [f"{harbour.name}_api"])
     gone = answer(harbour, 0, "--remove")
@@ -550,19 +552,19 @@ def test_a_lost_engine_is_made_up_for_and_the_service_keeps_answering(harbour: H
     harbour.write(services(1, replicas=NODES))
     harbour.deploy()
     names = cluster.swarm_of(harbour.engine).names
-    assert len({one.node_id for one in harbour.running("api")}) == NODES
+    assert len({container.node_id for container in harbour.running("api")}) == NODES
     *kept, lost = harbour.fleet.ships
     with harbour.stream(*kept) as stream:
         lost.sink()
         deadline = time.monotonic() + 60
         while True:
-            where = [names[one.node_id] for one in harbour.running("api")]
+            where = [names[container.node_id] for container in harbour.running("api")]
             if lost.name not in where and len(where) == NODES:
                 break
             assert time.monotonic() < deadline, where
             time.sleep(0.5)
         time.sleep(2)
-    assert sorted(set(where)) == sorted(one.name for one in kept)
+    assert sorted(set(where)) == sorted(entry.name for entry in kept)
     assert set(stream.bodies) == {"release 1 "}
     assert not stream.failed
     assert harbour.deploy().services

@@ -34,7 +34,7 @@ def listening(*addresses: str, exposed: tuple[str, ...] = ()) -> Facts:
     """Return facts of an image that listens on addresses such as `0.0.0.0 8000 tcp`."""
     listeners = tuple(
         Listener(protocol="udp" if kind == "udp" else "tcp", address=host, port=int(port))
-        for host, port, kind in (one.split() for one in addresses)
+        for host, port, kind in (address.split() for address in addresses)
     )
     return facts(configuration=configuration(exposed_ports=exposed), boot=boot(proc=inside(listeners=listeners)))
 

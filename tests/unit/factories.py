@@ -95,7 +95,7 @@ class Tree:
 
     def _folder(self, path: str) -> FileEntry | None:
         inside = f"{path.rstrip('/')}/"
-        there = any(one.startswith(inside) for one in self.table)
+        there = any(text.startswith(inside) for text in self.table)
         return FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0) if there else None
 
 

@@ -46,7 +46,7 @@ def result(status: Status, check: str = "app/imports", text: str = "seen", **cha
 
 
 def smoke(*results: Result, verdict: Verdict = Verdict.FAIL, image: str = "shop:latest", **more: Any) -> Smoke:
-    counts = {status: sum(one.status is status for one in results) for status in Status}
+    counts = {status: sum(entry.status is status for entry in results) for status in Status}
     known: dict[str, Any] = {
         "id": "sha256:" + "ab" * 32,
         "seconds": 2.5,

@@ -99,8 +99,8 @@ def test_two_restrictions_in_the_way_are_both_named() -> None:
     def started(*lifted: Restriction) -> Boot:
         return boot(lifted=lifted) if both <= set(lifted) else down(lifted=lifted)
 
-    relaxed = [started(*ALL), *(started(one) for one in ALL)]
-    relaxed += [started(*(one for one in ALL if one is not left)) for left in ALL]
+    relaxed = [started(*ALL), *(started(restriction) for restriction in ALL)]
+    relaxed += [started(*(restriction for restriction in ALL if restriction is not left)) for left in ALL]
     seen = facts(boot=down(), relaxed=tuple(relaxed))
     assert {one for one, status in statuses(seen).items() if status is Status.FAIL} == {FOUR[0], FOUR[1]}
     assert {one for one, status in statuses(seen).items() if status is Status.PASS} == {FOUR[2], FOUR[3]}
@@ -108,8 +108,8 @@ def test_two_restrictions_in_the_way_are_both_named() -> None:
 
 
 def test_what_comes_up_at_times_is_blamed_on_nothing_and_passes_nothing() -> None:
-    relaxed = [boot(lifted=ALL), *(down(lifted=(one,)) for one in ALL)]
-    relaxed += [boot(lifted=tuple(one for one in ALL if one is not left)) for left in ALL]
+    relaxed = [boot(lifted=ALL), *(down(lifted=(restriction,)) for restriction in ALL)]
+    relaxed += [boot(lifted=tuple(restriction for restriction in ALL if restriction is not left)) for left in ALL]
     seen = facts(boot=down(), relaxed=tuple(relaxed))
     assert set(statuses(seen).values()) == {Status.ERROR}
     assert in_the_way({frozenset(): down()}) == set()

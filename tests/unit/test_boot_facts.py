@@ -59,14 +59,14 @@ def test_the_likeliest_cause_is_found_in_the_first_round() -> None:
     tried: list[frozenset[Restriction]] = []
     boots = relaxed_boots(starting({Restriction.READ_ONLY}, tried))
     assert set(tried) == {ALL, frozenset({Restriction.READ_ONLY})}
-    assert all(one.came_up for one in boots)
+    assert all(entry.came_up for entry in boots)
 
 
 def test_each_is_lifted_in_its_turn_two_at_a_time() -> None:
     tried: list[frozenset[Restriction]] = []
     boots = relaxed_boots(starting({Restriction.LIMITS}, tried))
     assert len(tried) == 5
-    assert [set(one.lifted) for one in boots if one.came_up] == [set(ALL), {Restriction.LIMITS}]
+    assert [set(entry.lifted) for entry in boots if entry.came_up] == [set(ALL), {Restriction.LIMITS}]
 
 
 def test_where_it_takes_two_each_is_tried_alone() -> None:
@@ -183,7 +183,7 @@ def test_the_kernels_tables_are_read() -> None:
         "    if path not in TABLE: raise FileNotFoundError(path)",
         "    return TABLE[path].encode()",
     )
-    assert [str(one) for one in seen.listeners] == [
+    assert [str(listener) for listener in seen.listeners] == [
         "0.0.0.0:80/tcp",
         "127.0.0.1:8080/tcp",
         "[2001:db8:0:0:0:0:0:1]:8083/tcp",
@@ -191,7 +191,7 @@ def test_the_kernels_tables_are_read() -> None:
         "[::ffff:127.0.0.1]:8082/tcp",
         "0.0.0.0:53/udp",
     ]
-    assert [one.loopback for one in seen.listeners] == [False, True, False, True, True, False]
+    assert [listener.loopback for listener in seen.listeners] == [False, True, False, True, True, False]
     assert (seen.command, seen.uid, seen.capabilities, seen.no_new_privileges) == (
         ("python", "-m", "shop"),
         10001,

@@ -134,7 +134,10 @@ AROUND = Surroundings(
 
 def progressed(*vertices: dict[str, Any], said: str = "") -> Progress:
     progress = Progress(parse(DOCKERFILE))
-    lines = [json.dumps({"vertexes": [{"digest": one["name"], **one} for one in vertices]}), *said.splitlines()]
+    lines = [
+        json.dumps({"vertexes": [{"digest": vertice["name"], **vertice} for vertice in vertices]}),
+        *said.splitlines(),
+    ]
     for line in lines:
         progress.feed(f"{line}\n")
     return progress

@@ -300,7 +300,7 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     inside.mkdir()
     with pytest.raises(EngineError, match="cannot be unpacked"):
         oci_layout.unpack(saved(**{"../outside": "x"}), inside, engine="Docker 26")
-    assert [one.name for one in tmp_path.iterdir()] == ["inside"]
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
 
 
 def test_an_archive_that_ends_too_early_is_told(tmp_path: Path) -> None:

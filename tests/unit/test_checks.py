@@ -70,15 +70,15 @@ def configured(**changed: Any) -> Facts:
 
 def test_every_id_is_a_family_and_a_slug_and_stands_once() -> None:
     assert len(CHECKS) == len(registry.CHECKS) >= 20
-    for one in registry.CHECKS:
-        assert re.fullmatch(r"[a-z]+[a-z0-9]*/[a-z0-9]+(-[a-z0-9]+)*", one.id), one.id
+    for check in registry.CHECKS:
+        assert re.fullmatch(r"[a-z]+[a-z0-9]*/[a-z0-9]+(-[a-z0-9]+)*", check.id), check.id
 
 
 def test_every_check_says_what_why_and_whence() -> None:
-    for one in registry.CHECKS:
-        assert one.title, one.id
-        assert one.why.endswith("."), one.id
-        assert one.source, one.id
+    for check in registry.CHECKS:
+        assert check.title, check.id
+        assert check.why.endswith("."), check.id
+        assert check.source, check.id
 
 
 def test_levels_hold_the_ones_below_them() -> None:
@@ -113,7 +113,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
         places=(PathAccess(path="/tmp", exists=True, writable=True, nearest="/tmp", owner="0:0", mode="1777"),),
     )
     smoke = smoke_of(seen, contract, registry.CHECKS, seconds=1.23456)
-    assert {one.id: (one.status, one.actual) for one in smoke.checks if one.status is not Status.PASS} == {
+    assert {check.id: (check.status, check.actual) for check in smoke.checks if check.status is not Status.PASS} == {
         "boot/stays-up": (Status.SKIP, "the image has a HEALTHCHECK; boot/healthy decides"),
         "boot/missing-environment": (Status.SKIP, "the contract names no `required-environment`"),
         "boot/arbitrary-uid": (Status.SKIP, "the contract does not ask for it: `arbitrary-uid = true` does"),
@@ -121,10 +121,10 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
     }
     assert (smoke.verdict, smoke.seconds, smoke.image) == (Verdict.PASS, 1.235, "shop:latest")
     assert smoke.counts[Status.PASS] == len(registry.CHECKS) - smoke.counts[Status.SKIP]
-    assert all(one.actual for one in smoke.checks), "no pass without evidence"
+    assert all(check.actual for check in smoke.checks), "no pass without evidence"
 
 
-@pytest.mark.parametrize("check", registry.CHECKS, ids=lambda one: one.id)
+@pytest.mark.parametrize("check", registry.CHECKS, ids=lambda entry: entry.id)
 def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check: Check) -> None:
     seen_by_the_engine = ("command", "health_command", "contents", "accounts", "working_directory")
     gone = dict.fromkeys(("probe", "boot", "sources", *seen_by_the_engine), GONE)

@@ -54,7 +54,7 @@ def test_a_fault_is_told_with_its_path_and_value(check: str, says: str) -> None:
     assert result.fix
 
 
-WALKED = [one for one in FAILING if not one.startswith("accounts/") and one != "config/workdir"]
+WALKED = [text for text in FAILING if not text.startswith("accounts/") and text != "config/workdir"]
 
 
 @pytest.mark.parametrize("check", [*WALKED, "accounts/no-sparse-logs"])

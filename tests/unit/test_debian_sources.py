@@ -75,7 +75,7 @@ def test_deb822_continuation_lines_and_a_key_in_the_file() -> None:
         "Types: deb deb-src\nURIs: http://a/debian\n http://b/debian\nSuites: stable\nComponents: main\n"
         "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n"
     )
-    assert [(one.uri, one.signed_by) for one in parse_deb822(text)] == [
+    assert [(source.uri, source.signed_by) for source in parse_deb822(text)] == [
         ("http://a/debian", None),
         ("http://b/debian", None),
     ]

@@ -17,7 +17,7 @@ from seatrial.observe.health_check import health_command as follow_health
 from seatrial.observe.health_check import script_of
 from seatrial.settings.model import Contract
 
-CHECKS = {one.id: one for one in registry.CHECKS}
+CHECKS = {check.id: check for check in registry.CHECKS}
 OCI = "org.opencontainers.image."
 
 

@@ -86,7 +86,7 @@ RUN echo "1 << 2" $((1<<3)) <<<word
 def test_an_escape_directive_changes_what_continues_a_line() -> None:
     text = "# escape=`\nFROM a:1\nCOPY a C:\\\nRUN one `\n  two\nRUN three\n"
     instructions = parse(text).stages[0].instructions
-    assert [(one.whole, one.line) for one in instructions] == [
+    assert [(instruction.whole, instruction.line) for instruction in instructions] == [
         ("FROM a:1", 2),
         ("COPY a C:\\", 3),
         ("RUN one two", 4),
@@ -113,7 +113,7 @@ def test_syntax_is_read_and_taken_out_without_moving_a_line() -> None:
     assert parse(text).syntax == "docker/dockerfile:1"
     stripped = without_syntax(text)
     assert parse(stripped).syntax is None
-    assert [one.line for one in parse(stripped).stages[0].instructions] == [4, 5]
+    assert [instruction.line for instruction in parse(stripped).stages[0].instructions] == [4, 5]
     assert parse(stripped).stages[0].instructions[1].whole == "RUN x y"
     assert without_syntax("# a comment\n# syntax=x\nFROM a\n") == "# a comment\n# syntax=x\nFROM a\n"
 

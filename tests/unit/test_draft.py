@@ -85,7 +85,7 @@ def test_the_applications_own_distribution_names_what_is_direct() -> None:
     assert made.dependencies == ("shop", "fastapi")
     assert made.modules == ("shop", "shop_tools"), "jobs does not import"
     assert made.executables == ("shop", "shop-migrate", "python"), "shop-gone is not there"
-    assert [one.name for one in imports_of(without_guesses(seen, made))] == []
+    assert [entry.name for entry in imports_of(without_guesses(seen, made))] == []
 
 
 def imports_of(seen: Facts) -> tuple[Import, ...]:

@@ -17,7 +17,7 @@ from seatrial.facts.probe import OPTIONAL, Bytecode, Code, Environment, Locale, 
 from seatrial.facts.sources import LockedPackage, LockRequirement
 from seatrial.settings.model import Contract
 
-CHECKS = {one.id: one for one in registry.CHECKS}
+CHECKS = {check.id: check for check in registry.CHECKS}
 BOTH = ("dependencies", "standard-library")
 GONE = Unavailable(reason="the image holds no Python interpreter")
 
@@ -100,7 +100,7 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize(("part", "check"), [(part, one) for part, checks in PARTS.items() for one in checks])
+@pytest.mark.parametrize(("part", "check"), [(part, text) for part, checks in PARTS.items() for text in checks])
 def test_a_part_that_the_probe_could_not_have_is_no_pass(part: str, check: str) -> None:
     seen = probed(**{part: None, "problems": {part: "OSError: too many open files"}})
     result = judged(check, seen, bytecode=BOTH)

@@ -27,7 +27,7 @@ def printed(screen: Console) -> str:
     return screen.file.getvalue()
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda one: one.id)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda entry: entry.id)
 def test_every_check_says_what_why_whence_what_fails_it_and_what_fixes_it(check: Check) -> None:
     told = {name: getattr(check, name).strip() for name in ("title", "why", "source", "example", "fixed")}
     assert [name for name, text in told.items() if not text] == []
@@ -38,7 +38,7 @@ def test_every_check_says_what_why_whence_what_fails_it_and_what_fixes_it(check:
     assert told["example"] != told["fixed"]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda one: one.id)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda entry: entry.id)
 def test_an_explanation_holds_all_of_it(check: Check) -> None:
     screen = shown()
     print_check(check, screen)
@@ -75,7 +75,7 @@ def test_the_list_has_each_check_once_below_its_family() -> None:
         elif line and not line[0].isdigit():
             families[line] = []
     assert all(family_of(name) == family for family, names in families.items() for name in names)
-    assert sorted(name for names in families.values() for name in names) == sorted(one.id for one in CHECKS)
+    assert sorted(name for names in families.values() for name in names) == sorted(check.id for check in CHECKS)
     assert printed(screen).splitlines()[-1].startswith(f"{len(CHECKS)} checks.")
 
 

@@ -56,7 +56,7 @@ def answering(version: object, status: int = 200) -> Iterator[str]:
 
 def test_without_a_choice_the_default_socket_comes_before_seatrials_own(tmp_path: Path) -> None:
     found = list(candidates(host(tmp_path)))
-    assert [(one.source, one.url, one.explicit) for one in found] == [
+    assert [(match.source, match.url, match.explicit) for match in found] == [
         ("the default socket", DEFAULT_SOCKET, False),
         (OWN, own_socket(host(tmp_path)), False),
     ]
@@ -86,7 +86,7 @@ def test_docker_context_is_explicit_and_has_its_own_tls_folder(tmp_path: Path) -
 def test_the_current_context_comes_first_and_others_after_it(tmp_path: Path) -> None:
     config = docker_config(tmp_path, "rootless", rootless="unix:///run/user/1/docker.sock")
     found = list(candidates(host(tmp_path, DOCKER_CONFIG=config)))
-    assert [one.url for one in found] == [
+    assert [match.url for match in found] == [
         "unix:///run/user/1/docker.sock",
         DEFAULT_SOCKET,
         own_socket(host(tmp_path)),

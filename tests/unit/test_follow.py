@@ -143,7 +143,7 @@ def test_first_lines_are_followed_to_a_binary() -> None:
         }
     )
     scripts = list(shebangs(follow("/venv/bin/uvicorn", tree), "/usr/bin", tree))
-    assert [(one.interpreter, one.resolved.end) for one in scripts] == [
+    assert [(script.interpreter, script.resolved.end) for script in scripts] == [
         ("/venv/bin/wrapper", "/venv/bin/wrapper"),
         ("python3", "/usr/bin/python3.13"),
     ]

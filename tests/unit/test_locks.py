@@ -112,7 +112,7 @@ BASE = {"fastapi": "0.115.0", "uvicorn": "0.30.0", "h11": "1.0", "httptools": "1
 def test_a_uv_lock_is_walked_from_the_project(tmp_path: Path) -> None:
     lock = read(tmp_path, "uv.lock", UV)
     assert versions(lock) == BASE
-    assert {one.name for one in lock.packages if one.local} == {"shop", "tide"}
+    assert {entry.name for entry in lock.packages if entry.local} == {"shop", "tide"}
     assert lock.names == ("cpu", "gpu", "dev", "jobs")
 
 

@@ -104,21 +104,21 @@ def test_the_environment_is_told(answer: Probe) -> None:
     assert seen is not None
     assert seen.real == seen.home_python
     assert (seen.machine, seen.implementation) == (os.uname().machine, "cpython")
-    assert [(one.name, one.environment, one.real) for one in seen.pythons] == [
+    assert [(python.name, python.environment, python.real) for python in seen.pythons] == [
         (name, answer.interpreter.prefix, seen.real) for name in ("python", "python3")
     ]
-    assert [Path(one).name for one in seen.linked] == ["good.egg-link"]
+    assert [Path(text).name for text in seen.linked] == ["good.egg-link"]
 
 
 def names(rows: tuple[str, ...]) -> list[str]:
-    return [Path(one).stem for one in rows]
+    return [Path(row).stem for row in rows]
 
 
 def test_bytecode_is_judged_as_the_import_system_does(answer: Probe) -> None:
     seen: Bytecode | None = answer.bytecode
     assert seen is not None
     assert (names(seen.missing), seen.missing_count, seen.complete) == (["bare"], 1, True)
-    assert {Path(one.source).stem: one.problem for one in seen.stale} == {
+    assert {Path(stale.source).stem: stale.problem for stale in seen.stale} == {
         "stale": "it records another time or size of its source",
         "rewritten": "it records another hash of its source",
         "foreign": "its magic number is that of another Python",
@@ -145,9 +145,9 @@ def test_the_code_is_found_without_an_import(answer: Probe) -> None:
 def test_the_interpreter_tests_itself(answer: Probe) -> None:
     seen = answer.selftest
     assert seen is not None
-    assert [one for one in seen.modules if not one.ok] == []
+    assert [module for module in seen.modules if not module.ok] == []
     assert {"_ssl", "_sqlite3", "zlib", "_ctypes", "_lzma", "_bz2", "_uuid", "_hashlib"} <= {
-        one.name for one in seen.modules
+        module.name for module in seen.modules
     }
     assert (seen.recursion, seen.ended) == (True, "")
     assert seen.trust is not None
@@ -161,7 +161,7 @@ def test_time_and_encoding_are_told(answer: Probe) -> None:
 
 
 def test_modules_of_another_machine_or_c_library(answer: Probe) -> None:
-    foreign = {Path(one.path).name: one.built_for for one in answer.native.foreign}
+    foreign = {Path(module.path).name: module.built_for for module in answer.native.foreign}
     assert foreign == {"other.cpython-39-riscv64-linux-gnu.so": "aarch64", "musl.abi3.so": "musl"}, (
         "a shared object that is no module of Python may be data"
     )
@@ -214,7 +214,7 @@ def test_a_module_of_the_standard_library_that_does_not_import(tmp_path: Path) -
     (tmp_path / "sitecustomize.py").write_text(line, encoding="utf-8")
     answer = asked(python, NOTHING, tmp_path, {"PYTHONPATH": str(tmp_path)})
     assert answer.selftest is not None
-    assert [(one.name, one.absent) for one in answer.selftest.modules if not one.ok] == [("_sqlite3", True)]
+    assert [(module.name, module.absent) for module in answer.selftest.modules if not module.ok] == [("_sqlite3", True)]
 
 
 def test_an_import_that_ends_the_process_hides_what_it_loaded(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_what_another_account_may_change() -> None:
         answer = asked(system, request, Path("/"), {"HOME": "/"}, **how)  # type: ignore[arg-type]
         assert answer.code is not None
         (shop,) = answer.code
-        assert {Path(one.path).name: one.owner for one in shop.changeable} == {
+        assert {Path(changeable.path).name: changeable.owner for changeable in shop.changeable} == {
             "api.py": f"{SOMEONE}:0",
             "open.py": "0:0",
             "shared.py": f"0:{SOMEONE}",
@@ -257,6 +257,8 @@ def test_what_another_account_may_change() -> None:
         os.chown(root, SOMEONE, 0)
         again = asked(system, request, Path("/"), {"HOME": "/"}, **how)  # type: ignore[arg-type]
         assert again.code is not None
-        assert str(root) in {one.path for one in again.code[0].changeable}, "whoever owns a folder above may move it"
+        assert str(root) in {changeable.path for changeable in again.code[0].changeable}, (
+            "whoever owns a folder above may move it"
+        )
     finally:
         shutil.rmtree(root)

@@ -118,12 +118,12 @@ def probed(python: Path, request: ProbeRequest, folder: Path, variables: Mapping
     return answer
 
 
-@pytest.mark.parametrize("version", [one for one in WANTED if one not in INTERPRETERS])
+@pytest.mark.parametrize("version", [item for item in WANTED if item not in INTERPRETERS])
 def test_a_python_that_this_host_lacks(version: str) -> None:
     pytest.skip(f"THE PROBE WAS NOT RUN BY PYTHON {version}: this host has none")
 
 
-HERE = [one for one in WANTED if one in INTERPRETERS]
+HERE = [item for item in WANTED if item in INTERPRETERS]
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def probed_by(version: str, folder: Path) -> Probe:
 
 
 def imported(answer: Probe, name: str) -> Import:
-    return next(one for one in answer.imports if one.name == name)
+    return next(entry for entry in answer.imports if entry.name == name)
 
 
 def test_who_and_what_runs(answer: Probe) -> None:
@@ -173,7 +173,7 @@ def test_who_and_what_runs(answer: Probe) -> None:
 
 
 def test_the_environments_distributions_are_listed(answer: Probe) -> None:
-    own = {one.name: one for one in answer.distributions if not one.base}
+    own = {entry.name: entry for entry in answer.distributions if not entry.base}
     # Of two with one name, the first on the path is the one that is imported.
     assert sorted(own) in (["Good.Thing", "linked", "odd", "old"], ["good_thing", "linked", "odd", "old"])
     assert own["linked"].editable == "file:///src/linked"
@@ -181,15 +181,15 @@ def test_the_environments_distributions_are_listed(answer: Probe) -> None:
 
 
 def test_metadata_and_entry_points_are_read(answer: Probe) -> None:
-    names = {Path(one.location).name for one in answer.broken_distributions}
+    names = {Path(entry.location).name for entry in answer.broken_distributions}
     assert {"empty-1.dist-info", "gone-1.dist-info"} <= names
-    for one in answer.distributions:
-        if one.name == "Good.Thing":
-            assert (one.version, one.requires, one.scripts) == ("1.2", ("click>=8",), ("good",))
+    for entry in answer.distributions:
+        if entry.name == "Good.Thing":
+            assert (entry.version, entry.requires, entry.scripts) == ("1.2", ("click>=8",), ("good",))
 
 
 def test_every_scripts_interpreter_is_looked_for(answer: Probe) -> None:
-    found = {Path(one.path).name: one for one in answer.scripts}
+    found = {Path(entry.path).name: entry for entry in answer.scripts}
     assert found["sound"].found
     assert not found["moved"].found
     assert found["moved"].interpreter == "/build/.venv/bin/python"
@@ -225,12 +225,12 @@ def test_a_broken_import_says_how(answer: Probe, name: str, error: str) -> None:
 
 
 def test_each_import_answers_once(answer: Probe) -> None:
-    names = [one.name for one in answer.imports]
+    names = [entry.name for entry in answer.imports]
     assert sorted(names) == sorted({*MODULES, "fine:Thing.value", "fine:Nothing", "no_such_module", "beside:here"})
 
 
 def test_programs_are_found_on_path(answer: Probe) -> None:
-    paths = {one.name: one.path for one in answer.executables}
+    paths = {executable.name: executable.path for executable in answer.executables}
     assert paths["sh"].endswith("/sh")
     assert paths["sound"].endswith("venv/bin/sound")
     assert paths["no-such-program"] == ""
@@ -246,7 +246,7 @@ def test_places_are_judged(answer: Probe) -> None:
 
 def test_the_standard_librarys_modules_have_their_libraries(answer: Probe) -> None:
     assert answer.native.modules > 30
-    assert [one for one in answer.native.missing if "lib-dynload" in one.needed_by] == []
+    assert [name for name in answer.native.missing if "lib-dynload" in name.needed_by] == []
     assert answer.truncated == ()
 
 
@@ -282,7 +282,7 @@ def test_a_library_that_is_not_there_is_named(tmp_path: Path) -> None:
     (package / "no-elf.so").write_bytes(b"\x7fELF" + b"\xff" * 200)
     (package / "short.so").write_bytes(b"\x7fELF")
     missing = probed(python, NOTHING, tmp_path).native.missing
-    assert [(one.library, Path(one.needed_by).name) for one in missing] == [("libgone.so.1", "broken.so")]
+    assert [(library.library, Path(library.needed_by).name) for library in missing] == [("libgone.so.1", "broken.so")]
     assert str(package / "libs") in missing[0].searched
     found = probed(python, NOTHING, tmp_path, {"LD_LIBRARY_PATH": str(tmp_path)}).native.missing
     assert found == ()
@@ -296,7 +296,7 @@ def test_a_path_that_is_not_utf8_does_not_spoil_the_answer(tmp_path: Path) -> No
     script(python.parent, os.fsdecode(b"\xff"), "#!/gone")
     answer = probed(python, ProbeRequest(modules=("fine",), import_root=""), odd)
     assert answer.identity.directory.endswith("/?")
-    assert any(one.location.endswith("?-1.dist-info") for one in answer.broken_distributions)
+    assert any(entry.location.endswith("?-1.dist-info") for entry in answer.broken_distributions)
     assert answer.imports[0].ok
 
 
@@ -320,6 +320,6 @@ def test_another_account_may_not_write_what_is_not_its_own(tmp_path: Path) -> No
     output = Output(out=completed.stdout, errors=completed.stderr, code=completed.returncode, cut=False, late=False)
     answer = read_answer(output, NONCE, str(system))
     assert isinstance(answer, Probe), answer
-    assert [one.writable for one in answer.places] == [False, False, True, False]
+    assert [place.writable for place in answer.places] == [False, False, True, False]
     assert (answer.identity.uid, answer.identity.gid, answer.identity.name) == (12345, 12345, "")
     assert answer.places[0].owner == "0:0"

@@ -113,7 +113,7 @@ def test_past_its_time_a_program_is_interrupted_first() -> None:
 @pytest.mark.parametrize("deaf", ["SIGINT", "SIGINT SIGTERM"])
 def test_a_deaf_program_is_terminated_then_killed(monkeypatch: pytest.MonkeyPatch, deaf: str) -> None:
     monkeypatch.setattr(process, "INTERRUPT_GRACE", 0.3)
-    ignored = "".join(f"signal.signal(signal.{one}, signal.SIG_IGN); " for one in deaf.split())
+    ignored = "".join(f"signal.signal(signal.{part}, signal.SIG_IGN); " for part in deaf.split())
     script = f"import os, signal, time; {ignored}print(os.getpid(), flush=True); time.sleep(60)"
     pids: list[str] = []
     with pytest.raises(ProgramError, match="was stopped"):

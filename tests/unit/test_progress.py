@@ -49,7 +49,7 @@ def feed(progress: Progress, report: dict[str, Any], *, indent: int | None = 2) 
 
 
 def step(progress: Progress, name: str) -> Step:
-    return next(one for one in progress.steps if one.name == name)
+    return next(entry for entry in progress.steps if entry.name == name)
 
 
 @pytest.mark.parametrize("indent", [2, None])
@@ -96,7 +96,7 @@ def test_cached_failed_and_stopped_are_told_apart() -> None:
             ]
         },
     )
-    assert [one.state for one in progress.steps] == [StepState.CACHED, StepState.FAILED, StepState.STOPPED]
+    assert [entry.state for entry in progress.steps] == [StepState.CACHED, StepState.FAILED, StepState.STOPPED]
 
 
 def test_steps_are_found_in_the_dockerfile_whatever_buildkit_counts() -> None:

@@ -102,13 +102,13 @@ def test_mounts_are_found_innermost_first_and_unescaped() -> None:
 
 def test_a_real_process_is_seen_and_a_zombie_is_not() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as child:
-        seen = {one.pid: one for one in daemon.processes()}
+        seen = {process.pid: process for process in daemon.processes()}
         assert seen[child.pid].arguments == ("/bin/sleep", "60")
         assert seen[child.pid].parent == os.getpid()
         assert daemon.is_alive(child.pid)
         child.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert child.pid not in {one.pid for one in daemon.processes()}
+        assert child.pid not in {process.pid for process in daemon.processes()}
         assert not daemon.is_alive(child.pid)
 
 

@@ -13,7 +13,7 @@ HERE = "linux/amd64"
 
 
 def images(*ids: str, **tags: list[str] | None) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [{"Id": f"sha256:{one:0<64}", "RepoTags": None} for one in ids]
+    rows: list[dict[str, Any]] = [{"Id": f"sha256:{text:0<64}", "RepoTags": None} for text in ids]
     return rows + [{"Id": f"sha256:{'f' * 63}{number}", "RepoTags": tags[key]} for number, key in enumerate(tags)]
 
 

@@ -139,7 +139,7 @@ def test_json_has_the_agreed_keys_first() -> None:
     assert (read["schema"], read["verdict"], read["seconds"], read["level"]) == (1, "fail", 2.5, "deep")
     assert set(read["counts"]) == {status.value for status in Status}
     keys = ["id", "title", "status", "expected", "actual", "why", "fix", "evidence", "seconds", "where"]
-    assert all(list(one) == keys for one in read["checks"])
+    assert all(list(entry) == keys for entry in read["checks"])
     assert sum(read["counts"].values()) == len(read["checks"]) == len(registry.CHECKS)
 
 
@@ -150,7 +150,7 @@ def test_several_smokes_are_one_object_with_the_worst_verdict() -> None:
 
 
 def test_a_failure_counts_most_then_what_is_undecided() -> None:
-    verdicts = {one: smoke(verdict=one) for one in Verdict}
+    verdicts = {verdict: smoke(verdict=verdict) for verdict in Verdict}
     assert worst(list(verdicts.values())) is Verdict.FAIL
     assert worst([verdicts[Verdict.PASS], verdicts[Verdict.ERROR]]) is Verdict.ERROR
     assert worst([verdicts[Verdict.PASS]]) is Verdict.PASS
@@ -201,7 +201,7 @@ def test_junit_has_a_case_a_check_and_counts_right() -> None:
 
 
 def test_junit_tells_a_failure_in_full_and_a_waiver_by_its_reason() -> None:
-    case = next(one for one in junit(judged()[0]).iter("testcase") if one.get("name") == "imports")
+    case = next(element for element in junit(judged()[0]).iter("testcase") if element.get("name") == "imports")
     assert case.get("classname") == "app"
     failure = case.find("failure")
     assert failure is not None
@@ -225,14 +225,14 @@ def sarif(*smokes: Smoke) -> list[dict[str, Any]]:
 def test_sarif_has_every_rule_with_its_help() -> None:
     (run,) = sarif(every_status())
     rules = run["tool"]["driver"]["rules"]
-    assert [one["id"] for one in rules] == [check.id for check in registry.CATALOGUE]
-    assert all(one["help"]["text"] and one["help"]["markdown"] and one["fullDescription"]["text"] for one in rules)
-    assert all(re.fullmatch(r"[A-Z][A-Za-z0-9]+", one["name"]) for one in rules)
+    assert [rule["id"] for rule in rules] == [check.id for check in registry.CATALOGUE]
+    assert all(rule["help"]["text"] and rule["help"]["markdown"] and rule["fullDescription"]["text"] for rule in rules)
+    assert all(re.fullmatch(r"[A-Z][A-Za-z0-9]+", rule["name"]) for rule in rules)
 
 
 def test_sarif_has_results_only_for_what_did_not_pass() -> None:
     (run,) = sarif(every_status())
-    results = {one["ruleId"]: one for one in run["results"]}
+    results = {entry["ruleId"]: entry for entry in run["results"]}
     assert {name: (one["kind"], one["level"]) for name, one in results.items()} == {
         "app/imports": ("fail", "error"),
         # The standard's words for what could not be decided.
@@ -341,7 +341,7 @@ def test_the_page_tells_verdict_groups_evidence_and_timings() -> None:
         assert wanted in said, wanted
     assert SHOWN in next(words for words in page.words if words.startswith("shop: "))
     assert sum(tag == "details" for tag, _ in page.elements) == len(
-        {one.id.partition("/")[0] for one in registry.CHECKS}
+        {check.id.partition("/")[0] for check in registry.CHECKS}
     )
 
 
@@ -371,7 +371,7 @@ def test_several_images_begin_with_the_matrix() -> None:
 def luminance(colour: str) -> float:
     """WCAG 2.2's relative luminance of #rrggbb."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -26,7 +26,7 @@ def test_text_goes_to_the_screen_unless_something_else_is_asked_for(tmp_path: Pa
     assert planned("json", str(page)) == (Report(form="json", file=page),), "what is said counts"
     assert planned(None, str(tmp_path / "report")) == (Report(form="text", file=tmp_path / "report"),)
     also = [str(tmp_path / name) for name in ("a.xml", "b.sarif", "c.md", "d.txt")]
-    assert [one.form for one in planned(None, None, also)] == ["text", "junit", "sarif", "markdown", "text"]
+    assert [report.form for report in planned(None, None, also)] == ["text", "junit", "sarif", "markdown", "text"]
 
 
 @pytest.mark.parametrize(

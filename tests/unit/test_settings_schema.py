@@ -129,9 +129,9 @@ def test_patterns_are_written_as_javascript_does() -> None:
     def patterns(value: Any) -> list[str]:
         if isinstance(value, dict):
             own = [value["pattern"]] if isinstance(value.get("pattern"), str) else []
-            return own + [one for part in value.values() for one in patterns(part)]
-        return [one for part in value for one in patterns(part)] if isinstance(value, list) else []
+            return own + [pattern for part in value.values() for pattern in patterns(part)]
+        return [pattern for part in value for pattern in patterns(part)] if isinstance(value, list) else []
 
     found = patterns(SCHEMA)
     assert len(found) > 10
-    assert [one for one in found if "\\Z" in one or "\\A" in one or "(?P" in one] == []
+    assert [match for match in found if "\\Z" in match or "\\A" in match or "(?P" in match] == []

@@ -91,7 +91,7 @@ def test_what_failed_comes_first_then_what_is_undecided_then_what_is_waived() ->
 def test_one_cause_is_told_once() -> None:
     undecided = [result(Status.ERROR, f"app/{name}", "no probe") for name in ("imports", "executables")]
     other = result(Status.ERROR, "boot/healthy", "no boot")
-    assert [[one.id for one in same] for same in detailed((*undecided, other))] == [
+    assert [[entry.id for entry in same] for same in detailed((*undecided, other))] == [
         ["app/imports", "app/executables"],
         ["boot/healthy"],
     ]
@@ -115,8 +115,8 @@ def test_verbose_tells_every_check_below_its_family() -> None:
     print_smoke(every_status(), screen, verbose=True)
     text = printed(screen)
     assert "PASS   identity     1 pass    non-root\n  PASS identity/non-root: The application imports\n" in text
-    for one in every_status().checks:
-        assert f"\n  {one.status.value.upper()} {one.id}: " in text
+    for check in every_status().checks:
+        assert f"\n  {check.status.value.upper()} {check.id}: " in text
     assert text.count("  seen: ") == len(Status)
     assert text.count("  why: ") == 3, "a pass needs no reason"
 

@@ -26,8 +26,8 @@ from seatrial.facts import (
 )
 from seatrial.settings.model import Contract
 
-CHECKS = {one.id: one for one in registry.CHECKS}
-OF_SOURCES = [one for one in registry.CHECKS if one.id.startswith(("dockerfile/", "context/", "compose/"))]
+CHECKS = {check.id: check for check in registry.CHECKS}
+OF_SOURCES = [check for check in registry.CHECKS if check.id.startswith(("dockerfile/", "context/", "compose/"))]
 SLIM = "FROM python:3.13-slim\n"
 
 
@@ -39,13 +39,13 @@ def written(check: str, text: str, contract: Contract | None = None, **changed: 
     return judged(check, contract, dockerfile=dockerfile(text), **changed)
 
 
-@pytest.mark.parametrize("check", OF_SOURCES, ids=lambda one: one.id)
+@pytest.mark.parametrize("check", OF_SOURCES, ids=lambda entry: entry.id)
 def test_an_image_by_itself_has_no_sources(check: Any) -> None:
     result = judge(check, facts(sources=NO_SOURCES), Contract())
     assert (result.status, result.actual) == (Status.SKIP, NO_SOURCES.reason)
 
 
-@pytest.mark.parametrize("check", OF_SOURCES, ids=lambda one: one.id)
+@pytest.mark.parametrize("check", OF_SOURCES, ids=lambda entry: entry.id)
 def test_sources_that_cannot_be_read_are_no_pass(check: Any) -> None:
     result = judge(check, facts(sources=Unavailable(reason="Dockerfile cannot be read", detail="why")), Contract())
     assert (result.status, result.evidence) == (Status.ERROR, ("why",))
@@ -284,13 +284,13 @@ def test_without_an_installation_nothing_is_open() -> None:
 
 def test_tools_are_no_dependencies() -> None:
     commands = ("pip install uv==1", "pip install -r a.txt", "pip install shop==1")
-    runs = [next(installs(parse(f"FROM a\nRUN {one}\n").stages[0].instructions[1])) for one in commands]
-    assert [one.of_the_project for one in runs] == [False, True, True]
+    runs = [next(installs(parse(f"FROM a\nRUN {command}\n").stages[0].instructions[1])) for command in commands]
+    assert [run.of_the_project for run in runs] == [False, True, True]
 
 
 def test_comments_and_continuations_of_a_requirement_file() -> None:
     text = "a==1  # why\n\n# b\nc \\\n  >=2\n-e ./d\nhttps://example.org/e-1.0.whl\n"
-    assert [(one.what, one.line) for one in open_lines("r.txt", {"r.txt": text})] == [("c >=2", 4)]
+    assert [(line.what, line.line) for line in open_lines("r.txt", {"r.txt": text})] == [("c >=2", 4)]
     assert fixed("./d", local=True)
     assert not fixed("./d", local=False)
 
@@ -516,5 +516,5 @@ def test_a_result_holds_the_line_only_where_it_fails() -> None:
 
 
 def test_the_sound_dockerfile_is_sound() -> None:
-    assert all(judge(one, facts(), Contract()).status in {Status.PASS, Status.SKIP} for one in OF_SOURCES)
+    assert all(judge(source, facts(), Contract()).status in {Status.PASS, Status.SKIP} for source in OF_SOURCES)
     assert DOCKERFILE.count("\n") == 17

@@ -72,7 +72,7 @@ def seen(folder: Path, dockerfile: str = "Dockerfile") -> BuildContext:
 def test_without_an_ignore_file_a_build_sees_everything(tmp_path: Path) -> None:
     write(tmp_path, {"main.py": "x", ".env": "A=1", "src/a.py": "ab"})
     found = seen(tmp_path)
-    assert [(one.path, one.size) for one in found.files] == [(".env", 3), ("main.py", 1), ("src/a.py", 2)]
+    assert [(file.path, file.size) for file in found.files] == [(".env", 3), ("main.py", 1), ("src/a.py", 2)]
     assert (found.ignore_file, found.suggested) == ("", ".dockerignore")
     assert set(found.admitted) == set(context_facts.TRIED)
 
@@ -81,7 +81,7 @@ def test_an_ignore_file_is_read_as_the_engine_reads_it(tmp_path: Path) -> None:
     ignore = "# a comment\n  *  \n\n!src\n**/__pycache__\n"
     write(tmp_path, {".dockerignore": ignore, "main.py": "", "src/a.py": "", "src/__pycache__/a.pyc": ""})
     found = seen(tmp_path)
-    assert [one.path for one in found.files] == ["src/a.py"]
+    assert [file.path for file in found.files] == ["src/a.py"]
     assert found.admitted == ()
 
 
@@ -89,13 +89,13 @@ def test_an_ignore_file_may_go_by_the_dockerfiles_name(tmp_path: Path) -> None:
     write(tmp_path, {".dockerignore": "", "ship.Dockerfile.dockerignore": "*.md\n", "a.md": "", "a.py": ""})
     found = seen(tmp_path, "ship.Dockerfile")
     assert found.ignore_file == "ship.Dockerfile.dockerignore"
-    assert "a.md" not in {one.path for one in found.files}
+    assert "a.md" not in {file.path for file in found.files}
 
 
 def test_a_folder_that_is_left_out_but_for_a_part_admits_that_part(tmp_path: Path) -> None:
     write(tmp_path, {".dockerignore": "tests\n!tests/data\n", "tests/data/a": "", "tests/test_a.py": ""})
     found = seen(tmp_path)
-    assert [one.path for one in found.files] == ["tests/data/a"]
+    assert [file.path for file in found.files] == ["tests/data/a"]
     assert "tests/test_it.py" not in found.admitted
 
 
@@ -105,7 +105,7 @@ def test_what_is_odd_in_a_context_does_not_stop_it(tmp_path: Path) -> None:
     (tmp_path / "gone").symlink_to("/nowhere")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / os.fsdecode(b"\xff.py")).write_text("", encoding="utf-8")
-    assert {one.path for one in seen(tmp_path).files} >= {"a\nb.py", "round", "gone", "pipe"}
+    assert {file.path for file in seen(tmp_path).files} >= {"a\nb.py", "round", "gone", "pipe"}
 
 
 def test_the_list_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,11 +147,15 @@ def test_each_key_has_its_line() -> None:
 
 
 def test_variables_without_a_default_are_found() -> None:
-    assert [(one.name, one.line) for one in text().variables] == [("DB_PASSWORD", 7), ("PASSED", 8), ("TOKEN", 19)]
+    assert [(variable.name, variable.line) for variable in text().variables] == [
+        ("DB_PASSWORD", 7),
+        ("PASSED", 8),
+        ("TOKEN", 19),
+    ]
 
 
 def test_env_files_are_found_in_each_form() -> None:
-    assert [(one.path, one.line, one.optional) for one in text().files] == [
+    assert [(file.path, file.line, file.optional) for file in text().files] == [
         (".env", 15, False),
         ("extra.env", 16, True),
         ("job.env", 27, False),
@@ -159,7 +163,7 @@ def test_env_files_are_found_in_each_form() -> None:
 
 
 def test_values_are_those_of_the_file_and_not_of_its_variables() -> None:
-    values = {one.key: one.text for one in text().values if "environment" in one.where}
+    values = {value.key: value.text for value in text().values if "environment" in value.where}
     assert values == {"POSTGRES_PASSWORD": "", "": "PASSED", "TOKEN": "", "LEVEL": "INFO", "PRICE": "$5"}
 
 
@@ -244,11 +248,11 @@ def test_services_are_read_from_either_form() -> None:
     db, api = read_services(MODEL, text())
     assert (api.line, api.privileged, api.host_namespaces, api.mounts) == (9, True, ("pid",), ("/var/run/docker.sock",))
     assert (api.dropped, api.memory, api.processes, api.read_only) == (("NET_RAW", "ALL"), True, True, False)
-    assert [(one.host_ip, one.written, one.published, one.target, one.line) for one in api.ports] == [
+    assert [(port.host_ip, port.written, port.published, port.target, port.line) for port in api.ports] == [
         ("127.0.0.1", "8000", 8000, 8000, 23),
         ("", "", None, 9000, 24),
     ]
-    assert [(one.service, one.condition, one.line) for one in api.depends_on] == [
+    assert [(dependency.service, dependency.condition, dependency.line) for dependency in api.depends_on] == [
         ("cache", Condition.STARTED, 11),
         ("db", Condition.HEALTHY, 12),
     ]
@@ -303,12 +307,14 @@ def test_compose_is_asked_with_something_for_what_a_checkout_lacks(tmp_path: Pat
     assert api.dropped == ("1", "NONE")
     assert found.explained == frozenset({"DB_PASSWORD", "LEVEL"})
     assert found.explained_by == (".env.example",)
-    assert [(one.path, one.there, one.example) for one in found.files] == [
+    assert [(file.path, file.there, file.example) for file in found.files] == [
         (".env", False, ".env.example"),
         ("extra.env", False, ""),
         ("job.env", False, ""),
     ]
-    assert sorted(one.name for one in folder.iterdir()) == [".env.example", "compose.yaml"], "nothing is written there"
+    assert sorted(path.name for path in folder.iterdir()) == [".env.example", "compose.yaml"], (
+        "nothing is written there"
+    )
 
 
 def test_what_an_env_file_sets_is_left_to_it(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def server(host: str, workers: int) -> Iterator[int]:
 
 def ask(*asked: dict[str, Any]) -> list[dict[str, Any]]:
     script = inside.script("agent")
-    lines = "".join(json.dumps(one) + "\n" for one in asked)
+    lines = "".join(json.dumps(entry) + "\n" for entry in asked)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-u", "-c", script],
         input=lines,
@@ -111,13 +111,13 @@ def test_the_workers_of_a_port(workers: int) -> None:
     with server("0.0.0.0", workers) as port:  # noqa: S104
         (answer,) = ask({"do": "workers", "port": port})
         assert len(answer["workers"]) == max(workers, 1)
-        assert all(re.search(r"python.* -c ", one["command"]) for one in answer["workers"])
+        assert all(re.search(r"python.* -c ", entry["command"]) for entry in answer["workers"])
         if workers:
-            killed, other = (one["pid"] for one in answer["workers"])
+            killed, other = (entry["pid"] for entry in answer["workers"])
             assert ask({"do": "kill", "pid": killed}) == [{}]
             time.sleep(0.2)
             (left,) = ask({"do": "workers", "port": port})
-            assert [one["pid"] for one in left["workers"]] == [other]
+            assert [item["pid"] for item in left["workers"]] == [other]
 
 
 def test_a_process_that_is_gone_cannot_be_killed() -> None:

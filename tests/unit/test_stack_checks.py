@@ -53,9 +53,9 @@ def changed(of: Any, **more: Any) -> Any:
 
 def test_a_sound_stack_passes_all_and_says_what_was_seen() -> None:
     smoke = smoke_of(facts(stack=RUN), CONTRACT, STACK, seconds=20, app="shop", level="stack")
-    assert {one.id: one.status for one in smoke.checks} == dict.fromkeys(CHECKS, Status.PASS)
+    assert {check.id: check.status for check in smoke.checks} == dict.fromkeys(CHECKS, Status.PASS)
     assert smoke.verdict is Verdict.PASS
-    told = {one.id: one.actual for one in smoke.checks}
+    told = {check.id: check.actual for check in smoke.checks}
     assert told["stack/survives-worker-loss"] == "40 requests answered; another worker in its place after 0.6 s"
     assert told["stack/survives-database-restart"] == (
         "all 14 acknowledged writes are there after a restart of 1.2 s; "
@@ -163,13 +163,13 @@ def test_what_did_not_come_up_is_told_once() -> None:
     seen = facts(stack=StackRun(app="api", services=(), up_after=None, failure="it did not."))
     smoke = smoke_of(seen, CONTRACT, STACK, seconds=1)
     assert smoke.verdict is Verdict.FAIL
-    rest = {one.actual for one in smoke.checks if one.id != "stack/healthy"}
+    rest = {check.actual for check in smoke.checks if check.id != "stack/healthy"}
     assert rest == {"could not be decided: the stack did not come up: stack/healthy tells why"}
 
 
 def test_what_the_contract_does_not_ask_for_is_skipped_with_the_reason() -> None:
     smoke = smoke_of(facts(stack=RUN), Contract(), STACK, seconds=1)
-    skips = {one.id: one.actual for one in smoke.checks if one.status is Status.SKIP}
+    skips = {check.id: check.actual for check in smoke.checks if check.status is Status.SKIP}
     assert skips == {
         "stack/ready": "the contract's `stack` names no `ready` path",
         "stack/writes-and-reads": "the contract's `stack` names no `write` and `read`",

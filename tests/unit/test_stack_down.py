@@ -44,7 +44,7 @@ def test_all_of_it_goes_and_nothing_else(world: World) -> None:
     assert (removed.volumes, removed.kept_volumes) == ((), (f"{project}_data",))
     assert not removed.nothing
     assert world.memory.called("stop") == ["api", "db"]
-    assert [one["Name"] for one in world.memory.networks.values()] == ["another"]
+    assert [network["Name"] for network in world.memory.networks.values()] == ["another"]
     assert len(world.memory.volumes) == 2
 
 
@@ -214,7 +214,7 @@ def test_ps_tells_where_each_stands(world: World) -> None:
     db = world.memory.of("db")
     world.clock.sleep(30)
     db.output.append((1.0, "ready"))
-    assert [(one.service, one.phase.value, one.last_line) for one in ps(world.stack, engine=world.engine)] == [
+    assert [(p.service, p.phase.value, p.last_line) for p in ps(world.stack, engine=world.engine)] == [
         ("db", "up", "ready"),
         ("api", "up", ""),
     ]
@@ -247,7 +247,7 @@ def test_logs_of_what_the_engine_keeps_none_for(world: World) -> None:
     with pytest.raises(EngineError, match="does not support reading"):
         list(logs(world.stack, engine=world.engine))
     world.memory.refuse("logs", 501, times=2)
-    assert {one.last_line for one in ps(world.stack, engine=world.engine)} == {""}
+    assert {p.last_line for p in ps(world.stack, engine=world.engine)} == {""}
 
 
 def test_the_protocol_of_a_port_is_kept(world: World) -> None:

@@ -37,7 +37,7 @@ def container(
 
 
 def needs(*services: str, condition: Condition = Condition.STARTED) -> tuple[Dependency, ...]:
-    return tuple(Dependency(service=one, condition=condition) for one in services)
+    return tuple(Dependency(service=service, condition=condition) for service in services)
 
 
 API = Service(name="api", image="ship:1")
@@ -134,10 +134,10 @@ def test_what_a_service_waits_for_itself() -> None:
     starting = states(
         services, [container("db", health=Health.STARTING), container("migrate", ContainerStatus.CREATED)]
     )
-    assert [one.waits_for for one in starting] == [(), ("db",), ("migrate",)]
+    assert [service.waits_for for service in starting] == [(), ("db",), ("migrate",)]
     assert state_text(starting[1]) == "waiting for db"
     done = states(services, [container("db", health=Health.HEALTHY), container("migrate", ContainerStatus.EXITED)])
-    assert [one.waits_for for one in done] == [(), (), ()]
+    assert [service.waits_for for service in done] == [(), (), ()]
 
 
 def test_an_unhealthy_service_tells_which_of_its_dependencies_it_waits_for() -> None:
@@ -230,7 +230,7 @@ def test_addresses_are_for_this_machine_and_name_http_for_own_images_only() -> N
         ServiceState(service="gone", phase=Phase.ABSENT),
     ]
     images = {"api": "own/ship:3.13", "db": "postgres:17"}
-    found = [one.text for one in addresses(services, {"own/ship": "ship"}, images)]
+    found = [address.text for address in addresses(services, {"own/ship": "ship"}, images)]
     assert found == ["http://127.0.0.1:8000", "127.0.0.1:5432", "[::1]:5432"]
     (remote, *_) = addresses(services, {}, {}, machine=machine_of("ssh://me@harbour:22"))
     assert remote.text == "harbour:8000"

@@ -23,7 +23,7 @@ def project(folder: Path, text: str = '[tool.seatrial.apps.ship]\ncompose = "com
 def test_each_checkout_and_each_app_has_a_name_of_its_own(tmp_path: Path) -> None:
     text = '[tool.seatrial.apps]\nship = {}\n"a.b" = {}\n"a b" = {}\n"Ёж" = {}\n'
     here, there = project(tmp_path / "here", text), project(tmp_path / "there", text)
-    names = [identify(one, app).compose_project for one in (here, there) for app in one.settings.apps]
+    names = [identify(entry, app).compose_project for entry in (here, there) for app in entry.settings.apps]
     assert len(set(names)) == 8
     assert names[0].startswith("ship-")
     assert names[1].startswith("a-b-")
@@ -106,11 +106,11 @@ def test_a_file_without_services(model: dict[str, object]) -> None:
 
 def test_an_order_is_found_even_in_a_cycle() -> None:
     def service(name: str, *needs: str) -> Service:
-        depends_on = tuple(Dependency(service=one, condition=Condition.STARTED) for one in needs)
+        depends_on = tuple(Dependency(service=need, condition=Condition.STARTED) for need in needs)
         return Service(name=name, image="x", depends_on=depends_on)
 
     services = {"a": service("a", "b"), "b": service("b", "a"), "c": service("c", "gone")}
-    assert sorted(one.name for one in in_order(services)) == ["a", "b", "c"]
+    assert sorted(entry.name for entry in in_order(services)) == ["a", "b", "c"]
 
 
 def test_an_override_is_json_and_names_the_image_only() -> None:

@@ -133,7 +133,7 @@ def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
     services = [Service(name=name, image=image) for name, image in (("a", "here:1"), ("b", "own/ship:2"), ("c", "far"))]
     of = plan(tmp_path, *services, Service(name="d", image=None))
     found = list(look_at_images(of, {"here:1": "sha256:1"}, has_substitute=lambda image: image == "far"))
-    assert [(one.readiness, one.what) for one in found] == [
+    assert [(match.readiness, match.what) for match in found] == [
         (Readiness.READY, "here:1 of a is here"),
         (Readiness.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
         (Readiness.NOTE, "far of c is not here: it is pulled, or else a local substitute is taken"),
@@ -154,8 +154,8 @@ def test_ports_are_free_taken_or_the_stacks_own(tmp_path: Path) -> None:
         return Port(host_ip="127.0.0.1", published=number, target=80)
 
     with socket.socket() as holder, socket.socket() as other:
-        for one in (holder, other):
-            one.bind(("127.0.0.1", 0))
+        for entry in (holder, other):
+            entry.bind(("127.0.0.1", 0))
         holder.listen()
         held, free = holder.getsockname()[1], other.getsockname()[1]
         other.close()
@@ -192,13 +192,13 @@ def test_all_that_stands_in_the_way_is_one_error() -> None:
 def test_the_catalogues_compose_checks_need_no_image() -> None:
     service = Service(name="api", ports=(Port(host_ip="", published=80, written="80", target=80, line=4),))
     source = ComposeSource(path="compose.yaml", model=ComposeModel(services=(service,)))
-    results = {one.id: one for one in judge_compose(source, Contract(waive={"compose/hardening": "a demo"}))}
+    results = {result.id: result for result in judge_compose(source, Contract(waive={"compose/hardening": "a demo"}))}
     assert set(results) == {
-        f"compose/{one}" for one in ("hardening", "ports", "secrets", "dependencies", "environment")
+        f"compose/{name}" for name in ("hardening", "ports", "secrets", "dependencies", "environment")
     }
     assert (results["compose/ports"].status, results["compose/ports"].where) == (Judged.FAIL, "compose.yaml:4")
     assert results["compose/hardening"].status is Judged.WAIVED
-    assert {one.status for one in judge_compose(Unavailable(reason="no YAML"), Contract())} == {Judged.ERROR}
+    assert {result.status for result in judge_compose(Unavailable(reason="no YAML"), Contract())} == {Judged.ERROR}
 
 
 def found(*findings: Finding) -> Preflight:

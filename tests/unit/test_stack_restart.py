@@ -61,8 +61,12 @@ def test_each_is_stopped_before_and_started_behind_what_it_needs(world: World) -
     ]
     db, api = world.memory.of("db"), world.memory.of("api")
     assert (api.started or 0) - (db.started or 0) == pytest.approx(2, abs=0.21)
-    assert [(one.service, one.phase.value) for one in state.services] == [("db", "up"), ("api", "up"), ("proxy", "up")]
-    assert [one.text for one in state.addresses] == ["http://engine.test:8000"]
+    assert [(service.service, service.phase.value) for service in state.services] == [
+        ("db", "up"),
+        ("api", "up"),
+        ("proxy", "up"),
+    ]
+    assert [address.text for address in state.addresses] == ["http://engine.test:8000"]
     assert state.changed
     assert state.seconds == pytest.approx(world.clock.now - 60)
 
@@ -70,7 +74,7 @@ def test_each_is_stopped_before_and_started_behind_what_it_needs(world: World) -
 def test_one_service_alone(world: World) -> None:
     state = restarted(world, "api")
     assert world.memory.calls == [("stop", "api"), ("start", "api")]
-    assert [one.service for one in state.services] == ["api"]
+    assert [service.service for service in state.services] == ["api"]
 
 
 def test_how_those_stand_that_are_not_started_yet_is_no_failure(world: World) -> None:
@@ -142,7 +146,7 @@ def test_a_one_shot_that_has_completed_is_not_run_again_unless_it_is_named(world
     world.memory.script("job", Life(ends=0.5))
     state = restarted(world, "job")
     assert world.memory.called("start")[-1] == "job"
-    assert [one.phase.value for one in state.services] == ["completed"]
+    assert [service.phase.value for service in state.services] == ["completed"]
 
 
 def test_what_waited_for_a_one_shot_tells_that_it_is_one(world: World) -> None:
@@ -152,19 +156,19 @@ def test_what_waited_for_a_one_shot_tells_that_it_is_one(world: World) -> None:
     world.clock.sleep(5)
     world.container("worker", depends_on={"job": {"condition": "service_completed_successfully"}})
     state = restarted(world, "job")
-    assert {one.service: one.phase.value for one in state.services} == {"job": "completed", "worker": "up"}
+    assert {service.service: service.phase.value for service in state.services} == {"job": "completed", "worker": "up"}
     assert job.status == "exited"
 
 
 def test_what_is_stopped_counts_only_where_nothing_runs(world: World) -> None:
     chosen = to_restart(world.stack, world.engine, None)
-    assert {one.service for one in chosen} == {"db", "api", "proxy"}
+    assert {item.service for item in chosen} == {"db", "api", "proxy"}
     world.memory.end(world.memory.of("api"), 1)
-    assert {one.service for one in to_restart(world.stack, world.engine, None)} == {"db", "proxy"}
-    assert {one.service for one in to_restart(world.stack, world.engine, "api")} == {"api"}
+    assert {container.service for container in to_restart(world.stack, world.engine, None)} == {"db", "proxy"}
+    assert {container.service for container in to_restart(world.stack, world.engine, "api")} == {"api"}
     for name in ("db", "proxy"):
         world.memory.end(world.memory.of(name), 1)
-    assert {one.service for one in to_restart(world.stack, world.engine, None)} == {"db", "api", "proxy"}
+    assert {container.service for container in to_restart(world.stack, world.engine, None)} == {"db", "api", "proxy"}
 
 
 def test_a_stack_that_is_down_and_a_service_that_is_not_there(world: World) -> None:

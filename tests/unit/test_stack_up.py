@@ -79,7 +79,7 @@ def test_each_is_started_behind_what_it_waits_for(world: World) -> None:
     assert state.changed
     assert world.memory.statuses() == {"api": "running", "db": "running"}
     assert world.memory.of("api").started == pytest.approx(3.2, abs=0.3)
-    assert [(one.service, one.text) for one in state.addresses] == [("api", "http://engine.test:8000")]
+    assert [(address.service, address.text) for address in state.addresses] == [("api", "http://engine.test:8000")]
     phases = [phases for _, phases in world.observer.shown]
     assert phases[0] == {"db": "not created", "api": "not created"}
     assert {"db": "starting", "api": "waiting"} in phases
@@ -103,7 +103,7 @@ def test_a_second_up_changes_nothing(world: World) -> None:
     assert (state.changed, state.seconds) == (False, 0)
     assert list(world.memory.containers) == made
     assert [words for words in world.programs.ran[ran:] if "up" in words] == []
-    assert [one.service for one in state.services] == ["db", "api"]
+    assert [service.service for service in state.services] == ["db", "api"]
 
 
 @pytest.mark.parametrize("service", ["api", "db"])
@@ -148,7 +148,7 @@ def test_a_one_shot_completes_before_what_waits_for_it(world: World) -> None:
         """)
     world.memory.script("migrate", Life(ends=5))
     state = bring_up(world)
-    assert {one.service: one.phase.value for one in state.services} == {"migrate": "completed", "api": "up"}
+    assert {service.service: service.phase.value for service in state.services} == {"migrate": "completed", "api": "up"}
     assert world.memory.of("api").started == pytest.approx(5.2, abs=0.3)
 
 
@@ -192,7 +192,7 @@ def test_how_what_compose_replaces_stood_is_no_failure(world: World) -> None:
     unhealthy.health = "unhealthy"
     world.container("api", started=False).status = "dead"
     state = bring_up(world)
-    assert {one.phase.value for one in state.services} == {"up"}
+    assert {service.phase.value for service in state.services} == {"up"}
 
 
 # What is looked at before.

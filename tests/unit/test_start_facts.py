@@ -129,7 +129,7 @@ def test_a_sound_command_is_followed_to_its_interpreter() -> None:
     found = resolve_command(configuration(environment={"PATH": PATH}), tree, WHO)
     assert found.program is not None
     assert found.program.entry is not None
-    assert [one.resolved.end for one in found.scripts] == ["/usr/local/bin/python3.13"]
+    assert [script.resolved.end for script in found.scripts] == ["/usr/local/bin/python3.13"]
     assert (found.python, found.python_why) == ("/venv/bin/python", "the first line of uvicorn names it")
     assert found.searched == ("/venv/bin", "/usr/local/bin")
     assert found.account == WHO

@@ -119,10 +119,10 @@ def test_an_image_that_no_row_names_has_none(reference: str) -> None:
 
 def test_every_recipe_is_there_and_says_where_its_inputs_go() -> None:
     for row in built_in():
-        for one in (row, row.fallback):
-            if one is not None and not one.refusal:
-                text = one.dockerfile.read_text(encoding="utf-8")
-                assert all(f"#   {name}: " in text for name in one.inputs)
+        for recipe in (row, row.fallback):
+            if recipe is not None and not recipe.refusal:
+                text = recipe.dockerfile.read_text(encoding="utf-8")
+                assert all(f"#   {name}: " in text for name in recipe.inputs)
 
 
 def test_a_project_adds_a_row_and_gets_its_parts_as_arguments(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_ports_of_all_interfaces_need_no_word() -> None:
             ]
         }
     )
-    assert [one.get("published") for one in api(made)["ports"]] == [None, 82, None]
+    assert [entry.get("published") for entry in api(made)["ports"]] == [None, 82, None]
     assert "8000-8010" in notes(made, Outcome.CHANGED)["api ports"]
     assert not made.refused
 
@@ -304,7 +304,7 @@ class Api:
         return []
 
     def secrets(self, **_: object) -> list[dict[str, Any]]:
-        return [{"ID": one, "Spec": {"Name": one}} for one in ("used", "gone", "free", "wanted")]
+        return [{"ID": name, "Spec": {"Name": name}} for name in ("used", "gone", "free", "wanted")]
 
     def remove_secret(self, one: str) -> None:
         if code := {"used": 400, "gone": 404}.get(one):
@@ -586,7 +586,7 @@ def test_secrets_and_configs_are_named_after_their_content(tmp_path: Path) -> No
         node_name="alpha",
         pins={},
     )
-    names = {one.key: one.name for one in made.materials}
+    names = {material.key: material.name for material in made.materials}
     assert made.document["secrets"]["s"] == {"external": True, "name": names["s"]}
     assert made.document["secrets"]["there"] == {"external": True, "name": "already"}
     assert made.document["configs"]["c"] == {"external": True, "name": names["c"]}

@@ -136,7 +136,7 @@ def test_what_is_in_the_file_no_more_is_removed(fleet: Fleet) -> None:
 
 def test_a_stack_that_is_not_whole_is_waited_for_though_nothing_has_changed(fleet: Fleet) -> None:
     fleet.deploy()
-    task = next(one for one in fleet.swarm.all_tasks if one.service == "service-ship_api")
+    task = next(entry for entry in fleet.swarm.all_tasks if entry.service == "service-ship_api")
     fleet.swarm.lives = {"api": [TaskLife(runs=3)]}
     fleet.swarm._fail(fleet.swarm.held["ship_api"], task, "failed")  # noqa: SLF001
     deployed = fleet.deploy()
@@ -203,10 +203,10 @@ def test_secrets_are_put_there_before_and_old_ones_removed_afterwards(fleet: Fle
     (fleet.world.folder / "key").write_text("second", encoding="utf-8")
     fleet.deploy()
     # What the service would roll back to is still needed.
-    assert [one["Data"] for one in fleet.swarm.materials["secrets"].values()] == [b"first", b"second"]
+    assert [material["Data"] for material in fleet.swarm.materials["secrets"].values()] == [b"first", b"second"]
     (fleet.world.folder / "key").write_text("third", encoding="utf-8")
     fleet.deploy()
-    assert [one["Data"] for one in fleet.swarm.materials["secrets"].values()] == [b"second", b"third"]
+    assert [material["Data"] for material in fleet.swarm.materials["secrets"].values()] == [b"second", b"third"]
 
 
 # It does not.

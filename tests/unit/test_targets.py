@@ -88,7 +88,12 @@ def test_a_project_with_one_dockerfile(tmp_path: Path) -> None:
     assert (tmp_path / "tasks.py").read_text() == adopt.TASKS
     assert tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"] == {"name": "My_Shop"}
     assert adopt.plan(tmp_path) == {}, "a second time there is nothing to do"
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["Dockerfile", "compose.yml", "pyproject.toml", "tasks.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "Dockerfile",
+        "compose.yml",
+        "pyproject.toml",
+        "tasks.py",
+    ]
 
 
 def test_a_project_with_many_dockerfiles(tmp_path: Path) -> None:

@@ -137,8 +137,8 @@ def test_every_task_explains_itself_and_its_options(name: str) -> None:
     # get_arguments raises where a help key names no option: that would break --list.
     arguments = task.get_arguments()
     assert task.__doc__
-    for one in arguments:
-        assert one.help, f"{name} --{one.name}"
+    for argument in arguments:
+        assert argument.help, f"{name} --{argument.name}"
     if name.partition(".")[2] in {"start", "stop", "remove"} or name in {
         "build",
         "up",
@@ -147,7 +147,7 @@ def test_every_task_explains_itself_and_its_options(name: str) -> None:
         "onboard",
         "init",
     }:
-        assert "dry_run" in {one.attr_name or one.name for one in arguments}
+        assert "dry_run" in {argument.attr_name or argument.name for argument in arguments}
 
 
 def run(*argv: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:

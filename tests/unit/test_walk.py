@@ -184,7 +184,7 @@ def by_the_reader(root: Path, asked: WalkRequest, folder: str = "/", limits: Lim
 
 
 def paths(walk: Walk) -> dict[ContentKind, set[str]]:
-    return {kind: {one.path for one in walk.found if one.kind is kind} for kind in ContentKind}
+    return {kind: {match.path for match in walk.found if match.kind is kind} for kind in ContentKind}
 
 
 @pytest.mark.parametrize("version", HERE)
@@ -205,7 +205,7 @@ def test_the_engines_reader_finds_the_same(tree: Path) -> None:
 
 
 def test_a_heap_is_told_with_its_files_and_bytes(tree: Path) -> None:
-    heaps = {one.path: (one.files, one.size) for one in by_the_script(tree, request()).found if one.files}
+    heaps = {match.path: (match.files, match.size) for match in by_the_script(tree, request()).found if match.files}
     assert heaps["/var/lib/apt/lists"] == (2, 111)
     assert heaps["/home/app/.cache/pip"] == (2, 42)
     assert heaps["/usr/include"] == (2, 42)
@@ -213,7 +213,7 @@ def test_a_heap_is_told_with_its_files_and_bytes(tree: Path) -> None:
 
 def test_a_part_that_was_read_apart_joins_its_heap(tree: Path) -> None:
     part = by_the_reader(tree, request(), "/var/lib/apt/lists/partial")
-    assert [(one.path, one.files, one.size) for one in part.found] == [("/var/lib/apt/lists", 1, 11)]
+    assert [(match.path, match.files, match.size) for match in part.found] == [("/var/lib/apt/lists", 1, 11)]
     rest = Walk(
         paths=1,
         found=(
@@ -224,7 +224,7 @@ def test_a_part_that_was_read_apart_joins_its_heap(tree: Path) -> None:
         unreadable=("/var/lib/apt/lists/partial", "/etc/hidden"),
     )
     whole = together(rest, {"/var/lib/apt/lists/partial": part}, by="probe")
-    assert [(one.files, one.size) for one in whole.found] == [(2, 111)]
+    assert [(match.files, match.size) for match in whole.found] == [(2, 111)]
     assert whole.unreadable == ("/etc/hidden",)
 
 
@@ -333,7 +333,7 @@ def test_what_user_may_not_read_is_named_for_the_engine(shared: Path) -> None:
     assert answer.walk is not None
     assert set(answer.walk.unreadable) == {"/root", "/listed"}
     assert answer.walk.cut == ("/\\xff may not be read",)
-    assert [(one.path, one.unread) for one in answer.walk.found] == [("/app/id_rsa", True)]
+    assert [(match.path, match.unread) for match in answer.walk.found] == [("/app/id_rsa", True)]
 
 
 def test_a_walk_that_raises_takes_nothing_else_away(tmp_path: Path) -> None:

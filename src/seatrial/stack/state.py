@@ -219,7 +219,8 @@ def _state(
     service: Service, own: Sequence[ContainerState], *, to_complete: bool, unstarted: frozenset[str]
 ) -> ServiceState:
     judged = [
-        (Phase.WAITING if one.id in unstarted else _phase(service, one, to_complete=to_complete), one) for one in own
+        (Phase.WAITING if item.id in unstarted else _phase(service, item, to_complete=to_complete), item)
+        for item in own
     ]
     if not judged:
         return ServiceState(service=service.name, phase=Phase.DONE if service.replicas == 0 else Phase.ABSENT)
