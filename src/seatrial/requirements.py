@@ -25,7 +25,7 @@ def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[st
     One whose marker does not hold on Linux with that version of Python is left out too. Without a version,
     markers do not count: the name may be asked for somewhere.
     """
-    parsed = [one for text in requirements if (one := parse(text))]
+    parsed = [requirement for text in requirements if (requirement := parse(text))]
     environment = None if python is None else marker_environment(python)
     return tuple(
         dict.fromkeys(

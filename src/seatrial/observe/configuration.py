@@ -79,10 +79,10 @@ def no_such_image(reference: str, there: Iterable[Json]) -> ImageError:
     )
 
 
-def _shortest(one: str, ids: Iterable[str]) -> str:
+def _shortest(reference: str, ids: Iterable[str]) -> str:
     """Return as much of an id as tells it from the others, and at least the 12 figures that docker shows."""
-    digits = one.partition(":")[2]
-    others = [other.partition(":")[2] for other in ids if other != one]
+    digits = reference.partition(":")[2]
+    others = [other.partition(":")[2] for other in ids if other != reference]
     length = next((n for n in range(12, 64) if not any(other.startswith(digits[:n]) for other in others)), 64)
     return digits[:length]
 

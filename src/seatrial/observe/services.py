@@ -51,7 +51,11 @@ def read_service(inspected: Json) -> Service:
     known = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     own = mode != "none" and not mode.startswith(SHARED)
     # An address that is fixed belongs to the service's own container.
-    networks = {name: {**endpoint_of(one, inspected), "IPAMConfig": None} for name, one in known.items()} if own else {}
+    networks = (
+        {name: {**endpoint_of(endpoint, inspected), "IPAMConfig": None} for name, endpoint in known.items()}
+        if own
+        else {}
+    )
     hostname = str(config.get("Hostname") or "")
     return Service(
         mode=mode,
