@@ -475,7 +475,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(yard: Yard) -> Non
     assert time.monotonic() - start < 5
     name = identify(yard.project, "ship").compose_project
     assert f"interrupted again; what remains: {name}-db-1, {name}_default." in rest
-    assert "`invoke down --app ship` removes it." in rest
+    assert "`invoke down --app ship` removes what remains." in rest
     assert "Traceback" not in rest
     for container in containers.containers(identify(yard.project, "ship"), yard.engine):
         yard.engine.client.api.kill(container.id)

@@ -305,6 +305,7 @@ def test_an_unhealthy_service_is_told_at_once_with_what_its_check_said(world: Wo
     assert error.what == "ship did not come up: db is unhealthy."
     assert "    exit code 1: no such database" in error.detail
     assert "it printed nothing" in error.detail
+    assert error.detail_shown
     assert world.clock.now < 4
 
 

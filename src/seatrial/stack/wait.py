@@ -303,6 +303,7 @@ class StartWatcher:
         # At once: to end compose, and to stop what runs, takes a while.
         for line in (error.what, *error.detail.splitlines()):
             self._observer.say(line)
+        error.detail_shown = True
         return error
 
     def _elapsed(self) -> float:
