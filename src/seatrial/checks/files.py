@@ -28,7 +28,7 @@ def of_kind(contents: Contents, kind: ContentKind) -> list[FoundPath]:
 
 
 def refuse_partial(contents: Contents) -> None:
-    """Let nothing pass that was not looked at.
+    """Refuse a pass on files that were not read.
 
     Raises:
         UndecidedError: a part of the file system was not.

@@ -68,7 +68,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
 
 
 def _meant(written: list[Instruction], seen: str) -> Instruction:
-    """Return the last instruction that speaks of what was seen; the last of all where none does."""
+    """Return the last instruction that mentions what was observed, or else the last instruction."""
     word = next((word for word in re.findall(r"[\w./-]{3,}", seen) if any(word in each.text for each in written)), None)
     return next((instruction for instruction in written if word and word in instruction.text), written[0])
 
@@ -90,7 +90,7 @@ LONGEST = 4000
 MOST_EVIDENCE = 200
 """Lines of evidence of one check."""
 MOST_TEXT = 20_000
-"""Characters of the evidence of one check: what an image says must not make a report that nobody can open."""
+"""Characters of the evidence of one check: what an image prints must not make a report too large to open."""
 
 
 class Verdict(StrEnum):

@@ -41,7 +41,7 @@ class Record:
         self._started = time.monotonic()
 
     def converted(self, conversion: Conversion) -> None:
-        """Keep what becomes of the compose file."""
+        """Keep what happens to the compose file."""
         self.notes = conversion.notes
 
     def held(self, holdings: RemovedStack) -> None:
@@ -82,7 +82,7 @@ class Record:
         "remove": "remove the stack; its volumes stay",
         "open-ports": "accept that a port of 127.0.0.1 is published on every interface of every node",
         "timeout": "seconds until the swarm must have converged, or with --remove until all must be gone",
-        "dry-run": "print what becomes of the compose file, and change nothing",
+        "dry-run": "print what happens to the compose file, and change nothing",
         **output.FORMAT,
     }
 )

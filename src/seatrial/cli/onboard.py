@@ -83,7 +83,7 @@ def _engine(project: Project, host: Host, *, provide: bool) -> Engine:
 
 
 def _agreed() -> bool:
-    """Ask on a terminal; elsewhere nobody can agree."""
+    """Ask on a terminal; elsewhere the answer is no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     output.say("No Docker engine answers. seatrial can download one and run it next to whatever this host has.")

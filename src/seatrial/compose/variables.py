@@ -96,7 +96,7 @@ def read_explanations(text: str, file: str) -> dict[str, Explanation]:
 
 
 OWNER_ONLY = 0o600
-"""Secrets are written into this file: nobody else may read it."""
+"""The file holds secrets: only its owner may read it."""
 
 
 def example_to_copy(compose: Path) -> Path | None:

@@ -188,7 +188,7 @@ def deploy_document(
 
 
 def plan_document(app: str, stack: str, *, notes: Sequence[Note], problem: SeatrialError | None = None) -> str:
-    """Return whether a compose file can be deployed, and what becomes of it."""
+    """Return whether a compose file can be deployed, and what happens to it."""
     return _document(
         _swarm_stack(app, stack), deployable=problem is None, notes=_notes(notes), problem=_problem(problem)
     )

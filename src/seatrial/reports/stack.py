@@ -223,7 +223,7 @@ def print_preflight(found: Preflight, console: Console) -> None:
 
 
 def print_notes(conversion: Conversion, console: Console) -> None:
-    """Print what becomes of a compose file on a swarm: what matters most comes first."""
+    """Print what happens to a compose file on a swarm: what matters most comes first."""
     for outcome, heading in HEADINGS.items():
         notes = [note for note in conversion.notes if note.outcome is outcome]
         if notes:

@@ -68,7 +68,7 @@ def restart(
         file: its compose file, for messages; what it says by now is not looked at.
         own_images: the project's own images.
         engine: the engine.
-        observer: told how it goes.
+        observer: receives the progress.
         timeout: seconds from the first start until all must be up.
         clock: the passing of time.
 

@@ -122,7 +122,7 @@ def up(
         plan: what to bring up.
         engine: the engine.
         host: this machine.
-        observer: told how it goes.
+        observer: receives the progress.
         timeout: seconds from the start of the first service; pulls and local substitutes come before.
         substitute: makes or finds a local image for one that cannot be pulled; None when there is none.
         remove_volumes: when it does not come up, remove the volumes that this run made, too.

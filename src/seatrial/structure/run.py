@@ -77,7 +77,7 @@ def prove(
         engine: where the image is.
         environment: the caller's own, of which a file may pass on variables by name.
         folder: where an env file that a file names is looked for.
-        say: told what is under way.
+        say: receives the progress.
 
     Raises:
         SettingsError: an env file cannot be read.

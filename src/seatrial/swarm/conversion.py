@@ -1,4 +1,4 @@
-"""What becomes of a compose file on a swarm, as plain data."""
+"""What a compose file is converted to for a swarm, as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MaterialKind = Literal["secrets", "configs"]
 
 
 class Outcome(StrEnum):
-    """What becomes of a part of a compose file on a swarm."""
+    """What happens to a part of a compose file on a swarm."""
 
     CHANGED = "changed"
     """Swarm says it in another way."""
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What becomes of one part of a compose file."""
+    """What happens to one part of a compose file."""
 
     outcome: Outcome
     place: str

@@ -255,8 +255,8 @@ def deploy(
         plan: what to deploy.
         engine: an engine that manages the swarm.
         host: this machine.
-        observer: told how it goes.
-        noting: told what becomes of the compose file, right before the swarm is changed.
+        observer: receives the progress.
+        noting: told what happens to the compose file, right before the swarm is changed.
         looking: told the same at first, before it is known whether it can be deployed.
         timeout: seconds from the moment that the swarm has it.
         substitute: makes or finds a local image for one that cannot be pulled.
@@ -299,7 +299,7 @@ def _hand_over(
     timeout: float,
     clock: Clock,
 ) -> Rollout:
-    """Put the stack file, its secrets and its configs into the swarm, and return what becomes of it."""
+    """Put the stack file, its secrets and its configs into the swarm, and return what happens to it."""
     before = cluster.services(plan.stack, engine)
     tasks = cluster.tasks(plan.stack, engine, before)
     materials.create(conversion.materials, plan.stack, engine)
