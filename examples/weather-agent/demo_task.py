@@ -173,7 +173,7 @@ def run_demo(
 
     """
     from seatrial.compose import runner
-    from seatrial.stack import down, undo, up
+    from seatrial.stack import down, up
 
     program = runner.find(plan.stack, plan.file, engine=engine, host=host)
     for note in plan.notes:
@@ -181,7 +181,7 @@ def run_demo(
     if not down.down(plan.stack, engine=engine, volumes=True).nothing:
         observer.say("Removed what an earlier demo had left.")
     started = time.monotonic()
-    with undo.removed_afterwards(plan.stack, engine, say=observer.say, fix=REST):
+    with down.removed_afterwards(plan.stack, engine, say=observer.say, fix=REST):
         try:
             up.up(
                 plan,

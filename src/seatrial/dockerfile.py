@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from seatrial.facts.dockerfile import Base, Dockerfile, Instruction, Stage
+from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -22,7 +22,7 @@ from tests.engine.test_build import Forwarder, Witness, shell_image
 from tests.swarm import fleet
 
 from seatrial import process
-from seatrial.engine import builders, find, programs
+from seatrial.engine import find, programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError
 from seatrial.host import this_host
@@ -297,7 +297,7 @@ def test_a_builder_that_goes_away_in_the_middle_is_told(yard: Yard) -> None:
     witness.on_event = cut
     engine = find_engine(yard.host)
     project = read_project(yard.folder)
-    chosen = builders.find(builders.choose("weak", {}), engine, yard.host)
+    chosen = programs.find_builder(programs.choose("weak", {}), engine, yard.host)
     with pytest.raises(EngineError, match="the builder does not answer, or went away") as raised:
         build(
             plan_build(project, "ship"),

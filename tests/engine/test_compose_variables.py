@@ -10,8 +10,7 @@ from tests.engine import test_stack as base
 from tests.engine.test_stack import SLEEP, Yard
 
 from seatrial.compose import runner
-from seatrial.compose.resolve import as_if_filled
-from seatrial.compose.services import identify
+from seatrial.compose.services import as_if_filled, identify
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import sources
 from seatrial.errors import StackError

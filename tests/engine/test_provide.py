@@ -22,7 +22,7 @@ import pytest
 from seatrial import offline, process
 from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
-from seatrial.offline import daemon, debian, network
+from seatrial.offline import daemon, debian, provide
 from seatrial.offline.apt_sources import KEYRING, Archive, host_archive
 from seatrial.offline.install import Layout, layout_of
 from seatrial.settings.model import EngineSettings
@@ -121,10 +121,10 @@ def foreign_bridge() -> Iterator[Path]:
     file = Path("/sys/class/net/docker0/ifindex")
     made = not file.exists()
     if made:
-        network.add_bridge("docker0")
+        provide.add_bridge("docker0")
     yield file
     if made:
-        network.remove_bridges("docker0", None)
+        provide.remove_bridges("docker0", None)
 
 
 def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: Path) -> None:

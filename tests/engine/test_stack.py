@@ -25,7 +25,8 @@ from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, ExitCode, ImageError, StackError, StackFailedError
 from seatrial.host import this_host
 from seatrial.settings.read import Project, read_project
-from seatrial.stack import containers, logs
+from seatrial.stack import containers
+from seatrial.stack import containers as logs
 from seatrial.stack import down as remove
 from seatrial.stack import up as bringup
 from seatrial.stack.plan import plan_up

@@ -28,9 +28,8 @@ from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.host import this_host
 from seatrial.settings.read import read_project
 from seatrial.swarm import cluster
-from seatrial.swarm.conversion import Conversion, Outcome
 from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
-from seatrial.swarm.state import Deployed, Phase
+from seatrial.swarm.state import Conversion, Deployed, Outcome, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.errors import BuildError
-from seatrial.facts.dockerfile import Base
+from seatrial.facts.sources import Base
 from seatrial.images.bases import Origin, Refusal, find_base, reason_of, registry_of
 
 if TYPE_CHECKING:

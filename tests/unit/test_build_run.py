@@ -12,8 +12,8 @@ import pytest
 import requests
 from tests.fakes.engine import refusal
 
-from seatrial.engine.builders import Builder, Choice
 from seatrial.engine.find import Candidate, Engine
+from seatrial.engine.programs import Builder, Choice
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.host import Host
 from seatrial.images.bases import Refusal, Registries
@@ -368,7 +368,7 @@ def test_a_builder_that_was_named_is_said_before_the_builds(site: Site, monkeypa
     project = read_project(site.folder)
     far = Builder(name="far", driver="remote")
     for found in (far, None):
-        monkeypatch.setattr("seatrial.engine.builders.find", lambda *_, found=found: found)
+        monkeypatch.setattr("seatrial.engine.programs.find_builder", lambda *_, found=found: found)
         site.witness.said.clear()
         results = build_all(
             [plan_build(project, "one")], engine=site.engine, host=site.host, project=project,

@@ -15,9 +15,9 @@ from tests.unit.factories import host
 from tests.unit.test_bases import Answers
 
 from seatrial.dockerfile import parse
-from seatrial.engine import builders
-from seatrial.engine.builders import Builder, Choice, choose, not_found, read_builder, read_names, require_usable
+from seatrial.engine import programs
 from seatrial.engine.find import OWN, Candidate, Engine
+from seatrial.engine.programs import Builder, Choice, choose, not_found, read_builder, read_names, require_usable
 from seatrial.errors import BuildError, EngineError, SeatrialError
 from seatrial.images import bases, oci_layout
 from seatrial.images.bases import Refusal
@@ -97,10 +97,10 @@ def test_for_the_engines_own_builder_nothing_is_started(
 
     monkeypatch.setattr("seatrial.engine.programs.find", never)
     engine = replace(ENGINE, candidate=replace(ENGINE.candidate, context=context))
-    assert builders.find(None, engine, host(tmp_path)) is None
-    assert builders.find(Choice(name=name, source="--builder"), engine, host(tmp_path)) is None
+    assert programs.find_builder(None, engine, host(tmp_path)) is None
+    assert programs.find_builder(Choice(name=name, source="--builder"), engine, host(tmp_path)) is None
     with pytest.raises(AssertionError, match="was looked for"):
-        builders.find(Choice(name="far", source="--builder"), engine, host(tmp_path))
+        programs.find_builder(Choice(name="far", source="--builder"), engine, host(tmp_path))
 
 
 @pytest.mark.parametrize("folder", [None, "/mine"])
@@ -111,7 +111,7 @@ def test_a_persons_builders_are_looked_for_in_their_own_folder(tmp_path: Path, f
         programs_environment={**ENGINE.programs_environment, "BUILDX_CONFIG": "/engine/buildx"},
     )
     machine = host(tmp_path, **({} if folder is None else {"BUILDX_CONFIG": folder}))
-    environment = builders.environment(ours, machine)
+    environment = programs.environment(ours, machine)
     assert environment.get("BUILDX_CONFIG") == folder
     # The image is loaded into the engine in use.
     assert environment["DOCKER_HOST"] == "unix:///s"
@@ -195,11 +195,11 @@ def test_buildx_is_asked_for_the_builder_that_was_named(tmp_path: Path) -> None:
     (plugins / "docker-buildx").chmod(0o755)
     (plugins / "far").write_text(REMOTE)
     machine = host(tmp_path, DOCKER_CONFIG=str(tmp_path))
-    found = builders.find(CHOICE, ENGINE, machine)
+    found = programs.find_builder(CHOICE, ENGINE, machine)
     assert found is not None
     assert (found.name, found.driver) == ("far", "remote")
     with pytest.raises(EngineError, match=r"there is no builder 'fra'\. Did you mean 'far'\?"):
-        builders.find(Choice(name="fra", source="--builder"), ENGINE, machine)
+        programs.find_builder(Choice(name="fra", source="--builder"), ENGINE, machine)
 
 
 # --- what buildx is told ----------------------------------------------------------------------------------

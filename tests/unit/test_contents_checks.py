@@ -12,7 +12,7 @@ from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import Accounts, ContentKind, FileEntry, FileKind, FoundPath, Group, Password, User
-from seatrial.observe.accounts import MOST_ROWS, password, read_accounts
+from seatrial.observe.files import MOST_ROWS, password, read_accounts
 from seatrial.settings.model import DEBIAN_SETUID, Contract
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from tests.unit.factories import Tree, configuration, file
 from seatrial.errors import ImageError
 from seatrial.facts import Account, FileEntry, FileKind
 from seatrial.facts.command import may_execute
-from seatrial.observe.accounts import account_of, read_account
+from seatrial.observe.files import account_of, read_account
 from seatrial.observe.paths import (
     blocking_folder,
     first_missing,

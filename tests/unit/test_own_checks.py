@@ -14,8 +14,8 @@ import pytest
 from tests.unit.factories import configuration, facts
 
 import seatrial.checks
-from seatrial.checks import own as own_checks
 from seatrial.checks import registry
+from seatrial.checks import registry as own_checks
 from seatrial.checks.declaration import FACTS
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Smoke, smoke_of

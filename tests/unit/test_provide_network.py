@@ -6,8 +6,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from seatrial.errors import EngineError, ProgramError
-from seatrial.offline import network
-from seatrial.offline.network import POOLS, choose_pool, host_routes, parse_routes, rules
+from seatrial.offline import provide
+from seatrial.offline.provide import POOLS, choose_pool, host_routes, parse_routes, rules
 from seatrial.process import Completed
 
 # As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
@@ -25,7 +25,7 @@ def test_routes_are_read_without_the_default_one() -> None:
 
 
 def test_the_hosts_own_routes_can_be_read() -> None:
-    assert all(network.prefixlen for network in host_routes())
+    assert all(provide.prefixlen for provide in host_routes())
 
 
 def test_a_range_that_a_route_overlaps_is_passed_over() -> None:
@@ -85,28 +85,28 @@ def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypat
     firewall = Firewall(other)
     monkeypatch.setattr("seatrial.process.run", firewall)
     wanted = [shlex.join(("-A", chain, *rule)) for table, chain, rule in rules(POOLS[0], "tag") if table == "filter"]
-    network.open_firewall(POOLS[0], "tag", {})
+    provide.open_firewall(POOLS[0], "tag", {})
     assert firewall.rules["filter"] == [*wanted, other]
     assert len(firewall.rules["nat"]) == 1
     # A firewall's reload dropped one: all are added again, none twice.
     firewall.rules["filter"].remove(wanted[1])
-    network.open_firewall(POOLS[0], "tag", {})
+    provide.open_firewall(POOLS[0], "tag", {})
     assert firewall.rules["filter"] == [*wanted, other]
-    network.close_firewall("tag", {})
+    provide.close_firewall("tag", {})
     assert firewall.rules == {"filter": [other], "nat": []}
 
 
 def test_rules_that_are_all_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
-    network.open_firewall(POOLS[0], "tag", {})
-    monkeypatch.setattr(network, "close_firewall", None)
-    network.open_firewall(POOLS[0], "tag", {})
+    provide.open_firewall(POOLS[0], "tag", {})
+    monkeypatch.setattr(provide, "close_firewall", None)
+    provide.open_firewall(POOLS[0], "tag", {})
 
 
 def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     done = Completed(argv=("iptables",), code=3, output="", errors="no rights\n")
     monkeypatch.setattr("seatrial.process.run", lambda *_, **__: done)
     with pytest.raises(ProgramError, match="firewall's rules") as caught:
-        network.close_firewall("tag", {})
+        provide.close_firewall("tag", {})
     assert caught.value.detail == "no rights"

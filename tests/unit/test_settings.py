@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.errors import SettingsError
-from seatrial.settings.convert import line_of
 from seatrial.settings.model import App, Contract
-from seatrial.settings.read import python_of, read_contract, read_project
+from seatrial.settings.read import line_of, python_of, read_contract, read_project
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from docs.reference import SCHEMAS
 
 from seatrial.checks.registry import CATALOGUE
 from seatrial.errors import SettingsError
-from seatrial.settings.convert import convert
 from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
+from seatrial.settings.read import convert
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((SCHEMAS / "settings.schema.json").read_text(encoding="utf-8"))

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.factories import host
 
-from seatrial.compose import resolve as compose_facts
-from seatrial.compose.resolve import read_compose
-from seatrial.compose.services import read_services
+from seatrial.compose import services as compose_facts
+from seatrial.compose.services import read_compose, read_services
 from seatrial.compose.text import ComposeText, read_text, references, settled
 from seatrial.engine.find import Candidate, Engine
 from seatrial.facts import BuildContext, ComposeSource, Condition, Lint, NotInstalled, Sources, Unavailable

@@ -14,10 +14,10 @@ from seatrial.compose import runner
 from seatrial.compose.services import Stack
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Reply, Service
-from seatrial.settings.convert import convert
 from seatrial.settings.model import Contract, Settings, StackContract
+from seatrial.settings.read import convert
+from seatrial.stack.agent import UnreadableError, Written, filled, read_path
 from seatrial.stack.containers import of_service, running
-from seatrial.stack.exchange import UnreadableError, Written, filled, read_path
 from seatrial.stack.isolated import app_service, copied_in, isolated
 from seatrial.stack.state import ContainerStatus
 

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from seatrial.facts import FileKind
-from seatrial.structure import archive
-from seatrial.structure.archive import Archive
+from seatrial.structure import run
 from seatrial.structure.judge import FileStat, Refusal, Unknown
+from seatrial.structure.run import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ class Files:
 
 @pytest.fixture(autouse=True)
 def _engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "EngineFiles", Files)
+    monkeypatch.setattr(run, "EngineFiles", Files)
 
 
 def files(paths: dict[str, Any]) -> Archive:
@@ -107,7 +107,7 @@ def test_what_bears_another_name_or_is_a_pipe_is_absent(members: list[Member]) -
 def test_an_engine_that_cannot_say_is_told_from_an_absent_file(
     error: docker.errors.APIError, answer: Refusal | Unknown
 ) -> None:
-    found = files({"/a": error, archive.DEBIAN_LICENCES: error})
+    found = files({"/a": error, run.DEBIAN_LICENCES: error})
     assert found.stat("/a") == answer
     assert found.contents("/a") == answer
     assert type(found.licences()) is type(answer)
@@ -131,8 +131,8 @@ def test_contents_are_read_through_links_to_whole_paths() -> None:
 
 
 def test_what_is_too_much_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "LARGEST", 3)
-    monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(run, "LARGEST", 3)
+    monkeypatch.setattr(run, "MOST_MEMBERS", 2)
     several: list[Member] = [("x", DIR, ""), ("x/1", REG, b""), ("x/2", REG, b"")]
     found = files({"/a": [("a", REG, b"abcd")], "/b": [("b", REG, b"abc")], "/c": several})
     assert found.contents("/a") == Unknown(reason="/a has 4 bytes; 3 are read")

@@ -8,8 +8,7 @@ import pytest
 
 from seatrial.errors import SettingsError
 from seatrial.offline import Recipe, Substitute, find_substitute, recipes
-from seatrial.offline.builtin import built_in
-from seatrial.offline.catalogue import local_name, short_name
+from seatrial.offline.catalogue import built_in, local_name, short_name
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.swarm.conversion import Conversion
-    from seatrial.swarm.state import Deployed, RemovedStack, SwarmServiceState
+    from seatrial.swarm.state import Conversion, Deployed, RemovedStack, SwarmServiceState
 
 COMPOSE = """
 services:

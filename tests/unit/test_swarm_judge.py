@@ -14,10 +14,21 @@ from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.reports.json import deploy_document, plan_document, removed_document
 from seatrial.reports.stack import ChangedLines, describe_swarm_service, print_deployed, print_notes, print_removed
 from seatrial.swarm.cluster import printed_by, read_service, read_task
-from seatrial.swarm.conversion import Conversion, Note, Outcome
 from seatrial.swarm.deploy import stack_name
 from seatrial.swarm.rollout import condition, explain, service_states
-from seatrial.swarm.state import Deployed, Phase, RemovedStack, Swarm, SwarmService, SwarmServiceState, Task, Update
+from seatrial.swarm.state import (
+    Conversion,
+    Deployed,
+    Note,
+    Outcome,
+    Phase,
+    RemovedStack,
+    Swarm,
+    SwarmService,
+    SwarmServiceState,
+    Task,
+    Update,
+)
 
 SERVICE = SwarmService(id="s1", name="api", version="v2", replicas=2)
 SWARM = Swarm(node="n1", names={"n1": "alpha", "n2": "beta"})

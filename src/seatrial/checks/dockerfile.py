@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding
-    from seatrial.facts.dockerfile import Dockerfile, Instruction, Stage
+    from seatrial.facts.sources import Dockerfile, Instruction, Stage
     from seatrial.settings.model import Contract
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from seatrial.facts.dockerfile import Instruction
+    from seatrial.facts.sources import Instruction
 
 LEADING = {
     *("if", "then", "else", "elif", "do", "while", "until", "!", "{", "(", "exec", "time", "command"),

@@ -18,7 +18,7 @@ from seatrial.facts import Facts, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from seatrial.facts.dockerfile import Dockerfile, Instruction
+    from seatrial.facts.sources import Dockerfile, Instruction
     from seatrial.settings.model import Contract
 
 

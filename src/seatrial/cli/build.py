@@ -11,7 +11,7 @@ from seatrial.errors import ExitCode, SettingsError
 if TYPE_CHECKING:
     import invoke
 
-    from seatrial.engine.builders import Choice
+    from seatrial.engine.programs import Choice
     from seatrial.host import Host
 
 
@@ -35,7 +35,7 @@ def build(
     dry_run: bool = False,
 ) -> ExitCode:
     """Build images: live progress, then what was made, how large, how long, what came from the cache."""
-    from seatrial.engine.builders import choose
+    from seatrial.engine.programs import choose
     from seatrial.images.build import build_all
     from seatrial.images.plan import plan_matrix
     from seatrial.reports.build import BuildReport, plan_lines
@@ -58,11 +58,11 @@ def build(
 
 def _builder_name(choice: Choice | None, host: Host) -> str:
     """Return what would build. Only a builder that somebody named is asked for: else a dry run needs no engine."""
-    from seatrial.engine import builders, find
+    from seatrial.engine import find, programs
 
     if choice is not None:
         engine = output.engine()
-        builder = builders.find(choice, engine, host)
+        builder = programs.find_builder(choice, engine, host)
         return f"the builder {builder}, for {engine}" if builder is not None else f"the builder of {engine}"
     first = next(find.candidates(host))
     return f"the builder of {first.source} ({first.url})" if first.explicit else "the engine's own builder"

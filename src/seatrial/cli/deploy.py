@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from seatrial.errors import SeatrialError
     from seatrial.host import Host
     from seatrial.settings.read import Project
-    from seatrial.swarm.conversion import Conversion, Note
     from seatrial.swarm.deploy import DeployPlan
-    from seatrial.swarm.state import RemovedStack, SwarmServiceState
+    from seatrial.swarm.state import Conversion, Note, RemovedStack, SwarmServiceState
 
 
 class Record:

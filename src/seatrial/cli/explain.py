@@ -21,8 +21,7 @@ POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 @command(positional=POSITIONAL, help={"check": "the check's id, such as identity/non-root; all checks without it"})
 def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
     """Explain a check: its rule, why, its source, what fails it and the fix; without an id, list all checks."""
-    from seatrial.checks.own import own_checks
-    from seatrial.checks.registry import CATALOGUE
+    from seatrial.checks.registry import CATALOGUE, own_checks
     from seatrial.reports.explain import print_catalogue, print_check
 
     console = output.console()

@@ -91,7 +91,7 @@ def _agreed() -> bool:
 
 
 def _build(project: Project, names: list[str], engine: Engine, host: Host) -> None:
-    from seatrial.engine.builders import choose
+    from seatrial.engine.programs import choose
     from seatrial.images.build import build_all
     from seatrial.images.plan import plan_matrix
     from seatrial.reports.build import BuildReport

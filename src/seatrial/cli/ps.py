@@ -63,7 +63,7 @@ def logs(
     """Show what the services of an app log."""
     from seatrial.compose.services import identify
     from seatrial.reports.stack import print_log
-    from seatrial.stack.logs import logs as lines_of
+    from seatrial.stack.containers import logs as lines_of
 
     project = output.project()
     stack = identify(project, output.app_with_stack(project, app))

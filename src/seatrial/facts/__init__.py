@@ -5,8 +5,6 @@ from __future__ import annotations
 from seatrial.facts.base import *
 from seatrial.facts.boot import *
 from seatrial.facts.command import *
-from seatrial.facts.compose import *
-from seatrial.facts.dockerfile import *
 from seatrial.facts.image import *
 from seatrial.facts.probe import *
 from seatrial.facts.sources import *

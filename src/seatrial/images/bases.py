@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from seatrial.engine.find import Engine
-    from seatrial.facts.dockerfile import Base, Dockerfile
+    from seatrial.facts.sources import Base, Dockerfile
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project

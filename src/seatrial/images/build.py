@@ -15,7 +15,7 @@ import requests
 
 from seatrial import process
 from seatrial.dockerfile import parse, without_syntax
-from seatrial.engine import builders, programs
+from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import BuildError, SeatrialError
 from seatrial.images.bases import Registries, replacements
@@ -29,9 +29,9 @@ from seatrial.settings.read import TABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from seatrial.engine.builders import Builder
     from seatrial.engine.find import Engine
-    from seatrial.facts.dockerfile import Dockerfile
+    from seatrial.engine.programs import Builder
+    from seatrial.facts.sources import Dockerfile
     from seatrial.host import Host
     from seatrial.images.bases import Replacements
     from seatrial.images.credentials import BuildSecrets
@@ -165,7 +165,7 @@ def _run(
     progress: Progress,
 ) -> str:
     """Run buildx, and return the id that it gives the image."""
-    environment = engine.programs_environment if builder is None else builders.environment(engine, host)
+    environment = engine.programs_environment if builder is None else programs.environment(engine, host)
 
     def relay(line: str) -> None:
         for event in progress.feed(line):
@@ -221,7 +221,7 @@ def buildx_arguments(
     return [
         "build", "--progress=rawjson", "--load",
         # Any builder but the engine's own sees neither the engine's images nor the local substitutes.
-        "--builder", builders.own(engine) if builder is None else builder.name,
+        "--builder", programs.own(engine) if builder is None else builder.name,
         # Another builder may run on another kind of machine: the image is for this engine.
         *([] if builder is None else [f"--platform={engine.platform}"]),
         # An attestation holds the time of the build: the same source would make another image each time.
@@ -317,14 +317,14 @@ def build_all(
     engine: Engine,
     host: Host,
     project: Project,
-    choice: builders.Choice | None,
+    choice: programs.Choice | None,
     observer: Observer,
 ) -> list[BuildResult]:
     """Build one after the other; all are tried, and the first problem is raised at the end.
 
     `choice` is the builder that was named; None: the engine's own. See `build`.
     """
-    builder = builders.find(choice, engine, host)
+    builder = programs.find_builder(choice, engine, host)
     if builder is not None and choice is not None:
         observer.say(f"The builder {builder}, named by {choice.source}, builds; the images go into {engine}.")
     registries = Registries(engine=engine)

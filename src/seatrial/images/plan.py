@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.facts.dockerfile import Dockerfile
+    from seatrial.facts.sources import Dockerfile
     from seatrial.settings.model import App
     from seatrial.settings.read import Project
 

@@ -16,7 +16,7 @@ from seatrial.text import plain, plain_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from seatrial.facts.dockerfile import Dockerfile, Instruction, Stage
+    from seatrial.facts.sources import Dockerfile, Instruction, Stage
 
 
 KEPT_LOG_LINES = 60

@@ -13,8 +13,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.facts import Accounts, ContentKind, Contents, Fact, FileKind, PathRule, ResolvedPath, Unavailable, Walk
 from seatrial.inside.probe.rules import compiled, shown
 from seatrial.observe import paths
-from seatrial.observe.accounts import read_accounts
-from seatrial.observe.files import EngineFiles
+from seatrial.observe.files import EngineFiles, read_accounts
 from seatrial.observe.walk import MOST_PATHS, Limits, Walker
 
 if TYPE_CHECKING:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
-from seatrial.observe.accounts import read_account
 from seatrial.observe.boot import BootSetup
 from seatrial.observe.boots import boots, timed
 from seatrial.observe.command import find_python, import_root, named_modules, resolve_command, unwrapped
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.contents import look_beside, walk_request, whole_contents
-from seatrial.observe.files import EngineFiles
+from seatrial.observe.files import EngineFiles, read_account
 from seatrial.observe.health_check import health_command
 from seatrial.observe.probe import ProbeRequest, hands_on, run_override, run_probe
 from seatrial.observe.sources import read_sources

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.dependency_groups import DependencyGroupResolver
 
 from seatrial import process
-from seatrial.compose.resolve import read_compose
+from seatrial.compose.services import read_compose
 from seatrial.dockerfile import bases, parse
 from seatrial.errors import ProgramError, SettingsError
 from seatrial.facts import (

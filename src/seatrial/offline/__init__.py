@@ -10,8 +10,7 @@ Nothing outside imports a module of it, and nothing outside knows of Debian. It 
 
 from __future__ import annotations
 
-from seatrial.offline.builtin import recipes
-from seatrial.offline.catalogue import Recipe, Substitute, find_substitute
+from seatrial.offline.catalogue import Recipe, Substitute, find_substitute, recipes
 from seatrial.offline.provide import (
     EngineStatus,
     engine_disk_bytes,

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from seatrial.errors import SeatrialError
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Address, ServiceState
-    from seatrial.swarm.conversion import Note
-    from seatrial.swarm.state import RemovedStack, SwarmServiceState, Task
+    from seatrial.swarm.state import Note, RemovedStack, SwarmServiceState, Task
 
 
 class Smokes(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from rich.text import Text
 from seatrial.compose.findings import Readiness
 from seatrial.stack.state import ContainerStatus, Health, Phase, Removed
 from seatrial.stack.wait import condition
-from seatrial.swarm.conversion import Outcome
 from seatrial.swarm.rollout import condition as swarm_condition
+from seatrial.swarm.state import Outcome
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from seatrial.stack.logs import LogLine
+    from seatrial.stack.containers import LogLine
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Observer, ServiceState, StackState
-    from seatrial.swarm.conversion import Conversion
-    from seatrial.swarm.state import Deployed, RemovedStack, SwarmServiceState
+    from seatrial.swarm.state import Conversion, Deployed, RemovedStack, SwarmServiceState
 
 
 STYLES = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.checks.model import Level
-from seatrial.checks.own import own_checks
+from seatrial.checks.registry import own_checks
 from seatrial.checks.verdict import Smoke, smoke_of, worst
 from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackLeftError
 from seatrial.facts import ProjectFacts

@@ -1,22 +1,28 @@
-"""Stops and removes what belongs to a stack, by compose's labels: the compose file may have changed, or be gone."""
+"""Stops and removes what belongs to a stack, and undoes an `up` that did not come up."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from seatrial.engine.containers import engine_errors
-from seatrial.errors import EngineError, StackFailedError
+from seatrial.compose.services import in_order
+from seatrial.engine.containers import engine_errors, remake
+from seatrial.errors import EngineError, StackFailedError, StackLeftError
 from seatrial.stack import containers as observe
-from seatrial.stack.state import ALIVE, Removed
+from seatrial.stack.state import ALIVE, ContainerStatus, Removed, declared_by
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
-    from seatrial.stack.state import ContainerState
+    from seatrial.stack.state import ContainerState, Observer
+
+    Inspections = Mapping[str, Mapping[str, Any]]
+    """What the engine said of containers, by id. It holds the values of their environment: it is never printed."""
+
 
 REMOVING = "removing the stack"
 PASSES = 4
@@ -171,3 +177,181 @@ def stop(containers: Sequence[ContainerState], engine: Engine) -> None:
         thread.join()
     if problems:
         raise problems[0]
+
+
+RESTORING = "restoring what ran before"
+SHORT_TIMEOUT = 3
+"""Seconds that the engine has to say what remains, when nobody wants to wait."""
+UNDO_TIMEOUT = 20
+"""Seconds that one request may take while a run is undone; a container's own time to stop comes on top."""
+
+
+def inspect(containers: Sequence[ContainerState], engine: Engine) -> dict[str, dict[str, Any]]:
+    """Return what the engine says of those that run, or have completed, each after what it depends on.
+
+    Compose may replace them; `restore` makes them again.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    found: dict[str, dict[str, Any]] = {}
+    good = [
+        container
+        for container in containers
+        if not container.one_off and (container.status is ContainerStatus.RUNNING or _completed(container))
+    ]
+    for service in in_order(declared_by(good)):
+        for container in good:
+            if container.service == service.name:
+                # One that is gone since it was listed is nothing that this run replaces.
+                with engine_errors(RESTORING, ignoring=[NOT_FOUND]):
+                    found[container.id] = engine.client.api.inspect_container(container.id)
+    return found
+
+
+def _completed(container: ContainerState) -> bool:
+    return container.status is ContainerStatus.EXITED and container.exit_code == 0
+
+
+def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[str]:
+    """Start again what ran and was stopped, make anew what was replaced, and yield what was done, as sentences.
+
+    Raises:
+        EngineError: the engine does not answer.
+
+    """
+    there = {container.id: container for container in observe.containers(stack, engine)}
+    for key, inspection in inspected.items():
+        now = there.get(key)
+        if now is not None and now.status in ALIVE:
+            continue
+        before = observe.read_container(inspection, now=None)
+        service = before.service
+        if _completed(before):
+            if now is None:
+                # No container can be made that has completed without running: that would not restore it.
+                yield f"{service} had completed before; its container is gone, so the next `up` runs it again."
+            continue
+        try:
+            with engine_errors(RESTORING):
+                again = key if now is not None else remake(engine.client.api, dict(inspection))
+                engine.client.api.start(again)
+        except EngineError as error:
+            yield f"{service} ran before and could not be restored: {error.what} Its data stays."
+        else:
+            yield f"{service} runs again as it did before."
+
+
+def roll_back(stack: Stack, engine: Engine, before: Holdings, *, volumes: bool = False) -> Removed:
+    """Remove what was not there before, and stop what did not run before.
+
+    Raises:
+        EngineError: the engine does not answer.
+        StackFailedError: something could not be removed; the message names it.
+
+    """
+    # Nobody can find the unnamed volumes of a container that is gone: those that this run made go with it.
+    removed = remove(stack, engine, keep=before, volumes=volumes, unnamed=True)
+    stopped_before = {container.id for container in before.containers if container.status not in ALIVE}
+    stop([container for container in observe.containers(stack, engine) if container.id in stopped_before], engine)
+    return removed
+
+
+def undo(
+    stack: Stack,
+    before: Holdings,
+    reason: BaseException,
+    *,
+    inspected: Inspections,
+    engine: Engine,
+    observer: Observer,
+    volumes: bool,
+) -> None:
+    """Remove what a run started, let run again what it replaced, and say so.
+
+    `before` is what there was of the stack, `inspected` what ran of it, `reason` why the run is undone. With `volumes`
+    the volumes that the run made go, too.
+
+    Raises:
+        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
+            could be removed.
+
+    """
+    engine.client.api.timeout = UNDO_TIMEOUT
+    rest = f"`invoke down --app {stack.app}` removes what remains."
+
+    def carry_out() -> None:
+        observer.say("Stopping and removing what this run started.")
+        roll_back(stack, engine, before, volumes=volumes)
+        for line in restore(stack, inspected, engine):
+            observer.say(line)
+
+    _undo(carry_out, reason, stack, engine, before, say=observer.say, fix=rest)
+
+
+@contextmanager
+def removed_afterwards(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> Iterator[None]:
+    """Remove all of a stack when the block is over, its volumes too, however it ends.
+
+    `say` is told when not all could be removed, and `fix`, a sentence, says what removes the rest.
+
+    Raises:
+        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
+            could be removed.
+
+    """
+
+    def carry_out() -> None:
+        down(stack, engine=engine, volumes=True)
+
+    try:
+        yield
+    except StackLeftError as left:
+        # `invoke down`, which it names, does not know this stack.
+        raise StackLeftError(left.what, fix=fix) from None
+    except BaseException as reason:
+        _undo(carry_out, reason, stack, engine, Holdings(), say=say, fix=fix)
+        raise
+    _undo(carry_out, None, stack, engine, Holdings(), say=say, fix=fix)
+
+
+def _undo(
+    carry_out: Callable[[], None],
+    reason: BaseException | None,
+    stack: Stack,
+    engine: Engine,
+    before: Holdings,
+    *,
+    say: Callable[[str], None],
+    fix: str,
+) -> None:
+    """Carry out an undoing. What fails in it is said: the reason matters more, and is on its way to the user."""
+    if reason is not None and _is_second_interrupt(reason):
+        raise _left(stack, engine, before, fix=fix) from None
+    try:
+        carry_out()
+    except (EngineError, StackFailedError) as error:
+        if reason is not None and not isinstance(reason, Exception):
+            raise StackLeftError(f"interrupted, and not all is removed: {error.what}", fix=fix) from None
+        say(f"Not all of it could be removed: {error.what} {fix}")
+    except BaseException as again:
+        if isinstance(again, Exception):
+            raise
+        raise _left(stack, engine, before, fix=fix) from None
+
+
+def _is_second_interrupt(reason: BaseException) -> bool:
+    """Tell whether somebody has pressed Ctrl-C again, while compose was being ended."""
+    first = reason.__context__
+    return not isinstance(reason, Exception) and first is not None and not isinstance(first, Exception)
+
+
+def _left(stack: Stack, engine: Engine, before: Holdings, *, fix: str) -> StackLeftError:
+    """Return the error that names what remains of a run."""
+    engine.client.api.timeout = SHORT_TIMEOUT
+    try:
+        names = holdings(stack, engine).without(before).names()
+    except EngineError:
+        return StackLeftError("interrupted again, and the engine does not say what remains.", fix=fix)
+    return StackLeftError(f"interrupted again; what remains: {', '.join(names) or 'nothing'}.", fix=fix)

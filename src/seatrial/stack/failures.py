@@ -10,8 +10,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable, WorkerLoss
 from seatrial.stack import containers as observe
 from seatrial.stack import down
-from seatrial.stack.agent import AgentError, container_restarts
-from seatrial.stack.exchange import NO_WRITE, NOT_ASKED, RETRY_SECONDS, read_back, store
+from seatrial.stack.agent import NO_WRITE, NOT_ASKED, RETRY_SECONDS, AgentError, container_restarts, read_back, store
 from seatrial.stack.state import ContainerStatus, declared_by
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.facts import Exchange
     from seatrial.settings.model import StackContract, StackWrite
-    from seatrial.stack.agent import Agent, Worker
-    from seatrial.stack.exchange import Written
+    from seatrial.stack.agent import Agent, Worker, Written
     from seatrial.stack.state import ContainerState
     from seatrial.stack.wait import Clock
 

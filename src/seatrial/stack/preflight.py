@@ -13,8 +13,7 @@ from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status
 from seatrial.compose import runner
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
-from seatrial.compose.resolve import as_if_filled, read_compose
-from seatrial.compose.services import app_of, identify, read_services
+from seatrial.compose.services import app_of, as_if_filled, identify, read_compose, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, sources
 from seatrial.engine.containers import engine_errors

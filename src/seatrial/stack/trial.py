@@ -18,11 +18,10 @@ from seatrial.observe.files import EngineFiles
 from seatrial.observe.gather import Wanted
 from seatrial.stack import containers as observe
 from seatrial.stack import down, up
-from seatrial.stack.agent import Agent
-from seatrial.stack.exchange import NOT_ASKED, exchange, ready_within
+from seatrial.stack.agent import NOT_ASKED, Agent, exchange, ready_within
+from seatrial.stack.down import removed_afterwards
 from seatrial.stack.failures import kill_worker, restart_database, stop_all, stop_app
 from seatrial.stack.isolated import copied_in
-from seatrial.stack.undo import removed_afterwards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

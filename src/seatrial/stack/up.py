@@ -13,9 +13,9 @@ from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
 from seatrial.stack import containers as observe
 from seatrial.stack import down, images
+from seatrial.stack.down import inspect, undo
 from seatrial.stack.preflight import look_at_catalogue, look_at_start
 from seatrial.stack.state import Address, StackState, all_up, declared_by, states
-from seatrial.stack.undo import inspect, undo
 from seatrial.stack.wait import StartWatcher, with_last_lines
 
 if TYPE_CHECKING:

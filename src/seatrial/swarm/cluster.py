@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.swarm.conversion import Conversion
-    from seatrial.swarm.state import SwarmServiceState
+    from seatrial.swarm.state import Conversion, SwarmServiceState
 
 
 DEPLOY_TIMEOUT = 120

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.compose.services import completing, read_services
 from seatrial.compose.text import ComposeText
-from seatrial.swarm.conversion import Conversion, Image, Note, Notes
 from seatrial.swarm.deployment import Surroundings
 from seatrial.swarm.materials import named
 from seatrial.swarm.service import convert_service
+from seatrial.swarm.state import Conversion, Image, Note, Notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seatrial.facts import EnvironmentFile
-    from seatrial.swarm.conversion import Material, MaterialKind
+    from seatrial.swarm.state import Material, MaterialKind
 
 
 Json = dict[str, Any]

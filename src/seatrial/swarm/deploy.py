@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from seatrial.stack.images import MakeSubstitute
     from seatrial.stack.plan import StackPlan
     from seatrial.stack.wait import Clock
-    from seatrial.swarm.conversion import Conversion
     from seatrial.swarm.rollout import DeployObserver
-    from seatrial.swarm.state import Swarm, SwarmService
+    from seatrial.swarm.state import Conversion, Swarm, SwarmService
 
 
 POLL = 0.5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from seatrial.swarm.conversion import Notes
+    from seatrial.swarm.state import Notes
 
 
 Json = dict[str, Any]

@@ -11,8 +11,7 @@ from seatrial.compose.services import app_of, repository
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.stack.images import inspected
-from seatrial.swarm.conversion import Image, Material, MaterialKind
-from seatrial.swarm.state import NAMESPACE_LABEL
+from seatrial.swarm.state import NAMESPACE_LABEL, Image, Material, MaterialKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

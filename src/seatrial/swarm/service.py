@@ -10,8 +10,8 @@ from seatrial.swarm.state import IMAGE_LABEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.swarm.conversion import Image, Notes
     from seatrial.swarm.deployment import Surroundings
+    from seatrial.swarm.state import Image, Notes
 
 
 Json = dict[str, Any]
