@@ -214,11 +214,11 @@ def unanswered(
     plan: StackPlan, engine: Engine, what: str, said: Sequence[str] = ()
 ) -> StackFailedError:
     """Return the error for a question without an answer, with the last lines that each service logged."""
-    from seatrial.stack import containers
+    from seatrial.stack import inspect
 
     lines = list(said)
-    for service in containers.containers(plan.stack, engine):
+    for service in inspect.containers(plan.stack, engine):
         lines.append(f"the last output of {service.service} ({service.health or service.status}):")
-        logged = containers.last_lines(service.id, engine, count=LOG_LINES)
+        logged = inspect.last_lines(service.id, engine, count=LOG_LINES)
         lines += [f"  {line}" for line in logged] or ["  (none)"]
     return StackFailedError(what, where=str(plan.file), fix=AGAIN, detail="\n".join(lines))

@@ -6,7 +6,7 @@ A project adds tasks of its own by `ns.add_task(...)`; with `command`, their err
 from __future__ import annotations
 
 from seatrial.cli.collection import collection
-from seatrial.cli.errors import command
+from seatrial.cli.command import command
 
 __all__ = ["command", "ns"]
 

@@ -21,7 +21,7 @@ from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.settings.read import read_project
-from seatrial.stack import containers, down
+from seatrial.stack import down, inspect
 from seatrial.stack import up as bringup
 from seatrial.stack.state import ContainerStatus, Health
 
@@ -245,7 +245,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(trial: Trial) -> N
     assert "The next `invoke demo` removes what remains." in rest
     assert "Traceback" not in rest
     assert f"{stack.compose_project}-bot-1" in trial.left()
-    for container in containers.containers(stack, trial.engine):
+    for container in inspect.containers(stack, trial.engine):
         if container.status == "running":
             trial.engine.client.api.kill(container.id)
 
@@ -268,7 +268,7 @@ class Up:
     plan: StackPlan
 
     def state(self, service: str) -> ContainerState:
-        found = containers.containers(self.plan.stack, self.trial.engine)
+        found = inspect.containers(self.plan.stack, self.trial.engine)
         return next(match for match in found if match.service == service)
 
     def until(self, seconds: float, holds: Callable[[ContainerState], bool]) -> ContainerState:
@@ -335,7 +335,7 @@ def test_services_that_hang_are_no_fault_of_the_bot(up: Up) -> None:
             assert healthy(up.state("bot"))
             time.sleep(0.5)
         assert any(
-            "next attempt in" in line for line in containers.last_lines(up.state("bot").id, up.trial.engine, count=5)
+            "next attempt in" in line for line in inspect.last_lines(up.state("bot").id, up.trial.engine, count=5)
         )
     finally:
         api.unpause(demo)

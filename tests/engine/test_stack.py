@@ -25,9 +25,9 @@ from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, ExitCode, ImageError, StackError, StackFailedError
 from seatrial.host import this_host
 from seatrial.settings.read import Project, read_project
-from seatrial.stack import containers
-from seatrial.stack import containers as logs
 from seatrial.stack import down as remove
+from seatrial.stack import inspect
+from seatrial.stack import inspect as logs
 from seatrial.stack import up as bringup
 from seatrial.stack.plan import plan_up
 from seatrial.stack.state import Phase
@@ -231,27 +231,25 @@ def test_up_twice_is_quick_and_changes_nothing(yard: Yard) -> None:
     three_services(yard, free_port())
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {container.id for container in containers.containers(stack, yard.engine)}
+    before = {container.id for container in inspect.containers(stack, yard.engine)}
     start = time.monotonic()
     state = yard.up()
     assert not state.changed
     assert state.addresses
     assert time.monotonic() - start < 3
-    assert {container.id for container in containers.containers(stack, yard.engine)} == before
-    migrate = next(
-        container for container in containers.containers(stack, yard.engine) if container.service == "migrate"
-    )
-    assert containers.last_lines(migrate.id, yard.engine, count=9) == ("migrated",)
+    assert {container.id for container in inspect.containers(stack, yard.engine)} == before
+    migrate = next(container for container in inspect.containers(stack, yard.engine) if container.service == "migrate")
+    assert inspect.last_lines(migrate.id, yard.engine, count=9) == ("migrated",)
 
 
 def test_up_after_a_change_makes_the_changed_service_anew(yard: Yard) -> None:
     yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP)})
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {container.service: container.id for container in containers.containers(stack, yard.engine)}
+    before = {container.service: container.id for container in inspect.containers(stack, yard.engine)}
     yard.write({"a": yard.service(*SLEEP), "b": yard.service(*SLEEP, environment={"NEW": "1"})})
     assert yard.up().changed
-    after = {container.service: container.id for container in containers.containers(stack, yard.engine)}
+    after = {container.service: container.id for container in inspect.containers(stack, yard.engine)}
     assert after["a"] == before["a"]
     assert after["b"] != before["b"]
 
@@ -260,7 +258,7 @@ def test_up_restarts_what_was_stopped_and_does_not_blame_how_it_ended(yard: Yard
     yard.write({"a": yard.service("sleep", "1000", stop_grace_period="1s"), "b": yard.service(*SLEEP)})
     yard.up()
     stack = identify(yard.project, "ship")
-    killed = next(container for container in containers.containers(stack, yard.engine) if container.service == "a")
+    killed = next(container for container in inspect.containers(stack, yard.engine) if container.service == "a")
     yard.engine.client.api.kill(killed.id)
     state = yard.up()
     assert state.changed
@@ -370,7 +368,7 @@ def test_a_failing_change_leaves_what_was_up_before(yard: Yard) -> None:
     yard.write({"a": yard.service(*SLEEP), "b": yard.service("false")})
     with pytest.raises(StackFailedError, match="b ended with exit code 1"):
         yard.up()
-    (left,) = containers.containers(identify(yard.project, "ship"), yard.engine)
+    (left,) = inspect.containers(identify(yard.project, "ship"), yard.engine)
     assert left.service == "a"
     assert left.status == "running"
 

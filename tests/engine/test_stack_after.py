@@ -18,7 +18,7 @@ from tests.engine.test_stack import SLEEP, Yard, free_port, three_services
 
 from seatrial.compose.services import identify
 from seatrial.errors import ExitCode, StackError, StackFailedError
-from seatrial.stack import containers as observe
+from seatrial.stack import inspect
 from seatrial.stack.restart import restart, to_restart
 from seatrial.stack.state import Phase
 
@@ -36,7 +36,7 @@ ONCE = "trap 'exit 0' TERM; if [ -e /begun ]; then echo 'not again'; exit 4; fi;
 
 
 def containers(of: Yard) -> dict[str, ContainerState]:
-    found = observe.containers(identify(of.project, "ship"), of.engine)
+    found = inspect.containers(identify(of.project, "ship"), of.engine)
     return {match.service: match for match in found}
 
 
@@ -66,7 +66,7 @@ def test_a_restart_of_all_waits_until_all_is_healthy_and_runs_no_one_shot_again(
     assert {name: one.id for name, one in after.items()} == {name: one.id for name, one in before.items()}
     for name in ("db", "api"):
         assert after[name].seconds < before[name].seconds + 2
-    assert observe.last_lines(after["migrate"].id, yard.engine, count=9) == ("migrated",)
+    assert inspect.last_lines(after["migrate"].id, yard.engine, count=9) == ("migrated",)
     # The API stood by while the database came back.
     assert any(item["db"] is Phase.STARTING and item["api"] is Phase.WAITING for item in yard.witness.seen)
 
@@ -87,7 +87,7 @@ def test_a_one_shot_that_is_named_runs_again(yard: Yard) -> None:
     state = restarted(yard, "migrate")
     assert {service.service: service.phase for service in state.services} == {"migrate": Phase.DONE, "api": Phase.UP}
     migrate = containers(yard)["migrate"]
-    assert observe.last_lines(migrate.id, yard.engine, count=9) == ("migrated", "migrated")
+    assert inspect.last_lines(migrate.id, yard.engine, count=9) == ("migrated", "migrated")
 
 
 def test_what_does_not_start_again_is_named_with_its_output_and_who_waited(yard: Yard) -> None:

@@ -26,8 +26,8 @@ from seatrial.compose.services import identify
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.settings.read import read_project
-from seatrial.stack import containers, preflight
 from seatrial.stack import down as remove
+from seatrial.stack import inspect, preflight
 from seatrial.stack import up as bringup
 from seatrial.stack.state import Phase
 
@@ -224,7 +224,7 @@ def test_json_of_up_and_ps(yard: Yard) -> None:
     assert json.loads(ps.stdout)["up"] is True
     api = next(
         container
-        for container in containers.containers(identify(yard.project, "ship"), yard.engine)
+        for container in inspect.containers(identify(yard.project, "ship"), yard.engine)
         if container.service == "api"
     )
     yard.engine.client.api.kill(api.id)
@@ -477,7 +477,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_what_remains(yard: Yard) -> Non
     assert f"interrupted again; what remains: {name}-db-1, {name}_default." in rest
     assert "`invoke down --app ship` removes what remains." in rest
     assert "Traceback" not in rest
-    for container in containers.containers(identify(yard.project, "ship"), yard.engine):
+    for container in inspect.containers(identify(yard.project, "ship"), yard.engine):
         yard.engine.client.api.kill(container.id)
     assert set(yard.down().containers) == {f"{name}-db-1"}
 
@@ -525,10 +525,10 @@ def test_a_mend_of_an_unhealthy_service_is_not_blamed_for_how_it_fared(yard: Yar
     yard.write({"api": yard.service(*SLEEP, healthcheck={**check, "test": ["CMD", "test", "!", "-e", "/tmp/ill"]})})
     yard.up()
     stack = identify(yard.project, "ship")
-    (api,) = containers.containers(stack, yard.engine)
+    (api,) = inspect.containers(stack, yard.engine)
     client = yard.engine.client.api
     client.exec_start(client.exec_create(api.id, ["touch", "/tmp/ill"])["Id"])
-    while containers.containers(stack, yard.engine)[0].health != "unhealthy":
+    while inspect.containers(stack, yard.engine)[0].health != "unhealthy":
         time.sleep(0.1)
     assert seatrial(yard.folder, "ps", "--app", "ship").returncode == 1
     yard.write({"api": yard.service(*SLEEP, healthcheck={**check, "test": ["CMD", "true"]})})
@@ -546,13 +546,13 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     yard.write({"api": good, "user": user, "once": once}, volumes={"data": {}})
     yard.up()
     stack = identify(yard.project, "ship")
-    before = {container.service: container for container in containers.containers(stack, yard.engine)}
+    before = {container.service: container for container in inspect.containers(stack, yard.engine)}
     bad = {**good, "command": ["bash", "-c", "exit 9"], "environment": {"V": "2"}}
     changed = {**once, "environment": {"V": "2"}}
     yard.write({"api": bad, "user": user, "once": changed}, volumes={"data": {}})
     with pytest.raises(StackFailedError, match="api ended with exit code 9"):
         yard.up()
-    after = {container.service: container for container in containers.containers(stack, yard.engine)}
+    after = {container.service: container for container in inspect.containers(stack, yard.engine)}
     assert after["api"].id != before["api"].id
     assert (after["api"].name, after["api"].config_hash) == (before["api"].name, before["api"].config_hash)
     assert "api runs again as it did before." in yard.witness.said
@@ -565,7 +565,7 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     # The stack is what it was: with the same file, nothing but the one-shot is run.
     yard.write({"api": good, "user": user, "once": once}, volumes={"data": {}})
     state = yard.up()
-    now = {container.service: container for container in containers.containers(stack, yard.engine)}
+    now = {container.service: container for container in inspect.containers(stack, yard.engine)}
     assert now["api"].id == after["api"].id
     assert now["once"].status == "exited"
     assert state.addresses[0].text == f"127.0.0.1:{port}"

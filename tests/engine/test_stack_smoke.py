@@ -28,7 +28,7 @@ from seatrial.observe.gather import Wanted
 from seatrial.settings.read import read_project
 from seatrial.smoke import Target
 from seatrial.smoke.stack import judge_stack
-from seatrial.stack import containers, down, up
+from seatrial.stack import down, inspect, up
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up
 from seatrial.stack.trial import NO_STARTS, Trial, try_stack
@@ -471,7 +471,7 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
     up.up(plan, engine=yard.engine, host=yard.host, observer=Silent())
     before = {
         container.service: (container.id, container.restarts)
-        for container in containers.containers(plan.stack, yard.engine)
+        for container in inspect.containers(plan.stack, yard.engine)
     }
     address = f"http://127.0.0.1:{port}/notes"
     request = urllib.request.Request(address, data=b'{"title": "mine"}', method="POST")
@@ -484,7 +484,7 @@ def test_a_running_stack_and_its_data_are_never_touched(yard: Yard) -> None:
     assert yard.smoke().verdict is Verdict.PASS
     assert {
         container.service: (container.id, container.restarts)
-        for container in containers.containers(plan.stack, yard.engine)
+        for container in inspect.containers(plan.stack, yard.engine)
     } == before
     with urllib.request.urlopen(f"{address}/{made['id']}", timeout=5) as answer:  # noqa: S310
         assert json.load(answer) == {"title": "mine"}
@@ -515,7 +515,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leave
         text=True,
     ) as run:
         for _ in range(300):
-            if len(containers.containers(private, yard.engine)) == 2:
+            if len(inspect.containers(private, yard.engine)) == 2:
                 break
             time.sleep(0.1)
         time.sleep(2)
@@ -533,7 +533,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_and_a_second_one_says_what_it_leave
     assert time.monotonic() - start < 10
     assert f"interrupted again; what remains: {private.compose_project}-api-1" in rest
     assert "The next `invoke smoke --stack --app ship` removes what remains." in rest
-    for container in containers.containers(private, yard.engine):
+    for container in inspect.containers(private, yard.engine):
         if container.status == "running":
             yard.engine.client.api.kill(container.id)
 

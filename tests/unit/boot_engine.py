@@ -244,5 +244,5 @@ def installed(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> BootEngine:
     engine = BootEngine(scripts=list(scripts) or [Script()])
     monkeypatch.setattr("time.monotonic", engine.monotonic)
     monkeypatch.setattr("seatrial.observe.boot.container", engine.container)
-    monkeypatch.setattr("seatrial.observe.boots.container", engine.container)
+    monkeypatch.setattr("seatrial.observe.boot_series.container", engine.container)
     return engine

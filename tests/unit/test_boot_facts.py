@@ -14,7 +14,7 @@ from seatrial import inside
 from seatrial.engine.containers import Output
 from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
 from seatrial.observe.boot import STAMP, between, enforced, health
-from seatrial.observe.boots import _states, next_boots, relaxed_boots
+from seatrial.observe.boot_series import _states, next_boots, relaxed_boots
 from seatrial.observe.introspect import MOST_OUTPUT, read_answer, read_top
 from seatrial.observe.probe import hands_on, read_output
 from seatrial.observe.sandbox import boot_config, override_config

@@ -14,7 +14,7 @@ from tests.unit.factories import boot, configuration, trail
 from seatrial.errors import EngineError
 from seatrial.facts import NOT_DEEP, DeepBoots, Health, HealthCheck, ProcessList, Restriction, Unavailable, Usage
 from seatrial.observe.boot import KEPT_LINE, KEPT_LINES, run_boot
-from seatrial.observe.boots import ARBITRARY_USER, boot_as_service, boots, deep_boots, freeze
+from seatrial.observe.boot_series import ARBITRARY_USER, boot_as_service, boots, deep_boots, freeze
 from seatrial.observe.command import Python
 from seatrial.settings.model import Contract
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seatrial.facts import Json
     from seatrial.observe.boot import BootSetup
-    from seatrial.observe.boots import BootSeries
+    from seatrial.observe.boot_series import BootSeries
 
 WITHOUT_CHECK: dict[str, Any] = {"health_check": None}
 
@@ -388,9 +388,9 @@ def test_the_app_is_started_as_its_service_runs_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(engine, "inspect_container", lambda _: inspected)
     run = types.SimpleNamespace(engine=engine, ended=threading.Event())
     monkeypatch.setattr("seatrial.engine.runs.running", lambda *_, **__: nullcontext(run))
-    monkeypatch.setattr("seatrial.observe.boots.read_configuration", lambda *_: configuration())
+    monkeypatch.setattr("seatrial.observe.boot_series.read_configuration", lambda *_: configuration())
     found = Python(path="/usr/bin/python3", why="", resolved=trail("/usr/bin/python3"))
-    monkeypatch.setattr("seatrial.observe.boots.find_python", lambda *_: found)
+    monkeypatch.setattr("seatrial.observe.boot_series.find_python", lambda *_: found)
     made = boot()
     asked: list[BootSetup] = []
 
@@ -400,7 +400,7 @@ def test_the_app_is_started_as_its_service_runs_it(monkeypatch: pytest.MonkeyPat
         seconds["boot"] = 1.0
         return made, (), NOT_DEEP
 
-    monkeypatch.setattr("seatrial.observe.boots.boots", started)
+    monkeypatch.setattr("seatrial.observe.boot_series.boots", started)
     seen = boot_as_service(cast("Any", engine), "c", Contract(), deep=False)
     assert (seen.configuration.command, seen.configuration.user, seen.seconds) == (("serve",), "5", {"boot": 1.0})
     (setup,) = asked

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.unit.factories import environment, probe
 
-from seatrial.checks.lock import image_environment, marker_holds, resolve
+from seatrial.checks.resolution import image_environment, marker_holds, resolve
 from seatrial.errors import SettingsError
 from seatrial.facts import Unavailable
 from seatrial.facts.sources import LockFile

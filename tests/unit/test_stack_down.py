@@ -10,8 +10,8 @@ from tests.fakes.world import World
 
 from seatrial.compose.services import Stack
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
-from seatrial.stack.containers import logs
 from seatrial.stack.down import Holdings, down, holdings, removed_afterwards, roll_back
+from seatrial.stack.inspect import logs
 from seatrial.stack.up import ps
 
 if TYPE_CHECKING:

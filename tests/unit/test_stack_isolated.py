@@ -17,7 +17,7 @@ from seatrial.facts import Condition, Reply, Service
 from seatrial.settings.model import Contract, Settings, StackContract
 from seatrial.settings.read import convert
 from seatrial.stack.agent import UnreadableError, Written, filled, read_path
-from seatrial.stack.containers import of_service, running
+from seatrial.stack.inspect import of_service, running
 from seatrial.stack.isolated import app_service, copied_in, isolated
 from seatrial.stack.state import ContainerStatus
 

@@ -12,8 +12,8 @@ from seatrial.compose.services import Stack, waiting_for
 from seatrial.errors import ExitCode
 from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.reports.stack import state_text
-from seatrial.stack.containers import read_container
 from seatrial.stack.down import levels
+from seatrial.stack.inspect import read_container
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.state import (
     ContainerState,

@@ -10,7 +10,7 @@ from tests.fakes.world import World
 
 from seatrial.compose.findings import Readiness
 from seatrial.errors import StackError
-from seatrial.stack.containers import containers
+from seatrial.stack.inspect import containers
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up
 from seatrial.stack.preflight import look, look_at_ports

@@ -17,7 +17,7 @@ from seatrial.reports.stack import (
     progress,
     state_text,
 )
-from seatrial.stack.containers import LogLine, split
+from seatrial.stack.inspect import LogLine, split
 from seatrial.stack.state import (
     Address,
     ContainerState,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import invoke
 import pytest
 
-from seatrial.cli.errors import command
+from seatrial.cli.command import command
 from seatrial.errors import BuildFailedError, ExitCode, SettingsError
 from seatrial.tasks import ns
 

@@ -9,8 +9,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.lock import image_environment, resolve
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.resolution import image_environment, resolve
 from seatrial.facts import INSTALLERS, Unavailable
 from seatrial.requirements import closure, holds, names_of, parse
 

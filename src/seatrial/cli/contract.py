@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.cli import output as cli
-from seatrial.cli.errors import command
+from seatrial.cli.command import command
 from seatrial.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seatrial.cli import output
-from seatrial.cli.errors import command
+from seatrial.cli.command import command
 from seatrial.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:

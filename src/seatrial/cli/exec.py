@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seatrial.cli import output
-from seatrial.cli.errors import command as task
+from seatrial.cli.command import command as task
 from seatrial.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def execute(
     """Run a command in a service that is up: exec --service S -- COMMAND...; its exit code is this one's."""
     from seatrial.compose import runner
     from seatrial.compose.services import identify
-    from seatrial.stack import containers
+    from seatrial.stack import inspect
     from seatrial.stack.plan import compose_file
 
     words = words_of(command, sys.argv)
@@ -40,7 +40,7 @@ def execute(
         raise SettingsError("which service?", fix="Give --service; `invoke ps` shows those that run.")
     engine, stack = output.engine(), identify(project, name)
     program = runner.find(stack, compose_file(project, name), engine=engine, host=output.host())
-    containers.running(stack, containers.containers(stack, engine), service)
+    inspect.running(stack, inspect.containers(stack, engine), service)
     return program.enter(service, words, terminal=sys.stdin.isatty() and sys.stdout.isatty())
 
 

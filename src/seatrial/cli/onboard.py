@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from seatrial.cli import errors, output
-from seatrial.cli.errors import command
+from seatrial.cli import command as errors
+from seatrial.cli import output
+from seatrial.cli.command import command
 from seatrial.errors import EngineError, ExitCode
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.cli import output
-from seatrial.cli.errors import command
+from seatrial.cli.command import command
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def logs(
     """Show what the services of an app log."""
     from seatrial.compose.services import identify
     from seatrial.reports.stack import print_log
-    from seatrial.stack.containers import logs as lines_of
+    from seatrial.stack.inspect import logs as lines_of
 
     project = output.project()
     stack = identify(project, output.app_with_stack(project, app))

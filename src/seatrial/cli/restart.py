@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from seatrial.cli import output
-from seatrial.cli.errors import command
+from seatrial.cli.command import command
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from seatrial.cli import errors, output
-from seatrial.cli.errors import command
+from seatrial.cli import command as errors
+from seatrial.cli import output
+from seatrial.cli.command import command
 from seatrial.cli.output import known_choice
 from seatrial.errors import ExitCode, SettingsError
 

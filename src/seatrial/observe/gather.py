@@ -12,7 +12,7 @@ from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
 from seatrial.observe.boot import BootSetup
-from seatrial.observe.boots import boots, timed
+from seatrial.observe.boot_series import boots, timed
 from seatrial.observe.command import find_python, import_root, named_modules, resolve_command, unwrapped
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.contents import look_beside, walk_request, whole_contents
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
     from seatrial.facts import Account, CommandOverride, Configuration, Probe, ResolvedCommand, Sources
-    from seatrial.observe.boots import BootSeries
+    from seatrial.observe.boot_series import BootSeries
     from seatrial.observe.command import Python
     from seatrial.observe.contents import Beside, WalkRequest
     from seatrial.observe.sources import SourceFiles

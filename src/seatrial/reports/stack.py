@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from seatrial.stack.containers import LogLine
+    from seatrial.stack.inspect import LogLine
     from seatrial.stack.preflight import Preflight
     from seatrial.stack.state import Observer, ServiceState, StackState
     from seatrial.swarm.state import Conversion, Deployed, RemovedStack, SwarmServiceState

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.compose.services import in_order
 from seatrial.engine.containers import engine_errors, remake
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
-from seatrial.stack import containers as observe
+from seatrial.stack import inspect
 from seatrial.stack.state import ALIVE, ContainerStatus, Removed, declared_by
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def holdings(stack: Stack, engine: Engine) -> Holdings:
     """
     api = engine.client.api
     with engine_errors(REMOVING):
-        networks = api.networks(filters=observe.by_label(stack))
-        volumes = api.volumes(filters=observe.by_label(stack)).get("Volumes") or ()
+        networks = api.networks(filters=inspect.by_label(stack))
+        volumes = api.volumes(filters=inspect.by_label(stack)).get("Volumes") or ()
     return Holdings(
-        containers=observe.containers(stack, engine),
+        containers=inspect.containers(stack, engine),
         networks={str(network["Id"]): str(network["Name"]) for network in networks},
         volumes=frozenset(str(volume["Name"]) for volume in volumes),
     )
@@ -186,7 +186,7 @@ UNDO_TIMEOUT = 20
 """Seconds that one request may take while a run is undone; a container's own time to stop comes on top."""
 
 
-def inspect(containers: Sequence[ContainerState], engine: Engine) -> dict[str, dict[str, Any]]:
+def remember(containers: Sequence[ContainerState], engine: Engine) -> dict[str, dict[str, Any]]:
     """Return what the engine says of those that run, or have completed, each after what it depends on.
 
     Compose may replace them; `restore` makes them again.
@@ -221,12 +221,12 @@ def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[st
         EngineError: the engine does not answer.
 
     """
-    there = {container.id: container for container in observe.containers(stack, engine)}
+    there = {container.id: container for container in inspect.containers(stack, engine)}
     for key, inspection in inspected.items():
         now = there.get(key)
         if now is not None and now.status in ALIVE:
             continue
-        before = observe.read_container(inspection, now=None)
+        before = inspect.read_container(inspection, now=None)
         service = before.service
         if _completed(before):
             if now is None:
@@ -254,7 +254,7 @@ def roll_back(stack: Stack, engine: Engine, before: Holdings, *, volumes: bool =
     # Nobody can find the unnamed volumes of a container that is gone: those that this run made go with it.
     removed = remove(stack, engine, keep=before, volumes=volumes, unnamed=True)
     stopped_before = {container.id for container in before.containers if container.status not in ALIVE}
-    stop([container for container in observe.containers(stack, engine) if container.id in stopped_before], engine)
+    stop([container for container in inspect.containers(stack, engine) if container.id in stopped_before], engine)
     return removed
 
 

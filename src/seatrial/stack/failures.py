@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable, WorkerLoss
-from seatrial.stack import containers as observe
-from seatrial.stack import down
+from seatrial.stack import down, inspect
 from seatrial.stack.agent import NO_WRITE, NOT_ASKED, RETRY_SECONDS, AgentError, container_restarts, read_back, store
 from seatrial.stack.state import ContainerStatus, declared_by
 
@@ -189,7 +188,7 @@ def stop_app(engine: Engine, stack: Stack, app: str, clock: Clock) -> tuple[Serv
         EngineError: the engine stopped answering.
 
     """
-    there = observe.containers(stack, engine)
+    there = inspect.containers(stack, engine)
     above = {app, *waiting_for(app, in_order(declared_by(there)))}
     chosen = [container for container in there if container.service in above]
     stops = _stop_running(engine, chosen, clock)
@@ -205,7 +204,7 @@ def stop_all(engine: Engine, stack: Stack, clock: Clock) -> tuple[ServiceStop, .
         EngineError: the engine stopped answering.
 
     """
-    return _stop_running(engine, observe.containers(stack, engine), clock)
+    return _stop_running(engine, inspect.containers(stack, engine), clock)
 
 
 def _stop_running(engine: Engine, containers: Sequence[ContainerState], clock: Clock) -> tuple[ServiceStop, ...]:

@@ -18,7 +18,7 @@ from seatrial.compose.text import text_of
 from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, sources
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
-from seatrial.stack import containers, images
+from seatrial.stack import images, inspect
 from seatrial.stack.plan import compose_file, planned
 from seatrial.stack.state import ContainerStatus
 
@@ -198,7 +198,7 @@ def look_at_start(
 
     """
     yield from images.look_at_images(plan, images.present(plan, engine), has_substitute=has_substitute)
-    yield from look_at_ports(plan, containers.containers(plan.stack, engine), engine)
+    yield from look_at_ports(plan, inspect.containers(plan.stack, engine), engine)
     own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]
     yield from look_at_services(plan.file, plan.services, own, plan.required)
 

@@ -12,8 +12,8 @@ from seatrial.engine.containers import engine_errors, refusal
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import StackFailedError
 from seatrial.facts import Condition
-from seatrial.stack import containers as observe
-from seatrial.stack.containers import of_service
+from seatrial.stack import inspect
+from seatrial.stack.inspect import of_service
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.state import ALIVE, ContainerStatus, StackState, declared_by
 from seatrial.stack.up import stack_state
@@ -42,7 +42,7 @@ def to_restart(stack: Stack, engine: Engine, service: str | None) -> tuple[Conta
         EngineError: the engine does not answer.
 
     """
-    found = of_service(stack, observe.containers(stack, engine), service)
+    found = of_service(stack, inspect.containers(stack, engine), service)
     chosen = tuple(container for container in found if service is not None or container.status in ALIVE)
     return chosen or found
 
@@ -78,7 +78,7 @@ def restart(
 
     """
     began = clock.monotonic()
-    there = observe.containers(stack, engine)
+    there = inspect.containers(stack, engine)
     # Which service depends on which is read from all of the stack: a one-shot that is not run again may be between.
     everything = in_order(declared_by(there))
     services = _watched(chosen, there, everything)

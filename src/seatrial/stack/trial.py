@@ -11,13 +11,12 @@ import msgspec
 from seatrial.errors import StackFailedError
 from seatrial.facts import ServiceBoots, StackRun, Unavailable
 from seatrial.facts.stack import NOT_UP
-from seatrial.observe.boots import boot_as_service
+from seatrial.observe.boot_series import boot_as_service
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.gather import Wanted
-from seatrial.stack import containers as observe
-from seatrial.stack import down, up
+from seatrial.stack import down, inspect, up
 from seatrial.stack.agent import NOT_ASKED, Agent, exchange, ready_within
 from seatrial.stack.down import removed_afterwards
 from seatrial.stack.failures import kill_worker, restart_database, stop_all, stop_app
@@ -107,7 +106,7 @@ def not_up(app: str, error: StackFailedError) -> StackRun:
 def _run(trial: Trial, state: StackState) -> StackRun:
     """Return what the app did while its services were up, and how all of them took being stopped."""
     stack = trial.stack.plan.stack
-    containers = observe.containers(stack, trial.engine)
+    containers = inspect.containers(stack, trial.engine)
     app = next(container for container in containers if container.service == trial.stack.app)
     agent = _agent(trial, app)
     unasked = agent if isinstance(agent, Unavailable) else NOT_UP

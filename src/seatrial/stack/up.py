@@ -11,9 +11,8 @@ from seatrial.compose.findings import Readiness, require_unblocked
 from seatrial.compose.services import app_of, in_order
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
-from seatrial.stack import containers as observe
-from seatrial.stack import down, images
-from seatrial.stack.down import inspect, undo
+from seatrial.stack import down, images, inspect
+from seatrial.stack.down import remember, undo
 from seatrial.stack.preflight import look_at_catalogue, look_at_start
 from seatrial.stack.state import Address, StackState, all_up, declared_by, states
 from seatrial.stack.wait import StartWatcher, with_last_lines
@@ -147,7 +146,7 @@ def up(
     check(plan, engine=engine)
     _tell_failed(catalogue(), plan, observer)
     replaced = images.provide(plan, there, compose=program, say=observer.say, substitute=substitute)
-    inspected = inspect(before.containers, engine)
+    inspected = remember(before.containers, engine)
     watcher = StartWatcher(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
         said = program.up(replaced, tick=watcher.tick)
@@ -182,7 +181,7 @@ def ps(stack: Stack, *, engine: Engine) -> tuple[ServiceState, ...]:
         EngineError: the engine does not answer.
 
     """
-    containers = observe.containers(stack, engine)
+    containers = inspect.containers(stack, engine)
     return with_last_lines(states(in_order(declared_by(containers)), containers), engine)
 
 
@@ -190,7 +189,7 @@ def _unchanged(
     plan: StackPlan, there: Mapping[str, str], program: Compose, engine: Engine
 ) -> tuple[ServiceState, ...] | None:
     """Return the services when all is up already, of the same configuration and images; else None."""
-    containers = observe.containers(plan.stack, engine)
+    containers = inspect.containers(plan.stack, engine)
     services = states(plan.services, containers)
     if not all_up(services):
         return None

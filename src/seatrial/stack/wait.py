@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from seatrial.compose.services import waiting_for
 from seatrial.errors import StackFailedError
-from seatrial.stack import containers as observe
+from seatrial.stack import inspect
 from seatrial.stack.state import ContainerStatus, Health, Phase, all_up, states
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class StartWatcher:
     def _observed(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
         # An engine that hangs must not hold up the end of the time.
         self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), LEAST_TIMEOUT)
-        containers = observe.containers(self._plan.stack, self._engine)
+        containers = inspect.containers(self._plan.stack, self._engine)
         unstarted: frozenset[str] = frozenset()
         if compose_works:
             # Compose may be replacing or restarting what an earlier run left: how that ended is no failure.
@@ -326,4 +326,4 @@ def with_last_lines(services: Sequence[ServiceState], engine: Engine) -> tuple[S
 def _output(state: ServiceState, engine: Engine, *, count: int) -> tuple[str, ...]:
     if state.container is None or state.container.status is ContainerStatus.CREATED:
         return ()
-    return observe.last_lines(state.container.id, engine, count=count)
+    return inspect.last_lines(state.container.id, engine, count=count)

@@ -10,7 +10,7 @@ from seatrial import process
 from seatrial.compose.runner import lines_of, messages
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import EngineError, ProgramError, StackFailedError
-from seatrial.stack import containers
+from seatrial.stack import inspect
 from seatrial.swarm.state import NAMESPACE_LABEL, Swarm, SwarmService, Task, Update
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def output(state: SwarmServiceState, swarm: Swarm, engine: Engine, *, count: int
     for task in state.telling:
         # Swarm shows no output of a task before it runs, the engine does.
         if task.container_id and task.node_id == swarm.node:
-            lines = containers.last_lines(task.container_id, engine, count=count)
+            lines = inspect.last_lines(task.container_id, engine, count=count)
             if lines:
                 return lines
     broken = frozenset(task.id for task in state.broken if task.container_id)
@@ -305,5 +305,5 @@ def health_outputs(task: Task, swarm: Swarm, engine: Engine) -> tuple[str, ...]:
     if task.container_id and task.node_id == swarm.node:
         with engine_errors(LOOKING, ignoring=[404]):
             inspected = engine.client.api.inspect_container(task.container_id)
-            found = containers.read_container(inspected, now=None).health_outputs
+            found = inspect.read_container(inspected, now=None).health_outputs
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.compose.services import completing, read_services
 from seatrial.compose.text import ComposeText
 from seatrial.swarm.deployment import Surroundings
-from seatrial.swarm.materials import named
+from seatrial.swarm.secrets import named
 from seatrial.swarm.service import convert_service
 from seatrial.swarm.state import Conversion, Image, Note, Notes
 

@@ -14,7 +14,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.errors import SettingsError, StackError, StackFailedError
 from seatrial.stack import images
 from seatrial.stack.plan import plan_up
-from seatrial.swarm import cluster, materials
+from seatrial.swarm import cluster, secrets
 from seatrial.swarm.convert import convert
 from seatrial.swarm.rollout import Rollout, service_states
 from seatrial.swarm.state import Deployed, RemovedStack
@@ -195,8 +195,8 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
         plan.plan.document,
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
-        images=materials.resolve(plan.plan, engine, local=local or {}),
-        contents=materials.read(plan.plan.document, compose.values, where=plan.plan.file),
+        images=secrets.resolve(plan.plan, engine, local=local or {}),
+        contents=secrets.read(plan.plan.document, compose.values, where=plan.plan.file),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
@@ -284,7 +284,7 @@ def deploy(
     noting(conversion)
     rollout = _hand_over(program, plan, conversion, engine, observer, timeout=timeout, clock=clock)
     found = rollout.until_converged()
-    materials.prune(conversion.materials, plan.stack, engine)
+    secrets.prune(conversion.materials, plan.stack, engine)
     return Deployed(name=plan.stack, services=found, changed=rollout.changed, seconds=clock.monotonic() - started)
 
 
@@ -301,7 +301,7 @@ def _hand_over(
     """Put the stack file, its secrets and its configs into the swarm, and return what happens to it."""
     before = cluster.services(plan.stack, engine)
     tasks = cluster.tasks(plan.stack, engine, before)
-    materials.create(conversion.materials, plan.stack, engine)
+    secrets.create(conversion.materials, plan.stack, engine)
     cluster.deploy(program, plan.stack, conversion, engine)
     changed = _specs(before) != _specs(cluster.services(plan.stack, engine))
     whole = all(state.good for state in service_states(before, tasks, before=frozenset()))
