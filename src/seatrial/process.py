@@ -109,7 +109,7 @@ def stream(
     text_in: str | None = None,
     tick: Callable[[], None] | None = None,
 ) -> Completed:
-    """Run a program and pass each line on as it comes; a non-zero exit is no error.
+    """Run a program and pass each line on as it comes; a non-zero exit is not an error.
 
     `tick` is called in this thread every `TICK` seconds while the program runs; when it raises, the
     program is ended. What `on_output` or `on_error` raises is raised here, once the program has ended.

@@ -169,7 +169,7 @@ CMD ["one"]
         dockerfile="FROM {clean}\n"
         + python_command("import shipapp.web, threading", "threading.Thread(target=shipapp.web.serve).start()"),
         finds="process/graceful-stop",
-        says=("did not leave within", "SIGTERM", "killed"),
+        says=("did not exit within", "SIGTERM", "killed"),
         contract=QUICK,
     ),
     Defect(
@@ -209,7 +209,7 @@ CMD ["one"]
         dockerfile="FROM {clean}\nCMD shipapp; true",
         finds="process/graceful-stop",
         also={"process/pid1-is-app", "process/exec-form"},
-        says=("did not leave within",),
+        says=("did not exit within",),
         contract=QUICK,
         twin="FROM {clean}\nCMD exec shipapp",
     ),
@@ -699,7 +699,7 @@ DEEP = (
         name="starts without what it needs",
         dockerfile="FROM {clean}",
         finds="boot/missing-environment",
-        says=("without SHIP_KEY, it comes up all the same",),
+        says=("without SHIP_KEY, it starts anyway",),
         contract={"environment": {"SHIP_KEY": "x"}, "required_environment": ("SHIP_KEY",)},
         twin="FROM {clean}\n"
         + python_command("import os, shipapp.web", "os.environ['SHIP_KEY']", "shipapp.web.main()"),
@@ -757,7 +757,7 @@ DECLARED = (
         dockerfile="FROM {clean}\nCMD shipapp",
         finds="process/exec-form",
         also={"process/pid1-is-app", "process/graceful-stop"},
-        says=("CMD is the line `shipapp` for a shell", 'Write `CMD ["shipapp"]`'),
+        says=("CMD is in shell form, `shipapp`", 'Write `CMD ["shipapp"]`'),
         contract=QUICK,
         twin="FROM {clean}\nCMD exec shipapp",
     ),
@@ -800,14 +800,14 @@ DECLARED = (
         name="a label that the build was not told",
         dockerfile='FROM {clean}\nARG REVISION=""\nLABEL org.opencontainers.image.revision="${REVISION}"',
         finds="config/labels",
-        says=("org.opencontainers.image.revision is empty: the build was not told",),
+        says=("org.opencontainers.image.revision is empty (build argument not passed)",),
         twin='FROM {clean}\nARG REVISION="4d1f2aa"\nLABEL org.opencontainers.image.revision="${REVISION}"',
     ),
     Defect(
         name="a token as a build argument",
         dockerfile="FROM {clean}\nARG INDEX_TOKEN=tide-and-time\nRUN true",
         finds="secrets/history",
-        says=("INDEX_TOKEN (its name says so; 13 characters) in history line",),
+        says=("INDEX_TOKEN (secret-like name; 13 characters) in history line",),
         twin="FROM {clean}\nARG INDEX_HOST=packages.example.org\nRUN true",
     ),
 )

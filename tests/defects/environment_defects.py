@@ -63,7 +63,7 @@ ENVIRONMENT = (
             "    rm /app/.venv/bin/python && ln -s /opt/private/bin/python3 /app/.venv/bin/python",
         ),
         finds="python/interpreter-reachable",
-        says=("/opt/private/bin/python3 lies below /opt/private (mode 0700, owner 0:0)", "UV_PYTHON_INSTALL_DIR"),
+        says=("/opt/private/bin/python3 is under /opt/private (mode 0700, owner 0:0)", "UV_PYTHON_INSTALL_DIR"),
         # With the engine's own capabilities the first program starts: it is executed before they are given up.
         also={"process/command-resolves", "health/command-exists", "boot/drop-capabilities"},
         undecided=PROBED,

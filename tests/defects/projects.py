@@ -121,7 +121,7 @@ PROJECTS = (
         files=dockerfile("FROM python:3.13-slim AS", "FROM python:latest AS"),
         finds="dockerfile/base-pinned",
         also={"dockerfile/lint"},
-        says=("python:latest has the tag latest, which says no version", "Write `python:VERSION`"),
+        says=("python:latest has the tag latest, which is not a version tag", "Write `python:VERSION`"),
         where="Dockerfile:1",
     ),
     Broken(

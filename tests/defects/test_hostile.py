@@ -235,7 +235,7 @@ def test_accounts_in_a_folder(yard: Yard) -> None:
 def test_accounts_that_are_a_pipe_are_never_given_to_the_engine(yard: Yard) -> None:
     # The engine opens the file at a start; of a pipe that nobody writes to it would never come back.
     image = yard.image("FROM {clean}\nUSER 0\nRUN rm /etc/group && mkfifo /etc/group\nUSER 10001")
-    with pytest.raises(ImageError, match="/etc/group is no file"):
+    with pytest.raises(ImageError, match="/etc/group is not a regular file"):
         yard.smoke(image, Contract())
 
 

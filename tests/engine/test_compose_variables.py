@@ -10,9 +10,9 @@ from tests.engine import test_stack as base
 from tests.engine.test_stack import SLEEP, Yard
 
 from seatrial.compose import runner
-from seatrial.compose.services import as_if_filled, identify
+from seatrial.compose.services import identify, model_with_placeholders
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import sources
+from seatrial.compose.variables import variable_sources
 from seatrial.errors import StackError
 from seatrial.stack import preflight
 from seatrial.swarm import secrets
@@ -105,7 +105,7 @@ def test_each_variable_and_secret_is_what_a_container_gets(yard: Yard) -> None:
         held = inside("perl", "-0777", "-ne", "print", f"/run/secrets/s_{name}")
         assert contents["secrets", f"s_{name}"].decode() == held, name
     assert contents["configs", "written"].decode() == inside("perl", "-0777", "-ne", "print", "/written")
-    told = sources(compose, NAMES)
+    told = variable_sources(compose, NAMES)
     assert told["FROM_SHELL"] == told["BOTH"] == "the environment"
     assert told["TOKEN"] == told["KEY"] == ".env"
     assert set(told) == {name for name, value in values.items() if value}
@@ -126,7 +126,7 @@ def test_a_placeholder_stands_for_what_is_not_set_and_for_nothing_else(yard: Yar
     compose = compose_of(yard)
     with pytest.raises(StackError):
         compose.model()
-    (service,) = as_if_filled(compose, text_of(compose.file))["services"].values()
+    (service,) = model_with_placeholders(compose, text_of(compose.file))["services"].values()
     assert [port["published"] for port in service["ports"]] == ["8123", "1"]
     assert service["environment"] == {"E": "1", "T": "the shell's"}
 

@@ -39,9 +39,9 @@ def test_an_engine_that_manages_no_swarm_is_told_of_in_one_line(tmp_path: Path, 
     )
     assert done.returncode == 2
     if "json" in more:
-        assert "is no swarm manager" in json.loads(done.stdout)["problem"]["what"]
+        assert "is not a swarm manager" in json.loads(done.stdout)["problem"]["what"]
     else:
         assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert "is no swarm manager" in line
+    assert "is not a swarm manager" in line
     assert "`docker swarm init`" in line

@@ -323,7 +323,7 @@ def test_a_failure_ends_the_wait_for_others(yard: Yard) -> None:
 
 def test_a_service_that_publishes_a_port_and_ends_with_zero_is_down(yard: Yard) -> None:
     yard.write({"api": yard.service("true", ports=[f"127.0.0.1:{free_port()}:8000"])})
-    with pytest.raises(StackFailedError, match="api ended with exit code 0 and was to stay up"):
+    with pytest.raises(StackFailedError, match="api ended with exit code 0 but should have kept running"):
         yard.up()
 
 

@@ -431,7 +431,7 @@ def test_what_only_further_starts_among_the_services_show(yard: Yard) -> None:
         "health/detects-freeze",
         "network/exposed-ports",
     }
-    assert seen["boot/missing-environment"] == "without SHOP, it comes up all the same"
+    assert seen["boot/missing-environment"] == "without SHOP, it starts anyway"
     assert "/srv/scribble" in seen["boot/writes-declared"]
 
 

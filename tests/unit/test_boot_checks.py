@@ -189,7 +189,7 @@ def test_a_first_line_too_late_and_none_at_all() -> None:
         ),
         (listening("0.0.0.0 8000 udp", exposed=("8000/tcp",)), Status.FAIL, "nothing listens there"),
         (listening("0.0.0.0 8000 tcp"), Status.FAIL, "0.0.0.0:8000/tcp, which EXPOSE does not name"),
-        (listening(exposed=("8000/sctp",)), Status.ERROR, "only TCP and UDP are looked at"),
+        (listening(exposed=("8000/sctp",)), Status.ERROR, "only TCP and UDP are checked"),
     ],
 )
 def test_what_is_listened_on_and_what_is_exposed(seen: Facts, status: Status, says: str) -> None:
@@ -320,7 +320,7 @@ def without(seen: Boot) -> Result:
     ("seen", "status", "says"),
     [
         (down(log=("KeyError: 'A_KEY'",)), Status.PASS, "without A_KEY it ended with 1, and named it"),
-        (boot(), Status.FAIL, "it comes up all the same"),
+        (boot(), Status.FAIL, "it starts anyway"),
         (down(exit=None, watched=4.0), Status.FAIL, "it still runs after 4.0 s, and is not up"),
         (down(healthy_after=1.0, log=("A_KEY",)), Status.FAIL, "it became healthy first"),
         (down(exit=Exit(code=0, after=0.1), log=("A_KEY",)), Status.FAIL, "exit code 0, as if all were well"),

@@ -16,7 +16,7 @@ from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restr
 from seatrial.observe.boot import STAMP, between, enforced, health
 from seatrial.observe.boot_series import _states, next_boots, relaxed_boots
 from seatrial.observe.introspect import MOST_OUTPUT, read_answer, read_top
-from seatrial.observe.probe import hands_on, read_output
+from seatrial.observe.probe import entrypoint_accepts_command, read_output
 from seatrial.observe.sandbox import boot_config, override_config
 from seatrial.settings.model import Contract
 
@@ -259,7 +259,7 @@ def test_an_entrypoint_takes_a_command_where_its_cmd_begins_with_a_program(
     entrypoint: tuple[str, ...], command: tuple[str, ...], takes: bool
 ) -> None:
     files = Tree({"/app/.venv/bin/uvicorn": b"#!", "/app/main.py": None})
-    assert hands_on(configuration(entrypoint=entrypoint, command=command), files) is takes
+    assert entrypoint_accepts_command(configuration(entrypoint=entrypoint, command=command), files) is takes
 
 
 def test_another_command_runs_under_the_same_limits() -> None:
@@ -276,12 +276,12 @@ def test_another_command_runs_under_the_same_limits() -> None:
         ({"out": b"starting\nN0NCE\n"}, True, "it ended with exit code 0"),
         ({"out": b"N0NCE\n", "code": 3}, False, "it ended with exit code 3"),
         ({"out": b"usage", "code": 0}, False, "it ended with exit code 0"),
-        ({"late": True, "code": None}, False, "it still ran after 20 s"),
-        ({"cut": True, "code": None}, False, "it wrote more than 262144 bytes"),
+        ({"timed_out": True, "code": None}, False, "it still ran after 20 s"),
+        ({"truncated": True, "code": None}, False, "it wrote more than 262144 bytes"),
     ],
 )
 def test_the_made_up_word_tells_whether_the_command_ran(changed: dict[str, Any], ran: bool, happened: str) -> None:
-    output = Output(**{"out": b"", "errors": b"", "code": 0, "cut": False, "late": False, **changed})
+    output = Output(**{"out": b"", "errors": b"", "code": 0, "truncated": False, "timed_out": False, **changed})
     seen = read_output(output, "N0NCE")
     assert isinstance(seen, CommandOverride)
     assert (seen.ran, seen.happened) == (ran, happened)

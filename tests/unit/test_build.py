@@ -12,7 +12,7 @@ from rich.console import Console
 from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, BuildFailedError, EngineError, ExitCode, SettingsError
 from seatrial.images.build import BuildResult
-from seatrial.images.failure import Surroundings, explain
+from seatrial.images.failure import BuildEnvironment, explain
 from seatrial.images.plan import BuildPlan, plan_build, plan_matrix
 from seatrial.images.progress import Progress, Step, StepChanged, StepOutput, StepState
 from seatrial.reports.build import BuildReport, plan_lines, show_seconds, step_line
@@ -123,7 +123,7 @@ def test_a_dry_run_shows_the_plan(project: Project) -> None:
 
 # What went wrong, from what was said.
 
-AROUND = Surroundings(
+AROUND = BuildEnvironment(
     dockerfile="docker/Dockerfile",
     engine="Docker 1",
     data_folder=lambda: "/var/lib/docker",

@@ -11,14 +11,14 @@ import pytest
 
 from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, BuildFailedError, EngineError
-from seatrial.images.failure import Surroundings, explain, failing_step
+from seatrial.images.failure import BuildEnvironment, explain, failing_step
 from seatrial.images.progress import Progress
 
 if TYPE_CHECKING:
     from seatrial.errors import SeatrialError
 
 DOCKERFILE = "FROM a:1\nCOPY a /a\nRUN <<EOF\nset -e\nmake it\nEOF\nRUN --network=none true\n"
-AROUND = Surroundings(
+ENVIRONMENT = BuildEnvironment(
     dockerfile="docker/Dockerfile", engine="Docker 1", data_folder=lambda: "/var/lib/docker", answers=lambda: True,
     syntax_left_out=None,
 )  # fmt: skip
@@ -40,8 +40,10 @@ def progressed(*vertices: dict[str, Any], said: str = "", log: str = "") -> Prog
     return progress
 
 
-def explained(*vertices: dict[str, Any], said: str = "", log: str = "", around: Surroundings = AROUND) -> SeatrialError:
-    return explain(progressed(*vertices, said=said, log=log), around)
+def explained(
+    *vertices: dict[str, Any], said: str = "", log: str = "", environment: BuildEnvironment = ENVIRONMENT
+) -> SeatrialError:
+    return explain(progressed(*vertices, said=said, log=log), environment)
 
 
 def test_the_dockerfiles_own_step_goes_before_buildkits_work() -> None:
@@ -93,14 +95,16 @@ def test_a_step_whose_program_found_no_space_is_no_failure_of_the_step() -> None
     assert failed.what == "this step found no space left: RUN --network=none true."
     assert failed.where == "docker/Dockerfile:7"
     assert failed.fix.endswith("The engine keeps its data in /var/lib/docker.")
-    unknown = replace(AROUND, data_folder=lambda: "")
-    assert explained(vertex("[4/4] RUN true", FAILED), log=FULL, around=unknown).fix.endswith("in its data root.")
-    elsewhere = explained(vertex("[4/4] RUN true", FAILED), log=FULL, around=replace(AROUND, builder="'far' (remote)"))
+    unknown = replace(ENVIRONMENT, data_folder=lambda: "")
+    assert explained(vertex("[4/4] RUN true", FAILED), log=FULL, environment=unknown).fix.endswith("in its data root.")
+    elsewhere = explained(
+        vertex("[4/4] RUN true", FAILED), log=FULL, environment=replace(ENVIRONMENT, builder="'far' (remote)")
+    )
     assert elsewhere.fix.endswith("unused images.")
 
 
 def test_a_full_disk_without_a_known_folder_names_the_engine() -> None:
-    error = explained(said=f"ERROR: {FULL}", around=replace(AROUND, data_folder=lambda: ""))
+    error = explained(said=f"ERROR: {FULL}", environment=replace(ENVIRONMENT, data_folder=lambda: ""))
     assert error.where == "Docker 1"
 
 
@@ -110,19 +114,21 @@ def test_a_command_that_quotes_the_words_is_no_full_disk() -> None:
 
 
 def test_a_syntax_that_was_replaced_may_be_the_cause() -> None:
-    around = replace(AROUND, syntax_left_out="docker/dockerfile:1-labs")
-    assert explained(said="ERROR: unknown flag", around=AROUND).fix == ""
-    assert "the engine's own Dockerfile syntax" in explained(said="ERROR: unknown flag", around=around).fix
-    elsewhere = replace(around, builder="'far' (remote)")
-    assert "the builder's own Dockerfile syntax" in explained(said="ERROR: unknown flag", around=elsewhere).fix
+    environment = replace(ENVIRONMENT, syntax_left_out="docker/dockerfile:1-labs")
+    assert explained(said="ERROR: unknown flag", environment=ENVIRONMENT).fix == ""
+    assert "the engine's own Dockerfile syntax" in explained(said="ERROR: unknown flag", environment=environment).fix
+    elsewhere = replace(environment, builder="'far' (remote)")
+    assert "the builder's own Dockerfile syntax" in explained(said="ERROR: unknown flag", environment=elsewhere).fix
 
 
 def test_a_builder_that_answers_and_says_something_else_is_not_lost() -> None:
-    around = replace(AROUND, builder="'far' (remote)")
-    assert explained(said="ERROR: unknown flag", around=around).what == "unknown flag."
-    assert isinstance(explained(said="ERROR: context deadline exceeded", around=around), EngineError)
+    environment = replace(ENVIRONMENT, builder="'far' (remote)")
+    assert explained(said="ERROR: unknown flag", environment=environment).what == "unknown flag."
+    assert isinstance(explained(said="ERROR: context deadline exceeded", environment=environment), EngineError)
     # In the middle of a message it is another's deadline.
-    assert explained(said="ERROR: context deadline exceeded by far", around=around).where == "docker/Dockerfile"
+    assert (
+        explained(said="ERROR: context deadline exceeded by far", environment=environment).where == "docker/Dockerfile"
+    )
 
 
 def test_the_line_is_the_one_above_a_rule() -> None:

@@ -22,7 +22,7 @@ from seatrial.errors import BuildError, EngineError, SeatrialError
 from seatrial.images import bases, oci_layout
 from seatrial.images.bases import Refusal
 from seatrial.images.build import buildx_arguments
-from seatrial.images.failure import Surroundings, explain
+from seatrial.images.failure import BuildEnvironment, explain
 from seatrial.images.plan import BuildPlan
 from seatrial.images.progress import Progress
 
@@ -343,7 +343,7 @@ def failed(said: str, *, step: str = "", error: str = "", answers: bool = True) 
     progress.feed(f"ERROR: {said}\n")
     return explain(
         progress,
-        Surroundings(
+        BuildEnvironment(
             dockerfile="Dockerfile", engine="Docker 1", data_folder=lambda: "/var/lib/docker", answers=lambda: answers,
             syntax_left_out=None, builder=str(FAR),
         ),

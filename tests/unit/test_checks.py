@@ -260,7 +260,7 @@ def test_a_moved_script_is_told_with_both_paths() -> None:
         ({"program": trail("/a", entry=file(0o700, uid=5))}, "owner 5:0"),
         (
             {"program": trail("/a", entry=msgspec.structs.replace(file(), kind=FileKind.FOLDER))},
-            "is no file that uid 10001 may execute",
+            "is not executable by uid 10001",
         ),
         (
             {"scripts": (Shebang(line="#!/p", interpreter="/p", resolved=trail("/p", entry=file(0o600))),)},

@@ -11,7 +11,7 @@ import pytest
 
 from seatrial.compose.runner import Compose
 from seatrial.compose.services import Stack
-from seatrial.compose.variables import sources
+from seatrial.compose.variables import variable_sources
 from seatrial.errors import StackError
 
 if TYPE_CHECKING:
@@ -62,32 +62,32 @@ def test_what_is_no_name_is_not_asked_for(compose: Compose, names: list[str]) ->
 
 
 def test_without_an_env_file_the_environment_alone_tells(compose: Compose) -> None:
-    assert sources(compose, ["HERE", "NOTHING", "TOKEN"]) == {"HERE": "the environment"}
+    assert variable_sources(compose, ["HERE", "NOTHING", "TOKEN"]) == {"HERE": "the environment"}
     assert asked(compose) is None
 
 
 def test_with_an_env_file_compose_tells(compose: Compose) -> None:
     compose.file.with_name(".env").touch()
-    found = sources(compose, ["HERE", "TOKEN", "EMPTY", "UNSET"])
+    found = variable_sources(compose, ["HERE", "TOKEN", "EMPTY", "UNSET"])
     assert found == {"HERE": "the environment", "TOKEN": ".env"}
 
 
 def test_the_env_file_is_named_that_is_read(compose: Compose) -> None:
     other = compose.file.with_name("other.env")
     other.touch()
-    assert sources(replace(compose, env_file=other), ["TOKEN"]) == {"TOKEN": "other.env"}
+    assert variable_sources(replace(compose, env_file=other), ["TOKEN"]) == {"TOKEN": "other.env"}
 
 
 def test_an_env_file_that_compose_alone_knows_of_is_read(compose: Compose) -> None:
     elsewhere = replace(compose, environment={**compose.environment, "COMPOSE_ENV_FILES": "a.env,b.env"})
-    assert sources(elsewhere, ["TOKEN"]) == {"TOKEN": "an env file"}
+    assert variable_sources(elsewhere, ["TOKEN"]) == {"TOKEN": "an env file"}
     compose.file.with_name("asked.json").unlink()
     optional = replace(compose, stack=replace(STACK, options=("--env-file", "a.env")))
-    assert sources(optional, ["TOKEN"]) == {"TOKEN": "an env file"}
+    assert variable_sources(optional, ["TOKEN"]) == {"TOKEN": "an env file"}
     assert asked(compose) == ["TOKEN"]
 
 
 def test_an_answer_that_is_no_json_is_told(compose: Compose, tmp_path: Path) -> None:
     tmp_path.joinpath("docker-compose").write_text("#!/bin/sh\necho no\n", encoding="utf-8")
-    with pytest.raises(StackError, match="its answer is no JSON"):
+    with pytest.raises(StackError, match="its answer is not JSON"):
         compose.values(["TOKEN"])

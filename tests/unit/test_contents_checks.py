@@ -149,7 +149,7 @@ def test_the_bases_own_setuid_files_are_allowed_in_both_folders() -> None:
         FoundPath(kind=ContentKind.SETUID, path=path, mode=0o4755) for path in (*DEBIAN_SETUID, "/bin/su", "/bin/mount")
     ]
     result = judged("files/setuid", found(*rows))
-    assert (result.status, result.actual) == (Status.PASS, "14000 paths looked at; 15 setuid files, all allowed")
+    assert (result.status, result.actual) == (Status.PASS, "14000 paths checked; 15 setuid files, all allowed")
     strict = judged("files/setuid", found(*rows), setuid=("/bin/su",))
     assert strict.status is Status.FAIL
     assert not any("/su " in line for line in strict.evidence)

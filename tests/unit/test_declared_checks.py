@@ -67,7 +67,10 @@ def test_a_line_for_a_shell_is_known(words: tuple[str, ...], line: str | None) -
 def test_the_shell_form_is_told_as_a_list() -> None:
     result = seen("process/exec-form", command=("/bin/sh", "-c", "uvicorn shop.api:app --port 80"))
     assert result.status is Status.FAIL
-    assert result.actual == "CMD is the line `uvicorn shop.api:app --port 80` for a shell, which stays in between"
+    assert (
+        result.actual
+        == "CMD is in shell form, `uvicorn shop.api:app --port 80`; the shell stays between the engine and the program"
+    )
     assert result.fix == 'Write `CMD ["uvicorn", "shop.api:app", "--port", "80"]`.'
 
 
@@ -156,7 +159,7 @@ def test_a_line_for_a_shell_that_is_not_there_is_told() -> None:
 def test_a_script_that_the_user_may_not_read_is_told() -> None:
     health = health_command(script=trail("/app/health.py", entry=file(0o600)))
     result = judge(CHECKS["health/command-exists"], facts(health_command=health), Contract())
-    assert "uid 10001 may not read /app/health.py (mode 0600, owner 0:0)" in result.actual
+    assert "uid 10001 cannot read /app/health.py (mode 0600, owner 0:0)" in result.actual
 
 
 def test_a_folder_in_its_way_is_told() -> None:
@@ -164,7 +167,7 @@ def test_a_folder_in_its_way_is_told() -> None:
     barrier = BlockingFolder(path="/root", entry=folder, on_the_way_to="/root/health.py")
     health = health_command(script=trail("/root/health.py"), script_blocked_by=barrier)
     result = judge(CHECKS["health/command-exists"], facts(health_command=health), Contract())
-    assert "may not read /root (mode 0700" in result.actual
+    assert "cannot read /root (mode 0700" in result.actual
 
 
 def test_without_a_health_check_or_its_facts_nothing_passes() -> None:
@@ -222,16 +225,16 @@ def labelled(contract: Contract | None = None, **changed: str | None) -> Any:
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("created", "yesterday", "no date and time as RFC 3339 has them"),
-        ("created", "2026-13-02T03:04:05Z", "no date and time"),
-        ("created", "2026-01-02 03:04", "no date and time"),
-        ("source", "shop", "no address"),
-        ("source", "https://", "no address"),
-        ("source", "http://[::1", "no address"),
+        ("created", "yesterday", "not an RFC 3339 date-time"),
+        ("created", "2026-13-02T03:04:05Z", "not an RFC 3339 date-time"),
+        ("created", "2026-01-02 03:04", "not an RFC 3339 date-time"),
+        ("source", "shop", "not a URL"),
+        ("source", "https://", "not a URL"),
+        ("source", "http://[::1", "not a URL"),
         ("revision", "${REVISION}", "no revision"),
-        ("version", "", "is empty: the build was not told"),
+        ("version", "", "is empty (build argument not passed)"),
         ("title", None, "is not there"),
-        ("url", "example", "no address"),
+        ("url", "example", "not a URL"),
     ],
 )
 def test_a_label_that_says_nothing_is_told(name: str, value: str | None, problem: str) -> None:

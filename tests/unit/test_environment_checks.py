@@ -41,7 +41,7 @@ def listing(*rows: Any, **more: Any) -> Facts:
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        ("python/interpreter-reachable", "/root/uv/bin/python3.13 lies below /root (mode 0700, owner 0:0), which uid"),
+        ("python/interpreter-reachable", "/root/uv/bin/python3.13 is under /root (mode 0700, owner 0:0), which uid"),
         ("python/environment-matches", "/app/.venv/pyvenv.cfg records Python 3.12.1.final.0, and /app/.venv/bin/pyt"),
         ("python/environment-first", "`python` is /usr/local/bin/python; the application runs on /app/.venv/bin/py"),
         ("python/stdlib-complete", "_sqlite3: ImportError: libsqlite3.so.0: cannot open"),
@@ -123,7 +123,7 @@ def test_an_answer_without_the_new_parts_is_still_an_answer() -> None:
 def test_an_interpreter_that_user_may_not_execute() -> None:
     seen = facts(command=start(python_resolved=trail("/opt/python", entry=file(0o700))))
     result = judged("python/interpreter-reachable", seen)
-    assert result.actual == "/opt/python (mode 0700, owner 0:0) may not be executed by uid 10001"
+    assert result.actual == "/opt/python (mode 0700, owner 0:0) is not executable by uid 10001"
     unknown = facts(command=start(account=Account(uid=None)))
     assert judged("python/interpreter-reachable", unknown).status is Status.ERROR
     gone = facts(command=start(python_resolved=trail("/opt/python", missing="/opt")))
@@ -198,9 +198,12 @@ def locked(**changed: Any) -> ProjectFacts:
 
 def test_without_a_lock_there_is_nothing_to_match() -> None:
     assert judged("packages/match-lock", facts(project=ProjectFacts())).status is Status.SKIP
-    ranges = ProjectFacts(lock=Unavailable(reason="requirements.txt is no lock: `a>1` is no exact version"))
+    ranges = ProjectFacts(lock=Unavailable(reason="requirements.txt is not a lock file: `a>1` is not an exact version"))
     result = judged("packages/match-lock", facts(project=ranges))
-    assert (result.status, result.actual) == (Status.SKIP, "requirements.txt is no lock: `a>1` is no exact version")
+    assert (result.status, result.actual) == (
+        Status.SKIP,
+        "requirements.txt is not a lock file: `a>1` is not an exact version",
+    )
 
 
 def test_an_extra_that_the_lock_does_not_know() -> None:

@@ -313,5 +313,5 @@ def test_an_account_file_that_is_a_pipe_is_not_waited_for() -> None:
     tree = Tree({"/etc/passwd": None, "/etc/group": None})
     pipe = FileEntry(kind=FileKind.OTHER, mode=0o644, uid=0, gid=0)
     tree.entry = lambda path: pipe if path == "/etc/group" else None  # type: ignore[method-assign]
-    with pytest.raises(ImageError, match="/etc/group is no file"):
+    with pytest.raises(ImageError, match="/etc/group is not a regular file"):
         read_account(configuration(user="app"), tree)

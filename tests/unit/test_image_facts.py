@@ -249,7 +249,7 @@ dev = ["ruff", { include-group = "test" }]
         dependencies=("fastapi>=0.1",),
         dependencies_file="pyproject.toml",
         dev_group=("black", "ruff", "pytest"),
-        lock=Unavailable(reason="requirements.txt is no lock: `ignored` is no exact version"),
+        lock=Unavailable(reason="requirements.txt is not a lock file: `ignored` is not an exact version"),
     )
 
 

@@ -313,8 +313,8 @@ def test_exact_requirements(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("fastapi>=0.1", "`fastapi>=0.1` is no exact version"),
-        ("fastapi==0.1.*", "`fastapi==0.1.*` is no exact version"),
+        ("fastapi>=0.1", "`fastapi>=0.1` is not an exact version"),
+        ("fastapi==0.1.*", "`fastapi==0.1.*` is not an exact version"),
         ("./libs/tide", "`./libs/tide` names no distribution and version"),
         ("# nothing", "names no distribution"),
     ],
@@ -335,11 +335,11 @@ def test_a_requirements_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("uv.lock", "package = 3", "no lock that its tool would write"),
-        ("uv.lock", "[[package]]\nname = 'a'", "no lock that its tool would write"),
-        ("pylock.toml", "packages = [{ version = '1' }]", "no lock that its tool would write"),
+        ("uv.lock", "package = 3", "malformed lock file"),
+        ("uv.lock", "[[package]]\nname = 'a'", "malformed lock file"),
+        ("pylock.toml", "packages = [{ version = '1' }]", "malformed lock file"),
         ("poetry.lock", "a = ", "is not TOML"),
-        ("pdm.lock", "[[package]]\nname = 1\ngroups = ['default']", "no lock that its tool would write"),
+        ("pdm.lock", "[[package]]\nname = 1\ngroups = ['default']", "malformed lock file"),
     ],
 )
 def test_what_is_no_lock_is_told_with_its_path(tmp_path: Path, file: str, text: str, words: str) -> None:

@@ -130,7 +130,7 @@ BROKEN = {
     "a module that is not there": ("import no_such_thing\n", r"rules\.py:1: .*No module named 'no_such_thing'"),
     "no family": (
         HEAD + GOOD.replace("shop/x", "x"),
-        r"rules\.py:2: .*loaded: 'x' is no check's id\. Write FAMILY/NAME in lower case",
+        r"rules\.py:2: .*loaded: 'x' is not a valid check id\. Write FAMILY/NAME in lower case",
     ),
     "a parameter that is no fact": (
         HEAD + GOOD.replace("(configuration)", "(configuratoin)"),

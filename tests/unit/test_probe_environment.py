@@ -74,7 +74,9 @@ def asked(
         env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {}),
         **how,  # type: ignore[call-overload]
     )
-    output = Output(out=completed.stdout, errors=completed.stderr, code=completed.returncode, cut=False, late=False)
+    output = Output(
+        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
+    )
     answer = read_answer(output, NONCE, str(python))
     assert isinstance(answer, Probe), answer
     assert answer.problems == {}

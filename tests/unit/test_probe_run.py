@@ -52,7 +52,7 @@ class Containers:
 
 
 def wrote(text: str, **more: Any) -> Output:
-    given = {"errors": b"", "code": 0, "cut": False, "late": False, **more}
+    given = {"errors": b"", "code": 0, "truncated": False, "timed_out": False, **more}
     return Output(out=text.encode(), **given)
 
 
@@ -92,8 +92,8 @@ def test_alone_the_probe_gets_its_share_of_processors(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("output", "reason", "detail"),
     [
-        (wrote("", late=True), "did not answer within 60 s", ""),
-        (wrote("", cut=True), "wrote more than 8388608 bytes instead of an answer", ""),
+        (wrote("", timed_out=True), "did not answer within 60 s", ""),
+        (wrote("", truncated=True), "wrote more than 8388608 bytes instead of an answer", ""),
         (wrote("hello", code=3), "ended with code 3 and gave no answer", "hello"),
         (wrote("hello", code=1, errors=b"Traceback\n"), "ended with code 1 and gave no answer", "Traceback"),
     ],

@@ -112,7 +112,9 @@ def probed(python: Path, request: ProbeRequest, folder: Path, variables: Mapping
         cwd=folder,
         env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {}),
     )
-    output = Output(out=completed.stdout, errors=completed.stderr, code=completed.returncode, cut=False, late=False)
+    output = Output(
+        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
+    )
     answer = read_answer(output, NONCE, str(python))
     assert isinstance(answer, Probe), answer
     return answer
@@ -317,7 +319,9 @@ def test_another_account_may_not_write_what_is_not_its_own(tmp_path: Path) -> No
         extra_groups=(),
         env={"PATH": "/usr/bin"},
     )
-    output = Output(out=completed.stdout, errors=completed.stderr, code=completed.returncode, cut=False, late=False)
+    output = Output(
+        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
+    )
     answer = read_answer(output, NONCE, str(system))
     assert isinstance(answer, Probe), answer
     assert [place.writable for place in answer.places] == [False, False, True, False]

@@ -217,7 +217,7 @@ def test_a_secret_that_the_account_may_not_read_is_said(home: Path, monkeypatch:
     monkeypatch.setattr("os.access", lambda *_: False)
     secrets = find_secrets(host(home))
     assert (secrets.files, len(secrets.notes)) == ({}, 1)
-    assert "this account may not read it" in secrets.notes[0]
+    assert "this account cannot read it" in secrets.notes[0]
 
 
 def test_only_texts_are_addresses_of_more_indexes(home: Path) -> None:

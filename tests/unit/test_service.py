@@ -11,7 +11,7 @@ from seatrial.checks.model import Level
 from seatrial.checks.registry import CATALOGUE, among_services
 from seatrial.facts import HealthCheck
 from seatrial.observe.sandbox import boot_config
-from seatrial.observe.services import as_asked, as_configured, joined, read_service
+from seatrial.observe.services import as_configured, joined, read_service, with_service_environment
 from seatrial.settings.model import Contract
 
 INSPECTED: dict[str, Any] = {
@@ -72,13 +72,13 @@ def test_what_the_service_says_otherwise_counts() -> None:
     assert seen.exposed_ports == ("53/udp", "8000/tcp")
     # What is mounted read-only may not be written.
     assert seen.volumes == ("/data", "/run", "/v")
-    contract = as_asked(Contract(environment={"URL": "made-up", "TOKEN": "made-up"}), seen)
+    contract = with_service_environment(Contract(environment={"URL": "made-up", "TOKEN": "made-up"}), seen)
     assert contract.environment == {"PATH": "/bin", "URL": "postgresql://db"}
 
 
 def test_a_start_among_services_keeps_the_limits_and_takes_the_rest_from_the_service() -> None:
     seen = as_configured(configuration(entrypoint=("/entry",)), INSPECTED)
-    contract = as_asked(Contract(memory="100 MB"), seen)
+    contract = with_service_environment(Contract(memory="100 MB"), seen)
     alone = boot_config(seen, contract, without="URL")
     plan = joined(alone, read_service(INSPECTED), seen)
     assert (plan["Entrypoint"], plan["Cmd"], plan["User"], plan["WorkingDir"]) == ([""], ["serve"], "7", "/srv")

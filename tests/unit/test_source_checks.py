@@ -303,7 +303,7 @@ def test_comments_and_continuations_of_a_requirement_file() -> None:
     [
         ("ARG INDEX_TOKEN", "ARG INDEX_TOKEN is for a secret"),
         ("ARG A=1 DB_PASSWORD=x", "ARG DB_PASSWORD is for a secret"),
-        ("ENV API_KEY=sesame", "ENV API_KEY (its name says so; 6 characters)"),
+        ("ENV API_KEY=sesame", "ENV API_KEY (secret-like name; 6 characters)"),
         ("ENV API_KEY sesame street", "ENV API_KEY"),
         ("ENV API_KEY=$KEY", "ENV API_KEY keeps a build argument's secret"),
         ("COPY .netrc /root/", "COPY .netrc puts it into a layer"),
@@ -346,7 +346,7 @@ def test_a_pass_names_the_lines_that_mount_a_secret() -> None:
     lines = text.splitlines()
     line = next(number for number, line in enumerate(lines, 1) if "type=secret" in line)
     assert result.status is Status.PASS
-    assert result.actual.endswith(f"instructions looked at; secrets are mounted in line {line}")
+    assert result.actual.endswith(f"instructions checked; secrets are mounted in line {line}")
     assert "mounted" not in written("dockerfile/secret-mounts", SLIM).actual
 
 
@@ -481,7 +481,7 @@ def test_a_fresh_checkout_is_told_what_explains_its_env_file() -> None:
         ("identity/non-root", "USER 0 is uid 0", 13),
         ("process/command-resolves", "no program 'uvicorn'", 16),
         ("health/command-exists", "python", 15),
-        ("secrets/environment", "PATH (its name says so)", 11),
+        ("secrets/environment", "PATH (secret-like name)", 11),
         ("config/workdir", "/app", 12),
         ("config/labels", "org.opencontainers.image.version is not there", 17),
         ("config/volumes", "/etc is a volume", 9),

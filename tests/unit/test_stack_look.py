@@ -87,9 +87,7 @@ def test_an_own_image_that_is_not_built_is_told_once(world: World) -> None:
 def test_an_image_that_is_pulled(world: World, has: bool) -> None:
     del world.memory.images["postgres:17"]
     (told,) = [what for what in found(looked(world, postgres=has), "image") if what.startswith("postgres")]
-    assert told == "postgres:17 of db is not here: it is pulled" + (
-        ", or else a local substitute is taken" if has else ""
-    )
+    assert told == "postgres:17 of db is not here: it is pulled" + (", or a local substitute is used" if has else "")
 
 
 def test_a_service_that_is_only_built(world: World) -> None:
@@ -168,7 +166,7 @@ def test_ports_of_another_machine_are_not_looked_at(world: World) -> None:
     world.write(COMPOSE + '    ports: ["5432:5432"]\n')
     ((readiness, what),) = ports(world)
     assert readiness is Readiness.NOTE
-    assert what == "*:5432/tcp of db is on the engine's machine: it is not looked at from here"
+    assert what == "*:5432/tcp of db is on the engine's machine: it cannot be checked from this host"
 
 
 def test_ports_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
     assert [(match.readiness, match.what) for match in found] == [
         (Readiness.READY, "here:1 of a is here"),
         (Readiness.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
-        (Readiness.NOTE, "far of c is not here: it is pulled, or else a local substitute is taken"),
+        (Readiness.NOTE, "far of c is not here: it is pulled, or a local substitute is used"),
         (Readiness.BLOCKED, "the service 'd' has no image of its own, only a build section."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."

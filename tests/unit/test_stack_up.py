@@ -347,7 +347,7 @@ def test_a_crash_loop_of_what_another_one_waits_for_ends_with_the_time(world: Wo
 def test_what_serves_must_not_end_even_with_zero(world: World) -> None:
     world.write(ONE + '    ports: ["8000:8000"]\n')
     world.memory.script("api", Life(ends=0.5))
-    assert refused(world).what == "ship did not come up: api ended with exit code 0 and was to stay up."
+    assert refused(world).what == "ship did not come up: api ended with exit code 0 but should have kept running."
 
 
 def test_a_one_shot_that_fails_is_told_with_what_waited_for_it(world: World) -> None:

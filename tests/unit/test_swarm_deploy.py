@@ -387,11 +387,11 @@ def test_what_swarm_cannot_run_as_it_is_written_is_refused(fleet: Fleet) -> None
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"LocalNodeState": "inactive"}, "this engine is no swarm manager"),
+        ({"LocalNodeState": "inactive"}, "this engine is not a swarm manager"),
         ({"LocalNodeState": "locked"}, "this engine's swarm is locked"),
         ({"LocalNodeState": "active"}, "this engine is a worker of its swarm"),
         ({"LocalNodeState": "active", "Error": "no leader"}, "this engine's swarm has no leader: no leader"),
-        ({}, "this engine is no swarm manager"),
+        ({}, "this engine is not a swarm manager"),
     ],
 )
 def test_an_engine_that_manages_no_swarm(fleet: Fleet, said: dict[str, str], message: str) -> None:

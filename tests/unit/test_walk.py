@@ -19,7 +19,7 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT, prob
 from seatrial.engine.containers import Output
 from seatrial.facts import ContentKind, Contents, FoundPath, PathRule, Probe, Walk
 from seatrial.inside.probe.rules import shown
-from seatrial.observe.contents import WalkRequest, rules, together, walk_request
+from seatrial.observe.contents import WalkRequest, merge, rules, walk_request
 from seatrial.observe.probe import ProbeRequest, read_answer
 from seatrial.observe.walk import Limits, Walker
 from seatrial.settings.model import Contract
@@ -204,11 +204,11 @@ def test_the_engines_reader_finds_the_same(tree: Path) -> None:
     assert walk.paths == script.paths + 1
 
 
-def test_a_heap_is_told_with_its_files_and_bytes(tree: Path) -> None:
-    heaps = {match.path: (match.files, match.size) for match in by_the_script(tree, request()).found if match.files}
-    assert heaps["/var/lib/apt/lists"] == (2, 111)
-    assert heaps["/home/app/.cache/pip"] == (2, 42)
-    assert heaps["/usr/include"] == (2, 42)
+def test_a_summarised_folder_is_reported_with_its_files_and_bytes(tree: Path) -> None:
+    summaries = {match.path: (match.files, match.size) for match in by_the_script(tree, request()).found if match.files}
+    assert summaries["/var/lib/apt/lists"] == (2, 111)
+    assert summaries["/home/app/.cache/pip"] == (2, 42)
+    assert summaries["/usr/include"] == (2, 42)
 
 
 def test_a_part_that_was_read_apart_joins_its_heap(tree: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_part_that_was_read_apart_joins_its_heap(tree: Path) -> None:
         ),
         unreadable=("/var/lib/apt/lists/partial", "/etc/hidden"),
     )
-    whole = together(rest, {"/var/lib/apt/lists/partial": part}, by="probe")
+    whole = merge(rest, {"/var/lib/apt/lists/partial": part}, by="probe")
     assert [(match.files, match.size) for match in whole.found] == [(2, 111)]
     assert whole.unreadable == ("/etc/hidden",)
 
@@ -259,7 +259,7 @@ def test_more_paths_than_the_limit_are_told(tmp_path: Path) -> None:
 
 def test_time_is_a_bound_too(tree: Path, tmp_path: Path) -> None:
     root = grow(tmp_path / "root", {f"/d/{number}": "" for number in range(1200)})
-    assert by_the_script(root, request(seconds=0.0)).cut == ("only 500 paths were looked at in time",)
+    assert by_the_script(root, request(seconds=0.0)).cut == ("only 500 paths were checked in time",)
     late = by_the_reader(tree, request(), limits=Limits(seconds=-1.0, most=10**9))
     assert late.cut == ("/: it was read for -1 s",)
 
@@ -327,12 +327,14 @@ def test_what_user_may_not_read_is_named_for_the_engine(shared: Path) -> None:
         extra_groups=(),
         env={"PATH": "/usr/bin"},
     )
-    output = Output(out=completed.stdout, errors=completed.stderr, code=completed.returncode, cut=False, late=False)
+    output = Output(
+        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
+    )
     answer = read_answer(output, NONCE, str(system))
     assert isinstance(answer, Probe), answer
     assert answer.walk is not None
     assert set(answer.walk.unreadable) == {"/root", "/listed"}
-    assert answer.walk.cut == ("/\\xff may not be read",)
+    assert answer.walk.cut == ("/\\xff cannot be read",)
     assert [(match.path, match.unread) for match in answer.walk.found] == [("/app/id_rsa", True)]
 
 
@@ -346,7 +348,7 @@ def test_a_walk_that_raises_takes_nothing_else_away(tmp_path: Path) -> None:
 def test_a_file_that_two_saw_is_one() -> None:
     row = FoundPath(kind=ContentKind.LEFTOVER, path="/tmp/.env")
     walk = Walk(paths=1, found=(row,))
-    whole = together(walk, {"/tmp": walk}, by="probe")
+    whole = merge(walk, {"/tmp": walk}, by="probe")
     assert isinstance(whole, Contents)
     assert (whole.found, whole.paths) == ((row,), 2)
 

@@ -101,8 +101,8 @@ def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 
 @check(
     "app/writable-paths",
-    title="It may write where it must",
-    why="A library that may not make its cache folder fails at its first use, in production.",
+    title="Its user can write where it must",
+    why="A library that cannot make its cache folder fails at its first use, in production.",
     source="XDG Base Directory Specification: XDG_CACHE_HOME, or else ~/.cache",
     example="# an account without a home cannot make ~/.cache\nRUN useradd --no-create-home app\nUSER app",
     fixed="RUN useradd --no-create-home app\nENV XDG_CACHE_HOME=/tmp/.cache\nUSER app",
@@ -113,7 +113,7 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
     if not places:
         return skipped("there is no path to judge")
     refused = [place for place in places if not place.writable]
-    expected = f"USER may write {', '.join(place.path for place in places)}"
+    expected = f"USER can write to {', '.join(place.path for place in places)}"
     if refused:
         return failed(
             "; ".join(_refusal(place, contract) for place in refused),
@@ -179,7 +179,7 @@ def libraries_resolve(probe: Probe) -> Outcome:
             fix=f"Install the system package that holds {first.library} in the final stage, not only in the builder.",
             evidence=tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in native.missing[:SHOWN]),
         )
-    return passed(f"{native.modules} shared objects looked at", expected=expected)
+    return passed(f"{native.modules} shared objects checked", expected=expected)
 
 
 @check(
@@ -214,7 +214,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
         )
     if lost:
         raise UndecidedError(f"{', '.join(lost)} is not found in any file; app/imports tells why")
-    return passed(f"{sum(package.files for package in packages)} files and folders looked at", expected=expected)
+    return passed(f"{sum(package.files for package in packages)} files and folders checked", expected=expected)
 
 
 @check(
@@ -244,7 +244,7 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
             ),
             evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign[:SHOWN]),
         )
-    return passed(f"{native.modules} shared objects looked at, none for another than {own}", expected=expected)
+    return passed(f"{native.modules} shared objects checked, none for another than {own}", expected=expected)
 
 
 @check(
@@ -281,7 +281,7 @@ VALID = "bytecode of this Python, with its source's time and size, or hash, or u
 @check(
     "bytecode/dependencies",
     title="Its dependencies are compiled",
-    why="A container that may not write compiles every module again at each start, which takes seconds.",
+    why="A container that cannot write compiles every module again at each start, which takes seconds.",
     source="uv's Docker guide, compiling bytecode; hynek.me, Production-ready Python Docker containers; PEP 552",
     example="RUN uv sync --frozen --no-dev",
     fixed="ENV UV_COMPILE_BYTECODE=1\nRUN uv sync --frozen --no-dev",
@@ -339,7 +339,7 @@ def _wrong(seen: Bytecode, expected: str, *, fix: str) -> Outcome | None:
     """Return the failure; None where all is valid.
 
     Raises:
-        UndecidedError: nothing is wrong so far, but not everything was looked at.
+        UndecidedError: nothing is wrong so far, but not everything was checked.
 
     """
     parts = []
@@ -362,6 +362,6 @@ def _wrong(seen: Bytecode, expected: str, *, fix: str) -> Outcome | None:
         )
     if not seen.complete:
         raise UndecidedError(
-            f"{seen.sources} were looked at, and those are not all: too many files, or an import that ended early"
+            f"{seen.sources} were checked, and the scan was incomplete: too many files, or an import that ended early"
         )
     return None

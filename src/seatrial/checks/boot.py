@@ -214,7 +214,7 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
 @check(
     "boot/drop-capabilities",
     title="Starts without capabilities",
-    why="What the application may not do, an attacker who takes it over may not do either.",
+    why="What the application cannot do, an attacker who takes it over cannot do either.",
     source="CIS Docker Benchmark 5.4; OWASP Docker cheat sheet, rule 3",
     example='CMD ["sh", "-c", "chown -R app /data && exec gosu app shop"]',
     fixed='RUN install -d -o app /data\nUSER app\nCMD ["shop"]',
@@ -239,7 +239,7 @@ def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contr
 
 @check(
     "boot/limits",
-    title="Lives within its limits",
+    title="Runs within its limits",
     why="Without limits, one container takes the memory and processes of all others on its host.",
     source="CIS Docker Benchmark 5.11 and 5.29; OWASP Docker cheat sheet, rule 7",
     example='memory = "64 MiB"    # of the contract, and CMD ["gunicorn", "--workers", "16", "shop:app"]',

@@ -49,9 +49,7 @@ def _bad_end(name: str, boot: Boot) -> str:
     if boot.start_error:
         raise UndecidedError(f"without {name} the engine could not start it: {boot.start_error}")
     if boot.exit is None:
-        return (
-            "it comes up all the same" if boot.came_up else f"it still runs after {boot.watched:.1f} s, and is not up"
-        )
+        return "it starts anyway" if boot.came_up else f"it still runs after {boot.watched:.1f} s, and is not up"
     if boot.healthy_after is not None:
         return "it became healthy first"
     if boot.exit.code == 0:
@@ -90,7 +88,7 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
 
 @check(
     "boot/recreate",
-    title="Starts again after its removal",
+    title="Starts again in a new container",
     why="Orchestrators delete containers and create new ones at any time.",
     source="Docker's build best practices: create ephemeral containers",
     example="socket.bind(('0.0.0.0', 0))    # another port each time",

@@ -143,7 +143,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
         if value.key not in allowed and (why := secret(value.key, value.text)) and value.text.lower() not in ANYTHING
     ]
     if not compose.values:
-        return skipped(f"{compose.path} says nothing")
+        return skipped(f"{compose.path} is empty")
     if found:
         first = found[0][0]
         name = re.sub(r"\W", "_", first.key).upper() or "NAME"
@@ -153,7 +153,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
             where=f"{compose.path}:{first.line}",
         )
-    return passed(f"{len(compose.values)} texts looked at", expected=expected)
+    return passed(f"{len(compose.values)} texts checked", expected=expected)
 
 
 @check(
@@ -186,7 +186,7 @@ def dependencies(compose: ComposeSource) -> Outcome:
 
 @check(
     "compose/environment",
-    title="Has or explains every variable that it wants",
+    title="Every variable is set or documented",
     why="A checkout whose variables are not explained starts on its author's machine only.",
     source="the Twelve-Factor App, III; Compose, set environment variables with an .env file",
     example="environment:\n  API_TOKEN: ${API_TOKEN}\n# and no .env.example that names API_TOKEN",

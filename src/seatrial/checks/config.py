@@ -65,7 +65,7 @@ def size_unpacked(configuration: Configuration, contract: Contract) -> Outcome:
     size, most = configuration.unpacked, parse_size(contract.max_unpacked)
     if size > most:
         return failed(
-            f"{show_size(size)}, {show_size(size - most)} too many",
+            f"{show_size(size)}, {show_size(size - most)} over",
             expected=f"at most {contract.max_unpacked}",
             fix="See where it went with `docker history`; multi-stage builds and pinned indexes help most.",
         )
@@ -146,12 +146,12 @@ def _problem(name: str, value: str | None, *, wanted: bool) -> str:
         return "is not there"
     text = value.strip()
     if not text:
-        # An empty one says that the build was not told: as good as none.
-        return "is empty: the build was not told" if wanted else ""
+        # An empty label means that the build argument was not passed: it counts as missing.
+        return "is empty (build argument not passed)" if wanted else ""
     if name == "created" and not _is_moment(text):
-        return f"is {value!r}, no date and time as RFC 3339 has them"
+        return f"is {value!r}, not an RFC 3339 date-time"
     if name in ADDRESSES and not _is_address(text):
-        return f"is {value!r}, no address"
+        return f"is {value!r}, not a URL"
     if name in {"version", "revision"} and re.search(r"[\s$]", text):
         return f"is {value!r}, no {name}"
     return ""

@@ -66,7 +66,7 @@ def ignored(context: BuildContext) -> Outcome:
             where=where,
         )
     if context.truncated:
-        raise UndecidedError(f"the context {context.path} holds more files than were looked at ({len(context.files)})")
+        raise UndecidedError(f"the context {context.path} holds more files than were checked ({len(context.files)})")
     return passed(f"{context.ignore_file or context.path}: {len(context.files)} files reach a build", expected=expected)
 
 
@@ -76,7 +76,7 @@ def _unwanted(path: str) -> str:
 
 @check(
     "context/size",
-    title="Sends no more than its megabytes",
+    title="Stays within its size limit",
     why="The context is sent before each build; a database dump in it is sent each time.",
     source="Docker's build best practices, exclude with .dockerignore",
     example="# a 2 GB dump.sql beside the Dockerfile, and no line for it in .dockerignore",
@@ -99,6 +99,6 @@ def size(context: BuildContext, contract: Contract) -> Outcome:
         )
     if context.truncated:
         raise UndecidedError(
-            f"the context {context.path} holds more files than were looked at ({len(context.files)})", *evidence
+            f"the context {context.path} holds more files than were checked ({len(context.files)})", *evidence
         )
     return passed(f"{show_size(total)} in {len(context.files)} files", expected=expected, evidence=evidence)

@@ -137,7 +137,7 @@ def _compose(facts: Facts) -> ComposeSource | Unavailable:
     return NO_COMPOSE if facts.sources.compose is None else facts.sources.compose
 
 
-def _services_left_out(facts: Facts) -> bool:
+def _started_without_services(facts: Facts) -> bool:
     """Tell whether it was started alone, though its project has a compose file that starts what it may need."""
     has_compose = not isinstance(facts.sources, Unavailable) and facts.sources.compose is not None
     return has_compose and isinstance(facts.stack, Unavailable)
@@ -170,7 +170,7 @@ FACTS: Mapping[str, _Fact] = {
     "lint": _Fact(read=_plain(_lint)),
     "context": _Fact(read=_plain(_context)),
     "compose": _Fact(read=_plain(_compose)),
-    "services_left_out": _Fact(read=_plain(_services_left_out)),
+    "services_left_out": _Fact(read=_plain(_started_without_services)),
     # From starts of the app.
     "boot": _start(deciding_boot),
     "running": _start(_running),
@@ -208,7 +208,7 @@ def check(
     def made(function: Callable[..., Outcome]) -> Check:
         if not ID.fullmatch(identity):
             raise DeclarationError(
-                f"{identity!r} is no check's id. Write FAMILY/NAME in lower case: `shop/has-licence`."
+                f"{identity!r} is not a valid check id. Write FAMILY/NAME in lower case: `shop/has-licence`."
             )
         parameters = _parameters(function)
         facts = {name: FACTS[name] for name, _ in parameters}

@@ -114,12 +114,12 @@ def _unpinned(reference: str, *, digest: bool) -> str:
     tag = reference.rpartition("/")[2].partition("@")[0].partition(":")[2]
     if not tag:
         return "has no tag: it is whatever `latest` means that day"
-    return f"has the tag {tag}, which says no version" if tag.lower() in FLOATING else ""
+    return f"has the tag {tag}, which is not a version tag" if tag.lower() in FLOATING else ""
 
 
 @check(
     "dockerfile/secret-mounts",
-    title="Takes secrets by mount alone",
+    title="Takes secrets only by mount",
     why="An argument stays in the history, a copied file in its layer, even where a later line deletes it.",
     source="Docker build check SecretsUsedInArgOrEnv; Docker's build secrets",
     example="ARG INDEX_TOKEN\nCOPY .netrc /root/.netrc",
@@ -146,7 +146,7 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     flags = [(instruction.line, name, value) for instruction in everything for name, value in instruction.flags]
     mounts = [line for line, name, value in flags if name == "mount" and "type=secret" in value]
     shown = f"; secrets are mounted in line {', '.join(map(str, dict.fromkeys(mounts)))}" if mounts else ""
-    return passed(f"{len(everything)} instructions looked at{shown}", expected=expected)
+    return passed(f"{len(everything)} instructions checked{shown}", expected=expected)
 
 
 def _secrets(instruction: Instruction) -> Iterator[str]:

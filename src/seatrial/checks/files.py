@@ -43,7 +43,7 @@ def refuse_partial(contents: Contents) -> None:
 
 def looked_at(contents: Contents) -> str:
     """Return how much was looked at, for a pass."""
-    return f"{contents.paths} paths looked at"
+    return f"{contents.paths} paths checked"
 
 
 def named(rows: Sequence[FoundPath], total: int = 0) -> str:
@@ -100,16 +100,16 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
 
 @check(
     "files/world-writable",
-    title="Holds nothing that everybody may write",
-    why="What every account may write, an intruder may replace: code, settings, data of the next start.",
+    title="Holds nothing world-writable",
+    why="What every account can write, an intruder can replace: code, settings, data of the next start.",
     source="CIS Distribution Independent Linux Benchmark 6.1.10; OWASP Docker cheat sheet",
     example="RUN chmod -R 777 /app",
     fixed="RUN install -d -o 10001 -g 10001 /app/state",
 )
 def world_writable(contents: Contents) -> Outcome:
-    """Judge what anybody may write, outside the sticky folders that are made for it."""
+    """Judge world-writable paths outside of sticky folders."""
     found = of_kind(contents, ContentKind.WORLD_WRITABLE)
-    expected = "nothing that every account may write, outside sticky folders such as /tmp"
+    expected = "nothing is world-writable outside sticky folders such as /tmp"
     if found:
         return failed(
             "; ".join(_permissions(path) for path in found[:5]),
@@ -315,7 +315,7 @@ def build(contents: Contents, contract: Contract) -> Outcome:
 
 @check(
     "tools/remote-access",
-    title="Holds nothing to log in with",
+    title="Holds no remote-access software",
     why="A second way into the container is one that the engine neither sees nor ends.",
     source="CIS Docker Benchmark 5.7 (no sshd); Docker's build best practices, USER (no sudo)",
     example="RUN apt-get install -y sudo openssh-server",

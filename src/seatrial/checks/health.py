@@ -90,7 +90,7 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
     expected = "the file that the health check runs is there, and USER may read it"
     if script.entry is None or script.entry.kind is not FileKind.FILE:
         return failed(
-            f"`{line}`: {script}, and {script.gap or 'that is no file'}",
+            f"`{line}`: {script}, and {script.gap or 'that is not a file'}",
             expected=expected,
             fix=f"Copy it into the final stage (`COPY healthcheck.py {script.steps[0]}`), or name its real path.",
         )
@@ -98,7 +98,7 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
     if barrier is not None or not may_read(script.entry, who):
         entry = barrier.entry if barrier else script.entry
         return failed(
-            f"`{line}`: uid {who.uid} may not read {barrier.path if barrier else script.end} "
+            f"`{line}`: uid {who.uid} cannot read {barrier.path if barrier else script.end} "
             f"(mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid})",
             expected=expected,
             fix=f"Copy it with `--chmod=0755`, or let uid {who.uid} read it.",
@@ -116,7 +116,7 @@ def _seen(health: HealthCommand, line: str) -> str:
 
 @check(
     "health/cheap",
-    title="Answers its health check soon",
+    title="Answers its health check quickly",
     why="A check that needs nearly all its timeout fails when the host is busy, and restarts a healthy application.",
     source="CIS Docker Benchmark 5.27; Dockerfile reference, HEALTHCHECK --timeout",
     example='HEALTHCHECK --timeout=3s CMD ["python", "-m", "shop.check_everything"]    # takes 2 s',
@@ -130,7 +130,7 @@ def cheap(boot: Boot, configuration: Configuration) -> Outcome:
     # The quickest: the first ones run while the application still starts.
     taken = min((answer.seconds for answer in boot.answers if answer.exit_code == 0), default=None)
     if not boot.came_up or taken is None:
-        raise UndecidedError("its health check gave no good answer: boot/healthy tells why")
+        raise UndecidedError("its health check never succeeded: boot/healthy tells why")
     most = health_check.timeout * MOST
     expected = f"an answer within {most:g} s, half of its timeout of {health_check.timeout:g} s"
     if taken > most:

@@ -139,7 +139,7 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
             evidence=tuple(open_ + known),
         )
     _refuse_cut(accounts)
-    return passed(f"{len(accounts.users)} accounts looked at, all locked", expected=expected)
+    return passed(f"{len(accounts.users)} accounts checked, all locked", expected=expected)
 
 
 @check(
@@ -169,7 +169,7 @@ def unique_ids(accounts: Accounts) -> Outcome:
             evidence=tuple(shared),
         )
     _refuse_cut(accounts)
-    return passed(f"{len(accounts.users)} users and {len(accounts.groups)} groups looked at", expected=expected)
+    return passed(f"{len(accounts.users)} users and {len(accounts.groups)} groups checked", expected=expected)
 
 
 def _shared(what: str, rows: Iterable[tuple[int, str]]) -> list[str]:
@@ -188,7 +188,7 @@ def _repeated(file: str, names: Iterable[str]) -> list[str]:
 
 def _refuse_cut(accounts: Accounts) -> None:
     if accounts.cut:
-        raise UndecidedError(f"the account files have more rows than the {len(accounts.users)} that were looked at")
+        raise UndecidedError(f"the account files have more rows than the {len(accounts.users)} that were checked")
 
 
 @check(

@@ -31,7 +31,7 @@ WITH_VALUE = {
 }
 """Options of pip and uv whose value is a word of its own."""
 TOOLS = {"pip", "setuptools", "wheel", "uv", "poetry", "pdm", "pipenv", "hatch", "pip-tools"}
-"""What installs packages is no dependency of the application."""
+"""What installs packages is not a dependency of the application."""
 LOCKING = re.compile(r"\b(UV_FROZEN|UV_LOCKED)=[\"']?(1|true)\b", re.IGNORECASE)
 
 

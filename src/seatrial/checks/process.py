@@ -135,8 +135,8 @@ def _unrunnable(command: ResolvedCommand) -> Outcome | None:
 def _barred(barrier: BlockingFolder, command: ResolvedCommand) -> Outcome:
     entry = barrier.entry
     return failed(
-        f"{barrier.on_the_way_to} lies below {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
-        f"{entry.uid}:{entry.gid}), which uid {command.account.uid} may not enter",
+        f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
+        f"{entry.uid}:{entry.gid}), which uid {command.account.uid} cannot search",
         expected=RESOLVES,
         fix=f"Install it where everyone may go (not below a home folder), or give {barrier.path} mode 0755.",
     )
@@ -167,7 +167,7 @@ def _not_executable(trail: ResolvedPath, command: ResolvedCommand) -> Outcome:
     entry = trail.entry
     what = f"mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid}" if entry else "not there"
     return failed(
-        f"{trail} ({what}) is no file that uid {command.account.uid} may execute",
+        f"{trail} ({what}) is not executable by uid {command.account.uid}",
         expected=RESOLVES,
         fix=f"Copy it with `--chmod=0755`, or give the folder that holds it to uid {command.account.uid}.",
     )
@@ -180,7 +180,7 @@ def _way(command: ResolvedCommand) -> str:
 
 @check(
     "process/graceful-stop",
-    title="Leaves when asked to stop",
+    title="Exits on its stop signal",
     why="A process that has to be killed loses the requests and jobs that it is working on.",
     source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
     example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
@@ -191,7 +191,7 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
     if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application was not up, so it could not be asked to stop")
     stop = boot.stop
-    expected = f"leaves within {contract.stops_within:g} s of {stop.signal}"
+    expected = f"exits within {contract.stops_within:g} s of {stop.signal}"
     if stop.signal.removeprefix("SIG") in {"KILL", "9"}:
         return failed(
             "its STOPSIGNAL is SIGKILL, which no process can handle",
@@ -200,7 +200,7 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
         )
     if stop.killed:
         return failed(
-            f"did not leave within {stop.seconds:.1f} s of {stop.signal} and was killed",
+            f"did not exit within {stop.seconds:.1f} s of {stop.signal} and was killed",
             expected=expected,
             fix=(
                 "Run the application itself as PID 1 (exec form, `exec` in an entrypoint script), handle the "
@@ -214,7 +214,7 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
             fix="Let the handler of the stop signal finish the work in progress and exit with 0.",
             evidence=tuple(f"log: {line}" for line in boot.log[-15:]),
         )
-    return passed(f"left {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)
+    return passed(f"exited {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)
 
 
 BECOMES = re.compile(r"(?:^|&&|;)\s*exec\s+\S[^;&|]*$")
@@ -249,11 +249,9 @@ def exec_form(configuration: Configuration) -> Outcome:
     if line is None:
         return passed(json.dumps(list(configuration.words), ensure_ascii=False), expected=expected)
     if BECOMES.search(line):
-        return passed(
-            f"{kind} is the line `{line}` for a shell, which the program replaces by `exec`", expected=expected
-        )
+        return passed(f"{kind} is in shell form, `{line}`; the shell execs the program", expected=expected)
     return failed(
-        f"{kind} is the line `{line}` for a shell, which stays in between",
+        f"{kind} is in shell form, `{line}`; the shell stays between the engine and the program",
         expected=expected,
         fix=_as_list(kind, line),
     )

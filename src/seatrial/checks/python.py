@@ -114,7 +114,7 @@ def script_interpreters(probe: Probe) -> Outcome:
         )
     if not scripts:
         return skipped("there is no script beside the interpreter")
-    return passed(f"{len(scripts)} scripts looked at", expected=expected)
+    return passed(f"{len(scripts)} scripts checked", expected=expected)
 
 
 THREAD = "a thread that recurses"
@@ -124,7 +124,7 @@ THREAD = "a thread that recurses"
 @check(
     "python/interpreter-reachable",
     title="USER reaches the interpreter",
-    why="An interpreter below a folder that only root may enter works in the build and not in the container.",
+    why="An interpreter under a folder that only root can search works in the build and not in the container.",
     source="uv's users: Python installed below /root/.local/share/uv, then `USER app`; path_resolution(7)",
     example="RUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
     fixed="ENV UV_PYTHON_INSTALL_DIR=/opt/python\nRUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
@@ -138,13 +138,13 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
         raise UndecidedError(f"the interpreter does not resolve: {trail}; python/interpreter-resolves tells why")
     if who.uid is None:
         raise UndecidedError("USER names no account of the image; identity/non-root tells why")
-    expected = f"uid {who.uid} may enter every folder on the way to the interpreter, and execute it"
+    expected = f"uid {who.uid} can search every folder on the way to the interpreter, and execute it"
     barrier = command.python_blocked_by
     if barrier is not None:
         entry = barrier.entry
         return failed(
-            f"{barrier.on_the_way_to} lies below {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
-            f"{entry.uid}:{entry.gid}), which uid {who.uid} may not enter",
+            f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
+            f"{entry.uid}:{entry.gid}), which uid {who.uid} cannot search",
             expected=expected,
             fix=(
                 f"Install Python where everyone may go, not below a home folder (uv: "
@@ -154,8 +154,8 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
         )
     if not may_execute(trail.entry, who):
         return failed(
-            f"{trail.end} (mode {trail.entry.mode & 0o7777:04o}, owner {trail.entry.uid}:{trail.entry.gid}) may not "
-            f"be executed by uid {who.uid}",
+            f"{trail.end} (mode {trail.entry.mode & 0o7777:04o}, owner {trail.entry.uid}:{trail.entry.gid}) is not "
+            f"executable by uid {who.uid}",
             expected=expected,
             fix=f"Give {trail.end} mode 0755 in the stage that makes it.",
             evidence=(str(trail),),
@@ -269,7 +269,7 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
         raise UndecidedError("the interpreter tried no import at all")
     if selftest.ended and selftest.at not in {*(module.name for module in tried), "ssl", THREAD}:
         if not selftest.ended.startswith("the interpreter"):
-            raise UndecidedError(f"it did not get through them: at {selftest.at}, {selftest.ended}")
+            raise UndecidedError(f"the import test stopped at {selftest.at}: {selftest.ended}")
         return failed(
             f"{selftest.at}: {selftest.ended}",
             expected=expected,

@@ -162,7 +162,7 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
     reachable = {_port(seen): seen for seen in listeners if not seen.loopback and not _outgoing(seen)}
     other = [port for port in exposed if not port.endswith(("/tcp", "/udp"))]
     if other:
-        raise UndecidedError(f"only TCP and UDP are looked at, and EXPOSE names {', '.join(other)}")
+        raise UndecidedError(f"only TCP and UDP are checked, and EXPOSE names {', '.join(other)}")
     silent = [port for port in exposed if port not in reachable]
     undeclared = {port: listener for port, listener in reachable.items() if port not in exposed}
     evidence = tuple(f"listens on {listener}" for listener in listeners) or ("listens on nothing",)
@@ -222,7 +222,7 @@ def no_privileged_ports(proc: ProcInfo) -> Outcome:
 
 def _listeners(inside: ProcInfo) -> tuple[Listener, ...]:
     if "listeners" in inside.truncated or any(part.startswith("/proc/net/") for part in inside.truncated):
-        raise UndecidedError(f"it listens on more than {len(inside.listeners)} ports, too many to look at")
+        raise UndecidedError(f"it listens on more than {len(inside.listeners)} ports, too many to check")
     return tuple(listener for listener in inside.listeners if listener.address != RESOLVER)
 
 

@@ -58,7 +58,7 @@ def secret(name: str, value: str) -> str:
     if SECRET_VALUE.search(value):
         return "its value has a secret's form"
     if SECRET_NAME.search(name) and not value.startswith("/"):
-        return f"its name says so; {len(value)} characters"
+        return f"secret-like name; {len(value)} characters"
     # A long path holds as many different letters as a random text does.
     if re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
         return f"its value looks random: {len(value)} characters"
@@ -99,7 +99,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
             expected=expected,
             fix=(
                 "Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
-                "the key or password, as the layer keeps it. If it is no secret, name its path in `declared-secrets`."
+                "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`."
             ),
             evidence=tuple(str(file) for file in found),
         )
@@ -132,7 +132,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
                 "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`."
             ),
         )
-    return passed(f"{len(variables)} variables looked at", expected=expected)
+    return passed(f"{len(variables)} variables checked", expected=expected)
 
 
 @check(
@@ -165,7 +165,7 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
                 "change the secret. If it is not a secret, name it in `declared-secrets`."
             ),
         )
-    return passed(f"{len(seen.history)} lines of history looked at", expected=expected)
+    return passed(f"{len(seen.history)} lines of history checked", expected=expected)
 
 
 def _secrets(line: str, environment: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,7 @@ def ready(stack: StackRun, contract: Contract) -> Outcome:
     "stack/writes-and-reads",
     title="Shows what was written",
     why="Health checks ask for a connection; only a write shows that tables and rights are there.",
-    source="PostgreSQL, GRANT; Kubernetes, Liveness and readiness probes: a probe is no transaction",
+    source="PostgreSQL, GRANT; Kubernetes, Liveness and readiness probes: a probe is not a transaction",
     example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
     fixed="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",
 )
@@ -118,7 +118,7 @@ def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
         return skipped(NO_READY)
     seen = present(stack.workers)
     if seen.workers == 1:
-        return skipped("one process serves alone: there is no worker that the others could do without")
+        return skipped("single worker: there is no other to serve while it is killed")
     expected = "every request answered while one worker is killed, and another one in its place"
     evidence = (f"killed: {seen.killed}", *seen.failures)
     if seen.failures:

@@ -63,11 +63,11 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
     for keyword in INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ())):
         written = [instruction for instruction in chain if instruction.keyword == keyword]
         if written:
-            return f"{source.path}:{_meant(written, seen).line}"
+            return f"{source.path}:{_best_match(written, seen).line}"
     return f"{source.path}:{source.parsed.stages[-1].instructions[0].line}"
 
 
-def _meant(written: list[Instruction], seen: str) -> Instruction:
+def _best_match(written: list[Instruction], seen: str) -> Instruction:
     """Return the last instruction that mentions what was observed, or else the last instruction."""
     word = next((word for word in re.findall(r"[\w./-]{3,}", seen) if any(word in each.text for each in written)), None)
     return next((instruction for instruction in written if word and word in instruction.text), written[0])
@@ -148,7 +148,7 @@ def smoke_of(
     results = tuple(judge(check, facts, contract) for check in checks)
     counts = Counter(result.status for result in results)
     return Smoke(
-        image=clipped(facts.configuration.reference),
+        image=truncate(facts.configuration.reference),
         id=facts.configuration.id,
         verdict=verdict_of(results),
         seconds=round(seconds, 3),
@@ -171,7 +171,7 @@ def _python(facts: Facts, contract: Contract) -> str:
 
 
 def verdict_of(results: Iterable[Result]) -> Verdict:
-    """Reduce results to a verdict. What could not be decided is no pass, and neither is nothing at all."""
+    """Reduce results to a verdict. An undecided check is not a pass, and neither is having no result."""
     statuses = {result.status for result in results}
     if Status.FAIL in statuses:
         return Verdict.FAIL
@@ -189,7 +189,7 @@ def worst(smokes: Sequence[Smoke]) -> Verdict:
     return Verdict.PASS if verdicts else Verdict.ERROR
 
 
-def clipped(text: str) -> str:
+def truncate(text: str) -> str:
     """Return text that a report can hold: an image decides how long what it says is, and of which bytes.
 
     A file name's bytes that are no UTF-8 are shown as their numbers: no file format holds them otherwise.
@@ -198,11 +198,11 @@ def clipped(text: str) -> str:
     return shown.encode("utf-8", "backslashreplace").decode()
 
 
-def bounded(lines: Sequence[str]) -> tuple[str, ...]:
+def truncate_lines(lines: Sequence[str]) -> tuple[str, ...]:
     """Return lines of evidence that a report can hold, and how many more there were."""
     kept: list[str] = []
     left = MOST_TEXT
-    for line in map(clipped, lines[:MOST_EVIDENCE]):
+    for line in map(truncate, lines[:MOST_EVIDENCE]):
         left -= len(line)
         if left < 0:
             break
@@ -231,11 +231,13 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         id=check.id,
         title=check.title,
         status=status,
-        expected=clipped(outcome.expected),
-        actual=clipped(outcome.actual),
+        expected=truncate(outcome.expected),
+        actual=truncate(outcome.actual),
         why=check.why,
-        fix=clipped(fix),
-        evidence=bounded(outcome.evidence),
-        where=clipped(outcome.where or place(check.id, outcome.actual, facts)) if outcome.status is Status.FAIL else "",
+        fix=truncate(fix),
+        evidence=truncate_lines(outcome.evidence),
+        where=truncate(outcome.where or place(check.id, outcome.actual, facts))
+        if outcome.status is Status.FAIL
+        else "",
         seconds=round(time.perf_counter() - started, 6),
     )

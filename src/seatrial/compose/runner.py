@@ -78,7 +78,9 @@ class Compose:
         try:
             return json.loads(done.output), messages(done.errors)
         except ValueError:
-            raise StackError("docker compose could not read it: its answer is no JSON.", where=str(self.file)) from None
+            raise StackError(
+                "docker compose could not read it: its answer is not JSON.", where=str(self.file)
+            ) from None
 
     def values(self, names: Iterable[str]) -> dict[str, str]:
         """Return what compose puts in the place of variables: of those that are set, in its environment or its `.env`.

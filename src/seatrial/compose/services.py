@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
 from seatrial.compose.text import ComposeText, read_text
-from seatrial.compose.variables import EXAMPLES, explanations, in_folder, sources
+from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variable_sources
 from seatrial.errors import EngineError, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Condition, Dependency, Json, Port, Service, Unavailable
 from seatrial.text import plain_line
@@ -224,7 +224,7 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
 def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Unavailable:
     stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
     try:
-        document = as_if_filled(runner.find(stack, file, engine=engine, host=host), text)
+        document = model_with_placeholders(runner.find(stack, file, engine=engine, host=host), text)
     except StackError as error:
         return Unavailable(reason=plain_line(error.what.removesuffix("."))[:300])
     except EngineError as error:
@@ -232,7 +232,7 @@ def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> Compose
     return ComposeModel(services=tuple(sorted(read_services(document, text), key=attrgetter("name"))))
 
 
-def as_if_filled(compose: Compose, text: ComposeText) -> Json:
+def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
     """Return compose's own model of a file as if every env file and variable were there.
 
     What a person has to fill in first is no fault of the file. What is judged here is its form, not its values; a
@@ -248,7 +248,7 @@ def as_if_filled(compose: Compose, text: ComposeText) -> Json:
     """
     missing = [env_file.path for env_file in text.files if not (compose.file.parent / env_file.path).is_file()]
     names = [variable.name for variable in text.variables]
-    unset = set(names) - sources(compose, names).keys()
+    unset = set(names) - variable_sources(compose, names).keys()
     environment = {**compose.environment, **dict.fromkeys(unset, "1")}
     try:
         with _with_env_files(compose.file.parent, missing) as folder:

@@ -31,7 +31,7 @@ LONGEST_EXPLANATION = 300
 ENVIRONMENT = "the environment"
 
 
-def sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
+def variable_sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
     """Return where compose takes variables from: the environment or its `.env`. Those without a value are left out.
 
     Raises:

@@ -54,9 +54,9 @@ class Output:
     out: bytes
     errors: bytes
     code: int | None
-    cut: bool
+    truncated: bool
     """It wrote more than the limit, and was killed."""
-    late: bool
+    timed_out: bool
     """It took longer than the limit, and was killed."""
 
 
@@ -86,7 +86,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
             client.close()
 
 
-def remake(client: docker.APIClient, inspected: Json) -> str:
+def recreate(client: docker.APIClient, inspected: Json) -> str:
     """Make a container, not started, like one that is gone, from its last inspection; return its id."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     # The name may mean another image by now.
@@ -153,10 +153,10 @@ def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
 
 
 def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int) -> Output:
-    late = threading.Event()
+    timed_out = threading.Event()
 
     def end() -> None:
-        late.set()
+        timed_out.set()
         # Where the engine is gone, the thread that reads meets that too, and reports it.
         with suppress(docker.errors.DockerException, requests.exceptions.RequestException, OSError):
             kill(container)
@@ -164,22 +164,24 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
-    out, errors, cut, code = bytearray(), bytearray(), False, None
+    out, errors, truncated, code = bytearray(), bytearray(), False, None
     try:
         for some_out, some_errors in stream:
             out += some_out or b""
             errors += some_errors or b""
             if len(out) + len(errors) > most:
-                cut = True
+                truncated = True
                 # Closed first: while output waits to be read, the engine answers nothing about the container.
                 close_stream(stream)
                 kill(container)
                 break
-        if not cut and not late.is_set():
+        if not truncated and not timed_out.is_set():
             code = int(container.client.wait(container.id, timeout=math.ceil(seconds))["StatusCode"])
     finally:
         timer.cancel()
-    return Output(out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, cut=cut, late=late.is_set())
+    return Output(
+        out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, truncated=truncated, timed_out=timed_out.is_set()
+    )
 
 
 def close_stream(stream: Any) -> None:

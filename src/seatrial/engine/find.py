@@ -241,7 +241,7 @@ def _context(host: Host, name: str, *, source: str, explicit: bool) -> Candidate
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     for known, plain in (
-        ("Permission denied", "permission denied: this account may not use it."),
+        ("Permission denied", "permission denied: this account cannot use it."),
         ("Connection refused", "connection refused: nothing listens there."),
         ("timed out", "it did not answer in time."),
     ):

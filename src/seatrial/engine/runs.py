@@ -97,13 +97,13 @@ def containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
 
 
 def remove(client: docker.APIClient, container: str) -> None:
-    """Remove a container with its volumes; one that is gone or being removed is no error."""
+    """Remove a container with its volumes; one that is gone or being removed is not an error."""
     with _removal():
         client.remove_container(container, force=True, v=True)
 
 
 def remove_image(client: docker.APIClient, image: str) -> None:
-    """Remove an image, but not its parents; one that is gone, in use or being removed is no error."""
+    """Remove an image, but not its parents; one that is gone, in use or being removed is not an error."""
     with _removal():
         client.remove_image(image, force=True, noprune=True)
 

@@ -15,7 +15,7 @@ NO_SOURCES = Unavailable(
 )
 """Of an image that no app describes."""
 
-NOT_LOOKED_AT = Unavailable(reason="the image's files were not looked at")
+NOT_LOOKED_AT = Unavailable(reason="the image's files were not checked")
 """Of facts that were made without an engine."""
 
 INSTALLERS = ("pip", "setuptools", "wheel", "uv")

@@ -90,9 +90,9 @@ class Enforced(Fact, frozen=True, kw_only=True):
     """Capabilities given back."""
     no_new_privileges: bool
     memory: int
-    """Bytes; 0 is no limit."""
+    """Bytes; 0 means no limit."""
     processes: int
-    """0 is no limit."""
+    """0 means no limit."""
 
 
 class Health(StrEnum):

@@ -75,7 +75,7 @@ class Shebang(Fact, frozen=True, kw_only=True):
 
 
 class BlockingFolder(Fact, frozen=True, kw_only=True):
-    """A folder on the way to a program that USER may not enter."""
+    """A folder on the way to a program that USER cannot search."""
 
     path: str
     entry: FileEntry
@@ -110,9 +110,9 @@ class ResolvedCommand(Fact, frozen=True, kw_only=True):
     """How that was found out."""
     python_resolved: ResolvedPath | None = None
     python_blocked_by: BlockingFolder | None = None
-    """The first folder on the way to that interpreter that USER may not enter."""
+    """The first folder on the way to that interpreter that USER cannot search."""
     python_loader: str = ""
-    """The dynamic loader that the interpreter's file names; empty where it names none, or is no binary."""
+    """The dynamic loader that the interpreter's file names; empty where it names none, or is not a binary."""
 
 
 class HealthCommand(Fact, frozen=True, kw_only=True):
@@ -123,7 +123,7 @@ class HealthCommand(Fact, frozen=True, kw_only=True):
     script: ResolvedPath | None = None
     """The file that its interpreter is told to run, followed to its end; None where it is told none."""
     script_blocked_by: BlockingFolder | None = None
-    """A folder on the way to that file that USER may not enter."""
+    """A folder on the way to that file that USER cannot search."""
 
 
 def may_execute(entry: FileEntry, who: Account) -> bool:

@@ -120,7 +120,7 @@ class ContentKind(StrEnum):
 
 
 class PathRule(Fact, frozen=True, kw_only=True):
-    """How a path is told; what is set must all fit. Both who walk a file system follow the same rules."""
+    """A matching rule; all set fields must match. The probe and the engine's walk follow the same rules."""
 
     kind: ContentKind
     about: str = ""
@@ -141,8 +141,8 @@ class PathRule(Fact, frozen=True, kw_only=True):
     """Not for folders with the sticky bit, nor for what is below them."""
     whole: bool = False
     """A folder that stands for everything of its kind below it."""
-    heap: bool = False
-    """A folder told with the number and size of the files below it, where there are any."""
+    summarised: bool = False
+    """A folder reported with the number and size of the files below it, where there are any."""
 
 
 class FoundPath(Fact, frozen=True, kw_only=True):
@@ -156,9 +156,9 @@ class FoundPath(Fact, frozen=True, kw_only=True):
     uid: int = 0
     gid: int = 0
     size: int = 0
-    """Bytes; of a heap, of all files below it."""
+    """Bytes; of a summarised folder, of all files below it."""
     files: int = 0
-    """Of a heap: the files below it."""
+    """Of a summarised folder: the files below it."""
     unread: bool = False
     """Its content decides, and could not be read."""
 
@@ -171,7 +171,7 @@ class Walk(Fact, frozen=True, kw_only=True):
     """What one look at a file system, or at a part of it, saw."""
 
     paths: int
-    """How many paths were looked at."""
+    """How many paths were checked."""
     found: tuple[FoundPath, ...] = ()
     counts: dict[str, int] = {}
     """How many were found of each kind; `found` holds the first of them."""
@@ -184,7 +184,7 @@ class Walk(Fact, frozen=True, kw_only=True):
 
 
 class Contents(Walk, frozen=True, kw_only=True):
-    """The whole file system: as USER sees it, and what USER may not read by the engine."""
+    """The whole file system: as USER sees it, and what USER cannot read by the engine."""
 
     by: Literal["probe", "engine"]
-    """Who looked at most of it."""
+    """Who read most of it."""

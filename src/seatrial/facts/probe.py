@@ -17,7 +17,7 @@ class PathPython(Fact, frozen=True, kw_only=True):
     real: str = ""
     """Its file, links followed."""
     environment: str = ""
-    """The virtual environment that it stands in; empty where it is none's."""
+    """The virtual environment that it is in; empty if not in a virtual environment."""
 
 
 class Environment(Fact, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Bytecode(Fact, frozen=True, kw_only=True):
     """The first whose bytecode is not valid."""
     stale_count: int = 0
     complete: bool = True
-    """False where not everything could be looked at: too many files, or imports that did not reach their end."""
+    """False where not everything could be checked: too many files, or imports that did not reach their end."""
 
 
 class Changeable(Fact, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ class Code(Fact, frozen=True, kw_only=True):
     origin: str
     """Where it lies; empty where it is not found."""
     files: int = 0
-    """Files and folders that were looked at."""
+    """Files and folders that were checked."""
     changeable: tuple[Changeable, ...] = ()
 
 

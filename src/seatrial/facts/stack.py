@@ -24,7 +24,7 @@ class Reply(Fact, frozen=True, kw_only=True):
 
     @property
     def good(self) -> bool:
-        """Whether the app said yes."""
+        """Whether the status was below 300."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's successes
 
     def __str__(self) -> str:

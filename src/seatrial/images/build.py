@@ -20,7 +20,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.errors import BuildError, SeatrialError
 from seatrial.images.bases import Registries, replacements
 from seatrial.images.credentials import find_secrets
-from seatrial.images.failure import Surroundings, explain
+from seatrial.images.failure import BuildEnvironment, explain
 from seatrial.images.oci_layout import save_images
 from seatrial.images.plan import provenance, read_dockerfile
 from seatrial.images.progress import Progress, StepState
@@ -187,7 +187,7 @@ def _run(
             environment={**environment, **secrets.environment()},
         )
         if completed.code != 0:
-            raise explain(progress, _surroundings(plan, engine, replaced, builder))
+            raise explain(progress, _build_environment(plan, engine, replaced, builder))
         return (folder / "image-id").read_text(encoding="ascii").strip()
 
 
@@ -267,7 +267,9 @@ def _without_syntax(plan: BuildPlan, folder: Path) -> Path:
     return file
 
 
-def _surroundings(plan: BuildPlan, engine: Engine, replaced: Replacements, builder: Builder | None) -> Surroundings:
+def _build_environment(
+    plan: BuildPlan, engine: Engine, replaced: Replacements, builder: Builder | None
+) -> BuildEnvironment:
     def answers() -> bool:
         try:
             return bool(engine.client.ping())
@@ -280,7 +282,7 @@ def _surroundings(plan: BuildPlan, engine: Engine, replaced: Replacements, build
         except (docker.errors.DockerException, requests.exceptions.RequestException, KeyError):
             return ""
 
-    return Surroundings(
+    return BuildEnvironment(
         dockerfile=plan.dockerfile_shown,
         engine=str(engine),
         data_folder=data_folder,

@@ -108,7 +108,7 @@ def _problem(path: Path) -> str | None:
             return f"it is larger than the {LARGEST // 1024} KiB that BuildKit takes."
     except OSError as error:
         return f"{error.strerror}."
-    return None if os.access(path, os.R_OK) else "this account may not read it."
+    return None if os.access(path, os.R_OK) else "this account cannot read it."
 
 
 def _variable(name: SecretId) -> str:

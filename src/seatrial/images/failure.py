@@ -33,8 +33,8 @@ BOOTING = "[internal] booting buildkit"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What the explanation needs to know besides the progress."""
+class BuildEnvironment:
+    """Where a build ran, for explaining its failure."""
 
     dockerfile: str
     """The Dockerfile's path, for messages."""
@@ -49,32 +49,32 @@ class Surroundings:
     """The builder, where it is not the engine's own."""
 
 
-def explain(progress: Progress, around: Surroundings) -> SeatrialError:
+def explain(progress: Progress, environment: BuildEnvironment) -> SeatrialError:
     """Return the error for a build that failed."""
     step = failing_step(progress)
     message = _message(progress.text)
-    if (full := _full_disk(progress, step, message, around)) is not None:
+    if (full := _full_disk(progress, step, message, environment)) is not None:
         return full
     if step is not None and step.numbered:
-        return _failed_step(progress, step, around)
-    if around.builder and (lost := _lost_builder(step, message, around)) is not None:
+        return _failed_step(progress, step, environment)
+    if environment.builder and (lost := _lost_builder(step, message, environment)) is not None:
         return lost
     # Both are needed: an engine that was restarted at once answers again, but the build is lost.
-    if GONE.search(message) or not around.answers():
+    if GONE.search(message) or not environment.answers():
         return EngineError(
             "the engine went away during the build.",
-            where=around.engine,
+            where=environment.engine,
             fix="Look at the engine's log, start it again, and build again.",
             detail=message,
         )
-    where = _where(progress, step, around)
+    where = _where(progress, step, environment)
     if step is not None and step.looked_up:
         return unavailable(step.looked_up, reason_of(step.error), where=where)
     fix = ""
-    if around.syntax_left_out:
-        owner = "builder" if around.builder else "engine"
+    if environment.syntax_left_out:
+        owner = "builder" if environment.builder else "engine"
         fix = (
-            f"{around.syntax_left_out} could not be pulled, so the {owner}'s own Dockerfile syntax was used: "
+            f"{environment.syntax_left_out} could not be pulled, so the {owner}'s own Dockerfile syntax was used: "
             "it may be older than what this Dockerfile needs."
         )
     what = _tidy(step.error if step else "") or message or "buildx ended without saying why"
@@ -83,18 +83,18 @@ def explain(progress: Progress, around: Surroundings) -> SeatrialError:
     return BuildError(f"{what}.", where=where, fix=fix, detail=excerpt)
 
 
-def _lost_builder(step: Step | None, message: str, around: Surroundings) -> EngineError | None:
+def _lost_builder(step: Step | None, message: str, environment: BuildEnvironment) -> EngineError | None:
     if step is not None and step.name == BOOTING:
         return EngineError(
             f"the builder cannot be started: {reason_of(step.error).rstrip('.')}.",
-            where=around.builder,
+            where=environment.builder,
             fix="Start it: `docker buildx inspect --bootstrap NAME`; or build without naming a builder.",
             detail=message,
         )
-    if around.answers() and (GONE.search(message) or SILENT.search(message)):
+    if environment.answers() and (GONE.search(message) or SILENT.search(message)):
         return EngineError(
             "the builder does not answer, or went away during the build.",
-            where=around.builder,
+            where=environment.builder,
             fix="Look at it: `docker buildx ls`. Then build again, or without naming a builder.",
             detail=message,
         )
@@ -107,7 +107,7 @@ def failing_step(progress: Progress) -> Step | None:
     return next((step for step in failed if step.numbered), failed[0] if failed else None)
 
 
-def _failed_step(progress: Progress, step: Step, around: Surroundings) -> BuildFailedError:
+def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) -> BuildFailedError:
     code = re.search(r"exit code: (\d+)$", step.error)
     reason = f"exit code {code.group(1)}" if code else _tidy(step.error)
     log = progress.log(step)
@@ -118,41 +118,41 @@ def _failed_step(progress: Progress, step: Step, around: Surroundings) -> BuildF
         fix = "Your network has a certificate of its own: mount the secret ca-bundle (docs/settings.md, Build secrets)."
     return BuildFailedError(
         f"this step failed: {_shown(step)} ({reason}).",
-        where=_where(progress, step, around),
+        where=_where(progress, step, environment),
         fix=fix,
         detail="\n".join(log[-SHOWN_LOG_LINES:]),
     )
 
 
-def _full_disk(progress: Progress, step: Step | None, message: str, around: Surroundings) -> BuildError | None:
+def _full_disk(progress: Progress, step: Step | None, message: str, environment: BuildEnvironment) -> BuildError | None:
     # No error number reaches a client: there is only the text.
     fix = "Make room: `docker builder prune` drops the build cache, `docker image prune` unused images."
     # An error that quotes the step's command proves nothing: the command itself may hold the words.
     errors = (message, step.error if step else "")
     if any(FULL_DISK in error.lower() and "did not complete successfully" not in error for error in errors):
-        if around.builder:
-            what, where = "no space is left on the builder's disk, or on the engine's.", around.builder
+        if environment.builder:
+            what, where = "no space is left on the builder's disk, or on the engine's.", environment.builder
         else:
-            what, where = "no space is left on the engine's disk.", around.data_folder() or around.engine
+            what, where = "no space is left on the engine's disk.", environment.data_folder() or environment.engine
         return BuildError(what, where=where, fix=fix, detail=message)
     log = progress.log(step)[-SHOWN_LOG_LINES:] if step else ()
     if step is not None and any(FULL_DISK in line.lower() for line in log):
-        if not around.builder:
-            fix = f"{fix} The engine keeps its data in {around.data_folder() or 'its data root'}."
+        if not environment.builder:
+            fix = f"{fix} The engine keeps its data in {environment.data_folder() or 'its data root'}."
         return BuildError(
             f"this step found no space left: {_shown(step)}.",
-            where=_where(progress, step, around),
+            where=_where(progress, step, environment),
             fix=fix,
             detail="\n".join(log),
         )
     return None
 
 
-def _where(progress: Progress, step: Step | None, around: Surroundings) -> str:
+def _where(progress: Progress, step: Step | None, environment: BuildEnvironment) -> str:
     line = step.line if step else None
     if line is None:
         line = _location(progress.text)
-    return around.dockerfile if line is None else f"{around.dockerfile}:{line}"
+    return environment.dockerfile if line is None else f"{environment.dockerfile}:{line}"
 
 
 def _location(text: Iterable[str]) -> int | None:

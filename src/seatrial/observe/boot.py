@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seatrial.engine.containers import Container
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json
-    from seatrial.observe.health_check import Asker
+    from seatrial.observe.health_check import HealthPoller
     from seatrial.observe.services import Service
     from seatrial.settings.model import Contract
 
@@ -221,7 +221,7 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
         return _until_up(starter, booted, asker, started, looks=not bare)
 
 
-def _until_up(starter: BootSetup, booted: Container, asker: Asker, started: float, *, looks: bool) -> Watched:
+def _until_up(starter: BootSetup, booted: Container, asker: HealthPoller, started: float, *, looks: bool) -> Watched:
     contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
     at_least = time.monotonic() - started + AT_LEAST

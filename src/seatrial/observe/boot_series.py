@@ -20,7 +20,7 @@ from seatrial.observe.command import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.sandbox import HEALTH_EVERY
-from seatrial.observe.services import as_asked, as_configured, read_service
+from seatrial.observe.services import as_configured, read_service, with_service_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 2
-"""Starts that are learnt from together."""
+"""Starts per round."""
 ALL = frozenset(Restriction)
 
 
@@ -266,7 +266,7 @@ def boot_as_service(engine: Engine, container: str, contract: Contract, *, deep:
         starter = BootSetup(
             run=run,
             configuration=configured,
-            contract=as_asked(contract, configured),
+            contract=with_service_environment(contract, configured),
             python=python,
             service=read_service(inspected),
         )

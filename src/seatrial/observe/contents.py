@@ -99,23 +99,23 @@ def _leftovers(others: str) -> tuple[PathRule, ...]:
 
 
 def _package_managers() -> tuple[PathRule, ...]:
-    def heap(kind: ContentKind, about: str, name: str, path: str = "") -> PathRule:
-        return PathRule(kind=kind, about=about, types="d", name=name, path=path, heap=True)
+    def summarised(kind: ContentKind, about: str, name: str, path: str = "") -> PathRule:
+        return PathRule(kind=kind, about=about, types="d", name=name, path=path, summarised=True)
 
     uv = r"(?:archive|simple|wheels|builds|sdists|interpreter|environments|flat-index)-v[0-9]{1,4}"
     return (
-        heap(ContentKind.PACKAGE_LISTS, "apt's lists", r"lists", r"/var/lib/apt/lists"),
-        heap(ContentKind.PACKAGE_LISTS, "apt's cache", r"apt", r"/var/cache/apt"),
-        heap(ContentKind.PACKAGE_LISTS, "the package manager's cache", r"apk|dnf|yum|zypp", r"/var/cache/[^/]+"),
-        heap(
+        summarised(ContentKind.PACKAGE_LISTS, "apt's lists", r"lists", r"/var/lib/apt/lists"),
+        summarised(ContentKind.PACKAGE_LISTS, "apt's cache", r"apt", r"/var/cache/apt"),
+        summarised(ContentKind.PACKAGE_LISTS, "the package manager's cache", r"apk|dnf|yum|zypp", r"/var/cache/[^/]+"),
+        summarised(
             ContentKind.INSTALLER_CACHE,
             "an installer's cache",
             r"pip|uv|pypoetry|pdm|pipenv|pip-tools|hatch",
             r"(?:/[^/]+)*/\.cache/[^/]+",
         ),
         # Wherever UV_CACHE_DIR and PIP_CACHE_DIR put them.
-        heap(ContentKind.INSTALLER_CACHE, "uv's cache", uv),
-        heap(ContentKind.INSTALLER_CACHE, "pip's cache", r"http-v2"),
+        summarised(ContentKind.INSTALLER_CACHE, "uv's cache", uv),
+        summarised(ContentKind.INSTALLER_CACHE, "pip's cache", r"http-v2"),
     )
 
 
@@ -125,7 +125,12 @@ def _tools() -> tuple[PathRule, ...]:
         PathRule(kind=ContentKind.BUILD_TOOL, types="fl", name=f"{COMPILERS}|{BUILD_TOOLS}", path=IN_BIN, but=packages),
         # The official images keep CPython's own headers, in /usr/local/include.
         PathRule(
-            kind=ContentKind.BUILD_TOOL, about="headers", types="d", name="include", path="/usr/include", heap=True
+            kind=ContentKind.BUILD_TOOL,
+            about="headers",
+            types="d",
+            name="include",
+            path="/usr/include",
+            summarised=True,
         ),
         PathRule(kind=ContentKind.REMOTE_ACCESS, types="fl", name=REMOTE_TOOLS, path=IN_BIN),
     )
@@ -184,7 +189,7 @@ WHOLE = Limits(seconds=45.0, most=4_000_000_000)
 MOST_AFTER = 40
 """Folders that are read after the probe; an image of Debian has about three."""
 MOST_UNREAD = 100
-"""Files that are read because USER may not."""
+"""Files that the engine reads because USER cannot."""
 
 
 class WalkRequest(Fact, frozen=True, kw_only=True):
@@ -198,7 +203,7 @@ class WalkRequest(Fact, frozen=True, kw_only=True):
     seconds: float = WALK_SECONDS
 
 
-class Beside(Fact, frozen=True, kw_only=True):
+class EngineView(Fact, frozen=True, kw_only=True):
     """What the engine reads while the probe runs."""
 
     accounts: Accounts
@@ -213,9 +218,9 @@ def walk_request(modules: Iterable[str], contract: Contract) -> WalkRequest:
     return WalkRequest(rules=rules(own), folders=tuple(map(posixpath.normpath, contract.files)))
 
 
-def look_beside(
+def read_during_probe(
     run: Run, container: str, configuration: Configuration, contract: Contract, request: WalkRequest, *, whole: bool
-) -> Beside:
+) -> EngineView:
     """Read what the probe cannot, on a connection of its own.
 
     Args:
@@ -233,7 +238,7 @@ def look_beside(
             files = EngineFiles(client, container)
             hidden = (*USUALLY_CLOSED, *map(posixpath.normpath, contract.tmpfs), *configuration.volumes)
             walks = {folder: look(files, folder, request, BESIDE) for folder in dict.fromkeys(hidden) if not whole}
-            return Beside(
+            return EngineView(
                 accounts=read_accounts(*(_text(files, f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
                 working_directory=paths.follow(configuration.working_directory or "/", files),
                 walks={"/": look(files, "/", request, WHOLE)} if whole else walks,
@@ -242,18 +247,20 @@ def look_beside(
         client.close()
 
 
-def whole_contents(files: EngineFiles, request: WalkRequest, beside: Beside, probe: Probe | Unavailable) -> Contents:
+def whole_contents(
+    files: EngineFiles, request: WalkRequest, beside: EngineView, probe: Probe | Unavailable
+) -> Contents:
     """Put together what the probe and the engine saw; what neither could see stays named."""
     walk = None if isinstance(probe, Unavailable) else probe.walk
     if walk is None:
         seen = beside.walks.get("/") or look(files, "/", request, WHOLE)
-        return together(seen, {}, by="engine")
+        return merge(seen, {}, by="engine")
     # What the probe saw itself is not counted twice.
     walks = {folder: seen for folder, seen in beside.walks.items() if folder in walk.unreadable}
     left = [folder for folder in walk.unreadable if folder not in walks]
     walks |= {folder: look(files, folder, request, AFTER) for folder in left[:MOST_AFTER]}
     found = tuple(_settled(walk.found, request.rules, files))
-    return together(msgspec.structs.replace(walk, found=found), walks, by="probe")
+    return merge(msgspec.structs.replace(walk, found=found), walks, by="probe")
 
 
 def look(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) -> Walk:
@@ -269,7 +276,7 @@ def look(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) 
     return walker.result()
 
 
-def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
+def merge(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
     """Add what other walks saw to a first one; what one of them read is not unreadable any more."""
     walks = (first, *others.values())
     found: dict[tuple[str, str, str], FoundPath] = {}
@@ -279,7 +286,7 @@ def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
         for row in walk.found:
             key = (row.kind, row.path, row.about)
             known = found.get(key)
-            # A folder of which each saw a part: the heap is the sum. A file that both saw is one file.
+            # A folder of which each saw a part: the summary is the sum. A file that both saw is one file.
             found[key] = (
                 msgspec.structs.replace(row, files=row.files + known.files, size=row.size + known.size)
                 if known and row.files and known.files
@@ -300,7 +307,7 @@ def together(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
 
 
 def _settled(found: Iterable[FoundPath], by: Iterable[PathRule], files: EngineFiles) -> Iterable[FoundPath]:
-    """Read the files whose content decides and that USER may not read; what is still unread stays so."""
+    """Read the files whose content decides and that USER cannot read; what is still unread stays so."""
     wanted = [compiled(msgspec.to_builtins(rule)) for rule in by if rule.content]
     reads = 0
     for row in found:

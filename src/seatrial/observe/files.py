@@ -148,7 +148,7 @@ def read_account(configuration: Configuration, files: Files) -> Account:
         trail = paths.follow(path, files)
         if trail.entry is not None and trail.entry.kind is FileKind.OTHER:
             raise ImageError(
-                f"its {trail} is no file; the engine would wait on it for ever, so nothing was started.",
+                f"its {trail} is not a regular file; reading it would block, so nothing was started.",
                 where=configuration.reference,
                 fix=f"Make {trail.end} a plain file.",
             )

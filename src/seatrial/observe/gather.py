@@ -15,10 +15,10 @@ from seatrial.observe.boot import BootSetup
 from seatrial.observe.boot_series import boots, timed
 from seatrial.observe.command import find_python, import_root, named_modules, resolve_command, unwrapped
 from seatrial.observe.configuration import other_platform, read_configuration
-from seatrial.observe.contents import look_beside, walk_request, whole_contents
+from seatrial.observe.contents import read_during_probe, walk_request, whole_contents
 from seatrial.observe.files import EngineFiles, read_account
 from seatrial.observe.health_check import health_command
-from seatrial.observe.probe import ProbeRequest, hands_on, run_override, run_probe
+from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
 from seatrial.observe.sources import read_sources
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Account, CommandOverride, Configuration, Probe, ResolvedCommand, Sources
     from seatrial.observe.boot_series import BootSeries
     from seatrial.observe.command import Python
-    from seatrial.observe.contents import Beside, WalkRequest
+    from seatrial.observe.contents import EngineView, WalkRequest
     from seatrial.observe.sources import SourceFiles
     from seatrial.settings.model import Contract
 
@@ -71,7 +71,7 @@ def gather(
         project: what the app's own files declare.
         wanted: how much to observe.
         sources: the app's Dockerfile, build context and compose file; None where there are none to read.
-        say: told what is in progress.
+        say: receives progress messages.
 
     Raises:
         ImageError: the engine has no such image.
@@ -85,14 +85,14 @@ def gather(
             configuration = read_configuration(engine, reference)
         say("probing and starting" if wanted.boot else "probing")
         with ThreadPoolExecutor(max_workers=5) as beside, runs.ending(run):
-            gathering = Gathering(
+            gathering = Observation(
                 run=run, configuration=configuration, contract=contract, wanted=wanted, beside=beside, seconds=seconds
             )
             return gathering.facts(project or ProjectFacts(), sources, say)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathering:
+class Observation:
     """One image's observation in progress; what takes long runs in threads, each on a connection of its own."""
 
     run: Run
@@ -105,7 +105,7 @@ class Gathering:
     def facts(self, project: ProjectFacts, sources: SourceFiles | None, say: Callable[[str], None]) -> Facts:
         """Observe everything that is wanted."""
         interpreter: Future[str] = Future()
-        with timed(self.seconds, "probe"), looking(self.run, self.configuration) as files:
+        with timed(self.seconds, "probe"), image_files(self.run, self.configuration) as files:
             who = read_account(self.configuration, files)
             booting = self._boot(interpreter)
             # The probe takes longest after that, and needs no more than this to begin.
@@ -125,7 +125,7 @@ class Gathering:
             configuration=self.configuration,
             command=start,
             probe=answer,
-            boot=_here(self.configuration, first),
+            boot=_unless_other_platform(self.configuration, first),
             relaxed=relaxed,
             deep=starts,
             sources=looking_up.result() if looking_up else NO_SOURCES,
@@ -146,7 +146,7 @@ class Gathering:
 
     def _probe(
         self, files: EngineFiles, who: Account, python: Python | None
-    ) -> tuple[WalkRequest, Future[Probe | Unavailable], Future[Beside]]:
+    ) -> tuple[WalkRequest, Future[Probe | Unavailable], Future[EngineView]]:
         """Start the probe, and beside it the reading of what it cannot see."""
         words, _ = unwrapped(self.configuration.words)
         modules = self.contract.modules or named_modules(words)
@@ -155,20 +155,20 @@ class Gathering:
         asked = (self.run, self.configuration, python, request, self.contract)
         probing = self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
         where = (self.run, files.container, self.configuration, self.contract, walking)
-        return walking, probing, self.beside.submit(look_beside, *where, whole=python is None)
+        return walking, probing, self.beside.submit(read_during_probe, *where, whole=python is None)
 
     def _sources(self, files: SourceFiles) -> Sources | Unavailable:
         with timed(self.seconds, "sources"):
             return read_sources(files, self.run.engine)
 
     def _override(self, files: EngineFiles, start: ResolvedCommand) -> Future[CommandOverride | Unavailable] | None:
-        if not (self.wanted.boot and self.wanted.deep and hands_on(self.configuration, files)):
+        if not (self.wanted.boot and self.wanted.deep and entrypoint_accepts_command(self.configuration, files)):
             return None
         return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
 
 
 @contextmanager
-def looking(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
+def image_files(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
     """Give the image's files, to be read without running anything."""
     plan = {
         "Image": configuration.id,
@@ -199,7 +199,7 @@ def _request(
     )
 
 
-def _here(configuration: Configuration, boot: Boot | Unavailable) -> Boot | Unavailable:
+def _unless_other_platform(configuration: Configuration, boot: Boot | Unavailable) -> Boot | Unavailable:
     """Return the boot; of an image for another platform, which this engine cannot run, why there is none."""
     if isinstance(boot, Boot) and (reason := other_platform(configuration, *boot.log, boot.start_error)):
         return Unavailable(reason=reason)

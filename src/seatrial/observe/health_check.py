@@ -82,12 +82,12 @@ NANOSECONDS = 1_000_000_000
 
 
 @contextmanager
-def asking(run: Run, configuration: Configuration, container: str) -> Iterator[Asker]:
+def asking(run: Run, configuration: Configuration, container: str) -> Iterator[HealthPoller]:
     """Give what asks a container that has just been started, on a connection of its own."""
     check, words = configuration.health_check, configuration.health_words
     client = run.engine.connection(MOST_SECONDS)
     try:
-        yield Asker(
+        yield HealthPoller(
             client=client,
             container=container,
             words=words,
@@ -100,8 +100,8 @@ def asking(run: Run, configuration: Configuration, container: str) -> Iterator[A
 
 
 @dataclass(kw_only=True)
-class Asker:
-    """Asks one container, one question at a time."""
+class HealthPoller:
+    """Runs the health check of one container, never twice at once."""
 
     client: docker.APIClient
     container: str
@@ -135,7 +135,7 @@ class Asker:
             if self.question:
                 return self._answer()
             now = time.monotonic()
-            if now >= self.due and not busy and self._waits(now):
+            if now >= self.due and not busy and self._is_idle(now):
                 made = self.client.exec_create(self.container, list(self.words), stdout=False, stderr=False)
                 self.question, self.asked = made["Id"], time.monotonic()
                 self.running = self.asked
@@ -159,7 +159,7 @@ class Asker:
         # It took at least so long: it ended between two looks.
         return HealthAnswer(exit_code=int(said["ExitCode"]), output="", seconds=self.running - self.asked)
 
-    def _waits(self, now: float) -> bool:
+    def _is_idle(self, now: float) -> bool:
         """Tell whether it has taken next to nothing since the last look."""
         since = now - self.sampled
         if self.taken is not None and since < SAMPLED:

@@ -43,7 +43,7 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
         name: the project's name; empty where it has none.
 
     Raises:
-        SettingsError: the file cannot be read, or is no lock.
+        SettingsError: the file cannot be read, or is not a lock file.
 
     """
     readers: Mapping[str, Callable[[Table, str, str], LockFile | Unavailable]] = {
@@ -59,7 +59,7 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
                 return reader(_without_files(path), file, canonicalize_name(name))
             except (AttributeError, TypeError, KeyError, ValueError) as error:
                 raise SettingsError(
-                    f"it is no lock that its tool would write: {type(error).__name__}: {error}.",
+                    f"malformed lock file: {type(error).__name__}: {error}.",
                     where=str(path),
                     fix="Lock the project again.",
                 ) from error
@@ -204,14 +204,14 @@ def _pinned(file: Path, name: str) -> LockFile | Unavailable:
     for text in requirement_lines(file):
         requirement = parse(text)
         if requirement is None:
-            return Unavailable(reason=f"{file.name} is no lock: `{text}` names no distribution and version")
+            return Unavailable(reason=f"{file.name} is not a lock file: `{text}` names no distribution and version")
         exact = [
             clause.version
             for clause in requirement.specifier
             if clause.operator in {"==", "==="} and "*" not in clause.version
         ]
         if not exact and not requirement.url:
-            return Unavailable(reason=f"{file.name} is no lock: `{text}` is no exact version")
+            return Unavailable(reason=f"{file.name} is not a lock file: `{text}` is not an exact version")
         roots.append(
             LockRequirement(
                 name=canonicalize_name(requirement.name),

@@ -181,7 +181,7 @@ def loader(beginning: bytes) -> str:
 
 
 def blocking_folder(paths: Iterable[str], who: Account, files: Files) -> BlockingFolder | None:
-    """Return the first folder on the way to paths that an account may not enter, by its permission bits."""
+    """Return the first folder on the way to paths that an account cannot search, by its permission bits."""
     if who.uid is None:
         return None
     for path in paths:

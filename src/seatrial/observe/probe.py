@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 SHOWN = 500
-"""Characters that are kept of why an answer is none."""
+"""Characters that are kept of a decode error."""
 
 
 def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Unavailable | None:
@@ -50,7 +50,7 @@ MOST_OUTPUT = 256 * 1024
 OVERRIDE_SHOWN = 2000
 
 
-def hands_on(configuration: Configuration, files: Files) -> bool:
+def entrypoint_accepts_command(configuration: Configuration, files: Files) -> bool:
     """Tell whether the ENTRYPOINT takes a command to run: its CMD begins with a program of the image.
 
     An ENTRYPOINT that is the application itself has options or arguments in CMD, or no CMD at all.
@@ -90,9 +90,9 @@ def run_override(
 def read_output(output: Output, nonce: str) -> CommandOverride:
     """Tell from what came out whether the command ran."""
     ended = f"it ended with exit code {output.code}"
-    if output.late:
+    if output.timed_out:
         ended = f"it still ran after {OVERRIDE_SECONDS:g} s"
-    if output.cut:
+    if output.truncated:
         ended = f"it wrote more than {MOST_OUTPUT} bytes"
     ran = nonce.encode() in output.out and output.code == 0
     said = (output.errors or output.out)[-OVERRIDE_SHOWN:].decode("utf-8", errors="replace").strip()
@@ -161,9 +161,9 @@ def run_probe(
 
 def read_answer(output: Output, nonce: str, python: str) -> Probe | Unavailable:
     """Find the probe's answer in what the container wrote; an image may write anything beside it."""
-    if output.late:
+    if output.timed_out:
         return Unavailable(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
-    if output.cut:
+    if output.truncated:
         return Unavailable(reason=f"{python} wrote more than {PROBE_MOST_OUTPUT} bytes instead of an answer")
     answer = answer_in(output.out, nonce, Probe)
     if answer is None:

@@ -89,7 +89,7 @@ def as_configured(image: Configuration, inspected: Json) -> Configuration:
     )
 
 
-def as_asked(contract: Contract, configured: Configuration) -> Contract:
+def with_service_environment(contract: Contract, configured: Configuration) -> Contract:
     """Return the contract with the service's environment: the contract's own is for a start without services."""
     return msgspec.structs.replace(contract, environment=configured.environment)
 

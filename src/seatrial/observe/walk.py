@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from seatrial.facts import Walk
-from seatrial.inside.probe.rules import BEGINNING, NEVER_WALKED, TOP, EnoughError, Findings
+from seatrial.inside.probe.rules import BEGINNING, NEVER_WALKED, TOP, Findings, LimitExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ class Limits:
 
 
 class Bounded:
-    """A stream that ends with `EnoughError` when it gave too much, or took too long."""
+    """A stream that ends with `LimitExceededError` when it gave too much, or took too long."""
 
     def __init__(self, raw: IO[bytes], limits: Limits) -> None:
         self._raw = raw
@@ -48,11 +48,11 @@ class Bounded:
     def read(self, size: int) -> bytes:
         """Return the next bytes."""
         if time.monotonic() > self._end:
-            raise EnoughError(f"it was read for {self._limits.seconds:g} s")
+            raise LimitExceededError(f"it was read for {self._limits.seconds:g} s")
         part = self._raw.read(size)
         self._left -= len(part)
         if self._left < 0:
-            raise EnoughError(f"{self._limits.most // 1_000_000} MB of it were read")
+            raise LimitExceededError(f"{self._limits.most // 1_000_000} MB of it were read")
         return part
 
 
@@ -78,7 +78,7 @@ class Walker:
             with tarfile.open(fileobj=Bounded(stream, limits), mode="r|", bufsize=BEGINNING) as archive:  # type: ignore[call-overload]
                 for path, member in _members(archive, folder):
                     self._look(path, member, archive)
-        except EnoughError as limit:
+        except LimitExceededError as limit:
             self.note(f"{folder}: {limit}")
         except tarfile.TarError as error:
             self.note(f"{folder}: what the engine packed could not be read to its end ({error})")

@@ -227,7 +227,7 @@ class Process:
     pid: int
     parent: int
     program: str
-    """The file that it runs; empty where it may not be read."""
+    """The file that it runs; empty where it cannot be read."""
     arguments: tuple[str, ...]
 
 
@@ -265,7 +265,7 @@ def orphans_of(layout: Layout, running: Iterable[Process]) -> list[int]:
 
 
 def signal_process(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have gone."""
+    """Send a signal to a process that may have ended."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -143,7 +143,7 @@ def inspect_host(layout: Layout) -> HostState:
 
 
 def require_root(state: HostState) -> None:
-    """Refuse an account that may not start or stop an engine."""
+    """Refuse an account that is not allowed to start or stop an engine."""
     if state.system != "linux":
         raise EngineError(f"an engine can be provided on Linux only; this is {state.system}.", fix=OTHER_ENGINE)
     if not state.root:

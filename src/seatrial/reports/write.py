@@ -135,7 +135,7 @@ def write(
         smokes: what to report.
         reports: the first one may go to standard output, the others go to files.
         console: returns the console for a text report.
-        say: told where the report is, when nothing goes to standard output.
+        say: receives the report's path when nothing goes to standard output.
         verbose: whether a text report shows every check in full.
 
     Raises:

@@ -141,7 +141,7 @@ def observe(
         target: the image.
         engine: where it is.
         level: how much to do.
-        say: told what is in progress.
+        say: receives progress messages.
         imports: whether to import the application.
 
     Raises:
@@ -170,7 +170,7 @@ def smoke(
         engine: where it is.
         level: how much to do.
         checks: those to judge by; by default all of the level.
-        say: told what is in progress.
+        say: receives progress messages.
         imports: whether to import the application; without it, no check of the imports may be among `checks`.
 
     Raises:
@@ -254,7 +254,7 @@ def smoke_images(
         engine: where they are.
         level: how much to do for the contract; None: its checks are left out.
         tests: structure tests to run, too.
-        say: told what is in progress.
+        say: receives progress messages.
 
     """
 

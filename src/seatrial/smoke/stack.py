@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from seatrial.smoke.images import Target
     from seatrial.stack.state import ServiceState
 
-STACK_ALONE = Unavailable(reason="only the app with its services was looked at")
+STACK_ALONE = Unavailable(reason="only the app with its services was checked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,8 @@ def smoke_stacks(
         host: this machine.
         level: standard or deep: how often the app is started among its services.
         python: the app's image for this Python version, in place of the one that its compose file names.
-        say: told what a person must know, such as that a local substitute is used.
-        status: told what is in progress.
+        say: receives messages for a person, such as that a local substitute is used.
+        status: receives progress messages.
 
     Raises:
         SettingsError: the level starts nothing.

@@ -292,7 +292,7 @@ def _value(key: str, body: str) -> str:
     try:
         found: object = json.loads(body)
     except (ValueError, RecursionError):
-        raise UnreadableError(f"`read` names {{{key}}}, and the write's answer is no JSON") from None
+        raise UnreadableError(f"`read` names {{{key}}}, and the write's answer is not JSON") from None
     for part in key.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     if not isinstance(found, str | int) or isinstance(found, bool):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose.services import in_order
-from seatrial.engine.containers import engine_errors, remake
+from seatrial.engine.containers import engine_errors, recreate
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
 from seatrial.stack import inspect
 from seatrial.stack.state import ALIVE, ContainerStatus, Removed, declared_by
@@ -235,7 +235,7 @@ def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[st
             continue
         try:
             with engine_errors(RESTORING):
-                again = key if now is not None else remake(engine.client.api, dict(inspection))
+                again = key if now is not None else recreate(engine.client.api, dict(inspection))
                 engine.client.api.start(again)
         except EngineError as error:
             yield f"{service} ran before and could not be restored: {error.what} Its data stays."
@@ -294,7 +294,7 @@ def undo(
 def removed_afterwards(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> Iterator[None]:
     """Remove all of a stack when the block is over, its volumes too, however it ends.
 
-    `say` is told when not all could be removed, and `fix`, a sentence, says what removes the rest.
+    `say` receives a message when not all could be removed, and `fix`, a sentence, says what removes the rest.
 
     Raises:
         StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all

@@ -92,7 +92,7 @@ def look_at_images(
                 fix=f"Build it: `invoke build --app {app}`.",
             )
         else:
-            other = ", or else a local substitute is taken" if has_substitute(image) else ""
+            other = ", or a local substitute is used" if has_substitute(image) else ""
             yield note("image", f"{image} of {service.name} is not here: it is pulled{other}")
 
 

@@ -57,7 +57,7 @@ def plan_isolated(
     """Return what a smoke brings up; nothing is started.
 
     `labels`, which tell who made it, are put on each container; `image` is the app's in place of the compose file's;
-    `say` is told when the values come from the example.
+    `say` receives a message when the values come from the example.
 
     Raises:
         SettingsError: no app has that name.
@@ -129,7 +129,7 @@ def app_service(
     raise StackError(
         f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",
         where=str(file),
-        fix=f'Say it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {choice}.',
+        fix=f'Set it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {choice}.',
     )
 
 

@@ -9,7 +9,7 @@ from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, unready
 from seatrial.compose.services import identify, own_images, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import copy_example, example_to_copy, look_at_variables, missing_env, sources
+from seatrial.compose.variables import copy_example, example_to_copy, look_at_variables, missing_env, variable_sources
 from seatrial.errors import StackError
 from seatrial.settings.read import TABLE
 
@@ -62,7 +62,7 @@ def plan_up(
         name: the app whose stack it is.
         engine: the engine; compose is chosen to suit it.
         host: this machine.
-        say: told when an env file is copied.
+        say: receives a message when an env file is copied.
         create_env: copy a missing `.env` from the `.env.example` beside the compose file.
         ask: asks a person whether to copy it; None where stdin is not a terminal.
 
@@ -122,7 +122,7 @@ def _incomplete(compose: Compose) -> StackError | None:
 
     """
     text = text_of(compose.file)
-    valued = sources(compose, [variable.name for variable in text.variables])
+    valued = variable_sources(compose, [variable.name for variable in text.variables])
     missing = [
         finding for finding in look_at_variables(compose.file, text, valued) if finding.readiness is Readiness.BLOCKED
     ]

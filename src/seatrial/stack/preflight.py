@@ -13,9 +13,9 @@ from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status
 from seatrial.compose import runner
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
-from seatrial.compose.services import app_of, as_if_filled, identify, read_compose, read_services
+from seatrial.compose.services import app_of, identify, model_with_placeholders, read_compose, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, sources
+from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, variable_sources
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.stack import images, inspect
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Preflight:
-    """All that was looked at before a stack is started."""
+    """All that was checked before a stack is started."""
 
     stack: Stack
     file: Path
@@ -86,7 +86,7 @@ def look_at_ports(plan: StackPlan, running: Sequence[ContainerState], engine: En
                 yield ready("port", f"{name} of {service.name} is this stack's own already")
             elif not here:
                 yield note(
-                    "port", f"{name} of {service.name} is on the engine's machine: it is not looked at from here"
+                    "port", f"{name} of {service.name} is on the engine's machine: it cannot be checked from this host"
                 )
             elif busy(port):
                 yield _taken(plan, service, port, _container(port, engine) or process_on(port))
@@ -168,7 +168,7 @@ def look(
     compose = runner.find(stack, file, engine=engine, host=host)
     text = text_of(file)
     try:
-        valued = sources(compose, [variable.name for variable in text.variables])
+        valued = variable_sources(compose, [variable.name for variable in text.variables])
     except StackError as error:
         return Preflight(stack=stack, file=file, services=(), findings=(_refused(error, "env file"),))
     variables = tuple(look_at_variables(file, text, valued))
@@ -244,7 +244,7 @@ def _document(
             return document, _taken_as_it_is(document, compose.file, notes), True
     try:
         # What is missing has been named: the rest is looked at as if it were there.
-        document = as_if_filled(replace(compose, env_file=example), text)
+        document = model_with_placeholders(replace(compose, env_file=example), text)
     except StackError as error:
         return None, (_refused(error),), False
     return document, _taken_as_it_is(document, compose.file, ()), False

@@ -83,7 +83,7 @@ def bring_up(
 ) -> StackState:
     """Bring an app of a project up, as `up` does, while no other process works on the same compose file.
 
-    The observer is told what compose warns of and which compose/* checks do not pass.
+    The observer receives compose's warnings and the compose/* checks that do not pass.
     """
     contract = project.app(plan.stack.app).contract
     with locked(plan.file.parent, waiting=lambda: observer.say("Waiting for another run on this stack.")):
@@ -125,14 +125,14 @@ def up(
         timeout: seconds from the start of the first service; pulls and local substitutes come before.
         substitute: makes or finds a local image for one that cannot be pulled; None when there is none.
         remove_volumes: when it does not come up, remove the volumes that this run made, too.
-        catalogue: what the compose/* checks say; asked for and told only where something is to be started.
+        catalogue: what the compose/* checks say; called only where something is to be started.
         program: compose, where it is to work on another model than the file's.
         clock: the passing of time.
 
     Raises:
         StackError: an own image has not been built, a published port is taken, or a value is missing.
         ImageError: an image can neither be pulled nor replaced.
-        StackFailedError: it did not come up; the message tells which service, and why. The observer has been told.
+        StackFailedError: it did not come up; the message tells which service, and why. The observer has received it.
         StackLeftError: interrupted twice; the message names what remains.
         EngineError: the engine stopped answering.
 

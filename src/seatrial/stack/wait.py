@@ -72,7 +72,7 @@ def condition(state: ServiceState) -> str:
             return f"keeps ending with {_code(container)} ({container.restarts} restarts)"
         case ContainerStatus.EXITED:
             # A one-shot's zero is no failure: who is asked about here was to stay.
-            wrong = " and was to stay up" if container.exit_code == 0 and state.phase is Phase.FAILED else ""
+            wrong = " but should have kept running" if container.exit_code == 0 and state.phase is Phase.FAILED else ""
             return f"ended with {_code(container)}{wrong}"
         case ContainerStatus.PAUSED | ContainerStatus.REMOVING | ContainerStatus.DEAD:
             return f"is {container.status}"

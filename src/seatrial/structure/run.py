@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import Smoke, bounded, clipped, verdict_of
+from seatrial.checks.verdict import Smoke, truncate, truncate_lines, verdict_of
 from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
 from seatrial.engine.runs import committed
@@ -230,7 +230,7 @@ def prove(
         say("running structure tests")
         results = run_plans(run, plans, image.get("Config") or {})
     return Smoke(
-        image=clipped(reference),
+        image=truncate(reference),
         id=configuration.id,
         verdict=verdict_of(results),
         seconds=round(time.perf_counter() - started, 3),
@@ -295,11 +295,11 @@ def _result(test: PlannedTest, observed: Observation, started: float | None = No
         id=test.id,
         title=test.title,
         status=outcome.status,
-        expected=clipped(outcome.expected),
-        actual=clipped(outcome.actual),
+        expected=truncate(outcome.expected),
+        actual=truncate(outcome.actual),
         why=WHY,
-        fix=clipped(outcome.fix),
-        evidence=bounded(outcome.evidence),
+        fix=truncate(outcome.fix),
+        evidence=truncate_lines(outcome.evidence),
         seconds=round(time.perf_counter() - started, 6) if started else 0.0,
         where=test.where,
     )
@@ -332,9 +332,9 @@ def _command(run: Run, planned: CommandRun) -> Output | Refusal | Unknown:
 
 def _output(made: Container) -> Output | Unknown:
     output = run_to_end(made, seconds=SECONDS, most=MOST_OUTPUT)
-    if output.late:
+    if output.timed_out:
         return Unknown(reason=f"the command was stopped after {SECONDS:g} s")
-    if output.cut or output.code is None:
+    if output.truncated or output.code is None:
         return Unknown(reason=f"the command was stopped when it had written {MOST_OUTPUT} bytes")
     if output.code == KILLED and made.client.inspect_container(made.id)["State"]["OOMKilled"]:
         return Unknown(

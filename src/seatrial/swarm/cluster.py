@@ -121,7 +121,7 @@ def _no_manager(said: Mapping[str, Any]) -> tuple[str, str] | None:
         case "active":
             return "this engine is a worker of its swarm; a manager is needed.", "Set DOCKER_HOST to a manager."
         case _:
-            return "this engine is no swarm manager.", "Make it one: `docker swarm init`."
+            return "this engine is not a swarm manager.", "Make it one: `docker swarm init`."
 
 
 def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.compose.services import completing, read_services
 from seatrial.compose.text import ComposeText
-from seatrial.swarm.deployment import Surroundings
+from seatrial.swarm.deployment import DeploymentContext
 from seatrial.swarm.secrets import named
 from seatrial.swarm.service import convert_service
 from seatrial.swarm.state import Conversion, Image, Note, Notes
@@ -68,7 +68,7 @@ def convert(
         notes = Notes(name, found)
         image = images.get(name) or Image(name=str(service.get("image")), reference=str(service.get("image")))
         pin = pins.get(name, node)
-        around = Surroundings(
+        context = DeploymentContext(
             volumes=document.get("volumes") or {},
             node=pin,
             node_name=node_name if pin == node else f"node {pin}",
@@ -76,7 +76,7 @@ def convert(
             checked=_checked(service, image),
         )
         _name_notes(name, stack, notes)
-        services[name] = convert_service(service, image, around, notes, open_ports=open_ports)
+        services[name] = convert_service(service, image, context, notes, open_ports=open_ports)
         _environment_notes(text.env_files.get(name, ()), notes)
     for name in sorted(set(text.lines) - set(services)):
         Notes(name, found).lost("profiles", "its profile is not chosen (COMPOSE_PROFILES): not deployed")
@@ -108,7 +108,7 @@ def _name_notes(name: str, stack: str, notes: Notes) -> None:
     if not NAME.fullmatch(whole):
         notes.refused("name", f"swarm takes letters, digits, - and _ in {whole}, a letter or digit last: rename it")
     elif len(whole) > LONGEST_NAME:
-        notes.refused("name", f"{whole} has {len(whole)} characters; swarm takes {LONGEST_NAME}. Say a shorter --stack")
+        notes.refused("name", f"{whole} has {len(whole)} characters; swarm takes {LONGEST_NAME}. Use a shorter --stack")
 
 
 def _environment_notes(files: tuple[EnvironmentFile, ...], notes: Notes) -> None:

@@ -78,12 +78,12 @@ def undeploy(
         engine: an engine that manages the swarm.
         host: this machine.
         timeout: seconds until all must be gone.
-        seeing: told at each look what there is of it.
+        seeing: receives the observed state at each poll.
         clock: the passing of time.
 
     Raises:
         StackFailedError: something is still there after that time.
-        EngineError: the engine is no swarm manager, or stopped answering.
+        EngineError: the engine is not a swarm manager, or stopped answering.
 
     """
     cluster.swarm_of(engine)
@@ -149,8 +149,8 @@ def stack_name(app: str, given: str | None) -> str:
     name = given if given is not None else re.sub(r"[^a-z0-9_-]+", "-", app.lower()).strip("-_")[:40]
     if not NAME.fullmatch(name):
         raise SettingsError(
-            f"{name!r} is no name for a stack.",
-            fix="Say --stack with lower-case letters, digits, - and _, a letter or digit first, at most 40.",
+            f"{name!r} is not a valid stack name.",
+            fix="Use --stack with lower-case letters, digits, - and _, a letter or digit first, at most 40.",
         )
     return name
 
@@ -170,7 +170,7 @@ def plan_deploy(
     Raises:
         SettingsError: no app has that name, or the stack's name is none.
         StackError: the app has no compose file, compose refuses it, or its env file is missing.
-        EngineError: the engine is no swarm manager, or a program is not installed.
+        EngineError: the engine is not a swarm manager, or a program is not installed.
 
     """
     name = stack_name(app, stack)
@@ -255,8 +255,8 @@ def deploy(
         engine: an engine that manages the swarm.
         host: this machine.
         observer: receives the progress.
-        noting: told what happens to the compose file, right before the swarm is changed.
-        looking: told the same at first, before it is known whether it can be deployed.
+        noting: receives the conversion, right before the swarm is changed.
+        looking: receives the conversion at first, before it is known whether it can be deployed.
         timeout: seconds from the moment that the swarm has it.
         substitute: makes or finds a local image for one that cannot be pulled.
         clock: the passing of time.

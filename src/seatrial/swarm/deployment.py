@@ -140,9 +140,9 @@ def _port(declared: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> Jso
         where = f"{address}:{published or 'any'} for {target}"
         everywhere = "swarm publishes on every interface of every node, for whoever reaches them"
         if open_ports:
-            notes.risk("ports", f"{where}: {everywhere}. You said --open-ports")
+            notes.risk("ports", f"{where}: {everywhere}. Allowed by --open-ports")
         else:
-            notes.refused("ports", f"{where}: {everywhere}. Say --open-ports to have it so, or publish no port")
+            notes.refused("ports", f"{where}: {everywhere}. Use --open-ports to allow it, or publish no port")
     return port
 
 
@@ -159,7 +159,7 @@ LIMITS = {"mem_limit": "memory", "cpus": "cpus", "pids_limit": "pids"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class DeploymentContext:
     """What a service's deployment depends on outside of the service."""
 
     volumes: Mapping[str, Any]
@@ -173,11 +173,11 @@ class Surroundings:
     """It has a health check, its own or its image's."""
 
 
-def deployment(service: Mapping[str, Any], around: Surroundings, notes: Notes) -> Json:
+def deployment(service: Mapping[str, Any], context: DeploymentContext, notes: Notes) -> Json:
     """Return a service's `deploy` section: its own, and what its other keys are converted to."""
     deploy = {key: value for key, value in (service.get("deploy") or {}).items() if value not in (None, {}, [])}
     _scale(service, deploy, notes)
-    if around.completes and (job_mode := AS_JOB.get(str(deploy.get("mode") or "replicated"))):
+    if context.completes and (job_mode := AS_JOB.get(str(deploy.get("mode") or "replicated"))):
         deploy["mode"] = job_mode
         if job_mode == REPLICATED_JOB:
             deploy.setdefault("replicas", 1)
@@ -190,8 +190,8 @@ def deployment(service: Mapping[str, Any], around: Surroundings, notes: Notes) -
             if deploy.pop(key, None):
                 notes.lost("deploy", f"{key}: a job is never updated, it runs again")
     else:
-        _updates(service, deploy, around, notes)
-    _placement(service, deploy, around, notes)
+        _updates(service, deploy, context, notes)
+    _placement(service, deploy, context, notes)
     return deploy
 
 
@@ -249,10 +249,10 @@ def _restart(service: Mapping[str, Any], deploy: Json, notes: Notes, *, job: boo
         notes.changed("restart", f"deploy.restart_policy: {condition}")
 
 
-def _updates(service: Mapping[str, Any], deploy: Json, around: Surroundings, notes: Notes) -> None:
+def _updates(service: Mapping[str, Any], deploy: Json, context: DeploymentContext, notes: Notes) -> None:
     own = {key: value for key, value in (deploy.get("update_config") or {}).items() if value is not None}
     order = "start-first"
-    if held := sorted(set(node_volumes(service, around.volumes))):
+    if held := sorted(set(node_volumes(service, context.volumes))):
         order = "stop-first"
         if "order" not in own:
             notes.risk("updates", f"the old one stops before the new one starts: both would write to {held[0]}")
@@ -270,13 +270,13 @@ def _updates(service: Mapping[str, Any], deploy: Json, around: Surroundings, not
     deploy["rollback_config"] = {"parallelism": 1, "order": deploy["update_config"]["order"]} | {
         key: value for key, value in (deploy.get("rollback_config") or {}).items() if value is not None
     }
-    if not around.checked:
+    if not context.checked:
         monitor = deploy["update_config"]["monitor"]
         notes.risk("healthcheck", f"it has none: an update of it counts as good when it merely runs for {monitor}")
 
 
-def _placement(service: Mapping[str, Any], deploy: Json, around: Surroundings, notes: Notes) -> None:
-    held = sorted(set(node_volumes(service, around.volumes)))
+def _placement(service: Mapping[str, Any], deploy: Json, context: DeploymentContext, notes: Notes) -> None:
+    held = sorted(set(node_volumes(service, context.volumes)))
     placement = dict(deploy.get("placement") or {})
     if not held or deploy.get("mode") in ON_EACH_NODE:
         return
@@ -284,9 +284,9 @@ def _placement(service: Mapping[str, Any], deploy: Json, around: Surroundings, n
     if placement.get("constraints"):
         notes.risk("volumes", f"each node has a {names} of its own: see that its placement keeps it where its data is")
         return
-    placement["constraints"] = [f"node.id=={around.node}"]
+    placement["constraints"] = [f"node.id=={context.node}"]
     deploy["placement"] = placement
     notes.risk(
         "volumes",
-        f"each node has a {names} of its own: the service is kept on {around.node_name}, and is down while that is",
+        f"each node has a {names} of its own: the service is kept on {context.node_name}, and is down while that is",
     )

@@ -10,7 +10,7 @@ from seatrial.swarm.state import IMAGE_LABEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.swarm.deployment import Surroundings
+    from seatrial.swarm.deployment import DeploymentContext
     from seatrial.swarm.state import Image, Notes
 
 
@@ -122,11 +122,11 @@ HARMLESS = {
 
 
 def convert_service(
-    service: Mapping[str, Any], image: Image, around: Surroundings, notes: Notes, *, open_ports: bool
+    service: Mapping[str, Any], image: Image, context: DeploymentContext, notes: Notes, *, open_ports: bool
 ) -> Json:
     """Return a service as a stack file says it.
 
-    `around` is what its deployment depends on outside of it. With `open_ports` a person accepts that a port of one
+    `context` is what its deployment depends on outside of it. With `open_ports` a person accepts that a port of one
     interface becomes one of all interfaces.
 
     """
@@ -146,12 +146,12 @@ def convert_service(
         ("secrets", _materials(service, "secrets")),
         ("configs", _materials(service, "configs")),
         ("extra_hosts", _hosts(service, notes)),
-        ("deploy", deployment(service, around, notes)),
+        ("deploy", deployment(service, context, notes)),
     ):
         if value:
             made[key] = value
-    _waits(service, notes)
-    _others(service, notes)
+    _startup_order(service, notes)
+    _other_keys(service, notes)
     return made
 
 
@@ -163,7 +163,7 @@ def _entrypoint(service: Mapping[str, Any], made: Json, notes: Notes) -> None:
         made["entrypoint"] = command
         notes.changed("entrypoint", "empty: the command takes its place, as swarm would run the image's own")
     else:
-        notes.refused("entrypoint", "empty, and no command: swarm would run the image's own. Say its words")
+        notes.refused("entrypoint", "empty, and no command: swarm would run the image's own. Write the command out")
 
 
 def _image_notes(service: Mapping[str, Any], image: Image, notes: Notes) -> None:
@@ -221,7 +221,7 @@ def _hosts(service: Mapping[str, Any], notes: Notes) -> list[str]:
     return found
 
 
-def _waits(service: Mapping[str, Any], notes: Notes) -> None:
+def _startup_order(service: Mapping[str, Any], notes: Notes) -> None:
     waits = [
         f"{name} ({str(needed.get('condition', 'service_started')).removeprefix('service_')})"
         for name, needed in sorted((service.get("depends_on") or {}).items())
@@ -230,7 +230,7 @@ def _waits(service: Mapping[str, Any], notes: Notes) -> None:
         notes.lost("depends_on", f"{', '.join(waits)}: swarm starts all at once, and again what ends meanwhile")
 
 
-def _others(service: Mapping[str, Any], notes: Notes) -> None:
+def _other_keys(service: Mapping[str, Any], notes: Notes) -> None:
     for key in sorted(set(service) - set(SAME) - CONVERTED - NO_LOSS):
         value = service[key]
         if key.startswith("x-") or value in (None, "", [], {}, False) or str(value) in HARMLESS.get(key, ()):

@@ -44,7 +44,7 @@ def opened(path: str) -> "Any":
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(22, "it is no regular file")
+        raise OSError(22, "it is not a regular file")
     return os.fdopen(descriptor, "rb")
 
 

@@ -1,4 +1,4 @@
-"""The account, the interpreter and its environment, and what the account may read and write."""
+"""The account, the interpreter and its environment, and what the account can read and write."""
 
 import os
 import platform

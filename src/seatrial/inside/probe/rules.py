@@ -31,7 +31,7 @@ NEVER_WALKED = ("/proc", "/sys", "/dev")
 TOP: "Above" = (False, frozenset(), None)
 
 
-class EnoughError(Exception):
+class LimitExceededError(Exception):
     """A limit of the walk was passed."""
 
 
@@ -76,7 +76,7 @@ class Findings:
         self.folders, self.most = set(folders), most
         self.paths, self.reads = 0, 0
         self.found: "List[Row]" = []
-        self.heaps: "List[Row]" = []
+        self.summaries: "List[Row]" = []
         self.counts: "Dict[str, int]" = {}
         self.listed: "Dict[str, List[str]]" = {}
         self.unreadable: "List[str]" = []
@@ -86,7 +86,7 @@ class Findings:
         """Count a path; keep its name where the folder's names are asked for."""
         self.paths += 1
         if self.paths >= self.most:
-            raise EnoughError(f"it holds more than {self.most} paths")
+            raise LimitExceededError(f"it holds more than {self.most} paths")
         if folder in self.folders:
             names = self.listed.setdefault(folder, [])
             if len(names) < MAX_NAMES:
@@ -107,19 +107,19 @@ class Findings:
             letter: f (file), d (folder), l (link) or o (other).
             state: its mode, size and owners.
             above: what holds below the folder that it lies in.
-            beginning: reads the file's beginning, None where it may not be read; None for a path that is not looked at
+            beginning: reads the file's beginning, None where it cannot be read; None for a path that is not looked at
                 itself, but for what it says of what lies below it.
 
         """
-        sticky, told, heap = above
+        sticky, covered, summary = above
         mode, size = state[0], state[1]
-        if letter != "d" and heap is not None and size:
-            heap["files"] += 1
-            heap["size"] += size
+        if letter != "d" and summary is not None and size:
+            summary["files"] += 1
+            summary["size"] += size
         read: "List[Optional[str]]" = []
         if mode & self.modes or self.named(path.rpartition("/")[2]):
             for rule in self.rules:
-                if rule["kind"] in told or not self.fits(rule, path, letter, mode, sticky):
+                if rule["kind"] in covered or not self.fits(rule, path, letter, mode, sticky):
                     continue
                 if rule["content"] and not read:
                     # Once: what the engine packs is a stream, which is not gone back in.
@@ -128,14 +128,14 @@ class Findings:
                 if rule["content"] and text is not None and not rule["content"](text):
                     continue
                 row = row_of(rule, path, letter, state, unread=text is None)
-                if rule["heap"]:
-                    heap = row
-                    self.add_heap(row)
+                if rule["summarised"]:
+                    summary = row
+                    self.add_summary(row)
                 elif beginning:
                     self.keep(row)
-                if rule["heap"] or rule["whole"]:
-                    told = told | {rule["kind"]}
-        return sticky or bool(mode & stat.S_ISVTX), told, heap
+                if rule["summarised"] or rule["whole"]:
+                    covered = covered | {rule["kind"]}
+        return sticky or bool(mode & stat.S_ISVTX), covered, summary
 
     def fits(self, rule: "Row", path: str, letter: str, mode: int, sticky: bool) -> bool:
         """Tell whether a path fits what a rule says of its name and mode."""
@@ -147,12 +147,12 @@ class Findings:
             return False
         return not (rule["path"] and not rule["path"](path)) and not (rule["but"] and rule["but"](path))
 
-    def add_heap(self, row: "Row") -> None:
-        """Note a folder that is told at the end with the sum of its files, where it holds any."""
+    def add_summary(self, row: "Row") -> None:
+        """Note a folder that is reported at the end with the sum of its files, where it holds any."""
         row["files"], row["size"] = 0, 0
-        self.heaps.append(row)
-        if len(self.heaps) > MAX_READS:
-            raise EnoughError(f"it holds more than {MAX_READS} caches")
+        self.summaries.append(row)
+        if len(self.summaries) > MAX_READS:
+            raise LimitExceededError(f"it holds more than {MAX_READS} caches")
 
     def keep(self, row: "Row") -> None:
         self.counts[row["kind"]] = self.counts.get(row["kind"], 0) + 1
@@ -162,13 +162,13 @@ class Findings:
     def count_read(self) -> None:
         self.reads += 1
         if self.reads > MAX_READS:
-            raise EnoughError(f"more than {MAX_READS} files would have to be read")
+            raise LimitExceededError(f"more than {MAX_READS} files would have to be read")
 
     def result(self) -> "Row":
-        for row in self.heaps:
+        for row in self.summaries:
             if row["files"]:
                 self.keep(row)
-        self.heaps = []
+        self.summaries = []
         return {
             "paths": self.paths,
             "found": self.found,

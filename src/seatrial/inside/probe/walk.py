@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seatrial.inside.probe.base import fact
-from seatrial.inside.probe.rules import BEGINNING, MAX_ROWS, NEVER_WALKED, TOP, EnoughError, Findings, shown
+from seatrial.inside.probe.rules import BEGINNING, MAX_ROWS, NEVER_WALKED, TOP, Findings, LimitExceededError, shown
 
 if TYPE_CHECKING:
     from typing import Iterator, List, Optional, Tuple
@@ -42,7 +42,7 @@ class Walk:
                         self.enter(folder, above, entries)
                 except OSError:
                     self.beyond(folder)
-        except EnoughError as limit:
+        except LimitExceededError as limit:
             self.seen.cut.append(str(limit))
         return self.seen.result()
 
@@ -50,9 +50,9 @@ class Walk:
         """Note a folder that cannot be listed: the engine reads it, where it can be asked for by this name."""
         unreadable = self.seen.unreadable
         if len(unreadable) >= MAX_ROWS:
-            raise EnoughError(f"more than {MAX_ROWS} folders may not be read")
+            raise LimitExceededError(f"more than {MAX_ROWS} folders cannot be read")
         if len(folder) > 1000 or shown(folder) != folder:
-            self.seen.cut.append(f"{shown(folder[:200])} may not be read")
+            self.seen.cut.append(f"{shown(folder[:200])} cannot be read")
         elif folder not in unreadable:
             unreadable.append(folder or "/")
 
@@ -63,7 +63,7 @@ class Walk:
         for entry in entries:
             seen.count(folder or "/", entry.name)
             if seen.paths % 500 == 0 and self.late():
-                raise EnoughError(f"only {seen.paths} paths were looked at in time")
+                raise LimitExceededError(f"only {seen.paths} paths were checked in time")
             path = folder + "/" + entry.name
             if entry.is_symlink():
                 if seen.named(entry.name):
