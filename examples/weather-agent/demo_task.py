@@ -135,14 +135,14 @@ def preflight(plan: StackPlan, engine: Engine) -> Preflight:
     """Check whether the demo could be started."""
     from seatrial.stack.preflight import Preflight
     from seatrial.compose.findings import ready
-    from seatrial.stack.preflight import look_at_start
+    from seatrial.stack.preflight import check_start
 
     values = ready("env file", f"values come from {plan.env_file}")
     return Preflight(
         stack=plan.stack,
         file=plan.file,
         services=plan.services,
-        findings=(values, *look_at_start(plan, engine)),
+        findings=(values, *check_start(plan, engine)),
     )
 
 

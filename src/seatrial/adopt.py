@@ -63,7 +63,7 @@ def _require_appendable(file: Path, text: str) -> None:
         raise SettingsError(
             f"no table can be appended: {error}.",
             where=str(file),
-            fix="Write [tool.…] as a table of its own, or add the apps yourself.",
+            fix="Write [tool.…] as a separate table, or add the apps yourself.",
             detail=text,
         ) from None
 
@@ -110,7 +110,7 @@ def _apps(folder: Path, dockerfiles: list[Path], project: str) -> Iterator[str]:
 
 def _app(folder: Path, dockerfile: Path, name: str) -> str:
     place = dockerfile.parent.relative_to(folder)
-    # A Dockerfile in a folder of its own, such as docker/, mostly builds the whole project.
+    # A Dockerfile in its own folder, such as docker/, mostly builds the whole project.
     own = any((dockerfile.parent / marker).exists() for marker in ("pyproject.toml", "requirements.txt"))
     rows = [
         f"[tool.seatrial.apps.{name}]",

@@ -214,7 +214,7 @@ def _popen(command: list[str], environment: Mapping[str, str] | None, **options:
     try:
         return subprocess.Popen(command, env=None if environment is None else dict(environment), **options)
     except (OSError, ValueError) as error:
-        # Its folder or its `#!` interpreter is missing, it is no program, an argument holds a zero byte.
+        # Its folder or its `#!` interpreter is missing, it is not a program, an argument holds a zero byte.
         raise ProgramError(f"could not be started: {error}.", where=shlex.join(command)) from error
 
 

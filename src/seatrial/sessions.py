@@ -34,7 +34,7 @@ SEATRIAL = (sys.executable, "-m", "seatrial")
 def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None:
     """Register `image_smoke`: build and smoke each app on each Python version that it declares.
 
-    Each pair is a session of its own, so that one that fails does not hide the others. Select one with
+    Each pair is its own session, so that one that fails does not hide the others. Select one with
     `nox -s "image_smoke(APP, VERSION)"`, all of an app with `nox -t APP`.
 
     Settings that cannot be read end nox with one line.

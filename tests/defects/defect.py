@@ -58,7 +58,7 @@ NEVER_UP = {
     "network/no-privileged-ports",
     "health/cheap",
 }
-"""What cannot be decided where the application never came up."""
+"""What cannot be decided where the application never started."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,7 +154,7 @@ def test_an_invalid_env_file_is_named_with_its_line_and_without_its_values(
         assert caught.value.where == f"{file}{line}"
     with pytest.raises(StackError, match="invalid env file"):
         yard.plan()
-    found = preflight.look(yard.project, "ship", engine=yard.engine, host=yard.host)
+    found = preflight.check_all(yard.project, "ship", engine=yard.engine, host=yard.host)
     assert [(finding.check, finding.readiness.value) for finding in found.findings] == [("env file", "blocked")]
     assert "s3cret" not in repr(found)
 

@@ -74,7 +74,7 @@ class Timed(Witness):
 
 def looked(yard: Yard) -> dict[str, list[str]]:
     """Return what a look before the start finds, by standing."""
-    found = preflight.look(yard.project, "ship", engine=yard.engine, host=yard.host)
+    found = preflight.check_all(yard.project, "ship", engine=yard.engine, host=yard.host)
     told: dict[str, list[str]] = {readiness.value: [] for readiness in Readiness}
     for finding in found.findings:
         told[finding.readiness.value].append(f"{finding.check}: {finding.what}")

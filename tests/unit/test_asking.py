@@ -70,69 +70,69 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture
-def asker(engine: Engine) -> HealthPoller:
+def poller(engine: Engine) -> HealthPoller:
     client = cast("docker.APIClient", engine)
     return HealthPoller(client=client, container="c", words=WORDS, timeout=10.0, due=engine.now + 0.2)
 
 
-def looks(engine: Engine, asker: HealthPoller, seconds: float, computing: float) -> list[int]:
+def looks(engine: Engine, poller: HealthPoller, seconds: float, computing: float) -> list[int]:
     """Look every 50 ms; return the exit codes that came."""
     codes = []
     for _ in range(round(seconds / 0.05)):
         engine.passes(0.05, computing)
-        if answer := asker.look():
+        if answer := poller.poll():
             codes.append(answer.exit_code)
     return codes
 
 
 def test_what_computes_is_not_asked_and_what_stops_computing_is_asked_at_once(
-    engine: Engine, asker: HealthPoller
+    engine: Engine, poller: HealthPoller
 ) -> None:
-    assert looks(engine, asker, 3, computing=1.0) == []
+    assert looks(engine, poller, 3, computing=1.0) == []
     assert engine.asked == []
-    looks(engine, asker, 0.1, computing=0.0)
+    looks(engine, poller, 0.1, computing=0.0)
     assert engine.asked == [list(WORDS)]
 
 
-def test_a_good_answer_is_given_with_the_seconds_that_it_took(engine: Engine, asker: HealthPoller) -> None:
-    looks(engine, asker, 0.5, computing=0.0)
+def test_a_good_answer_is_given_with_the_seconds_that_it_took(engine: Engine, poller: HealthPoller) -> None:
+    looks(engine, poller, 0.5, computing=0.0)
     engine.code = 0
     engine.passes(0.05)
-    answer = asker.look()
+    answer = poller.poll()
     assert answer is not None
     assert (answer.exit_code, answer.output) == (0, "")
     assert 0.05 <= answer.seconds <= 0.4
 
 
-def test_an_answer_after_the_images_own_limit_is_left_to_the_engine(engine: Engine, asker: HealthPoller) -> None:
-    asker.timeout = 1.0
-    assert looks(engine, asker, 2.0, computing=0.0) == []
+def test_an_answer_after_the_images_own_limit_is_left_to_the_engine(engine: Engine, poller: HealthPoller) -> None:
+    poller.timeout = 1.0
+    assert looks(engine, poller, 2.0, computing=0.0) == []
     assert engine.asked == [list(WORDS)]
     engine.code = 0
-    assert looks(engine, asker, 1.0, computing=0.0) == []
-    assert asker.over
+    assert looks(engine, poller, 1.0, computing=0.0) == []
+    assert poller.over
 
 
-def test_while_something_else_runs_in_the_container_it_is_not_asked(engine: Engine, asker: HealthPoller) -> None:
+def test_while_something_else_runs_in_the_container_it_is_not_asked(engine: Engine, poller: HealthPoller) -> None:
     for _ in range(20):
         engine.passes(0.05)
-        assert asker.look(busy=True) is None
+        assert poller.poll(busy=True) is None
     assert engine.asked == []
-    looks(engine, asker, 0.2, computing=0.0)
+    looks(engine, poller, 0.2, computing=0.0)
     assert len(engine.asked) == 1
 
 
-def test_one_question_at_a_time_and_after_a_bad_answer_a_pause(engine: Engine, asker: HealthPoller) -> None:
-    looks(engine, asker, 5, computing=0.0)
+def test_one_question_at_a_time_and_after_a_bad_answer_a_pause(engine: Engine, poller: HealthPoller) -> None:
+    looks(engine, poller, 5, computing=0.0)
     assert len(engine.asked) == 1
     engine.code = 1
-    codes = looks(engine, asker, 1.0, computing=0.0)
+    codes = looks(engine, poller, 1.0, computing=0.0)
     assert codes == [1, 1]
     assert len(engine.asked) <= 3
 
 
-def test_it_is_not_asked_in_the_first_moments(engine: Engine, asker: HealthPoller) -> None:
-    looks(engine, asker, 0.15, computing=0.0)
+def test_it_is_not_asked_in_the_first_moments(engine: Engine, poller: HealthPoller) -> None:
+    looks(engine, poller, 0.15, computing=0.0)
     assert engine.asked == []
 
 
@@ -154,11 +154,11 @@ def counts_slowly(engine: Engine) -> None:
 
 @pytest.mark.parametrize("breaks", [cannot_count, refuses, counts_nothing, counts_slowly])
 def test_an_engine_that_cannot_be_asked_is_left_to_ask_by_itself(
-    engine: Engine, asker: HealthPoller, breaks: Callable[[Engine], None]
+    engine: Engine, poller: HealthPoller, breaks: Callable[[Engine], None]
 ) -> None:
     breaks(engine)
-    assert looks(engine, asker, 2, computing=0.0) == []
-    assert asker.over
+    assert looks(engine, poller, 2, computing=0.0) == []
+    assert poller.over
     assert engine.asked == []
 
 
@@ -172,9 +172,9 @@ def goes(engine: Engine) -> None:
 
 @pytest.mark.parametrize("breaks", [stalls, goes])
 def test_a_question_that_goes_wrong_is_the_last_one(
-    engine: Engine, asker: HealthPoller, breaks: Callable[[Engine], None]
+    engine: Engine, poller: HealthPoller, breaks: Callable[[Engine], None]
 ) -> None:
     breaks(engine)
-    assert looks(engine, asker, 2, computing=0.0) == []
-    assert asker.over
+    assert looks(engine, poller, 2, computing=0.0) == []
+    assert poller.over
     assert len(engine.asked) == 1

@@ -120,15 +120,15 @@ def test_a_slow_start_is_not_blamed_on_a_root_that_it_did_not_write_to() -> None
     seen = facts(boot=late, relaxed=(boot(lifted=ALL), boot(lifted=(Restriction.READ_ONLY,))))
     assert set(statuses(seen).values()) == {Status.ERROR}
     assert judged("boot/read-only", seen).actual == (
-        "could not be decided: it came up later, and no restriction is seen to have kept it from starting the first "
-        "time: still starting after 30.0 s"
+        "could not be decided: a later start succeeded, and no restriction is seen to have kept it from starting the "
+        "first time: still starting after 30.0 s"
     )
 
 
 def test_what_no_restriction_keeps_from_coming_up() -> None:
     result = judged("boot/limits", facts(boot=down(), relaxed=(down(lifted=ALL),)))
     assert result.actual == (
-        "could not be decided: it does not come up with no restriction in its way either: "
+        "could not be decided: it does not start without any restriction either: "
         "boot/healthy or boot/stays-up tells why"
     )
 
@@ -351,7 +351,7 @@ def test_a_second_start_that_is_another_one() -> None:
     first = listening("0.0.0.0 8000 tcp").boot
     result = judged("boot/recreate", facts(boot=first, deep=starts(again=moved)))
     assert result.actual == "the first time it listened on 8000/tcp, the second time on 8001/tcp"
-    assert judged("boot/recreate", facts()).actual == "came up again, after 1.2 s"
+    assert judged("boot/recreate", facts()).actual == "started again, after 1.2 s"
     gone = Unavailable(reason="gone")
     assert judged("boot/recreate", facts(deep=starts(again=gone))).status is Status.ERROR
 

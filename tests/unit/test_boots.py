@@ -319,7 +319,7 @@ def test_what_does_not_come_up_has_no_deep_starts(monkeypatch: pytest.MonkeyPatc
     starter = engine.starter(Contract(healthy_within=2.0))
     missing = deep_boots(starter, run_boot(starter))
     assert isinstance(missing, Unavailable)
-    assert "it does not come up" in missing.reason
+    assert "it does not start" in missing.reason
 
 
 # --- freezing -------------------------------------------------------------------------------------------------------

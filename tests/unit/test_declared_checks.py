@@ -91,7 +91,7 @@ def test_a_shell_that_stays_behind_is_one(line: str) -> None:
 
 def test_a_shell_as_entrypoint_hides_the_command() -> None:
     result = seen("process/exec-form", entrypoint=("/bin/sh", "-c", "serve"), command=("ignored",))
-    assert result.actual.startswith("ENTRYPOINT is the line `serve`")
+    assert result.actual.startswith("ENTRYPOINT is in shell form, `serve`")
 
 
 def test_without_a_command_there_is_no_form() -> None:

@@ -13,7 +13,7 @@ from seatrial.errors import StackError
 from seatrial.stack.inspect import containers
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up
-from seatrial.stack.preflight import look, look_at_ports
+from seatrial.stack.preflight import check_all, check_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def looked(world: World, **substitutes: bool) -> Preflight:
-    return look(
+    return check_all(
         world.project,
         "ship",
         engine=world.engine,
@@ -92,10 +92,7 @@ def test_an_image_that_is_pulled(world: World, has: bool) -> None:
 
 def test_a_service_that_is_only_built(world: World) -> None:
     world.write(COMPOSE + "  odd: {build: .}\n")
-    assert (
-        found(looked(world), "image")["the service 'odd' has no image of its own, only a build section."]
-        is Readiness.BLOCKED
-    )
+    assert found(looked(world), "image")["the service 'odd' has no `image`, only a build section."] is Readiness.BLOCKED
 
 
 def test_compose_refuses_the_file(world: World) -> None:
@@ -158,7 +155,7 @@ def test_a_check_that_is_waived_is_told_with_its_reason(world: World) -> None:
 
 
 def ports(world: World) -> list[tuple[Readiness, str]]:
-    findings = look_at_ports(world.plan(), containers(world.stack, world.engine), world.engine)
+    findings = check_ports(world.plan(), containers(world.stack, world.engine), world.engine)
     return [(finding.readiness, finding.what) for finding in findings]
 
 

@@ -15,15 +15,15 @@ from seatrial.checks.model import Status as Judged
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_unblocked
 from seatrial.compose.services import Stack
 from seatrial.compose.text import ComposeText, read_text
-from seatrial.compose.variables import explanations, look_at_services, look_at_variables, read_explanations
+from seatrial.compose.variables import check_services, check_variables, explanations, read_explanations
 from seatrial.errors import ExitCode, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Port, Service, Unavailable
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
 from seatrial.reports.stack import print_preflight
 from seatrial.settings.model import Contract
-from seatrial.stack.images import look_at_images
+from seatrial.stack.images import check_images
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.preflight import Preflight, look_at_ports
+from seatrial.stack.preflight import Preflight, check_ports
 from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, Removed, ServiceState
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
     tmp_path.joinpath("gone.env.example").touch()
     tmp_path.joinpath(".env.example").write_text(EXAMPLE, encoding="utf-8")
     tmp_path.joinpath(".env").touch()
-    found = tuple(look_at_variables(file, text, {"HOME_PORT": "the environment"}))
+    found = tuple(check_variables(file, text, {"HOME_PORT": "the environment"}))
     assert found == (
         ready("env file", "there.env is there", where=f"{file}:5"),
         blocked(
@@ -111,10 +111,10 @@ def test_env_files_and_variables_are_named_with_what_the_example_says(tmp_path: 
 
 def test_a_missing_env_file_is_named_once(tmp_path: Path) -> None:
     tmp_path.joinpath(".env.example").touch()
-    (found,) = look_at_variables(tmp_path / "compose.yaml", text_of("services: {a: {env_file: .env}}"), {})
+    (found,) = check_variables(tmp_path / "compose.yaml", text_of("services: {a: {env_file: .env}}"), {})
     assert found.what == "the env file is missing; an example is next to it."
     tmp_path.joinpath(".env.example").unlink()
-    (found,) = look_at_variables(tmp_path / "compose.yaml", text_of("services: {a: {env_file: .env}}"), {})
+    (found,) = check_variables(tmp_path / "compose.yaml", text_of("services: {a: {env_file: .env}}"), {})
     assert (found.what, found.fix) == ("the env file .env is missing.", f"Make {tmp_path / '.env'}.")
 
 
@@ -123,27 +123,27 @@ def test_the_apps_own_service_needs_what_its_contract_says(tmp_path: Path) -> No
     other = structs.replace(bot, name="migrate", own_command=True)
     tmp_path.joinpath(".env.example").write_text(EXAMPLE, encoding="utf-8")
     file = tmp_path / "compose.yaml"
-    (found,) = look_at_services(file, [bot, other], ["bot", "migrate"], ["CREW", "HARBOUR"])
+    (found,) = check_services(file, [bot, other], ["bot", "migrate"], ["CREW", "HARBOUR"])
     assert found.what.startswith("the service 'bot' gets no value for HARBOUR, and does not start without one; .env")
     assert found.fix == f"Set HARBOUR in {tmp_path / '.env'}."
-    assert not list(look_at_services(file, [bot], [], ["HARBOUR"]))
+    assert not list(check_services(file, [bot], [], ["HARBOUR"]))
 
 
 def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
     services = [Service(name=name, image=image) for name, image in (("a", "here:1"), ("b", "own/ship:2"), ("c", "far"))]
     of = plan(tmp_path, *services, Service(name="d", image=None))
-    found = list(look_at_images(of, {"here:1": "sha256:1"}, has_substitute=lambda image: image == "far"))
+    found = list(check_images(of, {"here:1": "sha256:1"}, has_substitute=lambda image: image == "far"))
     assert [(match.readiness, match.what) for match in found] == [
         (Readiness.READY, "here:1 of a is here"),
         (Readiness.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
         (Readiness.NOTE, "far of c is not here: it is pulled, or a local substitute is used"),
-        (Readiness.BLOCKED, "the service 'd' has no image of its own, only a build section."),
+        (Readiness.BLOCKED, "the service 'd' has no `image`, only a build section."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."
 
 
 def an_engine(url: str = "unix:///x", **holders: list[dict[str, object]]) -> Any:
-    """Return what `look_at_ports` asks of an engine: its address, and the ports that its containers publish."""
+    """Return what `check_ports` asks of an engine: its address, and the ports that its containers publish."""
     listed = [{"Names": [f"/{name}"], "Ports": ports} for name, ports in holders.items()]
     api = SimpleNamespace(containers=lambda: listed)
     return SimpleNamespace(candidate=SimpleNamespace(url=url), client=SimpleNamespace(api=api))
@@ -166,15 +166,15 @@ def test_ports_are_free_taken_or_the_stacks_own(tmp_path: Path) -> None:
             Service(name="c", image="x", ports=(port(free),)),
         )
         of = plan(tmp_path, *services)
-        taken, is_free, twice = look_at_ports(of, (), an_engine(boat=[{"PublicPort": held, "Type": "tcp"}]))
+        taken, is_free, twice = check_ports(of, (), an_engine(boat=[{"PublicPort": held, "Type": "tcp"}]))
         assert taken.what == f"the service 'a' publishes port {held}, which is taken by the container boat."
         assert is_free == ready("port", f"127.0.0.1:{free}/tcp of b is free")
         assert (
             twice.what == f"the service 'c' publishes port {free}, which is taken by the service 'b' of the same file."
         )
-        own, *_ = look_at_ports(of, (running,), an_engine())
+        own, *_ = check_ports(of, (running,), an_engine())
         assert own == ready("port", f"127.0.0.1:{held}/tcp of a is this stack's own already")
-        far, *_ = look_at_ports(of, (), an_engine("ssh://harbour"))
+        far, *_ = check_ports(of, (), an_engine("ssh://harbour"))
         assert far.readiness is Readiness.NOTE
 
 

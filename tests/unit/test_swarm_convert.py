@@ -413,7 +413,7 @@ def test_an_own_placement_holds_and_is_warned_of() -> None:
         volumes={"data": {}},
     )
     assert api(made)["deploy"]["placement"] == {"constraints": ["node.labels.disk==ssd"]}
-    assert "a data of its own" in notes(made, Outcome.RISK)["api volumes"]
+    assert "its own data" in notes(made, Outcome.RISK)["api volumes"]
 
 
 def test_a_port_of_the_node_itself_stops_the_old_one_first() -> None:

@@ -193,7 +193,7 @@ def test_whatever_is_said_of_a_service_is_told_apart() -> None:
 def test_a_job_that_is_to_run_no_time_is_done() -> None:
     none = replace(SERVICE, job=True, replicas=0)
     assert stands(none).phase is Phase.DONE
-    # A job on each node has no task before swarm has looked at the nodes.
+    # A job on each node has no task before swarm has assigned any.
     assert stands(replace(none, replicas=None)).phase is Phase.DEPLOYING
 
 

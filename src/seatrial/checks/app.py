@@ -219,7 +219,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
 
 @check(
     "native/platform",
-    title="Extension modules are of its own platform",
+    title="Extension modules match its platform",
     why="A module built for another processor or C library cannot be loaded, and says so at its import only.",
     source="pythonspeed.com; elf(5); PEP 600, PEP 656",
     example="COPY .venv /app/.venv",

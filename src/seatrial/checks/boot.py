@@ -122,7 +122,7 @@ def stays_up(
     fixed="ENV PYTHONUNBUFFERED=1",
 )
 def first_log(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
-    """Judge when the first line came: logs are the first thing that anyone looks at."""
+    """Judge when the first log line came."""
     expected = f"a first line in its log within {contract.first_log_within:g} s"
     buffered = "PYTHONUNBUFFERED" not in configuration.environment
     if running.first_log is not None and running.first_log <= contract.first_log_within:
@@ -154,7 +154,7 @@ def first_log(running: Boot, configuration: Configuration, contract: Contract) -
 
 
 def what_happened(boot: Boot) -> str:
-    """Return how a start that did not come up ended, as a clause."""
+    """Return how a failed start ended, as a clause."""
     if boot.start_error:
         return f"the engine could not start it: {boot.start_error}"
     if boot.exit is not None:
@@ -266,7 +266,7 @@ def _restricted(restriction: Restriction, hardened: Boot, relaxed: tuple[Boot, .
             evidence=(*(written if restriction is Restriction.READ_ONLY else ()), *evidence_of(hardened)),
         )
     if not blamed and not hardened.came_up and any(start.came_up for start in relaxed):
-        reason = "it came up later, and no restriction is seen to have kept it from starting the first time"
+        reason = "a later start succeeded, and no restriction is seen to have kept it from starting the first time"
         raise UndecidedError(f"{reason}: {what_happened(hardened)}", *evidence_of(hardened))
     held = next((start for start in starts.values() if start.came_up and restriction not in start.lifted), None)
     if held is None:
@@ -275,9 +275,9 @@ def _restricted(restriction: Restriction, hardened: Boot, relaxed: tuple[Boot, .
 
 
 def in_the_way(starts: dict[frozenset[Restriction], Boot]) -> set[Restriction]:
-    """Return the restrictions that keep an image from coming up.
+    """Return the restrictions that keep an image from starting.
 
-    Where one lifted is enough, that one; where it takes several, each with which alone it does not come up.
+    Where one lifted is enough, that one; where it takes several, each with which alone it does not start.
     """
     if starts[frozenset()].came_up:
         return set()
@@ -306,10 +306,10 @@ def limit_reached(boot: Boot, contract: Contract) -> str:
         return ""
     counted = boot.usage.processes if isinstance(boot.usage, Usage) else 0
     if counted >= contract.processes:
-        return f"it has {counted} processes and threads, as many as it may have, and does not come up"
+        return f"it has {counted} processes and threads, as many as it is allowed, and does not start"
     said = next((line for line in boot.log if any(words in line.lower() for words in NO_MORE_PROCESSES)), "")
     if said:
-        return f"it may have no more than {contract.processes} processes and threads: {said.strip()}"
+        return f"it is limited to {contract.processes} processes and threads: {said.strip()}"
     return ""
 
 
@@ -323,8 +323,8 @@ def _blame(restriction: Restriction, boot: Boot, starts: dict[frozenset[Restrict
 def _why_not(starts: dict[frozenset[Restriction], Boot]) -> str:
     tells = "boot/healthy or boot/stays-up tells why"
     if ALL in starts and not starts[ALL].came_up:
-        return f"it does not come up with no restriction in its way either: {tells}"
-    return f"it does not come up, for another reason: {tells}"
+        return f"it does not start without any restriction either: {tells}"
+    return f"it does not start, for another reason: {tells}"
 
 
 def _expected(restriction: Restriction, contract: Contract) -> str:
@@ -357,7 +357,7 @@ def _held(restriction: Restriction, boot: Boot) -> str:
         Restriction.LIMITS: force.memory > 0 and force.processes > 0,
     }.get(restriction)
     if force is None or not in_force:
-        raise UndecidedError(f"it came up, but the engine does not hold it to this: {restriction.value}")
+        raise UndecidedError(f"it started, but the engine does not enforce this: {restriction.value}")
     beside = f", with {', '.join(boot.lifted)} lifted" if boot.lifted else ""
     match restriction:
         case Restriction.READ_ONLY:

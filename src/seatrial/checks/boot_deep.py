@@ -49,7 +49,7 @@ def _bad_end(name: str, boot: Boot) -> str:
     if boot.start_error:
         raise UndecidedError(f"without {name} the engine could not start it: {boot.start_error}")
     if boot.exit is None:
-        return "it starts anyway" if boot.came_up else f"it still runs after {boot.watched:.1f} s, and is not up"
+        return "it starts anyway" if boot.came_up else f"it still runs after {boot.watched:.1f} s, and is not healthy"
     if boot.healthy_after is not None:
         return "it became healthy first"
     if boot.exit.code == 0:
@@ -62,7 +62,7 @@ def _bad_end(name: str, boot: Boot) -> str:
 @check(
     "boot/arbitrary-uid",
     title="Starts as a uid that no account has",
-    why="OpenShift runs each project under a uid of its own, whatever USER says.",
+    why="OpenShift runs each project under its own uid, whatever USER says.",
     source="OpenShift, guidelines for images: support arbitrary user ids",
     example="RUN install -d -o app -m 0700 /app/state",
     fixed="RUN install -d -o app -g 0 -m 0770 /app/state",
@@ -71,17 +71,17 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
     """Judge the start as a uid that no account has."""
     if not contract.arbitrary_uid:
         return skipped("the contract does not ask for it: `arbitrary-uid = true` does")
-    expected = "comes up as uid 1000620000 and gid 0, which no account has"
+    expected = "starts as uid 1000620000 and gid 0, which no account has"
     if deep.other_user is None or isinstance(deep.other_user, Unavailable):
         raise UndecidedError("it was not started as another user")
     boot = deep.other_user
     if boot.came_up:
-        return passed("came up as uid 1000620000 and gid 0", expected=expected)
+        return passed("started as uid 1000620000 and gid 0", expected=expected)
     return failed(
         f"as uid 1000620000 and gid 0: {what_happened(boot)}",
         expected=expected,
         fix="Give what it writes to group 0, with the group's rights those of the owner: `chgrp -R 0 DIR && chmod -R "
-        "g=u DIR`; set HOME, and look up no account of its own.",
+        "g=u DIR`; set HOME, and look up no account.",
         evidence=evidence_of(boot),
     )
 
@@ -96,7 +96,7 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
 )
 def recreate(boot: Boot, deep: DeepBoots) -> Outcome:
     """Compare the second start, after the first one's removal, with the first."""
-    expected = "comes up again after its removal, in the same way"
+    expected = "starts again in a new container, in the same way"
     again = present(deep.again)
     if not again.came_up:
         return failed(
@@ -115,7 +115,7 @@ def recreate(boot: Boot, deep: DeepBoots) -> Outcome:
                 fix="Let it listen on fixed ports.",
             )
     after = f"{again.healthy_after:.1f} s" if again.healthy_after is not None else f"{again.watched:.1f} s"
-    return passed(f"came up again, after {after}", expected=expected)
+    return passed(f"started again, after {after}", expected=expected)
 
 
 def _served(inside: ProcInfo) -> set[str]:
@@ -125,7 +125,7 @@ def _served(inside: ProcInfo) -> set[str]:
 @check(
     "boot/writes-declared",
     title="Writes only where it is declared",
-    why="What is written into the container's own layer is slow, and gone with the container.",
+    why="What is written into the container's own layer is slow, and is removed with the container.",
     source="CIS Docker Benchmark 5.13",
     example="logging.FileHandler('/app/logs/shop.log')",
     fixed="logging.StreamHandler(sys.stdout)    # or: VOLUME /app/logs",
@@ -136,7 +136,7 @@ def writes_declared(deep: DeepBoots, configuration: Configuration, contract: Con
     allowed = (*contract.tmpfs, *configuration.volumes)
     expected = f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere"
     if not boot.came_up:
-        raise UndecidedError(f"with a writable root it did not come up: {what_happened(boot)}", *evidence_of(boot))
+        raise UndecidedError(f"with a writable root it did not start: {what_happened(boot)}", *evidence_of(boot))
     if boot.read_only:
         raise UndecidedError("it was not started with a writable root")
     if boot.written:

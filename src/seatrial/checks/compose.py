@@ -234,5 +234,5 @@ def _accounted(file: EnvironmentFile) -> bool:
 
 
 def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:
-    """Return the results of the compose/* checks, waivers among them, where nothing but the file was looked at."""
+    """Return the results of the compose/* checks, waivers among them, where nothing but the file was read."""
     return tuple(judge(check, {"compose": compose}, contract) for check in checks_of(sys.modules[__name__]))

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
-NOT_UP = Unavailable(reason="it does not come up: boot/healthy or boot/stays-up tells why")
+NOT_UP = Unavailable(reason="it does not start: boot/healthy or boot/stays-up tells why")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
 DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE)
 """Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
@@ -62,7 +62,7 @@ class _Fact:
 
 
 def deciding_boot(facts: Facts) -> Boot | Unavailable:
-    """Return the start to judge by: the hardened one, or the least relaxed one that came up."""
+    """Return the start to judge by: the hardened one, or the least relaxed one that succeeded."""
     boot = facts.boot
     if isinstance(boot, Unavailable) or boot.came_up:
         return boot

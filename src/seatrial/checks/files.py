@@ -41,8 +41,8 @@ def refuse_partial(contents: Contents) -> None:
         raise UndecidedError(f"the file system was not seen whole: {left_out[0]}", *left_out[1:])
 
 
-def looked_at(contents: Contents) -> str:
-    """Return how much was looked at, for a pass."""
+def checked(contents: Contents) -> str:
+    """Return how much was checked, for a pass."""
     return f"{contents.paths} paths checked"
 
 
@@ -95,7 +95,7 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
             evidence=tuple(_permissions(path) for path in found),
         )
     refuse_partial(contents)
-    return passed(f"{looked_at(contents)}; {len(every)} setuid files, all allowed", expected=expected)
+    return passed(f"{checked(contents)}; {len(every)} setuid files, all allowed", expected=expected)
 
 
 @check(
@@ -118,7 +118,7 @@ def world_writable(contents: Contents) -> Outcome:
             evidence=tuple(_permissions(path) for path in found),
         )
     refuse_partial(contents)
-    return passed(looked_at(contents), expected=expected)
+    return passed(checked(contents), expected=expected)
 
 
 def _permissions(row: FoundPath) -> str:
@@ -151,7 +151,7 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
     refuse_partial(contents)
     if not contract.files:
         return skipped(f"the contract names no `files`; no test is among the {contents.paths} paths")
-    return passed(f"{', '.join(contract.files)} as named; {looked_at(contents)}", expected=expected)
+    return passed(f"{', '.join(contract.files)} as named; {checked(contents)}", expected=expected)
 
 
 def _differences(folder: str, contents: Contents, contract: Contract) -> list[str]:
@@ -206,7 +206,7 @@ def leftovers(
             evidence=tuple(str(path) for path in found),
         )
     refuse_partial(contents)
-    return passed(looked_at(contents), expected=expected)
+    return passed(checked(contents), expected=expected)
 
 
 def _other_environments(
@@ -281,7 +281,7 @@ def _holds_none(contents: Contents, kind: ContentKind, *, expected: str, fix: st
             sizes_of(found[:5]), expected=expected, fix=fix, evidence=tuple(sizes_of([path]) for path in found)
         )
     refuse_partial(contents)
-    return passed(looked_at(contents), expected=expected)
+    return passed(checked(contents), expected=expected)
 
 
 @check(
@@ -304,13 +304,13 @@ def build(contents: Contents, contract: Contract) -> Outcome:
             "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else ""),  # noqa: PLR2004
             expected=expected,
             fix=(
-                "Build in a stage of its own and COPY only what came of it. A tool that the code calls goes into "
+                "Build in a separate stage and COPY only what came of it. A tool that the code calls goes into "
                 "the contract's `executables`."
             ),
             evidence=tuple(lines),
         )
     refuse_partial(contents)
-    return passed(looked_at(contents), expected=expected)
+    return passed(checked(contents), expected=expected)
 
 
 @check(
@@ -333,7 +333,7 @@ def remote_access(contents: Contents, contract: Contract) -> Outcome:
             evidence=tuple(path.path for path in found),
         )
     refuse_partial(contents)
-    return passed(looked_at(contents), expected=expected)
+    return passed(checked(contents), expected=expected)
 
 
 def _undeclared(rows: list[FoundPath], contract: Contract) -> list[FoundPath]:

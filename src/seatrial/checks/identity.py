@@ -160,12 +160,12 @@ def unique_ids(accounts: Accounts) -> Outcome:
         *_repeated("/etc/passwd", (user.name for user in accounts.users)),
         *_repeated("/etc/group", (group.name for group in accounts.groups)),
     ]
-    expected = "each user and each group has a number and a name of its own"
+    expected = "each user and each group has its own number and name"
     if shared:
         return failed(
             "; ".join(shared[:5]),
             expected=expected,
-            fix="Give the account that the Dockerfile makes a number of its own (`RUN useradd --uid 10001 …`).",
+            fix="Give the account that the Dockerfile makes its own number (`RUN useradd --uid 10001 …`).",
             evidence=tuple(shared),
         )
     _refuse_cut(accounts)

@@ -29,7 +29,7 @@ WITH_VALUE = {
     *("--default-index", "--directory", "--project", "-e", "--editable", "--root-user-action", "--upgrade-package"),
     *("-P", "--with", "--no-build-isolation-package"),
 }
-"""Options of pip and uv whose value is a word of its own."""
+"""Options of pip and uv whose value is a separate word."""
 TOOLS = {"pip", "setuptools", "wheel", "uv", "poetry", "pdm", "pipenv", "hatch", "pip-tools"}
 """What installs packages is not a dependency of the application."""
 LOCKING = re.compile(r"\b(UV_FROZEN|UV_LOCKED)=[\"']?(1|true)\b", re.IGNORECASE)

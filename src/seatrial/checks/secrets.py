@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
-from seatrial.checks.files import looked_at, named, of_kind, refuse_partial, without
+from seatrial.checks.files import checked, named, of_kind, refuse_partial, without
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
 from seatrial.facts import ContentKind
 
@@ -47,7 +47,7 @@ LEAST_ENTROPY = 4.2
 """Bits a character: random base64 of 32 characters has 4.4 and more; hexadecimal digests have at most 4."""
 LEAST_LENGTH = 24
 LONGEST_NAME = 1000
-"""Characters of a name that are looked at: a longer one is no name that anybody gave."""
+"""Characters of a name that are checked: nobody gives a longer name."""
 
 
 def secret(name: str, value: str) -> str:
@@ -106,7 +106,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
     if every:
         raise UndecidedError(f"{every[0]} could not be read", *(str(file) for file in every[1:]))
     refuse_partial(contents)
-    return passed(f"{looked_at(contents)}; {ONLY_THIS}", expected=expected)
+    return passed(f"{checked(contents)}; {ONLY_THIS}", expected=expected)
 
 
 @check(

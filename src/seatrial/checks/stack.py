@@ -211,7 +211,7 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
     if not stops:
         raise UndecidedError("no service ran any more when they were to be stopped")
     within = contract.stops_within
-    expected = f"{stack.app} leaves within {within:g} s, every other service within its grace time, none by SIGKILL"
+    expected = f"{stack.app} exits within {within:g} s, every other service within its grace time, none by SIGKILL"
     bad = [stop for stop in stops if stop.killed or (stop.service == stack.app and stop.seconds > within)]
     evidence = tuple(_stopped(stop) for stop in stops)
     if bad:
@@ -224,12 +224,14 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
         )
     if all(stop.service != stack.app for stop in stops):
         raise UndecidedError(f"{stack.app} did not run any more when it was to be stopped", *evidence)
-    return passed(f"all {len(stops)} left by themselves", expected=expected, evidence=evidence)
+    return passed(f"all {len(stops)} exited by themselves", expected=expected, evidence=evidence)
 
 
 def _stopped(stop: ServiceStop) -> str:
     memory = ", out of memory" if stop.out_of_memory else ""
-    end = f"was killed after its grace time of {stop.grace:g} s" if stop.killed else f"left after {stop.seconds:.1f} s"
+    end = (
+        f"was killed after its grace time of {stop.grace:g} s" if stop.killed else f"exited after {stop.seconds:.1f} s"
+    )
     return f"{stop.service} {end}, exit code {stop.code}{memory}"
 
 

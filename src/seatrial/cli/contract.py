@@ -32,7 +32,7 @@ def contract(
     output: str | None = None,
     force: bool = False,
 ) -> ExitCode:
-    """Draft a contract from an image that works, for a person to edit: exit 1 where it does not come up."""
+    """Draft a contract from an image that works, for a person to edit: exit 1 where it does not start."""
     from seatrial.checks import registry
     from seatrial.checks.model import Level
     from seatrial.checks.verdict import judge
@@ -55,7 +55,7 @@ def contract(
         cli.say(f"{file} is written; now: seatrial smoke --image {image} --contract {file}")
     if working_boot(facts) is not None:
         return ExitCode.OK
-    cli.say(f"{image} did not come up, so the contract holds only what could be seen; its last lines are in:")
+    cli.say(f"{image} did not start, so the contract holds only what could be seen; its last lines are in:")
     cli.say(f"  seatrial smoke --image {image}")
     return ExitCode.FAILED
 

@@ -80,7 +80,7 @@ class Record:
         "stack": "the stack's name on the swarm; the app's by default",
         "remove": "remove the stack; its volumes stay",
         "open-ports": "accept that a port of 127.0.0.1 is published on every interface of every node",
-        "timeout": "seconds until the swarm must have converged, or with --remove until all must be gone",
+        "timeout": "seconds until the swarm must have converged, or with --remove until all must be removed",
         "dry-run": "print what happens to the compose file, and change nothing",
         **output.FORMAT,
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seatrial.smoke import Smoked, Target
 
 ONE_IMAGE = {
-    "app": "the app whose image to look at; all apps without it",
+    "app": "the app whose image to check; all apps without it",
     "image": "any image instead: a name, tag, id or digest",
     "python": "the app's image for this Python version, such as 3.13",
 }
@@ -39,7 +39,7 @@ ONE_IMAGE = {
         "level": "quick (no start), standard (one real start, the default) or deep",
         "structure-test": "run this container-structure-test file (.yaml or .json) instead of the contract's checks; "
         "with --level besides them; repeatable",
-        "stack": "bring the app up with its services, in a compose project of its own, and test it there; --level "
+        "stack": "bring the app up with its services, in its own compose project, and test it there; --level "
         "standard (the default) starts it once more among them, deep several times",
         "all": "the app's image for every Python version that it declares",
         "format": "text, json, junit, sarif, markdown or html; without it, by --output's file name extension, or text",

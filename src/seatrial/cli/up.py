@@ -77,10 +77,10 @@ def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
     from seatrial import offline
     from seatrial.reports.json import preflight_document
     from seatrial.reports.stack import print_preflight
-    from seatrial.stack.preflight import look
+    from seatrial.stack.preflight import check_all
 
     recipes = offline.recipes(project)
-    found = look(
+    found = check_all(
         project,
         name,
         engine=output.engine(),

@@ -77,7 +77,7 @@ def repository(image: str) -> str:
 
 
 def app_of(image: str | None, own: Mapping[str, str]) -> str | None:
-    """Return the app that an image is built from, by the image's name; None where it is no app's."""
+    """Return the app that an image is built from, by the image's name; None where it belongs to no app."""
     return own.get(repository(image or ""))
 
 
@@ -235,7 +235,7 @@ def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> Compose
 def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
     """Return compose's own model of a file as if every env file and variable were there.
 
-    What a person has to fill in first is no fault of the file. What is judged here is its form, not its values; a
+    What a person has to fill in first is not a fault of the file. What is judged here is its form, not its values; a
     number serves for a port as well as for a password.
 
     Args:

@@ -33,7 +33,7 @@ class ComposeText:
     values: tuple[ComposeValue, ...] = ()
     variables: tuple[ComposeVariable, ...] = ()
     env_files: dict[str, tuple[EnvironmentFile, ...]] = field(default_factory=dict)
-    """By service, for each that is a mapping. Whether they exist is not looked at here."""
+    """By service, for each that is a mapping. Whether they exist is not checked here."""
 
     @property
     def files(self) -> tuple[EnvironmentFile, ...]:

@@ -132,7 +132,7 @@ def copy_example(example: Path) -> Path:
     return file
 
 
-def look_at_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) -> Iterator[Finding]:
+def check_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) -> Iterator[Finding]:
     """Yield findings on a compose file's env files and variables.
 
     Args:
@@ -153,7 +153,7 @@ def look_at_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) 
         yield _variable(file, variable, valued.get(variable.name), explained.get(variable.name))
 
 
-def look_at_services(
+def check_services(
     file: Path, services: Sequence[Service], own: Sequence[str], required: Sequence[str]
 ) -> Iterator[Finding]:
     """Yield the required variables of the contract that the app's own services get no value for.

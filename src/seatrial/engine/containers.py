@@ -29,7 +29,7 @@ NO_ENTRYPOINT = [""]
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """A container with a connection of its own, so that each thread has its own."""
+    """A container with its own connection, so that each thread has one."""
 
     id: str
     client: docker.APIClient
@@ -65,7 +65,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
     """Make a container, not started, from the engine's own JSON; however this ends, it is removed.
 
     Raises:
-        EngineError: the engine refuses to make it, or is gone.
+        EngineError: the engine refuses to create it, or stopped answering.
 
     """
     if run.ended.is_set():
@@ -87,7 +87,7 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
 
 
 def recreate(client: docker.APIClient, inspected: Json) -> str:
-    """Make a container, not started, like one that is gone, from its last inspection; return its id."""
+    """Make a container, not started, like a removed one, from its last inspection; return its id."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     # The name may mean another image by now.
     config["Image"] = inspected["Image"]
@@ -213,10 +213,10 @@ def engine_errors(doing: str, *, ignoring: Collection[int] = ()) -> Iterator[Non
 
     Args:
         doing: what is done, for the message.
-        ignoring: the status codes of refusals that end the block and are no problem.
+        ignoring: the status codes of refusals that end the block without an error.
 
     Raises:
-        EngineError: the engine is gone, or refused.
+        EngineError: the engine stopped answering, or refused.
 
     """
     try:

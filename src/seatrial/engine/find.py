@@ -64,7 +64,7 @@ class Engine:
         return _client(self.candidate, self.api_version)
 
     def connection(self, timeout: int = API_TIMEOUT) -> docker.APIClient:
-        """Return a connection of its own, for a thread; its user closes it. A request may take `timeout` seconds."""
+        """Return a new connection, for a thread; its user closes it. A request may take `timeout` seconds."""
         return _client(self.candidate, self.api_version, timeout=timeout).api
 
     def __str__(self) -> str:

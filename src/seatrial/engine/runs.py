@@ -152,7 +152,7 @@ def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machi
 
 
 def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:
-    """Tell whether the process behind an owner's label is gone; on another machine, never."""
+    """Tell whether the process behind an owner's label has ended; on another machine, never."""
     # A container has its image's labels too: the text may be anything.
     parts = re.fullmatch(r"([^:]*):([^:]*):([0-9]{1,10}):([^:]*)", label)
     if parts is None:

@@ -11,11 +11,11 @@ from seatrial.facts.sources import *
 from seatrial.facts.stack import *
 
 NO_SOURCES = Unavailable(
-    reason="the image was named by itself: no project of it is known, so it has no sources to look at"
+    reason="the image was named by itself: no project of it is known, so it has no sources to check"
 )
 """Of an image that no app describes."""
 
-NOT_LOOKED_AT = Unavailable(reason="the image's files were not checked")
+FILES_NOT_READ = Unavailable(reason="the image's files were not checked")
 """Of facts that were made without an engine."""
 
 INSTALLERS = ("pip", "setuptools", "wheel", "uv")
@@ -23,18 +23,18 @@ INSTALLERS = ("pip", "setuptools", "wheel", "uv")
 
 
 class Facts(Fact, frozen=True, kw_only=True):
-    """Everything that the checks may look at."""
+    """Everything that the checks can use."""
 
     configuration: Configuration
     command: ResolvedCommand | Unavailable
     probe: Probe | Unavailable
     boot: Boot | Unavailable
     relaxed: tuple[Boot, ...] = ()
-    """More boots, each with some restrictions lifted, made only when the hardened one did not come up, to tell why."""
+    """More boots, each with some restrictions lifted, made only when the hardened one did not start, to tell why."""
     deep: DeepBoots | Unavailable = NOT_DEEP
     """More boots, each with one thing changed, at level deep."""
     stack: StackRun | Unavailable = NOT_STACKED
-    """The app with its services up, in a compose project of its own."""
+    """The app with its services up, in its own compose project."""
     override: CommandOverride | Unavailable | None = None
     """The ENTRYPOINT with another command; None where that was not tried."""
     project: ProjectFacts
@@ -42,11 +42,11 @@ class Facts(Fact, frozen=True, kw_only=True):
     """The project's Dockerfile, build context and compose file."""
     health_command: HealthCommand | Unavailable | None = None
     """What the health check leads to; None where there is none, or it could not be followed."""
-    contents: Contents | Unavailable = NOT_LOOKED_AT
+    contents: Contents | Unavailable = FILES_NOT_READ
     """What its file system holds, of the kinds that checks ask about."""
-    accounts: Accounts | Unavailable = NOT_LOOKED_AT
+    accounts: Accounts | Unavailable = FILES_NOT_READ
     """Its account files, read by the engine."""
-    working_directory: ResolvedPath | Unavailable = NOT_LOOKED_AT
+    working_directory: ResolvedPath | Unavailable = FILES_NOT_READ
     """WORKDIR, followed by the engine; a container that is started may have had it made."""
     seconds: dict[str, float] = {}
     """How long each observation took."""

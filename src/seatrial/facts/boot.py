@@ -60,7 +60,7 @@ class ProcessList(Fact, frozen=True, kw_only=True):
 
 
 class Usage(Fact, frozen=True, kw_only=True):
-    """What the container took when it was looked at, as the engine counts it."""
+    """What the container used when it was inspected, as the engine counts it."""
 
     memory: int
     """Bytes."""
@@ -68,7 +68,7 @@ class Usage(Fact, frozen=True, kw_only=True):
     """Processes and threads: the limit counts both."""
 
 
-NOT_LOOKED = Unavailable(reason="it was not looked into while it ran")
+NOT_INSPECTED = Unavailable(reason="it was not inspected while it ran")
 
 
 class Restriction(StrEnum):
@@ -160,9 +160,9 @@ class Boot(Fact, frozen=True, kw_only=True):
     """Its first line came only after it was asked to stop."""
     out_of_memory: bool = False
     """The kernel killed a process of it when memory ran out."""
-    proc: ProcInfo | Unavailable = NOT_LOOKED
-    process_list: ProcessList | Unavailable = NOT_LOOKED
-    usage: Usage | Unavailable = NOT_LOOKED
+    proc: ProcInfo | Unavailable = NOT_INSPECTED
+    process_list: ProcessList | Unavailable = NOT_INSPECTED
+    usage: Usage | Unavailable = NOT_INSPECTED
     written: tuple[str, ...] = ()
     """With a writable root: the paths that it wrote outside tmpfs and volumes."""
 

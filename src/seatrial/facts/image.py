@@ -168,7 +168,7 @@ class FoundPath(Fact, frozen=True, kw_only=True):
 
 
 class Walk(Fact, frozen=True, kw_only=True):
-    """What one look at a file system, or at a part of it, saw."""
+    """What one walk of a file system, or of a part of it, saw."""
 
     paths: int
     """How many paths were checked."""

@@ -101,7 +101,7 @@ class TrustStore(Fact, frozen=True, kw_only=True):
 
 
 class SelfTest(Fact, frozen=True, kw_only=True):
-    """What the interpreter can do, tried in a process of its own."""
+    """What the interpreter can do, tried in its own process."""
 
     modules: tuple[StandardModule, ...] = ()
     trust: TrustStore | None = None
@@ -190,7 +190,7 @@ class InstalledScript(Fact, frozen=True, kw_only=True):
 
 
 class Import(Fact, frozen=True, kw_only=True):
-    """One import, done in a process of its own as the image's user with the image's environment."""
+    """One import, done in its own process as the image's user with the image's environment."""
 
     name: str
     ok: bool

@@ -296,7 +296,7 @@ class BuildContext(Fact, frozen=True, kw_only=True):
     """Where an ignore file belongs, from the project's folder."""
     files: tuple[ContextFile, ...] = ()
     truncated: bool = False
-    """There are more than were looked at."""
+    """There are more than were read."""
     admitted: tuple[str, ...] = ()
     """Of the paths that the gatherer tried on the ignore file, those that it lets through, whether they are there
     or not: a `.env` that is not there today is there tomorrow."""

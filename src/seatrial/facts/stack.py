@@ -116,7 +116,7 @@ class ServiceStop(Fact, frozen=True, kw_only=True):
 
 
 class ServiceBoots(Fact, frozen=True, kw_only=True):
-    """The app started anew among its services, each time in a container of its own."""
+    """The app started anew among its services, each time in its own container."""
 
     configuration: Configuration
     """Its image's, with what the compose file says otherwise."""
@@ -128,7 +128,7 @@ class ServiceBoots(Fact, frozen=True, kw_only=True):
 
 
 class StackRun(Fact, frozen=True, kw_only=True):
-    """One run of the app with its services, in a compose project of its own, which is gone afterwards."""
+    """One run of the app with its services, in its own compose project, which is removed afterwards."""
 
     app: str
     """The service that is the app."""

@@ -115,7 +115,7 @@ def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) 
     if step.keyword in {"COPY", "ADD"} and step.error.endswith("not found"):
         fix = "Check that it is in the build context, and that the ignore file does not exclude it."
     if any(sign in line for line in log for sign in UNTRUSTED):
-        fix = "Your network has a certificate of its own: mount the secret ca-bundle (docs/settings.md, Build secrets)."
+        fix = "Your network has its own certificate: mount the secret ca-bundle (docs/settings.md, Build secrets)."
     return BuildFailedError(
         f"this step failed: {_shown(step)} ({reason}).",
         where=_where(progress, step, environment),

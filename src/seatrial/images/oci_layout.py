@@ -25,7 +25,7 @@ INDEX = "index.json"
 
 
 def save_images(engine: Engine, images: Iterable[str], folder: Path) -> dict[str, str]:
-    """Save each image once, in a folder of its own; return the value of `--build-context` for each.
+    """Save each image once, in its own folder; return the value of `--build-context` for each.
 
     Raises:
         BuildError: buildx cannot be given the folder's path.

@@ -8,7 +8,7 @@ from importlib import resources
 
 PROBE = "seatrial.inside.probe"
 CHILDREN = {"imports": "import_child", "selftest": "selftest_child"}
-"""What the probe runs in processes of their own."""
+"""What the probe runs in separate processes."""
 
 HEADER = """\
 import sys

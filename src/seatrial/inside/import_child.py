@@ -1,4 +1,4 @@
-"""Imports modules and tells how each went, on a pipe of its own: the probe runs it in a process of its own."""
+"""Imports modules and tells how each went, on its own pipe: the probe runs it in its own process."""
 
 import sys
 

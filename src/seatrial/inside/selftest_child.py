@@ -1,4 +1,4 @@
-"""Tries what an interpreter should be able to do, on a pipe of its own: the probe runs it in a process of its own."""
+"""Tries what an interpreter should be able to do, on its own pipe: the probe runs it in its own process."""
 
 import sys
 

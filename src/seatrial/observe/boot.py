@@ -13,8 +13,8 @@ import docker.errors
 
 from seatrial.engine.containers import close_stream, container, engine_errors, kill, refusal
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
-from seatrial.facts.boot import NOT_LOOKED
-from seatrial.observe.health_check import asking
+from seatrial.facts.boot import NOT_INSPECTED
+from seatrial.observe.health_check import health_poller
 from seatrial.observe.introspect import Introspection, usage
 from seatrial.observe.sandbox import boot_config
 from seatrial.observe.services import joined
@@ -86,7 +86,7 @@ SETTLES = 0.3
 AT_LEAST = 1.2
 """Seconds that it is watched once it has been started, however soon it is healthy: a check may say yes to anything."""
 POLL = 0.05
-"""Seconds between two looks; one look takes the engine 2 ms."""
+"""Seconds between two polls; a poll takes the engine 2 ms."""
 KEPT_PATHS = 50
 DOCKER_INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
 """Where the engine puts its init; the second, where /sbin is a link."""
@@ -127,9 +127,9 @@ class Watched:
     inspected: Json
     healthy_after: float | None = None
     watched: float = 0.0
-    look: Introspection | None = None
+    introspection: Introspection | None = None
     answer: HealthAnswer | None = None
-    """The good answer to a question of our own, where that came before the engine's."""
+    """The first success of a health check that seatrial ran, where that came before the engine's."""
 
     @property
     def state(self) -> Json:
@@ -173,7 +173,9 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
     # An application that is not up has nothing to finish: it is killed, not asked.
     up = ended is None and (seen.healthy_after is not None or not has_check)
     first_log = first_line_after(booted, seen.state["StartedAt"])
-    taken = seen.look.usage if seen.look else NOT_LOOKED if ended else usage(booted.client, booted.id)
+    taken = (
+        seen.introspection.usage if seen.introspection else NOT_INSPECTED if ended else usage(booted.client, booted.id)
+    )
     stop = _stop(booted, configuration, contract) if up else None
     if ended is None and not up:
         kill(booted)
@@ -192,8 +194,8 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         first_log=first_log,
         log_at_stop=first_log is None and stop is not None and bool(lines),
         out_of_memory=bool(seen.state.get("OOMKilled")),
-        proc=seen.look.proc if seen.look else NOT_LOOKED,
-        process_list=seen.look.process_list if seen.look else NOT_LOOKED,
+        proc=seen.introspection.proc if seen.introspection else NOT_INSPECTED,
+        process_list=seen.introspection.process_list if seen.introspection else NOT_INSPECTED,
         usage=taken,
         written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
     )
@@ -213,15 +215,17 @@ def begin(booted: Container) -> str:
 def until_up(starter: BootSetup, booted: Container, started: float, *, bare: bool = False) -> Watched:
     """Watch a started container until it is up and settled, has ended, or is late.
 
-    Unless `bare`, its health check is asked as soon as it may be ready, and it is looked into once it is up.
+    Unless `bare`, its health check is asked as soon as it may be ready, and its inside is inspected once it is up.
     """
-    with asking(starter.run, starter.configuration, booted.id) as asker:
+    with health_poller(starter.run, starter.configuration, booted.id) as poller:
         if bare:
-            asker.over = True
-        return _until_up(starter, booted, asker, started, looks=not bare)
+            poller.over = True
+        return _until_up(starter, booted, poller, started, introspects=not bare)
 
 
-def _until_up(starter: BootSetup, booted: Container, asker: HealthPoller, started: float, *, looks: bool) -> Watched:
+def _until_up(
+    starter: BootSetup, booted: Container, poller: HealthPoller, started: float, *, introspects: bool
+) -> Watched:
     contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
     at_least = time.monotonic() - started + AT_LEAST
@@ -230,23 +234,23 @@ def _until_up(starter: BootSetup, booted: Container, asker: HealthPoller, starte
         seen.inspected = booted.client.inspect_container(booted.id)
         seen.watched = time.monotonic() - started
         if has_check and seen.healthy_after is None:
-            seen.answer = _good(asker.look(busy=bool(seen.inspected.get("ExecIDs"))))
+            seen.answer = _good(poller.poll(busy=bool(seen.inspected.get("ExecIDs"))))
             if seen.answer or health(seen.state) is Health.HEALTHY:
                 seen.healthy_after = seen.watched
         if seen.state["Status"] in ENDED:
-            if seen.look:
-                seen.look.wait()
+            if seen.introspection:
+                seen.introspection.wait()
             return seen
         if seen.healthy_after is not None:
             # The first good answer is not the end: an application that dies right after it is not up.
             seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
         # Without a health check it cannot be known when it is ready: it is watched for the whole time.
         due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
-        if looks and due and seen.look is None:
+        if introspects and due and seen.introspection is None:
             pid = int(seen.state.get("Pid") or 0)
-            seen.look = Introspection(run=starter.run, container=booted.id, python=starter.python, pid=pid)
-        # With a health check the look lies within the settle time, as a rule, and so costs nothing.
-        if seen.watched >= seconds and (seen.look is None or seen.look.over):
+            seen.introspection = Introspection(run=starter.run, container=booted.id, python=starter.python, pid=pid)
+        # With a health check the inspection lies within the settle time, as a rule, and so costs nothing.
+        if seen.watched >= seconds and (seen.introspection is None or seen.introspection.over):
             return seen
         booted.wait(POLL)
 
@@ -311,7 +315,7 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
     try:
         booted.client.kill(booted.id, signal=configuration.stop_signal)
     except docker.errors.APIError as error:
-        # 409: it ended between the last look and now; its exit code tells the rest.
+        # 409: it ended between the last poll and now; its exit code tells the rest.
         if error.status_code != 409:  # noqa: PLR2004 - HTTP conflict
             raise
     while True:

@@ -44,10 +44,10 @@ ALL = frozenset(Restriction)
 
 
 def next_boots(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
-    """Return which starts to try next, given which came up; none when nothing more can be learnt.
+    """Return which starts to try next, given which succeeded; none when nothing more can be learnt.
 
     First with nothing in the way, beside the likeliest cause; then with one restriction lifted after the other. Where
-    it takes more than one, each is tried alone: those that it does not come up with are what is in the way.
+    it takes more than one, each is tried alone: those that it does not start with are what is in the way.
     """
     if ALL not in came_up:
         return (ALL, frozenset({Restriction.READ_ONLY}))
@@ -74,11 +74,11 @@ ARBITRARY_USER = "1000620000:0"
 COLUMNS = "-eo pid,ppid,stat"
 FREEZE_SECONDS = 5.0
 """The most seconds for the processes to be seen stopped."""
-NOT_UP = Unavailable(reason="it does not come up, so it was not started again: boot/healthy or boot/stays-up tells why")
+NOT_UP = Unavailable(reason="it does not start, so it was not started again: boot/healthy or boot/stays-up tells why")
 
 
 def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
-    """Start an image that comes up again and again, with one thing changed each time.
+    """Start a working image again and again, with one thing changed each time.
 
     Raises:
         EngineError: the engine does not answer.
@@ -90,7 +90,7 @@ def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
     with ThreadPoolExecutor(max_workers=starter.at_once, thread_name_prefix="deep") as pool:
         has_check = starter.configuration.health_check is not None
         # The longest first, so that the others run beside it; one by one it is the last, as it is killed: what that
-        # leaves behind in a volume is no fault of the next one.
+        # leaves behind in a volume is not the next one's fault.
         freezing = pool.submit(freeze, starter, lifted) if has_check and starter.at_once > 1 else None
         again = pool.submit(run_boot, starter, lifted=lifted)
         writing = pool.submit(run_boot, starter, lifted={*lifted, Restriction.READ_ONLY}) if first.read_only else None
@@ -205,7 +205,7 @@ def _until_unhealthy(starter: BootSetup, booted: Container) -> Freeze:
 
 
 def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootSeries:
-    """Boot hardened; when it does not come up, with fewer restrictions, to tell which was why; then the deep starts.
+    """Boot hardened; when it does not start, with fewer restrictions, to tell which was why; then the deep starts.
 
     Args:
         starter: what to start.
@@ -253,7 +253,7 @@ def boot_as_service(engine: Engine, container: str, contract: Contract, *, deep:
         deep: whether the deep starts are wanted.
 
     Raises:
-        ImageError: its image is gone.
+        ImageError: its image was removed.
         EngineError: the engine does not answer.
 
     """

@@ -179,7 +179,7 @@ def _simple_command(line: str) -> tuple[str, ...]:
 def application_python(words: Sequence[str], path: str, directory: str, files: Files) -> Python | None:
     """Return the interpreter that the command runs on; None where the image holds none.
 
-    A script whose `#!` interpreter is gone was meant to run on the interpreter beside it: that one is
+    A script whose `#!` interpreter is missing was meant to run on the interpreter beside it: that one is
     looked at, so that a report can still say what the environment holds.
     """
     for word in _programs(words):
@@ -262,7 +262,7 @@ def named_modules(words: Sequence[str]) -> tuple[str, ...]:
     while len(rest) > 1 and rest[0].endswith(".sh"):
         rest = _behind_wrappers(rest[1:])
     if rest and PYTHON.fullmatch(posixpath.basename(rest[0])):
-        # Behind the first word that is no option, everything is the application's own.
+        # Behind the first word that is not an option, everything is the application's own.
         options = list(takewhile(lambda word: word.startswith("-") and word != "-m", rest[1:]))
         rest = rest[1 + len(options) :]
         if len(rest) < 2 or rest[0] != "-m":  # noqa: PLR2004 - `-m MODULE`

@@ -140,7 +140,7 @@ def _secrets(others: str) -> tuple[PathRule, ...]:
     def secret(about: str, name: str, content: str, path: str = "", but: str = "") -> PathRule:
         return PathRule(kind=ContentKind.SECRET, about=about, name=name, content=content, path=path, but=but)
 
-    # Packages come with keys to test against, which are no secret of anybody.
+    # Packages come with keys to test against, which are not secret.
     keys = r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|ssh_host_.+_key|.+\.(?:pem|key|p8|ppk)|.*priv(?:ate)?[_-]?key.*"
     settings = r"requirements.*\.(?:txt|in)|pyproject\.toml|uv\.lock|poetry\.lock|Pipfile|Pipfile\.lock"
     quoted = r"[^\"$<{]{4}"
@@ -221,7 +221,7 @@ def walk_request(modules: Iterable[str], contract: Contract) -> WalkRequest:
 def read_during_probe(
     run: Run, container: str, configuration: Configuration, contract: Contract, request: WalkRequest, *, whole: bool
 ) -> EngineView:
-    """Read what the probe cannot, on a connection of its own.
+    """Read what the probe cannot, on its own connection.
 
     Args:
         run: the run that the container belongs to.
@@ -237,11 +237,13 @@ def read_during_probe(
         with engine_errors(f"reading the files of {configuration.reference}"):
             files = EngineFiles(client, container)
             hidden = (*USUALLY_CLOSED, *map(posixpath.normpath, contract.tmpfs), *configuration.volumes)
-            walks = {folder: look(files, folder, request, BESIDE) for folder in dict.fromkeys(hidden) if not whole}
+            walks = {
+                folder: walk_folder(files, folder, request, BESIDE) for folder in dict.fromkeys(hidden) if not whole
+            }
             return EngineView(
                 accounts=read_accounts(*(_text(files, f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
                 working_directory=paths.follow(configuration.working_directory or "/", files),
-                walks={"/": look(files, "/", request, WHOLE)} if whole else walks,
+                walks={"/": walk_folder(files, "/", request, WHOLE)} if whole else walks,
             )
     finally:
         client.close()
@@ -253,17 +255,17 @@ def whole_contents(
     """Put together what the probe and the engine saw; what neither could see stays named."""
     walk = None if isinstance(probe, Unavailable) else probe.walk
     if walk is None:
-        seen = beside.walks.get("/") or look(files, "/", request, WHOLE)
+        seen = beside.walks.get("/") or walk_folder(files, "/", request, WHOLE)
         return merge(seen, {}, by="engine")
     # What the probe saw itself is not counted twice.
     walks = {folder: seen for folder, seen in beside.walks.items() if folder in walk.unreadable}
     left = [folder for folder in walk.unreadable if folder not in walks]
-    walks |= {folder: look(files, folder, request, AFTER) for folder in left[:MOST_AFTER]}
+    walks |= {folder: walk_folder(files, folder, request, AFTER) for folder in left[:MOST_AFTER]}
     found = tuple(_settled(walk.found, request.rules, files))
     return merge(msgspec.structs.replace(walk, found=found), walks, by="probe")
 
 
-def look(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) -> Walk:
+def walk_folder(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) -> Walk:
     """Look at one folder as the engine packs it; at one that is not there, at nothing."""
     walker = Walker(request.rules, request.folders)
     try:

@@ -160,7 +160,7 @@ def account_of(user: str, passwd: str, group: str) -> Account:
     """Return the account that a USER instruction names, as the engine reads it from the image's files.
 
     The rules are those of moby's user package: a number is a uid, whatever account has it for a name; rows may be
-    short and have blanks around them, and what is no number counts as 0; the first row that fits is taken.
+    short and have blanks around them, and what is not a number counts as 0; the first row that fits is taken.
     """
     who, _, group_name = user.partition(":")
     rows, groups = _rows(passwd), _rows(group)

@@ -46,7 +46,7 @@ class Wanted:
     deep: bool = False
     """Start it several times more, as level deep does."""
     imports: bool = True
-    """Import the application, which takes most of a probe's time; its code and bytecode are looked at then only."""
+    """Import the application, which takes most of a probe's time; its code and bytecode are checked then only."""
 
 
 STANDARD = Wanted()
@@ -93,7 +93,7 @@ def gather(
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One image's observation in progress; what takes long runs in threads, each on a connection of its own."""
+    """One image's observation in progress; what takes long runs in threads, each on its own connection."""
 
     run: Run
     configuration: Configuration

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHELLS_OWN = {"exit", "return", "[", "[[", "read", "wait", "kill", "command", "type", "pwd", "shift", "local", "false"}
 """Words that a shell carries out by itself: behind them only the shell can tell what comes."""
 TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
-"""Options of Python whose value is a word of its own."""
+"""Options of Python whose value is a separate word."""
 
 
 def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
@@ -69,7 +69,7 @@ def script_of(words: Sequence[str]) -> str:
 IDLE = 0.25
 """The share of one processor below which an application counts as waiting."""
 SAMPLED = 0.045
-"""The fewest seconds between two looks at what it takes: the engine counts in steps of a few milliseconds."""
+"""The fewest seconds between two samples of its processor time: the engine counts in steps of a few milliseconds."""
 SLOW = 0.5
 """Seconds after which an engine counts too slowly to be asked again and again."""
 AGAIN = 0.4
@@ -82,8 +82,8 @@ NANOSECONDS = 1_000_000_000
 
 
 @contextmanager
-def asking(run: Run, configuration: Configuration, container: str) -> Iterator[HealthPoller]:
-    """Give what asks a container that has just been started, on a connection of its own."""
+def health_poller(run: Run, configuration: Configuration, container: str) -> Iterator[HealthPoller]:
+    """Give the poller of a container that has just been started, on its own connection."""
     check, words = configuration.health_check, configuration.health_words
     client = run.engine.connection(MOST_SECONDS)
     try:
@@ -124,8 +124,8 @@ class HealthPoller:
     over: bool = False
     """From here on it is left to the engine."""
 
-    def look(self, *, busy: bool = False) -> HealthAnswer | None:
-        """Take one look; return an answer when there is one.
+    def poll(self, *, busy: bool = False) -> HealthAnswer | None:
+        """Poll once; return an answer when there is one.
 
         `busy`: something else runs in the container beside the application, perhaps the engine's own question.
         """

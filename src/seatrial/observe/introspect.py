@@ -35,7 +35,7 @@ LATE = f"its interpreter did not answer within {LOOK_SECONDS:g} s in the running
 
 @dataclass(kw_only=True)
 class Introspection:
-    """A look in progress, in a thread and on a connection of its own: an image may never answer."""
+    """An inspection in progress, in its own thread and on its own connection: an image may never answer."""
 
     run: Run
     container: str
@@ -67,7 +67,7 @@ class Introspection:
     def _look(self) -> None:
         # The container may end while it is looked into: then there is nothing to see, which is what the facts say.
         try:
-            with engine_errors("looking into the container"):
+            with engine_errors("inspecting the container"):
                 client = self.run.engine.connection()
                 try:
                     self.process_list = process_list(client, self.container, self.pid)
@@ -81,7 +81,7 @@ class Introspection:
                     client.close()
         except (EngineError, OSError, TimeoutError, CancelledError) as error:
             if time.monotonic() < self.started + LOOK_SECONDS:
-                reason = "the running container could not be looked into"
+                reason = "the running container could not be inspected"
                 self.proc = Unavailable(reason=reason, detail=str(error)[:SHOWN])
 
 
@@ -126,7 +126,7 @@ def usage(client: docker.APIClient, container: str) -> Usage | Unavailable:
 def proc_info(client: docker.APIClient, container: str, python: str) -> ProcInfo | Unavailable:
     """Let the image's interpreter read /proc in the running container."""
     if not python:
-        return Unavailable(reason="the image holds no Python interpreter to look into the running container with")
+        return Unavailable(reason="the image holds no Python interpreter to inspect the running container with")
     nonce = secrets.token_hex(16)
     try:
         made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script("proc"), nonce])

@@ -108,7 +108,7 @@ def _uv(document: Table, file: str, name: str) -> LockFile | Unavailable:
         (row for row in projects if "." in row["source"].values()), None
     )
     if own is None:
-        return Unavailable(reason=f"{file} holds no project of its own to begin with")
+        return Unavailable(reason=f"{file} holds no project to begin with")
     roots = list(_uv_wants(own.get("dependencies", ())))
     optional: Table = own.get("optional-dependencies", {})
     groups: Table = own.get("dev-dependencies", {})

@@ -28,7 +28,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Files(Protocol):
-    """An image's files, looked at without running anything."""
+    """An image's files, read without running anything."""
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at a path, its last part not followed; None where nothing does."""

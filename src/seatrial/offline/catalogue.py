@@ -309,7 +309,7 @@ def _postgres() -> list[Recipe]:
     dockerfile = FOLDER / "postgres.Dockerfile"
     found: list[Recipe] = []
     for major, suite in DEBIAN_POSTGRES.items():
-        # Until 17 the server brings its just-in-time compiler along; from 18 on it is a package of its own.
+        # Until 17 the server brings its just-in-time compiler along; from 18 on it is a separate package.
         jit = ["postgresql-18-jit"] if major == "18" else []
         inputs = _rootfs(suite, *POSTGRES_PACKAGES, f"postgresql-{major}", *jit)
         arguments = {"VERSION": major, **POSTGRES_FOLDERS.get(major, {})}

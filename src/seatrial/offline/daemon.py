@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HELPERS = re.compile(r"^(containerd|containerd-shim.*|docker-proxy)$")
 """The daemon's own programs; buildx, compose and the CLI are a user's, and left alone."""
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
-"""What pulls need, where a host reaches registries through a proxy or with a CA of its own."""
+"""What pulls need, where a host reaches registries through a proxy or with its own CA."""
 NETWORK_PREFIX = 24
 LOG_LINES = 15
 
@@ -45,7 +45,7 @@ POLL_INTERVAL = 0.1
 
 
 def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, object]:
-    """Return the daemon's settings. They go into a file of their own: the host's /etc/docker is not read.
+    """Return the daemon's settings. They go into a separate file: the host's /etc/docker is not read.
 
     At its second start a daemon that has address pools and no live restore deletes the bridge docker0, also
     that of another engine (moby, daemon_unix.go, configureNetworking). So it starts with live restore, which is

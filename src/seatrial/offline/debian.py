@@ -139,7 +139,7 @@ def parse_candidates(text: str) -> list[Package]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Apt:
-    """apt with lists, cache and configuration of its own."""
+    """apt with its own lists, cache and configuration."""
 
     folder: Path
     suite: str

@@ -67,7 +67,7 @@ class HostPython:
 def find(version: str, host: Host) -> HostPython | None:
     """Return the newest interpreter of a version (`3.13`, or exactly `3.13.0`) that the host has.
 
-    A distribution's own interpreter is no candidate: it is patched, and spread over the system.
+    A distribution's own interpreter is not a candidate: it is patched, and spread over the system.
     """
     series = ".".join(version.split(".")[:2])
     found = [python for prefix in _prefixes(host) if (python := _python(prefix, series)) is not None]
@@ -111,7 +111,7 @@ def _is_release(text: str) -> bool:
 
 def _has_needed_modules(library: Path) -> bool:
     modules = {file.name.partition(".")[0] for file in (library / "lib-dynload").glob("*.so")}
-    # uv's interpreters have these compiled in: there `_ssl` is no file at all.
+    # uv's interpreters have these compiled in: there `_ssl` is not a file at all.
     return not modules & {"_ssl", "_struct"} or modules.issuperset(NEEDED_MODULES)
 
 
@@ -147,7 +147,7 @@ def _copy(python: HostPython, folder: Path) -> None:
 
 def _ignored(folder: str, names: list[str]) -> set[str]:
     patterns = shutil.ignore_patterns(*LEFT_OUT_FILES)(folder, names)
-    # Folders of exactly these names: unittest is no test suite.
+    # Folders of exactly these names: unittest is not a test suite.
     return patterns | {name for name in names if name in LEFT_OUT_FOLDERS and (Path(folder) / name).is_dir()}
 
 

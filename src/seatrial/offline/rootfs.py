@@ -164,7 +164,7 @@ def _make(rootfs: Rootfs, kept: Path, *, host: Host, say: Callable[[str], None])
 
 
 def _own_namespaces(environment: Mapping[str, str]) -> list[str]:
-    """Return a prefix that gives a program mounts and processes of its own, which end when it does.
+    """Return a prefix that gives a program its own mounts and processes, which end when it does.
 
     As root mmdebstrap mounts on the host: killed there, it would leave /proc and /sys mounted in a folder that is
     about to be removed. Without root it makes namespaces by itself.

@@ -257,7 +257,7 @@ def _ensure(
 
 def _built_digest(engine: Engine, name: str) -> str | None:
     """Return the digest that an earlier build of it was labelled with; None where there is no such image."""
-    with engine_errors(f"look at the image {name}"):
+    with engine_errors(f"inspecting the image {name}"):
         try:
             image = engine.client.images.get(name)
         except docker.errors.ImageNotFound:

@@ -83,21 +83,21 @@ def _runs(facts: Facts, contract: Contract) -> Iterator[str]:
     yield from _line("tmpfs", contract.tmpfs)
     boot = working_boot(facts)
     if boot is None:
-        yield "# It did not come up, so times and capabilities are unknown."
+        yield "# It did not start, so times and capabilities are unknown."
         yield "# healthy-within = 30"
         yield "# stops-within = 10"
         return
     if Restriction.CAPABILITIES in boot.lifted:
-        yield "# It came up only with the capabilities that a plain `docker run` gives: name the ones that it needs."
+        yield "# It started only with the capabilities that a plain `docker run` gives: name the ones that it needs."
         yield '# capabilities = ["NET_BIND_SERVICE"]'
     else:
-        yield "# It came up with all capabilities dropped."
+        yield "# It started with all capabilities dropped."
         yield "capabilities = []"
     if boot.healthy_after is not None:
         yield f"# Seconds; it was healthy after {boot.healthy_after:.1f}."
         yield from _line("healthy-within", contract.healthy_within)
     if boot.stop is not None:
-        yield f"# Seconds; it {'was killed' if boot.stop.killed else 'left'} {boot.stop.seconds:.1f} after its signal."
+        yield f"# Seconds; it {'was killed' if boot.stop.killed else 'exited'} {boot.stop.seconds:.1f} after the signal."
         yield from _line("stops-within", contract.stops_within)
 
 
@@ -106,23 +106,23 @@ def _environment(facts: Facts, contract: Contract) -> Iterator[str]:
         yield "# Values for a trial start; never real secrets."
         yield f"environment = {_table(contract.environment)}"
     elif working_boot(facts) is not None:
-        yield "# It came up without any variable of yours. What it needs to work goes here, with made-up values."
+        yield "# It started without any variable of yours. What it needs to work goes here, with made-up values."
         yield '# environment = { NAME = "value" }'
     if working_boot(facts) is None:
         names = wanted_variables(facts) or ("NAME",)
-        yield "# It did not come up. Its last lines speak of these; set what it needs, with made-up values."
+        yield "# It did not start. Its last lines name these; set what it needs, with made-up values."
         yield f"# environment = {_table(dict.fromkeys(names, '...'))}"
 
 
 def _waivers(facts: Facts, results: Iterable[Result]) -> Iterator[str]:
-    # Where the application never came up, undecided checks say only that.
+    # Where the application never started, undecided checks say only that.
     wanted = {Status.FAIL} if working_boot(facts) is None else {Status.FAIL, Status.ERROR}
     bad = [result for result in results if result.status in wanted]
     if not bad:
         yield "# Every check holds, as far as this was tried: nothing has to be waived."
         return
     if working_boot(facts) is None:
-        yield "# It did not come up: fix that first, then draft this file again."
+        yield "# It did not start: fix that first, then draft this file again."
     yield "# What does not hold today. Fix the image, or waive what is intended: replace the dots with your reason."
     for result in bad:
         yield f"# {result.id}: {_comment(result.actual)}"

@@ -210,7 +210,7 @@ def removed_document(
         found: what there was; None where the swarm was not asked.
         left: what there is now; None where the swarm was not asked.
         seconds: how long it took.
-        problem: why not all of it is gone; None where it is, or was to stay.
+        problem: why not all of it is removed; None where it is, or was to stay.
 
     """
     before, now = _held(found), _held(left)

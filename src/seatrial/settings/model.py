@@ -118,7 +118,7 @@ def _holds_unique(value: object) -> bool:
 
 
 class StackContract(Table, frozen=True, kw_only=True):
-    """What `smoke --stack` asks of the app while its services are up, in a compose project of its own."""
+    """What `smoke --stack` asks of the app while its services are up, in its own compose project."""
 
     service: Service | None = None
     """The service that is the app; by default the only one that stays up on the app's image."""
@@ -203,7 +203,7 @@ class Contract(Table, frozen=True, kw_only=True):
     stays_up: PositiveSeconds = 3.0
     """Without a health check: seconds that it must still run after its start."""
     stops_within: PositiveSeconds = 10.0
-    """Seconds from the stop signal until it must have left by itself."""
+    """Seconds from the stop signal within which it must exit by itself."""
     first_log_within: PositiveSeconds = 10.0
     """Seconds from the start until the application must have logged its first line."""
     unhealthy_within: PositiveSeconds = 60.0

@@ -167,7 +167,7 @@ def _direct(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     if own is not None:
         wanted = (canonicalize_name(own.name), *names_of(own.requires, probe.interpreter.version))
         return tuple(name for name in dict.fromkeys(wanted) if name in listed)[:MOST_NAMES]
-    # Markers are ignored: what only an extra requires is no direct dependency either.
+    # Markers are ignored: what only an extra requires is not a direct dependency either.
     asked = {name for package in listed.values() for name in names_of(package.requires)}
     return tuple(name for name in listed if name not in asked and name not in INSTALLERS)[:MOST_NAMES]
 
@@ -202,12 +202,12 @@ def _running(facts: Facts) -> Iterator[tuple[str, Any]]:
 
 
 def working_boot(facts: Facts) -> Boot | None:
-    """Return the start that came up, the hardened one first; None where none did."""
+    """Return the start that succeeded, the hardened one first; None where none did."""
     return next((boot for boot in (facts.boot, *facts.relaxed) if isinstance(boot, Boot) and boot.came_up), None)
 
 
 def written_folders(facts: Facts) -> tuple[str, ...]:
-    """Return the folders that it needs to write to: it came up only on a writable root, and wrote there."""
+    """Return the folders that it needs to write to: it started only on a writable root, and wrote there."""
     boot = working_boot(facts)
     if boot is None or boot.read_only:
         return ()
@@ -218,7 +218,7 @@ def written_folders(facts: Facts) -> tuple[str, ...]:
 
 
 def wanted_variables(facts: Facts) -> tuple[str, ...]:
-    """Return the unset variables that its last lines name, where it did not come up."""
+    """Return the unset variables that its last lines name, where it did not start."""
     if working_boot(facts) is not None or not isinstance(facts.boot, Boot):
         return ()
     said = " ".join(facts.boot.log[-30:])

@@ -1,4 +1,4 @@
-"""The smoke of an app with its services up, in a compose project of its own."""
+"""The smoke of an app with its services up, in its own compose project."""
 
 from __future__ import annotations
 

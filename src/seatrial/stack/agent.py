@@ -177,7 +177,7 @@ def container_restarts(engine: Engine, container: str) -> int:
         EngineError: the engine does not answer.
 
     """
-    with engine_errors("looking at the app's container"):
+    with engine_errors("inspecting the app's container"):
         return int(engine.client.api.inspect_container(container).get("RestartCount", 0))
 
 

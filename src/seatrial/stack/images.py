@@ -55,12 +55,12 @@ def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
     """
     found: list[Mapping[str, Any]] = []
     # 400: no name that an image can have; what compose or swarm says of it is clearer.
-    with engine_errors("looking at the stack's images", ignoring=[404, 400]):
+    with engine_errors("inspecting the stack's images", ignoring=[404, 400]):
         found.append(engine.client.api.inspect_image(image))  # type: ignore[no-untyped-call]
     return found[0] if found else None
 
 
-def look_at_images(
+def check_images(
     plan: StackPlan, there: Mapping[str, str], *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
     """Yield a finding for each service's image: it is here, or what to do about it.
@@ -74,7 +74,7 @@ def look_at_images(
         if image is None:
             yield blocked(
                 "image",
-                f"the service {service.name!r} has no image of its own, only a build section.",
+                f"the service {service.name!r} has no `image`, only a build section.",
                 where=str(plan.file),
                 fix="Give it the `image` of one of the project's apps, which `seatrial build` makes.",
             )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ENGINE_STOP_SECONDS = 10
 """How long the engine lets a container stop that does not say otherwise."""
-LOOKING = "looking at the stack"
+INSPECTING = "inspecting the stack"
 KEPT_CHECKS = 3
 """Health-check outputs that are kept of each container."""
 
@@ -45,12 +45,12 @@ def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
     """
     api = engine.client.api
     found: list[ContainerState] = []
-    with engine_errors(LOOKING):
+    with engine_errors(INSPECTING):
         listed = api.containers(all=True, filters=by_label(stack))
         now = datetime.fromisoformat(str(api.info()["SystemTime"])) if listed else None
     for entry in listed:
         # 404: it was removed since it was listed.
-        with engine_errors(LOOKING, ignoring=[404]):
+        with engine_errors(INSPECTING, ignoring=[404]):
             found.append(read_container(api.inspect_container(entry["Id"]), now=now))
     return tuple(sorted(found, key=lambda state: (state.service, state.name)))
 
@@ -64,7 +64,7 @@ def last_lines(container: str, engine: Engine, *, count: int) -> tuple[str, ...]
     """
     import docker.errors
 
-    with engine_errors(LOOKING):
+    with engine_errors(INSPECTING):
         try:
             output = engine.client.api.logs(container, tail=count)
         except docker.errors.APIError:

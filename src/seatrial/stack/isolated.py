@@ -136,7 +136,7 @@ def app_service(
 def isolated(
     document: Mapping[str, Any], file: Path, *, labels: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
-    """Return a compose model that touches nothing outside of its own project.
+    """Return a compose model that touches nothing outside its project.
 
     `labels` are put on each container, and `environment` holds what services get in place of the file's variables.
 
@@ -169,7 +169,7 @@ def isolated(
 
 
 def copied_in(document: Mapping[str, Any], service: str) -> tuple[str, ...]:
-    """Return the secrets and configs of a service that compose copies into its container, as they are no files."""
+    """Return the secrets and configs of a service that compose copies into its container, as they are not files."""
     table = (document.get("services") or {}).get(service) or {}
     return tuple(
         str(use["source"])
@@ -195,5 +195,5 @@ def _require_own(name: str, table: Mapping[str, Any], file: Path) -> None:
             raise StackError(
                 f"the service {name!r} may write to {mount.get('source')}, a path of this machine: a smoke would too.",
                 where=str(file),
-                fix="Mount it read-only, or keep what must last in a named volume: each smoke gets one of its own.",
+                fix="Mount it read-only, or keep what must last in a named volume: each smoke gets its own.",
             )

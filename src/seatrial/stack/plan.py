@@ -9,7 +9,7 @@ from seatrial.compose import runner
 from seatrial.compose.findings import Readiness, unready
 from seatrial.compose.services import identify, own_images, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import copy_example, example_to_copy, look_at_variables, missing_env, variable_sources
+from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources
 from seatrial.errors import StackError
 from seatrial.settings.read import TABLE
 
@@ -124,7 +124,7 @@ def _incomplete(compose: Compose) -> StackError | None:
     text = text_of(compose.file)
     valued = variable_sources(compose, [variable.name for variable in text.variables])
     missing = [
-        finding for finding in look_at_variables(compose.file, text, valued) if finding.readiness is Readiness.BLOCKED
+        finding for finding in check_variables(compose.file, text, valued) if finding.readiness is Readiness.BLOCKED
     ]
     return unready(missing) if missing else None
 

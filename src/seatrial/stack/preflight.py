@@ -15,7 +15,7 @@ from seatrial.compose import runner
 from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
 from seatrial.compose.services import app_of, identify, model_with_placeholders, read_compose, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import example_to_copy, look_at_services, look_at_variables, variable_sources
+from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.stack import images, inspect
@@ -59,7 +59,7 @@ LISTENING = {"tcp": "0A", "udp": "07"}
 """The kernel's number for a socket that waits for others, in /proc/net."""
 
 
-def look_at_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> Iterator[Finding]:
+def check_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> Iterator[Finding]:
     """Yield a finding for each published port: it is free, or who holds it.
 
     Raises:
@@ -143,7 +143,7 @@ def _inodes(port: Port) -> Iterator[str]:
 
 
 def _container(port: Port, engine: Engine) -> str | None:
-    with engine_errors("looking at the published ports"):
+    with engine_errors("inspecting the published ports"):
         for container in engine.client.api.containers():
             held = {(bound.get("PublicPort"), bound.get("Type")) for bound in container.get("Ports") or ()}
             if (port.published, port.protocol) in held:
@@ -151,7 +151,7 @@ def _container(port: Port, engine: Engine) -> str | None:
     return None
 
 
-def look(
+def check_all(
     project: Project, name: str, *, engine: Engine, host: Host, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Preflight:
     """Return what there is to know before the start of an app's stack.
@@ -171,7 +171,7 @@ def look(
         valued = variable_sources(compose, [variable.name for variable in text.variables])
     except StackError as error:
         return Preflight(stack=stack, file=file, services=(), findings=(_refused(error, "env file"),))
-    variables = tuple(look_at_variables(file, text, valued))
+    variables = tuple(check_variables(file, text, valued))
     document, said, complete = _document(compose, text, variables)
     if complete:
         # Compose takes the file as it is: what is missing is wanted by a profile that is not asked for.
@@ -183,12 +183,12 @@ def look(
     findings = [*said, *variables]
     if services:
         plan = planned(project, stack, file, services, env_file=None)
-        findings += look_at_start(plan, engine, has_substitute=has_substitute)
-    findings += look_at_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
+        findings += check_start(plan, engine, has_substitute=has_substitute)
+    findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
 
 
-def look_at_start(
+def check_start(
     plan: StackPlan, engine: Engine, *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
     """Yield findings on a plan's images, ports and variables.
@@ -197,13 +197,13 @@ def look_at_start(
         EngineError: the engine does not answer.
 
     """
-    yield from images.look_at_images(plan, images.present(plan, engine), has_substitute=has_substitute)
-    yield from look_at_ports(plan, inspect.containers(plan.stack, engine), engine)
+    yield from images.check_images(plan, images.present(plan, engine), has_substitute=has_substitute)
+    yield from check_ports(plan, inspect.containers(plan.stack, engine), engine)
     own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]
-    yield from look_at_services(plan.file, plan.services, own, plan.required)
+    yield from check_services(plan.file, plan.services, own, plan.required)
 
 
-def look_at_catalogue(
+def check_catalogue(
     project: Project, file: Path, contract: Contract, *, engine: Engine, host: Host
 ) -> Iterator[Finding]:
     """Yield what the catalogue's compose/* checks say. None of it stops a start: `invoke smoke` judges by it."""
@@ -243,7 +243,7 @@ def _document(
         else:
             return document, _taken_as_it_is(document, compose.file, notes), True
     try:
-        # What is missing has been named: the rest is looked at as if it were there.
+        # What is missing has been named: the rest is checked as if it were there.
         document = model_with_placeholders(replace(compose, env_file=example), text)
     except StackError as error:
         return None, (_refused(error),), False

@@ -65,7 +65,7 @@ def restart(
     Args:
         chosen: what `to_restart` returned.
         stack: the stack.
-        file: its compose file, for messages; what it says by now is not looked at.
+        file: its compose file, for messages; what it says by now is not read.
         own_images: the project's own images.
         engine: the engine.
         observer: receives the progress.

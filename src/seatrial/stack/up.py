@@ -13,7 +13,7 @@ from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
 from seatrial.stack import down, images, inspect
 from seatrial.stack.down import remember, undo
-from seatrial.stack.preflight import look_at_catalogue, look_at_start
+from seatrial.stack.preflight import check_catalogue, check_start
 from seatrial.stack.state import Address, StackState, all_up, declared_by, states
 from seatrial.stack.wait import StartWatcher, with_last_lines
 
@@ -75,7 +75,7 @@ def check(plan: StackPlan, *, engine: Engine) -> None:
         EngineError: the engine does not answer.
 
     """
-    require_unblocked(tuple(look_at_start(plan, engine)))
+    require_unblocked(tuple(check_start(plan, engine)))
 
 
 def bring_up(
@@ -96,7 +96,7 @@ def bring_up(
             observer=observer,
             timeout=timeout,
             substitute=images.substitute_maker(project, engine, host, observer.say),
-            catalogue=lambda: look_at_catalogue(project, plan.file, contract, engine=engine, host=host),
+            catalogue=lambda: check_catalogue(project, plan.file, contract, engine=engine, host=host),
         )
 
 

@@ -71,7 +71,7 @@ def condition(state: ServiceState) -> str:
         case ContainerStatus.RESTARTING:
             return f"keeps ending with {_code(container)} ({container.restarts} restarts)"
         case ContainerStatus.EXITED:
-            # A one-shot's zero is no failure: who is asked about here was to stay.
+            # A one-shot's zero is not a failure: this service was to keep running.
             wrong = " but should have kept running" if container.exit_code == 0 and state.phase is Phase.FAILED else ""
             return f"ended with {_code(container)}{wrong}"
         case ContainerStatus.PAUSED | ContainerStatus.REMOVING | ContainerStatus.DEAD:
@@ -162,7 +162,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 POLL = 0.2
-"""Seconds between two looks at the engine."""
+"""Seconds between two polls of the engine."""
 RETRY_AFTER = 1.0
 """Seconds until compose is asked again to start what waits for a service that crashed."""
 LEAST_TIMEOUT = 3
@@ -182,7 +182,7 @@ class Clock(Protocol):
 class StartWatcher:
     """Watches a stack come up, from its creation on.
 
-    How the containers of an earlier run (`before`) stand while compose works is no failure. The timeout, in seconds,
+    How the containers of an earlier run (`before`) stand while compose works is not a failure. The timeout, in seconds,
     counts from now.
 
     """
@@ -282,7 +282,7 @@ class StartWatcher:
         containers = inspect.containers(self._plan.stack, self._engine)
         unstarted: frozenset[str] = frozenset()
         if compose_works:
-            # Compose may be replacing or restarting what an earlier run left: how that ended is no failure.
+            # Compose may be replacing or restarting what an earlier run left: how that ended is not a failure.
             unstarted = frozenset(
                 container.id
                 for container in containers

@@ -1,4 +1,4 @@
-"""Runs structure tests: commands in containers of their own, files from the engine's archive."""
+"""Runs structure tests: commands in their own containers, files from the engine's archive."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is read."""
 MOST_MEMBERS = 200_000
-"""Members of one archive that are looked at."""
+"""Members of one archive that are read."""
 MOST_LINKS = 40
 LEADS_NOWHERE = ("not a directory", "too many levels", "too many links", "file name too long", "no such file")
 """What an engine says, with an error of its own, of a path that runs through a file or a circle of links."""

@@ -83,7 +83,7 @@ def remove(program: str, stack: str, engine: Engine) -> str:
     return "" if done.code == 0 else "\n".join(messages(done.errors))
 
 
-LOOKING = "looking at the swarm"
+INSPECTING = "inspecting the swarm"
 PIN = "node.id=="
 TASK_PARTS = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "Networks", "ForceUpdate")
 LOG_SECONDS = 5
@@ -98,7 +98,7 @@ def swarm_of(engine: Engine) -> Swarm:
         EngineError: it manages none, or does not answer.
 
     """
-    with engine_errors(LOOKING):
+    with engine_errors(INSPECTING):
         said = engine.client.api.info().get("Swarm") or {}
         problem = _no_manager(said)
         if problem is not None:
@@ -131,7 +131,7 @@ def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:
         EngineError: the engine does not answer.
 
     """
-    with engine_errors(LOOKING):
+    with engine_errors(INSPECTING):
         listed = engine.client.api.services(filters=label(stack))  # type: ignore[no-untyped-call]
     return tuple(sorted((read_service(entry, stack) for entry in listed), key=lambda service: service.name))
 
@@ -143,7 +143,7 @@ def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Ta
         EngineError: the engine does not answer.
 
     """
-    with engine_errors(LOOKING):
+    with engine_errors(INSPECTING):
         listed = engine.client.api.tasks(filters=label(stack))  # type: ignore[no-untyped-call]
     versions = {service.id: service.version for service in known}
     return tuple(read_task(entry, versions) for entry in listed)
@@ -156,7 +156,7 @@ def lost_nodes(engine: Engine) -> frozenset[str]:
         EngineError: the engine does not answer.
 
     """
-    with engine_errors(LOOKING):
+    with engine_errors(INSPECTING):
         nodes = engine.client.api.nodes()
     return frozenset(str(node["ID"]) for node in nodes if (node.get("Status") or {}).get("State") == "down")
 
@@ -300,10 +300,10 @@ def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
 
 
 def health_outputs(task: Task, swarm: Swarm, engine: Engine) -> tuple[str, ...]:
-    """Return what a task's last health checks said; nothing where its container is on another node, or gone."""
+    """Return what a task's last health checks said; nothing where its container is on another node, or removed."""
     found: tuple[str, ...] = ()
     if task.container_id and task.node_id == swarm.node:
-        with engine_errors(LOOKING, ignoring=[404]):
+        with engine_errors(INSPECTING, ignoring=[404]):
             inspected = engine.client.api.inspect_container(task.container_id)
             found = inspect.read_container(inspected, now=None).health_outputs
     return found

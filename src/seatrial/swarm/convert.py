@@ -136,7 +136,7 @@ def _networks(document: Mapping[str, Any], project: str, found: list[Note]) -> J
             given["driver"] = driver
         options = given.get("driver_opts") or {}
         if lost := sorted(key for key in options if key.startswith(BRIDGE_OPTIONS)):
-            notes.lost(name, f"driver_opts {', '.join(lost)}: swarm's networks are no bridges of one node")
+            notes.lost(name, f"driver_opts {', '.join(lost)}: swarm's networks are not bridges of one node")
             given["driver_opts"] = {key: value for key, value in options.items() if key not in lost}
         given["ipam"] = _addresses(name, given.get("ipam") or {}, notes)
         if gone := sorted(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 POLL = 0.5
-"""Seconds between two looks at the swarm."""
+"""Seconds between two polls of the swarm."""
 REPEAT_AFTER = 5.0
 """Seconds until `docker stack rm` is repeated: a network cannot be removed before the last container on it."""
 
@@ -46,7 +46,7 @@ def holdings(stack: str, engine: Engine) -> RemovedStack:
 
     """
     api, chosen = engine.client.api, cluster.label(stack)
-    with engine_errors(cluster.LOOKING):
+    with engine_errors(cluster.INSPECTING):
         services = api.services(filters=chosen)  # type: ignore[no-untyped-call]
         configs = api.configs(filters=chosen)  # type: ignore[no-untyped-call]
         return RemovedStack(
@@ -77,7 +77,7 @@ def undeploy(
         stack: its name.
         engine: an engine that manages the swarm.
         host: this machine.
-        timeout: seconds until all must be gone.
+        timeout: seconds until all must be removed.
         seeing: receives the observed state at each poll.
         clock: the passing of time.
 
@@ -233,7 +233,7 @@ def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> N
 
     """
     require_deployable(conversion, plan)
-    require_unblocked(tuple(images.look_at_images(plan.plan, images.present(plan.plan, engine))))
+    require_unblocked(tuple(images.check_images(plan.plan, images.present(plan.plan, engine))))
 
 
 def deploy(

@@ -282,11 +282,11 @@ def _placement(service: Mapping[str, Any], deploy: Json, context: DeploymentCont
         return
     names = ", ".join(held)
     if placement.get("constraints"):
-        notes.risk("volumes", f"each node has a {names} of its own: see that its placement keeps it where its data is")
+        notes.risk("volumes", f"each node has its own {names}: see that its placement keeps it where its data is")
         return
     placement["constraints"] = [f"node.id=={context.node}"]
     deploy["placement"] = placement
     notes.risk(
         "volumes",
-        f"each node has a {names} of its own: the service is kept on {context.node_name}, and is down while that is",
+        f"each node has its own {names}: the service is kept on {context.node_name}, and is down while that is",
     )

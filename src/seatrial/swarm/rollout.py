@@ -21,7 +21,7 @@ def service_states(
 ) -> tuple[SwarmServiceState, ...]:
     """Return the state of each service.
 
-    How tasks end that were there before this deploy is no failure of it: `before` are their ids.
+    How tasks end that were there before this deploy is not a failure of it: `before` are their ids.
 
     """
     return tuple(
@@ -74,7 +74,7 @@ def _staying(service: SwarmService, tasks: Sequence[Task], *, failed: bool) -> t
         case _:
             pass
     if running >= wanted and all(task.current for task in active) and (active or not wanted):
-        # One task on each node: none are there before swarm has looked at the nodes.
+        # One task on each node: none are there before swarm has assigned any.
         settled = service.replicas is not None or bool(active)
         return (Phase.UP if settled else Phase.DEPLOYING), running, wanted
     if failed and wanted and all(task.over for task in tasks):
@@ -190,7 +190,7 @@ def _fix(culprits: Sequence[SwarmServiceState], stack: str, *, timed_out: float 
 
 
 POLL = 0.5
-"""Seconds between two looks at the swarm."""
+"""Seconds between two polls of the swarm."""
 SETTLE = 5.0
 """Seconds that all must stay up before it counts: what has no health check runs at first, and then may end."""
 

@@ -25,7 +25,7 @@ LONGEST_NAME = 64
 HASH_LENGTH = 12
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
 BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
-PRUNING = "looking at the stack's secrets and configs"
+PRUNING = "inspecting the stack's secrets and configs"
 
 
 def named(contents: Mapping[tuple[MaterialKind, str], bytes], stack: str) -> tuple[Material, ...]:

@@ -67,7 +67,7 @@ CONVERTED = frozenset(
         "env_file",
     }
 )
-"""Keys that are said in another way, or that have a note of their own."""
+"""Keys that are said in another way, or that have their own note."""
 
 NO_LOSS = frozenset({"profiles", "develop", "expose", "attach", "build", "extends"})
 """Keys that mean nothing for a service that runs: nothing is lost with them."""

@@ -72,7 +72,7 @@ class Image:
     reference: str
     """What the stack file names: the image's id, its name with a digest, or its name."""
     checked: bool = False
-    """The image has a health check of its own."""
+    """The image has its own health check."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ MAX_FILES = 200000
 MAX_TEXT = 4000
 INSTALLER_PACKAGES = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel", "uv")
 CHILDREN: "Dict[str, str]" = {}
-"""The scripts that run in processes of their own: put in when the parts are joined."""
+"""The scripts that run in separate processes: put in when the parts are joined."""
 truncated: "List[str]" = []
 problems: "Dict[str, str]" = {}
 facts: "Dict[str, Fact]" = {}

@@ -36,8 +36,8 @@ class Compiled:
         }
         self.tried = 0
 
-    def look_in(self, folder: str, names: "List[str]") -> None:
-        """Look at sources of one folder; its __pycache__ is opened once, as paths are slow to walk on layers."""
+    def check_folder(self, folder: str, names: "List[str]") -> None:
+        """Check the sources of one folder; its __pycache__ is opened once, as paths are slow to walk on layers."""
         caches = os.path.join(folder, "__pycache__")
         if getattr(sys, "pycache_prefix", None):
             caches = os.path.dirname(self.util.cache_from_source(os.path.join(folder, "m.py")))
@@ -47,12 +47,12 @@ class Compiled:
             cache = None
         try:
             for name in names:
-                self.look(folder, name, cache)
+                self.check_source(folder, name, cache)
         finally:
             if cache is not None:
                 os.close(cache)
 
-    def look(self, folder: str, name: str, caches: "Optional[int]") -> None:
+    def check_source(self, folder: str, name: str, caches: "Optional[int]") -> None:
         source, answer = folder + "/" + name, self.answer
         answer["sources"] += 1
         try:
@@ -123,7 +123,7 @@ def bytecode(_request: "Row") -> "Row":
     judged, count = Compiled(), 0
     seen: "Set[str]" = set()
     tops = [top for top in sys.path if any(name.endswith(".dist-info") for name in listing(top or "/nothing"))]
-    # An installer is no dependency: whether it may be there is another check's question.
+    # An installer is not a dependency: whether it may be there is another check's question.
     left, aside = list(tops), {os.path.join(top, name) for top in tops for name in INSTALLER_PACKAGES}
     while left:
         folder = left.pop().rstrip("/")
@@ -141,7 +141,7 @@ def bytecode(_request: "Row") -> "Row":
             elif name != "__pycache__" and entry.path not in aside and entry.is_dir(follow_symlinks=False):
                 left.append(entry.path)
         if names:
-            judged.look_in(folder, names)
+            judged.check_folder(folder, names)
         if count > MAX_FILES:
             judged.answer["complete"] = False
             break
@@ -158,6 +158,6 @@ def standard_bytecode(_request: "Row") -> "Row":
         if path.startswith(top + "/") and path.endswith(".py") and os.path.isfile(path):
             folders.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     for folder, names in folders.items():
-        judged.look_in(folder, names)
+        judged.check_folder(folder, names)
     judged.answer["complete"] = not cut_short
     return judged.answer

@@ -1,4 +1,4 @@
-"""The application's imports and the interpreter's self-test, each in a process of its own."""
+"""The application's imports and the interpreter's self-test, each in its own process."""
 
 import json
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_child(script: str, words: "List[str]", seconds: float) -> "Tuple[List[str], bytes, Optional[int]]":
-    """Return the lines that a script writes to a pipe of its own, its other output, and its code; None if too late."""
+    """Return the lines that a script writes to its own pipe, its other output, and its code; None if too late."""
     reading, writing = os.pipe()
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(writing), *words],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def answer_to(request: "Row") -> "Row":
-    # The imports run in a process of their own; what this one reads meanwhile costs no time.
+    # The imports run in a separate process; what this one reads meanwhile costs no time.
     rows: "List[Row]" = []
     asked = (request["modules"], request["import_root"], request["import_seconds"])
     importing = threading.Thread(target=lambda: rows.extend(imports(*asked)))

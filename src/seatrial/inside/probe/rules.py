@@ -107,8 +107,8 @@ class Findings:
             letter: f (file), d (folder), l (link) or o (other).
             state: its mode, size and owners.
             above: what holds below the folder that it lies in.
-            beginning: reads the file's beginning, None where it cannot be read; None for a path that is not looked at
-                itself, but for what it says of what lies below it.
+            beginning: reads the file's beginning, None where it cannot be read; None for a path that is not checked
+                itself, only for its effect on the paths under it.
 
         """
         sticky, covered, summary = above
