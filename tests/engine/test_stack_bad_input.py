@@ -557,7 +557,7 @@ def test_a_change_that_fails_restores_what_ran_before(yard: Yard) -> None:
     assert (after["api"].name, after["api"].config_hash) == (before["api"].name, before["api"].config_hash)
     assert "api runs again as it did before." in yard.witness.said
     assert {name: one.status for name, one in after.items()} == {"api": "running", "user": "running"}
-    assert "once had completed before; its container is gone, so the next `up` runs it again." in yard.witness.said
+    assert "once had completed before; its container was removed, so the next `up` runs it again." in yard.witness.said
     inspected = yard.engine.client.api.inspect_container(after["api"].id)
     assert "V=1" in inspected["Config"]["Env"]
     time.sleep(1.2)

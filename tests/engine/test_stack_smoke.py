@@ -452,7 +452,7 @@ def test_a_stack_that_does_not_come_up_leaves_its_starts_undecided(yard: Yard) -
     boot = next(check for check in smoke.checks if check.id == "boot/limits")
     assert (boot.status, boot.actual) == (
         Status.ERROR,
-        "could not be decided: the stack did not come up: stack/healthy tells why",
+        "could not be decided: the stack did not come up: see stack/healthy",
     )
 
 

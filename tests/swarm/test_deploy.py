@@ -326,7 +326,7 @@ def test_a_release_that_is_not_healthy_rolls_back_by_itself_with_no_request_lost
             harbour.deploy()
     error = caught.value
     assert "api was rolled back: what ran before runs on (2 of 2)" in error.what
-    assert "and was to stay: by itself, or as it was unhealthy" in error.detail
+    assert "but should have kept running: by itself, or as it was unhealthy" in error.detail
     assert "release 2 cannot find its table" in error.detail
     assert "the others: gate is up" in error.detail
     assert sum(stream.bodies.values()) > 50

@@ -67,7 +67,7 @@ def test_what_the_engine_does_not_enforce_is_no_pass() -> None:
         for check in FOUR:
             result = judged(check, facts(boot=boot(enforced=enforced)))
             assert result.status is Status.ERROR
-            assert "the engine does not hold it to this" in result.actual
+            assert "the engine does not enforce this" in result.actual
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,7 @@ def test_a_slow_start_is_not_blamed_on_a_root_that_it_did_not_write_to() -> None
 def test_what_no_restriction_keeps_from_coming_up() -> None:
     result = judged("boot/limits", facts(boot=down(), relaxed=(down(lifted=ALL),)))
     assert result.actual == (
-        "could not be decided: it does not start without any restriction either: "
-        "boot/healthy or boot/stays-up tells why"
+        "could not be decided: it does not start without any restriction either: see boot/healthy or boot/stays-up"
     )
 
 
@@ -143,9 +142,12 @@ def test_what_no_restriction_keeps_from_coming_up() -> None:
         (boot(out_of_memory=True), "a process of it was killed, out of memory"),
         (
             boot(health=Health.STARTING, healthy_after=None, stop=None, usage=Usage(memory=1, processes=256)),
-            "it has 256 processes and threads, as many as it may have",
+            "it has 256 processes and threads, as many as it is allowed",
         ),
-        (down(log=("RuntimeError: can't start new thread",)), "no more than 256 processes and threads: RuntimeError"),
+        (
+            down(log=("RuntimeError: can't start new thread",)),
+            "it is limited to 256 processes and threads: RuntimeError",
+        ),
     ],
 )
 def test_a_limit_that_was_reached_is_seen_at_the_start_itself(seen: Boot, says: str) -> None:
@@ -321,7 +323,7 @@ def without(seen: Boot) -> Result:
     [
         (down(log=("KeyError: 'A_KEY'",)), Status.PASS, "without A_KEY it ended with 1, and named it"),
         (boot(), Status.FAIL, "it starts anyway"),
-        (down(exit=None, watched=4.0), Status.FAIL, "it still runs after 4.0 s, and is not up"),
+        (down(exit=None, watched=4.0), Status.FAIL, "it still runs after 4.0 s, and is not healthy"),
         (down(healthy_after=1.0, log=("A_KEY",)), Status.FAIL, "it became healthy first"),
         (down(exit=Exit(code=0, after=0.1), log=("A_KEY",)), Status.FAIL, "exit code 0, as if all were well"),
         (down(log=("KeyError",)), Status.FAIL, "exit code 1, and its log does not name it"),

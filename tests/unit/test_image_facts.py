@@ -127,7 +127,7 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
 
 
 def answered(out: bytes, errors: bytes = b"", **more: Any) -> Probe | Unavailable:
-    whole: dict[str, Any] = {"out": out, "errors": errors, "code": 0, "cut": False, "late": False}
+    whole: dict[str, Any] = {"out": out, "errors": errors, "code": 0, "truncated": False, "timed_out": False}
     return read_answer(Output(**(whole | more)), NONCE, PYTHON)
 
 
@@ -184,7 +184,7 @@ def test_no_answer_shows_the_last_that_was_said() -> None:
 
 
 def test_too_late_and_too_much_are_no_answers_even_with_one_inside() -> None:
-    late, cut = answered(genuine(), late=True, code=None), answered(genuine(), cut=True, code=None)
+    late, cut = answered(genuine(), timed_out=True, code=None), answered(genuine(), truncated=True, code=None)
     assert isinstance(late, Unavailable)
     assert "did not answer within 60 s" in late.reason
     assert isinstance(cut, Unavailable)

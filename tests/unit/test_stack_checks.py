@@ -129,7 +129,11 @@ FAILURES: list[tuple[str, StackRun, str]] = [
         run(stops=(changed(STOP, seconds=10.2, code=137, killed=True),)),
         "api was killed after its grace time of 10 s, exit code 137",
     ),
-    ("stack/graceful-stop", run(stops=(changed(STOP, seconds=12.0, grace=30),)), "api left after 12.0 s, exit code 0"),
+    (
+        "stack/graceful-stop",
+        run(stops=(changed(STOP, seconds=12.0, grace=30),)),
+        "api exited after 12.0 s, exit code 0",
+    ),
     (
         "stack/graceful-stop",
         run(stops=(STOP, changed(STOP, service="db", killed=True, code=137, grace=1, out_of_memory=True))),
@@ -164,7 +168,7 @@ def test_what_did_not_come_up_is_told_once() -> None:
     smoke = smoke_of(seen, CONTRACT, STACK, seconds=1)
     assert smoke.verdict is Verdict.FAIL
     rest = {check.actual for check in smoke.checks if check.id != "stack/healthy"}
-    assert rest == {"could not be decided: the stack did not come up: stack/healthy tells why"}
+    assert rest == {"could not be decided: the stack did not come up: see stack/healthy"}
 
 
 def test_what_the_contract_does_not_ask_for_is_skipped_with_the_reason() -> None:

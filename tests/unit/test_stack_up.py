@@ -585,7 +585,7 @@ def test_a_one_shot_that_had_completed_is_not_run_again_by_an_undoing(world: Wor
     done.config["Labels"]["com.docker.compose.config-hash"] = "other"
     world.memory.script("db", Life(ends=1, code=3))
     refused(world)
-    assert any("db had completed before; its container is gone" in line for line in world.observer.said)
+    assert any("db had completed before; its container was removed" in line for line in world.observer.said)
     assert "db" not in world.memory.statuses()
 
 

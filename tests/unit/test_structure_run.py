@@ -56,7 +56,7 @@ class Containers:
         self.left.remove(f"image of {made.id}")
 
     def run_to_end(self, made: SimpleNamespace, **_limits: object) -> containers.Output:
-        end: dict[str, Any] = {"out": b"", "errors": b"", "code": 0, "cut": False, "late": False}
+        end: dict[str, Any] = {"out": b"", "errors": b"", "code": 0, "truncated": False, "timed_out": False}
         return containers.Output(**{**end, **self.outputs.get(made.id, {})})
 
     def inspect_container(self, _container: str) -> dict[str, Any]:
@@ -103,8 +103,8 @@ def test_each_setup_starts_from_what_the_one_before_left(engine: Containers) -> 
 @pytest.mark.parametrize(
     ("ended", "said"),
     [
-        ({"late": True, "code": None}, "stopped after 600 s"),
-        ({"cut": True, "code": None}, "stopped when it had written 16777216 bytes"),
+        ({"timed_out": True, "code": None}, "stopped after 600 s"),
+        ({"truncated": True, "code": None}, "stopped when it had written 16777216 bytes"),
         ({"code": None}, "stopped when it had written"),
     ],
 )

@@ -280,7 +280,7 @@ def test_what_its_health_check_said_is_told(fleet: Fleet) -> None:
 def test_what_ends_with_zero_and_was_to_stay(fleet: Fleet) -> None:
     fleet.swarm.lives["api"] = [TaskLife(ends=1)]
     fleet.swarm.most_failures["api"] = 1
-    assert "ended with exit code 0 and was to stay" in fleet.refused().detail
+    assert "ended with exit code 0 but should have kept running" in fleet.refused().detail
 
 
 def test_an_image_that_a_node_does_not_have(fleet: Fleet) -> None:
@@ -410,7 +410,7 @@ def test_no_docker_command(fleet: Fleet) -> None:
 
 def test_a_name_that_is_none(fleet: Fleet) -> None:
     world = fleet.world
-    with pytest.raises(SettingsError, match="no name for a stack"):
+    with pytest.raises(SettingsError, match="not a valid stack name"):
         plan_deploy(world.project, "ship", stack="No Name", engine=world.engine, host=world.host, say=print)
 
 

@@ -84,7 +84,7 @@ def test_what_was_to_stay_and_ends_well_has_failed_too() -> None:
     state = stands(SERVICE, task(1), task(2), ended)
     assert state.broken == (ended,)
     error = explain("ship", [replace(state, phase=Phase.ROLLED_BACK)], SWARM, outputs={}, checks={})
-    assert "api.3 on alpha ended with exit code 0 and was to stay" in error.detail
+    assert "api.3 on alpha ended with exit code 0 but should have kept running" in error.detail
     assert stands(SERVICE, task(1), task(2), replace(ended, state="shutdown")).broken == ()
     assert stands(replace(SERVICE, job=True, replicas=1), ended).broken == ()
 
@@ -283,7 +283,7 @@ def test_a_stacks_name(app: str, given: str | None, name: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "-x", "Ship", "a b", "a" * 41, "ä", "a/b"])
 def test_no_name_for_a_stack(given: str) -> None:
-    with pytest.raises(SettingsError, match="no name for a stack"):
+    with pytest.raises(SettingsError, match="not a valid stack name"):
         stack_name("api", given)
 
 

@@ -35,7 +35,7 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
     expected = f"imports {', '.join(module.name for module in tried)}"
     if broken and isinstance(command, ResolvedCommand) and command.program is None:
         # Which folder comes first on sys.path is the program's to say.
-        raise UndecidedError("the command does not lead to a program; process/command-resolves tells why")
+        raise UndecidedError("the command does not lead to a program; see process/command-resolves")
     if broken:
         first = broken[0]
         return failed(
@@ -213,7 +213,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
             evidence=tuple(f"{place.path}: mode {place.mode}, owner {place.owner}" for place in found.values()),
         )
     if lost:
-        raise UndecidedError(f"{', '.join(lost)} is not found in any file; app/imports tells why")
+        raise UndecidedError(f"{', '.join(lost)} is not found in any file; see app/imports")
     return passed(f"{sum(package.files for package in packages)} files and folders checked", expected=expected)
 
 
@@ -232,7 +232,7 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
     own = f"{machine}{f' with {native.libc}' if native.libc else ''}"
     expected = f"every extension module was built for {own}"
     if native.modules == 0:
-        raise UndecidedError("no extension module was found; native/libraries-resolve tells why")
+        raise UndecidedError("no extension module was found; see native/libraries-resolve")
     if native.foreign:
         first = native.foreign[0]
         return failed(

@@ -315,16 +315,16 @@ def limit_reached(boot: Boot, contract: Contract) -> str:
 
 def _blame(restriction: Restriction, boot: Boot, starts: dict[frozenset[Restriction], Boot]) -> str:
     if frozenset({restriction}) in starts and starts[frozenset({restriction})].came_up:
-        return f"{what_happened(boot)}; {WITHOUT[restriction]}"
+        return f"{UNDER[restriction]}: {what_happened(boot)}; {WITHOUT[restriction]}"
     alone = starts[ALL - {restriction}]
     return f"{what_happened(alone)} {UNDER[restriction]}, even where that is its only restriction"
 
 
 def _why_not(starts: dict[frozenset[Restriction], Boot]) -> str:
-    tells = "boot/healthy or boot/stays-up tells why"
+    see = "see boot/healthy or boot/stays-up"
     if ALL in starts and not starts[ALL].came_up:
-        return f"it does not start without any restriction either: {tells}"
-    return f"it does not start, for another reason: {tells}"
+        return f"it does not start without any restriction either: {see}"
+    return f"it does not start, for another reason: {see}"
 
 
 def _expected(restriction: Restriction, contract: Contract) -> str:

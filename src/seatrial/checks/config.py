@@ -243,7 +243,7 @@ def trust_store(selftest: SelfTest) -> Outcome:
             fix="Remove it from ENV: what only a build needs is exported in the RUN that needs it.",
         )
     if seen.error:
-        raise UndecidedError(f"ssl cannot be used: {seen.error}; python/stdlib-complete tells more")
+        raise UndecidedError(f"ssl cannot be used: {seen.error}; see python/stdlib-complete")
     if seen.certificates:
         return passed(f"{seen.certificates} authorities in {seen.file} or {seen.folder}", expected=expected)
     if seen.certifi:

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
-NOT_UP = Unavailable(reason="it does not start: boot/healthy or boot/stays-up tells why")
+NOT_UP = Unavailable(reason="it does not start: see boot/healthy or boot/stays-up")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
 DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE)
 """Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
@@ -110,7 +110,7 @@ def _installed(facts: Facts, contract: Contract) -> dict[str, Distribution] | Un
         return Unavailable(reason=f"the package list was cut after {len(probe.distributions)} distributions")
     own = own_distributions(probe)
     if not own and declared_dependencies(facts, contract):
-        return Unavailable(reason="the package list is empty; packages/evidence tells why")
+        return Unavailable(reason="the package list is empty; see packages/evidence")
     return own
 
 

@@ -53,7 +53,7 @@ def health_declared(configuration: Configuration) -> Outcome:
     fixed='HEALTHCHECK CMD ["python", "/app/healthcheck.py"]',
 )
 def command_exists(configuration: Configuration, health_command: HealthCommand | Unavailable | None) -> Outcome:
-    """Follow the health check's program, and the file that it is told to run, to their ends."""
+    """Follow the health check's program, and the file that it runs, to their ends."""
     health_check, health = configuration.health_check, health_command
     if health_check is None:
         return skipped(NO_CHECK)
@@ -130,7 +130,7 @@ def cheap(boot: Boot, configuration: Configuration) -> Outcome:
     # The quickest: the first ones run while the application still starts.
     taken = min((answer.seconds for answer in boot.answers if answer.exit_code == 0), default=None)
     if not boot.came_up or taken is None:
-        raise UndecidedError("its health check never succeeded: boot/healthy tells why")
+        raise UndecidedError("its health check never succeeded: see boot/healthy")
     most = health_check.timeout * MOST
     expected = f"an answer within {most:g} s, half of its timeout of {health_check.timeout:g} s"
     if taken > most:

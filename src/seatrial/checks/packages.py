@@ -32,7 +32,7 @@ SHOWN = 40
 """Problems that the first line names."""
 SYSTEM = "/usr/lib/python3"
 """Debian's own Python packages lie here: its package manager owns them, and no lock."""
-WRONG_LIST = "the package list is not the application's; packages/evidence tells why"
+WRONG_LIST = "the package list is not the application's; see packages/evidence"
 NONE_INSTALLED = "the environment holds no distribution"
 UNPROVEN = "none found, but the list has not shown that it is the application's; set `dependencies`"
 

@@ -135,9 +135,9 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
     if not command.python or trail is None:
         raise UndecidedError("the image holds no Python interpreter")
     if trail.entry is None:
-        raise UndecidedError(f"the interpreter does not resolve: {trail}; python/interpreter-resolves tells why")
+        raise UndecidedError(f"the interpreter does not resolve: {trail}; see python/interpreter-resolves")
     if who.uid is None:
-        raise UndecidedError("USER names no account of the image; identity/non-root tells why")
+        raise UndecidedError("USER names no account of the image; see identity/non-root")
     expected = f"uid {who.uid} can search every folder on the way to the interpreter, and execute it"
     barrier = command.python_blocked_by
     if barrier is not None:

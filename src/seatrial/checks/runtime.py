@@ -100,7 +100,7 @@ def _in_memory(folder: str, chosen: str, files: tuple[Heartbeat, ...], contract:
 
 
 def _chosen(line: str, configuration: Configuration, contract: Contract) -> str:
-    """Return the folder that gunicorn was told to use; empty where it was told none."""
+    """Return the folder of gunicorn's `--worker-tmp-dir`; empty where it has none."""
     more = {**configuration.environment, **contract.environment}.get("GUNICORN_CMD_ARGS", "")
     try:
         words = [*shlex.split(more), *line.split(), *configuration.words]

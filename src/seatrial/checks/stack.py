@@ -161,7 +161,7 @@ def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
     expected = f"after a restart of {seen.service}: nothing lost, and a write stored within {seconds:g} s"
     evidence = tuple(f"while it was away: {refusal}" for refusal in seen.refusals)
     if not seen.acknowledged:
-        raise UndecidedError("no write was acknowledged: stack/writes-and-reads tells why", *evidence)
+        raise UndecidedError("no write was acknowledged: see stack/writes-and-reads", *evidence)
     if seen.recovered_after is None:
         return failed(
             f"no write was stored within {seconds:g} s after {seen.service} was back: {seen.last}",

@@ -164,7 +164,7 @@ def _classic(app: str | None, image: str | None, python: str | None, names: tupl
     smokes: list[Smoke] = []
     for target in _targets(app, image, None, python):
         with target.build_named():
-            # These checks look at the image alone.
+            # These checks need only the image.
             bare = replace(target, sources=None)
             judged, facts = smoke_image(bare, engine, level=Level.QUICK, checks=checks, imports=False)
         print_classic(show, judged, facts, console)

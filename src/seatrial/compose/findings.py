@@ -24,7 +24,7 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One finding of the checks before the start."""
+    """A finding of the checks before the start."""
 
     check: str
     """`compose file`, `env file`, `variable`, `port`, `image`, or a check of the catalogue: `compose/ports`."""

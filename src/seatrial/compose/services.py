@@ -44,7 +44,7 @@ class Stack:
     compose_project: str
     """The name that compose labels everything with: unique to the app and the checkout."""
     options: tuple[str, ...] = ()
-    """What compose is told before its command: a profile, another env file."""
+    """Compose's options before its command: a profile, another env file."""
 
 
 def identify(project: Project, name: str) -> Stack:

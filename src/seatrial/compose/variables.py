@@ -138,7 +138,7 @@ def check_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) ->
     Args:
         file: the compose file.
         text: what it says.
-        valued: the variables that have a value, and where from, as `sources` tells.
+        valued: the variables that have a value, and where from, as `variable_sources` returns.
 
     """
     env, example = file.parent / ".env", example_beside(file)

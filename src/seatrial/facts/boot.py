@@ -1,4 +1,4 @@
-"""One real start, the look into its running container, and the further starts of level deep."""
+"""One real start, the inspection of its running container, and the further starts of level deep."""
 
 from __future__ import annotations
 

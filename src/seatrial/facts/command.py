@@ -121,7 +121,7 @@ class HealthCommand(Fact, frozen=True, kw_only=True):
     command: ResolvedCommand
     """Its program, followed as the image's own command is."""
     script: ResolvedPath | None = None
-    """The file that its interpreter is told to run, followed to its end; None where it is told none."""
+    """The file that its interpreter runs, followed to its end; None where it runs none."""
     script_blocked_by: BlockingFolder | None = None
     """A folder on the way to that file that USER cannot search."""
 

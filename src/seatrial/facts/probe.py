@@ -233,7 +233,7 @@ class Native(Fact, frozen=True, kw_only=True):
     modules: int
     missing: tuple[MissingLibrary, ...] = ()
     libc: str = ""
-    """The interpreter's C library: glibc or musl; empty where it cannot be told."""
+    """The interpreter's C library: glibc or musl; empty where it is unknown."""
     foreign: tuple[ForeignModule, ...] = ()
     """Extension modules that were built for another machine or C library."""
 

@@ -7,7 +7,7 @@ from seatrial.facts.boot import Boot, DeepBoots
 from seatrial.facts.image import Configuration
 
 NOT_STACKED = Unavailable(reason="the app's services were not brought up: only smoke --stack does")
-NOT_UP = Unavailable(reason="the stack did not come up: stack/healthy tells why")
+NOT_UP = Unavailable(reason="the stack did not come up: see stack/healthy")
 NOT_STARTED = Unavailable(reason="the app was not started again among its services")
 
 

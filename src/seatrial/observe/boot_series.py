@@ -74,7 +74,7 @@ ARBITRARY_USER = "1000620000:0"
 COLUMNS = "-eo pid,ppid,stat"
 FREEZE_SECONDS = 5.0
 """The most seconds for the processes to be seen stopped."""
-NOT_UP = Unavailable(reason="it does not start, so it was not started again: boot/healthy or boot/stays-up tells why")
+NOT_UP = Unavailable(reason="it does not start, so it was not started again: see boot/healthy or boot/stays-up")
 
 
 def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
@@ -237,7 +237,7 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - started
 
 
-OTHERS_PORTS = Unavailable(reason="it shares the network of another container, whose ports are not told apart")
+OTHERS_PORTS = Unavailable(reason="it shares the network of another container, whose ports cannot be told apart")
 
 
 def boot_as_service(engine: Engine, container: str, contract: Contract, *, deep: bool) -> ServiceBoots:

@@ -180,7 +180,7 @@ def application_python(words: Sequence[str], path: str, directory: str, files: F
     """Return the interpreter that the command runs on; None where the image holds none.
 
     A script whose `#!` interpreter is missing was meant to run on the interpreter beside it: that one is
-    looked at, so that a report can still say what the environment holds.
+    read, so that a report can still say what the environment holds.
     """
     for word in _programs(words):
         program = paths.search(word, path, directory, files)

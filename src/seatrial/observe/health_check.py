@@ -50,7 +50,7 @@ def health_command(configuration: Configuration, files: Files, who: Account) -> 
 
 
 def script_of(words: Sequence[str]) -> str:
-    """Return the file that an interpreter is told to run; empty where it is told none."""
+    """Return the file that an interpreter runs; empty where it runs none."""
     name = posixpath.basename(words[0]) if words else ""
     python = PYTHON.fullmatch(name) is not None
     if not python and name not in SHELLS - {"busybox"}:

@@ -1,4 +1,4 @@
-"""One look into a running container: its processes as the engine lists them, and /proc as its interpreter reads it."""
+"""Inspects a running container: its processes as the engine lists them, and /proc as its interpreter reads it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Introspection:
         self._thread.join(max(0.0, self.started + LOOK_SECONDS - time.monotonic()))
 
     def _look(self) -> None:
-        # The container may end while it is looked into: then there is nothing to see, which is what the facts say.
+        # The container may end while it is inspected: then there is nothing to see, which is what the facts say.
         try:
             with engine_errors("inspecting the container"):
                 client = self.run.engine.connection()

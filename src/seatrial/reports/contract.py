@@ -97,7 +97,8 @@ def _runs(facts: Facts, contract: Contract) -> Iterator[str]:
         yield f"# Seconds; it was healthy after {boot.healthy_after:.1f}."
         yield from _line("healthy-within", contract.healthy_within)
     if boot.stop is not None:
-        yield f"# Seconds; it {'was killed' if boot.stop.killed else 'exited'} {boot.stop.seconds:.1f} after the signal."
+        ended = "was killed" if boot.stop.killed else "exited"
+        yield f"# Seconds; it {ended} {boot.stop.seconds:.1f} after its signal."
         yield from _line("stops-within", contract.stops_within)
 
 

@@ -29,7 +29,7 @@ PASSES = 4
 """Looks at what is left: a request that compose had sent when it was interrupted may still be carried out."""
 NOT_FOUND = 404
 GONE_OR_GOING = (NOT_FOUND, 409)
-"""It is gone already, or being removed by somebody else."""
+"""It is removed already, or being removed by another process."""
 IN_USE = (403, *GONE_OR_GOING)
 """A container that is not of this stack still uses it."""
 
@@ -231,7 +231,7 @@ def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[st
         if _completed(before):
             if now is None:
                 # No container can be made that has completed without running: that would not restore it.
-                yield f"{service} had completed before; its container is gone, so the next `up` runs it again."
+                yield f"{service} had completed before; its container was removed, so the next `up` runs it again."
             continue
         try:
             with engine_errors(RESTORING):

@@ -173,7 +173,7 @@ def _command_run(
 
 
 def _id(family: str, name: str, used: Counter[str]) -> str:
-    """Return a test's id; several of one name, in one file or more, are told apart by a number."""
+    """Return a test's id; several of the same name, in one file or more, get a number."""
     short = plain_line(name)[:LONGEST_NAME]
     wanted = given = f"structure/{family}" + (f"/{short}" if short else "")
     while given in used:

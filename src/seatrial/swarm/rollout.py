@@ -31,7 +31,7 @@ def service_states(
 
 
 def _service_state(service: SwarmService, tasks: Sequence[Task], before: frozenset[str]) -> SwarmServiceState:
-    # What is to stay and ends with exit code 0 counts as complete; when swarm itself ends it, as shut down.
+    # What should keep running and ends with exit code 0 counts as complete; when swarm itself ends it, as shut down.
     ends = BROKEN if service.job else BROKEN | {"complete"}
     broken = sorted(
         (task for task in tasks if task.state in ends and task.id not in before),
@@ -175,10 +175,8 @@ def _task(name: str, task: Task, swarm: Swarm) -> str:
     if task.active:
         return f"{who} is {task.state}" + (f": {task.error}" if task.error else "")
     if task.state == "complete":
-        return (
-            f"the task {name}{number}{where} ended with exit code 0 and was to stay: by itself, or as it was unhealthy"
-        )
-    return f"the task {name}{number}{where} {task.state}: {task.error or 'no reason is given'}{code}"
+        return f"{who} ended with exit code 0 but should have kept running: by itself, or as it was unhealthy"
+    return f"{who} {task.state}: {task.error or 'no reason is given'}{code}"
 
 
 def _fix(culprits: Sequence[SwarmServiceState], stack: str, *, timed_out: float | None) -> str:
