@@ -185,7 +185,7 @@ def test_a_module_that_the_contract_lets_it_lack() -> None:
 def test_what_came_before_the_recursion_is_not_blamed_on_it() -> None:
     seen = tried(recursion=False, at="ssl", ended="it took longer than 20 s", trust=None)
     result = judged("runtime/deep-recursion", seen)
-    assert (result.status, "at ssl, it took longer than 20 s" in result.actual) == (Status.ERROR, True)
+    assert (result.status, "at ssl: it took longer than 20 s" in result.actual) == (Status.ERROR, True)
     assert judged("system/trust-store", seen).status is Status.ERROR
 
 

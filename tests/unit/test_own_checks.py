@@ -152,7 +152,7 @@ def test_a_broken_module_is_one_clear_error(tmp_path: Path, text: str, said: str
 
 def test_a_module_that_is_not_there_is_looked_for_beside_the_settings(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.seatrial]\nchecks = ["rules"]\n', encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"there is no module 'rules' of checks\. It is looked for in .*rules\.py"):
+    with pytest.raises(SettingsError, match=r"there is no checks module 'rules'\. It is looked for in .*rules\.py"):
         own_checks.own_checks(read_project(tmp_path))
 
 
@@ -160,7 +160,7 @@ def test_a_module_that_is_not_there_is_looked_for_beside_the_settings(tmp_path: 
     ("body", "said"),
     [
         ("1 / 0", "the check itself failed: ZeroDivisionError: division by zero"),
-        ("None", "the check returned None, and no outcome"),
+        ("None", "the check returned None, not an outcome"),
     ],
 )
 def test_a_check_that_fails_itself_is_undecided_and_names_the_line(tmp_path: Path, body: str, said: str) -> None:

@@ -111,7 +111,7 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
     """Judge the contract's paths and the cache folder by permission; the probe had the contract's tmpfs mounted."""
     places = probe.places
     if not places:
-        return skipped("there is no path to judge")
+        return skipped("there is no path to check")
     refused = [place for place in places if not place.writable]
     expected = f"USER can write to {', '.join(place.path for place in places)}"
     if refused:
@@ -193,7 +193,7 @@ def libraries_resolve(probe: Probe) -> Outcome:
 def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
     """Judge the files of the application's packages, and every folder above them, by owner and permission."""
     if probe.identity.uid == 0:
-        return skipped("USER is root, who may change everything; identity/non-root judges that")
+        return skipped("USER is root, who can change everything; identity/non-root checks that")
     packages = present(code)
     if not packages:
         return skipped("neither the contract nor the command names a module; set `modules`")

@@ -115,7 +115,7 @@ def stays_up(
 
 @check(
     "boot/first-log",
-    title="Logs its first line soon",
+    title="Logs its first line quickly",
     why="An application that says nothing, or says it only at its end, cannot be followed when it fails.",
     source="pythonspeed.com, Docker packaging guide: PYTHONUNBUFFERED; the Twelve-Factor App, XI",
     example="ENV PYTHONUNBUFFERED=",

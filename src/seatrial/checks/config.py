@@ -232,7 +232,7 @@ def trust_store(selftest: SelfTest) -> Outcome:
     """
     if selftest.trust is None:
         raise UndecidedError(
-            f"the interpreter did not get that far: at {selftest.at}, {selftest.ended or 'it stopped'}"
+            f"the interpreter stopped before this test, at {selftest.at}: {selftest.ended or 'no reason is known'}"
         )
     seen = selftest.trust
     expected = "a default TLS context finds at least one certificate authority"

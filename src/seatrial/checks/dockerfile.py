@@ -65,7 +65,7 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
             evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
         )
-    return passed(f"hadolint has nothing to say of {path}", expected=expected, evidence=tuple(aside))
+    return passed(f"hadolint finds nothing in {path}", expected=expected, evidence=tuple(aside))
 
 
 def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:

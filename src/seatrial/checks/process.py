@@ -56,7 +56,7 @@ def command_resolves(command: ResolvedCommand, configuration: Configuration) -> 
         )
     if command.shell and configuration.words[2].lstrip().startswith("["):
         return failed(
-            f"the command is the line `{configuration.words[2]}` for a shell: it looks like a list, but is not JSON",
+            f"the command is in shell form, `{configuration.words[2]}`: it looks like a list, but is not JSON",
             expected="the exec form: a JSON list of words",
             fix="Correct the list in ENTRYPOINT or CMD: double quotes, commas between words, none after the last.",
         )
@@ -79,7 +79,7 @@ def broken(command: ResolvedCommand) -> Outcome | None:
         return failed(
             f"{program}: {program.gap if program else 'not on PATH'}",
             expected=RESOLVES,
-            fix=f"Copy {program.end if program else 'it'} into the final stage, at that very path.",
+            fix=f"Copy {program.end if program else 'it'} into the final stage, at that exact path.",
         )
     if command.blocked_by is not None:
         return _barred(command.blocked_by, command)
@@ -138,7 +138,10 @@ def _barred(barrier: BlockingFolder, command: ResolvedCommand) -> Outcome:
         f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
         f"{entry.uid}:{entry.gid}), which uid {command.account.uid} cannot search",
         expected=RESOLVES,
-        fix=f"Install it where everyone may go (not below a home folder), or give {barrier.path} mode 0755.",
+        fix=(
+            "Install it in a folder that every account can search (not under a home folder), or give "
+            f"{barrier.path} mode 0755."
+        ),
     )
 
 
@@ -189,7 +192,7 @@ def _way(command: ResolvedCommand) -> str:
 def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
     """Judge how the booted application took its stop signal."""
     if boot.stop is None or not boot.came_up:
-        raise UndecidedError("the application was not up, so it could not be asked to stop")
+        raise UndecidedError("the application did not start, so it could not be stopped")
     stop = boot.stop
     expected = f"exits within {contract.stops_within:g} s of {stop.signal}"
     if stop.signal.removeprefix("SIG") in {"KILL", "9"}:

@@ -147,7 +147,7 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
             f"{entry.uid}:{entry.gid}), which uid {who.uid} cannot search",
             expected=expected,
             fix=(
-                f"Install Python where everyone may go, not below a home folder (uv: "
+                f"Install Python in a folder that every account can search, not under a home folder (uv: "
                 f"`ENV UV_PYTHON_INSTALL_DIR=/opt/python` in the builder), or give {barrier.path} mode 0755."
             ),
             evidence=(str(trail),),

@@ -37,7 +37,7 @@ GROUP = "seatrial.checks"
 def own_checks(project: Project | None = None) -> tuple[Check, ...]:
     """Return the checks of installed distributions, and those of the modules that a project's settings name.
 
-    A module of the project is its code, and runs on the host. docs/own-checks.md tells how to write one.
+    A module of the project is its code, and runs on the host. docs/own-checks.md explains how to write one.
 
     Raises:
         SettingsError: a module cannot be loaded or declares no check, or an id is taken.
@@ -80,7 +80,7 @@ def _named(project: Project) -> Iterator[tuple[str, ModuleType]]:
         file = next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
         if file is None:
             raise SettingsError(
-                f"there is no module {name!r} of checks.",
+                f"there is no checks module {name!r}.",
                 where=f"{project.file} tool.seatrial.checks",
                 fix=f"It is looked for in {base}.py, beside pyproject.toml.",
             )
@@ -110,7 +110,7 @@ def _loaded(load: Callable[[], ModuleType], name: str, file: str, where: str) ->
         raise SettingsError(
             f"the checks of {name} cannot be loaded: {re.sub(r'^DeclarationError: ', '', said)}",
             where=f"{where}:{line}" if line else where,
-            fix="docs/own-checks.md tells how a check is written.",
+            fix="docs/own-checks.md explains how to write a check.",
         ) from error
 
 
@@ -132,7 +132,7 @@ def _guarded(check: Check) -> Check:
             said = f"{type(error).__name__}: {error}"
             raise UndecidedError(f"the check itself failed: {said}", f"in {last.filename}:{last.lineno}") from error
         if not isinstance(outcome, Outcome):
-            raise UndecidedError(f"the check returned {outcome!r}, and no outcome", f"in {_declared_at(check)}")
+            raise UndecidedError(f"the check returned {outcome!r}, not an outcome", f"in {_declared_at(check)}")
         return outcome
 
     return replace(check, function=ask)

@@ -34,7 +34,7 @@ def deep_recursion(selftest: SelfTest) -> Outcome:
         return passed("it got its RecursionError", expected=expected)
     if selftest.at != THREAD:
         raise UndecidedError(
-            f"the interpreter did not get that far: at {selftest.at}, {selftest.ended or 'it stopped'}"
+            f"the interpreter stopped before this test, at {selftest.at}: {selftest.ended or 'no reason is known'}"
         )
     return failed(
         selftest.ended or "the thread ended without a RecursionError",

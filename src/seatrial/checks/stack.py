@@ -218,7 +218,7 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
         return failed(
             "; ".join(_stopped(stop) for stop in bad),
             expected=expected,
-            fix="Let it end its requests and leave at its stop signal; a database that needs longer gets a longer "
+            fix="Let it finish its requests and exit on its stop signal; a database that needs longer gets a longer "
             "`stop_grace_period`.",
             evidence=evidence,
         )

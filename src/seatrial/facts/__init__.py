@@ -15,7 +15,7 @@ NO_SOURCES = Unavailable(
 )
 """Of an image that no app describes."""
 
-FILES_NOT_READ = Unavailable(reason="the image's files were not checked")
+FILES_NOT_READ = Unavailable(reason="the image's files were not read")
 """Of facts that were made without an engine."""
 
 INSTALLERS = ("pip", "setuptools", "wheel", "uv")

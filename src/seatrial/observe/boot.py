@@ -215,7 +215,7 @@ def begin(booted: Container) -> str:
 def until_up(starter: BootSetup, booted: Container, started: float, *, bare: bool = False) -> Watched:
     """Watch a started container until it is up and settled, has ended, or is late.
 
-    Unless `bare`, its health check is asked as soon as it may be ready, and its inside is inspected once it is up.
+    Unless `bare`, its health check is asked as soon as it may be ready, and the container is inspected once it is up.
     """
     with health_poller(starter.run, starter.configuration, booted.id) as poller:
         if bare:

@@ -180,7 +180,7 @@ USUALLY_CLOSED = (
     "/var/lib/apt/lists/partial",
 )
 """Folders that most images keep from USER: read while the probe still runs."""
-BESIDE = Limits(seconds=25.0, most=256_000_000)
+DURING_PROBE = Limits(seconds=25.0, most=256_000_000)
 """For one folder that is read while the probe runs: one of those, or what the probe's tmpfs hide."""
 AFTER = Limits(seconds=15.0, most=64_000_000)
 """For one more folder that the probe could not read."""
@@ -238,7 +238,9 @@ def read_during_probe(
             files = EngineFiles(client, container)
             hidden = (*USUALLY_CLOSED, *map(posixpath.normpath, contract.tmpfs), *configuration.volumes)
             walks = {
-                folder: walk_folder(files, folder, request, BESIDE) for folder in dict.fromkeys(hidden) if not whole
+                folder: walk_folder(files, folder, request, DURING_PROBE)
+                for folder in dict.fromkeys(hidden)
+                if not whole
             }
             return EngineView(
                 accounts=read_accounts(*(_text(files, f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
@@ -250,15 +252,15 @@ def read_during_probe(
 
 
 def whole_contents(
-    files: EngineFiles, request: WalkRequest, beside: EngineView, probe: Probe | Unavailable
+    files: EngineFiles, request: WalkRequest, engine_view: EngineView, probe: Probe | Unavailable
 ) -> Contents:
     """Put together what the probe and the engine saw; what neither could see stays named."""
     walk = None if isinstance(probe, Unavailable) else probe.walk
     if walk is None:
-        seen = beside.walks.get("/") or walk_folder(files, "/", request, WHOLE)
+        seen = engine_view.walks.get("/") or walk_folder(files, "/", request, WHOLE)
         return merge(seen, {}, by="engine")
     # What the probe saw itself is not counted twice.
-    walks = {folder: seen for folder, seen in beside.walks.items() if folder in walk.unreadable}
+    walks = {folder: seen for folder, seen in engine_view.walks.items() if folder in walk.unreadable}
     left = [folder for folder in walk.unreadable if folder not in walks]
     walks |= {folder: walk_folder(files, folder, request, AFTER) for folder in left[:MOST_AFTER]}
     found = tuple(_settled(walk.found, request.rules, files))

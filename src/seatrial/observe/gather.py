@@ -85,10 +85,10 @@ def gather(
             configuration = read_configuration(engine, reference)
         say("probing and starting" if wanted.boot else "probing")
         with ThreadPoolExecutor(max_workers=5) as beside, runs.ending(run):
-            gathering = Observation(
+            observation = Observation(
                 run=run, configuration=configuration, contract=contract, wanted=wanted, beside=beside, seconds=seconds
             )
-            return gathering.facts(project or ProjectFacts(), sources, say)
+            return observation.facts(project or ProjectFacts(), sources, say)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,7 +145,7 @@ def code(request: "Row") -> "List[Row]":
 def code_files(name: str, places: "List[str]") -> "Row":
     row: "Row" = {"name": text(name, 200), "origin": text(places[0]) if places else "", "files": 0, "changeable": []}
     if os.geteuid() == 0:
-        # Root may change everything: another check tells that.
+        # Root can change everything: another check reports that.
         return row
     left = [os.path.abspath(path) for path in places]
     for path in left:
