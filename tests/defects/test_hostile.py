@@ -146,7 +146,7 @@ HOSTILE = (
         dockerfile=UP,
         files=instead_of_python(LOOKED_AT.format('printf "\\n%s " "$6"; head -c 400000 /dev/zero | tr "\\0" "["')),
         finds="network/exposed-ports",
-        says="gave an answer that is not the look's",
+        says="gave an answer that is not the script's",
         within=30,
     ),
     Hostile(

@@ -230,9 +230,9 @@ def test_mounts_are_those_that_lie_on_top() -> None:
     [
         (b"x" * (MOST_OUTPUT + 1), "wrote more than"),
         (b"no such file", "did not say what it sees"),
-        (f"\n{NONCE} {{}}\n".encode(), "an answer that is not the look's"),
-        (f"\n{NONCE} {'[' * 100_000}\n".encode(), "an answer that is not the look's"),
-        (f"\n{NONCE} \xff\n".encode("latin-1"), "an answer that is not the look's"),
+        (f"\n{NONCE} {{}}\n".encode(), "an answer that is not the script's"),
+        (f"\n{NONCE} {'[' * 100_000}\n".encode(), "an answer that is not the script's"),
+        (f"\n{NONCE} \xff\n".encode("latin-1"), "an answer that is not the script's"),
     ],
 )
 def test_an_image_that_lies_to_the_look_is_told_apart(output: bytes, says: str) -> None:

@@ -206,7 +206,7 @@ def test_a_full_disk_is_told_with_its_place() -> None:
 def test_an_engine_that_went_away_is_told(said: str, answers: bool) -> None:
     error = explain(progressed(said=said), replace(AROUND, answers=lambda: answers))
     assert isinstance(error, EngineError)
-    assert "went away" in error.what
+    assert "stopped answering during the build" in error.what
 
 
 def test_silence_is_explained_too() -> None:

@@ -237,7 +237,7 @@ def test_an_engine_that_stopped_answering_during_the_build_is_told(site: Site) -
     site.play(said="ERROR: something", code=1)
     assert site.fails().what == "something."
     site.engine_answers = False
-    assert "went away" in site.fails().what
+    assert "stopped answering during the build" in site.fails().what
 
 
 def test_a_full_disk_names_the_engines_folder(site: Site) -> None:

@@ -170,7 +170,7 @@ def test_names_are_read_once_each_and_anything_else_is_passed_over() -> None:
         (
             "far",
             ("far",),
-            "--builder: the builder 'far' cannot be used: a bad thing. Look at it: `docker buildx inspect far`.",
+            "--builder: the builder 'far' cannot be used: a bad thing. Inspect it: `docker buildx inspect far`.",
         ),
     ],
 )
@@ -355,7 +355,7 @@ def test_a_builder_that_is_lost_is_not_taken_for_the_engine(said: str) -> None:
     error = failed(said)
     assert isinstance(error, EngineError)
     assert (error.where, "the builder does not answer" in error.what) == ("'far' (remote)", True)
-    assert "the engine went away" in failed(said, answers=False).what
+    assert "the engine stopped answering" in failed(said, answers=False).what
 
 
 def test_a_builder_that_cannot_be_started_tells_why() -> None:

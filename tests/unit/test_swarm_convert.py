@@ -193,7 +193,7 @@ def test_updates_are_gated_by_health_and_roll_back() -> None:
     }
     assert not notes(made, Outcome.RISK)
     unchecked = conversion(checked=False)
-    assert "merely runs for 15s" in notes(unchecked, Outcome.RISK)["api healthcheck"]
+    assert "has run for 15s" in notes(unchecked, Outcome.RISK)["api healthcheck"]
     disabled = conversion({"healthcheck": {"disable": True}})
     assert "api healthcheck" in notes(disabled, Outcome.RISK)
 
@@ -419,7 +419,7 @@ def test_an_own_placement_holds_and_is_warned_of() -> None:
 def test_a_port_of_the_node_itself_stops_the_old_one_first() -> None:
     made = conversion({"ports": [{"mode": "host", "target": 80, "published": "8080"}]})
     assert api(made)["deploy"]["update_config"]["order"] == "stop-first"
-    assert "one port of the node" in notes(made, Outcome.RISK)["api updates"]
+    assert "same port of the node" in notes(made, Outcome.RISK)["api updates"]
 
 
 def test_a_one_shot_that_others_wait_for_is_a_job() -> None:

@@ -229,7 +229,7 @@ def not_found(choice: Choice, known: tuple[str, ...], *, message: str) -> Engine
         return EngineError(
             f"the builder {choice.name!r} cannot be used: {plain_line(message).removeprefix('ERROR: ').rstrip('.')}.",
             where=choice.source,
-            fix=f"Look at it: `docker buildx inspect {choice.name}`.",
+            fix=f"Inspect it: `docker buildx inspect {choice.name}`.",
         )
     hint = did_you_mean(choice.name, known) if known else "`docker buildx ls` lists the builders."
     return EngineError(f"there is no builder {choice.name!r}.", where=choice.source, fix=hint)

@@ -114,7 +114,7 @@ def build(
     Raises:
         BuildError: it could not be tried: a base that cannot be pulled, a malformed Dockerfile, a full disk.
         BuildFailedError: a step failed; its last lines are the detail.
-        EngineError: buildx is missing, or the engine went away.
+        EngineError: buildx is missing, or the engine stopped answering.
         ImageError: a local substitute cannot be made on this host.
 
     """

@@ -62,7 +62,7 @@ def explain(progress: Progress, environment: BuildEnvironment) -> SeatrialError:
     # Both are needed: an engine that was restarted at once answers again, but the build is lost.
     if GONE.search(message) or not environment.answers():
         return EngineError(
-            "the engine went away during the build.",
+            "the engine stopped answering during the build.",
             where=environment.engine,
             fix="Look at the engine's log, start it again, and build again.",
             detail=message,
@@ -93,9 +93,9 @@ def _lost_builder(step: Step | None, message: str, environment: BuildEnvironment
         )
     if environment.answers() and (GONE.search(message) or SILENT.search(message)):
         return EngineError(
-            "the builder does not answer, or went away during the build.",
+            "the builder does not answer, or stopped during the build.",
             where=environment.builder,
-            fix="Look at it: `docker buildx ls`. Then build again, or without naming a builder.",
+            fix="Inspect it: `docker buildx ls`. Then build again, or without naming a builder.",
             detail=message,
         )
     return None

@@ -48,7 +48,9 @@ class Introspection:
         default=Unavailable(reason="the engine did not list the processes in time")
     )
     proc: ProcInfo | Unavailable = field(default=Unavailable(reason=LATE))
-    usage: Usage | Unavailable = field(default=Unavailable(reason="the engine did not count what it takes in time"))
+    usage: Usage | Unavailable = field(
+        default=Unavailable(reason="the engine did not report its resource usage in time")
+    )
     _thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,9 +120,9 @@ def usage(client: docker.APIClient, container: str) -> Usage | Unavailable:
             processes=int(counted["pids_stats"]["current"]),
         )
     except (docker.errors.APIError, docker.errors.InvalidVersion) as error:
-        return Unavailable(reason="the engine does not count what the container takes", detail=str(error)[:SHOWN])
+        return Unavailable(reason="the engine does not report its resource usage", detail=str(error)[:SHOWN])
     except (KeyError, TypeError, ValueError):
-        return Unavailable(reason="the engine does not count what the container takes")
+        return Unavailable(reason="the engine does not report its resource usage")
 
 
 def proc_info(client: docker.APIClient, container: str, python: str) -> ProcInfo | Unavailable:
@@ -158,5 +160,5 @@ def read_answer(output: bytes, nonce: str, python: str) -> ProcInfo | Unavailabl
         said = output[-SHOWN:].decode("utf-8", errors="replace").strip()
         return Unavailable(reason=f"{python} did not say what it sees in the running container", detail=said)
     if isinstance(answer, Unavailable):
-        return Unavailable(reason=f"{python} gave an answer that is not the look's", detail=answer.detail)
+        return Unavailable(reason=f"{python} gave an answer that is not the script's", detail=answer.detail)
     return answer

@@ -42,7 +42,7 @@ def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Unava
     try:
         return msgspec.json.decode(line, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unavailable(reason="the answer has another form than the script's", detail=str(error)[:SHOWN])
+        return Unavailable(reason="the answer does not have the expected form", detail=str(error)[:SHOWN])
 
 
 OVERRIDE_SECONDS = 20.0

@@ -154,7 +154,7 @@ def _addresses(name: str, ipam: Mapping[str, Any], notes: Notes) -> Json:
     if gone := sorted({key for pool in ipam.get("config") or () for key in pool} - {"subnet"}):
         notes.lost(name, f"ipam {', '.join(gone)}: swarm chooses within the subnet")
     if ipam.get("options"):
-        notes.lost(name, f"ipam options {', '.join(sorted(ipam['options']))}: a stack file has no word for them")
+        notes.lost(name, f"ipam options {', '.join(sorted(ipam['options']))}: a stack file cannot express them")
     made: Json = {key: ipam[key] for key in ("driver",) if ipam.get(key)}
     return made | ({"config": subnets} if subnets else {})
 

@@ -63,10 +63,10 @@ def _volume(mount: Mapping[str, Any], notes: Notes) -> Json:
     if kind == "bind":
         notes.risk(
             "volumes",
-            f"{mount.get('source')} must exist on each node that it may run on; swarm makes no such folder",
+            f"{mount.get('source')} must exist on each node that it may run on; swarm does not create it",
         )
     if kind == "volume" and not mount.get("source"):
-        notes.risk("volumes", f"{where} has no named volume: each new task, so each update, begins with an empty one")
+        notes.risk("volumes", f"{where} has no named volume: each new task, so each update, starts with an empty one")
     for part, known in (("bind", {"propagation"}), ("volume", {"nocopy"}), ("tmpfs", {"size"})):
         options = dict(mount.get(part) or {})
         options.pop("create_host_path", None)
@@ -75,7 +75,7 @@ def _volume(mount: Mapping[str, Any], notes: Notes) -> Json:
         if held := {key: value for key, value in options.items() if key in known}:
             kept[part] = held
         if gone := sorted(set(options) - known):
-            notes.lost("volumes", f"{', '.join(gone)} of the mount at {where}: a stack file has no word for it")
+            notes.lost("volumes", f"{', '.join(gone)} of the mount at {where}: a stack file cannot express it")
     if kind not in {"bind", "volume", "tmpfs", "npipe"}:
         notes.refused("volumes", f"the mount at {where} is of the type {kind}, which a stack file does not have")
     return kept
@@ -134,7 +134,7 @@ def _port(declared: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> Jso
     if published.isdigit() and int(published):
         port["published"] = int(published)
     elif published.strip("0"):
-        notes.changed("ports", f"{published} for {target}: swarm knows no range here and chooses a port itself")
+        notes.changed("ports", f"{published} for {target}: swarm supports no range here and chooses a port itself")
     address = str(declared.get("host_ip") or "")
     if address not in EVERY_INTERFACE:
         where = f"{address}:{published or 'any'} for {target}"
@@ -259,7 +259,7 @@ def _updates(service: Mapping[str, Any], deploy: Json, context: DeploymentContex
     elif on_the_node(service):
         order = "stop-first"
         if "order" not in own:
-            notes.risk("updates", "the old one stops before the new one starts: both want one port of the node")
+            notes.risk("updates", "the old one stops before the new one starts: both need the same port of the node")
     deploy["update_config"] = {
         "parallelism": 1,
         "order": order,
@@ -272,7 +272,7 @@ def _updates(service: Mapping[str, Any], deploy: Json, context: DeploymentContex
     }
     if not context.checked:
         monitor = deploy["update_config"]["monitor"]
-        notes.risk("healthcheck", f"it has none: an update of it counts as good when it merely runs for {monitor}")
+        notes.risk("healthcheck", f"it has none: an update succeeds once it has run for {monitor}")
 
 
 def _placement(service: Mapping[str, Any], deploy: Json, context: DeploymentContext, notes: Notes) -> None:
