@@ -42,7 +42,7 @@ class ComposeText:
 
 
 def read_text(content: bytes) -> ComposeText | Unavailable:
-    """Return what a compose file's text says; Missing where it is no YAML."""
+    """Return what a compose file's text says; `Unavailable` where it is not YAML."""
     try:
         root = read_yaml(content.decode("utf-8", errors="replace"))
     except YamlError as error:

@@ -244,7 +244,7 @@ class ProjectFacts(Fact, frozen=True, kw_only=True):
     dev_group: tuple[str, ...] = ()
     """The names in its `dev` dependency group or extra."""
     lock: LockFile | Unavailable | None = None
-    """Its lock file; None where it has none, missing where the file does not say what is to be installed."""
+    """Its lock file; None where it has none, `Unavailable` where the file does not say what is to be installed."""
 
 
 class DockerfileSource(Fact, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Results as JSON for programs: smokes, stacks, deploys. docs/json.md names every key."""
+"""Results as JSON for programs: smokes, stacks, deploys.."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.checks.model import Check
-    from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.facts import Facts
     from seatrial.host import Host
