@@ -85,7 +85,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests that are named after `--`, or else the unit tests, on one Python.
 
-    Of any kind: `nox -s tests -- tests/unit/test_small.py::test_a_line_is_one_line`, `nox -s tests -- tests/engine/test_stack.py`.
+    Of any kind: `nox -s tests -- tests/unit/test_small.py`, `nox -s tests -- tests/engine/test_stack.py::test_name`.
     """
     install(session, "test")
     named = [word for word in session.posargs if word.startswith("tests")]
