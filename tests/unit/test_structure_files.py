@@ -187,7 +187,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: st
         ('{"a": }', "t.json:1: invalid JSON: Expecting value"),
         ('{"schemaVersion": "2.0.0", "x": ' + "9" * 5000 + "}", "t.json:1: invalid JSON: "),
         ('{"schemaVersion": "2.0.0", "licenseTests": [{"debian": NaN}]}', "t.json:1: debian must be true or false"),
-        ("[" * 3000, "t.json:1: nested"),
+        ("[" * 3000 + "]" * 3000, "t.json:1: nested"),
         ("", "t.json:1: invalid JSON: Expecting value"),
         ('{"schemaVersion": "2.0.0", "commandTests": [{"name": 1, "command": "c"}]}', "t.json:1: name must be text"),
     ],

@@ -27,6 +27,8 @@ from seatrial.offline.rootfs import text_digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from docker.models.images import Image
+
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.offline.catalogue import Substitute
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 WHEEL_TIMEOUT = 600.0
 REPOSITORY = f"{PREFIX}/input"
+GONE_OR_USED = (404, 409)
+"""The engine's answers about an image that is not there, or that a container or another image uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,18 +255,32 @@ def _ensure(
             interpreters=resolved.interpreters,
             images={key: needed.substitute.name for key, needed in resolved.images.items()},
         )  # fmt: skip
+        former = _image(engine, name)
         _build(resolved, workspace)
+        if former is not None:
+            _remove_nameless(engine, str(former.id))
     return name
+
+
+def _image(engine: Engine, name: str) -> Image | None:
+    with engine_errors(f"inspecting the image {name}"):
+        try:
+            return engine.client.images.get(name)
+        except docker.errors.ImageNotFound:
+            return None
+
+
+def _remove_nameless(engine: Engine, image_id: str) -> None:
+    """Remove an image whose name a newer one has taken, unless something else names or uses it."""
+    with engine_errors(f"removing the image {image_id}", ignoring=GONE_OR_USED):
+        if not engine.client.images.get(image_id).tags:
+            engine.client.images.remove(image_id)
 
 
 def _built_digest(engine: Engine, name: str) -> str | None:
     """Return the digest that an earlier build of it was labelled with; None where there is no such image."""
-    with engine_errors(f"inspecting the image {name}"):
-        try:
-            image = engine.client.images.get(name)
-        except docker.errors.ImageNotFound:
-            return None
-    value = image.labels.get(RECIPE_LABEL)
+    image = _image(engine, name)
+    value = None if image is None else image.labels.get(RECIPE_LABEL)
     return value if isinstance(value, str) else None
 
 
