@@ -141,7 +141,7 @@ PROJECTS = (
         name="the source before the dependencies",
         files=dockerfile("COPY requirements.txt .\n", "COPY . .\n"),
         finds="dockerfile/dependencies-first",
-        says=("line 3 brings . before line 4 installs",),
+        says=("line 3 copies . before line 4 runs",),
         where="Dockerfile:3",
     ),
     Broken(
