@@ -468,7 +468,7 @@ CONFIGURATION = (
         name="too large",
         dockerfile="FROM {clean}\nUSER 0\nRUN head -c 120000000 /dev/zero > /app/model.bin\nUSER 10001:10001",
         finds="size/unpacked",
-        says=("too many",),
+        says=("MB over",),
         contract={"max_unpacked": "220 MB"},
     ),
 )
@@ -608,7 +608,7 @@ RESTRICTIONS = (
             "shipapp.web.main()",
         ),
         finds="boot/limits",
-        says=("no more than 32 processes and threads", "can't start new thread"),
+        says=("it is limited to 32 processes and threads", "can't start new thread"),
         contract={**QUICK, "processes": 32},
     ),
 )
