@@ -51,7 +51,6 @@ def words_of(command: str | None, arguments: list[str]) -> list[str]:
 
     Raises:
         SettingsError: no command was given, or two.
-
     """
     remainder = arguments[arguments.index(SEPARATOR) + 1 :] if SEPARATOR in arguments else []
     if command is not None and remainder:

@@ -76,7 +76,6 @@ def positive_seconds(timeout: int) -> int:
 
     Raises:
         SettingsError: it is not above 0.
-
     """
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
@@ -88,7 +87,6 @@ def known_choice(option: str, value: str, known: tuple[str, ...]) -> str:
 
     Raises:
         SettingsError: it is not among the known ones.
-
     """
     if value not in known:
         raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, known))
@@ -100,7 +98,6 @@ def wants_json(value: str) -> bool:
 
     Raises:
         SettingsError: the format is not known.
-
     """
     return known_choice("--format", value, FORMATS) == "json"
 
@@ -167,7 +164,6 @@ def json_at_the_end(document: Callable[[SeatrialError | None], str], *, wanted: 
     Args:
         document: makes it, given the problem or None.
         wanted: whether to print it at all.
-
     """
     try:
         yield

@@ -56,7 +56,6 @@ def require_unblocked(findings: Sequence[Finding]) -> None:
 
     Raises:
         StackError: something does.
-
     """
     found = [finding for finding in findings if finding.readiness is Readiness.BLOCKED]
     if found:

@@ -72,7 +72,6 @@ class Compose:
 
         Raises:
             StackError: compose refuses the file; the message is compose's own.
-
         """
         done = self._read("config", "--format", "json")
         try:
@@ -89,7 +88,6 @@ class Compose:
 
         Raises:
             StackError: compose does not take the env file.
-
         """
         asked = sorted({name for name in names if VARIABLE.fullmatch(name)})
         if not asked:
@@ -105,7 +103,6 @@ class Compose:
 
         Raises:
             StackError: compose refuses the file.
-
         """
         done = self._read("config", "--hash", "*", images=images)
         pairs = (line.split() for line in done.output.splitlines())
@@ -116,7 +113,6 @@ class Compose:
 
         Raises:
             ProgramError: it took longer than `PULL_TIMEOUT`.
-
         """
         done = self._run("pull", "--quiet", service, timeout=PULL_TIMEOUT)
         return _complaint(done)
@@ -127,7 +123,6 @@ class Compose:
         Args:
             images: services whose image is another one than the file says.
             tick: called all the while; it ends compose by raising.
-
         """
         done = self._run("up", "--detach", "--no-build", images=images, timeout=None, tick=tick)
         return _complaint(done)
@@ -142,7 +137,6 @@ class Compose:
 
         Raises:
             ProgramError: compose cannot be started.
-
         """
         # Without the file: the container is found by its labels, whatever the file says by now.
         options = [] if terminal else ["-T"]
@@ -161,7 +155,6 @@ class Compose:
 
         Raises:
             ProgramError: it took longer.
-
         """
         return self._run("exec", "-T", service, *words, timeout=timeout, tick=tick)
 
@@ -216,7 +209,6 @@ def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
 
     Raises:
         EngineError: compose is not installed, or too old.
-
     """
     program = programs.find("compose", engine, host)
     return Compose(program=program.path, environment=engine.programs_environment, stack=stack, file=file)

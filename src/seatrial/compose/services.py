@@ -52,7 +52,6 @@ def identify(project: Project, name: str) -> Stack:
 
     Raises:
         SettingsError: no app has that name.
-
     """
     project.app(name)
     # Two checkouts of one project, and two apps whose names differ in odd characters only, get names of
@@ -87,7 +86,6 @@ def read_services(document: Json, text: ComposeText | None = None) -> tuple[Serv
     Args:
         document: compose's own model.
         text: what the file says, which alone knows its lines.
-
     """
     lines = text.lines if text is not None else {}
     declared = document.get("services") or {}
@@ -198,7 +196,6 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
         shown: its path for a person.
         engine: the engine, whose compose is asked.
         host: this machine.
-
     """
     try:
         content = file.read_bytes()
@@ -244,7 +241,6 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
 
     Raises:
         StackError: compose refuses the file even so.
-
     """
     missing = [env_file.path for env_file in text.files if not (compose.file.parent / env_file.path).is_file()]
     names = [variable.name for variable in text.variables]

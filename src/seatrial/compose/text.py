@@ -180,7 +180,6 @@ def line_of(message: str, content: str) -> int | None:
     Args:
         message: what compose says.
         content: the file.
-
     """
     if found := re.search(r"\bline (\d+)", message):
         return int(found[1])

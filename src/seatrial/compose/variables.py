@@ -36,7 +36,6 @@ def variable_sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
 
     Raises:
         StackError: compose does not take the env file.
-
     """
     file = compose.env_file or compose.file.parent / ".env"
     others = "COMPOSE_ENV_FILES" in compose.environment or "--env-file" in compose.stack.options
@@ -109,7 +108,6 @@ def copy_example(example: Path) -> Path:
 
     Raises:
         StackError: the copy cannot be written.
-
     """
     file = example.with_name(".env")
     try:
@@ -139,7 +137,6 @@ def check_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) ->
         file: the compose file.
         text: what it says.
         valued: the variables that have a value, and where from, as `variable_sources` returns.
-
     """
     env, example = file.parent / ".env", example_beside(file)
     explained = explanations(example)
@@ -163,7 +160,6 @@ def check_services(
         services: its services.
         own: the services that run the app's own image.
         required: the variables of the contract's `required-environment`.
-
     """
     explained = explanations(example_beside(file))
     for service in services:

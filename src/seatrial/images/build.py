@@ -116,7 +116,6 @@ def build(
         BuildFailedError: a step failed; its last lines are the detail.
         EngineError: buildx is missing, or the engine stopped answering.
         ImageError: a local substitute cannot be made on this host.
-
     """
     began = clock()
     buildx = programs.find("buildx", engine, host)
@@ -213,7 +212,6 @@ def buildx_arguments(
         provenance: the build arguments that say where the image comes from.
         dockerfile: the Dockerfile to use.
         id_file: the file that buildx writes the image's id to.
-
     """
     labels = dict(plan.labels)
     if names := sorted(substitutes):

@@ -68,7 +68,6 @@ def find_secrets(host: Host) -> BuildSecrets:
 
     Raises:
         BuildError: pip's or uv's configuration is malformed; the message names the file.
-
     """
     notes: list[str] = []
     files: dict[SecretId, Path] = {}

@@ -32,7 +32,6 @@ def save_images(engine: Engine, images: Iterable[str], folder: Path) -> dict[str
         EngineError: the engine is too old to save images as OCI layouts, or sends something else.
         OSError: the folder cannot be written.
         docker.errors.APIError: the engine refuses.
-
     """
     saved: dict[str, str] = {}
     for number, image in enumerate(dict.fromkeys(images)):

@@ -145,7 +145,6 @@ def plan_build(project: Project, name: str, *, python: str | None = None, no_cac
     Raises:
         SettingsError: the app or the Python version is not declared, or the image's name is not one.
         BuildError: the context or Dockerfile is missing, or the Dockerfile cannot take the Python version.
-
     """
     app = project.app(name)
     version = python_of(name, app, python)
@@ -188,7 +187,6 @@ def plan_matrix(
     Raises:
         SettingsError: an app is unknown, or none of them declares the version.
         BuildError: see plan_build.
-
     """
     pairs: list[tuple[str, str | None]] = []
     for name in names:

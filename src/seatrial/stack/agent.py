@@ -1,4 +1,7 @@
-"""Speaks to the app from inside its own container: requests, workers, a value stored and read back."""
+"""Speaks to the app from inside its own container: requests, workers, a value stored and read back.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,6 @@ class Agent:
 
         Raises:
             AgentError: it gave no answer.
-
         """
         return self._ask({"do": "workers"}, Workers).workers
 
@@ -101,7 +103,6 @@ class Agent:
 
         Raises:
             AgentError: it gave no answer.
-
         """
         return self._ask({"do": "kill", "pid": worker.pid}, Killed).error
 
@@ -171,12 +172,7 @@ class Agent:
 
 
 def container_restarts(engine: Engine, container: str) -> int:
-    """Return how often the engine has started a container again by itself.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return how often the engine has started a container again by itself."""
     with engine_errors("inspecting the app's container"):
         return int(engine.client.api.inspect_container(container).get("RestartCount", 0))
 
@@ -279,7 +275,6 @@ def read_path(read: str, written: Written) -> str:
 
     Raises:
         UnreadableError: the answer has no such key.
-
     """
 
     def value(found: re.Match[str]) -> str:

@@ -1,4 +1,7 @@
-"""Stops and removes what belongs to a stack, and undoes an `up` that did not come up."""
+"""Stops and removes what belongs to a stack, and undoes an `up` that did not come up.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +60,7 @@ class Holdings:
 
 
 def holdings(stack: Stack, engine: Engine) -> Holdings:
-    """Return what the engine holds of a stack.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return what the engine holds of a stack."""
     api = engine.client.api
     with engine_errors(REMOVING):
         networks = api.networks(filters=inspect.by_label(stack))
@@ -78,9 +76,7 @@ def down(stack: Stack, *, engine: Engine, volumes: bool = False) -> Removed:
     """Stop and remove all of a stack: containers and networks, and its volumes when asked.
 
     Raises:
-        EngineError: the engine does not answer.
         StackFailedError: something could not be removed; the message names it.
-
     """
     return remove(stack, engine, keep=Holdings(), volumes=volumes)
 
@@ -91,9 +87,7 @@ def remove(stack: Stack, engine: Engine, *, keep: Holdings, volumes: bool, unnam
     Containers, networks, and with `volumes` its volumes; with `unnamed` at least those volumes that have no name.
 
     Raises:
-        EngineError: the engine does not answer.
         StackFailedError: something could not be removed; the message names it.
-
     """
     containers: set[str] = set()
     networks: set[str] = set()
@@ -150,12 +144,7 @@ def levels(containers: Sequence[ContainerState]) -> list[list[ContainerState]]:
 
 
 def stop(containers: Sequence[ContainerState], engine: Engine) -> None:
-    """Stop those containers that run, all at once; each is killed when its time is over.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Stop those containers that run, all at once; each is killed when its time is over."""
     problems: list[EngineError] = []
 
     def stop_container(container: ContainerState) -> None:
@@ -190,10 +179,6 @@ def remember(containers: Sequence[ContainerState], engine: Engine) -> dict[str, 
     """Return what the engine says of those that run, or have completed, each after what it depends on.
 
     Compose may replace them; `restore` makes them again.
-
-    Raises:
-        EngineError: the engine does not answer.
-
     """
     found: dict[str, dict[str, Any]] = {}
     good = [
@@ -215,12 +200,7 @@ def _completed(container: ContainerState) -> bool:
 
 
 def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[str]:
-    """Start again what ran and was stopped, make anew what was replaced, and yield what was done, as sentences.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Start again what ran and was stopped, make anew what was replaced, and yield what was done, as sentences."""
     there = {container.id: container for container in inspect.containers(stack, engine)}
     for key, inspection in inspected.items():
         now = there.get(key)
@@ -247,9 +227,7 @@ def roll_back(stack: Stack, engine: Engine, before: Holdings, *, volumes: bool =
     """Remove what was not there before, and stop what did not run before.
 
     Raises:
-        EngineError: the engine does not answer.
         StackFailedError: something could not be removed; the message names it.
-
     """
     # Nobody can find the unnamed volumes of a container that is gone: those that this run made go with it.
     removed = remove(stack, engine, keep=before, volumes=volumes, unnamed=True)
@@ -276,7 +254,6 @@ def undo(
     Raises:
         StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
             could be removed.
-
     """
     engine.client.api.timeout = UNDO_TIMEOUT
     rest = f"`invoke down --app {stack.app}` removes what remains."
@@ -299,7 +276,6 @@ def removed_afterwards(stack: Stack, engine: Engine, *, say: Callable[[str], Non
     Raises:
         StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
             could be removed.
-
     """
 
     def carry_out() -> None:

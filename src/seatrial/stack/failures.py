@@ -1,4 +1,7 @@
-"""Failures that the app has to survive: a worker is killed, the database restarts, everything is stopped."""
+"""Failures that the app has to survive: a worker is killed, the database restarts, everything is stopped.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,6 @@ def restart_database(
 
     Raises:
         EngineError: the engine stopped answering, or could not start the database again.
-
     """
     if asked.database is None:
         return NO_DATABASE
@@ -182,12 +184,7 @@ def _how(lost: Exchange) -> str:
 
 
 def stop_app(engine: Engine, stack: Stack, app: str, clock: Clock) -> tuple[ServiceStop, ...]:
-    """Ask the app to stop, and before it what depends on it; see how they take that.
-
-    Raises:
-        EngineError: the engine stopped answering.
-
-    """
+    """Ask the app to stop, and before it what depends on it; see how they take that."""
     there = inspect.containers(stack, engine)
     above = {app, *waiting_for(app, in_order(declared_by(there)))}
     chosen = [container for container in there if container.service in above]
@@ -198,12 +195,7 @@ def stop_app(engine: Engine, stack: Stack, app: str, clock: Clock) -> tuple[Serv
 
 
 def stop_all(engine: Engine, stack: Stack, clock: Clock) -> tuple[ServiceStop, ...]:
-    """Ask every service that still runs to stop, each before those that it depends on; see how it takes that.
-
-    Raises:
-        EngineError: the engine stopped answering.
-
-    """
+    """Ask every service that still runs to stop, each before those that it depends on; see how it takes that."""
     return _stop_running(engine, inspect.containers(stack, engine), clock)
 
 

@@ -1,4 +1,7 @@
-"""The images that a stack needs: there, pulled, replaced by a local substitute, or named as missing."""
+"""The images that a stack needs: there, pulled, replaced by a local substitute, or named as missing.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -36,23 +39,13 @@ def substitute_maker(project: Project, engine: Engine, host: Host, say: Callable
 
 
 def present(plan: StackPlan, engine: Engine) -> dict[str, str]:
-    """Return the images of the plan that the engine holds: name to id.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the images of the plan that the engine holds: name to id."""
     names = sorted({service.image for service in plan.services if service.image})
     return {name: str(data["Id"]) for name in names if (data := inspected(name, engine)) is not None}
 
 
 def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
-    """Return what the engine says of an image, or None where it does not hold it.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return what the engine says of an image, or None where it does not hold it."""
     found: list[Mapping[str, Any]] = []
     # 400: no name that an image can have; what compose or swarm says of it is clearer.
     with engine_errors("inspecting the stack's images", ignoring=[404, 400]):
@@ -66,7 +59,6 @@ def check_images(
     """Yield a finding for each service's image: it is here, or what to do about it.
 
     `there` is what the engine holds; `has_substitute` tells whether a recipe could take an image's place.
-
     """
     unbuilt: set[str] = set()
     for service in plan.services:
@@ -109,7 +101,6 @@ def provide(
     Raises:
         ImageError: an image can neither be pulled nor replaced.
         ProgramError: a pull took too long.
-
     """
     replaced: dict[str, str] = {}
     known: dict[str, str | None] = dict.fromkeys(there)

@@ -1,4 +1,7 @@
-"""What the engine says of a stack's containers, and what they print."""
+"""What the engine says of a stack's containers, and what they print.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,7 @@ def by_label(stack: Stack) -> dict[str, str]:
 
 
 def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
-    """Return the stack's containers, by service and name.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the stack's containers, by service and name."""
     api = engine.client.api
     found: list[ContainerState] = []
     with engine_errors(INSPECTING):
@@ -56,12 +54,7 @@ def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
 
 
 def last_lines(container: str, engine: Engine, *, count: int) -> tuple[str, ...]:
-    """Return the last lines of a container's output as plain text; none where they cannot be read.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the last lines of a container's output as plain text; none where they cannot be read."""
     import docker.errors
 
     with engine_errors(INSPECTING):
@@ -155,7 +148,6 @@ def of_service(stack: Stack, containers: Sequence[ContainerState], service: str 
 
     Raises:
         StackError: nothing of the stack is there, or it has no such service.
-
     """
     own = tuple(container for container in containers if not container.one_off)
     if not own:
@@ -179,7 +171,6 @@ def running(stack: Stack, containers: Sequence[ContainerState], service: str) ->
 
     Raises:
         StackError: it does not run; the message tells what does.
-
     """
     chosen = of_service(stack, containers, service)
     up = [container for container in containers if container.status is ContainerStatus.RUNNING]
@@ -223,8 +214,6 @@ def logs(
 
     Raises:
         StackError: the stack has no container, or none of that service.
-        EngineError: the engine does not answer.
-
     """
     chosen = of_service(stack, containers(stack, engine), service)
     return _followed(chosen, engine, tail) if follow else _merged(chosen, engine, tail)

@@ -63,7 +63,6 @@ def plan_isolated(
         SettingsError: no app has that name.
         StackError: it has no compose file, compose refuses it, or it would touch what is not its own.
         EngineError: compose is not installed, or too old.
-
     """
     stack = Stack(app=name, compose_project=f"{identify(project, name).compose_project}{SUFFIX}")
     file = compose_file(project, name)
@@ -105,7 +104,6 @@ def app_service(
 
     Raises:
         StackError: a named service does not exist, or none, or several, can be meant.
-
     """
     from seatrial.text import did_you_mean
 
@@ -142,7 +140,6 @@ def isolated(
 
     Raises:
         StackError: a service writes to a folder of this machine, or shares its network: no copy of that can be made.
-
     """
     services: dict[str, Any] = {}
     for name, table in (document.get("services") or {}).items():

@@ -70,7 +70,6 @@ def plan_up(
         SettingsError: no app has that name.
         StackError: it has no compose file, compose refuses it, or env files or variables are missing: all that are.
         EngineError: compose is not installed, or too old.
-
     """
     stack = identify(project, name)
     file = compose_file(project, name)
@@ -119,7 +118,6 @@ def _incomplete(compose: Compose) -> StackError | None:
 
     Raises:
         StackError: compose does not take the env file.
-
     """
     text = text_of(compose.file)
     valued = variable_sources(compose, [variable.name for variable in text.variables])
@@ -134,7 +132,6 @@ def compose_file(project: Project, name: str) -> Path:
 
     Raises:
         StackError: the app names none, or it is not there.
-
     """
     app = project.app(name)
     if app.compose is None:

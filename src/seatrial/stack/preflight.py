@@ -1,4 +1,7 @@
-"""All that can be known before a stack is started; nothing is started, pulled or changed."""
+"""All that can be known before a stack is started; nothing is started, pulled or changed.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +63,7 @@ LISTENING = {"tcp": "0A", "udp": "07"}
 
 
 def check_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engine) -> Iterator[Finding]:
-    """Yield a finding for each published port: it is free, or who holds it.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Yield a finding for each published port: it is free, or who holds it."""
     here = engine.candidate.url.startswith("unix://")
     own = {
         (port.published, port.protocol)
@@ -162,7 +160,6 @@ def check_all(
         SettingsError: no app has that name.
         StackError: the app has no compose file.
         EngineError: the engine does not answer, or compose is not there.
-
     """
     stack, file = identify(project, name), compose_file(project, name)
     compose = runner.find(stack, file, engine=engine, host=host)
@@ -191,12 +188,7 @@ def check_all(
 def check_start(
     plan: StackPlan, engine: Engine, *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
-    """Yield findings on a plan's images, ports and variables.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Yield findings on a plan's images, ports and variables."""
     yield from images.check_images(plan, images.present(plan, engine), has_substitute=has_substitute)
     yield from check_ports(plan, inspect.containers(plan.stack, engine), engine)
     own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]

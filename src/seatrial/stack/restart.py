@@ -1,4 +1,7 @@
-"""Restarts what runs of a stack, and waits until it is healthy again."""
+"""Restarts what runs of a stack, and waits until it is healthy again.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,6 @@ def to_restart(stack: Stack, engine: Engine, service: str | None) -> tuple[Conta
 
     Raises:
         StackError: nothing of the stack is up, or it has no such service.
-        EngineError: the engine does not answer.
-
     """
     found = of_service(stack, inspect.containers(stack, engine), service)
     chosen = tuple(container for container in found if service is not None or container.status in ALIVE)
@@ -74,8 +75,6 @@ def restart(
 
     Raises:
         StackFailedError: it did not come up again; the message tells which service, and why.
-        EngineError: the engine stopped answering.
-
     """
     began = clock.monotonic()
     there = inspect.containers(stack, engine)

@@ -170,7 +170,6 @@ def states(
     """Return the state of each service.
 
     `unstarted` are containers of an earlier run that compose has not come to yet: how they ended is not a failure.
-
     """
     to_complete = completing(services)
     judged = {

@@ -1,4 +1,7 @@
-"""A trial of the app with its services: up, asked, a worker killed, the database restarted, stopped, removed."""
+"""A trial of the app with its services: up, asked, a worker killed, the database restarted, stopped, removed.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +67,6 @@ def try_stack(trial: Trial) -> StackRun:
         StackError: it could not be tried: an own image has not been built.
         ImageError: an image can neither be pulled nor replaced.
         StackLeftError: interrupted twice; the message names what remains.
-        EngineError: the engine stopped answering.
-
     """
     plan = trial.stack.plan
     # A smoke that was killed may have left something; the project's name belongs to this app and folder alone.

@@ -1,4 +1,7 @@
-"""Brings a stack up: observe, decide, act, observe; and undo it when it does not come up."""
+"""Brings a stack up: observe, decide, act, observe; and undo it when it does not come up.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,6 @@ def addresses(
     """Return the addresses of a stack's published TCP ports.
 
     The project's own images are taken to speak HTTP. `machine` is the name of the machine that the engine runs on.
-
     """
     found: dict[str, Address] = {}
     for state in services:
@@ -72,8 +74,6 @@ def check(plan: StackPlan, *, engine: Engine) -> None:
 
     Raises:
         StackError: an image has not been built, a port is taken, or a value is missing: all of it at once.
-        EngineError: the engine does not answer.
-
     """
     require_unblocked(tuple(check_start(plan, engine)))
 
@@ -134,8 +134,6 @@ def up(
         ImageError: an image can neither be pulled nor replaced.
         StackFailedError: it did not come up; the message tells which service, and why. The observer has received it.
         StackLeftError: interrupted twice; the message names what remains.
-        EngineError: the engine stopped answering.
-
     """
     started = clock.monotonic()
     program = program or runner.find(plan.stack, plan.file, engine=engine, host=host)
@@ -175,12 +173,7 @@ def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observe
 
 
 def ps(stack: Stack, *, engine: Engine) -> tuple[ServiceState, ...]:
-    """Return the state of each service of a stack, by its containers' labels; empty when it is down.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the state of each service of a stack, by its containers' labels; empty when it is down."""
     containers = inspect.containers(stack, engine)
     return with_last_lines(states(in_order(declared_by(containers)), containers), engine)
 

@@ -1,4 +1,7 @@
-"""Watches a stack come up, decides when it is up, has failed or timed out, and explains why."""
+"""Watches a stack come up, decides when it is up, has failed or timed out, and explains why.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,6 @@ def explain(
 
     `outputs` are the last lines of the blamed services, `compose_errors` compose's last messages where compose itself
     gave up, `timed_out` the seconds after which it timed out.
-
     """
     culprits = blamed(services)
     if compose_errors:
@@ -184,7 +186,6 @@ class StartWatcher:
 
     How the containers of an earlier run (`before`) stand while compose works is not a failure. The timeout, in seconds,
     counts from now.
-
     """
 
     def __init__(
@@ -210,8 +211,6 @@ class StartWatcher:
 
         Raises:
             StackFailedError: a service has failed, or the time is over.
-            EngineError: the engine stopped answering.
-
         """
         self._look(compose_works=True)
 
@@ -222,8 +221,6 @@ class StartWatcher:
 
         Raises:
             StackFailedError: a service has failed for good, or the time is over.
-            EngineError: the engine stopped answering.
-
         """
         restarted = any(
             state.phase is Phase.RESTARTING
@@ -239,8 +236,6 @@ class StartWatcher:
 
         Raises:
             StackFailedError: compose or a service has failed, or the time is over.
-            EngineError: the engine stopped answering.
-
         """
         if compose_errors:
             services = self._observed(compose_works=False)
@@ -255,8 +250,6 @@ class StartWatcher:
 
         Raises:
             StackFailedError: a service has failed, or the time is over.
-            EngineError: the engine stopped answering.
-
         """
         self._before = frozenset(container.id for container in unstarted)
         while not all_up([state for state in self._look(compose_works=True) if state.service == name]):
@@ -314,12 +307,7 @@ class StartWatcher:
 
 
 def with_last_lines(services: Sequence[ServiceState], engine: Engine) -> tuple[ServiceState, ...]:
-    """Return services with the last line of output of each.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return services with the last line of output of each."""
     return tuple(replace(state, last_line="".join(_output(state, engine, count=1))) for state in services)
 
 

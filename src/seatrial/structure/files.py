@@ -173,7 +173,6 @@ def read_structure_file(file: Path) -> StructureFile:
 
     Raises:
         SettingsError: it cannot be read, or says something wrong; the message has the line.
-
     """
     if not file.name.endswith((".yaml", ".yml", ".json")):
         raise SettingsError("a structure test is a .yaml, .yml or .json file.", where=str(file))
@@ -338,7 +337,6 @@ def read_env_file(file: Path) -> dict[str, str]:
 
     Raises:
         SettingsError: it cannot be read, or holds what is not supported.
-
     """
     variables: dict[str, str] = {}
     for number, line in enumerate(_text(file).splitlines(), 1):

@@ -34,7 +34,6 @@ def problem_of(expression: str) -> str:
 
     Raises:
         SettingsError: RE2 is not installed.
-
     """
     # RE2 reads one byte with \C; Go has no such thing.
     if "\\C" in expression.replace("\\\\", ""):
@@ -68,7 +67,6 @@ def mode_text(mode: int, kind: FileKind) -> str:
     Args:
         mode: the permission bits with setuid, setgid and sticky.
         kind: what has it.
-
     """
     marks = MODE_KINDS.get(kind, "?") + "".join(letter for bit, letter in MODE_BITS if mode & bit)
     bits = "".join(letter if mode & (1 << (8 - place)) else "-" for place, letter in enumerate("rwxrwxrwx"))

@@ -98,7 +98,6 @@ def plan_file(
         contract: whose limits hold.
         passed_on: what the file's run options add to the commands' environment; None: the caller has no such variable.
         used: the ids that were given, and how often each was wanted; one counter for all files of a run.
-
     """
     options = file.container_run_options
     image_environment = environment_of(image.get("Config") or {})

@@ -1,4 +1,7 @@
-"""Runs structure tests: commands in their own containers, files from the engine's archive."""
+"""Runs structure tests: commands in their own containers, files from the engine's archive.
+
+What asks the engine raises EngineError when it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -213,8 +216,6 @@ def prove(
     Raises:
         SettingsError: an env file cannot be read.
         ImageError: the engine has no such image.
-        EngineError: the engine stopped answering.
-
     """
     started = time.perf_counter()
     passed_on = {file: _passed_on(said.container_run_options, environment, folder) for file, said in files.items()}
@@ -276,7 +277,6 @@ def run_plans(run: Run, plans: Sequence[FilePlan], config: Json) -> tuple[Result
 
     Raises:
         APIError: the engine answers no more.
-
     """
     workers = 1 if any(plan.in_order for plan in plans) else PARALLEL
     with ThreadPoolExecutor(max_workers=workers) as pool, runs.ending(run):
