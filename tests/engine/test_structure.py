@@ -19,7 +19,7 @@ from tests.peer import ANONYMOUS, leaving_nothing
 from seatrial import process
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Smoke, Verdict
-from seatrial.engine import programs, sweep
+from seatrial.engine import programs, runs
 from seatrial.engine.find import Engine, find_engine
 from seatrial.engine.runs import COMMITTED, Owner, owner
 from seatrial.errors import EngineError
@@ -287,7 +287,7 @@ def test_the_sweep_removes_what_a_dead_run_committed_and_nothing_else(engine: En
         living = client.commit(made, conf={"Labels": {COMMITTED: str(this)}})["Id"]
         named = client.commit(made, repository="seatrial-test/named", conf={"Labels": {COMMITTED: str(dead)}})["Id"]
         try:
-            sweep.start(engine, this).join(60)
+            runs.start_sweep(engine, this).join(60)
             there = {entry["Id"] for entry in client.images(all=True, filters={"label": COMMITTED})}
             assert left not in there
             assert {living, named} <= there

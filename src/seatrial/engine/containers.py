@@ -6,7 +6,6 @@ import math
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -14,7 +13,7 @@ import docker.errors
 import requests
 import urllib3
 
-from seatrial.engine.runs import RunEndedError, remove
+from seatrial.engine.runs import RunEndedError, ignoring_gone, remove
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -195,11 +194,8 @@ def close_stream(stream: Any) -> None:
 
 def kill(container: Container) -> None:
     """Kill a container; one that has ended already is left alone."""
-    try:
+    with ignoring_gone():
         container.client.kill(container.id)
-    except docker.errors.APIError as error:
-        if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-            raise
 
 
 def refusal(error: docker.errors.APIError) -> str:

@@ -1,11 +1,11 @@
-"""A run: everything it starts carries its labels, and is removed when it ends."""
+"""A run: all it starts carries its labels, and is removed when it ends; what killed runs left is swept."""
 
 from __future__ import annotations
 
 import re
 import secrets
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
+import requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,18 +99,19 @@ def containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
 
 def remove(client: docker.APIClient, container: str) -> None:
     """Remove a container with its volumes; one that is gone or being removed is not an error."""
-    with _removal():
+    with ignoring_gone():
         client.remove_container(container, force=True, v=True)
 
 
 def remove_image(client: docker.APIClient, image: str) -> None:
     """Remove an image, but not its parents; one that is gone, in use or being removed is not an error."""
-    with _removal():
+    with ignoring_gone():
         client.remove_image(image, force=True, noprune=True)
 
 
 @contextmanager
-def _removal() -> Iterator[None]:
+def ignoring_gone() -> Iterator[None]:
+    """Ignore the engine's refusals of what is gone, ended, in use or being removed."""
     try:
         yield
     except docker.errors.APIError as error:
@@ -131,9 +133,6 @@ def committed(run: Run, container: Container) -> Iterator[str]:
         yield made
     finally:
         remove_image(container.client, made)
-
-
-# Owners
 
 
 def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machine-id")) -> Owner:
@@ -174,3 +173,42 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+SWEEP_TIMEOUT = 10
+"""Seconds for one request: an engine can hang on a container of a dead run, and answer for all others."""
+
+
+def start_sweep(engine: Engine, this: Owner) -> threading.Thread:
+    """Start a sweep in a thread that does not keep the process alive."""
+    sweeper = threading.Thread(target=_sweep, args=(engine, this), name="sweep", daemon=True)
+    sweeper.start()
+    return sweeper
+
+
+def _sweep(engine: Engine, this: Owner) -> None:
+    try:
+        with closing(engine.connection(timeout=SWEEP_TIMEOUT)) as client:
+            for container in containers(client, OWNER):
+                if is_dead(container["Labels"][OWNER], this) and _made_by_a_run(container, client):
+                    remove(client, container["Id"])
+            _sweep_images(client, this)
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+        # The sweep is not what the user asked for: what it cannot remove now, the next run tries again.
+        return
+
+
+def _sweep_images(client: docker.APIClient, this: Owner) -> None:
+    """Remove the images that dead runs left: only nameless ones, as no run names any."""
+    for image in client.images(all=True, filters={"label": COMMITTED}):
+        named = any(tag != "<none>:<none>" for tag in image.get("RepoTags") or ())
+        if not named and is_dead(str((image.get("Labels") or {}).get(COMMITTED, "")), this):
+            remove_image(client, image["Id"])
+
+
+def _made_by_a_run(container: dict[str, Any], client: docker.APIClient) -> bool:
+    """Tell whether a run set these labels: a container also has the labels of its image, whoever wrote those."""
+    labels: dict[str, str] = container["Labels"]
+    inspected = client.inspect_image(container["ImageID"])  # type: ignore[no-untyped-call]
+    inherited = (inspected.get("Config") or {}).get("Labels") or {}
+    return inherited.get(OWNER) != labels[OWNER] and re.fullmatch(r"[0-9a-f]{16}", labels.get(LABEL, "")) is not None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.engine import runs, sweep
+from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
 from seatrial.observe.boot import BootSetup
@@ -80,7 +80,7 @@ def gather(
     """
     seconds: dict[str, float] = {}
     with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
-        sweep.start(engine, runs.owner(os.getpid()))
+        runs.start_sweep(engine, runs.owner(os.getpid()))
         with timed(seconds, "configuration"):
             configuration = read_configuration(engine, reference)
         say("probing and starting" if wanted.boot else "probing")

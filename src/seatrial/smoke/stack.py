@@ -14,7 +14,7 @@ import msgspec
 from seatrial.checks.model import Level
 from seatrial.checks.registry import among_services
 from seatrial.checks.verdict import smoke_of
-from seatrial.engine import runs, sweep
+from seatrial.engine import runs
 from seatrial.errors import SettingsError
 from seatrial.facts import Facts, ServiceBoots, Unavailable
 from seatrial.filesystem import locked
@@ -123,7 +123,7 @@ def _plan(
     status: Callable[[str], None],
 ) -> tuple[Target, Trial]:
     owner = runs.owner(os.getpid())
-    sweep.start(engine, owner)
+    runs.start_sweep(engine, owner)
     target = app_target(project, name, python)
     stack = plan_isolated(
         project,

@@ -20,7 +20,7 @@ import msgspec
 
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Smoke, truncate, truncate_lines, verdict_of
-from seatrial.engine import runs, sweep
+from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
 from seatrial.engine.runs import committed
 from seatrial.facts import FileKind
@@ -220,7 +220,7 @@ def prove(
     started = time.perf_counter()
     passed_on = {file: _passed_on(said.container_run_options, environment, folder) for file, said in files.items()}
     with engine_errors(f"testing the structure of {reference}"), runs.running(engine, pid=os.getpid()) as run:
-        sweep.start(engine, runs.owner(os.getpid()))
+        runs.start_sweep(engine, runs.owner(os.getpid()))
         configuration = read_configuration(engine, reference)
         image = engine.client.api.inspect_image(configuration.id)  # type: ignore[no-untyped-call]
         used = Counter[str]()
