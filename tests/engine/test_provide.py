@@ -23,7 +23,7 @@ from seatrial import offline, process
 from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
 from seatrial.offline import daemon, debian, provide
-from seatrial.offline.apt_sources import KEYRING, Archive, host_archive
+from seatrial.offline.debian import KEYRING, Archive, host_archive
 from seatrial.offline.install import Layout, layout_of
 from seatrial.settings.model import EngineSettings
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import EngineError
-from seatrial.offline.apt_sources import KEYRING, Source, choose, host_archive, parse_deb822, parse_one_line
-from seatrial.offline.debian import sources
+from seatrial.offline.debian import KEYRING, Source, choose, host_archive, parse_deb822, parse_one_line, sources
 
 DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\nID=debian\n'
 OFFICIAL = """\

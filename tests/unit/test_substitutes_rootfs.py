@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import SettingsError
-from seatrial.offline.apt_sources import Archive
+from seatrial.offline.debian import Archive
 from seatrial.offline.rootfs import APT_SETTINGS, Rootfs, apt_settings, command, image_files, image_sources, parse
 
 ARCHIVE = Archive(

@@ -1,7 +1,11 @@
-"""Downloads and unpacks Debian packages, of any suite, without touching the host's own lists or packages."""
+"""Debian's archive as this host reaches it, and packages of any suite from it.
+
+The host's own lists and packages are not touched.
+"""
 
 from __future__ import annotations
 
+import email
 import hashlib
 import re
 import shlex
@@ -14,12 +18,163 @@ from typing import TYPE_CHECKING
 from seatrial import process
 from seatrial.errors import EngineError, ProgramError
 from seatrial.filesystem import locked, os_errors
-from seatrial.offline.apt_sources import OTHER_ENGINE, Archive, host_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from seatrial.host import Host
+
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""The keys that sign Debian's archive; comes with apt on every Debian."""
+
+OTHER_ENGINE = "Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere."
+"""What to do where an engine cannot be provided."""
+
+ALIASES = frozenset({"stable", "oldstable", "testing", "unstable", "sid"})
+NO_SECURITY = frozenset({"sid", "unstable", "experimental"})
+"""Suites that get security updates like any other update."""
+POCKET = re.compile(r"(-security|-updates|-proposed-updates|-backports(-sloppy)?|/updates)$")
+"""What follows the codename in the suites beside the main one."""
+ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One archive of binary packages."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    signed_by: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """Debian's own archive, as this host reaches it."""
+
+    uri: str
+    signed_by: Path
+    security_uri: str | None
+    """The archive of security updates, where the host has one."""
+    codename: str
+    """The suite that the host itself runs."""
+
+    def suites(self, name: str) -> list[tuple[str, str]]:
+        """Return the address and name of a suite, and of its security updates where they are apart."""
+        found = [(self.uri, name)]
+        if self.security_uri and name not in NO_SECURITY:
+            found.append((self.security_uri, f"{name}-security"))
+        return found
+
+
+def host_archive(root: Path = Path("/")) -> Archive:
+    """Return Debian's archive as the host's own source lists name it."""
+    release = _os_release(root)
+    # Derivatives that sit on Debian's own archive say which suite they use.
+    codename = release.get("DEBIAN_CODENAME") or (
+        release.get("VERSION_CODENAME") if release.get("ID") == "debian" else None
+    )
+    if not codename:
+        name = release.get("PRETTY_NAME") or "unknown"
+        raise EngineError(
+            f"Debian's packages can be used on a Debian host only; this system is {name}.",
+            where=str(root / "etc/os-release"),
+            fix=OTHER_ENGINE,
+        )
+    return choose(read_sources(root), codename=codename, where=root / "etc/apt")
+
+
+def choose(sources: Iterable[Source], *, codename: str, where: Path) -> Archive:
+    """Choose Debian's main archive and its security archive among all sources of a host."""
+    debian = [source for source in sources if _is_debian(source, codename)]
+    main = [source for source in debian if not _is_security(source)]
+    if not main:
+        raise EngineError(
+            f"no source list names Debian's archive (suite {codename}, component main).",
+            where=str(where),
+            fix="Add Debian's archive to the host's apt sources, or install Docker some other way.",
+        )
+    # Third parties use Debian's suite names too; Debian's own path tells them apart.
+    best = max(main, key=lambda source: (_has_debian_path(source), source.signed_by in {None, KEYRING}))
+    security = next((source.uri for source in debian if _is_security(source)), None)
+    return Archive(uri=best.uri, signed_by=best.signed_by or KEYRING, security_uri=security, codename=codename)
+
+
+def read_sources(root: Path = Path("/")) -> list[Source]:
+    """Return the binary package sources of a host, in the order that apt reads them."""
+    folder = root / "etc/apt/sources.list.d"
+    found: list[Source] = []
+    for file in [root / "etc/apt/sources.list", *sorted(folder.glob("*"))]:
+        if file.suffix not in {".list", ".sources"} or not file.is_file():
+            continue
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise EngineError(f"cannot be read: {error.strerror}.", where=str(file)) from error
+        found.extend(parse_deb822(text) if file.suffix == ".sources" else parse_one_line(text))
+    return found
+
+
+def parse_one_line(text: str) -> Iterator[Source]:
+    """Yield the sources of a `.list` file: `deb [options] URI SUITE COMPONENT…`."""
+    for line in text.splitlines():
+        match = ONE_LINE.match(line.partition("#")[0].strip())
+        if match is None:
+            continue
+        options = dict(word.partition("=")[::2] for word in (match["options"] or "").split())
+        yield Source(
+            uri=match["uri"].rstrip("/"),
+            suites=(match["suite"],),
+            components=tuple(match["components"].split()),
+            signed_by=_key_file(options.get("signed-by", "")),
+        )
+
+
+def parse_deb822(text: str) -> Iterator[Source]:
+    """Yield the sources of a `.sources` file: stanzas of `Field: value`."""
+    plain = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    for stanza in re.split(r"\n\s*\n", plain):
+        headers = email.message_from_string(stanza.strip()).items()
+        fields = {name.strip().lower(): value.strip() for name, value in headers}
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
+            continue
+        for uri in fields.get("uris", "").split():
+            yield Source(
+                uri=uri.rstrip("/"),
+                suites=tuple(fields.get("suites", "").split()),
+                components=tuple(fields.get("components", "").split()),
+                signed_by=_key_file(fields.get("signed-by", "")),
+            )
+
+
+def _key_file(value: str) -> Path | None:
+    # A list names a key file, a key's fingerprint, or holds the key itself: only a file can be used here.
+    return Path(value) if value.startswith("/") and len(value.split()) == 1 else None
+
+
+def _is_debian(source: Source, codename: str) -> bool:
+    if "main" not in source.components or not re.match(r"(https?|file|mirror|mirror\+\w+):", source.uri):
+        return False
+    bases = {POCKET.sub("", suite) for suite in source.suites}
+    return codename in bases or (bool(bases & ALIASES) and _has_debian_path(source))
+
+
+def _is_security(source: Source) -> bool:
+    return all(suite.endswith(("-security", "/updates")) for suite in source.suites)
+
+
+def _has_debian_path(source: Source) -> bool:
+    return re.search(r"/debian(-security)?(/\d{8}T\d{6}Z)?$", source.uri) is not None
+
+
+def _os_release(root: Path) -> Mapping[str, str]:
+    try:
+        text = (root / "etc/os-release").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
 
 LISTS_TIMEOUT = 300.0
@@ -76,23 +231,13 @@ def fetch(
     architecture: str | None = None,
     archive: Archive | None = None,
 ) -> list[Path]:
-    """Download packages in the latest version that a suite and its security updates have.
+    """Download packages in the latest version that a suite and its security updates have; return their files.
 
     Signatures are verified with the archive's keys, and files with the sums that the lists give. What was
-    downloaded before is taken from the host's cache folder.
+    downloaded before is taken from the host's cache folder. `architecture` and `archive` are the host's by default.
 
-    Args:
-        packages: package names.
-        suite: a suite of Debian, such as `trixie`.
-        host: this machine.
-        say: takes messages about downloads.
-        missing_dependencies: also what the packages depend on and this host does not have installed. Right
-            for the host's own suite only: another suite's packages want another C library.
-        architecture: Debian's name of it; by default the host's.
-        archive: Debian's archive; by default the one that the host's own lists name.
-
-    Returns:
-        The package files, those of `packages` and then their dependencies.
+    With `missing_dependencies`, what they depend on and this host does not have installed follows. Right for the
+    host's own suite only: another suite's packages want another C library.
 
     Raises:
         EngineError: not a Debian host, the mirror cannot be reached, it has no such suite or package.

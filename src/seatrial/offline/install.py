@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from seatrial.engine.find import own_socket
 from seatrial.errors import EngineError
 from seatrial.offline import debian
-from seatrial.offline.apt_sources import OTHER_ENGINE, host_archive
+from seatrial.offline.debian import OTHER_ENGINE, host_archive
 from seatrial.text import show_size
 
 if TYPE_CHECKING:

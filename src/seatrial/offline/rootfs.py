@@ -15,7 +15,7 @@ from seatrial import process
 from seatrial.errors import BuildError, ProgramError, SettingsError
 from seatrial.filesystem import locked
 from seatrial.offline import debian
-from seatrial.offline.apt_sources import KEYRING, Archive, host_archive
+from seatrial.offline.debian import KEYRING, Archive, host_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
