@@ -6,15 +6,13 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seatrial.errors import SettingsError
 from seatrial.filesystem import replace
 from seatrial.settings.read import read_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 TASKS = 'from seatrial.tasks import ns\n\n__all__ = ["ns"]\n'
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")

@@ -7,12 +7,9 @@ resolves neither `${NAME:-default}` nor a build argument inside another argument
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
 HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
@@ -171,10 +168,7 @@ def _new_stage(index: int, instructions: tuple[Instruction, ...]) -> Stage:
     words = instructions[0].words
     named = len(words) == 3 and words[1].lower() == "as"  # noqa: PLR2004 - IMAGE as NAME
     return Stage(
-        index=index,
-        name=words[2].lower() if named else None,
-        base=words[0] if words else "",
-        instructions=instructions,
+        index=index, name=words[2].lower() if named else None, base=words[0] if words else "", instructions=instructions
     )
 
 

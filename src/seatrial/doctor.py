@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,11 @@ from seatrial.engine import programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, SeatrialError
 from seatrial.images.credentials import find_secrets
+from seatrial.settings.read import Project
 from seatrial.text import show_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from seatrial.host import Host
-    from seatrial.settings.read import Project
 
 LITTLE_DISK = 5_000_000_000
 """Bytes: two Python images with their build caches take 2 to 3 GB."""

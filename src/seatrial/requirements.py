@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName, default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from seatrial.facts import Distribution
-
+from seatrial.facts import Distribution
 
 MACHINES = {"arm64": "aarch64", "AMD64": "x86_64"}
 

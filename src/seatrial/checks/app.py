@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import ResolvedCommand, Unavailable
-
-if TYPE_CHECKING:
-    from seatrial.facts import PathAccess, Probe
-    from seatrial.facts.probe import Bytecode, Code, Environment
-    from seatrial.settings.model import Contract
-
+from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
+from seatrial.facts.probe import Bytecode, Code, Environment
+from seatrial.settings.model import Contract
 
 SHOWN = 20
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import Health, Restriction, Unavailable, Usage
-
-if TYPE_CHECKING:
-    from seatrial.facts import Boot, Configuration
-    from seatrial.settings.model import Contract
-
+from seatrial.facts import Boot, Configuration, Health, Restriction, Unavailable, Usage
+from seatrial.settings.model import Contract
 
 LAST_LINES = 15
 TRACEBACK = "Traceback (most recent call last)"

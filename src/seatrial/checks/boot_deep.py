@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import ProcInfo, Unavailable
-
-if TYPE_CHECKING:
-    from seatrial.facts import Boot, Configuration, DeepBoots
-    from seatrial.settings.model import Contract
+from seatrial.facts import Boot, Configuration, DeepBoots, ProcInfo, Unavailable
+from seatrial.settings.model import Contract
 
 
 @check(

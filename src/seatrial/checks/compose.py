@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from seatrial.checks.declaration import check, checks_of
-from seatrial.checks.model import Outcome, failed, passed, present, skipped
+from seatrial.checks.model import Outcome, Result, failed, passed, present, skipped
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
-from seatrial.facts import Unavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from seatrial.checks.model import Result
-    from seatrial.facts import ComposeSource, EnvironmentFile, Service, Unavailable
-    from seatrial.settings.model import Contract
-
+from seatrial.facts import ComposeSource, EnvironmentFile, Service, Unavailable
+from seatrial.settings.model import Contract
 
 SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
 HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import FileKind, Unavailable
+from seatrial.facts import Configuration, FileKind, ResolvedPath, Unavailable
+from seatrial.facts.probe import Locale, SelfTest
+from seatrial.settings.model import Contract
 from seatrial.text import parse_size, show_size
-
-if TYPE_CHECKING:
-    from seatrial.facts import Configuration, ResolvedPath
-    from seatrial.facts.probe import Locale, SelfTest
-    from seatrial.settings.model import Contract
 
 
 @check(

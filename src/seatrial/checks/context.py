@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed
+from seatrial.facts import BuildContext
+from seatrial.settings.model import Contract
 from seatrial.text import parse_size, show_size
-
-if TYPE_CHECKING:
-    from seatrial.facts import BuildContext
-    from seatrial.settings.model import Contract
-
 
 UNWANTED = (
     (r"(^|/)\.git(/|$)", "**/.git"),

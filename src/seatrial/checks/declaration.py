@@ -9,33 +9,33 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from types import ModuleType
+from typing import TypeVar
 
 from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Check, Level, Outcome, present, skipped
-from seatrial.facts import NO_SOURCES, Facts, NotInstalled, Unavailable
+from seatrial.facts import (
+    NO_SOURCES,
+    Boot,
+    BuildContext,
+    ComposeSource,
+    DeepBoots,
+    Distribution,
+    DockerfileSource,
+    Facts,
+    Lint,
+    NotInstalled,
+    Probe,
+    ProcInfo,
+    Unavailable,
+)
 from seatrial.facts.probe import OPTIONAL
+from seatrial.settings.model import Contract
 from seatrial.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import ModuleType
-
-    from seatrial.facts import (
-        Boot,
-        BuildContext,
-        ComposeSource,
-        DeepBoots,
-        Distribution,
-        DockerfileSource,
-        Lint,
-        Probe,
-        ProcInfo,
-    )
-    from seatrial.settings.model import Contract
 
 T = TypeVar("T")
 

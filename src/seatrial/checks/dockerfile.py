@@ -6,21 +6,15 @@ import fnmatch
 import json
 import posixpath
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
-from seatrial.facts import Unavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding
-    from seatrial.facts.sources import Dockerfile, Instruction, Stage
-    from seatrial.settings.model import Contract
-
+from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
+from seatrial.facts.sources import Dockerfile, Instruction, Stage
+from seatrial.settings.model import Contract
 
 LEVELS = ("error", "warning", "info", "style")
 ABOUT_CACHES = {"DL3009", "DL3019", "DL3032", "DL3036", "DL3040", "DL3042", "DL3060"}

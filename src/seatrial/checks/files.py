@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import ContentKind, FoundPath, ResolvedCommand, Unavailable
+from seatrial.facts import Configuration, ContentKind, Contents, FoundPath, Probe, ResolvedCommand, Unavailable
+from seatrial.settings.model import Contract
 from seatrial.text import show_size
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from seatrial.facts import Configuration, Contents, Probe
-    from seatrial.settings.model import Contract
-
 
 ENVIRONMENT_NAMES = {".venv", "venv", "env", ".env", "ENV", "virtualenv"}
 SHOWN = 5

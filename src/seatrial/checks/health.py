@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.process import RESOLVES, broken
-from seatrial.facts import FileKind, Unavailable
+from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, Unavailable
 from seatrial.facts.command import SHELLS, may_read
-
-if TYPE_CHECKING:
-    from seatrial.facts import Boot, Configuration, DeepBoots, HealthCommand
-    from seatrial.settings.model import Contract
+from seatrial.settings.model import Contract
 
 MOST = 0.5
 """The part of its timeout that a health check may take."""

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import ContentKind, Password, ResolvedCommand, Unavailable
+from seatrial.facts import Accounts, Configuration, ContentKind, Contents, Password, Probe, ResolvedCommand, Unavailable
+from seatrial.settings.model import Contract
 from seatrial.text import show_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from seatrial.facts import Accounts, Configuration, Contents, Probe
-    from seatrial.settings.model import Contract
 
 NUMERIC = "a USER that begins with a number"
 LARGEST_LOG = 10_000_000

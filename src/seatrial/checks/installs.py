@@ -6,13 +6,10 @@ import json
 import posixpath
 import re
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from seatrial.facts.sources import Instruction
+from seatrial.facts.sources import Instruction
 
 LEADING = {
     *("if", "then", "else", "elif", "do", "while", "until", "!", "{", "(", "exec", "time", "command"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -11,19 +12,14 @@ from packaging.version import InvalidVersion, Version
 from seatrial.checks.declaration import check, own_distributions
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.resolution import image_environment, resolve
-from seatrial.facts import INSTALLERS, Unavailable
+from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
+from seatrial.facts.probe import Environment
+from seatrial.facts.sources import LockedPackage, LockFile
 from seatrial.requirements import closure, holds, names_of, parse
+from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from packaging.requirements import Requirement
-
-    from seatrial.facts import Distribution, Probe, ProjectFacts
-    from seatrial.facts.probe import Environment
-    from seatrial.facts.sources import LockedPackage, LockFile
-    from seatrial.settings.model import Contract
-
 
 DEFAULT_FORBIDDEN = ("pytest", "ruff", "mypy")
 LISTED = 30
@@ -81,8 +77,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
             ),
         )
     return passed(
-        f"{where} lists {len(listed)} distributions, all {len(wanted)} direct ones among them",
-        expected=expected,
+        f"{where} lists {len(listed)} distributions, all {len(wanted)} direct ones among them", expected=expected
     )
 
 

@@ -6,19 +6,23 @@ import json
 import posixpath
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import FileKind, ProcessList, ProcInfo, ResolvedCommand, Unavailable
+from seatrial.facts import (
+    BlockingFolder,
+    Boot,
+    Configuration,
+    FileKind,
+    ProcessList,
+    ProcInfo,
+    ResolvedCommand,
+    ResolvedPath,
+    Unavailable,
+)
 from seatrial.facts.command import SHELLS, may_execute
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from seatrial.facts import BlockingFolder, Boot, Configuration, ResolvedPath
-    from seatrial.settings.model import Contract
-
+from seatrial.settings.model import Contract
 
 PYTHON = re.compile(r"/python[\d.]*$")
 BY_SIGNAL = range(129, 193)
@@ -100,11 +104,7 @@ def _broken_script(script: str, command: ResolvedCommand) -> Outcome | None:
                 f"{script} starts with `{line.line}`, and {line.resolved.gap}",
                 expected=f"{script}'s first line names an interpreter that the image holds",
                 fix=_shebang_fix(script, line.interpreter),
-                evidence=(
-                    f"script: {script}",
-                    f"interpreter: {line.interpreter}",
-                    f"missing: {line.resolved.missing}",
-                ),
+                evidence=(f"script: {script}", f"interpreter: {line.interpreter}", f"missing: {line.resolved.missing}"),
             )
         if not may_execute(line.resolved.entry, command.account):
             return _not_executable(line.resolved, command)

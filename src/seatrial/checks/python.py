@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.facts import Probe, ResolvedCommand, Unavailable
 from seatrial.facts.command import may_execute
-
-if TYPE_CHECKING:
-    from seatrial.facts import Probe, ResolvedCommand, Unavailable
-    from seatrial.facts.probe import Environment, PathPython, SelfTest
-    from seatrial.settings.model import Contract
-
+from seatrial.facts.probe import Environment, PathPython, SelfTest
+from seatrial.settings.model import Contract
 
 SHOWN = 20
 

@@ -7,28 +7,22 @@ import pkgutil
 import re
 import sys
 import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import ModuleType
 
 import seatrial.checks
 from seatrial.checks.declaration import checks_of
-from seatrial.checks.model import Check, Outcome, UndecidedError
+from seatrial.checks.model import Check, Level, Outcome, UndecidedError
 from seatrial.errors import SettingsError
+from seatrial.settings.model import Contract
+from seatrial.settings.read import Project
 from seatrial.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-    from types import ModuleType
-
-    from seatrial.checks.model import Check, Level
-    from seatrial.settings.model import Contract
-    from seatrial.settings.read import Project
-
 
 GROUP = "seatrial.checks"
 """The entry-point group of modules with checks, in installed distributions."""
@@ -188,7 +182,5 @@ def require_known_waivers(contract: Contract, where: str, own: Sequence[Check] =
     for name in contract.waive:
         if name not in known:
             raise SettingsError(
-                f"the waiver {name!r} is for a check that does not exist.",
-                where=where,
-                fix=did_you_mean(name, known),
+                f"the waiver {name!r} is for a check that does not exist.", where=where, fix=did_you_mean(name, known)
             )

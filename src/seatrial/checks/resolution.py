@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
+from seatrial.facts import Probe
+from seatrial.facts.sources import LockedPackage, LockFile
 from seatrial.requirements import marker_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from seatrial.facts import Probe
-    from seatrial.facts.sources import LockedPackage, LockFile
-
 
 EXTRA = re.compile(r"""(?<![\w.])extra\s*(==|!=)\s*(['"])(.*?)\2|(['"])([^'"]*?)\4\s*(==|!=)\s*extra\b""")
 """A comparison with `extra`. Poetry names the project's extras so; uv writes those that exclude one another, and

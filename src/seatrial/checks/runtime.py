@@ -5,18 +5,24 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from typing import TYPE_CHECKING
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD
-from seatrial.facts import ProcessList, ProcInfo, Unavailable
-
-if TYPE_CHECKING:
-    from seatrial.facts import Boot, CommandOverride, Configuration, Heartbeat, Listener, Probe
-    from seatrial.facts.probe import SelfTest
-    from seatrial.settings.model import Contract
+from seatrial.facts import (
+    Boot,
+    CommandOverride,
+    Configuration,
+    Heartbeat,
+    Listener,
+    Probe,
+    ProcessList,
+    ProcInfo,
+    Unavailable,
+)
+from seatrial.facts.probe import SelfTest
+from seatrial.settings.model import Contract
 
 
 @check(

@@ -5,19 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import checked, named, of_kind, refuse_partial, without
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
-from seatrial.facts import ContentKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from seatrial.facts import Configuration, Contents
-    from seatrial.settings.model import Contract
-
+from seatrial.facts import Configuration, ContentKind, Contents
+from seatrial.settings.model import Contract
 
 SECRET_NAME = re.compile(
     r"(?:^|_)(?:\w{0,60}PASSWORD|PASSWD|\w{1,60}_PASS|\w{1,60}_?PWD|PASSPHRASE|SECRETS?|"

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
-
-if TYPE_CHECKING:
-    from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, StackRun
-    from seatrial.settings.model import Contract
-
+from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, StackRun
+from seatrial.settings.model import Contract
 
 NO_READY = "the contract's `stack` names no `ready` path"
 NO_WRITE = "the contract's `stack` names no `write` and `read`"

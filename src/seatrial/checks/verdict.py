@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from msgspec import Struct
 
@@ -14,13 +15,8 @@ from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Unavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from seatrial.facts.sources import Dockerfile, Instruction
-    from seatrial.settings.model import Contract
-
+from seatrial.facts.sources import Dockerfile, Instruction
+from seatrial.settings.model import Contract
 
 STARTING = ("CMD", "ENTRYPOINT")
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {
@@ -219,9 +215,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         outcome = ask(check, facts, contract)
     except UndecidedError as undecided:
         outcome = Outcome(
-            status=Status.ERROR,
-            actual=f"could not be decided: {undecided.reason}",
-            evidence=undecided.evidence,
+            status=Status.ERROR, actual=f"could not be decided: {undecided.reason}", evidence=undecided.evidence
         )
     status, fix = outcome.status, outcome.fix
     reason = contract.waive.get(check.id)

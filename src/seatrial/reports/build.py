@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from seatrial.images.progress import StepChanged, StepOutput, StepState
+from seatrial.images.progress import Event, Step, StepChanged, StepOutput, StepState
 from seatrial.text import plain, show_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import TracebackType
-
-    from rich.console import Console, RenderableType
-
     from seatrial.images.build import BuildResult
     from seatrial.images.plan import BuildPlan
-    from seatrial.images.progress import Event, Step
 
 LOG_LINES = 5
 """Lines of a running step's output that are shown below it."""

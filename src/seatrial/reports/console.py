@@ -5,27 +5,22 @@ The classics, the doctor and the first day are printed here too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import Verdict
-from seatrial.facts import Unavailable
+from seatrial.checks.verdict import Smoke, Verdict
+from seatrial.facts import Distribution, Facts, Unavailable
 from seatrial.reports import groups as matrix
-from seatrial.reports.groups import DETAILED, detailed, grouped, name_of, to_do
+from seatrial.reports.groups import DETAILED, Group, detailed, grouped, name_of, to_do
 from seatrial.text import plain, plain_line, show_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rich.console import Console
-
-    from seatrial.checks.verdict import Smoke
     from seatrial.doctor import Finding
-    from seatrial.facts import Distribution, Facts
-    from seatrial.reports.groups import Group
     from seatrial.stack.state import StackState
 
 STATUS_WIDTH = 6

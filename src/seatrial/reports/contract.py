@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
 
-from seatrial.checks.model import Status
-from seatrial.facts import ResolvedCommand, Unavailable
+from seatrial.checks.model import Result, Status
+from seatrial.facts import Facts, ResolvedCommand, Unavailable
 from seatrial.facts.boot import Restriction
 from seatrial.settings.model import Contract
 from seatrial.smoke.draft import wanted_variables, working_boot
 from seatrial.text import plain_line, show_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from seatrial.checks.model import Result
-    from seatrial.facts import Facts
 
 LONGEST = 300
 """Characters of a comment that quotes an image."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from seatrial.checks.model import Check
 from seatrial.reports.groups import family_of
 from seatrial.reports.markdown import fenced
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from seatrial.checks.model import Check
 
 LEVELS = {
     "quick": "quick: without a start of the application",

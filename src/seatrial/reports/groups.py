@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from seatrial.checks.model import Result, Status
+from seatrial.checks.verdict import Smoke
 from seatrial.text import plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from seatrial.checks.verdict import Smoke
-
 
 DETAILED = (Status.FAIL, Status.ERROR, Status.WAIVED)
 """The statuses that every report shows in full, the worst first."""

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from seatrial import __version__
 from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import worst
+from seatrial.checks.verdict import Smoke, Verdict, worst
 from seatrial.reports import groups
-from seatrial.reports.groups import DETAILED, detailed, grouped, name_of, to_do
+from seatrial.reports.groups import DETAILED, Group, detailed, grouped, name_of, to_do
 from seatrial.text import plain, plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from seatrial.checks.verdict import Smoke, Verdict
-    from seatrial.reports.groups import Group
 
 # The browser fetches nothing and runs nothing, whatever an image said.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"

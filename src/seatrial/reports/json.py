@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from seatrial.checks.verdict import Smoke, Verdict, worst
-from seatrial.stack.state import ContainerStatus, Removed, all_up
+from seatrial.stack.state import Address, ContainerStatus, Removed, ServiceState, all_up
 from seatrial.swarm.rollout import condition
 from seatrial.swarm.state import ENDED as ENDED_TASKS
+from seatrial.swarm.state import Note, RemovedStack, SwarmServiceState, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from seatrial.compose.services import Stack
     from seatrial.errors import SeatrialError
     from seatrial.stack.preflight import Preflight
-    from seatrial.stack.state import Address, ServiceState
-    from seatrial.swarm.state import Note, RemovedStack, SwarmServiceState, Task
 
 
 class Smokes(msgspec.Struct, frozen=True, kw_only=True):

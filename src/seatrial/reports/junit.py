@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from seatrial.checks.model import Status
+from seatrial.checks.model import Result, Status
+from seatrial.checks.verdict import Smoke
 from seatrial.reports.groups import family_of, name_of
 from seatrial.text import plain, plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from seatrial.checks.model import Result
-    from seatrial.checks.verdict import Smoke
 
 ELEMENTS = {Status.FAIL: "failure", Status.ERROR: "error", Status.SKIP: "skipped", Status.WAIVED: "skipped"}
 
@@ -48,11 +43,7 @@ def _count(element: ET.Element, results: Sequence[Result]) -> None:
 
 def _case(suite: ET.Element, result: Result) -> None:
     case = ET.SubElement(
-        suite,
-        "testcase",
-        classname=family_of(result.id),
-        name=name_of(result.id),
-        time=f"{result.seconds:.6f}",
+        suite, "testcase", classname=family_of(result.id), name=name_of(result.id), time=f"{result.seconds:.6f}"
     )
     if result.status in ELEMENTS:
         # Of a waiver, its reason; of the others, what was seen.

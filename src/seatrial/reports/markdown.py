@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from seatrial.checks.model import Result
+from seatrial.checks.verdict import Smoke
 from seatrial.reports import groups
 from seatrial.reports.groups import detailed, grouped, to_do
 from seatrial.text import plain, plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from seatrial.checks.model import Result
-    from seatrial.checks.verdict import Smoke
 
 MOST = 900_000
 """Characters of a page: a job's summary holds 1 MiB and is refused whole where it is longer."""

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from seatrial import __version__
-from seatrial.checks.model import Status
+from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.registry import CATALOGUE
+from seatrial.checks.verdict import Smoke
 from seatrial.reports.explain import markdown_help, text_help
 from seatrial.reports.groups import DETAILED, family_of, name_of
 from seatrial.reports.json import dumped
 from seatrial.text import plain, plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from seatrial.checks.model import Check, Result
-    from seatrial.checks.verdict import Smoke
 
 Json = dict[str, Any]
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from seatrial.compose.findings import Readiness
-from seatrial.stack.state import ContainerStatus, Health, Phase, Removed
+from seatrial.stack.state import ContainerStatus, Health, Observer, Phase, Removed, ServiceState, StackState
 from seatrial.stack.wait import condition
 from seatrial.swarm.rollout import condition as swarm_condition
-from seatrial.swarm.state import Outcome
+from seatrial.swarm.state import Conversion, Deployed, Outcome, RemovedStack, SwarmServiceState
 from seatrial.text import plain, plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from rich.console import Console
-
     from seatrial.stack.inspect import LogLine
     from seatrial.stack.preflight import Preflight
-    from seatrial.stack.state import Observer, ServiceState, StackState
-    from seatrial.swarm.state import Conversion, Deployed, RemovedStack, SwarmServiceState
-
 
 STYLES = {
     Phase.ABSENT: "dim",

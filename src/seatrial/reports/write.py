@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, assert_never, get_args
+from typing import Literal, assert_never, get_args
 
 from rich.console import Console
 
+from seatrial.checks.verdict import Smoke
 from seatrial.errors import SettingsError
 from seatrial.filesystem import replace
 from seatrial.reports.console import print_smokes
 from seatrial.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from seatrial.checks.verdict import Smoke
-
 
 Format = Literal["text", "json", "junit", "sarif", "markdown", "html"]
 

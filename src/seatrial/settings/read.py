@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -13,11 +15,6 @@ from seatrial.errors import SettingsError
 from seatrial.settings import model
 from seatrial.settings.model import App, Contract, Settings
 from seatrial.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
 
 T = TypeVar("T")
 
