@@ -57,10 +57,12 @@ class Row:
 def main(words: Sequence[str]) -> int:
     """Print the table; 1 when seatrial misses a defect, or refuses a clean twin."""
     chosen = [
-        one for one in (*DEFECTS, *PROJECTS) if not words or any(word in f"{one.name} {one.finds}" for word in words)
+        defect
+        for defect in (*DEFECTS, *PROJECTS)
+        if not words or any(word in f"{defect.name} {defect.finds}" for word in words)
     ]
     if not chosen:
-        print(f"no defect is called so: {' '.join(words)}", file=sys.stderr)
+        print(f"no defect has such a name or check: {' '.join(words)}", file=sys.stderr)
         return 2
     host = this_host()
     engine = find_engine(host)
@@ -69,9 +71,9 @@ def main(words: Sequence[str]) -> int:
         engine.client.images.get(yard.bases["clean"]).tag(IMAGE, "latest")
         # A tool that judges an image waits most of the time, for containers.
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            rows = list(pool.map(lambda one: row_of(yard, one, peers), chosen))
+            rows = list(pool.map(lambda defect: row_of(yard, defect, peers), chosen))
         engine.client.images.remove(f"{IMAGE}:latest")
-    print_table(rows, ["seatrial", *(one.name for one in peers)])
+    print_table(rows, ["seatrial", *(peer.name for peer in peers)])
     for line in absent:
         print(f"not counted: {line}")
     return int(any(row.said["seatrial"] != FOUND for row in rows))
@@ -113,11 +115,11 @@ def built(yard: Yard, defect: Defect, *, twin: bool) -> Image:
     return Image(reference=reference, dockerfile=text.lstrip(), contract=contract_of(values), command=words)
 
 
-def row_of(yard: Yard, one: Defect | Broken, peers: Iterable[Peer]) -> Row:
+def row_of(yard: Yard, defect: Defect | Broken, peers: Iterable[Peer]) -> Row:
     """Return what becomes of one defect, and tell that it is done."""
     started = time.monotonic()
-    row = of_image(yard, one, peers) if isinstance(one, Defect) else of_project(yard, one, peers)
-    print(f"{one.name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+    row = of_image(yard, defect, peers) if isinstance(defect, Defect) else of_project(yard, defect, peers)
+    print(f"{defect.name}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
     return row
 
 
@@ -125,11 +127,11 @@ def of_image(yard: Yard, defect: Defect, peers: Iterable[Peer]) -> Row:
     """Return what becomes of a broken image."""
     broken, twin = (built(yard, defect, twin=which) for which in (False, True))
     project = defect.facts()
-    sound, smoke = (yard.smoke(one.reference, one.contract, defect.level, project) for one in (twin, broken))
+    sound, smoke = (yard.smoke(image.reference, image.contract, defect.level, project) for image in (twin, broken))
     if sound.counts[Status.FAIL] or sound.counts[Status.ERROR]:
         ours = FALSE
     else:
-        ours = FOUND if defect.finds in {one.id for one in smoke.checks if one.status is Status.FAIL} else MISSED
+        ours = FOUND if defect.finds in {check.id for check in smoke.checks if check.status is Status.FAIL} else MISSED
     return Row(name=defect.name, finds=defect.finds, said={"seatrial": ours, **by_peers(broken, twin, peers)})
 
 
@@ -140,12 +142,12 @@ def of_project(yard: Yard, broken: Broken, peers: Iterable[Peer]) -> Row:
     for files, contract in ((broken.files, broken.contract), (broken.twin, broken.twin_contract)):
         with tempfile.TemporaryDirectory(prefix="seatrial-detection-") as name:
             folder = Path(name)
-            one = target(yard, folder, files, contract)
-            smoke = smoking.smoke(one, yard.engine, level=Level.QUICK)[0]
+            image = target(yard, folder, files, contract)
+            smoke = smoking.smoke(image, yard.engine, level=Level.QUICK)[0]
             found.append({key for key, result in bad(smoke).items() if result.status is Status.FAIL})
             text = (folder / "Dockerfile").read_text(encoding="utf-8") if (folder / "Dockerfile").exists() else ""
-        words = read_configuration(yard.engine, one.reference).words
-        images.append(Image(reference=one.reference, dockerfile=text, contract=one.contract, command=words))
+        words = read_configuration(yard.engine, image.reference).words
+        images.append(Image(reference=image.reference, dockerfile=text, contract=image.contract, command=words))
     ours = FALSE if found[1] else FOUND if broken.finds in found[0] else MISSED
     return Row(name=broken.name, finds=broken.finds, said={"seatrial": ours, **by_peers(images[0], images[1], peers)})
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ class StructureTest:
     path: str
     name: str = "container-structure-test"
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    alone: threading.Lock = field(default_factory=threading.Lock)
+    """Runs one at a time: what a run leaves is known by what was there before it."""
 
     def refuses(self, image: Image) -> bool:
         config = json.dumps(wishes(image), indent=1)
@@ -77,7 +80,7 @@ class StructureTest:
                 file = Path(folder) / "structure.json"
                 file.write_text(config, encoding="utf-8")
                 words = [self.path, "test", "--quiet", "--image", image.reference, "--config", str(file)]
-                with leaving_nothing(self.engine, image.reference):
+                with self.alone, leaving_nothing(self.engine, image.reference):
                     self.known[key] = run(words, engine=self.engine) != 0
         return self.known[key]
 
@@ -95,14 +98,14 @@ def wishes(image: Image) -> dict[str, Any]:
         tests.append(_test("its command is there", "which", image.command[0]))
     if contract.python:
         tests.append(_test("python", python, "--version", expectedOutput=[rf"Python {contract.python}\."]))
-    modules = ", ".join(one.partition(":")[0] for one in contract.modules)
+    modules = ", ".join(module.partition(":")[0] for module in contract.modules)
     if modules:
         tests.append(_test("imports", python, "-c", f"import {modules}"))
     if contract.executables:
         tests.append(_test("programs", "which", *contract.executables))
     tests.extend(_test(f"may write {path}", "test", "-w", path) for path in contract.writable_paths)
     files = [{"name": "the environment", "path": "/app/.venv/bin/python", "shouldExist": True}]
-    files += [{"name": f"no {one}", "path": f"/usr/local/bin/{one}", "shouldExist": False} for one in ("uv", "pip")]
+    files += [{"name": f"no {name}", "path": f"/usr/local/bin/{name}", "shouldExist": False} for name in ("uv", "pip")]
     return {
         "schemaVersion": "2.0.0",
         "commandTests": tests,
