@@ -8,7 +8,7 @@ import pytest
 
 from seatrial import process
 from seatrial.dockerfile import parse
-from seatrial.images.plan import provenance, public_address, wanted_arguments
+from seatrial.images.provenance import provenance, public_address, wanted_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +106,96 @@ def test_without_a_checkout_only_the_project_speaks(tmp_path: Path) -> None:
     assert told(tmp_path) == {"VERSION": "2", "SOURCE": "https://example.org/shop"}
     (tmp_path / "app" / "pyproject.toml").write_text("[", encoding="utf-8")
     assert told(tmp_path) == {}
+
+
+@pytest.fixture
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a file that appears when a command ran, and that command."""
+    folder = tmp_path_factory.mktemp("ran")
+    script = folder / "x.sh"
+    script.write_text(f"#!/bin/sh\ntouch {folder}/ran\ncat\n", encoding="utf-8")
+    script.chmod(0o755)
+    return folder / "ran", str(script)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "core.fsmonitor",
+        "filter.mine.clean",
+        "filter.mine.process",
+        "filter.with space.clean",
+        "core.sshCommand",
+        "core.pager",
+        "gpg.program",
+        "diff.external",
+    ],
+)
+def test_no_program_of_the_repositorys_configuration_is_started(
+    checkout: Path, ran: tuple[Path, str], setting: str
+) -> None:
+    mark, script = ran
+    driver = setting.split(".")[1]
+    (checkout / ".gitattributes").write_text(f"* filter={driver}\n", encoding="utf-8")
+    (checkout / "app" / "code.py").write_text("a = 1\n", encoding="utf-8")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "two")
+    for name, value in ((setting, script), ("log.showSignature", "true")):
+        git(checkout, "config", name, value)
+    (checkout / "app" / "code.py").write_text("a = 2\n", encoding="utf-8")
+    assert told(checkout)["COMMIT"] == f"{git(checkout, 'rev-parse', 'HEAD')}-dirty"
+    assert not mark.exists()
+
+
+def test_a_filter_that_cannot_be_switched_off_is_not_asked(checkout: Path, ran: tuple[Path, str]) -> None:
+    git(checkout, "config", "filter.a=b.clean", ran[1])
+    assert told(checkout) == {"VERSION": "1.2.3"}
+
+
+def test_a_context_that_looks_like_a_bare_repository_is_none(tmp_path: Path, ran: tuple[Path, str]) -> None:
+    mark, script = ran
+    context = tmp_path / "app"
+    git(tmp_path, "init", "--quiet", "--bare", str(context))
+    git(context, "config", "core.fsmonitor", script)
+    git(context, "config", "core.worktree", str(context))
+    git(context, "config", "core.bare", "false")
+    assert told(tmp_path) == {}
+    assert not mark.exists()
+
+
+def test_a_foreign_repository_is_not_read(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "app").mkdir()
+    (folder / ".git").write_text(f"gitdir: {checkout / '.git'}\n", encoding="utf-8")
+    assert told(folder) == {}
+    (folder / ".git").unlink()
+    (folder / ".git").symlink_to(checkout / ".git")
+    assert told(folder) == {}
+
+
+def test_a_linked_worktree_has_its_repository_elsewhere(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tree = tmp_path_factory.mktemp("worktree") / "tree"
+    git(checkout, "worktree", "add", "--quiet", str(tree))
+    assert told(tree)["COMMIT"] == git(checkout, "rev-parse", "HEAD")
+    (tree / "app" / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    assert told(tree)["COMMIT"].endswith("-dirty")
+    assert not told(checkout)["COMMIT"].endswith("-dirty")
+
+
+def test_a_submodule_has_its_repository_in_the_one_above(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    above = tmp_path_factory.mktemp("above")
+    git(above, "init", "--quiet")
+    git(above, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(checkout), "shop")
+    assert told(above / "shop")["COMMIT"] == git(checkout, "rev-parse", "HEAD")
+
+
+def test_another_users_checkout_is_not_asked(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
+    assert told(checkout) == {"VERSION": "1.2.3"}
 
 
 @pytest.mark.parametrize(

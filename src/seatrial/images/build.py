@@ -22,8 +22,9 @@ from seatrial.images.bases import Registries, replacements
 from seatrial.images.credentials import find_secrets
 from seatrial.images.failure import BuildEnvironment, explain
 from seatrial.images.oci_layout import save_images
-from seatrial.images.plan import provenance, read_dockerfile
+from seatrial.images.plan import read_dockerfile
 from seatrial.images.progress import Progress, StepState
+from seatrial.images.provenance import provenance
 from seatrial.settings.read import TABLE
 
 if TYPE_CHECKING:
