@@ -214,11 +214,15 @@ APT::Update::Error-Mode "any";
 class Package:
     """A package file in the archive."""
 
-    name: str
     file: str
     size: int
     """Bytes."""
     sha256: str
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self.file.partition("_")[0]
 
 
 def fetch(
@@ -277,8 +281,7 @@ def parse_candidates(text: str) -> list[Package]:
     for line in text.splitlines():
         words = shlex.split(line) if line.startswith("'") else []
         if len(words) == 4 and words[3].startswith("SHA256:"):  # noqa: PLR2004
-            name = words[1].partition("_")[0]
-            found.append(Package(name=name, file=words[1], size=int(words[2]), sha256=words[3].partition(":")[2]))
+            found.append(Package(file=words[1], size=int(words[2]), sha256=words[3].removeprefix("SHA256:")))
     return found
 
 
@@ -396,10 +399,7 @@ def _architecture(environment: Mapping[str, str]) -> str:
 
 
 def _is_whole(file: Path, package: Package) -> bool:
-    try:
-        if file.stat().st_size != package.size:
-            return False
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == package.sha256
-    except FileNotFoundError:
+    if not file.exists() or file.stat().st_size != package.size:
         return False
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == package.sha256

@@ -9,7 +9,8 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -35,176 +36,18 @@ if TYPE_CHECKING:
     from seatrial.offline.interpreter import HostPython
 
 
-WHEEL_TIMEOUT = 600.0
-REPOSITORY = f"{PREFIX}/input"
-GONE_OR_USED = (404, 409)
-"""The engine's answers about an image that is not there, or that a container or another image uses."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workspace:
-    """Where one local substitute is built, and from what."""
-
-    engine: Engine
-    host: Host
-    say: Callable[[str], None]
-    now: Callable[[], float]
-    """Seconds since the epoch."""
-    folder: Path
-    """For this local substitute alone; removed at the end."""
-    slug: str
-    """This local substitute's name as part of another."""
-    interpreters: Mapping[str, interpreter.HostPython]
-    images: Mapping[str, str]
-    """The local names of the images that this one needs, by the official ones."""
-    cleanup: ExitStack
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedInput:
-    """An input that a build can use."""
-
-    context: str
-    """The value of `--build-context NAME=…`."""
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    """Build arguments that come with it."""
-
-
-def prepare(key: str, wanted: Input, workspace: Workspace) -> PreparedInput:
-    """Prepare one input."""
-    match wanted.kind:
-        case Kind.ROOTFS:
-            return _rootfs(key, wanted, workspace)
-        case Kind.INTERPRETER:
-            return _interpreter(key, workspace)
-        case Kind.WHEEL:
-            folder = workspace.folder / f"{key}-wheel"
-            fetch_programs(wanted.argument, folder, host=workspace.host, say=workspace.say)
-            return PreparedInput(context=str(folder))
-        case Kind.IMAGE:
-            return PreparedInput(context=f"docker-image://{workspace.images[wanted.argument]}")
-        case _:
-            assert_never(wanted.kind)
-
-
-def _rootfs(key: str, wanted: Input, workspace: Workspace) -> PreparedInput:
-    root = rootfs.parse(wanted.argument, where=f"input {key}")
-    tar = rootfs.ensure_tar(root, host=workspace.host, say=workspace.say, now=workspace.now)
-    # BuildKit takes no tar as a context, so it becomes an image. Its name is removed afterwards; the layer stays as
-    # the first one of the local substitute.
-    tag = f"{workspace.slug}-{key}".lower()[-128:].lstrip("-.")
-    workspace.cleanup.callback(_remove_image, workspace.engine, f"{REPOSITORY}:{tag}")
-    _import_tar(workspace.engine, tar, tag=tag)
-    return PreparedInput(context=f"docker-image://{REPOSITORY}:{tag}")
-
-
-def _import_tar(engine: Engine, tar: Path, *, tag: str) -> None:
-    """Make an image of one layer from a tar file."""
-    with engine_errors(f"import of {tar}"):
-        try:
-            answer = str(engine.client.api.import_image_from_file(str(tar), repository=REPOSITORY, tag=tag))
-        except docker.errors.APIError as error:
-            raise _not_imported(tar, str(error.explanation or error)) from error
-    # An import that fails half-way is answered with 200 and an error in the stream's last line.
-    if '"error"' in answer:
-        raise _not_imported(tar, answer)
-
-
-def _not_imported(tar: Path, detail: str) -> BuildError:
-    return BuildError(
-        "the engine could not import a root filesystem.",
-        where=str(tar),
-        fix="Look at the free space of the engine's data folder: `invoke doctor`.",
-        detail=detail,
-    )
-
-
-def _remove_image(engine: Engine, name: str) -> None:
-    with engine_errors(f"removal of {name}"):
-        try:
-            engine.client.images.remove(name)
-        except docker.errors.ImageNotFound:
-            return
-
-
-def _interpreter(key: str, workspace: Workspace) -> PreparedInput:
-    python = workspace.interpreters[key]
-    folder = workspace.folder / f"{key}-interpreter"
-    workspace.say(f"Copying Python {python.version} from {python.prefix}.")
-    interpreter.relocate(python, folder, say=workspace.say)
-    return PreparedInput(
-        context=str(folder), arguments={"INTERPRETER_VERSION": python.version, "LOCALE": locale(python.version)}
-    )
-
-
-def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[[str], None]) -> None:
-    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`."""
-    say(f"Fetching {requirement} from the package index.")
-    unpacked = folder.with_name(f"{folder.name}.unpacked")
-    installer = next(_installers(host), None)
-    if installer is None:
-        raise BuildError(
-            "a wheel cannot be fetched: neither pip nor uv is installed.",
-            where=sys.executable,
-            fix="Install pip into this environment: `python -m ensurepip`.",
-        )
-    # A user's own settings that contradict a target folder.
-    environment = {**host.environment, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
-    argv: list[str | Path] = [*installer, "--target", unpacked, "--no-deps", "--only-binary", ":all:", requirement]
-    try:
-        process.run(argv, timeout=WHEEL_TIMEOUT, environment=environment)
-    except ProgramError as error:
-        raise BuildError(
-            f"the wheel {requirement} cannot be fetched: {error.what}",
-            where=f"wheel:{requirement}",
-            fix="Look at the lines below, the network, and the settings of the package index.",
-            detail="\n".join(line[-300:] for line in error.detail.splitlines()[-20:]),
-        ) from error
-    if not (unpacked / "bin").is_dir():
-        raise BuildError(f"the wheel {requirement} holds no program.", where=f"wheel:{requirement}")
-    (unpacked / "bin").rename(folder)
-    shutil.rmtree(unpacked)
-
-
-def _installers(host: Host) -> Iterator[list[str]]:
-    machine = platform.machine()
-    # Wheels for musl are statically linked: their programs run in an image that holds nothing else.
-    tags = ("musllinux_1_2", "musllinux_1_1", "manylinux_2_28", "manylinux2014")
-    platforms = [word for tag in tags for word in ("--platform", f"{tag}_{machine}")]
-    install = ["install", "--no-compile", "--disable-pip-version-check", "--quiet", *platforms]
-    if importlib.util.find_spec("pip") is not None:
-        yield [sys.executable, "-m", "pip", *install]
-    for path in (str(Path(sys.executable).parent), host.environment.get("PATH")):
-        if uv := shutil.which("uv", path=path):
-            yield [uv, "pip", "install", "--quiet", "--python-platform", f"{machine}-unknown-linux-musl",
-                   "--python", sys.executable]  # fmt: skip
-    # An environment that uv made has neither; the interpreter carries pip's own wheel, which runs as it is.
-    spec = importlib.util.find_spec("ensurepip")
-    if spec is not None and spec.origin is not None:
-        for wheel in sorted((Path(spec.origin).parent / "_bundled").glob("pip-*.whl"))[:1]:
-            yield [sys.executable, f"{wheel}/pip", *install]
-
-
 LABEL = "seatrial.standin"
 """The official image that a local substitute replaces; images built on a local substitute carry it too."""
 RECIPE_LABEL = "seatrial.standin.recipe"
 NOTE_LABEL = "seatrial.standin.note"
 """How it differs from what its name promises; empty where it does not."""
+REPOSITORY = f"{PREFIX}/input"
 FORMAT = "1"
 """Changes when a local substitute must be built again although its recipe and its inputs read the same."""
 BUILD_TIMEOUT = 1800.0
+WHEEL_TIMEOUT = 600.0
 LAST_LINES = 25
 LONGEST_LINE = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Resolved:
-    """A local substitute with the host's interpreters that it will use."""
-
-    substitute: Substitute
-    interpreters: Mapping[str, HostPython]
-    images: Mapping[str, _Resolved]
-    digest: str
 
 
 def ensure_substitute(
@@ -225,63 +68,17 @@ def ensure_substitute(
         EngineError: the engine does not answer, or the host's Debian archive cannot be reached.
 
     """
-    return _ensure(_resolve(substitute, host), engine=engine, host=host, say=say, now=now)
+    return _Builder(engine=engine, host=host, say=say, now=now).ensure(_resolve(substitute, host))
 
 
-def _ensure(
-    resolved: _Resolved, *, engine: Engine, host: Host, say: Callable[[str], None], now: Callable[[], float]
-) -> str:
-    name = resolved.substitute.name
-    if _built_digest(engine, name) == resolved.digest:
-        return name
-    for needed in resolved.images.values():
-        _ensure(needed, engine=engine, host=host, say=say, now=now)
-    slug = re.sub(r"[^a-z0-9.]+", "-", name.lower())
-    folder = rootfs.cache_folder(host) / "work" / slug
-    with os_errors(folder), ExitStack() as cleanup:
-        folder.mkdir(parents=True, exist_ok=True)
-        cleanup.enter_context(locked(folder, waiting=lambda: say(f"Waiting: another run builds {name}.")))
-        if _built_digest(engine, name) == resolved.digest:
-            return name
-        work = folder / "run"
-        # With the lock held, what is there is left from a killed run.
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        cleanup.callback(shutil.rmtree, work, ignore_errors=True)
-        note = f": {resolved.substitute.note}" if resolved.substitute.note else ""
-        say(f"Building the local substitute for {resolved.substitute.reference}{note}.")
-        workspace = Workspace(
-            engine=engine, host=host, say=say, now=now, folder=work, slug=slug, cleanup=cleanup,
-            interpreters=resolved.interpreters,
-            images={key: needed.substitute.name for key, needed in resolved.images.items()},
-        )  # fmt: skip
-        former = _image(engine, name)
-        _build(resolved, workspace)
-        if former is not None:
-            _remove_nameless(engine, str(former.id))
-    return name
+@dataclass(frozen=True, kw_only=True)
+class _Resolved:
+    """A local substitute with the host's interpreters that it will use."""
 
-
-def _image(engine: Engine, name: str) -> Image | None:
-    with engine_errors(f"inspecting the image {name}"):
-        try:
-            return engine.client.images.get(name)
-        except docker.errors.ImageNotFound:
-            return None
-
-
-def _remove_nameless(engine: Engine, image_id: str) -> None:
-    """Remove an image whose name a newer one has taken, unless something else names or uses it."""
-    with engine_errors(f"removing the image {image_id}", ignoring=GONE_OR_USED):
-        if not engine.client.images.get(image_id).tags:
-            engine.client.images.remove(image_id)
-
-
-def _built_digest(engine: Engine, name: str) -> str | None:
-    """Return the digest that an earlier build of it was labelled with; None where there is no such image."""
-    image = _image(engine, name)
-    value = None if image is None else image.labels.get(RECIPE_LABEL)
-    return value if isinstance(value, str) else None
+    substitute: Substitute
+    interpreters: Mapping[str, HostPython]
+    images: Mapping[str, _Resolved]
+    digest: str
 
 
 def _resolve(substitute: Substitute, host: Host) -> _Resolved:
@@ -336,34 +133,186 @@ def _recipe_text(substitute: Substitute) -> str:
         ) from error
 
 
-def _build(resolved: _Resolved, workspace: Workspace) -> None:
-    substitute, engine = resolved.substitute, workspace.engine
-    programs.require_named_contexts(engine)
-    buildx = programs.find("buildx", engine, workspace.host)
-    prepared = {key: prepare(key, wanted, workspace) for key, wanted in substitute.inputs.items()}
-    arguments = dict(substitute.arguments)
-    for ready in prepared.values():
-        arguments.update(ready.arguments)
-    empty = workspace.folder / "empty"
-    empty.mkdir()
-    argv = [
-        buildx.path, "build", "--load", "--progress=plain", "--provenance=false",
-        "--builder", programs.own(engine),
-        "--file", str(substitute.dockerfile), "--tag", substitute.name,
-        f"--label={LABEL}={substitute.reference}", f"--label={RECIPE_LABEL}={resolved.digest}",
-        f"--label={NOTE_LABEL}={substitute.note}",
-        *(f"--build-context={key}={ready.context}" for key, ready in prepared.items()),
-        *(f"--build-arg={key}={value}" for key, value in arguments.items()),
-        str(empty),
-    ]  # fmt: skip
-    done = process.run(argv, timeout=BUILD_TIMEOUT, environment=engine.programs_environment, check=False)
-    if done.code != 0:
+@dataclass(frozen=True, kw_only=True)
+class _Builder:
+    """Builds for one engine."""
+
+    engine: Engine
+    host: Host
+    say: Callable[[str], None]
+    now: Callable[[], float]
+
+    def ensure(self, resolved: _Resolved) -> str:
+        """Return a local substitute's name; build it, and what it is made from, where an up-to-date one is missing."""
+        name = resolved.substitute.name
+        if _digest(self._image(name)) == resolved.digest:
+            return name
+        for needed in resolved.images.values():
+            self.ensure(needed)
+        folder = rootfs.cache_folder(self.host) / "work" / _slug(name)
+        with os_errors(folder), ExitStack() as cleanup:
+            folder.mkdir(parents=True, exist_ok=True)
+            cleanup.enter_context(locked(folder, waiting=lambda: self.say(f"Waiting: another run builds {name}.")))
+            former = self._image(name)
+            if _digest(former) == resolved.digest:
+                return name
+            work = folder / "run"
+            # With the lock held, what is there is left from a killed run.
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            cleanup.callback(shutil.rmtree, work, ignore_errors=True)
+            note = f": {resolved.substitute.note}" if resolved.substitute.note else ""
+            self.say(f"Building the local substitute for {resolved.substitute.reference}{note}.")
+            self._build(resolved, work, cleanup)
+            if former is not None:
+                self._remove_nameless(str(former.id))
+        return name
+
+    def _build(self, resolved: _Resolved, work: Path, cleanup: ExitStack) -> None:
+        substitute, engine = resolved.substitute, self.engine
+        programs.require_named_contexts(engine)
+        buildx = programs.find("buildx", engine, self.host)
+        contexts = {key: self._context(key, resolved, work, cleanup) for key in substitute.inputs}
+        arguments = dict(substitute.arguments)
+        for python in resolved.interpreters.values():
+            arguments |= {"INTERPRETER_VERSION": python.version, "LOCALE": locale(python.version)}
+        empty = work / "empty"
+        empty.mkdir()
+        argv = [
+            buildx.path, "build", "--load", "--progress=plain", "--provenance=false",
+            "--builder", programs.own(engine),
+            "--file", str(substitute.dockerfile), "--tag", substitute.name,
+            f"--label={LABEL}={substitute.reference}", f"--label={RECIPE_LABEL}={resolved.digest}",
+            f"--label={NOTE_LABEL}={substitute.note}",
+            *(f"--build-context={key}={context}" for key, context in contexts.items()),
+            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
+            str(empty),
+        ]  # fmt: skip
+        done = process.run(argv, timeout=BUILD_TIMEOUT, environment=engine.programs_environment, check=False)
+        if done.code != 0:
+            raise BuildError(
+                f"the build of the local substitute for {substitute.reference} failed.",
+                where=str(substitute.dockerfile),
+                fix="The last lines below say which step of the recipe failed.",
+                detail=last_lines(done.errors or done.output),
+            )
+
+    def _context(self, key: str, resolved: _Resolved, work: Path, cleanup: ExitStack) -> str:
+        """Prepare one input, and return it as the value of `--build-context NAME=...`."""
+        wanted: Input = resolved.substitute.inputs[key]
+        folder = work / f"{key}-{wanted.kind}"
+        match wanted.kind:
+            case Kind.ROOTFS:
+                root = rootfs.parse(wanted.argument, where=f"input {key}")
+                tar = rootfs.ensure_tar(root, host=self.host, say=self.say, now=self.now)
+                # BuildKit takes no tar as a context, so it becomes an image. Its name is removed afterwards; the layer
+                # stays as the first one of the local substitute.
+                tag = f"{_slug(resolved.substitute.name)}-{key}".lower()[-128:].lstrip("-.")
+                cleanup.callback(self._remove_image, f"{REPOSITORY}:{tag}")
+                self._import_tar(tar, tag)
+                return f"docker-image://{REPOSITORY}:{tag}"
+            case Kind.INTERPRETER:
+                python = resolved.interpreters[key]
+                self.say(f"Copying Python {python.version} from {python.prefix}.")
+                interpreter.relocate(python, folder, say=self.say)
+                return str(folder)
+            case Kind.WHEEL:
+                fetch_programs(wanted.argument, folder, host=self.host, say=self.say)
+                return str(folder)
+            case Kind.IMAGE:
+                return f"docker-image://{resolved.images[wanted.argument].substitute.name}"
+            case _:
+                assert_never(wanted.kind)
+
+    def _import_tar(self, tar: Path, tag: str) -> None:
+        """Make an image of one layer from a tar file."""
+        with engine_errors(f"import of {tar}"):
+            try:
+                answer = str(self.engine.client.api.import_image_from_file(str(tar), repository=REPOSITORY, tag=tag))
+                # An import that fails half-way is answered with 200 and an error in the stream's last line.
+                failed = '"error"' in answer
+            except docker.errors.APIError as error:
+                answer, failed = str(error.explanation or error), True
+        if failed:
+            raise BuildError(
+                "the engine could not import a root filesystem.",
+                where=str(tar),
+                fix="Look at the free space of the engine's data folder: `invoke doctor`.",
+                detail=answer,
+            )
+
+    def _image(self, name: str) -> Image | None:
+        with engine_errors(f"inspecting the image {name}", ignoring=[HTTPStatus.NOT_FOUND]):
+            return self.engine.client.images.get(name)
+        return None
+
+    def _remove_image(self, name: str) -> None:
+        with engine_errors(f"removal of {name}", ignoring=[HTTPStatus.NOT_FOUND]):
+            self.engine.client.images.remove(name)
+
+    def _remove_nameless(self, image_id: str) -> None:
+        """Remove an image whose name a newer one has taken, unless something else names or uses it."""
+        ignored = [HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT]
+        with engine_errors(f"removing the image {image_id}", ignoring=ignored):
+            if not self.engine.client.images.get(image_id).tags:
+                self.engine.client.images.remove(image_id)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower())
+
+
+def _digest(image: Image | None) -> str | None:
+    """Return the digest that an image was labelled with when it was built."""
+    return None if image is None else image.labels.get(RECIPE_LABEL)
+
+
+def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[[str], None]) -> None:
+    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`."""
+    say(f"Fetching {requirement} from the package index.")
+    unpacked = folder.with_name(f"{folder.name}.unpacked")
+    installer = next(_installers(host), None)
+    if installer is None:
         raise BuildError(
-            f"the build of the local substitute for {substitute.reference} failed.",
-            where=str(substitute.dockerfile),
-            fix="The last lines below say which step of the recipe failed.",
-            detail=last_lines(done.errors or done.output),
+            "a wheel cannot be fetched: neither pip nor uv is installed.",
+            where=sys.executable,
+            fix="Install pip into this environment: `python -m ensurepip`.",
         )
+    # A user's own settings that contradict a target folder.
+    environment = {**host.environment, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+    argv: list[str | Path] = [*installer, "--target", unpacked, "--no-deps", "--only-binary", ":all:", requirement]
+    try:
+        process.run(argv, timeout=WHEEL_TIMEOUT, environment=environment)
+    except ProgramError as error:
+        raise BuildError(
+            f"the wheel {requirement} cannot be fetched: {error.what}",
+            where=f"wheel:{requirement}",
+            fix="Look at the lines below, the network, and the settings of the package index.",
+            detail="\n".join(line[-300:] for line in error.detail.splitlines()[-20:]),
+        ) from error
+    if not (unpacked / "bin").is_dir():
+        raise BuildError(f"the wheel {requirement} holds no program.", where=f"wheel:{requirement}")
+    (unpacked / "bin").rename(folder)
+    shutil.rmtree(unpacked)
+
+
+def _installers(host: Host) -> Iterator[list[str]]:
+    machine = platform.machine()
+    # Wheels for musl are statically linked: their programs run in an image that holds nothing else.
+    tags = ("musllinux_1_2", "musllinux_1_1", "manylinux_2_28", "manylinux2014")
+    platforms = [word for tag in tags for word in ("--platform", f"{tag}_{machine}")]
+    install = ["install", "--no-compile", "--disable-pip-version-check", "--quiet", *platforms]
+    if importlib.util.find_spec("pip") is not None:
+        yield [sys.executable, "-m", "pip", *install]
+    for path in (str(Path(sys.executable).parent), host.environment.get("PATH")):
+        if uv := shutil.which("uv", path=path):
+            yield [uv, "pip", "install", "--quiet", "--python-platform", f"{machine}-unknown-linux-musl",
+                   "--python", sys.executable]  # fmt: skip
+    # An environment that uv made has neither; the interpreter carries pip's own wheel, which runs as it is.
+    spec = importlib.util.find_spec("ensurepip")
+    if spec is not None and spec.origin is not None:
+        for wheel in sorted((Path(spec.origin).parent / "_bundled").glob("pip-*.whl"))[:1]:
+            yield [sys.executable, f"{wheel}/pip", *install]
 
 
 def last_lines(output: str) -> str:
