@@ -16,7 +16,7 @@ from seatrial.stack import images
 from seatrial.stack.plan import plan_up
 from seatrial.swarm import cluster, secrets
 from seatrial.swarm.convert import convert
-from seatrial.swarm.rollout import Rollout, service_states
+from seatrial.swarm.rollout import POLL, SETTLE, service_states, until_converged
 from seatrial.swarm.state import Deployed, RemovedStack
 
 if TYPE_CHECKING:
@@ -32,19 +32,12 @@ if TYPE_CHECKING:
     from seatrial.swarm.state import Conversion, Swarm, SwarmService
 
 
-POLL = 0.5
-"""Seconds between two polls of the swarm."""
 REPEAT_AFTER = 5.0
 """Seconds until `docker stack rm` is repeated: a network cannot be removed before the last container on it."""
 
 
 def holdings(stack: str, engine: Engine) -> RemovedStack:
-    """Return what the swarm holds of a stack.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return what the swarm holds of a stack; an EngineError where the engine does not answer."""
     api, chosen = engine.client.api, cluster.label(stack)
     with engine_errors(cluster.INSPECTING):
         services = api.services(filters=chosen)  # type: ignore[no-untyped-call]
@@ -73,13 +66,7 @@ def undeploy(
 ) -> RemovedStack:
     """Remove a stack; its volumes stay on their nodes.
 
-    Args:
-        stack: its name.
-        engine: an engine that manages the swarm.
-        host: this machine.
-        timeout: seconds until all must be removed.
-        seeing: receives the observed state at each poll.
-        clock: the passing of time.
+    `timeout` are the seconds until all must be removed; `seeing` receives what is left at each poll.
 
     Raises:
         StackFailedError: something is still there after that time.
@@ -250,16 +237,9 @@ def deploy(
 ) -> Deployed:
     """Deploy a stack and wait until the swarm has converged.
 
-    Args:
-        plan: what to deploy.
-        engine: an engine that manages the swarm.
-        host: this machine.
-        observer: receives the progress.
-        noting: receives the conversion, right before the swarm is changed.
-        looking: receives the conversion at first, before it is known whether it can be deployed.
-        timeout: seconds from the moment that the swarm has it.
-        substitute: makes or finds a local image for one that cannot be pulled.
-        clock: the passing of time.
+    `noting` receives the conversion right before the swarm is changed; `looking` receives it at first, before it is
+    known whether it can be deployed. `timeout` are seconds from the moment that the swarm has it. `substitute` makes
+    or finds a local image for one that cannot be pulled.
 
     Raises:
         StackError: an own image has not been built, or swarm cannot run it as it is written.
@@ -282,39 +262,24 @@ def deploy(
     )
     conversion = converted(plan, engine, host, local=local)
     noting(conversion)
-    rollout = _hand_over(program, plan, conversion, engine, observer, timeout=timeout, clock=clock)
-    found = rollout.until_converged()
-    secrets.prune(conversion.materials, plan.stack, engine)
-    return Deployed(name=plan.stack, services=found, changed=rollout.changed, seconds=clock.monotonic() - started)
-
-
-def _hand_over(
-    program: str,
-    plan: DeployPlan,
-    conversion: Conversion,
-    engine: Engine,
-    observer: DeployObserver,
-    *,
-    timeout: float,
-    clock: Clock,
-) -> Rollout:
-    """Put the stack file, its secrets and its configs into the swarm, and return what happens to it."""
     before = cluster.services(plan.stack, engine)
     tasks = cluster.tasks(plan.stack, engine, before)
     secrets.create(conversion.materials, plan.stack, engine)
     cluster.deploy(program, plan.stack, conversion, engine)
-    changed = _specs(before) != _specs(cluster.services(plan.stack, engine))
     whole = all(state.good for state in service_states(before, tasks, before=frozenset()))
-    return Rollout(
+    changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not whole
+    services = until_converged(
         plan.stack,
         plan.swarm,
         engine,
         observer,
         before=frozenset(task.id for task in tasks),
-        changed=changed or not whole,
+        settle=SETTLE if changed else 0,
         timeout=timeout,
         clock=clock,
     )
+    secrets.prune(conversion.materials, plan.stack, engine)
+    return Deployed(name=plan.stack, services=services, changed=changed, seconds=clock.monotonic() - started)
 
 
 def _specs(services: Iterable[SwarmService]) -> dict[str, str]:

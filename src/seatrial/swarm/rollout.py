@@ -191,8 +191,6 @@ POLL = 0.5
 """Seconds between two polls of the swarm."""
 SETTLE = 5.0
 """Seconds that all must stay up before it counts: what has no health check runs at first, and then may end."""
-
-
 GIVEN_UP = 2.0
 """Seconds that a failure must last: between the end of a task and the start of its successor there is a moment."""
 
@@ -207,72 +205,53 @@ class DeployObserver(Protocol):
         """Take the state of every service, `seconds` after the start."""
 
 
-class Rollout:
-    """One deploy, from the moment that the swarm has it."""
+def until_converged(
+    stack: str,
+    swarm: Swarm,
+    engine: Engine,
+    observer: DeployObserver,
+    *,
+    before: frozenset[str],
+    settle: float,
+    timeout: float,
+    clock: Clock,
+) -> tuple[SwarmServiceState, ...]:
+    """Wait until every service is up or has completed, and has stayed so for `settle` seconds.
 
-    def __init__(
-        self,
-        stack: str,
-        swarm: Swarm,
-        engine: Engine,
-        observer: DeployObserver,
-        *,
-        before: frozenset[str],
-        changed: bool,
-        timeout: float,
-        clock: Clock,
-    ) -> None:
-        self._stack = stack
-        self._swarm = swarm
-        self._engine = engine
-        self._observer = observer
-        self._before = before
-        self._timeout = timeout
-        self.changed = changed
-        """Something is started: what is up is watched for a while."""
-        self._settle = SETTLE if changed else 0
-        self._clock = clock
-        self._start = clock.monotonic()
+    `before` are the ids of the tasks that were there before the deploy.
 
-    def until_converged(self) -> tuple[SwarmServiceState, ...]:
-        """Look until every service is up or has completed, and has stayed so.
+    Raises:
+        StackFailedError: a service failed or was rolled back, or it took longer than `timeout` seconds.
+        EngineError: the engine stopped answering.
 
-        Raises:
-            StackFailedError: a service failed or was rolled back, or the time is over.
-            EngineError: the engine stopped answering.
+    """
+    start = clock.monotonic()
+    good_since: float | None = None
+    failed_since: float | None = None
+    while True:
+        services = cluster.services(stack, engine)
+        found = service_states(services, cluster.tasks(stack, engine, services), before=before)
+        elapsed = clock.monotonic() - start
+        observer.show(found, elapsed)
+        good_since = _since(good_since, elapsed, holds=all(state.good for state in found))
+        failed_since = _since(failed_since, elapsed, holds=_has_failed(found))
+        if failed_since is not None and elapsed - failed_since >= GIVEN_UP:
+            raise _failed(found, stack, swarm, engine)
+        if good_since is not None and elapsed - good_since >= settle:
+            return found
+        if elapsed >= timeout:
+            raise _failed(found, stack, swarm, engine, timed_out=timeout)
+        clock.sleep(min(POLL, timeout - elapsed))
 
-        """
-        good_since: float | None = None
-        failed_since: float | None = None
-        while True:
-            found = self._observed()
-            elapsed = self._clock.monotonic() - self._start
-            self._observer.show(found, elapsed)
-            good_since = _since(good_since, elapsed, holds=all(state.good for state in found))
-            failed_since = _since(failed_since, elapsed, holds=_has_failed(found))
-            if failed_since is not None and elapsed - failed_since >= GIVEN_UP:
-                raise self._failed(found)
-            if good_since is not None and elapsed - good_since >= self._settle:
-                return found
-            if elapsed >= self._timeout:
-                raise self._failed(found, timed_out=self._timeout)
-            self._clock.sleep(min(POLL, self._timeout - elapsed))
 
-    def _observed(self) -> tuple[SwarmServiceState, ...]:
-        services = cluster.services(self._stack, self._engine)
-        return service_states(services, cluster.tasks(self._stack, self._engine, services), before=self._before)
-
-    def _failed(self, found: Sequence[SwarmServiceState], *, timed_out: float | None = None) -> StackFailedError:
-        culprits = blamed(found)
-        outputs = {
-            state.service.name: cluster.output(state, self._swarm, self._engine, count=LOG_LINES) for state in culprits
-        }
-        checks = {
-            task.id: cluster.health_outputs(task, self._swarm, self._engine)
-            for state in culprits
-            for task in state.telling[:MOST_TASKS]
-        }
-        return explain(self._stack, found, self._swarm, outputs=outputs, checks=checks, timed_out=timed_out)
+def _failed(
+    found: Sequence[SwarmServiceState], stack: str, swarm: Swarm, engine: Engine, *, timed_out: float | None = None
+) -> StackFailedError:
+    culprits = blamed(found)
+    outputs = {state.service.name: cluster.output(state, swarm, engine, count=LOG_LINES) for state in culprits}
+    tasks = [task for state in culprits for task in state.telling[:MOST_TASKS]]
+    checks = {task.id: cluster.health_outputs(task, swarm, engine) for task in tasks}
+    return explain(stack, found, swarm, outputs=outputs, checks=checks, timed_out=timed_out)
 
 
 def _since(since: float | None, now: float, *, holds: bool) -> float | None:
