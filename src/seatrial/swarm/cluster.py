@@ -1,9 +1,13 @@
-"""What the engine says of its swarm and of a stack on it, and the docker CLI that changes it."""
+"""What the engine says of its swarm and of a stack on it, and the docker CLI that changes it.
+
+All that asks the engine raises an EngineError where it does not answer.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from seatrial import process
@@ -26,12 +30,7 @@ DEPLOY_TIMEOUT = 120
 
 
 def find(engine: Engine, host: Host) -> str:
-    """Return the path of the docker command line.
-
-    Raises:
-        EngineError: it is not installed.
-
-    """
+    """Return the path of the docker command line; an EngineError where it is not installed."""
     own = str(host.engine_folder / "programs" / "usr" / "bin")
     path = host.environment.get("PATH", "")
     try:
@@ -74,12 +73,8 @@ def deploy(program: str, stack: str, conversion: Conversion, engine: Engine) -> 
 
 def remove(program: str, stack: str, engine: Engine) -> str:
     """Tell the swarm to remove a stack; return what the command line complains of."""
-    done = process.run(
-        [program, "stack", "rm", stack],
-        timeout=DEPLOY_TIMEOUT,
-        environment=engine.programs_environment,
-        check=False,
-    )
+    argv = [program, "stack", "rm", stack]
+    done = process.run(argv, timeout=DEPLOY_TIMEOUT, environment=engine.programs_environment, check=False)
     return "" if done.code == 0 else "\n".join(messages(done.errors))
 
 
@@ -88,16 +83,11 @@ PIN = "node.id=="
 TASK_PARTS = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "Networks", "ForceUpdate")
 LOG_SECONDS = 5
 """Seconds that a service's log may take: it comes from nodes that may be gone."""
-TASK_OF_LINE = "com.docker.swarm.task.id="
+TASK_LABEL = "com.docker.swarm.task.id"
 
 
 def swarm_of(engine: Engine) -> Swarm:
-    """Return the swarm that an engine manages.
-
-    Raises:
-        EngineError: it manages none, or does not answer.
-
-    """
+    """Return the swarm that an engine manages; an EngineError where it manages none."""
     with engine_errors(INSPECTING):
         said = engine.client.api.info().get("Swarm") or {}
         problem = _no_manager(said)
@@ -125,24 +115,14 @@ def _no_manager(said: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def services(stack: str, engine: Engine) -> tuple[SwarmService, ...]:
-    """Return the services of a stack, by name.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the services of a stack, by name."""
     with engine_errors(INSPECTING):
         listed = engine.client.api.services(filters=label(stack))  # type: ignore[no-untyped-call]
     return tuple(sorted((read_service(entry, stack) for entry in listed), key=lambda service: service.name))
 
 
 def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Task, ...]:
-    """Return the tasks of a stack, those of its past that the swarm still remembers among them.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the tasks of a stack, those of its past that the swarm still remembers among them."""
     with engine_errors(INSPECTING):
         listed = engine.client.api.tasks(filters=label(stack))  # type: ignore[no-untyped-call]
     versions = {service.id: service.version for service in known}
@@ -150,12 +130,7 @@ def tasks(stack: str, engine: Engine, known: Sequence[SwarmService]) -> tuple[Ta
 
 
 def lost_nodes(engine: Engine) -> frozenset[str]:
-    """Return the ids of the nodes that do not answer.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the ids of the nodes that do not answer."""
     with engine_errors(INSPECTING):
         nodes = engine.client.api.nodes()
     return frozenset(str(node["ID"]) for node in nodes if (node.get("Status") or {}).get("State") == "down")
@@ -194,11 +169,7 @@ def read_service(data: Mapping[str, Any], stack: str) -> SwarmService:
 
 
 def read_task(data: Mapping[str, Any], versions: Mapping[str, str]) -> Task:
-    """Return a task from what the engine says of it.
-
-    `versions` says what each service is to run now, by id.
-
-    """
+    """Return a task from what the engine says of it; `versions` says what each service is to run now, by id."""
     status = data.get("Status") or {}
     container = status.get("ContainerStatus") or {}
     service = str(data.get("ServiceID", ""))
@@ -240,12 +211,7 @@ def _hash(data: Any) -> str:
 
 
 def output(state: SwarmServiceState, swarm: Swarm, engine: Engine, *, count: int) -> tuple[str, ...]:
-    """Return the last lines of the tasks that show why a service is not up.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Return the last lines of the tasks that show why a service is not up."""
     for task in state.telling:
         # Swarm shows no output of a task before it runs, the engine does.
         if task.container_id and task.node_id == swarm.node:
@@ -258,28 +224,17 @@ def output(state: SwarmServiceState, swarm: Swarm, engine: Engine, *, count: int
 
 def last_lines(service: SwarmService, wanted: frozenset[str], engine: Engine, *, count: int) -> tuple[str, ...]:
     """Return the last lines that some tasks of a service printed; none where they cannot be had."""
-    import docker.errors
-    import requests
-    import urllib3
-
-    connection = engine.connection(LOG_SECONDS)
-    try:
-        # Each task's last lines come in the order in which their nodes answer.
-        output = b"".join(
-            connection.service_logs(
-                service.id, details=True, stdout=True, stderr=True, tail=str(count), timestamps=True, is_tty=False
-            )
-        )
-    except (
-        docker.errors.DockerException,
-        requests.exceptions.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
+    with (
+        closing(engine.connection(LOG_SECONDS)) as connection,
+        suppress(EngineError, OSError),
+        engine_errors(INSPECTING),
     ):
-        return ()
-    finally:
-        connection.close()
-    return printed_by(lines_of(output), wanted)[-count:]
+        # Each task's last lines come in the order in which their nodes answer.
+        log = connection.service_logs(
+            service.id, details=True, stdout=True, stderr=True, tail=str(count), timestamps=True, is_tty=False
+        )
+        return printed_by(lines_of(b"".join(log)), wanted)[-count:]
+    return ()
 
 
 def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
@@ -291,10 +246,7 @@ def printed_by(lines: Sequence[str], wanted: frozenset[str]) -> tuple[str, ...]:
     for line in lines:
         stamp, _, rest = line.partition(" ")
         labels, _, text = rest.partition(" ")
-        task = next(
-            (text.removeprefix(TASK_OF_LINE) for text in labels.split(",") if text.startswith(TASK_OF_LINE)), ""
-        )
-        if task in wanted:
+        if dict(label.partition("=")[::2] for label in labels.split(",")).get(TASK_LABEL) in wanted:
             found.append((stamp, text))
     return tuple(text for _, text in sorted(found, key=lambda pair: pair[0]))
 

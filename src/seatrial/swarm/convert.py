@@ -28,7 +28,8 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 LONGEST_NAME = 63
 """Characters of a service's name, its stack's before it; this and its form: swarmkit, manager/controlapi/common.go."""
 BRIDGE_OPTIONS = "com.docker.network.bridge."
-
+NETWORK_KEYS = {"name", "driver", "driver_opts", "ipam", "internal", "attachable", "labels", "external"}
+"""Keys of a network that a stack file has."""
 
 SAME = (
     "cap_add", "cap_drop", "command", "credential_spec", "dns", "dns_search", "entrypoint", "environment",
@@ -50,21 +51,17 @@ NO_LOSS = frozenset({"profiles", "develop", "expose", "attach", "build", "extend
 LOST = {
     "container_name": "swarm names the containers; other services reach this one by its service's name",
     "security_opt": "a stack file has none: the engine's own hold (each node's daemon.json may set no-new-privileges)",
-    "links": "services of one network reach each other by name",
-    "external_links": "services of one network reach each other by name",
+    **dict.fromkeys(("links", "external_links"), "services of one network reach each other by name"),
     "platform": "a node runs what its own platform can",
     "group_add": "the process has its user's own groups only",
-    "oom_score_adj": "the kernel's own order holds",
-    "oom_kill_disable": "the kernel's own order holds",
+    **dict.fromkeys(("oom_score_adj", "oom_kill_disable"), "the kernel's own order holds"),
     "memswap_limit": "the engine's own limit holds: as much swap as memory",
     "mem_swappiness": "the node's own holds",
-    "cpu_shares": "deploy.resources.limits.cpus is all that swarm knows",
-    "cpu_quota": "deploy.resources.limits.cpus is all that swarm knows",
-    "cpu_period": "deploy.resources.limits.cpus is all that swarm knows",
-    "cpuset": "deploy.resources.limits.cpus is all that swarm knows",
-    "domainname": "the container has none",
+    **dict.fromkeys(
+        ("cpu_shares", "cpu_quota", "cpu_period", "cpuset"), "deploy.resources.limits.cpus is all that swarm knows"
+    ),
+    **dict.fromkeys(("domainname", "annotations"), "the container has none"),
     "mac_address": "the engine chooses it",
-    "annotations": "the container has none",
     "cgroup_parent": "the engine's own holds",
     "userns_mode": "the engine's own holds",
     "dns_opt": "the node's own hold",
@@ -73,15 +70,13 @@ LOST = {
 
 REFUSED = {
     "privileged": "swarm runs no privileged container",
-    "devices": "swarm hands no device of a node to a container",
-    "gpus": "swarm hands no device of a node to a container",
+    **dict.fromkeys(("devices", "gpus"), "swarm hands no device of a node to a container"),
     "network_mode": "swarm puts services on its own networks only",
     "pid": "swarm shares no process namespace",
     "ipc": "swarm shares no memory between containers",
     "uts": "swarm shares no host name",
     "volumes_from": "swarm has no such thing: name the volumes",
-    "post_start": "swarm runs no hooks",
-    "pre_stop": "swarm runs no hooks",
+    **dict.fromkeys(("post_start", "pre_stop"), "swarm runs no hooks"),
     "runtime": "the node's own runtime holds",
     "provider": "swarm runs containers only",
 }
@@ -204,13 +199,9 @@ def _networks(document: Mapping[str, Any], project: str, found: list[Note]) -> J
             notes.lost(name, f"driver_opts {', '.join(lost)}: swarm's networks are not bridges of one node")
             given["driver_opts"] = {key: value for key, value in options.items() if key not in lost}
         given["ipam"] = _addresses(name, given.get("ipam") or {}, notes)
-        if gone := sorted(
-            set(given) - {"name", "driver", "driver_opts", "ipam", "internal", "attachable", "labels", "external"}
-        ):
+        if gone := sorted(set(given) - NETWORK_KEYS):
             notes.lost(name, f"{', '.join(gone)}: a stack file does not know it")
-        made[name] = {
-            key: value for key, value in given.items() if key not in gone and value not in (None, {}, [], False)
-        }
+        made[name] = {key: given[key] for key in given if key not in gone and given[key] not in (None, {}, [], False)}
     return made
 
 

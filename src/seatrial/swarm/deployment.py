@@ -62,8 +62,7 @@ def _volume(mount: Mapping[str, Any], notes: Notes) -> Json:
     kept.setdefault("type", kind)
     if kind == "bind":
         notes.risk(
-            "volumes",
-            f"{mount.get('source')} must exist on each node that it may run on; swarm does not create it",
+            "volumes", f"{mount.get('source')} must exist on each node that it may run on; swarm does not create it"
         )
     if kind == "volume" and not mount.get("source"):
         notes.risk("volumes", f"{where} has no named volume: each new task, so each update, starts with an empty one")
@@ -107,11 +106,7 @@ EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - read, not bou
 
 
 def ports(service: Mapping[str, Any], notes: Notes, *, open_ports: bool) -> list[Json]:
-    """Return the published ports of a service, in the long form of a stack file.
-
-    With `open_ports` a person accepts that a port of one interface becomes one of all interfaces.
-
-    """
+    """Return the published ports of a service, in the long form of a stack file."""
     made = [_port(port, notes, open_ports=open_ports) for port in service.get("ports") or ()]
     endpoint = (service.get("deploy") or {}).get("endpoint_mode")
     if endpoint == "dnsrr" and any(port["mode"] == "ingress" for port in made):
@@ -251,22 +246,16 @@ def _restart(service: Mapping[str, Any], deploy: Json, notes: Notes, *, job: boo
 
 def _updates(service: Mapping[str, Any], deploy: Json, context: DeploymentContext, notes: Notes) -> None:
     own = {key: value for key, value in (deploy.get("update_config") or {}).items() if value is not None}
-    order = "start-first"
+    conflict = ""
     if held := sorted(set(node_volumes(service, context.volumes))):
-        order = "stop-first"
-        if "order" not in own:
-            notes.risk("updates", f"the old one stops before the new one starts: both would write to {held[0]}")
+        conflict = f"both would write to {held[0]}"
     elif on_the_node(service):
-        order = "stop-first"
-        if "order" not in own:
-            notes.risk("updates", "the old one stops before the new one starts: both need the same port of the node")
-    deploy["update_config"] = {
-        "parallelism": 1,
-        "order": order,
-        "failure_action": "rollback",
-        "monitor": MONITOR,
-        **own,
-    }
+        conflict = "both need the same port of the node"
+    if conflict and "order" not in own:
+        notes.risk("updates", f"the old one stops before the new one starts: {conflict}")
+    order = "stop-first" if conflict else "start-first"
+    defaults = {"parallelism": 1, "order": order, "failure_action": "rollback", "monitor": MONITOR}
+    deploy["update_config"] = {**defaults, **own}
     deploy["rollback_config"] = {"parallelism": 1, "order": deploy["update_config"]["order"]} | {
         key: value for key, value in (deploy.get("rollback_config") or {}).items() if value is not None
     }
