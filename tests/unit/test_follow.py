@@ -8,6 +8,7 @@ from tests.unit.factories import Tree, configuration, file
 from seatrial.errors import ImageError
 from seatrial.facts import Account, FileEntry, FileKind
 from seatrial.facts.command import may_execute
+from seatrial.inside.probe.base import shebang
 from seatrial.observe.files import account_of, read_account
 from seatrial.observe.paths import (
     blocking_folder,
@@ -16,7 +17,6 @@ from seatrial.observe.paths import (
     is_runnable,
     loader,
     search,
-    shebang,
     shebangs,
 )
 

@@ -10,8 +10,7 @@ from tests.unit.factories import configuration
 from seatrial.checks.model import Level
 from seatrial.checks.registry import CATALOGUE, among_services
 from seatrial.facts import HealthCheck
-from seatrial.observe.sandbox import boot_config
-from seatrial.observe.services import as_configured, joined, read_service, with_service_environment
+from seatrial.observe.sandbox import as_configured, boot_config, joined, read_service, with_service_environment
 from seatrial.settings.model import Contract
 
 INSPECTED: dict[str, Any] = {

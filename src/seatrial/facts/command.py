@@ -47,6 +47,11 @@ class ResolvedPath(Fact, frozen=True, kw_only=True):
         return self.steps[-1]
 
     @property
+    def is_file(self) -> bool:
+        """Whether a regular file stands at its end."""
+        return self.entry is not None and self.entry.kind is FileKind.FILE
+
+    @property
     def gap(self) -> str:
         """What is wrong at its end, as a clause; empty where something stands there."""
         return f"{self.missing} is not there" if self.missing.startswith("/") else self.missing
@@ -128,21 +133,14 @@ class HealthCommand(Fact, frozen=True, kw_only=True):
 
 def may_execute(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may execute a file (or enter a folder), by its permission bits."""
-    if who.uid == 0:
-        return bool(entry.mode & 0o111)
-    if entry.uid == who.uid:
-        return bool(entry.mode & 0o100)
-    if entry.gid in who.gids:
-        return bool(entry.mode & 0o010)
-    return bool(entry.mode & 0o001)
+    return bool(entry.mode & 0o111) if who.uid == 0 else _permits(entry, who, 0o1)
 
 
 def may_read(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may read a file, by its permission bits."""
-    if who.uid == 0:
-        return True
-    if entry.uid == who.uid:
-        return bool(entry.mode & 0o400)
-    if entry.gid in who.gids:
-        return bool(entry.mode & 0o040)
-    return bool(entry.mode & 0o004)
+    return who.uid == 0 or _permits(entry, who, 0o4)
+
+
+def _permits(entry: FileEntry, who: Account, bit: int) -> bool:
+    shift = 6 if entry.uid == who.uid else 3 if entry.gid in who.gids else 0
+    return bool(entry.mode >> shift & bit)

@@ -103,7 +103,7 @@ class Accounts(Fact, frozen=True, kw_only=True):
 
 
 class ContentKind(StrEnum):
-    """What a path was found for; `seatrial.observe.contents` has the rules of each."""
+    """What a path was found for; `seatrial.observe.path_rules` has the rules of each."""
 
     SETUID = "setuid"
     WORLD_WRITABLE = "world-writable"

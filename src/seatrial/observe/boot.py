@@ -16,8 +16,8 @@ from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restricti
 from seatrial.facts.boot import NOT_INSPECTED
 from seatrial.observe.health_check import health_poller
 from seatrial.observe.introspect import Introspection, usage
-from seatrial.observe.sandbox import boot_config
-from seatrial.observe.services import joined
+from seatrial.observe.probe import CANNOT_START
+from seatrial.observe.sandbox import boot_config, joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json
     from seatrial.observe.health_check import HealthPoller
-    from seatrial.observe.services import Service
+    from seatrial.observe.sandbox import Service
     from seatrial.settings.model import Contract
 
 
@@ -141,11 +141,8 @@ class Watched:
 def run_boot(starter: BootSetup, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
     """Start the image for real and return what happened.
 
-    Args:
-        starter: what to start.
-        lifted: the restrictions to lift.
-        without: a variable that it must do without.
-        user: an account to run as in place of the image's.
+    `lifted` are restrictions to leave out, `without` is a variable that it must do without, and `user` an account to
+    run as in place of the image's.
 
     Raises:
         EngineError: the engine does not answer.
@@ -206,7 +203,7 @@ def begin(booted: Container) -> str:
     try:
         booted.client.start(booted.id)
     except docker.errors.APIError as error:
-        if error.status_code not in {400, 404, 500}:
+        if error.status_code not in CANNOT_START:
             raise
         return refusal(error)
     return ""

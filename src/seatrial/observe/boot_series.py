@@ -6,7 +6,7 @@ import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import docker.errors
 import msgspec
@@ -15,31 +15,25 @@ from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors, kill
 from seatrial.facts import NOT_DEEP, DeepBoots, Freeze, Health, Restriction, ServiceBoots, Unavailable
 from seatrial.inside import script
-from seatrial.observe.boot import ENDED, POLL, BootSetup, begin, health, run_boot, until_up
+from seatrial.observe.boot import AT_ONCE, ENDED, POLL, BootSetup, begin, health, run_boot, until_up
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.files import EngineFiles
-from seatrial.observe.sandbox import HEALTH_EVERY
-from seatrial.observe.services import as_configured, read_service, with_service_environment
+from seatrial.observe.sandbox import HEALTH_EVERY, as_configured, read_service, with_service_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from seatrial.facts import Boot
-
-    Lifted = frozenset[Restriction]
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from seatrial.engine.containers import Container
-
-    BootSeries: TypeAlias = tuple[Boot, tuple[Boot, ...], DeepBoots | Unavailable]
-    """The first start, those with restrictions lifted, and those of level deep."""
     from seatrial.engine.find import Engine
+    from seatrial.facts import Boot
     from seatrial.settings.model import Contract
 
+    Lifted = frozenset[Restriction]
+    BootSeries = tuple[Boot, tuple[Boot, ...], DeepBoots | Unavailable]
+    """The first start, those with restrictions lifted, and those of level deep."""
 
-AT_ONCE = 2
-"""Starts per round."""
+
 ALL = frozenset(Restriction)
 
 
@@ -78,12 +72,7 @@ NOT_UP = Unavailable(reason="it does not start, so it was not started again: see
 
 
 def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
-    """Start a working image again and again, with one thing changed each time.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Start a working image again and again, with one thing changed each time."""
     if not first.came_up:
         return NOT_UP
     lifted, contract = first.lifted, starter.contract
@@ -111,12 +100,7 @@ def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
 
 
 def freeze(starter: BootSetup, lifted: tuple[Restriction, ...]) -> Freeze | Unavailable:
-    """Start it, stop every process of it once it is healthy, and see what its health check makes of that.
-
-    Raises:
-        EngineError: the engine does not answer.
-
-    """
+    """Start it, stop every process of it once it is healthy, and see what its health check makes of that."""
     configuration = starter.configuration
     plan = starter.plan(lifted=lifted)
     # One bad answer is enough: how often the engine asks again is the engine's to keep, and nothing of the image.
@@ -207,10 +191,7 @@ def _until_unhealthy(starter: BootSetup, booted: Container) -> Freeze:
 def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootSeries:
     """Boot hardened; when it does not start, with fewer restrictions, to tell which was why; then the deep starts.
 
-    Args:
-        starter: what to start.
-        seconds: gets how long each kind of start took.
-        deep: whether the deep starts are wanted.
+    `seconds` gets how long each kind of start took.
 
     Raises:
         EngineError: the engine does not answer.
@@ -244,13 +225,7 @@ def boot_as_service(engine: Engine, container: str, contract: Contract, *, deep:
     """Start what a service's container runs, again and again, in containers of our own beside the other services.
 
     They have the contract's limits, and of the service its command, values, mounts and networks. One at a time: what
-    stores in one database is not always meant to run twice.
-
-    Args:
-        engine: the engine.
-        container: the id of the service's own container, by now stopped.
-        contract: the limits, and what the starts are to show.
-        deep: whether the deep starts are wanted.
+    stores in one database is not always meant to run twice. `container` is the id of the service's own, by now stopped.
 
     Raises:
         ImageError: its image was removed.

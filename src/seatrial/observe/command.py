@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from seatrial.facts import Account, FileKind, ResolvedCommand, ResolvedPath, Shebang
+from seatrial.facts import Account, ResolvedCommand, ResolvedPath, Shebang
 from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
 
@@ -51,18 +51,7 @@ KEYWORDS = {"if", "for", "while", "until", "case", "eval", "!"}
 USUAL_PLACES = ("/usr/local/bin/python3", "/usr/bin/python3", "/opt/venv/bin/python", "/venv/bin/python")
 """Where an interpreter stands in images whose command names none."""
 
-SERVERS = {
-    "uvicorn",
-    "gunicorn",
-    "hypercorn",
-    "granian",
-    "daphne",
-    "celery",
-    "flask",
-    "fastapi",
-    "arq",
-    "dramatiq",
-}
+SERVERS = {"uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "celery", "flask", "fastapi", "arq", "dramatiq"}
 """Console scripts that put the working directory on sys.path before they import the application."""
 
 
@@ -80,22 +69,17 @@ def resolve_command(
 ) -> ResolvedCommand:
     """Follow the image's command to its program, its `#!` interpreters, and the application's Python.
 
-    Args:
-        configuration: the image's configuration.
-        files: its files.
-        who: the account that it runs as.
-        interpreter: the application's Python, where the contract names it.
-
+    `interpreter` is the latter, where the contract names it.
     """
     words, shell = unwrapped(configuration.words)
-    path, directory = _searched(configuration)
+    path, directory = searched(configuration)
     behind = _behind_wrappers(words) or list(words)
     starters = [configuration.words[0]] if shell else []
     starters += [word for word in words[: len(words) - len(behind)] if _is_wrapper(word)]
     program = paths.search(behind[0], path, directory, files) if behind else None
     scripts = tuple(paths.shebangs(program, path, files)) if program else ()
     last = scripts[-1].resolved if scripts else program
-    beginning = files.beginning(last.end) if last and last.entry and last.entry.kind is FileKind.FILE else b""
+    beginning = _beginning(last, files)
     loader = paths.loader(beginning)
     steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
@@ -115,34 +99,26 @@ def resolve_command(
         python_why=python.why if python else "",
         python_resolved=python.resolved if python else None,
         python_blocked_by=paths.blocking_folder(python.resolved.steps, who, files) if python else None,
-        python_loader=_loader(python.resolved, files) if python else "",
+        python_loader=paths.loader(_beginning(python.resolved, files)) if python else "",
     )
 
 
 def find_python(configuration: Configuration, files: Files, interpreter: str | None = None) -> Python | None:
-    """Return the application's Python; None where the image holds none.
-
-    Args:
-        configuration: the image's configuration.
-        files: its files.
-        interpreter: the path that the contract names.
-
-    """
+    """Return the application's Python, which the contract may name (`interpreter`); None where the image holds none."""
     if interpreter:
         return Python(path=interpreter, why="the contract names it", resolved=paths.follow(interpreter, files))
     words, _ = unwrapped(configuration.words)
-    return application_python(words, *_searched(configuration), files)
+    return application_python(words, *searched(configuration), files)
 
 
-def _searched(configuration: Configuration) -> tuple[str, str]:
+def searched(configuration: Configuration) -> tuple[str, str]:
     """Return the PATH that a container of the image has, and the folder that it begins in."""
     path = configuration.environment.get("PATH", paths.DEFAULT_PATH)
     return path, configuration.working_directory or "/"
 
 
-def _loader(trail: ResolvedPath, files: Files) -> str:
-    is_file = trail.entry is not None and trail.entry.kind is FileKind.FILE
-    return paths.loader(files.beginning(trail.end)) if is_file else ""
+def _beginning(program: ResolvedPath | None, files: Files) -> bytes:
+    return files.beginning(program.end) if program and program.is_file else b""
 
 
 def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
@@ -240,9 +216,7 @@ def import_root(words: Sequence[str], directory: str, environment: Mapping[str, 
     those of the servers that add the working directory themselves. An entrypoint script hands on to the words
     behind it. With PYTHONSAFEPATH, -P or -I, Python adds nothing.
     """
-    rest = _behind_wrappers(words)
-    while len(rest) > 1 and rest[0].endswith(".sh"):
-        rest = _behind_wrappers(rest[1:])
+    rest = _behind_scripts(words)
     name = posixpath.basename(rest[0]) if rest else ""
     if name in SERVERS:
         option = next((word for word in ("--app-dir", "--chdir") if word in rest[:-1]), None)
@@ -258,9 +232,7 @@ def import_root(words: Sequence[str], directory: str, environment: Mapping[str, 
 
 def named_modules(words: Sequence[str]) -> tuple[str, ...]:
     """Return the modules that the command itself names: `uvicorn PACKAGE.MODULE:APP`, `python -m PACKAGE`."""
-    rest = _behind_wrappers(words)
-    while len(rest) > 1 and rest[0].endswith(".sh"):
-        rest = _behind_wrappers(rest[1:])
+    rest = _behind_scripts(words)
     if rest and PYTHON.fullmatch(posixpath.basename(rest[0])):
         # Behind the first word that is not an option, everything is the application's own.
         options = list(takewhile(lambda word: word.startswith("-") and word != "-m", rest[1:]))
@@ -278,6 +250,13 @@ def named_modules(words: Sequence[str]) -> tuple[str, ...]:
 def _is_wrapper(word: str) -> bool:
     name = posixpath.basename(word)
     return name in WRAPPERS and name not in {"exec", "--"}
+
+
+def _behind_scripts(words: Sequence[str]) -> list[str]:
+    rest = _behind_wrappers(words)
+    while len(rest) > 1 and rest[0].endswith(".sh"):
+        rest = _behind_wrappers(rest[1:])
+    return rest
 
 
 def _behind_wrappers(words: Sequence[str]) -> list[str]:

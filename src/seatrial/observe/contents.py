@@ -1,173 +1,47 @@
-"""What an image's file system holds: the probe walks what USER may read, the engine reads the rest."""
+"""What an image's file system holds: the probe walks what USER may read, the engine packs the rest.
+
+Nothing of the image is run for the latter. The probe's script follows the same rules over a mounted file system:
+tests/unit/test_walk.py holds both to one answer.
+"""
 
 from __future__ import annotations
 
 import posixpath
-import re
-from typing import TYPE_CHECKING
+import tarfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING
 
 import docker.errors
 import msgspec
 
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import Accounts, ContentKind, Contents, Fact, FileKind, PathRule, ResolvedPath, Unavailable, Walk
-from seatrial.inside.probe.rules import compiled, shown
+from seatrial.facts import Accounts, Contents, Fact, PathRule, ResolvedPath, Unavailable, Walk
+from seatrial.inside.probe.rules import BEGINNING, NEVER_WALKED, TOP, Findings, LimitExceededError, compiled, shown
 from seatrial.observe import paths
 from seatrial.observe.files import EngineFiles, read_accounts
-from seatrial.observe.walk import MOST_PATHS, Limits, Walker
+from seatrial.observe.path_rules import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, FoundPath, Probe
+    from seatrial.inside.probe.rules import Above, State
     from seatrial.settings.model import Contract
 
-
-NO_BACKUP = r"\.(?:example|sample|template|tmpl|dist|defaults?)$"
-"""Environment files that are there to be copied; they hold no value."""
-
-IN_BIN = r"(?:/[^/]+)*/s?bin/[^/]+"
-
-WITH_PASSWORD = r"[a-z][a-z0-9+.-]{0,20}://[^/\s:@\"'{}$<>]{0,200}:[^/\s@\"'{}$<>]{1,500}@"  # noqa: S105 - a pattern
-"""An address with a password in it; `${TOKEN}` and `<token>` are places for one."""
-
-PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY-----|PuTTY-User-Key-File-"
-
-COMPILERS = (
-    r"(?:[a-z0-9_]{1,20}-linux-(?:gnu|musl)[a-z0-9]{0,10}-)?"
-    r"(?:gcc|g\+\+|cc|c\+\+|cpp|c89|c99|tcc|clang|clang\+\+|gfortran|as|ld|ld\.bfd|ld\.gold|ld\.lld|lld|mold)"
-    r"(?:-[0-9.]{1,10})?"
-)
-BUILD_TOOLS = (
-    r"g?make|cmake|ninja|meson|git|rustc|cargo|go|javac|autoconf|automake|libtoolize|bison|flex|swig|"
-    r"dpkg-buildpackage"
-)
-REMOTE_TOOLS = (
-    r"sudo|sudoedit|doas|sshd|dropbear|(?:in\.)?(?:telnetd|rshd|rlogind|rexecd|ftpd)|utelnetd|vsftpd|proftpd|"
-    r"pure-ftpd|x?inetd|x11vnc|xrdp|ngrok"
-)
+MOST_PATHS = 200_000
 
 
-def rules(own: Iterable[str] = ()) -> tuple[PathRule, ...]:
-    """Return the rules.
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one look may take."""
 
-    Args:
-        own: the application's own top packages, which count as its code wherever they are installed.
-
-    """
-    others = _others(own)
-    return (*_permissions(), *_leftovers(others), *_package_managers(), *_tools(), *_secrets(others))
-
-
-def _others(own: Iterable[str]) -> str:
-    """Return what tells a path that came with a dependency, the standard library or the system."""
-    names = "|".join(sorted(re.escape(name) for name in set(own)))
-    but_own = f"(?!(?:{names})(?:/|$))" if names else ""
-    return (
-        rf"/(?:site|dist)-packages/{but_own}|/node_modules/|^/usr/(?:lib|share)/|^/lib/"
-        r"|/lib(?:64)?/(?:python|pypy)3[^/]*/(?!(?:site|dist)-packages/)"
-    )
-
-
-def _permissions() -> tuple[PathRule, ...]:
-    return (
-        PathRule(kind=ContentKind.SETUID, mode=0o6000),
-        # uv makes the lock of an environment so, and leaves it there: an empty file that nothing reads.
-        PathRule(kind=ContentKind.WORLD_WRITABLE, types="fdo", mode=0o002, but=r"/\.lock$", unsticky=True),
-        PathRule(kind=ContentKind.LOGIN_LOG, name=r"lastlog|faillog|tallylog", path=r"/var/log/[^/]+"),
-    )
-
-
-def _leftovers(others: str) -> tuple[PathRule, ...]:
-    def leftover(about: str, name: str, *, types: str = "f", but: str = others) -> PathRule:
-        return PathRule(kind=ContentKind.LEFTOVER, about=about, types=types, name=name, but=but, whole="d" in types)
-
-    tools = r"\.(?:pytest_cache|mypy_cache|ruff_cache|tox|nox|hypothesis|ipynb_checkpoints)|htmlcov"
-    return (
-        leftover("version control", r"\.(?:git|hg|svn|bzr)", types="fd"),
-        leftover("an environment file", r"\.env(?:rc|\..+)?", but=f"{others}|{NO_BACKUP}"),
-        leftover("an operating system's", r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+|__MACOSX", types="fd"),
-        leftover("an editor's", r"\..+\.sw[a-p]|.+~|\.#.+|#.+#|.+\.(?:orig|rej)"),
-        leftover("an editor's folder", r"\.(?:idea|vscode|vs|fleet)", types="d"),
-        leftover("a tool's cache", tools, types="d"),
-        leftover("a coverage record", r"\.coverage(?:\..+)?"),
-        PathRule(kind=ContentKind.ENVIRONMENT, name=r"pyvenv\.cfg"),
-        PathRule(kind=ContentKind.TESTS, types="d", name=r"tests", but=others, whole=True),
-        PathRule(kind=ContentKind.TESTS, name=r"conftest\.py|test_.+\.py", but=others),
-    )
-
-
-def _package_managers() -> tuple[PathRule, ...]:
-    def summarised(kind: ContentKind, about: str, name: str, path: str = "") -> PathRule:
-        return PathRule(kind=kind, about=about, types="d", name=name, path=path, summarised=True)
-
-    uv = r"(?:archive|simple|wheels|builds|sdists|interpreter|environments|flat-index)-v[0-9]{1,4}"
-    return (
-        summarised(ContentKind.PACKAGE_LISTS, "apt's lists", r"lists", r"/var/lib/apt/lists"),
-        summarised(ContentKind.PACKAGE_LISTS, "apt's cache", r"apt", r"/var/cache/apt"),
-        summarised(ContentKind.PACKAGE_LISTS, "the package manager's cache", r"apk|dnf|yum|zypp", r"/var/cache/[^/]+"),
-        summarised(
-            ContentKind.INSTALLER_CACHE,
-            "an installer's cache",
-            r"pip|uv|pypoetry|pdm|pipenv|pip-tools|hatch",
-            r"(?:/[^/]+)*/\.cache/[^/]+",
-        ),
-        # Wherever UV_CACHE_DIR and PIP_CACHE_DIR put them.
-        summarised(ContentKind.INSTALLER_CACHE, "uv's cache", uv),
-        summarised(ContentKind.INSTALLER_CACHE, "pip's cache", r"http-v2"),
-    )
-
-
-def _tools() -> tuple[PathRule, ...]:
-    packages = r"/(?:site|dist)-packages/"
-    return (
-        PathRule(kind=ContentKind.BUILD_TOOL, types="fl", name=f"{COMPILERS}|{BUILD_TOOLS}", path=IN_BIN, but=packages),
-        # The official images keep CPython's own headers, in /usr/local/include.
-        PathRule(
-            kind=ContentKind.BUILD_TOOL,
-            about="headers",
-            types="d",
-            name="include",
-            path="/usr/include",
-            summarised=True,
-        ),
-        PathRule(kind=ContentKind.REMOTE_ACCESS, types="fl", name=REMOTE_TOOLS, path=IN_BIN),
-    )
-
-
-def _secrets(others: str) -> tuple[PathRule, ...]:
-    def secret(about: str, name: str, content: str, path: str = "", but: str = "") -> PathRule:
-        return PathRule(kind=ContentKind.SECRET, about=about, name=name, content=content, path=path, but=but)
-
-    # Packages come with keys to test against, which are not secret.
-    keys = r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|ssh_host_.+_key|.+\.(?:pem|key|p8|ppk)|.*priv(?:ate)?[_-]?key.*"
-    settings = r"requirements.*\.(?:txt|in)|pyproject\.toml|uv\.lock|poetry\.lock|Pipfile|Pipfile\.lock"
-    quoted = r"[^\"$<{]{4}"
-    return (
-        secret("a private key", keys, PRIVATE_KEY, but=others),
-        secret("a key store", r".+\.(?:p12|pfx)", "", but=others),
-        secret("credentials", r"[._]netrc|auth\.conf", r"(?:^|\s)password\s+\S"),
-        secret("credentials", r"[^/]+\.conf", r"(?:^|\s)password\s+\S", path=r"/etc/apt/auth\.conf\.d/[^/]+"),
-        secret("an upload password", r"\.pypirc", r"(?:^|\n)\s*password\s*[:=]\s*\S"),
-        secret("a registry token", r"\.npmrc|\.yarnrc\.yml", r"_authToken\s*=|_password\s*=|_auth\s*=|npmAuthToken:"),
-        secret("cloud credentials", r"credentials", r"aws_secret_access_key\s*=\s*\S", r"(?:/[^/]+)*/\.aws/[^/]+"),
-        secret("cloud credentials", r".+\.json", r"\"private_key\"\s*:\s*\"-----BEGIN", but=others),
-        secret("a refresh token", r"application_default_credentials\.json", rf"\"refresh_token\"\s*:\s*\"{quoted}"),
-        secret("a registry login", r"config\.json", rf"\"auth\"\s*:\s*\"{quoted}", r"(?:/[^/]+)*/\.docker/[^/]+"),
-        secret("a registry login", r"\.dockercfg|\.dockerconfigjson", rf"\"auth\"\s*:\s*\"{quoted}"),
-        secret("a cluster login", r"config", r"client-key-data:|\btoken:", r"(?:/[^/]+)*/\.kube/[^/]+"),
-        secret("credentials", r"\.git-credentials|\.gitconfig", WITH_PASSWORD),
-        secret("a database password", r"\.pgpass", r"(?:^|\n)[^#\n][^\n]{0,300}:[^:\n]"),
-        secret("a database password", r"\.my\.cnf", r"(?:^|\n)password\s*=\s*\S"),
-        secret("a vault token", r"\.vault-token", r"\S"),
-        secret(
-            "an index with its password",
-            rf"pip\.conf|pip\.ini|uv\.toml|auth\.toml|{settings}",
-            WITH_PASSWORD,
-            but=others,
-        ),
-    )
+    seconds: float
+    most: int
+    """Bytes."""
+    paths: int = MOST_PATHS
 
 
 WALK_SECONDS = 25.0
@@ -221,16 +95,9 @@ def walk_request(modules: Iterable[str], contract: Contract) -> WalkRequest:
 def read_during_probe(
     run: Run, container: str, configuration: Configuration, contract: Contract, request: WalkRequest, *, whole: bool
 ) -> EngineView:
-    """Read what the probe cannot, on its own connection.
+    """Read what the probe cannot, from a container that is not started, on its own connection.
 
-    Args:
-        run: the run that the container belongs to.
-        container: one of the image, made and not started.
-        configuration: the image's configuration.
-        contract: its tmpfs hide folders of the image from the probe.
-        request: what is looked for.
-        whole: read the whole file system: there is no interpreter to walk it.
-
+    `whole` reads the whole file system: there is no interpreter to walk it.
     """
     client = run.engine.connection()
     try:
@@ -329,4 +196,102 @@ def _settled(found: Iterable[FoundPath], by: Iterable[PathRule], files: EngineFi
 def _text(files: EngineFiles, path: str) -> str:
     """Return a small file that may be a link; of a pipe, a device or nothing no text."""
     trail = paths.follow(path, files)
-    return files.text(trail.end) if trail.entry is not None and trail.entry.kind is FileKind.FILE else ""
+    return files.text(trail.end) if trail.is_file else ""
+
+
+class Bounded:
+    """A stream that ends with `LimitExceededError` when it gave too much, or took too long."""
+
+    def __init__(self, raw: IO[bytes], limits: Limits) -> None:
+        self._raw = raw
+        self._left = limits.most
+        self._limits = limits
+        self._end = time.monotonic() + limits.seconds
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        if time.monotonic() > self._end:
+            raise LimitExceededError(f"it was read for {self._limits.seconds:g} s")
+        part = self._raw.read(size)
+        self._left -= len(part)
+        if self._left < 0:
+            raise LimitExceededError(f"{self._limits.most // 1_000_000} MB of it were read")
+        return part
+
+
+class Walker:
+    """Reads packed folders."""
+
+    def __init__(self, rules: Iterable[PathRule], folders: Iterable[str] = ()) -> None:
+        self._seen = Findings(map(msgspec.to_builtins, rules), folders, MOST_PATHS)
+        self._above: dict[str, Above] = {}
+
+    def read(self, stream: IO[bytes], folder: str, limits: Limits) -> None:
+        """Look at everything in a folder of the image as the engine packs it: the tar's first member is the folder."""
+        self._seen.most = limits.paths
+        try:
+            self._begin(folder)
+            with tarfile.open(fileobj=Bounded(stream, limits), mode="r|", bufsize=BEGINNING) as archive:  # type: ignore[call-overload]
+                for path, member in _members(archive, folder):
+                    self._look(path, member, archive)
+        except LimitExceededError as limit:
+            self.note(f"{folder}: {limit}")
+        except tarfile.TarError as error:
+            self.note(f"{folder}: what the engine packed could not be read to its end ({error})")
+
+    def note(self, reason: str) -> None:
+        """Note what was left out, and why."""
+        self._seen.cut.append(reason)
+
+    def result(self) -> Walk:
+        """Return what was seen."""
+        return msgspec.convert(self._seen.result(), Walk)
+
+    def _begin(self, folder: str) -> None:
+        """Work out what folders above this one say of it, by their names: their modes are not seen here."""
+        self._above["/"] = TOP
+        parts = [part for part in folder.split("/") if part]
+        for count in range(1, len(parts)):
+            path = "/" + "/".join(parts[:count])
+            self._above[path] = self._seen.tell(path, "d", (0, 0, 0, 0), self._above[posixpath.dirname(path)], None)
+
+    def _look(self, path: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
+        parent = posixpath.dirname(path)
+        self._seen.count(parent if path != "/" else "", posixpath.basename(path))
+        letter, state = _letter(member), _state(member)
+        above = self._above.get(parent, TOP)
+        below = self._seen.tell(path, letter, state, above, partial(self._beginning, archive, member))
+        if letter == "d":
+            self._above[path] = below
+            if path in self._seen.folders:
+                self._seen.listed.setdefault(path, [])
+
+    def _beginning(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+        """Return a file's first bytes, as text of one letter a byte; of a second name of a file nothing."""
+        self._seen.count_read()
+        content = archive.extractfile(member) if member.isreg() else None
+        return content.read(BEGINNING).decode("latin-1") if content else ""
+
+
+def _letter(member: tarfile.TarInfo) -> str:
+    if member.isdir():
+        return "d"
+    if member.issym():
+        return "l"
+    return "f" if member.isreg() or member.islnk() else "o"
+
+
+def _state(member: tarfile.TarInfo) -> State:
+    return (0, 0, 0, 0) if member.issym() else (member.mode, member.size, member.uid, member.gid)
+
+
+def _members(archive: tarfile.TarFile, folder: str) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """Yield the members with their paths in the image; the kernel's own file systems are left out."""
+    base = posixpath.dirname(folder)
+    while (member := archive.next()) is not None:
+        # A stream is not gone back in: what was seen need not be kept.
+        archive.members = []  # type: ignore[attr-defined]
+        path = posixpath.normpath(f"{base}/{member.name}")
+        path = f"/{path.lstrip('/')}"
+        if not path.startswith(tuple(f"{folder}/" for folder in NEVER_WALKED)):
+            yield path, member

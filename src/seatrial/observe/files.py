@@ -206,12 +206,9 @@ def read_accounts(passwd: str, shadow: str, group: str) -> Accounts:
 
 
 def password(field: str, shadowed: str | None) -> Password:
-    """Tell whether an account's password is empty, set or locked.
+    """Tell whether an account's password is empty, set or locked, by the second fields of its rows.
 
-    Args:
-        field: the second field of its row in /etc/passwd; `x` points to /etc/shadow.
-        shadowed: that of its row in /etc/shadow; None where it has none.
-
+    `field` is that in /etc/passwd, where `x` points to /etc/shadow; `shadowed` is that there, None without a row.
     """
     if field == "x":
         # Without a row to compare with, no password is the right one.

@@ -62,16 +62,9 @@ def gather(
     sources: SourceFiles | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Facts:
-    """Observe an image.
+    """Observe an image, named by its name, tag, id or digest.
 
-    Args:
-        engine: where the image is.
-        reference: the image, by name, tag, id or digest.
-        contract: what to import and look for, and the limits that hold meanwhile.
-        project: what the app's own files declare.
-        wanted: how much to observe.
-        sources: the app's Dockerfile, build context and compose file; None where there are none to read.
-        say: receives progress messages.
+    The contract says what to import and look for, and the limits that hold meanwhile.
 
     Raises:
         ImageError: the engine has no such image.

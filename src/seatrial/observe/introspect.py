@@ -115,10 +115,7 @@ def usage(client: docker.APIClient, container: str) -> Usage | Unavailable:
     """Return what the engine counts for a running container."""
     try:
         counted: Any = client.stats(container, stream=False, one_shot=True)
-        return Usage(
-            memory=int(counted["memory_stats"]["usage"]),
-            processes=int(counted["pids_stats"]["current"]),
-        )
+        return Usage(memory=int(counted["memory_stats"]["usage"]), processes=int(counted["pids_stats"]["current"]))
     except (docker.errors.APIError, docker.errors.InvalidVersion) as error:
         return Unavailable(reason="the engine does not report its resource usage", detail=str(error)[:SHOWN])
     except (KeyError, TypeError, ValueError):

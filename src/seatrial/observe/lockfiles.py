@@ -36,11 +36,7 @@ LOCAL_SOURCES = ("editable", "virtual", "directory")
 
 
 def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
-    """Return the lock of the project in a build context; None where there is none.
-
-    Args:
-        context: the project's folder.
-        name: the project's name; empty where it has none.
+    """Return the lock of the project of that name (which may be empty) in a build context; None where there is none.
 
     Raises:
         SettingsError: the file cannot be read, or is not a lock file.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import struct
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, ResolvedPath, Shebang
 from seatrial.facts.command import may_execute
+from seatrial.inside.probe.base import named_for_env, shebang
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,50 +110,17 @@ def shebangs(program: ResolvedPath, path_variable: str, files: Files) -> Iterato
     """Yield the `#!` lines from a program to a binary."""
     trail = program
     for _ in range(MAX_SCRIPTS):
-        if trail.entry is None or trail.entry.kind is not FileKind.FILE:
+        if not trail.is_file:
             return
         beginning = files.beginning(trail.end)
         interpreter = shebang(beginning)
         if interpreter is None:
             return
         line, path = interpreter
-        by_env = _by_env(line, path)
+        by_env = named_for_env(line, path)
         found = search(by_env, path_variable, "/", files) if by_env else follow(path, files)
         trail = found or ResolvedPath(steps=(by_env or path,), entry=None, missing=f"{by_env} is not on PATH")
         yield Shebang(line=line, interpreter=by_env or path, resolved=trail)
-
-
-def shebang(beginning: bytes) -> tuple[str, str] | None:
-    """Return a script's `#!` line and the interpreter it names; None where there is no such line.
-
-    pip and uv write `#!/bin/sh` and a second line with `exec` where the path is too long for the kernel or
-    holds a space: the interpreter is then the one behind `exec`.
-    """
-    if not beginning.startswith(b"#!"):
-        return None
-    lines = beginning.decode("utf-8", errors="replace").split("\n")
-    # As the kernel does: it parts words at spaces and tabs only, so that a carriage return belongs to one.
-    line = lines[0]
-    words = _words(line)
-    if not words:
-        return line, ""
-    if words[0] == "/bin/sh" and len(lines) > 1:
-        trampoline = re.match(r"'''exec'\s+(?:\"([^\"]+)\"|'([^']+)'|(\S+))", lines[1])
-        if trampoline:
-            return lines[1], next(filter(None, trampoline.groups()))
-    return line, words[0]
-
-
-def _by_env(line: str, path: str) -> str:
-    """Return the name that `#!/usr/bin/env NAME` looks for on PATH; empty for other lines."""
-    if posixpath.basename(path) != "env":
-        return ""
-    words = [word for word in _words(line)[1:] if not word.startswith("-") and "=" not in word]
-    return words[0] if words else ""
-
-
-def _words(line: str) -> list[str]:
-    return [word for word in re.split(r"[ \t]+", line[2:]) if word]
 
 
 def is_runnable(beginning: bytes) -> bool:

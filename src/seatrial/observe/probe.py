@@ -12,6 +12,7 @@ from seatrial import inside
 from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
 from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
 from seatrial.observe import paths
+from seatrial.observe.command import searched
 from seatrial.observe.configuration import other_platform
 from seatrial.observe.contents import WalkRequest
 from seatrial.observe.sandbox import override_config, probe_config
@@ -19,7 +20,7 @@ from seatrial.observe.sandbox import override_config, probe_config
 if TYPE_CHECKING:
     from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
-    from seatrial.facts import Configuration, ResolvedCommand
+    from seatrial.facts import Configuration, Json, ResolvedCommand
     from seatrial.observe.command import Python
     from seatrial.observe.paths import Files
     from seatrial.settings.model import Contract
@@ -29,6 +30,8 @@ Answer = TypeVar("Answer")
 
 SHOWN = 500
 """Characters that are kept of a decode error."""
+CANNOT_START = {400, 404, 500}
+"""Statuses by which the engine refuses to start a container for a reason that lies in its image."""
 
 
 def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Unavailable | None:
@@ -57,8 +60,7 @@ def entrypoint_accepts_command(configuration: Configuration, files: Files) -> bo
     """
     if not configuration.entrypoint or not configuration.command or configuration.command[0].startswith("-"):
         return False
-    path = configuration.environment.get("PATH", paths.DEFAULT_PATH)
-    found = paths.search(configuration.command[0], path, configuration.working_directory or "/", files)
+    found = paths.search(configuration.command[0], *searched(configuration), files)
     return found is not None and found.entry is not None and bool(found.entry.mode & 0o111)
 
 
@@ -75,16 +77,22 @@ def run_override(
         return Unavailable(reason="the image holds no Python interpreter to give as another command")
     nonce = secrets.token_hex(16)
     plan = override_config(configuration.id, [start.python, "-I", "-c", f"print('{nonce}')"], contract)
-    with engine_errors(f"running another command in {configuration.reference}"), container(run, plan) as other:
-        try:
-            output = run_to_end(other, seconds=OVERRIDE_SECONDS, most=MOST_OUTPUT)
-        except docker.errors.APIError as error:
-            if error.status_code not in {400, 404, 500}:
-                raise
-            return Unavailable(
-                reason="the engine could not start it: see process/command-resolves", detail=refusal(error)
-            )
+    with engine_errors(f"running another command in {configuration.reference}"):
+        output = _output(run, plan, seconds=OVERRIDE_SECONDS, most=MOST_OUTPUT)
+    if isinstance(output, str):
+        return Unavailable(reason="the engine could not start it: see process/command-resolves", detail=output)
     return read_output(output, nonce)
+
+
+def _output(run: Run, plan: Json, *, seconds: float, most: int) -> Output | str:
+    """Return what a container wrote, or why the engine could not start it."""
+    with container(run, plan) as made:
+        try:
+            return run_to_end(made, seconds=seconds, most=most)
+        except docker.errors.APIError as error:
+            if error.status_code not in CANNOT_START:
+                raise
+            return refusal(error)
 
 
 def read_output(output: Output, nonce: str) -> CommandOverride:
@@ -145,14 +153,11 @@ def run_probe(
     nonce = secrets.token_hex(16)
     words = ["-c", inside.probe_script(), nonce, msgspec.json.encode(request).decode()]
     plan = probe_config(configuration.id, python.path, words, contract, beside=beside)
-    with engine_errors(f"probing {configuration.reference}"), container(run, plan) as probe:
-        try:
-            output = run_to_end(probe, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT)
-        except docker.errors.APIError as error:
-            if error.status_code not in {400, 404, 500}:
-                raise
-            reason = other_platform(configuration, refusal(error)) or f"{python.path} could not be started"
-            return Unavailable(reason=reason, detail=refusal(error))
+    with engine_errors(f"probing {configuration.reference}"):
+        output = _output(run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT)
+    if isinstance(output, str):
+        reason = other_platform(configuration, output) or f"{python.path} could not be started"
+        return Unavailable(reason=reason, detail=output)
     answer = read_answer(output, nonce, python.path)
     if isinstance(answer, Unavailable) and (reason := other_platform(configuration, answer.detail)):
         return Unavailable(reason=reason, detail=answer.detail)

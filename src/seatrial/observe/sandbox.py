@@ -1,4 +1,4 @@
-"""The hardened run profile: what a container of an untrusted image may do. Plans only, as the engine's JSON.
+"""What a container of an untrusted image may do, alone or as its compose service. Plans only, as the engine's JSON.
 
 Sources: CIS Docker Benchmark 5.4 (capabilities), 5.11 (memory), 5.13 (read-only root), 5.26 (no new
 privileges), 5.29 (processes); the network is `none`, as nothing that is observed needs one.
@@ -6,9 +6,14 @@ privileges), 5.29 (processes); the network is `none`, as nothing that is observe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from seatrial.engine.containers import NO_ENTRYPOINT, endpoint_of
 from seatrial.facts import Restriction
+from seatrial.observe.configuration import NANOSECONDS, configuration_of
 from seatrial.text import parse_size
 
 if TYPE_CHECKING:
@@ -18,7 +23,6 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
-NANOSECONDS = 1_000_000_000
 TMPFS_OPTIONS = "rw,nosuid,nodev,size=256m,mode=1777"
 HOSTNAME = "seatrial"
 PROBE_SHARES = 32
@@ -33,14 +37,7 @@ LIFTED_LIMITS = 4
 
 
 def host_config(contract: Contract, *, log: Json, lifted: Collection[Restriction] = ()) -> Json:
-    """Return the limits that every container of an untrusted image gets.
-
-    Args:
-        contract: the limits' sizes, what is writable, and the capabilities that are needed.
-        log: the engine's log driver.
-        lifted: the restrictions to leave out, to tell whether they are in an application's way.
-
-    """
+    """Return the limits that every container of an untrusted image gets; `log` is the engine's log driver."""
     times = LIFTED_LIMITS if Restriction.LIMITS in lifted else 1
     memory = parse_size(contract.memory) * times
     return {
@@ -70,34 +67,29 @@ def environment(contract: Contract, *, without: str = "") -> list[str]:
 
 
 def override_config(image: str, words: Sequence[str], contract: Contract) -> Json:
-    """Plan a container of the image's own ENTRYPOINT with another command; its output is read as it comes."""
-    return {
-        "Image": image,
-        "Cmd": list(words),
-        "Hostname": HOSTNAME,
-        "Env": environment(contract),
-        "Healthcheck": {"Test": ["NONE"]},
-        "AttachStdout": True,
-        "AttachStderr": True,
-        "HostConfig": {**host_config(contract, log={"Type": "none"}), "CpuShares": PROBE_SHARES},
-    }
+    """Plan a container of the image's own ENTRYPOINT with another command."""
+    return {**_short_run(image, words, contract, CpuShares=PROBE_SHARES), "Hostname": HOSTNAME}
 
 
 def probe_config(image: str, python: str, words: Sequence[str], contract: Contract, *, beside: bool = True) -> Json:
-    """Plan the probe's container: the image's interpreter runs one script; its output is read as it comes.
+    """Plan the probe's container: the image's interpreter runs one script.
 
     Where a boot runs beside it, that is what is waited for: where processors are short, the probe gets the rest.
     """
     shares = {"CpuShares": PROBE_SHARES} if beside else {}
+    return {**_short_run(image, words, contract, **shares), "Entrypoint": [python]}
+
+
+def _short_run(image: str, words: Sequence[str], contract: Contract, **more: int) -> Json:
+    """Plan a container whose output is read as it comes."""
     return {
         "Image": image,
-        "Entrypoint": [python],
         "Cmd": list(words),
         "Env": environment(contract),
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": {**host_config(contract, log={"Type": "none"}), **shares},
+        "HostConfig": {**host_config(contract, log={"Type": "none"}), **more},
     }
 
 
@@ -112,15 +104,7 @@ def boot_config(
     """Plan the boot's container: the image's own command, as it would run for real.
 
     The health check is the image's own, asked more often; until the contract's deadline a failing answer
-    does not count, as within a start period.
-
-    Args:
-        configuration: the image's configuration.
-        contract: the limits and the environment.
-        lifted: the restrictions to lift.
-        without: a variable that it must do without, whoever sets it.
-        user: an account to run as in place of the image's.
-
+    does not count, as within a start period. `seatrial.observe.boot.run_boot` tells what a start may change.
     """
     log = {"Type": "json-file", "Config": {"max-size": LOG_BYTES, "max-file": "2"}}
     plan: Json = {
@@ -143,3 +127,117 @@ def boot_config(
             "Retries": check.retries,
         }
     return plan
+
+
+TAKEN_OVER = ("Binds", "Mounts", "VolumesFrom", "ExtraHosts", "Dns", "DnsOptions", "DnsSearch", "GroupAdd", "Init")
+"""Of a container's host configuration, what tells where its data and services are, and its init; no limit, no right."""
+SHARED = "container:"
+"""How a network mode begins that is another container's network: name, hosts and networks are that one's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a compose service adds to its image."""
+
+    mode: str
+    """The engine's network mode: the network that the container begins in, or `none`, or another container's."""
+    networks: dict[str, Json]
+    """By name, each with the names that the service has in it, and those that it calls others by."""
+    hostname: str
+    """Empty where it is the engine's own choice."""
+    tmpfs: dict[str, str]
+    host: Json
+    """More of the engine's host configuration."""
+    mounted: frozenset[str]
+    """Where the service mounts something."""
+
+    @property
+    def shares_network(self) -> bool:
+        """Whether it has the network of another container."""
+        return self.mode.startswith(SHARED)
+
+
+def read_service(inspected: Json) -> Service:
+    """Return what a service adds, from what the engine says of its container."""
+    host = inspected.get("HostConfig") or {}
+    config = inspected.get("Config") or {}
+    mode = str(host.get("NetworkMode") or "none")
+    known = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    own = mode != "none" and not mode.startswith(SHARED)
+    # An address that is fixed belongs to the service's own container.
+    networks = (
+        {name: {**endpoint_of(endpoint, inspected), "IPAMConfig": None} for name, endpoint in known.items()}
+        if own
+        else {}
+    )
+    hostname = str(config.get("Hostname") or "")
+    return Service(
+        mode=mode,
+        networks=dict(sorted(networks.items(), key=lambda pair: pair[0] != mode)),
+        hostname="" if str(inspected.get("Id", "")).startswith(hostname or "-") else hostname,
+        tmpfs=dict(host.get("Tmpfs") or {}),
+        host={key: host[key] for key in TAKEN_OVER if host.get(key)},
+        mounted=frozenset(str(mount["Destination"]).rstrip("/") for mount in inspected.get("Mounts") or ()),
+    )
+
+
+def as_configured(image: Configuration, inspected: Json) -> Configuration:
+    """Return an image's configuration with what its service says otherwise, from the service's container.
+
+    What the service mounts counts as a volume: it may be written to.
+    """
+    made = configuration_of({"Id": image.id, "Config": inspected.get("Config")}, [], image.reference)
+    mounted = (str(mount["Destination"]) for mount in inspected.get("Mounts") or () if mount.get("RW", True))
+    tmpfs = (inspected.get("HostConfig") or {}).get("Tmpfs") or {}
+    return msgspec.structs.replace(
+        image,
+        user=made.user,
+        entrypoint=made.entrypoint,
+        command=made.command,
+        environment=made.environment,
+        working_directory=made.working_directory,
+        exposed_ports=made.exposed_ports,
+        health_check=made.health_check,
+        stop_signal=made.stop_signal,
+        volumes=tuple(sorted({*image.volumes, *mounted, *tmpfs})),
+    )
+
+
+def with_service_environment(contract: Contract, configured: Configuration) -> Contract:
+    """Return the contract with the service's environment: the contract's own is for a start without services."""
+    return msgspec.structs.replace(contract, environment=configured.environment)
+
+
+def joined(plan: Json, service: Service, configured: Configuration) -> Json:
+    """Return the plan of a boot's container as the service runs it, still under the contract's limits."""
+    host = {key: value for key, value in plan["HostConfig"].items() if key != "ExtraHosts"}
+    # The engine takes one mount for a place: the service's.
+    tmpfs = {path: options for path, options in host["Tmpfs"].items() if path.rstrip("/") not in service.mounted}
+    named = {"Hostname": service.hostname} if service.hostname else {}
+    own = {key: value for key, value in plan.items() if service.networks or key != "Hostname"}
+    made = {
+        "User": configured.user,
+        "Healthcheck": {"Test": ["NONE"]},
+        **own,
+        **(named if service.networks else {}),
+        "Entrypoint": list(configured.entrypoint) or NO_ENTRYPOINT,
+        "Cmd": list(configured.command),
+        "WorkingDir": configured.working_directory,
+        "StopSignal": configured.stop_signal,
+        "HostConfig": {**host, **service.host, "NetworkMode": service.mode, "Tmpfs": {**tmpfs, **service.tmpfs}},
+        "NetworkingConfig": {"EndpointsConfig": service.networks},
+    }
+    return _with_fresh_volumes(made) if "User" in plan else made
+
+
+def _with_fresh_volumes(plan: Json) -> Json:
+    """Return the plan of a start as another user: what the service's own user stored is not that one's to change."""
+    host = dict(plan["HostConfig"])
+    bound = [str(bind) for bind in host.get("Binds") or ()]
+    named = [bind for bind in bound if not bind.startswith("/")]
+    mounts = list(host.get("Mounts") or ())
+    volumes = [mount for mount in mounts if mount.get("Type") == "volume"]
+    places = (*(bind.split(":")[1] for bind in named), *(str(volume["Target"]) for volume in volumes))
+    host["Binds"] = [bind for bind in bound if bind not in named]
+    host["Mounts"] = [mount for mount in mounts if mount not in volumes]
+    return {**plan, "HostConfig": host, "Volumes": {place: {} for place in places}}

@@ -111,14 +111,9 @@ TRIED = (
 
 
 def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> BuildContext | Unavailable:
-    """Return what a build of a context may see.
+    """Return what a build of a context may see; an ignore file may go by the Dockerfile's name.
 
-    Args:
-        folder: the context.
-        dockerfile: the Dockerfile, as an ignore file may go by its name.
-        shown: the context's path for a person.
-        project: the project's folder.
-
+    `shown` is the context's path for a person.
     """
     from docker.utils.build import PatternMatcher
 
@@ -211,16 +206,16 @@ def read_project_facts(context: Path) -> ProjectFacts:
     requirements = context / "requirements.txt"
     document = read_toml(pyproject) if pyproject.is_file() else {}
     project = _table(document, "project", pyproject)
-    lock = read_lock(context, str(project.get("name", "")))
+    name = str(project.get("name", ""))
+    lock = read_lock(context, name)
     declared = project.get("dependencies")
+    dependencies, file = None, ""
     if declared is not None:
         dependencies, file = _list(declared, pyproject, "project.dependencies"), pyproject.name
     elif requirements.is_file():
         dependencies, file = tuple(requirement_lines(requirements)), requirements.name
-    else:
-        return ProjectFacts(name=str(project.get("name", "")), dev_group=_dev_group(document, pyproject), lock=lock)
     return ProjectFacts(
-        name=str(project.get("name", "")),
+        name=name,
         dependencies=dependencies,
         dependencies_file=file,
         dev_group=_dev_group(document, pyproject),
@@ -283,19 +278,14 @@ def read_sources(files: SourceFiles, engine: Engine) -> Sources | Unavailable:
     except OSError as error:
         return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
     parsed = parse(text)
+    compose = files.compose
     return Sources(
         dockerfile=DockerfileSource(
-            path=files.shown(files.dockerfile),
-            parsed=parsed,
-            bases=bases(parsed, files.build_arguments, _platform()),
+            path=files.shown(files.dockerfile), parsed=parsed, bases=bases(parsed, files.build_arguments, _platform())
         ),
         lint=run_lint(files.dockerfile, files.project, files.host),
         context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),
-        compose=(
-            None
-            if files.compose is None
-            else read_compose(files.compose, files.shown(files.compose), engine, files.host)
-        ),
+        compose=read_compose(compose, files.shown(compose), engine, files.host) if compose else None,
     )
 
 
@@ -303,8 +293,5 @@ def _platform() -> dict[str, str]:
     """Return BuildKit's own arguments, as far as a FROM may name them."""
     machine = platform.machine()
     known = ARCHITECTURES.get(machine, machine)
-    return {
-        **{f"{side}OS": "linux" for side in ("TARGET", "BUILD")},
-        **{f"{side}ARCH": known for side in ("TARGET", "BUILD")},
-        **{f"{side}PLATFORM": f"linux/{known}" for side in ("TARGET", "BUILD")},
-    }
+    own = {"OS": "linux", "ARCH": known, "PLATFORM": f"linux/{known}"}
+    return {f"{side}{key}": value for side in ("TARGET", "BUILD") for key, value in own.items()}

@@ -71,12 +71,9 @@ def _target(image: str, contract: Contract) -> Target:
 
 
 def draft(facts: Facts, environment: Mapping[str, str]) -> Contract:
-    """Return what the image is, as a contract; the rest stays at the defaults.
+    """Return what the image is, as a contract, by facts of level standard; the rest stays at the defaults.
 
-    Args:
-        facts: of level standard, gathered with `environment`.
-        environment: what the application was started with.
-
+    `environment` is what the application was started with.
     """
     values: dict[str, Any] = {"environment": dict(environment)}
     seen = (*_identity(facts), *_python(facts), *_running(facts))

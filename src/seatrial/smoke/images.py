@@ -60,13 +60,9 @@ class Target:
 
 
 def app_target(project: Project, name: str, python: str | None = None, *, host: Host | None = None) -> Target:
-    """Return the image that a build of an app makes, with the app's contract.
+    """Return the image that a build of an app makes, for one of its Python versions or its first, with its contract.
 
-    Args:
-        project: the project.
-        name: the app.
-        python: one of its Python versions; its first without it.
-        host: this machine, whose hadolint and compose are asked about the sources; without it they are not read.
+    The app's sources are read where a host is given, whose hadolint and compose are asked about them.
 
     Raises:
         SettingsError: the app, the Python version or a waiver does not exist, or a module of checks is broken.
@@ -134,14 +130,7 @@ def of_image(target: Target, reference: str) -> Target:
 def observe(
     target: Target, engine: Engine, level: Level, say: Callable[[str], None] = lambda _: None, *, imports: bool = True
 ) -> Facts:
-    """Gather the facts that a level's checks need.
-
-    Args:
-        target: the image.
-        engine: where it is.
-        level: how much to do.
-        say: receives progress messages.
-        imports: whether to import the application.
+    """Gather the facts that a level's checks need; the application is imported unless `imports` is false.
 
     Raises:
         ImageError: the engine has no such image.
@@ -162,15 +151,9 @@ def smoke(
     say: Callable[[str], None] = lambda _: None,
     imports: bool = True,
 ) -> tuple[Smoke, Facts]:
-    """Smoke one image: gather its facts, and judge them.
+    """Smoke one image: gather its facts, and judge them by the checks that are given, or by all of the level.
 
-    Args:
-        target: the image.
-        engine: where it is.
-        level: how much to do.
-        checks: those to judge by; by default all of the level.
-        say: receives progress messages.
-        imports: whether to import the application; without it, no check of the imports may be among `checks`.
+    Without `imports` the application is not imported, and no check of the imports may be given.
 
     Raises:
         ImageError: the engine has no such image.
@@ -246,16 +229,7 @@ def smoke_images(
     tests: StructureTests | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Smoked:
-    """Smoke images by their contracts, by structure tests, or by both.
-
-    Args:
-        targets: the images.
-        engine: where they are.
-        level: how much to do for the contract; None: its checks are left out.
-        tests: structure tests to run, too.
-        say: receives progress messages.
-
-    """
+    """Smoke images by their contracts, unless the level is None, and by structure tests, where there are any."""
 
     def run(target: Target) -> Smoke:
         with target.build_named():

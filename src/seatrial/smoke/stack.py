@@ -84,15 +84,9 @@ def smoke_stacks(
 ) -> Smoked:
     """Smoke apps with their services, one after the other.
 
-    Args:
-        project: the project.
-        names: the apps.
-        engine: the engine.
-        host: this machine.
-        level: standard or deep: how often the app is started among its services.
-        python: the app's image for this Python version, in place of the one that its compose file names.
-        say: receives messages for a person, such as that a local substitute is used.
-        status: receives progress messages.
+    The level, standard or deep, says how often the app is started among its services. `python` takes the app's image
+    for that version in place of the one that its compose file names. `say` receives messages for a person, such as that
+    a local substitute is used, and `status` how far it is.
 
     Raises:
         SettingsError: the level starts nothing.
@@ -150,14 +144,9 @@ def _plan(
 def judge_stack(
     target: Target, run: StackRun | Unavailable, engine: Engine, *, started: float, level: Level | None = None
 ) -> Smoke:
-    """Judge an app with its services up.
+    """Judge an app with its services up, which began at `started` by `time.perf_counter`.
 
-    Args:
-        target: the app's image, as its compose file names it.
-        run: what was observed.
-        engine: where the image is.
-        started: when it began, by `time.perf_counter`.
-        level: of the starts among its services; None where there were none.
+    `level` is that of the starts among its services, None where there were none.
 
     Raises:
         ImageError: the engine has no such image.

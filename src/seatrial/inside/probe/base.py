@@ -1,11 +1,12 @@
 """What all parts of the probe use: text with limits, files that are read without waiting, and facts by name."""
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
     Row = Dict[str, Any]
     Fact = Callable[[Row], Any]
@@ -77,6 +78,36 @@ def which(name: str) -> str:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     return ""
+
+
+def shebang(beginning: bytes) -> "Optional[Tuple[str, str]]":
+    """Return a script's `#!` line and the interpreter it names; None where there is no such line.
+
+    pip and uv write `#!/bin/sh` and a second line with `exec` where the path is too long for the kernel or
+    holds a space: the interpreter is then the one behind `exec`.
+    """
+    if not beginning.startswith(b"#!"):
+        return None
+    lines = beginning.decode("utf-8", "replace").split("\n")
+    words = shebang_words(lines[0])
+    if words and words[0] == "/bin/sh" and len(lines) > 1:
+        trampoline = re.match(r"'''exec'\s+(?:\"([^\"]+)\"|'([^']+)'|(\S+))", lines[1])
+        if trampoline:
+            return lines[1], next(filter(None, trampoline.groups()))
+    return lines[0], words[0] if words else ""
+
+
+def named_for_env(line: str, path: str) -> str:
+    """Return the name that `#!/usr/bin/env NAME` looks for on PATH; empty for other lines."""
+    if os.path.basename(path) != "env":
+        return ""
+    words = [word for word in shebang_words(line)[1:] if not word.startswith("-") and "=" not in word]
+    return words[0] if words else ""
+
+
+def shebang_words(line: str) -> "List[str]":
+    # As the kernel does: it parts words at spaces and tabs only, so that a carriage return belongs to one.
+    return [word for word in re.split(r"[ \t]+", line[2:]) if word]
 
 
 def owner_of(state: os.stat_result) -> "Row":

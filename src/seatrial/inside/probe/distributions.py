@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import listing, read, text, truncated, which
+from seatrial.inside.probe.base import listing, named_for_env, read, shebang, text, truncated, which
 
 if TYPE_CHECKING:
     from typing import List, Set, Tuple
@@ -34,33 +34,16 @@ def scripts() -> "List[Row]":
                     beginning = file.read(4096)
             except OSError:
                 continue
-            if not beginning.startswith(b"#!"):
+            named = shebang(beginning)
+            if named is None:
                 continue
             if len(found) >= MAX_SCRIPTS:
                 truncated.append("scripts")
                 return found
-            target = script_interpreter(beginning)
+            target = named_for_env(*named) or named[1]
             there = os.access(target, os.X_OK) if "/" in target else which(target) != ""
             found.append({"path": text(path), "interpreter": text(target, 500), "found": there})
     return found
-
-
-def script_interpreter(beginning: bytes) -> str:
-    lines = beginning.decode("utf-8", "replace").split("\n")
-    # As the kernel does: a carriage return belongs to the word before it.
-    words = [word for word in lines[0][2:].replace("\t", " ").split(" ") if word]
-    if not words:
-        return ""
-    if words[0] == "/bin/sh" and len(lines) > 1 and lines[1].startswith("'''exec'"):
-        rest = lines[1][len("'''exec'") :].strip()
-        quote = rest[:1]
-        if quote and quote in "\"'":
-            return rest[1:].partition(quote)[0]
-        return rest.partition(" ")[0]
-    if os.path.basename(words[0]) == "env":
-        names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-        return names[0] if names else words[0]
-    return words[0]
 
 
 MAX_DISTRIBUTIONS = 5000

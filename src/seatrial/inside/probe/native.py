@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from seatrial.inside.probe.base import MAX_FILES, listing, opened, scan, text, truncated
 
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Tuple
-
-    Values = Dict[int, List[int]]
-    from typing import Dict, List, Optional, Set
+    from typing import Any, Dict, List, Optional, Set, Tuple
 
     from seatrial.inside.probe.base import Row
 
+    Values = Dict[int, List[int]]
 
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_RPATH, DT_RUNPATH = 1, 5, 10, 15, 29

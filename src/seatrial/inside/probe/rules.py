@@ -1,6 +1,6 @@
 """What a walk over a file system finds, by the rules that it is given.
 
-The probe walks what USER may read, and `seatrial.observe.walk` what the engine packs: both with this.
+The probe walks what USER may read, and `seatrial.observe.contents` what the engine packs: both with this.
 """
 
 import re
@@ -93,23 +93,12 @@ class Findings:
                 names.append(shown(name))
 
     def tell(
-        self,
-        path: str,
-        letter: str,
-        state: "State",
-        above: "Above",
-        beginning: "Optional[Callable[[], Optional[str]]]",
+        self, path: str, letter: str, state: "State", above: "Above", beginning: "Optional[Callable[[], Optional[str]]]"
     ) -> "Above":
-        """Keep a path for each rule that it fits; return what holds below it.
+        """Keep a path for each rule that it fits; return what holds below it, as `above` does below its folder.
 
-        Args:
-            path: in the image.
-            letter: f (file), d (folder), l (link) or o (other).
-            state: its mode, size and owners.
-            above: what holds below the folder that it lies in.
-            beginning: reads the file's beginning, None where it cannot be read; None for a path that is not checked
-                itself, only for its effect on the paths under it.
-
+        `letter` is f (file), d (folder), l (link) or o (other). `beginning` reads the file's beginning, and returns
+        None where it cannot; it is None for a path that is checked only for its effect on the paths under it.
         """
         sticky, covered, summary = above
         mode, size = state[0], state[1]
