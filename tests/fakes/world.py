@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from seatrial.settings.read import Project
     from seatrial.stack.plan import StackPlan
     from seatrial.stack.state import ServiceState
+    from seatrial.swarm.state import SwarmServiceState
 
 APP = "ship"
 
@@ -41,9 +42,11 @@ class Recorder:
         """Take a message."""
         self.said.append(text)
 
-    def show(self, services: tuple[ServiceState, ...], seconds: float) -> None:
+    def show(self, services: tuple[ServiceState | SwarmServiceState, ...], seconds: float) -> None:
         """Take the state of every service."""
-        self.shown.append((round(seconds, 6), {state.service: state.phase.value for state in services}))
+        names = [state.service if isinstance(state.service, str) else state.service.name for state in services]
+        phases = [state.phase.value for state in services]
+        self.shown.append((round(seconds, 6), dict(zip(names, phases, strict=True))))
 
 
 class World:

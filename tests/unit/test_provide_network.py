@@ -63,9 +63,11 @@ class Firewall:
 
     def __init__(self, *others: str) -> None:
         self.rules: dict[str, list[str]] = {"filter": list(others), "nat": []}
+        self.actions: list[str] = []
 
     def __call__(self, argv: list[str], **_: object) -> Completed:
         table, action, *words = argv[4:]
+        self.actions.append(action)
         rules, rule = self.rules[table], shlex.join(("-A", *words))
         code, output = 0, ""
         match action:
@@ -100,8 +102,9 @@ def test_rules_that_are_all_there_are_left_alone(monkeypatch: pytest.MonkeyPatch
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
     provide.open_firewall(POOLS[0], "tag", {})
-    monkeypatch.setattr(provide, "close_firewall", None)
+    firewall.actions.clear()
     provide.open_firewall(POOLS[0], "tag", {})
+    assert firewall.actions == ["--check"] * len(rules(POOLS[0], "tag"))
 
 
 def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

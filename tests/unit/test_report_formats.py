@@ -67,7 +67,7 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def valid(shape: Format, made: str) -> None:
+def assert_valid(shape: Format, made: str) -> None:
     """Hold a report against its schema, or against what its form demands."""
     made.encode("utf-8")
     match shape:
@@ -88,14 +88,14 @@ def valid(shape: Format, made: str) -> None:
 @pytest.mark.parametrize("shape", FORMATS)
 def test_every_form_holds_to_its_schema(shape: Format) -> None:
     for smokes in (many(), [judged()[0]], [smoke(verdict=Verdict.ERROR)], matrix()):
-        valid(shape, render(smokes, shape))
+        assert_valid(shape, render(smokes, shape))
 
 
 @pytest.mark.parametrize("said", NASTY, ids=range(len(NASTY)))
 @pytest.mark.parametrize("shape", FORMATS)
 def test_whatever_an_image_says_a_report_is_whole_and_bounded(shape: Format, said: str) -> None:
     made = render([judged(said)[0], judged(said)[0]], shape)
-    valid(shape, made)
+    assert_valid(shape, made)
     assert not {"\x1b", "\x9b", "\u202e", "\x07", "\x00", "\uffff"} & set(made)
     assert len(made) < 1_500_000
     if shape == "markdown":
@@ -117,7 +117,7 @@ def test_a_check_that_says_too_much_is_cut_and_says_so() -> None:
     flood = smoke_of(facts(), Contract(), [check] * 100, seconds=1)
     for shape in FORMATS:
         made = render([flood], shape)
-        valid(shape, made)
+        assert_valid(shape, made)
         assert len(made) < 6_000_000
 
 
@@ -260,7 +260,7 @@ def test_sarif_has_results_only_for_what_did_not_pass() -> None:
 )
 def test_sarif_points_at_the_line_to_change_or_else_at_the_image(where: str, physical: dict[str, Any] | None) -> None:
     made = render([smoke(result(Status.FAIL, where=where))], "sarif")
-    valid("sarif", made)
+    assert_valid("sarif", made)
     (location,) = json.loads(made)["runs"][0]["results"][0]["locations"]
     assert location.get("physicalLocation") == physical
     assert location["logicalLocations"] == [{"fullyQualifiedName": "shop:latest", "kind": "resource"}]

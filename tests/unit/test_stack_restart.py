@@ -94,7 +94,9 @@ def test_what_does_not_stop_is_killed_by_the_engine(world: World) -> None:
 
 def test_the_time_counts_from_the_first_start(world: World) -> None:
     world.memory.of("db").life = Life(stops=9)
-    restarted(world, "db", timeout=3)
+    state = restarted(world, "db", timeout=3)
+    assert [service.phase.value for service in state.services] == ["up"]
+    assert state.seconds == pytest.approx(9 + 2, abs=0.3)
 
 
 def test_what_does_not_become_healthy_again_is_told_and_stays(world: World) -> None:

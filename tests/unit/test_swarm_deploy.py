@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.fakes.swarm import HERE, MemorySwarm, TaskLife
-from tests.fakes.world import World
+from tests.fakes.world import Recorder, World
 
 from seatrial.engine.find import OWN, Candidate
 from seatrial.errors import EngineError, ImageError, SettingsError, StackError, StackFailedError
@@ -18,7 +18,7 @@ from seatrial.swarm.deploy import deploy, holdings, plan_deploy, undeploy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.swarm.state import Conversion, Deployed, RemovedStack, SwarmServiceState
+    from seatrial.swarm.state import Conversion, Deployed, RemovedStack
 
 COMPOSE = """
 services:
@@ -28,22 +28,6 @@ services:
     image: postgres:17
 """
 TASK_FAILS = TaskLife(ends=1, code=3, prints=["no disk"])
-
-
-@dataclass
-class Recorder:
-    """An observer that keeps what it is told."""
-
-    said: list[str] = field(default_factory=list)
-    shown: list[tuple[float, dict[str, str]]] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        """Take a message."""
-        self.said.append(text)
-
-    def show(self, states: tuple[SwarmServiceState, ...], seconds: float) -> None:
-        """Take where every service stands."""
-        self.shown.append((round(seconds, 6), {state.service.name: state.phase.value for state in states}))
 
 
 class Fleet:
