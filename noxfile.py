@@ -113,7 +113,7 @@ def newest(session: nox.Session) -> None:
 
 def resolved(session: nox.Session, resolution: str) -> None:
     """Run the unit tests without the lock."""
-    session.install(f"--resolution={resolution}", "--group=test", "--editable=.[lint,nox,structure]")
+    session.install(f"--resolution={resolution}", "--group=test", "--editable=.[hadolint,nox,structure]")
     session.run("pytest", AT_ONCE, "tests/unit", *session.posargs)
 
 

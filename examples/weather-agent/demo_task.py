@@ -53,7 +53,7 @@ def demo(
     """Ask the weather agent a question: it answers without an account."""
     from seatrial.cli import output
     from seatrial.filesystem import locked
-    from seatrial.reports.stack import print_preflight, progress
+    from seatrial.reports.stack_console import print_preflight, progress
 
     asked = checked(question)
     seconds = output.positive_seconds(timeout)
@@ -134,7 +134,7 @@ def demo_stack(project: Project) -> Stack:
 def preflight(plan: StackPlan, engine: Engine) -> Preflight:
     """Check whether the demo could be started."""
     from seatrial.stack.preflight import Preflight
-    from seatrial.compose.findings import ready
+    from seatrial.compose.readiness import ready
     from seatrial.stack.preflight import check_start
 
     values = ready("env file", f"values come from {plan.env_file}")

@@ -575,7 +575,7 @@ from pathlib import Path
 from rich.console import Console
 from seatrial.engine.find import find_engine
 from seatrial.host import this_host
-from seatrial.reports.stack import progress
+from seatrial.reports.stack_console import progress
 from seatrial.settings.read import read_project
 from seatrial.stack.up import up
 from seatrial.stack.plan import plan_up

@@ -27,7 +27,7 @@ from seatrial.host import this_host
 from seatrial.observe.gather import Wanted
 from seatrial.settings.read import read_project
 from seatrial.smoke import Target
-from seatrial.smoke.stack import judge_stack
+from seatrial.smoke.stacks import judge_stack
 from seatrial.stack import down, inspect, up
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up

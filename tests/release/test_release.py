@@ -54,7 +54,7 @@ def test_the_metadata_is_complete() -> None:
         assert told[field], field
     assert told["Description-Content-Type"] == "text/markdown"
     assert "Typing :: Typed" in (told.get_all("Classifier") or [])
-    assert {"lint", "nox", "structure"} <= set(told.get_all("Provides-Extra") or [])
+    assert {"hadolint", "lint", "nox", "structure"} <= set(told.get_all("Provides-Extra") or [])
 
 
 @pytest.mark.parametrize(

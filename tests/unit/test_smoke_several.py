@@ -18,8 +18,7 @@ from seatrial.facts import ProjectFacts
 from seatrial.reports.write import planned
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
-from seatrial.smoke import Smoked, StructureTests, Target, images, smoke_images
-from seatrial.smoke import stack as stacks
+from seatrial.smoke import Smoked, StructureTests, Target, images, smoke_images, stacks
 from seatrial.smoke.images import each
 
 if TYPE_CHECKING:

@@ -401,7 +401,7 @@ def test_an_answer_that_is_none_is_no_pass(tmp_path: Path, body: str) -> None:
 def test_without_hadolint_it_is_not_installed(tmp_path: Path) -> None:
     found = run_lint(tmp_path / "Dockerfile", tmp_path, host(tmp_path, PATH=str(tmp_path)))
     assert isinstance(found, NotInstalled)
-    assert "seatrial[lint]" in found.reason
+    assert "seatrial[hadolint]" in found.reason
 
 
 # --- all of them --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from seatrial.compose.runner import LONGEST_LINE, lines_of
 from seatrial.compose.services import Stack, waiting_for
 from seatrial.errors import ExitCode
 from seatrial.facts import Condition, Dependency, Port, Service
-from seatrial.reports.stack import state_text
+from seatrial.reports.stack_console import state_text
 from seatrial.stack.down import levels
 from seatrial.stack.inspect import read_container
 from seatrial.stack.plan import StackPlan

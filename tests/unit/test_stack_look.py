@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.fakes.world import World
 
-from seatrial.compose.findings import Readiness
+from seatrial.compose.readiness import Readiness
 from seatrial.errors import StackError
 from seatrial.stack.inspect import containers
 from seatrial.stack.isolated import plan_isolated

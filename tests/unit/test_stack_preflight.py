@@ -12,14 +12,14 @@ from rich.console import Console
 
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status as Judged
-from seatrial.compose.findings import Finding, Readiness, blocked, note, ready, require_unblocked
+from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready, require_unblocked
 from seatrial.compose.services import Stack
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import check_services, check_variables, explanations, read_explanations
 from seatrial.errors import ExitCode, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Port, Service, Unavailable
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
-from seatrial.reports.stack import print_preflight
+from seatrial.reports.stack_console import print_preflight
 from seatrial.settings.model import Contract
 from seatrial.stack.images import check_images
 from seatrial.stack.plan import StackPlan

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from seatrial.compose.services import Stack
-from seatrial.reports.stack import (
+from seatrial.reports.stack_console import (
     ChangedLines,
     describe_service,
     duration,

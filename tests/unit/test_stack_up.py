@@ -10,7 +10,7 @@ from tests.fakes.compose import create
 from tests.fakes.engine import Life, healthy, refusal
 from tests.fakes.world import World
 
-from seatrial.compose.findings import note
+from seatrial.compose.readiness import note
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import EngineError, ImageError, StackError, StackFailedError, StackLeftError
 from seatrial.stack.up import up

@@ -12,7 +12,13 @@ from rich.console import Console
 
 from seatrial.errors import ExitCode, SettingsError, StackError
 from seatrial.reports.json import deploy_document, plan_document, removed_document
-from seatrial.reports.stack import ChangedLines, describe_swarm_service, print_deployed, print_notes, print_removed
+from seatrial.reports.stack_console import (
+    ChangedLines,
+    describe_swarm_service,
+    print_deployed,
+    print_notes,
+    print_removed,
+)
 from seatrial.swarm.cluster import printed_by, read_service, read_task
 from seatrial.swarm.deploy import stack_name
 from seatrial.swarm.rollout import condition, explain, service_states

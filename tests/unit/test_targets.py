@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial import adopt
+from seatrial import scaffold
 from seatrial.errors import BuildError, SettingsError
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
@@ -75,8 +75,8 @@ def files(folder: Path, *names: str) -> None:
         (folder / name).write_text("FROM scratch\n" if name.endswith("Dockerfile") else "", encoding="utf-8")
 
 
-def adopted(folder: Path) -> dict[str, tuple[str, str | None, str | None]]:
-    adopt.write(adopt.plan(folder))
+def declared(folder: Path) -> dict[str, tuple[str, str | None, str | None]]:
+    scaffold.write(scaffold.plan(folder))
     apps = read_project(folder).settings.apps
     return {name: (app.context, app.dockerfile, app.compose) for name, app in apps.items()}
 
@@ -84,10 +84,10 @@ def adopted(folder: Path) -> dict[str, tuple[str, str | None, str | None]]:
 def test_a_project_with_one_dockerfile(tmp_path: Path) -> None:
     files(tmp_path, "Dockerfile", "compose.yml")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'My_Shop'", encoding="utf-8")
-    assert adopted(tmp_path) == {"my-shop": (".", "Dockerfile", "compose.yml")}
-    assert (tmp_path / "tasks.py").read_text() == adopt.TASKS
+    assert declared(tmp_path) == {"my-shop": (".", "Dockerfile", "compose.yml")}
+    assert (tmp_path / "tasks.py").read_text() == scaffold.TASKS
     assert tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"] == {"name": "My_Shop"}
-    assert adopt.plan(tmp_path) == {}, "a second time there is nothing to do"
+    assert scaffold.plan(tmp_path) == {}, "a second time there is nothing to do"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "Dockerfile",
         "compose.yml",
@@ -107,7 +107,7 @@ def test_a_project_with_many_dockerfiles(tmp_path: Path) -> None:
         ".venv/Dockerfile",
         "a/b/c/d/Dockerfile",
     )
-    found = adopted(tmp_path)
+    found = declared(tmp_path)
     assert sorted(place for _, place, _ in found.values() if place) == [
         "docker/worker/Dockerfile",
         "legacy/api/Dockerfile",
@@ -119,7 +119,7 @@ def test_a_project_with_many_dockerfiles(tmp_path: Path) -> None:
 
 def test_folders_with_odd_names(tmp_path: Path) -> None:
     files(tmp_path, 'a"b\\c/Dockerfile', "\u00e9t\u00e9/Dockerfile", "!!/Dockerfile")
-    assert {place for _, place, _ in adopted(tmp_path).values()} == {
+    assert {place for _, place, _ in declared(tmp_path).values()} == {
         'a"b\\c/Dockerfile',
         "\u00e9t\u00e9/Dockerfile",
         "!!/Dockerfile",
@@ -132,29 +132,29 @@ def test_whatever_pyproject_says_the_plan_holds(tmp_path: Path, text: str) -> No
     (tmp_path / "pyproject.toml").write_text(text)
     if text.startswith("tool = 3"):
         with pytest.raises(SettingsError, match="no table can be appended"):
-            adopt.plan(tmp_path)
+            scaffold.plan(tmp_path)
         return
-    assert tmp_path / "tasks.py" in adopt.plan(tmp_path)
+    assert tmp_path / "tasks.py" in scaffold.plan(tmp_path)
 
 
 def test_a_project_that_declares_its_apps_gets_a_tasks_file_only(folder: Path) -> None:
-    assert adopt.plan(folder) == {folder / "tasks.py": adopt.TASKS}
+    assert scaffold.plan(folder) == {folder / "tasks.py": scaffold.TASKS}
     (folder / "tasks.py").write_text("mine\n")
-    assert adopt.plan(folder) == {}
+    assert scaffold.plan(folder) == {}
 
 
-def test_nothing_to_adopt_is_one_clear_error(tmp_path: Path) -> None:
+def test_nothing_to_declare_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no Dockerfile"):
-        adopt.plan(tmp_path)
+        scaffold.plan(tmp_path)
     files(tmp_path, "Dockerfile")
     (tmp_path / "pyproject.toml").write_text("x = [")
     with pytest.raises(SettingsError, match="is not TOML"):
-        adopt.plan(tmp_path)
+        scaffold.plan(tmp_path)
 
 
 def test_a_file_that_cannot_be_written_leaves_no_half(tmp_path: Path) -> None:
     target = tmp_path / "tasks.py"
     target.mkdir()
     with pytest.raises(OSError, match="tasks"):
-        adopt.write({target: "x"})
+        scaffold.write({target: "x"})
     assert list(tmp_path.iterdir()) == [target]

@@ -126,7 +126,7 @@ def _plan(record: Record, project: Project, engine: Engine, host: Host, *, open_
 
 def _deploy(record: Record, project: Project, *, open_ports: bool, timeout: float, as_json: bool) -> None:
     from seatrial.filesystem import locked
-    from seatrial.reports.stack import ChangedLines, describe_swarm_service, print_deployed, print_notes
+    from seatrial.reports.stack_console import ChangedLines, describe_swarm_service, print_deployed, print_notes
     from seatrial.stack.images import substitute_maker
     from seatrial.swarm.deploy import deploy as deploy_stack
 
@@ -164,7 +164,7 @@ def _deploy(record: Record, project: Project, *, open_ports: bool, timeout: floa
 
 
 def _dry_run(record: Record, project: Project, *, open_ports: bool, as_json: bool) -> None:
-    from seatrial.reports.stack import print_notes
+    from seatrial.reports.stack_console import print_notes
     from seatrial.swarm.deploy import converted, require_ready
 
     engine, host = output.engine(), output.host()
@@ -177,7 +177,7 @@ def _dry_run(record: Record, project: Project, *, open_ports: bool, as_json: boo
 
 
 def _remove(record: Record, *, timeout: float, dry_run: bool, as_json: bool) -> None:
-    from seatrial.reports.stack import print_removed
+    from seatrial.reports.stack_console import print_removed
     from seatrial.swarm import cluster
     from seatrial.swarm.deploy import holdings, undeploy
 

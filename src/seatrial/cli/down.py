@@ -34,7 +34,7 @@ def down(
     from seatrial.cli.ps import print_services
     from seatrial.compose.services import identify
     from seatrial.reports.json import down_document
-    from seatrial.reports.stack import print_down
+    from seatrial.reports.stack_console import print_down
     from seatrial.stack.down import down as remove
     from seatrial.stack.state import Removed
 

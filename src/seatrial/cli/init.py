@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @command(help={"dry-run": "print what would be written, and write nothing"})
 def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
     """Declare the project's Dockerfiles as apps in pyproject.toml, and make a tasks.py."""
-    from seatrial import adopt
+    from seatrial import scaffold
 
-    plan = adopt.plan(Path.cwd())
+    plan = scaffold.plan(Path.cwd())
     for file, text in plan.items():
         print(f"{'would write' if dry_run else 'writing'} {file}:")
         print("".join(f"    {line}\n" for line in text.strip().splitlines()))
@@ -29,7 +29,7 @@ def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
         print("tasks.py exists: add `from seatrial.tasks import ns` to it, and `invoke build` is `seatrial build`")
     if not dry_run:
         try:
-            adopt.write(plan)
+            scaffold.write(plan)
         except OSError as error:
             raise SettingsError(f"cannot be written: {error.strerror}.", where=str(error.filename)) from error
         if plan:

@@ -117,7 +117,7 @@ def _smoke(project: Project, names: list[str], engine: Engine, host: Host, conso
 
 
 def _bring_up(project: Project, name: str, engine: Engine, host: Host) -> StackState:
-    from seatrial.reports.stack import progress
+    from seatrial.reports.stack_console import progress
     from seatrial.stack.plan import plan_up
     from seatrial.stack.up import bring_up
 

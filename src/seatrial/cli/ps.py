@@ -34,7 +34,7 @@ def ps(
 def print_services(stack: Stack, *, as_json: bool) -> tuple[ServiceState, ...]:
     """Print the state of each service of a stack, and return them."""
     from seatrial.reports.json import ps_document
-    from seatrial.reports.stack import print_ps
+    from seatrial.reports.stack_console import print_ps
     from seatrial.stack.up import ps as services_of
 
     services = services_of(stack, engine=output.engine())
@@ -62,7 +62,7 @@ def logs(
 ) -> ExitCode:
     """Show what the services of an app log."""
     from seatrial.compose.services import identify
-    from seatrial.reports.stack import print_log
+    from seatrial.reports.stack_console import print_log
     from seatrial.stack.inspect import logs as lines_of
 
     project = output.project()

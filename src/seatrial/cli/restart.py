@@ -36,7 +36,7 @@ def restart(
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
     from seatrial.compose.services import identify, own_images
     from seatrial.reports.json import restart_plan_document, up_document
-    from seatrial.reports.stack import print_up, progress
+    from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack import restart as restarting
     from seatrial.stack.plan import compose_file
 

@@ -106,7 +106,7 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
 
 
 def _stacks(app: str | None, python: str | None, level: Level) -> Smoked:
-    from seatrial.smoke.stack import apps_with_stack_contract, require_started, smoke_stacks
+    from seatrial.smoke.stacks import apps_with_stack_contract, require_started, smoke_stacks
 
     require_started(level)
     project = output.project()

@@ -37,7 +37,7 @@ def up(
     """Bring an app up with its services; wait until all is healthy, or say why it is not."""
     from seatrial.compose.services import identify
     from seatrial.reports.json import up_document
-    from seatrial.reports.stack import print_up, progress
+    from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack.plan import plan_up
     from seatrial.stack.up import bring_up
 
@@ -76,7 +76,7 @@ def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
     """Check whether a stack could be started, and print all that was found."""
     from seatrial import offline
     from seatrial.reports.json import preflight_document
-    from seatrial.reports.stack import print_preflight
+    from seatrial.reports.stack_console import print_preflight
     from seatrial.stack.preflight import check_all
 
     recipes = offline.recipes(project)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from seatrial.compose.findings import blocked, note, ready
+from seatrial.compose.readiness import blocked, note, ready
 from seatrial.errors import StackError
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from seatrial.compose.findings import Finding
+    from seatrial.compose.readiness import Finding
     from seatrial.compose.runner import Compose
     from seatrial.compose.text import ComposeText
     from seatrial.facts import ComposeVariable, EnvironmentFile, Service

@@ -50,7 +50,7 @@ def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Unavailable:
     try:
         program = _program(host)
     except ProgramError:
-        return NotInstalled(reason="hadolint is not installed; `pip install seatrial[lint]` brings it")
+        return NotInstalled(reason="hadolint is not installed; `pip install seatrial[hadolint]` brings it")
     configuration = next((project / name for name in CONFIGURATIONS if (project / name).is_file()), None)
     words = [program, "--no-fail", "--no-color", "--format", "json"]
     if configuration is not None:

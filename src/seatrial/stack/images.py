@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial import offline
-from seatrial.compose.findings import blocked, note, ready
+from seatrial.compose.readiness import blocked, note, ready
 from seatrial.compose.services import app_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
@@ -16,7 +16,7 @@ from seatrial.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from seatrial.compose.findings import Finding
+    from seatrial.compose.readiness import Finding
     from seatrial.compose.runner import Compose
     from seatrial.engine.find import Engine
     from seatrial.facts import Service

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
-from seatrial.compose.findings import Readiness, unready
+from seatrial.compose.readiness import Readiness, unready
 from seatrial.compose.services import identify, own_images, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources

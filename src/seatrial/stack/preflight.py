@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status
 from seatrial.compose import runner
-from seatrial.compose.findings import Finding, Readiness, blocked, note, ready
+from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
 from seatrial.compose.services import app_of, identify, model_with_placeholders, read_compose, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seatrial.compose import runner
-from seatrial.compose.findings import Readiness, require_unblocked
+from seatrial.compose.readiness import Readiness, require_unblocked
 from seatrial.compose.services import app_of, in_order
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.filesystem import locked
@@ -23,7 +23,7 @@ from seatrial.stack.wait import StartWatcher, with_last_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from seatrial.compose.findings import Finding
+    from seatrial.compose.readiness import Finding
     from seatrial.compose.runner import Compose
     from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.compose import runner
-from seatrial.compose.findings import require_unblocked
+from seatrial.compose.readiness import require_unblocked
 from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import SettingsError, StackError, StackFailedError

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.compose.findings import Readiness
+from seatrial.compose.readiness import Readiness
 from seatrial.stack.state import ContainerStatus, Health, Observer, Phase, Removed, ServiceState, StackState
 from seatrial.stack.wait import condition
 from seatrial.swarm.rollout import condition as swarm_condition
