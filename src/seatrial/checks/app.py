@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
@@ -27,15 +27,14 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
     if not tried:
         return skipped("neither the contract nor the command names a module; set `modules`")
     broken = [module for module in tried if not module.ok]
-    expected = f"imports {', '.join(module.name for module in tried)}"
+    expect = Expect(f"imports {', '.join(module.name for module in tried)}")
     if broken and isinstance(command, ResolvedCommand) and command.program is None:
         # Which folder comes first on sys.path is the program's to say.
         raise UndecidedError("the command does not lead to a program; see process/command-resolves")
     if broken:
         first = broken[0]
-        return failed(
+        return expect.failed(
             f"{first.name}: {first.error}",
-            expected=expected,
             fix=_import_fix(first.name, first.error),
             evidence=tuple(
                 line
@@ -44,7 +43,7 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
             ),
         )
     slowest = max(module.seconds for module in tried)
-    return passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s", expected=expected)
+    return expect.passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s")
 
 
 def _import_fix(name: str, error: str) -> str:
@@ -84,14 +83,13 @@ def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
         return skipped("the contract names no programs; set `executables`")
     found = {program.name: program.path for program in present(probe).executables}
     missing = [name for name in contract.executables if not found.get(name)]
-    expected = f"on PATH: {', '.join(contract.executables)}"
+    expect = Expect(f"on PATH: {', '.join(contract.executables)}")
     if missing:
-        return failed(
+        return expect.failed(
             f"not on PATH: {', '.join(missing)}",
-            expected=expected,
             fix="Install them in the final stage; what is installed in the builder stays there.",
         )
-    return passed(", ".join(found[name] for name in contract.executables), expected=expected)
+    return expect.passed(", ".join(found[name] for name in contract.executables))
 
 
 @check(
@@ -108,17 +106,16 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
     if not places:
         return skipped("there is no path to check")
     refused = [place for place in places if not place.writable]
-    expected = f"USER can write to {', '.join(place.path for place in places)}"
+    expect = Expect(f"USER can write to {', '.join(place.path for place in places)}")
     if refused:
-        return failed(
+        return expect.failed(
             "; ".join(_refusal(place, contract) for place in refused),
-            expected=expected,
             fix=(
                 "Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
                 "and give it to USER (`COPY --chown`, `install -d -o`)."
             ),
         )
-    return passed("; ".join(_why_writable(place, contract) for place in places), expected=expected)
+    return expect.passed("; ".join(_why_writable(place, contract) for place in places))
 
 
 def _on_tmpfs(path: str, contract: Contract) -> bool:
@@ -159,22 +156,20 @@ def _why_writable(place: PathAccess, contract: Contract) -> str:
 def libraries_resolve(probe: Probe) -> Outcome:
     """Judge the shared libraries that the extension modules need, one by one."""
     native = probe.native
-    expected = "every shared library that an extension module needs is there"
+    expect = Expect("every shared library that an extension module needs is there")
     if native.modules == 0:
-        return failed(
+        return expect.failed(
             "no extension module was found, not even the standard library's",
-            expected=expected,
             fix="Look at the interpreter's sys.path: its lib-dynload folder is missing.",
         )
     if native.missing:
         first = native.missing[0]
-        return failed(
+        return expect.failed(
             f"{first.library}, which {first.needed_by} needs, is not there",
-            expected=expected,
             fix=f"Install the system package that holds {first.library} in the final stage, not only in the builder.",
             evidence=tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in native.missing[:SHOWN]),
         )
-    return passed(f"{native.modules} shared objects checked", expected=expected)
+    return expect.passed(f"{native.modules} shared objects checked")
 
 
 @check(
@@ -194,13 +189,12 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
         return skipped("neither the contract nor the command names a module; set `modules`")
     lost = [package.name for package in packages if not package.origin]
     found = {place.path: place for package in packages for place in package.changeable}
-    expected = f"uid {probe.identity.uid} can change nothing of {', '.join(package.name for package in packages)}"
+    expect = Expect(f"uid {probe.identity.uid} can change nothing of {', '.join(package.name for package in packages)}")
     if found:
         first = next(iter(found.values()))
-        return failed(
+        return expect.failed(
             f"uid {probe.identity.uid} can change {first.path} (mode {first.mode}, owner {first.owner})"
             + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
-            expected=expected,
             fix=(
                 "Let root own the code: `COPY` without --chown, `RUN chmod -R u=rwX,go=rX /app` in the builder, and a "
                 "WORKDIR that root made. What must be written belongs on a tmpfs or a volume."
@@ -209,7 +203,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
         )
     if lost:
         raise UndecidedError(f"{', '.join(lost)} is not found in any file; see app/imports")
-    return passed(f"{sum(package.files for package in packages)} files and folders checked", expected=expected)
+    return expect.passed(f"{sum(package.files for package in packages)} files and folders checked")
 
 
 @check(
@@ -225,21 +219,20 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
     native = probe.native
     machine = environment.machine
     own = f"{machine}{f' with {native.libc}' if native.libc else ''}"
-    expected = f"every extension module was built for {own}"
+    expect = Expect(f"every extension module was built for {own}")
     if native.modules == 0:
         raise UndecidedError("no extension module was found; see native/libraries-resolve")
     if native.foreign:
         first = native.foreign[0]
-        return failed(
+        return expect.failed(
             f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
-            expected=expected,
             fix=(
                 "Install the environment inside the build, on the final stage's own base and platform; keep the host's "
                 "environments out with .dockerignore (`.venv`)."
             ),
             evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign[:SHOWN]),
         )
-    return passed(f"{native.modules} shared objects checked, none for another than {own}", expected=expected)
+    return expect.passed(f"{native.modules} shared objects checked, none for another than {own}")
 
 
 @check(
@@ -258,16 +251,15 @@ def no_musl(probe: Probe | Unavailable, command: ResolvedCommand, contract: Cont
     if not command.python_loader and isinstance(probe, Unavailable):
         present(probe)
     libc = "" if isinstance(probe, Unavailable) else probe.native.libc
-    expected = "an interpreter that uses glibc"
+    expect = Expect("an interpreter that uses glibc")
     if loader.startswith("ld-musl") or (not loader and libc == "musl"):
-        return failed(
+        return expect.failed(
             f"{command.python} uses musl: its loader is {command.python_loader or 'part of it'}",
-            expected=expected,
             fix="Base the image on Debian (`python:3.13-slim`), or declare `musl = true` in the contract.",
         )
     if not loader and not libc:
         raise UndecidedError(f"neither {command.python} nor the probe tells the C library")
-    return passed(f"{command.python} uses {command.python_loader or libc}", expected=expected)
+    return expect.passed(f"{command.python} uses {command.python_loader or libc}")
 
 
 VALID = "bytecode of this Python, with its source's time and size, or hash, or unchecked"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Health, Restriction, Unavailable, Usage
 from seatrial.settings.model import Contract
 
@@ -65,14 +65,11 @@ def healthy(
     if configuration.health_check is None:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
     boot = present(boot)
-    expected = f"healthy within {contract.healthy_within:g} s"
+    expect = Expect(f"healthy within {contract.healthy_within:g} s")
     if boot.came_up and boot.healthy_after is not None:
-        return passed(f"healthy after {boot.healthy_after:.1f} s", expected=expected)
-    return failed(
-        what_happened(boot),
-        expected=expected,
-        fix=_fix(boot, services_left_out=services_left_out),
-        evidence=evidence_of(boot),
+        return expect.passed(f"healthy after {boot.healthy_after:.1f} s")
+    return expect.failed(
+        what_happened(boot), fix=_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
     )
 
 
@@ -91,22 +88,18 @@ def stays_up(
     if configuration.health_check is not None:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
     boot = present(boot)
-    expected = f"still runs {contract.stays_up:g} s after its start, with no traceback in its log"
+    expect = Expect(f"still runs {contract.stays_up:g} s after its start, with no traceback in its log")
     if not boot.came_up:
-        return failed(
-            what_happened(boot),
-            expected=expected,
-            fix=_fix(boot, services_left_out=services_left_out),
-            evidence=evidence_of(boot),
+        return expect.failed(
+            what_happened(boot), fix=_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
         )
     if any(TRACEBACK in line for line in boot.log):
-        return failed(
+        return expect.failed(
             "it runs, but its log holds a traceback",
-            expected=expected,
             fix="Correct what the traceback names.",
             evidence=evidence_of(boot),
         )
-    return passed(f"still ran after {boot.watched:.1f} s", expected=expected)
+    return expect.passed(f"still ran after {boot.watched:.1f} s")
 
 
 @check(
@@ -119,21 +112,19 @@ def stays_up(
 )
 def first_log(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
     """Judge when the first log line came."""
-    expected = f"a first line in its log within {contract.first_log_within:g} s"
+    expect = Expect(f"a first line in its log within {contract.first_log_within:g} s")
     buffered = "PYTHONUNBUFFERED" not in configuration.environment
     if running.first_log is not None and running.first_log <= contract.first_log_within:
-        return passed(f"its first line came after {running.first_log:.1f} s", expected=expected)
+        return expect.passed(f"its first line came after {running.first_log:.1f} s")
     if running.first_log is not None:
-        return failed(
+        return expect.failed(
             f"its first line came after {running.first_log:.1f} s",
-            expected=expected,
             fix="Log a line at once when it starts; a slow start needs a larger `first-log-within`.",
             evidence=evidence_of(running),
         )
     if running.log_at_stop:
-        return failed(
+        return expect.failed(
             f"nothing in {running.watched:.1f} s, and its first line only at its stop signal: output is buffered",
-            expected=expected,
             fix="Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile"
             + (
                 ", or flush what it prints."
@@ -142,9 +133,8 @@ def first_log(running: Boot, configuration: Configuration, contract: Contract) -
             ),
             evidence=evidence_of(running),
         )
-    return failed(
+    return expect.failed(
         f"it logged nothing at all, in {running.watched:.1f} s and at its stop",
-        expected=expected,
         fix="Log a line to standard output or standard error when it starts, and not to a file.",
     )
 
@@ -248,16 +238,15 @@ def limits(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Out
 
 def _restricted(restriction: Restriction, hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
     """Judge one restriction by every start that was made."""
-    expected = _expected(restriction, contract)
+    expect = Expect(_expected(restriction, contract))
     if restriction is Restriction.LIMITS and (reached := limit_reached(hardened, contract)):
-        return failed(reached, expected=expected, fix=FIX[restriction], evidence=evidence_of(hardened))
+        return expect.failed(reached, fix=FIX[restriction], evidence=evidence_of(hardened))
     starts = {frozenset(start.lifted): start for start in (hardened, *relaxed)}
     blamed = in_the_way(starts)
     if restriction in blamed:
         written = tuple(f"wrote {path}" for start in relaxed if start.came_up for path in start.written)
-        return failed(
+        return expect.failed(
             _blame(restriction, hardened, starts),
-            expected=expected,
             fix=FIX[restriction],
             evidence=(*(written if restriction is Restriction.READ_ONLY else ()), *evidence_of(hardened)),
         )
@@ -267,7 +256,7 @@ def _restricted(restriction: Restriction, hardened: Boot, relaxed: tuple[Boot, .
     held = next((start for start in starts.values() if start.came_up and restriction not in start.lifted), None)
     if held is None:
         raise UndecidedError(_why_not(starts))
-    return passed(_held(restriction, held), expected=expected)
+    return expect.passed(_held(restriction, held))
 
 
 def in_the_way(starts: dict[frozenset[Restriction], Boot]) -> set[Restriction]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, DeepBoots, ProcInfo, Unavailable
 from seatrial.settings.model import Contract
 
@@ -21,7 +21,7 @@ def missing_environment(deep: DeepBoots, contract: Contract) -> Outcome:
     """Judge the starts without one of the variables that it must have."""
     if not contract.required_environment:
         return skipped("the contract names no `required-environment`")
-    expected = "ends at once, with an exit code other than 0, and names the variable that is missing"
+    expect = Expect("ends at once, with an exit code other than 0, and names the variable that is missing")
     seen = []
     for name in dict.fromkeys(contract.required_environment):
         if name not in deep.without:
@@ -29,14 +29,13 @@ def missing_environment(deep: DeepBoots, contract: Contract) -> Outcome:
         boot = deep.without[name]
         problem = _bad_end(name, boot)
         if problem:
-            return failed(
+            return expect.failed(
                 f"without {name}, {problem}",
-                expected=expected,
                 fix=f"Check {name} first at the start; if it is missing, name it in the log and exit with 1.",
                 evidence=evidence_of(boot),
             )
         seen.append(f"without {name} it ended with {boot.exit.code if boot.exit else ''}, and named it")
-    return passed("; ".join(seen), expected=expected)
+    return expect.passed("; ".join(seen))
 
 
 def _bad_end(name: str, boot: Boot) -> str:
@@ -66,15 +65,14 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
     """Judge the start as a uid that no account has."""
     if not contract.arbitrary_uid:
         return skipped("the contract does not ask for it: `arbitrary-uid = true` does")
-    expected = "starts as uid 1000620000 and gid 0, which no account has"
+    expect = Expect("starts as uid 1000620000 and gid 0, which no account has")
     if deep.other_user is None or isinstance(deep.other_user, Unavailable):
         raise UndecidedError("it was not started as another user")
     boot = deep.other_user
     if boot.came_up:
-        return passed("started as uid 1000620000 and gid 0", expected=expected)
-    return failed(
+        return expect.passed("started as uid 1000620000 and gid 0")
+    return expect.failed(
         f"as uid 1000620000 and gid 0: {what_happened(boot)}",
-        expected=expected,
         fix="Give what it writes to group 0, with the group's rights those of the owner: `chgrp -R 0 DIR && chmod -R "
         "g=u DIR`; set HOME, and look up no account.",
         evidence=evidence_of(boot),
@@ -91,26 +89,24 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
 )
 def recreate(boot: Boot, deep: DeepBoots) -> Outcome:
     """Compare the second start, after the first one's removal, with the first."""
-    expected = "starts again in a new container, in the same way"
+    expect = Expect("starts again in a new container, in the same way")
     again = present(deep.again)
     if not again.came_up:
-        return failed(
+        return expect.failed(
             f"the second time: {what_happened(again)}",
-            expected=expected,
             fix="Do not depend on what an earlier start left behind.",
             evidence=evidence_of(again),
         )
     if isinstance(boot.proc, ProcInfo) and isinstance(again.proc, ProcInfo):
         ports, now = _served(boot.proc), _served(again.proc)
         if ports != now:
-            return failed(
+            return expect.failed(
                 f"the first time it listened on {', '.join(sorted(ports)) or 'nothing'}, the second time on "
                 f"{', '.join(sorted(now)) or 'nothing'}",
-                expected=expected,
                 fix="Let it listen on fixed ports.",
             )
     after = f"{again.healthy_after:.1f} s" if again.healthy_after is not None else f"{again.watched:.1f} s"
-    return passed(f"started again, after {after}", expected=expected)
+    return expect.passed(f"started again, after {after}")
 
 
 def _served(inside: ProcInfo) -> set[str]:
@@ -129,17 +125,16 @@ def writes_declared(deep: DeepBoots, configuration: Configuration, contract: Con
     """Judge what a start with a writable root wrote."""
     boot = present(deep.writable)
     allowed = (*contract.tmpfs, *configuration.volumes)
-    expected = f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere"
+    expect = Expect(f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere")
     if not boot.came_up:
         raise UndecidedError(f"with a writable root it did not start: {what_happened(boot)}", *evidence_of(boot))
     if boot.read_only:
         raise UndecidedError("it was not started with a writable root")
     if boot.written:
-        return failed(
+        return expect.failed(
             f"on a writable root it writes {', '.join(boot.written[:5])}",
-            expected=expected,
             fix="Write below a tmpfs or a volume (VOLUME, or the contract's `tmpfs`); for bytecode, set "
             "PYTHONDONTWRITEBYTECODE=1 and compile it in the build.",
             evidence=tuple(f"wrote {path}" for path in boot.written),
         )
-    return passed("on a writable root it wrote nothing elsewhere", expected=expected)
+    return expect.passed("on a writable root it wrote nothing elsewhere")

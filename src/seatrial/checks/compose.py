@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from seatrial.checks.declaration import check, checks_of
-from seatrial.checks.model import Outcome, Result, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, Result, present, skipped
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
 from seatrial.facts import ComposeSource, EnvironmentFile, Service, Unavailable
@@ -32,7 +32,7 @@ ANYTHING = {"none", "null", "true", "false"}
 def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     """Judge each service by what it may do on its host."""
     services = present(compose.model).services
-    expected = (
+    expect = Expect(
         "every service: no privileges, no namespace or socket of the host; cap_drop ALL, read_only, "
         "no-new-privileges, limits of memory and processes"
     )
@@ -47,14 +47,13 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     excepted = tuple(f"{key}: {reason}" for key, reason in contract.compose_exceptions.items())
     if found:
         service, _, line, fix = found[0]
-        return failed(
+        return expect.failed(
             "; ".join(f"{service.name}: {what}" for service, what, _, _ in found),
-            expected=expected,
             fix=f"Write {fix} into the service {service.name}; `compose-exceptions` leaves one out, with a reason.",
             evidence=(*(f"{compose.path}:{at} {service.name}: {what}" for service, what, at, _ in found), *excepted),
             where=f"{compose.path}:{line}",
         )
-    return passed(", ".join(service.name for service in services), expected=expected, evidence=excepted)
+    return expect.passed(", ".join(service.name for service in services), evidence=excepted)
 
 
 def _soft(service: Service) -> Iterator[tuple[str, str, int, str]]:
@@ -99,23 +98,22 @@ def _too_much(service: Service) -> Iterator[tuple[str, str, int, str]]:
 def ports(compose: ComposeSource) -> Outcome:
     """Look for a port that is published on every interface because none was named."""
     services = present(compose.model).services
-    expected = "every published port names its interface"
+    expect = Expect("every published port names its interface")
     published = [(service, port) for service in services for port in service.ports]
     bare = [(service, port) for service, port in published if not port.host_ip]
     if not published:
         return skipped(f"{compose.path} publishes no port")
     if bare:
         first = bare[0][1]
-        return failed(
+        return expect.failed(
             "; ".join(
                 f"{seen.name}: {port.written or '(any)'}:{port.target} on every interface" for seen, port in bare
             ),
-            expected=expected,
             fix=f"Write `127.0.0.1:{first.written or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
             where=f"{compose.path}:{first.line}",
         )
     shown = ", ".join(f"{service.name}: {port.host_ip}:{port.written or '(any)'}" for service, port in published)
-    return passed(shown, expected=expected)
+    return expect.passed(shown)
 
 
 @check(
@@ -128,7 +126,7 @@ def ports(compose: ComposeSource) -> Outcome:
 )
 def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
     """Judge each text of the file by its key and its form; a found value is never shown."""
-    expected = "no secret in the file: variables bring them"
+    expect = Expect("no secret in the file: variables bring them")
     allowed = PUBLIC | set(contract.declared_secrets)
     found = [
         (value, why)
@@ -140,13 +138,12 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
     if found:
         first = found[0][0]
         name = re.sub(r"\W", "_", first.key).upper() or "NAME"
-        return failed(
+        return expect.failed(
             "; ".join(f"line {value.line}: {value.where} ({why})" for value, why in found),
-            expected=expected,
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
             where=f"{compose.path}:{first.line}",
         )
-    return passed(f"{len(compose.values)} texts checked", expected=expected)
+    return expect.passed(f"{len(compose.values)} texts checked")
 
 
 @check(
@@ -160,21 +157,20 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
 def dependencies(compose: ComposeSource) -> Outcome:
     """Look for a service that waits for nothing but another one's start."""
     services = present(compose.model).services
-    expected = f"depends_on with {HEALTHY} or {COMPLETED}"
+    expect = Expect(f"depends_on with {HEALTHY} or {COMPLETED}")
     waits = [(service, wait) for service in services for wait in service.depends_on]
     early = [(service, wait) for service, wait in waits if wait.condition not in {HEALTHY, COMPLETED}]
     if not waits:
         return skipped(f"no service of {compose.path} depends on another one")
     if early:
         first = early[0][1]
-        return failed(
+        return expect.failed(
             "; ".join(f"{service.name} waits for the start of {wait.service} alone" for service, wait in early),
-            expected=expected,
             fix=f"Write `depends_on: {{{first.service}: {{condition: {HEALTHY}}}}}`; for a job, {COMPLETED}.",
             where=f"{compose.path}:{first.line}",
         )
     shown = ", ".join(f"{service.name}: {wait.service} {wait.condition}" for service, wait in waits)
-    return passed(shown, expected=expected)
+    return expect.passed(shown)
 
 
 @check(
@@ -191,7 +187,7 @@ def environment(compose: ComposeSource) -> Outcome:
     A `.env` is each person's own, and no checkout brings it: where it is missing, its example beside the compose file
     stands for it. The project is at fault only where it does not say what to write there. `invoke up` wants the file.
     """
-    expected = "every env file and variable is there, or explained by an example beside the compose file"
+    expect = Expect("every env file and variable is there, or explained by an example beside the compose file")
     lost = [(file.line, f"env file {file.path}") for file in compose.files if not _accounted(file)]
     unexplained = [variable for variable in compose.variables if variable.name not in compose.explained]
     unknown = [(variable.line, f"variable {variable.name}") for variable in unexplained]
@@ -202,9 +198,8 @@ def environment(compose: ComposeSource) -> Outcome:
     if lost or unknown:
         line, what = (lost + unknown)[0]
         name = what.rpartition(" ")[2]
-        return failed(
+        return expect.failed(
             "; ".join(f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown),
-            expected=expected,
             fix=(
                 f"Write `{name}=` into .env.example beside the compose file, or give it a default: `${{{name}:-…}}`."
                 if not lost
@@ -214,10 +209,9 @@ def environment(compose: ComposeSource) -> Outcome:
             where=f"{compose.path}:{line}",
         )
     if not compose.files and not compose.variables:
-        return passed(f"{compose.path} needs no env file and no variable", expected=expected)
-    return passed(
+        return expect.passed(f"{compose.path} needs no env file and no variable")
+    return expect.passed(
         ", ".join([*(file.path for file in compose.files), *(variable.name for variable in compose.variables)]),
-        expected=expected,
         evidence=tuple(evidence),
     )
 

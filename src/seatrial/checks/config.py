@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import Configuration, FileKind, ResolvedPath, Unavailable
 from seatrial.facts.probe import Locale, SelfTest
 from seatrial.settings.model import Contract
@@ -25,25 +25,23 @@ from seatrial.text import parse_size, show_size
 def workdir(configuration: Configuration, working_directory: ResolvedPath | Unavailable) -> Outcome:
     """Follow WORKDIR in the image's files; at a start, the engine would make it where it is missing."""
     directory = configuration.working_directory or "/"
-    expected = "an absolute WORKDIR that is a folder of the image"
+    expect = Expect("an absolute WORKDIR that is a folder of the image")
     if not directory.startswith("/"):
-        return failed(f"WORKDIR {directory}", expected=expected, fix=f"Write it absolute: `WORKDIR /{directory}`.")
+        return expect.failed(f"WORKDIR {directory}", fix=f"Write it absolute: `WORKDIR /{directory}`.")
     trail = present(working_directory)
     if trail.entry is None:
-        return failed(
+        return expect.failed(
             f"WORKDIR {directory}: {trail.gap}",
-            expected=expected,
             fix=f"Let the final stage have it: `WORKDIR {directory}` after what removes it. Or name one that is there.",
             evidence=(str(trail),),
         )
     if trail.entry.kind is not FileKind.FOLDER:
-        return failed(
+        return expect.failed(
             f"WORKDIR {directory} is a {trail.entry.kind}",
-            expected=expected,
             fix="Name a folder, or move the file that is there.",
             evidence=(str(trail),),
         )
-    return passed(str(trail), expected=expected)
+    return expect.passed(str(trail))
 
 
 @check(
@@ -89,15 +87,14 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\
 def volumes(configuration: Configuration) -> Outcome:
     """Look for a VOLUME over what belongs to the system."""
     declared = configuration.volumes
-    expected = "no VOLUME on a path of the system"
+    expect = Expect("no VOLUME on a path of the system")
     bad = [path for path in declared if _of_the_system(path)]
     if bad:
-        return failed(
+        return expect.failed(
             ", ".join(f"{path} is a volume" for path in bad),
-            expected=expected,
             fix=f"Remove `VOLUME {bad[0]}`; name a folder of the application's own, such as /data.",
         )
-    return passed(", ".join(declared) or "no VOLUME at all", expected=expected)
+    return expect.passed(", ".join(declared) or "no VOLUME at all")
 
 
 def _of_the_system(path: str) -> bool:
@@ -125,16 +122,14 @@ def labels(configuration: Configuration, contract: Contract) -> Outcome:
         for name in dict.fromkeys((*contract.labels, *sorted(carried)))
         if (problem := _problem(name, carried.get(name), wanted=name in contract.labels))
     }
-    expected = f"valid labels {OCI}… {', '.join(contract.labels)}".rstrip()
+    expect = Expect(f"valid labels {OCI}… {', '.join(contract.labels)}".rstrip())
     if problems:
         first = next(iter(problems))
-        return failed(
-            "; ".join(f"{OCI}{name} {problem}" for name, problem in problems.items()),
-            expected=expected,
-            fix=_label_fix(first),
+        return expect.failed(
+            "; ".join(f"{OCI}{name} {problem}" for name, problem in problems.items()), fix=_label_fix(first)
         )
     shown = "; ".join(f"{name}={carried[name]}" for name in contract.labels)
-    return passed(shown or f"{len(carried)} OCI labels", expected=expected)
+    return expect.passed(shown or f"{len(carried)} OCI labels")
 
 
 def _problem(name: str, value: str | None, *, wanted: bool) -> str:
@@ -205,11 +200,11 @@ def utc_utf8(locale: Locale) -> Outcome:
     if others:
         wrong.append("; ".join(f"the encoding of {what} is {encoding}" for what, encoding in others.items()))
         fixes.append("`ENV LANG=C.UTF-8`, and no LC_ALL, PYTHONIOENCODING or PYTHONUTF8=0 beside it")
-    expected = "UTC, and UTF-8 for file names, files and output"
+    expect = Expect("UTC, and UTF-8 for file names, files and output")
     if wrong:
         fix = "; ".join(fixes)
-        return failed("; ".join(wrong), expected=expected, fix=f"{fix[0].upper()}{fix[1:]}.")
-    return passed(f"{locale.zone}, {locale.preferred}", expected=expected)
+        return expect.failed("; ".join(wrong), fix=f"{fix[0].upper()}{fix[1:]}.")
+    return expect.passed(f"{locale.zone}, {locale.preferred}")
 
 
 @check(
@@ -231,24 +226,20 @@ def trust_store(selftest: SelfTest) -> Outcome:
             f"the interpreter stopped before this test, at {selftest.at}: {selftest.ended or 'no reason is known'}"
         )
     seen = selftest.trust
-    expected = "a default TLS context finds at least one certificate authority"
+    expect = Expect("a default TLS context finds at least one certificate authority")
     if seen.lost:
-        return failed(
+        return expect.failed(
             "; ".join(f"{path}, which is not there" for path in seen.lost),
-            expected=expected,
             fix="Remove it from ENV: what only a build needs is exported in the RUN that needs it.",
         )
     if seen.error:
         raise UndecidedError(f"ssl cannot be used: {seen.error}; see python/stdlib-complete")
     if seen.certificates:
-        return passed(f"{seen.certificates} authorities in {seen.file} or {seen.folder}", expected=expected)
+        return expect.passed(f"{seen.certificates} authorities in {seen.file} or {seen.folder}")
     if seen.certifi:
-        return passed(
-            f"the system has no store; {seen.certifi} serves requests and httpx, and nothing else", expected=expected
-        )
+        return expect.passed(f"the system has no store; {seen.certifi} serves requests and httpx, and nothing else")
     where = " or ".join(path for path in (seen.file, seen.folder) if path)
-    return failed(
+    return expect.failed(
         f"no certificate authority in {where}",
-        expected=expected,
         fix="Install them in the final stage: `RUN apt-get install -y --no-install-recommends ca-certificates`.",
     )

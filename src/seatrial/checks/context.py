@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed
+from seatrial.checks.model import Expect, Outcome, UndecidedError
 from seatrial.facts import BuildContext
 from seatrial.settings.model import Contract
 from seatrial.text import parse_size, show_size
@@ -36,7 +36,7 @@ SHOWN = 5
 )
 def ignored(context: BuildContext) -> Outcome:
     """Judge what is there, and what a checkout gets sooner or later."""
-    expected = "an ignore file that keeps .git, environments, .env, caches and tests out"
+    expect = Expect("an ignore file that keeps .git, environments, .env, caches and tests out")
     there: dict[str, str] = {}
     for file in context.files:
         line = _unwanted(file.path)
@@ -54,16 +54,15 @@ def ignored(context: BuildContext) -> Outcome:
             f"the build sees {', '.join(there.values())}" if there else "",
             f"it would see {', '.join(to_come.values())}" if to_come else "",
         ]
-        return failed(
+        return expect.failed(
             "; ".join(part for part in parts if part)
             + ("" if context.ignore_file else f"; there is no {context.suggested}"),
-            expected=expected,
             fix=f"Write into {context.ignore_file or context.suggested}: {lines}.",
             where=where,
         )
     if context.truncated:
         raise UndecidedError(f"the context {context.path} holds more files than were checked ({len(context.files)})")
-    return passed(f"{context.ignore_file or context.path}: {len(context.files)} files reach a build", expected=expected)
+    return expect.passed(f"{context.ignore_file or context.path}: {len(context.files)} files reach a build")
 
 
 def _unwanted(path: str) -> str:
@@ -81,14 +80,13 @@ def _unwanted(path: str) -> str:
 def size(context: BuildContext, contract: Contract) -> Outcome:
     """Compare the sum of the files with the contract, and name the largest."""
     total = sum(file.size for file in context.files)
-    expected = f"at most {contract.max_context}"
+    expect = Expect(f"at most {contract.max_context}")
     largest = sorted(context.files, key=lambda file: -file.size)[:SHOWN]
     evidence = tuple(f"{show_size(file.size)} {file.path}" for file in largest)
     if total > parse_size(contract.max_context):
-        return failed(
+        return expect.failed(
             f"{show_size(total)} in {len(context.files)} files; the largest is {largest[0].path}, "
             f"{show_size(largest[0].size)}",
-            expected=expected,
             fix=f"Name it in {context.ignore_file or context.suggested}, or set `max-context`.",
             evidence=evidence,
             where=f"{context.ignore_file or context.suggested}:1",
@@ -97,4 +95,4 @@ def size(context: BuildContext, contract: Contract) -> Outcome:
         raise UndecidedError(
             f"the context {context.path} holds more files than were checked ({len(context.files)})", *evidence
         )
-    return passed(f"{show_size(total)} in {len(context.files)} files", expected=expected, evidence=evidence)
+    return expect.passed(f"{show_size(total)} in {len(context.files)} files", evidence=evidence)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
@@ -40,7 +40,7 @@ HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub", "*.example"
 def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     """Judge hadolint's findings by the contract."""
     counted = LEVELS[: LEVELS.index(contract.lint_level) + 1]
-    expected = f"no finding of level {' or '.join(counted)}"
+    expect = Expect(f"no finding of level {' or '.join(counted)}")
     path = dockerfile.path
     kept: list[LintFinding] = []
     aside: list[str] = []
@@ -51,15 +51,14 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
         elif finding.level in counted:
             kept.append(finding)
     if kept:
-        return failed(
+        return expect.failed(
             "; ".join(f"line {row.line}: {row.rule} {row.message}" for row in kept[:5])
             + (f"; and {len(kept) - 5} more" if len(kept) > 5 else ""),  # noqa: PLR2004 - those that are shown
-            expected=expected,
             fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
             evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
         )
-    return passed(f"hadolint finds nothing in {path}", expected=expected, evidence=tuple(aside))
+    return expect.passed(f"hadolint finds nothing in {path}", evidence=tuple(aside))
 
 
 def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
@@ -83,7 +82,7 @@ def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
 def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     """Look at the tag or digest of each image that the build takes from outside."""
     path, bases = dockerfile.path, dockerfile.bases
-    expected = (
+    expect = Expect(
         "every base pinned by digest" if contract.pin_digests else "every base pinned by a tag that says a version"
     )
     digest = contract.pin_digests
@@ -91,13 +90,12 @@ def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     if unpinned:
         first, _ = unpinned[0]
         name = re.sub(r"(:[^/]*)?(@.*)?$", "", first.reference)
-        return failed(
+        return expect.failed(
             "; ".join(f"line {base.line}: {base.reference} {problem}" for base, problem in unpinned),
-            expected=expected,
             fix=f"Write `{first.reference}@sha256:…`." if contract.pin_digests else f"Write `{name}:VERSION`.",
             where=f"{path}:{first.line}",
         )
-    return passed(", ".join(base.reference for base in bases) or "it takes no image from outside", expected=expected)
+    return expect.passed(", ".join(base.reference for base in bases) or "it takes no image from outside")
 
 
 def _unpinned(reference: str, *, digest: bool) -> str:
@@ -129,18 +127,17 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
         for what in _secrets(instruction)
         if what.partition(" ")[2].partition(" ")[0] not in contract.declared_secrets
     ]
-    expected = "secrets reach the build by `--mount=type=secret` alone"
+    expect = Expect("secrets reach the build by `--mount=type=secret` alone")
     if found:
-        return failed(
+        return expect.failed(
             "; ".join(f"line {line}: {what}" for line, what in found),
-            expected=expected,
             fix="Hand it to the one RUN that needs it: `RUN --mount=type=secret,id=…,target=… …`.",
             where=f"{path}:{found[0][0]}",
         )
     flags = [(instruction.line, name, value) for instruction in everything for name, value in instruction.flags]
     mounts = [line for line, name, value in flags if name == "mount" and "type=secret" in value]
     shown = f"; secrets are mounted in line {', '.join(map(str, dict.fromkeys(mounts)))}" if mounts else ""
-    return passed(f"{len(everything)} instructions checked{shown}", expected=expected)
+    return expect.passed(f"{len(everything)} instructions checked{shown}")
 
 
 def _secrets(instruction: Instruction) -> Iterator[str]:
@@ -206,7 +203,7 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
     """Look for a stage that copies the source before it installs the dependencies."""
     path, parsed = dockerfile.path, dockerfile.parsed
     seen_context = None if isinstance(context, Unavailable) else context
-    expected = "the dependencies are installed before the source is copied"
+    expect = Expect("the dependencies are installed before the source is copied")
     seen: list[str] = []
     for stage in parsed.stages:
         copied: tuple[Instruction, str] | None = None
@@ -216,9 +213,8 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
             sources = (what for what in from_context(instruction) if _is_source(what, seen_context))
             copied = copied or next(((instruction, what) for what in sources), None)
             if needed and copied:
-                return failed(
+                return expect.failed(
                     f"line {copied[0].line} copies {copied[1]} before line {instruction.line} runs `{needed[0].shown}`",
-                    expected=expected,
                     fix=(
                         "Copy the lock or the requirements alone (or mount them: `--mount=type=bind`), install, and "
                         "copy the source afterwards."
@@ -228,7 +224,7 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
             if needed:
                 seen.append(f"line {instruction.line}: `{needed[0].shown}`")
                 break
-    return passed("; ".join(dict.fromkeys(seen)), expected=expected) if seen else skipped(PACKAGES)
+    return expect.passed("; ".join(dict.fromkeys(seen))) if seen else skipped(PACKAGES)
 
 
 def _is_source(what: str, context: BuildContext | None) -> bool:
@@ -257,7 +253,7 @@ def _below(path: str, pattern: str) -> bool:
 )
 def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavailable) -> Outcome:
     """Look for an installation that leaves a version to the day of the build."""
-    expected = "packages from a lock, from exact versions or with hashes"
+    expect = Expect("packages from a lock, from exact versions or with hashes")
     texts = {} if isinstance(context, Unavailable) else context.texts
     found: dict[tuple[str, int, str], None] = {}
     unseen: dict[str, None] = {}
@@ -275,9 +271,8 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
     if found:
         file, line, what = next(iter(found))
         folder = present(context).path if file else ""
-        return failed(
+        return expect.failed(
             "; ".join(f"{each[0] or 'line'}{':' if each[0] else ' '}{each[1]}: {each[2]}" for each in list(found)[:8]),
-            expected=expected,
             fix=_lock_fix(what, file=file),
             evidence=tuple(judged),
             where=f"{posixpath.normpath(posixpath.join(folder, file)) if file else dockerfile.path}:{line}",
@@ -285,7 +280,7 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
     made = [name for name in unseen if not _made_in_build(name, dockerfile.parsed)]
     if made:
         raise UndecidedError(f"the build context holds no {', '.join(made)}, which a RUN installs from", *judged)
-    return passed("; ".join(judged), expected=expected)
+    return expect.passed("; ".join(judged))
 
 
 def _made_in_build(name: str, dockerfile: Dockerfile) -> bool:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterable, Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, skipped
 from seatrial.facts import Configuration, ContentKind, Contents, FoundPath, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -80,16 +80,15 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
     """Compare the setuid and setgid files with the allow-list."""
     every = of_kind(contents, ContentKind.SETUID)
     found = without(every, contract.setuid)
-    expected = f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`"
+    expect = Expect(f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`")
     if found:
-        return failed(
+        return expect.failed(
             "; ".join(_permissions(path) for path in found[:5]),
-            expected=expected,
             fix=f"`RUN chmod a-s {found[0].path}`, or name it in `setuid` where the application needs it.",
             evidence=tuple(_permissions(path) for path in found),
         )
     refuse_partial(contents)
-    return passed(f"{checked(contents)}; {len(every)} setuid files, all allowed", expected=expected)
+    return expect.passed(f"{checked(contents)}; {len(every)} setuid files, all allowed")
 
 
 @check(
@@ -103,16 +102,15 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
 def world_writable(contents: Contents) -> Outcome:
     """Judge world-writable paths outside of sticky folders."""
     found = of_kind(contents, ContentKind.WORLD_WRITABLE)
-    expected = "nothing is world-writable outside sticky folders such as /tmp"
+    expect = Expect("nothing is world-writable outside sticky folders such as /tmp")
     if found:
-        return failed(
+        return expect.failed(
             "; ".join(_permissions(path) for path in found[:5]),
-            expected=expected,
             fix=f"`RUN chmod o-w {found[0].path}`, and give to USER alone what it has to write (`COPY --chown`).",
             evidence=tuple(_permissions(path) for path in found),
         )
     refuse_partial(contents)
-    return passed(checked(contents), expected=expected)
+    return expect.passed(checked(contents))
 
 
 def _permissions(row: FoundPath) -> str:
@@ -191,16 +189,15 @@ def leftovers(
 ) -> Outcome:
     """Judge what a `COPY . .` brings along."""
     found = [*of_kind(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
-    expected = "no .git, .env, editor's or system's files, and no environment but the application's"
+    expect = Expect("no .git, .env, editor's or system's files, and no environment but the application's")
     if found:
-        return failed(
+        return expect.failed(
             named(found, contents.counts.get(ContentKind.LEFTOVER, 0)),
-            expected=expected,
             fix=f"Name {base_name(found[0].path)} in .dockerignore, or COPY by name what the application needs.",
             evidence=tuple(str(path) for path in found),
         )
     refuse_partial(contents)
-    return passed(checked(contents), expected=expected)
+    return expect.passed(checked(contents))
 
 
 def _other_environments(
@@ -291,12 +288,11 @@ def build(contents: Contents, contract: Contract) -> Outcome:
     found = _undeclared(of_kind(contents, ContentKind.BUILD_TOOL), contract)
     headers = [path for path in found if path.files]
     tools = [path for path in found if not path.files]
-    expected = "no compiler, make, git or header files"
+    expect = Expect("no compiler, make, git or header files")
     if found:
         lines = [*(path.path for path in tools), *(sizes_of([path]) for path in headers)]
-        return failed(
+        return expect.failed(
             "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else ""),  # noqa: PLR2004
-            expected=expected,
             fix=(
                 "Build in a separate stage and COPY only what came of it. A tool that the code calls goes into "
                 "the contract's `executables`."
@@ -304,7 +300,7 @@ def build(contents: Contents, contract: Contract) -> Outcome:
             evidence=tuple(lines),
         )
     refuse_partial(contents)
-    return passed(checked(contents), expected=expected)
+    return expect.passed(checked(contents))
 
 
 @check(
@@ -318,16 +314,15 @@ def build(contents: Contents, contract: Contract) -> Outcome:
 def remote_access(contents: Contents, contract: Contract) -> Outcome:
     """Judge programs that give access, or that switch accounts."""
     found = _undeclared(of_kind(contents, ContentKind.REMOTE_ACCESS), contract)
-    expected = "no sudo, and no server to log in at"
+    expect = Expect("no sudo, and no server to log in at")
     if found:
-        return failed(
+        return expect.failed(
             named(found, contents.counts.get(ContentKind.REMOTE_ACCESS, 0)),
-            expected=expected,
             fix="Do not install it: `docker exec` leads into a container, and USER says who the process is.",
             evidence=tuple(path.path for path in found),
         )
     refuse_partial(contents)
-    return passed(checked(contents), expected=expected)
+    return expect.passed(checked(contents))
 
 
 def _undeclared(rows: list[FoundPath], contract: Contract) -> list[FoundPath]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.process import RESOLVES, broken
 from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, Unavailable
 from seatrial.facts.command import SHELLS, may_read
@@ -83,20 +83,18 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
     if script is None:
         return None
     who = health.command.account
-    expected = "the file that the health check runs is there, and USER may read it"
+    expect = Expect("the file that the health check runs is there, and USER may read it")
     if script.entry is None or script.entry.kind is not FileKind.FILE:
-        return failed(
+        return expect.failed(
             f"`{line}`: {script}, and {script.gap or 'that is not a file'}",
-            expected=expected,
             fix=f"Copy it into the final stage (`COPY healthcheck.py {script.steps[0]}`), or name its real path.",
         )
     barrier = health.script_blocked_by
     if barrier is not None or not may_read(script.entry, who):
         entry = barrier.entry if barrier else script.entry
-        return failed(
+        return expect.failed(
             f"`{line}`: uid {who.uid} cannot read {barrier.path if barrier else script.end} "
             f"(mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid})",
-            expected=expected,
             fix=f"Copy it with `--chmod=0755`, or let uid {who.uid} read it.",
         )
     return None
@@ -128,14 +126,13 @@ def cheap(boot: Boot, configuration: Configuration) -> Outcome:
     if not boot.came_up or taken is None:
         raise UndecidedError("its health check never succeeded: see boot/healthy")
     most = health_check.timeout * MOST
-    expected = f"an answer within {most:g} s, half of its timeout of {health_check.timeout:g} s"
+    expect = Expect(f"an answer within {most:g} s, half of its timeout of {health_check.timeout:g} s")
     if taken > most:
-        return failed(
+        return expect.failed(
             f"the quickest answer took {taken:.2f} s",
-            expected=expected,
             fix="Make it do less: one small request to the application, none to another service; or raise --timeout.",
         )
-    return passed(f"the quickest answer took {taken:.2f} s", expected=expected)
+    return expect.passed(f"the quickest answer took {taken:.2f} s")
 
 
 @check(
@@ -153,13 +150,12 @@ def detects_freeze(deep: DeepBoots, configuration: Configuration, contract: Cont
     if deep.freeze is None:
         raise UndecidedError("it was not frozen")
     frozen = present(deep.freeze)
-    expected = f"unhealthy within {contract.unhealthy_within:g} s, once every process of it is stopped"
+    expect = Expect(f"unhealthy within {contract.unhealthy_within:g} s, once every process of it is stopped")
     if frozen.unhealthy_after is None:
-        return failed(
+        return expect.failed(
             f"with every process stopped, it was still healthy after {frozen.waited:.1f} s",
-            expected=expected,
             fix="Let the health check ask the application itself: a request to its port, or the age of a file that its "
             "own loop keeps touching.",
             evidence=tuple(f"health check said: {line}" for line in frozen.output.splitlines()[-3:]),
         )
-    return passed(f"unhealthy {frozen.unhealthy_after:.1f} s after every process was stopped", expected=expected)
+    return expect.passed(f"unhealthy {frozen.unhealthy_after:.1f} s after every process was stopped")

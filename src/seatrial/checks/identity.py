@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import Accounts, Configuration, ContentKind, Contents, Password, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -69,20 +69,21 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
         )
         if wanted is not None and wanted != actual
     ]
-    expected = " ".join(
-        f"{what} {wanted}"
-        for what, wanted in (("user", contract.user), ("uid", contract.uid), ("gid", contract.gid))
-        if wanted is not None
+    expect = Expect(
+        " ".join(
+            f"{what} {wanted}"
+            for what, wanted in (("user", contract.user), ("uid", contract.uid), ("gid", contract.gid))
+            if wanted is not None
+        )
     )
     actual = f"{seen.name or '(no account)'}, uid {seen.uid}, gid {seen.gid}"
     if differences:
-        return failed(
+        return expect.failed(
             actual,
-            expected=expected,
             fix="Change the Dockerfile's last USER, or the account that its RUN makes, or the contract.",
             evidence=tuple(differences),
         )
-    return passed(actual, expected=expected)
+    return expect.passed(actual)
 
 
 @check(
@@ -124,17 +125,16 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
         return skipped("the image has no /etc/passwd, or no account in it")
     open_ = [f"{user.name} has an empty password" for user in accounts.users if user.password is Password.EMPTY]
     known = [f"{user.name} has a password" for user in accounts.users if user.password is Password.SET]
-    expected = "no account has an empty password or one that is set"
+    expect = Expect("no account has an empty password or one that is set")
     if open_ or known:
         names = ", ".join(user.name for user in accounts.users if user.password is not Password.LOCKED)
-        return failed(
+        return expect.failed(
             "; ".join((open_ + known)[:5]),
-            expected=expected,
             fix=f"Lock it in the Dockerfile (`RUN passwd --lock NAME`; here: {names[:200]}).",
             evidence=tuple(open_ + known),
         )
     _refuse_cut(accounts)
-    return passed(f"{len(accounts.users)} accounts checked, all locked", expected=expected)
+    return expect.passed(f"{len(accounts.users)} accounts checked, all locked")
 
 
 @check(
@@ -155,16 +155,15 @@ def unique_ids(accounts: Accounts) -> Outcome:
         *_repeated("/etc/passwd", (user.name for user in accounts.users)),
         *_repeated("/etc/group", (group.name for group in accounts.groups)),
     ]
-    expected = "each user and each group has its own number and name"
+    expect = Expect("each user and each group has its own number and name")
     if shared:
-        return failed(
+        return expect.failed(
             "; ".join(shared[:5]),
-            expected=expected,
             fix="Give the account that the Dockerfile makes its own number (`RUN useradd --uid 10001 …`).",
             evidence=tuple(shared),
         )
     _refuse_cut(accounts)
-    return passed(f"{len(accounts.users)} users and {len(accounts.groups)} groups checked", expected=expected)
+    return expect.passed(f"{len(accounts.users)} users and {len(accounts.groups)} groups checked")
 
 
 def _shared(what: str, rows: Iterable[tuple[int, str]]) -> list[str]:
@@ -198,13 +197,12 @@ def no_sparse_logs(contents: Contents) -> Outcome:
     """Judge the login records by their size: they have a place for each account number, used or not."""
     logs = of_kind(contents, ContentKind.LOGIN_LOG)
     large = [log for log in logs if log.size > LARGEST_LOG]
-    expected = f"no lastlog or faillog of more than {show_size(LARGEST_LOG)}"
+    expect = Expect(f"no lastlog or faillog of more than {show_size(LARGEST_LOG)}")
     if large:
-        return failed(
+        return expect.failed(
             "; ".join(f"{log.path} has {show_size(log.size)}" for log in large),
-            expected=expected,
             fix="Make the account with `useradd --no-log-init`, or give it a smaller number.",
         )
     refuse_partial(contents)
     sizes = "; ".join(f"{log.path} has {show_size(log.size)}" for log in logs)
-    return passed(sizes or "there is no login record", expected=expected)
+    return expect.passed(sizes or "there is no login record")

@@ -126,6 +126,21 @@ def failed(actual: str, *, expected: str, fix: str, evidence: tuple[str, ...] = 
     return Outcome(status=Status.FAIL, expected=expected, actual=actual, fix=fix, evidence=evidence, where=where)
 
 
+@dataclass(frozen=True)
+class Expect:
+    """What a check expects, for the outcomes that say so."""
+
+    text: str
+
+    def passed(self, actual: str, *, evidence: tuple[str, ...] = ()) -> Outcome:
+        """Return a pass: what was seen."""
+        return passed(actual, expected=self.text, evidence=evidence)
+
+    def failed(self, actual: str, *, fix: str, evidence: tuple[str, ...] = (), where: str = "") -> Outcome:
+        """Return a failure: what was seen, what to change, and at which `file:line`."""
+        return failed(actual, expected=self.text, fix=fix, evidence=evidence, where=where)
+
+
 def skipped(reason: str) -> Outcome:
     """Return that the check does not apply, and why."""
     return Outcome(status=Status.SKIP, actual=reason)

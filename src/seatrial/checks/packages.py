@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.checks.resolution import image_environment, resolve
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import Environment
@@ -62,11 +62,10 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     if not wanted:
         return skipped("nothing is known that the list must show; set `dependencies` in the contract")
     missing = [name for name in wanted if name not in listed]
-    expected = f"{len(wanted)} direct dependencies on the list: {', '.join(wanted)}"
+    expect = Expect(f"{len(wanted)} direct dependencies on the list: {', '.join(wanted)}")
     if missing:
-        return failed(
+        return expect.failed(
             f"{where} lists {len(listed)} distributions, without {', '.join(missing)}",
-            expected=expected,
             fix=(
                 "Install them for the interpreter that the command runs on, into the environment that it uses. If it "
                 "runs on another one, name that one: `interpreter` in the contract."
@@ -76,9 +75,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
                 *(f"listed: {found.name} {found.version}" for found in list(listed.values())[:LISTED]),
             ),
         )
-    return passed(
-        f"{where} lists {len(listed)} distributions, all {len(wanted)} direct ones among them", expected=expected
-    )
+    return expect.passed(f"{where} lists {len(listed)} distributions, all {len(wanted)} direct ones among them")
 
 
 @check(
@@ -100,11 +97,10 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     if not wanted:
         return skipped("the contract forbids nothing")
     found = [listed[name] for name in wanted if name in listed]
-    expected = f"none of {', '.join(wanted)}"
+    expect = Expect(f"none of {', '.join(wanted)}")
     if found:
-        return failed(
+        return expect.failed(
             ", ".join(f"{package.name} {package.version}" for package in found),
-            expected=expected,
             fix=(
                 "Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
                 "needs one, say in the contract's `forbidden` what is forbidden instead."
@@ -113,7 +109,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
         )
     if not _proven(dependencies, probe):
         return skipped(UNPROVEN)
-    return passed(f"none of them among {len(listed)} distributions", expected=expected)
+    return expect.passed(f"none of them among {len(listed)} distributions")
 
 
 @check(
@@ -132,12 +128,11 @@ def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: 
         return skipped("the contract allows every installer")
     found = [package for package in probe.distributions if canonicalize_name(package.name) in wanted]
     programs = [program.path for program in probe.executables if program.path and program.name in wanted]
-    expected = f"none of {', '.join(wanted)}"
+    expect = Expect(f"none of {', '.join(wanted)}")
     if found or programs:
         seen = (*map(_located, found), *programs)
-        return failed(
+        return expect.failed(
             ", ".join(seen),
-            expected=expected,
             fix=(
                 "Remove them in the final stage (`python -m pip uninstall --yes pip`), make the environment "
                 "without them, or declare them in the contract's `installers`."
@@ -146,7 +141,7 @@ def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: 
         )
     if not _proven(dependencies, probe):
         return skipped(UNPROVEN)
-    return passed(f"none of them among {len(probe.distributions)} distributions and on PATH", expected=expected)
+    return expect.passed(f"none of them among {len(probe.distributions)} distributions and on PATH")
 
 
 def _located(package: Distribution) -> str:
@@ -221,16 +216,15 @@ def match_lock(
     ]
     extra = [f"{name} {package.version} is not in it" for name, package in _beyond(listed, lock, wanted, python)]
     count = f"{len(needed)} distributions of {lock.file} for Python {python}"
-    expected = f"exactly the {count}{_with(chosen)}"
+    expect = Expect(f"exactly the {count}{_with(chosen)}")
     wrong = (*sorted(missing), *sorted(different), *sorted(extra))
     if wrong:
-        return failed(
+        return expect.failed(
             "; ".join(wrong[:SHOWN]) + ("" if len(wrong) <= SHOWN else f"; and {len(wrong) - SHOWN} more"),
-            expected=expected,
             fix=_fix(lock),
             evidence=wrong,
         )
-    return passed(f"all {count}, and no other", expected=expected)
+    return expect.passed(f"all {count}, and no other")
 
 
 def _with(chosen: set[str]) -> str:
@@ -296,15 +290,14 @@ def not_editable(installed: dict[str, Distribution], environment: Environment | 
     links = present(environment).linked
     if not found:
         found = [f"{posixpath.basename(path)} links a source folder into the environment" for path in links]
-    expected = f"none of {len(installed)} distributions is an editable install"
+    expect = Expect(f"none of {len(installed)} distributions is an editable install")
     if found:
-        return failed(
+        return expect.failed(
             "; ".join(found[:SHOWN]),
-            expected=expected,
             fix="Install it for real: `uv sync --frozen --no-dev --no-editable`, or `pip install .` without -e.",
             evidence=(*found, *links),
         )
-    return passed(f"none of {len(installed)} is", expected=expected)
+    return expect.passed(f"none of {len(installed)} is")
 
 
 @check(
@@ -320,16 +313,15 @@ def requirements_met(probe: Probe, installed: dict[str, Distribution], dependenc
     if not installed:
         return skipped(NONE_INSTALLED)
     unmet, count = _unmet(installed, dependencies or (), image_environment(probe))
-    expected = "every distribution's own requirements are met"
+    expect = Expect("every distribution's own requirements are met")
     if unmet:
         lines = tuple(sorted(set(unmet)))
-        return failed(
+        return expect.failed(
             "; ".join(lines[:SHOWN]),
-            expected=expected,
             fix="Resolve and lock all requirements together, and install that lock into an empty environment.",
             evidence=lines,
         )
-    return passed(f"{count} requirements of {len(installed)} distributions are met", expected=expected)
+    return expect.passed(f"{count} requirements of {len(installed)} distributions are met")
 
 
 def _unmet(

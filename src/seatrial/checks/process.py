@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
@@ -245,17 +245,16 @@ def exec_form(configuration: Configuration) -> Outcome:
     """Look for a shell between the engine and the command."""
     if not configuration.words:
         return skipped("the image has no ENTRYPOINT and no CMD; process/command-resolves decides")
-    expected = "ENTRYPOINT and CMD in exec form: a JSON list of words"
+    expect = Expect("ENTRYPOINT and CMD in exec form: a JSON list of words")
     inner = shell_line(configuration.entrypoint)
     # A shell that was given its line as an ENTRYPOINT never looks at CMD.
     kind, line = ("ENTRYPOINT", inner) if inner is not None else ("CMD", shell_line(configuration.command))
     if line is None:
-        return passed(json.dumps(list(configuration.words), ensure_ascii=False), expected=expected)
+        return expect.passed(json.dumps(list(configuration.words), ensure_ascii=False))
     if BECOMES.search(line):
-        return passed(f"{kind} is in shell form, `{line}`; the shell execs the program", expected=expected)
-    return failed(
+        return expect.passed(f"{kind} is in shell form, `{line}`; the shell execs the program")
+    return expect.failed(
         f"{kind} is in shell form, `{line}`; the shell stays between the engine and the program",
-        expected=expected,
         fix=_as_list(kind, line),
     )
 
@@ -290,22 +289,21 @@ def pid1_is_app(running: Boot) -> Outcome:
     line = first_process(running)
     words = line.split()
     name = posixpath.basename(words[0]).removeprefix("-")
-    expected = "PID 1 is the application itself, or an init that the command names, such as tini"
+    expect = Expect("PID 1 is the application itself, or an init that the command names, such as tini")
     evidence = (
         tuple(f"runs: {command}" for command in running.process_list.commands[:10])
         if isinstance(running.process_list, ProcessList)
         else ()
     )
     if name in STAYING:
-        return failed(
+        return expect.failed(
             f"PID 1 is `{line}`: it started the application and stays its parent",
-            expected=expected,
             fix='Use the exec form, and end an entrypoint script with `exec "$@"`; or start it under tini.',
             evidence=evidence,
         )
     if name in INITS:
-        return passed(f"PID 1 is the init `{line}`", expected=expected, evidence=evidence)
-    return passed(f"PID 1 is `{line}`", expected=expected)
+        return expect.passed(f"PID 1 is the init `{line}`", evidence=evidence)
+    return expect.passed(f"PID 1 is `{line}`")
 
 
 def first_process(boot: Boot) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import Probe, ResolvedCommand, Unavailable
 from seatrial.facts.command import may_execute
 from seatrial.facts.probe import Environment, PathPython, SelfTest
@@ -36,25 +36,23 @@ SHOWN = 20
 )
 def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     """Follow the interpreter's links to a file, by the engine, not by the image's own word."""
-    expected = "every link of the interpreter's chain leads to a file in the image"
+    expect = Expect("every link of the interpreter's chain leads to a file in the image")
     if not command.python or command.python_resolved is None:
-        return failed(
+        return expect.failed(
             "no Python interpreter: none behind the command, on PATH, or in the usual places",
-            expected=expected,
             fix="Base the final stage on a Python image, or put the interpreter's folder on PATH.",
         )
     trail = command.python_resolved
     if trail.entry is None:
-        return failed(
+        return expect.failed(
             f"{trail}: {trail.gap}",
-            expected=expected,
             fix=(
                 "A virtual environment links to the interpreter that made it. Make it with the interpreter of "
                 "the final stage's base, at the same path, or copy that interpreter too."
             ),
             evidence=(command.python_why,),
         )
-    return passed(str(trail), expected=expected, evidence=(command.python_why,))
+    return expect.passed(str(trail), evidence=(command.python_why,))
 
 
 @check(
@@ -99,18 +97,17 @@ def script_interpreters(probe: Probe) -> Outcome:
     """Look at every script beside the interpreter, not only at the one that the command starts."""
     scripts = probe.scripts
     broken = [script for script in scripts if not script.found]
-    expected = "every script's `#!` line names an interpreter that is there"
+    expect = Expect("every script's `#!` line names an interpreter that is there")
     if broken:
-        return failed(
+        return expect.failed(
             f"{len(broken)} of {len(scripts)} scripts name an interpreter that is not there: "
             f"{broken[0].path} names {broken[0].interpreter}",
-            expected=expected,
             fix="Make the environment at the path that it runs at, or install its scripts again in the final stage.",
             evidence=tuple(f"{script.path}: #!{script.interpreter}" for script in broken[:SHOWN]),
         )
     if not scripts:
         return skipped("there is no script beside the interpreter")
-    return passed(f"{len(scripts)} scripts checked", expected=expected)
+    return expect.passed(f"{len(scripts)} scripts checked")
 
 
 THREAD = "a thread that recurses"
@@ -134,14 +131,13 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
         raise UndecidedError(f"the interpreter does not resolve: {trail}; see python/interpreter-resolves")
     if who.uid is None:
         raise UndecidedError("USER names no account of the image; see identity/non-root")
-    expected = f"uid {who.uid} can search every folder on the way to the interpreter, and execute it"
+    expect = Expect(f"uid {who.uid} can search every folder on the way to the interpreter, and execute it")
     barrier = command.python_blocked_by
     if barrier is not None:
         entry = barrier.entry
-        return failed(
+        return expect.failed(
             f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
             f"{entry.uid}:{entry.gid}), which uid {who.uid} cannot search",
-            expected=expected,
             fix=(
                 f"Install Python in a folder that every account can search, not under a home folder (uv: "
                 f"`ENV UV_PYTHON_INSTALL_DIR=/opt/python` in the builder), or give {barrier.path} mode 0755."
@@ -149,14 +145,13 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
             evidence=(str(trail),),
         )
     if not may_execute(trail.entry, who):
-        return failed(
+        return expect.failed(
             f"{trail.end} (mode {trail.entry.mode & 0o7777:04o}, owner {trail.entry.uid}:{trail.entry.gid}) is not "
             f"executable by uid {who.uid}",
-            expected=expected,
             fix=f"Give {trail.end} mode 0755 in the stage that makes it.",
             evidence=(str(trail),),
         )
-    return passed(f"uid {who.uid} reaches {trail}", expected=expected)
+    return expect.passed(f"uid {who.uid} reaches {trail}")
 
 
 @check(
@@ -182,7 +177,7 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
     file = posixpath.join(seen.prefix, "pyvenv.cfg")
     recorded = settings.get("version_info") or settings.get("version", "")
     home = settings.get("home", "")
-    expected = f"{file} records the home and the version of {environment.real} (Python {seen.version})"
+    expect = Expect(f"{file} records the home and the version of {environment.real} (Python {seen.version})")
     fix = (
         "Make the environment in a stage with the same base as the final one (one `FROM … AS base` for both), or with "
         "the final stage's own interpreter."
@@ -190,20 +185,17 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
     if not home:
         raise UndecidedError(f"{file} records no home")
     if recorded and recorded.split(".")[:2] != seen.version.split(".")[:2]:
-        return failed(
-            f"{file} records Python {recorded}, and {seen.executable} is {seen.version}", expected=expected, fix=fix
-        )
+        return expect.failed(f"{file} records Python {recorded}, and {seen.executable} is {seen.version}", fix=fix)
     if not environment.home_python:
-        return failed(f"{file} records the home {home}, which holds no interpreter", expected=expected, fix=fix)
+        return expect.failed(f"{file} records the home {home}, which holds no interpreter", fix=fix)
     if environment.home_python != environment.real and not _is_copy(environment, seen.prefix):
-        return failed(
+        return expect.failed(
             f"{file} records the home {home}, which leads to {environment.home_python}; {seen.executable} leads to "
             f"{environment.real}",
-            expected=expected,
             fix=fix,
         )
     version = recorded or "no version"
-    return passed(f"{file} records {home} and {version}; {environment.real} is {seen.version}", expected=expected)
+    return expect.passed(f"{file} records {home} and {version}; {environment.real} is {seen.version}")
 
 
 def _is_copy(environment: Environment, prefix: str) -> bool:
@@ -228,18 +220,17 @@ def environment_first(probe: Probe, environment: Environment) -> Outcome:
     own = seen.prefix if seen.prefix != seen.base_prefix else ""
     others = [python for python in found if not _is_own(python, own, environment.real)]
     where = own or environment.real
-    expected = f"`python` and `python3` on PATH are those of {where}, which the application runs on"
+    expect = Expect(f"`python` and `python3` on PATH are those of {where}, which the application runs on")
     if others:
         first = others[0]
         folder = posixpath.dirname(seen.executable)
-        return failed(
+        return expect.failed(
             f"`{first.name}` is {first.path}{f' of {first.environment}' if first.environment else ''}; the "
             f"application runs on {seen.executable}",
-            expected=expected,
             fix=f'Put its folder first: `ENV PATH="{folder}:$PATH"`.',
             evidence=tuple(f"{python.name}: {python.path} -> {python.real}" for python in found),
         )
-    return passed(", ".join(f"{python.name} is {python.path}" for python in found), expected=expected)
+    return expect.passed(", ".join(f"{python.name} is {python.path}" for python in found))
 
 
 def _is_own(python: PathPython, environment: str, real: str) -> bool:
@@ -260,22 +251,20 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
     tried = selftest.modules
     may_lack = set(contract.standard_library_absent)
     broken = [module for module in tried if not module.ok and module.name not in may_lack]
-    expected = f"imports {', '.join(module.name for module in tried if module.name not in may_lack)}"
+    expect = Expect(f"imports {', '.join(module.name for module in tried if module.name not in may_lack)}")
     if not tried:
         raise UndecidedError("the interpreter tried no import at all")
     if selftest.ended and selftest.at not in {*(module.name for module in tried), "ssl", THREAD}:
         if not selftest.ended.startswith("the interpreter"):
             raise UndecidedError(f"the import test stopped at {selftest.at}: {selftest.ended}")
-        return failed(
+        return expect.failed(
             f"{selftest.at}: {selftest.ended}",
-            expected=expected,
             fix="Take the interpreter and its libraries from one base: a C module that crashes is built for others.",
         )
     if broken:
         absent = [module.name for module in broken if module.absent]
-        return failed(
+        return expect.failed(
             "; ".join(f"{module.name}: {module.error}" for module in broken),
-            expected=expected,
             fix=(
                 f"This Python was built without {', '.join(absent)}: base the image on an official one, or install "
                 "the library's -dev package before Python is built. What the application can do without goes into "
@@ -284,4 +273,4 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
                 else "Install the system library that the error names in the final stage."
             ),
         )
-    return passed(f"{len([module for module in tried if module.ok])} C modules imported", expected=expected)
+    return expect.passed(f"{len([module for module in tried if module.ok])} C modules imported")

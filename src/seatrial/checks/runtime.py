@@ -7,7 +7,7 @@ import re
 import shlex
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD
 from seatrial.facts import (
@@ -35,16 +35,15 @@ from seatrial.settings.model import Contract
 )
 def deep_recursion(selftest: SelfTest) -> Outcome:
     """Judge whether a thread that recursed to the limit got its RecursionError, or took the process with it."""
-    expected = "a thread that recurses to the limit gets its RecursionError, and the process goes on"
+    expect = Expect("a thread that recurses to the limit gets its RecursionError, and the process goes on")
     if selftest.recursion:
-        return passed("it got its RecursionError", expected=expected)
+        return expect.passed("it got its RecursionError")
     if selftest.at != THREAD:
         raise UndecidedError(
             f"the interpreter stopped before this test, at {selftest.at}: {selftest.ended or 'no reason is known'}"
         )
-    return failed(
+    return expect.failed(
         selftest.ended or "the thread ended without a RecursionError",
-        expected=expected,
         fix=(
             "Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
             "Alpine image does, or use a glibc base; elsewhere remove the call of `threading.stack_size`."
@@ -73,7 +72,7 @@ def worker_heartbeat(running: Boot, configuration: Configuration, contract: Cont
     line = next((command for command in commands if GUNICORN.search(command)), "")
     if not line:
         return skipped("gunicorn does not run in it")
-    expected = "gunicorn's heartbeat files in memory, such as in /dev/shm, and not on the overlay file system"
+    expect = Expect("gunicorn's heartbeat files in memory, such as in /dev/shm, and not on the overlay file system")
     chosen = _chosen(line, configuration, contract)
     files = running.proc.heartbeats if isinstance(running.proc, ProcInfo) else ()
     if not files and not chosen:
@@ -86,14 +85,13 @@ def worker_heartbeat(running: Boot, configuration: Configuration, contract: Cont
     bad = sorted(folder for folder in folders if not _in_memory(folder, chosen, files, contract))
     if bad:
         kind = "/".join(sorted(kinds)) or "not known"
-        return failed(
+        return expect.failed(
             f"gunicorn's workers write their heartbeat to {', '.join(bad)}, which is on the overlay file system "
             f"wherever nothing is mounted there (here: {kind})",
-            expected=expected,
             fix="Add `--worker-tmp-dir /dev/shm` to gunicorn's command.",
             evidence=(f"gunicorn's command: {line}", *(f"open: {file.path} on {file.filesystem}" for file in files)),
         )
-    return passed(f"gunicorn's workers write their heartbeat to {', '.join(sorted(folders))}", expected=expected)
+    return expect.passed(f"gunicorn's workers write their heartbeat to {', '.join(sorted(folders))}")
 
 
 def _in_memory(folder: str, chosen: str, files: tuple[Heartbeat, ...], contract: Contract) -> bool:
@@ -129,18 +127,17 @@ def _chosen(line: str, configuration: Configuration, contract: Contract) -> str:
 )
 def command_override(probe: Probe, configuration: Configuration, override: CommandOverride | None) -> Outcome:
     """Judge whether the image runs another command when it is given one."""
-    expected = "runs another command than its own when given one"
+    expect = Expect("runs another command than its own when given one")
     if not configuration.entrypoint:
         python = probe.interpreter.executable
-        return passed(f"it has no ENTRYPOINT, and ran {python}", expected=expected)
+        return expect.passed(f"it has no ENTRYPOINT, and ran {python}")
     if override is None:
         return skipped("its ENTRYPOINT is the application itself: CMD holds no program, but arguments or nothing")
     entrypoint = " ".join(configuration.entrypoint)
     if override.ran:
-        return passed(f"`{entrypoint}` ran the command behind it", expected=expected)
-    return failed(
+        return expect.passed(f"`{entrypoint}` ran the command behind it")
+    return expect.failed(
         f"`{entrypoint}` did not run the command behind it: {override.happened}",
-        expected=expected,
         fix='Let the entrypoint end with the command that it is given: `exec "$@"` in a shell script.',
         evidence=tuple(f"it said: {line}" for line in override.output.splitlines()[-10:]),
     )
@@ -172,13 +169,14 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
     silent = [port for port in exposed if port not in reachable]
     undeclared = {port: listener for port, listener in reachable.items() if port not in exposed}
     evidence = tuple(f"listens on {listener}" for listener in listeners) or ("listens on nothing",)
-    expected = f"listens on {', '.join(exposed)}, and on nothing else" if exposed else "listens on nothing: no EXPOSE"
+    expect = Expect(
+        f"listens on {', '.join(exposed)}, and on nothing else" if exposed else "listens on nothing: no EXPOSE"
+    )
     if silent:
         local = [listener for listener in listeners if listener.loopback and _port(listener) in silent]
-        return failed(
+        return expect.failed(
             f"EXPOSE names {', '.join(silent)}, and "
             + (f"{local[0]} answers inside the container only" if local else "nothing listens there"),
-            expected=expected,
             fix=(
                 "Listen on 0.0.0.0 (uvicorn: `--host 0.0.0.0`; gunicorn: `--bind 0.0.0.0:PORT`)."
                 if local
@@ -187,13 +185,12 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
             evidence=evidence,
         )
     if undeclared:
-        return failed(
+        return expect.failed(
             f"it listens on {', '.join(map(str, undeclared.values()))}, which EXPOSE does not name",
-            expected=expected,
             fix=f"Add `EXPOSE {' '.join(undeclared)}`, or let it listen on 127.0.0.1 if nothing outside needs it.",
             evidence=evidence,
         )
-    return passed("; ".join(evidence), expected=expected)
+    return expect.passed("; ".join(evidence))
 
 
 def _slow(configuration: Configuration) -> str:
@@ -214,16 +211,13 @@ def no_privileged_ports(proc: ProcInfo) -> Outcome:
     """Look for a port below 1024 among those that are listened on."""
     listeners = _listeners(proc)
     low = [listener for listener in listeners if listener.port < PRIVILEGED]
-    expected = "listens on no port below 1024"
+    expect = Expect("listens on no port below 1024")
     if low:
-        return failed(
+        return expect.failed(
             f"it listens on {', '.join(map(str, low))}",
-            expected=expected,
             fix="Listen on a port such as 8000, EXPOSE that, and publish it as 80 where it is run: `80:8000`.",
         )
-    return passed(
-        "; ".join(f"listens on {listener}" for listener in listeners) or "listens on nothing", expected=expected
-    )
+    return expect.passed("; ".join(f"listens on {listener}" for listener in listeners) or "listens on nothing")
 
 
 def _listeners(inside: ProcInfo) -> tuple[Listener, ...]:

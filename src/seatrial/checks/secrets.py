@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import checked, named, of_kind, refuse_partial, without
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
 from seatrial.facts import Configuration, ContentKind, Contents
 from seatrial.settings.model import Contract
 
@@ -86,11 +86,10 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
     """Judge files that give access to something; nothing of what they hold is shown or kept."""
     every = without(of_kind(contents, ContentKind.SECRET), contract.declared_secrets)
     found = [file for file in every if not file.unread]
-    expected = "no private key and no file with credentials"
+    expect = Expect("no private key and no file with credentials")
     if found:
-        return failed(
+        return expect.failed(
             named(found),
-            expected=expected,
             fix=(
                 "Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
                 "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`."
@@ -100,7 +99,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
     if every:
         raise UndecidedError(f"{every[0]} could not be read", *(str(file) for file in every[1:]))
     refuse_partial(contents)
-    return passed(f"{checked(contents)}; {ONLY_THIS}", expected=expected)
+    return expect.passed(f"{checked(contents)}; {ONLY_THIS}")
 
 
 @check(
@@ -116,17 +115,16 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
     variables = configuration.environment
     allowed = PUBLIC | set(contract.declared_secrets)
     found = {name: why for name, value in variables.items() if name not in allowed and (why := secret(name, value))}
-    expected = "no variable of the image holds a secret"
+    expect = Expect("no variable of the image holds a secret")
     if found:
-        return failed(
+        return expect.failed(
             "; ".join(f"{name} ({why})" for name, why in found.items()),
-            expected=expected,
             fix=(
                 "Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
                 "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`."
             ),
         )
-    return passed(f"{len(variables)} variables checked", expected=expected)
+    return expect.passed(f"{len(variables)} variables checked")
 
 
 @check(
@@ -141,7 +139,7 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
     """Judge what the history keeps of build arguments, variables and commands; a found value is never shown."""
     allowed = PUBLIC | set(contract.declared_secrets)
     seen = configuration
-    expected = "no line of the image's history holds a secret"
+    expect = Expect("no line of the image's history holds a secret")
     if not seen.history:
         return skipped("the engine gives no history of this image")
     found = {
@@ -151,15 +149,14 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
         if name not in allowed
     }
     if found:
-        return failed(
+        return expect.failed(
             "; ".join(found),
-            expected=expected,
             fix=(
                 "Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
                 "change the secret. If it is not a secret, name it in `declared-secrets`."
             ),
         )
-    return passed(f"{len(seen.history)} lines of history checked", expected=expected)
+    return expect.passed(f"{len(seen.history)} lines of history checked")
 
 
 def _secrets(line: str, environment: dict[str, str]) -> Iterator[tuple[str, str]]:

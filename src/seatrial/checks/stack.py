@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
 from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, StackRun
 from seatrial.settings.model import Contract
 
@@ -24,15 +24,14 @@ SHOWN = 300
 )
 def healthy(stack: StackRun, contract: Contract) -> Outcome:
     """Judge whether every service came up."""
-    expected = f"every service healthy, running or completed within {contract.stack.up_within:g} s"
+    expect = Expect(f"every service healthy, running or completed within {contract.stack.up_within:g} s")
     if stack.up_after is None:
-        return failed(
+        return expect.failed(
             stack.failure.removesuffix("."),
-            expected=expected,
             fix="Correct what its last lines name; `invoke up` shows the same on your own stack.",
             evidence=stack.evidence,
         )
-    return passed(f"all up after {stack.up_after:.1f} s", expected=expected, evidence=stack.services)
+    return expect.passed(f"all up after {stack.up_after:.1f} s", evidence=stack.services)
 
 
 @check(
@@ -48,15 +47,14 @@ def ready(stack: StackRun, contract: Contract) -> Outcome:
     if contract.stack.ready is None:
         return skipped(NO_READY)
     seen = present(stack.ready)
-    expected = f"a status below 300 from {seen.path} within {contract.stack.recovers_within:g} s after all is up"
+    expect = Expect(f"a status below 300 from {seen.path} within {contract.stack.recovers_within:g} s after all is up")
     if seen.after is None:
-        return failed(
+        return expect.failed(
             f"{seen.path}: {seen.last}",
-            expected=expected,
             fix="Its answer, or its log, says what it misses: a migration, an address, a password.",
             evidence=_body(seen.last.body),
         )
-    return passed(f"{seen.path}: {seen.last}, {seen.after:.1f} s after all was up", expected=expected)
+    return expect.passed(f"{seen.path}: {seen.last}, {seen.after:.1f} s after all was up")
 
 
 @check(
@@ -72,10 +70,10 @@ def writes_and_reads(stack: StackRun, contract: Contract) -> Outcome:
     if contract.stack.write is None:
         return skipped(NO_WRITE)
     seen = present(stack.exchange)
-    expected = "what the contract's `write` stores is shown by its `read`"
+    expect = Expect("what the contract's `write` stores is shown by its `read`")
     if seen.held:
-        return passed(f"{seen.write}: {seen.written}; {seen.read} shows it", expected=expected)
-    return failed(_not_held(seen), expected=expected, fix=_exchange_fix(seen), evidence=_answers(seen))
+        return expect.passed(f"{seen.write}: {seen.written}; {seen.read} shows it")
+    return expect.failed(_not_held(seen), fix=_exchange_fix(seen), evidence=_answers(seen))
 
 
 def _not_held(seen: Exchange) -> str:
@@ -114,25 +112,22 @@ def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
     seen = present(stack.workers)
     if seen.workers == 1:
         return skipped("single worker: there is no other to serve while it is killed")
-    expected = "every request answered while one worker is killed, and another one in its place"
+    expect = Expect("every request answered while one worker is killed, and another one in its place")
     evidence = (f"killed: {seen.killed}", *seen.failures)
     if seen.failures:
-        return failed(
+        return expect.failed(
             f"{len(seen.failures)} of {seen.requests} requests failed after one of {seen.workers} workers was killed",
-            expected=expected,
             fix="Let the workers share one listening socket, and keep nothing in a worker that another one needs.",
             evidence=evidence,
         )
     if seen.back_after is None:
-        return failed(
+        return expect.failed(
             f"{seen.requests} requests answered, and no other worker within {seen.waited:.0f} s",
-            expected=expected,
             fix="Start the workers under a parent that replaces them: gunicorn, uvicorn 0.30 or later.",
             evidence=evidence,
         )
-    return passed(
+    return expect.passed(
         f"{seen.requests} requests answered; another worker in its place after {seen.back_after:.1f} s",
-        expected=expected,
         evidence=evidence,
     )
 
@@ -206,20 +201,21 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
     if not stops:
         raise UndecidedError("no service ran any more when they were to be stopped")
     within = contract.stops_within
-    expected = f"{stack.app} exits within {within:g} s, every other service within its grace time, none by SIGKILL"
+    expect = Expect(
+        f"{stack.app} exits within {within:g} s, every other service within its grace time, none by SIGKILL"
+    )
     bad = [stop for stop in stops if stop.killed or (stop.service == stack.app and stop.seconds > within)]
     evidence = tuple(_stopped(stop) for stop in stops)
     if bad:
-        return failed(
+        return expect.failed(
             "; ".join(_stopped(stop) for stop in bad),
-            expected=expected,
             fix="Let it finish its requests and exit on its stop signal; a database that needs longer gets a longer "
             "`stop_grace_period`.",
             evidence=evidence,
         )
     if all(stop.service != stack.app for stop in stops):
         raise UndecidedError(f"{stack.app} did not run any more when it was to be stopped", *evidence)
-    return passed(f"all {len(stops)} exited by themselves", expected=expected, evidence=evidence)
+    return expect.passed(f"all {len(stops)} exited by themselves", evidence=evidence)
 
 
 def _stopped(stop: ServiceStop) -> str:
