@@ -22,7 +22,6 @@ SHOWN = 20
     fixed="COPY src /app/src\nRUN uv sync --frozen --no-dev --no-editable",
 )
 def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
-    """Judge the imports that the probe tried."""
     tried = probe.imports
     if not tried:
         return skipped("neither the contract nor the command names a module; set `modules`")
@@ -65,20 +64,15 @@ def _import_fix(name: str, error: str) -> str:
     title="The programs that it calls are there",
     why="A missing program shows only when a user first asks for what needs it.",
     source="Docker's build best practices, multi-stage builds: only what is copied reaches the final stage",
-    example=(
-        '# contract: executables = ["ffmpeg"]\n'
-        "FROM python:3.13-slim AS builder\n"
-        "RUN apt-get update && apt-get install --yes ffmpeg\n"
-        "FROM python:3.13-slim"
-    ),
-    fixed=(
-        '# contract: executables = ["ffmpeg"]\n'
-        "FROM python:3.13-slim\n"
-        "RUN apt-get update && apt-get install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*"
-    ),
+    example='# contract: executables = ["ffmpeg"]\n'
+    "FROM python:3.13-slim AS builder\n"
+    "RUN apt-get update && apt-get install --yes ffmpeg\n"
+    "FROM python:3.13-slim",
+    fixed='# contract: executables = ["ffmpeg"]\n'
+    "FROM python:3.13-slim\n"
+    "RUN apt-get update && apt-get install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*",
 )
 def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
-    """Judge the programs that the contract says the code calls."""
     if not contract.executables:
         return skipped("the contract names no programs; set `executables`")
     found = {program.name: program.path for program in present(probe).executables}
@@ -110,10 +104,8 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
     if refused:
         return expect.failed(
             "; ".join(_refusal(place, contract) for place in refused),
-            fix=(
-                "Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
-                "and give it to USER (`COPY --chown`, `install -d -o`)."
-            ),
+            fix="Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
+            "and give it to USER (`COPY --chown`, `install -d -o`).",
         )
     return expect.passed("; ".join(_why_writable(place, contract) for place in places))
 
@@ -142,19 +134,14 @@ def _why_writable(place: PathAccess, contract: Contract) -> str:
     title="Every shared library is there",
     why="An extension module whose library stayed in the builder fails at its import.",
     source="ld.so(8); psycopg, installation: the C library libpq has to be there",
-    example=(
-        "FROM python:3.13-slim AS builder\n"
-        "RUN apt-get update && apt-get install --yes libpq-dev gcc && pip install psycopg[c]\n"
-        "# holds no libpq.so.5\n"
-        "FROM python:3.13-slim"
-    ),
-    fixed=(
-        "FROM python:3.13-slim\n"
-        "RUN apt-get update && apt-get install --yes --no-install-recommends libpq5 && rm -rf /var/lib/apt/lists/*"
-    ),
+    example="FROM python:3.13-slim AS builder\n"
+    "RUN apt-get update && apt-get install --yes libpq-dev gcc && pip install psycopg[c]\n"
+    "# holds no libpq.so.5\n"
+    "FROM python:3.13-slim",
+    fixed="FROM python:3.13-slim\n"
+    "RUN apt-get update && apt-get install --yes --no-install-recommends libpq5 && rm -rf /var/lib/apt/lists/*",
 )
 def libraries_resolve(probe: Probe) -> Outcome:
-    """Judge the shared libraries that the extension modules need, one by one."""
     native = probe.native
     expect = Expect("every shared library that an extension module needs is there")
     if native.modules == 0:
@@ -195,10 +182,8 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
         return expect.failed(
             f"uid {probe.identity.uid} can change {first.path} (mode {first.mode}, owner {first.owner})"
             + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
-            fix=(
-                "Let root own the code: `COPY` without --chown, `RUN chmod -R u=rwX,go=rX /app` in the builder, and a "
-                "WORKDIR that root made. What must be written belongs on a tmpfs or a volume."
-            ),
+            fix="Let root own the code: `COPY` without --chown, `RUN chmod -R u=rwX,go=rX /app` in the builder, and a "
+            "WORKDIR that root made. What must be written belongs on a tmpfs or a volume.",
             evidence=tuple(f"{place.path}: mode {place.mode}, owner {place.owner}" for place in found.values()),
         )
     if lost:
@@ -215,7 +200,6 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
     fixed="RUN uv sync --frozen --no-dev",
 )
 def platform(probe: Probe, environment: Environment) -> Outcome:
-    """Judge the extension modules by their own ELF headers and the C library that they ask for."""
     native = probe.native
     machine = environment.machine
     own = f"{machine}{f' with {native.libc}' if native.libc else ''}"
@@ -226,10 +210,8 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
         first = native.foreign[0]
         return expect.failed(
             f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
-            fix=(
-                "Install the environment inside the build, on the final stage's own base and platform; keep the host's "
-                "environments out with .dockerignore (`.venv`)."
-            ),
+            fix="Install the environment inside the build, on the final stage's own base and platform; keep the host's "
+            "environments out with .dockerignore (`.venv`).",
             evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign[:SHOWN]),
         )
     return expect.passed(f"{native.modules} shared objects checked, none for another than {own}")
@@ -274,7 +256,6 @@ VALID = "bytecode of this Python, with its source's time and size, or hash, or u
     fixed="ENV UV_COMPILE_BYTECODE=1\nRUN uv sync --frozen --no-dev",
 )
 def dependencies(bytecode: Bytecode | Unavailable, contract: Contract) -> Outcome:
-    """Judge the bytecode of everything in the environment's site folders."""
     if "dependencies" not in contract.bytecode:
         return skipped("the contract's `bytecode` does not name the dependencies")
     seen = present(bytecode)
@@ -284,11 +265,9 @@ def dependencies(bytecode: Bytecode | Unavailable, contract: Contract) -> Outcom
     return _wrong(
         seen,
         expected,
-        fix=(
-            "Compile in the stage that installs: `ENV UV_COMPILE_BYTECODE=1` for uv; pip does so unless told "
-            "--no-compile; or `RUN python -m compileall -q --invalidation-mode unchecked-hash` on the environment, as "
-            "the last step that touches its files. Or leave it out of the contract's `bytecode`."
-        ),
+        fix="Compile in the stage that installs: `ENV UV_COMPILE_BYTECODE=1` for uv; pip does so unless told "
+        "--no-compile; or `RUN python -m compileall -q --invalidation-mode unchecked-hash` on the environment, as "
+        "the last step that touches its files. Or leave it out of the contract's `bytecode`.",
     ) or passed(f"{seen.sources} source files have it", expected=expected)
 
 

@@ -49,19 +49,14 @@ FIX = {
     title="Becomes healthy",
     why="A health check that never passes means an application that no orchestrator sends requests to.",
     source="CIS Docker Benchmark 5.27",
-    example=(
-        'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
-        'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
-    ),
-    fixed=(
-        'HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:8000/health"]\n'
-        'CMD ["uvicorn", "shop.api:app", "--port", "8000"]'
-    ),
+    example='HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
+    'CMD ["uvicorn", "shop.api:app", "--port", "8000"]',
+    fixed='HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:8000/health"]\n'
+    'CMD ["uvicorn", "shop.api:app", "--port", "8000"]',
 )
 def healthy(
     boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
 ) -> Outcome:
-    """Judge the health check of the start that counts."""
     if configuration.health_check is None:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
     boot = present(boot)
@@ -84,7 +79,6 @@ def healthy(
 def stays_up(
     boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
 ) -> Outcome:
-    """Without a health check: judge whether it still ran, with no traceback in its log."""
     if configuration.health_check is not None:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
     boot = present(boot)
@@ -111,7 +105,6 @@ def stays_up(
     fixed="ENV PYTHONUNBUFFERED=1",
 )
 def first_log(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
-    """Judge when the first log line came."""
     expect = Expect(f"a first line in its log within {contract.first_log_within:g} s")
     buffered = "PYTHONUNBUFFERED" not in configuration.environment
     if running.first_log is not None and running.first_log <= contract.first_log_within:
@@ -206,7 +199,6 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
     fixed='RUN install -d -o app /data\nUSER app\nCMD ["shop"]',
 )
 def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    """Judge the start with this restriction and those without it."""
     return _restricted(Restriction.CAPABILITIES, hardened, relaxed, contract)
 
 
@@ -219,7 +211,6 @@ def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contr
     fixed='USER app\nCMD ["shop"]',
 )
 def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    """Judge the start with this restriction and those without it."""
     return _restricted(Restriction.NO_NEW_PRIVILEGES, hardened, relaxed, contract)
 
 
@@ -232,7 +223,6 @@ def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contr
     fixed='CMD ["gunicorn", "--workers", "2", "shop:app"]',
 )
 def limits(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    """Judge the start with this restriction and those without it."""
     return _restricted(Restriction.LIMITS, hardened, relaxed, contract)
 
 

@@ -18,7 +18,6 @@ from seatrial.settings.model import Contract
     fixed="os.environ[\"DATABASE_URL\"]    # KeyError: 'DATABASE_URL', exit code 1, at the start",
 )
 def missing_environment(deep: DeepBoots, contract: Contract) -> Outcome:
-    """Judge the starts without one of the variables that it must have."""
     if not contract.required_environment:
         return skipped("the contract names no `required-environment`")
     expect = Expect("ends at once, with an exit code other than 0, and names the variable that is missing")
@@ -62,7 +61,6 @@ def _bad_end(name: str, boot: Boot) -> str:
     fixed="RUN install -d -o app -g 0 -m 0770 /app/state",
 )
 def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
-    """Judge the start as a uid that no account has."""
     if not contract.arbitrary_uid:
         return skipped("the contract does not ask for it: `arbitrary-uid = true` does")
     expect = Expect("starts as uid 1000620000 and gid 0, which no account has")
@@ -88,7 +86,6 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
     fixed="socket.bind(('0.0.0.0', 8000))",
 )
 def recreate(boot: Boot, deep: DeepBoots) -> Outcome:
-    """Compare the second start, after the first one's removal, with the first."""
     expect = Expect("starts again in a new container, in the same way")
     again = present(deep.again)
     if not again.came_up:
@@ -122,7 +119,6 @@ def _served(inside: ProcInfo) -> set[str]:
     fixed="logging.StreamHandler(sys.stdout)    # or: VOLUME /app/logs",
 )
 def writes_declared(deep: DeepBoots, configuration: Configuration, contract: Contract) -> Outcome:
-    """Judge what a start with a writable root wrote."""
     boot = present(deep.writable)
     allowed = (*contract.tmpfs, *configuration.volumes)
     expect = Expect(f"writes nowhere but in {', '.join(allowed)}" if allowed else "writes nowhere")

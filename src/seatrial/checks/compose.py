@@ -24,13 +24,10 @@ ANYTHING = {"none", "null", "true", "false"}
     why="A service that was broken into can do on the host what its container may do.",
     source="CIS Docker Benchmark 5.4, 5.5, 5.10, 5.11, 5.13, 5.26, 5.29, 5.32; OWASP Docker cheat sheet",
     example="services:\n  api:\n    image: shop\n    privileged: true",
-    fixed=(
-        "services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
-        "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128"
-    ),
+    fixed="services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
+    "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128",
 )
 def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
-    """Judge each service by what it may do on its host."""
     services = present(compose.model).services
     expect = Expect(
         "every service: no privileges, no namespace or socket of the host; cap_drop ALL, read_only, "
@@ -96,7 +93,6 @@ def _too_much(service: Service) -> Iterator[tuple[str, str, int, str]]:
     fixed='ports:\n  - "127.0.0.1:5432:5432"',
 )
 def ports(compose: ComposeSource) -> Outcome:
-    """Look for a port that is published on every interface because none was named."""
     services = present(compose.model).services
     expect = Expect("every published port names its interface")
     published = [(service, port) for service in services for port in service.ports]
@@ -155,7 +151,6 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
     fixed="depends_on:\n  db:\n    condition: service_healthy",
 )
 def dependencies(compose: ComposeSource) -> Outcome:
-    """Look for a service that waits for nothing but another one's start."""
     services = present(compose.model).services
     expect = Expect(f"depends_on with {HEALTHY} or {COMPLETED}")
     waits = [(service, wait) for service in services for wait in service.depends_on]

@@ -53,7 +53,6 @@ def workdir(configuration: Configuration, working_directory: ResolvedPath | Unav
     fixed='# contract: max-unpacked = "500 MB"\nRUN pip install --index-url "$TORCH_CPU_INDEX" torch',
 )
 def size_unpacked(configuration: Configuration, contract: Contract) -> Outcome:
-    """Compare the sum of the unpacked layers with the contract."""
     if contract.max_unpacked is None:
         return skipped(f"the contract sets no `max-unpacked`; it is {show_size(configuration.unpacked)}")
     size, most = configuration.unpacked, parse_size(contract.max_unpacked)
@@ -85,7 +84,6 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\
     fixed="VOLUME /data",
 )
 def volumes(configuration: Configuration) -> Outcome:
-    """Look for a VOLUME over what belongs to the system."""
     declared = configuration.volumes
     expect = Expect("no VOLUME on a path of the system")
     bad = [path for path in declared if _of_the_system(path)]
@@ -113,7 +111,6 @@ def _of_the_system(path: str) -> bool:
     fixed='ARG CREATED\nLABEL org.opencontainers.image.created="${CREATED}"',
 )
 def labels(configuration: Configuration, contract: Contract) -> Outcome:
-    """Look for the labels that the contract wants, and judge each OCI label by its own rule."""
     carried = {key.removeprefix(OCI): value for key, value in configuration.labels.items() if key.startswith(OCI)}
     if not contract.labels and not carried:
         return skipped("the contract wants no label (`labels = []`), and the image carries no OCI label")
@@ -183,7 +180,6 @@ def _label_fix(name: str) -> str:
     fixed="ENV LANG=C.UTF-8",
 )
 def utc_utf8(locale: Locale) -> Outcome:
-    """Judge what the interpreter makes of TZ, /etc/localtime and the locale variables."""
     wrong, fixes = [], []
     if not locale.utc:
         wrong.append(f"its time zone is {locale.zone}")

@@ -35,7 +35,6 @@ SHOWN = 5
     fixed="# .dockerignore\n.git\n**/.venv\n**/.env*\n**/__pycache__\n**/.*_cache\ntests",
 )
 def ignored(context: BuildContext) -> Outcome:
-    """Judge what is there, and what a checkout gets sooner or later."""
     expect = Expect("an ignore file that keeps .git, environments, .env, caches and tests out")
     there: dict[str, str] = {}
     for file in context.files:
@@ -78,7 +77,6 @@ def _unwanted(path: str) -> str:
     fixed="# .dockerignore\n*.sql",
 )
 def size(context: BuildContext, contract: Contract) -> Outcome:
-    """Compare the sum of the files with the contract, and name the largest."""
     total = sum(file.size for file in context.files)
     expect = Expect(f"at most {contract.max_context}")
     largest = sorted(context.files, key=lambda file: -file.size)[:SHOWN]

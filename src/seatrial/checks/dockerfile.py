@@ -38,7 +38,6 @@ HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub", "*.example"
     fixed="WORKDIR /app\nRUN apt-get update && apt-get install -y --no-install-recommends curl=8.14.1-2",
 )
 def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcome:
-    """Judge hadolint's findings by the contract."""
     counted = LEVELS[: LEVELS.index(contract.lint_level) + 1]
     expect = Expect(f"no finding of level {' or '.join(counted)}")
     path = dockerfile.path
@@ -80,7 +79,6 @@ def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
     fixed="FROM python:3.13-slim",
 )
 def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
-    """Look at the tag or digest of each image that the build takes from outside."""
     path, bases = dockerfile.path, dockerfile.bases
     expect = Expect(
         "every base pinned by digest" if contract.pin_digests else "every base pinned by a tag that says a version"
@@ -118,7 +116,6 @@ def _unpinned(reference: str, *, digest: bool) -> str:
     fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
 )
 def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
-    """Look for secrets in arguments, variables, commands and copied files."""
     path, parsed = dockerfile.path, dockerfile.parsed
     everything = (*parsed.arguments, *all_instructions(parsed))
     found = [
@@ -200,7 +197,6 @@ def _installs(dockerfile: Dockerfile, stage: Stage) -> list[Install]:
     fixed="COPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .",
 )
 def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Unavailable) -> Outcome:
-    """Look for a stage that copies the source before it installs the dependencies."""
     path, parsed = dockerfile.path, dockerfile.parsed
     seen_context = None if isinstance(context, Unavailable) else context
     expect = Expect("the dependencies are installed before the source is copied")
@@ -215,10 +211,8 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
             if needed and copied:
                 return expect.failed(
                     f"line {copied[0].line} copies {copied[1]} before line {instruction.line} runs `{needed[0].shown}`",
-                    fix=(
-                        "Copy the lock or the requirements alone (or mount them: `--mount=type=bind`), install, and "
-                        "copy the source afterwards."
-                    ),
+                    fix="Copy the lock or the requirements alone (or mount them: `--mount=type=bind`), install, and "
+                    "copy the source afterwards.",
                     where=f"{path}:{copied[0].line}",
                 )
             if needed:
@@ -252,7 +246,6 @@ def _below(path: str, pattern: str) -> bool:
     fixed="RUN pip install --require-hashes -r requirements.txt",
 )
 def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavailable) -> Outcome:
-    """Look for an installation that leaves a version to the day of the build."""
     expect = Expect("packages from a lock, from exact versions or with hashes")
     texts = {} if isinstance(context, Unavailable) else context.texts
     found: dict[tuple[str, int, str], None] = {}

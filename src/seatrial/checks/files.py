@@ -77,7 +77,6 @@ def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPa
     fixed="RUN chmod a-s /usr/bin/find",
 )
 def setuid(contents: Contents, contract: Contract) -> Outcome:
-    """Compare the setuid and setgid files with the allow-list."""
     every = of_kind(contents, ContentKind.SETUID)
     found = without(every, contract.setuid)
     expect = Expect(f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`")
@@ -100,7 +99,6 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
     fixed="RUN install -d -o 10001 -g 10001 /app/state",
 )
 def world_writable(contents: Contents) -> Outcome:
-    """Judge world-writable paths outside of sticky folders."""
     found = of_kind(contents, ContentKind.WORLD_WRITABLE)
     expect = Expect("nothing is world-writable outside sticky folders such as /tmp")
     if found:
@@ -126,7 +124,6 @@ def _permissions(row: FoundPath) -> str:
     fixed="COPY src /app/src\nCOPY alembic.ini /app/",
 )
 def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Contract) -> Outcome:
-    """Compare the contract's folders, and look for tests among the application's own code."""
     tests = own_tests(contents, probe)
     differences = [line for folder in contract.files for line in _differences(folder, contents, contract)]
     expected = "no tests of the project"
@@ -187,7 +184,6 @@ def _inside(path: str, folder: str) -> bool:
 def leftovers(
     contents: Contents, probe: Probe | Unavailable, command: ResolvedCommand | Unavailable, configuration: Configuration
 ) -> Outcome:
-    """Judge what a `COPY . .` brings along."""
     found = [*of_kind(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
     expect = Expect("no .git, .env, editor's or system's files, and no environment but the application's")
     if found:
@@ -226,21 +222,16 @@ def _other_environments(
     why="Lists and archives of packages are megabytes that are not read again, and soon outdated.",
     source="Docker's build best practices, apt-get; hadolint DL3009; dockle DKL-DI-0005",
     example="RUN apt-get update && apt-get install -y --no-install-recommends libpq5",
-    fixed=(
-        "RUN apt-get update && apt-get install -y --no-install-recommends libpq5 && "
-        "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
-    ),
+    fixed="RUN apt-get update && apt-get install -y --no-install-recommends libpq5 && "
+    "rm -rf /var/lib/apt/lists/* /var/cache/apt/*",
 )
 def package_lists(contents: Contents) -> Outcome:
-    """Judge what the system's package manager downloaded."""
     return _holds_none(
         contents,
         ContentKind.PACKAGE_LISTS,
         expected="no package lists or archives",
-        fix=(
-            "End the RUN that installs with `rm -rf /var/lib/apt/lists/* /var/cache/apt/*`: a later RUN makes no "
-            "layer smaller. Or mount them: `RUN --mount=type=cache,target=/var/lib/apt/lists …`."
-        ),
+        fix="End the RUN that installs with `rm -rf /var/lib/apt/lists/* /var/cache/apt/*`: a later RUN makes no "
+        "layer smaller. Or mount them: `RUN --mount=type=cache,target=/var/lib/apt/lists …`.",
     )
 
 
@@ -253,15 +244,12 @@ def package_lists(contents: Contents) -> Outcome:
     fixed="RUN pip install --no-cache-dir -r requirements.txt",
 )
 def installer_caches(contents: Contents) -> Outcome:
-    """Judge what pip, uv and their like keep for the next install."""
     return _holds_none(
         contents,
         ContentKind.INSTALLER_CACHE,
         expected="no installer's cache",
-        fix=(
-            "Install with `pip install --no-cache-dir` or `uv sync --no-cache`, or mount the cache: "
-            "`RUN --mount=type=cache,target=/root/.cache …`."
-        ),
+        fix="Install with `pip install --no-cache-dir` or `uv sync --no-cache`, or mount the cache: "
+        "`RUN --mount=type=cache,target=/root/.cache …`.",
     )
 
 
@@ -284,7 +272,6 @@ def _holds_none(contents: Contents, kind: ContentKind, *, expected: str, fix: st
     fixed="COPY --from=builder /opt/venv /opt/venv",
 )
 def build(contents: Contents, contract: Contract) -> Outcome:
-    """Judge compilers, build tools and headers; what the contract says the code calls may be there."""
     found = _undeclared(of_kind(contents, ContentKind.BUILD_TOOL), contract)
     headers = [path for path in found if path.files]
     tools = [path for path in found if not path.files]
@@ -293,10 +280,8 @@ def build(contents: Contents, contract: Contract) -> Outcome:
         lines = [*(path.path for path in tools), *(sizes_of([path]) for path in headers)]
         return expect.failed(
             "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else ""),  # noqa: PLR2004
-            fix=(
-                "Build in a separate stage and COPY only what came of it. A tool that the code calls goes into "
-                "the contract's `executables`."
-            ),
+            fix="Build in a separate stage and COPY only what came of it. A tool that the code calls goes into "
+            "the contract's `executables`.",
             evidence=tuple(lines),
         )
     refuse_partial(contents)
@@ -312,7 +297,6 @@ def build(contents: Contents, contract: Contract) -> Outcome:
     fixed="USER 10001:10001",
 )
 def remote_access(contents: Contents, contract: Contract) -> Outcome:
-    """Judge programs that give access, or that switch accounts."""
     found = _undeclared(of_kind(contents, ContentKind.REMOTE_ACCESS), contract)
     expect = Expect("no sudo, and no server to log in at")
     if found:

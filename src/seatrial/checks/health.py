@@ -22,14 +22,11 @@ NO_CHECK = "the image has no HEALTHCHECK; health/declared decides"
     why="Without one, an orchestrator takes a frozen application for a running one.",
     source="CIS Docker Benchmark 4.6",
     example='EXPOSE 8000\nCMD ["uvicorn", "shop.api:app"]',
-    fixed=(
-        "EXPOSE 8000\n"
-        'HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "healthcheck.py"]\n'
-        'CMD ["uvicorn", "shop.api:app"]'
-    ),
+    fixed="EXPOSE 8000\n"
+    'HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "healthcheck.py"]\n'
+    'CMD ["uvicorn", "shop.api:app"]',
 )
 def health_declared(configuration: Configuration) -> Outcome:
-    """Look for a HEALTHCHECK."""
     health_check = configuration.health_check
     if health_check is None:
         return failed(
@@ -49,7 +46,6 @@ def health_declared(configuration: Configuration) -> Outcome:
     fixed='HEALTHCHECK CMD ["python", "/app/healthcheck.py"]',
 )
 def command_exists(configuration: Configuration, health_command: HealthCommand | Unavailable | None) -> Outcome:
-    """Follow the health check's program, and the file that it runs, to their ends."""
     health_check, health = configuration.health_check, health_command
     if health_check is None:
         return skipped(NO_CHECK)
@@ -117,7 +113,6 @@ def _seen(health: HealthCommand, line: str) -> str:
     fixed='HEALTHCHECK --timeout=3s CMD ["python", "-I", "-S", "/app/healthcheck.py"]    # takes 0.1 s',
 )
 def cheap(boot: Boot, configuration: Configuration) -> Outcome:
-    """Compare the seconds that a good answer took with the health check's own timeout."""
     health_check = configuration.health_check
     if health_check is None:
         return skipped(NO_CHECK)
@@ -144,7 +139,6 @@ def cheap(boot: Boot, configuration: Configuration) -> Outcome:
     fixed='HEALTHCHECK CMD ["python", "-I", "-S", "/app/healthcheck.py"]    # asks http://127.0.0.1:8000/health',
 )
 def detects_freeze(deep: DeepBoots, configuration: Configuration, contract: Contract) -> Outcome:
-    """Judge whether the health check noticed that every process was stopped."""
     if configuration.health_check is None:
         return skipped(NO_CHECK)
     if deep.freeze is None:

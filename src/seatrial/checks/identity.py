@@ -56,7 +56,6 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
     fixed='# contract: user = "app"\nRUN useradd --uid 10001 app\nUSER app',
 )
 def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
-    """Compare what `whoami` and `id` print with the contract."""
     if contract.user is None and contract.uid is None and contract.gid is None:
         return skipped("the contract names no user; set `user`, `uid` or `gid`")
     seen = present(probe).identity
@@ -95,7 +94,6 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     fixed="USER 10001:10001",
 )
 def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configuration) -> Outcome:
-    """Look whether USER says by itself that it is not root."""
     user = configuration.user
     who = user.partition(":")[0]
     if re.fullmatch(r"[0-9]+", who):
@@ -120,7 +118,6 @@ def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configur
     fixed="RUN useradd app",
 )
 def no_empty_passwords(accounts: Accounts) -> Outcome:
-    """Judge each account by the password fields of its rows."""
     if not accounts.users:
         return skipped("the image has no /etc/passwd, or no account in it")
     open_ = [f"{user.name} has an empty password" for user in accounts.users if user.password is Password.EMPTY]
@@ -146,7 +143,6 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
     fixed="RUN useradd --uid 10001 app",
 )
 def unique_ids(accounts: Accounts) -> Outcome:
-    """Look for a number or a name that two rows share."""
     if not accounts.users and not accounts.groups:
         return skipped("the image has neither /etc/passwd nor /etc/group")
     shared = [

@@ -38,11 +38,9 @@ UNPROVEN = "none found, but the list has not shown that it is the application's;
     title="Lists the application's own packages",
     why="A package list of another interpreter cannot fail, and so proves nothing.",
     source="pip list: it lists the environment of the interpreter that runs it",
-    example=(
-        "COPY --from=builder /app/.venv /app/.venv\n"
-        "# the base's python, which knows none of the packages\n"
-        'CMD ["python", "main.py"]'
-    ),
+    example="COPY --from=builder /app/.venv /app/.venv\n"
+    "# the base's python, which knows none of the packages\n"
+    'CMD ["python", "main.py"]',
     fixed='COPY --from=builder /app/.venv /app/.venv\nENV PATH=/app/.venv/bin:$PATH\nCMD ["python", "main.py"]',
 )
 def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contract) -> Outcome:
@@ -66,10 +64,8 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     if missing:
         return expect.failed(
             f"{where} lists {len(listed)} distributions, without {', '.join(missing)}",
-            fix=(
-                "Install them for the interpreter that the command runs on, into the environment that it uses. If it "
-                "runs on another one, name that one: `interpreter` in the contract."
-            ),
+            fix="Install them for the interpreter that the command runs on, into the environment that it uses. If it "
+            "runs on another one, name that one: `interpreter` in the contract.",
             evidence=(
                 *_unreadable(probe),
                 *(f"listed: {found.name} {found.version}" for found in list(listed.values())[:LISTED]),
@@ -87,7 +83,6 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     fixed="RUN uv sync --frozen --no-dev",
 )
 def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: ProjectFacts, contract: Contract) -> Outcome:
-    """Look for what belongs to development only."""
     listed = _trusted(dependencies, probe)
     names = contract.forbidden
     if names is None:
@@ -101,10 +96,8 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     if found:
         return expect.failed(
             ", ".join(f"{package.name} {package.version}" for package in found),
-            fix=(
-                "Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
-                "needs one, say in the contract's `forbidden` what is forbidden instead."
-            ),
+            fix="Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
+            "needs one, say in the contract's `forbidden` what is forbidden instead.",
             evidence=tuple(_located(package) for package in found),
         )
     if not _proven(dependencies, probe):
@@ -121,7 +114,6 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     fixed="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
 )
 def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contract) -> Outcome:
-    """Look for installers in the environment and in the interpreter below it."""
     allowed = {canonicalize_name(name) for name in contract.installers}
     wanted = tuple(name for name in INSTALLERS if name not in allowed)
     if not wanted:
@@ -133,10 +125,8 @@ def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: 
         seen = (*map(_located, found), *programs)
         return expect.failed(
             ", ".join(seen),
-            fix=(
-                "Remove them in the final stage (`python -m pip uninstall --yes pip`), make the environment "
-                "without them, or declare them in the contract's `installers`."
-            ),
+            fix="Remove them in the final stage (`python -m pip uninstall --yes pip`), make the environment "
+            "without them, or declare them in the contract's `installers`.",
             evidence=seen,
         )
     if not _proven(dependencies, probe):
@@ -192,7 +182,6 @@ def _direct(dependencies: tuple[str, ...] | None, probe: Probe) -> tuple[str, ..
 def match_lock(
     probe: Probe, installed: dict[str, Distribution] | Unavailable, project: ProjectFacts, contract: Contract
 ) -> Outcome:
-    """Compare what is installed with what the lock resolves to for the image's own interpreter."""
     lock = project.lock
     if lock is None:
         return skipped("no lock of the project is known: uv.lock, pylock.toml, poetry.lock, pdm.lock, requirements.txt")
@@ -280,7 +269,6 @@ def _beyond(
     fixed="RUN pip install .",
 )
 def not_editable(installed: dict[str, Distribution], environment: Environment | Unavailable) -> Outcome:
-    """Look for distributions that are links to a source folder."""
     if not installed:
         return skipped(NONE_INSTALLED)
     packages = installed.values()
@@ -309,7 +297,6 @@ def not_editable(installed: dict[str, Distribution], environment: Environment | 
     fixed="RUN pip install fastapi starlette",
 )
 def requirements_met(probe: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None) -> Outcome:
-    """Compare every distribution's own requirements with what is installed, extras that are asked for included."""
     if not installed:
         return skipped(NONE_INSTALLED)
     unmet, count = _unmet(installed, dependencies or (), image_environment(probe))

@@ -35,23 +35,18 @@ RESOLVES = "a program that is there, may be executed by USER, and whose `#!` int
     title="Its command resolves to a program that can run",
     why="An image whose command does not resolve cannot start, whatever else is right with it.",
     source="execve(2), PATH and `#!` followed to the end; venv: environments are not portable",
-    example=(
-        "FROM python:3.13-slim AS builder\n"
-        "RUN python -m venv /build/.venv && /build/.venv/bin/pip install uvicorn\n"
-        "FROM python:3.13-slim\n"
-        "COPY --from=builder /build/.venv /app/.venv\n"
-        'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
-    ),
-    fixed=(
-        "FROM python:3.13-slim AS builder\n"
-        "RUN python -m venv /app/.venv && /app/.venv/bin/pip install uvicorn\n"
-        "FROM python:3.13-slim\n"
-        "COPY --from=builder /app/.venv /app/.venv\n"
-        'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]'
-    ),
+    example="FROM python:3.13-slim AS builder\n"
+    "RUN python -m venv /build/.venv && /build/.venv/bin/pip install uvicorn\n"
+    "FROM python:3.13-slim\n"
+    "COPY --from=builder /build/.venv /app/.venv\n"
+    'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
+    fixed="FROM python:3.13-slim AS builder\n"
+    "RUN python -m venv /app/.venv && /app/.venv/bin/pip install uvicorn\n"
+    "FROM python:3.13-slim\n"
+    "COPY --from=builder /app/.venv /app/.venv\n"
+    'CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
 )
 def command_resolves(command: ResolvedCommand, configuration: Configuration) -> Outcome:
-    """Follow the command to its end: PATH, links, permission, `#!` line after `#!` line."""
     if not command.words:
         return failed(
             "the image has no ENTRYPOINT and no CMD",
@@ -124,10 +119,8 @@ def _unrunnable(command: ResolvedCommand) -> Outcome | None:
         return failed(
             f"{end} needs the loader {command.loader}, and {command.loader.gap}",
             expected=f"the dynamic loader that {end} was linked for",
-            fix=(
-                "It was built for another system: musl (Alpine) where the image has glibc (Debian), the other way "
-                "round, or another processor. Build it on the final stage's own base."
-            ),
+            fix="It was built for another system: musl (Alpine) where the image has glibc (Debian), the other way "
+            "round, or another processor. Build it on the final stage's own base.",
         )
     return None
 
@@ -138,10 +131,8 @@ def _barred(barrier: BlockingFolder, command: ResolvedCommand) -> Outcome:
         f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
         f"{entry.uid}:{entry.gid}), which uid {command.account.uid} cannot search",
         expected=RESOLVES,
-        fix=(
-            "Install it in a folder that every account can search (not under a home folder), or give "
-            f"{barrier.path} mode 0755."
-        ),
+        fix="Install it in a folder that every account can search (not under a home folder), or give "
+        f"{barrier.path} mode 0755.",
     )
 
 
@@ -190,7 +181,6 @@ def _way(command: ResolvedCommand) -> str:
     fixed="# entrypoint.sh becomes the application\nexec uvicorn shop.api:app",
 )
 def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
-    """Judge how the booted application took its stop signal."""
     if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application did not start, so it could not be stopped")
     stop = boot.stop
@@ -205,10 +195,8 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
         return failed(
             f"did not exit within {stop.seconds:.1f} s of {stop.signal} and was killed",
             expected=expected,
-            fix=(
-                "Run the application itself as PID 1 (exec form, `exec` in an entrypoint script), handle the "
-                "signal, or declare another one with STOPSIGNAL."
-            ),
+            fix="Run the application itself as PID 1 (exec form, `exec` in an entrypoint script), handle the "
+            "signal, or declare another one with STOPSIGNAL.",
         )
     if stop.code not in {0, *BY_SIGNAL}:
         return failed(
@@ -242,7 +230,6 @@ def shell_line(words: Sequence[str]) -> str | None:
     fixed='CMD ["uvicorn", "shop.api:app", "--host", "0.0.0.0"]',
 )
 def exec_form(configuration: Configuration) -> Outcome:
-    """Look for a shell between the engine and the command."""
     if not configuration.words:
         return skipped("the image has no ENTRYPOINT and no CMD; process/command-resolves decides")
     expect = Expect("ENTRYPOINT and CMD in exec form: a JSON list of words")

@@ -19,20 +19,16 @@ SHOWN = 20
     title="Its interpreter is there",
     why="A virtual environment whose interpreter stayed in the builder looks whole and runs nothing.",
     source="uv's Docker guide; venv: an environment links to the interpreter that made it",
-    example=(
-        "FROM debian:stable-slim AS builder\n"
-        "# uv fetches an interpreter into /root, and the environment links to it\n"
-        "RUN uv sync --frozen --project /app\n"
-        "FROM debian:stable-slim\n"
-        "COPY --from=builder /app /app"
-    ),
-    fixed=(
-        "FROM python:3.13-slim AS builder\n"
-        "ENV UV_PYTHON_DOWNLOADS=never\n"
-        "RUN uv sync --frozen --project /app\n"
-        "FROM python:3.13-slim\n"
-        "COPY --from=builder /app /app"
-    ),
+    example="FROM debian:stable-slim AS builder\n"
+    "# uv fetches an interpreter into /root, and the environment links to it\n"
+    "RUN uv sync --frozen --project /app\n"
+    "FROM debian:stable-slim\n"
+    "COPY --from=builder /app /app",
+    fixed="FROM python:3.13-slim AS builder\n"
+    "ENV UV_PYTHON_DOWNLOADS=never\n"
+    "RUN uv sync --frozen --project /app\n"
+    "FROM python:3.13-slim\n"
+    "COPY --from=builder /app /app",
 )
 def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     """Follow the interpreter's links to a file, by the engine, not by the image's own word."""
@@ -46,10 +42,8 @@ def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     if trail.entry is None:
         return expect.failed(
             f"{trail}: {trail.gap}",
-            fix=(
-                "A virtual environment links to the interpreter that made it. Make it with the interpreter of "
-                "the final stage's base, at the same path, or copy that interpreter too."
-            ),
+            fix="A virtual environment links to the interpreter that made it. Make it with the interpreter of "
+            "the final stage's base, at the same path, or copy that interpreter too.",
             evidence=(command.python_why,),
         )
     return expect.passed(str(trail), evidence=(command.python_why,))
@@ -64,7 +58,6 @@ def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     fixed='# contract: python = "3.13"\nFROM python:3.13-slim',
 )
 def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
-    """Compare the running interpreter's version with the contract's."""
     if contract.python is None:
         return skipped("the contract names no Python version; set `python`")
     seen = present(probe).interpreter
@@ -82,16 +75,12 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     title="Every script's interpreter is there",
     why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
     source="venv: environments are not portable, as their scripts hold the absolute path of the interpreter",
-    example=(
-        "COPY --from=builder /build/.venv /app/.venv\n"
-        "# starts, but /app/.venv/bin/alembic does not\n"
-        'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
-    ),
-    fixed=(
-        "# made at /app/.venv in the builder too\n"
-        "COPY --from=builder /app/.venv /app/.venv\n"
-        'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]'
-    ),
+    example="COPY --from=builder /build/.venv /app/.venv\n"
+    "# starts, but /app/.venv/bin/alembic does not\n"
+    'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]',
+    fixed="# made at /app/.venv in the builder too\n"
+    "COPY --from=builder /app/.venv /app/.venv\n"
+    'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]',
 )
 def script_interpreters(probe: Probe) -> Outcome:
     """Look at every script beside the interpreter, not only at the one that the command starts."""
@@ -138,10 +127,8 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
         return expect.failed(
             f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
             f"{entry.uid}:{entry.gid}), which uid {who.uid} cannot search",
-            fix=(
-                f"Install Python in a folder that every account can search, not under a home folder (uv: "
-                f"`ENV UV_PYTHON_INSTALL_DIR=/opt/python` in the builder), or give {barrier.path} mode 0755."
-            ),
+            fix=f"Install Python in a folder that every account can search, not under a home folder (uv: "
+            f"`ENV UV_PYTHON_INSTALL_DIR=/opt/python` in the builder), or give {barrier.path} mode 0755.",
             evidence=(str(trail),),
         )
     if not may_execute(trail.entry, who):
@@ -159,17 +146,12 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
     title="Its environment was made for its interpreter",
     why="An environment looks for packages in the folder of the version that made it; another one finds none.",
     source="uv's Docker guide, multi-stage builds: the same Python in both stages; PEP 405",
-    example=(
-        "FROM python:3.12-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
-        "COPY --from=builder /app/.venv /app/.venv"
-    ),
-    fixed=(
-        "FROM python:3.13-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
-        "COPY --from=builder /app/.venv /app/.venv"
-    ),
+    example="FROM python:3.12-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
+    "COPY --from=builder /app/.venv /app/.venv",
+    fixed="FROM python:3.13-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
+    "COPY --from=builder /app/.venv /app/.venv",
 )
 def environment_matches(probe: Probe, environment: Environment | Unavailable) -> Outcome:
-    """Compare what pyvenv.cfg records with the interpreter that runs."""
     seen, settings = probe.interpreter, probe.interpreter.settings
     if seen.prefix == seen.base_prefix:
         return skipped(f"{seen.executable} runs in no virtual environment")
@@ -212,7 +194,6 @@ def _is_copy(environment: Environment, prefix: str) -> bool:
     fixed='ENV PATH="/app/.venv/bin:$PATH"\nCMD ["uvicorn", "shop.api:app"]',
 )
 def environment_first(probe: Probe, environment: Environment) -> Outcome:
-    """Judge what PATH finds for `python` and `python3`."""
     seen = probe.interpreter
     found = [python for python in environment.pythons if python.path]
     if not found:
@@ -247,7 +228,6 @@ def _is_own(python: PathPython, environment: str, real: str) -> bool:
     fixed="# libsqlite3-0 stays: Python's own sqlite3 needs it",
 )
 def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
-    """Judge the imports of the standard library's C modules."""
     tried = selftest.modules
     may_lack = set(contract.standard_library_absent)
     broken = [module for module in tried if not module.ok and module.name not in may_lack]

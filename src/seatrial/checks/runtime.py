@@ -34,7 +34,6 @@ from seatrial.settings.model import Contract
     fixed='FROM alpine\nRUN apk add build-base && ./configure LDFLAGS="-Wl,-z,stack-size=0x100000" && make install',
 )
 def deep_recursion(selftest: SelfTest) -> Outcome:
-    """Judge whether a thread that recursed to the limit got its RecursionError, or took the process with it."""
     expect = Expect("a thread that recurses to the limit gets its RecursionError, and the process goes on")
     if selftest.recursion:
         return expect.passed("it got its RecursionError")
@@ -44,10 +43,8 @@ def deep_recursion(selftest: SelfTest) -> Outcome:
         )
     return expect.failed(
         selftest.ended or "the thread ended without a RecursionError",
-        fix=(
-            "Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
-            "Alpine image does, or use a glibc base; elsewhere remove the call of `threading.stack_size`."
-        ),
+        fix="Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
+        "Alpine image does, or use a glibc base; elsewhere remove the call of `threading.stack_size`.",
     )
 
 
@@ -65,7 +62,6 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - what every container has in memory
     fixed='CMD ["gunicorn", "--worker-tmp-dir", "/dev/shm", "shop:app"]',
 )
 def worker_heartbeat(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
-    """Find gunicorn's heartbeat files, and the file system that they are on wherever the image runs."""
     commands = (
         running.process_list.commands if isinstance(running.process_list, ProcessList) else (first_process(running),)
     )
@@ -126,7 +122,6 @@ def _chosen(line: str, configuration: Configuration, contract: Contract) -> str:
     fixed='ENTRYPOINT ["/start.sh"]    # which ends with: exec "$@"\nCMD ["uvicorn", "shop:app"]',
 )
 def command_override(probe: Probe, configuration: Configuration, override: CommandOverride | None) -> Outcome:
-    """Judge whether the image runs another command when it is given one."""
     expect = Expect("runs another command than its own when given one")
     if not configuration.entrypoint:
         python = probe.interpreter.executable
@@ -159,7 +154,6 @@ EPHEMERAL = 32768
     fixed='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "0.0.0.0", "--port", "8000"]',
 )
 def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
-    """Compare what EXPOSE names with what is listened on."""
     exposed = configuration.exposed_ports
     listeners = _listeners(proc)
     reachable = {_port(seen): seen for seen in listeners if not seen.loopback and not _outgoing(seen)}
@@ -208,7 +202,6 @@ def _slow(configuration: Configuration) -> str:
     fixed='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "0.0.0.0", "--port", "8000"]',
 )
 def no_privileged_ports(proc: ProcInfo) -> Outcome:
-    """Look for a port below 1024 among those that are listened on."""
     listeners = _listeners(proc)
     low = [listener for listener in listeners if listener.port < PRIVILEGED]
     expect = Expect("listens on no port below 1024")

@@ -90,10 +90,8 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
     if found:
         return expect.failed(
             named(found),
-            fix=(
-                "Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
-                "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`."
-            ),
+            fix="Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
+            "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`.",
             evidence=tuple(str(file) for file in found),
         )
     if every:
@@ -119,10 +117,8 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
     if found:
         return expect.failed(
             "; ".join(f"{name} ({why})" for name, why in found.items()),
-            fix=(
-                "Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
-                "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`."
-            ),
+            fix="Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
+            "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`.",
         )
     return expect.passed(f"{len(variables)} variables checked")
 
@@ -151,10 +147,8 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
     if found:
         return expect.failed(
             "; ".join(found),
-            fix=(
-                "Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
-                "change the secret. If it is not a secret, name it in `declared-secrets`."
-            ),
+            fix="Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
+            "change the secret. If it is not a secret, name it in `declared-secrets`.",
         )
     return expect.passed(f"{len(seen.history)} lines of history checked")
 

@@ -23,7 +23,6 @@ SHOWN = 300
     fixed="depends_on:\n  db:\n    condition: service_healthy",
 )
 def healthy(stack: StackRun, contract: Contract) -> Outcome:
-    """Judge whether every service came up."""
     expect = Expect(f"every service healthy, running or completed within {contract.stack.up_within:g} s")
     if stack.up_after is None:
         return expect.failed(
@@ -43,7 +42,6 @@ def healthy(stack: StackRun, contract: Contract) -> Outcome:
     fixed='migrate:    # the API waits for its completion\n  command: ["alembic", "upgrade", "head"]',
 )
 def ready(stack: StackRun, contract: Contract) -> Outcome:
-    """Judge whether the app said that it is ready."""
     if contract.stack.ready is None:
         return skipped(NO_READY)
     seen = present(stack.ready)
@@ -66,7 +64,6 @@ def ready(stack: StackRun, contract: Contract) -> Outcome:
     fixed="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",
 )
 def writes_and_reads(stack: StackRun, contract: Contract) -> Outcome:
-    """Judge whether what was stored could be read."""
     if contract.stack.write is None:
         return skipped(NO_WRITE)
     seen = present(stack.exchange)
@@ -106,7 +103,6 @@ def _answers(seen: Exchange) -> tuple[str, ...]:
     fixed='CMD ["uvicorn", "shop.api:app", "--workers", "2"]',
 )
 def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
-    """Judge the answers from the moment that one worker was killed."""
     if contract.stack.ready is None:
         return skipped(NO_READY)
     seen = present(stack.workers)
@@ -141,7 +137,6 @@ def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
     fixed="db:\n  image: postgres:17\n  volumes: [database:/var/lib/postgresql/data]",
 )
 def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
-    """Judge whether all that was acknowledged is there after the restart, and the app goes on."""
     if contract.stack.database is None:
         return skipped(NO_DATABASE)
     if contract.stack.write is None:
@@ -196,7 +191,6 @@ def _survived(seen: DatabaseRestart) -> str:
     fixed="api:\n  stop_grace_period: 10s",
 )
 def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
-    """Judge how each service took its stop signal, after all that it did."""
     stops = present(stack.stops)
     if not stops:
         raise UndecidedError("no service ran any more when they were to be stopped")
