@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Health, Restriction, Unavailable, Usage
@@ -106,24 +104,21 @@ def stays_up(
 )
 def first_log(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
     expect = Expect(f"a first line in its log within {contract.first_log_within:g} s")
-    buffered = "PYTHONUNBUFFERED" not in configuration.environment
-    if running.first_log is not None and running.first_log <= contract.first_log_within:
-        return expect.passed(f"its first line came after {running.first_log:.1f} s")
+    declared = "PYTHONUNBUFFERED" in configuration.environment
     if running.first_log is not None:
+        seen = f"its first line came after {running.first_log:.1f} s"
+        if running.first_log <= contract.first_log_within:
+            return expect.passed(seen)
         return expect.failed(
-            f"its first line came after {running.first_log:.1f} s",
+            seen,
             fix="Log a line at once when it starts; a slow start needs a larger `first-log-within`.",
             evidence=evidence_of(running),
         )
     if running.log_at_stop:
+        where, why = ("'s last stage", ": it is not in effect") if declared else ("", "")
         return expect.failed(
             f"nothing in {running.watched:.1f} s, and its first line only at its stop signal: output is buffered",
-            fix="Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile"
-            + (
-                ", or flush what it prints."
-                if buffered
-                else "'s last stage, or flush what it prints: it is not in effect."
-            ),
+            fix=f"Add `ENV PYTHONUNBUFFERED=1` to the Dockerfile{where}, or flush what it prints{why}.",
             evidence=evidence_of(running),
         )
     return expect.failed(
@@ -137,13 +132,11 @@ def what_happened(boot: Boot) -> str:
     if boot.start_error:
         return f"the engine could not start it: {boot.start_error}"
     if boot.exit is not None:
-        memory = ", out of memory" if boot.exit.out_of_memory else ""
+        end = f"exit code {boot.exit.code} after {boot.exit.after:.1f} s"
+        end += ", out of memory" if boot.exit.out_of_memory else ""
         if boot.healthy_after is not None:
-            return (
-                f"it became healthy after {boot.healthy_after:.1f} s, and then exited by itself: "
-                f"exit code {boot.exit.code} after {boot.exit.after:.1f} s{memory}"
-            )
-        return f"the container exited at start: exit code {boot.exit.code} after {boot.exit.after:.1f} s{memory}"
+            return f"it became healthy after {boot.healthy_after:.1f} s, and then exited by itself: {end}"
+        return f"the container exited at start: {end}"
     answer = f"; the health check ends with {boot.answers[-1].exit_code}" if boot.answers else ""
     if boot.health is Health.NONE:
         return f"not up after {boot.watched:.1f} s"
@@ -156,12 +149,11 @@ def _fix(boot: Boot, *, services_left_out: bool) -> str:
     if boot.exit is not None and boot.exit.out_of_memory:
         return "Raise the contract's `memory`, or find out what takes it."
     if boot.exit is not None:
-        if services_left_out:
-            return (
-                "Correct what its last lines name. What it needs to start goes into the contract's `environment`; if "
-                "it needs the services of its compose file, `invoke smoke --stack` starts it among them."
-            )
-        return "Correct what its last lines name. What it needs to start goes into the contract's `environment`."
+        services = "; if it needs the services of its compose file, `invoke smoke --stack` starts it among them"
+        return (
+            "Correct what its last lines name. What it needs to start goes into the contract's `environment`"
+            f"{services if services_left_out else ''}."
+        )
     if boot.answers and boot.answers[-1].exit_code:
         return "The health check answers that it is not healthy: compare what it asks with the log."
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
@@ -186,8 +178,8 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
     fixed='VOLUME /app/state    # or, in the contract: tmpfs = ["/tmp", "/app/state"]',
 )
 def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    """Judge the start with this restriction and those without it."""
-    return _restricted(Restriction.READ_ONLY, hardened, relaxed, contract)
+    expected = f"starts on a read-only root (tmpfs: {', '.join(contract.tmpfs) or 'none'})"
+    return _restricted(Restriction.READ_ONLY, expected, (hardened, *relaxed))
 
 
 @check(
@@ -199,7 +191,9 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
     fixed='RUN install -d -o app /data\nUSER app\nCMD ["shop"]',
 )
 def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    return _restricted(Restriction.CAPABILITIES, hardened, relaxed, contract)
+    given = ", ".join(contract.capabilities)
+    expected = f"starts with no capabilities {f'but {given}' if given else 'at all'}"
+    return _restricted(Restriction.CAPABILITIES, expected, (hardened, *relaxed))
 
 
 @check(
@@ -210,8 +204,8 @@ def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contr
     example='USER app\nCMD ["sudo", "shop"]',
     fixed='USER app\nCMD ["shop"]',
 )
-def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    return _restricted(Restriction.NO_NEW_PRIVILEGES, hardened, relaxed, contract)
+def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...]) -> Outcome:
+    return _restricted(Restriction.NO_NEW_PRIVILEGES, "starts with no-new-privileges", (hardened, *relaxed))
 
 
 @check(
@@ -223,29 +217,32 @@ def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contr
     fixed='CMD ["gunicorn", "--workers", "2", "shop:app"]',
 )
 def limits(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    return _restricted(Restriction.LIMITS, hardened, relaxed, contract)
+    expected = f"lives within {contract.memory} of memory and {contract.processes} processes and threads"
+    if reached := _limit_reached(hardened, contract):
+        return Expect(expected).failed(reached, fix=FIX[Restriction.LIMITS], evidence=evidence_of(hardened))
+    return _restricted(Restriction.LIMITS, expected, (hardened, *relaxed))
 
 
-def _restricted(restriction: Restriction, hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
-    """Judge one restriction by every start that was made."""
-    expect = Expect(_expected(restriction, contract))
-    if restriction is Restriction.LIMITS and (reached := limit_reached(hardened, contract)):
-        return expect.failed(reached, fix=FIX[restriction], evidence=evidence_of(hardened))
-    starts = {frozenset(start.lifted): start for start in (hardened, *relaxed)}
-    blamed = in_the_way(starts)
+def _restricted(restriction: Restriction, expected: str, starts: tuple[Boot, ...]) -> Outcome:
+    """Judge one restriction by every start that was made, the hardened one first."""
+    expect, (hardened, *relaxed) = Expect(expected), starts
+    by_lifted = {frozenset(start.lifted): start for start in starts}
+    blamed = in_the_way(by_lifted)
     if restriction in blamed:
         written = tuple(f"wrote {path}" for start in relaxed if start.came_up for path in start.written)
         return expect.failed(
-            _blame(restriction, hardened, starts),
+            _blame(restriction, hardened, by_lifted),
             fix=FIX[restriction],
             evidence=(*(written if restriction is Restriction.READ_ONLY else ()), *evidence_of(hardened)),
         )
     if not blamed and not hardened.came_up and any(start.came_up for start in relaxed):
         reason = "a later start succeeded, and no restriction is seen to have kept it from starting the first time"
         raise UndecidedError(f"{reason}: {what_happened(hardened)}", *evidence_of(hardened))
-    held = next((start for start in starts.values() if start.came_up and restriction not in start.lifted), None)
+    held = next((start for start in by_lifted.values() if start.came_up and restriction not in start.lifted), None)
     if held is None:
-        raise UndecidedError(_why_not(starts))
+        never = ALL in by_lifted and not by_lifted[ALL].came_up
+        why = " without any restriction either" if never else ", for another reason"
+        raise UndecidedError(f"it does not start{why}: see boot/healthy or boot/stays-up")
     return expect.passed(_held(restriction, held))
 
 
@@ -272,7 +269,7 @@ def _wrote(starts: dict[frozenset[Restriction], Boot]) -> bool:
     return refused or bool(starts[frozenset({Restriction.READ_ONLY})].written)
 
 
-def limit_reached(boot: Boot, contract: Contract) -> str:
+def _limit_reached(boot: Boot, contract: Contract) -> str:
     """Return which limit a start ran into, by what the engine counts and the log says; empty where none."""
     if boot.out_of_memory or (boot.exit is not None and boot.exit.out_of_memory):
         end = "it was killed" if boot.exit is not None else "a process of it was killed"
@@ -295,56 +292,21 @@ def _blame(restriction: Restriction, boot: Boot, starts: dict[frozenset[Restrict
     return f"{what_happened(alone)} {UNDER[restriction]}, even where that is its only restriction"
 
 
-def _why_not(starts: dict[frozenset[Restriction], Boot]) -> str:
-    see = "see boot/healthy or boot/stays-up"
-    if ALL in starts and not starts[ALL].came_up:
-        return f"it does not start without any restriction either: {see}"
-    return f"it does not start, for another reason: {see}"
-
-
-def _expected(restriction: Restriction, contract: Contract) -> str:
-    match restriction:
-        case Restriction.READ_ONLY:
-            return f"starts on a read-only root (tmpfs: {', '.join(contract.tmpfs) or 'none'})"
-        case Restriction.CAPABILITIES:
-            given = ", ".join(contract.capabilities)
-            return f"starts with no capabilities but {given}" if given else "starts with no capabilities at all"
-        case Restriction.NO_NEW_PRIVILEGES:
-            return "starts with no-new-privileges"
-        case Restriction.LIMITS:
-            return f"lives within {contract.memory} of memory and {contract.processes} processes and threads"
-        case _:
-            assert_never(restriction)
-
-
 def _held(restriction: Restriction, boot: Boot) -> str:
-    """Return what was in force, as the engine says itself.
-
-    Raises:
-        UndecidedError: it says that this was not.
-
-    """
-    force = boot.enforced
-    in_force = force is not None and {
-        Restriction.READ_ONLY: force.read_only,
-        Restriction.CAPABILITIES: "ALL" in force.dropped,
-        Restriction.NO_NEW_PRIVILEGES: force.no_new_privileges,
-        Restriction.LIMITS: force.memory > 0 and force.processes > 0,
-    }.get(restriction)
-    if force is None or not in_force:
+    """Return what was in force, as the engine says itself; undecided where it says that this was not."""
+    force, usage = boot.enforced, boot.usage
+    held, how = False, ""
+    if force is not None:
+        took = f"; it took {usage.memory // MIB} MiB and {usage.processes}" if isinstance(usage, Usage) else ""
+        within = f"within {force.memory // MIB} MiB of memory and {force.processes} processes and threads{took}"
+        but = f"with all capabilities dropped but {', '.join(force.added) or 'none'}"
+        held, how = {
+            Restriction.READ_ONLY: (force.read_only, "on a read-only root"),
+            Restriction.CAPABILITIES: ("ALL" in force.dropped, but),
+            Restriction.NO_NEW_PRIVILEGES: (force.no_new_privileges, "with no-new-privileges"),
+            Restriction.LIMITS: (force.memory > 0 and force.processes > 0, within),
+        }[restriction]
+    if not held:
         raise UndecidedError(f"it started, but the engine does not enforce this: {restriction.value}")
     beside = f", with {', '.join(boot.lifted)} lifted" if boot.lifted else ""
-    match restriction:
-        case Restriction.READ_ONLY:
-            what = "on a read-only root"
-        case Restriction.CAPABILITIES:
-            what = f"with all capabilities dropped but {', '.join(force.added) or 'none'}"
-        case Restriction.NO_NEW_PRIVILEGES:
-            what = "with no-new-privileges"
-        case Restriction.LIMITS:
-            what = f"within {force.memory // MIB} MiB of memory and {force.processes} processes and threads"
-            if isinstance(boot.usage, Usage):
-                what += f"; it took {boot.usage.memory // MIB} MiB and {boot.usage.processes}"
-        case _:
-            assert_never(restriction)
-    return f"started and stayed up {what}{beside}"
+    return f"started and stayed up {how}{beside}"

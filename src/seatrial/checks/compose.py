@@ -36,9 +36,9 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     if not services:
         return skipped(f"{compose.path} declares no service")
     found = [
-        (service, what, line, fix)
+        (service, what, service.lines.get(key) or service.line, fix)
         for service in services
-        for key, what, line, fix in _soft(service)
+        for key, what, fix in _weaknesses(service)
         if not {service.name, f"{service.name}.{key}"} & contract.compose_exceptions.keys()
     ]
     excepted = tuple(f"{key}: {reason}" for key, reason in contract.compose_exceptions.items())
@@ -53,35 +53,24 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     return expect.passed(", ".join(service.name for service in services), evidence=excepted)
 
 
-def _soft(service: Service) -> Iterator[tuple[str, str, int, str]]:
-    """Yield what is too much or missing: its key, what was seen, its line, and what to write."""
-    missing = (
+def _weaknesses(service: Service) -> Iterator[tuple[str, str, str]]:
+    """Yield what is too much or missing: its key, what was seen, and what to write."""
+    if service.privileged:
+        yield "privileged", "it is privileged", "no `privileged`"
+    for key in service.host_namespaces:
+        yield key, f"`{key}: host` gives it a namespace of the host", f"no `{key}: host`"
+    for source in service.mounts:
+        if SOCKET.search(source):
+            yield "volumes", f"it mounts {source} of the host", f"no volume {source}"
+    held = any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", option) for option in service.security)
+    required = (
         ("cap_drop", "it does not drop all capabilities", "`cap_drop: [ALL]`", "ALL" in service.dropped),
         ("read_only", "its root can be written", "`read_only: true`", service.read_only),
-        ("security_opt", "it may gain new privileges", "`security_opt: [no-new-privileges:true]`", _held(service)),
+        ("security_opt", "it may gain new privileges", "`security_opt: [no-new-privileges:true]`", held),
         ("mem_limit", "it has no memory limit", "`mem_limit: 512m`", service.memory),
         ("pids_limit", "it has no limit of processes", "`pids_limit: 128`", service.processes),
     )
-    yield from _too_much(service)
-    for key, what, fix, there in missing:
-        if not there:
-            yield key, what, service.lines.get(key) or service.line, fix
-
-
-def _held(service: Service) -> bool:
-    return any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", option) for option in service.security)
-
-
-def _too_much(service: Service) -> Iterator[tuple[str, str, int, str]]:
-    if service.privileged:
-        yield "privileged", "it is privileged", service.lines.get("privileged") or service.line, "no `privileged`"
-    for key in service.host_namespaces:
-        line = service.lines.get(key) or service.line
-        yield key, f"`{key}: host` gives it a namespace of the host", line, f"no `{key}: host`"
-    for source in service.mounts:
-        if SOCKET.search(source):
-            line = service.lines.get("volumes") or service.line
-            yield "volumes", f"it mounts {source} of the host", line, f"no volume {source}"
+    yield from ((key, what, fix) for key, what, fix, there in required if not there)
 
 
 @check(
