@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from seatrial.checks.registry import CHECKS
-from seatrial.reports.explain import markdown_help, print_catalogue, print_check, text_help
+from seatrial.reports.console import print_catalogue, print_check
 from seatrial.reports.groups import family_of
+from seatrial.reports.sarif import markdown_help, text_help
 from seatrial.text import nearest
 
 if TYPE_CHECKING:

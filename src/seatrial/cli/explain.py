@@ -22,7 +22,7 @@ POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
     """Explain a check: its rule, why, its source, what fails it and the fix; without an id, list all checks."""
     from seatrial.checks.registry import CATALOGUE, own_checks
-    from seatrial.reports.explain import print_catalogue, print_check
+    from seatrial.reports.console import print_catalogue, print_check
 
     console = output.console()
     catalogue = (*CATALOGUE, *own_checks(output.project_if_any()))

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from seatrial.checks.model import Result, Status
+from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.verdict import Smoke, Verdict
 from seatrial.facts import Distribution, Facts, Unavailable
 from seatrial.reports import groups as matrix
-from seatrial.reports.groups import DETAILED, Group, detailed, grouped, name_of, to_do
+from seatrial.reports.groups import DETAILED, Group, counted, detailed, family_of, grouped, name_of, rows_of
 from seatrial.text import plain, plain_line, show_size
 
 if TYPE_CHECKING:
@@ -98,10 +98,9 @@ def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
 
 def verdict_line(smoke: Smoke) -> Text:
     """Return the verdict, the image and the counts."""
-    counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
     return Text.assemble(
         (smoke.verdict.value.upper(), VERDICT_STYLES[smoke.verdict]),
-        f"  {plain_line(smoke.image)}: {counts}, in {smoke.seconds:.1f} s",
+        f"  {plain_line(smoke.image)}: {counted(smoke.counts)}, in {smoke.seconds:.1f} s",
     )
 
 
@@ -135,11 +134,8 @@ def _print_undecided(results: Sequence[Result], console: Console) -> None:
 def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None:
     head = Text.assemble((result.status.value.upper(), STYLES[result.status]), f" {result.id}: {result.title}")
     _print(head, console, indent=indent)
-    rows = [("seen", result.actual), ("expected", result.expected)]
-    if result.status in DETAILED:
-        rows += [("why", result.why), *to_do(result), ("where", result.where)]
-    for name, value in rows:
-        if value:
+    for name, value in rows_of(result):
+        if result.status in DETAILED or name in {"seen", "expected"}:
             _print(Text.assemble((f"{name}: ", "bold"), plain(value)), console, indent=indent + 2)
     for row in result.evidence:
         _print(Text(plain(row), style=QUIET), console, indent=indent + 4)
@@ -241,3 +237,46 @@ def print_next_steps(console: Console, states: Sequence[StackState], not_up: Seq
     console.print(Text("Try next", style="bold"))
     for command, meaning in rows:
         console.print(Text(f"    {command:{width}}  {meaning}"), soft_wrap=True)
+
+
+LEVELS = {
+    "quick": "quick: without a start of the application",
+    "standard": "standard: with one real start",
+    "deep": "deep: with more starts or builds",
+}
+STACK = "smoke --stack: with the app's services up"
+
+
+def print_check(check: Check, console: Console) -> None:
+    """Print everything about a check."""
+    console.print(Text.assemble((check.id, "bold cyan"), "  ", (check.title, "bold")))
+    asked = ("asked by", STACK) if check.stack else ("level", LEVELS[check.level.value])
+    rows = (asked, ("why", check.why), ("source", check.source))
+    for name, value in rows:
+        console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
+    for name, block in (("fails", check.example), ("fixed", check.fixed)):
+        if block:
+            console.print()
+            console.print(Text(f"{name}:", style="bold red" if name == "fails" else "bold green"))
+            for line in block.strip("\n").splitlines():
+                console.print(Padding(Text(line), (0, 0, 0, 4), expand=False), soft_wrap=not console.is_terminal)
+    console.print()
+    waiver = f'waive = {{ "{check.id}" = "your reason" }}'
+    console.print(Text.assemble(("to waive it: ", "bold"), f"in the contract, {waiver}"), soft_wrap=True)
+
+
+def print_catalogue(checks: Sequence[Check], console: Console) -> None:
+    """Print every check's id and title, by family."""
+    families: dict[str, list[Check]] = {}
+    for check in checks:
+        families.setdefault(family_of(check.id), []).append(check)
+    width = max(len(check.id) for check in checks)
+    for number, (family, found) in enumerate(families.items()):
+        if number:
+            console.print()
+        console.print(Text(family, style="bold"))
+        for check in found:
+            line = Text.assemble("  ", (check.id.ljust(width), "cyan"), f"  {check.title}")
+            console.print(line, soft_wrap=not console.is_terminal)
+    console.print()
+    console.print(Text(f"{len(checks)} checks. `seatrial explain CHECK` explains one."))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.checks.model import Result, Status
@@ -28,9 +29,8 @@ class Group:
 
     @property
     def counts(self) -> str:
-        """How many of each status: `3 pass, 1 fail`."""
-        found = [result.status for result in self.results]
-        return ", ".join(f"{found.count(status)} {status.value}" for status in Status if status in found)
+        """How many of each status."""
+        return counted(Counter(result.status for result in self.results))
 
 
 def grouped(results: Iterable[Result]) -> tuple[Group, ...]:
@@ -51,22 +51,29 @@ def name_of(check: str) -> str:
     return check.partition("/")[2] or check
 
 
-def detailed(results: Sequence[Result]) -> tuple[tuple[Result, ...], ...]:
+def detailed(results: Sequence[Result]) -> list[list[Result]]:
     """Return what is shown in full: failures, undecided checks together by their cause, waivers."""
-    failed = [(result,) for result in results if result.status is Status.FAIL]
-    waived = [(result,) for result in results if result.status is Status.WAIVED]
     causes: dict[str, list[Result]] = {}
     for result in results:
         if result.status is Status.ERROR:
             causes.setdefault(result.actual, []).append(result)
-    return (*failed, *map(tuple, causes.values()), *waived)
+    alone = {status: [[result] for result in results if result.status is status] for status in DETAILED}
+    return [*alone[Status.FAIL], *causes.values(), *alone[Status.WAIVED]]
 
 
-def to_do(result: Result) -> tuple[tuple[str, str], ...]:
-    """Return the row that says what to do, with its name; of a waiver the reason."""
-    if result.status is Status.WAIVED:
-        return (("waived", result.fix.removeprefix("Waived: ")),)
-    return (("to do", result.fix),) if result.fix else ()
+def rows_of(result: Result, *, whole: bool = True) -> list[tuple[str, str]]:
+    """Return what a report shows of a result, by name; where several share a cause, that alone."""
+    rows = [("seen", result.actual)]
+    if whole:
+        waived = result.status is Status.WAIVED
+        to_do = ("waived", result.fix.removeprefix("Waived: ")) if waived else ("to do", result.fix)
+        rows += [("expected", result.expected), ("why", result.why), to_do, ("where", result.where)]
+    return [(name, value) for name, value in rows if value]
+
+
+def counted(statuses: Mapping[Status, int]) -> str:
+    """Return how many there are of each status: `3 pass, 1 fail`."""
+    return ", ".join(f"{statuses[status]} {status.value}" for status in Status if statuses.get(status))
 
 
 NO_PYTHON = "no Python"
@@ -77,23 +84,19 @@ NO_PYTHON = "no Python"
 class Matrix:
     """The smokes by app and Python version; a pair may have several, when images are named by hand."""
 
-    apps: tuple[str, ...]
-    pythons: tuple[str, ...]
-    cells: dict[tuple[str, str], tuple[int, ...]]
+    apps: list[str]
+    pythons: list[str]
+    cells: dict[tuple[str, str], list[int]]
     """The smokes of an app and a version, by their place in the list."""
 
 
 def matrix(smokes: Sequence[Smoke]) -> Matrix:
     """Return the table: apps as they come, versions from the oldest on."""
-    cells: dict[tuple[str, str], tuple[int, ...]] = {}
+    cells: dict[tuple[str, str], list[int]] = {}
     for number, smoke in enumerate(smokes):
-        key = (app_of(smoke), smoke.python or NO_PYTHON)
-        cells[key] = (*cells.get(key, ()), number)
-    return Matrix(
-        apps=tuple(dict.fromkeys(app for app, _ in cells)),
-        pythons=tuple(sorted({python for _, python in cells}, key=_age)),
-        cells=cells,
-    )
+        cells.setdefault((app_of(smoke), smoke.python or NO_PYTHON), []).append(number)
+    pythons = sorted({python for _, python in cells}, key=_age)
+    return Matrix(apps=list(dict.fromkeys(app for app, _ in cells)), pythons=pythons, cells=cells)
 
 
 def app_of(smoke: Smoke) -> str:

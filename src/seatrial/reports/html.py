@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
+from itertools import chain
 
 from seatrial import __version__
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import Smoke, Verdict, worst
 from seatrial.reports import groups
-from seatrial.reports.groups import DETAILED, Group, detailed, grouped, name_of, to_do
+from seatrial.reports.groups import DETAILED, Group, detailed, grouped, name_of, rows_of
 from seatrial.text import plain, plain_line
 
 # The browser fetches nothing and runs nothing, whatever an image said.
@@ -105,11 +106,9 @@ def _image(smoke: Smoke, number: int, *, alone: bool) -> Iterator[str]:
     facts = " · ".join(f"{name} <code>{_text(value)}</code>" for name, value in known if value)
     yield f'<p class="soft">{facts} · {smoke.seconds:.1f} s</p>'
     yield "</div>"
-    told_groups = detailed(smoke.checks)
-    if told_groups:
+    if to_look_at := detailed(smoke.checks):
         yield "<h3>What to look at</h3>"
-        for same in told_groups:
-            yield from _told(same)
+        yield from chain.from_iterable(map(_told, to_look_at))
     yield f"<h3>All {len(smoke.checks)} checks</h3>"
     for group in grouped(smoke.checks):
         yield from _group(group, opened=alone and group.worst in DETAILED)
@@ -126,20 +125,16 @@ def _share(smoke: Smoke) -> Iterator[str]:
     yield f'<ul class="counts">{items}</ul>'
 
 
-def _told(same: tuple[Result, ...]) -> Iterator[str]:
+def _told(same: Sequence[Result]) -> Iterator[str]:
     result, *others = same
     yield f'<article class="card told {result.status.value}">'
     yield f'<div class="head">{_chip(result.status.value, WORDS[result.status])}'
     heading = f"{len(same)} checks, for one reason" if others else result.title
     yield f'<h4>{_text(heading)}</h4><span class="id">{_text(", ".join(check.id for check in same))}</span></div>'
     yield "<dl>"
-    rows: tuple[tuple[str, str], ...] = (("seen", result.actual),)
-    if not others:
-        rows += (("expected", result.expected), ("why", result.why), *to_do(result), ("where", result.where))
-    for name, value in rows:
-        if value:
-            strong = ' class="now"' if name == "seen" else ""
-            yield f"<dt>{name}</dt><dd{strong}>{_block(value)}</dd>"
+    for name, value in rows_of(result, whole=not others):
+        strong = ' class="now"' if name == "seen" else ""
+        yield f"<dt>{name}</dt><dd{strong}>{_block(value)}</dd>"
     yield f"</dl>{_evidence(result.evidence)}"
     yield "</article>"
 

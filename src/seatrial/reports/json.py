@@ -1,4 +1,4 @@
-"""Results as JSON for programs: smokes, stacks, deploys.."""
+"""Results as JSON for programs: smokes, stacks, deploys."""
 
 from __future__ import annotations
 
@@ -51,13 +51,15 @@ ENDED = {ContainerStatus.EXITED, ContainerStatus.RESTARTING, ContainerStatus.DEA
 """The states that have an exit code; in any other the engine says 0, which means nothing."""
 
 
-def _document(head: dict[str, Any], **keys: Any) -> str:
+def _document(stack: Stack, **keys: Any) -> str:
     """Return a document about a stack: plain ASCII, by Python's own escapes, whatever a container printed."""
-    return json.dumps({"schema": SCHEMA, **head, **keys}, indent=2) + "\n"
+    head = {"schema": SCHEMA, "app": stack.app, "compose_project": stack.compose_project}
+    return json.dumps({**head, **keys}, indent=2) + "\n"
 
 
-def _stack(stack: Stack) -> dict[str, Any]:
-    return {"app": stack.app, "compose_project": stack.compose_project}
+def _swarm_document(app: str, stack: str, **keys: Any) -> str:
+    """Return a document about a stack on a swarm; the app and the stack's name are empty while they are not known."""
+    return json.dumps({"schema": SCHEMA, "app": app or None, "stack": stack or None, **keys}, indent=2) + "\n"
 
 
 def _problem(error: SeatrialError | None) -> dict[str, Any] | None:
@@ -75,19 +77,9 @@ def up_document(
     seconds: float,
     problem: SeatrialError | None = None,
 ) -> str:
-    """Return how bringing a stack up went.
-
-    Args:
-        stack: the stack.
-        services: the state of each service; of a stack that did not come up, the last one.
-        addresses: where it answers.
-        changed: whether anything was started.
-        seconds: how long it took.
-        problem: why it is not up; None where it is.
-
-    """
+    """Return how bringing a stack up went; `problem` is why it is not up."""
     return _document(
-        _stack(stack),
+        stack,
         up=problem is None,
         changed=changed,
         seconds=round(seconds, 3),
@@ -100,13 +92,13 @@ def up_document(
 def ps_document(stack: Stack, services: Sequence[ServiceState]) -> str:
     """Return the state of each service of a stack."""
     up = bool(services) and all_up(services)
-    return _document(_stack(stack), up=up, services=[_service(service) for service in services])
+    return _document(stack, up=up, services=[_service(service) for service in services])
 
 
 def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | None = None) -> str:
     """Return what was removed of a stack; nothing where it could not be taken down whole."""
     return _document(
-        _stack(stack),
+        stack,
         down=problem is None,
         removed={kind: list(getattr(removed, kind)) for kind in ("containers", "networks", "volumes")},
         kept_volumes=list(removed.kept_volumes),
@@ -116,7 +108,7 @@ def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | No
 
 def restart_plan_document(stack: Stack, services: Sequence[str], *, problem: SeatrialError | None = None) -> str:
     """Return the names of the services that would be restarted."""
-    return _document(_stack(stack), would_restart=list(services), problem=_problem(problem))
+    return _document(stack, would_restart=list(services), problem=_problem(problem))
 
 
 def preflight_document(found: Preflight) -> str:
@@ -131,7 +123,7 @@ def preflight_document(found: Preflight) -> str:
         }
         for finding in found.findings
     ]
-    return _document(_stack(found.stack), file=str(found.file), ready=found.ready, checks=checks)
+    return _document(found.stack, file=str(found.file), ready=found.ready, checks=checks)
 
 
 def _service(state: ServiceState) -> dict[str, Any]:
@@ -160,21 +152,10 @@ def deploy_document(
     seconds: float,
     problem: SeatrialError | None = None,
 ) -> str:
-    """Return how a deploy went.
-
-    Args:
-        app: the app; empty where it is not known yet.
-        stack: the stack's name on the swarm; empty where it is not known yet.
-        services: the state of each service; of a deploy that failed, the last one.
-        notes: what became of the compose file.
-        nodes: the host name of each node, by id.
-        changed: whether the swarm was changed.
-        seconds: how long it took.
-        problem: why it is not deployed; None where it is.
-
-    """
-    return _document(
-        _swarm_stack(app, stack),
+    """Return how a deploy went; `nodes` are host names by id, and `problem` is why it is not deployed."""
+    return _swarm_document(
+        app,
+        stack,
         deployed=problem is None,
         changed=changed,
         seconds=round(seconds, 3),
@@ -186,9 +167,7 @@ def deploy_document(
 
 def plan_document(app: str, stack: str, *, notes: Sequence[Note], problem: SeatrialError | None = None) -> str:
     """Return whether a compose file can be deployed, and what happens to it."""
-    return _document(
-        _swarm_stack(app, stack), deployable=problem is None, notes=_notes(notes), problem=_problem(problem)
-    )
+    return _swarm_document(app, stack, deployable=problem is None, notes=_notes(notes), problem=_problem(problem))
 
 
 def removed_document(
@@ -200,20 +179,11 @@ def removed_document(
     seconds: float,
     problem: SeatrialError | None = None,
 ) -> str:
-    """Return what was removed of a stack.
-
-    Args:
-        app: the app; empty where it is not known yet.
-        stack: the stack's name; empty where it is not known yet.
-        found: what there was; None where the swarm was not asked.
-        left: what there is now; None where the swarm was not asked.
-        seconds: how long it took.
-        problem: why not all of it is removed; None where it is, or was to stay.
-
-    """
+    """Return what was removed of a stack: what there was and what is left, each None where the swarm was not asked."""
     before, now = _held(found), _held(left)
-    return _document(
-        _swarm_stack(app, stack),
+    return _swarm_document(
+        app,
+        stack,
         gone=problem is None and left is not None and left.nothing,
         seconds=round(seconds, 3),
         removed={kind: [name for name in names if name not in now[kind]] for kind, names in before.items()},
@@ -221,10 +191,6 @@ def removed_document(
         kept_volumes=list(found.kept_volumes) if found is not None else [],
         problem=_problem(problem),
     )
-
-
-def _swarm_stack(app: str, stack: str) -> dict[str, Any]:
-    return {"app": app or None, "stack": stack or None}
 
 
 def _swarm_service(state: SwarmServiceState, nodes: Mapping[str, str]) -> dict[str, Any]:

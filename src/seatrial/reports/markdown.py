@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from seatrial.checks.model import Result
 from seatrial.checks.verdict import Smoke
 from seatrial.reports import groups
-from seatrial.reports.groups import detailed, grouped, to_do
+from seatrial.reports.groups import counted, detailed, grouped, rows_of
 from seatrial.text import plain, plain_line
 
 MOST = 900_000
@@ -34,9 +34,8 @@ def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
         header, *rows = groups.rows(smokes)
         lines += ["## Images", "", _row(header), _row(["---"] * len(header), raw=True), *map(_row, rows), ""]
     for smoke in smokes:
-        counts = ", ".join(f"{number} {status.value}" for status, number in smoke.counts.items() if number)
         lines += [f"## {smoke.verdict.value.upper()}: {text(smoke.image)}", ""]
-        lines += [f"{counts}, in {smoke.seconds:.1f} s · `{plain_line(smoke.id)[:19]}`", ""]
+        lines += [f"{counted(smoke.counts)}, in {smoke.seconds:.1f} s · `{plain_line(smoke.id)[:19]}`", ""]
         for same in detailed(smoke.checks):
             lines += _in_full(same, evidence=evidence)
         if every:
@@ -44,14 +43,11 @@ def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
     return lines
 
 
-def _in_full(same: tuple[Result, ...], *, evidence: bool) -> list[str]:
+def _in_full(same: Sequence[Result], *, evidence: bool) -> list[str]:
     result = same[0]
     title = f": {text(result.title)}" if len(same) == 1 else ""
     lines = [f"### {result.status.value.upper()} {', '.join(text(other.id) for other in same)}{title}", ""]
-    rows: tuple[tuple[str, str], ...] = (("seen", result.actual),)
-    if len(same) == 1:
-        rows += (("expected", result.expected), ("why", result.why), *to_do(result), ("where", result.where))
-    lines += [f"- **{name}**: {text(value)}" for name, value in rows if value]
+    lines += [f"- **{name}**: {text(value)}" for name, value in rows_of(result, whole=len(same) == 1)]
     lines.append("")
     if result.evidence and evidence:
         lines += [*fenced(plain("\n".join(result.evidence))), ""]

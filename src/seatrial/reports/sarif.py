@@ -12,9 +12,9 @@ from seatrial import __version__
 from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke
-from seatrial.reports.explain import markdown_help, text_help
 from seatrial.reports.groups import DETAILED, family_of, name_of
 from seatrial.reports.json import dumped
+from seatrial.reports.markdown import fenced
 from seatrial.text import plain, plain_line
 
 Json = dict[str, Any]
@@ -57,6 +57,22 @@ def _rule(check: Check) -> Json:
         "defaultConfiguration": {"level": "error"},
         "properties": {"tags": [family_of(check.id), check.level.value]},
     }
+
+
+def text_help(check: Check) -> str:
+    """Return a check's explanation as plain text."""
+    parts = [check.title + ".", check.why, f"Source: {check.source}"]
+    parts += [f"{name}:\n{block}" for name, block in (("Fails", check.example), ("Fixed", check.fixed)) if block]
+    return "\n\n".join(parts)
+
+
+def markdown_help(check: Check) -> str:
+    """Return a check's explanation as Markdown."""
+    lines = [check.why, "", f"Source: {check.source}"]
+    for name, block in (("Fails:", check.example), ("Fixed:", check.fixed)):
+        if block:
+            lines += ["", name, "", *fenced(block.strip("\n"))]
+    return "\n".join(lines)
 
 
 def _own_rule(check: Check | Result) -> Json:

@@ -53,19 +53,17 @@ def planned(form: str | None, output: str | None, also: Iterable[str] = ()) -> t
     first = _known("--format", form) if form is not None else ENDINGS.get(ending, "text")
     reports = [Report(form=first, file=_writable("--output", output) if output is not None else None)]
     for name in also:
-        known = ENDINGS.get(Path(name).suffix.lower())
-        if known is None:
-            endings = ", ".join(ENDINGS)
-            raise SettingsError(f"--also {name!r} has no extension of a report.", fix=f"Known: {endings}.")
-        reports.append(Report(form=known, file=_writable("--also", name)))
+        ending = Path(name).suffix.lower()
+        if ending not in ENDINGS:
+            raise SettingsError(f"--also {name!r} has no extension of a report.", fix=f"Known: {', '.join(ENDINGS)}.")
+        reports.append(Report(form=ENDINGS[ending], file=_writable("--also", name)))
     return tuple(reports)
 
 
 def _known(option: str, value: str) -> Format:
-    for form in FORMATS:
-        if form == value:
-            return form
-    raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, FORMATS))
+    if value not in FORMATS:
+        raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, FORMATS))
+    return value
 
 
 def _writable(option: str, name: str) -> Path:
@@ -125,14 +123,7 @@ def write(
     say: Callable[[str], None],
     verbose: bool = False,
 ) -> None:
-    """Make every report.
-
-    Args:
-        smokes: what to report.
-        reports: the first one may go to standard output, the others go to files.
-        console: returns the console for a text report.
-        say: receives the report's path when nothing goes to standard output.
-        verbose: whether a text report shows every check in full.
+    """Make every report; `say` receives the files' names when nothing goes to standard output.
 
     Raises:
         SettingsError: a file cannot be written after all.
