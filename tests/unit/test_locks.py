@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from tests.unit.factories import environment, probe
 
-from seatrial.checks.resolution import image_environment, marker_holds, resolve
 from seatrial.errors import SettingsError
 from seatrial.facts import Unavailable
 from seatrial.facts.sources import LockFile
 from seatrial.observe.lockfiles import read_lock, requirement_lines
 from seatrial.observe.sources import read_project_facts
+from seatrial.requirements import image_environment, marker_holds, resolve
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGE = image_environment(probe())

@@ -11,11 +11,10 @@ from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
 from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.checks.resolution import image_environment, resolve
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import Environment
 from seatrial.facts.sources import LockedPackage, LockFile
-from seatrial.requirements import closure, holds, names_of, parse
+from seatrial.requirements import closure, holds, image_environment, names_of, parse, resolve
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

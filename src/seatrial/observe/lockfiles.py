@@ -1,7 +1,7 @@
 """Reads a project's lock file: uv.lock, pylock.toml (PEP 751), poetry.lock, pdm.lock, or exact requirements.
 
 Each gives the same data: what is asked for, when, and which version is locked. Which of it applies to an
-image is decided later, by its own interpreter: `seatrial.checks.resolution`.
+image is decided later, by its own interpreter: `seatrial.requirements`.
 """
 
 from __future__ import annotations
