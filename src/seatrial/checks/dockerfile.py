@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, shorten, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.settings.model import Contract
 from seatrial.text import parse_size, show_size
 
+SHOWN = 5
 LEVELS = ("error", "warning", "info", "style")
 ABOUT_CACHES = {"DL3009", "DL3019", "DL3032", "DL3036", "DL3040", "DL3042", "DL3060"}
 """hadolint's rules that want a cache deleted: wrong where it is a mount (its issues 497, 983, 1095, 1139)."""
@@ -52,8 +53,7 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
             kept.append(finding)
     if kept:
         return expect.failed(
-            "; ".join(f"line {row.line}: {row.rule} {row.message}" for row in kept[:5])
-            + (f"; and {len(kept) - 5} more" if len(kept) > 5 else ""),  # noqa: PLR2004 - those that are shown
+            shorten([f"line {row.line}: {row.rule} {row.message}" for row in kept], SHOWN),
             fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
             evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
@@ -337,7 +337,6 @@ UNWANTED = (
 """What no build should see, and the line of the ignore file that keeps it out."""
 ONLY_WHERE_IT_IS = {"**/.git", "tests"}
 """Parts of a repository: where there are none today, there are none tomorrow. The rest comes with the work."""
-SHOWN = 5
 
 
 @check(

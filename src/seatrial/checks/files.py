@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterable, Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, shorten, skipped
 from seatrial.facts import Configuration, ContentKind, Contents, FoundPath, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -35,21 +35,23 @@ def refuse_partial(contents: Contents) -> None:
         raise UndecidedError(f"the file system was not seen whole: {left_out[0]}", *left_out[1:])
 
 
-def checked(contents: Contents) -> str:
-    """Return how much was checked, for a pass."""
-    return f"{contents.paths} paths checked"
+def none_found(
+    contents: Contents, found: Sequence[str], *, expected: str, fix: str, shown: str = "", seen: str = ""
+) -> Outcome:
+    """Fail with what was found; pass where nothing was, and the file system was seen whole."""
+    expect = Expect(expected)
+    if found:
+        return expect.failed(shown or "; ".join(found[:SHOWN]), fix=fix, evidence=tuple(found))
+    refuse_partial(contents)
+    return expect.passed(f"{contents.paths} paths checked{seen}")
 
 
-def named(rows: Sequence[FoundPath], total: int = 0) -> str:
-    """Return rows as one line: the first ones, and how many more there are."""
-    more = max(total, len(rows)) - SHOWN
-    line = "; ".join(str(path) for path in rows[:SHOWN])
-    return f"{line}; and {more} more" if more > 0 else line
+def _content(folder: FoundPath) -> str:
+    return f"{folder.path}: {folder.files} files, {show_size(folder.size)}"
 
 
-def sizes_of(rows: Sequence[FoundPath]) -> str:
-    """Return folders with what they hold, as one line."""
-    return "; ".join(f"{folder.path}: {folder.files} files, {show_size(folder.size)}" for folder in rows)
+def _first(rows: Sequence[FoundPath]) -> str:
+    return rows[0].path if rows else ""
 
 
 def base_name(path: str) -> str:
@@ -79,15 +81,13 @@ def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPa
 def setuid(contents: Contents, contract: Contract) -> Outcome:
     every = of_kind(contents, ContentKind.SETUID)
     found = without(every, contract.setuid)
-    expect = Expect(f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`")
-    if found:
-        return expect.failed(
-            "; ".join(_permissions(path) for path in found[:5]),
-            fix=f"`RUN chmod a-s {found[0].path}`, or name it in `setuid` where the application needs it.",
-            evidence=tuple(_permissions(path) for path in found),
-        )
-    refuse_partial(contents)
-    return expect.passed(f"{checked(contents)}; {len(every)} setuid files, all allowed")
+    return none_found(
+        contents,
+        [_permissions(path) for path in found],
+        expected=f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`",
+        fix=f"`RUN chmod a-s {_first(found)}`, or name it in `setuid` where the application needs it.",
+        seen=f"; {len(every)} setuid files, all allowed",
+    )
 
 
 @check(
@@ -100,15 +100,12 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
 )
 def world_writable(contents: Contents) -> Outcome:
     found = of_kind(contents, ContentKind.WORLD_WRITABLE)
-    expect = Expect("nothing is world-writable outside sticky folders such as /tmp")
-    if found:
-        return expect.failed(
-            "; ".join(_permissions(path) for path in found[:5]),
-            fix=f"`RUN chmod o-w {found[0].path}`, and give to USER alone what it has to write (`COPY --chown`).",
-            evidence=tuple(_permissions(path) for path in found),
-        )
-    refuse_partial(contents)
-    return expect.passed(checked(contents))
+    return none_found(
+        contents,
+        [_permissions(path) for path in found],
+        expected="nothing is world-writable outside sticky folders such as /tmp",
+        fix=f"`RUN chmod o-w {_first(found)}`, and give to USER alone what it has to write (`COPY --chown`).",
+    )
 
 
 def _permissions(row: FoundPath) -> str:
@@ -126,21 +123,20 @@ def _permissions(row: FoundPath) -> str:
 def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Contract) -> Outcome:
     tests = own_tests(contents, probe)
     differences = [line for folder in contract.files for line in _differences(folder, contents, contract)]
-    expected = "no tests of the project"
-    if contract.files:
-        expected = f"exactly the files that the contract names in {', '.join(contract.files)}; {expected}"
+    folders = ", ".join(contract.files)
+    exactly = f"exactly the files that the contract names in {folders}; " if folders else ""
+    expect = Expect(f"{exactly}no tests of the project")
     if differences or tests:
-        lines = [*differences, *(f"{path.path} is a test" for path in tests)]
-        return failed(
-            "; ".join(lines[:5]),
-            expected=expected,
+        lines = (*differences, *(f"{path.path} is a test" for path in tests))
+        return expect.failed(
+            "; ".join(lines[:SHOWN]),
             fix="COPY what the application needs by name instead of `COPY . .`, and name the rest in .dockerignore.",
-            evidence=tuple(lines),
+            evidence=lines,
         )
     refuse_partial(contents)
     if not contract.files:
         return skipped(f"the contract names no `files`; no test is among the {contents.paths} paths")
-    return passed(f"{', '.join(contract.files)} as named; {checked(contents)}", expected=expected)
+    return expect.passed(f"{folders} as named; {contents.paths} paths checked")
 
 
 def _differences(folder: str, contents: Contents, contract: Contract) -> list[str]:
@@ -185,15 +181,14 @@ def leftovers(
     contents: Contents, probe: Probe | Unavailable, command: ResolvedCommand | Unavailable, configuration: Configuration
 ) -> Outcome:
     found = [*of_kind(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
-    expect = Expect("no .git, .env, editor's or system's files, and no environment but the application's")
-    if found:
-        return expect.failed(
-            named(found, contents.counts.get(ContentKind.LEFTOVER, 0)),
-            fix=f"Name {base_name(found[0].path)} in .dockerignore, or COPY by name what the application needs.",
-            evidence=tuple(str(path) for path in found),
-        )
-    refuse_partial(contents)
-    return expect.passed(checked(contents))
+    lines = list(map(str, found))
+    return none_found(
+        contents,
+        lines,
+        expected="no .git, .env, editor's or system's files, and no environment but the application's",
+        fix=f"Name {base_name(_first(found))} in .dockerignore, or COPY by name what the application needs.",
+        shown=shorten(lines, SHOWN, contents.counts.get(ContentKind.LEFTOVER, 0)),
+    )
 
 
 def _other_environments(
@@ -226,9 +221,9 @@ def _other_environments(
     "rm -rf /var/lib/apt/lists/* /var/cache/apt/*",
 )
 def package_lists(contents: Contents) -> Outcome:
-    return _holds_none(
+    return none_found(
         contents,
-        ContentKind.PACKAGE_LISTS,
+        _largest(contents, ContentKind.PACKAGE_LISTS),
         expected="no package lists or archives",
         fix="End the RUN that installs with `rm -rf /var/lib/apt/lists/* /var/cache/apt/*`: a later RUN makes no "
         "layer smaller. Or mount them: `RUN --mount=type=cache,target=/var/lib/apt/lists …`.",
@@ -244,23 +239,17 @@ def package_lists(contents: Contents) -> Outcome:
     fixed="RUN pip install --no-cache-dir -r requirements.txt",
 )
 def installer_caches(contents: Contents) -> Outcome:
-    return _holds_none(
+    return none_found(
         contents,
-        ContentKind.INSTALLER_CACHE,
+        _largest(contents, ContentKind.INSTALLER_CACHE),
         expected="no installer's cache",
         fix="Install with `pip install --no-cache-dir` or `uv sync --no-cache`, or mount the cache: "
         "`RUN --mount=type=cache,target=/root/.cache …`.",
     )
 
 
-def _holds_none(contents: Contents, kind: ContentKind, *, expected: str, fix: str) -> Outcome:
-    found = sorted(of_kind(contents, kind), key=lambda path: -path.size)
-    if found:
-        return failed(
-            sizes_of(found[:5]), expected=expected, fix=fix, evidence=tuple(sizes_of([path]) for path in found)
-        )
-    refuse_partial(contents)
-    return passed(checked(contents), expected=expected)
+def _largest(contents: Contents, kind: ContentKind) -> list[str]:
+    return [_content(folder) for folder in sorted(of_kind(contents, kind), key=lambda folder: -folder.size)]
 
 
 @check(
@@ -273,19 +262,18 @@ def _holds_none(contents: Contents, kind: ContentKind, *, expected: str, fix: st
 )
 def build(contents: Contents, contract: Contract) -> Outcome:
     found = _undeclared(of_kind(contents, ContentKind.BUILD_TOOL), contract)
-    headers = [path for path in found if path.files]
-    tools = [path for path in found if not path.files]
-    expect = Expect("no compiler, make, git or header files")
-    if found:
-        lines = [*(path.path for path in tools), *(sizes_of([path]) for path in headers)]
-        return expect.failed(
-            "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else ""),  # noqa: PLR2004
-            fix="Build in a separate stage and COPY only what came of it. A tool that the code calls goes into "
-            "the contract's `executables`.",
-            evidence=tuple(lines),
-        )
-    refuse_partial(contents)
-    return expect.passed(checked(contents))
+    lines = [
+        *(tool.path for tool in found if not tool.files),
+        *(_content(headers) for headers in found if headers.files),
+    ]
+    return none_found(
+        contents,
+        lines,
+        expected="no compiler, make, git or header files",
+        fix="Build in a separate stage and COPY only what came of it. A tool that the code calls goes into "
+        "the contract's `executables`.",
+        shown=shorten(lines, SHOWN),
+    )
 
 
 @check(
@@ -298,15 +286,13 @@ def build(contents: Contents, contract: Contract) -> Outcome:
 )
 def remote_access(contents: Contents, contract: Contract) -> Outcome:
     found = _undeclared(of_kind(contents, ContentKind.REMOTE_ACCESS), contract)
-    expect = Expect("no sudo, and no server to log in at")
-    if found:
-        return expect.failed(
-            named(found, contents.counts.get(ContentKind.REMOTE_ACCESS, 0)),
-            fix="Do not install it: `docker exec` leads into a container, and USER says who the process is.",
-            evidence=tuple(path.path for path in found),
-        )
-    refuse_partial(contents)
-    return expect.passed(checked(contents))
+    return none_found(
+        contents,
+        [path.path for path in found],
+        expected="no sudo, and no server to log in at",
+        fix="Do not install it: `docker exec` leads into a container, and USER says who the process is.",
+        shown=shorten(list(map(str, found)), SHOWN, contents.counts.get(ContentKind.REMOTE_ACCESS, 0)),
+    )
 
 
 def _undeclared(rows: list[FoundPath], contract: Contract) -> list[FoundPath]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.checks.process import RESOLVES, broken
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, present, skipped
+from seatrial.checks.process import RESOLVES, access, broken, way
 from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, Unavailable
 from seatrial.facts.command import SHELLS, may_read
 from seatrial.settings.model import Contract
@@ -28,13 +28,11 @@ NO_CHECK = "the image has no HEALTHCHECK; health/declared decides"
 )
 def health_declared(configuration: Configuration) -> Outcome:
     health_check = configuration.health_check
+    expect = Expect("a HEALTHCHECK")
     if health_check is None:
-        return failed(
-            "no HEALTHCHECK",
-            expected="a HEALTHCHECK",
-            fix='Add `HEALTHCHECK CMD ["python", "healthcheck.py"]`, or waive health/declared with your reason.',
-        )
-    return passed(f"{' '.join(health_check.test)}, every {health_check.interval:g} s", expected="a HEALTHCHECK")
+        fix = 'Add `HEALTHCHECK CMD ["python", "healthcheck.py"]`, or waive health/declared with your reason.'
+        return expect.failed("no HEALTHCHECK", fix=fix)
+    return expect.passed(f"{' '.join(health_check.test)}, every {health_check.interval:g} s")
 
 
 @check(
@@ -57,12 +55,12 @@ def command_exists(configuration: Configuration, health_command: HealthCommand |
     if missing is not None or (command.program is None and command.word):
         return failed(
             f"`{line}`: no program {word!r} in any folder of PATH",
-            expected=f"a health check whose program is {RESOLVES.removeprefix('a program that is ')}",
+            expected=f"a health check whose program is {RESOLVES.text.removeprefix('a program that is ')}",
             fix=_without(word, shell=command.shell),
             evidence=tuple(f"looked in {folder}" for folder in command.searched),
         )
     found = broken(command) if command.program is not None else None
-    return found or _script_missing(health, line) or passed(_seen(health, line), expected=RESOLVES)
+    return found or _script_missing(health, line) or RESOLVES.passed(_seen(health, line))
 
 
 def _without(word: str, *, shell: bool) -> str:
@@ -89,8 +87,7 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
     if barrier is not None or not may_read(script.entry, who):
         entry = barrier.entry if barrier else script.entry
         return expect.failed(
-            f"`{line}`: uid {who.uid} cannot read {barrier.path if barrier else script.end} "
-            f"(mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid})",
+            f"`{line}`: uid {who.uid} cannot read {barrier.path if barrier else script.end} ({access(entry)})",
             fix=f"Copy it with `--chmod=0755`, or let uid {who.uid} read it.",
         )
     return None
@@ -100,8 +97,7 @@ def _seen(health: HealthCommand, line: str) -> str:
     if health.command.program is None:
         shells = ", ".join(str(trail) for trail in health.command.starters.values())
         return f"`{line}`: only the shell can parse it, and that is there: {shells}"
-    parts = [str(health.command.program), *(f"#! {script.resolved}" for script in health.command.scripts)]
-    return ", ".join([*parts, *([str(health.script)] if health.script else [])])
+    return ", ".join([*way(health.command), *([str(health.script)] if health.script else [])])
 
 
 @check(

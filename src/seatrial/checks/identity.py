@@ -8,12 +8,11 @@ from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.facts import Accounts, Configuration, ContentKind, Contents, Password, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
 
-NUMERIC = "a USER that begins with a number"
 LARGEST_LOG = 10_000_000
 """Bytes. lastlog holds 292 for each account number: the number 34,000 makes it this large."""
 
@@ -31,20 +30,19 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
     user = configuration.user
     uid = command.account.uid
     shown = f"USER {user or '(none)'}"
+    expect = Expect("a user that is not uid 0")
     if uid is None:
-        return failed(
+        return expect.failed(
             f"{shown} names no account of the image",
-            expected="a user that is not uid 0",
             fix=f"Make the account in the final stage (`RUN useradd --uid 1000 {user}`), or name one by its number.",
         )
     # The probe's answer can be forged, but nothing forges it to be root: either source is enough.
     if uid == 0 or (not isinstance(probe, Unavailable) and probe.identity.uid == 0):
-        return failed(
+        return expect.failed(
             f"{shown} is uid 0",
-            expected="a user that is not uid 0",
             fix="Add `USER 1000:1000` (or your application's account) as the Dockerfile's last USER.",
         )
-    return passed(f"{shown} is uid {uid}", expected="a user that is not uid 0")
+    return expect.passed(f"{shown} is uid {uid}")
 
 
 @check(
@@ -56,25 +54,18 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
     fixed='# contract: user = "app"\nRUN useradd --uid 10001 app\nUSER app',
 )
 def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
-    if contract.user is None and contract.uid is None and contract.gid is None:
+    asked = {"user": contract.user, "uid": contract.uid, "gid": contract.gid}
+    wanted = {what: value for what, value in asked.items() if value is not None}
+    if not wanted:
         return skipped("the contract names no user; set `user`, `uid` or `gid`")
     seen = present(probe).identity
+    found = {"user": seen.name, "uid": seen.uid, "gid": seen.gid}
     differences = [
-        f"{what} is {actual!r}, not {wanted!r}"
-        for what, wanted, actual in (
-            ("whoami", contract.user, seen.name),
-            ("uid", contract.uid, seen.uid),
-            ("gid", contract.gid, seen.gid),
-        )
-        if wanted is not None and wanted != actual
+        f"{'whoami' if what == 'user' else what} is {found[what]!r}, not {value!r}"
+        for what, value in wanted.items()
+        if value != found[what]
     ]
-    expect = Expect(
-        " ".join(
-            f"{what} {wanted}"
-            for what, wanted in (("user", contract.user), ("uid", contract.uid), ("gid", contract.gid))
-            if wanted is not None
-        )
-    )
+    expect = Expect(" ".join(f"{what} {value}" for what, value in wanted.items()))
     actual = f"{seen.name or '(no account)'}, uid {seen.uid}, gid {seen.gid}"
     if differences:
         return expect.failed(
@@ -95,16 +86,15 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 )
 def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configuration) -> Outcome:
     user = configuration.user
-    who = user.partition(":")[0]
-    if re.fullmatch(r"[0-9]+", who):
-        return passed(f"USER {user}", expected=NUMERIC)
+    expect = Expect("a USER that begins with a number")
+    if re.fullmatch(r"[0-9]+", user.partition(":")[0]):
+        return expect.passed(f"USER {user}")
     account = present(command).account
     if account.uid == 0:
         return skipped(f"USER {user or '(none)'} is root; identity/non-root decides")
     number = f"{account.uid}:{account.gids[0]}" if account.uid is not None and account.gids else "10001:10001"
-    return failed(
+    return expect.failed(
         f"USER {user} is a name, which only the image's own /etc/passwd explains",
-        expected=NUMERIC,
         fix=f"Write `USER {number}` as the Dockerfile's last USER.",
     )
 
@@ -130,7 +120,7 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
             fix=f"Lock it in the Dockerfile (`RUN passwd --lock NAME`; here: {names[:200]}).",
             evidence=tuple(open_ + known),
         )
-    _refuse_cut(accounts)
+    _refuse_partial(accounts)
     return expect.passed(f"{len(accounts.users)} accounts checked, all locked")
 
 
@@ -158,7 +148,7 @@ def unique_ids(accounts: Accounts) -> Outcome:
             fix="Give the account that the Dockerfile makes its own number (`RUN useradd --uid 10001 …`).",
             evidence=tuple(shared),
         )
-    _refuse_cut(accounts)
+    _refuse_partial(accounts)
     return expect.passed(f"{len(accounts.users)} users and {len(accounts.groups)} groups checked")
 
 
@@ -176,7 +166,7 @@ def _repeated(file: str, names: Iterable[str]) -> list[str]:
     return [f"{file} holds {name} {count} times" for name, count in rows.items() if count > 1]
 
 
-def _refuse_cut(accounts: Accounts) -> None:
+def _refuse_partial(accounts: Accounts) -> None:
     if accounts.cut:
         raise UndecidedError(f"the account files have more rows than the {len(accounts.users)} that were checked")
 

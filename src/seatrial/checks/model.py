@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -139,6 +139,12 @@ class Expect:
     def failed(self, actual: str, *, fix: str, evidence: tuple[str, ...] = (), where: str = "") -> Outcome:
         """Return a failure: what was seen, what to change, and at which `file:line`."""
         return failed(actual, expected=self.text, fix=fix, evidence=evidence, where=where)
+
+
+def shorten(lines: Sequence[str], most: int, total: int = 0) -> str:
+    """Return the first lines as one, and how many more there are."""
+    more = max(total, len(lines)) - most
+    return "; ".join(lines[:most]) + (f"; and {more} more" if more > 0 else "")
 
 
 def skipped(reason: str) -> Outcome:

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, shorten, skipped
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import Environment
 from seatrial.facts.sources import LockedPackage, LockFile
@@ -208,7 +208,7 @@ def match_lock(
     wrong = (*sorted(missing), *sorted(different), *sorted(extra))
     if wrong:
         return expect.failed(
-            "; ".join(wrong[:SHOWN]) + ("" if len(wrong) <= SHOWN else f"; and {len(wrong) - SHOWN} more"),
+            shorten(wrong, SHOWN),
             fix=_fix(lock),
             evidence=wrong,
         )

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
@@ -21,13 +21,13 @@ from seatrial.facts import (
     ResolvedPath,
     Unavailable,
 )
-from seatrial.facts.command import SHELLS, may_execute
+from seatrial.facts.command import SHELLS, FileEntry, may_execute
 from seatrial.settings.model import Contract
 
 PYTHON = re.compile(r"/python[\d.]*$")
 BY_SIGNAL = range(129, 193)
 """128 and a signal's number: how an end by a signal is reported, that of the stop signal among them."""
-RESOLVES = "a program that is there, may be executed by USER, and whose `#!` interpreter is there too"
+RESOLVES = Expect("a program that is there, may be executed by USER, and whose `#!` interpreter is there too")
 
 
 @check(
@@ -62,47 +62,66 @@ def command_resolves(command: ResolvedCommand, configuration: Configuration) -> 
     missing = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)
     word = missing or command.word or command.words[0]
     if missing is not None or command.program is None:
-        return failed(
+        return RESOLVES.failed(
             f"no program {word!r} in any folder of PATH",
-            expected=RESOLVES,
             fix=f"Install {word} into the final stage, or put its folder on PATH with ENV.",
             evidence=tuple(f"looked in {folder}" for folder in command.searched),
         )
-    return broken(command) or passed(_way(command), expected=RESOLVES)
+    return broken(command) or RESOLVES.passed(", ".join(way(command)))
+
+
+def way(command: ResolvedCommand) -> list[str]:
+    """Return the command's program, and the interpreters of its scripts."""
+    return [str(command.program), *(f"#! {script.resolved}" for script in command.scripts)]
+
+
+def access(entry: FileEntry) -> str:
+    """Return a file's mode and owner."""
+    return f"mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid}"
+
+
+def barred(barrier: BlockingFolder, uid: int | None) -> str:
+    """Return which folder keeps an account from what lies below it."""
+    return f"{barrier.on_the_way_to} is under {barrier.path} ({access(barrier.entry)}), which uid {uid} cannot search"
 
 
 def broken(command: ResolvedCommand) -> Outcome | None:
     """Return what keeps a command's program from running; None where nothing does."""
     program = command.program
     if program is None or program.entry is None:
-        return failed(
+        return RESOLVES.failed(
             f"{program}: {program.gap if program else 'not on PATH'}",
-            expected=RESOLVES,
             fix=f"Copy {program.end if program else 'it'} into the final stage, at that exact path.",
         )
-    if command.blocked_by is not None:
-        return _barred(command.blocked_by, command)
-    broken = _broken_script(program.steps[0], command)
-    if broken is not None:
-        return broken
+    if (barrier := command.blocked_by) is not None:
+        return RESOLVES.failed(
+            barred(barrier, command.account.uid),
+            fix="Install it in a folder that every account can search (not under a home folder), or give "
+            f"{barrier.path} mode 0755.",
+        )
+    if found := _broken_script(program.steps[0], command):
+        return found
     if program.entry.kind is not FileKind.FILE or not may_execute(program.entry, command.account):
-        return _not_executable(program, command)
+        return _not_executable(program, program.entry, command)
     return _unrunnable(command)
 
 
 def _broken_script(script: str, command: ResolvedCommand) -> Outcome | None:
     for line in command.scripts:
         if line.line.endswith("\r"):
-            return _windows_line_ends(script, line.line)
+            return Expect(f"{script} has Unix line ends").failed(
+                f"the first line of {script}, `{line.line.rstrip()}`, ends with a carriage return, which the kernel "
+                "does not ignore",
+                fix=f"Save it with Unix line ends; in .gitattributes: `{posixpath.basename(script)} text eol=lf`.",
+            )
         if line.resolved.entry is None:
-            return failed(
+            return Expect(f"{script}'s first line names an interpreter that the image holds").failed(
                 f"{script} starts with `{line.line}`, and {line.resolved.gap}",
-                expected=f"{script}'s first line names an interpreter that the image holds",
                 fix=_shebang_fix(script, line.interpreter),
                 evidence=(f"script: {script}", f"interpreter: {line.interpreter}", f"missing: {line.resolved.missing}"),
             )
         if not may_execute(line.resolved.entry, command.account):
-            return _not_executable(line.resolved, command)
+            return _not_executable(line.resolved, line.resolved.entry, command)
         script = line.resolved.end
     return None
 
@@ -110,38 +129,17 @@ def _broken_script(script: str, command: ResolvedCommand) -> Outcome | None:
 def _unrunnable(command: ResolvedCommand) -> Outcome | None:
     end = (command.scripts[-1].resolved if command.scripts else command.program) or ""
     if command.unrunnable:
-        return failed(
+        return RESOLVES.failed(
             f"{end} is neither a binary nor a script with a `#!` line: the kernel cannot run it",
-            expected=RESOLVES,
             fix=f"If it is a script, begin {command.unrunnable} with `#!/bin/sh` (or its interpreter).",
         )
     if command.loader is not None and command.loader.entry is None:
-        return failed(
+        return Expect(f"the dynamic loader that {end} was linked for").failed(
             f"{end} needs the loader {command.loader}, and {command.loader.gap}",
-            expected=f"the dynamic loader that {end} was linked for",
             fix="It was built for another system: musl (Alpine) where the image has glibc (Debian), the other way "
             "round, or another processor. Build it on the final stage's own base.",
         )
     return None
-
-
-def _barred(barrier: BlockingFolder, command: ResolvedCommand) -> Outcome:
-    entry = barrier.entry
-    return failed(
-        f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
-        f"{entry.uid}:{entry.gid}), which uid {command.account.uid} cannot search",
-        expected=RESOLVES,
-        fix="Install it in a folder that every account can search (not under a home folder), or give "
-        f"{barrier.path} mode 0755.",
-    )
-
-
-def _windows_line_ends(script: str, line: str) -> Outcome:
-    return failed(
-        f"the first line of {script}, `{line.rstrip()}`, ends with a carriage return, which the kernel does not ignore",
-        expected=f"{script} has Unix line ends",
-        fix=f"Save it with Unix line ends; in .gitattributes: `{posixpath.basename(script)} text eol=lf`.",
-    )
 
 
 def _shebang_fix(script: str, interpreter: str) -> str:
@@ -157,19 +155,12 @@ def _shebang_fix(script: str, interpreter: str) -> str:
     )
 
 
-def _not_executable(trail: ResolvedPath, command: ResolvedCommand) -> Outcome:
-    entry = trail.entry
-    what = f"mode {entry.mode & 0o7777:04o}, owner {entry.uid}:{entry.gid}" if entry else "not there"
-    return failed(
-        f"{trail} ({what}) is not executable by uid {command.account.uid}",
-        expected=RESOLVES,
-        fix=f"Copy it with `--chmod=0755`, or give the folder that holds it to uid {command.account.uid}.",
+def _not_executable(trail: ResolvedPath, entry: FileEntry, command: ResolvedCommand) -> Outcome:
+    uid = command.account.uid
+    return RESOLVES.failed(
+        f"{trail} ({access(entry)}) is not executable by uid {uid}",
+        fix=f"Copy it with `--chmod=0755`, or give the folder that holds it to uid {uid}.",
     )
-
-
-def _way(command: ResolvedCommand) -> str:
-    parts = [str(command.program), *(f"#! {script.resolved}" for script in command.scripts)]
-    return ", ".join(parts)
 
 
 @check(
@@ -184,28 +175,26 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
     if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application did not start, so it could not be stopped")
     stop = boot.stop
-    expected = f"exits within {contract.stops_within:g} s of {stop.signal}"
+    within = f"exits within {contract.stops_within:g} s of {stop.signal}"
+    expect = Expect(within)
     if stop.signal.removeprefix("SIG") in {"KILL", "9"}:
-        return failed(
+        return Expect("a stop signal that the application can handle").failed(
             "its STOPSIGNAL is SIGKILL, which no process can handle",
-            expected="a stop signal that the application can handle",
             fix="Remove STOPSIGNAL, or declare the signal that the application handles, such as SIGTERM.",
         )
     if stop.killed:
-        return failed(
+        return expect.failed(
             f"did not exit within {stop.seconds:.1f} s of {stop.signal} and was killed",
-            expected=expected,
             fix="Run the application itself as PID 1 (exec form, `exec` in an entrypoint script), handle the "
             "signal, or declare another one with STOPSIGNAL.",
         )
     if stop.code not in {0, *BY_SIGNAL}:
-        return failed(
+        return Expect(f"{within}, with exit code 0 or that of the signal").failed(
             f"ended {stop.seconds:.1f} s after {stop.signal} with exit code {stop.code}, as if by an error",
-            expected=f"{expected}, with exit code 0 or that of the signal",
             fix="Let the handler of the stop signal finish the work in progress and exit with 0.",
             evidence=tuple(f"log: {line}" for line in boot.log[-15:]),
         )
-    return passed(f"exited {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}", expected=expected)
+    return expect.passed(f"exited {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}")
 
 
 BECOMES = re.compile(r"(?:^|&&|;)\s*exec\s+\S[^;&|]*$")
@@ -277,11 +266,8 @@ def pid1_is_app(running: Boot) -> Outcome:
     words = line.split()
     name = posixpath.basename(words[0]).removeprefix("-")
     expect = Expect("PID 1 is the application itself, or an init that the command names, such as tini")
-    evidence = (
-        tuple(f"runs: {command}" for command in running.process_list.commands[:10])
-        if isinstance(running.process_list, ProcessList)
-        else ()
-    )
+    commands = running.process_list.commands[:10] if isinstance(running.process_list, ProcessList) else ()
+    evidence = tuple(f"runs: {command}" for command in commands)
     if name in STAYING:
         return expect.failed(
             f"PID 1 is `{line}`: it started the application and stays its parent",
@@ -294,12 +280,7 @@ def pid1_is_app(running: Boot) -> Outcome:
 
 
 def first_process(boot: Boot) -> str:
-    """Return PID 1's command line.
-
-    Raises:
-        UndecidedError: neither the engine nor the image's interpreter could tell.
-
-    """
+    """Return PID 1's command line; undecided where neither the engine nor the image's interpreter could tell."""
     if isinstance(boot.process_list, ProcessList) and boot.process_list.first.strip():
         return boot.process_list.first
     if isinstance(boot.proc, ProcInfo) and any(boot.proc.command):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.process import access, barred
 from seatrial.facts import Probe, ResolvedCommand, Unavailable
 from seatrial.facts.command import may_execute
-from seatrial.facts.probe import Environment, PathPython, SelfTest
+from seatrial.facts.probe import Environment, SelfTest
 from seatrial.settings.model import Contract
 
 SHOWN = 20
@@ -61,13 +62,10 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     if contract.python is None:
         return skipped("the contract names no Python version; set `python`")
     seen = present(probe).interpreter
+    expect, shown = Expect(f"Python {contract.python}"), f"{seen.executable} is Python {seen.version}"
     if seen.version.split(".")[:2] != contract.python.split("."):
-        return failed(
-            f"{seen.executable} is Python {seen.version}",
-            expected=f"Python {contract.python}",
-            fix="Change the base image's tag, or the contract's `python`.",
-        )
-    return passed(f"{seen.executable} is Python {seen.version}", expected=f"Python {contract.python}")
+        return expect.failed(shown, fix="Change the base image's tag, or the contract's `python`.")
+    return expect.passed(shown)
 
 
 @check(
@@ -123,18 +121,15 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
     expect = Expect(f"uid {who.uid} can search every folder on the way to the interpreter, and execute it")
     barrier = command.python_blocked_by
     if barrier is not None:
-        entry = barrier.entry
         return expect.failed(
-            f"{barrier.on_the_way_to} is under {barrier.path} (mode {entry.mode & 0o7777:04o}, owner "
-            f"{entry.uid}:{entry.gid}), which uid {who.uid} cannot search",
+            barred(barrier, who.uid),
             fix=f"Install Python in a folder that every account can search, not under a home folder (uv: "
             f"`ENV UV_PYTHON_INSTALL_DIR=/opt/python` in the builder), or give {barrier.path} mode 0755.",
             evidence=(str(trail),),
         )
     if not may_execute(trail.entry, who):
         return expect.failed(
-            f"{trail.end} (mode {trail.entry.mode & 0o7777:04o}, owner {trail.entry.uid}:{trail.entry.gid}) is not "
-            f"executable by uid {who.uid}",
+            f"{trail.end} ({access(trail.entry)}) is not executable by uid {who.uid}",
             fix=f"Give {trail.end} mode 0755 in the stage that makes it.",
             evidence=(str(trail),),
         )
@@ -170,7 +165,8 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
         return expect.failed(f"{file} records Python {recorded}, and {seen.executable} is {seen.version}", fix=fix)
     if not environment.home_python:
         return expect.failed(f"{file} records the home {home}, which holds no interpreter", fix=fix)
-    if environment.home_python != environment.real and not _is_copy(environment, seen.prefix):
+    copied = environment.real.startswith(f"{seen.prefix}/")  # by `python -m venv --copies`
+    if environment.home_python != environment.real and not copied:
         return expect.failed(
             f"{file} records the home {home}, which leads to {environment.home_python}; {seen.executable} leads to "
             f"{environment.real}",
@@ -178,11 +174,6 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
         )
     version = recorded or "no version"
     return expect.passed(f"{file} records {home} and {version}; {environment.real} is {seen.version}")
-
-
-def _is_copy(environment: Environment, prefix: str) -> bool:
-    """Tell whether the environment holds the interpreter itself: `python -m venv --copies`."""
-    return environment.real.startswith(f"{prefix}/")
 
 
 @check(
@@ -199,7 +190,12 @@ def environment_first(probe: Probe, environment: Environment) -> Outcome:
     if not found:
         return skipped("PATH holds no python, so that none can be taken for the application's")
     own = seen.prefix if seen.prefix != seen.base_prefix else ""
-    others = [python for python in found if not _is_own(python, own, environment.real)]
+    # Its environment counts for more than the file behind it.
+    others = [
+        python
+        for python in found
+        if (python.environment != own if own or python.environment else python.real != environment.real)
+    ]
     where = own or environment.real
     expect = Expect(f"`python` and `python3` on PATH are those of {where}, which the application runs on")
     if others:
@@ -212,11 +208,6 @@ def environment_first(probe: Probe, environment: Environment) -> Outcome:
             evidence=tuple(f"{python.name}: {python.path} -> {python.real}" for python in found),
         )
     return expect.passed(", ".join(f"{python.name} is {python.path}" for python in found))
-
-
-def _is_own(python: PathPython, environment: str, real: str) -> bool:
-    """Tell whether it is the application's: by its environment, which counts for more than the file behind it."""
-    return python.environment == environment if environment or python.environment else python.real == real
 
 
 @check(

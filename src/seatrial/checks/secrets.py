@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
-from seatrial.checks.files import checked, named, of_kind, refuse_partial, without
-from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
+from seatrial.checks.files import SHOWN, none_found, of_kind, without
+from seatrial.checks.model import Expect, Outcome, UndecidedError, shorten, skipped
 from seatrial.facts import Configuration, ContentKind, Contents
 from seatrial.settings.model import Contract
 
@@ -71,9 +71,6 @@ def entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
 
 
-ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not seen here"
-
-
 @check(
     "secrets/files",
     title="Holds no key and no credentials",
@@ -85,19 +82,18 @@ ONLY_THIS = "a file that an earlier layer holds and a later one deletes is not s
 def secret_files(contents: Contents, contract: Contract) -> Outcome:
     """Judge files that give access to something; nothing of what they hold is shown or kept."""
     every = without(of_kind(contents, ContentKind.SECRET), contract.declared_secrets)
-    found = [file for file in every if not file.unread]
-    expect = Expect("no private key and no file with credentials")
-    if found:
-        return expect.failed(
-            named(found),
-            fix="Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
-            "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`.",
-            evidence=tuple(str(file) for file in found),
-        )
-    if every:
+    found = [str(file) for file in every if not file.unread]
+    if every and not found:
         raise UndecidedError(f"{every[0]} could not be read", *(str(file) for file in every[1:]))
-    refuse_partial(contents)
-    return expect.passed(f"{checked(contents)}; {ONLY_THIS}")
+    return none_found(
+        contents,
+        found,
+        shown=shorten(found, SHOWN),
+        expected="no private key and no file with credentials",
+        fix="Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
+        "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`.",
+        seen="; a file that an earlier layer holds and a later one deletes is not seen here",
+    )
 
 
 @check(
