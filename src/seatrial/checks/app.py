@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
@@ -244,9 +244,6 @@ def no_musl(probe: Probe | Unavailable, command: ResolvedCommand, contract: Cont
     return expect.passed(f"{command.python} uses {command.python_loader or libc}")
 
 
-VALID = "bytecode of this Python, with its source's time and size, or hash, or unchecked"
-
-
 @check(
     "bytecode/dependencies",
     title="Its dependencies are compiled",
@@ -259,16 +256,16 @@ def dependencies(bytecode: Bytecode | Unavailable, contract: Contract) -> Outcom
     if "dependencies" not in contract.bytecode:
         return skipped("the contract's `bytecode` does not name the dependencies")
     seen = present(bytecode)
-    expected = f"every source file of the dependencies has valid bytecode: {VALID}"
     if not seen.sources:
         return skipped("there is no source file of a dependency")
-    return _wrong(
+    return _valid(
         seen,
-        expected,
+        "every source file of the dependencies",
         fix="Compile in the stage that installs: `ENV UV_COMPILE_BYTECODE=1` for uv; pip does so unless told "
         "--no-compile; or `RUN python -m compileall -q --invalidation-mode unchecked-hash` on the environment, as "
         "the last step that touches its files. Or leave it out of the contract's `bytecode`.",
-    ) or passed(f"{seen.sources} source files have it", expected=expected)
+        all_have_it=f"{seen.sources} source files have it",
+    )
 
 
 @check(
@@ -292,22 +289,20 @@ def standard_library(
         return skipped("neither the contract nor the command names a module; set `modules`")
     if not seen.sources:
         raise UndecidedError("the imports loaded no module of the standard library from a file")
-    expected = f"every standard-library module that the application loads has valid bytecode: {VALID}"
-    return _wrong(
+    return _valid(
         seen,
-        expected,
+        "every standard-library module that the application loads",
         fix="Add to the final stage: `RUN python -m compileall -q \"$(python -c 'import os; print(os.path.dirname("
         "os.__file__))')\"`.",
-    ) or passed(f"the {seen.sources} modules that were loaded have it", expected=expected)
+        all_have_it=f"the {seen.sources} modules that were loaded have it",
+    )
 
 
-def _wrong(seen: Bytecode, expected: str, *, fix: str) -> Outcome | None:
-    """Return the failure; None where all is valid.
-
-    Raises:
-        UndecidedError: nothing is wrong so far, but not everything was checked.
-
-    """
+def _valid(seen: Bytecode, of: str, *, fix: str, all_have_it: str) -> Outcome:
+    """Judge the bytecode of some modules."""
+    expect = Expect(
+        f"{of} has valid bytecode: bytecode of this Python, with its source's time and size, or hash, or unchecked"
+    )
     parts = []
     if seen.missing_count:
         parts.append(f"{seen.missing_count} of {seen.sources} have none: {', '.join(seen.missing[:3])}")
@@ -317,9 +312,8 @@ def _wrong(seen: Bytecode, expected: str, *, fix: str) -> Outcome | None:
             f"{seen.stale_count} of {seen.sources} have some that is not valid: {first.source}: {first.problem}"
         )
     if parts:
-        return failed(
+        return expect.failed(
             "; ".join(parts),
-            expected=expected,
             fix=fix,
             evidence=(
                 *(f"{path}: none" for path in seen.missing),
@@ -330,4 +324,4 @@ def _wrong(seen: Bytecode, expected: str, *, fix: str) -> Outcome | None:
         raise UndecidedError(
             f"{seen.sources} were checked, and the scan was incomplete: too many files, or an import that ended early"
         )
-    return None
+    return expect.passed(all_have_it)

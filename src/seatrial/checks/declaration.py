@@ -21,13 +21,9 @@ from seatrial.checks.model import Check, Level, Outcome, present, skipped
 from seatrial.facts import (
     NO_SOURCES,
     Boot,
-    BuildContext,
-    ComposeSource,
     DeepBoots,
     Distribution,
-    DockerfileSource,
     Facts,
-    Lint,
     NotInstalled,
     Probe,
     ProcInfo,
@@ -119,22 +115,16 @@ def own_distributions(probe: Probe) -> dict[str, Distribution]:
     return {canonicalize_name(found.name): found for found in probe.distributions if not found.base}
 
 
-def _dockerfile(facts: Facts) -> DockerfileSource | Unavailable:
-    return facts.sources if isinstance(facts.sources, Unavailable) else facts.sources.dockerfile
+def _source(name: str) -> Callable[[Facts, Contract], object]:
+    """Return the reader of a part of the project's files; of those, only the compose file may be missing."""
 
+    def read(facts: Facts, _: Contract) -> object:
+        if isinstance(facts.sources, Unavailable):
+            return facts.sources
+        part = getattr(facts.sources, name)
+        return NO_COMPOSE if part is None else part
 
-def _lint(facts: Facts) -> Lint | Unavailable:
-    return facts.sources if isinstance(facts.sources, Unavailable) else facts.sources.lint
-
-
-def _context(facts: Facts) -> BuildContext | Unavailable:
-    return facts.sources if isinstance(facts.sources, Unavailable) else facts.sources.context
-
-
-def _compose(facts: Facts) -> ComposeSource | Unavailable:
-    if isinstance(facts.sources, Unavailable):
-        return facts.sources
-    return NO_COMPOSE if facts.sources.compose is None else facts.sources.compose
+    return read
 
 
 def _started_without_services(facts: Facts) -> bool:
@@ -166,10 +156,7 @@ FACTS: Mapping[str, _Fact] = {
     # Of the project's files.
     "project": _Fact(read=_plain(attrgetter("project"))),
     "sources": _Fact(read=_plain(attrgetter("sources"))),
-    "dockerfile": _Fact(read=_plain(_dockerfile)),
-    "lint": _Fact(read=_plain(_lint)),
-    "context": _Fact(read=_plain(_context)),
-    "compose": _Fact(read=_plain(_compose)),
+    **{name: _Fact(read=_source(name)) for name in ("dockerfile", "lint", "context", "compose")},
     "services_left_out": _Fact(read=_plain(_started_without_services)),
     # From starts of the app.
     "boot": _start(deciding_boot),
@@ -250,12 +237,7 @@ def _parameters(function: Callable[..., Outcome]) -> tuple[tuple[str, bool], ...
 
 
 def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -> Outcome:
-    """Call a check with the facts that it reads.
-
-    Args:
-        check: the check.
-        facts: what was observed; a mapping by parameter's name where that is less than an image's facts.
-        contract: what the image must be.
+    """Call a check with the facts that it reads: those of an image, or fewer by the parameters' names.
 
     Raises:
         UndecidedError: a fact is missing.
@@ -263,16 +245,13 @@ def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -
     """
     arguments: dict[str, object] = {}
     for name, takes_unavailable in check.parameters:
-        value = _value(name, facts, contract)
+        if isinstance(facts, Facts):
+            value = FACTS[name].read(facts, contract)
+        else:
+            value = contract if name == "contract" else facts.get(name, NOT_OBSERVED)
         if isinstance(value, Unavailable) and not takes_unavailable:
             if isinstance(value, NotInstalled) or value in DOES_NOT_APPLY:
                 return skipped(value.reason)
             present(value)
         arguments[name] = value
     return check.function(**arguments)
-
-
-def _value(name: str, facts: Facts | Mapping[str, object], contract: Contract) -> object:
-    if isinstance(facts, Facts):
-        return FACTS[name].read(facts, contract)
-    return contract if name == "contract" else facts.get(name, NOT_OBSERVED)

@@ -12,6 +12,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
 from seatrial.checks.model import Expect, Outcome, UndecidedError, present, shorten, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
+from seatrial.checks.verdict import all_of
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.settings.model import Contract
@@ -176,15 +177,8 @@ NOT_THE_SOURCE = {"setup.py", "conftest.py", "noxfile.py"}
 PACKAGES = "no RUN of the Dockerfile installs Python packages"
 
 
-def _chain(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:
-    """Return a stage's instructions, behind those of the stages that it begins with."""
-    earlier = [other for other in dockerfile.stages[: stage.index] if other.name and other.name == stage.base.lower()]
-    before = _chain(dockerfile, earlier[-1]) if earlier else []
-    return [*before, *stage.instructions]
-
-
 def _installs(dockerfile: Dockerfile, stage: Stage) -> list[Install]:
-    chain = _chain(dockerfile, stage)
+    chain = all_of(dockerfile, stage)
     locked = any(instruction.keyword == "ENV" and LOCKING.search(instruction.text) for instruction in chain)
     return [found for run in chain if run.keyword == "RUN" for found in installs(run, locked=locked)]
 
@@ -204,7 +198,7 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
     seen: list[str] = []
     for stage in parsed.stages:
         copied: tuple[Instruction, str] | None = None
-        for instruction in _chain(parsed, stage):
+        for instruction in all_of(parsed, stage):
             found = installs(instruction) if instruction.keyword == "RUN" else ()
             needed = [install for install in found if install.of_the_project]
             sources = (what for what in from_context(instruction) if _is_source(what, seen_context))

@@ -262,10 +262,8 @@ def _largest(contents: Contents, kind: ContentKind) -> list[str]:
 )
 def build(contents: Contents, contract: Contract) -> Outcome:
     found = _undeclared(of_kind(contents, ContentKind.BUILD_TOOL), contract)
-    lines = [
-        *(tool.path for tool in found if not tool.files),
-        *(_content(headers) for headers in found if headers.files),
-    ]
+    tools_first = sorted(found, key=lambda path: bool(path.files))
+    lines = [_content(path) if path.files else path.path for path in tools_first]
     return none_found(
         contents,
         lines,

@@ -44,8 +44,6 @@ def own_checks(project: Project | None = None) -> tuple[Check, ...]:
             raise SettingsError(
                 f"{name} declares no check.", where=module.__file__ or "", fix="docs/own-checks.md shows how."
             )
-        # Here: a quick smoke loads the catalogue while its container runs.
-
         for check in checks:
             if check.family in FAMILIES:
                 raise SettingsError(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import assert_never
 
 from msgspec import Struct
 
@@ -15,7 +14,7 @@ from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Unavailable
-from seatrial.facts.sources import Dockerfile, Instruction
+from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.settings.model import Contract
 
 STARTING = ("CMD", "ENTRYPOINT")
@@ -41,13 +40,9 @@ NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose", "stack"}
 
 
 def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
-    """Return `file:line` of the instruction that a finding belongs to; empty where no Dockerfile is known.
+    """Return `file:line` of the instruction that a check's finding belongs to; empty where no Dockerfile is known.
 
-    Args:
-        check: the check's id.
-        seen: what it saw: of several instructions, the one that says a word of it is meant.
-        facts: the image's facts.
-
+    Of several instructions, the one that holds a word of what was seen is meant.
     """
     family = check.partition("/")[0]
     if not isinstance(facts, Facts) or isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
@@ -55,7 +50,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
     source = facts.sources.dockerfile
     if not source.parsed.stages:
         return ""
-    chain = list(_last_first(source.parsed))
+    chain = all_of(source.parsed, source.parsed.stages[-1])[::-1]
     for keyword in INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ())):
         written = [instruction for instruction in chain if instruction.keyword == keyword]
         if written:
@@ -69,16 +64,15 @@ def _best_match(written: list[Instruction], seen: str) -> Instruction:
     return next((instruction for instruction in written if word and word in instruction.text), written[0])
 
 
-def _last_first(dockerfile: Dockerfile) -> Iterator[Instruction]:
-    """Yield what makes the image, the last instruction first: its stage, then the stages that it begins with."""
-    stage = dockerfile.stages[-1]
-    while True:
-        yield from reversed(stage.instructions)
-        earlier = dockerfile.stages[: stage.index]
-        before = [other for other in earlier if other.name and other.name == stage.base.lower()]
-        if not before:
-            return
-        stage = before[-1]
+def all_of(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:
+    """Return a stage's instructions, behind those of the stages that it begins with."""
+    found: list[Instruction] = []
+    inherited: Stage | None = stage
+    while inherited is not None:
+        found = [*inherited.instructions, *found]
+        base, above = inherited.base.lower(), reversed(dockerfile.stages[: inherited.index])
+        inherited = next((other for other in above if other.name and other.name == base), None)
+    return found
 
 
 LONGEST = 4000
@@ -99,15 +93,8 @@ class Verdict(StrEnum):
     @property
     def exit_code(self) -> ExitCode:
         """The command's exit code."""
-        match self:
-            case Verdict.PASS:
-                return ExitCode.OK
-            case Verdict.FAIL:
-                return ExitCode.FAILED
-            case Verdict.ERROR:
-                return ExitCode.UNDECIDED
-            case _:
-                assert_never(self)
+        codes = {Verdict.PASS: ExitCode.OK, Verdict.FAIL: ExitCode.FAILED, Verdict.ERROR: ExitCode.UNDECIDED}
+        return codes[self]
 
 
 class Smoke(Struct, frozen=True, kw_only=True):
@@ -179,10 +166,7 @@ def verdict_of(results: Iterable[Result]) -> Verdict:
 def worst(smokes: Sequence[Smoke]) -> Verdict:
     """Return the verdict of several smokes together: a failure counts most, then what could not be decided."""
     verdicts = {smoke.verdict for smoke in smokes}
-    for verdict in (Verdict.FAIL, Verdict.ERROR):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.PASS if verdicts else Verdict.ERROR
+    return next((worst for worst in (Verdict.FAIL, Verdict.ERROR, Verdict.PASS) if worst in verdicts), Verdict.ERROR)
 
 
 def truncate(text: str) -> str:
@@ -217,10 +201,11 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         outcome = Outcome(
             status=Status.ERROR, actual=f"could not be decided: {undecided.reason}", evidence=undecided.evidence
         )
-    status, fix = outcome.status, outcome.fix
-    reason = contract.waive.get(check.id)
-    if reason is not None and status in {Status.FAIL, Status.ERROR}:
-        status, fix = Status.WAIVED, f"Waived: {reason}"
+    status, fix, where = outcome.status, outcome.fix, ""
+    if status is Status.FAIL:
+        where = outcome.where or place(check.id, outcome.actual, facts)
+    if status in {Status.FAIL, Status.ERROR} and check.id in contract.waive:
+        status, fix = Status.WAIVED, f"Waived: {contract.waive[check.id]}"
     return Result(
         id=check.id,
         title=check.title,
@@ -230,8 +215,6 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         why=check.why,
         fix=truncate(fix),
         evidence=truncate_lines(outcome.evidence),
-        where=truncate(outcome.where or place(check.id, outcome.actual, facts))
-        if outcome.status is Status.FAIL
-        else "",
+        where=truncate(where),
         seconds=round(time.perf_counter() - started, 6),
     )
