@@ -25,14 +25,7 @@ def declares(dockerfile: Dockerfile, argument: str) -> bool:
 
 
 def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
-    """Return the outside images that its last stage needs, each once, in the order of their lines.
-
-    Args:
-        dockerfile: parsed.
-        build_arguments: what the build passes; only a declared argument takes effect.
-        platform: BuildKit's own arguments, such as TARGETARCH.
-
-    """
+    """Return the outside images that its last stage needs, each once, in the order of their lines."""
     scope = {**platform, **_scope(dockerfile, build_arguments, platform)}
     found: dict[str, int] = {}
     for stage in _needed(dockerfile, scope):

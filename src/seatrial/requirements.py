@@ -69,14 +69,7 @@ def marker_environment(python: str) -> dict[str, str]:
 
 
 def closure(direct: Iterable[str], installed: Iterable[Distribution], python: str) -> frozenset[str]:
-    """Return the names that direct dependencies bring in, by what the installed distributions themselves ask for.
-
-    Args:
-        direct: requirement strings.
-        installed: what the environment holds.
-        python: the version of its interpreter, for the markers.
-
-    """
+    """Return the names that direct dependencies bring in, by what the installed distributions themselves ask for."""
     by_name = {canonicalize_name(distribution.name): distribution for distribution in installed}
     environment = marker_environment(python)
     seen: set[tuple[str, str]] = set()
@@ -110,14 +103,7 @@ def image_environment(probe: Probe) -> dict[str, str]:
 
 
 def resolve(lock: LockFile, environment: Mapping[str, str], chosen: Iterable[str]) -> dict[str, LockedPackage]:
-    """Return what a lock has installed, by name.
-
-    Args:
-        lock: the lock.
-        environment: what markers are judged by.
-        chosen: the project's extras and groups that the image gets, normalised.
-
-    """
+    """Return what a lock has installed, by name, with the chosen extras and groups (normalised)."""
     active = frozenset(chosen) | frozenset(lock.defaults)
     by_name: dict[str, list[LockedPackage]] = {}
     for package in lock.packages:

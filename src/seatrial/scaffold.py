@@ -1,4 +1,7 @@
-"""Plans and writes what a project needs to start with seatrial: its Dockerfiles as apps, and a tasks.py."""
+"""Plans and writes what a project needs to start with seatrial: its Dockerfiles as apps, and a tasks.py.
+
+What cannot be planned raises SettingsError; a file that cannot be written, OSError.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,7 @@ DEEPEST = 3
 
 
 def plan(folder: Path) -> dict[Path, str]:
-    """Return the text to append, by file; empty where nothing is missing.
-
-    Raises:
-        SettingsError: there is no Dockerfile, or pyproject.toml is malformed.
-
-    """
+    """Return the text to append, by file; empty where nothing is missing."""
     written: dict[Path, str] = {}
     pyproject = folder / "pyproject.toml"
     document = read_toml(pyproject) if pyproject.exists() else {}
@@ -48,12 +46,7 @@ def plan(folder: Path) -> dict[Path, str]:
 
 
 def _require_appendable(file: Path, text: str) -> None:
-    """Refuse a file to which no table can be appended.
-
-    Raises:
-        SettingsError: `tool` or `tool.seatrial` is an inline table, or no table.
-
-    """
+    """Refuse a file to which no table can be appended: `tool` or `tool.seatrial` is an inline table, or no table."""
     before = file.read_text(encoding="utf-8") if file.exists() else ""
     try:
         tomllib.loads(f"{before}\n{text}")
@@ -67,12 +60,7 @@ def _require_appendable(file: Path, text: str) -> None:
 
 
 def write(planned: Mapping[Path, str]) -> None:
-    """Add the planned text to the files, each whole or not at all.
-
-    Raises:
-        OSError: a file cannot be written.
-
-    """
+    """Add the planned text to the files, each whole or not at all."""
     for file, text in planned.items():
         # In bytes, so that the line ends stay as they are.
         before = file.read_bytes() if file.exists() else b""

@@ -237,12 +237,7 @@ def _parameters(function: Callable[..., Outcome]) -> tuple[tuple[str, bool], ...
 
 
 def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -> Outcome:
-    """Call a check with the facts that it reads: those of an image, or fewer by the parameters' names.
-
-    Raises:
-        UndecidedError: a fact is missing.
-
-    """
+    """Call a check with the facts that it reads, of an image or by name; a missing one leaves it undecided."""
     arguments: dict[str, object] = {}
     for name, takes_unavailable in check.parameters:
         if isinstance(facts, Facts):

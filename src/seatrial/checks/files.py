@@ -22,12 +22,7 @@ def of_kind(contents: Contents, kind: ContentKind) -> list[FoundPath]:
 
 
 def refuse_partial(contents: Contents) -> None:
-    """Refuse a pass on files that were not read.
-
-    Raises:
-        UndecidedError: a part of the file system was not.
-
-    """
+    """Leave a check undecided where a part of the file system was not read."""
     if not contents.paths:
         raise UndecidedError("no path of the image was seen")
     left_out = (*contents.cut, *(f"{folder} could not be read" for folder in contents.unreadable))

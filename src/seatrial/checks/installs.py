@@ -88,13 +88,7 @@ class Install:
 
 
 def installs(instruction: Instruction, *, locked: bool = False) -> Iterator[Install]:
-    """Yield what a RUN instruction installs.
-
-    Args:
-        instruction: the RUN.
-        locked: whether the stage's ENV has uv keep to the lock.
-
-    """
+    """Yield what a RUN installs; `locked` tells that the stage's ENV has uv keep to the lock."""
     for words in commands(instruction):
         found = _install(words)
         if found is not None:
@@ -182,11 +176,7 @@ class Loose:
 def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = False) -> tuple[list[Loose], list[str]]:
     """Return what an install leaves open, and the requirement files that it names and the context lacks.
 
-    Args:
-        install: the command.
-        texts: the context's requirement files.
-        after_lock: an earlier command of the stage has installed the dependencies from a lock.
-
+    After a lock was installed in the same stage, a folder of the project counts as fixed.
     """
     words = set(install.words)
     if install.tool == "uv sync":
@@ -252,13 +242,7 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
 
 
 def fixed(requirement: str, *, local: bool) -> bool:
-    """Tell whether a requirement leaves no version open.
-
-    Args:
-        requirement: as pip takes it: a name with a version, a file, an address, a folder.
-        local: whether a folder counts as fixed: its own dependencies come from elsewhere.
-
-    """
+    """Tell whether a requirement leaves no version open; a `local` folder's own dependencies come from elsewhere."""
     text = requirement.partition(";")[0].partition(" --")[0].strip()
     if text.startswith("$"):
         # Only the build knows what it stands for.

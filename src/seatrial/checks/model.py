@@ -153,12 +153,7 @@ def skipped(reason: str) -> Outcome:
 
 
 def present(fact: T | Unavailable) -> T:
-    """Return a fact, or a part of one, that may be missing.
-
-    Raises:
-        UndecidedError: it is missing.
-
-    """
+    """Return a fact, or a part of one; where it is missing, the check is undecided."""
     if isinstance(fact, Unavailable):
         raise UndecidedError(fact.reason, fact.detail)
     return fact

@@ -145,12 +145,7 @@ def _unreadable(probe: Probe) -> tuple[str, ...]:
 
 
 def _trusted(dependencies: tuple[str, ...] | None, probe: Probe) -> dict[str, Distribution]:
-    """Return the list, once it has shown that it is the application's.
-
-    Raises:
-        UndecidedError: it has not: what a wrong list does not hold proves nothing.
-
-    """
+    """Return the list once it has shown that it is the application's: what a wrong one does not hold proves nothing."""
     listed = own_distributions(probe)
     if "distributions" in probe.truncated:
         raise UndecidedError(f"the list was cut after {len(listed)} distributions")

@@ -170,12 +170,7 @@ def among_services(level: Level | None, own: Sequence[Check] = ()) -> tuple[Chec
 
 
 def require_known_waivers(contract: Contract, where: str, own: Sequence[Check] = ()) -> None:
-    """Refuse a waiver for a check that does not exist.
-
-    Raises:
-        SettingsError: it names one; the message suggests the nearest.
-
-    """
+    """Refuse a waiver for a check that does not exist, with SettingsError and the nearest name."""
     known = {check.id for check in (*CATALOGUE, *own)}
     for name in contract.waive:
         if name not in known:

@@ -28,13 +28,7 @@ STYLES = {StepState.CACHED: "cyan", StepState.DONE: "green", StepState.FAILED: "
 
 
 class BuildReport:
-    """Observes builds. On a terminal, steps that ended scroll by, and those that run stay below them.
-
-    Args:
-        console: where to write.
-        clock: seconds.
-
-    """
+    """Observes builds. On a terminal, steps that ended scroll by, and those that run stay below them."""
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console

@@ -26,14 +26,7 @@ HEAD = """\
 
 
 def contract_text(facts: Facts, contract: Contract, results: Iterable[Result]) -> str:
-    """Return the file.
-
-    Args:
-        facts: what was seen.
-        contract: what was drafted from it.
-        results: the catalogue's answers by that contract; what does not hold becomes a commented waiver.
-
-    """
+    """Return the file; of the results by that contract, what does not hold becomes a commented waiver."""
     parts = (
         HEAD.format(image=_comment(facts.configuration.reference)),
         *("\n".join(part) + "\n" for part in (_who(contract), _holds(facts, contract), _runs(facts, contract))),

@@ -72,13 +72,7 @@ class LiveTable:
 
 
 class ChangedLines(Generic[State]):
-    """A line for each service whose state has changed.
-
-    Args:
-        console: where to print.
-        describe: returns a service's name, and its state in words.
-
-    """
+    """A line for each service whose state, in the words of `describe`, has changed."""
 
     def __init__(self, console: Console, describe: Callable[[State], tuple[str, str]]) -> None:
         self._console = console

@@ -1,4 +1,7 @@
-"""The formats of a smoke's report, the reports that a command's options ask for, and writing them."""
+"""The formats of a smoke's report, the reports that a command's options ask for, and writing them.
+
+An unknown format, or a file that cannot be written, raises SettingsError.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +45,7 @@ class Report:
 
 
 def planned(form: str | None, output: str | None, also: Iterable[str] = ()) -> tuple[Report, ...]:
-    """Return the reports that are asked for, first the one that may go to standard output.
-
-    Raises:
-        SettingsError: a form does not exist, an extension stands for none, or a file cannot be written. That is
-            checked before the smoke, which takes a while.
-
-    """
+    """Return the reports that are asked for, first the one that may go to standard output; checked before the smoke."""
     ending = Path(output).suffix.lower() if output else ""
     first = _known("--format", form) if form is not None else ENDINGS.get(ending, "text")
     reports = [Report(form=first, file=_writable("--output", output) if output is not None else None)]
@@ -123,12 +120,7 @@ def write(
     say: Callable[[str], None],
     verbose: bool = False,
 ) -> None:
-    """Make every report; `say` receives the files' names when nothing goes to standard output.
-
-    Raises:
-        SettingsError: a file cannot be written after all.
-
-    """
+    """Make every report; `say` receives the files' names when nothing goes to standard output."""
     for report in reports:
         if report.file is not None:
             write_file(report.file, render(smokes, report.form, verbose=verbose))
@@ -160,12 +152,7 @@ def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str], *, say: C
 
 
 def write_file(file: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        SettingsError: it cannot be written.
-
-    """
+    """Write a file whole or not at all."""
     try:
         replace(file, text.encode("utf-8", "backslashreplace"))
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Reads the settings, with the line of each error: the one place that knows the files that hold them."""
+"""Reads the settings, with the line of each error: the one place that knows the files that hold them.
+
+What is missing, malformed or unknown raises SettingsError.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,7 @@ FORMS = _forms()
 
 
 def convert(data: object, kind: type[T], *, file: Path, table: str) -> T:
-    """Turn plain data into a settings type.
-
-    Raises:
-        SettingsError: a key is unknown or a value is wrong; the message has file, key path and nearest key.
-
-    """
+    """Turn plain data into a settings type; an error names file, key path and the nearest key."""
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
@@ -191,12 +189,7 @@ class Project:
     name: str
 
     def app(self, name: str) -> App:
-        """Return an app by name.
-
-        Raises:
-            SettingsError: no app has that name; the message suggests the nearest.
-
-        """
+        """Return an app by name; an error suggests the nearest."""
         try:
             return self.settings.apps[name]
         except KeyError:
@@ -207,12 +200,7 @@ class Project:
             ) from None
 
     def chosen(self, name: str | None) -> dict[str, App]:
-        """Return the app of that name, or every app when no name is given.
-
-        Raises:
-            SettingsError: it is unknown, or the project declares none.
-
-        """
+        """Return the app of that name, or every app when no name is given."""
         if name is not None:
             return {name: self.app(name)}
         if not self.settings.apps:
@@ -246,12 +234,7 @@ def python_of(name: str, app: App, version: str | None) -> str | None:
 
 
 def read_project(start: Path) -> Project:
-    """Read the settings of the project that `start` lies in.
-
-    Raises:
-        SettingsError: there is no pyproject.toml, it is malformed, or a key or value in it is wrong.
-
-    """
+    """Read the settings of the project that `start` lies in."""
     file = find_file(start)
     document = read_toml(file)
     tool = document.get("tool", {})
@@ -269,12 +252,7 @@ def read_project(start: Path) -> Project:
 
 
 def read_contract(file: Path) -> Contract:
-    """Read a contract from its own file: the keys of an app's contract table.
-
-    Raises:
-        SettingsError: it is missing, malformed, or a key or value in it is wrong.
-
-    """
+    """Read a contract from its own file: the keys of an app's contract table."""
     return convert(read_toml(file), Contract, file=file, table="")
 
 
