@@ -7,7 +7,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.python import stopped_before
 from seatrial.facts import Configuration, FileKind, ResolvedPath, Unavailable
 from seatrial.facts.probe import Locale, SelfTest
 from seatrial.settings.model import Contract
@@ -56,13 +57,11 @@ def size_unpacked(configuration: Configuration, contract: Contract) -> Outcome:
     if contract.max_unpacked is None:
         return skipped(f"the contract sets no `max-unpacked`; it is {show_size(configuration.unpacked)}")
     size, most = configuration.unpacked, parse_size(contract.max_unpacked)
+    expect = Expect(f"at most {contract.max_unpacked}")
     if size > most:
-        return failed(
-            f"{show_size(size)}, {show_size(size - most)} over",
-            expected=f"at most {contract.max_unpacked}",
-            fix="See where it went with `docker history`; multi-stage builds and pinned indexes help most.",
-        )
-    return passed(show_size(size), expected=f"at most {contract.max_unpacked}")
+        fix = "See where it went with `docker history`; multi-stage builds and pinned indexes help most."
+        return expect.failed(f"{show_size(size)}, {show_size(size - most)} over", fix=fix)
+    return expect.passed(show_size(size))
 
 
 SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr")
@@ -184,17 +183,14 @@ def utc_utf8(locale: Locale) -> Outcome:
     if not locale.utc:
         wrong.append(f"its time zone is {locale.zone}")
         fixes.append("remove TZ and /etc/localtime: the application converts what it shows")
-    others = {
-        what: encoding
-        for what, encoding in (
-            ("file names", locale.filesystem),
-            ("files", locale.preferred),
-            ("output", locale.output),
-        )
-        if encoding.lower().replace("-", "").replace("_", "") != "utf8"
-    }
+    encodings = {"file names": locale.filesystem, "files": locale.preferred, "output": locale.output}
+    others = [
+        f"the encoding of {what} is {encoding}"
+        for what, encoding in encodings.items()
+        if re.sub("[-_]", "", encoding.lower()) != "utf8"
+    ]
     if others:
-        wrong.append("; ".join(f"the encoding of {what} is {encoding}" for what, encoding in others.items()))
+        wrong += others
         fixes.append("`ENV LANG=C.UTF-8`, and no LC_ALL, PYTHONIOENCODING or PYTHONUTF8=0 beside it")
     expect = Expect("UTC, and UTF-8 for file names, files and output")
     if wrong:
@@ -217,11 +213,9 @@ def trust_store(selftest: SelfTest) -> Outcome:
     Clients such as requests and httpx read certifi's bundle and no other, so that an image with it is usable. The
     pass says then that urllib, aiohttp and database drivers, which ask the system's store, find none.
     """
-    if selftest.trust is None:
-        raise UndecidedError(
-            f"the interpreter stopped before this test, at {selftest.at}: {selftest.ended or 'no reason is known'}"
-        )
     seen = selftest.trust
+    if seen is None:
+        raise stopped_before(selftest)
     expect = Expect("a default TLS context finds at least one certificate authority")
     if seen.lost:
         return expect.failed(

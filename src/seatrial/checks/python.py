@@ -101,6 +101,12 @@ THREAD = "a thread that recurses"
 """Where the interpreter's test of itself is at its end."""
 
 
+def stopped_before(selftest: SelfTest) -> UndecidedError:
+    """Return that the interpreter did not get as far as a part of its test of itself."""
+    why = selftest.ended or "no reason is known"
+    return UndecidedError(f"the interpreter stopped before this test, at {selftest.at}: {why}")
+
+
 @check(
     "python/interpreter-reachable",
     title="USER reaches the interpreter",

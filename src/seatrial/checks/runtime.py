@@ -9,7 +9,7 @@ import shlex
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
 from seatrial.checks.process import first_process
-from seatrial.checks.python import THREAD
+from seatrial.checks.python import THREAD, stopped_before
 from seatrial.facts import (
     Boot,
     CommandOverride,
@@ -38,9 +38,7 @@ def deep_recursion(selftest: SelfTest) -> Outcome:
     if selftest.recursion:
         return expect.passed("it got its RecursionError")
     if selftest.at != THREAD:
-        raise UndecidedError(
-            f"the interpreter stopped before this test, at {selftest.at}: {selftest.ended or 'no reason is known'}"
-        )
+        raise stopped_before(selftest)
     return expect.failed(
         selftest.ended or "the thread ended without a RecursionError",
         fix="Threads get too small a stack. On musl, link Python with `-Wl,-z,stack-size=0x100000` as the official "
@@ -62,19 +60,16 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - what every container has in memory
     fixed='CMD ["gunicorn", "--worker-tmp-dir", "/dev/shm", "shop:app"]',
 )
 def worker_heartbeat(running: Boot, configuration: Configuration, contract: Contract) -> Outcome:
-    commands = (
-        running.process_list.commands if isinstance(running.process_list, ProcessList) else (first_process(running),)
-    )
+    listed = running.process_list
+    commands = listed.commands if isinstance(listed, ProcessList) else (first_process(running),)
     line = next((command for command in commands if GUNICORN.search(command)), "")
     if not line:
         return skipped("gunicorn does not run in it")
     expect = Expect("gunicorn's heartbeat files in memory, such as in /dev/shm, and not on the overlay file system")
-    chosen = _chosen(line, configuration, contract)
-    files = running.proc.heartbeats if isinstance(running.proc, ProcInfo) else ()
+    chosen, proc = _chosen(line, configuration, contract), running.proc
+    files = proc.heartbeats if isinstance(proc, ProcInfo) else ()
     if not files and not chosen:
-        reason = (
-            running.proc.reason if isinstance(running.proc, Unavailable) else "no heartbeat file of gunicorn was seen"
-        )
+        reason = proc.reason if isinstance(proc, Unavailable) else "no heartbeat file of gunicorn was seen"
         raise UndecidedError(reason, f"gunicorn's command: {line}")
     folders = {posixpath.dirname(file.path) for file in files} or {chosen}
     kinds = {file.filesystem for file in files}
@@ -168,13 +163,15 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
     )
     if silent:
         local = [listener for listener in listeners if listener.loopback and _port(listener) in silent]
+        slow = " It has no HEALTHCHECK that tells when it is ready: a slow start needs a larger `stays-up`."
         return expect.failed(
             f"EXPOSE names {', '.join(silent)}, and "
             + (f"{local[0]} answers inside the container only" if local else "nothing listens there"),
             fix=(
                 "Listen on 0.0.0.0 (uvicorn: `--host 0.0.0.0`; gunicorn: `--bind 0.0.0.0:PORT`)."
                 if local
-                else f"Correct the port in EXPOSE or in the command, or remove EXPOSE.{_slow(configuration)}"
+                else "Correct the port in EXPOSE or in the command, or remove EXPOSE."
+                f"{slow if configuration.health_check is None else ''}"
             ),
             evidence=evidence,
         )
@@ -185,12 +182,6 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
             evidence=evidence,
         )
     return expect.passed("; ".join(evidence))
-
-
-def _slow(configuration: Configuration) -> str:
-    if configuration.health_check is not None:
-        return ""
-    return " It has no HEALTHCHECK that tells when it is ready: a slow start needs a larger `stays-up`."
 
 
 @check(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, skipped
-from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, StackRun
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.facts import Exchange, ServiceStop, StackRun
 from seatrial.settings.model import Contract
 
 NO_READY = "the contract's `stack` names no `ready` path"
@@ -70,28 +70,24 @@ def writes_and_reads(stack: StackRun, contract: Contract) -> Outcome:
     expect = Expect("what the contract's `write` stores is shown by its `read`")
     if seen.held:
         return expect.passed(f"{seen.write}: {seen.written}; {seen.read} shows it")
-    return expect.failed(_not_held(seen), fix=_exchange_fix(seen), evidence=_answers(seen))
+    shown = _body(seen.shown.body) if seen.shown else ()
+    return expect.failed(
+        _not_held(seen),
+        fix="Name in `read` what the answer holds, or let the app answer with it."
+        if seen.problem
+        else "Compare the contract's `write` and `read` with the app; its answers and its log tell which is wrong.",
+        evidence=(*(f"write: {line}" for line in _body(seen.written.body)), *(f"read: {line}" for line in shown)),
+    )
 
 
 def _not_held(seen: Exchange) -> str:
+    write = f"{seen.write}: {seen.written}"
     if not seen.written.good:
-        return f"{seen.write}: {seen.written}"
+        return write
     if seen.problem:
-        return f"{seen.write}: {seen.written}; {seen.problem}"
-    if seen.missing:
-        return f"{seen.write}: {seen.written}; {seen.read} does not show what was written: {', '.join(seen.missing)}"
-    return f"{seen.write}: {seen.written}; {seen.read}: {seen.shown}"
-
-
-def _exchange_fix(seen: Exchange) -> str:
-    if seen.problem:
-        return "Name in `read` what the answer holds, or let the app answer with it."
-    return "Compare the contract's `write` and `read` with the app; its answers and its log tell which is wrong."
-
-
-def _answers(seen: Exchange) -> tuple[str, ...]:
-    shown = _body(seen.shown.body) if seen.shown else ()
-    return (*(f"write: {line}" for line in _body(seen.written.body)), *(f"read: {line}" for line in shown))
+        return f"{write}; {seen.problem}"
+    missing = f"{seen.read} does not show what was written: {', '.join(seen.missing)}"
+    return f"{write}; {missing if seen.missing else f'{seen.read}: {seen.shown}'}"
 
 
 @check(
@@ -143,42 +139,34 @@ def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
         return skipped(NO_WRITE)
     seen = present(stack.database)
     seconds = contract.stack.recovers_within
-    expected = f"after a restart of {seen.service}: nothing lost, and a write stored within {seconds:g} s"
+    holds = f"after a restart of {seen.service}: nothing lost, and a write stored within {seconds:g} s"
+    expect = Expect(holds)
     evidence = tuple(f"while it was away: {refusal}" for refusal in seen.refusals)
     if not seen.acknowledged:
         raise UndecidedError("no write was acknowledged: see stack/writes-and-reads", *evidence)
     if seen.recovered_after is None:
-        return failed(
+        return expect.failed(
             f"no write was stored within {seconds:g} s after {seen.service} was back: {seen.last}",
-            expected=expected,
             fix="Let the app's pool replace dead connections (SQLAlchemy: pool_pre_ping=True).",
             evidence=(*evidence, *_body(seen.last.body)),
         )
     if seen.lost:
-        return failed(
-            f"{_counted(seen)} cannot be read after the restart of {seen.service}",
-            expected=expected,
+        lost = f"{len(seen.lost)} or more of {seen.acknowledged} acknowledged writes"
+        return expect.failed(
+            f"{lost} cannot be read after the restart of {seen.service}",
             fix="Keep the database's data in a volume, and let the app answer only after the commit.",
             evidence=(*seen.lost, *evidence),
         )
     if seen.app_restarts:
-        return failed(
+        return Expect(f"{holds}, without an end of the app").failed(
             f"nothing was lost, and the app itself ended {seen.app_restarts} times meanwhile",
-            expected=f"{expected}, without an end of the app",
             fix="Let the app answer that it cannot, and try its database again at the next request.",
             evidence=evidence,
         )
-    return passed(_survived(seen), expected=expected, evidence=evidence)
-
-
-def _counted(seen: DatabaseRestart) -> str:
-    return f"{len(seen.lost)} or more of {seen.acknowledged} acknowledged writes"
-
-
-def _survived(seen: DatabaseRestart) -> str:
-    return (
+    return expect.passed(
         f"all {seen.acknowledged} acknowledged writes are there after a restart of {seen.took:.1f} s; "
-        f"{seen.refused} refused meanwhile; the first one stored {seen.recovered_after:.1f} s after it"
+        f"{seen.refused} refused meanwhile; the first one stored {seen.recovered_after:.1f} s after it",
+        evidence=evidence,
     )
 
 
@@ -214,10 +202,8 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
 
 def _stopped(stop: ServiceStop) -> str:
     memory = ", out of memory" if stop.out_of_memory else ""
-    end = (
-        f"was killed after its grace time of {stop.grace:g} s" if stop.killed else f"exited after {stop.seconds:.1f} s"
-    )
-    return f"{stop.service} {end}, exit code {stop.code}{memory}"
+    killed, exited = f"was killed after its grace time of {stop.grace:g} s", f"exited after {stop.seconds:.1f} s"
+    return f"{stop.service} {killed if stop.killed else exited}, exit code {stop.code}{memory}"
 
 
 def _body(body: str) -> tuple[str, ...]:
