@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from itertools import chain
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
@@ -32,14 +33,11 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
         raise UndecidedError("the command does not lead to a program; see process/command-resolves")
     if broken:
         first = broken[0]
+        tracebacks = ((f"{module.name}: {module.error}", *module.traceback.splitlines()[-SHOWN:]) for module in broken)
         return expect.failed(
             f"{first.name}: {first.error}",
             fix=_import_fix(first.name, first.error),
-            evidence=tuple(
-                line
-                for module in broken
-                for line in (f"{module.name}: {module.error}", *module.traceback.splitlines()[-SHOWN:])
-            ),
+            evidence=tuple(chain.from_iterable(tracebacks)),
         )
     slowest = max(module.seconds for module in tried)
     return expect.passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s")
@@ -107,7 +105,8 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
             fix="Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
             "and give it to USER (`COPY --chown`, `install -d -o`).",
         )
-    return expect.passed("; ".join(_why_writable(place, contract) for place in places))
+    why = {True: "is on a tmpfs", False: "may be written"}
+    return expect.passed("; ".join(f"{place.path} {why[_on_tmpfs(place.path, contract)]}" for place in places))
 
 
 def _on_tmpfs(path: str, contract: Contract) -> bool:
@@ -123,10 +122,6 @@ def _refusal(place: PathAccess, contract: Contract) -> str:
     if place.exists:
         return f"{place.path} has mode {place.mode} and owner {place.owner}"
     return f"{place.path} is not there, and {place.nearest} above it has mode {place.mode} and owner {place.owner}"
-
-
-def _why_writable(place: PathAccess, contract: Contract) -> str:
-    return f"{place.path} is on a tmpfs" if _on_tmpfs(place.path, contract) else f"{place.path} may be written"
 
 
 @check(

@@ -10,7 +10,7 @@ from seatrial.checks.declaration import check, checks_of
 from seatrial.checks.model import Expect, Outcome, Result, present, skipped
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
-from seatrial.facts import ComposeSource, EnvironmentFile, Service, Unavailable
+from seatrial.facts import ComposeSource, Service, Unavailable
 from seatrial.settings.model import Contract
 
 SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
@@ -97,8 +97,8 @@ def ports(compose: ComposeSource) -> Outcome:
             fix=f"Write `127.0.0.1:{first.written or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
             where=f"{compose.path}:{first.line}",
         )
-    shown = ", ".join(f"{service.name}: {port.host_ip}:{port.written or '(any)'}" for service, port in published)
-    return expect.passed(shown)
+    seen = (f"{service.name}: {port.host_ip}:{port.written or '(any)'}" for service, port in published)
+    return expect.passed(", ".join(seen))
 
 
 @check(
@@ -172,7 +172,11 @@ def environment(compose: ComposeSource) -> Outcome:
     stands for it. The project is at fault only where it does not say what to write there. `invoke up` wants the file.
     """
     expect = Expect("every env file and variable is there, or explained by an example beside the compose file")
-    lost = [(file.line, f"env file {file.path}") for file in compose.files if not _accounted(file)]
+    lost = [
+        (file.line, f"env file {file.path}")
+        for file in compose.files
+        if not (file.there or file.optional or file.example)
+    ]
     unexplained = [variable for variable in compose.variables if variable.name not in compose.explained]
     unknown = [(variable.line, f"variable {variable.name}") for variable in unexplained]
     by_example = [file for file in compose.files if not file.there and file.example]
@@ -182,13 +186,12 @@ def environment(compose: ComposeSource) -> Outcome:
     if lost or unknown:
         line, what = (lost + unknown)[0]
         name = what.rpartition(" ")[2]
+        fix = f"Write `{name}=` into .env.example beside the compose file, or give it a default: `${{{name}:-…}}`."
+        if lost:
+            fix = f"Add {name}.example beside it, or make the file optional (`required: false`)."
         return expect.failed(
             "; ".join(f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown),
-            fix=(
-                f"Write `{name}=` into .env.example beside the compose file, or give it a default: `${{{name}:-…}}`."
-                if not lost
-                else f"Add {name}.example beside it, or make the file optional (`required: false`)."
-            ),
+            fix=fix,
             evidence=tuple(evidence),
             where=f"{compose.path}:{line}",
         )
@@ -198,10 +201,6 @@ def environment(compose: ComposeSource) -> Outcome:
         ", ".join([*(file.path for file in compose.files), *(variable.name for variable in compose.variables)]),
         evidence=tuple(evidence),
     )
-
-
-def _accounted(file: EnvironmentFile) -> bool:
-    return file.there or file.optional or bool(file.example)
 
 
 def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:

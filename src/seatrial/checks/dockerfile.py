@@ -81,18 +81,15 @@ def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
     fixed="FROM python:3.13-slim",
 )
 def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
-    path, bases = dockerfile.path, dockerfile.bases
-    expect = Expect(
-        "every base pinned by digest" if contract.pin_digests else "every base pinned by a tag that says a version"
-    )
-    digest = contract.pin_digests
+    path, bases, digest = dockerfile.path, dockerfile.bases, contract.pin_digests
+    expect = Expect(f"every base pinned by {'digest' if digest else 'a tag that says a version'}")
     unpinned = [(base, problem) for base in bases if (problem := _unpinned(base.reference, digest=digest))]
     if unpinned:
         first, _ = unpinned[0]
         name = re.sub(r"(:[^/]*)?(@.*)?$", "", first.reference)
         return expect.failed(
             "; ".join(f"line {base.line}: {base.reference} {problem}" for base, problem in unpinned),
-            fix=f"Write `{first.reference}@sha256:…`." if contract.pin_digests else f"Write `{name}:VERSION`.",
+            fix=f"Write `{first.reference}@sha256:…`." if digest else f"Write `{name}:VERSION`.",
             where=f"{path}:{first.line}",
         )
     return expect.passed(", ".join(base.reference for base in bases) or "it takes no image from outside")
@@ -224,12 +221,9 @@ def _is_source(what: str, context: BuildContext | None) -> bool:
     if context is None or context.truncated:
         return pattern in {"src", "app"} or pattern.endswith(".py")
     code = [file.path for file in context.files if file.path.endswith(".py") and file.path not in NOT_THE_SOURCE]
-    return any(fnmatch.fnmatchcase(path, pattern) or _below(path, pattern) for path in code)
-
-
-def _below(path: str, pattern: str) -> bool:
-    parts = path.split("/")[: pattern.count("/") + 1]
-    return fnmatch.fnmatchcase("/".join(parts), pattern)
+    # A path is meant by its own name, or by that of a folder above it.
+    folders = ("/".join(path.split("/")[: pattern.count("/") + 1]) for path in code)
+    return any(fnmatch.fnmatchcase(path, pattern) for path in (*code, *folders))
 
 
 @check(
@@ -308,8 +302,7 @@ def from_context(instruction: Instruction) -> Iterator[str]:
 
 
 def _copied(instruction: Instruction) -> list[str]:
-    text = " ".join(instruction.words)
-    words = list(instruction.words)
+    text, words = " ".join(instruction.words), list(instruction.words)
     if text.startswith("["):
         try:
             words = [str(word) for word in json.loads(text)]

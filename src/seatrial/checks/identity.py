@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
@@ -160,10 +160,7 @@ def _shared(what: str, rows: Iterable[tuple[int, str]]) -> list[str]:
 
 
 def _repeated(file: str, names: Iterable[str]) -> list[str]:
-    rows: defaultdict[str, int] = defaultdict(int)
-    for name in names:
-        rows[name] += 1
-    return [f"{file} holds {name} {count} times" for name, count in rows.items() if count > 1]
+    return [f"{file} holds {name} {count} times" for name, count in Counter(names).items() if count > 1]
 
 
 def _refuse_partial(accounts: Accounts) -> None:

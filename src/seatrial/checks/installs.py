@@ -90,13 +90,13 @@ class Install:
 def installs(instruction: Instruction, *, locked: bool = False) -> Iterator[Install]:
     """Yield what a RUN installs; `locked` tells that the stage's ENV has uv keep to the lock."""
     for words in commands(instruction):
-        found = _install(words)
-        if found is not None:
-            tool, rest = found
-            by_environment = locked or any(LOCKING.match(word) for word in words)
-            shown = " ".join(words)
+        if found := _install(words):
             yield Install(
-                tool=tool, words=rest, line=instruction.line, shown=shown, locked_by_environment=by_environment
+                tool=found[0],
+                words=found[1],
+                line=instruction.line,
+                shown=" ".join(words),
+                locked_by_environment=locked or any(LOCKING.match(word) for word in words),
             )
 
 
@@ -179,11 +179,11 @@ def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = Fals
     After a lock was installed in the same stage, a folder of the project counts as fixed.
     """
     words = set(install.words)
-    if install.tool == "uv sync":
-        held = words & {"--frozen", "--locked"} or install.locked_by_environment
-        return ([] if held else [Loose(what=install.shown, line=install.line)]), []
-    if install.tool == "pipenv":
-        held = words & {"--deploy", "--ignore-pipfile"} or " sync" in install.shown
+    if install.tool in {"uv sync", "pipenv"}:
+        if install.tool == "pipenv":
+            held = bool(words & {"--deploy", "--ignore-pipfile"}) or " sync" in install.shown
+        else:
+            held = bool(words & {"--frozen", "--locked"}) or install.locked_by_environment
         return ([] if held else [Loose(what=install.shown, line=install.line)]), []
     if install.tool in {"poetry", "pdm"} or words & {"--require-hashes", "--no-index"}:
         # poetry and pdm install what their lock says, and stop where there is none.
@@ -194,15 +194,13 @@ def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = Fals
         path = _path(name, texts)
         if path is None:
             unseen.append(name)
-        elif name in install.files or name in install.constraints:
+        else:
             found += open_lines(path, texts)
     if install.constraints or install.tool == "pip sync":
         return found, unseen
-    local_is_fixed = after_lock or "--no-deps" in words
-    found += [
-        Loose(what=name, line=install.line) for name in install.requirements if not fixed(name, local=local_is_fixed)
-    ]
-    return found, unseen
+    local = after_lock or "--no-deps" in words
+    open_ones = (name for name in install.requirements if not fixed(name, local=local))
+    return [*found, *(Loose(what=name, line=install.line) for name in open_ones)], unseen
 
 
 def _path(name: str, texts: Mapping[str, str]) -> str | None:

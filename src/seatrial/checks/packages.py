@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, passed, present, shorten, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, passed, present, shorten, skipped
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import Environment
 from seatrial.facts.sources import LockedPackage, LockFile
@@ -29,7 +29,7 @@ SYSTEM = "/usr/lib/python3"
 """Debian's own Python packages lie here: its package manager owns them, and no lock."""
 WRONG_LIST = "the package list is not the application's; see packages/evidence"
 NONE_INSTALLED = "the environment holds no distribution"
-UNPROVEN = "none found, but the list has not shown that it is the application's; set `dependencies`"
+UNPROVEN = skipped("none found, but the list has not shown that it is the application's; set `dependencies`")
 
 
 @check(
@@ -48,9 +48,8 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     where = probe.interpreter.executable
     wanted = _direct(dependencies, probe)
     if not listed and contract.dependencies != ():
-        return failed(
+        return Expect(", ".join(wanted) or "the application's direct dependencies").failed(
             f"{where} lists no distribution at all",
-            expected=", ".join(wanted) or "the application's direct dependencies",
             fix="Install them for the interpreter that the command runs on.",
             evidence=_unreadable(probe),
         )
@@ -100,7 +99,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
             evidence=tuple(_located(package) for package in found),
         )
     if not _proven(dependencies, probe):
-        return skipped(UNPROVEN)
+        return UNPROVEN
     return expect.passed(f"none of them among {len(listed)} distributions")
 
 
@@ -129,7 +128,7 @@ def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: 
             evidence=seen,
         )
     if not _proven(dependencies, probe):
-        return skipped(UNPROVEN)
+        return UNPROVEN
     return expect.passed(f"none of them among {len(probe.distributions)} distributions and on PATH")
 
 
@@ -199,7 +198,7 @@ def match_lock(
     ]
     extra = [f"{name} {package.version} is not in it" for name, package in _beyond(listed, lock, wanted, python)]
     count = f"{len(needed)} distributions of {lock.file} for Python {python}"
-    expect = Expect(f"exactly the {count}{_with(chosen)}")
+    expect = Expect(f"exactly the {count}" + (f", with {', '.join(sorted(chosen))}" if chosen else ""))
     wrong = (*sorted(missing), *sorted(different), *sorted(extra))
     if wrong:
         return expect.failed(
@@ -208,10 +207,6 @@ def match_lock(
             evidence=wrong,
         )
     return expect.passed(f"all {count}, and no other")
-
-
-def _with(chosen: set[str]) -> str:
-    return f", with {', '.join(sorted(chosen))}" if chosen else ""
 
 
 def _fix(lock: LockFile) -> str:
