@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @command(
+    trusting=True,
     help={
         "app": "the app to build; all apps without it",
         "python": "the Python version, such as 3.13; an app's first without it",
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         "builder": "the buildx builder; without it what BUILDX_BUILDER names, or the engine's own",
         "no-cache": "build every step anew",
         "dry-run": "print what would be built, and build nothing",
-    }
+    },
 )
 def build(
     _context: invoke.Context,

@@ -6,6 +6,7 @@ import atexit
 import errno
 import functools
 import gc
+import inspect
 import io
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
 
+from seatrial.cli import output
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.text import plain, plain_line
 
@@ -24,48 +26,78 @@ if TYPE_CHECKING:
 
 DEBUG = "SEATRIAL_DEBUG"
 
+TRUST_HELP = {
+    "trust": "how far the project's files are trusted: none, project or host (SECURITY.md); by default project, in CI "
+    "none for a change from a fork",
+    "untrusted": "the same as --trust none",
+}
+
 
 class TerminatedError(BaseException):
     """SIGTERM or SIGHUP: like Ctrl-C it unwinds everything, so that nothing is left behind."""
 
 
-def command(*, name: str | None = None, default: bool = False, **options: Any) -> Callable[..., invoke.Task[Any]]:
+def command(
+    *, name: str | None = None, default: bool = False, trusting: bool = False, **options: Any
+) -> Callable[..., invoke.Task[Any]]:
     """Make a function an Invoke task that returns its exit code, and whose errors are one line, never a traceback.
 
     A `SeatrialError` is shown with its detail, and ends the command with its exit code. The options are those of
-    `invoke.task`.
+    `invoke.task`. One that is `trusting` has --trust and --untrusted too.
     """
 
     def decorate(function: Callable[..., int | None]) -> invoke.Task[Any]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             _prepare()
-            try:
-                code = function(*args, **kwargs)
-            except SeatrialError as error:
-                show(error)
-                code = error.exit_code
-            except KeyboardInterrupt:
-                _say("Interrupted; what was started is removed.")
-                code = ExitCode.INTERRUPTED
-            except TerminatedError:
-                code = ExitCode.TERMINATED
-            except BrokenPipeError:
-                # Nobody reads our output any more, as after `| head`.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                code = ExitCode.UNREAD
-            except Exception as error:
-                if os.environ.get(DEBUG):
-                    raise
-                _show_unexpected(error)
-                code = ExitCode.UNDECIDED
-            if code:
+            if code := _exit_code(function, *args, **kwargs):
                 raise invoke.Exit(code=int(code))
 
+        if trusting:
+            options["help"] = {**options.get("help", {}), **TRUST_HELP}
+            # Invoke makes the options from the signature.
+            guarded.__signature__ = _with_trust(inspect.signature(function))  # type: ignore[attr-defined]
         made: invoke.Task[Any] = invoke.task(name=name, default=default, **options)(guarded)
         return made
 
     return decorate
+
+
+def _exit_code(
+    function: Callable[..., int | None],
+    *args: Any,
+    trust: str | None = None,
+    untrusted: bool = False,
+    **kwargs: Any,
+) -> int | None:
+    """Run a command; show what it raises, and return its exit code."""
+    try:
+        output.trust(trust, untrusted=untrusted)
+        return function(*args, **kwargs)
+    except SeatrialError as error:
+        show(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("Interrupted; what was started is removed.")
+        return ExitCode.INTERRUPTED
+    except TerminatedError:
+        return ExitCode.TERMINATED
+    except BrokenPipeError:
+        # Nobody reads our output any more, as after `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.UNREAD
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        _show_unexpected(error)
+        return ExitCode.UNDECIDED
+
+
+def _with_trust(signature: inspect.Signature) -> inspect.Signature:
+    more = {"trust": None, "untrusted": False}
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    added = [inspect.Parameter(option, keyword, default=value) for option, value in more.items()]
+    return signature.replace(parameters=[*signature.parameters.values(), *added])
 
 
 def _prepare() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @command(
+    trusting=True,
     help={
         "image": "a name, tag, id or digest",
         "environment": "a made-up variable that it needs to start, NAME=VALUE; may be given more than once",

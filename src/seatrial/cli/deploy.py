@@ -75,6 +75,7 @@ class Record:
 
 
 @command(
+    trusting=True,
     help={
         **output.APP,
         "stack": "the stack's name on the swarm; the app's by default",
@@ -83,7 +84,7 @@ class Record:
         "timeout": "seconds until the swarm must have converged, or with --remove until all must be removed",
         "dry-run": "print what happens to the compose file, and change nothing",
         **output.FORMAT,
-    }
+    },
 )
 def deploy(
     _context: invoke.Context,

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 @command(
+    trusting=True,
     help={
         "provide-engine": "where no engine answers, fetch and start one of seatrial's own",
         "dry-run": "print what would be done, and do nothing",
-    }
+    },
 )
 def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: bool = False) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""

@@ -23,6 +23,8 @@ APP = {"app": "the app; may be left out where only one has a compose file"}
 """The help of the option that all commands about a stack have."""
 FORMAT = {"format": "text or json"}
 FORMATS = ("text", "json")
+_trusted: str | None = None
+"""What --trust says; set by each command."""
 
 
 def project() -> Project:
@@ -42,11 +44,23 @@ def project_if_any() -> Project | None:
         raise
 
 
+def trust(level: str | None, *, untrusted: bool) -> None:
+    """Take what --trust and --untrusted say.
+
+    Raises:
+        SettingsError: they contradict each other.
+    """
+    global _trusted  # noqa: PLW0603 - of the one command that a process runs
+    if level and untrusted and level != "none":
+        raise SettingsError(f"--trust {level} and --untrusted contradict each other.", fix="Give one of them.")
+    _trusted = "none" if untrusted else level
+
+
 def host() -> Host:
     """Return this machine."""
     from seatrial.host import this_host
 
-    return this_host()
+    return this_host(_trusted)
 
 
 def engine() -> Engine:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 @command(
+    trusting=True,
     help={
         **output.APP,
         "service": "only this service; all that run without it",
         "timeout": "seconds until it must be up again",
         "dry-run": "print what would be restarted, and restart nothing",
         **output.FORMAT,
-    }
+    },
 )
 def restart(
     _context: invoke.Context,

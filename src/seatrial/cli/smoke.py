@@ -32,6 +32,7 @@ ONE_IMAGE = {
 
 
 @command(
+    trusting=True,
     default=True,
     help={
         **ONE_IMAGE,
@@ -174,7 +175,7 @@ def _classic(app: str | None, image: str | None, python: str | None, names: tupl
     return worst(bad).exit_code if bad else ExitCode.OK
 
 
-@command(help=ONE_IMAGE)
+@command(trusting=True, help=ONE_IMAGE)
 def whoami(
     _context: invoke.Context, app: str | None = None, image: str | None = None, python: str | None = None
 ) -> ExitCode:
@@ -182,7 +183,7 @@ def whoami(
     return _classic(app, image, python, ("identity/non-root", "identity/expected-user"), "whoami")
 
 
-@command(help=ONE_IMAGE)
+@command(trusting=True, help=ONE_IMAGE)
 def pip_list(
     _context: invoke.Context, app: str | None = None, image: str | None = None, python: str | None = None
 ) -> ExitCode:
@@ -191,7 +192,7 @@ def pip_list(
     return _classic(app, image, python, names, "pip-list")
 
 
-@command(help=ONE_IMAGE)
+@command(trusting=True, help=ONE_IMAGE)
 def size(
     _context: invoke.Context, app: str | None = None, image: str | None = None, python: str | None = None
 ) -> ExitCode:

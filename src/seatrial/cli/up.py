@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @command(
+    trusting=True,
     help={
         **output.APP,
         "timeout": "seconds until it must be up",
         "create-env": "copy a missing .env from the .env.example beside the compose file",
         "dry-run": "check whether it could be started, and start nothing",
         **output.FORMAT,
-    }
+    },
 )
 def up(
     _context: invoke.Context,
