@@ -45,16 +45,11 @@ class Completed:
     """Standard error, likewise."""
 
 
-def find_program(name: str, *, path: str | None = None, hint: str = "") -> str:
-    """Return the full path of a program.
-
-    Raises:
-        ProgramError: it is not installed.
-
-    """
+def find_program(name: str, *, path: str | None = None) -> str:
+    """Return the full path of a program; a ProgramError where it is not installed."""
     found = shutil.which(name, path=path)
     if found is None:
-        raise ProgramError(f"the program {name!r} is not installed.", where=path or "PATH", fix=hint)
+        raise ProgramError(f"the program {name!r} is not installed.", where=path or "PATH")
     return found
 
 
@@ -94,7 +89,11 @@ def run(
     )
     done = replace(done, output="".join(output), errors="".join(errors))
     if check and done.code != 0:
-        raise failed(done)
+        raise ProgramError(
+            f"ended with exit code {done.code}.",
+            where=shlex.join(done.argv),
+            detail=done.errors.strip() or done.output.strip(),
+        )
     return done
 
 
@@ -193,15 +192,6 @@ def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, st
     # Without this, Popen warns at exit that it still runs.
     process.returncode = 0
     return process.pid
-
-
-def failed(completed: Completed) -> ProgramError:
-    """Return the error for a program that ended with a non-zero code."""
-    return ProgramError(
-        f"ended with exit code {completed.code}.",
-        where=shlex.join(completed.argv),
-        detail=completed.errors.strip() or completed.output.strip(),
-    )
 
 
 def _resolved(argv: Sequence[str | Path], environment: Mapping[str, str] | None) -> list[str]:

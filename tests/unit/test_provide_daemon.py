@@ -24,7 +24,7 @@ def test_two_folders_are_two_engines_with_names_that_fit_an_interface(tmp_path: 
     assert one.tag != two.tag
     assert one.runtime != two.runtime
     assert len(one.tag) == 15
-    assert one == place(tmp_path / "one")
+    assert vars(one) == vars(place(tmp_path / "one"))
 
 
 def test_settings_are_the_engines_own(tmp_path: Path) -> None:

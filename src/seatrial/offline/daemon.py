@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -58,7 +59,7 @@ def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, 
         "exec-root": str(layout.runtime),
         "bridge": layout.tag,
         "default-address-pools": [{"base": str(pool), "size": max(NETWORK_PREFIX, pool.prefixlen)}],
-        "iptables": False,  # see network.py
+        "iptables": False,  # see `rules` in provide.py
         "ip6tables": False,
         "live-restore": starting,
         "shutdown-timeout": CONTAINERS_STOP_WITHIN,
@@ -266,10 +267,8 @@ def orphans_of(layout: Layout, running: Iterable[Process]) -> list[int]:
 
 def signal_process(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process that may have ended."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def is_alive(pid: int, proc: Path = Path("/proc")) -> bool:
@@ -283,10 +282,8 @@ def is_alive(pid: int, proc: Path = Path("/proc")) -> bool:
 
 def reap(pid: int) -> None:
     """Reap a dead child of this very process; any other process is its parent's to reap."""
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
 
 
 def _process(folder: Path) -> Process | None:

@@ -27,51 +27,29 @@ if TYPE_CHECKING:
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Layout:
     """The folders, files and names of one provided engine."""
 
-    folder: Path
-    """All that lasts, without symbolic links: what the kernel reports is compared with it."""
-    socket: str
-    """The engine's address."""
-    tag: str
-    """Its name on the host: of its network bridge, in its firewall rules. At most 15 characters."""
-
-    @property
-    def programs(self) -> Path:
+    def __init__(self, folder: Path, socket: str) -> None:
+        self.folder = folder
+        """All that lasts, without symbolic links: what the kernel reports is compared with it."""
+        self.socket = socket
+        """The engine's address."""
+        # Two users, or a test and a user, have two engines: each has its own bridge and rules.
+        self.tag = f"seatrial-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
+        """Its name on the host: of its network bridge, in its firewall rules. At most 15 characters."""
+        self.programs = folder / "programs"
         """The unpacked packages."""
-        return self.folder / "programs"
-
-    @property
-    def data(self) -> Path:
+        self.data = folder / "data"
         """The images, containers and volumes."""
-        return self.folder / "data"
-
-    @property
-    def log(self) -> Path:
+        self.log = folder / "dockerd.log"
         """What the daemon printed since its last start."""
-        return self.folder / "dockerd.log"
-
-    @property
-    def configuration(self) -> Path:
+        self.configuration = folder / "daemon.json"
         """The daemon's settings."""
-        return self.folder / "daemon.json"
-
-    @property
-    def pid_file(self) -> Path:
-        """Where the daemon writes its process id."""
-        return self.folder / "dockerd.pid"
-
-    @property
-    def socket_file(self) -> Path:
-        """The socket that the daemon listens on."""
-        return self.folder / "docker.sock"
-
-    @property
-    def runtime(self) -> Path:
+        self.pid_file = folder / "dockerd.pid"
+        self.socket_file = folder / "docker.sock"
+        self.runtime = Path("/run/seatrial") / self.tag
         """What a reboot must remove. Short, since it holds sockets, whose paths are limited."""
-        return Path("/run/seatrial") / self.tag
 
     @property
     def path(self) -> str:
@@ -96,10 +74,7 @@ class Layout:
 
 def layout_of(host: Host) -> Layout:
     """Return the layout of the engine that seatrial provides on this host, for this user."""
-    folder = host.engine_folder.resolve()
-    # Two users, or a test and a user, have two engines: each has its own bridge and rules.
-    mark = hashlib.sha256(str(folder).encode()).hexdigest()[:6]
-    return Layout(folder=folder, socket=own_socket(host), tag=f"seatrial-{mark}")
+    return Layout(host.engine_folder.resolve(), own_socket(host))
 
 
 SOCKET_LIMIT = 107
