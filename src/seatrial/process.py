@@ -62,15 +62,10 @@ def run(
     text_in: str | None = None,
     check: bool = True,
 ) -> Completed:
-    """Run a program and return its whole output.
+    """Run a program, a path or a name on PATH, and return its whole output.
 
-    Args:
-        argv: the program, a path or a name on PATH, and its arguments.
-        timeout: seconds; after them the program is interrupted, then terminated, then killed.
-        environment: the whole environment of the program; None: this process's own.
-        folder: its working directory.
-        text_in: its standard input.
-        check: raise on a non-zero exit.
+    After `timeout` seconds the program is interrupted, then terminated, then killed. `environment` is the whole
+    environment of the program, by default this process's own; `folder` its working directory; `text_in` its input.
 
     Raises:
         ProgramError: it is missing, took too long, or (with check) failed.
@@ -155,11 +150,8 @@ def stream(
 def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> int:
     """Run a program on this process's own input, output and errors; return its exit code.
 
-    The terminal sends Ctrl-C to the program too; this process ignores it, and waits for the program to end.
-
-    Raises:
-        ProgramError: it is missing, or cannot be executed.
-
+    The terminal sends Ctrl-C to the program too; this process ignores it, and waits for the program to end. Raises a
+    ProgramError where it is missing, or cannot be executed.
     """
     command = _resolved(argv, environment)
     before = signal.signal(signal.SIGINT, lambda _signal, _frame: None)
@@ -179,10 +171,7 @@ def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | Non
 def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None) -> int:
     """Start a program that outlives this one (an engine), its output in `log`; return its process id.
 
-    Raises:
-        ProgramError: it is missing, or cannot be executed.
-        OSError: the log cannot be written.
-
+    Raises a ProgramError where it is missing or cannot be executed, and an OSError where the log cannot be written.
     """
     command = _resolved(argv, environment)
     with log.open("ab") as sink:

@@ -36,12 +36,7 @@ class Container:
     """Set when its run is over."""
 
     def wait(self, seconds: float) -> None:
-        """Let some time pass.
-
-        Raises:
-            RunEndedError: its run is over.
-
-        """
+        """Let some seconds pass; a RunEndedError once its run is over."""
         if self.ended.wait(seconds):
             raise RunEndedError
 
@@ -61,12 +56,7 @@ class Output:
 
 @contextmanager
 def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
-    """Make a container, not started, from the engine's own JSON; however this ends, it is removed.
-
-    Raises:
-        EngineError: the engine refuses to create it, or stopped answering.
-
-    """
+    """Make a container, not started, from the engine's own JSON; however this ends, it is removed."""
     if run.ended.is_set():
         raise RunEndedError
     client = run.engine.connection()
@@ -205,15 +195,9 @@ def refusal(error: docker.errors.APIError) -> str:
 
 @contextmanager
 def engine_errors(doing: str, *, ignoring: Collection[int] = ()) -> Iterator[None]:
-    """Turn what docker-py and its connection raise into one clear message.
+    """Turn what docker-py and its connection raise into an EngineError that says what was being done.
 
-    Args:
-        doing: what is done, for the message.
-        ignoring: the status codes of refusals that end the block without an error.
-
-    Raises:
-        EngineError: the engine stopped answering, or refused.
-
+    `ignoring` are the status codes of refusals that end the block without an error.
     """
     try:
         yield

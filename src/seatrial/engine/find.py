@@ -95,12 +95,7 @@ def candidates(host: Host) -> Iterator[Candidate]:
 
 
 def find_engine(host: Host) -> Engine:
-    """Return the first engine that answers.
-
-    Raises:
-        EngineError: none does; the message lists what was tried.
-
-    """
+    """Return the first engine that answers; an EngineError that lists what was tried where none does."""
     tried: list[str] = []
     for candidate in candidates(host):
         try:
@@ -121,12 +116,7 @@ def find_engine(host: Host) -> Engine:
 
 
 def connect(candidate: Candidate, host: Host) -> Engine:
-    """Return the engine behind a candidate.
-
-    Raises:
-        EngineError: it does not answer.
-
-    """
+    """Return the engine behind a candidate; an EngineError where it does not answer."""
     missing = _missing_socket(candidate.url)
     if missing:
         raise EngineError(missing)

@@ -54,12 +54,7 @@ def own_plugins(host: Host) -> Path:
 
 
 def find(name: Name, engine: Engine, host: Host) -> Program:
-    """Return buildx or compose.
-
-    Raises:
-        EngineError: it is not installed, or too old; the message says which version was found and is needed.
-
-    """
+    """Return buildx or compose; an EngineError with the versions found and needed where it is missing or too old."""
     needed = NEEDED[name]
     too_old: list[str] = []
     for path in _paths(name, engine, host):
@@ -76,12 +71,7 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
 
 
 def require_named_contexts(engine: Engine) -> None:
-    """Refuse an engine without named build contexts.
-
-    Raises:
-        EngineError: it is too old; the message has the version found and the one needed.
-
-    """
+    """Refuse, with an EngineError, an engine that is too old for named build contexts."""
     found = re.match(r"\d+(\.\d+)*", engine.version)
     if found and Version(found.group()) < NEEDED_ENGINE:
         raise EngineError(
@@ -171,9 +161,7 @@ def environment(engine: Engine, host: Host) -> dict[str, str]:
 def find_builder(choice: Choice | None, engine: Engine, host: Host) -> Builder | None:
     """Return the builder that was named; None where it is the engine's own.
 
-    Raises:
-        EngineError: buildx is missing; there is no such builder; it is another engine's; it does not answer.
-
+    Raises an EngineError where buildx is missing, no builder has that name, it is another engine's, or does not answer.
     """
     if choice is None or choice.name == own(engine):
         return None

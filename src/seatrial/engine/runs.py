@@ -121,12 +121,7 @@ def ignoring_gone() -> Iterator[None]:
 
 @contextmanager
 def committed(run: Run, container: Container) -> Iterator[str]:
-    """Give the id of an image that holds what a container changed; it is removed at the end.
-
-    Raises:
-        docker.errors.APIError: the engine refuses.
-
-    """
+    """Give the id of an image that holds what a container changed; it is removed at the end."""
     labels = {LABEL: "", OWNER: "", COMMITTED: run.owner}
     made = str(container.client.commit(container.id, conf={"Labels": labels})["Id"])
     try:

@@ -109,11 +109,8 @@ def parse_input(text: str, *, where: str) -> Input:
 def find_substitute(reference: str, recipes: Sequence[Recipe]) -> Substitute | None:
     """Return the local substitute for an image as a Dockerfile or a compose file names it; None without a recipe.
 
-    Nothing is built. A digest after the tag is ignored: no local substitute can have it.
-
-    Raises:
-        SettingsError: a project's recipe needs an image that has no recipe, or needs itself.
-
+    Nothing is built. A digest after the tag is ignored: no local substitute can have it. Raises a SettingsError where
+    a project's recipe needs an image that has no recipe, or needs itself.
     """
     return _find(reference, recipes, ())
 
@@ -225,9 +222,7 @@ POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/v
 def recipes(project: Project | None) -> tuple[Recipe, ...]:
     """Return the recipes of `[tool.seatrial.standins]`, then the built-in ones: the first that fits is taken.
 
-    Raises:
-        SettingsError: an input of a project's recipe has no kind, or one that does not exist.
-
+    Raises a SettingsError where an input of a project's recipe is malformed.
     """
     return (*(_of_project(project) if project else ()), *built_in())
 

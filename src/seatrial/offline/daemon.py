@@ -94,12 +94,7 @@ def launch(layout: Layout, host: Host, pool: IPv4Network) -> int:
 
 
 def wait(layout: Layout, host: Host, pid: int) -> find.Engine:
-    """Wait until the daemon answers.
-
-    Raises:
-        EngineError: it died, or does not answer in time; the last lines of its log are in the detail.
-
-    """
+    """Wait until the daemon answers; an EngineError with the end of its log where it dies, or takes too long."""
     candidate = find.Candidate(source=find.OWN, url=layout.socket)
     deadline = time.monotonic() + ANSWERS_WITHIN
     while True:

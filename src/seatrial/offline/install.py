@@ -172,10 +172,7 @@ def unpacked(layout: Layout) -> Unpacked | None:
 def install(layout: Layout, host: Host, *, suite: str, say: Callable[[str], None]) -> Unpacked:
     """Download and unpack the engine's programs; what was unpacked before stays until they are whole.
 
-    Raises:
-        EngineError: not a Debian host, the mirror cannot be reached, no such suite or package.
-        ProgramError: a download took too long; a package cannot be unpacked.
-
+    Raises what `debian.fetch` does, and a ProgramError where a package cannot be unpacked.
     """
     debs = debian.fetch(ENGINE, suite=suite, host=host, say=say)
     missing = [program for program in HOST_SUITE if shutil.which(program, path=SYSTEM_PATH) is None]

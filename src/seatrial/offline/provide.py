@@ -257,10 +257,7 @@ def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None
 def stop_engine(host: Host, say: Callable[[str], None]) -> bool:
     """Stop the provided engine and its containers; tell whether it ran.
 
-    Raises:
-        EngineError: not root, or something of it cannot be ended.
-        ProgramError: a program that this needs is missing or fails.
-
+    Raises an EngineError where this account is not root, or something of it cannot be ended.
     """
     layout = layout_of(host)
     install.require_root(install.inspect_host(layout))
@@ -273,10 +270,7 @@ def stop_engine(host: Host, say: Callable[[str], None]) -> bool:
 def remove_engine(host: Host, say: Callable[[str], None]) -> bool:
     """Stop the provided engine and delete it with all its images and volumes; tell whether it was there.
 
-    Raises:
-        EngineError: not root, or something of it cannot be ended, unmounted or deleted.
-        ProgramError: a program that this needs is missing or fails.
-
+    Raises an EngineError where this account is not root, or something of it cannot be ended, unmounted or deleted.
     """
     layout = layout_of(host)
     install.require_root(install.inspect_host(layout))

@@ -45,13 +45,7 @@ def find(engine: Engine, host: Host) -> str:
 
 
 def deploy(program: str, stack: str, conversion: Conversion, engine: Engine) -> None:
-    """Hand a stack file to the swarm.
-
-    Raises:
-        StackFailedError: the command line or the swarm refuses it; the message is theirs.
-        ProgramError: it took too long.
-
-    """
+    """Hand a stack file to the swarm; a StackFailedError with its own message where it is refused."""
     words = ["--compose-file", "-", "--prune", "--resolve-image", "never", "--with-registry-auth", stack]
     done = process.run(
         [program, "stack", "deploy", *words],

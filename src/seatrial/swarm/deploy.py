@@ -66,12 +66,8 @@ def undeploy(
 ) -> RemovedStack:
     """Remove a stack; its volumes stay on their nodes.
 
-    `timeout` are the seconds until all must be removed; `seeing` receives what is left at each poll.
-
-    Raises:
-        StackFailedError: something is still there after that time.
-        EngineError: the engine is not a swarm manager, or stopped answering.
-
+    `seeing` receives what is left at each poll. Raises a StackFailedError where something is still there after
+    `timeout` seconds, and an EngineError where the engine is not a swarm manager, or stopped answering.
     """
     cluster.swarm_of(engine)
     found = holdings(stack, engine)
@@ -127,11 +123,8 @@ class DeployPlan:
 def stack_name(app: str, given: str | None) -> str:
     """Return the name of an app's stack on a swarm: the given one, or the app's.
 
-    Unlike a stack that `up` brings up, it is the same from every checkout: a swarm is shared.
-
-    Raises:
-        SettingsError: the given name is none.
-
+    Unlike a stack that `up` brings up, it is the same from every checkout: a swarm is shared. Raises a SettingsError
+    where the given name is not valid.
     """
     name = given if given is not None else re.sub(r"[^a-z0-9_-]+", "-", app.lower()).strip("-_")[:40]
     if not NAME.fullmatch(name):
@@ -167,14 +160,9 @@ def plan_deploy(
 
 
 def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[str, str] | None = None) -> Conversion:
-    """Return the stack file for what is here now.
+    """Return the stack file for what is here now; a StackError where a secret's file or variable is missing.
 
     `local` are local images that take the place of a service's own.
-
-    Raises:
-        StackError: a secret's file is missing.
-        EngineError: the engine does not answer.
-
     """
     compose = runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host)
     kept = {service.name: service.node_pin for service in cluster.services(plan.stack, engine)}
@@ -192,34 +180,15 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
     )
 
 
-def require_deployable(conversion: Conversion, plan: DeployPlan) -> None:
-    """Refuse to deploy what would be another application.
-
-    Raises:
-        StackError: swarm cannot run it as it is written; the message lists every reason.
-
-    """
-    refused = conversion.refused
-    if not refused:
-        return
-    places = sorted({note.place for note in refused})
-    raise StackError(
-        f"swarm cannot run this as it is written: {', '.join(places)}.",
-        where=str(plan.plan.file),
-        fix="Change that, or accept it where a flag is named.",
-        detail="\n".join(f"{note.place}: {note.text}" for note in refused),
-    )
-
-
 def require_ready(conversion: Conversion, plan: DeployPlan, engine: Engine) -> None:
-    """Refuse what swarm cannot run as it is written, and an own image that has not been built.
-
-    Raises:
-        StackError: it is so.
-        EngineError: the engine does not answer.
-
-    """
-    require_deployable(conversion, plan)
+    """Refuse, with a StackError, what swarm cannot run as it is written, and an own image that has not been built."""
+    if refused := conversion.refused:
+        raise StackError(
+            f"swarm cannot run this as it is written: {', '.join(sorted({note.place for note in refused}))}.",
+            where=str(plan.plan.file),
+            fix="Change that, or accept it where a flag is named.",
+            detail="\n".join(f"{note.place}: {note.text}" for note in refused),
+        )
     require_unblocked(tuple(images.check_images(plan.plan, images.present(plan.plan, engine))))
 
 

@@ -22,7 +22,6 @@ def service_states(
     """Return the state of each service.
 
     How tasks end that were there before this deploy is not a failure of it: `before` are their ids.
-
     """
     return tuple(
         _service_state(service, [task for task in tasks if task.service_id == service.id], before)
@@ -116,7 +115,6 @@ def explain(
 
     `outputs` are the last lines of the failed tasks, by service; `checks` what the last health checks said, by task;
     `timed_out` the seconds after which it timed out.
-
     """
     culprits = blamed(services)
     who = "; ".join(f"{state.service.name} {condition(state)}" for state in culprits)
@@ -218,12 +216,8 @@ def until_converged(
 ) -> tuple[SwarmServiceState, ...]:
     """Wait until every service is up or has completed, and has stayed so for `settle` seconds.
 
-    `before` are the ids of the tasks that were there before the deploy.
-
-    Raises:
-        StackFailedError: a service failed or was rolled back, or it took longer than `timeout` seconds.
-        EngineError: the engine stopped answering.
-
+    `before` are the ids of the tasks that were there before the deploy. Raises a StackFailedError where a service
+    failed or was rolled back, or it took longer than `timeout` seconds.
     """
     start = clock.monotonic()
     good_since: float | None = None

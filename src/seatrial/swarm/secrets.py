@@ -1,4 +1,7 @@
-"""What a stack needs in the swarm: images, named by their content; secrets and configs, named and put there."""
+"""What a stack needs in the swarm: images, named by their content; secrets and configs, named and put there.
+
+All that asks the engine raises an EngineError where it refuses, or does not answer.
+"""
 
 from __future__ import annotations
 
@@ -43,14 +46,8 @@ def read(
 ) -> dict[tuple[MaterialKind, str], bytes]:
     """Return what the secrets and configs hold that services use, those apart that are the swarm's already.
 
-    Args:
-        document: compose's model.
-        values_of: returns what variables hold, as compose tells.
-        where: the compose file, for messages.
-
-    Raises:
-        StackError: a file cannot be read, or a variable is not set.
-
+    `values_of` returns what variables hold, as compose tells. Raises a StackError where a file cannot be read, or a
+    variable is not set; it names `where`, the compose file.
     """
     services = (document.get("services") or {}).values()
     tables: dict[tuple[MaterialKind, str], Mapping[str, Any]] = {}
@@ -84,12 +81,7 @@ def _content(table: Mapping[str, Any], values: Mapping[str, str], where: str) ->
 
 
 def create(materials: Iterable[Material], stack: str, engine: Engine) -> None:
-    """Put materials into the swarm; those that are there already hold the same, by their names.
-
-    Raises:
-        EngineError: the engine refuses one (a secret holds 500 kB at the most), or does not answer.
-
-    """
+    """Put materials into the swarm, each of 500 kB at the most; those that are there already hold the same."""
     api = engine.client.api
     for material in materials:
         make = api.create_secret if material.kind == "secrets" else api.create_config
@@ -101,10 +93,6 @@ def prune(materials: Iterable[Material], stack: str, engine: Engine) -> tuple[st
     """Remove the stack's materials of earlier deploys that nothing needs any more; return their names.
 
     What a service would roll back to is still needed, and stays.
-
-    Raises:
-        EngineError: the engine does not answer.
-
     """
     api = engine.client.api
     wanted = {material.name for material in materials}
@@ -139,12 +127,7 @@ def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dic
     """Return what each service is to run.
 
     A tag can move, and a rollback to a moved tag brings the new image back: what is here is named by its content.
-
     `local` are local images that take the place of a service's own.
-
-    Raises:
-        EngineError: the engine does not answer.
-
     """
     found: dict[str, Image] = {}
     for service in plan.services:
@@ -159,11 +142,8 @@ def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dic
 def choose(name: str, data: Mapping[str, Any] | None, *, own: bool) -> Image:
     """Return what the stack file names for an image.
 
-    Args:
-        name: as the compose file has it.
-        data: what the engine says of it; None where it is not here.
-        own: it was built here: no registry has it, whatever the engine says of its digests.
-
+    `data` is what the engine says of it; None where it is not here. `own` means that it was built here: no registry
+    has it, whatever the engine says of its digests.
     """
     if data is None:
         return Image(name=name, reference=name)
