@@ -169,10 +169,8 @@ def _has_debian_path(source: Source) -> bool:
 
 
 def _os_release(root: Path) -> Mapping[str, str]:
-    try:
-        text = (root / "etc/os-release").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return {}
+    file = root / "etc/os-release"
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
@@ -243,10 +241,8 @@ def fetch(
     With `missing_dependencies`, what they depend on and this host does not have installed follows. Right for the
     host's own suite only: another suite's packages want another C library.
 
-    Raises:
-        EngineError: not a Debian host, the mirror cannot be reached, it has no such suite or package.
-        ProgramError: a download took too long.
-
+    Raises an EngineError where this is not a Debian host, the mirror cannot be reached, or it has no such suite or
+    package; and a ProgramError where a download took too long.
     """
     _check_names(packages, suite)
     environment = _environment(host)
@@ -378,9 +374,8 @@ def _check_names(packages: Sequence[str], suite: str) -> None:
     # A name that starts with a dash would reach apt as an option.
     if not SUITE.fullmatch(suite):
         raise EngineError(f"{suite!r} is not the name of a Debian suite.", fix="Name one, such as 'trixie'.")
-    for name in packages:
-        if not PACKAGE.fullmatch(name):
-            raise EngineError(f"{name!r} is not the name of a Debian package.")
+    if malformed := [name for name in packages if not PACKAGE.fullmatch(name)]:
+        raise EngineError(f"{malformed[0]!r} is not the name of a Debian package.")
 
 
 def _environment(host: Host) -> dict[str, str]:

@@ -40,18 +40,8 @@ APT_KEYS = r"Acquire::(?:Check-Valid-Until|Check-Date|Retries|https?(?:::[^ ]+)?
 NOT_FOR_THE_IMAGE = ("/etc/apt/apt.conf.d/99mmdebstrap", "/etc/apt/sources.list", "/etc/hostname", "/etc/resolv.conf")
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9.+-]*$")
-
-LEFT_OUT = (
-    "/usr/share/man/*",
-    "/usr/share/locale/*",
-    "/usr/share/info/*",
-    "/usr/share/groff/*",
-    "/usr/share/lintian/*",
-    "/usr/share/linda/*",
-    "/usr/share/doc/*",
-    "/usr/share/doc-base/*",
-)
-"""What slim images leave out; licences stay."""
+LEFT_OUT = ("man", "locale", "info", "groff", "lintian", "linda", "doc", "doc-base")
+"""What slim images leave out of /usr/share; licences stay."""
 
 # Kept under the name that Dockerfiles with a cache mount for apt delete.
 DOCKER_CLEAN = """\
@@ -194,7 +184,7 @@ def command(
         "--skip=essential/unlink",
         f"--aptopt={files[APT_SETTINGS]}",
         "--dpkgopt=force-unsafe-io",
-        *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
         '--setup-hook=mkdir -p "$1/var/cache/apt/archives"',
         f"--setup-hook=sync-in {cache} /var/cache/apt/archives",

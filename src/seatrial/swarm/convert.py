@@ -14,7 +14,6 @@ from seatrial.swarm.state import IMAGE_LABEL, Conversion, Image, Note, Notes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seatrial.facts import EnvironmentFile
     from seatrial.swarm.state import Material, MaterialKind
 
 
@@ -28,6 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 LONGEST_NAME = 63
 """Characters of a service's name, its stack's before it; this and its form: swarmkit, manager/controlapi/common.go."""
 BRIDGE_OPTIONS = "com.docker.network.bridge."
+EXPOSED = "its values stand in the swarm's definition of the service, where whoever may inspect it reads them"
 NETWORK_KEYS = {"name", "driver", "driver_opts", "ipam", "internal", "attachable", "labels", "external"}
 """Keys of a network that a stack file has."""
 
@@ -137,7 +137,9 @@ def convert(
         )
         _name_notes(name, stack, notes)
         services[name] = _service(service, image, context, notes, open_ports=open_ports)
-        _environment_notes(text.env_files.get(name, ()), notes)
+        if files := text.env_files.get(name):
+            paths = ", ".join(file.path for file in files)
+            notes.risk("env_file", f"{paths} was read here: {EXPOSED}. A secret keeps them apart")
     for name in sorted(set(text.lines) - set(services)):
         Notes(name, found).lost("profiles", "its profile is not chosen (COMPOSE_PROFILES): not deployed")
     materials = named(contents, stack)
@@ -169,15 +171,6 @@ def _name_notes(name: str, stack: str, notes: Notes) -> None:
         notes.refused("name", f"swarm takes letters, digits, - and _ in {whole}, a letter or digit last: rename it")
     elif len(whole) > LONGEST_NAME:
         notes.refused("name", f"{whole} has {len(whole)} characters; swarm takes {LONGEST_NAME}. Use a shorter --stack")
-
-
-def _environment_notes(files: tuple[EnvironmentFile, ...], notes: Notes) -> None:
-    if files:
-        notes.risk(
-            "env_file",
-            f"{', '.join(file.path for file in files)} was read here: its values stand in the swarm's definition of "
-            "the service, where whoever may inspect it reads them. A secret keeps them apart",
-        )
 
 
 def _networks(document: Mapping[str, Any], project: str, found: list[Note]) -> Json:

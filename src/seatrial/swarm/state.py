@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -37,30 +38,16 @@ class Note:
 
 
 class Notes:
-    """Notes about one place, a service or a part of the top level."""
+    """Adds notes about one place, a service or a part of the top level: `notes.lost(KEY, TEXT)`."""
 
     def __init__(self, place: str, found: list[Note]) -> None:
-        self._place = place
-        self._found = found
+        def add(outcome: Outcome, key: str, text: str) -> None:
+            found.append(Note(outcome=outcome, place=f"{place} {key}", text=text))
 
-    def changed(self, key: str, text: str) -> None:
-        """Swarm says it in another way."""
-        self._add(Outcome.CHANGED, key, text)
-
-    def lost(self, key: str, text: str) -> None:
-        """Swarm has nothing like it."""
-        self._add(Outcome.LOST, key, text)
-
-    def risk(self, key: str, text: str) -> None:
-        """It behaves differently on a swarm."""
-        self._add(Outcome.RISK, key, text)
-
-    def refused(self, key: str, text: str) -> None:
-        """Without it the application would be another one."""
-        self._add(Outcome.REFUSED, key, text)
-
-    def _add(self, outcome: Outcome, key: str, text: str) -> None:
-        self._found.append(Note(outcome=outcome, place=f"{self._place} {key}", text=text))
+        self.changed = partial(add, Outcome.CHANGED)
+        self.lost = partial(add, Outcome.LOST)
+        self.risk = partial(add, Outcome.RISK)
+        self.refused = partial(add, Outcome.REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
