@@ -31,6 +31,7 @@ NEEDED: dict[Name, Version] = {
 NEEDED_ENGINE = Version("23.0")
 """The first engine whose BuildKit has named build contexts."""
 
+OWN_PLUGINS = "programs/usr/libexec/docker/cli-plugins"
 PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -46,11 +47,6 @@ class Program:
 
     path: str
     version: Version
-
-
-def own_plugins(host: Host) -> Path:
-    """Return the folder with the programs that come with the provided engine."""
-    return host.engine_folder / "programs" / "usr" / "libexec" / "docker" / "cli-plugins"
 
 
 def find(name: Name, engine: Engine, host: Host) -> Program:
@@ -86,7 +82,7 @@ def _paths(name: Name, engine: Engine, host: Host) -> Iterator[str]:
     config = Path(host.environment.get("DOCKER_CONFIG") or host.home / ".docker")
     folders = [config / "cli-plugins", *map(Path, PLUGIN_FOLDERS)]
     # The provided engine's programs fit it best; for any other engine they are the last resort.
-    folders.insert(0 if engine.own else len(folders), own_plugins(host))
+    folders.insert(0 if engine.own else len(folders), host.engine_folder / OWN_PLUGINS)
     for folder in folders:
         if found := shutil.which(program, path=str(folder)):
             yield found

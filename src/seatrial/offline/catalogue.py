@@ -229,7 +229,11 @@ def recipes(project: Project | None) -> tuple[Recipe, ...]:
 
 def built_in() -> tuple[Recipe, ...]:
     """Return the built-in recipes, the more particular ones first."""
-    return (*_debian(), *_pythons(), *_uv(), *_postgres())
+    debian = [
+        Recipe(pattern=f"debian:{suite}-slim", dockerfile=FOLDER / "debian.Dockerfile", inputs=_rootfs(suite))
+        for suite in DEBIAN_SUITES
+    ]
+    return (*debian, *_pythons(), *_uv(), *_postgres())
 
 
 def _of_project(project: Project) -> list[Recipe]:
@@ -245,13 +249,6 @@ def _of_project(project: Project) -> list[Recipe]:
 
 def _rootfs(suite: str, *packages: str) -> dict[str, str]:
     return {"rootfs": f"rootfs:{'+'.join((suite, *packages))}"}
-
-
-def _debian() -> list[Recipe]:
-    dockerfile = FOLDER / "debian.Dockerfile"
-    return [
-        Recipe(pattern=f"debian:{suite}-slim", dockerfile=dockerfile, inputs=_rootfs(suite)) for suite in DEBIAN_SUITES
-    ]
 
 
 def _pythons() -> list[Recipe]:

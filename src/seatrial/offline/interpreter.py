@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from seatrial import process
 from seatrial.errors import BuildError, ProgramError
@@ -91,22 +91,15 @@ def _python(prefix: Path, series: str) -> HostPython | None:
     header = prefix / "include" / f"python{series}" / "patchlevel.h"
     library = prefix / "lib" / f"python{series}"
     try:
-        found = re.search(r'#define PY_VERSION\s+"([^"]+)"', header.read_text(encoding="utf-8"))
+        # Only a release: 3.15.0a1 and 3.14.0+ are none.
+        found = re.search(r'#define PY_VERSION\s+"([\d.]+)"', header.read_text(encoding="utf-8"))
     except OSError:
         return None
-    if found is None or not _is_release(found.group(1)):
+    if found is None:
         return None
     needed = [prefix / "bin" / f"python{series}", library / "os.py", library / "ensurepip" / "_bundled"]
     complete = all(path.exists() for path in needed) and _has_needed_modules(library)
     return HostPython(prefix=prefix.resolve(), version=found.group(1)) if complete else None
-
-
-def _is_release(text: str) -> bool:
-    try:
-        version = Version(text)
-    except InvalidVersion:
-        return False
-    return not version.is_prerelease and version.local is None
 
 
 def _has_needed_modules(library: Path) -> bool:

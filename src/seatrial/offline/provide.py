@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import shlex
 import shutil
@@ -143,12 +142,10 @@ def _remove_bridge(name: str) -> None:
 
 
 def _address(interface: str) -> IPv4Address | None:
-    try:
-        answer = _call(SIOCGIFADDR, struct.pack("16s24x", interface.encode()))
-    except OSError:
-        # It has none, or has gone.
-        return None
-    return ipaddress.IPv4Address(answer[20:24])
+    # OSError: it has none, or has gone.
+    with suppress(OSError):
+        return IPv4Address(_call(SIOCGIFADDR, struct.pack("16s24x", interface.encode()))[20:24])
+    return None
 
 
 def _call(number: int, argument: bytes) -> bytes:
