@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from seatrial.errors import SettingsError
+from seatrial.errors import BuildError, ProgramError, SettingsError
+from seatrial.host import Host
 from seatrial.offline.debian import Archive
-from seatrial.offline.rootfs import APT_SETTINGS, Rootfs, apt_settings, command, image_files, image_sources, parse
+from seatrial.offline.rootfs import (
+    APT_SETTINGS,
+    FRESH,
+    Rootfs,
+    apt_settings,
+    command,
+    ensure_tar,
+    image_files,
+    image_sources,
+    parse,
+)
+from seatrial.process import Completed
 
 ARCHIVE = Archive(
     uri="http://someone:hush@mirror.example/debian",
@@ -39,11 +53,11 @@ def arguments(rootfs: Rootfs, folder: Path, sources: tuple[str, ...] = ("deb htt
 
 
 def test_a_name_lists_a_suite_and_packages_in_any_order() -> None:
-    one = parse("trixie+tzdata+ca-certificates", where="x")
-    other = parse("trixie+ca-certificates+tzdata+tzdata", where="x")
-    assert one == other
-    assert one.key == other.key
-    assert one.key != parse("trixie+tzdata", where="x").key
+    first = parse("trixie+tzdata+ca-certificates", where="x")
+    second = parse("trixie+ca-certificates+tzdata+tzdata", where="x")
+    assert first == second
+    assert first.key == second.key
+    assert first.key != parse("trixie+tzdata", where="x").key
     assert parse("forky", where="x") == Rootfs(suite="forky")
 
 
@@ -97,3 +111,79 @@ def test_only_how_apt_downloads_is_taken_from_the_host() -> None:
         "Acquire::https::CAInfo": "/etc/ssl/certs/ours.pem",
         "Acquire::Retries": "3",
     }
+
+
+class Maker:
+    """mmdebstrap and what it needs, which writes its target or fails."""
+
+    def __init__(self) -> None:
+        self.made: list[list[str]] = []
+        self.problem = ""
+        self.namespaces = True
+
+    def __call__(self, argv: list[Any], **_: object) -> Completed:
+        words = [str(word) for word in argv]
+        done = Completed(argv=tuple(words), code=0, output=DUMP if "dump" in words else "", errors="")
+        if words[-1] == "true":
+            return Completed(argv=tuple(words), code=0 if self.namespaces else 1, output="", errors="")
+        if any(word.endswith("/mmdebstrap") for word in words):
+            if self.problem:
+                raise ProgramError("ended with exit code 25.", detail=self.problem)
+            self.made.append(words)
+            target = next(word for word in words if word.endswith("rootfs.tar"))
+            Path(target).write_text(f"tar {len(self.made)}")
+        return done
+
+
+@pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch) -> Maker:
+    maker = Maker()
+    monkeypatch.setattr("seatrial.process.run", maker)
+    monkeypatch.setattr("seatrial.offline.rootfs.host_archive", lambda: ARCHIVE)
+    monkeypatch.setattr("seatrial.offline.debian.fetch", lambda *_, **__: [])
+
+    def unpack(_: object, folder: Path, **__: object) -> None:
+        (folder / "usr/bin").mkdir(parents=True)
+        (folder / "usr/bin/mmdebstrap").touch()
+
+    monkeypatch.setattr("seatrial.offline.debian.unpack", unpack)
+    return maker
+
+
+def made_tar(folder: Path, *, said: list[str], now: float = 0, packages: tuple[str, ...] = ()) -> Path:
+    host = Host(environment={}, home=folder, data=folder, cache=folder / "cache")
+    return ensure_tar(Rootfs(suite="trixie", packages=packages), host=host, say=said.append, now=lambda: now)
+
+
+def test_a_root_filesystem_is_used_again_for_a_week(tmp_path: Path, maker: Maker) -> None:
+    said: list[str] = []
+    tar = made_tar(tmp_path, said=said)
+    assert tar.read_text() == "tar 1"
+    os.utime(tar, (1000, 1000))
+    assert made_tar(tmp_path, said=said, now=1000 + FRESH).read_text() == "tar 1"
+    assert made_tar(tmp_path, said=said, now=1001 + FRESH).read_text() == "tar 2"
+    assert said == ["Making a root filesystem of Debian trixie."] * 2
+    made_tar(tmp_path, said=said, packages=("tini", "tzdata"))
+    assert said[-1] == "Making a root filesystem of Debian trixie with 2 more packages."
+    assert not (tar.parent / "work").exists()
+    assert "--include=tini,tzdata" in maker.made[-1]
+
+
+@pytest.mark.parametrize(("user", "namespaces", "prefixed"), [(0, True, True), (0, False, False), (1000, True, False)])
+def test_root_makes_it_in_namespaces_of_its_own_where_it_may(
+    tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch, user: int, namespaces: bool, prefixed: bool
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    maker.namespaces = namespaces
+    made_tar(tmp_path, said=[])
+    assert (maker.made[0][0] == "unshare") is prefixed
+
+
+def test_a_failure_has_its_last_lines_and_keeps_what_was_there(tmp_path: Path, maker: Maker) -> None:
+    tar = made_tar(tmp_path, said=[])
+    maker.problem = "\n".join(f"line {number}" for number in range(30))
+    with pytest.raises(BuildError, match="Debian trixie cannot be made: mmdebstrap ended with exit code 25") as caught:
+        made_tar(tmp_path, said=[], now=tar.stat().st_mtime + FRESH + 1)
+    assert caught.value.detail.splitlines() == [f"line {number}" for number in range(10, 30)]
+    assert tar.read_text() == "tar 1"
+    assert not (tar.parent / "work").exists()
