@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import shlex
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seatrial.errors import EngineError, ProgramError
 from seatrial.offline import provide
-from seatrial.offline.provide import POOLS, choose_pool, host_routes, parse_routes, rules
+from seatrial.offline.provide import POOLS, _address, _remove_bridge, choose_pool, host_routes, parse_routes, rules
 from seatrial.process import Completed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
 ROUTES = """\
@@ -113,3 +117,55 @@ def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ProgramError, match="firewall's rules") as caught:
         provide.close_firewall("tag", {})
     assert caught.value.detail == "no rights"
+
+
+@pytest.mark.parametrize(
+    ("pool", "removed"),
+    [
+        (POOLS[0], {"seatrial-0a1b2c", "br-ours"}),
+        (POOLS[1], {"seatrial-0a1b2c", "br-other"}),
+        (None, {"seatrial-0a1b2c"}),
+    ],
+)
+def test_only_bridges_of_the_engines_own_range_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: IPv4Network | None, removed: set[str]
+) -> None:
+    for name in ("br-0", "br-ours", "br-other", "br-down", "docker0"):
+        (tmp_path / name / "bridge").mkdir(parents=True)
+    (tmp_path / "eth0").mkdir()
+    addresses = {"br-ours": "10.213.9.1", "br-other": "10.214.9.1", "docker0": "172.17.0.1", "eth0": "10.213.9.2"}
+    found: set[str] = set()
+    monkeypatch.setattr(provide, "_remove_bridge", found.add)
+    monkeypatch.setattr(provide, "_address", lambda name: IPv4Address(addresses[name]) if name in addresses else None)
+    provide.remove_bridges("br-0", pool, tmp_path)
+    assert found == removed
+
+
+@pytest.mark.parametrize(("present", "told"), [(True, True), (False, False)])
+def test_a_bridge_that_cannot_be_removed_is_told_while_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, present: bool, told: bool
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(provide, "_call", refuse)
+    monkeypatch.setattr("pathlib.Path.exists", lambda _: present)
+    if told:
+        with pytest.raises(EngineError, match="bridge br9 cannot be removed: Device or resource busy"):
+            _remove_bridge("br9")
+    else:
+        _remove_bridge("br9")
+    assert _address("br9") is None
+
+
+def test_a_bridge_is_set_down_before_it_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, bytes]] = []
+
+    def call(number: int, argument: bytes) -> bytes:
+        calls.append((number, argument))
+        return argument[:16] + (0x1003).to_bytes(2, "little") + bytes(22) if number == provide.SIOCGIFFLAGS else b""
+
+    monkeypatch.setattr(provide, "_call", call)
+    _remove_bridge("br9")
+    assert [number for number, _ in calls] == [provide.SIOCGIFFLAGS, provide.SIOCSIFFLAGS, provide.SIOCBRDELBR]
+    assert calls[1][1][16:18] == (0x1002).to_bytes(2, "little")

@@ -123,9 +123,9 @@ def add_bridge(name: str) -> None:
         ) from error
 
 
-def remove_bridges(name: str, pool: IPv4Network | None) -> None:
+def remove_bridges(name: str, pool: IPv4Network | None, interfaces: Path = Path("/sys/class/net")) -> None:
     """Remove the engine's own bridge, and those of its networks: all that have an address of its range."""
-    for folder in Path("/sys/class/net").glob("*/bridge"):
+    for folder in interfaces.glob("*/bridge"):
         bridge = folder.parent.name
         if bridge == name or (pool and (address := _address(bridge)) and address in pool):
             _remove_bridge(bridge)
