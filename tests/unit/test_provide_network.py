@@ -122,9 +122,9 @@ def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("pool", "removed"),
     [
-        (POOLS[0], {"seatrial-0a1b2c", "br-ours"}),
-        (POOLS[1], {"seatrial-0a1b2c", "br-other"}),
-        (None, {"seatrial-0a1b2c"}),
+        (POOLS[0], {"br-0", "br-ours"}),
+        (POOLS[1], {"br-0", "br-other"}),
+        (None, {"br-0"}),
     ],
 )
 def test_only_bridges_of_the_engines_own_range_are_removed(
