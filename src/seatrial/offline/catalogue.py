@@ -106,16 +106,12 @@ def parse_input(text: str, *, where: str) -> Input:
     return Input(kind=Kind(kind), argument=argument)
 
 
-def find_substitute(reference: str, recipes: Sequence[Recipe]) -> Substitute | None:
+def find_substitute(reference: str, recipes: Sequence[Recipe], *, parents: tuple[str, ...] = ()) -> Substitute | None:
     """Return the local substitute for an image as a Dockerfile or a compose file names it; None without a recipe.
 
     Nothing is built. A digest after the tag is ignored: no local substitute can have it. Raises a SettingsError where
-    a project's recipe needs an image that has no recipe, or needs itself.
+    a project's recipe needs an image that has no recipe, or needs itself: `parents` are the images that need this one.
     """
-    return _find(reference, recipes, ())
-
-
-def _find(reference: str, recipes: Sequence[Recipe], parents: tuple[str, ...]) -> Substitute | None:
     name = short_name(reference)
     for recipe in recipes:
         if (parts := recipe.match(name)) is not None:
@@ -135,7 +131,7 @@ def _substitute(
                 where=recipe.where,
                 fix="Name another image in its inputs.",
             )
-        found = _find(needed, recipes, (*parents, name))
+        found = find_substitute(needed, recipes, parents=(*parents, name))
         if found is None:
             raise SettingsError(
                 f"the local substitute for {name} needs {needed}, which has no recipe.",
