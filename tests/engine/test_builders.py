@@ -297,7 +297,7 @@ def test_a_builder_that_goes_away_in_the_middle_is_told(yard: Yard) -> None:
     witness.on_event = cut
     engine = find_engine(yard.host)
     project = read_project(yard.folder)
-    chosen = programs.find_builder(programs.choose("weak", {}), engine, yard.host)
+    chosen = programs.find_builder(programs.choose_builder("weak", {}), engine, yard.host)
     with pytest.raises(EngineError, match="the builder does not answer, or stopped during the build") as raised:
         build(
             plan_build(project, "ship"),

@@ -17,7 +17,15 @@ from tests.unit.test_bases import Answers
 from seatrial.dockerfile import parse
 from seatrial.engine import programs
 from seatrial.engine.find import OWN, Candidate, Engine
-from seatrial.engine.programs import Builder, Choice, choose, not_found, read_builder, read_names, require_usable
+from seatrial.engine.programs import (
+    Builder,
+    Choice,
+    builder_not_found,
+    choose_builder,
+    read_builder,
+    read_names,
+    require_usable_builder,
+)
 from seatrial.errors import BuildError, EngineError, SeatrialError
 from seatrial.images import bases, oci_layout
 from seatrial.images.bases import Refusal
@@ -72,10 +80,10 @@ BROKEN = "Name: far\nDriver: kubernetes\n\nNodes:\nName: far0\nEndpoint: k\nErro
 
 
 def test_the_option_goes_before_the_variable_and_an_empty_variable_is_none() -> None:
-    assert choose("a", {"BUILDX_BUILDER": "b"}) == Choice(name="a", source="--builder")
-    assert choose(None, {"BUILDX_BUILDER": "b"}) == Choice(name="b", source="BUILDX_BUILDER")
-    assert choose(None, {"BUILDX_BUILDER": ""}) is None
-    assert choose(None, {}) is None
+    assert choose_builder("a", {"BUILDX_BUILDER": "b"}) == Choice(name="a", source="--builder")
+    assert choose_builder(None, {"BUILDX_BUILDER": "b"}) == Choice(name="b", source="BUILDX_BUILDER")
+    assert choose_builder(None, {"BUILDX_BUILDER": ""}) is None
+    assert choose_builder(None, {}) is None
 
 
 @pytest.mark.parametrize("name", ["", " "])
@@ -111,7 +119,7 @@ def test_a_persons_builders_are_looked_for_in_their_own_folder(tmp_path: Path, f
         programs_environment={**ENGINE.programs_environment, "BUILDX_CONFIG": "/engine/buildx"},
     )
     machine = host(tmp_path, **({} if folder is None else {"BUILDX_CONFIG": folder}))
-    environment = programs.environment(ours, machine)
+    environment = programs.builder_environment(ours, machine)
     assert environment.get("BUILDX_CONFIG") == folder
     # The image is loaded into the engine in use.
     assert environment["DOCKER_HOST"] == "unix:///s"
@@ -123,11 +131,11 @@ def test_a_persons_builders_are_looked_for_in_their_own_folder(tmp_path: Path, f
 def test_one_node_of_several_that_is_out_of_reach_is_buildxs_own_affair() -> None:
     read = read_builder(REMOTE, "FAR")
     assert (str(read), read.endpoints, read.statuses) == ("'far' (remote)", ("tcp://b:1", "tcp://b:2"), ("running",))
-    assert require_usable(read, CHOICE, ENGINE) is read
+    assert require_usable_builder(read, CHOICE, ENGINE) is read
 
 
 def test_a_builder_that_buildx_starts_when_it_is_needed_is_taken() -> None:
-    assert require_usable(read_builder(ASLEEP, "box"), CHOICE, ENGINE).driver == "docker-container"
+    assert require_usable_builder(read_builder(ASLEEP, "box"), CHOICE, ENGINE).driver == "docker-container"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +149,7 @@ def test_a_builder_that_buildx_starts_when_it_is_needed_is_taken() -> None:
 )
 def test_a_builder_that_does_not_answer_is_told_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(EngineError) as raised:
-        require_usable(read_builder(text, "far"), CHOICE, ENGINE)
+        require_usable_builder(read_builder(text, "far"), CHOICE, ENGINE)
     assert raised.value.what == f"the builder 'far' does not answer: {reason}"
     assert (raised.value.where, raised.value.exit_code) == ("--builder", 2)
 
@@ -150,7 +158,7 @@ def test_a_builder_that_does_not_answer_is_told_with_the_reason(text: str, reaso
 def test_another_engines_builder_is_refused_with_the_way_that_moves_all(source: str, more: str) -> None:
     engine = replace(ENGINE, candidate=replace(ENGINE.candidate, source=source))
     with pytest.raises(EngineError, match="belongs to another engine than the one in use") as raised:
-        require_usable(read_builder(CONTEXT, "sea"), Choice(name="sea", source="BUILDX_BUILDER"), engine)
+        require_usable_builder(read_builder(CONTEXT, "sea"), Choice(name="sea", source="BUILDX_BUILDER"), engine)
     assert "DOCKER_CONTEXT=sea instead of BUILDX_BUILDER." in raised.value.fix
     assert more in raised.value.fix
     assert ("DOCKER_HOST" in raised.value.fix) is bool(more)
@@ -175,7 +183,7 @@ def test_names_are_read_once_each_and_anything_else_is_passed_over() -> None:
     ],
 )
 def test_a_builder_that_buildx_does_not_give_is_told(name: str, known: tuple[str, ...], error: str) -> None:
-    assert str(not_found(Choice(name=name, source="--builder"), known, message="ERROR: a bad thing\n")) == error
+    assert str(builder_not_found(Choice(name=name, source="--builder"), known, message="ERROR: a bad thing\n")) == error
 
 
 BUILDX = """\

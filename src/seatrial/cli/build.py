@@ -36,7 +36,7 @@ def build(
     dry_run: bool = False,
 ) -> ExitCode:
     """Build images: live progress, then what was made, how large, how long, what came from the cache."""
-    from seatrial.engine.programs import choose
+    from seatrial.engine.programs import choose_builder
     from seatrial.images.build import build_all
     from seatrial.images.plan import plan_matrix
     from seatrial.reports.build import BuildReport, plan_lines
@@ -46,7 +46,7 @@ def build(
     if builder is not None and not builder.strip():
         raise SettingsError("--builder names no builder.", fix="Give its name, or leave the option out.")
     project, host = output.project(), output.host()
-    choice = choose(builder, host.environment)
+    choice = choose_builder(builder, host.environment)
     plans = plan_matrix(project, tuple(project.chosen(app)), python=python, every=all, no_cache=no_cache)
     if dry_run:
         print("\n".join(plan_lines(plans, by=_builder_name(choice, host))))

@@ -93,12 +93,12 @@ def _agreed() -> bool:
 
 
 def _build(project: Project, names: list[str], engine: Engine, host: Host) -> None:
-    from seatrial.engine.programs import choose
+    from seatrial.engine.programs import choose_builder
     from seatrial.images.build import build_all
     from seatrial.images.plan import plan_matrix
     from seatrial.reports.build import BuildReport
 
-    plans, choice = plan_matrix(project, names), choose(None, host.environment)
+    plans, choice = plan_matrix(project, names), choose_builder(None, host.environment)
     with BuildReport(output.error_console()) as report:
         build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
 

@@ -132,7 +132,7 @@ class Builder:
         return f"{self.name!r} ({self.driver})"
 
 
-def choose(option: str | None, environment: Mapping[str, str]) -> Choice | None:
+def choose_builder(option: str | None, environment: Mapping[str, str]) -> Choice | None:
     """Return the builder that the option names, or else the variable; None where neither does."""
     if option is not None:
         return Choice(name=option, source=OPTION)
@@ -140,12 +140,12 @@ def choose(option: str | None, environment: Mapping[str, str]) -> Choice | None:
     return Choice(name=name, source=VARIABLE) if name else None
 
 
-def own(engine: Engine) -> str:
+def own_builder(engine: Engine) -> str:
     """Return the name of the engine's own builder."""
     return engine.candidate.context or "default"
 
 
-def environment(engine: Engine, host: Host) -> dict[str, str]:
+def builder_environment(engine: Engine, host: Host) -> dict[str, str]:
     """Return the environment in which buildx finds the user's builders, and loads images into the engine in use."""
     # For the provided engine BUILDX_CONFIG is another folder: the user's builders are not there.
     result = {key: value for key, value in engine.programs_environment.items() if key != "BUILDX_CONFIG"}
@@ -159,18 +159,18 @@ def find_builder(choice: Choice | None, engine: Engine, host: Host) -> Builder |
 
     Raises an EngineError where buildx is missing, no builder has that name, it is another engine's, or does not answer.
     """
-    if choice is None or choice.name == own(engine):
+    if choice is None or choice.name == own_builder(engine):
         return None
     buildx = find("buildx", engine, host)
 
     def run(*arguments: str) -> process.Completed:
         argv = [buildx.path, *arguments]
-        return process.run(argv, timeout=TIMEOUT, environment=environment(engine, host), check=False)
+        return process.run(argv, timeout=TIMEOUT, environment=builder_environment(engine, host), check=False)
 
     done = run("inspect", "--", choice.name)
     if done.code != 0:
-        raise not_found(choice, read_names(run("ls", "--format", "json").output), message=done.errors)
-    return require_usable(read_builder(done.output, choice.name), choice, engine)
+        raise builder_not_found(choice, read_names(run("ls", "--format", "json").output), message=done.errors)
+    return require_usable_builder(read_builder(done.output, choice.name), choice, engine)
 
 
 def read_builder(text: str, name: str) -> Builder:
@@ -207,7 +207,7 @@ def _values(key: str, text: str) -> tuple[str, ...]:
     return tuple(plain_line(found) for found in re.findall(rf"^{key}:[ \t]*(\S.*)$", text, re.MULTILINE))
 
 
-def not_found(choice: Choice, known: tuple[str, ...], *, message: str) -> EngineError:
+def builder_not_found(choice: Choice, known: tuple[str, ...], *, message: str) -> EngineError:
     """Return the error for a builder that buildx does not give."""
     if choice.name in known:
         return EngineError(
@@ -219,7 +219,7 @@ def not_found(choice: Choice, known: tuple[str, ...], *, message: str) -> Engine
     return EngineError(f"there is no builder {choice.name!r}.", where=choice.source, fix=hint)
 
 
-def require_usable(builder: Builder, choice: Choice, engine: Engine) -> Builder:
+def require_usable_builder(builder: Builder, choice: Choice, engine: Engine) -> Builder:
     """Return a builder that can build for the engine in use."""
     # The driver of a builder whose engine is gone is empty.
     silent = builder.driver == "remote" and all(status != "running" for status in builder.statuses)

@@ -165,7 +165,7 @@ def _run(
     progress: Progress,
 ) -> str:
     """Run buildx, and return the id that it gives the image."""
-    environment = engine.programs_environment if builder is None else programs.environment(engine, host)
+    environment = engine.programs_environment if builder is None else programs.builder_environment(engine, host)
 
     def relay(line: str) -> None:
         for event in progress.feed(line):
@@ -220,7 +220,7 @@ def buildx_arguments(
     return [
         "build", "--progress=rawjson", "--load",
         # Any builder but the engine's own sees neither the engine's images nor the local substitutes.
-        "--builder", programs.own(engine) if builder is None else builder.name,
+        "--builder", programs.own_builder(engine) if builder is None else builder.name,
         # Another builder may run on another kind of machine: the image is for this engine.
         *([] if builder is None else [f"--platform={engine.platform}"]),
         # An attestation holds the time of the build: the same source would make another image each time.

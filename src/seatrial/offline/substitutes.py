@@ -180,7 +180,7 @@ class _Builder:
         empty.mkdir()
         argv = [
             buildx.path, "build", "--load", "--progress=plain", "--provenance=false",
-            "--builder", programs.own(engine),
+            "--builder", programs.own_builder(engine),
             "--file", str(substitute.dockerfile), "--tag", substitute.name,
             f"--label={LABEL}={substitute.reference}", f"--label={RECIPE_LABEL}={resolved.digest}",
             f"--label={NOTE_LABEL}={substitute.note}",
