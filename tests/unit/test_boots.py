@@ -337,6 +337,20 @@ def test_a_health_check_that_sees_a_frozen_application(monkeypatch: pytest.Monke
     assert engine.commands[-1][0] == "/usr/bin/python3"
 
 
+@pytest.mark.parametrize(("seconds", "stopped"), [(1.0, True), (4.9, True), (5.2, False)])
+def test_processes_may_take_a_moment_to_stop(monkeypatch: pytest.MonkeyPatch, *, seconds: float, stopped: bool) -> None:
+    engine = installed(monkeypatch, Script())
+    top = engine.top
+
+    def slowly(name: str, ps_args: str = "") -> Json:
+        frozen = engine.lives[name].frozen
+        engine.lives[name].script.stays_awake = frozen is None or engine.now < frozen + seconds
+        return top(name, ps_args)
+
+    monkeypatch.setattr(engine, "top", slowly)
+    assert isinstance(freeze(engine.starter(), ()), Unavailable) is not stopped
+
+
 def test_a_health_check_that_sees_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     check = HealthCheck(test=("CMD", "x"), interval=30.0, timeout=2.0, start_period=0.0, retries=3)
     engine = installed(monkeypatch, Script(frozen_health=None))

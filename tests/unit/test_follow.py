@@ -152,7 +152,8 @@ def test_first_lines_are_followed_to_a_binary() -> None:
 def test_env_looks_on_path_past_options_and_variables() -> None:
     tree = Tree({"/x": b"#!/usr/bin/env -S A=1 python3 -u\n", "/y": b"#!/usr/bin/env\n", "/usr/bin/env": ELF})
     (one,) = shebangs(follow("/x", tree), "/usr/bin", tree)
-    assert (one.interpreter, one.resolved.entry, one.resolved.missing) == ("python3", None, "python3 is not on PATH")
+    assert (one.interpreter, one.resolved.steps, one.resolved.entry) == ("python3", ("python3",), None)
+    assert one.resolved.missing == "python3 is not on PATH"
     (two,) = shebangs(follow("/y", tree), "/usr/bin", tree)
     assert two.interpreter == "/usr/bin/env"
 

@@ -391,11 +391,21 @@ def test_the_projects_own_configuration_holds(tmp_path: Path) -> None:
     assert found.findings[0].rule == "/nonexistent", "no person's own settings"
 
 
-@pytest.mark.parametrize("body", ["print('[')", "print('{}')", "sys.exit(4)", "print('null')"])
-def test_an_answer_that_is_none_is_no_pass(tmp_path: Path, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("print('[')", "hadolint gave no answer"),
+        ("print('{}')", "hadolint gave no list of findings"),
+        ("print('null')", "hadolint gave no list of findings"),
+        ("", "hadolint gave no list of findings"),
+        ("sys.exit(4)", "hadolint ended with exit code 4"),
+        ("print('[]'); sys.exit(1)", "hadolint ended with exit code 1"),
+    ],
+)
+def test_an_answer_that_is_none_is_no_pass(tmp_path: Path, body: str, reason: str) -> None:
     found = linted(tmp_path, body)
     assert isinstance(found, Unavailable)
-    assert "hadolint" in found.reason
+    assert found.reason.startswith(reason)
 
 
 def test_without_hadolint_it_is_not_installed(tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ def test_the_modules_that_a_command_names(words: tuple[str, ...], modules: tuple
         (("python", "main.py"), {"PYTHONSAFEPATH": "1"}, ""),
         (("python", "-I", "main.py"), {}, ""),
         (("python", "-u", "main.py"), {}, "/app"),
+        (("python", "-P", "-m", "shop"), {}, ""),
+        # Behind the file, the options are the application's.
+        (("python", "main.py", "-P", "8000"), {}, "/app"),
     ],
 )
 def test_an_entrypoint_script_hands_on_and_a_safe_path_adds_nothing(

@@ -18,7 +18,7 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT, prob
 
 from seatrial.engine.containers import Output
 from seatrial.facts import ContentKind, Contents, FoundPath, PathRule, Probe, Walk
-from seatrial.inside.probe.rules import shown
+from seatrial.inside.probe.walk import shown
 from seatrial.observe.contents import Limits, Walker, WalkRequest, merge, walk_request
 from seatrial.observe.path_rules import rules
 from seatrial.observe.probe import ProbeRequest, read_answer

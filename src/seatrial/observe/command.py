@@ -79,7 +79,7 @@ def resolve_command(
     program = paths.search(behind[0], path, directory, files) if behind else None
     scripts = tuple(paths.shebangs(program, path, files)) if program else ()
     last = scripts[-1].resolved if scripts else program
-    beginning = _beginning(last, files)
+    beginning = files.beginning(last.end) if last else b""
     loader = paths.loader(beginning)
     steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
@@ -99,7 +99,7 @@ def resolve_command(
         python_why=python.why if python else "",
         python_resolved=python.resolved if python else None,
         python_blocked_by=paths.blocking_folder(python.resolved.steps, who, files) if python else None,
-        python_loader=paths.loader(_beginning(python.resolved, files)) if python else "",
+        python_loader=paths.loader(files.beginning(python.resolved.end)) if python else "",
     )
 
 
@@ -115,10 +115,6 @@ def searched(configuration: Configuration) -> tuple[str, str]:
     """Return the PATH that a container of the image has, and the folder that it begins in."""
     path = configuration.environment.get("PATH", paths.DEFAULT_PATH)
     return path, configuration.working_directory or "/"
-
-
-def _beginning(program: ResolvedPath | None, files: Files) -> bytes:
-    return files.beginning(program.end) if program and program.is_file else b""
 
 
 def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:

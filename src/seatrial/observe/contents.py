@@ -18,7 +18,7 @@ import msgspec
 
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import Accounts, Contents, Fact, PathRule, ResolvedPath, Unavailable, Walk
-from seatrial.inside.probe.rules import BEGINNING, NEVER_WALKED, TOP, Findings, LimitExceededError, compiled, shown
+from seatrial.inside.probe.walk import BEGINNING, NEVER_WALKED, TOP, Findings, LimitExceededError, compiled, shown
 from seatrial.observe import paths
 from seatrial.observe.files import EngineFiles, read_accounts
 from seatrial.observe.path_rules import rules
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, FoundPath, Probe
-    from seatrial.inside.probe.rules import Above, State
+    from seatrial.inside.probe.walk import Above, State
     from seatrial.settings.model import Contract
 
 MOST_PATHS = 200_000

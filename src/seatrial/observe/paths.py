@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import struct
 from typing import TYPE_CHECKING, Protocol
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, ResolvedPath, Shebang
 from seatrial.facts.command import may_execute
 from seatrial.inside.probe.base import named_for_env, shebang
+from seatrial.inside.probe.native import elf_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,7 +121,7 @@ def shebangs(program: ResolvedPath, path_variable: str, files: Files) -> Iterato
         line, path = interpreter
         by_env = named_for_env(line, path)
         found = search(by_env, path_variable, "/", files) if by_env else follow(path, files)
-        trail = found or ResolvedPath(steps=(by_env or path,), entry=None, missing=f"{by_env} is not on PATH")
+        trail = found or ResolvedPath(steps=(by_env,), entry=None, missing=f"{by_env} is not on PATH")
         yield Shebang(line=line, interpreter=by_env or path, resolved=trail)
 
 
@@ -132,19 +134,13 @@ def loader(beginning: bytes) -> str:
     """Return the dynamic loader that a binary names; empty where it names none (static, or no binary)."""
     if not beginning.startswith(b"\x7fELF") or len(beginning) < 64:  # noqa: PLR2004 - the ELF header
         return ""
-    wide, order = beginning[4] == 2, "<" if beginning[5] == 1 else ">"  # noqa: PLR2004 - ELFCLASS64
     try:
-        (at,) = struct.unpack_from(order + ("Q" if wide else "I"), beginning, 32 if wide else 28)
-        size, count = struct.unpack_from(order + "HH", beginning, 54 if wide else 42)
-        for start in range(at, at + size * count, size or 1):
-            row = struct.unpack_from(order + ("IIQQQQ" if wide else "IIIII"), beginning, start)
-            offset, length = (row[2], row[5]) if wide else (row[1], row[4])
-            if row[0] == PT_INTERP:
-                return beginning[offset : offset + length].partition(b"\0")[0].decode("utf-8", errors="replace")
+        segments = elf_segments(io.BytesIO(beginning), beginning)
     except struct.error:
-        # Its headers lie beyond what was read, or are none.
-        pass
-    return ""
+        # Its headers are none.
+        return ""
+    named = (beginning[at : at + length] for kind, _, at, length in segments if kind == PT_INTERP)
+    return next(named, b"").partition(b"\0")[0].decode("utf-8", errors="replace")
 
 
 def blocking_folder(paths: Iterable[str], who: Account, files: Files) -> BlockingFolder | None:

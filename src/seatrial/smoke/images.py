@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.facts import Facts
     from seatrial.host import Host
-    from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
     from seatrial.structure.files import StructureFile
 
@@ -75,7 +74,17 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
     _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive", own)
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
-    sources = None if host is None else _source_files(project, plan, host)
+    compose = project.app(name).compose
+    sources = None
+    if host is not None:
+        sources = SourceFiles(
+            project=project.folder,
+            dockerfile=plan.dockerfile,
+            context=plan.context,
+            compose=project.folder / compose if compose else None,
+            build_arguments=plan.build_arguments,
+            host=host,
+        )
     return Target(
         reference=plan.tags[0],
         contract=contract,
@@ -83,18 +92,6 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
         app=name,
         sources=sources,
         own_checks=own,
-    )
-
-
-def _source_files(project: Project, plan: BuildPlan, host: Host) -> SourceFiles:
-    compose = project.app(plan.app).compose
-    return SourceFiles(
-        project=project.folder,
-        dockerfile=plan.dockerfile,
-        context=plan.context,
-        compose=project.folder / compose if compose else None,
-        build_arguments=plan.build_arguments,
-        host=host,
     )
 
 

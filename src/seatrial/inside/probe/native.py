@@ -20,6 +20,23 @@ PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_RPATH, DT_RUNPATH = 1, 5, 10, 15, 29
 
 
+def elf_form(ident: bytes) -> "Tuple[bool, str]":
+    """Return whether a file is of 64 bits, and its byte order as `struct` writes it."""
+    return ident[4] == 2, "<" if ident[5] == 1 else ">"
+
+
+def elf_segments(file: "Any", ident: bytes) -> "List[Tuple[int, int, int, int]]":
+    """Return the type, address, offset and length of each segment: elf(5)."""
+    wide, order = elf_form(ident)
+    (offset,) = struct.unpack_from(order + ("Q" if wide else "I"), ident, 32 if wide else 28)
+    size, count = struct.unpack_from(order + "HH", ident, 54 if wide else 42)
+    file.seek(offset)
+    table = file.read(size * min(count, 128))
+    form = order + ("IIQQQQQQ" if wide else "IIIIIIII")
+    rows = [struct.unpack_from(form, table, at) for at in range(0, len(table) - size + 1, size)] if size else []
+    return [(row[0], row[3], row[2], row[5]) if wide else (row[0], row[2], row[1], row[4]) for row in rows]
+
+
 class Elf:
     """The libraries that a file needs, and where it has them looked for."""
 
@@ -32,10 +49,12 @@ class Elf:
             ident = file.read(64)
             if ident[:4] != b"\x7fELF":
                 raise ValueError("not ELF")
-            self.wide, self.order = ident[4] == 2, "<" if ident[5] == 1 else ">"
+            self.wide, self.order = elf_form(ident)
             self.machine = struct.unpack_from(self.order + "H", ident, 18)[0]
-            loads, dynamic = self._segments(file, ident)
-            values = self._entries(file, *dynamic) if dynamic else {}
+            segments = elf_segments(file, ident)
+            loads = [(address, at, length) for kind, address, at, length in segments if kind == PT_LOAD]
+            dynamic = [(at, length) for kind, _, at, length in segments if kind == PT_DYNAMIC]
+            values = self._entries(file, *dynamic[-1]) if dynamic else {}
             if DT_STRTAB not in values:
                 return
             strings = _strings(file, loads, values)
@@ -44,24 +63,6 @@ class Elf:
             self.needed = [_name(strings, at) for at in values.get(DT_NEEDED, [])]
             self.rpath = _folders(strings, values.get(DT_RPATH, []), here)
             self.runpath = _folders(strings, values.get(DT_RUNPATH, []), here)
-
-    def _segments(self, file: "Any", ident: bytes) -> "Tuple[List[Tuple[int, int, int]], Tuple[int, ...]]":
-        """Return where loaded segments lie (address, offset, length), and the dynamic one (offset, length)."""
-        (offset,) = struct.unpack_from(self.order + ("Q" if self.wide else "I"), ident, 32 if self.wide else 28)
-        size, count = struct.unpack_from(self.order + "HH", ident, 54 if self.wide else 42)
-        kind = self.order + ("IIQQQQQQ" if self.wide else "IIIIIIII")
-        file.seek(offset)
-        table = file.read(size * min(count, 128))
-        loads = []
-        dynamic: "Tuple[int, ...]" = ()
-        for index in range(len(table) // size if size else 0):
-            row = struct.unpack_from(kind, table, index * size)
-            at, address, length = (row[2], row[3], row[5]) if self.wide else (row[1], row[2], row[4])
-            if row[0] == PT_LOAD:
-                loads.append((address, at, length))
-            elif row[0] == PT_DYNAMIC:
-                dynamic = (at, length)
-        return loads, dynamic
 
     def _entries(self, file: "Any", at: int, length: int) -> "Values":
         entry = self.order + ("qQ" if self.wide else "iI")
