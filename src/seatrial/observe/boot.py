@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from seatrial.engine.containers import Container
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json
-    from seatrial.observe.health_check import HealthPoller
     from seatrial.observe.sandbox import Service
     from seatrial.settings.model import Contract
 
@@ -214,42 +213,35 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
 
     Unless `bare`, its health check is asked as soon as it may be ready, and the container is inspected once it is up.
     """
-    with health_poller(starter.run, starter.configuration, booted.id) as poller:
-        if bare:
-            poller.over = True
-        return _until_up(starter, booted, poller, started, introspects=not bare)
-
-
-def _until_up(
-    starter: BootSetup, booted: Container, poller: HealthPoller, started: float, *, introspects: bool
-) -> Watched:
     contract, has_check = starter.contract, starter.configuration.health_check is not None
     seconds = contract.healthy_within if has_check else contract.stays_up
     at_least = time.monotonic() - started + AT_LEAST
     seen = Watched(inspected={})
-    while True:
-        seen.inspected = booted.client.inspect_container(booted.id)
-        seen.watched = time.monotonic() - started
-        if has_check and seen.healthy_after is None:
-            seen.answer = _good(poller.poll(busy=bool(seen.inspected.get("ExecIDs"))))
-            if seen.answer or health(seen.state) is Health.HEALTHY:
-                seen.healthy_after = seen.watched
-        if seen.state["Status"] in ENDED:
-            if seen.introspection:
-                seen.introspection.wait()
-            return seen
-        if seen.healthy_after is not None:
-            # The first good answer is not the end: an application that dies right after it is not up.
-            seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
-        # Without a health check it cannot be known when it is ready: it is watched for the whole time.
-        due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
-        if introspects and due and seen.introspection is None:
-            pid = int(seen.state.get("Pid") or 0)
-            seen.introspection = Introspection(run=starter.run, container=booted.id, python=starter.python, pid=pid)
-        # With a health check the inspection lies within the settle time, as a rule, and so costs nothing.
-        if seen.watched >= seconds and (seen.introspection is None or seen.introspection.over):
-            return seen
-        booted.wait(POLL)
+    with health_poller(starter.run, starter.configuration, booted.id) as poller:
+        poller.over |= bare
+        while True:
+            seen.inspected = booted.client.inspect_container(booted.id)
+            seen.watched = time.monotonic() - started
+            if has_check and seen.healthy_after is None:
+                seen.answer = _good(poller.poll(busy=bool(seen.inspected.get("ExecIDs"))))
+                if seen.answer or health(seen.state) is Health.HEALTHY:
+                    seen.healthy_after = seen.watched
+            if seen.state["Status"] in ENDED:
+                if seen.introspection:
+                    seen.introspection.wait()
+                return seen
+            if seen.healthy_after is not None:
+                # The first good answer is not the end: an application that dies right after it is not up.
+                seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
+            # Without a health check it cannot be known when it is ready: it is watched for the whole time.
+            due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
+            if due and not bare and seen.introspection is None:
+                pid = int(seen.state.get("Pid") or 0)
+                seen.introspection = Introspection(run=starter.run, container=booted.id, python=starter.python, pid=pid)
+            # With a health check the inspection lies within the settle time, as a rule, and so costs nothing.
+            if seen.watched >= seconds and (seen.introspection is None or seen.introspection.over):
+                return seen
+            booted.wait(POLL)
 
 
 def enforced(limits: Json) -> Enforced:

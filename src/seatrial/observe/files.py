@@ -36,7 +36,8 @@ class EngineFiles:
         # Any: docker-py's get_archive cannot ask for a stream that is not packed, so that a file's first
         # bytes can be read and the rest left; this uses the same private helpers that it does.
         self._client: Any = client
-        self._container = container
+        self.container = container
+        """The container that they are read from, by its id."""
         self._seen: dict[str, tuple[FileEntry, bytes] | None] = {}
 
     def entry(self, path: str) -> FileEntry | None:
@@ -59,11 +60,6 @@ class EngineFiles:
             _, body = self._read(path, WHOLE)
         return body.decode("utf-8", errors="replace")
 
-    @property
-    def container(self) -> str:
-        """The container that they are read from, by its id."""
-        return self._container
-
     @contextmanager
     def tree(self, path: str) -> Iterator[Any]:
         """Give a folder and all below it as the engine packs it: a stream that holds a tar.
@@ -74,7 +70,7 @@ class EngineFiles:
 
         """
         client = self._client
-        address = client._url("/containers/{0}/archive", self._container)
+        address = client._url("/containers/{0}/archive", self.container)
         answer = client._get(address, params={"path": path}, stream=True, headers={"Accept-Encoding": "identity"})
         try:
             client._raise_for_status(answer)
@@ -94,7 +90,8 @@ class EngineFiles:
                 self._seen[path] = None
             except docker.errors.APIError as error:
                 # A path that runs through a file, or a circle of links, leads nowhere either.
-                if error.status_code not in {400, 500} or not _leads_nowhere(str(error.explanation)):
+                leads_nowhere = any(words in str(error.explanation) for words in LEADS_NOWHERE)
+                if error.status_code not in {400, 500} or not leads_nowhere:
                     raise
                 self._seen[path] = None
         return self._seen[path]
@@ -125,10 +122,6 @@ def _entry(member: tarfile.TarInfo) -> FileEntry:
         size=member.size,
         target=member.linkname if member.issym() else "",
     )
-
-
-def _leads_nowhere(explanation: str) -> bool:
-    return any(words in explanation for words in LEADS_NOWHERE)
 
 
 MOST_ROWS = 5000

@@ -95,50 +95,31 @@ def smoke_stacks(
     require_started(level)
 
     def run(name: str) -> Smoke:
+        def waits(text: str) -> None:
+            status(f"{name}: {text}")
+
         with locked(project.folder, waiting=lambda: say("Waiting for another smoke of this project's stacks.")):
             started = time.perf_counter()
-            target, trial = _plan(
-                project, name, engine, host, level, python, say=say, status=lambda text: status(f"{name}: {text}")
+            owner = runs.owner(os.getpid())
+            runs.start_sweep(engine, owner)
+            target = app_target(project, name, python)
+            labels = {runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)}
+            image = target.reference if python else None
+            stack = plan_isolated(project, name, engine=engine, host=host, labels=labels, image=image, say=say)
+            target = of_image(target, stack.image)
+            trial = Trial(
+                stack=stack,
+                contract=target.contract,
+                engine=engine,
+                host=host,
+                observer=StatusObserver(status=waits, say=say),
+                substitute=substitute_maker(project, engine, host, say),
+                say=waits,
+                wanted=Wanted(deep=level is Level.DEEP),
             )
             return judge_stack(target, try_stack(trial), engine, started=started, level=level)
 
     return each([(name, partial(run, name)) for name in names])
-
-
-def _plan(
-    project: Project,
-    name: str,
-    engine: Engine,
-    host: Host,
-    level: Level,
-    python: str | None,
-    *,
-    say: Callable[[str], None],
-    status: Callable[[str], None],
-) -> tuple[Target, Trial]:
-    owner = runs.owner(os.getpid())
-    runs.start_sweep(engine, owner)
-    target = app_target(project, name, python)
-    stack = plan_isolated(
-        project,
-        name,
-        engine=engine,
-        host=host,
-        labels={runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)},
-        image=target.reference if python else None,
-        say=say,
-    )
-    target = of_image(target, stack.image)
-    return target, Trial(
-        stack=stack,
-        contract=target.contract,
-        engine=engine,
-        host=host,
-        observer=StatusObserver(status=status, say=say),
-        substitute=substitute_maker(project, engine, host, say),
-        say=status,
-        wanted=Wanted(deep=level is Level.DEEP),
-    )
 
 
 def judge_stack(
