@@ -51,23 +51,14 @@ class Layout:
         self.runtime = Path("/run/seatrial") / self.tag
         """What a reboot must remove. Short, since it holds sockets, whose paths are limited."""
 
-    @property
-    def path(self) -> str:
-        """PATH for the daemon: its own programs first."""
-        return f"{self.programs}/usr/sbin:{self.programs}/usr/bin:{self.programs}/sbin:{SYSTEM_PATH}"
-
-    def libraries(self) -> list[Path]:
-        """Return the folders with shared libraries that were unpacked with the programs."""
-        folders = (file.parent for name in ("usr/lib", "lib") for file in self.programs.glob(f"{name}/*/lib*.so*"))
-        return sorted(set(folders))
-
     def environment(self) -> dict[str, str]:
-        """Return the whole environment of the programs: nothing of the user's."""
-        environment = {"PATH": self.path, "HOME": str(self.folder), "LC_ALL": "C"}
-        if libraries := self.libraries():
-            environment["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
-        extensions = [folder / "xtables" for folder in libraries if (folder / "xtables").is_dir()]
-        if extensions:
+        """Return the whole environment of the programs, with their own first on PATH: nothing of the user's."""
+        path = f"{self.programs}/usr/sbin:{self.programs}/usr/bin:{self.programs}/sbin:{SYSTEM_PATH}"
+        environment = {"PATH": path, "HOME": str(self.folder), "LC_ALL": "C"}
+        libraries = [file.parent for name in ("usr/lib", "lib") for file in self.programs.glob(f"{name}/*/lib*.so*")]
+        if folders := sorted(set(libraries)):
+            environment["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
+        if extensions := [folder / "xtables" for folder in folders if (folder / "xtables").is_dir()]:
             environment["XTABLES_LIBDIR"] = str(extensions[0])
         return environment
 
