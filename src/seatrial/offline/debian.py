@@ -5,7 +5,6 @@ The host's own lists and packages are not touched.
 
 from __future__ import annotations
 
-import email
 import hashlib
 import re
 import shlex
@@ -36,6 +35,8 @@ NO_SECURITY = frozenset({"sid", "unstable", "experimental"})
 """Suites that get security updates like any other update."""
 POCKET = re.compile(r"(-security|-updates|-proposed-updates|-backports(-sloppy)?|/updates)$")
 """What follows the codename in the suites beside the main one."""
+FIELD = re.compile(r"^([^\s:][^:\n]*):(.*(?:\n[ \t].*)*)", re.MULTILINE)
+"""A field of a deb822 stanza with its continuation lines."""
 ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
 
 
@@ -135,8 +136,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
     """Yield the sources of a `.sources` file: stanzas of `Field: value`."""
     plain = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     for stanza in re.split(r"\n\s*\n", plain):
-        headers = email.message_from_string(stanza.strip()).items()
-        fields = {name.strip().lower(): value.strip() for name, value in headers}
+        fields = {name.strip().lower(): value.strip(" \t") for name, value in FIELD.findall(stanza)}
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
             continue
         for uri in fields.get("uris", "").split():
