@@ -103,7 +103,7 @@ class VirtualClock:
     def _owner_waits(self) -> bool:
         """Tell whether the thread that made the clock waits for another one to end."""
         frame = sys._current_frames().get(self._owner)  # noqa: SLF001 - only it tells where another thread stands
-        names = {one.f_code.co_name for one, _ in itertools.islice(traceback.walk_stack(frame), 4)}
+        names = {caller.f_code.co_name for caller, _ in itertools.islice(traceback.walk_stack(frame), 4)}
         return bool(names & {"join", "_wait_for_tstate_lock", "result"})
 
     def _interrupt(self) -> None:

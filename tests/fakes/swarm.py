@@ -379,9 +379,9 @@ class MemorySwarm:
         for name in [key for key in self.held if key.startswith(f"{stack}_")]:
             self._drop(self.held.pop(name))
         for kind in self.materials.values():
-            for identity in [key for key, one in kind.items() if one["Spec"]["Labels"].get(NAMESPACE) == stack]:
+            for identity in [key for key, held in kind.items() if held["Spec"]["Labels"].get(NAMESPACE) == stack]:
                 del kind[identity]
-        networks = [key for key, one in self.memory.networks.items() if one["Labels"].get(NAMESPACE) == stack]
+        networks = [key for key, network in self.memory.networks.items() if network["Labels"].get(NAMESPACE) == stack]
         if networks and any(task.spec["Namespace"][NAMESPACE] == stack for task in self.all_tasks):
             raise Exit(1, f"Failed to remove network {networks[0]}: network is in use by task\n")
         for key in networks:

@@ -23,13 +23,13 @@ def test_this_host_has_no_engine_here() -> None:
 
 @pytest.mark.parametrize("address", ["/var/run/docker.sock", b"/run/user/1000/podman/podman.sock"])
 def test_an_engines_socket_is_refused_loudly(address: str | bytes) -> None:
-    with socket.socket(socket.AF_UNIX) as one, pytest.raises(pytest.fail.Exception, match="without the mark"):
-        one.connect(address)
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(pytest.fail.Exception, match="without the mark"):
+        client.connect(address)
 
 
 def test_an_engines_port_is_refused_loudly() -> None:
-    with socket.socket() as one, pytest.raises(pytest.fail.Exception, match="2375"):
-        one.connect_ex(("127.0.0.1", 2375))
+    with socket.socket() as client, pytest.raises(pytest.fail.Exception, match="2375"):
+        client.connect_ex(("127.0.0.1", 2375))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -42,8 +42,8 @@ def test_the_refusal_passes_through_docker_py() -> None:
 
 def test_a_socket_of_the_tests_own_may_be_used(tmp_path: Path) -> None:
     path = str(tmp_path / "docker.sock")
-    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as one:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(path)
         server.listen()
-        one.connect(path)
-        assert one.getpeername() == path
+        client.connect(path)
+        assert client.getpeername() == path

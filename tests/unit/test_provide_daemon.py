@@ -20,11 +20,11 @@ def place(data: Path) -> Layout:
 
 
 def test_two_folders_are_two_engines_with_names_that_fit_an_interface(tmp_path: Path) -> None:
-    one, two = place(tmp_path / "one"), place(tmp_path / "two")
-    assert one.tag != two.tag
-    assert one.runtime != two.runtime
-    assert len(one.tag) == 15
-    assert vars(one) == vars(place(tmp_path / "one"))
+    first, second = place(tmp_path / "one"), place(tmp_path / "two")
+    assert first.tag != second.tag
+    assert first.runtime != second.runtime
+    assert len(first.tag) == 15
+    assert vars(first) == vars(place(tmp_path / "one"))
 
 
 def test_settings_are_the_engines_own(tmp_path: Path) -> None:

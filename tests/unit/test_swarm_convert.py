@@ -44,7 +44,10 @@ def conversion(
         {"name": "proj", "services": services, **top},
         stack="ship",
         project="proj",
-        images={name: Image(name=one["image"], reference=reference, checked=checked) for name, one in services.items()},
+        images={
+            name: Image(name=service["image"], reference=reference, checked=checked)
+            for name, service in services.items()
+        },
         contents={},
         node=NODE,
         node_name="alpha",
@@ -305,12 +308,12 @@ class Api:
     def secrets(self, **_: object) -> list[dict[str, Any]]:
         return [{"ID": name, "Spec": {"Name": name}} for name in ("used", "gone", "free", "wanted")]
 
-    def remove_secret(self, one: str) -> None:
-        if code := {"used": 400, "gone": 404}.get(one):
+    def remove_secret(self, name: str) -> None:
+        if code := {"used": 400, "gone": 404}.get(name):
             response = requests.Response()
             response.status_code = code
-            raise docker.errors.APIError(one, response=response)
-        self.deleted.append(one)
+            raise docker.errors.APIError(name, response=response)
+        self.deleted.append(name)
 
     remove_config = remove_secret
 
@@ -599,8 +602,8 @@ def test_secrets_and_configs_are_named_after_their_content(tmp_path: Path) -> No
 
 
 def test_a_long_name_of_a_secret_fits() -> None:
-    (one,) = named({("secrets", "k" * 80): b"x"}, "ship")
-    assert len(one.name) == LONGEST_NAME
+    (material,) = named({("secrets", "k" * 80): b"x"}, "ship")
+    assert len(material.name) == LONGEST_NAME
 
 
 @pytest.mark.parametrize(

@@ -190,10 +190,10 @@ def test_a_task_of_other_limits_or_networks_is_not_current(change: dict[str, Any
 
 
 def test_whatever_is_said_of_a_service_is_told_apart() -> None:
-    one = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "vip"}}}, "ship")
+    first = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "vip"}}}, "ship")
     other = read_service({"ID": "s1", "Spec": {"TaskTemplate": {}, "EndpointSpec": {"Mode": "dnsrr"}}}, "ship")
-    assert one.version == other.version
-    assert one.spec != other.spec
+    assert first.version == other.version
+    assert first.spec != other.spec
 
 
 def test_a_job_that_is_to_run_no_time_is_done() -> None:
