@@ -157,15 +157,20 @@ def is_dead(label: str, this: Owner, proc: Path = Path("/proc")) -> bool:
     return boot != this.boot or _started(int(pid), proc) != started
 
 
+def process_fields(pid: int, proc: Path = Path("/proc")) -> list[str]:
+    """Return what /proc says of a process, from its state and its parent on; nothing where it has gone."""
+    # The field before them is the program's name in brackets, which may hold anything: proc(5).
+    return _read(proc / str(pid) / "stat").rpartition(")")[2].split()
+
+
 def _started(pid: int, proc: Path) -> str:
-    # Field 22 of /proc/PID/stat, counted behind the name, which may itself hold spaces: proc(5).
-    fields = _read(proc / str(pid) / "stat").rpartition(")")[2].split()
+    fields = process_fields(pid, proc)
     return fields[19] if len(fields) > 19 else ""  # noqa: PLR2004
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

@@ -18,6 +18,7 @@ import requests
 
 from seatrial import process
 from seatrial.engine import find
+from seatrial.engine.runs import process_fields
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -213,9 +214,6 @@ def _configure(layout: Layout, pool: IPv4Network, *, starting: bool) -> None:
     fresh.replace(layout.configuration)
 
 
-# Processes, as /proc shows them.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Process:
     """A process; a zombie has no arguments and no program."""
@@ -271,8 +269,8 @@ def is_alive(pid: int, proc: Path = Path("/proc")) -> bool:
 
     Its arguments would not tell: they are empty for a moment while it starts.
     """
-    fields = _stat(proc / str(pid))
-    return fields is not None and fields[0] not in {"Z", "X"}
+    fields = process_fields(pid, proc)
+    return bool(fields) and fields[0] not in {"Z", "X"}
 
 
 def reap(pid: int) -> None:
@@ -282,12 +280,12 @@ def reap(pid: int) -> None:
 
 
 def _process(folder: Path) -> Process | None:
-    fields = _stat(folder)
+    fields = process_fields(int(folder.name), folder.parent)
     try:
         arguments = (folder / "cmdline").read_bytes().decode(errors="surrogateescape")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
-    if fields is None:
+    if not fields:
         return None
     try:
         program = str((folder / "exe").readlink()).removesuffix(" (deleted)")
@@ -300,13 +298,3 @@ def _process(folder: Path) -> Process | None:
         program=program,
         arguments=tuple(arguments.rstrip("\0").split("\0")) if arguments else (),
     )
-
-
-def _stat(folder: Path) -> list[str] | None:
-    """Return what /proc says of a process, from its state and its parent on; None where it has gone."""
-    try:
-        text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
-    # The second field is the program's name in brackets, which may hold anything.
-    return text.rpartition(")")[2].split()
