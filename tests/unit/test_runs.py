@@ -11,7 +11,7 @@ from tests.fakes.engine import MemoryEngine, refusal
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container
-from seatrial.engine.runs import Owner, is_dead, owner
+from seatrial.engine.runs import Owner, is_dead, owner, process_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +96,13 @@ def test_a_process_that_ended_meanwhile_has_no_start(proc: Path) -> None:
     (proc / "44").mkdir()
     (proc / "44" / "stat").write_text("")
     assert owner(44, proc).started == ""
+
+
+def test_the_name_of_a_process_may_hold_anything(proc: Path) -> None:
+    (proc / "45").mkdir()
+    (proc / "45" / "stat").write_bytes(b"45 (a) \xff 9) S 7 1")
+    assert process_fields(45, proc) == ["S", "7", "1"]
+    assert process_fields(46, proc) == []
 
 
 @pytest.mark.parametrize(("status", "raised"), [(404, False), (409, False), (500, True), (403, True)])
