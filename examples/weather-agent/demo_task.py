@@ -114,9 +114,7 @@ def plan_demo(project: Project, *, engine: Engine, host: Host) -> StackPlan:
     file = compose_file(project, APP)
     stack = demo_stack(project)
     document, notes = runner.find(stack, file, engine=engine, host=host).model()
-    return planned(
-        project, stack, file, read_services(document), env_file=file.parent / ENV_FILE, notes=notes
-    )
+    return replace(planned(project, stack, file, read_services(document)), notes=notes)
 
 
 def demo_stack(project: Project) -> Stack:
@@ -137,7 +135,7 @@ def preflight(plan: StackPlan, engine: Engine) -> Preflight:
     from seatrial.compose.readiness import ready
     from seatrial.stack.preflight import check_start
 
-    values = ready("env file", f"values come from {plan.env_file}")
+    values = ready("env file", f"values come from {plan.file.parent / ENV_FILE}")
     return Preflight(
         stack=plan.stack,
         file=plan.file,

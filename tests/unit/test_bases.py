@@ -31,8 +31,7 @@ class Answers:
 def found(answers: Answers, *, known: bool = False, base: Base | None = None) -> tuple[Origin, str]:
     registries: Registries = answers  # type: ignore[assignment]
     base = base or Base(reference="python:3.13-slim", line=4)
-    result = find_base(base, registries=registries, known=lambda _: known, dockerfile="docker/Dockerfile")
-    return result.origin, result.reason
+    return find_base(base, registries=registries, known=lambda _: known, dockerfile="docker/Dockerfile")
 
 
 OUT_OF_REACH = Refusal(reason="no registry in reach", certain=True)

@@ -173,7 +173,7 @@ def test_a_full_disk_is_recognised() -> None:
 def plan() -> StackPlan:
     stack = Stack(app="ship", compose_project="ship-1")
     file = Path("compose.yaml")
-    return StackPlan(stack=stack, file=file, env_file=None, services=CHAIN, own_images={"ship": "ship"})
+    return StackPlan(stack=stack, file=file, services=CHAIN, own_images={"ship": "ship"})
 
 
 def test_an_explanation_names_state_code_output_checks_and_who_waits() -> None:

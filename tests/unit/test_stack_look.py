@@ -233,11 +233,9 @@ def test_values_come_from_the_example_where_there_are_no_others(world: World) ->
     (world.folder / ".env.example").write_text("TOKEN=x\n", encoding="utf-8")
     made = isolated(world)
     assert made.compose.env_file == world.folder / ".env.example"
-    assert made.plan.env_file is None
     assert "takes its values from .env.example" in world.observer.said[0]
     (world.folder / ".env").write_text("TOKEN=y\n", encoding="utf-8")
-    made = isolated(world)
-    assert (made.compose.env_file, made.plan.env_file) == (None, world.folder / ".env")
+    assert isolated(world).compose.env_file is None
 
 
 def test_the_contract_names_the_port(world: World) -> None:
@@ -269,7 +267,7 @@ def test_a_plan(world: World) -> None:
     world.compose.warns = 'time="now" level=warning msg="version is obsolete"\n'
     plan = planned(world)
     assert [service.name for service in plan.services] == ["api", "db"]
-    assert (plan.env_file, plan.notes, plan.own_images) == (None, ("version is obsolete",), {"ship": "ship"})
+    assert (plan.notes, plan.own_images) == (("version is obsolete",), {"ship": "ship"})
     world.write("services: {}\n")
     with pytest.raises(StackError, match="it declares no service"):
         planned(world)
@@ -296,9 +294,8 @@ def test_all_that_is_missing_is_told_with_it(world: World) -> None:
 @pytest.mark.parametrize("options", [{"create_env": True}, {"ask": lambda _: True}])
 def test_an_env_file_is_copied_when_somebody_says_so(world: World, options: dict[str, Any]) -> None:
     (world.folder / ".env.example").write_text("TOKEN=x\n", encoding="utf-8")
-    plan = planned(world, **options)
-    assert plan.env_file == world.folder / ".env"
-    assert plan.env_file.read_text(encoding="utf-8") == "TOKEN=x\n"
+    planned(world, **options)
+    assert (world.folder / ".env").read_text(encoding="utf-8") == "TOKEN=x\n"
 
 
 def test_nobody_is_asked_where_the_env_file_is_to_be_made(world: World) -> None:

@@ -52,9 +52,7 @@ def text_of(content: str) -> ComposeText:
 
 def plan(folder: Path, *services: Service, required: tuple[str, ...] = ()) -> StackPlan:
     file = folder / "compose.yaml"
-    return StackPlan(
-        stack=STACK, file=file, env_file=None, services=services, own_images={"own/ship": "ship"}, required=required
-    )
+    return StackPlan(stack=STACK, file=file, services=services, own_images={"own/ship": "ship"}, required=required)
 
 
 def test_an_example_says_what_stands_right_above_a_variable() -> None:

@@ -11,9 +11,9 @@ import docker.errors
 import pytest
 import requests
 
-from seatrial.facts import FileKind
+from seatrial.facts import FileEntry, FileKind
 from seatrial.structure import run
-from seatrial.structure.judge import FileStat, Refusal, Unknown
+from seatrial.structure.judge import Refusal, Unknown
 from seatrial.structure.run import Archive
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ REG, DIR, LINK, HARD, PIPE = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, 
     ],
 )
 def test_what_is_at_a_path(path: str, members: list[Member], kind: FileKind) -> None:
-    assert files({path: members}).stat(path) == FileStat(kind=kind, mode=0o4754, uid=10, gid=20)
+    assert files({path: members}).stat(path) == FileEntry(kind=kind, mode=0o4754, uid=10, gid=20)
 
 
 @pytest.mark.parametrize("members", [[("pipe", PIPE, "")], [("other", REG, b"")], [("pipe/pipe", REG, b"")]])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.errors import SettingsError
-from seatrial.structure.files import read_env_file, read_structure_file
+from seatrial.structure.files import read_structure_file
+from seatrial.structure.run import read_env_file
 
 if TYPE_CHECKING:
     from seatrial.structure.files import StructureFile

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from seatrial.checks.model import Outcome, Status
-from seatrial.facts import FileKind
+from seatrial.engine.containers import Output
+from seatrial.facts import FileEntry, FileKind
 from seatrial.structure.files import (
     CommandTest,
     FileContentTest,
@@ -14,9 +15,11 @@ from seatrial.structure.files import (
     LicenseTest,
     MetadataTest,
     Variable,
+    matches,
+    problem_of,
 )
-from seatrial.structure.golang import expand, matches, mode_text, problem_of
-from seatrial.structure.judge import FileStat, Licences, Output, Refusal, Unknown, judge
+from seatrial.structure.judge import Licences, Refusal, Unknown, judge, mode_text
+from seatrial.structure.plan import expand
 
 REFUSED = Refusal(reason="no such program")
 CUT = Unknown(reason="it was stopped after 600 s")
@@ -27,7 +30,7 @@ def command(**changed: Any) -> CommandTest:
 
 
 def ran(out: bytes = b"", errors: bytes = b"", code: int = 0) -> Output:
-    return Output(out=out, errors=errors, code=code)
+    return Output(out=out, errors=errors, code=code, truncated=False, timed_out=False)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_a_failure_shows_the_last_lines() -> None:
     assert len(outcome.evidence) == 21
 
 
-STAT = FileStat(kind=FileKind.FILE, mode=0o754, uid=10, gid=20)
+STAT = FileEntry(kind=FileKind.FILE, mode=0o754, uid=10, gid=20)
 
 
 def existence(**changed: Any) -> Outcome:

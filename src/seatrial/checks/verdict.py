@@ -129,13 +129,12 @@ def smoke_of(
 ) -> Smoke:
     """Judge an image by its facts."""
     results = tuple(judge(check, facts, contract) for check in checks)
-    counts = Counter(result.status for result in results)
     return Smoke(
         image=truncate(facts.configuration.reference),
         id=facts.configuration.id,
         verdict=verdict_of(results),
         seconds=round(seconds, 3),
-        counts={status: counts.get(status, 0) for status in Status},
+        counts=counts_of(results),
         checks=results,
         app=app,
         python=_python(facts, contract),
@@ -151,6 +150,12 @@ def _python(facts: Facts, contract: Contract) -> str:
     said = "" if isinstance(facts.probe, Unavailable) else facts.probe.interpreter.version
     found = re.match(r"\d{1,3}\.\d{1,3}", said)
     return found.group() if found else ""
+
+
+def counts_of(results: Iterable[Result]) -> dict[Status, int]:
+    """Return how many results there are of each status."""
+    found = Counter(result.status for result in results)
+    return {status: found[status] for status in Status}
 
 
 def verdict_of(results: Iterable[Result]) -> Verdict:

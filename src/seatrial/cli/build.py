@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import invoke
+
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode, SettingsError
+from seatrial.errors import SettingsError
 
 if TYPE_CHECKING:
-    import invoke
-
     from seatrial.engine.programs import Choice
     from seatrial.host import Host
 
@@ -30,11 +30,11 @@ def build(
     _context: invoke.Context,
     app: str | None = None,
     python: str | None = None,
-    all: bool = False,  # noqa: A002 - the option's name
+    all: bool = False,
     builder: str | None = None,
     no_cache: bool = False,
     dry_run: bool = False,
-) -> ExitCode:
+) -> None:
     """Build images: live progress, then what was made, how large, how long, what came from the cache."""
     from seatrial.engine.programs import choose_builder
     from seatrial.images.build import build_all
@@ -50,11 +50,10 @@ def build(
     plans = plan_matrix(project, tuple(project.chosen(app)), python=python, every=all, no_cache=no_cache)
     if dry_run:
         print("\n".join(plan_lines(plans, by=_builder_name(choice, host))))
-        return ExitCode.OK
+        return
     engine = output.engine()
     with BuildReport(output.error_console()) as report:
         build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
-    return ExitCode.OK
 
 
 def _builder_name(choice: Choice | None, host: Host) -> str:

@@ -11,18 +11,15 @@ import io
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
 
 import invoke
 
 from seatrial.cli import output
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.text import plain, plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
 
 DEBUG = "SEATRIAL_DEBUG"
 
@@ -37,10 +34,8 @@ class TerminatedError(BaseException):
     """SIGTERM or SIGHUP: like Ctrl-C it unwinds everything, so that nothing is left behind."""
 
 
-def command(
-    *, name: str | None = None, default: bool = False, trusting: bool = False, **options: Any
-) -> Callable[..., invoke.Task[Any]]:
-    """Make a function an Invoke task that returns its exit code, and whose errors are one line, never a traceback.
+def command(*, trusting: bool = False, **options: Any) -> Callable[..., invoke.Task[Any]]:
+    """Make a function an Invoke task that returns its exit code or None, and whose errors are one line, no traceback.
 
     A `SeatrialError` is shown with its detail, and ends the command with its exit code. The options are those of
     `invoke.task`. One that is `trusting` has --trust and --untrusted too.
@@ -57,7 +52,7 @@ def command(
             options["help"] = {**options.get("help", {}), **TRUST_HELP}
             # Invoke makes the options from the signature.
             guarded.__signature__ = _with_trust(inspect.signature(function))  # type: ignore[attr-defined]
-        made: invoke.Task[Any] = invoke.task(name=name, default=default, **options)(guarded)
+        made: invoke.Task[Any] = invoke.task(**options)(guarded)
         return made
 
     return decorate

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output as cli
 from seatrial.cli.command import command
 from seatrial.errors import ExitCode, SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import invoke
 
 
 @command(

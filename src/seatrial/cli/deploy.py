@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode, StackLeftError
+from seatrial.errors import SeatrialError, StackLeftError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import invoke
-
     from seatrial.engine.find import Engine
-    from seatrial.errors import SeatrialError
     from seatrial.host import Host
     from seatrial.settings.read import Project
     from seatrial.swarm.deploy import DeployPlan
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """What is known so far of a deploy or a removal. The JSON document is made from it, also after an error."""
+    """What is known so far of a deploy or a removal: the JSON document is made from it, also after an error."""
 
     def __init__(self) -> None:
         self.observer: output.Recorder[SwarmServiceState] = output.Recorder()
@@ -48,30 +47,25 @@ class Record:
         self.found = self.found or holdings
         self.left = holdings
 
-    def document(self, *, remove: bool, dry_run: bool) -> Callable[[SeatrialError | None], str]:
-        """Return what makes the JSON document."""
+    def document(self, problem: SeatrialError | None, *, remove: bool, dry_run: bool) -> str:
+        """Return the JSON document."""
         from seatrial.reports import json
 
-        def made(problem: SeatrialError | None) -> str:
-            app, stack, seconds = self.app, self.stack, time.monotonic() - self._started
-            if remove:
-                return json.removed_document(
-                    app, stack, found=self.found, left=self.left, seconds=seconds, problem=problem
-                )
-            if dry_run:
-                return json.plan_document(app, stack, notes=self.notes, problem=problem)
-            return json.deploy_document(
-                app,
-                stack,
-                self.observer.states,
-                notes=self.notes,
-                nodes=self.nodes,
-                changed=self.changed,
-                seconds=seconds,
-                problem=problem,
-            )
-
-        return made
+        app, stack, seconds = self.app, self.stack, time.monotonic() - self._started
+        if remove:
+            return json.removed_document(app, stack, found=self.found, left=self.left, seconds=seconds, problem=problem)
+        if dry_run:
+            return json.plan_document(app, stack, notes=self.notes, problem=problem)
+        return json.deploy_document(
+            app,
+            stack,
+            self.observer.states,
+            notes=self.notes,
+            nodes=self.nodes,
+            changed=self.changed,
+            seconds=seconds,
+            problem=problem,
+        )
 
 
 @command(
@@ -94,14 +88,14 @@ def deploy(
     open_ports: bool = False,
     timeout: int = 300,
     dry_run: bool = False,
-    format: str = "text",  # noqa: A002 - the option's name
-) -> ExitCode:
+    format: str = "text",
+) -> None:
     """Deploy an app to Docker Swarm; wait until it runs there, or say why it was rolled back."""
     from seatrial.swarm.deploy import stack_name
 
     as_json = output.wants_json(format)
     record = Record()
-    with output.json_at_the_end(record.document(remove=remove, dry_run=dry_run), wanted=as_json):
+    with output.json_at_the_end(partial(record.document, remove=remove, dry_run=dry_run), wanted=as_json):
         seconds = output.positive_seconds(timeout)
         project = output.project()
         record.app = output.app_with_stack(project, app)
@@ -112,7 +106,6 @@ def deploy(
             _dry_run(record, project, open_ports=open_ports, as_json=as_json)
         else:
             _deploy(record, project, open_ports=open_ports, timeout=seconds, as_json=as_json)
-    return ExitCode.OK
 
 
 def _plan(record: Record, project: Project, engine: Engine, host: Host, *, open_ports: bool) -> DeployPlan:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.errors import ExitCode
-
-if TYPE_CHECKING:
-    import invoke
 
 
 @command()

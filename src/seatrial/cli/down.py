@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode, SettingsError
-
-if TYPE_CHECKING:
-    import invoke
+from seatrial.errors import SettingsError
 
 
 @command(
@@ -28,8 +26,8 @@ def down(
     volumes: bool = False,
     yes: bool = False,
     dry_run: bool = False,
-    format: str = "text",  # noqa: A002 - the option's name
-) -> ExitCode:
+    format: str = "text",
+) -> None:
     """Take an app's stack down; its data stays unless --volumes is given."""
     from seatrial.cli.ps import print_services
     from seatrial.compose.services import identify
@@ -43,7 +41,7 @@ def down(
     stack = identify(project, output.app_with_stack(project, app))
     if dry_run:
         print_services(stack, as_json=as_json)
-        return ExitCode.OK
+        return
     removed = Removed()
     with output.json_at_the_end(lambda problem: down_document(stack, removed, problem=problem), wanted=as_json):
         engine = output.engine()
@@ -52,7 +50,6 @@ def down(
         removed = remove(stack, engine=engine, volumes=volumes)
     if not as_json:
         print_down(stack.app, removed, output.console())
-    return ExitCode.OK
 
 
 def _require_consent(question: str) -> None:

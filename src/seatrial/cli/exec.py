@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command as task
 from seatrial.errors import SettingsError
-
-if TYPE_CHECKING:
-    import invoke
 
 SEPARATOR = "--"
 
@@ -48,9 +46,7 @@ def words_of(command: str | None, arguments: list[str]) -> list[str]:
     """Return the command to run: the words after `--`, or those of --command.
 
     Invoke joins what stands after `--` to one text that cannot be split again, so the process's arguments are read.
-
-    Raises:
-        SettingsError: no command was given, or two.
+    Raises SettingsError where no command was given, or two.
     """
     remainder = arguments[arguments.index(SEPARATOR) + 1 :] if SEPARATOR in arguments else []
     if command is not None and remainder:

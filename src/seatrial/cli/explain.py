@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode, SettingsError
+from seatrial.errors import SettingsError
 from seatrial.text import nearest
-
-if TYPE_CHECKING:
-    import invoke
-
 
 # Invoke has no optional positional argument: without a check's id on the command line, the task has none.
 POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 
 
 @command(positional=POSITIONAL, help={"check": "the check's id, such as identity/non-root; all checks without it"})
-def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
+def explain(_context: invoke.Context, check: str | None = None) -> None:
     """Explain a check: its rule, why, its source, what fails it and the fix; without an id, list all checks."""
     from seatrial.checks.registry import CATALOGUE, own_checks
     from seatrial.reports.console import print_catalogue, print_check
@@ -28,10 +25,9 @@ def explain(_context: invoke.Context, check: str | None = None) -> ExitCode:
     catalogue = (*CATALOGUE, *own_checks(output.project_if_any()))
     if not check:
         print_catalogue(catalogue, console)
-        return ExitCode.OK
+        return
     known = {known.id: known for known in catalogue}
     if check not in known:
         fix = f"{nearest(check, known)} `seatrial explain` lists them all."
         raise SettingsError(f"there is no check {check!r}.", fix=fix)
     print_check(known[check], console)
-    return ExitCode.OK

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode, SettingsError
-
-if TYPE_CHECKING:
-    import invoke
+from seatrial.errors import SettingsError
 
 
 @command(help={"dry-run": "print what would be written, and write nothing"})
-def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
+def init(_context: invoke.Context, dry_run: bool = False) -> None:
     """Declare the project's Dockerfiles as apps in pyproject.toml, and make a tasks.py."""
     from seatrial import scaffold
 
@@ -34,4 +32,3 @@ def init(_context: invoke.Context, dry_run: bool = False) -> ExitCode:
             raise SettingsError(f"cannot be written: {error.strerror}.", where=str(error.filename)) from error
         if plan:
             output.project()
-    return ExitCode.OK

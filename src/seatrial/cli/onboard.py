@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import invoke
+
 from seatrial.cli import command as errors
 from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.errors import EngineError, ExitCode
 
 if TYPE_CHECKING:
-    import invoke
     from rich.console import Console
 
     from seatrial.engine.find import Engine

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
@@ -11,13 +13,13 @@ from seatrial.errors import SeatrialError, SettingsError
 from seatrial.text import did_you_mean, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rich.console import Console
 
+    from seatrial.compose.services import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.stack.state import ServiceState, StackState
 
 APP = {"app": "the app; may be left out where only one has a compose file"}
 """The help of the option that all commands about a stack have."""
@@ -86,33 +88,21 @@ def app_with_stack(project: Project, name: str | None) -> str:
 
 
 def positive_seconds(timeout: int) -> int:
-    """Return what --timeout says.
-
-    Raises:
-        SettingsError: it is not above 0.
-    """
+    """Return what --timeout says; raise SettingsError where that is not above 0."""
     if timeout <= 0:
         raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
     return timeout
 
 
 def known_choice(option: str, value: str, known: tuple[str, ...]) -> str:
-    """Return an option's value.
-
-    Raises:
-        SettingsError: it is not among the known ones.
-    """
+    """Return an option's value; raise SettingsError where it is not a known one."""
     if value not in known:
         raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, known))
     return value
 
 
 def wants_json(value: str) -> bool:
-    """Tell whether --format asks for JSON.
-
-    Raises:
-        SettingsError: the format is not known.
-    """
+    """Tell whether --format asks for JSON; raise SettingsError where the format is not known."""
     return known_choice("--format", value, FORMATS) == "json"
 
 
@@ -173,12 +163,7 @@ def confirmed(question: str) -> bool:
 
 @contextmanager
 def json_at_the_end(document: Callable[[SeatrialError | None], str], *, wanted: bool) -> Iterator[None]:
-    """Print a JSON document when the block ends; of a block that raises, with the problem, which is raised on.
-
-    Args:
-        document: makes it, given the problem or None.
-        wanted: whether to print it at all.
-    """
+    """Print a JSON document when the block ends, if wanted; with the problem where it raises, which is raised on."""
     try:
         yield
     except SeatrialError as error:
@@ -221,3 +206,26 @@ class Recorder(Generic[State]):
         self.states = states
         if self._observer is not None:
             self._observer.show(states, seconds)
+
+
+class UpRecord:
+    """What is known so far of a stack that comes up: the JSON document is made from it, also after an error."""
+
+    def __init__(self) -> None:
+        self.observer: Recorder[ServiceState] = Recorder()
+        self.state: StackState | None = None
+        self._started = time.monotonic()
+
+    def document(self, stack: Stack, problem: SeatrialError | None, *, began: bool) -> str:
+        """Return the JSON document; `began` tells whether something of the stack may have been changed already."""
+        from seatrial.reports.json import up_document
+
+        state = self.state
+        return up_document(
+            stack,
+            state.services if state else self.observer.states,
+            addresses=state.addresses if state else (),
+            changed=state.changed if state else began,
+            seconds=state.seconds if state else time.monotonic() - self._started,
+            problem=problem,
+        )

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import invoke
+
 from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
-    import invoke
-
     from seatrial.compose.services import Stack
     from seatrial.stack.state import ServiceState
 
 
 @command(help={**output.APP, **output.FORMAT})
-def ps(
-    _context: invoke.Context,
-    app: str | None = None,
-    format: str = "text",  # noqa: A002 - the option's name
-) -> ExitCode:
+def ps(_context: invoke.Context, app: str | None = None, format: str = "text") -> ExitCode:
     """Show the state of each service of an app; exit 0 when all is up, 1 when not."""
     from seatrial.compose.services import identify
     from seatrial.stack.state import all_up
@@ -54,11 +50,7 @@ def print_services(stack: Stack, *, as_json: bool) -> tuple[ServiceState, ...]:
     }
 )
 def logs(
-    _context: invoke.Context,
-    app: str | None = None,
-    service: str | None = None,
-    follow: bool = False,
-    tail: int = 100,
+    _context: invoke.Context, app: str | None = None, service: str | None = None, follow: bool = False, tail: int = 100
 ) -> ExitCode:
     """Show what the services of an app log."""
     from seatrial.compose.services import identify

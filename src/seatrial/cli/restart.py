@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode
-
-if TYPE_CHECKING:
-    import invoke
-
-    from seatrial.errors import SeatrialError
-    from seatrial.stack.state import ServiceState, StackState
+from seatrial.errors import SeatrialError
 
 
 @command(
@@ -32,11 +25,11 @@ def restart(
     service: str | None = None,
     timeout: int = 120,
     dry_run: bool = False,
-    format: str = "text",  # noqa: A002 - the option's name
-) -> ExitCode:
+    format: str = "text",
+) -> None:
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
     from seatrial.compose.services import identify, own_images
-    from seatrial.reports.json import restart_plan_document, up_document
+    from seatrial.reports.json import restart_plan_document
     from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack import restart as restarting
     from seatrial.stack.plan import compose_file
@@ -45,21 +38,12 @@ def restart(
     project = output.project()
     stack = identify(project, output.app_with_stack(project, app))
     names: tuple[str, ...] = ()
-    state: StackState | None = None
-    started = time.monotonic()
-    recorder: output.Recorder[ServiceState] = output.Recorder()
+    record = output.UpRecord()
 
     def document(problem: SeatrialError | None) -> str:
         if dry_run:
             return restart_plan_document(stack, names, problem=problem)
-        return up_document(
-            stack,
-            state.services if state else recorder.states,
-            addresses=state.addresses if state else (),
-            changed=bool(names),
-            seconds=time.monotonic() - started,
-            problem=problem,
-        )
+        return record.document(stack, problem, began=bool(names))
 
     with output.json_at_the_end(document, wanted=as_json):
         file, engine = compose_file(project, stack.app), output.engine()
@@ -67,17 +51,16 @@ def restart(
         names = tuple(dict.fromkeys(container.service for container in containers))
         if not dry_run:
             with progress(output.error_console()) as screen:
-                state = restarting.restart(
+                record.state = restarting.restart(
                     containers,
                     stack=stack,
                     file=file,
                     own_images=own_images(project),
                     engine=engine,
-                    observer=recorder.wrapping(screen),
+                    observer=record.observer.wrapping(screen),
                     timeout=seconds,
                 )
-    if state is not None and not as_json:
-        print_up(state, output.console())
+    if record.state is not None and not as_json:
+        print_up(record.state, output.console())
     elif not as_json:
         print(f"{stack.app}: would restart {', '.join(names)}")
-    return ExitCode.OK

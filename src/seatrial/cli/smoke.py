@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import command as errors
 from seatrial.cli import output
@@ -15,10 +18,6 @@ from seatrial.cli.output import known_choice
 from seatrial.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import invoke
-
     from seatrial.checks.model import Level
     from seatrial.checks.verdict import Smoke
     from seatrial.reports.write import Report
@@ -56,9 +55,9 @@ def smoke(
     image: str | None = None,
     contract: str | None = None,
     python: str | None = None,
-    all: bool = False,  # noqa: A002 - the option's name
+    all: bool = False,
     level: str | None = None,
-    format: str | None = None,  # noqa: A002 - the option's name
+    format: str | None = None,
     output: str | None = None,
     also: Sequence[str] | None = None,
     verbose: bool = False,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import ExitCode
+from seatrial.errors import ExitCode, SeatrialError
 
 if TYPE_CHECKING:
-    import invoke
-
-    from seatrial.errors import SeatrialError
     from seatrial.settings.read import Project
-    from seatrial.stack.state import ServiceState, StackState
 
 
 @command(
@@ -33,11 +30,10 @@ def up(
     timeout: int = 120,
     create_env: bool = False,
     dry_run: bool = False,
-    format: str = "text",  # noqa: A002 - the option's name
+    format: str = "text",
 ) -> ExitCode:
     """Bring an app up with its services; wait until all is healthy, or say why it is not."""
     from seatrial.compose.services import identify
-    from seatrial.reports.json import up_document
     from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack.plan import plan_up
     from seatrial.stack.up import bring_up
@@ -47,27 +43,18 @@ def up(
     name = output.app_with_stack(project, app)
     if dry_run:
         return _dry_run(project, name, as_json=as_json)
-    started = time.monotonic()
-    recorder: output.Recorder[ServiceState] = output.Recorder()
-    state: StackState | None = None
+    record = output.UpRecord()
 
     def document(problem: SeatrialError | None) -> str:
-        return up_document(
-            identify(project, name),
-            state.services if state else recorder.states,
-            addresses=state.addresses if state else (),
-            changed=state.changed if state else bool(recorder.states),
-            seconds=state.seconds if state else time.monotonic() - started,
-            problem=problem,
-        )
+        return record.document(identify(project, name), problem, began=bool(record.observer.states))
 
     with output.json_at_the_end(document, wanted=as_json):
         engine, host = output.engine(), output.host()
         ask = output.terminal_prompt()
         plan = plan_up(project, name, engine=engine, host=host, say=output.say, create_env=create_env, ask=ask)
         with progress(output.error_console()) as screen:
-            observer = recorder.wrapping(screen)
-            state = bring_up(plan, project, engine=engine, host=host, observer=observer, timeout=seconds)
+            observer = record.observer.wrapping(screen)
+            state = record.state = bring_up(plan, project, engine=engine, host=host, observer=observer, timeout=seconds)
     if not as_json:
         print_up(state, output.console())
     return ExitCode.OK

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from seatrial.errors import StackError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Readiness(StrEnum):
@@ -41,9 +38,9 @@ def ready(check: str, what: str, *, where: str = "") -> Finding:
     return Finding(check=check, readiness=Readiness.READY, what=what, where=where)
 
 
-def note(check: str, what: str, *, where: str = "", fix: str = "") -> Finding:
+def note(check: str, what: str, *, where: str = "") -> Finding:
     """Return something that is worth knowing."""
-    return Finding(check=check, readiness=Readiness.NOTE, what=what, where=where, fix=fix)
+    return Finding(check=check, readiness=Readiness.NOTE, what=what, where=where)
 
 
 def blocked(check: str, what: str, *, where: str, fix: str) -> Finding:
@@ -52,22 +49,16 @@ def blocked(check: str, what: str, *, where: str, fix: str) -> Finding:
 
 
 def require_unblocked(findings: Sequence[Finding]) -> None:
-    """Refuse to start while something blocks it, and name all of that at once.
-
-    Raises:
-        StackError: something does.
-    """
-    found = [finding for finding in findings if finding.readiness is Readiness.BLOCKED]
-    if found:
+    """Raise StackError while something blocks the start: it names all of that at once."""
+    if found := [finding for finding in findings if finding.readiness is Readiness.BLOCKED]:
         raise unready(found)
 
 
-def unready(found: Sequence[Finding], *, detail: Sequence[str] = ()) -> StackError:
+def unready(found: Sequence[Finding]) -> StackError:
     """Return the error for what blocks the start: the first in full, the others below it."""
     first, *others = found
-    lines = [*detail, *(as_line(finding) for finding in others)]
     more = f" ({len(others)} more below)" if others else ""
-    return StackError(f"{first.what}{more}", where=first.where, fix=first.fix, detail="\n".join(lines))
+    return StackError(f"{first.what}{more}", where=first.where, fix=first.fix, detail="\n".join(map(as_line, others)))
 
 
 def as_line(finding: Finding) -> str:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial import process
 from seatrial.compose.text import line_of
 from seatrial.engine import programs
+from seatrial.engine.find import Engine
 from seatrial.errors import ProgramError, StackError
+from seatrial.facts import Json
+from seatrial.host import Host
 from seatrial.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Json
-    from seatrial.host import Host
+    from seatrial.compose.services import Stack  # which itself runs compose
 
 
 LONGEST_LINE = 1000
@@ -70,24 +70,19 @@ class Compose:
 
         The model holds the values of env files, secrets among them: it is never printed.
 
-        Raises:
-            StackError: compose refuses the file; the message is compose's own.
+        Raises StackError: compose refuses the file; the message is compose's own.
         """
         done = self._read("config", "--format", "json")
         try:
             return json.loads(done.output), messages(done.errors)
         except ValueError:
-            raise StackError(
-                "docker compose could not read it: its answer is not JSON.", where=str(self.file)
-            ) from None
+            what = "docker compose could not read it: its answer is not JSON."
+            raise StackError(what, where=str(self.file)) from None
 
     def values(self, names: Iterable[str]) -> dict[str, str]:
         """Return what compose puts in the place of variables: of those that are set, in its environment or its `.env`.
 
-        They may be secrets: they are never printed.
-
-        Raises:
-            StackError: compose does not take the env file.
+        They may be secrets: they are never printed. Raises StackError: compose does not take the env file.
         """
         asked = sorted({name for name in names if VARIABLE.fullmatch(name)})
         if not asked:
@@ -101,8 +96,7 @@ class Compose:
     def hashes(self, images: Mapping[str, str]) -> dict[str, str]:
         """Return compose's hash of each service's configuration, with these images in place of its own.
 
-        Raises:
-            StackError: compose refuses the file.
+        Raises StackError: compose refuses the file.
         """
         done = self._read("config", "--hash", "*", images=images)
         pairs = (line.split() for line in done.output.splitlines())
@@ -111,32 +105,21 @@ class Compose:
     def pull(self, service: str) -> tuple[str, ...]:
         """Pull the image of one service; return no lines when it came, else what compose says of it.
 
-        Raises:
-            ProgramError: it took longer than `PULL_TIMEOUT`.
+        Raises ProgramError: it took longer than `PULL_TIMEOUT`.
         """
-        done = self._run("pull", "--quiet", service, timeout=PULL_TIMEOUT)
-        return _complaint(done)
+        return _complaint(self._run("pull", "--quiet", service, timeout=PULL_TIMEOUT))
 
     def up(self, images: Mapping[str, str], *, tick: Callable[[], None]) -> tuple[str, ...]:
-        """Create and start the services; return no lines when compose did, else its last messages.
+        """Create and start the services, some with other images; return no lines when compose did, else its messages.
 
-        Args:
-            images: services whose image is another one than the file says.
-            tick: called all the while; it ends compose by raising.
+        `tick` is called all the while, and ends compose by raising.
         """
-        done = self._run("up", "--detach", "--no-build", images=images, timeout=None, tick=tick)
-        return _complaint(done)
+        return _complaint(self._run("up", "--detach", "--no-build", images=images, timeout=None, tick=tick))
 
     def enter(self, service: str, words: Sequence[str], *, terminal: bool) -> int:
-        """Run a command in a service's container, on this process's own input, output and errors; return its exit code.
+        """Run a command in a running service, on this process's own input, output and errors; return its exit code.
 
-        Args:
-            service: the service; it must run.
-            words: the command.
-            terminal: give it a terminal: there must be one.
-
-        Raises:
-            ProgramError: compose cannot be started.
+        Raises ProgramError: compose cannot be started.
         """
         # Without the file: the container is found by its labels, whatever the file says by now.
         options = [] if terminal else ["-T"]
@@ -145,16 +128,11 @@ class Compose:
     def inside(
         self, service: str, words: Sequence[str], *, timeout: float, tick: Callable[[], None]
     ) -> process.Completed:
-        """Run a command in a service's running container; its exit code is the caller's to judge.
+        """Run a command in a running service; its exit code is the caller's to judge.
 
-        Args:
-            service: the service.
-            words: the command.
-            timeout: seconds that it may take.
-            tick: called all the while; it ends the command by raising.
+        `tick` is called all the while, and ends the command by raising.
 
-        Raises:
-            ProgramError: it took longer.
+        Raises ProgramError: it took longer than `timeout`, in seconds.
         """
         return self._run("exec", "-T", service, *words, timeout=timeout, tick=tick)
 
@@ -205,11 +183,7 @@ class Compose:
 
 
 def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
-    """Return compose for a stack.
-
-    Raises:
-        EngineError: compose is not installed, or too old.
-    """
+    """Return compose for a stack. Raises EngineError: compose is not installed, or too old."""
     program = programs.find("compose", engine, host)
     return Compose(program=program.path, environment=engine.programs_environment, stack=stack, file=file)
 
@@ -247,10 +221,12 @@ def refused(errors: str, file: Path) -> StackError:
     what = problems[-1].strip().removesuffix(".") if problems else "it gives no reason"
     if found := ENV_FILE.match(what):
         where = ":".join(part for part in (found["file"] or str(file), found["line"]) if part)
-        return StackError(
-            f"invalid env file: {found['what'] or found['form']}.", where=where, fix="Correct the env file."
-        )
-    line = line_of("\n".join(problems), _content(file))
+        what = f"invalid env file: {found['what'] or found['form']}."
+        return StackError(what, where=where, fix="Correct the env file.")
+    content = ""
+    with suppress(OSError):
+        content = file.read_text(encoding="utf-8", errors="replace")
+    line = line_of("\n".join(problems), content)
     if "required variable" in what:
         fix = f"Set it in {file.parent / '.env'} or in your environment."
     elif "env file" in what:
@@ -258,18 +234,8 @@ def refused(errors: str, file: Path) -> StackError:
     else:
         fix = "Correct the compose file."
     return StackError(
-        f"{REFUSES} {what}.",
-        where=f"{file}:{line}" if line else str(file),
-        fix=fix,
-        detail="\n".join(problems[:-1]),
+        f"{REFUSES} {what}.", where=f"{file}:{line}" if line else str(file), fix=fix, detail="\n".join(problems[:-1])
     )
-
-
-def _content(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _message(line: str) -> str:

@@ -5,30 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seatrial.compose import runner
+from seatrial.compose.runner import Compose
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variable_sources
+from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Condition, Dependency, Json, Port, Service, Unavailable
+from seatrial.host import Host
+from seatrial.settings.read import Project
 from seatrial.text import plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from seatrial.compose.runner import Compose
-    from seatrial.compose.text import ComposeText
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Json
-    from seatrial.host import Host
-    from seatrial.settings.read import Project
-
 
 HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 """Keys whose value `host` hands a namespace of the host to a service."""
@@ -50,14 +43,11 @@ class Stack:
 def identify(project: Project, name: str) -> Stack:
     """Return the stack of an app: what `down`, `ps` and `logs` need, whatever the compose file says by now.
 
-    Raises:
-        SettingsError: no app has that name.
+    Raises SettingsError: no app has that name.
     """
     project.app(name)
-    # Two checkouts of one project, and two apps whose names differ in odd characters only, get names of
-    # their own.
-    folder = project.folder.resolve()
-    digest = hashlib.sha256(f"{folder}\0{name}".encode()).hexdigest()[:8]
+    # Two checkouts of one project, and two apps whose names differ in odd characters only, get names of their own.
+    digest = hashlib.sha256(f"{project.folder.resolve()}\0{name}".encode()).hexdigest()[:8]
     # Compose takes lower-case letters, digits, hyphens and underscores, and no sign at the start.
     readable = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")
     return Stack(app=name, compose_project=f"{readable}-{digest}" if readable else f"app-{digest}")
@@ -81,12 +71,7 @@ def app_of(image: str | None, own: Mapping[str, str]) -> str | None:
 
 
 def read_services(document: Json, text: ComposeText | None = None) -> tuple[Service, ...]:
-    """Return the services of a compose model, those that others wait for first.
-
-    Args:
-        document: compose's own model.
-        text: what the file says, which alone knows its lines.
-    """
+    """Return the services of compose's own model, those that others wait for first; the text alone knows the lines."""
     lines = text.lines if text is not None else {}
     declared = document.get("services") or {}
     services = {name: _service(name, table or {}, lines.get(name, {})) for name, table in declared.items()}
@@ -189,14 +174,7 @@ MOST_SIBLINGS = 500
 
 
 def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeSource | Unavailable:
-    """Return what a compose file says.
-
-    Args:
-        file: the compose file.
-        shown: its path for a person.
-        engine: the engine, whose compose is asked.
-        host: this machine.
-    """
+    """Return what a compose file says; `shown` is its path for a person."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -222,10 +200,9 @@ def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> Compose
     stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
     try:
         document = model_with_placeholders(runner.find(stack, file, engine=engine, host=host), text)
-    except StackError as error:
-        return Unavailable(reason=plain_line(error.what.removesuffix("."))[:300])
-    except EngineError as error:
-        return Unavailable(reason=plain_line(str(error))[:300])
+    except (StackError, EngineError) as error:
+        said = error.what.removesuffix(".") if isinstance(error, StackError) else str(error)
+        return Unavailable(reason=plain_line(said)[:300])
     return ComposeModel(services=tuple(sorted(read_services(document, text), key=attrgetter("name"))))
 
 
@@ -233,14 +210,7 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
     """Return compose's own model of a file as if every env file and variable were there.
 
     What a person has to fill in first is not a fault of the file. What is judged here is its form, not its values; a
-    number serves for a port as well as for a password.
-
-    Args:
-        compose: compose, for the file.
-        text: what the file says.
-
-    Raises:
-        StackError: compose refuses the file even so.
+    number serves for a port as well as for a password. Raises StackError: compose refuses the file even so.
     """
     missing = [env_file.path for env_file in text.files if not (compose.file.parent / env_file.path).is_file()]
     names = [variable.name for variable in text.variables]

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Unavailable
-from seatrial.yaml_tree import Mapping, Scalar, YamlError, child, items_of, pairs_of, read_yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from seatrial.yaml_tree import Node
-
+from seatrial.yaml_tree import Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_yaml
 
 MOST_VALUES = 5_000
 PARTS = re.compile(
@@ -175,12 +169,7 @@ ENV_FILE = re.compile(r"env file (\S+) not found")
 
 
 def line_of(message: str, content: str) -> int | None:
-    """Return the line that a complaint is about, or None where the file does not tell.
-
-    Args:
-        message: what compose says.
-        content: the file.
-    """
+    """Return the line that a message of compose is about, or None where the file's content does not tell."""
     if found := re.search(r"\bline (\d+)", message):
         return int(found[1])
     if found := VARIABLE.search(message):

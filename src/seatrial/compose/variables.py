@@ -5,24 +5,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from seatrial.compose.readiness import blocked, note, ready
+from seatrial.compose.readiness import Finding, blocked, note, ready
+from seatrial.compose.runner import Compose
+from seatrial.compose.text import ComposeText
 from seatrial.errors import StackError
+from seatrial.facts import ComposeVariable, EnvironmentFile, Service
 from seatrial.text import plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from seatrial.compose.readiness import Finding
-    from seatrial.compose.runner import Compose
-    from seatrial.compose.text import ComposeText
-    from seatrial.facts import ComposeVariable, EnvironmentFile, Service
-
 
 EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")
 ASSIGNED = re.compile(r"^[ \t]*(?:#[ \t]*)?(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$")
@@ -34,8 +28,7 @@ ENVIRONMENT = "the environment"
 def variable_sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
     """Return where compose takes variables from: the environment or its `.env`. Those without a value are left out.
 
-    Raises:
-        StackError: compose does not take the env file.
+    Raises StackError: compose does not take the env file.
     """
     file = compose.env_file or compose.file.parent / ".env"
     others = "COMPOSE_ENV_FILES" in compose.environment or "--env-file" in compose.stack.options
@@ -106,8 +99,7 @@ def example_to_copy(compose: Path) -> Path | None:
 def copy_example(example: Path) -> Path:
     """Copy an example to the `.env` beside it, which is returned; values are never invented.
 
-    Raises:
-        StackError: the copy cannot be written.
+    Raises StackError: the copy cannot be written.
     """
     file = example.with_name(".env")
     try:
@@ -131,13 +123,7 @@ def copy_example(example: Path) -> Path:
 
 
 def check_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield findings on a compose file's env files and variables.
-
-    Args:
-        file: the compose file.
-        text: what it says.
-        valued: the variables that have a value, and where from, as `variable_sources` returns.
-    """
+    """Yield findings on a compose file's env files and variables; `valued` is what `variable_sources` returns."""
     env, example = file.parent / ".env", example_beside(file)
     explained = explanations(example)
     if not env.is_file() and example is not None:
@@ -153,14 +139,7 @@ def check_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) ->
 def check_services(
     file: Path, services: Sequence[Service], own: Sequence[str], required: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield the required variables of the contract that the app's own services get no value for.
-
-    Args:
-        file: the compose file.
-        services: its services.
-        own: the services that run the app's own image.
-        required: the variables of the contract's `required-environment`.
-    """
+    """Yield the required variables of the contract that the `own` services, which run the app's image, do not get."""
     explained = explanations(example_beside(file))
     for service in services:
         if service.name not in own or service.own_command:
@@ -191,9 +170,7 @@ def in_folder(env_file: EnvironmentFile, folder: Path) -> EnvironmentFile:
     path = folder / env_file.path
     examples = (f"{path.name}{ending}" for ending in (".example", ".sample", ".template"))
     return structs.replace(
-        env_file,
-        there=path.is_file(),
-        example=next((name for name in examples if (path.parent / name).is_file()), ""),
+        env_file, there=path.is_file(), example=next((name for name in examples if (path.parent / name).is_file()), "")
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 import docker
 import docker.errors
@@ -17,18 +17,13 @@ import requests
 from seatrial import offline
 from seatrial.dockerfile import bases as bases_of
 from seatrial.engine import programs
+from seatrial.engine.find import Engine
 from seatrial.errors import BuildError
+from seatrial.facts.sources import Base, Dockerfile
+from seatrial.host import Host
+from seatrial.images.plan import BuildPlan
+from seatrial.settings.read import Project
 from seatrial.text import plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from seatrial.engine.find import Engine
-    from seatrial.facts.sources import Base, Dockerfile
-    from seatrial.host import Host
-    from seatrial.images.plan import BuildPlan
-    from seatrial.settings.read import Project
-
 
 REGISTRY_TIMEOUT = 5
 """Seconds that a registry has to answer, before it counts as unreachable."""
@@ -46,16 +41,6 @@ class Origin(StrEnum):
     """A local substitute replaces it."""
     UNCERTAIN = "uncertain"
     """It could not be found out; BuildKit will try, and say why it fails."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """A base, and where it comes from."""
-
-    base: Base
-    origin: Origin
-    reason: str = ""
-    """Why it cannot be pulled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,17 +111,19 @@ def registry_of(reference: str) -> str:
     return first.removeprefix("index.") if named else DOCKER_HUB
 
 
-def find_base(base: Base, *, registries: Registries, known: Callable[[str], bool], dockerfile: str) -> Found:
-    """Return where a base comes from; `known` tells whether a reference has a local substitute."""
+def find_base(
+    base: Base, *, registries: Registries, known: Callable[[str], bool], dockerfile: str
+) -> tuple[Origin, str]:
+    """Return where a base comes from, and why it cannot be pulled; `known` tells what has a local substitute."""
     if registries.has_locally(base.reference):
-        return Found(base=base, origin=Origin.PRESENT)
+        return Origin.PRESENT, ""
     refusal = registries.refusal(base.reference)
     if refusal is None:
-        return Found(base=base, origin=Origin.PULLABLE)
+        return Origin.PULLABLE, ""
     if known(base.reference):
-        return Found(base=base, origin=Origin.SUBSTITUTE, reason=refusal.reason)
+        return Origin.SUBSTITUTE, refusal.reason
     if not refusal.certain:
-        return Found(base=base, origin=Origin.UNCERTAIN, reason=refusal.reason)
+        return Origin.UNCERTAIN, refusal.reason
     raise unavailable(base.reference, refusal.reason, where=f"{dockerfile}:{base.line}", stages=base.stages)
 
 
@@ -158,12 +145,10 @@ def unavailable(reference: str, reason: str, *, where: str, stages: Sequence[str
 
 def reason_of(message: str) -> str:
     """Return why a registry did not answer, in short where the engine's message is a known one."""
-    lookup = re.search(r"lookup (\S+)[^:]*(?::\d+)?: no such host", message)
-    if lookup:
-        return f"no registry in reach (no such host: {lookup.group(1)})"
-    refused = re.search(r"dial tcp (\S+): connect: connection refused", message)
-    if refused:
-        return f"no registry in reach (nothing answers at {refused.group(1)})"
+    if lookup := re.search(r"lookup (\S+)[^:]*(?::\d+)?: no such host", message):
+        return f"no registry in reach (no such host: {lookup[1]})"
+    if refused := re.search(r"dial tcp (\S+): connect: connection refused", message):
+        return f"no registry in reach (nothing answers at {refused[1]})"
     return message or "its registry gave no reason"
 
 
@@ -206,26 +191,23 @@ def replacements(
     `elsewhere`: the builder is not the engine's own and does not see the engine's images.
     """
     recipes = offline.recipes(project)
-    bases = bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))
-    found = [
-        find_base(
-            base,
-            registries=registries,
-            known=lambda reference: offline.find_substitute(reference, recipes) is not None,
-            dockerfile=plan.dockerfile_shown,
-        )
-        for base in bases
-    ]
+
+    def known(reference: str) -> bool:
+        return offline.find_substitute(reference, recipes) is not None
+
+    origins = {
+        base.reference: find_base(base, registries=registries, known=known, dockerfile=plan.dockerfile_shown)
+        for base in bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))
+    }
     substitutes: dict[str, str] = {}
     engine_images: dict[str, str] = {}
-    for base in found:
-        reference = base.base.reference
-        substitute = offline.find_substitute(reference, recipes) if base.origin is Origin.SUBSTITUTE else None
+    for reference, (origin, reason) in origins.items():
+        substitute = offline.find_substitute(reference, recipes) if origin is Origin.SUBSTITUTE else None
         if substitute is not None:
             programs.require_named_contexts(engine)
             substitutes[reference] = offline.ensure_substitute(substitute, engine=engine, host=host, say=say)
-            say(f"{reference}: {base.reason}; using the local substitute {substitutes[reference]}")
-        elif elsewhere and base.origin is Origin.PRESENT and (refusal := registries.refusal(reference)) is not None:
+            say(f"{reference}: {reason}; using the local substitute {substitutes[reference]}")
+        elif elsewhere and origin is Origin.PRESENT and (refusal := registries.refusal(reference)) is not None:
             programs.require_named_contexts(engine)
             engine_images[reference] = reference
             say(f"{reference}: {refusal.reason}; passing the engine's image to the builder")
@@ -240,8 +222,7 @@ def _syntax_left_out(
 ) -> str | None:
     if syntax is None or (not elsewhere and registries.has_locally(syntax)):
         return None
-    refusal = registries.refusal(syntax)
-    if refusal is None:
+    if (refusal := registries.refusal(syntax)) is None:
         return None
     owner = "builder" if elsewhere else "engine"
     say(f"{syntax}: {refusal.reason}; using the {owner}'s own Dockerfile syntax")

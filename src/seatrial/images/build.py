@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import docker.errors
 import requests
@@ -17,29 +19,19 @@ from seatrial import process
 from seatrial.dockerfile import parse, without_syntax
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
+from seatrial.engine.find import Engine
+from seatrial.engine.programs import Builder
 from seatrial.errors import BuildError, SeatrialError
-from seatrial.images.bases import Registries, replacements
-from seatrial.images.credentials import find_secrets
+from seatrial.facts.sources import Dockerfile
+from seatrial.host import Host
+from seatrial.images.bases import Registries, Replacements, replacements
+from seatrial.images.credentials import BuildSecrets, find_secrets
 from seatrial.images.failure import BuildEnvironment, explain
 from seatrial.images.oci_layout import save_images
-from seatrial.images.plan import read_dockerfile
-from seatrial.images.progress import Progress, StepState
+from seatrial.images.plan import BuildPlan, read_dockerfile
+from seatrial.images.progress import Event, Progress, Step, StepState
 from seatrial.images.provenance import provenance
-from seatrial.settings.read import TABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from seatrial.engine.find import Engine
-    from seatrial.engine.programs import Builder
-    from seatrial.facts.sources import Dockerfile
-    from seatrial.host import Host
-    from seatrial.images.bases import Replacements
-    from seatrial.images.credentials import BuildSecrets
-    from seatrial.images.plan import BuildPlan
-    from seatrial.images.progress import Event, Step
-    from seatrial.settings.read import Project
-
+from seatrial.settings.read import Project
 
 SUBSTITUTES_LABEL = "seatrial.standins"
 
@@ -102,15 +94,8 @@ def build(
 ) -> BuildResult:
     """Build an image and tag it.
 
-    Args:
-        plan: what to build.
-        engine: the engine to build on, and that gets the image.
-        host: this machine.
-        project: the project, for the recipes of local substitutes that it declares.
-        observer: who watches.
-        registries: the answers of registries that the builds of one run share.
-        builder: what builds instead of the engine's own builder.
-        clock: seconds.
+    The engine gets the image, also where another `builder` than its own builds it. `project` declares recipes of local
+    substitutes; `registries` holds the answers that the builds of one run share.
 
     Raises:
         BuildError: it could not be tried: a base that cannot be pulled, a malformed Dockerfile, a full disk.
@@ -121,9 +106,7 @@ def build(
     began = clock()
     buildx = programs.find("buildx", engine, host)
     observer.began(plan)
-    dockerfile = parse(
-        read_dockerfile(plan.dockerfile, where=plan.dockerfile_shown, settings=f"[{TABLE}.apps.{plan.app}]")
-    )
+    dockerfile = parse(read_dockerfile(plan.dockerfile, where=plan.dockerfile_shown, app=plan.app))
     secrets = find_secrets(host)
     for note in secrets.notes:
         observer.say(note)
@@ -133,20 +116,14 @@ def build(
             registries=registries or Registries(engine=engine), elsewhere=builder is not None,
         )  # fmt: skip
     progress = Progress(dockerfile)
-    image_id = _run(
+    image_id, size = _run(
         buildx.path, plan, dockerfile, replaced, secrets,
         engine=engine, host=host, builder=builder, observer=observer, progress=progress,
     )  # fmt: skip
-    with engine_errors(f"building {plan.tags[0]}"):
-        image_id, size = _look_at(engine, image_id, plan.tags[0])
     result = BuildResult(
-        plan=plan,
-        image_id=image_id,
-        size_bytes=size,
-        seconds=clock() - began,
-        steps=progress.steps,
-        substitutes=replaced.substitutes,
-    )
+        plan=plan, image_id=image_id, size_bytes=size, seconds=clock() - began,
+        steps=progress.steps, substitutes=replaced.substitutes,
+    )  # fmt: skip
     observer.ended(result)
     return result
 
@@ -163,8 +140,8 @@ def _run(
     builder: Builder | None,
     observer: Observer,
     progress: Progress,
-) -> str:
-    """Run buildx, and return the id that it gives the image."""
+) -> tuple[str, int]:
+    """Run buildx; return the image's id and size."""
     environment = engine.programs_environment if builder is None else programs.builder_environment(engine, host)
 
     def relay(line: str) -> None:
@@ -188,7 +165,9 @@ def _run(
         )
         if completed.code != 0:
             raise explain(progress, _build_environment(plan, engine, replaced, builder))
-        return (folder / "image-id").read_text(encoding="ascii").strip()
+        image_id = (folder / "image-id").read_text(encoding="ascii").strip()
+    with engine_errors(f"building {plan.tags[0]}"):
+        return _look_at(engine, image_id, plan.tags[0])
 
 
 def buildx_arguments(
@@ -204,15 +183,8 @@ def buildx_arguments(
 ) -> list[str]:
     """Return buildx's arguments, up to the secrets and the build context.
 
-    Args:
-        plan: what to build.
-        engine: the engine that gets the image.
-        builder: what builds it; None: the engine's own builder.
-        contexts: what replaces a reference: `docker-image://…` or `oci-layout://…`.
-        substitutes: the references that a local substitute replaces.
-        provenance: the build arguments that say where the image comes from.
-        dockerfile: the Dockerfile to use.
-        id_file: the file that buildx writes the image's id to.
+    `contexts` tells what replaces a reference (`docker-image://…` or `oci-layout://…`), `substitutes` which references
+    a local one replaces. `provenance` are build arguments; buildx writes the image's id to `id_file`.
     """
     labels = dict(plan.labels)
     if names := sorted(substitutes):
@@ -269,17 +241,17 @@ def _without_syntax(plan: BuildPlan, folder: Path) -> Path:
 def _build_environment(
     plan: BuildPlan, engine: Engine, replaced: Replacements, builder: Builder | None
 ) -> BuildEnvironment:
+    lost = (docker.errors.DockerException, requests.exceptions.RequestException, KeyError)
+
     def answers() -> bool:
-        try:
+        with suppress(*lost):
             return bool(engine.client.ping())
-        except (docker.errors.DockerException, requests.exceptions.RequestException):
-            return False
+        return False
 
     def data_folder() -> str:
-        try:
+        with suppress(*lost):
             return str(engine.client.info()["DockerRootDir"])
-        except (docker.errors.DockerException, requests.exceptions.RequestException, KeyError):
-            return ""
+        return ""
 
     return BuildEnvironment(
         dockerfile=plan.dockerfile_shown,
@@ -328,22 +300,20 @@ def build_all(
     builder = programs.find_builder(choice, engine, host)
     if builder is not None and choice is not None:
         observer.say(f"The builder {builder}, named by {choice.source}, builds; the images go into {engine}.")
-    registries = Registries(engine=engine)
+    build_one = partial(
+        build,
+        engine=engine,
+        host=host,
+        project=project,
+        observer=observer,
+        registries=Registries(engine=engine),
+        builder=builder,
+    )
     problems: list[SeatrialError] = []
     results: list[BuildResult] = []
     for plan in plans:
         try:
-            results.append(
-                build(
-                    plan,
-                    engine=engine,
-                    host=host,
-                    project=project,
-                    observer=observer,
-                    registries=registries,
-                    builder=builder,
-                )
-            )
+            results.append(build_one(plan))
         except SeatrialError as error:
             if len(plans) > 1:
                 observer.say(f"{plan.tags[0]} was not built: {error}")

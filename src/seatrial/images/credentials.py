@@ -7,18 +7,14 @@ import io
 import json
 import os
 import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from seatrial.errors import BuildError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from seatrial.host import Host
-
+from seatrial.host import Host
 
 SecretId = Literal["ca-bundle", "netrc", "pip-config", "uv-config"]
 
@@ -64,11 +60,7 @@ class BuildSecrets:
 
 
 def find_secrets(host: Host) -> BuildSecrets:
-    """Return what this host's environment and files give.
-
-    Raises:
-        BuildError: pip's or uv's configuration is malformed; the message names the file.
-    """
+    """Return what this host's environment and files give; raise BuildError where pip's or uv's are malformed."""
     notes: list[str] = []
     files: dict[SecretId, Path] = {}
     bundles = (host.environment.get(variable) for variable in CA_VARIABLES)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.images.bases import reason_of, unavailable
-from seatrial.images.progress import StepState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from seatrial.images.progress import Progress, Step
+from seatrial.images.progress import Progress, Step, StepState
 
 SHOWN_LOG_LINES = 20
 LONGEST_STEP = 120
@@ -70,17 +65,15 @@ def explain(progress: Progress, environment: BuildEnvironment) -> SeatrialError:
     where = _where(progress, step, environment)
     if step is not None and step.looked_up:
         return unavailable(step.looked_up, reason_of(step.error), where=where)
-    fix = ""
-    if environment.syntax_left_out:
-        owner = "builder" if environment.builder else "engine"
-        fix = (
-            f"{environment.syntax_left_out} could not be pulled, so the {owner}'s own Dockerfile syntax was used: "
-            "it may be older than what this Dockerfile needs."
-        )
+    owner = "builder" if environment.builder else "engine"
+    fix = environment.syntax_left_out and (
+        f"{environment.syntax_left_out} could not be pulled, so the {owner}'s own Dockerfile syntax was used: "
+        "it may be older than what this Dockerfile needs."
+    )
     what = _tidy(step.error if step else "") or message or "buildx ended without saying why"
     # buildx shows the lines of the Dockerfile that it means.
     excerpt = "\n".join(line.rstrip() for line in progress.text if re.match(r"\s*\d+ \| .*\S", line))
-    return BuildError(f"{what}.", where=where, fix=fix, detail=excerpt)
+    return BuildError(f"{what}.", where=where, fix=fix or "", detail=excerpt)
 
 
 def _lost_builder(step: Step | None, message: str, environment: BuildEnvironment) -> EngineError | None:
@@ -104,7 +97,7 @@ def _lost_builder(step: Step | None, message: str, environment: BuildEnvironment
 def failing_step(progress: Progress) -> Step | None:
     """Return the step that failed first, or None when BuildKit got to none."""
     failed = [step for step in progress.steps if step.state is StepState.FAILED]
-    return next((step for step in failed if step.numbered), failed[0] if failed else None)
+    return next((step for step in failed if step.numbered), next(iter(failed), None))
 
 
 def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) -> BuildFailedError:
@@ -149,19 +142,15 @@ def _full_disk(progress: Progress, step: Step | None, message: str, environment:
 
 
 def _where(progress: Progress, step: Step | None, environment: BuildEnvironment) -> str:
-    line = step.line if step else None
-    if line is None:
-        line = _location(progress.text)
+    line = (step.line if step else None) or _location(progress.text)
     return environment.dockerfile if line is None else f"{environment.dockerfile}:{line}"
 
 
 def _location(text: Iterable[str]) -> int | None:
     """Return the line of the Dockerfile that buildx shows: `NAME:LINE` above a rule."""
-    lines = list(text)
-    for line, following in itertools.pairwise(lines):
-        match = LOCATION.fullmatch(line)
-        if match and RULE.fullmatch(following):
-            return int(match.group(1))
+    for line, following in itertools.pairwise(text):
+        if (match := LOCATION.fullmatch(line)) and RULE.fullmatch(following):
+            return int(match[1])
     return None
 
 

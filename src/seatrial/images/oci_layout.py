@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import IO, cast
 
+from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, EngineError
 from seatrial.text import plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-    from typing import IO
-
-    from seatrial.engine.find import Engine
 
 SAVE_TIMEOUT = 600
 """Seconds until the engine sends an image's next bytes: before the first, it gathers all of it on its disk."""

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from seatrial.dockerfile import declares, parse
 from seatrial.errors import BuildError, SettingsError
-from seatrial.settings.read import TABLE, python_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from seatrial.facts.sources import Dockerfile
-    from seatrial.settings.model import App
-    from seatrial.settings.read import Project
-
+from seatrial.facts.sources import Dockerfile
+from seatrial.settings.model import App
+from seatrial.settings.read import TABLE, Project, python_of
 
 APP_LABEL = "seatrial.app"
 PYTHON_LABEL = "seatrial.python"
@@ -58,16 +52,17 @@ def plan_build(project: Project, name: str, *, python: str | None = None, no_cac
     version = python_of(name, app, python)
     image = app.image or name
     if IMAGE_NAME.fullmatch(image) is None:
-        raise SettingsError(
-            f"{image!r} is not an image name: those are lower-case letters and digits with single "
-            "separators in between.",
-            where=f"{project.file.name} [{TABLE}.apps.{name}]",
-            fix="Set `image` there.",
-        )
+        what = f"{image!r} is not an image name: those are lower-case letters and digits, with single separators."
+        raise SettingsError(what, where=f"{project.file.name} [{TABLE}.apps.{name}]", fix="Set `image` there.")
     context, dockerfile = project.context(app), project.dockerfile(app)
-    _require_context(context, name, project)
+    if not context.is_dir():
+        raise BuildError(
+            f"the build context {'is not a directory' if context.exists() else 'does not exist'}.",
+            where=_shown(context, project),
+            fix=f"Correct `context` in [{TABLE}.apps.{name}] of {project.file.name}.",
+        )
     shown = _shown(dockerfile, project)
-    parsed = parse(read_dockerfile(dockerfile, where=shown, settings=f"[{TABLE}.apps.{name}]"))
+    parsed = parse(read_dockerfile(dockerfile, where=shown, app=name))
     default = app.pythons[0] if app.pythons else None
     specific = (f"{image}:py{version}",) if version else ()
     return BuildPlan(
@@ -109,33 +104,19 @@ def plan_matrix(
     return tuple(plan_build(project, name, python=version, no_cache=no_cache) for name, version in pairs)
 
 
-def read_dockerfile(file: Path, *, where: str, settings: str) -> str:
+def read_dockerfile(file: Path, *, where: str, app: str) -> str:
     """Return a Dockerfile's text."""
+    named = f"`dockerfile` in [{TABLE}.apps.{app}] names it."
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        raise BuildError(
-            "there is no such Dockerfile.", where=where, fix=f"Write it, or correct `dockerfile` in {settings}."
-        ) from None
+        fix = f"Write it, or correct `dockerfile` in [{TABLE}.apps.{app}]."
+        raise BuildError("there is no such Dockerfile.", where=where, fix=fix) from None
     except OSError as error:
-        raise BuildError(
-            f"the Dockerfile cannot be read: {error.strerror}.",
-            where=where,
-            fix=f"`dockerfile` in {settings} names it.",
-        ) from error
+        raise BuildError(f"the Dockerfile cannot be read: {error.strerror}.", where=where, fix=named) from error
     if b"\0" in content:
-        raise BuildError("the Dockerfile is not a text file.", where=where, fix=f"`dockerfile` in {settings} names it.")
+        raise BuildError("the Dockerfile is not a text file.", where=where, fix=named)
     return content.decode("utf-8", errors="replace")
-
-
-def _require_context(context: Path, name: str, project: Project) -> None:
-    if not context.is_dir():
-        problem = "is not a directory" if context.exists() else "does not exist"
-        raise BuildError(
-            f"the build context {problem}.",
-            where=_shown(context, project),
-            fix=f"Correct `context` in [{TABLE}.apps.{name}] of {project.file.name}.",
-        )
 
 
 def _shown(path: Path, project: Project) -> str:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.text import plain, plain_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from seatrial.facts.sources import Dockerfile, Instruction, Stage
-
 
 KEPT_LOG_LINES = 60
 """Lines of a step's output that are kept for an error message."""

@@ -90,8 +90,7 @@ class EngineFiles:
                 self._seen[path] = None
             except docker.errors.APIError as error:
                 # A path that runs through a file, or a circle of links, leads nowhere either.
-                leads_nowhere = any(words in str(error.explanation) for words in LEADS_NOWHERE)
-                if error.status_code not in {400, 500} or not leads_nowhere:
+                if error.status_code not in {400, 500} or not leads_nowhere(str(error.explanation)):
                     raise
                 self._seen[path] = None
         return self._seen[path]
@@ -122,6 +121,11 @@ def _entry(member: tarfile.TarInfo) -> FileEntry:
         size=member.size,
         target=member.linkname if member.issym() else "",
     )
+
+
+def leads_nowhere(explanation: str) -> bool:
+    """Tell whether an engine's error is about the path: one through a file, or a circle of links."""
+    return any(words in explanation for words in LEADS_NOWHERE)
 
 
 MOST_ROWS = 5000

@@ -9,26 +9,22 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+import docker.errors
 import msgspec
+import requests
 
 from seatrial.compose.runner import lines_of
-from seatrial.engine.containers import engine_errors
+from seatrial.engine.find import Engine
 from seatrial.errors import EngineError
 from seatrial.facts import Exchange, Fact, Ready, Reply, Unavailable
 from seatrial.inside import script
-from seatrial.settings.model import UNIQUE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from seatrial.engine.find import Engine
-    from seatrial.settings.model import StackContract, StackWrite
-    from seatrial.stack.wait import Clock
-
+from seatrial.settings.model import UNIQUE, StackContract, StackWrite
+from seatrial.stack.wait import Clock
 
 Answer = TypeVar("Answer")
 
@@ -84,27 +80,22 @@ class Agent:
         self, path: str, *, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
         """Send one request; whatever comes of it is the reply."""
-        asked = {"do": "request", "path": path, "method": method, "body": body, "headers": dict(headers or {})}
+        asked = {"path": path, "method": method, "body": body, "headers": dict(headers or {})}
         try:
-            return self._ask({**asked, "timeout": REQUEST_SECONDS}, Reply)
+            return self._ask("request", Reply, timeout=REQUEST_SECONDS, **asked)
         except AgentError as error:
             return Reply(error=str(error))
 
     def workers(self) -> tuple[Worker, ...]:
-        """Return the processes that serve the app's port.
-
-        Raises:
-            AgentError: it gave no answer.
-        """
-        return self._ask({"do": "workers"}, Workers).workers
+        """Return the processes that serve the app's port. Raises AgentError: it gave no answer."""
+        return self._ask("workers", Workers).workers
 
     def kill(self, worker: Worker) -> str:
         """Kill one of them as the kernel does when memory runs out; return why that could not be done, or nothing.
 
-        Raises:
-            AgentError: it gave no answer.
+        Raises AgentError: it gave no answer.
         """
-        return self._ask({"do": "kill", "pid": worker.pid}, Killed).error
+        return self._ask("kill", Killed, pid=worker.pid).error
 
     def close(self) -> None:
         """End the script: its input ends."""
@@ -116,14 +107,11 @@ class Agent:
         self._socket = None
         self._pending = self._errors = b""
 
-    def _ask(self, asked: Mapping[str, object], shape: type[Answer]) -> Answer:
-        import docker.errors
-        import requests
-
+    def _ask(self, what: str, shape: type[Answer], **more: object) -> Answer:
         try:
             if self._socket is None:
                 self._begin()
-            self._channel.sendall(json.dumps({**asked, "port": self._port}).encode() + b"\n")
+            self._channel.sendall(json.dumps({"do": what, "port": self._port, **more}).encode() + b"\n")
             return msgspec.json.decode(self._line(), type=shape)
         except docker.errors.APIError as error:
             self.close()
@@ -169,12 +157,6 @@ class Agent:
             self._pending += more
         taken, self._pending = self._pending[:count], self._pending[count:]
         return taken
-
-
-def container_restarts(engine: Engine, container: str) -> int:
-    """Return how often the engine has started a container again by itself."""
-    with engine_errors("inspecting the app's container"):
-        return int(engine.client.api.inspect_container(container).get("RestartCount", 0))
 
 
 POLL = 0.1
@@ -273,8 +255,7 @@ def filled(value: Any, unique: str) -> Any:
 def read_path(read: str, written: Written) -> str:
     """Return where to ask for what was written: `/courses/{id}` with the write's own answer filled in.
 
-    Raises:
-        UnreadableError: the answer has no such key.
+    Raises UnreadableError: the answer has no such key.
     """
 
     def value(found: re.Match[str]) -> str:

@@ -6,25 +6,21 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from seatrial.compose.services import in_order
+from seatrial.compose.services import Stack, in_order
 from seatrial.engine.containers import engine_errors, recreate
+from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
 from seatrial.stack import inspect
-from seatrial.stack.state import ALIVE, ContainerStatus, Removed, declared_by
+from seatrial.stack.state import ALIVE, ContainerState, ContainerStatus, Observer, Removed, declared_by
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-    from seatrial.stack.state import ContainerState, Observer
-
-    Inspections = Mapping[str, Mapping[str, Any]]
-    """What the engine said of containers, by id. It holds the values of their environment: it is never printed."""
+Inspections = Mapping[str, Mapping[str, Any]]
+"""What the engine said of containers, by id. It holds the values of their environment: it is never printed."""
 
 
 REMOVING = "removing the stack"
@@ -59,6 +55,9 @@ class Holdings:
         return [*(container.name for container in self.containers), *self.networks.values(), *sorted(self.volumes)]
 
 
+NOTHING = Holdings()
+
+
 def holdings(stack: Stack, engine: Engine) -> Holdings:
     """Return what the engine holds of a stack."""
     api = engine.client.api
@@ -72,26 +71,15 @@ def holdings(stack: Stack, engine: Engine) -> Holdings:
     )
 
 
-def down(stack: Stack, *, engine: Engine, volumes: bool = False) -> Removed:
-    """Stop and remove all of a stack: containers and networks, and its volumes when asked.
+def down(
+    stack: Stack, *, engine: Engine, volumes: bool = False, unnamed: bool = False, keep: Holdings = NOTHING
+) -> Removed:
+    """Stop and remove all of a stack but what to keep: containers and networks; with `volumes` its volumes, too.
 
-    Raises:
-        StackFailedError: something could not be removed; the message names it.
+    With `unnamed` at least those of its volumes that have no name. Raises StackFailedError: something could not be
+    removed; the message names it.
     """
-    return remove(stack, engine, keep=Holdings(), volumes=volumes)
-
-
-def remove(stack: Stack, engine: Engine, *, keep: Holdings, volumes: bool, unnamed: bool = False) -> Removed:
-    """Remove all of a stack but what is to be kept.
-
-    Containers, networks, and with `volumes` its volumes; with `unnamed` at least those volumes that have no name.
-
-    Raises:
-        StackFailedError: something could not be removed; the message names it.
-    """
-    containers: set[str] = set()
-    networks: set[str] = set()
-    removed_volumes: set[str] = set()
+    removed: list[Holdings] = []
     for _ in range(PASSES):
         now = holdings(stack, engine)
         left = now.without(keep)
@@ -99,9 +87,9 @@ def remove(stack: Stack, engine: Engine, *, keep: Holdings, volumes: bool, unnam
             left = replace(left, volumes=frozenset())
         if not left.names():
             return Removed(
-                containers=tuple(sorted(containers)),
-                networks=tuple(sorted(networks)),
-                volumes=tuple(sorted(removed_volumes)),
+                containers=tuple(sorted({container.name for gone in removed for container in gone.containers})),
+                networks=tuple(sorted({name for gone in removed for name in gone.networks.values()})),
+                volumes=tuple(sorted({name for gone in removed for name in gone.volumes})),
                 kept_volumes=tuple(sorted(now.volumes)),
             )
         for level in levels(left.containers):
@@ -115,9 +103,7 @@ def remove(stack: Stack, engine: Engine, *, keep: Holdings, volumes: bool, unnam
         for volume in sorted(left.volumes):
             with engine_errors(REMOVING, ignoring=IN_USE):
                 engine.client.api.remove_volume(volume)
-        containers |= {container.name for container in left.containers}
-        networks |= set(left.networks.values())
-        removed_volumes |= left.volumes
+        removed.append(left)
     raise StackFailedError(
         f"these could not be removed: {', '.join(left.names())}.",
         where=stack.compose_project,
@@ -143,13 +129,13 @@ def levels(containers: Sequence[ContainerState]) -> list[list[ContainerState]]:
     return order
 
 
-def stop(containers: Sequence[ContainerState], engine: Engine) -> None:
+def stop(containers: Sequence[ContainerState], engine: Engine, *, doing: str = REMOVING) -> None:
     """Stop those containers that run, all at once; each is killed when its time is over."""
     problems: list[EngineError] = []
 
     def stop_container(container: ContainerState) -> None:
         try:
-            with engine_errors(REMOVING, ignoring=[NOT_FOUND]):
+            with engine_errors(doing, ignoring=[NOT_FOUND]):
                 engine.client.api.stop(container.id, timeout=container.stop_seconds)
         except EngineError as error:
             problems.append(error)
@@ -224,13 +210,9 @@ def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[st
 
 
 def roll_back(stack: Stack, engine: Engine, before: Holdings, *, volumes: bool = False) -> Removed:
-    """Remove what was not there before, and stop what did not run before.
-
-    Raises:
-        StackFailedError: something could not be removed; the message names it.
-    """
+    """Remove what was not there before, and stop what did not run before; raises as `down` does."""
     # Nobody can find the unnamed volumes of a container that is gone: those that this run made go with it.
-    removed = remove(stack, engine, keep=before, volumes=volumes, unnamed=True)
+    removed = down(stack, engine=engine, volumes=volumes, unnamed=True, keep=before)
     stopped_before = {container.id for container in before.containers if container.status not in ALIVE}
     stop([container for container in inspect.containers(stack, engine) if container.id in stopped_before], engine)
     return removed
@@ -246,10 +228,9 @@ def undo(
     observer: Observer,
     volumes: bool,
 ) -> None:
-    """Remove what a run started, let run again what it replaced, and say so.
+    """Remove what a run started, with `volumes` also the volumes that it made; let run again what it replaced; say so.
 
-    `before` is what there was of the stack, `inspected` what ran of it, `reason` why the run is undone. With `volumes`
-    the volumes that the run made go, too.
+    `before` is what there was of the stack, `inspected` what ran of it, `reason` why the run is undone.
 
     Raises:
         StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
@@ -271,29 +252,23 @@ def undo(
 def removed_afterwards(stack: Stack, engine: Engine, *, say: Callable[[str], None], fix: str) -> Iterator[None]:
     """Remove all of a stack when the block is over, its volumes too, however it ends.
 
-    `say` receives a message when not all could be removed, and `fix`, a sentence, says what removes the rest.
-
-    Raises:
-        StackLeftError: a second Ctrl-C: it leaves at once, and the message names what remains; or one, and not all
-            could be removed.
+    `say` receives a message when not all could be removed, and `fix`, a sentence, says what removes the rest. Raises
+    StackLeftError as `undo` does.
     """
-
-    def carry_out() -> None:
-        down(stack, engine=engine, volumes=True)
-
+    carry_out = partial(down, stack, engine=engine, volumes=True)
     try:
         yield
     except StackLeftError as left:
         # `invoke down`, which it names, does not know this stack.
         raise StackLeftError(left.what, fix=fix) from None
     except BaseException as reason:
-        _undo(carry_out, reason, stack, engine, Holdings(), say=say, fix=fix)
+        _undo(carry_out, reason, stack, engine, NOTHING, say=say, fix=fix)
         raise
-    _undo(carry_out, None, stack, engine, Holdings(), say=say, fix=fix)
+    _undo(carry_out, None, stack, engine, NOTHING, say=say, fix=fix)
 
 
 def _undo(
-    carry_out: Callable[[], None],
+    carry_out: Callable[[], object],
     reason: BaseException | None,
     stack: Stack,
     engine: Engine,

@@ -5,28 +5,29 @@ What asks the engine raises EngineError when it does not answer.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
-from seatrial.compose.services import in_order, waiting_for
+from seatrial.compose.services import Stack, in_order, waiting_for
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import DatabaseRestart, ServiceStop, Unavailable, WorkerLoss
+from seatrial.engine.find import Engine
+from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, Unavailable, WorkerLoss
+from seatrial.settings.model import StackContract, StackWrite
 from seatrial.stack import down, inspect
-from seatrial.stack.agent import NO_WRITE, NOT_ASKED, RETRY_SECONDS, AgentError, container_restarts, read_back, store
-from seatrial.stack.state import ContainerStatus, declared_by
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Future
-
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Exchange
-    from seatrial.settings.model import StackContract, StackWrite
-    from seatrial.stack.agent import Agent, Worker, Written
-    from seatrial.stack.state import ContainerState
-    from seatrial.stack.wait import Clock
-
+from seatrial.stack.agent import (
+    NO_WRITE,
+    NOT_ASKED,
+    RETRY_SECONDS,
+    Agent,
+    AgentError,
+    Worker,
+    Written,
+    read_back,
+    store,
+)
+from seatrial.stack.state import ContainerState, ContainerStatus, declared_by
+from seatrial.stack.wait import Clock
 
 POLL = 0.1
 """Seconds between two writes."""
@@ -98,8 +99,7 @@ def restart_database(
 ) -> DatabaseRestart | Unavailable:
     """Write while the database restarts, then read all that was acknowledged.
 
-    Raises:
-        EngineError: the engine stopped answering, or could not start the database again.
+    Raises EngineError: the engine stopped answering, or could not start the database again.
     """
     if asked.database is None:
         return NO_DATABASE
@@ -108,7 +108,7 @@ def restart_database(
     database = next((container for container in containers if container.service == asked.database), None)
     if database is None or database.status is not ContainerStatus.RUNNING:
         return Unavailable(reason=f"{asked.database} does not run, so that it cannot be restarted")
-    restarts = container_restarts(engine, app.id)
+    restarts = _restarts(engine, app)
     writes = [store(agent, asked.write) for _ in range(WRITES_BEFORE)]
     with ThreadPoolExecutor(max_workers=1) as beside:
         restarting = beside.submit(_restart, engine, database, agent.clock)
@@ -126,8 +126,14 @@ def restart_database(
         lost=() if recovered is None else _lost(agent, asked.write, asked.read, stored, seconds=asked.recovers_within),
         recovered_after=recovered,
         last=writes[-1].reply,
-        app_restarts=container_restarts(engine, app.id) - restarts,
+        app_restarts=_restarts(engine, app) - restarts,
     )
+
+
+def _restarts(engine: Engine, app: ContainerState) -> int:
+    """Return how often the engine has started the app again by itself."""
+    with engine_errors("inspecting the app's container"):
+        return int(engine.client.api.inspect_container(app.id).get("RestartCount", 0))
 
 
 def _write_until_stored(
@@ -163,16 +169,14 @@ def _restart(engine: Engine, database: ContainerState, clock: Clock) -> tuple[fl
 
 def _lost(agent: Agent, write: StackWrite, read: str, stored: Sequence[Written], *, seconds: float) -> tuple[str, ...]:
     """Return what cannot be read any more, up to `MOST_SHOWN`. The app may take `seconds` to recover."""
-    lost: list[str] = []
     until = agent.clock.monotonic() + seconds
-    for written in stored:
+
+    def back(written: Written) -> Exchange:
         retry_seconds = max(RETRY_SECONDS, until - agent.clock.monotonic())
-        back = read_back(agent, write, read, written, retry_seconds=retry_seconds)
-        if not back.held:
-            lost.append(_how(back))
-        if len(lost) == MOST_SHOWN:
-            break
-    return tuple(lost)
+        return read_back(agent, write, read, written, retry_seconds=retry_seconds)
+
+    lost = (_how(found) for found in map(back, stored) if not found.held)
+    return tuple(islice(lost, MOST_SHOWN))
 
 
 def _how(lost: Exchange) -> str:

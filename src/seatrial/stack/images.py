@@ -5,27 +5,23 @@ What asks the engine raises EngineError when it does not answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from seatrial import offline
-from seatrial.compose.readiness import blocked, note, ready
+from seatrial.compose.readiness import Finding, blocked, note, ready
+from seatrial.compose.runner import Compose
 from seatrial.compose.services import app_of
 from seatrial.engine.containers import engine_errors
+from seatrial.engine.find import Engine
 from seatrial.errors import ImageError
+from seatrial.facts import Service
+from seatrial.host import Host
+from seatrial.settings.read import Project
+from seatrial.stack.plan import StackPlan
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from seatrial.compose.readiness import Finding
-    from seatrial.compose.runner import Compose
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Service
-    from seatrial.host import Host
-    from seatrial.settings.read import Project
-    from seatrial.stack.plan import StackPlan
-
-    MakeSubstitute = Callable[[str], str | None]
-    """Given an official image, makes or finds a local one in its place and returns its name."""
+MakeSubstitute = Callable[[str], str | None]
+"""Given an official image, makes or finds a local one in its place and returns its name."""
 
 
 def substitute_maker(project: Project, engine: Engine, host: Host, say: Callable[[str], None]) -> MakeSubstitute:
@@ -46,11 +42,11 @@ def present(plan: StackPlan, engine: Engine) -> dict[str, str]:
 
 def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
     """Return what the engine says of an image, or None where it does not hold it."""
-    found: list[Mapping[str, Any]] = []
     # 400: no name that an image can have; what compose or swarm says of it is clearer.
     with engine_errors("inspecting the stack's images", ignoring=[404, 400]):
-        found.append(engine.client.api.inspect_image(image))  # type: ignore[no-untyped-call]
-    return found[0] if found else None
+        found: Mapping[str, Any] = engine.client.api.inspect_image(image)  # type: ignore[no-untyped-call]
+        return found
+    return None
 
 
 def check_images(
@@ -73,8 +69,7 @@ def check_images(
         elif image in there:
             yield ready("image", f"{image} of {service.name} is here")
         elif image in unbuilt:
-            # One build is all that it takes, for however many services.
-            continue
+            continue  # One build is enough for all services.
         elif (app := app_of(image, plan.own_images)) is not None:
             unbuilt.add(image)
             yield blocked(

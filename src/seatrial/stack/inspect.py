@@ -8,24 +8,21 @@ from __future__ import annotations
 import heapq
 import queue
 import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import docker.errors
 
 from seatrial.compose.runner import LONGEST_LINE, lines_of
-from seatrial.compose.services import PROJECT_LABEL
+from seatrial.compose.services import PROJECT_LABEL, Stack
 from seatrial.engine.containers import engine_errors
+from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Condition, Dependency, Port
 from seatrial.stack.state import ContainerState, ContainerStatus, Health
 from seatrial.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-
 
 ENGINE_STOP_SECONDS = 10
 """How long the engine lets a container stop that does not say otherwise."""
@@ -55,8 +52,6 @@ def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
 
 def last_lines(container: str, engine: Engine, *, count: int) -> tuple[str, ...]:
     """Return the last lines of a container's output as plain text; none where they cannot be read."""
-    import docker.errors
-
     with engine_errors(INSPECTING):
         try:
             output = engine.client.api.logs(container, tail=count)
@@ -91,7 +86,7 @@ def read_container(data: Mapping[str, Any], *, now: datetime | None) -> Containe
         out_of_memory=bool(state.get("OOMKilled", False)),
         restarts=int(data.get("RestartCount", 0)),
         seconds=_seconds(data, status, now),
-        stop_seconds=_stop_seconds(config),
+        stop_seconds=ENGINE_STOP_SECONDS if config.get("StopTimeout") is None else int(config["StopTimeout"]),
     )
 
 
@@ -127,27 +122,18 @@ def _check(entry: Mapping[str, Any]) -> str:
     return f"exit code {entry.get('ExitCode')}: {output or '(no output)'}"
 
 
-def _stop_seconds(config: Mapping[str, Any]) -> int:
-    seconds = config.get("StopTimeout")
-    return ENGINE_STOP_SECONDS if seconds is None else int(seconds)
-
-
 def _seconds(data: Mapping[str, Any], status: ContainerStatus, now: datetime | None) -> float:
     state = data.get("State") or {}
-    if status is ContainerStatus.CREATED:
-        since = str(data.get("Created", ""))
-    elif status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED}:
-        since = str(state.get("StartedAt", ""))
-    else:
-        since = str(state.get("FinishedAt", ""))
+    runs = status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED}
+    began = state.get("StartedAt" if runs else "FinishedAt")
+    since = str((data.get("Created") if status is ContainerStatus.CREATED else began) or "")
     return max((now - datetime.fromisoformat(since)).total_seconds(), 0.0) if now and since else 0.0
 
 
 def of_service(stack: Stack, containers: Sequence[ContainerState], service: str | None) -> tuple[ContainerState, ...]:
     """Return the containers of a service, or all of a stack's own.
 
-    Raises:
-        StackError: nothing of the stack is there, or it has no such service.
+    Raises StackError: nothing of the stack is there, or it has no such service.
     """
     own = tuple(container for container in containers if not container.one_off)
     if not own:
@@ -167,11 +153,7 @@ def of_service(stack: Stack, containers: Sequence[ContainerState], service: str 
 
 
 def running(stack: Stack, containers: Sequence[ContainerState], service: str) -> ContainerState:
-    """Return a running container of a service.
-
-    Raises:
-        StackError: it does not run; the message tells what does.
-    """
+    """Return a running container of a service. Raises StackError: it does not run; the message tells what does."""
     chosen = of_service(stack, containers, service)
     up = [container for container in containers if container.status is ContainerStatus.RUNNING]
     for container in chosen:
@@ -201,19 +183,13 @@ class LogLine:
 
 
 def logs(
-    stack: Stack,
-    *,
-    engine: Engine,
-    service: str | None = None,
-    follow: bool = False,
-    tail: int | None = 100,
+    stack: Stack, *, engine: Engine, service: str | None = None, follow: bool = False, tail: int | None = 100
 ) -> Iterator[LogLine]:
     """Return the lines of a stack's containers, oldest first; with `follow`, those to come too.
 
     Only those of `service`, where one is named; at first the last `tail` lines of each container, or all.
 
-    Raises:
-        StackError: the stack has no container, or none of that service.
+    Raises StackError: the stack has no container, or none of that service.
     """
     chosen = of_service(stack, containers(stack, engine), service)
     return _followed(chosen, engine, tail) if follow else _merged(chosen, engine, tail)
@@ -245,7 +221,6 @@ def _merged(containers: Sequence[ContainerState], engine: Engine, tail: int | No
 
 def _followed(containers: Sequence[ContainerState], engine: Engine, tail: int | None) -> Iterator[LogLine]:
     lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
-    streams: list[Any] = []
 
     def read(container: ContainerState, stream: Any) -> None:
         try:
@@ -258,24 +233,15 @@ def _followed(containers: Sequence[ContainerState], engine: Engine, tail: int | 
         streams = [_stream(container, engine, tail, follow=True) for container in containers]
     for container, stream in zip(containers, streams, strict=True):
         threading.Thread(target=read, args=(container, stream), daemon=True).start()
-    open_streams = len(streams)
     try:
-        while open_streams:
-            line = lines.get()
-            if line is None:
-                open_streams -= 1
-            else:
-                yield line
+        for _ in streams:
+            # Each reader ends with None.
+            yield from iter(lines.get, None)
     finally:
         for stream in streams:
             stream.close()
 
 
 def _stream(container: ContainerState, engine: Engine, tail: int | None, *, follow: bool) -> Any:
-    return engine.client.api.logs(
-        container.id,
-        stream=True,
-        follow=follow,
-        timestamps=not follow,
-        tail="all" if tail is None else tail,
-    )
+    most: Any = "all" if tail is None else tail
+    return engine.client.api.logs(container.id, stream=True, follow=follow, timestamps=not follow, tail=most)

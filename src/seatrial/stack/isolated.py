@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from seatrial.compose import runner
+from seatrial.compose.runner import Compose
 from seatrial.compose.services import Stack, app_of, completing, identify, own_images, read_services
 from seatrial.compose.variables import example_to_copy
+from seatrial.engine.find import Engine
 from seatrial.errors import StackError
+from seatrial.facts import Service
+from seatrial.host import Host
+from seatrial.settings.model import StackContract
+from seatrial.settings.read import Project
 from seatrial.stack.plan import StackPlan, compose_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from seatrial.compose.runner import Compose
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Service
-    from seatrial.host import Host
-    from seatrial.settings.model import StackContract
-    from seatrial.settings.read import Project
-
+from seatrial.text import did_you_mean
 
 SUFFIX = "-smoke"
 """Behind the name of the developer's own stack."""
@@ -66,27 +63,19 @@ def plan_isolated(
     """
     stack = Stack(app=name, compose_project=f"{identify(project, name).compose_project}{SUFFIX}")
     file = compose_file(project, name)
-    values, example = file.parent / ".env", example_to_copy(file)
+    example = example_to_copy(file)
     compose = replace(runner.find(stack, file, engine=engine, host=host), env_file=example)
     document, notes = compose.model()
     if example is not None:
-        say(f"There is no {values}: this smoke takes its values from {example.name}.")
-    own = own_images(project)
-    contract = project.app(name).contract.stack
+        say(f"There is no {file.parent / '.env'}: this smoke takes its values from {example.name}.")
+    own, contract = own_images(project), project.app(name).contract.stack
     declared = {service.name: service for service in read_services(document)}
     app = app_service(tuple(declared.values()), own, name, contract, file)
     document = isolated(document, file, labels=labels, environment={app: contract.environment})
     if image is not None:
         same = [service.name for service in declared.values() if service.image == declared[app].image]
         document = runner.replaced(document, dict.fromkeys(same, image))
-    plan = StackPlan(
-        stack=stack,
-        file=file,
-        env_file=values if values.exists() else None,
-        services=read_services(document),
-        own_images=own,
-        notes=notes,
-    )
+    plan = StackPlan(stack=stack, file=file, services=read_services(document), own_images=own, notes=notes)
     published = [port.target for port in declared[app].ports if port.protocol == "tcp"]
     return IsolatedStack(
         plan=plan,
@@ -102,11 +91,8 @@ def app_service(
 ) -> str:
     """Return the service that is the app: the one that the contract names, or the only one that can be meant.
 
-    Raises:
-        StackError: a named service does not exist, or none, or several, can be meant.
+    Raises StackError: a named service does not exist, or none, or several, can be meant.
     """
-    from seatrial.text import did_you_mean
-
     known = {service.name for service in services}
     for key, wanted in (("service", contract.service), ("database", contract.database)):
         if wanted is not None and wanted not in known:
@@ -117,10 +103,8 @@ def app_service(
             )
     if contract.service is not None:
         return contract.service
-    passing = completing(services)
-    staying = [
-        service.name for service in services if app_of(service.image, own) == name and service.name not in passing
-    ]
+    running = [service.name for service in services if app_of(service.image, own) == name]
+    staying = [service for service in running if service not in completing(services)]
     if len(staying) == 1:
         return staying[0]
     choice = ", ".join(sorted(staying or known))
@@ -134,12 +118,9 @@ def app_service(
 def isolated(
     document: Mapping[str, Any], file: Path, *, labels: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
-    """Return a compose model that touches nothing outside its project.
+    """Return a compose model that touches nothing outside its project, with these labels and variables of services.
 
-    `labels` are put on each container, and `environment` holds what services get in place of the file's variables.
-
-    Raises:
-        StackError: a service writes to a folder of this machine, or shares its network: no copy of that can be made.
+    Raises StackError: a service writes to a folder of this machine, or shares its network: no copy of that can be made.
     """
     services: dict[str, Any] = {}
     for name, table in (document.get("services") or {}).items():

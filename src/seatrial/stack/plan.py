@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from seatrial.compose import runner
 from seatrial.compose.readiness import Readiness, unready
-from seatrial.compose.services import identify, own_images, read_services
+from seatrial.compose.runner import Compose
+from seatrial.compose.services import Stack, identify, own_images, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources
+from seatrial.engine.find import Engine
 from seatrial.errors import StackError
-from seatrial.settings.read import TABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from seatrial.compose.runner import Compose
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Json, Service
-    from seatrial.host import Host
-    from seatrial.settings.read import Project
+from seatrial.facts import Json, Service
+from seatrial.host import Host
+from seatrial.settings.read import TABLE, Project
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +26,6 @@ class StackPlan:
     stack: Stack
     file: Path
     """The compose file."""
-    env_file: Path | None
-    """The `.env` beside it, where there is one."""
     services: tuple[Service, ...]
     own_images: Mapping[str, str]
     """The apps of this project by image name: what `seatrial build` makes."""
@@ -57,14 +49,8 @@ def plan_up(
 ) -> StackPlan:
     """Return what `up` is going to bring up; nothing is started.
 
-    Args:
-        project: the project.
-        name: the app whose stack it is.
-        engine: the engine; compose is chosen to suit it.
-        host: this machine.
-        say: receives a message when an env file is copied.
-        create_env: copy a missing `.env` from the `.env.example` beside the compose file.
-        ask: asks a person whether to copy it; None where stdin is not a terminal.
+    With `create_env`, or where the person whom `ask` asks agrees, a missing `.env` is copied from the `.env.example`
+    beside the compose file, and `say` receives a message; `ask` is None where stdin is not a terminal.
 
     Raises:
         SettingsError: no app has that name.
@@ -88,36 +74,19 @@ def plan_up(
     services = read_services(document)
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
-    plan = planned(project, stack, file, services, env_file=env_file if env_file.exists() else None, notes=notes)
-    return replace(plan, document=document)
+    return replace(planned(project, stack, file, services), notes=notes, document=document)
 
 
-def planned(
-    project: Project,
-    stack: Stack,
-    file: Path,
-    services: tuple[Service, ...],
-    *,
-    env_file: Path | None,
-    notes: tuple[str, ...] = (),
-) -> StackPlan:
+def planned(project: Project, stack: Stack, file: Path, services: tuple[Service, ...]) -> StackPlan:
     """Return the plan for a stack whose services are known."""
-    return StackPlan(
-        stack=stack,
-        file=file,
-        env_file=env_file,
-        services=services,
-        own_images=own_images(project),
-        notes=notes,
-        required=project.app(stack.app).contract.required_environment,
-    )
+    required = project.app(stack.app).contract.required_environment
+    return StackPlan(stack=stack, file=file, services=services, own_images=own_images(project), required=required)
 
 
 def _incomplete(compose: Compose) -> StackError | None:
     """Return the error that names every missing env file and variable; None where none is.
 
-    Raises:
-        StackError: compose does not take the env file.
+    Raises StackError: compose does not take the env file.
     """
     text = text_of(compose.file)
     valued = variable_sources(compose, [variable.name for variable in text.variables])
@@ -128,11 +97,7 @@ def _incomplete(compose: Compose) -> StackError | None:
 
 
 def compose_file(project: Project, name: str) -> Path:
-    """Return the compose file of an app.
-
-    Raises:
-        StackError: the app names none, or it is not there.
-    """
+    """Return the compose file of an app. Raises StackError: the app names none, or it is not there."""
     app = project.app(name)
     if app.compose is None:
         raise StackError(

@@ -7,38 +7,29 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seatrial.checks.compose import judge_compose
-from seatrial.checks.model import Status
+from seatrial.checks.model import Result, Status
 from seatrial.compose import runner
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
-from seatrial.compose.services import app_of, identify, model_with_placeholders, read_compose, read_services
-from seatrial.compose.text import text_of
+from seatrial.compose.runner import Compose
+from seatrial.compose.services import Stack, app_of, identify, model_with_placeholders, read_compose, read_services
+from seatrial.compose.text import ComposeText, text_of
 from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources
 from seatrial.engine.containers import engine_errors
+from seatrial.engine.find import Engine
 from seatrial.errors import StackError
+from seatrial.facts import Json, Port, Service
+from seatrial.host import Host
+from seatrial.settings.model import Contract
+from seatrial.settings.read import Project
 from seatrial.stack import images, inspect
-from seatrial.stack.plan import compose_file, planned
-from seatrial.stack.state import ContainerStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from seatrial.checks.model import Result
-    from seatrial.compose.runner import Compose
-    from seatrial.compose.services import Stack
-    from seatrial.compose.text import ComposeText
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Json, Port, Service
-    from seatrial.host import Host
-    from seatrial.settings.model import Contract
-    from seatrial.settings.read import Project
-    from seatrial.stack.plan import StackPlan
-    from seatrial.stack.state import ContainerState
+from seatrial.stack.plan import StackPlan, compose_file, planned
+from seatrial.stack.state import ContainerState, ContainerStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +74,8 @@ def check_ports(plan: StackPlan, running: Sequence[ContainerState], engine: Engi
             elif (port.published, port.protocol) in own:
                 yield ready("port", f"{name} of {service.name} is this stack's own already")
             elif not here:
-                yield note(
-                    "port", f"{name} of {service.name} is on the engine's machine: it cannot be checked from this host"
-                )
+                there = "is on the engine's machine: it cannot be checked from this host"
+                yield note("port", f"{name} of {service.name} {there}")
             elif busy(port):
                 yield _taken(plan, service, port, _container(port, engine) or process_on(port))
             else:
@@ -179,8 +169,7 @@ def check_all(
     services = read_services(document) if document is not None else ()
     findings = [*said, *variables]
     if services:
-        plan = planned(project, stack, file, services, env_file=None)
-        findings += check_start(plan, engine, has_substitute=has_substitute)
+        findings += check_start(planned(project, stack, file, services), engine, has_substitute=has_substitute)
     findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
 
@@ -245,9 +234,8 @@ def _document(
 def _taken_as_it_is(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
     names = sorted(document.get("services") or {})
     if not names:
-        return (
-            blocked("compose file", "it declares no service.", where=str(file), fix="Declare one under `services:`."),
-        )
+        fix = "Declare one under `services:`."
+        return (blocked("compose file", "it declares no service.", where=str(file), fix=fix),)
     found = ready("compose file", f"compose takes it: {', '.join(names)}", where=str(file))
     # An unset variable is named among the variables, with its line.
     warnings = [message for message in notes if "variable is not set" not in message]

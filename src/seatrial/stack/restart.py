@@ -6,31 +6,24 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import docker.errors
 from msgspec import structs
 
-from seatrial.compose.services import in_order, waiting_for
+from seatrial.compose.services import Stack, in_order, waiting_for
 from seatrial.engine.containers import engine_errors, refusal
-from seatrial.engine.find import API_TIMEOUT
+from seatrial.engine.find import API_TIMEOUT, Engine
 from seatrial.errors import StackFailedError
-from seatrial.facts import Condition
+from seatrial.facts import Condition, Service
 from seatrial.stack import inspect
+from seatrial.stack.down import stop
 from seatrial.stack.inspect import of_service
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.state import ALIVE, ContainerStatus, StackState, declared_by
+from seatrial.stack.state import ALIVE, ContainerState, ContainerStatus, Observer, StackState, declared_by
 from seatrial.stack.up import stack_state
-from seatrial.stack.wait import StartWatcher
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-    from seatrial.facts import Service
-    from seatrial.stack.state import ContainerState, Observer
-    from seatrial.stack.wait import Clock
+from seatrial.stack.wait import Clock, StartWatcher
 
 RESTARTING = "restarting the stack"
 
@@ -40,8 +33,7 @@ def to_restart(stack: Stack, engine: Engine, service: str | None) -> tuple[Conta
 
     A one-shot that has completed is not run again, unless it is named.
 
-    Raises:
-        StackError: nothing of the stack is up, or it has no such service.
+    Raises StackError: nothing of the stack is up, or it has no such service.
     """
     found = of_service(stack, inspect.containers(stack, engine), service)
     chosen = tuple(container for container in found if service is not None or container.status in ALIVE)
@@ -61,29 +53,19 @@ def restart(
 ) -> StackState:
     """Stop these containers and start them again, each behind those that it depends on; wait until all are up.
 
-    Nothing is removed, however it ends.
+    They are what `to_restart` returned. Nothing is removed, however it ends. The compose file is named in messages, and
+    not read. The `timeout`, in seconds, begins with the first start.
 
-    Args:
-        chosen: what `to_restart` returned.
-        stack: the stack.
-        file: its compose file, for messages; what it says by now is not read.
-        own_images: the project's own images.
-        engine: the engine.
-        observer: receives the progress.
-        timeout: seconds from the first start until all must be up.
-        clock: the passing of time.
-
-    Raises:
-        StackFailedError: it did not come up again; the message tells which service, and why.
+    Raises StackFailedError: it did not come up again; the message tells which service, and why.
     """
     began = clock.monotonic()
     there = inspect.containers(stack, engine)
     # Which service depends on which is read from all of the stack: a one-shot that is not run again may be between.
     everything = in_order(declared_by(there))
     services = _watched(chosen, there, everything)
-    plan = StackPlan(stack=stack, file=file, env_file=None, services=services, own_images=own_images)
+    plan = StackPlan(stack=stack, file=file, services=services, own_images=own_images)
     for service in reversed(services):
-        _stop([container for container in chosen if container.service == service.name], engine)
+        stop([container for container in chosen if container.service == service.name], engine, doing=RESTARTING)
     watcher = StartWatcher(plan, engine, observer, before=(), timeout=timeout, clock=clock)
     try:
         left = list(chosen)
@@ -118,16 +100,7 @@ def _watched(
     )
 
 
-def _stop(containers: Sequence[ContainerState], engine: Engine) -> None:
-    with engine_errors(RESTARTING):
-        for container in containers:
-            if container.status in ALIVE:
-                engine.client.api.stop(container.id, timeout=container.stop_seconds)
-
-
 def _start(containers: Sequence[ContainerState], plan: StackPlan, engine: Engine) -> None:
-    import docker.errors
-
     with engine_errors(RESTARTING):
         for container in containers:
             try:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from seatrial.compose.services import Stack, completing
 from seatrial.facts import Condition, Dependency, Port, Service
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class ContainerStatus(StrEnum):
@@ -126,7 +124,7 @@ class Removed:
     containers: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
-    kept_volumes: tuple[str, ...] = field(default=())
+    kept_volumes: tuple[str, ...] = ()
     """Volumes of the stack that are still there."""
 
     @property
@@ -150,22 +148,11 @@ STAYS_UP = 1.0
 STAYS_UP_AFTER_CRASH = 10.0
 """The same after a crash: the engine itself takes ten seconds of running for a stable restart."""
 
-_WORST_FIRST = (
-    Phase.FAILED,
-    Phase.ABSENT,
-    Phase.RESTARTING,
-    Phase.WAITING,
-    Phase.STARTING,
-    Phase.UP,
-    Phase.DONE,
-)
+_WORST_FIRST = (Phase.FAILED, Phase.ABSENT, Phase.RESTARTING, Phase.WAITING, Phase.STARTING, Phase.UP, Phase.DONE)
 
 
 def states(
-    services: Sequence[Service],
-    containers: Sequence[ContainerState],
-    *,
-    unstarted: frozenset[str] = frozenset(),
+    services: Sequence[Service], containers: Sequence[ContainerState], *, unstarted: frozenset[str] = frozenset()
 ) -> tuple[ServiceState, ...]:
     """Return the state of each service.
 
@@ -239,9 +226,11 @@ def _phase(service: Service, container: ContainerState, *, to_complete: bool) ->
             return Phase.STARTING
         case ContainerStatus.RESTARTING:
             return Phase.RESTARTING
-        case ContainerStatus.EXITED:
-            return _exited(service, container, to_complete=to_complete)
-        case ContainerStatus.REMOVING | ContainerStatus.DEAD:
+        case ContainerStatus.EXITED if container.exit_code == 0:
+            # What publishes a port or has a health check is there to serve: when it ends, it is down.
+            serves = bool(service.ports) or service.checked
+            return Phase.FAILED if serves and not to_complete else Phase.DONE
+        case ContainerStatus.EXITED | ContainerStatus.REMOVING | ContainerStatus.DEAD:
             return Phase.FAILED
     assert_never(container.status)
 
@@ -261,11 +250,3 @@ def _running(container: ContainerState, *, to_complete: bool) -> Phase:
             needed = STAYS_UP_AFTER_CRASH if container.restarts else STAYS_UP
             return Phase.UP if container.seconds >= needed else Phase.STARTING
     assert_never(container.health)
-
-
-def _exited(service: Service, container: ContainerState, *, to_complete: bool) -> Phase:
-    if container.exit_code != 0:
-        return Phase.FAILED
-    # What publishes a port or has a health check is there to serve: when it ends, it is down.
-    serves = bool(service.ports) or service.checked
-    return Phase.FAILED if serves and not to_complete else Phase.DONE

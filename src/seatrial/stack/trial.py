@@ -6,35 +6,30 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.engine.find import Engine
 from seatrial.errors import StackFailedError
 from seatrial.facts import ServiceBoots, StackRun, Unavailable
 from seatrial.facts.stack import NOT_UP
+from seatrial.host import Host
 from seatrial.observe.boot_series import boot_as_service
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.gather import Wanted
+from seatrial.settings.model import Contract, StackContract
 from seatrial.stack import down, inspect, up
 from seatrial.stack.agent import NOT_ASKED, Agent, exchange, ready_within
 from seatrial.stack.down import removed_afterwards
 from seatrial.stack.failures import kill_worker, restart_database, stop_all, stop_app
-from seatrial.stack.isolated import copied_in
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from seatrial.engine.find import Engine
-    from seatrial.host import Host
-    from seatrial.settings.model import Contract, StackContract
-    from seatrial.stack.images import MakeSubstitute
-    from seatrial.stack.isolated import IsolatedStack
-    from seatrial.stack.state import ContainerState, Observer, StackState
-    from seatrial.stack.wait import Clock
+from seatrial.stack.images import MakeSubstitute
+from seatrial.stack.isolated import IsolatedStack, copied_in
+from seatrial.stack.state import ContainerState, Observer, StackState
+from seatrial.stack.wait import Clock
 
 NO_STARTS = Wanted(boot=False)
 
@@ -95,12 +90,7 @@ def try_stack(trial: Trial) -> StackRun:
 def not_up(app: str, error: StackFailedError) -> StackRun:
     """Return what is known of a stack that did not come up."""
     return StackRun(
-        app=app,
-        services=(),
-        up_after=None,
-        boots=NOT_UP,
-        failure=error.what,
-        evidence=tuple(error.detail.splitlines()),
+        app=app, services=(), up_after=None, boots=NOT_UP, failure=error.what, evidence=tuple(error.detail.splitlines())
     )
 
 

@@ -6,45 +6,31 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from seatrial.compose import runner
-from seatrial.compose.readiness import Readiness, require_unblocked
-from seatrial.compose.services import app_of, in_order
-from seatrial.engine.find import API_TIMEOUT
+from seatrial.compose.readiness import Finding, Readiness, require_unblocked
+from seatrial.compose.runner import Compose
+from seatrial.compose.services import Stack, app_of, in_order
+from seatrial.engine.find import API_TIMEOUT, Engine
 from seatrial.filesystem import locked
+from seatrial.host import Host
+from seatrial.settings.read import Project
 from seatrial.stack import down, images, inspect
 from seatrial.stack.down import remember, undo
+from seatrial.stack.images import MakeSubstitute
+from seatrial.stack.plan import StackPlan
 from seatrial.stack.preflight import check_catalogue, check_start
-from seatrial.stack.state import Address, StackState, all_up, declared_by, states
-from seatrial.stack.wait import StartWatcher, with_last_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from seatrial.compose.readiness import Finding
-    from seatrial.compose.runner import Compose
-    from seatrial.compose.services import Stack
-    from seatrial.engine.find import Engine
-    from seatrial.host import Host
-    from seatrial.settings.read import Project
-    from seatrial.stack.images import MakeSubstitute
-    from seatrial.stack.plan import StackPlan
-    from seatrial.stack.state import Observer, ServiceState
-    from seatrial.stack.wait import Clock
-
+from seatrial.stack.state import Address, Observer, ServiceState, StackState, all_up, declared_by, states
+from seatrial.stack.wait import Clock, StartWatcher, with_last_lines
 
 LOCAL = "127.0.0.1"
 EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - read, not bound
 
 
 def addresses(
-    services: Sequence[ServiceState],
-    own_images: Mapping[str, str],
-    images: Mapping[str, str],
-    *,
-    machine: str = LOCAL,
+    services: Sequence[ServiceState], own_images: Mapping[str, str], images: Mapping[str, str], *, machine: str = LOCAL
 ) -> tuple[Address, ...]:
     """Return the addresses of a stack's published TCP ports.
 
@@ -70,10 +56,9 @@ def machine_of(url: str) -> str:
 
 
 def check(plan: StackPlan, *, engine: Engine) -> None:
-    """Look before anything is started whether it can be: own images built, published ports free, values there.
+    """Check before anything is started whether it can be: own images built, published ports free, values there.
 
-    Raises:
-        StackError: an image has not been built, a port is taken, or a value is missing: all of it at once.
+    Raises StackError: it cannot; the message names all that is in the way.
     """
     require_unblocked(tuple(check_start(plan, engine)))
 
@@ -115,19 +100,9 @@ def up(
 ) -> StackState:
     """Bring a stack up and wait until every service is healthy, runs, or has completed.
 
-    When it does not come up, or is interrupted, what this run started is removed again.
-
-    Args:
-        plan: what to bring up.
-        engine: the engine.
-        host: this machine.
-        observer: receives the progress.
-        timeout: seconds from the start of the first service; pulls and local substitutes come before.
-        substitute: makes or finds a local image for one that cannot be pulled; None when there is none.
-        remove_volumes: when it does not come up, remove the volumes that this run made, too.
-        catalogue: what the compose/* checks say; called only where something is to be started.
-        program: compose, where it is to work on another model than the file's.
-        clock: the passing of time.
+    When it does not come up, or is interrupted, what this run started is removed again; with `remove_volumes` the
+    volumes that it made, too. The `timeout`, in seconds, begins with the first service: pulls come before. `catalogue`
+    gives what the compose/* checks say; `program` is compose, where it works on another model than the file's.
 
     Raises:
         StackError: an own image has not been built, a published port is taken, or a value is missing.
@@ -147,10 +122,7 @@ def up(
     inspected = remember(before.containers, engine)
     watcher = StartWatcher(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
     try:
-        said = program.up(replaced, tick=watcher.tick)
-        while said and watcher.is_being_restarted():
-            said = program.up(replaced, tick=watcher.tick)
-        services = watcher.until_up(said)
+        services = _start(program, replaced, watcher)
     except BaseException as reason:
         # Ctrl-C too: however it ends, nothing half-started stays.
         undo(plan.stack, before, reason, inspected=inspected, engine=engine, observer=observer, volumes=remove_volumes)
@@ -158,6 +130,13 @@ def up(
     finally:
         engine.client.api.timeout = API_TIMEOUT
     return stack_state(plan, services, engine, changed=True, seconds=clock.monotonic() - started)
+
+
+def _start(program: Compose, replaced: Mapping[str, str], watcher: StartWatcher) -> tuple[ServiceState, ...]:
+    said = program.up(replaced, tick=watcher.tick)
+    while said and watcher.is_being_restarted():
+        said = program.up(replaced, tick=watcher.tick)
+    return watcher.until_up(said)
 
 
 def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observer) -> None:
@@ -191,13 +170,13 @@ def _unchanged(
     missing = {service.name for service in plan.services if service.image not in there}
     hashes = program.hashes({container.service: container.image for container in own if container.service in missing})
     wanted = {service.name: there.get(service.image or "") for service in plan.services}
-    for container in own:
-        if container.service in wanted and (
-            container.config_hash != hashes.get(container.service)
-            or wanted[container.service] not in {None, container.image_id}
-        ):
-            return None
-    return with_last_lines(services, engine)
+    changed = any(
+        container.config_hash != hashes.get(container.service)
+        or wanted[container.service] not in {None, container.image_id}
+        for container in own
+        if container.service in wanted
+    )
+    return None if changed else with_last_lines(services, engine)
 
 
 def stack_state(

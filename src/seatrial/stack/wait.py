@@ -6,21 +6,16 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from seatrial.compose.services import waiting_for
+from seatrial.engine.find import Engine
 from seatrial.errors import StackFailedError
 from seatrial.stack import inspect
-from seatrial.stack.state import ContainerStatus, Health, Phase, all_up, states
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from seatrial.engine.find import Engine
-    from seatrial.stack.plan import StackPlan
-    from seatrial.stack.state import ContainerState, Observer, ServiceState
-
+from seatrial.stack.plan import StackPlan
+from seatrial.stack.state import ContainerState, ContainerStatus, Health, Observer, Phase, ServiceState, all_up, states
 
 LOG_LINES = 20
 """Lines of a failed service's output that are shown."""
@@ -40,14 +35,13 @@ def explain(
     compose_errors: Sequence[str] = (),
     timed_out: float | None = None,
 ) -> StackFailedError:
-    """Return the error that tells why a stack did not come up.
+    """Return why a stack did not come up, with the last output of the blamed services.
 
-    `outputs` are the last lines of the blamed services, `compose_errors` compose's last messages where compose itself
-    gave up, `timed_out` the seconds after which it timed out.
+    `compose_errors` are compose's last messages where compose gave up; `timed_out` are the seconds until the timeout.
     """
     culprits = blamed(services)
     if compose_errors:
-        # Compose gave up by itself: what merely has not come up yet is not to blame.
+        # Compose gave up: what merely has not come up yet is not to blame.
         culprits = tuple(state for state in culprits if state.phase in {Phase.FAILED, Phase.RESTARTING})
     lines = [line for state in culprits for line in _evidence(plan, state, services, outputs.get(state.service, ()))]
     if not culprits:
@@ -95,15 +89,13 @@ def _headline(
 
 def _while_running(container: ContainerState) -> str:
     after = f" after {container.restarts} restarts" if container.restarts else ""
-    match container.health:
-        case Health.UNHEALTHY:
-            return f"is unhealthy{after}"
-        case Health.STARTING:
-            return f"runs and is not healthy yet{after}"
-        case Health.HEALTHY:
-            return f"is healthy{after}"
-        case _:
-            return f"runs{after}"
+    words = {
+        None: "runs",
+        Health.UNHEALTHY: "is unhealthy",
+        Health.STARTING: "runs and is not healthy yet",
+        Health.HEALTHY: "is healthy",
+    }
+    return words[container.health] + after
 
 
 def _code(container: ContainerState) -> str:
@@ -129,12 +121,8 @@ def _evidence(
 
 def _needs(plan: StackPlan, state: ServiceState, services: Sequence[ServiceState]) -> Iterator[str]:
     """Yield which of its dependencies a service waits for, and which are as it needs them."""
-    needed = {
-        dependency.service
-        for service in plan.services
-        if service.name == state.service
-        for dependency in service.depends_on
-    }
+    own = next((service.depends_on for service in plan.services if service.name == state.service), ())
+    needed = {dependency.service for dependency in own}
     unmet = [f"{other.service}, which {condition(other)}" for other in services if other.service in state.waits_for]
     met = [other.service for other in services if other.service in needed - {*state.waits_for}]
     if unmet:
@@ -185,7 +173,8 @@ class StartWatcher:
     """Watches a stack come up, from its creation on.
 
     How the containers of an earlier run (`before`) stand while compose works is not a failure. The timeout, in seconds,
-    counts from now.
+    counts from now. What looks raises StackFailedError when compose or a service has failed for good, or the time is
+    over.
     """
 
     def __init__(
@@ -207,20 +196,13 @@ class StartWatcher:
         self._start = clock.monotonic()
 
     def tick(self) -> None:
-        """Look once, while compose works.
-
-        Raises:
-            StackFailedError: a service has failed, or the time is over.
-        """
+        """Look once, while compose works."""
         self._look(compose_works=True)
 
     def is_being_restarted(self) -> bool:
         """Tell whether compose gave up on a service that the engine restarts; let a moment pass if so.
 
         Compose gives up on a dependency that has crashed once. Here it is waited for until the timeout.
-
-        Raises:
-            StackFailedError: a service has failed for good, or the time is over.
         """
         restarted = any(
             state.phase is Phase.RESTARTING
@@ -232,11 +214,7 @@ class StartWatcher:
         return restarted
 
     def until_up(self, compose_errors: Sequence[str] = ()) -> tuple[ServiceState, ...]:
-        """Look until all is up, after compose has ended.
-
-        Raises:
-            StackFailedError: compose or a service has failed, or the time is over.
-        """
+        """Look until all is up, after compose has ended; `compose_errors` is what it said when it gave up."""
         if compose_errors:
             services = self._observed(compose_works=False)
             self._observer.show(services, self._elapsed())
@@ -246,11 +224,7 @@ class StartWatcher:
         return services
 
     def until_service_up(self, name: str, unstarted: Iterable[ContainerState]) -> None:
-        """Look until a service is up, while others are not started yet.
-
-        Raises:
-            StackFailedError: a service has failed, or the time is over.
-        """
+        """Look until a service is up, while others are not started yet."""
         self._before = frozenset(container.id for container in unstarted)
         while not all_up([state for state in self._look(compose_works=True) if state.service == name]):
             self._sleep(POLL)
@@ -273,23 +247,17 @@ class StartWatcher:
         # An engine that hangs must not hold up the end of the time.
         self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), LEAST_TIMEOUT)
         containers = inspect.containers(self._plan.stack, self._engine)
-        unstarted: frozenset[str] = frozenset()
-        if compose_works:
-            # Compose may be replacing or restarting what an earlier run left: how that ended is not a failure.
-            unstarted = frozenset(
-                container.id
-                for container in containers
-                if container.id in self._before
-                and (container.status is not ContainerStatus.RUNNING or container.health is Health.UNHEALTHY)
-            )
+        # Compose may be replacing or restarting what an earlier run left: how that ended is not a failure.
+        unstarted = frozenset(
+            container.id
+            for container in (containers if compose_works else ())
+            if container.id in self._before
+            and (container.status is not ContainerStatus.RUNNING or container.health is Health.UNHEALTHY)
+        )
         return with_last_lines(states(self._plan.services, containers, unstarted=unstarted), self._engine)
 
     def _failed(
-        self,
-        services: Sequence[ServiceState],
-        *,
-        compose_errors: Sequence[str] = (),
-        timed_out: float | None = None,
+        self, services: Sequence[ServiceState], *, compose_errors: Sequence[str] = (), timed_out: float | None = None
     ) -> StackFailedError:
         outputs = {state.service: _output(state, self._engine, count=LOG_LINES) for state in blamed(services)}
         error = explain(self._plan, services, outputs=outputs, compose_errors=compose_errors, timed_out=timed_out)

@@ -1,21 +1,20 @@
-"""Structure test files: what container-structure-test's schema 2.0.0 allows, and how a file is read, with its lines."""
+"""Structure test files: container-structure-test's schema 2.0.0, read with its lines, and Go's regular expressions."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from seatrial.errors import SettingsError
-from seatrial.structure.golang import problem_of
 from seatrial.text import did_you_mean
 from seatrial.yaml_tree import Mapping, Node, Scalar, Sequence, YamlError, read_yaml
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA = "2.0.0"
 LARGEST = 2 * 1024 * 1024
@@ -171,12 +170,11 @@ WANTED = {
 def read_structure_file(file: Path) -> StructureFile:
     """Return what a file says.
 
-    Raises:
-        SettingsError: it cannot be read, or says something wrong; the message has the line.
+    Raises SettingsError: it cannot be read, or says something wrong; the message has the line.
     """
     if not file.name.endswith((".yaml", ".yml", ".json")):
         raise SettingsError("a structure test is a .yaml, .yml or .json file.", where=str(file))
-    text = _text(file)
+    text = read_file(file)
     reader = _Reader(is_json=file.name.endswith(".json"))
     try:
         return reader.read(text)
@@ -187,7 +185,8 @@ def read_structure_file(file: Path) -> StructureFile:
     raise SettingsError(f"{problem.what}.", where=f"{file}:{problem.line}", fix=reader.fix)
 
 
-def _text(file: Path) -> str:
+def read_file(file: Path) -> str:
+    """Return the text of a file that is not too large. Raises SettingsError: it cannot be read."""
     try:
         with file.open("rb") as source:
             raw = source.read(LARGEST + 1)
@@ -214,7 +213,12 @@ class _Reader:
 
     def read(self, text: str) -> StructureFile:
         if self.is_json:
-            _check_json(text)
+            try:
+                json.loads(text)
+            except ValueError as error:
+                # A number of thousands of digits is no JSONDecodeError: it has no place.
+                what = f"invalid JSON: {getattr(error, 'msg', error)}"
+                raise YamlError(what, getattr(error, "lineno", 1)) from None
         root = read_yaml(text)
         data = self.value(root, "$", "") if isinstance(root, Mapping) else {}
         if (version := data.get("schemaVersion")) != SCHEMA:
@@ -311,42 +315,63 @@ def _field(path: str) -> str:
     return next(iter(re.findall(r"\.(\w+)(?:\[\d+\])*$", path)), THE_FILE)
 
 
-def _check_json(text: str) -> None:
-    try:
-        json.loads(text)
-    except ValueError as error:
-        # A number of thousands of digits is no JSONDecodeError: it has no place.
-        raise YamlError(f"invalid JSON: {getattr(error, 'msg', error)}", getattr(error, "lineno", 1)) from None
-
-
 def _check_expression(what: str, expression: str, line: int) -> None:
     if problem := problem_of(expression):
         raise YamlError(f"{what} holds no regular expression: {expression[:80]!r}: {problem}", line)
 
 
-ENV_LINE = re.compile(
-    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
-        (?:'(?P<literal>[^']*)'|"(?P<quoted>[^"\\]*)"|(?P<bare>[^'"\\#\s](?:[^\\#]|(?<=\S)\#)*?)?)\s*(?:(?<=\s)\#.*)?""",
-    re.VERBOSE,
-)
-ENV_REFERENCE = re.compile(r"\$\{?([A-Z0-9_]+)\}?")
+MOST_MEMORY = 64 * 1024 * 1024
+"""Bytes that one expression may take; Go sets no such limit that a person meets."""
 
 
-def read_env_file(file: Path) -> dict[str, str]:
-    """Return the variables of the file that `envFile` names; empty ones are left out, as the tool does.
+def problem_of(expression: str) -> str:
+    """Return what is wrong with a regular expression; empty where it is valid.
 
-    Raises:
-        SettingsError: it cannot be read, or holds what is not supported.
+    Raises SettingsError: RE2 is not installed.
     """
-    variables: dict[str, str] = {}
-    for number, line in enumerate(_text(file).splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        found = ENV_LINE.fullmatch(line)
-        text = (found["quoted"] or found["bare"] or "") if found else "$("
-        if found is None or "$(" in text:
-            fix = "Write NAME=value, the value plain or in quotes, with no backslash."
-            raise SettingsError("not supported in an env file.", where=f"{file}:{number}", fix=fix)
-        value = ENV_REFERENCE.sub(lambda name: variables.get(name[1], ""), text)
-        variables[found["name"]] = found["literal"] or value
-    return {name: value for name, value in variables.items() if value}
+    # RE2 reads one byte with \C; Go has no such thing.
+    if "\\C" in expression.replace("\\\\", ""):
+        return "invalid escape sequence: \\C"
+    try:
+        _compiled(expression)
+    except _re2().error as error:
+        said = error.args[0] if error.args else ""
+        return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return ""
+
+
+def matches(expression: str, text: bytes) -> bool:
+    """Tell whether an expression is found in a text."""
+    return _compiled(expression).search(text.decode("utf-8", "seatrial-each-byte")) is not None
+
+
+def _compiled(expression: str) -> Any:
+    # RE2 is what Go's own was made after. Python's `re` reads some of the syntax differently (where `$` matches,
+    # Unicode classes, quoting), and a text that an image chose can keep it busy for ever.
+    re2 = _re2()
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MOST_MEMORY
+    return re2.compile(expression, options)
+
+
+def _re2() -> ModuleType:
+    try:
+        import re2
+    except ImportError as error:
+        raise SettingsError(
+            "structure tests need google-re2, which is not installed.",
+            fix="Install it: `pip install 'seatrial[structure]'`.",
+        ) from error
+    module: ModuleType = re2
+    return module
+
+
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    """Read each byte that is no UTF-8 as one U+FFFD, as Go does."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error("seatrial-each-byte", _each_byte)

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from seatrial.checks.model import Outcome, Status, failed, passed
-from seatrial.facts import Json
-from seatrial.structure.files import CommandTest, FileContentTest, FileExistenceTest, LicenseTest, MetadataTest
-from seatrial.structure.golang import matches, mode_text
-from seatrial.structure.plan import environment_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from seatrial.facts import FileKind
-    from seatrial.structure.files import Variable
-    from seatrial.structure.plan import Test
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """A command that ran to its end."""
-
-    out: bytes
-    errors: bytes
-    code: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileStat:
-    """A file."""
-
-    kind: FileKind
-    mode: int
-    uid: int
-    gid: int
+from seatrial.engine.containers import Output
+from seatrial.facts import FileEntry, FileKind, Json
+from seatrial.structure.files import (
+    CommandTest,
+    FileContentTest,
+    FileExistenceTest,
+    LicenseTest,
+    MetadataTest,
+    Variable,
+    matches,
+)
+from seatrial.structure.plan import Test, environment_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +40,10 @@ Content = bytes | Refusal | Unknown
 """A file's bytes, or why there are none."""
 Licences = tuple[tuple[str, Content], ...]
 """Licence texts by their path."""
-Observation = Output | FileStat | Refusal | Unknown | bytes | Licences | Json
+Observation = Output | FileEntry | Refusal | Unknown | bytes | Licences | Json
 
+MODE_KINDS = {FileKind.FOLDER: "d", FileKind.LINK: "L", FileKind.FILE: ""}
+MODE_BITS = ((stat.S_ISUID, "u"), (stat.S_ISGID, "g"), (stat.S_ISVTX, "t"))
 EXECUTABLE = {"": 0, "any": 0o111, "owner": 0o100, "group": 0o010, "other": 0o001}
 REFUSED_LICENCES = (b"AGPL", b"WTFPL")
 SHOWN_LINES = 20
@@ -88,8 +74,13 @@ def _compared(test: Test, observed: Observation) -> tuple[list[str], str, list[s
         case CommandTest(), Output():
             said = f"exit code {observed.code}, {len(observed.out)} bytes on stdout, {len(observed.errors)} on stderr"
             shown = [*_tail("stdout", observed.out), *_tail("stderr", observed.errors)]
-            return _command_problems(test, observed), said, shown
-        case FileExistenceTest(), FileStat():
+            problems = [
+                *([] if observed.code == test.exit_code else [f"exit code {observed.code}"]),
+                *_mismatches("stdout", observed.out, test.expected_output, test.excluded_output),
+                *_mismatches("stderr", observed.errors, test.expected_error, test.excluded_error),
+            ]
+            return problems, said, shown
+        case FileExistenceTest(), FileEntry():
             mode = mode_text(observed.mode, observed.kind)
             said = f"{test.path} is {mode}, uid {observed.uid}, gid {observed.gid}"
             return [] if _is_as_expected(test, observed, mode) else [said], said, []
@@ -147,15 +138,14 @@ def _mismatches(what: str, text: bytes, expected: Iterable[str], excluded: Itera
     ]
 
 
-def _command_problems(test: CommandTest, output: Output) -> list[str]:
-    return [
-        *([] if output.code == test.exit_code else [f"exit code {output.code}"]),
-        *_mismatches("stdout", output.out, test.expected_output, test.excluded_output),
-        *_mismatches("stderr", output.errors, test.expected_error, test.excluded_error),
-    ]
+def mode_text(mode: int, kind: FileKind) -> str:
+    """Return a mode as fs.FileMode writes it: `-rwxr-xr-x`, `drwxr-xr-x`, `Lrwxrwxrwx`, `dtrwxrwxrwx`, `urwxr-xr-x`."""
+    marks = MODE_KINDS.get(kind, "?") + "".join(letter for bit, letter in MODE_BITS if mode & bit)
+    bits = "".join(letter if mode & (1 << (8 - place)) else "-" for place, letter in enumerate("rwxrwxrwx"))
+    return (marks or "-") + bits
 
 
-def _is_as_expected(test: FileExistenceTest, file: FileStat, mode: str) -> bool:
+def _is_as_expected(test: FileExistenceTest, file: FileEntry, mode: str) -> bool:
     bits = EXECUTABLE[test.is_executable_by]
     return (
         test.should_exist

@@ -6,24 +6,37 @@ of the image, a test's own ones do so for its setup; an argument is expanded fro
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from seatrial.engine.containers import NO_ENTRYPOINT
-from seatrial.structure.files import CommandTest, FileContentTest, FileExistenceTest, LicenseTest, MetadataTest
-from seatrial.structure.golang import expand
+from seatrial.facts import Json
+from seatrial.settings.model import Contract
+from seatrial.structure.files import (
+    CommandTest,
+    FileContentTest,
+    FileExistenceTest,
+    LicenseTest,
+    MetadataTest,
+    RunOptions,
+    StructureFile,
+    Variable,
+)
 from seatrial.text import parse_size, plain_line
 
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable, Mapping
-
-    from seatrial.facts import Json
-    from seatrial.settings.model import Contract
-    from seatrial.structure.files import RunOptions, StructureFile, Variable
-
+REFERENCE = re.compile(
+    r"""\$(?:
+        \{(?P<braced>[^}]+)\}   # ${NAME}, whatever the name holds
+      | (?P<broken>\{\}?)       # ${} and a brace that is never closed: dropped
+      | (?P<special>[*#$@!?0-9-])
+      | (?P<name>[A-Za-z0-9_]+)
+    )""",
+    re.VERBOSE,
+)
 PLACEHOLDER = "NEVER_STARTED"
 """A container whose files are read must have a command, as some images have none."""
 LONGEST_NAME = 120
@@ -80,6 +93,16 @@ def environment_of(config: Json) -> dict[str, str]:
     return dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
 
 
+def expand(text: str, environment: Mapping[str, str]) -> str:
+    """Return a text with its variables replaced as os.Expand does: what is not set by nothing, `$$` and `$1` too."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found["braced"] or found["special"] or found["name"]
+        return environment.get(name, "") if name else ""
+
+    return REFERENCE.sub(value, text)
+
+
 def plan_file(
     name: str,
     file: StructureFile,
@@ -89,15 +112,10 @@ def plan_file(
     passed_on: Mapping[str, str | None],
     used: Counter[str],
 ) -> FilePlan:
-    """Return what a file asks of an image.
+    """Return what a file asks of an image, of which `image` is the engine's JSON; the contract's limits hold.
 
-    Args:
-        name: the file's name, as the caller gave it.
-        file: what it says.
-        image: what the engine says of the image.
-        contract: whose limits hold.
-        passed_on: what the file's run options add to the commands' environment; None: the caller has no such variable.
-        used: the ids that were given, and how often each was wanted; one counter for all files of a run.
+    `passed_on` is what the file's run options add to the commands' environment, None for a variable that the caller
+    does not have; `used` counts the ids that were given, in all files of a run.
     """
     options = file.container_run_options
     image_environment = environment_of(image.get("Config") or {})

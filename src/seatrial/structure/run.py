@@ -7,60 +7,48 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import stat
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import docker.errors
 import msgspec
 
-from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import Smoke, truncate, truncate_lines, verdict_of
+from seatrial.checks.model import Result
+from seatrial.checks.verdict import Smoke, counts_of, truncate, truncate_lines, verdict_of
 from seatrial.engine import runs
-from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
-from seatrial.engine.runs import committed
-from seatrial.facts import FileKind
+from seatrial.engine.containers import Container, Output, container, engine_errors, refusal, run_to_end
+from seatrial.engine.find import Engine
+from seatrial.engine.runs import Run, committed
+from seatrial.errors import SettingsError
+from seatrial.facts import FileEntry, FileKind, Json
 from seatrial.observe.configuration import read_configuration
-from seatrial.observe.files import EngineFiles
+from seatrial.observe.files import EngineFiles, leads_nowhere
+from seatrial.settings.model import Contract
 from seatrial.structure.files import (
     CommandTest,
     FileContentTest,
     FileExistenceTest,
     LicenseTest,
     MetadataTest,
-    read_env_file,
+    RunOptions,
+    StructureFile,
+    read_file,
 )
-from seatrial.structure.judge import Content, FileStat, Licences, Observation, Output, Refusal, Unknown, judge
-from seatrial.structure.plan import plan_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
-    from pathlib import Path
-
-    import docker
-    import docker.errors
-
-    from seatrial.engine.containers import Container
-    from seatrial.engine.find import Engine
-    from seatrial.engine.runs import Run
-    from seatrial.facts import Json
-    from seatrial.settings.model import Contract
-    from seatrial.structure.files import RunOptions, StructureFile
-    from seatrial.structure.plan import CommandRun, FilePlan, PlannedTest
-
+from seatrial.structure.judge import Content, Licences, Observation, Refusal, Unknown, judge
+from seatrial.structure.plan import CommandRun, FilePlan, PlannedTest, plan_file
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is read."""
 MOST_MEMBERS = 200_000
 """Members of one archive that are read."""
 MOST_LINKS = 40
-LEADS_NOWHERE = ("not a directory", "too many levels", "too many links", "file name too long", "no such file")
-"""What an engine says, with an error of its own, of a path that runs through a file or a circle of links."""
 EXEMPT = "libgnutls30"
 """The package whose licence text the tool does not read."""
 DEBIAN_LICENCES = "/usr/share/doc"
@@ -89,14 +77,14 @@ class Archive:
     def __init__(self, client: docker.APIClient, container: str) -> None:
         self._files = EngineFiles(client, container)
 
-    def stat(self, path: str) -> FileStat | Refusal | Unknown:
+    def stat(self, path: str) -> FileEntry | Refusal | Unknown:
         """Return what is at a path."""
         try:
             with self._members(path) as members:
                 for member, _ in members:
                     if member.type in KINDS and _is_named(member, path):
                         kind, mode = KINDS[member.type], stat.S_IMODE(member.mode)
-                        return FileStat(kind=kind, mode=mode, uid=member.uid, gid=member.gid)
+                        return FileEntry(kind=kind, mode=mode, uid=member.uid, gid=member.gid)
         except _StoppedError as stopped:
             return stopped.answer
         return _absent(path)
@@ -129,8 +117,6 @@ class Archive:
     @contextmanager
     def _members(self, path: str) -> Iterator[Members]:
         """Give the members of a path's archive as they come; closed half read, the engine sends no more."""
-        import docker.errors
-
         try:
             with self._files.tree(path) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=512) as archive:
                 yield _limited(path, archive)
@@ -150,7 +136,7 @@ def _refusal(path: str, error: docker.errors.APIError) -> Refusal | Unknown:
     said = str(error.explanation or error)
     if error.status_code == 404:  # noqa: PLR2004 - HTTP not found
         return Refusal(reason=f"{path} is not in the image")
-    if error.status_code == 400 or any(words in said for words in LEADS_NOWHERE):  # noqa: PLR2004 - HTTP bad request
+    if error.status_code == 400 or leads_nowhere(said):  # noqa: PLR2004 - HTTP bad request
         return Refusal(reason=f"{path} leads nowhere: {said}")
     return Unknown(reason=f"the engine refused {path}: {said}")
 
@@ -202,16 +188,10 @@ def prove(
     folder: Path,
     say: Callable[[str], None] = lambda _: None,
 ) -> Smoke:
-    """Prove an image.
+    """Prove an image by structure tests, within the contract's limits on memory and processes.
 
-    Args:
-        files: what to prove.
-        reference: the image.
-        contract: whose limits on memory and processes hold.
-        engine: where the image is.
-        environment: the caller's own, of which a file may pass on variables by name.
-        folder: where an env file that a file names is looked for.
-        say: receives the progress.
+    `environment` is the caller's own, of which a file may pass on variables by name; `folder` is where an env file that
+    a file names is looked for; `say` receives the progress.
 
     Raises:
         SettingsError: an env file cannot be read.
@@ -235,7 +215,7 @@ def prove(
         id=configuration.id,
         verdict=verdict_of(results),
         seconds=round(time.perf_counter() - started, 3),
-        counts=_counts(results),
+        counts=counts_of(results),
         checks=results,
     )
 
@@ -247,15 +227,10 @@ def joined(smoke: Smoke, structure: Smoke) -> Smoke:
         smoke,
         verdict=verdict_of(results),
         seconds=round(smoke.seconds + structure.seconds, 3),
-        counts=_counts(results),
+        counts=counts_of(results),
         checks=results,
         timings={**smoke.timings, "structure": structure.seconds},
     )
-
-
-def _counts(results: Iterable[Result]) -> dict[Status, int]:
-    found = Counter(result.status for result in results)
-    return {status: found[status] for status in Status}
 
 
 def _passed_on(options: RunOptions, environment: Mapping[str, str], folder: Path) -> dict[str, str | None]:
@@ -264,19 +239,38 @@ def _passed_on(options: RunOptions, environment: Mapping[str, str], folder: Path
     return {**variables, **{name: environment.get(name) or None for name in options.env_vars}}
 
 
+ENV_LINE = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
+        (?:'(?P<literal>[^']*)'|"(?P<quoted>[^"\\]*)"|(?P<bare>[^'"\\#\s](?:[^\\#]|(?<=\S)\#)*?)?)\s*(?:(?<=\s)\#.*)?""",
+    re.VERBOSE,
+)
+ENV_REFERENCE = re.compile(r"\$\{?([A-Z0-9_]+)\}?")
+
+
+def read_env_file(file: Path) -> dict[str, str]:
+    """Return the variables of the file that `envFile` names; empty ones are left out, as the tool does.
+
+    Raises SettingsError: it cannot be read, or holds what is not supported.
+    """
+    variables: dict[str, str] = {}
+    for number, line in enumerate(read_file(file).splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = ENV_LINE.fullmatch(line)
+        text = (found["quoted"] or found["bare"] or "") if found else "$("
+        if found is None or "$(" in text:
+            fix = "Write NAME=value, the value plain or in quotes, with no backslash."
+            raise SettingsError("not supported in an env file.", where=f"{file}:{number}", fix=fix)
+        value = ENV_REFERENCE.sub(lambda name: variables.get(name[1], ""), text)
+        variables[found["name"]] = found["literal"] or value
+    return {name: value for name, value in variables.items() if value}
+
+
 def run_plans(run: Run, plans: Sequence[FilePlan], config: Json) -> tuple[Result, ...]:
     """Return each test's result, in the files' order.
 
     Where commands of a file reach the host, everything runs one after another, as the tool does it: a later test
-    may look at what an earlier one left there.
-
-    Args:
-        run: whose containers these are.
-        plans: what to run, a plan a file.
-        config: the image's configuration, the engine's JSON.
-
-    Raises:
-        APIError: the engine answers no more.
+    may look at what an earlier one left there. Raises APIError: the engine answers no more.
     """
     workers = 1 if any(plan.in_order for plan in plans) else PARALLEL
     with ThreadPoolExecutor(max_workers=workers) as pool, runs.ending(run):
@@ -311,8 +305,6 @@ def _command_result(run: Run, test: PlannedTest, command: CommandRun) -> list[Re
 
 
 def _command(run: Run, planned: CommandRun) -> Output | Refusal | Unknown:
-    import docker.errors
-
     if planned.missing:
         return Refusal(reason=f"not set, and so not passed on: {', '.join(planned.missing)}")
     image, where = planned.command["Image"], "in its setup, "
@@ -340,7 +332,7 @@ def _output(made: Container) -> Output | Unknown:
         return Unknown(
             reason="the command was killed at the contract's memory limit; `memory` in the contract raises it"
         )
-    return Output(out=output.out, errors=output.errors, code=output.code)
+    return output
 
 
 def _refused(error: docker.errors.APIError, where: str = "") -> Refusal:
@@ -351,8 +343,6 @@ def _refused(error: docker.errors.APIError, where: str = "") -> Refusal:
 
 
 def _file_results(run: Run, plan: FilePlan) -> list[Result]:
-    import docker.errors
-
     tests = [test for test in plan.tests if not isinstance(test.test, CommandTest | MetadataTest)]
     results: list[Result] = []
     if not tests:
