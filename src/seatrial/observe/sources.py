@@ -29,6 +29,7 @@ from seatrial.facts import (
     Sources,
     Unavailable,
 )
+from seatrial.observe.ignore_file import IgnoreFileError, read_ignore_file
 from seatrial.observe.lockfiles import read_lock, requirement_lines
 from seatrial.requirements import names_of
 from seatrial.settings.read import read_toml
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
+    from seatrial.observe.ignore_file import IgnoreFile
 
 
 SECONDS = 20
@@ -115,54 +117,38 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
 
     `shown` is the context's path for a person.
     """
-    from docker.utils.build import PatternMatcher
-
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
     ignore = own if own.is_file() else folder / ".dockerignore"
     try:
-        patterns = _patterns(ignore) if ignore.is_file() else []
-        matcher = PatternMatcher(patterns)
-        files, cut = _files(matcher, folder)
+        patterns = read_ignore_file(ignore)
+        files, cut = _files(patterns, folder)
         texts = dict(_texts(folder, files))
-    except (OSError, RecursionError, ValueError) as error:
-        # ValueError: a pattern that is none.
+    except IgnoreFileError as error:
+        return Unavailable(reason=f"{_below(ignore, project)}: {error}")
+    except OSError as error:
         return Unavailable(reason=f"the build context {shown} cannot be read: {error}")
-    named = str(ignore.relative_to(project)) if ignore.is_relative_to(project) else str(ignore)
+    named = _below(ignore, project)
     return BuildContext(
         path=shown,
         ignore_file=named if ignore.is_file() else "",
         suggested=named,
         files=tuple(sorted(files, key=lambda file: file.path)),
         truncated=cut,
-        admitted=tuple(path for path in TRIED if not _ignored(matcher, path)),
+        admitted=tuple(path for path in TRIED if not patterns.ignores(path)),
         texts=texts,
     )
 
 
-def _patterns(ignore: Path) -> list[str]:
-    # As the engine's own reader does: blanks around a line and comment lines do not count.
-    lines = (line.strip() for line in ignore.read_text(encoding="utf-8", errors="replace").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+def _below(file: Path, project: Path) -> str:
+    return str(file.relative_to(project)) if file.is_relative_to(project) else str(file)
 
 
-def _ignored(matcher: object, path: str) -> bool:
-    """Tell whether a path, or a folder above it, is left out; docker's walk does not enter such a folder."""
-    parts = path.split("/")
-    ways = ["/".join(parts[: count + 1]) for count in range(len(parts))]
-    return any(matcher.matches(way) for way in ways[:-1] if not _opened(matcher, way)) or matcher.matches(path)  # type: ignore[attr-defined]
-
-
-def _opened(matcher: object, folder: str) -> bool:
-    """Tell whether a later `!` pattern lets something below a folder through."""
-    return any(pattern.exclusion and pattern.cleaned_pattern.startswith(folder) for pattern in matcher.patterns)  # type: ignore[attr-defined]
-
-
-def _files(matcher: object, folder: Path) -> tuple[list[ContextFile], bool]:
+def _files(patterns: IgnoreFile, folder: Path) -> tuple[list[ContextFile], bool]:
+    """Return the files that a build is sent, and whether there were too many to read them all in time."""
     found: list[ContextFile] = []
     deadline = time.monotonic() + MOST_SECONDS
-    walk: Iterator[str] = matcher.walk(str(folder))  # type: ignore[attr-defined]
-    for count, path in enumerate(islice(walk, MOST_FILES + 1)):
-        if count == MOST_FILES or time.monotonic() > deadline:
+    for count, path in enumerate(islice(patterns.walk(folder, deadline), MOST_FILES + 1)):
+        if count == MOST_FILES:
             return found, True
         if path == ".dockerignore":
             # The classic builder always sent it; BuildKit reads it and leaves it out.
@@ -173,7 +159,7 @@ def _files(matcher: object, folder: Path) -> tuple[list[ContextFile], bool]:
             continue
         if not stat.S_ISDIR(seen.st_mode):
             found.append(ContextFile(path=path, size=seen.st_size if stat.S_ISREG(seen.st_mode) else 0))
-    return found, False
+    return found, time.monotonic() > deadline
 
 
 def _texts(folder: Path, files: list[ContextFile]) -> Iterator[tuple[str, str]]:
