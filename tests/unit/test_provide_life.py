@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Machine:
         )
         self.layout = install.layout_of(self.host)
         self.layout.runtime = folder / "run" / self.layout.tag
+        self.state = GOOD
         self.now = 0.0
         self.alive = False
         self.orphans: list[Process] = []
@@ -120,7 +122,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         (provide, "remove_bridges", lambda name, _: machine.bridges.discard(name)),
         (provide, "open_firewall", lambda _, tag, __: machine.firewall.add(tag)),
         (provide, "close_firewall", lambda tag, _: machine.firewall.discard(tag)),
-        (install, "inspect_host", lambda _: GOOD),
+        (install, "inspect_host", lambda _: machine.state),
         (install, "install", machine.install),
         (daemon, "processes", machine.processes),
         (daemon, "signal_process", machine.signal),
@@ -155,6 +157,18 @@ def test_it_is_fetched_once_and_started_once(machine: Machine) -> None:
     machine.stop()
     machine.start("forky")
     assert machine.installed == ["trixie", "forky"]
+
+
+def test_what_is_there_already_needs_neither_tools_nor_space(machine: Machine) -> None:
+    poor = replace(GOOD, missing_tools=("dpkg",), free=0)
+    machine.state = poor
+    with pytest.raises(EngineError, match="on Debian only; dpkg not found"):
+        machine.start()
+    machine.state = GOOD
+    machine.start()
+    machine.stop()
+    machine.state = poor
+    machine.start()
 
 
 def test_a_start_that_was_killed_before_it_settled_is_finished(machine: Machine) -> None:
