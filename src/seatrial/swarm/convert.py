@@ -106,19 +106,12 @@ def convert(
 ) -> Conversion:
     """Return the stack file that means what a compose file means, as far as swarm can.
 
-    Args:
-        document: compose's model, as `docker compose config --format json` prints it. A `$` in it is doubled, and
-            `docker stack deploy` reads it so.
-        stack: the stack's name on the swarm.
-        project: the name that compose read the file under: names that it made of that become swarm's own.
-        images: what each service is to run.
-        contents: what the secrets and configs hold that are not the swarm's already.
-        node: the id of the node that keeps the services with data.
-        node_name: its name.
-        pins: the nodes that keep services of this stack already, by service.
-        text: what only the file itself tells: the env files, and the services of profiles that are not chosen.
-        open_ports: a person accepts that a port of one interface becomes one of all interfaces.
-
+    `document` is compose's model, as `docker compose config --format json` prints it: a `$` in it is doubled, and
+    `docker stack deploy` reads it so. Compose read it under the name `project`: names that it made of that become
+    swarm's own. `contents` are the secrets and configs that are not the swarm's already. A service with data is kept
+    on `node`, or on the one that `pins` says keeps it already. `text` is what only the file itself tells: env files,
+    and services of profiles that are not chosen. With `open_ports` a person accepts that a port of one interface
+    becomes one of all interfaces.
     """
     found: list[Note] = []
     text = text or ComposeText()
