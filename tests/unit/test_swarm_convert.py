@@ -201,10 +201,11 @@ def test_updates_are_gated_by_health_and_roll_back() -> None:
 
 
 def test_what_a_person_says_of_updates_holds() -> None:
-    made = conversion({"deploy": {"update_config": {"order": "stop-first", "monitor": "1m0s", "parallelism": 2}}})
+    update = {"order": "stop-first", "monitor": "1m0s", "parallelism": 2}
+    made = conversion({"deploy": {"update_config": update, "rollback_config": {"parallelism": 3, "delay": None}}})
     config = api(made)["deploy"]["update_config"]
     assert config == {"parallelism": 2, "order": "stop-first", "failure_action": "rollback", "monitor": "1m0s"}
-    assert api(made)["deploy"]["rollback_config"]["order"] == "stop-first"
+    assert api(made)["deploy"]["rollback_config"] == {"parallelism": 3, "order": "stop-first"}
 
 
 def test_two_never_write_to_one_volume_and_the_service_stays_with_its_data() -> None:
