@@ -143,19 +143,15 @@ def _start(read: Callable[[Facts], object], level: Level = Level.STANDARD) -> _F
 
 FACTS: Mapping[str, _Fact] = {
     "contract": _Fact(read=lambda _, contract: contract),
-    # Of the image, from the engine: its configuration, what its command leads to, its files.
-    **{
-        name: _Fact(read=_plain(attrgetter(name)))
-        for name in ("configuration", "command", "health_command", "working_directory", "contents", "accounts")
-    },
-    # From the probe, and each part of its answer that it may lack.
-    "probe": _Fact(read=_plain(attrgetter("probe"))),
+    # Of the image, from the engine: its configuration, what its command leads to, its files; and the probe's answer.
+    **{name: _Fact(read=_plain(attrgetter(name))) for name in ("configuration", "command", "health_command")},
+    **{name: _Fact(read=_plain(attrgetter(name))) for name in ("working_directory", "contents", "accounts", "probe")},
+    # Each part of that answer that it may lack.
     **{name: _Fact(read=_answer(name)) for name in OPTIONAL},
     "installed": _Fact(read=_installed),
     "dependencies": _Fact(read=declared_dependencies),
     # Of the project's files.
-    "project": _Fact(read=_plain(attrgetter("project"))),
-    "sources": _Fact(read=_plain(attrgetter("sources"))),
+    **{name: _Fact(read=_plain(attrgetter(name))) for name in ("project", "sources")},
     **{name: _Fact(read=_source(name)) for name in ("dockerfile", "lint", "context", "compose")},
     "services_left_out": _Fact(read=_plain(_started_without_services)),
     # From starts of the app.

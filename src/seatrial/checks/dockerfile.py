@@ -6,7 +6,7 @@ import fnmatch
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
@@ -336,36 +336,33 @@ ONLY_WHERE_IT_IS = {"**/.git", "tests"}
 )
 def ignored(context: BuildContext) -> Outcome:
     expect = Expect("an ignore file that keeps .git, environments, .env, caches and tests out")
-    there: dict[str, str] = {}
-    for file in context.files:
-        line = _unwanted(file.path)
-        if line:
-            there.setdefault(line, file.path)
-    to_come: dict[str, str] = {}
-    for path in context.admitted:
-        line = _unwanted(path)
-        if line and line not in {*there, *ONLY_WHERE_IT_IS}:
-            to_come.setdefault(line, path)
-    where = f"{context.ignore_file or context.suggested}:1"
+    there = _unwanted(file.path for file in context.files)
+    admitted = _unwanted(context.admitted)
+    to_come = {line: path for line, path in admitted.items() if line not in {*there, *ONLY_WHERE_IT_IS}}
     if there or to_come:
-        lines = ", ".join(f"`{line}`" for line in (*there, *to_come))
-        parts = [
+        file = context.ignore_file or context.suggested
+        parts = (
             f"the build sees {', '.join(there.values())}" if there else "",
             f"it would see {', '.join(to_come.values())}" if to_come else "",
-        ]
+            "" if context.ignore_file else f"there is no {context.suggested}",
+        )
         return expect.failed(
-            "; ".join(part for part in parts if part)
-            + ("" if context.ignore_file else f"; there is no {context.suggested}"),
-            fix=f"Write into {context.ignore_file or context.suggested}: {lines}.",
-            where=where,
+            "; ".join(filter(None, parts)),
+            fix=f"Write into {file}: {', '.join(f'`{line}`' for line in (*there, *to_come))}.",
+            where=f"{file}:1",
         )
     if context.truncated:
         raise UndecidedError(f"the context {context.path} holds more files than were checked ({len(context.files)})")
     return expect.passed(f"{context.ignore_file or context.path}: {len(context.files)} files reach a build")
 
 
-def _unwanted(path: str) -> str:
-    return next((line for pattern, line in UNWANTED if re.search(pattern, path)), "")
+def _unwanted(paths: Iterable[str]) -> dict[str, str]:
+    """Return the lines that keep unwanted files out, each with the first path that it is for."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if line := next((line for pattern, line in UNWANTED if re.search(pattern, path)), ""):
+            found.setdefault(line, path)
+    return found
 
 
 @check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, present, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.checks.process import RESOLVES, access, broken, way
 from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, Unavailable
 from seatrial.facts.command import SHELLS, may_read
@@ -53,9 +53,8 @@ def command_exists(configuration: Configuration, health_command: HealthCommand |
     missing = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)
     word = missing or command.word
     if missing is not None or (command.program is None and command.word):
-        return failed(
+        return Expect(f"a health check whose program is {RESOLVES.text.removeprefix('a program that is ')}").failed(
             f"`{line}`: no program {word!r} in any folder of PATH",
-            expected=f"a health check whose program is {RESOLVES.text.removeprefix('a program that is ')}",
             fix=_without(word, shell=command.shell),
             evidence=tuple(f"looked in {folder}" for folder in command.searched),
         )
@@ -66,10 +65,8 @@ def command_exists(configuration: Configuration, health_command: HealthCommand |
 def _without(word: str, *, shell: bool) -> str:
     if posixpath.basename(word) in SHELLS and shell:
         return 'The image holds no shell: write `HEALTHCHECK CMD ["program", "argument"]`, a list of words.'
-    return (
-        f"Install {word} into the final stage, or ask with what is there: "
-        '`HEALTHCHECK CMD ["python", "/app/healthcheck.py"]`.'
-    )
+    instead = '`HEALTHCHECK CMD ["python", "/app/healthcheck.py"]`'
+    return f"Install {word} into the final stage, or ask with what is there: {instead}."
 
 
 def _script_missing(health: HealthCommand, line: str) -> Outcome | None:

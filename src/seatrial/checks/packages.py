@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -16,9 +16,6 @@ from seatrial.facts.probe import Environment
 from seatrial.facts.sources import LockedPackage, LockFile
 from seatrial.requirements import closure, holds, image_environment, names_of, parse, resolve
 from seatrial.settings.model import Contract
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
 
 DEFAULT_FORBIDDEN = ("pytest", "ruff", "mypy")
 LISTED = 30
@@ -305,7 +302,8 @@ def _unmet(
 ) -> tuple[list[str], int]:
     """Return the requirements that are not met, and how many there are at all."""
     asked = {(name, "") for name in listed}
-    left = [("the application", text, "") for text in declared if _is_in(text, listed)]
+    # Where a declared dependency is not installed at all, packages/evidence tells it.
+    left = [("the application", text, "") for text in declared if listed.keys() & set(names_of((text,)))]
     left += [(name, text, "") for name, package in listed.items() for text in package.requires]
     unmet: list[str] = []
     count = 0
@@ -330,12 +328,6 @@ def _unmet(
                 asked.add((name, wanted))
                 left += [(f"{name}[{wanted}]", line, wanted) for line in package.requires if "extra" in line]
     return unmet, count
-
-
-def _is_in(text: str, listed: dict[str, Distribution]) -> bool:
-    """Tell whether a declared dependency is installed at all; where it is not, packages/evidence tells that."""
-    requirement = parse(text)
-    return requirement is not None and canonicalize_name(requirement.name) in listed
 
 
 def _shown(text: str) -> str:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, failed, skipped
+from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
@@ -48,15 +48,11 @@ RESOLVES = Expect("a program that is there, may be executed by USER, and whose `
 )
 def command_resolves(command: ResolvedCommand, configuration: Configuration) -> Outcome:
     if not command.words:
-        return failed(
-            "the image has no ENTRYPOINT and no CMD",
-            expected="a command to start",
-            fix='Add `CMD ["program", "argument"]` to the Dockerfile.',
-        )
+        fix = 'Add `CMD ["program", "argument"]` to the Dockerfile.'
+        return Expect("a command to start").failed("the image has no ENTRYPOINT and no CMD", fix=fix)
     if command.shell and configuration.words[2].lstrip().startswith("["):
-        return failed(
+        return Expect("the exec form: a JSON list of words").failed(
             f"the command is in shell form, `{configuration.words[2]}`: it looks like a list, but is not JSON",
-            expected="the exec form: a JSON list of words",
             fix="Correct the list in ENTRYPOINT or CMD: double quotes, commas between words, none after the last.",
         )
     missing = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)

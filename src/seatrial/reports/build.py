@@ -31,15 +31,13 @@ class BuildReport:
     """Observes builds. On a terminal, steps that ended scroll by, and those that run stay below them."""
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._clock = clock
+        self._console, self._clock = console, clock
         self._live: Live | None = None
-        self._began = 0.0
+        self._title, self._began = "", 0.0
         self._starts: dict[str, float] = {}
         self._running: dict[str, Step] = {}
         self._shown: set[str] = set()
         self._logs: dict[str, deque[str]] = {}
-        self._title = ""
 
     def __enter__(self) -> Self:
         """Start the live part, on a terminal."""
@@ -62,8 +60,7 @@ class BuildReport:
         self._began = self._clock()
         self._shown.clear()
         self._running.clear()
-        version = f" for Python {plan.python}" if plan.python else ""
-        self._title = f"{plan.app}{version}"
+        self._title = _name(plan)
         self._print(f"Building {self._title}: {', '.join(plan.tags)}", style="bold")
 
     def say(self, message: str) -> None:
@@ -129,13 +126,9 @@ class BuildReport:
     def _running_row(self, step: Step, now: float) -> Text:
         spinner = Spinner("line" if self._console.options.ascii_only else "dots")
         mark = spinner.render(now)
-        since = now - self._starts.get(step.key, now)
-        return Text.assemble(
-            mark if isinstance(mark, Text) else Text("-"),
-            f" {show_seconds(since):>7}  {_label(step)}",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+        since = f" {show_seconds(now - self._starts.get(step.key, now)):>7}  {_label(step)}"
+        mark = mark if isinstance(mark, Text) else Text("-")
+        return Text.assemble(mark, since, no_wrap=True, overflow="ellipsis")
 
 
 def step_line(step: Step) -> str:
@@ -161,15 +154,19 @@ def plan_lines(plans: Iterable[BuildPlan], *, by: str) -> tuple[str, ...]:
     """Return what `--dry-run` shows; `by` names what would build."""
     lines: list[str] = []
     for plan in plans:
-        version = f" for Python {plan.python}" if plan.python else ""
-        lines.append(f"Would build {plan.app}{version}: {', '.join(plan.tags)}")
-        lines.append(f"  from {plan.dockerfile_shown}, build context {plan.context}")
-        lines.append(f"  with {by}")
-        lines += [f"  argument {key}={value}" for key, value in plan.build_arguments.items()]
-        lines += [f"  label {key}={value}" for key, value in plan.labels.items()]
-        if plan.no_cache:
-            lines.append("  without the cache")
+        lines += [
+            f"Would build {_name(plan)}: {', '.join(plan.tags)}",
+            f"  from {plan.dockerfile_shown}, build context {plan.context}",
+            f"  with {by}",
+            *(f"  argument {key}={value}" for key, value in plan.build_arguments.items()),
+            *(f"  label {key}={value}" for key, value in plan.labels.items()),
+            *(["  without the cache"] if plan.no_cache else []),
+        ]
     return tuple(plain(line) for line in lines)
+
+
+def _name(plan: BuildPlan) -> str:
+    return f"{plan.app} for Python {plan.python}" if plan.python else plan.app
 
 
 def show_seconds(seconds: float) -> str:

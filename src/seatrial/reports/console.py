@@ -16,7 +16,7 @@ from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.verdict import Smoke, Verdict
 from seatrial.facts import Distribution, Facts, Unavailable
 from seatrial.reports import groups as matrix
-from seatrial.reports.groups import DETAILED, Group, counted, detailed, family_of, grouped, name_of, rows_of
+from seatrial.reports.groups import DETAILED, Group, counted, detailed, grouped, name_of, rows_of
 from seatrial.text import plain, plain_line, show_size
 
 if TYPE_CHECKING:
@@ -105,16 +105,11 @@ def verdict_line(smoke: Smoke) -> Text:
 
 
 def _print_group(group: Group, width: int, console: Console) -> None:
-    line = Text.assemble(
-        (group.worst.value.upper().ljust(STATUS_WIDTH), STYLES[group.worst]),
-        " ",
-        (group.family.ljust(FAMILY_WIDTH), "bold"),
-        " ",
-        group.counts.ljust(width),
-    )
+    worst = (group.worst.value.upper().ljust(STATUS_WIDTH), STYLES[group.worst])
+    line = Text.assemble(worst, " ", (group.family.ljust(FAMILY_WIDTH), "bold"), " ", group.counts.ljust(width))
     if not console.is_terminal or console.width >= NAMES_FROM:
-        line.append("  ")
-        line.append(", ".join(name_of(result.id) for result in group.results), style=QUIET)
+        names = ", ".join(name_of(result.id) for result in group.results)
+        line.append("  ").append(names, style=QUIET)
     line.rstrip()
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
@@ -127,8 +122,7 @@ def _print_undecided(results: Sequence[Result], console: Console) -> None:
     names = ", ".join(result.id for result in results)
     _print(Text.assemble(("ERROR", STYLES[Status.ERROR]), f" {names}"), console)
     _print(Text(plain(results[0].actual)), console, indent=2)
-    for row in results[0].evidence:
-        _print(Text(plain(row), style=QUIET), console, indent=4)
+    _print_evidence(results[0], console, indent=4)
 
 
 def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None:
@@ -137,8 +131,12 @@ def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None
     for name, value in rows_of(result):
         if result.status in DETAILED or name in {"seen", "expected"}:
             _print(Text.assemble((f"{name}: ", "bold"), plain(value)), console, indent=indent + 2)
+    _print_evidence(result, console, indent=indent + 4)
+
+
+def _print_evidence(result: Result, console: Console, *, indent: int) -> None:
     for row in result.evidence:
-        _print(Text(plain(row), style=QUIET), console, indent=indent + 4)
+        _print(Text(plain(row), style=QUIET), console, indent=indent)
 
 
 def _print(text: Text, console: Console, *, indent: int = 0) -> None:
@@ -222,15 +220,8 @@ def print_up_line(console: Console, state: StackState) -> None:
 
 def print_next_steps(console: Console, states: Sequence[StackState], not_up: Sequence[str]) -> None:
     """Print what to try next."""
-    rows = [
-        row
-        for state in states
-        for row in (
-            (f"invoke ps --app {state.stack.app}", "the state of its services"),
-            (f"invoke logs --app {state.stack.app}", "what they log"),
-            (f"invoke down --app {state.stack.app}", "take it down; its data stays"),
-        )
-    ]
+    tasks = {"ps": "the state of its services", "logs": "what they log", "down": "take it down; its data stays"}
+    rows = [(f"invoke {task} --app {state.stack.app}", what) for state in states for task, what in tasks.items()]
     rows += [(f"invoke up --app {name}", "not up yet: it needs your own values in its .env") for name in not_up]
     rows.append(("invoke --list", "everything else"))
     width = max(len(command) for command, _ in rows)
@@ -251,8 +242,7 @@ def print_check(check: Check, console: Console) -> None:
     """Print everything about a check."""
     console.print(Text.assemble((check.id, "bold cyan"), "  ", (check.title, "bold")))
     asked = ("asked by", STACK) if check.stack else ("level", LEVELS[check.level.value])
-    rows = (asked, ("why", check.why), ("source", check.source))
-    for name, value in rows:
+    for name, value in (asked, ("why", check.why), ("source", check.source)):
         console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
     for name, block in (("fails", check.example), ("fixed", check.fixed)):
         if block:
@@ -269,7 +259,7 @@ def print_catalogue(checks: Sequence[Check], console: Console) -> None:
     """Print every check's id and title, by family."""
     families: dict[str, list[Check]] = {}
     for check in checks:
-        families.setdefault(family_of(check.id), []).append(check)
+        families.setdefault(check.family, []).append(check)
     width = max(len(check.id) for check in checks)
     for number, (family, found) in enumerate(families.items()):
         if number:

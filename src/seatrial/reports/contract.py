@@ -27,21 +27,16 @@ HEAD = """\
 
 def contract_text(facts: Facts, contract: Contract, results: Iterable[Result]) -> str:
     """Return the file; of the results by that contract, what does not hold becomes a commented waiver."""
-    parts = (
-        HEAD.format(image=_comment(facts.configuration.reference)),
-        *("\n".join(part) + "\n" for part in (_who(contract), _holds(facts, contract), _runs(facts, contract))),
-        "\n".join(_waivers(facts, results)) + "\n",
-    )
-    return "\n".join(parts)
+    parts = (_who(contract), _holds(facts, contract), _runs(facts, contract), _waivers(facts, results))
+    head = HEAD.format(image=_comment(facts.configuration.reference))
+    return "\n".join((head, *("\n".join(part) + "\n" for part in parts)))
 
 
-def _who(contract: Contract) -> list[str]:
-    return [
-        "# Who it runs as.",
-        *_line("user", contract.user),
-        *_line("uid", contract.uid),
-        *_line("gid", contract.gid),
-    ]
+def _who(contract: Contract) -> Iterator[str]:
+    yield "# Who it runs as."
+    yield from _line("user", contract.user)
+    yield from _line("uid", contract.uid)
+    yield from _line("gid", contract.gid)
 
 
 def _holds(facts: Facts, contract: Contract) -> Iterator[str]:

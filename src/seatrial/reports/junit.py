@@ -57,12 +57,6 @@ def _case(suite: ET.Element, result: Result) -> None:
 
 
 def _rows(result: Result) -> list[tuple[str, str]]:
-    rows = [
-        ("seen", result.actual),
-        ("expected", result.expected),
-        ("why", result.why),
-        ("to do", result.fix),
-        ("where", result.where),
-        *(("", line) for line in result.evidence),
-    ]
+    rows = [("seen", result.actual), ("expected", result.expected), ("why", result.why), ("to do", result.fix)]
+    rows += [("where", result.where), *(("", line) for line in result.evidence)]
     return [(name, value) for name, value in rows if value]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -31,8 +32,6 @@ STYLES = {
     Phase.DONE: "green",
     Phase.FAILED: "bold red",
 }
-
-
 READINESS_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readiness.BLOCKED: "bold red"}
 HEADINGS = {
     Outcome.REFUSED: "Swarm cannot do this, and the stack is not deployed without it:",
@@ -176,8 +175,7 @@ def print_down(app: str, removed: Removed, console: Console) -> None:
     if removed.nothing:
         _print(console, f"Nothing of {app} is up: nothing to remove.")
     else:
-        names = {"container": removed.containers, "network": removed.networks, "volume": removed.volumes}
-        _print(console, f"{app} is down. Removed: {_counted(names)}.")
+        _print(console, f"{app} is down. Removed: {_counted(removed, ('container', 'network', 'volume'))}.")
     if removed.kept_volumes:
         _print(console, f"Its data stays: {', '.join(removed.kept_volumes)} (--volumes removes it, too).")
 
@@ -199,13 +197,13 @@ def print_preflight(found: Preflight, console: Console) -> None:
         line = Text(finding.readiness.value.ljust(8), style=READINESS_STYLES[finding.readiness])
         _print(console, line.append(f" {finding.check:{width}}  {plain_line(finding.what)}", style="default"))
         if finding.readiness is not Readiness.READY and (finding.where or finding.fix):
-            more = f"{finding.where}: {finding.fix}" if finding.where and finding.fix else finding.where or finding.fix
+            more = ": ".join(filter(None, (finding.where, finding.fix)))
             _print(console, plain_line(more), indent=width + 11)
-    standings = [finding.readiness for finding in found.findings]
-    if blocked := standings.count(Readiness.BLOCKED):
+    counts = Counter(finding.readiness for finding in found.findings)
+    if blocked := counts[Readiness.BLOCKED]:
         _print(console, f"{app} cannot be started: {blocked} to fix first.")
     else:
-        notes = standings.count(Readiness.NOTE)
+        notes = counts[Readiness.NOTE]
         count = f"; {notes} note{'' if notes == 1 else 's'}" if notes else ""
         _print(console, f"{app} can be started{count}. Nothing was started or changed.")
 
@@ -233,20 +231,16 @@ def print_removed(name: str, removed: RemovedStack, console: Console, *, planned
     if removed.nothing:
         _print(console, f"Nothing of the stack {name} is on this swarm.")
     else:
-        names = {
-            "service": removed.services,
-            "network": removed.networks,
-            "secret": removed.secrets,
-            "config": removed.configs,
-        }
-        _print(console, f"{'Would be removed' if planned else 'Removed'}: {_counted(names)}.")
+        counted = _counted(removed, ("service", "network", "secret", "config"))
+        _print(console, f"{'Would be removed' if planned else 'Removed'}: {counted}.")
     if removed.kept_volumes:
         kept = ", ".join(removed.kept_volumes)
         _print(console, f"Its data stays on this node: {kept}; other nodes may hold more (`docker volume ls` there).")
 
 
-def _counted(names: Mapping[str, Sequence[str]]) -> str:
-    """Return names by kind, those that are there: `2 containers (a, b); 1 network (c)`."""
+def _counted(removed: Removed | RemovedStack, kinds: Sequence[str]) -> str:
+    """Return what is removed, by kind: `2 containers (a, b); 1 network (c)`."""
+    names: dict[str, Sequence[str]] = {kind: getattr(removed, f"{kind}s") for kind in kinds}
     return "; ".join(
         f"{len(found)} {kind}{'' if len(found) == 1 else 's'} ({', '.join(found)})"
         for kind, found in names.items()

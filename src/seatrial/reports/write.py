@@ -46,8 +46,11 @@ class Report:
 
 def planned(form: str | None, output: str | None, also: Iterable[str] = ()) -> tuple[Report, ...]:
     """Return the reports that are asked for, first the one that may go to standard output; checked before the smoke."""
-    ending = Path(output).suffix.lower() if output else ""
-    first = _known("--format", form) if form is not None else ENDINGS.get(ending, "text")
+    first = ENDINGS.get(Path(output).suffix.lower() if output else "", "text")
+    if form is not None:
+        if form not in FORMATS:
+            raise SettingsError(f"--format {form!r} is not known.", fix=did_you_mean(form, FORMATS))
+        first = form
     reports = [Report(form=first, file=_writable("--output", output) if output is not None else None)]
     for name in also:
         ending = Path(name).suffix.lower()
@@ -55,12 +58,6 @@ def planned(form: str | None, output: str | None, also: Iterable[str] = ()) -> t
             raise SettingsError(f"--also {name!r} has no extension of a report.", fix=f"Known: {', '.join(ENDINGS)}.")
         reports.append(Report(form=ENDINGS[ending], file=_writable("--also", name)))
     return tuple(reports)
-
-
-def _known(option: str, value: str) -> Format:
-    if value not in FORMATS:
-        raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, FORMATS))
-    return value
 
 
 def _writable(option: str, name: str) -> Path:

@@ -8,72 +8,53 @@ from msgspec import Meta, Struct, field
 
 from seatrial.text import parse_size
 
+
+def _form(pattern: str, description: str) -> Meta:
+    return Meta(pattern=pattern, description=description)
+
+
 # Kept importable at run time: msgspec reads the annotations of these classes.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
-Absolute = Annotated[str, Meta(pattern=r"^/[^\0]*\Z", description="an absolute path")]
-Below = Annotated[
-    str, Meta(pattern=r"^/(?!/*\Z)(?!([^\0]*/)?\.\.(/|\Z))[^\0]*\Z", description="an absolute path below /, without ..")
-]
+Absolute = Annotated[str, _form(r"^/[^\0]*\Z", "an absolute path")]
+Below = Annotated[str, _form(r"^/(?!/*\Z)(?!([^\0]*/)?\.\.(/|\Z))[^\0]*\Z", "an absolute path below /, without ..")]
 Module = Annotated[
     str,
-    Meta(
-        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?\Z",
-        description="a module such as package.module, or package.module:attribute",
+    _form(
+        r"^[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?\Z",
+        "a module such as package.module, or package.module:attribute",
     ),
 ]
-Program = Annotated[str, Meta(pattern=r"^[^-\s\0][^\s\0]*\Z", description="the name or path of one program")]
-Distribution = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", description="the name of a distribution")
-]
+Program = Annotated[str, _form(r"^[^-\s\0][^\s\0]*\Z", "the name or path of one program")]
+Distribution = Annotated[str, _form(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", "the name of a distribution")]
 Requirement = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*($|[\[<>=!~;@(].*\Z)",
-        description="a requirement such as fastapi>=0.115",
-    ),
+    str, _form(r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*($|[\[<>=!~;@(].*\Z)", "a requirement such as fastapi>=0.115")
 ]
-FileName = Annotated[str, Meta(pattern=r"^[^/\0]+/?\Z", description="the name of a file or folder, without its path")]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*\Z", description="the name of a variable")]
-NoZero = Annotated[str, Meta(pattern=r"^[^\0]*\Z", description="text without a zero byte")]
+FileName = Annotated[str, _form(r"^[^/\0]+/?\Z", "the name of a file or folder, without its path")]
+Variable = Annotated[str, _form(r"^[A-Za-z_][A-Za-z0-9_.]*\Z", "the name of a variable")]
+NoZero = Annotated[str, _form(r"^[^\0]*\Z", "text without a zero byte")]
 # Not the dots that a drafted contract holds in a reason's place.
-Reason = Annotated[str, Meta(pattern=r"[^\s.]", description="a reason, in words")]
+Reason = Annotated[str, _form(r"[^\s.]", "a reason, in words")]
 Count = Annotated[int, Meta(ge=1, le=4_194_304)]  # the most that Linux counts: PID_MAX_LIMIT
 Number = Annotated[int, Meta(ge=0, le=4_294_967_294)]  # of an account: 32 bits, the last one is "nobody at all"
-Account = Annotated[str, Meta(pattern=r"^[^\s:\0]+\Z", description="the name of an account")]
-Capability = Annotated[str, Meta(pattern=r"^[A-Za-z_]+\Z", description="a capability such as NET_BIND_SERVICE")]
-LintRule = Annotated[str, Meta(pattern=r"^(DL|SC)\d{4}\Z", description="a rule of hadolint such as DL3008")]
-OciLabel = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9.]*\Z", description="the end of an OCI label such as revision")]
-Service = Annotated[
-    str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*\Z", description="the name of a service of the compose file")
-]
+Account = Annotated[str, _form(r"^[^\s:\0]+\Z", "the name of an account")]
+Capability = Annotated[str, _form(r"^[A-Za-z_]+\Z", "a capability such as NET_BIND_SERVICE")]
+LintRule = Annotated[str, _form(r"^(DL|SC)\d{4}\Z", "a rule of hadolint such as DL3008")]
+OciLabel = Annotated[str, _form(r"^[a-z][a-z0-9.]*\Z", "the end of an OCI label such as revision")]
+Service = Annotated[str, _form(r"^[a-zA-Z0-9][a-zA-Z0-9._-]*\Z", "the name of a service of the compose file")]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
-RequestPath = Annotated[str, Meta(pattern=r"^/[!-~]*\Z", description="a path of the app such as /courses, in ASCII")]
-HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", description="the name of a header")]
-HeaderValue = Annotated[str, Meta(pattern=r"^[ -~]*\Z", description="a header's value: ASCII on one line")]
-PythonVersion = Annotated[str, Meta(pattern=r"^3\.\d+$", description="a version such as 3.13")]
+RequestPath = Annotated[str, _form(r"^/[!-~]*\Z", "a path of the app such as /courses, in ASCII")]
+HeaderName = Annotated[str, _form(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", "the name of a header")]
+HeaderValue = Annotated[str, _form(r"^[ -~]*\Z", "a header's value: ASCII on one line")]
+PythonVersion = Annotated[str, _form(r"^3\.\d+$", "a version such as 3.13")]
 Size = Annotated[
-    str,
-    Meta(
-        pattern=r"^(?=[^1-9]*[1-9])\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$",
-        description="a size such as 500 MB or 1 GiB",
-    ),
+    str, _form(r"^(?=[^1-9]*[1-9])\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$", "a size such as 500 MB or 1 GiB")
 ]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: an engine gives no container less (moby, daemon/daemon_unix.go)."""
 DEBIAN_SETUID = (
-    "/usr/bin/chage",
-    "/usr/bin/chfn",
-    "/usr/bin/chsh",
-    "/usr/bin/expiry",
-    "/usr/bin/gpasswd",
-    "/usr/bin/mount",
-    "/usr/bin/newgrp",
-    "/usr/bin/passwd",
-    "/usr/bin/su",
-    "/usr/bin/umount",
-    "/usr/bin/wall",
-    "/usr/bin/write",
+    *(f"/usr/bin/{name}" for name in ("chage", "chfn", "chsh", "expiry", "gpasswd", "mount", "newgrp", "passwd")),
+    *(f"/usr/bin/{name}" for name in ("su", "umount", "wall", "write")),
     "/usr/sbin/unix_chkpwd",
 )
 """The setuid and setgid files of Debian's slim images, buster to forky; /bin is /usr/bin there."""

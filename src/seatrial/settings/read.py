@@ -68,8 +68,7 @@ def _explained(error: str, kind: type[object], *, file: Path, table: str, data: 
         # The key itself looks like a path; it is at the top.
         problem, of_key = error, None
         path, known, value = _located("", kind, data)
-    about = re.match(r"`([\w-]+)`: (.*)", problem, re.DOTALL)
-    if about:
+    if about := re.match(r"`([\w-]+)`: (.*)", problem, re.DOTALL):
         # A table's own check names the key.
         path, problem, value = (*path, about.group(1)), about.group(2), None
     unknown = re.search(r"unknown field `(.*)`", problem, re.DOTALL)
@@ -119,8 +118,7 @@ def _plain(problem: str, known: tuple[str, ...]) -> str:
         problem = problem.replace(theirs, ours)
     for pattern, words in LIMITS.items():
         problem = re.sub(pattern, rf" {words} \1", problem)
-    chosen = re.match(r"Invalid enum value ('.*')", problem, re.DOTALL)
-    if chosen:
+    if chosen := re.match(r"Invalid enum value ('.*')", problem, re.DOTALL):
         return f"expected one of {', '.join(known)}, not {chosen.group(1)}"
     return FORMS.get(problem.removeprefix("expected text matching regex "), problem)
 
@@ -151,7 +149,7 @@ def _located(at: str, kind: Any, data: object) -> tuple[tuple[str, ...], tuple[s
 
 def _known(kind: Any) -> tuple[str, ...]:
     """Return the keys of a table, or the words of a closed set."""
-    if _is_struct(kind):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return tuple(field.encode_name for field in msgspec.structs.fields(kind))
     return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
@@ -168,10 +166,6 @@ def _refused(value: object, kind: Any) -> bool:
     except msgspec.ValidationError:
         return True
     return False
-
-
-def _is_struct(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 TABLE = "tool.seatrial"
