@@ -29,11 +29,8 @@ def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[st
     """
     parsed = [requirement for text in requirements if (requirement := parse(text))]
     environment = None if python is None else marker_environment(python)
-    return tuple(
-        dict.fromkeys(
-            canonicalize_name(item.name) for item in parsed if environment is None or holds(item, environment)
-        )
-    )
+    meant = (item for item in parsed if environment is None or holds(item, environment))
+    return tuple(dict.fromkeys(canonicalize_name(item.name) for item in meant))
 
 
 @lru_cache(maxsize=4096)  # several checks look at the same ones
@@ -89,17 +86,13 @@ def closure(direct: Iterable[str], installed: Iterable[Distribution], python: st
 
 def image_environment(probe: Probe) -> dict[str, str]:
     """Return what markers are judged by in an image: everything from its own interpreter."""
-    version = probe.interpreter.version
-    environment = marker_environment(version)
-    seen = probe.environment
+    environment, seen = marker_environment(probe.interpreter.version), probe.environment
     if seen is not None:
         environment["implementation_name"] = seen.implementation or environment["implementation_name"]
         environment["platform_machine"] = seen.machine or environment["platform_machine"]
-    return {
-        **environment,
-        "platform_python_implementation": probe.interpreter.implementation,
-        "implementation_version": version,
-    }
+    environment["platform_python_implementation"] = probe.interpreter.implementation
+    environment["implementation_version"] = probe.interpreter.version
+    return environment
 
 
 def resolve(lock: LockFile, environment: Mapping[str, str], chosen: Iterable[str]) -> dict[str, LockedPackage]:

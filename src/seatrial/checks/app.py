@@ -225,9 +225,7 @@ def no_musl(probe: Probe | Unavailable, command: ResolvedCommand, contract: Cont
     if contract.musl:
         return skipped("the contract allows musl")
     loader = posixpath.basename(command.python_loader)
-    if not command.python_loader and isinstance(probe, Unavailable):
-        present(probe)
-    libc = "" if isinstance(probe, Unavailable) else probe.native.libc
+    libc = "" if command.python_loader and isinstance(probe, Unavailable) else present(probe).native.libc
     expect = Expect("an interpreter that uses glibc")
     if loader.startswith("ld-musl") or (not loader and libc == "musl"):
         return expect.failed(

@@ -7,6 +7,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from seatrial.facts.sources import Instruction
@@ -104,11 +105,8 @@ def commands(instruction: Instruction) -> Iterator[tuple[str, ...]]:
     """Yield the simple commands of a RUN: its line, or the lines of its heredoc."""
     line = " ".join(instruction.words)
     if line.startswith("["):
-        try:
+        with suppress(ValueError):
             yield tuple(str(word) for word in json.loads(line))
-        except ValueError:
-            pass
-        else:
             return
     for text in (line, *instruction.body.replace("\\\n", " ").splitlines()):
         yield from _simple(text)
