@@ -163,10 +163,9 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
     """Return its last lines and what the health check said last."""
     said = boot.answers[-1].output.strip().splitlines()[-3:] if boot.answers else []
     answers = tuple(f"health check said: {line}" for line in said)
-    lines = boot.log[-LAST_LINES:]
-    shown = tuple(f"log: {line}" for line in lines)
+    shown = tuple(f"log: {line}" for line in boot.log[-LAST_LINES:])
     cut = ("its log is longer than what is kept",) if boot.log_cut else ()
-    return (*shown, *cut, *answers) if lines or answers else ("it logged nothing",)
+    return (*shown, *cut, *answers) if shown or answers else ("it logged nothing",)
 
 
 @check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -120,10 +121,8 @@ def labels(configuration: Configuration, contract: Contract) -> Outcome:
     }
     expect = Expect(f"valid labels {OCI}… {', '.join(contract.labels)}".rstrip())
     if problems:
-        first = next(iter(problems))
-        return expect.failed(
-            "; ".join(f"{OCI}{name} {problem}" for name, problem in problems.items()), fix=_label_fix(first)
-        )
+        lines = (f"{OCI}{name} {problem}" for name, problem in problems.items())
+        return expect.failed("; ".join(lines), fix=_label_fix(next(iter(problems))))
     shown = "; ".join(f"{name}={carried[name]}" for name in contract.labels)
     return expect.passed(shown or f"{len(carried)} OCI labels")
 
@@ -145,21 +144,16 @@ def _problem(name: str, value: str | None, *, wanted: bool) -> str:
 
 
 def _is_moment(text: str) -> bool:
-    if not RFC3339.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text.upper())
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return RFC3339.fullmatch(text) is not None and bool(datetime.fromisoformat(text.upper()))
+    return False
 
 
 def _is_address(text: str) -> bool:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https", "git", "ssh", "git+https", "git+ssh"} and bool(parts.hostname)
+        return parts.scheme in {"http", "https", "git", "ssh", "git+https", "git+ssh"} and bool(parts.hostname)
+    return False
 
 
 def _label_fix(name: str) -> str:

@@ -198,12 +198,10 @@ def _other_environments(
     beside = {posixpath.dirname(prefix) for prefix in own} | {configuration.working_directory or "/"}
     for row in of_kind(contents, ContentKind.ENVIRONMENT):
         folder = posixpath.dirname(row.path)
-        if folder in own or base_name(folder) not in ENVIRONMENT_NAMES:
-            continue
-        if any(_inside(folder, top) for top in beside):
-            yield FoundPath(
-                kind=ContentKind.LEFTOVER, path=folder, about="an environment that the application does not use"
-            )
+        about = "an environment that the application does not use"
+        named_so = folder not in own and base_name(folder) in ENVIRONMENT_NAMES
+        if named_so and any(_inside(folder, top) for top in beside):
+            yield FoundPath(kind=ContentKind.LEFTOVER, path=folder, about=about)
 
 
 @check(

@@ -108,20 +108,21 @@ def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configur
     fixed="RUN useradd app",
 )
 def no_empty_passwords(accounts: Accounts) -> Outcome:
-    if not accounts.users:
+    users = accounts.users
+    if not users:
         return skipped("the image has no /etc/passwd, or no account in it")
-    open_ = [f"{user.name} has an empty password" for user in accounts.users if user.password is Password.EMPTY]
-    known = [f"{user.name} has a password" for user in accounts.users if user.password is Password.SET]
+    kinds = {Password.EMPTY: "an empty password", Password.SET: "a password"}
+    found = [f"{user.name} has {what}" for kind, what in kinds.items() for user in users if user.password is kind]
     expect = Expect("no account has an empty password or one that is set")
-    if open_ or known:
-        names = ", ".join(user.name for user in accounts.users if user.password is not Password.LOCKED)
+    if found:
+        names = ", ".join(user.name for user in users if user.password in kinds)
         return expect.failed(
-            "; ".join((open_ + known)[:5]),
+            "; ".join(found[:5]),
             fix=f"Lock it in the Dockerfile (`RUN passwd --lock NAME`; here: {names[:200]}).",
-            evidence=tuple(open_ + known),
+            evidence=tuple(found),
         )
     _refuse_partial(accounts)
-    return expect.passed(f"{len(accounts.users)} accounts checked, all locked")
+    return expect.passed(f"{len(users)} accounts checked, all locked")
 
 
 @check(

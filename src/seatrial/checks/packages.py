@@ -238,11 +238,10 @@ def _beyond(
     own = {package.name for package in lock.packages if package.local} | {lock.project}
     # Pinned requirements may name the direct ones only: what those bring in is theirs.
     brought = frozenset() if lock.whole else closure((root.name for root in lock.roots), listed.values(), python)
+    # Installers are another check's: packages/no-installers.
+    spared = {*wanted, *own, *INSTALLERS, *brought}
     for name, package in listed.items():
-        # Installers are another check's: packages/no-installers.
-        if name in wanted or name in own or name in INSTALLERS or name in brought:
-            continue
-        if not package.location.startswith(SYSTEM):
+        if name not in spared and not package.location.startswith(SYSTEM):
             yield name, package
 
 
