@@ -48,7 +48,7 @@ REST = "The next `invoke demo` removes what remains."
     },
 )
 def demo(
-    _context: invoke.Context, question: str, timeout: int = 120, dry_run: bool = False
+    _context: invoke.Context, question: str, timeout: str = "120", dry_run: bool = False
 ) -> ExitCode:
     """Ask the weather agent a question: it answers without an account."""
     from seatrial.cli import output

@@ -131,9 +131,9 @@ class ScriptedCompose:
             options.setdefault(words.pop(0), []).append(words.pop(0))
         project = options["--project-name"][0]
         command, *rest = words
-        document = self._document(options.get("--file", []), text_in, environment, project)
         if self.refuses:
             raise Exit(15, self.refuses)
+        document = self._document(options.get("--file", []), text_in, environment, project)
         if set(options.get("--file", [])) - {"-"} and (lacking := sorted(self.needs - set(environment))):
             raise Exit(15, f"required variable {lacking[0]} is missing a value\n")
         match command:

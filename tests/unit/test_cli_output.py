@@ -41,6 +41,12 @@ def test_of_several_apps_one_has_to_be_named(tmp_path: Path) -> None:
         output.app_with_stack(project(tmp_path), None)
 
 
+def test_a_project_without_apps_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    with pytest.raises(SettingsError, match="no app is declared"):
+        output.app_with_stack(read_project(tmp_path), None)
+
+
 class Screen:
     def __init__(self) -> None:
         self.seen: list[object] = []

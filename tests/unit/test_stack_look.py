@@ -103,6 +103,14 @@ def test_compose_refuses_the_file(world: World) -> None:
     assert any("additional properties 'x' not allowed" in what for what in found(preflight, "compose file"))
 
 
+def test_of_a_file_that_is_not_yaml_compose_alone_tells(world: World) -> None:
+    world.write("services:\n  api: [\n")
+    world.compose.refuses = "yaml: line 2: did not find expected node content\n"
+    preflight = looked(world)
+    assert [finding.check for finding in preflight.findings] == ["compose file"]
+    assert not preflight.ready
+
+
 def test_what_is_missing_is_named_and_the_rest_is_looked_at_as_if_it_were_there(world: World) -> None:
     world.write(NEEDS)
     world.compose.needs = {"TOKEN"}

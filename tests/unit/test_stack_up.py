@@ -359,8 +359,9 @@ def test_a_one_shot_that_fails_is_told_with_what_waited_for_it(world: World) -> 
     assert "api waited for it" in error.detail
 
 
-def test_what_the_engine_cannot_start_is_told_in_its_words(world: World) -> None:
-    world.memory.script("db", Life(refused="exec: no-such-program: not found"))
+def test_what_the_engine_cannot_start_is_told_without_the_names_of_its_parts(world: World) -> None:
+    wrapped = "OCI runtime create failed: runc create failed: unable to start container process: "
+    world.memory.script("db", Life(refused=f"{wrapped}exec: no-such-program: not found"))
     error = refused(world)
     assert error.what == "ship did not come up: db could not be started: exec: no-such-program: not found."
     assert_nothing_left(world, "data")

@@ -86,7 +86,7 @@ def deploy(
     stack: str | None = None,
     remove: bool = False,
     open_ports: bool = False,
-    timeout: int = 300,
+    timeout: str = "300",
     dry_run: bool = False,
     format: str = "text",
 ) -> None:

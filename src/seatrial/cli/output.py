@@ -77,7 +77,7 @@ def app_with_stack(project: Project, name: str | None) -> str:
     if name is not None:
         project.app(name)
         return name
-    apps = sorted(name for name, app in project.settings.apps.items() if app.compose)
+    apps = sorted(name for name, app in project.chosen(None).items() if app.compose)
     if len(apps) == 1:
         return apps[0]
     raise SettingsError(
@@ -87,11 +87,20 @@ def app_with_stack(project: Project, name: str | None) -> str:
     )
 
 
-def positive_seconds(timeout: int) -> int:
-    """Return what --timeout says; raise SettingsError where that is not above 0."""
-    if timeout <= 0:
-        raise SettingsError(f"--timeout {timeout} leaves no time.", fix="Give seconds above 0.")
-    return timeout
+def whole_number(option: str, value: str) -> int:
+    """Return the number that an option gives; Invoke's own conversion ends in a traceback. Raises SettingsError."""
+    try:
+        return int(value)
+    except ValueError:
+        raise SettingsError(f"{option} {value!r} is not a whole number.", fix="Give digits only.") from None
+
+
+def positive_seconds(timeout: str) -> int:
+    """Return what --timeout says; raise SettingsError where that is not a whole number above 0."""
+    seconds = whole_number("--timeout", timeout)
+    if seconds <= 0:
+        raise SettingsError(f"--timeout {seconds} leaves no time.", fix="Give seconds above 0.")
+    return seconds
 
 
 def known_choice(option: str, value: str, known: tuple[str, ...]) -> str:

@@ -50,18 +50,23 @@ def print_services(stack: Stack, *, as_json: bool) -> tuple[ServiceState, ...]:
     }
 )
 def logs(
-    _context: invoke.Context, app: str | None = None, service: str | None = None, follow: bool = False, tail: int = 100
+    _context: invoke.Context,
+    app: str | None = None,
+    service: str | None = None,
+    follow: bool = False,
+    tail: str = "100",
 ) -> ExitCode:
     """Show what the services of an app log."""
     from seatrial.compose.services import identify
     from seatrial.reports.stack_console import print_log
     from seatrial.stack.inspect import logs as lines_of
 
+    lines = output.whole_number("--tail", tail)
     project = output.project()
     stack = identify(project, output.app_with_stack(project, app))
     console = output.console()
     try:
-        for line in lines_of(stack, engine=output.engine(), service=service, follow=follow, tail=tail):
+        for line in lines_of(stack, engine=output.engine(), service=service, follow=follow, tail=lines):
             print_log(line, console)
     except KeyboardInterrupt:
         # The way to end --follow: nothing was started, so there is nothing to report.

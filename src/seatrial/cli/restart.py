@@ -23,7 +23,7 @@ def restart(
     _context: invoke.Context,
     app: str | None = None,
     service: str | None = None,
-    timeout: int = 120,
+    timeout: str = "120",
     dry_run: bool = False,
     format: str = "text",
 ) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def up(
     _context: invoke.Context,
     app: str | None = None,
-    timeout: int = 120,
+    timeout: str = "120",
     create_env: bool = False,
     dry_run: bool = False,
     format: str = "text",

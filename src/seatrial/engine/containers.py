@@ -190,7 +190,12 @@ def kill(container: Container) -> None:
 
 def refusal(error: docker.errors.APIError) -> str:
     """Return why the engine could not start a container, without the names of its own parts before it."""
-    return str(error.explanation).rpartition("unable to start container process: ")[2]
+    return start_refusal(str(error.explanation))
+
+
+def start_refusal(text: str) -> str:
+    """Return the reason in what the engine says of a container that it could not start."""
+    return text.rpartition("unable to start container process: ")[2]
 
 
 @contextmanager

@@ -56,7 +56,10 @@ def planned(form: str | None, output: str | None, also: Iterable[str] = ()) -> t
         ending = Path(name).suffix.lower()
         if ending not in ENDINGS:
             raise SettingsError(f"--also {name!r} has no extension of a report.", fix=f"Known: {', '.join(ENDINGS)}.")
-        reports.append(Report(form=ENDINGS[ending], file=_writable("--also", name)))
+        file = _writable("--also", name)
+        if any(report.file is not None and report.file.resolve() == file.resolve() for report in reports):
+            raise SettingsError("two reports cannot be in one file.", where=name, fix="Give --also another file.")
+        reports.append(Report(form=ENDINGS[ending], file=file))
     return tuple(reports)
 
 

@@ -170,7 +170,8 @@ def check_all(
     findings = [*said, *variables]
     if services:
         findings += check_start(planned(project, stack, file, services), engine, has_substitute=has_substitute)
-    findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
+    if text != ComposeText():  # Of a file that is not YAML, compose has said so.
+        findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
 
 

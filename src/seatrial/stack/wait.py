@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol, assert_never
 
 from seatrial.compose.services import waiting_for
+from seatrial.engine.containers import start_refusal
 from seatrial.engine.find import Engine
 from seatrial.errors import StackFailedError
 from seatrial.stack import inspect
@@ -61,7 +62,8 @@ def condition(state: ServiceState) -> str:
         return "has no container"
     match container.status:
         case ContainerStatus.CREATED:
-            return f"could not be started: {container.error}" if container.error else "has not been started"
+            reason = start_refusal(container.error)
+            return f"could not be started: {reason}" if reason else "has not been started"
         case ContainerStatus.RUNNING:
             return _while_running(container)
         case ContainerStatus.RESTARTING:
