@@ -218,6 +218,15 @@ def test_two_never_write_to_one_volume_and_the_service_stays_with_its_data() -> 
     assert made.document["volumes"] == {"data": {}}
 
 
+def test_what_a_volume_is_said_to_be_stays() -> None:
+    declared = {"name": "proj_data", "driver": "rclone", "driver_opts": {"o": "x"}, "labels": {}, "external": None}
+    made = conversion(volumes={"data": declared, "own": {"name": "theirs"}})
+    assert made.document["volumes"] == {
+        "data": {"driver": "rclone", "driver_opts": {"o": "x"}},
+        "own": {"name": "theirs"},
+    }
+
+
 def test_a_service_stays_on_the_node_that_kept_it_before() -> None:
     data = {"volumes": [{"type": "volume", "source": "data", "target": "/d"}]}
     made = conversion(data, volumes={"data": {}}, pins={"api": "node2id"})
