@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seatrial.stack.state import Observer
     from seatrial.stack.preflight import Preflight
-    from seatrial.compose.services import Stack
+    from seatrial.compose.runner import Stack
     from seatrial.stack.plan import StackPlan
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -119,7 +119,7 @@ def plan_demo(project: Project, *, engine: Engine, host: Host) -> StackPlan:
 
 def demo_stack(project: Project) -> Stack:
     """Return the demo's stack. Its name differs from the app's own, so that one that is up is left alone."""
-    from seatrial.compose.services import identify
+    from seatrial.compose.runner import identify
     from seatrial.stack.plan import compose_file
 
     stack = identify(project, APP)

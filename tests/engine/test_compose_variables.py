@@ -10,7 +10,8 @@ from tests.engine import test_stack as base
 from tests.engine.test_stack import SLEEP, Yard
 
 from seatrial.compose import runner
-from seatrial.compose.services import identify, model_with_placeholders
+from seatrial.compose.runner import identify
+from seatrial.compose.services import model_with_placeholders
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import variable_sources
 from seatrial.errors import StackError

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial import offline
-from seatrial.compose.services import identify
+from seatrial.compose.runner import identify
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, ExitCode, ImageError, StackError, StackFailedError
 from seatrial.host import this_host

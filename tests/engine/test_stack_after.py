@@ -16,7 +16,7 @@ import pytest
 from tests.engine import test_stack
 from tests.engine.test_stack import SLEEP, Yard, free_port, three_services
 
-from seatrial.compose.services import identify
+from seatrial.compose.runner import identify
 from seatrial.errors import ExitCode, StackError, StackFailedError
 from seatrial.stack import inspect
 from seatrial.stack.restart import restart, to_restart

@@ -22,7 +22,7 @@ from tests.engine import test_stack as base
 from tests.engine.test_stack import SLEEP, Relay, Witness, Yard, free_port
 
 from seatrial.compose.readiness import Readiness
-from seatrial.compose.services import identify
+from seatrial.compose.runner import identify
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, StackError, StackFailedError
 from seatrial.settings.read import read_project

@@ -18,7 +18,8 @@ import pytest
 from seatrial import offline
 from seatrial.checks.model import Level, Status
 from seatrial.checks.verdict import Verdict
-from seatrial.compose.services import PROJECT_LABEL, Stack, identify
+from seatrial.compose.runner import Stack, identify
+from seatrial.compose.services import PROJECT_LABEL
 from seatrial.engine import runs
 from seatrial.engine.find import find_engine
 from seatrial.errors import StackError

@@ -10,7 +10,7 @@ from tests.fakes.clock import VirtualClock
 from tests.fakes.compose import Programs, ScriptedCompose, create
 from tests.fakes.engine import ELSEWHERE, MemoryEngine
 
-from seatrial.compose.services import identify
+from seatrial.compose.runner import identify
 from seatrial.host import Host
 from seatrial.settings.read import read_project
 from seatrial.stack.plan import plan_up
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pytest
     from tests.fakes.engine import MemoryContainer
 
-    from seatrial.compose.services import Stack
+    from seatrial.compose.runner import Stack
     from seatrial.engine.find import Engine
     from seatrial.settings.read import Project
     from seatrial.stack.plan import StackPlan

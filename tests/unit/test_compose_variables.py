@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.compose.runner import Compose
-from seatrial.compose.services import Stack
+from seatrial.compose.runner import Compose, Stack
 from seatrial.compose.variables import variable_sources
 from seatrial.errors import StackError
 

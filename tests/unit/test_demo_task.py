@@ -9,8 +9,7 @@ import pytest
 from demo_task import LONGEST_QUESTION, checked, demo, demo_stack
 
 from seatrial.cli.collection import collection
-from seatrial.compose.runner import Compose
-from seatrial.compose.services import identify
+from seatrial.compose.runner import Compose, identify
 from seatrial.errors import SettingsError
 from seatrial.settings.read import read_project
 

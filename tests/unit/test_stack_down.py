@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.engine import Life
 from tests.fakes.world import World
 
-from seatrial.compose.services import Stack
+from seatrial.compose.runner import Stack
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
 from seatrial.stack.down import Holdings, down, holdings, removed_afterwards, roll_back
 from seatrial.stack.inspect import logs

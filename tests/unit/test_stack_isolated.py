@@ -11,7 +11,7 @@ from tests.unit.test_stack_judge import container, needs
 
 from seatrial.cli.exec import words_of
 from seatrial.compose import runner
-from seatrial.compose.services import Stack
+from seatrial.compose.runner import Stack
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Reply, Service
 from seatrial.settings.model import Contract, Settings, StackContract

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from seatrial.compose.runner import LONGEST_LINE, lines_of
-from seatrial.compose.services import Stack, waiting_for
+from seatrial.compose.runner import LONGEST_LINE, Stack, lines_of
+from seatrial.compose.services import waiting_for
 from seatrial.errors import ExitCode
 from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.reports.stack_console import state_text

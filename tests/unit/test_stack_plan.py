@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.compose import runner
-from seatrial.compose.runner import messages, override, refused
-from seatrial.compose.services import identify, in_order, read_services, repository
+from seatrial.compose.runner import identify, messages, override, refused
+from seatrial.compose.services import in_order, read_services, repository
 from seatrial.compose.variables import copy_example, example_to_copy
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Dependency, Port, Service

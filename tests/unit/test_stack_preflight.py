@@ -13,7 +13,7 @@ from rich.console import Console
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Status as Judged
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready, require_unblocked
-from seatrial.compose.services import Stack
+from seatrial.compose.runner import Stack
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import check_services, check_variables, explanations, read_explanations
 from seatrial.errors import ExitCode, StackError

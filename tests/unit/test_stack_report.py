@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from seatrial.compose.services import Stack
+from seatrial.compose.runner import Stack
 from seatrial.reports.stack_console import (
     ChangedLines,
     describe_service,

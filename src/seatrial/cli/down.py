@@ -30,7 +30,7 @@ def down(
 ) -> None:
     """Take an app's stack down; its data stays unless --volumes is given."""
     from seatrial.cli.ps import print_services
-    from seatrial.compose.services import identify
+    from seatrial.compose.runner import identify
     from seatrial.reports.json import down_document
     from seatrial.reports.stack_console import print_down
     from seatrial.stack.down import down as remove

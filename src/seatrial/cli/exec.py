@@ -27,7 +27,7 @@ def execute(
 ) -> int:
     """Run a command in a service that is up: exec --service S -- COMMAND...; its exit code is this one's."""
     from seatrial.compose import runner
-    from seatrial.compose.services import identify
+    from seatrial.compose.runner import identify
     from seatrial.stack import inspect
     from seatrial.stack.plan import compose_file
 

@@ -15,7 +15,7 @@ from seatrial.text import did_you_mean, plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seatrial.compose.services import Stack
+    from seatrial.compose.runner import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project

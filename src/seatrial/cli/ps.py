@@ -11,14 +11,14 @@ from seatrial.cli.command import command
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
-    from seatrial.compose.services import Stack
+    from seatrial.compose.runner import Stack
     from seatrial.stack.state import ServiceState
 
 
 @command(help={**output.APP, **output.FORMAT})
 def ps(_context: invoke.Context, app: str | None = None, format: str = "text") -> ExitCode:
     """Show the state of each service of an app; exit 0 when all is up, 1 when not."""
-    from seatrial.compose.services import identify
+    from seatrial.compose.runner import identify
     from seatrial.stack.state import all_up
 
     as_json = output.wants_json(format)
@@ -57,7 +57,7 @@ def logs(
     tail: str = "100",
 ) -> ExitCode:
     """Show what the services of an app log."""
-    from seatrial.compose.services import identify
+    from seatrial.compose.runner import identify
     from seatrial.reports.stack_console import print_log
     from seatrial.stack.inspect import logs as lines_of
 

@@ -28,7 +28,8 @@ def restart(
     format: str = "text",
 ) -> None:
     """Restart an app's services; wait until all is healthy again, or say why it is not."""
-    from seatrial.compose.services import identify, own_images
+    from seatrial.compose.runner import identify
+    from seatrial.compose.services import own_images
     from seatrial.reports.json import restart_plan_document
     from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack import restart as restarting

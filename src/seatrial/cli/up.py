@@ -33,7 +33,7 @@ def up(
     format: str = "text",
 ) -> ExitCode:
     """Bring an app up with its services; wait until all is healthy, or say why it is not."""
-    from seatrial.compose.services import identify
+    from seatrial.compose.runner import identify
     from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack.plan import plan_up
     from seatrial.stack.up import bring_up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from seatrial.host import Host
 from seatrial.text import plain
 
 if TYPE_CHECKING:
-    from seatrial.compose.services import Stack  # which itself runs compose
+    from seatrial.settings.read import Project
 
 
 LONGEST_LINE = 1000
@@ -48,6 +49,30 @@ ENV_FILE = re.compile(
 """What compose says of an env file that it cannot read; of a service's, some versions do not say which."""
 SECRET = re.compile(r"(unterminated quoted value|in variable name) .*")
 """What compose says of an env file's line, and the line itself, which may hold a secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack by name: enough to find, show and remove what runs of it, without its compose file."""
+
+    app: str
+    compose_project: str
+    """The name that compose labels everything with: unique to the app and the checkout."""
+    options: tuple[str, ...] = ()
+    """Compose's options before its command: a profile, another env file."""
+
+
+def identify(project: Project, name: str) -> Stack:
+    """Return the stack of an app: what `down`, `ps` and `logs` need, whatever the compose file says by now.
+
+    Raises SettingsError: no app has that name.
+    """
+    project.app(name)
+    # Two checkouts of one project, and two apps whose names differ in odd characters only, get names of their own.
+    digest = hashlib.sha256(f"{project.folder.resolve()}\0{name}".encode()).hexdigest()[:8]
+    # Compose takes lower-case letters, digits, hyphens and underscores, and no sign at the start.
+    readable = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")
+    return Stack(app=name, compose_project=f"{readable}-{digest}" if readable else f"app-{digest}")
 
 
 @dataclass(frozen=True, kw_only=True)

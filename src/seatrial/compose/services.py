@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -27,30 +25,6 @@ HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 """Keys whose value `host` hands a namespace of the host to a service."""
 PROJECT_LABEL = "com.docker.compose.project"
 """The label that compose sets on all that belongs to a stack."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stack:
-    """A stack by name: enough to find, show and remove what runs of it, without its compose file."""
-
-    app: str
-    compose_project: str
-    """The name that compose labels everything with: unique to the app and the checkout."""
-    options: tuple[str, ...] = ()
-    """Compose's options before its command: a profile, another env file."""
-
-
-def identify(project: Project, name: str) -> Stack:
-    """Return the stack of an app: what `down`, `ps` and `logs` need, whatever the compose file says by now.
-
-    Raises SettingsError: no app has that name.
-    """
-    project.app(name)
-    # Two checkouts of one project, and two apps whose names differ in odd characters only, get names of their own.
-    digest = hashlib.sha256(f"{project.folder.resolve()}\0{name}".encode()).hexdigest()[:8]
-    # Compose takes lower-case letters, digits, hyphens and underscores, and no sign at the start.
-    readable = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")
-    return Stack(app=name, compose_project=f"{readable}-{digest}" if readable else f"app-{digest}")
 
 
 def own_images(project: Project) -> dict[str, str]:
@@ -197,7 +171,7 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
 
 
 def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Unavailable:
-    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
+    stack = runner.Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
     try:
         document = model_with_placeholders(runner.find(stack, file, engine=engine, host=host), text)
     except (StackError, EngineError) as error:

@@ -13,7 +13,7 @@ import docker.errors
 import requests
 import urllib3
 
-from seatrial.engine.runs import RunEndedError, ignoring_gone, remove
+from seatrial.engine.runs import COMMITTED, LABEL, OWNER, RunEndedError, ignoring_gone, remove, remove_image
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -73,6 +73,17 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
                 remove(client, made)
         finally:
             client.close()
+
+
+@contextmanager
+def committed(run: Run, container: Container) -> Iterator[str]:
+    """Give the id of an image that holds what a container changed; it is removed at the end."""
+    labels = {LABEL: "", OWNER: "", COMMITTED: run.owner}
+    made = str(container.client.commit(container.id, conf={"Labels": labels})["Id"])
+    try:
+        yield made
+    finally:
+        remove_image(container.client, made)
 
 
 def recreate(client: docker.APIClient, inspected: Json) -> str:

@@ -18,7 +18,6 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from seatrial.engine.containers import Container
     from seatrial.engine.find import Engine
 
 
@@ -117,17 +116,6 @@ def ignoring_gone() -> Iterator[None]:
     except docker.errors.APIError as error:
         if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
             raise
-
-
-@contextmanager
-def committed(run: Run, container: Container) -> Iterator[str]:
-    """Give the id of an image that holds what a container changed; it is removed at the end."""
-    labels = {LABEL: "", OWNER: "", COMMITTED: run.owner}
-    made = str(container.client.commit(container.id, conf={"Labels": labels})["Id"])
-    try:
-        yield made
-    finally:
-        remove_image(container.client, made)
 
 
 def owner(pid: int, proc: Path = Path("/proc"), machine: Path = Path("/etc/machine-id")) -> Owner:

@@ -15,7 +15,7 @@ from seatrial.swarm.state import ENDED as ENDED_TASKS
 from seatrial.swarm.state import Note, RemovedStack, SwarmServiceState, Task
 
 if TYPE_CHECKING:
-    from seatrial.compose.services import Stack
+    from seatrial.compose.runner import Stack
     from seatrial.errors import SeatrialError
     from seatrial.stack.preflight import Preflight
 

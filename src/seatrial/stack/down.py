@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from seatrial.compose.services import Stack, in_order
+from seatrial.compose.runner import Stack
+from seatrial.compose.services import in_order
 from seatrial.engine.containers import engine_errors, recreate
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackFailedError, StackLeftError

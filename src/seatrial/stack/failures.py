@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from seatrial.compose.services import Stack, in_order, waiting_for
+from seatrial.compose.runner import Stack
+from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, Unavailable, WorkerLoss

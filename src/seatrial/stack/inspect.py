@@ -15,8 +15,8 @@ from typing import Any
 
 import docker.errors
 
-from seatrial.compose.runner import LONGEST_LINE, lines_of
-from seatrial.compose.services import PROJECT_LABEL, Stack
+from seatrial.compose.runner import LONGEST_LINE, Stack, lines_of
+from seatrial.compose.services import PROJECT_LABEL
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.compose import runner
-from seatrial.compose.runner import Compose
-from seatrial.compose.services import Stack, app_of, completing, identify, own_images, read_services
+from seatrial.compose.runner import Compose, Stack, identify
+from seatrial.compose.services import app_of, completing, own_images, read_services
 from seatrial.compose.variables import example_to_copy
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from seatrial.compose import runner
 from seatrial.compose.readiness import Readiness, unready
-from seatrial.compose.runner import Compose
-from seatrial.compose.services import Stack, identify, own_images, read_services
+from seatrial.compose.runner import Compose, Stack, identify
+from seatrial.compose.services import own_images, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources
 from seatrial.engine.find import Engine

@@ -16,8 +16,8 @@ from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Result, Status
 from seatrial.compose import runner
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
-from seatrial.compose.runner import Compose
-from seatrial.compose.services import Stack, app_of, identify, model_with_placeholders, read_compose, read_services
+from seatrial.compose.runner import Compose, Stack, identify
+from seatrial.compose.services import app_of, model_with_placeholders, read_compose, read_services
 from seatrial.compose.text import ComposeText, text_of
 from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources
 from seatrial.engine.containers import engine_errors

@@ -12,7 +12,8 @@ from pathlib import Path
 import docker.errors
 from msgspec import structs
 
-from seatrial.compose.services import Stack, in_order, waiting_for
+from seatrial.compose.runner import Stack
+from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors, refusal
 from seatrial.engine.find import API_TIMEOUT, Engine
 from seatrial.errors import StackFailedError

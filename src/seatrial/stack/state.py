@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, assert_never
 
-from seatrial.compose.services import Stack, completing
+from seatrial.compose.runner import Stack
+from seatrial.compose.services import completing
 from seatrial.facts import Condition, Dependency, Port, Service
 
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from seatrial.compose import runner
 from seatrial.compose.readiness import Finding, Readiness, require_unblocked
-from seatrial.compose.runner import Compose
-from seatrial.compose.services import Stack, app_of, in_order
+from seatrial.compose.runner import Compose, Stack
+from seatrial.compose.services import app_of, in_order
 from seatrial.engine.find import API_TIMEOUT, Engine
 from seatrial.filesystem import locked
 from seatrial.host import Host

@@ -23,9 +23,9 @@ import msgspec
 from seatrial.checks.model import Result
 from seatrial.checks.verdict import Smoke, counts_of, truncate, truncate_lines, verdict_of
 from seatrial.engine import runs
-from seatrial.engine.containers import Container, Output, container, engine_errors, refusal, run_to_end
+from seatrial.engine.containers import Container, Output, committed, container, engine_errors, refusal, run_to_end
 from seatrial.engine.find import Engine
-from seatrial.engine.runs import Run, committed
+from seatrial.engine.runs import Run
 from seatrial.errors import SettingsError
 from seatrial.facts import FileEntry, FileKind, Json
 from seatrial.observe.configuration import read_configuration
