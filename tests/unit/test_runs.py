@@ -141,3 +141,53 @@ def test_an_error_beside_other_threads_ends_the_run_at_once() -> None:
         assert memory.containers == {}
         with runs.ending(run):
             pass
+
+
+class Left:
+    """What runs left on an engine; this process is alive, every other one is dead."""
+
+    def __init__(self, this: str, dead: str) -> None:
+        run = {runs.LABEL: "0123456789abcdef"}
+        self.labels = {
+            "dead": {**run, runs.OWNER: dead},
+            "alive": {**run, runs.OWNER: this},
+            "of its image": {**run, runs.OWNER: dead},
+            "no run's": {runs.LABEL: "mine", runs.OWNER: dead},
+        }
+        committed = {
+            "gone": (dead, None),
+            "nameless": (dead, ["<none>:<none>"]),
+            "named": (dead, ["a:1"]),
+            "ours": (this, None),
+        }
+        self.committed = [
+            {"Id": name, "Labels": {runs.COMMITTED: owner}, "RepoTags": tags}
+            for name, (owner, tags) in committed.items()
+        ]
+        self.removed: list[str] = []
+
+    def containers(self, **_: object) -> list[dict[str, Any]]:
+        return [{"Id": name, "ImageID": name, "Labels": labels} for name, labels in self.labels.items()]
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        return {"Config": {"Labels": self.labels[name] if name == "of its image" else None}}
+
+    def images(self, **_: object) -> list[dict[str, Any]]:
+        return self.committed
+
+    def remove_container(self, name: str, **_: object) -> None:
+        self.removed.append(name)
+
+    def remove_image(self, name: str, **_: object) -> None:
+        self.removed.append(name)
+
+    def close(self) -> None:
+        self.removed.append("closed")
+
+
+def test_the_sweep_removes_what_dead_runs_left_and_nothing_else() -> None:
+    this = Owner(machine="machine-1.7", boot="boot-1", pid=os.getpid(), started=owner(os.getpid()).started)
+    left = Left(str(this), "machine-1.7:boot-0:43:1")
+    engine: Any = SimpleNamespace(connection=lambda **_: left)
+    runs.start_sweep(engine, this).join(10)
+    assert left.removed == ["dead", "gone", "nameless", "closed"]
