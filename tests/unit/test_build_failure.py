@@ -150,3 +150,9 @@ def test_a_long_step_is_cut() -> None:
     assert shown == f"RUN {'x' * 115}…"
     exact = explained(vertex(f"[other 4/4] RUN {'x' * 116}", FAILED)).what
     assert "…" not in exact
+
+
+def test_a_builder_that_cannot_quote_the_line_is_told_with_what_to_look_for() -> None:
+    error = explained(said="ERROR: Internal: stream terminated by RST_STREAM with error code: INTERNAL_ERROR\n")
+    assert error.where == "docker/Dockerfile"
+    assert "Save the Dockerfile as UTF-8" in error.fix

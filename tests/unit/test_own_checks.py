@@ -154,6 +154,9 @@ def test_a_module_that_is_not_there_is_looked_for_beside_the_settings(tmp_path: 
     (tmp_path / "pyproject.toml").write_text('[tool.seatrial]\nchecks = ["rules"]\n', encoding="utf-8")
     with pytest.raises(SettingsError, match=r"there is no checks module 'rules'\. It is looked for in .*rules\.py"):
         own_checks.own_checks(read_project(tmp_path))
+    (tmp_path / "pyproject.toml").write_text('[tool.seatrial]\nchecks = ["rules.py"]\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="Name the module without its ending: 'rules'"):
+        own_checks.own_checks(read_project(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("schemaVersion: 1.0.0\n", ":1: schemaVersion '1.0.0' is not supported: only '2.0.0' is."),
-        ("commandTests: []\n", ":1: schemaVersion is missing: only '2.0.0' is"),
+        ("schemaVersion: 1.0.0\n", ":1: schemaVersion '1.0.0' is not supported: only '2.0.0' is supported."),
+        ("commandTests: []\n", ":1: schemaVersion is missing: only '2.0.0' is supported"),
         ("", ":1: schemaVersion is missing"),
         ("- a\n", ":1: schemaVersion is missing"),
         (COMMAND + "  comand: c\n", ":5: commandTests has no field 'comand'. Did you mean 'command'?"),

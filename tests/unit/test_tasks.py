@@ -202,6 +202,7 @@ def test_listing_loads_nothing_but_invoke_and_the_tasks() -> None:
         (("up", "--timeout", "0"), "error: --timeout 0 leaves no time."),
         (("up", "--timeout", "soon"), "error: --timeout 'soon' is not a whole number. Give digits only."),
         (("logs", "--app", "api", "--tail", "all"), "error: --tail 'all' is not a whole number. Give digits only."),
+        (("logs", "--tail", "-3"), "error: --tail -3 is below 0."),
         (("up",), "no app has a compose file"),
         (("up", "--format", "yaml"), "error: --format 'yaml' is not known."),
         (("ps", "--format", "jsn"), "error: --format 'jsn' is not known. Did you mean 'json'?"),
@@ -228,6 +229,14 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: 
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_current_folder_that_was_removed_is_one_clear_line(tmp_path: Path) -> None:
+    script = "import os; os.rmdir(os.getcwd()); from seatrial.cli.collection import main; main()"
+    (tmp_path / "gone").mkdir()
+    done = run(sys.executable, "-c", script, "ps", folder=tmp_path / "gone")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the current folder was removed. Go to one that exists, and try again.\n"
 
 
 @pytest.mark.parametrize("program", ["invoke", "seatrial"])

@@ -74,7 +74,9 @@ def _named(project: Project) -> Iterator[tuple[str, ModuleType]]:
             raise SettingsError(
                 f"there is no checks module {name!r}.",
                 where=f"{project.file} tool.seatrial.checks",
-                fix=f"It is looked for in {base}.py, beside pyproject.toml.",
+                fix=f"Name the module without its ending: {name.removesuffix('.py')!r}."
+                if name.endswith(".py")
+                else f"It is looked for in {base}.py, beside pyproject.toml.",
             )
         yield name, _loaded(partial(_executed, name, file), name, str(file), str(file))
 

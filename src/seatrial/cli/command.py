@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import invoke
 
 from seatrial.cli import output
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import ExitCode, SeatrialError, SettingsError
 from seatrial.text import plain, plain_line
 
 DEBUG = "SEATRIAL_DEBUG"
@@ -67,6 +67,7 @@ def _exit_code(
 ) -> int | None:
     """Run a command; show what it raises, and return its exit code."""
     try:
+        _require_folder()
         output.trust(trust, untrusted=untrusted)
         return function(*args, **kwargs)
     except SeatrialError as error:
@@ -86,6 +87,13 @@ def _exit_code(
             raise
         _show_unexpected(error)
         return ExitCode.UNDECIDED
+
+
+def _require_folder() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib takes longer to load
+    except FileNotFoundError:
+        raise SettingsError("the current folder was removed.", fix="Go to one that exists, and try again.") from None
 
 
 def _with_trust(signature: inspect.Signature) -> inspect.Signature:

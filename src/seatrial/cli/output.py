@@ -90,9 +90,12 @@ def app_with_stack(project: Project, name: str | None) -> str:
 def whole_number(option: str, value: str) -> int:
     """Return the number that an option gives; Invoke's own conversion ends in a traceback. Raises SettingsError."""
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         raise SettingsError(f"{option} {value!r} is not a whole number.", fix="Give digits only.") from None
+    if number < 0:
+        raise SettingsError(f"{option} {number} is below 0.", fix="Give a larger number.")
+    return number
 
 
 def positive_seconds(timeout: str) -> int:

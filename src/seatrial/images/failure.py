@@ -71,6 +71,9 @@ def explain(progress: Progress, environment: BuildEnvironment) -> SeatrialError:
         "it may be older than what this Dockerfile needs."
     )
     what = _tidy(step.error if step else "") or message or "buildx ended without saying why"
+    if "stream terminated by RST_STREAM" in what:
+        # Its error quotes the line, and a quotation that is not UTF-8 cannot be sent.
+        fix = "Save the Dockerfile as UTF-8, if it is not: the builder cannot say its error otherwise."
     # buildx shows the lines of the Dockerfile that it means.
     excerpt = "\n".join(line.rstrip() for line in progress.text if re.match(r"\s*\d+ \| .*\S", line))
     return BuildError(f"{what}.", where=where, fix=fix or "", detail=excerpt)

@@ -222,8 +222,8 @@ class _Reader:
         root = read_yaml(text)
         data = self.value(root, "$", "") if isinstance(root, Mapping) else {}
         if (version := data.get("schemaVersion")) != SCHEMA:
-            what = "schemaVersion is missing" if version is None else f"schemaVersion {version!r} is not supported"
-            raise YamlError(f"{what}: only '{SCHEMA}' is", self.lines.get("$.schemaVersion", 1))
+            what = "is missing" if version is None else f"{version!r} is not supported"
+            raise YamlError(f"schemaVersion {what}: only '{SCHEMA}' is supported", self.lines.get("$.schemaVersion", 1))
         try:
             file = msgspec.convert(data, StructureFile)
         except msgspec.ValidationError as error:
