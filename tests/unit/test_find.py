@@ -150,9 +150,9 @@ def test_nothing_listens(tmp_path: Path) -> None:
 
 def test_an_engine_that_answers(tmp_path: Path) -> None:
     with answering({"Version": "26.1.5", "ApiVersion": "1.45"}) as url:
-        found = find_engine(host(tmp_path, DOCKER_HOST=url, DOCKER_CONTEXT="gone", KEPT="1"))
+        found = find_engine(host(tmp_path, DOCKER_HOST=url, DOCKER_CONTEXT="gone", PATH="/bin", AWS_SECRET="1"))
     assert (found.version, found.api_version, found.own) == ("26.1.5", "1.45", False)
-    assert found.programs_environment == {"DOCKER_HOST": url, "KEPT": "1"}
+    assert found.programs_environment == {"DOCKER_HOST": url, "PATH": "/bin"}
     assert str(found) == f"Docker 26.1.5 (DOCKER_HOST, {url})"
 
 

@@ -176,7 +176,7 @@ def _client(candidate: Candidate, api_version: str, *, timeout: int = API_TIMEOU
 
 
 def _programs_environment(candidate: Candidate, host: Host) -> dict[str, str]:
-    environment = dict(host.environment)
+    environment = host.programs_environment
     environment.pop("DOCKER_HOST", None)
     environment.pop("DOCKER_CONTEXT", None)
     if candidate.context is not None:

@@ -54,7 +54,7 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
     needed = NEEDED[name]
     too_old: list[str] = []
     for path in _paths(name, engine, host):
-        version = _version(path)
+        version = _version(path, host)
         if version >= needed:
             return Program(path=path, version=version)
         too_old.append(f"{path} is {version}")
@@ -90,9 +90,9 @@ def _paths(name: Name, engine: Engine, host: Host) -> Iterator[str]:
         yield found
 
 
-def _version(path: str) -> Version:
+def _version(path: str, host: Host) -> Version:
     try:
-        output = process.run([path, "version"], timeout=20).output
+        output = process.run([path, "version"], timeout=20, environment=host.programs_environment).output
     except ProgramError:
         return Version("0")
     found = re.search(r"\d+\.\d+(\.\d+)?", output)

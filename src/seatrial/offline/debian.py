@@ -381,7 +381,7 @@ def _check_names(packages: Sequence[str], suite: str) -> None:
 def _environment(host: Host) -> dict[str, str]:
     # apt's messages are read in English: LANGUAGE would overrule C.UTF-8, not C.
     path = ":".join(filter(None, [host.environment.get("PATH"), SYSTEM_PATH]))
-    return {**host.environment, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "PATH": path}
+    return {**host.programs_environment, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "PATH": path}
 
 
 def _architecture(environment: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def _strip(python: HostPython, folder: Path, say: Callable[[str], None]) -> None
     except ProgramError:
         say("The program strip (binutils) is not installed: the local substitute keeps symbols, and is larger.")
         return
-    process.run([strip, "--strip-unneeded", *files], timeout=STRIP_TIMEOUT)
+    process.run([strip, "--strip-unneeded", *files], timeout=STRIP_TIMEOUT, environment={"PATH": os.defpath})
 
 
 def _rewrite(python: HostPython, folder: Path) -> None:

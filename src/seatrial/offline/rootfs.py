@@ -266,4 +266,4 @@ def _maker(folder: Path, host: Host, say: Callable[[str], None]) -> Path:
 def _environment(host: Host, maker: Path, work: Path) -> dict[str, str]:
     # It needs the filter that comes with it, mount, chroot and dpkg's own programs; TMPDIR is its scratch folder.
     path = ":".join(filter(None, [str(maker.parent), host.environment.get("PATH"), debian.SYSTEM_PATH]))
-    return {**host.environment, "PATH": path, "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
+    return {**host.programs_environment, "PATH": path, "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}

@@ -21,6 +21,7 @@ from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import BuildError, ImageError, ProgramError
 from seatrial.filesystem import locked, os_errors
+from seatrial.host import passed_on
 from seatrial.offline import interpreter, rootfs
 from seatrial.offline.catalogue import PREFIX, Input, Kind, locale
 from seatrial.offline.rootfs import text_digest
@@ -279,7 +280,11 @@ def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[
             fix="Install pip into this environment: `python -m ensurepip`.",
         )
     # A user's own settings that contradict a target folder.
-    environment = {**host.environment, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+    environment = {
+        **passed_on(host.environment, "PIP_", "UV_", "NETRC"),
+        "PIP_USER": "0",
+        "PIP_REQUIRE_VIRTUALENV": "0",
+    }
     argv: list[str | Path] = [*installer, "--target", unpacked, "--no-deps", "--only-binary", ":all:", requirement]
     try:
         process.run(argv, timeout=WHEEL_TIMEOUT, environment=environment)
