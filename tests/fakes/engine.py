@@ -427,6 +427,7 @@ class MemoryApi:
         return [
             {
                 "Id": container.id,
+                "ImageID": container.image_id,
                 "Names": [f"/{container.name}"],
                 "Labels": dict(container.labels),
                 "State": container.status,

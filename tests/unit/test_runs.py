@@ -153,6 +153,8 @@ class Left:
             "alive": {**run, runs.OWNER: this},
             "of its image": {**run, runs.OWNER: dead},
             "no run's": {runs.LABEL: "mine", runs.OWNER: dead},
+            "of an image that is gone": {**run, runs.OWNER: dead},
+            "its image's run": {**run, runs.OWNER: dead},
         }
         committed = {
             "gone": (dead, None),
@@ -170,7 +172,10 @@ class Left:
         return [{"Id": name, "ImageID": name, "Labels": labels} for name, labels in self.labels.items()]
 
     def inspect_image(self, name: str) -> dict[str, Any]:
-        return {"Config": {"Labels": self.labels[name] if name == "of its image" else None}}
+        if name == "of an image that is gone":
+            raise docker.errors.NotFound("no such image")
+        of_images = {"of its image": self.labels[name], "its image's run": {runs.LABEL: self.labels[name][runs.LABEL]}}
+        return {"Config": {"Labels": of_images.get(name)}}
 
     def images(self, **_: object) -> list[dict[str, Any]]:
         return self.committed

@@ -47,6 +47,47 @@ def test_all_of_it_goes_and_nothing_else(world: World) -> None:
     assert len(world.memory.volumes) == 2
 
 
+def beside(world: World, *, labels: dict[str, str], of_image: dict[str, str]) -> str:
+    """Make a container beside the stack's own; the engine gives it its image's labels too."""
+    world.memory.add_image("other:1", Labels=of_image)
+    config = {"Image": "other:1", "Labels": {**of_image, **labels}}
+    return str(world.memory.engine.client.api.create_container_from_config(config, name="beside")["Id"])
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_container_whose_image_carries_the_label_is_left_alone_and_told(world: World, committed: bool) -> None:
+    inherited = {LABEL: world.stack.compose_project}
+    if committed:
+        inherited = dict(world.memory.of("api").labels)
+    key = beside(world, labels={"mine": "1"}, of_image=inherited)
+    assert key not in {container.id for container in holdings(world.stack, world.engine).containers}
+    assert {state.service for state in ps(world.stack, engine=world.engine)} == {"api", "db"}
+    removed = down(world.stack, engine=world.engine, volumes=True)
+    assert removed.strangers == ("beside",)
+    assert list(world.memory.containers) == [key]
+    assert down(world.stack, engine=world.engine, volumes=True).nothing
+
+
+@pytest.mark.parametrize("own", ["config-hash", "image", "project"])
+def test_a_service_whose_image_carries_the_label_too_is_removed(world: World, own: str) -> None:
+    inherited = {**world.memory.of("api").labels, "com.docker.compose.image": "sha256:before"}
+    beside(world, labels={f"com.docker.compose.{own}": world.stack.compose_project}, of_image=inherited)
+    if own == "project":
+        world.memory.images["other:1"]["Config"]["Labels"][LABEL] = "another"
+    assert not down(world.stack, engine=world.engine).strangers
+    assert world.memory.containers == {}
+
+
+def test_where_the_image_is_gone_its_id_in_composes_label_decides(world: World) -> None:
+    known = world.memory.of("api")
+    known.config["Labels"]["com.docker.compose.image"] = known.image_id = "sha256:gone"
+    world.memory.of("db").image_id = "sha256:gone too"
+    world.memory.networks.clear()  # It stays in use by what is left alone.
+    removed = down(world.stack, engine=world.engine)
+    assert removed.containers == (known.name,)
+    assert removed.strangers == (world.memory.of("db").name,)
+
+
 def test_its_volumes_go_when_that_is_asked_for(world: World) -> None:
     removed = down(world.stack, engine=world.engine, volumes=True)
     assert removed.volumes == (f"{world.stack.compose_project}_data",)

@@ -96,6 +96,33 @@ def containers(client: docker.APIClient, label: str) -> list[dict[str, Any]]:
     return found
 
 
+IMAGE_LABELS: dict[str, dict[str, str]] = {}
+"""The labels of images that were looked at, by id: what an id names never changes."""
+
+
+def image_labels(client: docker.APIClient, image: str) -> dict[str, str] | None:
+    """Return the labels of an image, by its id; None where it is gone."""
+    if image not in IMAGE_LABELS:
+        try:
+            inspected = client.inspect_image(image)  # type: ignore[no-untyped-call]
+        except docker.errors.NotFound:
+            return None
+        IMAGE_LABELS[image] = dict((inspected.get("Config") or {}).get("Labels") or {})
+    return IMAGE_LABELS[image]
+
+
+def own_labels(listed: dict[str, Any], client: docker.APIClient) -> dict[str, str] | None:
+    """Return the labels that a listed container has of itself; None where its image is gone, which had the others.
+
+    The engine lists a container's labels with those of its image, whoever wrote these.
+    """
+    inherited = image_labels(client, listed["ImageID"])
+    if inherited is None:
+        return None
+    labels: dict[str, str] = listed["Labels"] or {}
+    return {key: value for key, value in labels.items() if inherited.get(key) != value}
+
+
 def remove(client: docker.APIClient, container: str) -> None:
     """Remove a container with its volumes; one that is gone or being removed is not an error."""
     with ignoring_gone():
@@ -195,8 +222,6 @@ def _sweep_images(client: docker.APIClient, this: Owner) -> None:
 
 
 def _made_by_a_run(container: dict[str, Any], client: docker.APIClient) -> bool:
-    """Tell whether a run set these labels: a container also has the labels of its image, whoever wrote those."""
-    labels: dict[str, str] = container["Labels"]
-    inspected = client.inspect_image(container["ImageID"])  # type: ignore[no-untyped-call]
-    inherited = (inspected.get("Config") or {}).get("Labels") or {}
-    return inherited.get(OWNER) != labels[OWNER] and re.fullmatch(r"[0-9a-f]{16}", labels.get(LABEL, "")) is not None
+    """Tell whether a run set both labels."""
+    labels = own_labels(container, client) or {}
+    return OWNER in labels and re.fullmatch(r"[0-9a-f]{16}", labels.get(LABEL, "")) is not None

@@ -102,6 +102,7 @@ def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | No
         down=problem is None,
         removed={kind: list(getattr(removed, kind)) for kind in ("containers", "networks", "volumes")},
         kept_volumes=list(removed.kept_volumes),
+        left_alone=list(removed.strangers),
         problem=_problem(problem),
     )
 

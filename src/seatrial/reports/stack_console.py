@@ -178,6 +178,9 @@ def print_down(app: str, removed: Removed, console: Console) -> None:
         _print(console, f"{app} is down. Removed: {_counted(removed, ('container', 'network', 'volume'))}.")
     if removed.kept_volumes:
         _print(console, f"Its data stays: {', '.join(removed.kept_volumes)} (--volumes removes it, too).")
+    if removed.strangers:
+        names = ", ".join(removed.strangers)
+        _print(console, f"Left alone: {names}. Compose did not make it: the label of {app} is its image's.")
 
 
 def print_log(line: LogLine, console: Console) -> None:

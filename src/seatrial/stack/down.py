@@ -92,6 +92,7 @@ def down(
                 networks=tuple(sorted({name for gone in removed for name in gone.networks.values()})),
                 volumes=tuple(sorted({name for gone in removed for name in gone.volumes})),
                 kept_volumes=tuple(sorted(now.volumes)),
+                strangers=inspect.strangers(stack, engine),
             )
         for level in levels(left.containers):
             stop(level, engine)

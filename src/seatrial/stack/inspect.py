@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import docker
 import docker.errors
 
 from seatrial.compose.runner import LONGEST_LINE, Stack, lines_of
 from seatrial.compose.services import PROJECT_LABEL
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
+from seatrial.engine.runs import own_labels
 from seatrial.errors import StackError
 from seatrial.facts import Condition, Dependency, Port
 from seatrial.stack.state import ContainerState, ContainerStatus, Health
@@ -27,6 +29,8 @@ from seatrial.text import did_you_mean
 ENGINE_STOP_SECONDS = 10
 """How long the engine lets a container stop that does not say otherwise."""
 INSPECTING = "inspecting the stack"
+COMPOSE_HASH = "com.docker.compose.config-hash"
+COMPOSE_IMAGE = "com.docker.compose.image"
 KEPT_CHECKS = 3
 """Health-check outputs that are kept of each container."""
 
@@ -41,13 +45,33 @@ def containers(stack: Stack, engine: Engine) -> tuple[ContainerState, ...]:
     api = engine.client.api
     found: list[ContainerState] = []
     with engine_errors(INSPECTING):
-        listed = api.containers(all=True, filters=by_label(stack))
+        listed = [entry for entry in api.containers(all=True, filters=by_label(stack)) if made_by_compose(entry, api)]
         now = datetime.fromisoformat(str(api.info()["SystemTime"])) if listed else None
     for entry in listed:
         # 404: it was removed since it was listed.
         with engine_errors(INSPECTING, ignoring=[404]):
             found.append(read_container(api.inspect_container(entry["Id"]), now=now))
     return tuple(sorted(found, key=lambda state: (state.service, state.name)))
+
+
+def strangers(stack: Stack, engine: Engine) -> tuple[str, ...]:
+    """Return the names of containers that carry the stack's label, but not of their own."""
+    api = engine.client.api
+    with engine_errors(INSPECTING):
+        listed = api.containers(all=True, filters=by_label(stack))
+        others = [entry for entry in listed if not made_by_compose(entry, api)]
+    return tuple(sorted(str(name).removeprefix("/") for entry in others for name in (entry.get("Names") or ())[:1]))
+
+
+def made_by_compose(listed: Mapping[str, Any], api: docker.APIClient) -> bool:
+    """Tell whether compose set a listed container's labels: it has those of its image too, whoever wrote these.
+
+    An image that was committed from a service's container carries them all. But compose writes the id of the image
+    into one, and no image can hold its own id.
+    """
+    if (listed.get("Labels") or {}).get(COMPOSE_IMAGE) == listed["ImageID"]:
+        return True
+    return bool({PROJECT_LABEL, COMPOSE_HASH, COMPOSE_IMAGE} & (own_labels(dict(listed), api) or {}).keys())
 
 
 def last_lines(container: str, engine: Engine, *, count: int) -> tuple[str, ...]:
@@ -76,7 +100,7 @@ def read_container(data: Mapping[str, Any], *, now: datetime | None) -> Containe
         one_off=labels.get("com.docker.compose.oneoff") == "True",
         image=str(config.get("Image", "")),
         image_id=str(data.get("Image", "")),
-        config_hash=str(labels.get("com.docker.compose.config-hash", "")),
+        config_hash=str(labels.get(COMPOSE_HASH, "")),
         depends_on=_dependencies(str(labels.get("com.docker.compose.depends_on", ""))),
         ports=_ports(data),
         health=Health(health["Status"]) if health.get("Status") in set(Health) else None,

@@ -127,6 +127,8 @@ class Removed:
     volumes: tuple[str, ...] = ()
     kept_volumes: tuple[str, ...] = ()
     """Volumes of the stack that are still there."""
+    strangers: tuple[str, ...] = ()
+    """Containers that were left alone: they have the stack's label from their image, not of their own."""
 
     @property
     def nothing(self) -> bool:
