@@ -52,6 +52,21 @@ wants. None of them is ever an argument, a layer or a label.
 Proxies (`HTTP_PROXY` and the others, in both cases) are passed as BuildKit's predefined arguments, which stay out of
 the image's history.
 
+Every build gets the CA bundle, and what holds no credential. The others go to the builds that name them:
+
+```toml
+[tool.seatrial.apps.api]
+build-secrets = ["netrc", "pip-config"] # also uv-config; proxy: the address of a proxy with a password
+```
+
+- Where the Dockerfile mounts one that is not named, the build says so; where it requires one, nothing is built.
+- The Dockerfile of a project that is not trusted (`--untrusted`) gets the CA bundle and proxies without a password.
+- What they hold is struck out (`***`) of all that a build prints: passwords, tokens and addresses with them, also
+  percent-encoded and in base64.
+- An image whose build got a credential is searched before it is tagged: every layer, its configuration and its history.
+  Where the credential is in it, the build fails and there is no tag. A short or simple password is searched for together
+  with what stands around it in a netrc or an address.
+
 ```dockerfile
 RUN --mount=type=secret,id=ca-bundle \\
     if [ -s /run/secrets/ca-bundle ]; then export SSL_CERT_FILE=/run/secrets/ca-bundle; fi; \\

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
 
@@ -39,6 +40,34 @@ def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: 
         Base(reference=reference, line=line, stages=names)
         for reference, line in sorted(found.items(), key=lambda pair: pair[1])
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretMount:
+    """A RUN that mounts a build secret."""
+
+    id: str
+    required: bool
+    line: int
+
+
+def secret_mounts(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> tuple[SecretMount, ...]:
+    """Return the build secrets that are mounted in what its last stage needs, in the order of their lines."""
+    stages = _needed(dockerfile, _scope(dockerfile, build_arguments, {}))
+    runs = [found for stage in stages for found in stage.instructions if found.keyword == "RUN"]
+    found = (_secret_mount(value, run.line) for run in runs for name, value in run.flags if name == "mount")
+    return tuple(sorted((mount for mount in found if mount is not None), key=lambda mount: mount.line))
+
+
+def _secret_mount(value: str, line: int) -> SecretMount | None:
+    """Read what `--mount=` says. Source: Dockerfile reference, RUN --mount=type=secret."""
+    words = [part.partition("=") for part in value.split(",")]
+    keys = {key.strip().lower(): content.strip("\"'") for key, _, content in words}
+    if keys.get("type") != "secret":
+        return None
+    target = keys.get("target") or keys.get("dst") or keys.get("destination") or ""
+    required = keys.get("required", "false").lower() in {"", "true", "1"}
+    return SecretMount(id=keys.get("id") or target.rpartition("/")[2], required=required, line=line)
 
 
 def _scope(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:

@@ -82,9 +82,11 @@ def _engine(host: Host) -> Iterator[Finding]:
 
 def _network(host: Host) -> Finding:
     found = find_secrets(host)
-    passed = [*sorted({*found.files, *found.texts}), *found.proxies]
-    seen = f"builds get {', '.join(passed)}" if passed else "builds get no CA bundle, credentials or proxies"
-    return Finding(topic="network", ok=True, seen=seen)
+    passed = [name for name in found.names if name not in found.confidential]
+    seen = [f"builds get {', '.join(passed)}" if passed else "builds get no CA bundle and no proxies"]
+    if named := [name for name in found.names if name in found.confidential]:
+        seen.append(f"those that `build-secrets` names get {', '.join(named)}")
+    return Finding(topic="network", ok=True, seen="; ".join(seen))
 
 
 def _settings(project: Callable[[], Project]) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ from seatrial.images.build import BuildResult, build
 from seatrial.images.plan import plan_build
 from seatrial.images.progress import Event, StepOutput, StepState
 from seatrial.settings.read import read_project
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -300,8 +301,8 @@ RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=netrc --mount=type=s
 
 
 def secret_host(yard: Yard) -> Host:
-    for name in ("ca.pem", "netrc"):
-        (yard.folder / name).write_text(f"{MARK}\n")
+    (yard.folder / "ca.pem").write_text(f"{MARK}\n")
+    (yard.folder / "netrc").write_text(f"machine index.invalid login me password {MARK}\n")
     address = f"https://me:{MARK}@index.invalid/simple"
     return replace(
         yard.host,
@@ -322,13 +323,91 @@ def test_secrets_reach_the_step_that_mounts_them_and_stay_nowhere(yard: Yard) ->
     yard.engine = replace(
         yard.engine, programs_environment={**yard.host.environment, **yard.engine.programs_environment}
     )
+    yard.settings(more='build-secrets = ["netrc", "pip-config", "uv-config", "proxy"]\n')
     yard.write(SECRETS + f"RUN echo {yard.image}\n")
-    yard.build()
+    result = yard.build()
+    image = yard.engine.client.images.get(result.image_id)
+    # Not the tag that it has while it is searched.
+    assert image.tags == [f"{yard.image}:latest"]
+    # The project's own search, and one that knows nothing of it.
     assert searched(yard.engine, yard.image, MARK.encode()) == []
-    # The search finds what is there: this one keeps the secret.
-    yard.write(f"FROM {BASE}\nRUN --mount=type=secret,id=netrc cat /run/secrets/netrc > /kept\n")
+
+
+@pytest.mark.parametrize(
+    ("keeping", "place", "line"),
+    [
+        ("RUN --mount=type=secret,id=netrc cat /run/secrets/netrc > /kept; mkdir /x", "/kept", 2),
+        # A later layer hides it only.
+        ("RUN --mount=type=secret,id=netrc cp /run/secrets/netrc /kept\nCOPY a /kept", "/kept", 2),
+        (
+            "RUN mkdir /x\nRUN --mount=type=secret,id=pip-config cat /run/secrets/pip-config > /x/pip.conf",
+            "/x/pip.conf",
+            3,
+        ),
+        ("RUN echo $HTTPS_PROXY > /proxy", "/proxy", None),
+    ],
+)
+def test_an_image_that_keeps_a_credential_is_not_tagged(yard: Yard, keeping: str, place: str, line: int | None) -> None:
+    yard.host = secret_host(yard)
+    yard.engine = replace(
+        yard.engine, programs_environment={**yard.host.environment, **yard.engine.programs_environment}
+    )
+    yard.settings(more='build-secrets = ["netrc", "pip-config", "proxy"]\n')
+    yard.write(f"FROM {BASE}\nCOPY a /b\n", a=yard.image)
+    before = yard.build()
+    # The image's own number keeps its layers out of the cache of other runs.
+    yard.write(f"FROM {BASE}\n{keeping}\nRUN echo {yard.image}\n", a=yard.image)
+    for _ in range(2):
+        # From the cache as well.
+        with pytest.raises(
+            BuildFailedError, match=rf"the image holds the secret '[\w-]+', in {place}; it was not"
+        ) as told:
+            yard.build()
+        assert told.value.where == ("Dockerfile" if line is None else f"Dockerfile:{line}")
+        assert MARK not in f"{told.value}{told.value.detail}"
+        [left] = yard.engine.client.images.list(name=yard.image)
+        assert (left.id, left.tags) == (before.image_id, [f"{yard.image}:latest"])
+
+
+def test_a_failing_step_does_not_print_the_password_that_it_was_handed(yard: Yard) -> None:
+    yard.host = secret_host(yard)
+    yard.settings(more='build-secrets = ["netrc"]\n')
+    yard.write(
+        f"FROM {BASE}\nRUN --mount=type=secret,id=netrc cat /run/secrets/netrc; echo {MARK[:9]}''{MARK[9:]}; exit 3\n"
+    )
+    with pytest.raises(BuildFailedError) as raised:
+        yard.build()
+    assert raised.value.detail.splitlines() == ["machine index.invalid login me password ***", "***"]
+    assert MARK not in str((yard.witness.events, yard.witness.said))
+    assert any(isinstance(event, StepOutput) for event in yard.witness.events)
+
+
+def test_a_build_that_takes_too_long_is_ended_in_the_builder_too(yard: Yard) -> None:
+    seconds = f"8{uuid.uuid4().int % 10**6:06}"
+    yard.settings(more="build-within = 4\n")
+    yard.write(f"FROM {BASE}\nRUN echo under way; sleep {seconds}\n")
+    before = time.monotonic()
+    with pytest.raises(BuildFailedError, match="took longer than 4 s and was stopped: RUN in line 2") as raised:
+        yard.build()
+    assert time.monotonic() - before < 20
+    assert (raised.value.where, raised.value.detail) == ("Dockerfile:2", "under way")
+    deadline = time.monotonic() + 10
+    while running(f"sleep {seconds}") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert running(f"sleep {seconds}") == []
+    assert not yard.exists()
+
+
+def test_an_untrusted_dockerfile_gets_no_credential(yard: Yard) -> None:
+    yard.host = replace(secret_host(yard), trust=Trust.NONE)
+    yard.settings(more='build-secrets = ["netrc", "proxy"]\n')
+    yard.write(
+        f"FROM {BASE}\nRUN --mount=type=secret,id=netrc ls /run/secrets > /seen; echo $HTTPS_PROXY {yard.image}\n"
+    )
     yard.build()
-    assert searched(yard.engine, yard.image, MARK.encode())
+    assert yard.run("cat", "/seen").strip() == ""
+    [said] = yard.witness.said
+    assert said.startswith("The project is not trusted: its build gets the CA bundle, not netrc, HTTPS_PROXY")
 
 
 def test_a_substitute_serves_for_from_and_copy_is_announced_and_recorded(yard: Yard) -> None:

@@ -173,7 +173,7 @@ def yard(engine: Engine, other: Engine, base: str, sockets: Path, tmp_path: Path
     config = tmp_path / "config"
     (config / "cli-plugins").mkdir(parents=True)
     (config / "cli-plugins" / "docker-buildx").symlink_to(programs.find("buildx", engine, this_host()).path)
-    (tmp_path / "netrc").write_text(MARK)
+    (tmp_path / "netrc").write_text(f"machine index.invalid login me password {MARK}\n")
     add_context(config, "other", other.candidate.url)
     socket_file = sockets / uuid.uuid4().hex[:8]
     builder = BuildKit(socket_file, other.candidate.url.removeprefix("unix://"))
@@ -202,9 +202,10 @@ def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(ya
     substitute = f"localhost:1/made/{yard.image}"
     yard.write(
         f"# syntax=localhost:1/no/dockerfile:1\nFROM {substitute}:7 AS made\nFROM {yard.base}\n"
-        "RUN --network=none --mount=type=secret,id=netrc cat /run/secrets/netrc > /kept; cat /kept\n"
+        "RUN --network=none --mount=type=secret,id=netrc case $(cat /run/secrets/netrc) in *s3cret-*) echo given;; esac "
+        "> /kept; cat /kept\n"
         f"COPY --from=made /made /made\nCOPY --from={yard.base} /bin/sh /sh\nCOPY a /a\n",
-        f'[tool.seatrial.standins."{substitute}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n',
+        f'build-secrets = ["netrc"]\n[tool.seatrial.standins."{substitute}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n',
     )
     (yard.folder / "recipe.Dockerfile").write_text(f"FROM {yard.base}\nRUN echo made > /made\n")
     temporary = yard.folder / "temporary"
@@ -219,7 +220,7 @@ def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(ya
     image = yard.engine.client.images.get(identity)
     assert image.labels["seatrial.standins"] == f"{substitute}:7"
     held = yard.engine.client.containers.run(identity, ["cat", "/kept", "/made", "/a"], remove=True).decode()
-    assert held == f"{MARK}made\n{yard.image}"
+    assert held == f"given\nmade\n{yard.image}"
     # What was handed over is gone, and the builder's engine has no image of it.
     assert list(temporary.iterdir()) == []
     assert tagged(yard.other, yard.image) == []
@@ -252,6 +253,21 @@ def test_the_id_is_the_engines_where_it_keeps_images_in_containerds_store(yard: 
     assert f"({identity.removeprefix('sha256:')[:12]})" in done.stderr
     # The engine's own builder, named, is nothing to tell of.
     assert ("The builder" in done.stderr) is (words[1] == "far")
+
+
+@pytest.mark.parametrize("words", [(), ("--builder", "far")])
+def test_a_credential_is_found_in_containerds_store_too(yard: Yard, words: tuple[str, ...]) -> None:
+    yard.write("FROM scratch\nCOPY a /a\nCOPY b /b\n", 'build-secrets = ["netrc"]\n')
+    (yard.folder / "b").write_text("nothing")
+    done = yard.seatrial("build", *words, without="DOCKER_HOST", DOCKER_CONTEXT="other")
+    assert done.returncode == 0, done.stderr
+    [entry] = yard.other.client.images.list(name=yard.image)
+    assert entry.tags == [f"{yard.image}:latest"]
+    (yard.folder / "b").write_text(f"password={MARK}")
+    kept = yard.seatrial("build", *words, without="DOCKER_HOST", DOCKER_CONTEXT="other")
+    assert kept.returncode == 1
+    assert "the image holds the secret 'netrc', in /b; it was not tagged" in kept.stderr
+    assert [left.id for left in yard.other.client.images.list(name=yard.image)] == [entry.id]
 
 
 @pytest.mark.parametrize(

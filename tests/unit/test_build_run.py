@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from seatrial.images.build import BuildResult, build, build_all
 from seatrial.images.plan import plan_build
 from seatrial.images.progress import Event, StepChanged
 from seatrial.settings.read import read_project
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 cat "$FOLDER/stream" >&2
+if [ -f "$FOLDER/hangs" ]; then trap 'echo > "$FOLDER/interrupted"; exit 1' INT; sleep 20 & wait; fi
 exit "$(cat "$FOLDER/code")"
 """
 DOCKERFILE = "# syntax=docker/dockerfile:1\nFROM python:3.13-slim\nRUN true\n"
@@ -250,6 +252,41 @@ def test_another_builder_is_named_where_it_is_the_cause(site: Site) -> None:
     assert site.fails(Builder(name="far", driver="remote")).where == "'far' (remote)"
     # On the engine's own builder the same words are buildx's own.
     assert site.fails().where == "Dockerfile"
+
+
+def test_a_build_has_a_time_limit_and_tells_what_was_running(site: Site) -> None:
+    (site.folder / "hangs").touch()
+    site.play({key: value for key, value in DONE.items() if key != "completed"})
+    (site.folder / "pyproject.toml").write_text("[tool.seatrial.apps.one]\nbuild-within = 0.5\n")
+    error = site.fails()
+    assert isinstance(error, BuildFailedError)
+    assert error.where == "Dockerfile:3"
+    assert error.what == "the build took longer than 0.5 s and was stopped: RUN in line 3 was running."
+    assert "`build-within` in [tool.seatrial.apps.one]" in error.fix
+    assert (site.folder / "interrupted").exists()
+
+
+def test_what_lies_outside_of_the_project_is_announced(site: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("Outside")
+    (site.folder / "pyproject.toml").write_text(
+        f'[tool.seatrial.apps.one]\ncontext = "{outside}"\ndockerfile = "Dockerfile"\n'
+    )
+    site.build()
+    [said] = site.witness.said[1:]
+    assert said.startswith(f"Note that the build context {outside} lies outside of the project's folder: ")
+
+
+def test_an_untrusted_build_gets_no_credential(site: Site) -> None:
+    (site.folder / "pyproject.toml").write_text('[tool.seatrial.apps.one]\nbuild-secrets = ["netrc", "pip-config"]\n')
+    (site.folder / ".netrc").write_text("machine a login b password c\n")
+    site.host = replace(
+        site.host,
+        environment={**site.host.environment, "PIP_INDEX_URL": "https://me:tok@index.test"},
+        trust=Trust.NONE,
+    )
+    site.build()
+    assert "--secret" not in site.read("arguments")
+    assert not any("index.test" in line for line in site.read("environment") if "PIP_INDEX_URL" not in line)
 
 
 def test_an_observer_that_raises_ends_the_build(site: Site) -> None:

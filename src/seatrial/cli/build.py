@@ -47,7 +47,9 @@ def build(
         raise SettingsError("--builder names no builder.", fix="Give its name, or leave the option out.")
     project, host = output.project(), output.host()
     choice = choose_builder(builder, host.environment)
-    plans = plan_matrix(project, tuple(project.chosen(app)), python=python, every=all, no_cache=no_cache)
+    plans = plan_matrix(
+        project, tuple(project.chosen(app)), python=python, every=all, no_cache=no_cache, trust=host.trust
+    )
     if dry_run:
         print("\n".join(plan_lines(plans, by=_builder_name(choice, host))))
         return

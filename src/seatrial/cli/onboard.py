@@ -99,7 +99,7 @@ def _build(project: Project, names: list[str], engine: Engine, host: Host) -> No
     from seatrial.images.plan import plan_matrix
     from seatrial.reports.build import BuildReport
 
-    plans, choice = plan_matrix(project, names), choose_builder(None, host.environment)
+    plans, choice = plan_matrix(project, names, trust=host.trust), choose_builder(None, host.environment)
     with BuildReport(output.error_console()) as report:
         build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
 

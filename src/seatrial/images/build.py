@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,22 +16,24 @@ import docker.errors
 import requests
 
 from seatrial import process
-from seatrial.dockerfile import parse, without_syntax
+from seatrial.dockerfile import SecretMount, parse, secret_mounts, without_syntax
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.engine.programs import Builder
-from seatrial.errors import BuildError, SeatrialError
+from seatrial.errors import BuildError, BuildFailedError, SeatrialError
 from seatrial.facts.sources import Dockerfile
 from seatrial.host import Host
 from seatrial.images.bases import Registries, Replacements, replacements
-from seatrial.images.credentials import BuildSecrets, find_secrets
-from seatrial.images.failure import BuildEnvironment, explain
+from seatrial.images.credentials import BuildSecrets, find_secrets, withheld
+from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
+from seatrial.images.leaks import provisional_tag, tag_when_clean
 from seatrial.images.oci_layout import save_images
-from seatrial.images.plan import BuildPlan, read_dockerfile
+from seatrial.images.plan import BuildPlan, lies_outside, read_dockerfile
 from seatrial.images.progress import Event, Progress, Step, StepState
 from seatrial.images.provenance import provenance
-from seatrial.settings.read import Project
+from seatrial.images.redaction import Redaction
+from seatrial.settings.read import TABLE, Project
 
 SUBSTITUTES_LABEL = "seatrial.standins"
 
@@ -106,26 +108,54 @@ def build(
     began = clock()
     buildx = programs.find("buildx", engine, host)
     observer.began(plan)
+    if plan.outside:
+        observer.say(f"Note that {lies_outside(plan.outside)}: the builder may be sent what is there.")
     dockerfile = parse(read_dockerfile(plan.dockerfile, where=plan.dockerfile_shown, app=plan.app))
-    secrets = find_secrets(host)
-    for note in secrets.notes:
+    mounts = secret_mounts(dockerfile, plan.build_arguments)
+    found = find_secrets(host)
+    secrets = found.given(plan.secrets, host.trust)
+    for note in (*secrets.notes, *withheld(found, secrets, mounts, plan, trust=host.trust, settings=project.file.name)):
         observer.say(note)
-    with engine_errors(f"building {plan.tags[0]}"):
-        replaced = replacements(
-            plan, dockerfile, engine=engine, host=host, project=project, say=observer.say,
-            registries=registries or Registries(engine=engine), elsewhere=builder is not None,
-        )  # fmt: skip
-    progress = Progress(dockerfile)
-    image_id, size = _run(
-        buildx.path, plan, dockerfile, replaced, secrets,
-        engine=engine, host=host, builder=builder, observer=observer, progress=progress,
-    )  # fmt: skip
+    redaction = Redaction(secrets.credentials)
+    progress = Progress(dockerfile, redaction)
+    with redaction.of_errors():
+        with engine_errors(f"building {plan.tags[0]}"):
+            replaced = replacements(
+                plan, dockerfile, engine=engine, host=host, project=project,
+                say=lambda message: observer.say(redaction.strike(message)),
+                registries=registries or Registries(engine=engine), elsewhere=builder is not None,
+            )  # fmt: skip
+
+        def run(plan: BuildPlan) -> tuple[str, int]:
+            return _run(
+                buildx.path, plan, dockerfile, replaced, secrets,
+                engine=engine, host=host, builder=builder, observer=observer, progress=progress,
+            )  # fmt: skip
+
+        image_id, size = (
+            _searched(run, plan, engine, secrets, mounts, observer.say) if secrets.credentials else run(plan)
+        )
     result = BuildResult(
         plan=plan, image_id=image_id, size_bytes=size, seconds=clock() - began,
         steps=progress.steps, substitutes=replaced.substitutes,
     )  # fmt: skip
     observer.ended(result)
     return result
+
+
+def _searched(
+    run: Callable[[BuildPlan], tuple[str, int]],
+    plan: BuildPlan,
+    engine: Engine,
+    secrets: BuildSecrets,
+    mounts: Sequence[SecretMount],
+    say: Callable[[str], None],
+) -> tuple[str, int]:
+    """Build an image that could hold a credential: it is searched before it gets its tags."""
+    with engine_errors(f"building {plan.tags[0]}"), provisional_tag(engine, plan) as tag:
+        image_id, size = run(replace(plan, tags=(tag,)))
+        tag_when_clean(engine, image_id, plan, credentials=secrets.credentials, mounts=mounts, say=say)
+    return image_id, size
 
 
 def _run(
@@ -162,12 +192,32 @@ def _run(
             on_output=lambda _: None,
             on_error=relay,
             environment={**environment, **secrets.environment()},
+            tick=partial(_end_in_time, time.monotonic() + plan.within, plan, progress),
         )
         if completed.code != 0:
             raise explain(progress, _build_environment(plan, engine, replaced, builder))
         image_id = (folder / "image-id").read_text(encoding="ascii").strip()
     with engine_errors(f"building {plan.tags[0]}"):
         return _look_at(engine, image_id, plan.tags[0])
+
+
+def _end_in_time(deadline: float, plan: BuildPlan, progress: Progress) -> None:
+    """End a build that takes too long; raises a BuildFailedError."""
+    if time.monotonic() < deadline:
+        return
+    running = [step for step in progress.steps if step.state is StepState.RUNNING]
+    step = next((step for step in running if step.numbered), next(iter(running), None))
+    if step is None:
+        what = "no step was running"
+    else:
+        since = f"{step.keyword} in line {step.line}" if step.line else step.text
+        what = f"{since} was running"
+    raise BuildFailedError(
+        f"the build took longer than {plan.within:g} s and was stopped: {what}.",
+        where=plan.dockerfile_shown if step is None or step.line is None else f"{plan.dockerfile_shown}:{step.line}",
+        fix=f"Find out why that takes so long, or set `build-within` in [{TABLE}.apps.{plan.app}].",
+        detail="" if step is None else "\n".join(progress.log(step)[-SHOWN_LOG_LINES:]),
+    )
 
 
 def buildx_arguments(

@@ -54,7 +54,7 @@ def save_image(engine: Engine, image: str, folder: Path) -> str:
 def unpack(chunks: Iterator[bytes], folder: Path, *, engine: str) -> None:
     """Unpack an archive that comes in chunks."""
     try:
-        with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|", bufsize=1 << 20) as archive:
+        with tarfile.open(fileobj=cast("IO[bytes]", Chunks(chunks)), mode="r|", bufsize=1 << 20) as archive:
             archive.extractall(folder, filter="data")
     except tarfile.TarError as error:
         raise EngineError(
@@ -82,7 +82,7 @@ def digest(folder: Path, *, engine: str) -> str:
     return found
 
 
-class _Chunks:
+class Chunks:
     """Reads from chunks of any size as from one file."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -90,6 +90,7 @@ class _Chunks:
         self._rest = b""
 
     def read(self, size: int) -> bytes:
+        """Return the next bytes: fewer than `size` at the end only."""
         gathered = [self._rest]
         length = len(self._rest)
         while length < size and (chunk := next(self._chunks, None)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from seatrial.dockerfile import declares, parse
 from seatrial.errors import BuildError, SettingsError
 from seatrial.facts.sources import Dockerfile
 from seatrial.settings.model import App
-from seatrial.settings.read import TABLE, Project, python_of
+from seatrial.settings.read import TABLE, Project, line_of, python_of
+from seatrial.trust import Trust
 
 APP_LABEL = "seatrial.app"
 PYTHON_LABEL = "seatrial.python"
@@ -38,15 +40,29 @@ class BuildPlan:
     build_arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """What stays the same from build to build."""
+    secrets: tuple[str, ...] = ()
+    """The host's credentials that the settings name for it."""
+    within: float = 3600
+    """Seconds that the builder may take."""
+    outside: tuple[str, ...] = ()
+    """What it reads outside of the project's folder, for a person."""
     no_cache: bool = False
 
 
-def plan_build(project: Project, name: str, *, python: str | None = None, no_cache: bool = False) -> BuildPlan:
+def plan_build(
+    project: Project,
+    name: str,
+    *,
+    python: str | None = None,
+    no_cache: bool = False,
+    trust: Trust = Trust.PROJECT,
+) -> BuildPlan:
     """Plan one build; only the Dockerfile is read.
 
     Raises:
         SettingsError: the app or the Python version is not declared, or the image's name is not one.
-        BuildError: the context or Dockerfile is missing, or the Dockerfile cannot take the Python version.
+        BuildError: the context or Dockerfile is missing, or lies outside of a project that is not trusted, or the
+            Dockerfile cannot take the Python version.
     """
     app = project.app(name)
     version = python_of(name, app, python)
@@ -55,6 +71,13 @@ def plan_build(project: Project, name: str, *, python: str | None = None, no_cac
         what = f"{image!r} is not an image name: those are lower-case letters and digits, with single separators."
         raise SettingsError(what, where=f"{project.file.name} [{TABLE}.apps.{name}]", fix="Set `image` there.")
     context, dockerfile = project.context(app), project.dockerfile(app)
+    outside = _outside(project, {"build context": context, "Dockerfile": dockerfile})
+    if outside and trust is Trust.NONE:
+        raise BuildError(
+            f"{lies_outside(outside)}, and the project is not trusted.",
+            where=_declared(project, name),
+            fix="Keep it inside; or, where you trust the project as your own, give --trust project.",
+        )
     if not context.is_dir():
         raise BuildError(
             f"the build context {'is not a directory' if context.exists() else 'does not exist'}.",
@@ -75,12 +98,21 @@ def plan_build(project: Project, name: str, *, python: str | None = None, no_cac
         dockerfile_shown=shown,
         build_arguments=_arguments(app, version, parsed, where=shown),
         labels={APP_LABEL: name, **({PYTHON_LABEL: version} if version else {})},
+        secrets=app.build_secrets,
+        within=app.build_within,
+        outside=outside,
         no_cache=no_cache,
     )
 
 
 def plan_matrix(
-    project: Project, names: Sequence[str], *, python: str | None = None, every: bool = False, no_cache: bool = False
+    project: Project,
+    names: Sequence[str],
+    *,
+    python: str | None = None,
+    every: bool = False,
+    no_cache: bool = False,
+    trust: Trust = Trust.PROJECT,
 ) -> tuple[BuildPlan, ...]:
     """Plan the builds of several apps.
 
@@ -101,7 +133,27 @@ def plan_matrix(
     if not pairs and names:
         # Nobody declares it: planning the first app says so, and suggests the nearest.
         pairs = [(names[0], python)]
-    return tuple(plan_build(project, name, python=version, no_cache=no_cache) for name, version in pairs)
+    return tuple(plan_build(project, name, python=version, no_cache=no_cache, trust=trust) for name, version in pairs)
+
+
+def _outside(project: Project, paths: Mapping[str, Path]) -> tuple[str, ...]:
+    """Return what lies outside of the project's folder, links followed: `the build context /srv`."""
+    folder = project.folder.resolve()
+    resolved = {what: path.resolve() for what, path in paths.items()}
+    return tuple(f"the {what} {path}" for what, path in resolved.items() if not path.is_relative_to(folder))
+
+
+def lies_outside(outside: Sequence[str]) -> str:
+    """Return what is said of a plan's `outside`."""
+    return f"{' and '.join(outside)} {'lies' if len(outside) == 1 else 'lie'} outside of the project's folder"
+
+
+def _declared(project: Project, app: str) -> str:
+    """Return the file and line that declare an app."""
+    with suppress(OSError, UnicodeDecodeError):
+        line = line_of(project.file.read_text(encoding="utf-8"), [*TABLE.split("."), "apps", app])
+        return f"{project.file.name}:{line}" if line else project.file.name
+    return project.file.name
 
 
 def read_dockerfile(file: Path, *, where: str, app: str) -> str:

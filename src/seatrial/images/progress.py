@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
+from seatrial.images.redaction import Redaction
 from seatrial.text import plain, plain_line
 
 KEPT_LOG_LINES = 60
@@ -195,8 +196,9 @@ class Reports:
 class Progress:
     """The state of one build, fed line by line from buildx's standard error."""
 
-    def __init__(self, dockerfile: Dockerfile) -> None:
+    def __init__(self, dockerfile: Dockerfile, redaction: Redaction | None = None) -> None:
         self._dockerfile = dockerfile
+        self._strike = (redaction or Redaction()).strike
         self._reports = Reports()
         self._seen: dict[str, _VertexHistory] = {}
         self._steps: dict[str, Step] = {}
@@ -213,14 +215,14 @@ class Progress:
     def log(self, step: Step) -> tuple[str, ...]:
         """Return the last lines that a step wrote."""
         rest = [text for (key, _), text in self._partial.items() if key == step.key and text.strip()]
-        return (*self._logs.get(step.key, ()), *(_shown(text) for text in rest))
+        return (*self._logs.get(step.key, ()), *(self._shown(text) for text in rest))
 
     def feed(self, line: str) -> list[Event]:
         """Read one line and return what it changed."""
         events: list[Event] = []
         for report in self._reports.feed(line):
             if isinstance(report, str):
-                self.text.append(plain(report))
+                self.text.append(self._strike(plain(report)))
                 continue
             events += self._vertices(report.vertexes or [])
             for log in report.logs or []:
@@ -229,6 +231,7 @@ class Progress:
 
     def _vertices(self, vertices: list[_Vertex]) -> list[Event]:
         for vertex in vertices:
+            vertex.name, vertex.error = (self._strike(plain_line(text)) for text in (vertex.name, vertex.error))
             self._seen.setdefault(vertex.digest, _VertexHistory()).take(vertex)
         instructions = locate((seen.name for seen in self._seen.values()), self._dockerfile)
         events: list[Event] = []
@@ -253,10 +256,14 @@ class Progress:
             return []
         key = (log.vertex, log.stream)
         *whole, rest = (self._partial.get(key, "") + log.data.decode("utf-8", errors="replace")).split("\n")
-        self._partial[key] = rest[-LONGEST_LINE:]
-        lines = tuple(_shown(line) for line in whole)
+        # Before it is cut: of a credential that the cut divides, a part would stay.
+        self._partial[key] = self._strike(rest)[-LONGEST_LINE:]
+        lines = tuple(self._shown(line) for line in whole)
         self._logs[log.vertex].extend(lines)
         return [StepOutput(step=step, lines=lines)] if lines else []
+
+    def _shown(self, line: str) -> str:
+        return self._strike(plain(line))[:LONGEST_LINE].rstrip()
 
 
 class _VertexHistory:
@@ -269,8 +276,8 @@ class _VertexHistory:
         self.spans: dict[datetime, datetime | None] = {}
 
     def take(self, vertex: _Vertex) -> None:
-        self.name = plain_line(vertex.name) or self.name
-        self.error = plain_line(vertex.error) or self.error
+        self.name = vertex.name or self.name
+        self.error = vertex.error or self.error
         self.cached = self.cached or vertex.cached
         if vertex.started is not None:
             self.spans[vertex.started] = vertex.completed
@@ -295,7 +302,3 @@ class _VertexHistory:
         return sum(
             (end - start).total_seconds() for start, end in self.spans.items() if end is not None and end > start
         )
-
-
-def _shown(line: str) -> str:
-    return plain(line)[:LONGEST_LINE].rstrip()

@@ -15,6 +15,7 @@ def _form(pattern: str, description: str) -> Meta:
 
 # Kept importable at run time: msgspec reads the annotations of these classes.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
+BuildSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Absolute = Annotated[str, _form(r"^/[^\0]*\Z", "an absolute path")]
 Below = Annotated[str, _form(r"^/(?!/*\Z)(?!([^\0]*/)?\.\.(/|\Z))[^\0]*\Z", "an absolute path below /, without ..")]
 Module = Annotated[
@@ -235,6 +236,10 @@ class App(Table, frozen=True, kw_only=True):
     """The build argument that chooses the Python version."""
     build_arguments: dict[str, str] = {}
     """More build arguments; never secrets, as they stay in the image's history."""
+    build_secrets: tuple[Literal["netrc", "pip-config", "uv-config", "proxy"], ...] = ()
+    """The host's credentials that its Dockerfile gets: see Build secrets below."""
+    build_within: BuildSeconds = 3600.0
+    """Seconds that its build may take, without the time to find out where its bases come from."""
     contract: Contract = field(default_factory=Contract)
     """What its image must be."""
 

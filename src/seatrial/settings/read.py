@@ -92,7 +92,7 @@ def line_of(text: str, path: Sequence[str]) -> int | None:
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\[?([^\[\]]+)\]", line):
             key = table = _keys(header[1])
-        elif assignment := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w.-]|\s)+?)\s*=""", line):
+        elif assignment := re.match(r"""((?:"[^"]*"|'[^']*'|[\w. \t-])+?)=""", line.strip()):
             key = (*table, *_keys(assignment[1]))
         else:
             continue

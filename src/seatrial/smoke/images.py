@@ -20,6 +20,7 @@ from seatrial.observe.gather import Wanted, gather
 from seatrial.observe.sources import SourceFiles, read_project_facts
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -65,10 +66,10 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
 
     Raises:
         SettingsError: the app, the Python version or a waiver does not exist, or a module of checks is broken.
-        BuildError: its context or Dockerfile is missing.
+        BuildError: its context or Dockerfile is missing, or lies outside of a project that is not trusted.
 
     """
-    plan = plan_build(project, name, python=python)
+    plan = plan_build(project, name, python=python, trust=Trust.PROJECT if host is None else host.trust)
     contract = project.app(name).contract
     own = own_checks(project)
     _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive", own)
