@@ -202,10 +202,11 @@ def test_another_builder_gets_the_engines_images_and_the_engine_the_built_one(ya
     substitute = f"localhost:1/made/{yard.image}"
     yard.write(
         f"# syntax=localhost:1/no/dockerfile:1\nFROM {substitute}:7 AS made\nFROM {yard.base}\n"
-        "RUN --network=none --mount=type=secret,id=netrc case $(cat /run/secrets/netrc) in *s3cret-*) echo given;; esac "
-        "> /kept; cat /kept\n"
+        "RUN --network=none --mount=type=secret,id=netrc \\\n"
+        "    case $(cat /run/secrets/netrc) in *s3cret-*) echo given;; esac > /kept; cat /kept\n"
         f"COPY --from=made /made /made\nCOPY --from={yard.base} /bin/sh /sh\nCOPY a /a\n",
-        f'build-secrets = ["netrc"]\n[tool.seatrial.standins."{substitute}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n',
+        'build-secrets = ["netrc"]\n'
+        f'[tool.seatrial.standins."{substitute}:{{version}}"]\nrecipe = "recipe.Dockerfile"\n',
     )
     (yard.folder / "recipe.Dockerfile").write_text(f"FROM {yard.base}\nRUN echo made > /made\n")
     temporary = yard.folder / "temporary"
