@@ -22,8 +22,12 @@ DEEPEST = 40
 """Levels of nesting."""
 MOST_NODES = 100_000
 """Values of a text: a few lines of aliases can stand for millions."""
+MOST_CHARACTERS = 4_000_000
+"""Characters of all values, those that an alias repeats counted each time."""
 NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 MERGE = "<<"
+ALIAS = re.compile(r"(?<![^\s,\[{:-])\*\w")
+MOST_UNREAD_ALIASES = 50
 JSON_TAB = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*')|\t""", re.DOTALL)
 """A tab between the parts of a JSON text, and what is quoted; PyYAML takes tabs within quotes only."""
 
@@ -31,10 +35,11 @@ JSON_TAB = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*')|\t""", re.DOTALL)
 class YamlError(Exception):
     """A text is not YAML, or exceeds a limit."""
 
-    def __init__(self, what: str, line: int) -> None:
+    def __init__(self, what: str, line: int, *, limit: bool = False) -> None:
         super().__init__(what)
         self.what = what
         self.line = line
+        self.limit = limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +109,7 @@ def read_yaml(text: str) -> Node | None:
     import yaml
 
     if len(text) > LARGEST:
-        raise YamlError(f"larger than {LARGEST} characters", 1)
+        raise YamlError(f"larger than {LARGEST} characters", 1, limit=True)
     if text.lstrip().startswith(("{", "[")):
         text = JSON_TAB.sub(lambda found: found[1] or " ", text)
     try:
@@ -127,6 +132,7 @@ class _Open:
 
     event: yaml.CollectionStartEvent
     size_before: int
+    characters_before: int
     nodes: list[Node] = field(default_factory=list)
 
 
@@ -135,8 +141,8 @@ class _Composer:
 
     def __init__(self) -> None:
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Node, int]] = {}
-        self.size = 0
+        self.anchors: dict[str, tuple[Node, int, int]] = {}
+        self.size = self.characters = 0
         self.root: Node | None = None
 
     def document(self, events: Iterator[yaml.Event]) -> Node | None:
@@ -145,38 +151,88 @@ class _Composer:
         for event in events:
             line, _ = _place(event)
             if isinstance(event, yaml.CollectionStartEvent):
-                self._grow(1, line)
+                self._grow(1, 0, line)
                 if len(self.open) >= DEEPEST:
-                    raise YamlError(f"nested deeper than {DEEPEST} levels", line)
-                self.open.append(_Open(event=event, size_before=self.size - 1))
+                    raise YamlError(f"nested deeper than {DEEPEST} levels", line, limit=True)
+                self.open.append(_Open(event=event, size_before=self.size - 1, characters_before=self.characters))
             elif isinstance(event, yaml.CollectionEndEvent):
                 done = self.open.pop()
-                self._add(_collection(done), done.event.anchor, self.size - done.size_before)
+                grown = self.size - done.size_before, self.characters - done.characters_before
+                self._add(_collection(done), done.event.anchor, *grown)
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in self.anchors:
                     raise YamlError(f"invalid YAML: undefined alias {event.anchor!r}", line)
-                node, size = self.anchors[event.anchor]
-                self._grow(size, line)
-                self._add(node, None, size)
+                node, size, characters = self.anchors[event.anchor]
+                self._grow(size, characters, line)
+                self._add(node, None, size, characters)
             elif isinstance(event, yaml.ScalarEvent):
-                self._grow(1, line)
-                self._add(_scalar(event), event.anchor, 1)
+                self._grow(1, len(event.value), line)
+                self._add(_scalar(event), event.anchor, 1, len(event.value))
             elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
                 raise YamlError("several documents; only one is read", line)
         return self.root
 
-    def _grow(self, size: int, line: int) -> None:
+    def _grow(self, size: int, characters: int, line: int) -> None:
         self.size += size
+        self.characters += characters
         if self.size > MOST_NODES:
-            raise YamlError(f"more than {MOST_NODES} values, aliases counted", line)
+            raise YamlError(f"more than {MOST_NODES} values, aliases counted", line, limit=True)
+        if self.characters > MOST_CHARACTERS:
+            raise YamlError(f"more than {MOST_CHARACTERS} characters, aliases counted", line, limit=True)
 
-    def _add(self, node: Node, anchor: str | None, size: int) -> None:
+    def _add(self, node: Node, anchor: str | None, size: int, characters: int) -> None:
         if anchor:
-            self.anchors[anchor] = (node, size)
+            self.anchors[anchor] = (node, size, characters)
         if self.open:
             self.open[-1].nodes.append(node)
         else:
             self.root = node
+
+
+def check_aliases(text: str) -> None:
+    """Check the aliases of a text that `read_yaml` does not take and another reader may; nothing is built of it.
+
+    It may hold several documents, and end in an error.
+
+    Raises:
+        YamlError: its aliases stand for more than the limits allow, or the text after an error has many of them.
+    """
+    import yaml
+
+    try:
+        for line, depth, size, characters in _growth(yaml.parse(text[:LARGEST], Loader=yaml.SafeLoader)):
+            if size > MOST_NODES or characters > MOST_CHARACTERS or depth > DEEPEST:
+                raise YamlError("too many or too deep values, aliases counted", line, limit=True)
+    except (yaml.YAMLError, ValueError, OverflowError):
+        if len(ALIAS.findall(text)) > MOST_UNREAD_ALIASES:
+            raise YamlError("not readable, and full of aliases", 1, limit=True) from None
+
+
+def _growth(events: Iterator[yaml.Event]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield after each event its line, how deep it is, and how many values and characters there were, aliases too."""
+    import yaml
+
+    anchors: dict[str, tuple[int, int]] = {}
+    opened: list[tuple[str | None, int, int]] = []
+    size = characters = 0
+    for event in events:
+        anchor = getattr(event, "anchor", None)
+        before = anchor, size, characters
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append(before)
+            size += 1
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            before = opened.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            size, characters = size + 1, characters + len(event.value)
+        elif isinstance(event, yaml.AliasEvent):
+            more, longer = anchors.get(anchor or "", (1, 0))
+            size, characters, before = size + more, characters + longer, (None, 0, 0)
+        name, size_before, characters_before = before
+        if name:
+            anchors[name] = size - size_before, characters - characters_before
+        yield _place(event)[0], len(opened), size, characters
 
 
 def _place(event: yaml.Event) -> tuple[int, int]:

@@ -284,7 +284,7 @@ VERSION = "if sys.argv[1:] == ['version']: print('v2.40.0'); sys.exit()\n"
 
 def composed(folder: Path, files: dict[str, str]) -> ComposeSource:
     write(folder, files)
-    found = read_compose(folder / "compose.yaml", "compose.yaml", ENGINE, host(folder, PATH="/nowhere"))
+    found = read_compose(folder / "compose.yaml", "compose.yaml", folder, ENGINE, host(folder, PATH="/nowhere"))
     assert isinstance(found, ComposeSource)
     return found
 
@@ -298,7 +298,9 @@ def test_compose_is_asked_with_something_for_what_a_checkout_lacks(tmp_path: Pat
     fake_compose(tmp_path / "tools", VERSION + answer)
     folder = tmp_path / "project"
     write(folder, {"compose.yaml": COMPOSE, ".env.example": "DB_PASSWORD=\n#LEVEL=INFO\n"})
-    found = read_compose(folder / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path / "tools", PATH="/nowhere"))
+    found = read_compose(
+        folder / "compose.yaml", "compose.yaml", folder, ENGINE, host(tmp_path / "tools", PATH="/nowhere")
+    )
     assert isinstance(found, ComposeSource)
     assert not isinstance(found.model, Unavailable), found.model
     (api,) = found.model.services
@@ -346,15 +348,16 @@ def test_what_compose_does_not_take_is_told(tmp_path: Path, body: str, reason: s
 
 
 def test_a_compose_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere"))
+    missing = read_compose(tmp_path / "compose.yaml", "compose.yaml", tmp_path, ENGINE, host(tmp_path, PATH="/nowhere"))
     assert missing == Unavailable(reason="compose.yaml cannot be read: No such file or directory")
     write(tmp_path, {"compose.yaml": "a: ["})
-    broken = read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere"))
+    broken = read_compose(tmp_path / "compose.yaml", "compose.yaml", tmp_path, ENGINE, host(tmp_path, PATH="/nowhere"))
     assert isinstance(broken, Unavailable)
     assert "invalid YAML" in broken.reason
     monkeypatch.setattr(compose_facts, "MOST_BYTES", 3)
     assert isinstance(
-        read_compose(tmp_path / "compose.yaml", "compose.yaml", ENGINE, host(tmp_path, PATH="/nowhere")), Unavailable
+        read_compose(tmp_path / "compose.yaml", "compose.yaml", tmp_path, ENGINE, host(tmp_path, PATH="/nowhere")),
+        Unavailable,
     )
 
 

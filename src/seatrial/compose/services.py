@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
-from seatrial.compose import runner
-from seatrial.compose.runner import Compose
+from seatrial.compose.guard import guarded
+from seatrial.compose.runner import Compose, Stack
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variable_sources
 from seatrial.engine.find import Engine
@@ -147,8 +148,8 @@ MOST_BYTES = 1024 * 1024
 MOST_SIBLINGS = 500
 
 
-def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeSource | Unavailable:
-    """Return what a compose file says; `shown` is its path for a person."""
+def read_compose(file: Path, shown: str, project: Path, engine: Engine, host: Host) -> ComposeSource | Unavailable:
+    """Return what a compose file of a project's folder says; `shown` is its path for a person."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -161,7 +162,7 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
     explained_by = [name for name in (".env", *EXAMPLES) if (file.parent / name).is_file()]
     return ComposeSource(
         path=shown,
-        model=_model(file, text, engine, host),
+        model=_model(file, text, project, engine, host),
         values=text.values,
         variables=text.variables,
         explained=frozenset(name for example in explained_by for name in explanations(file.parent / example)),
@@ -170,10 +171,10 @@ def read_compose(file: Path, shown: str, engine: Engine, host: Host) -> ComposeS
     )
 
 
-def _model(file: Path, text: ComposeText, engine: Engine, host: Host) -> ComposeModel | Unavailable:
-    stack = runner.Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
+def _model(file: Path, text: ComposeText, project: Path, engine: Engine, host: Host) -> ComposeModel | Unavailable:
+    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
     try:
-        document = model_with_placeholders(runner.find(stack, file, engine=engine, host=host), text)
+        document = model_with_placeholders(guarded(stack, file, project, engine=engine, host=host)[0], text)
     except (StackError, EngineError) as error:
         said = error.what.removesuffix(".") if isinstance(error, StackError) else str(error)
         return Unavailable(reason=plain_line(said)[:300])
@@ -193,6 +194,8 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
     try:
         with _with_env_files(compose.file.parent, missing) as folder:
             document, _ = replace(compose, environment=environment, folder=folder).model()
+            if folder is not None:
+                document = json.loads(json.dumps(document).replace(str(folder), str(compose.file.parent)))
     except OSError as error:
         raise StackError(f"docker compose could not read it: {error.strerror}.", where=str(compose.file)) from error
     return document

@@ -17,6 +17,9 @@ PARTS = re.compile(
 )
 """What compose puts values in for: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, `${NAME:+word}`."""
 
+NAMES = re.compile(r"\$\{?([A-Za-z_]\w*)")
+"""The names in them, also within a default."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeText:
@@ -43,7 +46,11 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
         return Unavailable(reason=f"{error.what} (line {error.line})"[:300])
     declared = [(name, service) for name, service in pairs_of(child(root, "services")) if isinstance(service, Mapping)]
     values = list(_values(root, "", "", set()))[:MOST_VALUES] if root is not None else []
-    passed = [given for _, service in declared for given in _passed_through(child(service, "environment"))]
+    passed = [
+        (f"${{{name}}}", line)
+        for _, service in declared
+        for name, line in passed_through(child(service, "environment"))
+    ]
     return ComposeText(
         lines={name.text: {"": name.line, **_service_lines(service)} for name, service in declared},
         values=tuple(
@@ -129,14 +136,14 @@ def _values(node: Node, path: str, key: str, seen: set[int]) -> Iterator[tuple[s
         yield from _values(value, f"{path}.{name_node.text}".lstrip("."), name_node.text, seen)
 
 
-def _passed_through(environment: Node | None) -> Iterator[tuple[str, int]]:
-    """Yield what `environment` takes from the caller without saying so: `- NAME`, `NAME:`."""
+def passed_through(environment: Node | None) -> Iterator[tuple[str, int]]:
+    """Yield what `environment` or `args` takes from the caller without saying so, with its line: `- NAME`, `NAME:`."""
     for item in items_of(environment):
         if isinstance(item, Scalar) and re.fullmatch(r"[A-Za-z_]\w*", item.text):
-            yield f"${{{item.text}}}", item.line
+            yield item.text, item.line
     for key, value in pairs_of(environment):
         if isinstance(value, Scalar) and value.is_null:
-            yield f"${{{key.text}}}", key.line
+            yield key.text, key.line
 
 
 def _files(node: Node | None) -> Iterator[EnvironmentFile]:

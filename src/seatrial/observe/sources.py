@@ -271,7 +271,7 @@ def read_sources(files: SourceFiles, engine: Engine) -> Sources | Unavailable:
         ),
         lint=run_lint(files.dockerfile, files.project, files.host),
         context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),
-        compose=read_compose(compose, files.shown(compose), engine, files.host) if compose else None,
+        compose=read_compose(compose, files.shown(compose), files.project, engine, files.host) if compose else None,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seatrial.compose import runner
+from seatrial.compose import guard, runner
 from seatrial.compose.runner import Compose, Stack, identify
 from seatrial.compose.services import app_of, completing, own_images, read_services
 from seatrial.compose.variables import example_to_copy
@@ -19,6 +19,7 @@ from seatrial.settings.model import StackContract
 from seatrial.settings.read import Project
 from seatrial.stack.plan import StackPlan, compose_file
 from seatrial.text import did_you_mean
+from seatrial.trust import Trust
 
 SUFFIX = "-smoke"
 """Behind the name of the developer's own stack."""
@@ -64,14 +65,18 @@ def plan_isolated(
     stack = Stack(app=name, compose_project=f"{identify(project, name).compose_project}{SUFFIX}")
     file = compose_file(project, name)
     example = example_to_copy(file)
-    compose = replace(runner.find(stack, file, engine=engine, host=host), env_file=example)
+    compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host, say=say)
+    compose = replace(compose, env_file=example)
     document, notes = compose.model()
     if example is not None:
         say(f"There is no {file.parent / '.env'}: this smoke takes its values from {example.name}.")
+    if host.trust is Trust.NONE:
+        guard.require_trusted(guard.findings(reading, document, host.trust), say)
     own, contract = own_images(project), project.app(name).contract.stack
     declared = {service.name: service for service in read_services(document)}
     app = app_service(tuple(declared.values()), own, name, contract, file)
     document = isolated(document, file, labels=labels, environment={app: contract.environment})
+    guard.require_trusted(guard.findings(reading, document, host.trust, smoke=True), say)
     if image is not None:
         same = [service.name for service in declared.values() if service.image == declared[app].image]
         document = runner.replaced(document, dict.fromkeys(same, image))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.compose import runner
+from seatrial.compose import guard
 from seatrial.compose.readiness import Readiness, unready
 from seatrial.compose.runner import Compose, Stack, identify
 from seatrial.compose.services import own_images, read_services
@@ -33,6 +33,8 @@ class StackPlan:
     """What compose warned of while it read the file."""
     document: Json = field(default_factory=dict, repr=False)
     """Compose's own model. It holds the values of env files, secrets among them: it is never printed."""
+    compose: Compose | None = field(default=None, repr=False)
+    """Compose for this file, with the variables that it asks for."""
     required: tuple[str, ...] = ()
     """The variables without which the app's own image does not start, by its contract."""
 
@@ -54,12 +56,13 @@ def plan_up(
 
     Raises:
         SettingsError: no app has that name.
-        StackError: it has no compose file, compose refuses it, or env files or variables are missing: all that are.
+        StackError: it has no compose file, compose refuses it, it reaches beyond a project that is not trusted, or env
+            files or variables are missing: all that are.
         EngineError: compose is not installed, or too old.
     """
     stack = identify(project, name)
     file = compose_file(project, name)
-    compose = runner.find(stack, file, engine=engine, host=host)
+    compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host, say=say)
     env_file = file.parent / ".env"
     if (example := example_to_copy(file)) is not None:
         if not create_env and not (ask is not None and ask(f"{env_file} is missing. Copy it from {example.name}?")):
@@ -71,10 +74,11 @@ def plan_up(
     except StackError as error:
         # Compose names the first of what is missing; a person wants to know all of it.
         raise (_incomplete(compose) or error) from None
+    guard.require_trusted(guard.findings(reading, document, host.trust), say)
     services = read_services(document)
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
-    return replace(planned(project, stack, file, services), notes=notes, document=document)
+    return replace(planned(project, stack, file, services), notes=notes, document=document, compose=compose)
 
 
 def planned(project: Project, stack: Stack, file: Path, services: tuple[Service, ...]) -> StackPlan:

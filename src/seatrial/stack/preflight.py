@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seatrial.checks.compose import judge_compose
 from seatrial.checks.model import Result, Status
-from seatrial.compose import runner
+from seatrial.compose import guard
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
 from seatrial.compose.runner import Compose, Stack, identify
 from seatrial.compose.services import app_of, model_with_placeholders, read_compose, read_services
@@ -152,7 +152,10 @@ def check_all(
         EngineError: the engine does not answer, or compose is not there.
     """
     stack, file = identify(project, name), compose_file(project, name)
-    compose = runner.find(stack, file, engine=engine, host=host)
+    try:
+        compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host)
+    except StackError as error:
+        return Preflight(stack=stack, file=file, services=(), findings=(_refused(error),))
     text = text_of(file)
     try:
         valued = variable_sources(compose, [variable.name for variable in text.variables])
@@ -167,7 +170,7 @@ def check_all(
             for finding in variables
         )
     services = read_services(document) if document is not None else ()
-    findings = [*said, *variables]
+    findings = [*said, *variables, *guard.findings(reading, document or {}, host.trust)]
     if services:
         findings += check_start(planned(project, stack, file, services), engine, has_substitute=has_substitute)
     if text != ComposeText():  # Of a file that is not YAML, compose has said so.
@@ -190,7 +193,7 @@ def check_catalogue(
 ) -> Iterator[Finding]:
     """Yield what the catalogue's compose/* checks say. None of it stops a start: `invoke smoke` judges by it."""
     shown = str(file.relative_to(project.folder) if file.is_relative_to(project.folder) else file)
-    for result in judge_compose(read_compose(file, shown, engine, host), contract):
+    for result in judge_compose(read_compose(file, shown, project.folder, engine, host), contract):
         if result.status is not Status.SKIP:
             yield _of_catalogue(result)
 

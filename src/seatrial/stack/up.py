@@ -111,7 +111,7 @@ def up(
         StackLeftError: interrupted twice; the message names what remains.
     """
     started = clock.monotonic()
-    program = program or runner.find(plan.stack, plan.file, engine=engine, host=host)
+    program = program or plan.compose or runner.find(plan.stack, plan.file, engine=engine, host=host)
     there = images.present(plan, engine)
     if (same := _unchanged(plan, there, program, engine)) is not None:
         return stack_state(plan, same, engine, changed=False, seconds=clock.monotonic() - started)

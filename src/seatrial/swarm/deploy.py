@@ -164,7 +164,7 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
 
     `local` are local images that take the place of a service's own.
     """
-    compose = runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host)
+    compose = plan.plan.compose or runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host)
     kept = {service.name: service.node_pin for service in cluster.services(plan.stack, engine)}
     return convert(
         plan.plan.document,
@@ -225,7 +225,7 @@ def deploy(
     local = images.provide(
         plan.plan,
         images.present(plan.plan, engine),
-        compose=runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host),
+        compose=plan.plan.compose or runner.find(plan.plan.stack, plan.plan.file, engine=engine, host=host),
         say=observer.say,
         substitute=substitute,
     )
