@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.compose.guard import Reading, findings, guarded, read_ahead, require_trusted
+from seatrial.compose.guard import Reading, UntrustedError, findings, guarded, read_ahead, require_trusted
 from seatrial.compose.reach import Grade, Surroundings, reaches
 from seatrial.compose.readiness import Readiness
 from seatrial.compose.runner import Compose, Stack
@@ -436,12 +436,14 @@ def test_compose_gets_the_variables_that_a_file_asks_for_and_no_other(tmp_path: 
 
 
 def test_an_untrusted_file_that_asks_for_variables_of_the_host_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="it asks for") as caught:
+    with pytest.raises(UntrustedError) as caught:
         compose_of(tmp_path, Trust.NONE, [], **HOSTS)
     assert re.findall(r"compose\.yaml:(\d+): it asks for (\w+)", caught.value.detail) == [
         ("10", "AWS_SECRET_ACCESS_KEY"), ("11", "HELLO"),
     ]  # fmt: skip
     assert "value" not in str(caught.value) + caught.value.detail
+    # What compose would resolve is said of the text, in the same breath.
+    assert [int(finding.where.rpartition(":")[2]) for finding in caught.value.findings] == [4, 7, 8, 10, 11, 14]
 
 
 def test_an_untrusted_file_has_the_values_of_its_own_env_file(tmp_path: Path) -> None:

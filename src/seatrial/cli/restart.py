@@ -33,7 +33,7 @@ def restart(
     from seatrial.reports.json import restart_plan_document
     from seatrial.reports.stack_console import print_up, progress
     from seatrial.stack import restart as restarting
-    from seatrial.stack.plan import compose_file
+    from seatrial.stack.plan import compose_file, require_trusted
 
     as_json, seconds = output.wants_json(format), output.positive_seconds(timeout)
     project = output.project()
@@ -48,6 +48,7 @@ def restart(
 
     with output.json_at_the_end(document, wanted=as_json):
         file, engine = compose_file(project, stack.app), output.engine()
+        require_trusted(project, stack.app, engine=engine, host=output.host())
         containers = restarting.to_restart(stack, engine, service)
         names = tuple(dict.fromkeys(container.service for container in containers))
         if not dry_run:

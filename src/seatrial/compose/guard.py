@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from seatrial.compose import runner
 from seatrial.compose.reach import Grade, Reach, Surroundings, path_reach, reaches
@@ -25,6 +26,7 @@ from seatrial.facts import Json
 from seatrial.host import Host
 from seatrial.trust import Trust
 from seatrial.yaml_tree import LARGEST, Node, Scalar, YamlError, check_aliases, child, items_of, pairs_of, read_yaml
+from seatrial.yaml_tree import Mapping as YamlMapping
 
 MOST_FILES = 100
 """Compose files that a file may include, directly or through others."""
@@ -46,6 +48,21 @@ PLAIN_TAGS = frozenset(("!reset", "!override", *(f"tag:yaml.org,2002:{kind}" for
 """Others change a value: `!!binary` hides a path."""
 FIX = "Take it out; or, if you trust this project, give --trust project."
 ROOT_FIX = "Take it out; or, if what is tested may have the host, give --trust host."
+
+
+class UntrustedError(StackError):
+    """A compose file asks for more than its project may have."""
+
+    def __init__(self, refused: Sequence[Finding]) -> None:
+        first, several = refused[0], len(refused) > 1
+        lines = [f"{finding.where}: {finding.what}" for finding in refused]
+        super().__init__(
+            f"{first.what}{f' ({len(refused)} places, all below)' if several else ''}",
+            where=first.where,
+            fix=first.fix,
+            detail="\n".join(lines) if several else "",
+        )
+        self.findings = tuple(refused)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +141,18 @@ def guarded(
     `say` receives the names of the variables of the host's environment that the file asks for and gets.
 
     Raises:
-        StackError: the file stands for too much; or the project is not trusted, and the file asks for more than its
-            own: all of that is named.
+        StackError: the file stands for too much.
+        UntrustedError: the project is not trusted, and the file asks for more than its own: all of that is named.
         EngineError: compose is not installed, or too old.
     """
     reading = read_ahead(file, surroundings(project, engine, host), host, options=stack.options)
     if host.trust is Trust.NONE:
-        found = (*_variables(reading, host), *findings(reading, (), host.trust))
-        require_trusted(sorted(found, key=lambda finding: _place(finding.where)), lambda _: None)
+        found = [*_variables(reading, host), *findings(reading, (), host.trust)]
+        if found:
+            # Compose does not get to see it: what it would say is said of the text.
+            documents = [_rough(text) for text in reading.texts]
+            found += [finding for document in documents for finding in findings(reading, document, host.trust)]
+        require_trusted(sorted(dict.fromkeys(found), key=lambda finding: _place(finding.where)), lambda _: None)
     compose = runner.find(stack, file, engine=engine, host=host)
     if host.trust is Trust.NONE:
         return compose, reading
@@ -142,18 +163,11 @@ def guarded(
 
 
 def require_trusted(found: Iterable[Finding], say: Callable[[str], None]) -> None:
-    """Say what reaches beyond the project, a line each. Raises StackError, with all of it, where that is refused."""
+    """Say what reaches beyond the project, a line each. Raises UntrustedError where any is refused."""
     listed = list(found)
     refused = [finding for finding in listed if finding.readiness is Readiness.BLOCKED]
     if refused:
-        more = f" ({len(refused)} places, all below)" if len(refused) > 1 else ""
-        lines = [f"{finding.where}: {finding.what}" for finding in refused]
-        raise StackError(
-            f"{refused[0].what}{more}",
-            where=refused[0].where,
-            fix=refused[0].fix,
-            detail="\n".join(lines) if len(refused) > 1 else "",
-        )
+        raise UntrustedError(refused)
     for finding in listed:
         say(f"{finding.where}: {finding.what}")
 
@@ -169,6 +183,49 @@ def findings(
     placed = [*reading.found, *((reading.where(reach), reach) for reach in model)]
     made = [_finding(where, reach, trust, smoke=smoke) for where, reach in placed]
     return tuple(sorted(dict.fromkeys(filter(None, made)), key=lambda finding: _place(finding.where)))
+
+
+def _rough(text: TextFile) -> Json:
+    """Return a compose file's text in the form of compose's model, as far as that tells what reaches out of it."""
+    plain = _plain(text.root) if text.root is not None else None
+    document: Json = plain if isinstance(plain, dict) else {}
+    for key in ("services", "volumes", "networks", "secrets", "configs"):
+        tables = document.get(key)
+        tables = tables if isinstance(tables, dict) else {}
+        document[key] = {name: table for name, table in tables.items() if isinstance(table, dict)}
+    for service in document["services"].values():
+        mounts = service.get("volumes")
+        service["volumes"] = [_mount(mount, text.path) for mount in mounts] if isinstance(mounts, list) else []
+        for key in ("build", "logging", "deploy"):
+            if not isinstance(service.get(key), dict):
+                service.pop(key, None)
+    for key in ("secrets", "configs"):
+        for table in document[key].values():
+            if "file" in table:
+                table["file"] = str(text.path.parent / str(table["file"]))
+    return document
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, Scalar):
+        return None if node.is_null else settled(node.text)
+    if isinstance(node, YamlMapping):
+        return {key.text: _plain(value) for key, value in node.pairs}
+    return [_plain(item) for item in node.items]
+
+
+def _mount(written: object, file: Path) -> Json:
+    """Return a service's volume in its long form."""
+    if isinstance(written, dict):
+        table: Json = written
+    else:
+        source, _, rest = str(written).partition(":")
+        kind = "bind" if rest and source[:1] in {"/", ".", "~"} else "volume"
+        table = {"type": kind, "source": source, "target": rest, "read_only": "ro" in rest.split(":")[1:]}
+    if table.get("type") == "bind":
+        source = str(table.get("source") or "")
+        return {**table, "source": source if source.startswith("~") else str(file.parent / source)}
+    return table
 
 
 def _finding(where: str, reach: Reach, trust: Trust, *, smoke: bool) -> Finding | None:

@@ -5,6 +5,7 @@ Pure: it reads compose's own model; where a path of the host leads is asked of t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ REMOTE_VOLUMES = frozenset(("nfs", "nfs4", "cifs"))
 
 def path_reach(written: str, around: Surroundings, *, read_only: bool) -> tuple[str, Grade] | None:
     """Return what a path of the host is and gives away; None where it belongs to the project."""
-    path = around.resolve(written)
+    path, written = around.resolve(written), os.path.normpath(written)
     shown = written if Path(written) == path else f"{written} ({path})"
     if path in HARMLESS and read_only:
         return f"{shown} of the host", Grade.OUTSIDE

@@ -70,13 +70,13 @@ def plan_isolated(
     document, notes = compose.model()
     if example is not None:
         say(f"There is no {file.parent / '.env'}: this smoke takes its values from {example.name}.")
-    if host.trust is Trust.NONE:
-        guard.require_trusted(guard.findings(reading, document, host.trust), say)
+    # A trusted project's own networks and volumes are made anew below.
+    brought_up = document if host.trust is Trust.NONE else {**document, "networks": {}, "volumes": {}}
+    guard.require_trusted(guard.findings(reading, brought_up, host.trust, smoke=True), say)
     own, contract = own_images(project), project.app(name).contract.stack
     declared = {service.name: service for service in read_services(document)}
     app = app_service(tuple(declared.values()), own, name, contract, file)
     document = isolated(document, file, labels=labels, environment={app: contract.environment})
-    guard.require_trusted(guard.findings(reading, document, host.trust, smoke=True), say)
     if image is not None:
         same = [service.name for service in declared.values() if service.image == declared[app].image]
         document = runner.replaced(document, dict.fromkeys(same, image))

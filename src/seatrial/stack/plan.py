@@ -17,6 +17,7 @@ from seatrial.errors import StackError
 from seatrial.facts import Json, Service
 from seatrial.host import Host
 from seatrial.settings.read import TABLE, Project
+from seatrial.trust import Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,16 @@ def plan_up(
     if not services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
     return replace(planned(project, stack, file, services), notes=notes, document=document, compose=compose)
+
+
+def require_trusted(project: Project, name: str, *, engine: Engine, host: Host) -> None:
+    """Refuse, with StackError, a compose file that reaches beyond a project that is not trusted."""
+    if host.trust is Trust.NONE:
+        file = compose_file(project, name)
+        stack = identify(project, name)
+        compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host)
+        document, _ = compose.model()
+        guard.require_trusted(guard.findings(reading, document, host.trust), lambda _: None)
 
 
 def planned(project: Project, stack: Stack, file: Path, services: tuple[Service, ...]) -> StackPlan:

@@ -154,6 +154,8 @@ def check_all(
     stack, file = identify(project, name), compose_file(project, name)
     try:
         compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host)
+    except guard.UntrustedError as error:
+        return Preflight(stack=stack, file=file, services=(), findings=error.findings)
     except StackError as error:
         return Preflight(stack=stack, file=file, services=(), findings=(_refused(error),))
     text = text_of(file)
