@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import resource
 import shlex
 import shutil
 import signal
@@ -11,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from seatrial.errors import ProgramError
@@ -20,17 +22,52 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-INTERRUPT_GRACE = 10.0
-"""Seconds that an interrupted program has before it is terminated, then killed."""
+INTERRUPT_GRACE = 4.0
+"""Seconds that an interrupted program has before it is terminated."""
+
+TERMINATE_GRACE = 1.5
+"""Seconds that a terminated program has before it is killed."""
 
 DRAIN_GRACE = 5.0
-"""Seconds to wait for the rest of a program's output when it has ended."""
+"""Seconds to wait for the rest of a program's output when it has ended by itself."""
+
+KILLED_DRAIN_GRACE = 0.5
+"""The same for one that was ended: with the two above 6 s in all, as a command has 10 s to end."""
 
 TICK = 0.2
 """Seconds between two ticks of a program that is watched while it runs."""
 
 KEPT_LINES = 200
 """Lines of a program's output that are kept for an error message."""
+
+LONGEST_KEPT = 16 * 1024
+"""Characters of one of them."""
+
+LONGEST_LINE = 1024 * 1024
+"""Characters that are handed on at a time: a longer line comes in pieces."""
+
+MOST_OUTPUT = 64 * 1024 * 1024
+"""Characters of output and errors that `run` keeps."""
+
+EXCEEDED = re.compile(
+    r"cannot allocate memory|out of memory|MemoryError|heap (?:exhausted|overflow)|time limit exceeded", re.IGNORECASE
+)
+"""What programs in Go, Haskell, C and Python say of a limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a program may use. Memory and processor time are limited on Linux only, for each of its processes."""
+
+    memory: int | None = None
+    """Bytes of data that can be written (RLIMIT_DATA): a program in Go reserves many more addresses than it uses."""
+    processor: int | None = None
+    """Seconds of processor time."""
+    output: int | None = None
+    """Characters of output and errors together."""
+
+
+UNLIMITED = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +98,16 @@ def run(
     folder: Path | None = None,
     text_in: str | None = None,
     check: bool = True,
+    limits: Limits = UNLIMITED,
 ) -> Completed:
     """Run a program, a path or a name on PATH, and return its whole output.
 
     After `timeout` seconds the program is interrupted, then terminated, then killed. `environment` is the whole
     environment of the program, by default this process's own; `folder` its working directory; `text_in` its input.
+    Its output is limited to `MOST_OUTPUT` unless `limits` say otherwise.
 
     Raises:
-        ProgramError: it is missing, took too long, or (with check) failed.
+        ProgramError: it is missing, took too long, exceeded a limit, or (with check) failed.
 
     """
     output: list[str] = []
@@ -81,6 +120,7 @@ def run(
         environment=environment,
         folder=folder,
         text_in=text_in,
+        limits=replace(limits, output=limits.output or MOST_OUTPUT),
     )
     done = replace(done, output="".join(output), errors="".join(errors))
     if check and done.code != 0:
@@ -102,49 +142,74 @@ def stream(
     folder: Path | None = None,
     text_in: str | None = None,
     tick: Callable[[], None] | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Completed:
     """Run a program and pass each line on as it comes; a non-zero exit is not an error.
 
     `tick` is called in this thread every `TICK` seconds while the program runs; when it raises, the
-    program is ended. What `on_output` or `on_error` raises is raised here, once the program has ended.
+    program is ended. So it is when `on_output` or `on_error` raises; that is raised here.
 
     Raises:
-        ProgramError: it is missing, cannot be started, or took longer than `timeout` seconds.
+        ProgramError: it is missing, cannot be started, took longer than `timeout` seconds, or exceeded a limit.
 
     """
     command = _resolved(argv, environment)
+    where = shlex.join(command)
+    reading = _Reading(limits=limits, where=where)
     last_output: deque[str] = deque(maxlen=KEPT_LINES)
     last_errors: deque[str] = deque(maxlen=KEPT_LINES)
-    problems: list[BaseException] = []
     process = _piped(command, environment, folder, takes_input=text_in is not None)
+    _limit(process.pid, limits)
     threads = [
-        _thread(_read, process, process.stdout, on_output, last_output, problems),
-        _thread(_read, process, process.stderr, on_error, last_errors, problems),
+        _thread(_read, reading, process.stdout, on_output, last_output),
+        _thread(_read, reading, process.stderr, on_error, last_errors),
         *([] if text_in is None else [_thread(_feed, process.stdin, text_in)]),
     ]
+    grace = KILLED_DRAIN_GRACE
     try:
         # Within: Ctrl-C may come while they start.
         for thread in threads:
             thread.start()
-        _wait(process, timeout, tick)
+        _wait(process, timeout, tick, reading.problems)
+        grace = DRAIN_GRACE
     except subprocess.TimeoutExpired:
         _end(process)
-        _join(threads)
+        _join(threads, grace)
         raise ProgramError(
-            f"took longer than {timeout:g} s and was stopped.",
-            where=shlex.join(command),
-            detail="".join(last_errors or last_output),
+            f"took longer than {timeout:g} s and was stopped.", where=where, detail="".join(last_errors or last_output)
         ) from None
     except BaseException:
         _end(process)
         raise
     finally:
-        _join(threads)
-    if problems:
-        raise problems[0]
+        _join(threads, grace)
+    if reading.problems:
+        raise reading.problems[0]
+    _require_within(process.returncode, limits, reading)
     return Completed(
         argv=tuple(command), code=process.returncode, output="".join(last_output), errors="".join(last_errors)
     )
+
+
+def _limit(pid: int, limits: Limits) -> None:
+    """Limit a program that has just been started; what it starts inherits that."""
+    wanted = {"RLIMIT_DATA": limits.memory, "RLIMIT_CPU": limits.processor}
+    for name, most in wanted.items():
+        if most is not None and hasattr(resource, "prlimit"):
+            # ProcessLookupError: it has ended. PermissionError: the host's own limit is lower.
+            with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+                # Past the first value of RLIMIT_CPU a program is told, past the second it is killed.
+                resource.prlimit(pid, getattr(resource, name), (most, most + 2))
+
+
+def _require_within(code: int, limits: Limits, reading: _Reading) -> None:
+    what = ""
+    if limits.processor is not None and (code == -signal.SIGXCPU or (code and "time limit" in reading.complaint)):
+        what = f"took more than {limits.processor} s of processor time"
+    elif limits.memory is not None and code and reading.complaint:
+        what = f"needed more than {limits.memory // 1024**2} MiB of memory"
+    if what:
+        raise ProgramError(f"{what} and was stopped.", where=reading.where)
 
 
 def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> int:
@@ -161,6 +226,12 @@ def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | Non
                 code = process.wait()
             except BaseException:
                 process.terminate()
+                try:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=INTERRUPT_GRACE)
+                finally:
+                    # Also on a second signal.
+                    process.kill()
                 raise
     finally:
         signal.signal(signal.SIGINT, before)
@@ -220,9 +291,9 @@ def _thread(function: Callable[..., None], *arguments: object) -> threading.Thre
     return threading.Thread(target=function, args=arguments, daemon=True)
 
 
-def _join(threads: Sequence[threading.Thread]) -> None:
+def _join(threads: Sequence[threading.Thread], grace: float) -> None:
     # A child in the background (ssh's ControlPersist) may hold the pipes open for hours.
-    deadline = time.monotonic() + DRAIN_GRACE
+    deadline = time.monotonic() + grace
     for thread in threads:
         if thread.ident is None:
             # Interrupted before it started: the program has ended, and the thread closes its pipe.
@@ -236,39 +307,59 @@ def _feed(pipe: IO[str], text: str) -> None:
         pipe.write(text)
 
 
-def _read(
-    process: subprocess.Popen[str],
-    pipe: IO[str],
-    pass_on: Callable[[str], None],
-    last: deque[str],
-    problems: list[BaseException],
-) -> None:
+@dataclass(kw_only=True)
+class _Reading:
+    """What the threads that read a program's output find out."""
+
+    limits: Limits
+    where: str
+    size: int = 0
+    complaint: str = ""
+    """The first line that says that a limit was reached."""
+    problems: list[BaseException] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
+        """Count a line; raise a ProgramError where it is one too many."""
+        self.size += len(line)
+        most = self.limits.output
+        if most is not None and self.size > most:
+            raise ProgramError(f"wrote more than {most / 1024**2:g} MiB and was stopped.", where=self.where)
+        if not self.complaint and EXCEEDED.search(line, 0, LONGEST_KEPT):
+            self.complaint = line[:LONGEST_KEPT].lower()
+
+
+def _read(reading: _Reading, pipe: IO[str], pass_on: Callable[[str], None], last: deque[str]) -> None:
     with pipe:
-        for line in pipe:
-            last.append(line)
-            if problems:
+        while line := pipe.readline(LONGEST_LINE):
+            last.append(line[:LONGEST_KEPT])
+            if reading.problems:
                 continue
             try:
+                reading.take(line)
                 pass_on(line)
             except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-                problems.append(error)
                 # Its output is not read any more (`| head`).
-                _signal(process, signal.SIGINT)
+                reading.problems.append(error)
 
 
-def _wait(process: subprocess.Popen[str], timeout: float | None, tick: Callable[[], None] | None) -> None:
-    if tick is None:
-        process.wait(timeout=timeout)
-        return
+def _wait(
+    process: subprocess.Popen[str],
+    timeout: float | None,
+    tick: Callable[[], None] | None,
+    problems: Sequence[BaseException],
+) -> None:
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         left = TICK if deadline is None else min(TICK, deadline - time.monotonic())
         try:
             process.wait(timeout=max(left, 0))
         except subprocess.TimeoutExpired:
+            if problems:
+                raise problems[0] from None
             if deadline is not None and time.monotonic() >= deadline:
                 raise
-            tick()
+            if tick is not None:
+                tick()
         else:
             return
 
@@ -279,11 +370,11 @@ def _end(process: subprocess.Popen[str]) -> None:
     Another exception while it ends (a second Ctrl-C) kills it at once.
     """
     try:
-        for how in (signal.SIGINT, signal.SIGTERM):
+        for how, grace in ((signal.SIGINT, INTERRUPT_GRACE), (signal.SIGTERM, TERMINATE_GRACE)):
             # The whole group, like Ctrl-C on a terminal: a shell that waits for its children ends when they do.
             _signal(process, how)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=INTERRUPT_GRACE)
+                process.wait(timeout=grace)
                 return
     finally:
         # Also when the program has ended by itself: its children may still run.

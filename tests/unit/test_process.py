@@ -238,3 +238,92 @@ def test_ctrl_c_is_an_attached_programs_own() -> None:
 def test_a_program_that_cannot_be_attached_is_named() -> None:
     with pytest.raises(ProgramError, match="'nosuch' is not installed"):
         process.attached(["nosuch"])
+
+
+def test_whatever_a_program_ignores_it_is_over_within_ten_seconds() -> None:
+    # Its child holds the pipes open, in a session of its own.
+    script = (
+        "import signal, subprocess, sys, time\n"
+        "for deaf in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(deaf, signal.SIG_IGN)\n"
+        "subprocess.Popen(['sleep', '30'], start_new_session=True)\n"
+        "print('up', flush=True)\n"
+        "while True: time.sleep(1)"
+    )
+    started: list[float] = []
+
+    def up(_: str) -> None:
+        started.append(time.monotonic())
+        interrupt_when_up()
+
+    with pytest.raises(KeyboardInterrupt):
+        process.stream(python(script), timeout=60, on_output=up, on_error=up)
+    assert time.monotonic() - started[0] < 10
+
+
+def test_a_program_whose_output_nobody_takes_is_ended_though_it_ignores_interrupts() -> None:
+    def gone(_: str) -> None:
+        raise BrokenPipeError
+
+    script = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: print('x' * 9, flush=True)"
+    started = time.monotonic()
+    with pytest.raises(BrokenPipeError):
+        process.stream(python(script), timeout=None, on_output=gone, on_error=gone)
+    assert time.monotonic() - started < 10
+
+
+def test_a_long_line_comes_in_pieces_and_is_whole_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LONGEST_LINE", 1000)
+    pieces: list[str] = []
+    script = "print('x' * 2500); print('y')"
+    done = process.stream(python(script), timeout=20, on_output=pieces.append, on_error=pieces.append)
+    assert [len(piece) for piece in pieces] == [1000, 1000, 501, 2]
+    assert process.run(python(script), timeout=20).output == f"{'x' * 2500}\ny\n"
+    assert done.code == 0
+
+
+@pytest.mark.parametrize("sink", ["stdout", "stderr"])
+def test_a_program_that_writes_without_end_is_stopped(sink: str) -> None:
+    script = f"import sys\nwhile True: sys.{sink}.write('x' * 65536)"
+    with pytest.raises(ProgramError, match=r"wrote more than 2 MiB and was stopped"):
+        process.run(python(script), timeout=60, limits=process.Limits(output=2 * 1024**2))
+    assert process.UNLIMITED.output is None
+
+
+def test_what_is_kept_of_long_lines_is_bounded() -> None:
+    done = process.stream(
+        python("for n in range(300): print('x' * 100_000)"),
+        timeout=30,
+        on_output=lambda _: None,
+        on_error=lambda _: None,
+    )
+    assert len(done.output) == process.KEPT_LINES * process.LONGEST_KEPT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process are Linux's")
+def test_memory_and_processor_time_are_limited() -> None:
+    with pytest.raises(ProgramError, match=r"needed more than 64 MiB of memory and was stopped\."):
+        process.run(
+            python("import time; time.sleep(0.3); held = bytearray(10**9)"), timeout=20,
+            limits=process.Limits(memory=64 * 1024**2),
+        )  # fmt: skip
+    with pytest.raises(ProgramError, match=r"took more than 1 s of processor time and was stopped\."):
+        process.run(python("while True: pass"), timeout=20, limits=process.Limits(processor=1))
+    done = process.run(python("print('enough')"), timeout=20, limits=process.Limits(memory=2**29, processor=20))
+    assert done.output == "enough\n"
+
+
+def test_an_attached_program_that_ignores_the_end_is_killed() -> None:
+    script = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "signal.signal(signal.SIGINT, signal.SIG_IGN); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    terminated = (
+        "import signal, sys; from seatrial import process; "
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); sys.exit(process.attached(sys.argv[1:]))"
+    )
+    with subprocess.Popen([*python(terminated), *python(script)], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        pid = int(run.stdout.readline())
+        run.terminate()
+        assert run.wait(timeout=10) == 143
+    assert not alive(pid)

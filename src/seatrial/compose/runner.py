@@ -37,6 +37,7 @@ def lines_of(output: str | bytes) -> tuple[str, ...]:
 
 READ_TIMEOUT = 60
 """Seconds that compose may take to read a file."""
+READ_LIMITS = process.Limits(memory=1024**3, processor=READ_TIMEOUT, output=process.MOST_OUTPUT)
 PULL_TIMEOUT = 1800
 """Seconds that a pull of one image may take."""
 REFUSES = "docker compose refuses it:"
@@ -166,7 +167,7 @@ class Compose:
 
     def _read(self, *words: str, images: Mapping[str, str] | None = None) -> process.Completed:
         try:
-            done = self._run(*words, images=images, timeout=READ_TIMEOUT)
+            done = self._run(*words, images=images, timeout=READ_TIMEOUT, limits=READ_LIMITS)
         except ProgramError as error:
             raise StackError(f"docker compose could not read it: {error.what}", where=str(self.file)) from error
         if done.code != 0:
@@ -179,6 +180,7 @@ class Compose:
         timeout: float | None,
         images: Mapping[str, str] | None = None,
         tick: Callable[[], None] | None = None,
+        limits: process.Limits = process.UNLIMITED,
     ) -> process.Completed:
         files, text_in = self._files(images or {})
         output: list[str] = []
@@ -193,6 +195,7 @@ class Compose:
             folder=self.folder or self.file.parent,
             text_in=text_in,
             tick=tick,
+            limits=limits,
         )
         return process.Completed(argv=done.argv, code=done.code, output="".join(output), errors="".join(errors))
 

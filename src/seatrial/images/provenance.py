@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seatrial.facts.sources import Dockerfile
 
 GIT_TIMEOUT = 10
+GIT_LIMITS = process.Limits(memory=512 * 1024**2, processor=GIT_TIMEOUT, output=16 * 1024**2)
 LABEL = re.compile(
     r"""org\.opencontainers\.image\.(version|revision|source|created)["']?=["']?\$(?:\{(\w+)\}|(\w+))["']?(?=\s|$)"""
 )
@@ -116,7 +117,9 @@ class Checkout:
         argv = ["git", "--no-pager", *where, *given, *words]
         environment = {"PATH": os.environ.get("PATH", os.defpath), **ENVIRONMENT}
         try:
-            done = process.run(argv, timeout=GIT_TIMEOUT, check=False, environment=environment, folder=self.folder)
+            done = process.run(
+                argv, timeout=GIT_TIMEOUT, check=False, environment=environment, folder=self.folder, limits=GIT_LIMITS
+            )
         except ProgramError:
             return ""
         return done.output.strip() if done.code == 0 else ""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 
 SECONDS = 20
+LINT_LIMITS = process.Limits(memory=1024**3, processor=SECONDS, output=16 * 1024**2)
 MOST_FINDINGS = 500
 CONFIGURATIONS = (".hadolint.yaml", ".hadolint.yml", ".hadolint.json", ".hadolint.toml")
 
@@ -61,7 +62,12 @@ def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Unavailable:
     environment = {"PATH": host.environment.get("PATH", ""), "LANG": "C.UTF-8", "HOME": "/nonexistent"}
     try:
         done = process.run(
-            [*words, "--", str(dockerfile)], timeout=SECONDS, environment=environment, folder=project, check=False
+            [*words, "--", str(dockerfile)],
+            timeout=SECONDS,
+            environment=environment,
+            folder=project,
+            check=False,
+            limits=LINT_LIMITS,
         )
         rows = json.loads(done.output or "null")
     except (ProgramError, ValueError) as error:
