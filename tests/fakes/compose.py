@@ -59,8 +59,10 @@ class Programs:
         folder: Path | None = None,
         text_in: str | None = None,
         tick: Callable[[], None] | None = None,
+        limits: process.Limits = process.UNLIMITED,
     ) -> process.Completed:
         """Run a program, as `seatrial.process.stream` does."""
+        assert limits.output is None or limits.output > 0
         words = tuple(map(str, argv))
         self.ran.append(words)
         program = self.known.get(Path(words[0]).name)
