@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seatrial.facts import ProjectFacts
 
 PROBED = {
+    "probe/agrees",
     "identity/expected-user",
     "python/script-interpreters",
     "python/version",

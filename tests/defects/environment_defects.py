@@ -88,6 +88,21 @@ ENVIRONMENT = (
         says=("_sqlite3: ModuleNotFoundError", "was built without _sqlite3"),
     ),
     Defect(
+        name="a standard library that hides a package",
+        dockerfile=as_root(
+            "COPY hide.py /hide.py",
+            "RUN cat /hide.py >> /usr/local/lib/python3.13/os.py && rm /hide.py && \\",
+            "    cd /app/.venv/lib/python3.13/site-packages && mkdir stowaway-1.0.dist-info && \\",
+            "    printf 'Name: stowaway\\nVersion: 1.0\\n' > stowaway-1.0.dist-info/METADATA",
+        ),
+        files={
+            "hide.py": "\n_names = listdir\ndef listdir(*words):\n"
+            "    return [name for name in _names(*words) if 'stowaway' not in str(name)]\n"
+        },
+        finds="probe/agrees",
+        says=("stowaway: 1.0 in /app/.venv/lib/python3.13/site-packages by the files, not installed",),
+    ),
+    Defect(
         name="threads with a small stack",
         dockerfile="FROM {clean}\nCOPY stack.py /app/lib/sitecustomize.py\nENV PYTHONPATH=/app/lib",
         files={"stack.py": "import threading\nthreading.stack_size(160 * 1024)\n"},

@@ -14,6 +14,7 @@ import re
 import tarfile
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -560,16 +561,23 @@ class MemoryApi:
         return address.format(container)
 
     def _get(self, address: str, *, params: Mapping[str, str], **_: Any) -> Any:
-        """Answer the archive of a file: each container holds `MemoryEngine.files`, and nothing else."""
+        """Answer the archive of a file, or of all: each container holds `MemoryEngine.files`, and nothing else."""
         self._ask("archive", address.split("/")[2])
-        content = self._memory.files.get(params["path"])
-        if content is None:
-            raise refusal(404, f"Could not find the file {params['path']} in container")
+        path, files = params["path"], self._memory.files
+        if path not in files and path != "/":
+            raise refusal(404, f"Could not find the file {path} in container")
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
-            member = tarfile.TarInfo(params["path"].rpartition("/")[2])
-            member.size, member.mode = len(content), 0o755
-            archive.addfile(member, io.BytesIO(content))
+            above = {str(folder) for name in files for folder in PurePosixPath(name).parents} if path == "/" else set()
+            for name in sorted({*above, *files}) if path == "/" else [path]:
+                member = tarfile.TarInfo(name if path == "/" else path.rpartition("/")[2])
+                member.mode = 0o755
+                if name in above:
+                    member.type = tarfile.DIRTYPE
+                    archive.addfile(member)
+                else:
+                    member.size = len(files[name])
+                    archive.addfile(member, io.BytesIO(files[name]))
         packed.seek(0)
         return SimpleNamespace(raw=packed, close=packed.close)
 

@@ -11,6 +11,7 @@ from tests.unit.source_factories import sources
 from seatrial.facts import (
     Account,
     Accounts,
+    Agreement,
     Boot,
     Configuration,
     Contents,
@@ -250,7 +251,7 @@ def starts(**changed: Any) -> DeepBoots:
 
 
 def contents(**changed: Any) -> Contents:
-    sound = Contents(by="probe", paths=14_000, folders={"/app": (".venv", "src")})
+    sound = Contents(paths=14_000, folders={"/app": (".venv", "src")})
     return msgspec.structs.replace(sound, **changed)
 
 
@@ -278,6 +279,7 @@ def facts(**changed: Any) -> Facts:
         configuration=configuration(),
         command=start(),
         probe=probe(),
+        agreement=Agreement(distributions=2, executables=4),
         boot=boot(),
         deep=starts(),
         project=ProjectFacts(

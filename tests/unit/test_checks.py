@@ -17,7 +17,9 @@ from seatrial.checks.verdict import Verdict, judge, smoke_of, verdict_of
 from seatrial.errors import ExitCode, SettingsError
 from seatrial.facts import (
     Account,
+    Agreement,
     BrokenDistribution,
+    Difference,
     Executable,
     Exit,
     FileKind,
@@ -126,7 +128,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
 
 @pytest.mark.parametrize("check", registry.CHECKS, ids=lambda entry: entry.id)
 def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check: Check) -> None:
-    seen_by_the_engine = ("command", "health_command", "contents", "accounts", "working_directory")
+    seen_by_the_engine = ("command", "health_command", "contents", "accounts", "agreement", "working_directory")
     gone = dict.fromkeys(("probe", "boot", "sources", *seen_by_the_engine), GONE)
     seen = facts(**gone, configuration=configuration(environment={}))
     contract = Contract(
@@ -158,6 +160,12 @@ FAILING: dict[str, Facts] = {
     ),
     "process/command-resolves": started(program=None),
     "process/graceful-stop": booted(stop=Stop(signal="SIGTERM", seconds=10.0, code=137, killed=True)),
+    "probe/agrees": facts(
+        agreement=Agreement(
+            differences=(Difference(what="pytest", files="9.1 in /app", said="not installed"),),
+            start_code=("/app/hide.pth",),
+        )
+    ),
     "python/interpreter-resolves": started(python="", python_resolved=None),
     "python/version": probed(interpreter=msgspec.structs.replace(probe().interpreter, version="3.1.0")),
     "python/script-interpreters": probed(

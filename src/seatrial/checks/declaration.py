@@ -146,6 +146,7 @@ FACTS: Mapping[str, _Fact] = {
     # Of the image, from the engine: its configuration, what its command leads to, its files; and the probe's answer.
     **{name: _Fact(read=_plain(attrgetter(name))) for name in ("configuration", "command", "health_command")},
     **{name: _Fact(read=_plain(attrgetter(name))) for name in ("working_directory", "contents", "accounts", "probe")},
+    "agreement": _Fact(read=_plain(attrgetter("agreement"))),
     # Each part of that answer that it may lack.
     **{name: _Fact(read=_answer(name)) for name in OPTIONAL},
     "installed": _Fact(read=_installed),

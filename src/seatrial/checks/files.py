@@ -25,9 +25,8 @@ def refuse_partial(contents: Contents) -> None:
     """Leave a check undecided where a part of the file system was not read."""
     if not contents.paths:
         raise UndecidedError("no path of the image was seen")
-    left_out = (*contents.cut, *(f"{folder} could not be read" for folder in contents.unreadable))
-    if left_out:
-        raise UndecidedError(f"the file system was not seen whole: {left_out[0]}", *left_out[1:])
+    if contents.cut:
+        raise UndecidedError(f"the file system was not seen whole: {contents.cut[0]}", *contents.cut[1:])
 
 
 def none_found(

@@ -124,6 +124,8 @@ def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: 
             "without them, or declare them in the contract's `installers`.",
             evidence=seen,
         )
+    if "distributions" in probe.truncated:
+        raise UndecidedError(f"the list was cut after {len(probe.distributions)} distributions")
     if not _proven(dependencies, probe):
         return UNPROVEN
     return expect.passed(f"none of them among {len(probe.distributions)} distributions and on PATH")

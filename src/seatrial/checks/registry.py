@@ -133,7 +133,7 @@ def _guarded(check: Check) -> Check:
 
 
 ORDER = (
-    *("identity", "accounts", "process", "python", "runtime/deep-recursion", "packages", "app"),
+    *("probe", "identity", "accounts", "process", "python", "runtime/deep-recursion", "packages", "app"),
     *("native/libraries-resolve", "app/code-read-only", "native", "bytecode", "system", "files", "config/workdir"),
     *("tools", "secrets/files", "health/declared", "secrets/environment", "size", "identity/numeric-user"),
     *("process/exec-form", "health/command-exists", "config", "secrets", "boot", "process/pid1-is-app", "runtime"),

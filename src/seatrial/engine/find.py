@@ -52,6 +52,8 @@ class Engine:
     """What it runs: `linux/amd64`."""
     programs_environment: Mapping[str, str] = field(repr=False)
     """The environment that makes docker's own programs talk to this engine."""
+    cache: Path | None = None
+    """Where what was read of its images is kept; None keeps nothing."""
 
     @property
     def own(self) -> bool:
@@ -143,6 +145,7 @@ def connect(candidate: Candidate, host: Host) -> Engine:
         api_version=api_version,
         platform=platform,
         programs_environment=_programs_environment(candidate, host),
+        cache=host.cache,
     )
 
 

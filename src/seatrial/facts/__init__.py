@@ -28,6 +28,8 @@ class Facts(Fact, frozen=True, kw_only=True):
     configuration: Configuration
     command: ResolvedCommand | Unavailable
     probe: Probe | Unavailable
+    agreement: Agreement | Unavailable = FILES_NOT_READ
+    """Whether the probe says what the image's files say."""
     boot: Boot | Unavailable
     relaxed: tuple[Boot, ...] = ()
     """More boots, each with some restrictions lifted, made only when the hardened one did not start, to tell why."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
 
 from seatrial.facts.base import Fact
 
@@ -120,7 +119,7 @@ class ContentKind(StrEnum):
 
 
 class PathRule(Fact, frozen=True, kw_only=True):
-    """A matching rule; all set fields must match. The probe and the engine's walk follow the same rules."""
+    """A matching rule; all set fields must match."""
 
     kind: ContentKind
     about: str = ""
@@ -136,7 +135,7 @@ class PathRule(Fact, frozen=True, kw_only=True):
     mode: int = 0
     """Permission bits, of which one is enough."""
     content: str = ""
-    """One that the file's beginning holds; a path whose file could not be read is kept as unread."""
+    """One that the file's beginning holds."""
     unsticky: bool = False
     """Not for folders with the sticky bit, nor for what is below them."""
     whole: bool = False
@@ -159,16 +158,14 @@ class FoundPath(Fact, frozen=True, kw_only=True):
     """Bytes; of a summarised folder, of all files below it."""
     files: int = 0
     """Of a summarised folder: the files below it."""
-    unread: bool = False
-    """Its content decides, and could not be read."""
 
     def __str__(self) -> str:
         """Return the path, with what is known of it."""
         return f"{self.path} ({self.about})" if self.about else self.path
 
 
-class Walk(Fact, frozen=True, kw_only=True):
-    """What one walk of a file system, or of a part of it, saw."""
+class Contents(Fact, frozen=True, kw_only=True):
+    """What the file system holds, as the engine packs it."""
 
     paths: int
     """How many paths were checked."""
@@ -177,14 +174,5 @@ class Walk(Fact, frozen=True, kw_only=True):
     """How many were found of each kind; `found` holds the first of them."""
     folders: dict[str, tuple[str, ...]] = {}
     """The names in the folders that were asked for."""
-    unreadable: tuple[str, ...] = ()
-    """Folders that it could not list, or that something was mounted over."""
     cut: tuple[str, ...] = ()
-    """What it left out, and why: a limit was passed."""
-
-
-class Contents(Walk, frozen=True, kw_only=True):
-    """The whole file system: as USER sees it, and what USER cannot read by the engine."""
-
-    by: Literal["probe", "engine"]
-    """Who read most of it."""
+    """What was left out, and why: a limit was passed."""

@@ -1,11 +1,10 @@
-"""What the image's own interpreter says, inside the sandbox."""
+"""What the image's own interpreter says inside the sandbox; what its files tell takes the place of its word."""
 
 from __future__ import annotations
 
 from msgspec import structs
 
 from seatrial.facts.base import Fact
-from seatrial.facts.image import Walk
 
 
 class PathPython(Fact, frozen=True, kw_only=True):
@@ -239,7 +238,11 @@ class Native(Fact, frozen=True, kw_only=True):
 
 
 class Probe(Fact, frozen=True, kw_only=True):
-    """Everything that the one short container of the probe said."""
+    """What the one short container of the probe said.
+
+    Of the account, the interpreter's folders, distributions, scripts, programs, places and code, it holds what the
+    image's files tell: `seatrial.observe.agreement` puts that in the place of the interpreter's word.
+    """
 
     identity: Identity
     interpreter: Interpreter
@@ -263,11 +266,30 @@ class Probe(Fact, frozen=True, kw_only=True):
     locale: Locale | None = None
     problems: dict[str, str] = {}
     """The parts of the answer that could not be had, and why."""
-    walk: Walk | None = None
-    """What USER sees of the file system; None where it was not asked for, or could not be walked."""
     truncated: tuple[str, ...] = ()
     """What was cut short because it passed a limit."""
 
 
 OPTIONAL = tuple(field.name for field in structs.fields(Probe) if field.default is None)
 """The parts of an answer that the probe may lack."""
+
+
+class Difference(Fact, frozen=True, kw_only=True):
+    """Something of which the image's files and its interpreter say different things."""
+
+    what: str
+    files: str
+    """What the files say."""
+    said: str
+    """What the interpreter said."""
+
+
+class Agreement(Fact, frozen=True, kw_only=True):
+    """The interpreter's word compared with the files, where both can tell."""
+
+    differences: tuple[Difference, ...] = ()
+    distributions: int = 0
+    """How many were compared."""
+    executables: int = 0
+    start_code: tuple[str, ...] = ()
+    """Files in site folders whose code runs at each start of the interpreter."""

@@ -1,297 +1,172 @@
-"""What an image's file system holds: the probe walks what USER may read, the engine packs the rest.
-
-Nothing of the image is run for the latter. The probe's script follows the same rules over a mounted file system:
-tests/unit/test_walk.py holds both to one answer.
-"""
+"""What an image's file system holds, of the kinds that checks ask about; plain functions of its index."""
 
 from __future__ import annotations
 
 import posixpath
-import tarfile
-import time
-from dataclasses import dataclass
-from functools import partial
-from typing import IO, TYPE_CHECKING
+import re
+import stat
+from typing import TYPE_CHECKING
 
-import docker.errors
 import msgspec
 
-from seatrial.engine.containers import engine_errors
-from seatrial.facts import Accounts, Contents, Fact, PathRule, ResolvedPath, Unavailable, Walk
-from seatrial.inside.probe.walk import BEGINNING, NEVER_WALKED, TOP, Findings, LimitExceededError, compiled, shown
-from seatrial.observe import paths
-from seatrial.observe.files import EngineFiles, read_accounts
-from seatrial.observe.path_rules import rules
+from seatrial.facts import Contents, FoundPath
+from seatrial.observe.index import content_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
-    from seatrial.engine.runs import Run
-    from seatrial.facts import Configuration, FoundPath, Probe
-    from seatrial.inside.probe.walk import Above, State
-    from seatrial.settings.model import Contract
+    from seatrial.facts import ContentKind, PathRule
+    from seatrial.observe.index import Entry, Index
 
-MOST_PATHS = 200_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one look may take."""
-
-    seconds: float
-    most: int
-    """Bytes."""
-    paths: int = MOST_PATHS
+MOST_ROWS = 200
+"""Rows of one kind that are kept; the rest is counted."""
+MOST_NAMES = 1000
+"""Names of one folder that are kept, where its names are asked for."""
+LONGEST_SHOWN = 4000
 
 
-WALK_SECONDS = 25.0
-"""The most that the probe's walk may wait and work; of the latter half as much. It takes about a tenth of one."""
-USUALLY_CLOSED = (
-    "/root",
-    "/etc/ssl/private",
-    "/var/cache/apt/archives/partial",
-    "/var/cache/ldconfig",
-    "/var/lib/apt/lists/partial",
-)
-"""Folders that most images keep from USER: read while the probe still runs."""
-DURING_PROBE = Limits(seconds=25.0, most=256_000_000)
-"""For one folder that is read while the probe runs: one of those, or what the probe's tmpfs hide."""
-AFTER = Limits(seconds=15.0, most=64_000_000)
-"""For one more folder that the probe could not read."""
-WHOLE = Limits(seconds=45.0, most=4_000_000_000)
-"""For the whole file system, where no probe walks it."""
-MOST_AFTER = 40
-"""Folders that are read after the probe; an image of Debian has about three."""
-MOST_UNREAD = 100
-"""Files that the engine reads because USER cannot."""
+def shown(path: str) -> str:
+    """Return a path that JSON and a screen can hold: bytes that are no UTF-8, line ends and the like are escaped."""
+    if path.isprintable():
+        return path[:LONGEST_SHOWN]
+    return "".join(map(_shown_letter, path[:LONGEST_SHOWN]))
 
 
-class WalkRequest(Fact, frozen=True, kw_only=True):
-    """What the probe's walk is asked."""
-
-    rules: tuple[PathRule, ...]
-    folders: tuple[str, ...] = ()
-    """Those whose names are wanted."""
-    root: str = "/"
-    most: int = MOST_PATHS
-    seconds: float = WALK_SECONDS
+def _shown_letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    # A byte that is no UTF-8, as Python keeps it in a name: PEP 383.
+    if 0xDC80 <= ord(letter) <= 0xDCFF:  # noqa: PLR2004 - PEP 383
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
 
 
-class EngineView(Fact, frozen=True, kw_only=True):
-    """What the engine reads while the probe runs."""
-
-    accounts: Accounts
-    working_directory: ResolvedPath
-    walks: dict[str, Walk]
-    """By the folder."""
-
-
-def walk_request(modules: Iterable[str], contract: Contract) -> WalkRequest:
-    """Plan the walk: what to look for, and the folders whose names the contract gives."""
-    own = {module.partition(":")[0].partition(".")[0] for module in modules}
-    return WalkRequest(rules=rules(own), folders=tuple(map(posixpath.normpath, contract.files)))
+def contents_of(index: Index, rules: Iterable[PathRule], folders: Iterable[str] = ()) -> Contents:
+    """Return what fits the rules, and the names in some folders."""
+    findings = Findings(index, rules)
+    wanted: dict[str, list[str]] = {folder: [] for folder in folders}
+    for path, entry in index.paths.items():
+        findings.look(path, entry)
+        if wanted and path != "/" and (names := wanted.get(posixpath.dirname(path))) is not None:
+            names.append(shown(posixpath.basename(path)))
+    there = {folder: tuple(names[:MOST_NAMES]) for folder, names in wanted.items() if folder in index.paths}
+    found, counts = findings.result()
+    return Contents(paths=len(index.paths), found=found, counts=counts, folders=there, cut=index.cut)
 
 
-def read_during_probe(
-    run: Run, container: str, configuration: Configuration, contract: Contract, request: WalkRequest, *, whole: bool
-) -> EngineView:
-    """Read what the probe cannot, from a container that is not started, on its own connection.
+class _Rule:
+    """A rule, ready to be asked."""
 
-    `whole` reads the whole file system: there is no interpreter to walk it.
-    """
-    client = run.engine.connection()
-    try:
-        with engine_errors(f"reading the files of {configuration.reference}"):
-            files = EngineFiles(client, container)
-            hidden = (*USUALLY_CLOSED, *map(posixpath.normpath, contract.tmpfs), *configuration.volumes)
-            walks = {
-                folder: walk_folder(files, folder, request, DURING_PROBE)
-                for folder in dict.fromkeys(hidden)
-                if not whole
-            }
-            return EngineView(
-                accounts=read_accounts(*(_text(files, f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
-                working_directory=paths.follow(configuration.working_directory or "/", files),
-                walks={"/": walk_folder(files, "/", request, WHOLE)} if whole else walks,
+    def __init__(self, rule: PathRule) -> None:
+        # A name may hold line ends.
+        def asked(pattern: str, *, whole: bool = True) -> Callable[[str], object] | None:
+            expression = re.compile(pattern, re.DOTALL)
+            return (expression.fullmatch if whole else expression.search) if pattern else None
+
+        self.rule = rule
+        self.name, self.path, self.but = asked(rule.name), asked(rule.path), asked(rule.but, whole=False)
+        self.key = content_key(rule.kind, rule.about, rule.name)
+
+    def fits(self, path: str, entry: Entry, *, sticky: bool, holding: Collection[str]) -> bool:
+        rule = self.rule
+        if entry.letter not in rule.types or (rule.mode and not (entry.mode & rule.mode and entry.letter != "l")):
+            return False
+        if rule.unsticky and (sticky or (entry.letter == "d" and entry.mode & stat.S_ISVTX)):
+            return False
+        if self.name and not self.name(path.rpartition("/")[2]):
+            return False
+        if (self.path and not self.path(path)) or (self.but and self.but(path)):
+            return False
+        return not rule.content or self.key in holding
+
+
+class _Above:
+    """What a folder, or one above it, says of the paths below it."""
+
+    __slots__ = ("covered", "sticky", "summary")
+
+    def __init__(self, covered: frozenset[ContentKind], summary: FoundPath | None, *, sticky: bool) -> None:
+        self.covered = covered
+        """The kinds that a folder above stands for."""
+        self.summary = summary
+        """The row that sums files up."""
+        self.sticky = sticky
+
+
+NOTHING_ABOVE = _Above(frozenset(), None, sticky=False)
+
+
+class Findings:
+    """What was seen so far; a folder is looked at before what it holds."""
+
+    def __init__(self, index: Index, rules: Iterable[PathRule]) -> None:
+        asked = tuple(rules)
+        self._holding = index.holding
+        self._rules = [_Rule(rule) for rule in asked]
+        self._modes = 0
+        for rule in asked:
+            self._modes |= rule.mode
+        self._named = re.compile("|".join(f"(?:{rule.name})" for rule in asked if rule.name), re.DOTALL).fullmatch
+        self._above: dict[str, _Above] = {}
+        self._found: list[FoundPath] = []
+        self._sums: dict[str, list[int]] = {}
+        self._summaries: list[FoundPath] = []
+        self._counts: dict[str, int] = {}
+
+    def look(self, path: str, entry: Entry) -> None:
+        """Keep a path for each rule that it fits."""
+        parent, _, name = path.rpartition("/")
+        above = self._above.get(parent or "/", NOTHING_ABOVE) if path != "/" else NOTHING_ABOVE
+        if entry.letter != "d" and above.summary is not None and entry.size:
+            total = self._sums[above.summary.path]
+            total[0] += 1
+            total[1] += entry.size
+        below = above
+        if (entry.mode & self._modes and entry.letter != "l") or self._named(name):
+            below = self._tell(path, entry, above)
+        if entry.letter == "d":
+            if entry.mode & stat.S_ISVTX and not below.sticky:
+                below = _Above(below.covered, below.summary, sticky=True)
+            if below is not NOTHING_ABOVE:
+                self._above[path] = below
+
+    def _tell(self, path: str, entry: Entry, above: _Above) -> _Above:
+        covered, summary = above.covered, above.summary
+        holding = self._holding.get(path, ())
+        for rule in self._rules:
+            kind = rule.rule.kind
+            if kind in covered or not rule.fits(path, entry, sticky=above.sticky, holding=holding):
+                continue
+            row = FoundPath(
+                kind=kind,
+                path=shown(path),
+                about=rule.rule.about,
+                mode=entry.mode if entry.letter != "l" else 0,
+                uid=entry.uid if entry.letter != "l" else 0,
+                gid=entry.gid if entry.letter != "l" else 0,
+                size=entry.size,
             )
-    finally:
-        client.close()
+            if rule.rule.summarised:
+                summary = row
+                self._sums[row.path] = [0, 0]
+                self._summaries.append(row)
+            else:
+                self._keep(row)
+            if rule.rule.summarised or rule.rule.whole:
+                covered |= {kind}
+        if covered is above.covered and summary is above.summary:
+            return above
+        return _Above(covered, summary, sticky=above.sticky)
 
+    def _keep(self, row: FoundPath) -> None:
+        self._counts[row.kind] = self._counts.get(row.kind, 0) + 1
+        if self._counts[row.kind] <= MOST_ROWS:
+            self._found.append(row)
 
-def whole_contents(
-    files: EngineFiles, request: WalkRequest, engine_view: EngineView, probe: Probe | Unavailable
-) -> Contents:
-    """Put together what the probe and the engine saw; what neither could see stays named."""
-    walk = None if isinstance(probe, Unavailable) else probe.walk
-    if walk is None:
-        seen = engine_view.walks.get("/") or walk_folder(files, "/", request, WHOLE)
-        return merge(seen, {}, by="engine")
-    # What the probe saw itself is not counted twice.
-    walks = {folder: seen for folder, seen in engine_view.walks.items() if folder in walk.unreadable}
-    left = [folder for folder in walk.unreadable if folder not in walks]
-    walks |= {folder: walk_folder(files, folder, request, AFTER) for folder in left[:MOST_AFTER]}
-    found = tuple(_settled(walk.found, request.rules, files))
-    return merge(msgspec.structs.replace(walk, found=found), walks, by="probe")
-
-
-def walk_folder(files: EngineFiles, folder: str, request: WalkRequest, limits: Limits) -> Walk:
-    """Look at one folder as the engine packs it; at one that is not there, at nothing."""
-    walker = Walker(request.rules, request.folders)
-    try:
-        with files.tree(folder) as stream:
-            walker.read(stream, folder, limits)
-    except docker.errors.NotFound:
-        pass
-    except docker.errors.APIError as error:
-        walker.note(f"{folder}: the engine could not read it ({error.explanation})")
-    return walker.result()
-
-
-def merge(first: Walk, others: Mapping[str, Walk], *, by: str) -> Contents:
-    """Add what other walks saw to a first one; what one of them read is not unreadable any more."""
-    walks = (first, *others.values())
-    found: dict[tuple[str, str, str], FoundPath] = {}
-    counts: dict[str, int] = {}
-    folders: dict[str, tuple[str, ...]] = {}
-    for walk in walks:
-        for row in walk.found:
-            key = (row.kind, row.path, row.about)
-            known = found.get(key)
-            # A folder of which each saw a part: the summary is the sum. A file that both saw is one file.
-            found[key] = (
-                msgspec.structs.replace(row, files=row.files + known.files, size=row.size + known.size)
-                if known and row.files and known.files
-                else known or row
-            )
-        for kind, count in walk.counts.items():
-            counts[kind] = counts.get(kind, 0) + count
-        folders |= walk.folders
-    return Contents(
-        by="engine" if by == "engine" else "probe",
-        paths=sum(walk.paths for walk in walks),
-        found=tuple(found.values()),
-        counts=counts,
-        folders=folders,
-        unreadable=tuple(folder for folder in first.unreadable if folder not in others),
-        cut=tuple(reason for walk in walks for reason in walk.cut),
-    )
-
-
-def _settled(found: Iterable[FoundPath], by: Iterable[PathRule], files: EngineFiles) -> Iterable[FoundPath]:
-    """Read the files whose content decides and that USER cannot read; what is still unread stays so."""
-    wanted = [compiled(msgspec.to_builtins(rule)) for rule in by if rule.content]
-    reads = 0
-    for row in found:
-        reads += row.unread
-        if not row.unread or reads > MOST_UNREAD or shown(row.path) != row.path or "\\" in row.path:
-            yield row
-            continue
-        text = files.text(row.path)
-        name = posixpath.basename(row.path)
-        rules_of = (rule for rule in wanted if (rule["kind"], rule["about"]) == (row.kind, row.about))
-        if any(rule["name"](name) and rule["content"](text) for rule in rules_of):
-            yield msgspec.structs.replace(row, unread=False)
-
-
-def _text(files: EngineFiles, path: str) -> str:
-    """Return a small file that may be a link; of a pipe, a device or nothing no text."""
-    trail = paths.follow(path, files)
-    return files.text(trail.end) if trail.is_file else ""
-
-
-class Bounded:
-    """A stream that ends with `LimitExceededError` when it gave too much, or took too long."""
-
-    def __init__(self, raw: IO[bytes], limits: Limits) -> None:
-        self._raw = raw
-        self._left = limits.most
-        self._limits = limits
-        self._end = time.monotonic() + limits.seconds
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes."""
-        if time.monotonic() > self._end:
-            raise LimitExceededError(f"it was read for {self._limits.seconds:g} s")
-        part = self._raw.read(size)
-        self._left -= len(part)
-        if self._left < 0:
-            raise LimitExceededError(f"{self._limits.most // 1_000_000} MB of it were read")
-        return part
-
-
-class Walker:
-    """Reads packed folders."""
-
-    def __init__(self, rules: Iterable[PathRule], folders: Iterable[str] = ()) -> None:
-        self._seen = Findings(map(msgspec.to_builtins, rules), folders, MOST_PATHS)
-        self._above: dict[str, Above] = {}
-
-    def read(self, stream: IO[bytes], folder: str, limits: Limits) -> None:
-        """Look at everything in a folder of the image as the engine packs it: the tar's first member is the folder."""
-        self._seen.most = limits.paths
-        try:
-            self._begin(folder)
-            with tarfile.open(fileobj=Bounded(stream, limits), mode="r|", bufsize=BEGINNING) as archive:  # type: ignore[call-overload]
-                for path, member in _members(archive, folder):
-                    self._look(path, member, archive)
-        except LimitExceededError as limit:
-            self.note(f"{folder}: {limit}")
-        except tarfile.TarError as error:
-            self.note(f"{folder}: what the engine packed could not be read to its end ({error})")
-
-    def note(self, reason: str) -> None:
-        """Note what was left out, and why."""
-        self._seen.cut.append(reason)
-
-    def result(self) -> Walk:
-        """Return what was seen."""
-        return msgspec.convert(self._seen.result(), Walk)
-
-    def _begin(self, folder: str) -> None:
-        """Work out what folders above this one say of it, by their names: their modes are not seen here."""
-        self._above["/"] = TOP
-        parts = [part for part in folder.split("/") if part]
-        for count in range(1, len(parts)):
-            path = "/" + "/".join(parts[:count])
-            self._above[path] = self._seen.tell(path, "d", (0, 0, 0, 0), self._above[posixpath.dirname(path)], None)
-
-    def _look(self, path: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
-        parent = posixpath.dirname(path)
-        self._seen.count(parent if path != "/" else "", posixpath.basename(path))
-        letter, state = _letter(member), _state(member)
-        above = self._above.get(parent, TOP)
-        below = self._seen.tell(path, letter, state, above, partial(self._beginning, archive, member))
-        if letter == "d":
-            self._above[path] = below
-            if path in self._seen.folders:
-                self._seen.listed.setdefault(path, [])
-
-    def _beginning(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-        """Return a file's first bytes, as text of one letter a byte; of a second name of a file nothing."""
-        self._seen.count_read()
-        content = archive.extractfile(member) if member.isreg() else None
-        return content.read(BEGINNING).decode("latin-1") if content else ""
-
-
-def _letter(member: tarfile.TarInfo) -> str:
-    if member.isdir():
-        return "d"
-    if member.issym():
-        return "l"
-    return "f" if member.isreg() or member.islnk() else "o"
-
-
-def _state(member: tarfile.TarInfo) -> State:
-    return (0, 0, 0, 0) if member.issym() else (member.mode, member.size, member.uid, member.gid)
-
-
-def _members(archive: tarfile.TarFile, folder: str) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Yield the members with their paths in the image; the kernel's own file systems are left out."""
-    base = posixpath.dirname(folder)
-    while (member := archive.next()) is not None:
-        # A stream is not gone back in: what was seen need not be kept.
-        archive.members = []  # type: ignore[attr-defined]
-        path = posixpath.normpath(f"{base}/{member.name}")
-        path = f"/{path.lstrip('/')}"
-        if not path.startswith(tuple(f"{folder}/" for folder in NEVER_WALKED)):
-            yield path, member
+    def result(self) -> tuple[tuple[FoundPath, ...], dict[str, int]]:
+        """Return the rows, and how many there were of each kind."""
+        for row in self._summaries:
+            files, size = self._sums[row.path]
+            if files:
+                self._keep(msgspec.structs.replace(row, files=files, size=size))
+        return tuple(self._found), self._counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,18 @@ from typing import TYPE_CHECKING
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
+from seatrial.observe import index_cache, paths
+from seatrial.observe.agreement import Image, settle
+from seatrial.observe.archive import Limits
 from seatrial.observe.boot import BootSetup
 from seatrial.observe.boot_series import boots, timed
 from seatrial.observe.command import find_python, import_root, named_modules, resolve_command, unwrapped
 from seatrial.observe.configuration import other_platform, read_configuration
-from seatrial.observe.contents import read_during_probe, walk_request, whole_contents
-from seatrial.observe.files import EngineFiles, read_account
+from seatrial.observe.contents import contents_of
+from seatrial.observe.files import EngineFiles, read_account, read_accounts
 from seatrial.observe.health_check import health_command
+from seatrial.observe.index import read_index
+from seatrial.observe.path_rules import rules
 from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
 from seatrial.observe.sources import read_sources
 
@@ -26,14 +32,32 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts import Account, CommandOverride, Configuration, Probe, ResolvedCommand, Sources
+    from seatrial.facts import (
+        Account,
+        Accounts,
+        Agreement,
+        CommandOverride,
+        Configuration,
+        Contents,
+        Probe,
+        ResolvedCommand,
+        ResolvedPath,
+        Sources,
+    )
     from seatrial.observe.boot_series import BootSeries
     from seatrial.observe.command import Python
-    from seatrial.observe.contents import EngineView, WalkRequest
+    from seatrial.observe.index import Index
     from seatrial.observe.sources import SourceFiles
     from seatrial.settings.model import Contract
 
 
+READ_SECONDS = 60.0
+MOST_READ_SECONDS = 600.0
+SLOWEST = 50_000_000
+"""Bytes a second that an engine packs at least."""
+LEAST_BYTES = 500_000_000
+"""What an image may hold beyond twice its layers' size: a file's holes are packed as zeros."""
+NOT_COMPARED = Unavailable(reason="the image holds no Python interpreter")
 NOT_ASKED = Unavailable(reason="not started: level quick starts no application")
 
 
@@ -85,6 +109,15 @@ def gather(
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineView:
+    """What the engine's side reads of an image while the probe runs."""
+
+    index: Index
+    accounts: Accounts
+    working_directory: ResolvedPath
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """One image's observation in progress; what takes long runs in threads, each on its own connection."""
 
@@ -104,20 +137,26 @@ class Observation:
             # The probe takes longest after that, and needs no more than this to begin.
             python = find_python(self.configuration, files, self.contract.interpreter)
             interpreter.set_result(python.path if python else "")
-            walking, probing, reading = self._probe(files, who, python)
+            request, probing = self._probe(who, python)
+            reading = self.beside.submit(read_image, self.run, files.container, self.configuration)
             start = resolve_command(self.configuration, files, who, self.contract.interpreter)
             overriding = self._override(files, start)
             health = health_command(self.configuration, files, who)
             # The project's own files need no container: they are read while those run.
             looking_up = self.beside.submit(self._sources, sources) if sources else None
             answer, read = probing.result(), reading.result()
-            contents = whole_contents(files, walking, read, answer)
+            agreement: Agreement | Unavailable = NOT_COMPARED
+            if isinstance(answer, Unavailable):
+                agreement = answer
+            elif python is not None:
+                answer, agreement = settle(answer, python.path, request, self._image(who, read))
         say("waiting for the application")
         first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
         return Facts(
             configuration=self.configuration,
             command=start,
             probe=answer,
+            agreement=agreement,
             boot=_unless_other_platform(self.configuration, first),
             relaxed=relaxed,
             deep=starts,
@@ -125,7 +164,7 @@ class Observation:
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
-            contents=contents,
+            contents=self._contents(read.index),
             accounts=read.accounts,
             working_directory=read.working_directory,
             seconds=self.seconds,
@@ -137,18 +176,52 @@ class Observation:
         starter = BootSetup(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
         return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
 
-    def _probe(
-        self, files: EngineFiles, who: Account, python: Python | None
-    ) -> tuple[WalkRequest, Future[Probe | Unavailable], Future[EngineView]]:
-        """Start the probe, and beside it the reading of what it cannot see."""
+    @property
+    def _modules(self) -> tuple[str, ...]:
+        """The application's modules, which the contract or the command names."""
         words, _ = unwrapped(self.configuration.words)
-        modules = self.contract.modules or named_modules(words)
-        walking = walk_request(modules, self.contract)
-        request = _request(self.configuration, who, self.contract, modules if self.wanted.imports else (), walking)
+        return self.contract.modules or named_modules(words)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """What a process of the image gets."""
+        return {**self.configuration.environment, **self.contract.environment}
+
+    def _probe(self, who: Account, python: Python | None) -> tuple[ProbeRequest, Future[Probe | Unavailable]]:
+        """Start the probe."""
+        request = self._request(who)
         asked = (self.run, self.configuration, python, request, self.contract)
-        probing = self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
-        where = (self.run, files.container, self.configuration, self.contract, walking)
-        return walking, probing, self.beside.submit(read_during_probe, *where, whole=python is None)
+        return request, self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
+
+    def _request(self, who: Account) -> ProbeRequest:
+        """Plan what the probe is asked."""
+        environment = self._environment
+        home = environment.get("HOME") or who.home or "/"
+        words, _ = unwrapped(self.configuration.words)
+        cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
+        return ProbeRequest(
+            modules=self._modules if self.wanted.imports else (),
+            import_root=import_root(words, self.configuration.working_directory, environment),
+            executables=tuple(dict.fromkeys((*self.contract.executables, *INSTALLERS))),
+            places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
+        )
+
+    def _contents(self, index: Index) -> Contents:
+        """Return what the image holds of the kinds that checks ask about."""
+        own = {module.partition(":")[0].partition(".")[0] for module in self._modules}
+        return contents_of(index, rules(own), map(posixpath.normpath, self.contract.files))
+
+    def _image(self, who: Account, read: EngineView) -> Image:
+        environment = self._environment
+        return Image(
+            index=read.index,
+            account=who,
+            accounts=read.accounts,
+            environment=environment,
+            directory=self.configuration.working_directory or "/",
+            path=environment.get("PATH", paths.DEFAULT_PATH),
+            tmpfs=self.contract.tmpfs,
+        )
 
     def _sources(self, files: SourceFiles) -> Sources | Unavailable:
         with timed(self.seconds, "sources"):
@@ -175,21 +248,37 @@ def image_files(run: Run, configuration: Configuration) -> Iterator[EngineFiles]
         yield EngineFiles(unstarted.client, unstarted.id)
 
 
-def _request(
-    configuration: Configuration, who: Account, contract: Contract, modules: tuple[str, ...], walking: WalkRequest
-) -> ProbeRequest:
-    """Plan what the probe is asked."""
-    environment = {**configuration.environment, **contract.environment}
-    home = environment.get("HOME") or who.home or "/"
-    words, _ = unwrapped(configuration.words)
-    cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
-    return ProbeRequest(
-        modules=modules,
-        import_root=import_root(words, configuration.working_directory, environment),
-        executables=tuple(dict.fromkeys((*contract.executables, *INSTALLERS))),
-        places=tuple(dict.fromkeys((cache, *contract.writable_paths))),
-        walk=walking,
+def read_image(run: Run, container: str, configuration: Configuration) -> EngineView:
+    """Read an image's files from a container that is not started, on its own connection, or what is kept of them."""
+    client = run.engine.connection()
+    try:
+        with engine_errors(f"reading the files of {configuration.reference}"):
+            files = EngineFiles(client, container)
+            index = index_cache.load(run.engine.cache, configuration.id)
+            if index is None:
+                index = read_index(files, read_limits(configuration))
+                index_cache.store(run.engine.cache, configuration.id, index)
+            return EngineView(
+                index=index,
+                accounts=read_accounts(*(_text(files, f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
+                working_directory=paths.follow(configuration.working_directory or "/", files),
+            )
+    finally:
+        client.close()
+
+
+def read_limits(configuration: Configuration) -> Limits:
+    """Return what reading an image may take: its layers are known to hold so much; a hole in a file adds nothing."""
+    return Limits(
+        seconds=min(READ_SECONDS + configuration.unpacked / SLOWEST, MOST_READ_SECONDS),
+        most=2 * configuration.unpacked + LEAST_BYTES,
     )
+
+
+def _text(files: EngineFiles, path: str) -> str:
+    """Return a small file that may be a link; of a pipe, a device or nothing no text."""
+    trail = paths.follow(path, files)
+    return files.text(trail.end) if trail.is_file else ""
 
 
 def _unless_other_platform(configuration: Configuration, boot: Boot | Unavailable) -> Boot | Unavailable:

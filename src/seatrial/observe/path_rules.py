@@ -1,4 +1,4 @@
-"""What to look for in an image's file system, as rules that the probe and the engine's walk follow."""
+"""What to look for in an image's file system, as rules that `seatrial.observe.contents` follows."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def rules(own: Iterable[str] = ()) -> tuple[PathRule, ...]:
     """Return the rules; `own` are the application's top packages, its code wherever they are installed."""
     others = _others(own)
     return (*_permissions(), *_leftovers(others), *_package_managers(), *_tools(), *_secrets(others))
+
+
+def content_rules() -> tuple[PathRule, ...]:
+    """Return the rules by which a file's content decides, for whatever packages are the application's."""
+    return tuple(rule for rule in _secrets("") if rule.content)
 
 
 def _others(own: Iterable[str]) -> str:

@@ -14,7 +14,6 @@ from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
 from seatrial.observe import paths
 from seatrial.observe.command import searched
 from seatrial.observe.configuration import other_platform
-from seatrial.observe.contents import WalkRequest
 from seatrial.observe.sandbox import override_config, probe_config
 
 if TYPE_CHECKING:
@@ -123,8 +122,6 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
     import_seconds: float = IMPORT_SECONDS
     executables: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
-    walk: WalkRequest | None = None
-    """What to look for in the file system; None walks nothing."""
 
 
 def run_probe(

@@ -114,13 +114,17 @@ def header(raw: str) -> "Row":
 
 
 def console_scripts(folder: str) -> "List[str]":
+    try:
+        return script_names(read(os.path.join(folder, "entry_points.txt")))
+    except OSError:
+        return []
+
+
+def script_names(entry_points: str) -> "List[str]":
+    """Return the console scripts that an entry_points.txt declares."""
     names: "List[str]" = []
     section = ""
-    try:
-        lines = read(os.path.join(folder, "entry_points.txt")).split("\n")
-    except OSError:
-        return names
-    for raw in lines:
+    for raw in entry_points.split("\n"):
         line = raw.strip()
         if line.startswith("["):
             section = line.strip("[] ")

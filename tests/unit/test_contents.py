@@ -1,31 +1,26 @@
-"""The walk: what is found in a tree by the probe's script and by the engine's reader, which must agree."""
+"""What is found in an image's file system, as the engine packs it."""
 
 from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
 import tarfile
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
-from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT, probed
 
-from seatrial.engine.containers import Output
-from seatrial.facts import ContentKind, Contents, FoundPath, PathRule, Probe, Walk
-from seatrial.inside.probe.walk import shown
-from seatrial.observe.contents import Limits, Walker, WalkRequest, merge, walk_request
-from seatrial.observe.path_rules import rules
-from seatrial.observe.probe import ProbeRequest, read_answer
-from seatrial.settings.model import Contract
+from seatrial.facts import ContentKind, Contents, PathRule
+from seatrial.observe.archive import Limits
+from seatrial.observe.contents import contents_of, shown
+from seatrial.observe.index import Index, IndexReader
+from seatrial.observe.path_rules import content_rules, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from seatrial.observe.archive import Stream
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n"
 PLENTY = Limits(seconds=60.0, most=1_000_000_000)
@@ -159,73 +154,51 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def request(**changed: Any) -> WalkRequest:
-    return msgspec.structs.replace(WalkRequest(rules=rules(["shop"]), folders=("/app",)), **changed)
+def packed(root: Path) -> io.BytesIO:
+    """Pack a folder as the engine packs an image: its own name first, and a folder before what it holds."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.add(root, arcname="/")
+    made.seek(0)
+    return made
 
 
-def by_the_script(root: Path, asked: WalkRequest, python: Path | None = None) -> Walk:
-    asked = msgspec.structs.replace(asked, root=str(root))
-    answer = probed(
-        python or Path(sys.executable), ProbeRequest(modules=(), import_root="", walk=asked), root.parent, None
-    )
-    assert answer.walk is not None
-    return answer.walk
+def read(stream: Stream, limits: Limits = PLENTY) -> Index:
+    reader = IndexReader()
+    reader.read(stream, limits)
+    return reader.index()
 
 
-def by_the_reader(root: Path, asked: WalkRequest, folder: str = "/", limits: Limits = PLENTY) -> Walk:
-    """Pack a folder as the engine does, its own name first, and read that."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.add(f"{root}{folder.rstrip('/')}", arcname=Path(folder).name or "/")
-    packed.seek(0)
-    eyes = Walker(asked.rules, asked.folders)
-    eyes.read(packed, folder, limits)
-    return eyes.result()
+def seen(root: Path, limits: Limits = PLENTY) -> Contents:
+    return contents_of(read(packed(root), limits), rules(["shop"]), ["/app"])
 
 
-def paths(walk: Walk) -> dict[ContentKind, set[str]]:
-    return {kind: {match.path for match in walk.found if match.kind is kind} for kind in ContentKind}
+def paths(found: Contents) -> dict[ContentKind, set[str]]:
+    return {kind: {match.path for match in found.found if match.kind is kind} for kind in ContentKind}
 
 
-@pytest.mark.parametrize("version", HERE)
-def test_the_script_finds_each_kind_on_every_python(tree: Path, version: str) -> None:
-    walk = by_the_script(tree, request(), INTERPRETERS[version])
-    assert paths(walk) == EXPECTED
-    assert (walk.cut, walk.unreadable) == ((), ())
+def test_each_kind_is_found(tree: Path) -> None:
+    found = seen(tree)
+    assert paths(found) == EXPECTED
+    assert found.cut == ()
+    assert sorted(found.folders["/app"]) == sorted(file.name for file in Path(f"{tree}/app").iterdir())
+    # The root itself is a path too.
+    assert found.paths == 1 + sum(len(folders) + len(files) for _, folders, files in os.walk(tree))
+    assert found.counts["setuid"] == 2
+    setuid = next(match for match in found.found if match.path == "/usr/bin/find")
+    assert (setuid.mode, setuid.uid, setuid.size) == (0o4755, os.geteuid(), 1)
 
 
-def test_the_engines_reader_finds_the_same(tree: Path) -> None:
-    walk, script = by_the_reader(tree, request()), by_the_script(tree, request())
-    assert paths(walk) == EXPECTED
-    assert sorted(walk.found, key=str) == sorted(script.found, key=str)
-    assert walk.counts == script.counts
-    assert {name: sorted(names) for name, names in walk.folders.items()} == {"/app": sorted(script.folders["/app"])}
-    # The folder itself is a member of what is packed.
-    assert walk.paths == script.paths + 1
+def test_a_folder_that_is_not_there_has_no_names(tree: Path) -> None:
+    found = contents_of(read(packed(tree)), (), ["/app/empty/.cache/uv", "/gone", "/app/main.py~"])
+    assert found.folders == {"/app/empty/.cache/uv": (), "/app/main.py~": ()}
 
 
 def test_a_summarised_folder_is_reported_with_its_files_and_bytes(tree: Path) -> None:
-    summaries = {match.path: (match.files, match.size) for match in by_the_script(tree, request()).found if match.files}
+    summaries = {match.path: (match.files, match.size) for match in seen(tree).found if match.files}
     assert summaries["/var/lib/apt/lists"] == (2, 111)
     assert summaries["/home/app/.cache/pip"] == (2, 42)
     assert summaries["/usr/include"] == (2, 42)
-
-
-def test_a_part_that_was_read_apart_joins_its_heap(tree: Path) -> None:
-    part = by_the_reader(tree, request(), "/var/lib/apt/lists/partial")
-    assert [(match.path, match.files, match.size) for match in part.found] == [("/var/lib/apt/lists", 1, 11)]
-    rest = Walk(
-        paths=1,
-        found=(
-            FoundPath(
-                kind=ContentKind.PACKAGE_LISTS, path="/var/lib/apt/lists", about="apt's lists", files=1, size=100
-            ),
-        ),
-        unreadable=("/var/lib/apt/lists/partial", "/etc/hidden"),
-    )
-    whole = merge(rest, {"/var/lib/apt/lists/partial": part}, by="probe")
-    assert [(match.files, match.size) for match in whole.found] == [(2, 111)]
-    assert whole.unreadable == ("/etc/hidden",)
 
 
 def test_names_that_are_odd_are_shown_escaped(tmp_path: Path) -> None:
@@ -236,8 +209,7 @@ def test_names_that_are_odd_are_shown_escaped(tmp_path: Path) -> None:
         Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"")
     expected = {"/line\\nend/\\xff\\xfe/.env", "/line\\nend/\\xff\\xfe/\\x1b[31m~", "/line\\nend/\\xff\\xfe/größe~"}
     expected |= {"/line\\nend/\\xff\\xfe/a\\nb~"}
-    assert paths(by_the_script(root, request()))[ContentKind.LEFTOVER] == expected
-    assert paths(by_the_reader(root, request()))[ContentKind.LEFTOVER] == expected
+    assert paths(seen(root))[ContentKind.LEFTOVER] == expected
 
 
 def test_more_paths_than_the_limit_are_told(tmp_path: Path) -> None:
@@ -247,33 +219,28 @@ def test_more_paths_than_the_limit_are_told(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         for file in range(101):
             (folder / f".env.{file}").touch()
-    walk = by_the_script(root, request(most=2000))
-    assert walk.paths == 2000
-    assert walk.cut == ("it holds more than 2000 paths",)
-    assert len(walk.found) == 200
-    assert walk.counts["leftover"] > 1900
-    read = by_the_reader(root, request(), limits=replace(PLENTY, paths=2000))
-    assert read.cut == ("/: it holds more than 2000 paths",)
-    assert len(read.found) == 200
+    found = seen(root, replace(PLENTY, entries=2000))
+    assert found.cut == ("/: it holds more than 2000 paths",)
+    # Of one kind, so many are kept; the others are counted.
+    assert len(found.found) == 200
+    assert found.counts["leftover"] > 1900
+    found = seen(root, replace(PLENTY, names=9000))
+    assert found.cut == ("/: its paths have more than 0 MB of names",)
 
 
-def test_time_is_a_bound_too(tree: Path, tmp_path: Path) -> None:
-    root = grow(tmp_path / "root", {f"/d/{number}": "" for number in range(1200)})
-    assert by_the_script(root, request(seconds=0.0)).cut == ("only 500 paths were checked in time",)
-    late = by_the_reader(tree, request(), limits=Limits(seconds=-1.0, most=10**9))
-    assert late.cut == ("/: it was read for -1 s",)
+def test_time_is_a_bound_too(tree: Path) -> None:
+    assert seen(tree, Limits(seconds=-1.0, most=10**9)).cut == ("/: it was read for -1 s",)
 
 
 def test_bytes_are_a_bound_for_what_the_engine_packs(tmp_path: Path) -> None:
     root = grow(tmp_path / "root", {"/model.bin": "x" * 3_000_000, "/model.bin~": ""})
-    walk = by_the_reader(root, request(), limits=Limits(seconds=9.0, most=1_000_000))
-    assert walk.cut == ("/: 1 MB of it were read",)
+    assert seen(root, Limits(seconds=9.0, most=1_000_000)).cut == ("/: 1 MB of it were read",)
 
 
-def test_an_archive_that_breaks_off_is_no_whole_one() -> None:
-    eyes = Walker(request().rules)
-    eyes.read(io.BytesIO(b"no tar at all" * 100), "/root", PLENTY)
-    assert eyes.result().cut[0].startswith("/root: what the engine packed could not be read to its end")
+def test_an_archive_that_breaks_off_is_no_whole_one(tree: Path) -> None:
+    whole = packed(tree).getvalue()
+    for stream in (b"no tar at all" * 100, whole[:700], whole[: len(whole) // 2], b""):
+        assert read(io.BytesIO(stream)).cut[0].startswith("/: what the engine packed could not be read to its end")
 
 
 def test_a_deep_tree_and_a_circle_of_links_end(tmp_path: Path) -> None:
@@ -287,83 +254,51 @@ def test_a_deep_tree_and_a_circle_of_links_end(tmp_path: Path) -> None:
     (here / ".env").touch()
     (root / "one").symlink_to("two")
     (root / "two").symlink_to("one")
-    assert by_the_script(root, request()).counts == {"leftover": 1}
+    assert seen(root).counts == {"leftover": 1}
 
 
 def test_the_kernels_own_folders_are_left_out(tmp_path: Path) -> None:
     root = grow(tmp_path / "root", {"/proc/.env": "", "/sys/.env": "", "/dev/.env": "", "/app/proc/.env": ""})
-    assert paths(by_the_script(root, request()))[ContentKind.LEFTOVER] == {"/app/proc/.env"}
-    assert paths(by_the_reader(root, request()))[ContentKind.LEFTOVER] == {"/app/proc/.env"}
+    assert paths(seen(root))[ContentKind.LEFTOVER] == {"/app/proc/.env"}
 
 
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """Give a folder that every account may enter; pytest closes its own to others at each start of it."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+def test_a_key_under_a_second_name_is_found(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"/a/boring": KEY, "/b/id_rsa": KEY, "/d/other": "x"})
+    (root / "c").mkdir()
+    # The first name of one says nothing; that of the other is one that is looked at.
+    os.link(root / "a/boring", root / "c/server.key")
+    os.link(root / "b/id_rsa", root / "c/id_rsa")
+    os.link(root / "d/other", root / "c/public.pem")
+    reader = IndexReader()
+    reader.read(packed(root), PLENTY)
+    asked: list[str] = []
+
+    class Files:
+        def text(self, path: str) -> str:
+            asked.append(path)
+            return Path(f"{root}{path}").read_text(encoding="utf-8")
+
+    reader.read_second_names(Files())  # type: ignore[arg-type]
+    found = contents_of(reader.index(), rules())
+    assert paths(found)[ContentKind.SECRET] == {"/c/server.key", "/b/id_rsa", "/c/id_rsa"}
+    assert asked == ["/c/server.key"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another account")
-def test_what_user_may_not_read_is_named_for_the_engine(shared: Path) -> None:
-    system = Path("/usr/bin/python3")
-    if not system.exists():
-        pytest.skip("NOT WALKED AS ANOTHER ACCOUNT: this host has no /usr/bin/python3")
-    root = grow(shared / "root", {"/root/.netrc": "password x", "/listed/a": "", "/app/id_rsa": KEY, "/app/x": ""})
-    Path(f"{root}/root").chmod(0o700)
-    Path(f"{root}/listed").chmod(0o744)
-    Path(f"{root}/app/id_rsa").chmod(0o600)
-    odd = Path(os.fsdecode(os.fsencode(root) + b"/\xff"))
-    odd.mkdir(mode=0o700)
-    asked = ProbeRequest(modules=(), import_root="", walk=request(root=str(root)))
-    completed = subprocess.run(
-        [system, "-c", SCRIPT, NONCE, msgspec.json.encode(asked).decode()],
-        capture_output=True,
-        check=False,
-        timeout=60,
-        cwd="/",
-        user=12345,
-        group=12345,
-        extra_groups=(),
-        env={"PATH": "/usr/bin"},
-    )
-    output = Output(
-        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
-    )
-    answer = read_answer(output, NONCE, str(system))
-    assert isinstance(answer, Probe), answer
-    assert answer.walk is not None
-    assert set(answer.walk.unreadable) == {"/root", "/listed"}
-    assert answer.walk.cut == ("/\\xff cannot be read",)
-    assert [(match.path, match.unread) for match in answer.walk.found] == [("/app/id_rsa", True)]
-
-
-def test_a_walk_that_raises_takes_nothing_else_away(tmp_path: Path) -> None:
-    asked = ProbeRequest(modules=(), import_root="", walk=request(root=str(tmp_path / "gone")))
-    answer = probed(Path(sys.executable), asked, tmp_path)
-    assert answer.walk is None
-    assert answer.interpreter.executable
-
-
-def test_a_file_that_two_saw_is_one() -> None:
-    row = FoundPath(kind=ContentKind.LEFTOVER, path="/tmp/.env")
-    walk = Walk(paths=1, found=(row,))
-    whole = merge(walk, {"/tmp": walk}, by="probe")
-    assert isinstance(whole, Contents)
-    assert (whole.found, whole.paths) == ((row,), 2)
-
-
-def test_the_request_names_the_contracts_folders_and_the_projects_packages() -> None:
-    asked = walk_request(("shop.api:app", "shop.models"), Contract(files={"/app/": ("src",)}))
-    assert asked.folders == ("/app",)
-    assert any("(?!(?:shop)(?:/|$))" in rule.but for rule in asked.rules)
+def test_nothing_secret_is_kept(tree: Path) -> None:
+    index = read(packed(tree))
+    assert "/root/.ssh/id_ed25519" in index.holding
+    kept = repr(index)
+    assert not [word for word in ("b3BlbnNzaC1rZXk", "secret@", "bWU6c2VjcmV0", "TOKEN=1") if word in kept]
 
 
 def test_every_rule_can_be_told_by_a_name_or_a_mode() -> None:
-    # The walk looks closer only where a name or a mode fits one of them.
+    # A path is looked at closer only where its name or mode fits one of them.
     assert [rule for rule in rules() if not rule.name and not rule.mode] == []
     assert {rule.kind for rule in rules()} == set(ContentKind)
     assert isinstance(rules()[0], PathRule)
+    # What an index keeps is told by the same rules.
+    kept = {(rule.about, rule.name, rule.content) for rule in content_rules()}
+    assert kept == {(rule.about, rule.name, rule.content) for rule in rules(["shop"]) if rule.content}
 
 
 def test_what_is_shown_can_be_shown() -> None:

@@ -1,0 +1,223 @@
+"""Puts the files' word in place of the interpreter's, and compares both where both can tell; plain functions."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+from packaging.utils import canonicalize_name
+
+from seatrial.facts import Agreement, Difference, Unavailable
+from seatrial.observe import installed
+from seatrial.observe.contents import shown
+from seatrial.observe.index import IndexFiles
+from seatrial.observe.layout import Access, layout_of, runs_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from seatrial.facts import Account, Accounts, Distribution, Identity, Probe
+    from seatrial.observe.index import Index
+    from seatrial.observe.layout import Layout
+    from seatrial.observe.probe import ProbeRequest
+
+SITE = ("site-packages", "dist-packages")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What is known of an image without its own word."""
+
+    index: Index
+    account: Account
+    accounts: Accounts
+    environment: Mapping[str, str]
+    """That of the probe's process."""
+    directory: str
+    path: str
+    """PATH."""
+    tmpfs: tuple[str, ...] = ()
+    """Where something is mounted over the image's files."""
+
+
+def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tuple[Probe, Agreement | Unavailable]:
+    """Return the probe with the files' word wherever they tell, and where the image's word was another one.
+
+    `python` is the interpreter that the probe was started with.
+    """
+    access = Access(files=IndexFiles(_seen_inside(image)), who=image.account)
+    layout = layout_of(python, image.environment, image.directory, access)
+    if isinstance(layout, str):
+        return probe, Unavailable(reason=f"{layout}, so what it says of the image cannot be compared with the files")
+    packages = installed.packages_of(layout, access)
+    programs = (image.path, image.directory, access)
+    folders = [request.import_root, *layout.path] if request.import_root else layout.path
+    said = {place.path: place for place in probe.places}
+    by_files = structs.replace(
+        probe,
+        identity=_identity(probe, image),
+        interpreter=structs.replace(
+            probe.interpreter,
+            executable=layout.executable,
+            version=_version(probe.interpreter.version, layout.version),
+            prefix=layout.prefix,
+            base_prefix=layout.base_prefix,
+            path=layout.path,
+            settings=dict(layout.settings),
+        ),
+        distributions=packages.distributions,
+        broken_distributions=packages.broken,
+        scripts=installed.scripts_of(layout, *programs),
+        executables=installed.executables_of(request.executables, *programs),
+        # What is mounted has its modes from the engine: only a process in it can tell.
+        places=tuple(
+            said[path] if path in said and _covered(path, image.tmpfs) else installed.place_of(path, access)
+            for path in request.places
+        ),
+        own_packages=installed.own_packages_of(request.import_root, image.environment, access),
+        environment=probe.environment
+        and structs.replace(
+            probe.environment,
+            real=layout.real,
+            home_python=installed.home_python(layout, access),
+            pythons=installed.pythons_of(*programs),
+            linked=installed.linked_folders(layout, access),
+        ),
+        code=None
+        if probe.code is None
+        else tuple(
+            installed.code_of(
+                row.name,
+                installed.origins(row.name, folders, access) or ((row.origin,) if row.origin else ()),
+                access,
+            )
+            for row in probe.code
+        ),
+        truncated=tuple(
+            dict.fromkeys(
+                (
+                    *(part for part in probe.truncated if part not in {"distributions", "scripts"}),
+                    *(() if packages.complete and not image.index.cut else ("distributions",)),
+                )
+            )
+        ),
+    )
+    if image.index.cut:
+        return by_files, Unavailable(reason=f"the file system was not seen whole: {image.index.cut[0]}")
+    differences = (*_of_the_account(probe, image), *_of_the_interpreter(probe, layout, access))
+    differences += (*_of_the_packages(probe, by_files, access), *_of_the_programs(probe, by_files, access))
+    return by_files, Agreement(
+        differences=differences,
+        distributions=len(packages.distributions),
+        executables=len(by_files.executables),
+        start_code=runs_code(layout.path, access.files)[:20],
+    )
+
+
+def _seen_inside(image: Image) -> Index:
+    """Return the index without what a tmpfs hides from a process."""
+    hidden = tuple(f"{posixpath.normpath(folder).rstrip('/')}/" for folder in image.tmpfs)
+    if not any(path.startswith(hidden) for path in image.index.paths):
+        return image.index
+    return structs.replace(
+        image.index, paths={path: entry for path, entry in image.index.paths.items() if not path.startswith(hidden)}
+    )
+
+
+def _identity(probe: Probe, image: Image) -> Identity:
+    if image.account.uid is None:
+        return probe.identity
+    gid = next(iter(image.account.gids), probe.identity.gid)
+    return structs.replace(probe.identity, uid=image.account.uid, gid=gid)
+
+
+def _version(said: str, library: str) -> str:
+    """Return the version that was said, where its library is of that version; the library's otherwise."""
+    return said if ".".join(said.split(".")[:2]) == library.rstrip("t") else library.rstrip("t")
+
+
+def _covered(path: str, mounted: tuple[str, ...]) -> bool:
+    return any(path == top or path.startswith(f"{posixpath.normpath(top).rstrip('/')}/") for top in mounted)
+
+
+def _difference(what: str, files: str, said: str) -> Difference:
+    return Difference(what=shown(what)[:200], files=shown(files)[:300], said=shown(said)[:300])
+
+
+def _of_the_account(probe: Probe, image: Image) -> Iterator[Difference]:
+    account, said = image.account, probe.identity
+    if account.uid is None:
+        return
+    if said.uid != account.uid:
+        yield _difference("the uid of USER", str(account.uid), str(said.uid))
+        return
+    if account.gids and said.gid != account.gids[0]:
+        yield _difference("the gid of USER", str(account.gids[0]), str(said.gid))
+    elif {said.gid, *said.groups} != {*account.gids, said.gid}:
+        wanted, told = sorted(account.gids), sorted({said.gid, *said.groups})
+        yield _difference("the groups of USER", ", ".join(map(str, wanted)), ", ".join(map(str, told)))
+    names = [user.name for user in image.accounts.users if user.uid == account.uid]
+    if names and said.name not in names and not image.accounts.cut:
+        yield _difference("the name of USER", " or ".join(names[:3]), said.name or "none")
+
+
+def _of_the_interpreter(probe: Probe, layout: Layout, access: Access) -> Iterator[Difference]:
+    said = probe.interpreter
+    version = ".".join(said.version.split(".")[:2])
+    if version != layout.version.rstrip("t"):
+        yield _difference("the version of Python", layout.version, said.version)
+    for what, here, there in (
+        ("sys.prefix", layout.prefix, said.prefix),
+        ("sys.base_prefix", layout.base_prefix, said.base_prefix),
+    ):
+        if access.files.folder(here) != _place(there, access):
+            yield _difference(what, here, there)
+    wanted = {access.files.folder(folder): folder for folder in layout.path}
+    told = {_place(folder, access) for folder in said.path}
+    for place, folder in wanted.items():
+        if place not in told and _is_site(folder, access):
+            yield _difference("sys.path", f"{folder} is on it", "it is not")
+    for folder in dict.fromkeys(said.path):
+        if _place(folder, access) not in wanted and _is_site(folder, access):
+            yield _difference("sys.path", f"neither PYTHONPATH nor a .pth file puts {folder} on it", "it is on it")
+
+
+def _is_site(folder: str, access: Access) -> bool:
+    """Tell whether packages are installed in a folder."""
+    return access.lists(_place(folder, access)) and any(
+        name.endswith((".dist-info", ".egg-info")) for name in access.files.names(_place(folder, access))
+    )
+
+
+def _place(path: str, access: Access) -> str:
+    return access.files.folder(posixpath.normpath(path)) if path.startswith("/") and "\0" not in path else path
+
+
+def _of_the_packages(said: Probe, files: Probe, access: Access) -> Iterator[Difference]:
+    if "distributions" in (*said.truncated, *files.truncated):
+        return
+    here, there = _by_name(files.distributions), _by_name(said.distributions)
+    for key in sorted(here.keys() | there.keys()):
+        ours, theirs = here.get(key), there.get(key)
+        if ours is None or theirs is None or ours.version != theirs.version:
+            yield _difference(key[0], _installed(ours), _installed(theirs))
+        elif _place(ours.location, access) != _place(theirs.location, access):
+            yield _difference(f"{key[0]} {ours.version}", f"in {ours.location}", f"in {theirs.location}")
+
+
+def _by_name(distributions: tuple[Distribution, ...]) -> dict[tuple[str, bool], Distribution]:
+    return {(canonicalize_name(found.name), found.base): found for found in distributions}
+
+
+def _installed(found: Distribution | None) -> str:
+    return f"{found.version} in {found.location}" if found else "not installed"
+
+
+def _of_the_programs(said: Probe, files: Probe, access: Access) -> Iterator[Difference]:
+    there = {program.name: program.path for program in said.executables}
+    for program in files.executables:
+        told = there.get(program.name, "")
+        if _place(program.path, access) != _place(told, access):
+            yield _difference(f"the program {program.name}", program.path or "not on PATH", told or "not on PATH")

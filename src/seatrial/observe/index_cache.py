@@ -1,0 +1,115 @@
+"""Keeps the indexes of images in the host's cache folder, by image id: a second smoke of an image reads nothing of it.
+
+An id is the digest of an image's content, so that what is kept for it stays true. What is not ours, is damaged or was
+written by another version is left aside, and read anew from the image.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seatrial.observe.index import Index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = "1"
+"""Of the index and of what it is made by; another one is not read."""
+MOST_FILES = 50
+MOST_BYTES = 200_000_000
+"""Of all files together."""
+LARGEST = 50_000_000
+"""Of one file."""
+ID = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds."""
+
+    format: str
+    id: str
+    index: Index
+
+
+def load(cache: Path | None, image: str) -> Index | None:
+    """Return what is kept of an image; None where nothing is that can be used."""
+    name = _name(image)
+    folder = _folder(cache) if cache and name else None
+    if folder is None:
+        return None
+    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            state = os.fstat(handle)
+            if not stat.S_ISREG(state.st_mode) or not _ours(state) or state.st_size > LARGEST:
+                return None
+            kept = msgspec.msgpack.decode(file.read(LARGEST + 1), type=Kept)
+        if kept.format == FORMAT and kept.id == image and not kept.index.cut:
+            # What was used last is removed last.
+            os.utime(folder / name, follow_symlinks=False)
+            return kept.index
+    return None
+
+
+def store(cache: Path | None, image: str, index: Index) -> None:
+    """Keep what was read of an image, whole or not at all; where that cannot be done, nothing is kept."""
+    name = _name(image)
+    if cache is None or not name or index.cut:
+        return
+    with suppress(OSError, UnicodeEncodeError):
+        body = msgspec.msgpack.encode(Kept(format=FORMAT, id=image, index=index))
+        (cache / "images").mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = _folder(cache)
+        if folder is None or len(body) > LARGEST:
+            return
+        partial = folder / f".{name}.{os.getpid()}"
+        with suppress(FileNotFoundError):
+            partial.unlink()
+        try:
+            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+            partial.replace(folder / name)
+        finally:
+            partial.unlink(missing_ok=True)
+        _shrink(folder)
+
+
+def _name(image: str) -> str:
+    digest = ID.fullmatch(image)
+    return f"{digest[1]}.index" if digest else ""
+
+
+def _folder(cache: Path) -> Path | None:
+    """Return the folder, where it is one of ours that no other account can write to."""
+    folder = cache / "images"
+    try:
+        state = folder.lstat()
+    except OSError:
+        return None
+    return folder if stat.S_ISDIR(state.st_mode) and _ours(state) else None
+
+
+def _ours(state: os.stat_result) -> bool:
+    return state.st_uid == os.geteuid() and not state.st_mode & 0o022
+
+
+def _shrink(folder: Path) -> None:
+    """Remove the oldest files, past the limits."""
+    rows = []
+    for file in folder.iterdir():
+        with suppress(OSError):
+            state = file.lstat()
+            rows.append((state.st_mtime, state.st_size, file))
+    total = 0
+    for count, (_, size, file) in enumerate(sorted(rows, key=lambda row: row[0], reverse=True), 1):
+        total += size
+        if (count > MOST_FILES or total > MOST_BYTES) and (file.name.endswith(".index") or file.name.startswith(".")):
+            with suppress(OSError):
+                file.unlink()

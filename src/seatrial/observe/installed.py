@@ -1,0 +1,274 @@
+"""What is installed in an image, and what its account may do with it, by the image's files; plain functions."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from seatrial.facts import (
+    BrokenDistribution,
+    Changeable,
+    Code,
+    Distribution,
+    Executable,
+    InstalledScript,
+    PathAccess,
+    PathPython,
+)
+from seatrial.inside.probe.base import named_for_env, shebang
+from seatrial.inside.probe.distributions import header, script_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from seatrial.observe.index import Entry
+    from seatrial.observe.layout import Access, Layout
+
+MOST_DISTRIBUTIONS = 5000
+MOST_BROKEN = 200
+MOST_SCRIPTS = 2000
+MOST_CODE = 20_000
+"""Files of one package that are judged."""
+MOST_CHANGEABLE = 20
+MOST_SHOWN = 4000
+EXTENSIONS = (".so", ".py", ".pyc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages:
+    """The distributions of an environment and of the interpreter below it."""
+
+    distributions: tuple[Distribution, ...] = ()
+    broken: tuple[BrokenDistribution, ...] = ()
+    complete: bool = True
+
+
+def packages_of(layout: Layout, access: Access) -> Packages:
+    """Return the distributions whose metadata lies in an interpreter's folders; of two of one name, the first."""
+    found: list[Distribution] = []
+    broken: list[BrokenDistribution] = []
+    for folders, base in ((layout.path, False), (layout.base, True)):
+        seen: set[str] = set()
+        for folder in folders:
+            for name in access.files.names(folder):
+                if not name.endswith((".dist-info", ".egg-info")):
+                    continue
+                if len(found) >= MOST_DISTRIBUTIONS:
+                    return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]), complete=False)
+                row = _distribution(folder, name, access, base=base)
+                if isinstance(row, BrokenDistribution):
+                    broken.append(row)
+                elif (key := canonicalize_name(row.name)) not in seen:
+                    seen.add(key)
+                    found.append(row)
+    return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]))
+
+
+def _distribution(folder: str, name: str, access: Access, *, base: bool) -> Distribution | BrokenDistribution:
+    files, path = access.files, posixpath.join(folder, name)
+    metadata, entry = path, files.end(path)
+    if entry is not None and entry.letter == "d":
+        metadata = posixpath.join(path, "METADATA" if name.endswith(".dist-info") else "PKG-INFO")
+    if not access.reads(metadata):
+        problem = "USER may not read it" if files.end(metadata) else f"{metadata} is not there"
+        return BrokenDistribution(location=path, problem=problem)
+    fields = header(files.text(metadata))
+    if not fields.get("name") or not fields.get("version"):
+        return BrokenDistribution(location=path, problem="it has no name or no version")
+    editable, origin = _origin(files.text(posixpath.join(path, "direct_url.json")))
+    held = files.text(posixpath.join(path, "RECORD")).split("\n") if origin else []
+    return Distribution(
+        name=fields["name"],
+        version=fields["version"],
+        location=folder,
+        requires=tuple(fields["requires"][:500]),
+        scripts=tuple(script_names(files.text(posixpath.join(path, "entry_points.txt")))),
+        base=base,
+        editable=editable,
+        origin=origin,
+        packages=tuple(sorted(filter(None, held))),
+    )
+
+
+def _origin(record: str) -> tuple[str, str]:
+    """Return the project of an editable install, and the local file or folder that an install came from: PEP 610."""
+    try:
+        read = json.loads(record or "{}")
+        url = str(read.get("url", ""))[:500]
+        editable = bool(read.get("dir_info", {}).get("editable"))
+    except (ValueError, AttributeError, RecursionError):
+        return "", ""
+    return (url or "unknown") if editable else "", url if url.startswith("file:") else ""
+
+
+def scripts_of(layout: Layout, path: str, directory: str, access: Access) -> tuple[InstalledScript, ...]:
+    """Return the scripts beside an interpreter, each with whether its `#!` interpreter is there."""
+    found: list[InstalledScript] = []
+    files = access.files
+    for folder in dict.fromkeys(layout.scripts):
+        for name in files.names(folder):
+            file = posixpath.join(folder, name)
+            entry = files.end(file)
+            named = shebang(files.beginning(file)) if entry is not None and entry.letter == "f" else None
+            if named is None or len(found) >= MOST_SCRIPTS:
+                continue
+            target = named_for_env(*named) or named[1]
+            there = program(target, path, directory, access) != ""
+            found.append(InstalledScript(path=file, interpreter=target[:500], found=there))
+    return tuple(found)
+
+
+def program(name: str, path: str, directory: str, access: Access) -> str:
+    """Return the file that a name means for the account, by PATH unless it holds a slash; empty where none does."""
+    for folder in ["."] if "/" in name else path.split(":"):
+        candidate = posixpath.normpath(posixpath.join(directory, folder or ".", name))
+        entry = access.reaches(candidate)
+        if entry is not None and entry.letter == "f" and _executes(entry, access):
+            return candidate
+    return ""
+
+
+def _executes(entry: Entry, access: Access) -> bool:
+    return bool(entry.mode & 0o111) if access.who.uid == 0 else access.permits(entry, 0o1)
+
+
+def executables_of(names: Iterable[str], path: str, directory: str, access: Access) -> tuple[Executable, ...]:
+    """Return what PATH finds for names."""
+    return tuple(Executable(name=name, path=program(name, path, directory, access)) for name in names)
+
+
+def pythons_of(path: str, directory: str, access: Access) -> tuple[PathPython, ...]:
+    """Return what PATH finds for `python` and `python3`."""
+    found = []
+    for name in ("python", "python3"):
+        file = program(name, path, directory, access)
+        above = posixpath.dirname(posixpath.dirname(file))
+        inside = file and access.files.end(posixpath.join(above, "pyvenv.cfg"))
+        real = access.files.folder(file) if file else ""
+        found.append(PathPython(name=name, path=file, real=real, environment=above if inside else ""))
+    return tuple(found)
+
+
+def home_python(layout: Layout, access: Access) -> str:
+    """Return the interpreter in the home that pyvenv.cfg records, links followed; empty where none is there."""
+    home = layout.settings.get("home", "") if layout.prefix != layout.base_prefix else ""
+    names = (posixpath.basename(layout.real), f"python{layout.version}", "python3", "python")
+    for name in names if home else ():
+        entry = access.files.end(posixpath.join(home, name))
+        if entry is not None and entry.letter == "f":
+            return access.files.folder(posixpath.join(home, name))
+    return ""
+
+
+def linked_folders(layout: Layout, access: Access) -> tuple[str, ...]:
+    """Return the files by which installers link a source folder into the environment."""
+    found = [
+        posixpath.join(folder, name)
+        for folder in layout.path
+        for name in access.files.names(folder)
+        if name.endswith(".egg-link") or (name.startswith("__editable__") and name.endswith(".pth"))
+    ]
+    return tuple(found[:50])
+
+
+def own_packages_of(root: str, environment: Mapping[str, str], access: Access) -> tuple[str, ...]:
+    """Return the packages in the folders that the command and PYTHONPATH put on the path: the application's own."""
+    found = [
+        name
+        for folder in (root, *environment.get("PYTHONPATH", "").split(":"))
+        for name in (access.files.names(folder)[:1000] if folder else ())
+        if name.isidentifier() and access.files.end(posixpath.join(folder, name, "__init__.py"))
+    ]
+    return tuple(found[:50])
+
+
+def place_of(path: str, access: Access) -> PathAccess:
+    """Return whether the account could write at a path, if the root were writable."""
+    nearest = path
+    while nearest != "/" and access.files.end(nearest) is None:
+        nearest = posixpath.dirname(nearest)
+    entry = access.files.end(nearest)
+    if entry is None:
+        return PathAccess(path=path, exists=False, writable=False, nearest=nearest, owner="", mode="")
+    folder = entry.letter == "d"
+    allowed = access.who.uid == 0 or access.permits(entry, 0o3 if folder else 0o2)
+    return PathAccess(
+        path=path,
+        exists=nearest == path,
+        writable=allowed and (folder or nearest == path),
+        nearest=nearest,
+        owner=f"{entry.uid}:{entry.gid}",
+        mode=f"{entry.mode:04o}",
+    )
+
+
+def origins(top: str, folders: Iterable[str], access: Access) -> tuple[str, ...]:
+    """Return the folders or the file of a top-level package, as the import system finds them; none if it does not."""
+    portions: list[str] = []
+    for folder in folders:
+        names = access.files.names(folder)
+        if top in names and (entry := access.files.end(posixpath.join(folder, top))) and entry.letter == "d":
+            own = access.files.names(posixpath.join(folder, top))
+            if any(name.startswith("__init__.") for name in own):
+                return (posixpath.join(folder, top),)
+            portions.append(posixpath.join(folder, top))
+        ending = {f".{name.rpartition('.')[2]}": name for name in reversed(names) if name.partition(".")[0] == top}
+        module = next((ending[extension] for extension in EXTENSIONS if extension in ending), "")
+        if module:
+            return (posixpath.join(folder, module),)
+    return tuple(portions)
+
+
+def code_of(name: str, places: Iterable[str], access: Access) -> Code:
+    """Return which of a package's files, and of the folders above them, the account may change."""
+    here = list(places)
+    origin = here[0] if here else ""
+    if access.who.uid == 0:
+        # Root can change everything: another check reports that.
+        return Code(name=name, origin=origin)
+    files, count = access.files, 0
+    found: list[Changeable] = []
+
+    def look(path: str, below: str = "") -> None:
+        nonlocal count
+        count += 1
+        entry = files.end(path)
+        if entry is not None and _changes(entry, files.end(below) if below else None, access):
+            found.append(Changeable(path=path, owner=f"{entry.uid}:{entry.gid}", mode=f"{entry.mode:04o}"))
+
+    for path in here:
+        below, above = path, posixpath.dirname(path)
+        look(above)
+        while above != "/":
+            below, above = above, posixpath.dirname(above)
+            look(above, below)
+    left = here
+    while left and count < MOST_CODE:
+        path = left.pop()
+        look(path)
+        for child in files.names(path):
+            file = posixpath.join(path, child)
+            entry = files.found(file)
+            if entry is not None and entry.letter == "d":
+                left.append(file)
+            else:
+                look(file)
+    return Code(name=name, origin=origin, files=count, changeable=tuple(found[:MOST_CHANGEABLE]))
+
+
+def _changes(entry: Entry, below: Entry | None, access: Access) -> bool:
+    """Tell whether the account may change a path: its owner may, who can give himself the permission.
+
+    `below` is the folder in it that matters, where it is not the path itself that holds the code.
+    """
+    owned = entry.uid == access.who.uid
+    allowed = owned or access.permits(entry, 0o2)
+    if allowed and below is not None and entry.mode & stat.S_ISVTX and not owned:
+        # In a sticky folder, what belongs to others can be neither renamed nor removed.
+        return below.uid == access.who.uid
+    return allowed

@@ -1,0 +1,254 @@
+"""Where an interpreter looks for packages, by the image's files: what `site` and `getpath` do, and nothing is run.
+
+Sources: Python's `site` module, PEP 405 (virtual environments), Debian's README.python (dist-packages).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from seatrial.facts import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from seatrial.observe.index import Entry, IndexFiles
+
+PYTHON_FILE = re.compile(r"(?:python|pypy)(3\.\d{1,3}t?)")
+LIBRARY = re.compile(r"(?:python|pypy)3\.\d{1,3}t?")
+LONGEST_PATH_FILE = 2000
+"""Lines of a .pth file that are read."""
+MOST_FOLDERS = 1000
+"""Folders of one interpreter's path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """An interpreter and its folders."""
+
+    executable: str
+    real: str
+    """Its file, links followed."""
+    version: str
+    """As its library is named: `3.13`."""
+    prefix: str
+    base_prefix: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """pyvenv.cfg, where it is a virtual environment's."""
+    path: tuple[str, ...] = ()
+    """What is on sys.path and exists, in its order."""
+    base: tuple[str, ...] = ()
+    """The site folders of the interpreter below a virtual environment that are not on its path."""
+    scripts: tuple[str, ...] = ()
+    """The folders of its scripts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What an account can do with an image's files, by permission bits: no capability helps it, be it root."""
+
+    files: IndexFiles
+    who: Account
+
+    def permits(self, entry: Entry, bits: int) -> bool:
+        """Tell whether the account has permission bits (0o4, 0o3, ...)."""
+        if self.who.uid is None:
+            return True
+        shift = 6 if entry.uid == self.who.uid else 3 if entry.gid in self.who.gids else 0
+        return (entry.mode >> shift) & bits == bits
+
+    def reaches(self, path: str) -> Entry | None:
+        """Return what a path leads to, where the account can search every folder above it."""
+        entry = self.files.end(path)
+        here = self.files.folder(path)
+        while entry is not None and here != "/":
+            here = posixpath.dirname(here)
+            above = self.files.index.paths.get(here)
+            if above is not None and not self.permits(above, 0o1):
+                return None
+        return entry
+
+    def lists(self, path: str) -> bool:
+        """Tell whether it is a folder whose names the account can read."""
+        entry = self.reaches(path)
+        return entry is not None and entry.letter == "d" and self.permits(entry, 0o4)
+
+    def reads(self, path: str) -> bool:
+        """Tell whether it is a file that the account can read."""
+        entry = self.reaches(path)
+        return entry is not None and entry.letter == "f" and self.permits(entry, 0o4)
+
+
+def layout_of(python: str, environment: Mapping[str, str], directory: str, access: Access) -> Layout | str:
+    """Return an interpreter's folders, or why the files do not tell them.
+
+    `environment` is what the process gets, `directory` where it begins.
+    """
+    files = access.files
+    executable = posixpath.normpath(posixpath.join(directory, python))
+    real = files.folder(executable)
+    found = files.index.paths.get(real)
+    if found is None or found.letter != "f":
+        return f"{executable} does not lead to a file"
+    if files.text(real).startswith("#!"):
+        return f"{executable} is a script, and not an interpreter"
+    prefix, settings = _environment(executable, access)
+    tops = [environment.get("PYTHONHOME", "").partition(":")[0], settings.get("home", ""), posixpath.dirname(real)]
+    base = _base(real, tops, files)
+    if base is None:
+        return f"no library of Python's lies beside {real}"
+    base_prefix, library = base
+    alone = bool(prefix) and settings.get("include-system-site-packages", "").lower() != "true"
+    user = "" if alone else _user_base(environment, access.who)
+    made = _Path(access=access, library=library, base_prefix=base_prefix)
+    if given := environment.get("PYTHONPATH"):
+        made.add_all([posixpath.join(directory, folder) for folder in given.split(":")])
+    made.add_all([f"{base_prefix}/lib/{library}", f"{base_prefix}/lib/{library}/lib-dynload"])
+    made.add_sites(prefix)
+    if not alone:
+        made.add_site(f"{user}/lib/{library}/site-packages" if user else "")
+        made.add_sites(base_prefix)
+    on_path = {files.folder(folder) for folder in made.folders}
+    return Layout(
+        executable=executable,
+        real=real,
+        version=_version(library),
+        prefix=prefix or base_prefix,
+        base_prefix=base_prefix,
+        settings=settings,
+        path=tuple(made.folders),
+        base=tuple(folder for folder in made.sites(base_prefix) if prefix and files.folder(folder) not in on_path),
+        scripts=_script_folders(executable, prefix or base_prefix, user),
+    )
+
+
+def _environment(executable: str, access: Access) -> tuple[str, dict[str, str]]:
+    """Return the virtual environment of an interpreter, and its pyvenv.cfg; empty where there is none."""
+    here = posixpath.dirname(executable)
+    for folder in (here, posixpath.dirname(here)):
+        file = posixpath.join(folder, "pyvenv.cfg")
+        if access.reads(file):
+            pairs = (line.partition("=") for line in access.files.text(file).split("\n")[:200])
+            # It may stand beside the interpreter, too: its environment is the folder above all the same.
+            return posixpath.dirname(here), {key.strip()[:200]: value.strip() for key, equals, value in pairs if equals}
+    return "", {}
+
+
+def _user_base(environment: Mapping[str, str], who: Account) -> str:
+    """Return the folder of packages that an account installs for itself; empty where it is switched off."""
+    if environment.get("PYTHONNOUSERSITE"):
+        return ""
+    home = environment.get("HOME") or who.home or "/"
+    return environment.get("PYTHONUSERBASE") or posixpath.join(home, ".local")
+
+
+def _script_folders(executable: str, prefix: str, user: str) -> tuple[str, ...]:
+    debian = ["/usr/local/bin"] if prefix == "/usr" else []
+    own = [posixpath.dirname(executable), f"{prefix}/bin", *debian]
+    return tuple(dict.fromkeys([*own, f"{user}/bin"] if user else own))
+
+
+def _base(real: str, tops: Iterable[str], files: IndexFiles) -> tuple[str, str] | None:
+    """Return the prefix of an interpreter's own library, and the library's name, as `getpath` looks for them."""
+    named = PYTHON_FILE.fullmatch(posixpath.basename(real))
+    for top in tops:
+        # Upwards from where it lies, to the first folder that holds a library.
+        here = top.rstrip("/")
+        while here.startswith("/"):
+            libraries = [
+                name
+                for name in files.names(f"{here}/lib")
+                if LIBRARY.fullmatch(name)
+                and files.end(f"{here}/lib/{name}/os.py")
+                and (named is None or _version(name) == named[1])
+            ]
+            if len(libraries) == 1:
+                return here, libraries[0]
+            here = posixpath.dirname(here).rstrip("/")
+    return None
+
+
+def _version(library: str) -> str:
+    return library.removeprefix("python").removeprefix("pypy")
+
+
+@dataclass(kw_only=True)
+class _Path:
+    """sys.path in the making."""
+
+    access: Access
+    library: str
+    base_prefix: str
+    folders: list[str] = field(default_factory=list)
+    _known: set[str] = field(default_factory=set)
+
+    def add(self, folder: str) -> bool:
+        """Add a folder, where it exists and is new."""
+        folder = posixpath.normpath(folder) if folder else ""
+        if not folder or folder in self._known or len(self.folders) >= MOST_FOLDERS or not self.access.lists(folder):
+            return False
+        self._known.add(folder)
+        self.folders.append(folder)
+        return True
+
+    def add_all(self, folders: Iterable[str]) -> None:
+        for folder in folders:
+            self.add(folder)
+
+    def add_sites(self, prefix: str) -> None:
+        for folder in self.sites(prefix) if prefix else ():
+            self.add_site(folder)
+
+    def sites(self, prefix: str) -> list[str]:
+        """Return the site folders of a prefix that exist."""
+        library, files = self.library, self.access.files
+        own = [f"{prefix}/lib/{library}/site-packages", f"{prefix}/lib64/{library}/site-packages"]
+        # Debian's interpreter has folders of its own.
+        debian = [
+            f"{prefix}/local/lib/{library}/dist-packages",
+            f"{prefix}/lib/python3/dist-packages",
+            f"{prefix}/lib/{library}/dist-packages",
+        ]
+        if self.base_prefix != "/usr":
+            debian = []
+        elif prefix == "/usr" and files.end("/usr/lib/python3/dist-packages"):
+            own = []
+        places: dict[str, str] = {}
+        for folder in (*own, *debian):
+            entry = files.end(folder)
+            if entry is not None and entry.letter == "d":
+                places.setdefault(files.folder(folder), folder)
+        return list(places.values())
+
+    def add_site(self, folder: str) -> None:
+        """Add a site folder and what its .pth files name; their code is not run."""
+        files = self.access.files
+        if not self.add(folder):
+            return
+        for name in files.names(folder):
+            file = posixpath.join(folder, name)
+            if name.endswith(".pth") and not name.startswith(".") and self.access.reads(file):
+                for line in _path_lines(files.text(file)):
+                    self.add(posixpath.join(folder, line))
+
+
+def _path_lines(text: str) -> Iterator[str]:
+    for line in text.split("\n")[:LONGEST_PATH_FILE]:
+        if line.strip() and not line.startswith(("#", "import ", "import\t")) and "\0" not in line:
+            yield line.rstrip()
+
+
+def runs_code(folders: Iterable[str], files: IndexFiles) -> tuple[str, ...]:
+    """Return the files in site folders that run code at every start of the interpreter."""
+    found = []
+    for folder in folders:
+        for name in files.names(folder):
+            path = posixpath.join(folder, name)
+            if name in {"sitecustomize.py", "usercustomize.py"} or (
+                name.endswith(".pth") and re.search(r"^import[ \t]", files.text(path), re.MULTILINE)
+            ):
+                found.append(path)
+    return tuple(found)
