@@ -1,0 +1,556 @@
+"""What is installed, by an image's files alone: it has to be what a sound interpreter says, on every Python."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from tests.unit.factories import probe
+from tests.unit.test_probe_script import HERE, INTERPRETERS, distribution, environment, probed
+from tests.unit.trees import FOLDER, USER, access, index, index_of_host
+
+from seatrial import process
+from seatrial.facts import Account, Accounts, Agreement, Code, Difference, Password, PathAccess, Unavailable, User
+from seatrial.observe import agreement, installed
+from seatrial.observe.agreement import settle
+from seatrial.observe.layout import Layout, layout_of, runs_code
+from seatrial.observe.probe import ProbeRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.facts import Probe
+    from seatrial.observe.layout import Access
+
+ELF = "\x7fELF"
+LIB = "/usr/local/lib/python3.13"
+BASE: dict[str, str | None] = {
+    "/usr/local/bin/python3.13": ELF,
+    "/usr/local/bin/python3": "-> python3.13",
+    f"{LIB}/os.py": "",
+    f"{LIB}/lib-dynload": FOLDER,
+}
+SITE = "/app/.venv/lib/python3.13/site-packages"
+VENV: dict[str, str | None] = {
+    "/app/.venv/bin/python": "-> /usr/local/bin/python3.13",
+    "/app/.venv/pyvenv.cfg": "home = /usr/local/bin\nversion = 3.13.5\ninclude-system-site-packages = false\n",
+    "/app/.venv/lib64": "-> lib",
+}
+METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: {}\n\nThe text.\nName: another\n"
+
+
+def package(folder: str, name: str, version: str = "1.0") -> dict[str, str | None]:
+    return {f"{folder}/{name}-{version}.dist-info/METADATA": METADATA.format(name, version)}
+
+
+def laid_out(seen: Access, python: str = "/app/.venv/bin/python", **variables: str) -> Layout:
+    found = layout_of(python, variables, "/app", seen)
+    assert isinstance(found, Layout), found
+    return found
+
+
+def names(seen: Access, python: str = "/app/.venv/bin/python", **variables: str) -> dict[tuple[str, bool], str]:
+    found = installed.packages_of(laid_out(seen, python, **variables), seen)
+    return {(row.name, row.base): f"{row.version} in {row.location}" for row in found.distributions}
+
+
+# --- where packages are looked for --------------------------------------------------------------------------------
+
+
+def test_a_virtual_environment_has_its_own_folders_and_its_bases_beside() -> None:
+    seen = access({**BASE, **VENV, SITE: FOLDER, f"{LIB}/site-packages": FOLDER})
+    found = laid_out(seen)
+    assert (found.prefix, found.base_prefix, found.version) == ("/app/.venv", "/usr/local", "3.13")
+    assert (found.path, found.base) == ((LIB, f"{LIB}/lib-dynload", SITE), (f"{LIB}/site-packages",))
+    assert found.settings["version"] == "3.13.5"
+    assert (found.executable, found.real) == ("/app/.venv/bin/python", "/usr/local/bin/python3.13")
+
+
+def test_an_environment_with_the_systems_packages_has_all_folders() -> None:
+    system = {"/app/.venv/pyvenv.cfg": "home = /usr/local/bin\ninclude-system-site-packages = TRUE\n"}
+    user = "/home/app/.local/lib/python3.13/site-packages"
+    seen = access({**BASE, **VENV, **system, SITE: FOLDER, f"{LIB}/site-packages": FOLDER, user: FOLDER})
+    found = laid_out(seen)
+    assert (found.path[2:], found.base) == ((SITE, user, f"{LIB}/site-packages"), ())
+    assert found.scripts == ("/app/.venv/bin", "/home/app/.local/bin")
+    assert laid_out(seen, PYTHONNOUSERSITE="1").path[2:] == (SITE, f"{LIB}/site-packages")
+    assert laid_out(seen, HOME="/elsewhere").path[2:] == (SITE, f"{LIB}/site-packages")
+    assert laid_out(seen, HOME="/x", PYTHONUSERBASE="/home/app/.local").path[3] == user
+
+
+def test_debians_python_has_its_dist_packages() -> None:
+    folders = ["/usr/local/lib/python3.11/dist-packages", "/usr/lib/python3/dist-packages"]
+    tree: dict[str, str | None] = {
+        "/usr/bin/python3.11": ELF,
+        "/usr/bin/python3": "-> python3.11",
+        "/usr/lib/python3.11/os.py": "",
+    }
+    tree |= dict.fromkeys((*folders, "/usr/lib/python3.11/site-packages"), FOLDER)
+    seen = access({**tree, "/bin": "-> usr/bin"})
+    assert laid_out(seen, "/bin/python3").path == ("/usr/lib/python3.11", *folders)
+    assert laid_out(seen, "/bin/python3").scripts == ("/bin", "/usr/bin", "/usr/local/bin", "/home/app/.local/bin")
+    # Another interpreter of that image does not look there.
+    other = access({**tree, **BASE})
+    assert laid_out(other, "/usr/local/bin/python3").path == (LIB, f"{LIB}/lib-dynload")
+
+
+def test_path_files_are_read_and_their_code_is_not_run() -> None:
+    lines = "# a comment\n\n../../../../lib\nimport os; os.abort()\nimport\tsys\n/opt/more  \n/gone\n/opt/more\n"
+    tree = {
+        **BASE,
+        **VENV,
+        f"{SITE}/a.pth": lines,
+        f"{SITE}/.hidden.pth": "/opt/hidden\n",
+        f"{SITE}/b.pth": "/opt/zip.egg\n",
+    }
+    tree |= {"/app/lib": FOLDER, "/opt/more": FOLDER, "/opt/hidden": FOLDER, "/opt/zip.egg": "PK"}
+    assert laid_out(access(tree)).path[2:] == (SITE, "/app/lib", "/opt/more")
+    assert runs_code([SITE], access(tree).files) == (f"{SITE}/a.pth",)
+
+
+def test_pythonpath_comes_first_and_may_be_relative() -> None:
+    seen = access({**BASE, **VENV, SITE: FOLDER, "/app/src": FOLDER, "/srv/a.pth": "/opt\n", "/opt": FOLDER})
+    found = laid_out(seen, PYTHONPATH="src:/srv::/gone:/srv/")
+    assert found.path == ("/app/src", "/srv", "/app", LIB, f"{LIB}/lib-dynload", SITE)
+
+
+def test_what_user_may_not_enter_is_on_no_path() -> None:
+    tree = {**BASE, **VENV, **package(SITE, "a"), "/opt/closed/site": FOLDER, f"{SITE}/x.pth": "/opt/closed/site\n"}
+    assert laid_out(access(tree, {"/opt/closed": (0o700, 0, 0)})).path[2:] == (SITE,)
+    assert names(access(tree, {SITE: (0o711, 0, 0)})) == {}
+    # A root without capabilities is an account like any other.
+    root = Account(name="root", uid=0, gids=(0,), home="/root")
+    assert laid_out(access(tree, {"/opt/closed": (0o700, 7, 7)}, root)).path[2:] == (SITE,)
+    assert laid_out(access(tree, {"/opt/closed": (0o700, 7, 7)}, Account())).path[2:] == (SITE, "/opt/closed/site")
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        ({}, "does not lead to a file"),
+        ({"/app/.venv/bin/python": FOLDER}, "does not lead to a file"),
+        ({"/app/.venv/bin/python": "-> python"}, "does not lead to a file"),
+        ({"/app/.venv/bin/python": "#!/bin/sh\nexec real-python\n"}, "is a script, and not an interpreter"),
+        ({"/app/.venv/bin/python": ELF}, "no library of Python's lies beside"),
+        ({**BASE, "/app/.venv/bin/python": "-> /opt/python3.12", "/opt/python3.12": ELF}, "no library of Python's"),
+        # Which of two is it?
+        (
+            {
+                "/app/.venv/bin/python": "-> /o/bin/py",
+                "/o/bin/py": ELF,
+                "/o/lib/python3.9/os.py": "",
+                "/o/lib/python3.8/os.py": "",
+            },
+            "no library of Python's",
+        ),
+    ],
+)
+def test_what_the_files_do_not_tell_is_said(tree: dict[str, str | None], says: str) -> None:
+    found = layout_of("/app/.venv/bin/python", {}, "/app", access(tree))
+    assert isinstance(found, str)
+    assert says in found
+
+
+# --- distributions, programs, places ------------------------------------------------------------------------------
+
+
+def test_distributions_are_read_with_what_they_need_and_declare() -> None:
+    good, own = f"{SITE}/good-1.2.dist-info", f"{SITE}/own-1.0.dist-info"
+    editable = '{"url": "file:///src/linked", "dir_info": {"editable": true}}'
+    tree = {
+        **BASE,
+        **VENV,
+        f"{good}/METADATA": "Name: Good.Thing\r\nVersion: 1.2\r\nRequires-Dist: click>=8\r\n\r\nName: x\r\n",
+        f"{good}/entry_points.txt": "[gui_scripts]\nno = a:b\n[console_scripts]\ngood = good:main\n",
+        **package(SITE, "own"),
+        f"{own}/RECORD": "own/__init__.py,,\nown/x.py,,\nother/__init__.py,sha256=x,3\n",
+        f"{own}/direct_url.json": '{"url": "file:///src", "dir_info": {}}',
+        **package(SITE, "linked"),
+        f"{SITE}/linked-1.0.dist-info/direct_url.json": editable,
+        **package(SITE, "odd"),
+        f"{SITE}/odd-1.0.dist-info/direct_url.json": "[1",
+        **package(SITE, "odder"),
+        f"{SITE}/odder-1.0.dist-info/direct_url.json": "[" * 60_000,
+        f"{SITE}/old.egg-info": "Name: old\nVersion: 3\n",
+        f"{SITE}/older.egg-info/PKG-INFO": "Name: older\nVersion: 4\n",
+        f"{SITE}/__editable__.linked.pth": "/src/linked\n",
+        f"{SITE}/egg.egg-link": "/src\n",
+        **package(f"{LIB}/site-packages", "pip"),
+    }
+    seen = access(tree)
+    found = {row.name: row for row in installed.packages_of(laid_out(seen), seen).distributions}
+    assert found["Good.Thing"].requires == ("click>=8",)
+    assert found["Good.Thing"].scripts == ("good",)
+    assert (found["own"].origin, found["own"].packages, found["own"].editable) == ("file:///src", ("other", "own"), "")
+    assert (found["linked"].editable, found["old"].version, found["older"].version) == ("file:///src/linked", "3", "4")
+    assert (found["pip"].base, found["odd"].origin, found["odder"].editable) == (True, "", "")
+    assert installed.linked_folders(laid_out(seen), seen) == (f"{SITE}/__editable__.linked.pth", f"{SITE}/egg.egg-link")
+
+
+def test_metadata_that_cannot_be_read_is_broken() -> None:
+    tree = {
+        **BASE,
+        **VENV,
+        f"{SITE}/gone-1.dist-info": FOLDER,
+        f"{SITE}/lost-1.dist-info/METADATA": "-> /cache/METADATA",
+        f"{SITE}/empty-1.dist-info/METADATA": "",
+        **package(SITE, "closed"),
+    }
+    seen = access(tree, {f"{SITE}/closed-1.0.dist-info/METADATA": (0o600, 0, 0)})
+    found = installed.packages_of(laid_out(seen), seen)
+    assert found.distributions == ()
+    assert {Path(row.location).name: row.problem for row in found.broken} == {
+        "gone-1.dist-info": f"{SITE}/gone-1.dist-info/METADATA is not there",
+        "lost-1.dist-info": f"{SITE}/lost-1.dist-info/METADATA is not there",
+        "empty-1.dist-info": "it has no name or no version",
+        "closed-1.0.dist-info": "USER may not read it",
+    }
+
+
+def test_the_first_of_a_name_counts_and_a_linked_folder_is_read_once() -> None:
+    tree = {**BASE, **VENV, **package(SITE, "shop", "1.0"), "/app/lib": "-> .venv/lib"}
+    tree |= package("/srv", "Shop", "2.0")
+    assert names(access(tree)) == {("shop", False): f"1.0 in {SITE}"}
+    assert names(access(tree), PYTHONPATH="/srv") == {("Shop", False): "2.0 in /srv"}
+
+
+def test_more_distributions_than_the_limit_are_told() -> None:
+    tree: dict[str, str | None] = {**BASE, **VENV}
+    for number in range(installed.MOST_DISTRIBUTIONS + 1):
+        tree |= package(SITE, f"p{number}")
+    seen = access(tree)
+    found = installed.packages_of(laid_out(seen), seen)
+    assert (len(found.distributions), found.complete) == (installed.MOST_DISTRIBUTIONS, False)
+
+
+def test_scripts_and_their_interpreters_are_followed() -> None:
+    binaries = "/app/.venv/bin"
+    tree = {
+        **BASE,
+        **VENV,
+        "/bin/sh": ELF,
+        f"{binaries}/sound": f"#!{binaries}/python\n",
+        f"{binaries}/moved": "#!/build/.venv/bin/python\n",
+        f"{binaries}/env-found": "#!/usr/bin/env -S sh -e\n",
+        f"{binaries}/env-lost": "#!/usr/bin/env no-such-program\n",
+        f"{binaries}/trampoline": "#!/bin/sh\n'''exec' \"/build here/bin/python\" \"$0\" \"$@\"\n' '''",
+        f"{binaries}/windows": f"#!{binaries}/python\r\n",
+    }
+    seen = access(tree)
+    found = {
+        Path(row.path).name: (row.interpreter, row.found)
+        for row in installed.scripts_of(laid_out(seen), "/bin", "/", seen)
+    }
+    assert found == {
+        "sound": (f"{binaries}/python", True),
+        "moved": ("/build/.venv/bin/python", False),
+        "env-found": ("sh", True),
+        "env-lost": ("no-such-program", False),
+        "trampoline": ("/build here/bin/python", False),
+        "windows": (f"{binaries}/python\r", False),
+    }
+
+
+def test_programs_are_those_that_user_can_run() -> None:
+    tree = {
+        "/a/git": ELF,
+        "/b/git": ELF,
+        "/b/closed/x": ELF,
+        "/c/pip": FOLDER,
+        "/d/pip": "-> /gone",
+        "/e/pip": ELF,
+        "/l": "-> e",
+    }
+    seen = access(tree, {"/a/git": (0o644, 0, 0), "/b/closed": (0o700, 0, 0)})
+    found = installed.executables_of(("git", "x", "pip", "none"), "/a:b:/b/closed::/c:/d:/l", "/", seen)
+    assert {row.name: row.path for row in found} == {"git": "/b/git", "x": "", "pip": "/l/pip", "none": ""}
+
+
+def test_a_path_of_many_folders_is_looked_through_at_once() -> None:
+    seen = access(BASE)
+    path = ":".join(f"/nothing/{number}" for number in range(300_000)) + ":/usr/local/bin"
+    assert installed.program("python3", path, "/", seen) == "/usr/local/bin/python3"
+
+
+def test_places_are_judged_by_owner_group_and_mode() -> None:
+    tree = {"/data": FOLDER, "/group": FOLDER, "/mine/file": "x", "/sealed": FOLDER, "/l": "-> /mine", "/home": FOLDER}
+    modes = {
+        "/data": (0o777, 0, 0),
+        "/group": (0o770, 0, 10001),
+        "/mine": (0o700, 10001, 0),
+        "/sealed": (0o577, 10001, 0),
+    }
+    modes["/mine/file"] = (0o644, 10001, 0)
+    seen = access(tree, modes)
+
+    def judged(path: str) -> tuple[bool, bool, str]:
+        found = installed.place_of(path, seen)
+        return found.writable, found.exists, found.nearest
+
+    assert judged("/data") == (True, True, "/data")
+    assert judged("/data/a/b") == (True, False, "/data")
+    assert judged("/group/x") == (True, False, "/group")
+    assert judged("/mine/file") == (True, True, "/mine/file")
+    assert judged("/mine/file/below") == (False, False, "/mine/file")
+    assert judged("/l/new") == (True, False, "/l")
+    assert judged("/sealed/x") == (False, False, "/sealed")
+    assert judged("/home/app/.cache") == (False, False, "/home")
+    assert judged("/") == (False, True, "/")
+    assert installed.place_of("/home/x", access(tree, who=Account(uid=0))).writable
+
+
+def test_code_is_found_as_the_import_system_finds_it() -> None:
+    tree = {
+        "/src/shop/__init__.py": "",
+        "/src/shop/api.py": "",
+        "/ns/one/part": FOLDER,
+        "/two/part.py": "",
+        "/three/part/__init__.cpython-313-x86_64-linux-gnu.so": "",
+        "/x/both.py": "",
+        "/x/both.cpython-313-x86_64-linux-gnu.so": "",
+        "/x/only.txt": "",
+    }
+    seen = access(tree)
+    assert installed.origins("shop", ["/gone", "/src"], seen) == ("/src/shop",)
+    assert installed.origins("part", ["/ns/one", "/two"], seen) == ("/two/part.py",)
+    assert installed.origins("part", ["/ns/one"], seen) == ("/ns/one/part",)
+    assert installed.origins("part", ["/ns/one", "/three"], seen) == ("/three/part",)
+    assert installed.origins("both", ["/x"], seen) == ("/x/both.cpython-313-x86_64-linux-gnu.so",)
+    assert installed.origins("only", ["/x"], seen) == ()
+
+
+def test_code_that_user_can_change_is_named() -> None:
+    tree = {"/app/shop/__init__.py": "", "/app/shop/mine.py": "", "/app/shop/open/x.py": ""}
+    modes = {"/app/shop/mine.py": (0o400, 10001, 0), "/app/shop/open": (0o757, 0, 0), "/app": (0o1777, 0, 0)}
+    found = installed.code_of("shop", ["/app/shop"], access(tree, modes))
+    assert (found.origin, found.files) == ("/app/shop", 7)
+    assert {(row.path, row.mode) for row in found.changeable} == {
+        ("/app/shop/mine.py", "0400"),
+        ("/app/shop/open", "0757"),
+        ("/app", "1777"),
+    }
+    # In a sticky folder above, what belongs to others stays where it is.
+    deeper = installed.code_of("shop", ["/app/shop/open"], access(tree, {"/app": (0o1777, 0, 0)}))
+    assert deeper.changeable == ()
+    assert installed.code_of("shop", ["/app/shop"], access(tree, modes, Account(uid=0))).files == 0
+
+
+# --- both sides ---------------------------------------------------------------------------------------------------
+
+
+SOUND = {**BASE, **VENV, **package(SITE, "shop"), **package(f"{LIB}/site-packages", "pip"), "/app/.venv/bin/git": ELF}
+REQUEST = ProbeRequest(modules=(), import_root="", executables=("git", "pip"), places=("/tmp/x", "/app/x"))
+
+
+def image(tree: Mapping[str, str | None], **changed: Any) -> agreement.Image:
+    plain = agreement.Image(
+        index=index(tree),
+        account=USER,
+        accounts=Accounts(users=(User(name="app", uid=10001, password=Password.LOCKED),)),
+        environment={},
+        directory="/app",
+        path="/app/.venv/bin",
+    )
+    return replace(plain, **changed)
+
+
+def said(**changed: Any) -> Probe:
+    """Return the answer of a sound interpreter of that image."""
+    seen = access(SOUND)
+    layout = laid_out(seen)
+    answer = probe(
+        interpreter=msgspec.structs.replace(
+            probe().interpreter,
+            executable=layout.executable,
+            prefix="/app/.venv",
+            base_prefix="/usr/local",
+            path=layout.path,
+        ),
+        distributions=installed.packages_of(layout, seen).distributions,
+        executables=installed.executables_of(REQUEST.executables, "/app/.venv/bin", "/app", seen),
+        places=(PathAccess(path="/tmp/x", exists=False, writable=True, nearest="/tmp", owner="0:0", mode="1777"),),
+    )
+    return msgspec.structs.replace(answer, **changed)
+
+
+def settled(
+    answer: Probe, seen: agreement.Image, python: str = "/app/.venv/bin/python"
+) -> tuple[Probe, tuple[Difference, ...]]:
+    result, found = settle(answer, python, REQUEST, seen)
+    assert isinstance(found, Agreement), found
+    return result, found.differences
+
+
+def test_a_sound_answer_agrees() -> None:
+    result, differences = settled(said(), image(SOUND))
+    assert differences == ()
+    assert [(row.name, row.base) for row in result.distributions] == [("shop", False), ("pip", True)]
+    # What the process sees otherwise is told alike.
+    same = [
+        said(**interpreter(path=("/gone.zip", *ON_PATH, "__editable__.x.finder"))),
+        said(**identity(groups=())),
+        said(distributions=said().distributions, truncated=("native modules: more than 200000 files",)),
+    ]
+    assert [settled(answer, image(SOUND))[1] for answer in same] == [()] * len(same)
+
+
+def test_an_account_without_a_row_agrees() -> None:
+    nobody = Account(uid=4242, gids=(0,), home="/")
+    answer = said(**identity(uid=4242, gid=0, groups=(0,), name=""))
+    assert settled(answer, image(SOUND, account=nobody, accounts=Accounts()))[1] == ()
+    unknown = image(SOUND, account=Account(uid=None))
+    assert settled(answer, unknown)[1] == ()
+
+
+def identity(**changed: Any) -> dict[str, Any]:
+    return {"identity": msgspec.structs.replace(said().identity, **changed)}
+
+
+def interpreter(**changed: Any) -> dict[str, Any]:
+    return {"interpreter": msgspec.structs.replace(said().interpreter, **changed)}
+
+
+def distributions(**changed: Any) -> dict[str, Any]:
+    return {"distributions": tuple(msgspec.structs.replace(row, **changed) for row in said().distributions)}
+
+
+ON_PATH = said().interpreter.path
+EXTRA = msgspec.structs.replace(said().distributions[0], name="extra")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"distributions": ()}, ("pip", "shop")),
+        ({"distributions": (*said().distributions, EXTRA)}, ("extra",)),
+        (distributions(version="9"), ("pip", "shop")),
+        (distributions(location="/srv"), ("pip 1.0", "shop 1.0")),
+        ({"executables": ()}, ("the program git",)),
+        (identity(uid=0), ("the uid of USER",)),
+        (identity(gid=0), ("the gid of USER",)),
+        (identity(groups=(10001, 27)), ("the groups of USER",)),
+        (identity(name="root"), ("the name of USER",)),
+        (interpreter(version="3.12.1"), ("the version of Python",)),
+        (interpreter(prefix="/opt\n\x1b[31m"), ("sys.prefix",)),
+        (interpreter(base_prefix="/usr\0"), ("sys.base_prefix",)),
+        (interpreter(path=()), ("sys.path",)),
+        (interpreter(path=(*ON_PATH, f"{LIB}/site-packages")), ("sys.path",)),
+    ],
+)
+def test_an_answer_that_differs_is_told_and_the_files_word_is_taken(
+    change: dict[str, Any], what: tuple[str, ...]
+) -> None:
+    result, differences = settled(said(**change), image(SOUND))
+    assert tuple(difference.what for difference in differences) == what
+    assert all(difference.files.isprintable() and difference.said.isprintable() for difference in differences)
+    sound, _ = settled(said(), image(SOUND))
+    assert (result.distributions, result.executables) == (sound.distributions, sound.executables)
+    assert result.interpreter.path == sound.interpreter.path
+    assert result.identity.uid == 10001
+
+
+def test_what_a_tmpfs_hides_is_not_there_and_its_modes_are_the_engines() -> None:
+    tree = {**SOUND, **package("/home/app/.local/lib/python3.13/site-packages", "own"), "/tmp": FOLDER}
+    tree["/app/.venv/pyvenv.cfg"] = "home = /usr/local/bin\ninclude-system-site-packages = true\n"
+    shown = settled(said(), image(tree))[0]
+    assert {row.name for row in shown.distributions} == {"shop", "own", "pip"}
+    assert {place.path: place.writable for place in shown.places} == {"/tmp/x": False, "/app/x": False}
+    hidden = settled(said(), image(tree, tmpfs=("/home/app", "/tmp/")))[0]
+    assert {row.name for row in hidden.distributions} == {"shop", "pip"}
+    assert {place.path: place.writable for place in hidden.places} == {"/tmp/x": True, "/app/x": False}
+
+
+def test_code_that_only_a_finder_finds_is_judged_where_the_probe_found_it() -> None:
+    rows = (Code(name="shop", origin="/src/shop", files=1), Code(name="lost", origin=""))
+    result, _ = settled(said(code=rows), image({**SOUND, "/src/shop/__init__.py": ""}))
+    assert result.code is not None
+    assert [(row.name, row.origin, row.files) for row in result.code] == [("shop", "/src/shop", 4), ("lost", "", 0)]
+
+
+def test_files_that_were_not_read_whole_decide_nothing() -> None:
+    partial = msgspec.structs.replace(index(SOUND), cut=("/: it was read for 60 s",))
+    result, found = settle(said(), "/app/.venv/bin/python", REQUEST, replace(image({}), index=partial))
+    assert "distributions" in result.truncated
+    assert isinstance(found, Unavailable)
+    assert "not seen whole: /: it was read for 60 s" in found.reason
+
+
+def test_a_python_that_is_a_script_cannot_be_compared() -> None:
+    tree = {**SOUND, "/app/.venv/bin/python": "#!/bin/sh\nexec /opt/python"}
+    result, found = settle(said(), "/app/.venv/bin/python", REQUEST, image(tree))
+    assert result == said()
+    assert isinstance(found, Unavailable)
+    assert "is a script" in found.reason
+
+
+# Each takes a second, and more where the machine is busy.
+@pytest.mark.parametrize("version", sorted({HERE[0], HERE[-1]}))
+def test_a_sound_interpreter_says_what_its_files_say(version: str, tmp_path: Path) -> None:
+    python = environment(tmp_path, INTERPRETERS[version])
+    agree(python, tmp_path, {})
+
+
+@pytest.mark.parametrize("options", [["--system-site-packages"], ["--copies"]])
+def test_other_environments_agree_too(options: list[str], tmp_path: Path) -> None:
+    process.run([INTERPRETERS[HERE[-1]], "-m", "venv", "--without-pip", *options, tmp_path / "venv"], timeout=60)
+    site = next((tmp_path / "venv").glob("lib/python3.*/site-packages"))
+    distribution(site, "good-1.2.dist-info", {"METADATA": "Name: good\nVersion: 1.2\n"})
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    distribution(extra, "good-2.0.dist-info", {"METADATA": "Name: good\nVersion: 2.0\n"})
+    (site / "extra.pth").write_text(f"{extra}\nimport sys; sys.path\n", encoding="utf-8")
+    user = tmp_path / ".local/lib" / site.parts[-2] / "site-packages"
+    user.mkdir(parents=True)
+    distribution(user, "own-1.dist-info", {"METADATA": "Name: own\nVersion: 1\n"})
+    agree(tmp_path / "venv/bin/python", tmp_path, {})
+    agree(tmp_path / "venv/bin/python", tmp_path, {"PYTHONPATH": f"{extra}:."})
+    agree(INTERPRETERS[HERE[-1]], tmp_path, {})
+    system = Path("/usr/bin/python3")
+    if system.exists():
+        agree(system, tmp_path, {})
+
+
+def agree(python: Path, folder: Path, variables: Mapping[str, str]) -> None:
+    """Let an interpreter answer for real, and compare it with what the files of this host say."""
+    request = ProbeRequest(modules=(), import_root="", executables=("python", "sh", "good"), places=(f"{folder}/x/y",))
+    answer = probed(python, request, folder, variables)
+    top = Path(answer.interpreter.base_prefix)
+    tops = [
+        folder,
+        python.parent,
+        top / "bin",
+        top / "lib" if top.name != "usr" else top / "lib/python3",
+        Path("/usr/local/bin"),
+    ]
+    if top.name == "usr":
+        tops += [*top.glob("lib/python3.*"), *Path("/usr/local/lib").glob("python3.*")]
+    tops += [Path(os.path.realpath("/bin")), Path(os.path.realpath(python)).parent]
+    who = answer.identity
+    account = Account(name=who.name, uid=who.uid, gids=tuple(dict.fromkeys((who.gid, *who.groups))), home=who.home)
+    seen = agreement.Image(
+        index=index_of_host([top for top in tops if top.exists()]),
+        account=account,
+        accounts=Accounts(),
+        environment={"HOME": str(folder), **variables},
+        directory=str(folder),
+        path=f"{python.parent}:/usr/bin:/bin",
+    )
+    result, found = settle(answer, str(python), request, seen)
+    assert isinstance(found, Agreement), found
+    assert found.differences == ()
+    parts = ("executables", "own_packages", "environment", *(("scripts",) if top.name != "usr" else ()))
+    for part in parts:
+        assert getattr(result, part) == getattr(answer, part), part
+    # Where a distribution came from, its files tell without a RECORD, too.
+    told = (
+        tuple(msgspec.structs.replace(row, origin="", packages=()) for row in side)
+        for side in (result.distributions, answer.distributions)
+    )
+    assert next(told) == next(told)
+    assert {row.location for row in result.broken_distributions} == {
+        row.location for row in answer.broken_distributions
+    }
