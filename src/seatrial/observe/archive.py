@@ -45,7 +45,7 @@ class Limits:
     seconds: float
     most: int
     """Bytes."""
-    entries: int = 1_000_000
+    entries: int = 500_000
     names: int = 128_000_000
     """Bytes of all names."""
 
