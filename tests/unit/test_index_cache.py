@@ -50,6 +50,11 @@ def test_nothing_is_kept_without_a_folder_an_id_or_the_whole(tmp_path: Path) -> 
     assert load(blocked, IMAGE) is None
 
 
+def in_its_place(file: Path, make: Callable[[], object]) -> None:
+    file.rename(file.parent / "elsewhere")
+    make()
+
+
 def encoded(**changed: object) -> bytes:
     kept = Kept(format=index_cache.FORMAT, id=IMAGE, index=TREE)
     return msgspec.msgpack.encode(msgspec.structs.replace(kept, **changed))
@@ -68,10 +73,10 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     ),
     "writable to others": lambda file: file.chmod(0o666),
     "in a folder that others write to": lambda file: file.parent.chmod(0o777),
-    "a link": lambda file: (file.rename(file.parent / "elsewhere"), file.symlink_to(file.parent / "elsewhere")),
-    "a link to nothing": lambda file: (file.unlink(), file.symlink_to("/nothing")),
-    "a pipe": lambda file: (file.unlink(), os.mkfifo(file)),
-    "a folder": lambda file: (file.unlink(), file.mkdir()),
+    "a link": lambda file: in_its_place(file, lambda: file.symlink_to(file.parent / "elsewhere")),
+    "a link to nothing": lambda file: in_its_place(file, lambda: file.symlink_to("/nothing")),
+    "a pipe": lambda file: in_its_place(file, lambda: os.mkfifo(file)),
+    "a folder": lambda file: in_its_place(file, file.mkdir),
     "too large": lambda file: os.truncate(file, index_cache.LARGEST + 1),
 }
 
