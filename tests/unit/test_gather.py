@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -234,3 +235,16 @@ def test_what_is_read_is_bounded_by_what_the_layers_hold() -> None:
     assert (limits.seconds, limits.most) == (60.0, 500_000_000)
     limits = read_limits(msgspec.structs.replace(facts().configuration, unpacked=10**12))
     assert limits.seconds == 600.0
+
+
+@pytest.mark.parametrize("folders", [18_000, 300_000])
+def test_a_path_of_many_folders_is_not_asked_for_one_by_one(world: World, folders: int) -> None:
+    path = ":".join(f"/nothing/{number}" for number in range(folders))
+    world.image("python3", "-m", "shop", Env=[f"PATH={path}:/usr/bin:/usr/bin"])
+    begun = time.perf_counter()
+    found = world.gather()
+    assert time.perf_counter() - begun < 15
+    assert not isinstance(found.command, Unavailable)
+    assert (found.command.python, found.command.searched) == ("/usr/bin/python3", ("/usr/bin",))
+    # What the image says of itself stays what it is.
+    assert found.configuration.environment["PATH"].count(":") == folders + 1

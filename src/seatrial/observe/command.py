@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from seatrial.facts import Account, ResolvedCommand, ResolvedPath, Shebang
 from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from seatrial.facts import Configuration
+    from seatrial.observe.index import IndexFiles
     from seatrial.observe.paths import Files
 
 
@@ -115,6 +118,22 @@ def searched(configuration: Configuration) -> tuple[str, str]:
     """Return the PATH that a container of the image has, and the folder that it begins in."""
     path = configuration.environment.get("PATH", paths.DEFAULT_PATH)
     return path, configuration.working_directory or "/"
+
+
+MOST_FOLDERS = 100
+"""Folders of a PATH that are looked through one by one; of a longer one, those that are there."""
+
+
+def with_short_path(configuration: Configuration, files: IndexFiles) -> Configuration:
+    """Return a configuration whose PATH names only folders that are there, each once; others find nothing anyway."""
+    path, directory = searched(configuration)
+    there: dict[str, str] = {}
+    for folder in path.split(":"):
+        place = posixpath.normpath(posixpath.join(directory, folder or "."))
+        entry = files.end(place)
+        if entry is not None and entry.letter == "d":
+            there.setdefault(files.folder(place), folder)
+    return structs.replace(configuration, environment={**configuration.environment, "PATH": ":".join(there.values())})
 
 
 def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:

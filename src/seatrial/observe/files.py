@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seatrial.facts import Configuration
+    from seatrial.observe.index import IndexFiles
     from seatrial.observe.paths import Files
 
 
+KERNEL = ("/proc/", "/sys/", "/dev/")
+"""The kernel's own file systems: what an image holds there is mounted over."""
 BLOCK = 512
 KEPT = 4096
 """Bytes of a file's beginning that are read."""
@@ -38,10 +41,14 @@ class EngineFiles:
         self._client: Any = client
         self.container = container
         """The container that they are read from, by its id."""
+        self.index: IndexFiles | None = None
+        """What was read of the image, where that is all of it: the engine is not asked again what stands where."""
         self._seen: dict[str, tuple[FileEntry, bytes] | None] = {}
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at a path, its last part not followed; None where nothing does."""
+        if self.index is not None and not path.startswith(KERNEL):
+            return self.index.entry(path)
         found = self._look(path)
         return found[0] if found else None
 

@@ -17,12 +17,21 @@ from seatrial.observe.agreement import Image, settle
 from seatrial.observe.archive import Limits
 from seatrial.observe.boot import BootSetup
 from seatrial.observe.boot_series import boots, timed
-from seatrial.observe.command import find_python, import_root, named_modules, resolve_command, unwrapped
+from seatrial.observe.command import (
+    MOST_FOLDERS,
+    find_python,
+    import_root,
+    named_modules,
+    resolve_command,
+    searched,
+    unwrapped,
+    with_short_path,
+)
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.contents import contents_of
 from seatrial.observe.files import EngineFiles, read_account, read_accounts
 from seatrial.observe.health_check import health_command
-from seatrial.observe.index import read_index
+from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.path_rules import rules
 from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
 from seatrial.observe.sources import read_sources
@@ -134,14 +143,15 @@ class Observation:
         with timed(self.seconds, "probe"), image_files(self.run, self.configuration) as files:
             who = read_account(self.configuration, files)
             booting = self._boot(interpreter)
+            known, seen = self._known(files)
             # The probe takes longest after that, and needs no more than this to begin.
-            python = find_python(self.configuration, files, self.contract.interpreter)
+            python = find_python(seen, files, self.contract.interpreter)
             interpreter.set_result(python.path if python else "")
             request, probing = self._probe(who, python)
-            reading = self.beside.submit(read_image, self.run, files.container, self.configuration)
-            start = resolve_command(self.configuration, files, who, self.contract.interpreter)
-            overriding = self._override(files, start)
-            health = health_command(self.configuration, files, who)
+            reading = self.beside.submit(read_image, self.run, files.container, self.configuration, known)
+            start = resolve_command(seen, files, who, self.contract.interpreter)
+            overriding = self._override(seen, files, start)
+            health = health_command(seen, files, who)
             # The project's own files need no container: they are read while those run.
             looking_up = self.beside.submit(self._sources, sources) if sources else None
             answer, read = probing.result(), reading.result()
@@ -149,7 +159,7 @@ class Observation:
             if isinstance(answer, Unavailable):
                 agreement = answer
             elif python is not None:
-                answer, agreement = settle(answer, python.path, request, self._image(who, read))
+                answer, agreement = settle(answer, python.path, request, self._image(seen, who, read))
         say("waiting for the application")
         first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
         return Facts(
@@ -169,6 +179,22 @@ class Observation:
             working_directory=read.working_directory,
             seconds=self.seconds,
         )
+
+    def _known(self, files: EngineFiles) -> tuple[Index | None, Configuration]:
+        """Return what is kept of the image, and its configuration to look for programs by.
+
+        Where PATH names very many folders, the image is read first: the engine is not asked for each of them.
+        """
+        known = index_cache.load(self.run.engine.cache, self.configuration.id)
+        long = searched(self.configuration)[0].count(":") >= MOST_FOLDERS
+        if known is None and long:
+            known = read_index(files, read_limits(self.configuration))
+            index_cache.store(self.run.engine.cache, self.configuration.id, known)
+        if known is None:
+            return None, self.configuration
+        there = IndexFiles(known)
+        files.index = None if known.cut else there
+        return known, with_short_path(self.configuration, there) if long else self.configuration
 
     def _boot(self, python: Future[str]) -> Future[BootSeries] | None:
         if not self.wanted.boot:
@@ -211,8 +237,8 @@ class Observation:
         own = {module.partition(":")[0].partition(".")[0] for module in self._modules}
         return contents_of(index, rules(own), map(posixpath.normpath, self.contract.files))
 
-    def _image(self, who: Account, read: EngineView) -> Image:
-        environment = self._environment
+    def _image(self, seen: Configuration, who: Account, read: EngineView) -> Image:
+        environment = {**seen.environment, **self.contract.environment}
         return Image(
             index=read.index,
             account=who,
@@ -227,8 +253,10 @@ class Observation:
         with timed(self.seconds, "sources"):
             return read_sources(files, self.run.engine)
 
-    def _override(self, files: EngineFiles, start: ResolvedCommand) -> Future[CommandOverride | Unavailable] | None:
-        if not (self.wanted.boot and self.wanted.deep and entrypoint_accepts_command(self.configuration, files)):
+    def _override(
+        self, seen: Configuration, files: EngineFiles, start: ResolvedCommand
+    ) -> Future[CommandOverride | Unavailable] | None:
+        if not (self.wanted.boot and self.wanted.deep and entrypoint_accepts_command(seen, files)):
             return None
         return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
 
@@ -248,13 +276,12 @@ def image_files(run: Run, configuration: Configuration) -> Iterator[EngineFiles]
         yield EngineFiles(unstarted.client, unstarted.id)
 
 
-def read_image(run: Run, container: str, configuration: Configuration) -> EngineView:
-    """Read an image's files from a container that is not started, on its own connection, or what is kept of them."""
+def read_image(run: Run, container: str, configuration: Configuration, index: Index | None) -> EngineView:
+    """Read an image's files from a container that is not started, on its own connection, but for what is known."""
     client = run.engine.connection()
     try:
         with engine_errors(f"reading the files of {configuration.reference}"):
             files = EngineFiles(client, container)
-            index = index_cache.load(run.engine.cache, configuration.id)
             if index is None:
                 index = read_index(files, read_limits(configuration))
                 index_cache.store(run.engine.cache, configuration.id, index)

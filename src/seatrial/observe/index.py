@@ -15,6 +15,7 @@ import msgspec
 
 from seatrial.facts import FileEntry, FileKind
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
+from seatrial.observe.files import KERNEL
 from seatrial.observe.path_rules import content_rules
 from seatrial.observe.paths import MAX_LINKS
 
@@ -35,8 +36,6 @@ MOST_READS = 200_000
 MOST_SECOND_NAMES = 1000
 """Files that are read by themselves, as their content stands under another name in what is packed."""
 KINDS = {"f": FileKind.FILE, "d": FileKind.FOLDER, "l": FileKind.LINK, "o": FileKind.OTHER}
-KERNEL = ("/proc/", "/sys/", "/dev/")
-"""The kernel's own file systems: what an image holds there is mounted over."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
