@@ -9,14 +9,58 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
+from seatrial.filesystem import read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGEST = 1024 * 1024
+"""Bytes of a Dockerfile."""
+LONGEST_LINE = 65_535
+"""Bytes of one line: BuildKit takes no more (bufio.MaxScanTokenSize)."""
+MOST_INSTRUCTIONS = 2000
+LONGEST_VALUE = 65_535
+"""Characters of an argument's value: arguments that name others twice each double it."""
 
 DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
 HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
 WITH_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*(?:\$\{[^{}]*\}[^{}]*)*))?\})")
 NO_IMAGE = "scratch"
+
+
+class DockerfileError(Exception):
+    """A Dockerfile is no text, or exceeds a limit."""
+
+    def __init__(self, what: str, line: int = 0) -> None:
+        super().__init__(f"{what} (line {line})" if line else what)
+        self.what = what
+        self.line = line
+
+
+def read(file: Path) -> str:
+    """Return a Dockerfile's text; what is not UTF-8 in it is replaced.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is too large.
+        DockerfileError: it is no text, a line is too long, or it has too many instructions.
+    """
+    content = read_bytes(file, LARGEST)
+    if b"\0" in content:
+        raise DockerfileError("it is not a text file")
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if len(line) > LONGEST_LINE:
+            raise DockerfileError(f"it has a line of more than {LONGEST_LINE} bytes", number)
+    text = content.decode("utf-8", errors="replace")
+    lines = text.removeprefix("\ufeff").splitlines()
+    found = _instructions(lines, escape=_directives(lines).get("escape", "\\"))
+    if (beyond := next(islice(found, MOST_INSTRUCTIONS, None), None)) is not None:
+        raise DockerfileError(f"it has more than {MOST_INSTRUCTIONS} instructions", beyond.line)
+    return text
 
 
 def declares(dockerfile: Dockerfile, argument: str) -> bool:
@@ -75,7 +119,7 @@ def _scope(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform:
     for argument in dockerfile.arguments:
         for name, default in _assignments(argument):
             value = build_arguments.get(name)
-            scope[name] = expand(default or "", {**platform, **scope}) if value is None else value
+            scope[name] = expand(default or "", {**platform, **scope})[:LONGEST_VALUE] if value is None else value
     return scope
 
 

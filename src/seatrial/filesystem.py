@@ -1,10 +1,12 @@
-"""Files: errors with the path and the reason, a lock between processes, and writing whole or not at all."""
+"""Files: reading with a limit, errors with the path and the reason, a lock between processes, writing whole."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,28 @@ from seatrial.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+def read_bytes(file: Path, most: int) -> bytes:
+    """Return what a file holds, which is at most so many bytes.
+
+    A pipe or a device would be waited for, or never end: only a regular file is read.
+
+    Raises:
+        OSError: it cannot be read, is larger, or is no regular file.
+
+    """
+    # Without O_NONBLOCK the opening of a pipe waits for a writer.
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as opened:  # noqa: PTH123 - of a handle
+        if stat.S_ISDIR(mode := os.fstat(handle).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most / 1024**2:g} MiB", str(file))
+    return content
 
 
 @contextmanager

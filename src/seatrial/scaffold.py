@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import SettingsError
-from seatrial.filesystem import replace
-from seatrial.settings.read import read_toml
+from seatrial.filesystem import read_bytes, replace
+from seatrial.settings.read import LARGEST, read_toml
 
 TASKS = 'from seatrial.tasks import ns\n\n__all__ = ["ns"]\n'
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
@@ -47,7 +47,7 @@ def plan(folder: Path) -> dict[Path, str]:
 
 def _require_appendable(file: Path, text: str) -> None:
     """Refuse a file to which no table can be appended: `tool` or `tool.seatrial` is an inline table, or no table."""
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    before = read_bytes(file, LARGEST).decode("utf-8") if file.exists() else ""
     try:
         tomllib.loads(f"{before}\n{text}")
     except tomllib.TOMLDecodeError as error:

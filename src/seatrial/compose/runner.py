@@ -17,8 +17,10 @@ from seatrial.engine import programs
 from seatrial.engine.find import Engine
 from seatrial.errors import ProgramError, StackError
 from seatrial.facts import Json
+from seatrial.filesystem import read_bytes
 from seatrial.host import Host
 from seatrial.text import plain
+from seatrial.yaml_tree import LARGEST
 
 if TYPE_CHECKING:
     from seatrial.settings.read import Project
@@ -253,7 +255,7 @@ def refused(errors: str, file: Path) -> StackError:
         return StackError(what, where=where, fix="Correct the env file.")
     content = ""
     with suppress(OSError):
-        content = file.read_text(encoding="utf-8", errors="replace")
+        content = read_bytes(file, LARGEST).decode("utf-8", errors="replace")
     line = line_of("\n".join(problems), content)
     if "required variable" in what:
         fix = f"Set it in {file.parent / '.env'} or in your environment."

@@ -18,6 +18,7 @@ from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variab
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Condition, Dependency, Json, Port, Service, Unavailable
+from seatrial.filesystem import read_bytes
 from seatrial.host import Host
 from seatrial.settings.read import Project
 from seatrial.text import plain_line
@@ -151,11 +152,9 @@ MOST_SIBLINGS = 500
 def read_compose(file: Path, shown: str, project: Path, engine: Engine, host: Host) -> ComposeSource | Unavailable:
     """Return what a compose file of a project's folder says; `shown` is its path for a person."""
     try:
-        content = file.read_bytes()
+        content = read_bytes(file, MOST_BYTES)
     except OSError as error:
         return Unavailable(reason=f"{shown} cannot be read: {error.strerror}")
-    if len(content) > MOST_BYTES:
-        return Unavailable(reason=f"{shown} is larger than {MOST_BYTES} bytes")
     text = read_text(content)
     if isinstance(text, Unavailable):
         return Unavailable(reason=f"{shown}: {text.reason}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Unavailable
-from seatrial.yaml_tree import Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_yaml
+from seatrial.filesystem import read_bytes
+from seatrial.yaml_tree import LARGEST, Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_yaml
 
 MOST_VALUES = 5_000
 PARTS = re.compile(
@@ -64,7 +65,7 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
 def text_of(file: Path) -> ComposeText:
     """Return what a compose file says; nothing where it cannot be read or is no YAML: compose names that better."""
     try:
-        text = read_text(file.read_bytes())
+        text = read_text(read_bytes(file, LARGEST))
     except OSError:
         return ComposeText()
     return ComposeText() if isinstance(text, Unavailable) else text

@@ -16,6 +16,7 @@ from seatrial.compose.runner import Compose
 from seatrial.compose.text import ComposeText
 from seatrial.errors import StackError
 from seatrial.facts import ComposeVariable, EnvironmentFile, Service
+from seatrial.filesystem import read_bytes
 from seatrial.text import plain_line
 
 EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")
@@ -65,7 +66,7 @@ def explanations(example: Path | None) -> dict[str, Explanation]:
     if example is None:
         return {}
     try:
-        text = example.read_text(encoding="utf-8", errors="replace")
+        text = read_bytes(example, MOST_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return {}
     return read_explanations(text, example.name)
@@ -87,6 +88,8 @@ def read_explanations(text: str, file: str) -> dict[str, Explanation]:
     return found
 
 
+MOST_BYTES = 1024 * 1024
+"""Of an example."""
 OWNER_ONLY = 0o600
 """The file holds secrets: only its owner may read it."""
 
@@ -107,7 +110,7 @@ def copy_example(example: Path) -> Path:
         copy = Path(name)
         try:
             with os.fdopen(handle, "wb") as sink:
-                sink.write(example.read_bytes())
+                sink.write(read_bytes(example, MOST_BYTES))
             copy.chmod(OWNER_ONLY)
             # A link, unlike a rename, never replaces a file that somebody wrote in the meantime.
             file.hardlink_to(copy)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.dockerfile import declares, parse
+from seatrial.dockerfile import DockerfileError, declares, parse, read
 from seatrial.errors import BuildError, SettingsError
 from seatrial.facts.sources import Dockerfile
 from seatrial.settings.model import App
@@ -160,15 +160,15 @@ def read_dockerfile(file: Path, *, where: str, app: str) -> str:
     """Return a Dockerfile's text."""
     named = f"`dockerfile` in [{TABLE}.apps.{app}] names it."
     try:
-        content = file.read_bytes()
+        return read(file)
     except FileNotFoundError:
         fix = f"Write it, or correct `dockerfile` in [{TABLE}.apps.{app}]."
         raise BuildError("there is no such Dockerfile.", where=where, fix=fix) from None
     except OSError as error:
         raise BuildError(f"the Dockerfile cannot be read: {error.strerror}.", where=where, fix=named) from error
-    if b"\0" in content:
-        raise BuildError("the Dockerfile is not a text file.", where=where, fix=named)
-    return content.decode("utf-8", errors="replace")
+    except DockerfileError as error:
+        at = f"{where}:{error.line}" if error.line else where
+        raise BuildError(f"the Dockerfile cannot be used: {error.what}.", where=at, fix=named) from error
 
 
 def _shown(path: Path, project: Project) -> str:

@@ -7,7 +7,6 @@ image is decided later, by its own interpreter: `seatrial.requirements`.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -15,8 +14,9 @@ from packaging.utils import canonicalize_name
 from seatrial.errors import SettingsError
 from seatrial.facts.base import Unavailable
 from seatrial.facts.sources import LockedPackage, LockFile, LockRequirement
+from seatrial.filesystem import read_bytes
 from seatrial.requirements import parse
-from seatrial.settings.read import read_toml
+from seatrial.settings.read import parse_toml, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +32,9 @@ BULK = re.compile(r"^(?:(?:wheels|files) = \[\n(?: +\{.*\n)*\]|sdist = \{.*\})\n
 """The lists of files with their addresses and hashes, as the tools write them."""
 
 MOST_INCLUDES = 20
+LARGEST = 16 * 1024 * 1024
+"""Bytes of a lock."""
+LARGEST_REQUIREMENTS = 1024 * 1024
 LOCAL_SOURCES = ("editable", "virtual", "directory")
 
 
@@ -66,10 +69,10 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
 def _without_files(file: Path) -> Table:
     """Read a lock without its lists of files: they are nine tenths of it, and TOML is slow to read (50 ms)."""
     try:
-        return tomllib.loads(BULK.sub("", file.read_text(encoding="utf-8")))
+        return parse_toml(BULK.sub("", read_bytes(file, LARGEST).decode("utf-8")))
     except (OSError, ValueError, RecursionError):
         # Whole, it may still be TOML; if not, this says why.
-        return read_toml(file)
+        return read_toml(file, LARGEST)
 
 
 def _texts(values: object) -> tuple[str, ...]:
@@ -221,26 +224,34 @@ def _pinned(file: Path, name: str) -> LockFile | Unavailable:
     return LockFile(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
 
 
-def requirement_lines(file: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
+def requirement_lines(file: Path, seen: frozenset[Path] = frozenset(), *, folder: Path | None = None) -> list[str]:
     """Return the requirements of a file and of those that it includes with -r; options and comments are none.
 
+    A build sees nothing outside of its context (`folder`, by default the file's own): neither is it read here.
+
     Raises:
-        SettingsError: one of them cannot be read.
+        SettingsError: one of them cannot be read, or lies outside.
 
     """
+    context = folder or file.parent
     # The rules are those of pip's requirements file format: a comment begins behind a blank or at the line's begin.
     if file in seen or len(seen) > MOST_INCLUDES:
         return []
+    if not file.resolve().is_relative_to(context.resolve()):
+        raise SettingsError(f"leads out of the build context {context}.", where=str(file), fix="Keep it inside.")
     try:
-        lines = file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(file, LARGEST_REQUIREMENTS).decode("utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot be read: {error.strerror}.", where=str(file)) from error
+    except UnicodeDecodeError as error:
         raise SettingsError(f"cannot be read: {error}.", where=str(file)) from error
+    lines = text.replace("\r\n", "\n").replace("\\\n", " ").splitlines()
     found: list[str] = []
     for line in lines:
         bare = re.sub(r"(^|\s)#.*", "", line).partition(" --")[0].strip()
         include = re.match(r"(?:-r|--requirement)[ =]?\s*(\S+)", bare)
         if include:
-            found += requirement_lines(file.parent / include.group(1), seen | {file})
+            found += requirement_lines(file.parent / include.group(1), seen | {file}, folder=context)
         elif bare and not bare.startswith("-"):
             found.append(bare)
     return found

@@ -16,7 +16,7 @@ from packaging.dependency_groups import DependencyGroupResolver
 
 from seatrial import process
 from seatrial.compose.services import read_compose
-from seatrial.dockerfile import bases, parse
+from seatrial.dockerfile import DockerfileError, bases, parse, read
 from seatrial.errors import ProgramError, SettingsError
 from seatrial.facts import (
     BuildContext,
@@ -266,10 +266,11 @@ class SourceFiles:
 def read_sources(files: SourceFiles, engine: Engine) -> Sources | Unavailable:
     """Return what an app's sources say; nothing is built or started, but the linter and compose are asked."""
     try:
-        text = files.dockerfile.read_bytes().decode("utf-8", errors="replace")
+        parsed = parse(read(files.dockerfile))
     except OSError as error:
         return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
-    parsed = parse(text)
+    except DockerfileError as error:
+        return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be used: {error}")
     compose = files.compose
     return Sources(
         dockerfile=DockerfileSource(

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from seatrial.errors import SettingsError
+from seatrial.filesystem import read_bytes
 from seatrial.settings import model
 from seatrial.settings.model import App, Contract, Settings
 from seatrial.text import did_you_mean
@@ -169,6 +170,11 @@ def _refused(value: object, kind: Any) -> bool:
 
 
 TABLE = "tool.seatrial"
+LARGEST = 4 * 1024 * 1024
+"""Bytes of a TOML file: each million takes a second to read."""
+DEEPEST = 60
+"""Parts of a key: tomllib's time grows with their square."""
+DOTTED = re.compile(rf"""(?<![\w"'-])(?:(?:[\w-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,10 +269,18 @@ def find_file(start: Path) -> Path:
     )
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """Read a TOML file."""
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read a text as TOML; raise a ValueError, or a RecursionError, where it is none."""
+    if dotted := DOTTED.search(text):
+        line = text.count("\n", 0, dotted.start()) + 1
+        raise ValueError(f"a key of more than {DEEPEST} parts (at line {line})")
+    return tomllib.loads(text)
+
+
+def read_toml(file: Path, most: int = LARGEST) -> dict[str, Any]:
+    """Read a TOML file of at most so many bytes."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return parse_toml(read_bytes(file, most).decode("utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot be read: {error.strerror}.", where=str(file)) from error
     except UnicodeDecodeError as error:

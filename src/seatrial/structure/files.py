@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from seatrial.errors import SettingsError
+from seatrial.filesystem import read_bytes
 from seatrial.text import did_you_mean
 from seatrial.yaml_tree import Mapping, Node, Scalar, Sequence, YamlError, read_yaml
 
@@ -188,14 +189,11 @@ def read_structure_file(file: Path) -> StructureFile:
 def read_file(file: Path) -> str:
     """Return the text of a file that is not too large. Raises SettingsError: it cannot be read."""
     try:
-        with file.open("rb") as source:
-            raw = source.read(LARGEST + 1)
+        raw = read_bytes(file, LARGEST)
     except OSError as error:
         raise SettingsError(f"cannot be read: {error.strerror}.", where=str(file), fix="Check its name.") from error
     except ValueError as error:
         raise SettingsError("is not a file name.", where=str(file)) from error
-    if len(raw) > LARGEST:
-        raise SettingsError(f"is larger than {LARGEST} bytes.", where=str(file), fix="Give several smaller files.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ from seatrial.compose.runner import unescaped
 from seatrial.compose.services import app_of, repository
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
+from seatrial.filesystem import read_bytes
 from seatrial.stack.images import inspected
 from seatrial.swarm.state import NAMESPACE_LABEL, Image, Material, MaterialKind
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 64
 """Characters of a secret's name: swarmkit, manager/controlapi/common.go."""
+MOST_BYTES = 1024 * 1024
+"""Of a file: swarm takes no secret or config that is as large."""
 HASH_LENGTH = 12
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
 BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
@@ -64,7 +67,7 @@ def _content(table: Mapping[str, Any], values: Mapping[str, str], where: str) ->
     if file := table.get("file"):
         path = Path(unescaped(str(file)))
         try:
-            return path.read_bytes()
+            return read_bytes(path, MOST_BYTES)
         except OSError as error:
             raise StackError(
                 f"{path} cannot be read: {error.strerror}.", where=where, fix="Make that file, or name another."

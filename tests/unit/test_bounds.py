@@ -1,0 +1,229 @@
+"""Files of a project that would take minutes, gigabytes or forever to read: each is one clear error, soon."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seatrial.dockerfile import LONGEST_VALUE, MOST_INSTRUCTIONS, DockerfileError, bases, parse, read
+from seatrial.errors import SeatrialError, SettingsError
+from seatrial.filesystem import read_bytes
+from seatrial.images.plan import plan_build
+from seatrial.observe.lockfiles import read_lock, requirement_lines
+from seatrial.observe.sources import read_project_facts
+from seatrial.settings.read import line_of, parse_toml, read_project, read_toml
+from seatrial.structure.files import read_structure_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MILLION = 1_000_000
+
+
+@contextmanager
+def soon(seconds: float = 20.0) -> Iterator[None]:
+    """Assert that a block takes few seconds of processor time, whatever else this machine does."""
+    before = time.process_time()
+    yield
+    assert time.process_time() - before < seconds
+
+
+def problem_of(asked: Callable[[], object]) -> SeatrialError | None:
+    try:
+        asked()
+    except SeatrialError as error:
+        return error
+    return None
+
+
+def pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def zeros(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def endless(file: Path) -> None:
+    """Make a file of 100 MB that takes no room."""
+    with file.open("wb") as opened:
+        opened.truncate(100 * MILLION)
+
+
+def folder(file: Path) -> None:
+    file.mkdir()
+
+
+KINDS = [pipe, zeros, endless, folder]
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_what_is_no_small_file_is_not_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with soon(5), pytest.raises(OSError, match=r"regular file|larger than 1 MiB|directory"):
+        read_bytes(tmp_path / "x", 1024 * 1024)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"x" * 1000)
+    assert read_bytes(tmp_path / "x", 1000) == b"x" * 1000
+    with pytest.raises(OSError, match="larger than"):
+        read_bytes(tmp_path / "x", 999)
+    (tmp_path / "link").symlink_to("x")
+    assert len(read_bytes(tmp_path / "link", 1000)) == 1000
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "uv.lock", "poetry.lock", "requirements.txt", "Dockerfile", "test.yaml"]
+)
+def test_a_project_file_of_an_odd_kind_is_one_clear_error(
+    tmp_path: Path, make: Callable[[Path], None], name: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.seatrial.apps.one]\n")
+    file = tmp_path / name
+    file.unlink(missing_ok=True)
+    make(file)
+    asked: Callable[[], object] = {
+        "pyproject.toml": lambda: read_toml(file),
+        "Dockerfile": lambda: plan_build(read_project(tmp_path), "one"),
+        "test.yaml": lambda: read_structure_file(file),
+        "requirements.txt": lambda: requirement_lines(file),
+    }.get(name, lambda: read_lock(tmp_path, "one"))
+    with soon(5):
+        error = problem_of(asked)
+    if error is None:
+        # A lock is looked for: what is no file is none.
+        assert name.endswith(".lock")
+    else:
+        assert name in error.where
+        assert any(word in error.what for word in ("regular file", "larger than", "directory", "leads out"))
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a = {'[' * DEEP}",
+        f"a = {'{b=' * DEEP}",
+        f"a = {'[' * DEEP}{']' * DEEP}",
+        f"{'a.' * DEEP}b = 1",
+        f"{'a . ' * DEEP}b = 1",
+        f"x = {{{'a.' * DEEP}b = 1}}",
+        f"[{'a.' * DEEP}b]",
+        "[[" + '"x y".' * DEEP + "b]]",
+        "'x'." * DEEP + "b = 1",
+        f"a = {'9' * MILLION}",
+        f'a = "{"x" * 3 * MILLION}',
+        'a = """' + "x\n" * MILLION,
+        f"{'#' * 3 * MILLION}\nx",
+        f"{' ' * 3 * MILLION}x",
+        f"{'a' * 3 * MILLION}",
+        f"{'a-' * MILLION}.",
+        "\n" * 4 * MILLION,
+        "[a]\n" * 100_000,
+    ],
+    ids=lambda text: f"{text[:8]!r}…{len(text)}",
+)
+def test_a_hostile_toml_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(text)
+    with soon():
+        error = problem_of(lambda: read_toml(file))
+    # A few of them are TOML.
+    assert error is None or (error.where == str(file) and len(str(error)) < 1000)
+
+
+def test_keys_of_many_parts_that_people_write_are_read() -> None:
+    text = "[a.b.c.d.e.f]\n" + f"x = '{'a.' * 200}'\n" + f"y = '''\n{'. ' * 200}'''\n"
+    assert parse_toml(text.replace("a.a.", "a, ")) == parse_toml(text.replace("a.a.", "a, "))
+    assert parse_toml(f"{'a.' * 50}b = 1\n")["a"]
+    with pytest.raises(ValueError, match=r"a key of more than 60 parts \(at line 2\)"):
+        parse_toml(f"x = 1\n{'a.' * 61}b = 1\n")
+
+
+def test_the_line_of_a_key_is_found_in_linear_time() -> None:
+    text = f"{' ' * MILLION}\n{'a ' * 500_000}\n{'a.' * 500_000}\n[tool]\n'a b'.c = 1\n"
+    with soon():
+        assert line_of(text, ["tool", "a b", "c"]) == 5
+
+
+# Dockerfiles.
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"FROM a\nRUN " + b"x" * 50 * MILLION, "larger than 1 MiB"),
+        (b"FROM a\nRUN " + b"x" * 70_000, "it has a line of more than 65535 bytes (line 2)"),
+        (b"FROM a\n" + b"RUN x\n" * MOST_INSTRUCTIONS, f"more than {MOST_INSTRUCTIONS} instructions (line 2001)"),
+        (b"FROM a\n" + b"RUN <<A\nA\n" * 60_000, f"more than {MOST_INSTRUCTIONS} instructions"),
+        (b"FROM a\0", "not a text file"),
+    ],
+)
+def test_a_hostile_dockerfile_is_one_clear_error(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.seatrial.apps.one]\n")
+    (tmp_path / "Dockerfile").write_bytes(content)
+    with soon(10), pytest.raises((OSError, DockerfileError)) as raised:
+        read(tmp_path / "Dockerfile")
+    assert what in str(raised.value)
+    with soon(10), pytest.raises(SeatrialError, match=r"Dockerfile") as told:
+        plan_build(read_project(tmp_path), "one")
+    assert what.partition(" (line")[0] in told.value.what
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM a\nRUN " + "<<A " * 16_000 + "\n" + "x\n" * 200_000,
+        "FROM a\nRUN " + "".join(f"<<A{number} " for number in range(8000)) + "\n",
+        "FROM a\n" + "RUN \\\n" * 150_000,
+        "FROM a\nRUN " + " \\\n".join(["\\ " * 30_000] * 15),
+        "".join(f"FROM s{number} AS s{number + 1}\n" for number in range(MOST_INSTRUCTIONS)),
+        "".join(f"ARG A{number}=$A{number - 1}$A{number - 1}\n" for number in range(1, 60)).replace("$A0$A0", "xx")
+        + "FROM $A59\n",
+        "FROM " + "${a:-${b}" * 6000 + "\n",
+        "FROM " + "${a:-" * 12_000 + "\n",
+        "#" + " " * 60_000 + "=\n" + "FROM a\n",
+    ],
+    ids=lambda text: f"{text[:18]!r}…{len(text)}",
+)
+def test_a_dockerfile_within_the_limits_is_parsed_soon(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    with soon():
+        parsed = parse(read(tmp_path / "Dockerfile"))
+        found = bases(parsed, {}, {})
+    assert all(len(base.reference) <= 2 * LONGEST_VALUE for base in found)
+
+
+# What a build context leads to.
+
+
+@pytest.mark.parametrize("how", ["-r ../outside.txt", "-r {}", "--requirement=../../etc/passwd", "link"])
+def test_requirements_outside_of_the_context_are_not_read(tmp_path: Path, how: str) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("s3cret of the host\n")
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "more.txt").write_text("idna==3.10\n")
+    file = context / "requirements.txt"
+    if how == "link":
+        file.symlink_to(outside)
+    else:
+        file.write_text(f"-r more.txt\n{how.format(outside)}\n")
+    with pytest.raises(SettingsError, match="leads out of the build context") as raised:
+        read_project_facts(context)
+    assert "s3cret" not in str(raised.value)
+    file.unlink()
+    file.write_text("-r ./more.txt\n")
+    assert read_project_facts(context).dependencies == ("idna==3.10",)
