@@ -11,8 +11,11 @@ from tests.defects.commands import run
 from tests.defects.wheels import program
 
 from seatrial.checks.model import Level, Status
+from seatrial.engine import containers
 from seatrial.errors import ImageError
+from seatrial.facts import Boot
 from seatrial.observe import probe
+from seatrial.observe.gather import Wanted, gather
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -172,6 +175,42 @@ def test_it_is_judged_in_bounds(yard: Yard, tmp_path: Path, hostile: Hostile) ->
     assert hostile.says in found["actual"]
     assert ended.memory < MOST_MEMORY
     assert len(ended.out) < 200_000
+    assert yard.left_behind() == []
+
+
+def test_a_volume_that_is_filled_is_told(yard: Yard) -> None:
+    image = yard.image(
+        "FROM {clean}\nUSER 0\nRUN mkdir -m 777 /data\nVOLUME /data\nUSER 10001\n"
+        "HEALTHCHECK CMD test -e /tmp/full\n"
+        'CMD ["sh", "-c", "cat /dev/zero > /data/zeros; touch /tmp/full; sleep 600"]'
+    )
+    smoke = yard.smoke(image, Contract(healthy_within=30.0, stops_within=1.0))
+    assert actual(smoke, "boot/limits") == "it filled its volume /data: a start has 268 MB there"
+    assert yard.left_behind() == []
+
+
+WRITES = 'CMD ["sh", "-c", "while cat /app/zeros >> {}; do sleep 0.05; done; sleep 600"]'
+PREPARED = "FROM {clean}\nUSER 0\nRUN head -c 4000000 /dev/zero > /app/zeros && chmod a+rX /app/zeros\n"
+WRITERS = {
+    "in a volume with files of the image": (
+        f"{PREPARED}RUN mkdir -m 777 /data && touch /data/seed\nVOLUME /data\nUSER 10001\n{WRITES.format('/data/more')}"
+    ),
+    "in a root that is writable at last": (
+        f"{PREPARED}RUN mkdir -m 777 /data\nUSER 10001\n{WRITES.format('/data/more')}\n"
+        "HEALTHCHECK CMD test -s /data/more"
+    ),
+}
+
+
+@pytest.mark.parametrize("dockerfile", WRITERS.values(), ids=[name.replace(" ", "-") for name in WRITERS])
+def test_a_start_that_fills_the_disk_is_ended(yard: Yard, monkeypatch: pytest.MonkeyPatch, dockerfile: str) -> None:
+    monkeypatch.setattr(containers, "MOST_WRITTEN", 20_000_000)
+    contract = Contract(healthy_within=6.0, stays_up=6.0, stops_within=4.0)
+    facts = gather(yard.engine, yard.image(dockerfile), contract, wanted=Wanted(imports=False))
+    assert isinstance(facts.boot, Boot)
+    filled = [start.filled for start in (facts.boot, *facts.relaxed) if start.filled]
+    assert filled
+    assert all("and was killed: a start may write" in said for said in filled)
     assert yard.left_behind() == []
 
 

@@ -79,6 +79,8 @@ class BootEngine:
     lives: dict[str, Life] = field(default_factory=dict)
     signals: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
+    watched: list[bool] = field(default_factory=list)
+    """Of each container, whether it is watched for what it writes."""
     answer: int | None = None
     """The exit code of the health check where it is asked by us; None where the engine counts no processor time."""
     choose: Any = None
@@ -203,7 +205,8 @@ class BootEngine:
     # --- what a start is given ----------------------------------------------------------------------------------
 
     @contextmanager
-    def container(self, _: object, plan: Json) -> Iterator[Container]:
+    def container(self, _: object, plan: Json, *, watched: bool = False) -> Iterator[Container]:
+        self.watched.append(watched)
         with self.lock:
             name = f"c{len(self.lives)}"
             script = self.choose(plan) if self.choose else self.scripts[min(len(self.lives), len(self.scripts) - 1)]

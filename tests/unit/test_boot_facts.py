@@ -263,7 +263,7 @@ def test_an_entrypoint_takes_a_command_where_its_cmd_begins_with_a_program(
 
 
 def test_another_command_runs_under_the_same_limits() -> None:
-    plan = override_config("sha256:1", ["python", "-c", "x"], Contract(environment={"A": "1"}))
+    plan = override_config(configuration(id="sha256:1"), ["python", "-c", "x"], Contract(environment={"A": "1"}))
     assert "Entrypoint" not in plan
     assert (plan["Cmd"], plan["Env"], plan["Healthcheck"]) == (["python", "-c", "x"], ["A=1"], {"Test": ["NONE"]})
     limits = plan["HostConfig"]

@@ -88,7 +88,7 @@ def test_no_health_check_is_none(check: dict[str, Any]) -> None:
 def test_every_container_of_an_image_is_held_tight() -> None:
     contract = Contract(memory="512 MiB", processes=64, environment={"A": "b=c"}, tmpfs=("/tmp", "/run/x"))
     plans = [
-        probe_config("sha256:1", PYTHON, ["-c", "x"], contract),
+        probe_config(configuration(id="sha256:1"), PYTHON, ["-c", "x"], contract),
         boot_config(configuration(), contract),
     ]
     for plan in plans:

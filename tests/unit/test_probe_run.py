@@ -46,7 +46,8 @@ class Containers:
         monkeypatch.setattr("seatrial.observe.probe.run_to_end", lambda made, **_: self.answer(made))
 
     @contextmanager
-    def container(self, _: object, plan: Json) -> Iterator[Json]:
+    def container(self, _: object, plan: Json, *, watched: bool = False) -> Iterator[Json]:
+        assert watched is False
         self.plans.append(plan)
         yield plan
 

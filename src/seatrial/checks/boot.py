@@ -5,7 +5,7 @@ from __future__ import annotations
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Health, Restriction, Unavailable, Usage
-from seatrial.settings.model import Contract
+from seatrial.settings.model import TMPFS_SIZE, Contract
 
 LAST_LINES = 15
 TRACEBACK = "Traceback (most recent call last)"
@@ -14,6 +14,8 @@ NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "for
 """How Python and shells say that the process limit is reached."""
 REFUSED = "read-only file system"
 """EROFS, as the C library says it."""
+NO_SPACE = "no space left on device"
+"""ENOSPC, likewise."""
 MIB = 1024 * 1024
 WITHOUT = {
     Restriction.READ_ONLY: "with a writable root it starts",
@@ -131,6 +133,8 @@ def what_happened(boot: Boot) -> str:
     """Return how a failed start ended, as a clause."""
     if boot.start_error:
         return f"the engine could not start it: {boot.start_error}"
+    if boot.filled and boot.exit is not None:
+        return boot.filled
     if boot.exit is not None:
         end = f"exit code {boot.exit.code} after {boot.exit.after:.1f} s"
         end += ", out of memory" if boot.exit.out_of_memory else ""
@@ -273,14 +277,23 @@ def _limit_reached(boot: Boot, contract: Contract) -> str:
     if boot.out_of_memory or (boot.exit is not None and boot.exit.out_of_memory):
         end = "it was killed" if boot.exit is not None else "a process of it was killed"
         return f"{end}, out of memory: the limit is {contract.memory}"
+    if boot.filled:
+        return boot.filled
     if boot.came_up:
         return ""
     counted = boot.usage.processes if isinstance(boot.usage, Usage) else 0
     if counted >= contract.processes:
         return f"it has {counted} processes and threads, as many as it is allowed, and does not start"
-    said = next((line for line in boot.log if any(words in line.lower() for words in NO_MORE_PROCESSES)), "")
-    if said:
-        return f"it is limited to {contract.processes} processes and threads: {said.strip()}"
+    return _said_limit(boot, contract)
+
+
+def _said_limit(boot: Boot, contract: Contract) -> str:
+    """Return which limit the log of a failed start names; empty where none."""
+    for line in boot.log:
+        if any(words in line.lower() for words in NO_MORE_PROCESSES):
+            return f"it is limited to {contract.processes} processes and threads: {line.strip()}"
+        if NO_SPACE in line.lower():
+            return f"a tmpfs or a volume is full, each of which holds {TMPFS_SIZE // MIB} MiB: {line.strip()}"
     return ""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from contextlib import contextmanager, suppress
+import time
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ class Container:
     client: docker.APIClient
     ended: threading.Event = field(default_factory=threading.Event)
     """Set when its run is over."""
+    written: list[int] = field(default_factory=list)
+    """The bytes that it had written to the engine's disk when it was killed for that."""
 
     def wait(self, seconds: float) -> None:
         """Let some seconds pass; a RunEndedError once its run is over."""
@@ -54,9 +57,18 @@ class Output:
     """It took longer than the limit, and was killed."""
 
 
+MOST_WRITTEN = 1024**3
+"""Bytes that a watched container may write to the engine's disk."""
+WATCH_EVERY = 1.0
+"""Seconds between two looks at what a container has written."""
+
+
 @contextmanager
-def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
-    """Make a container, not started, from the engine's own JSON; however this ends, it is removed."""
+def container(run: Run, config: Mapping[str, Any], *, watched: bool = False) -> Iterator[Container]:
+    """Make a container, not started, from the engine's own JSON; however this ends, it is removed.
+
+    One that is `watched` is killed when it has written more than `MOST_WRITTEN` to its root and its volumes.
+    """
     if run.ended.is_set():
         raise RunEndedError
     client = run.engine.connection()
@@ -66,13 +78,63 @@ def container(run: Run, config: Mapping[str, Any]) -> Iterator[Container]:
         if run.ended.is_set():
             # The run ended while the engine made this container, too early to remove it.
             raise RunEndedError
-        yield Container(id=made, client=client, ended=run.ended)
+        yielded = Container(id=made, client=client, ended=run.ended)
+        with _watching(run, yielded) if watched else nullcontext():
+            yield yielded
     finally:
         try:
             if made:
                 remove(client, made)
         finally:
             client.close()
+
+
+@contextmanager
+def _watching(run: Run, container: Container) -> Iterator[None]:
+    """Watch what a container writes; not every engine can limit that itself."""
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(run, container, over), name="watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(run: Run, container: Container, over: threading.Event) -> None:
+    # OSError and the others: the engine is gone, or the container; whoever waits for it meets that too.
+    with (
+        suppress(docker.errors.DockerException, requests.exceptions.RequestException, OSError),
+        closing(run.engine.connection()) as client,
+    ):
+        mounts = client.inspect_container(container.id).get("Mounts") or ()
+        volumes = frozenset(str(mount["Name"]) for mount in mounts if mount.get("Type") == "volume")
+        first = before = None
+        pause = WATCH_EVERY
+        while not over.wait(pause):
+            began = time.monotonic()
+            size = disk_bytes(client, container.id, volumes)
+            first = size if first is None else first
+            # What grows no more does no harm: a sparse file counts as large as it says it is.
+            if size - first > MOST_WRITTEN and before is not None and size > before:
+                container.written.append(size - first)
+                client.kill(container.id)
+                return
+            before = size
+            # A slow count is made less often: on a host with large volumes it reads them all.
+            pause = max(WATCH_EVERY, 4 * (time.monotonic() - began))
+
+
+def disk_bytes(client: Any, container: str, volumes: Collection[str]) -> int:
+    """Return the bytes of files in a container's root that its image has not, and in volumes."""
+    rows = client.containers(all=True, size=True, filters={"id": container})
+    size = sum(int(row.get("SizeRw") or 0) for row in rows)
+    if volumes:
+        # docker-py's `df` cannot ask for the volumes alone.
+        found = client._result(client._get(client._url("/system/df"), params={"type": "volume"}), json=True)  # noqa: SLF001
+        sizes = {str(row["Name"]): (row.get("UsageData") or {}).get("Size") or 0 for row in found.get("Volumes") or ()}
+        size += sum(max(0, int(sizes.get(name, 0))) for name in volumes)
+    return size
 
 
 @contextmanager

@@ -163,6 +163,8 @@ class Boot(Fact, frozen=True, kw_only=True):
     proc: ProcInfo | Unavailable = NOT_INSPECTED
     process_list: ProcessList | Unavailable = NOT_INSPECTED
     usage: Usage | Unavailable = NOT_INSPECTED
+    filled: str = ""
+    """That it wrote as much as a start may, as a clause; where that is to the engine's disk, it was ended."""
     written: tuple[str, ...] = ()
     """With a writable root: the paths that it wrote outside tmpfs and volumes."""
 

@@ -25,6 +25,14 @@ class HealthCheck(Fact, frozen=True, kw_only=True):
     retries: int
 
 
+class VolumeFolder(Fact, frozen=True, kw_only=True):
+    """Whose the folder of a volume is; the engine makes one that the image lacks for root."""
+
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
 class Configuration(Fact, frozen=True, kw_only=True):
     """The image's configuration and history, from the engine: an image cannot forge what it is run with."""
 
@@ -40,6 +48,8 @@ class Configuration(Fact, frozen=True, kw_only=True):
     working_directory: str = "/"
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    empty_volumes: dict[str, VolumeFolder] = {}
+    """Those of its volumes whose folders hold nothing in the image."""
     labels: dict[str, str] = {}
     health_check: HealthCheck | None = None
     stop_signal: str = "SIGTERM"

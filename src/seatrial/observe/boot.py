@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
+import tarfile
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import docker.errors
 
-from seatrial.engine.containers import close_stream, container, engine_errors, kill, refusal
+from seatrial.engine.containers import MOST_WRITTEN, close_stream, container, engine_errors, kill, refusal
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.boot import NOT_INSPECTED
 from seatrial.observe.health_check import health_poller
-from seatrial.observe.introspect import Introspection, usage
+from seatrial.observe.introspect import Introspection, shared_memory, usage
 from seatrial.observe.probe import CANNOT_START
 from seatrial.observe.sandbox import boot_config, joined
+from seatrial.settings.model import TMPFS_SIZE
+from seatrial.text import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -113,6 +117,11 @@ class BootSetup:
         """How many starts may run side by side."""
         return AT_ONCE if self.service is None else 1
 
+    def writes_to_disk(self, lifted: Collection[Restriction]) -> bool:
+        """Whether a start can write to the engine's disk: to a writable root, or a volume that is no tmpfs."""
+        volumes = set(self.configuration.volumes) - set(self.contract.tmpfs) - set(self.configuration.empty_volumes)
+        return Restriction.READ_ONLY in lifted or bool(volumes) or self.service is not None
+
     def plan(self, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Json:
         """Return the engine's JSON for a container of one start."""
         plan = boot_config(self.configuration, self.contract, lifted=lifted, without=without, user=user)
@@ -152,7 +161,11 @@ def run_boot(starter: BootSetup, *, lifted: Collection[Restriction] = (), withou
     if not configuration.words:
         return Boot(lifted=in_order, start_error="the image has no ENTRYPOINT and no CMD")
     plan = starter.plan(lifted=in_order, without=without, user=user)
-    with engine_errors(f"starting {configuration.reference}"), container(starter.run, plan) as booted:
+    watched = starter.writes_to_disk(in_order)
+    with (
+        engine_errors(f"starting {configuration.reference}"),
+        container(starter.run, plan, watched=watched) as booted,
+    ):
         return watch(starter, booted, in_order)
 
 
@@ -172,6 +185,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
     taken = (
         seen.introspection.usage if seen.introspection else NOT_INSPECTED if ended else usage(booted.client, booted.id)
     )
+    filled = _full_volume(booted, configuration) if ended is None else ""
     stop = _stop(booted, configuration, contract) if up else None
     if ended is None and not up:
         kill(booted)
@@ -193,6 +207,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         proc=seen.introspection.proc if seen.introspection else NOT_INSPECTED,
         process_list=seen.introspection.process_list if seen.introspection else NOT_INSPECTED,
         usage=taken,
+        filled=filled or _written_to_disk(booted),
         written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
     )
 
@@ -321,6 +336,42 @@ def _stop(booted: Container, configuration: Configuration, contract: Contract) -
             kill(booted)
             return Stop(signal=configuration.stop_signal, seconds=seconds, code=KILLED, killed=True)
         booted.wait(POLL)
+
+
+def _written_to_disk(booted: Container) -> str:
+    if not booted.written:
+        return ""
+    written, most = show_size(booted.written[0]), show_size(MOST_WRITTEN)
+    return f"it wrote {written} to its volumes and its root, and was killed: a start may write {most}"
+
+
+FULL = 0.95
+"""The part of a memory-backed volume's size from which on it is asked whether it is full."""
+ROOM = 64 * 1024
+"""Bytes that a volume that is not full has room for."""
+NO_SPACE = "no space left"
+
+
+def _archive(name: str, size: int) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = size
+        archive.addfile(member, io.BytesIO(bytes(size)))
+    return packed.getvalue()
+
+
+def _full_volume(booted: Container, configuration: Configuration) -> str:
+    """Return that a memory-backed volume of a running container is full, as a clause; empty where none is."""
+    if not configuration.empty_volumes or shared_memory(booted.client, booted.id) < TMPFS_SIZE * FULL:
+        return ""
+    for path in configuration.empty_volumes:
+        try:
+            booted.client.put_archive(booted.id, path, _archive(".seatrial", ROOM))
+        except docker.errors.APIError as error:
+            if NO_SPACE in str(error.explanation).lower():
+                return f"it filled its volume {path}: a start has {show_size(TMPFS_SIZE)} there"
+    return ""
 
 
 def _written(booted: Container, inspected: Json, contract: Contract) -> tuple[str, ...]:

@@ -105,7 +105,8 @@ def freeze(starter: BootSetup, lifted: tuple[Restriction, ...]) -> Freeze | Unav
     plan = starter.plan(lifted=lifted)
     # One bad answer is enough: how often the engine asks again is the engine's to keep, and nothing of the image.
     plan["Healthcheck"]["Retries"] = 1
-    with engine_errors(f"freezing {configuration.reference}"), container(starter.run, plan) as booted:
+    watched = starter.writes_to_disk(lifted)
+    with engine_errors(f"freezing {configuration.reference}"), container(starter.run, plan, watched=watched) as booted:
         error = begin(booted)
         if error:
             return Unavailable(reason="it could not be started to be frozen", detail=error)
@@ -200,7 +201,9 @@ def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootS
     with timed(seconds, "boot"):
         first = run_boot(starter)
     relaxed: tuple[Boot, ...] = ()
-    if not first.came_up and not first.start_error and not other_platform(starter.configuration, *first.log):
+    # What fills the disk would fill it again, with fewer restrictions.
+    failed = not first.came_up and not first.start_error and not first.filled
+    if failed and not other_platform(starter.configuration, *first.log):
         with timed(seconds, "relaxed boots"):
             relaxed = relaxed_boots(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
     if not deep:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 
 from seatrial.errors import ImageError
-from seatrial.facts import Account, Accounts, FileEntry, FileKind, Group, Password, User
+from seatrial.facts import Account, Accounts, FileEntry, FileKind, Group, Password, User, VolumeFolder
 from seatrial.observe import paths
 
 if TYPE_CHECKING:
@@ -86,6 +86,11 @@ class EngineFiles:
             # Closed before its end, it is the engine that stops packing.
             answer.close()
 
+    def is_empty(self, path: str) -> bool:
+        """Tell whether a folder holds nothing."""
+        with self.tree(path) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK) as archive:
+            return archive.next() is None or archive.next() is None
+
     def _look(self, path: str) -> tuple[FileEntry, bytes] | None:
         if "\0" in path:
             # A `#!` line or a binary may name anything; no file has such a name, and the engine refuses it.
@@ -128,6 +133,22 @@ def _entry(member: tarfile.TarInfo) -> FileEntry:
         size=member.size,
         target=member.linkname if member.issym() else "",
     )
+
+
+MOST_VOLUMES = 32
+"""Volumes of an image that are looked into."""
+
+
+def empty_volumes(configuration: Configuration, files: EngineFiles) -> dict[str, VolumeFolder]:
+    """Return those of an image's volumes that hold nothing in it, each with its folder's owner and mode."""
+    found: dict[str, VolumeFolder] = {}
+    for path in configuration.volumes[:MOST_VOLUMES]:
+        entry = files.entry(path)
+        if entry is None:
+            found[path] = VolumeFolder()
+        elif entry.kind is FileKind.FOLDER and files.is_empty(path):
+            found[path] = VolumeFolder(mode=entry.mode, uid=entry.uid, gid=entry.gid)
+    return found
 
 
 def leads_nowhere(explanation: str) -> bool:

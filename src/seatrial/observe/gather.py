@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
@@ -29,7 +31,7 @@ from seatrial.observe.command import (
 )
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.contents import contents_of
-from seatrial.observe.files import EngineFiles, read_account, read_accounts
+from seatrial.observe.files import EngineFiles, empty_volumes, read_account, read_accounts
 from seatrial.observe.health_check import health_command
 from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.path_rules import rules
@@ -112,7 +114,12 @@ def gather(
         say("probing and starting" if wanted.boot else "probing")
         with ThreadPoolExecutor(max_workers=5) as beside, runs.ending(run):
             observation = Observation(
-                run=run, configuration=configuration, contract=contract, wanted=wanted, beside=beside, seconds=seconds
+                run=run,
+                configuration=with_empty_volumes(run, configuration),
+                contract=contract,
+                wanted=wanted,
+                beside=beside,
+                seconds=seconds,
             )
             return observation.facts(project or ProjectFacts(), sources, say)
 
@@ -259,6 +266,17 @@ class Observation:
         if not (self.wanted.boot and self.wanted.deep and entrypoint_accepts_command(seen, files)):
             return None
         return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
+
+
+def with_empty_volumes(run: Run, configuration: Configuration) -> Configuration:
+    """Return the configuration with the volumes that hold nothing in the image.
+
+    None of them where the engine maps the users of containers to others: who owns a folder is another number there.
+    """
+    if not configuration.volumes or "name=userns" in (run.engine.client.api.info().get("SecurityOptions") or ()):
+        return configuration
+    with image_files(run, configuration) as files:
+        return msgspec.structs.replace(configuration, empty_volumes=empty_volumes(configuration, files))
 
 
 @contextmanager

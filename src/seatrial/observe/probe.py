@@ -74,18 +74,18 @@ def run_override(
     """
     if not start.python:
         return Unavailable(reason="the image holds no Python interpreter to give as another command")
-    nonce = secrets.token_hex(16)
-    plan = override_config(configuration.id, [start.python, "-I", "-c", f"print('{nonce}')"], contract)
+    nonce, writes = secrets.token_hex(16), bool(configuration.volumes)
+    plan = override_config(configuration, [start.python, "-I", "-c", f"print('{nonce}')"], contract)
     with engine_errors(f"running another command in {configuration.reference}"):
-        output = _output(run, plan, seconds=OVERRIDE_SECONDS, most=MOST_OUTPUT)
+        output = _output(run, plan, seconds=OVERRIDE_SECONDS, most=MOST_OUTPUT, watched=writes)
     if isinstance(output, str):
         return Unavailable(reason="the engine could not start it: see process/command-resolves", detail=output)
     return read_output(output, nonce)
 
 
-def _output(run: Run, plan: Json, *, seconds: float, most: int) -> Output | str:
+def _output(run: Run, plan: Json, *, seconds: float, most: int, watched: bool) -> Output | str:
     """Return what a container wrote, or why the engine could not start it."""
-    with container(run, plan) as made:
+    with container(run, plan, watched=watched) as made:
         try:
             return run_to_end(made, seconds=seconds, most=most)
         except docker.errors.APIError as error:
@@ -149,9 +149,9 @@ def run_probe(
         )
     nonce = secrets.token_hex(16)
     words = ["-c", inside.probe_script(), nonce, msgspec.json.encode(request).decode()]
-    plan = probe_config(configuration.id, python.path, words, contract, beside=beside)
+    plan = probe_config(configuration, python.path, words, contract, beside=beside)
     with engine_errors(f"probing {configuration.reference}"):
-        output = _output(run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT)
+        output = _output(run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT, watched=bool(configuration.volumes))
     if isinstance(output, str):
         reason = other_platform(configuration, output) or f"{python.path} could not be started"
         return Unavailable(reason=reason, detail=output)

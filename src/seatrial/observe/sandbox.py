@@ -14,16 +14,17 @@ import msgspec
 from seatrial.engine.containers import NO_ENTRYPOINT, endpoint_of
 from seatrial.facts import Restriction
 from seatrial.observe.configuration import NANOSECONDS, configuration_of
+from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from seatrial.facts import Configuration, Json
+    from seatrial.facts import Configuration, Json, VolumeFolder
     from seatrial.settings.model import Contract
 
 
-TMPFS_OPTIONS = "rw,nosuid,nodev,size=256m,mode=1777"
+TMPFS_OPTIONS = f"rw,nosuid,nodev,size={TMPFS_SIZE},mode=1777"
 HOSTNAME = "seatrial"
 PROBE_SHARES = 32
 """The probe's weight in sharing processors; a container has 1024 by default."""
@@ -36,8 +37,14 @@ LIFTED_LIMITS = 4
 """A start with lifted limits gets this many times the contract's: what is not trusted stays bounded."""
 
 
-def host_config(contract: Contract, *, log: Json, lifted: Collection[Restriction] = ()) -> Json:
-    """Return the limits that every container of an untrusted image gets; `log` is the engine's log driver."""
+def host_config(
+    contract: Contract, volumes: Mapping[str, VolumeFolder], *, log: Json, lifted: Collection[Restriction] = ()
+) -> Json:
+    """Return the limits that every container of an untrusted image gets; `log` is the engine's log driver.
+
+    `volumes` are those of the image that are empty: memory-backed and of limited size here. What the image holds in
+    the others would be hidden by that: they are watched (`seatrial.engine.containers.container`).
+    """
     times = LIFTED_LIMITS if Restriction.LIMITS in lifted else 1
     memory = parse_size(contract.memory) * times
     return {
@@ -51,10 +58,29 @@ def host_config(contract: Contract, *, log: Json, lifted: Collection[Restriction
         "Memory": memory,
         "MemorySwap": memory,
         "Tmpfs": dict.fromkeys(contract.tmpfs, TMPFS_OPTIONS),
+        "Mounts": volume_mounts({path: folder for path, folder in volumes.items() if path not in contract.tmpfs}),
         "LogConfig": log,
         "IpcMode": "private",
         "RestartPolicy": {"Name": "no"},
     }
+
+
+def volume_mounts(volumes: Mapping[str, VolumeFolder]) -> list[Json]:
+    """Return memory-backed volumes of limited size, as the engine's JSON; they go with their container."""
+
+    def options(folder: VolumeFolder) -> str:
+        return f"nosuid,nodev,size={TMPFS_SIZE},mode={folder.mode:o},uid={folder.uid},gid={folder.gid}"
+
+    return [
+        {
+            "Type": "volume",
+            "Target": path,
+            "VolumeOptions": {
+                "DriverConfig": {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": options(folder)}}
+            },
+        }
+        for path, folder in volumes.items()
+    ]
 
 
 def environment(contract: Contract, *, without: str = "") -> list[str]:
@@ -66,30 +92,32 @@ def environment(contract: Contract, *, without: str = "") -> list[str]:
     return [*given, without] if without else given
 
 
-def override_config(image: str, words: Sequence[str], contract: Contract) -> Json:
+def override_config(configuration: Configuration, words: Sequence[str], contract: Contract) -> Json:
     """Plan a container of the image's own ENTRYPOINT with another command."""
-    return {**_short_run(image, words, contract, CpuShares=PROBE_SHARES), "Hostname": HOSTNAME}
+    return {**_short_run(configuration, words, contract, CpuShares=PROBE_SHARES), "Hostname": HOSTNAME}
 
 
-def probe_config(image: str, python: str, words: Sequence[str], contract: Contract, *, beside: bool = True) -> Json:
+def probe_config(
+    configuration: Configuration, python: str, words: Sequence[str], contract: Contract, *, beside: bool = True
+) -> Json:
     """Plan the probe's container: the image's interpreter runs one script.
 
     Where a boot runs beside it, that is what is waited for: where processors are short, the probe gets the rest.
     """
     shares = {"CpuShares": PROBE_SHARES} if beside else {}
-    return {**_short_run(image, words, contract, **shares), "Entrypoint": [python]}
+    return {**_short_run(configuration, words, contract, **shares), "Entrypoint": [python]}
 
 
-def _short_run(image: str, words: Sequence[str], contract: Contract, **more: int) -> Json:
+def _short_run(configuration: Configuration, words: Sequence[str], contract: Contract, **more: int) -> Json:
     """Plan a container whose output is read as it comes."""
     return {
-        "Image": image,
+        "Image": configuration.id,
         "Cmd": list(words),
         "Env": environment(contract),
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": {**host_config(contract, log={"Type": "none"}), **more},
+        "HostConfig": {**host_config(contract, configuration.empty_volumes, log={"Type": "none"}), **more},
     }
 
 
@@ -112,7 +140,7 @@ def boot_config(
         # Without a network, a container's own name leads nowhere; many applications look it up at their start.
         "Hostname": HOSTNAME,
         "Env": environment(contract, without=without),
-        "HostConfig": host_config(contract, lifted=lifted, log=log),
+        "HostConfig": host_config(contract, configuration.empty_volumes, lifted=lifted, log=log),
     }
     if user:
         plan["User"] = user
@@ -171,13 +199,20 @@ def read_service(inspected: Json) -> Service:
         else {}
     )
     hostname = str(config.get("Hostname") or "")
+    asked = {str(mount.get("Target")) for mount in host.get("Mounts") or ()}
+    asked |= {str(bind).split(":")[1] for bind in host.get("Binds") or () if ":" in str(bind)}
+    unnamed = set(config.get("Volumes") or ()) - asked
     return Service(
         mode=mode,
         networks=dict(sorted(networks.items(), key=lambda pair: pair[0] != mode)),
         hostname="" if str(inspected.get("Id", "")).startswith(hostname or "-") else hostname,
         tmpfs=dict(host.get("Tmpfs") or {}),
         host={key: host[key] for key in TAKEN_OVER if host.get(key)},
-        mounted=frozenset(str(mount["Destination"]).rstrip("/") for mount in inspected.get("Mounts") or ()),
+        mounted=frozenset(
+            str(mount["Destination"]).rstrip("/")
+            for mount in inspected.get("Mounts") or ()
+            if mount.get("Type") != "volume" or mount["Destination"] not in unnamed
+        ),
     )
 
 
@@ -213,6 +248,9 @@ def joined(plan: Json, service: Service, configured: Configuration) -> Json:
     host = {key: value for key, value in plan["HostConfig"].items() if key != "ExtraHosts"}
     # The engine takes one mount for a place: the service's.
     tmpfs = {path: options for path, options in host["Tmpfs"].items() if path.rstrip("/") not in service.mounted}
+    taken = {path.rstrip("/") for path in (*service.mounted, *service.tmpfs)}
+    volumes = [mount for mount in host["Mounts"] if mount["Target"].rstrip("/") not in taken]
+    mounts = [*volumes, *service.host.get("Mounts", ())]
     named = {"Hostname": service.hostname} if service.hostname else {}
     own = {key: value for key, value in plan.items() if service.networks or key != "Hostname"}
     made = {
@@ -224,7 +262,13 @@ def joined(plan: Json, service: Service, configured: Configuration) -> Json:
         "Cmd": list(configured.command),
         "WorkingDir": configured.working_directory,
         "StopSignal": configured.stop_signal,
-        "HostConfig": {**host, **service.host, "NetworkMode": service.mode, "Tmpfs": {**tmpfs, **service.tmpfs}},
+        "HostConfig": {
+            **host,
+            **service.host,
+            "NetworkMode": service.mode,
+            "Tmpfs": {**tmpfs, **service.tmpfs},
+            "Mounts": mounts,
+        },
         "NetworkingConfig": {"EndpointsConfig": service.networks},
     }
     return _with_fresh_volumes(made) if "User" in plan else made
@@ -236,7 +280,8 @@ def _with_fresh_volumes(plan: Json) -> Json:
     bound = [str(bind) for bind in host.get("Binds") or ()]
     named = [bind for bind in bound if not bind.startswith("/")]
     mounts = list(host.get("Mounts") or ())
-    volumes = [mount for mount in mounts if mount.get("Type") == "volume"]
+    # One without a source is the container's own, fresh as it is.
+    volumes = [mount for mount in mounts if mount.get("Type") == "volume" and mount.get("Source")]
     places = (*(bind.split(":")[1] for bind in named), *(str(volume["Target"]) for volume in volumes))
     host["Binds"] = [bind for bind in bound if bind not in named]
     host["Mounts"] = [mount for mount in mounts if mount not in volumes]

@@ -53,6 +53,8 @@ Size = Annotated[
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: an engine gives no container less (moby, daemon/daemon_unix.go)."""
+TMPFS_SIZE = 256 * 1024**2
+"""Bytes of each memory-backed folder of a start."""
 DEBIAN_SETUID = (
     *(f"/usr/bin/{name}" for name in ("chage", "chfn", "chsh", "expiry", "gpasswd", "mount", "newgrp", "passwd")),
     *(f"/usr/bin/{name}" for name in ("su", "umount", "wall", "write")),
@@ -173,7 +175,8 @@ class Contract(Table, frozen=True, kw_only=True):
     declared_secrets: tuple[str, ...] = ()
     """Environment variables of the image, and absolute paths of its files, that look like secrets and are not."""
     tmpfs: tuple[Below, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
-    """Paths that are memory-backed and writable while the root is read-only."""
+    """Paths that are memory-backed and writable while the root is read-only, of 256 MiB each. What is in them counts
+    towards `memory`."""
     capabilities: tuple[Capability, ...] = ()
     """Capabilities that the application needs; all others are dropped."""
     memory: Size = "1 GiB"
