@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
@@ -10,12 +11,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
+from seatrial import log_writer
 from seatrial.errors import ProgramError
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ KILLED_DRAIN_GRACE = 0.5
 
 TICK = 0.2
 """Seconds between two ticks of a program that is watched while it runs."""
+
+SPAWN_LOG_BYTES = 10_000_000
+"""The size of the log of a program that outlives this one."""
 
 KEPT_LINES = 200
 """Lines of a program's output that are kept for an error message."""
@@ -242,13 +248,26 @@ def attached(argv: Sequence[str | Path], *, environment: Mapping[str, str] | Non
 def spawn(argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None) -> int:
     """Start a program that outlives this one (an engine), its output in `log`; return its process id.
 
+    A second program keeps the log within `SPAWN_LOG_BYTES`, and as much again of what was before. It ends with the
+    first, and until then the log is locked (flock).
+
     Raises a ProgramError where it is missing or cannot be executed, and an OSError where the log cannot be written.
     """
     command = _resolved(argv, environment)
-    with log.open("ab") as sink:
-        process = _popen(
-            command, environment, cwd="/", stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
-        )
+    source, sink = os.pipe()
+    try:
+        with log.open("ab") as kept:
+            fcntl.flock(kept, fcntl.LOCK_EX)
+            writer = [sys.executable, "-I", "-S", log_writer.__file__, str(log), str(SPAWN_LOG_BYTES)]
+            _outliving(writer, {}, stdin=source, stdout=kept, stderr=subprocess.DEVNULL)
+        return _outliving(command, environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+    finally:
+        os.close(source)
+        os.close(sink)
+
+
+def _outliving(command: list[str], environment: Mapping[str, str] | None, **pipes: Any) -> int:
+    process = _popen(command, environment, cwd="/", start_new_session=True, **pipes)
     # Without this, Popen warns at exit that it still runs.
     process.returncode = 0
     return process.pid

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -156,6 +158,85 @@ def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: P
     assert offline.remove_engine(host, said.append) is True
     assert offline.remove_engine(host, said.append) is False
     assert foreign_bridge.read_text() == before
+
+
+SERVES = ["sh", "-c", "while true; do echo hello | busybox nc -l -p 80; done"]
+ASKS = "busybox nc -w 2 {} 80 </dev/null || echo refused"
+
+
+def test_no_container_reaches_one_of_another_network(host: Host, rootfs: Path) -> None:
+    forwarding, place = provide.FORWARDING.read_text(), layout_of(host)
+    with started(host) as engine:
+        load(engine, rootfs)
+        containers = engine.client.containers
+        served: dict[str, tuple[str, int]] = {}
+        for name in ("one", "two", "mine"):
+            # What a compose file says of its network's name is no way around.
+            own = {"com.docker.network.bridge.name": "stmine0"} if name == "mine" else None
+            engine.client.networks.create(name, options=own)
+            made = containers.run(IMAGE, SERVES, detach=True, network=name, init=True, ports={"80/tcp": None})
+            made.reload()
+            settings = made.attrs["NetworkSettings"]
+            port = int(settings["Ports"]["80/tcp"][0]["HostPort"])
+            served[name] = (settings["Networks"][name]["IPAddress"], port)
+
+        def ask(address: str, network: str) -> str:
+            command = ["sh", "-c", ASKS.format(address)]
+            return str(containers.run(IMAGE, command, network=network, remove=True).decode()).strip()
+
+        asked = {(of, to): ask(served[to][0], of) for of in ("one", "two", "mine", "bridge") for to in served}
+        assert asked == {(of, to): "hello" if of == to else "refused" for of, to in asked}
+        for address, port in served.values():
+            for where in ((address, 80), ("127.0.0.1", port)):
+                with socket.create_connection(where, timeout=5) as answer:
+                    assert answer.recv(10) == b"hello\n"
+        assert reaches_outside(engine)
+        # A firewall that was reloaded has lost the rules: the next start adds them.
+        provide.close_firewall(place.tag, place.environment())
+        with started(host):
+            assert ask(served["two"][0], "one") == "refused"
+    offline.stop_engine(host, print)
+    assert provide.FORWARDING.read_text() == forwarding
+    assert not Path("/sys/class/net/stmine0").exists()
+
+
+def test_an_archive_that_is_not_signed_is_refused_whatever_the_host_allows(tmp_path: Path) -> None:
+    lax = tmp_path / "lax"
+    lax.mkdir()
+    (lax / "lax.conf").write_text(
+        'APT::Get::AllowUnauthenticated "true";\nAcquire::AllowInsecureRepositories "true";\n'
+        'Acquire::AllowWeakRepositories "true";\nAcquire::AllowDowngradeToInsecureRepositories "true";\n'
+    )
+    folder = tmp_path / "archive/dists/trixie/main/binary-amd64"
+    folder.mkdir(parents=True)
+    (folder / "Packages").write_text(
+        "Package: tini\nVersion: 9\nArchitecture: amd64\nFilename: tini.deb\nSize: 4\n"
+        f"SHA256: {hashlib.sha256(b'evil').hexdigest()}\n"
+    )
+    (tmp_path / "archive/tini.deb").write_bytes(b"evil")
+    packages = (folder / "Packages").read_bytes()
+    (tmp_path / "archive/dists/trixie/Release").write_text(
+        "Suite: trixie\nCodename: trixie\nArchitectures: amd64\nComponents: main\nDate: Mon, 01 Jan 2024 00:00:00 UTC\n"
+        f"SHA256:\n {hashlib.sha256(packages).hexdigest()} {len(packages)} main/binary-amd64/Packages\n"
+    )
+    program = (
+        "import dataclasses, pathlib\n"
+        "from seatrial.errors import EngineError\n"
+        "from seatrial.host import this_host\n"
+        "from seatrial.offline.debian import KEYRING, Archive, fetch\n"
+        f"host = dataclasses.replace(this_host(), cache=pathlib.Path({str(tmp_path / 'cache')!r}))\n"
+        f"archive = Archive(uri='file:{tmp_path}/archive', signed_by=KEYRING, security_uri=None, codename='trixie')\n"
+        "try:\n"
+        "    fetch(['tini'], suite='trixie', host=host, say=print, archive=archive, architecture='amd64')\n"
+        "except EngineError as error:\n"
+        "    print(error.detail)\n"
+    )
+    # The host's own configuration, seen by this child alone.
+    here = 'mount --bind "$1" /etc/apt/apt.conf.d && exec "$2" -c "$3"'
+    argv = ["unshare", "--mount", "sh", "-c", here, "sh", str(lax), sys.executable, program]
+    done = process.run(argv, timeout=120, check=False)
+    assert "is not signed" in done.output, done.errors
+    assert list((tmp_path / "cache").rglob("*.deb")) == []
 
 
 def test_a_killed_daemon_is_recovered_and_no_stranger_is_killed(host: Host, rootfs: Path, foreign_bridge: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -197,11 +198,39 @@ def test_a_program_whose_output_nobody_takes_is_interrupted() -> None:
         process.stream(python(SLEEPER), timeout=30, on_output=gone, on_error=gone)
 
 
+def whole(log: Path) -> str:
+    """Return the log of a program that was spawned, once what writes it has ended."""
+    with log.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+    return log.read_text(encoding="utf-8")
+
+
+def test_the_log_of_a_spawned_program_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "SPAWN_LOG_BYTES", 100_000)
+    log = tmp_path / "log"
+    pid = process.spawn(python("for n in range(100_000): print('a line of a log,', n, flush=n % 100 == 0)"), log=log)
+    os.waitpid(pid, 0)
+    assert whole(log).endswith("a line of a log, 99999\n")
+    before = tmp_path / "log.1"
+    assert 0 < log.stat().st_size <= 100_000
+    assert 0 < before.stat().st_size <= 100_000
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["log", "log.1"]
+
+
+def test_a_spawned_program_that_cannot_be_executed_leaves_nothing_running(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/nowhere\n")
+    broken.chmod(0o755)
+    with pytest.raises(ProgramError, match="could not be started"):
+        process.spawn([broken], log=tmp_path / "log")
+    assert whole(tmp_path / "log") == ""
+
+
 def test_a_spawned_program_lives_on_and_logs(tmp_path: Path) -> None:
     log = tmp_path / "log"
     pid = process.spawn(python("import os; print(os.getsid(0) == os.getpid(), os.getcwd(), flush=True)"), log=log)
     os.waitpid(pid, 0)
-    assert log.read_text(encoding="utf-8") == "True /\n"
+    assert whole(log) == "True /\n"
 
 
 ATTACHED = "import sys; from seatrial import process; sys.exit(process.attached(sys.argv[1:]))"

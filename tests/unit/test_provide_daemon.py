@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -54,10 +55,14 @@ def test_only_the_process_with_our_data_root_is_our_daemon(tmp_path: Path) -> No
     running = [
         Process(pid=10, parent=1, program="/usr/sbin/dockerd", arguments=("dockerd", "--data-root", "/other")),
         Process(pid=11, parent=1, program="/usr/bin/vim", arguments=("vim", data)),
-        Process(pid=12, parent=1, program="", arguments=("/x/dockerd", "--data-root", f"{data}2")),
+        Process(pid=12, parent=1, program=str(here.dockerd), arguments=("dockerd", "--data-root", f"{data}2")),
+        # Its words are the daemon's, or its file has the daemon's path in a container.
+        Process(pid=14, parent=1, program="", arguments=("dockerd", "--data-root", data)),
+        Process(pid=15, parent=1, program="/usr/bin/sleep", arguments=(str(here.dockerd), "--data-root", data)),
+        Process(pid=16, parent=1, program=str(here.dockerd), arguments=("dockerd", data), of_host=False),
     ]
     assert daemon.daemon_of(here, running) is None
-    ours = Process(pid=13, parent=1, program="", arguments=("/x/usr/sbin/dockerd", "--data-root", data))
+    ours = Process(pid=13, parent=1, program=str(here.dockerd), arguments=("dockerd", "--data-root", data))
     assert daemon.daemon_of(here, [*running, ours]) == 13
 
 
@@ -78,6 +83,68 @@ def test_orphans_are_helpers_from_our_folder_and_the_containers_under_them(tmp_p
         Process(pid=25, parent=1, program=f"{here.programs}/usr/bin/containerd", arguments=("containerd",)),
     ]
     assert daemon.orphans_of(here, running) == [21, 20, 25]
+
+
+def test_what_a_container_calls_a_helper_is_no_orphan(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    shim = f"{here.programs}/usr/bin/containerd-shim-runc-v2"
+    inside = Process(pid=20, parent=1, program=shim, arguments=("shim",), of_host=False)
+    assert daemon.orphans_of(here, [inside, Process(pid=21, parent=20, program="/x", arguments=("x",))]) == []
+
+
+def test_the_file_of_a_process_counts_and_not_what_it_calls_itself(tmp_path: Path) -> None:
+    forged = ["dockerd", "--data-root", str(tmp_path)]
+    with (
+        subprocess.Popen(["/bin/sleep", "60"]) as child,
+        subprocess.Popen(["/bin/bash", "-c", 'exec -a "$0" /bin/sleep 60', forged[0]]) as other,
+    ):
+        seen = {found.pid: found for found in daemon.processes()}
+        assert Path(seen[child.pid].program).samefile("/bin/sleep")
+        assert seen[child.pid].of_host
+        assert seen[child.pid].started == daemon.start_of(child.pid) != ""
+        # A signal for an earlier process of that number reaches nobody.
+        daemon.signal_process(child.pid, signal.SIGKILL, "1")
+        assert daemon.is_alive(child.pid)
+        assert child.poll() is None
+        daemon.signal_process(child.pid, signal.SIGKILL, seen[child.pid].started)
+        assert child.wait(10) == -signal.SIGKILL
+        assert Path(seen[other.pid].program).name in {"sleep", "bash", "coreutils"}
+        other.kill()
+
+
+def test_a_process_with_the_daemons_words_is_not_the_daemon(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    words = ["dockerd", "-c", "import time; time.sleep(60)", "--data-root", str(here.data)]
+    with subprocess.Popen(words, executable=sys.executable) as stranger:
+        try:
+            assert daemon.running(here) is None
+            here.folder.mkdir()
+            here.pid_file.write_text(str(stranger.pid))
+            assert daemon.running(here) is None
+        finally:
+            stranger.kill()
+
+
+def proc_entry(proc: Path, pid: int, *, exe: Path | str, namespace: str) -> None:
+    folder = proc / str(pid)
+    (folder / "ns").mkdir(parents=True)
+    (folder / "ns/pid").symlink_to(namespace)
+    (folder / "ns/mnt").symlink_to("mnt:[1]")
+    (folder / "exe").symlink_to(exe)
+    (folder / "cmdline").write_bytes(b"dockerd\0--data-root\0/d")
+    (folder / "stat").write_text(f"{pid} (dockerd) S 1 {' '.join(map(str, range(5, 30)))}")
+
+
+def test_a_process_of_another_namespace_is_not_of_this_host(tmp_path: Path) -> None:
+    program = tmp_path / "dockerd"
+    program.touch()
+    proc_entry(tmp_path / "proc", 7, exe=program, namespace="pid:[1]")
+    proc_entry(tmp_path / "proc", 8, exe=program, namespace="pid:[2]")
+    proc_entry(tmp_path / "proc", 9, exe=f"{tmp_path}/gone (deleted)", namespace="pid:[1]")
+    (tmp_path / "proc/self").symlink_to("7")
+    seen = {found.pid: found for found in daemon.processes(tmp_path / "proc")}
+    assert [seen[pid].of_host for pid in (7, 8, 9)] == [True, False, True]
+    assert [seen[pid].program for pid in (7, 9)] == [str(program), f"{tmp_path}/gone"]
 
 
 def test_mounts_are_found_innermost_first_and_unescaped() -> None:
@@ -115,7 +182,7 @@ def test_a_real_process_is_seen_and_a_zombie_is_not() -> None:
 def test_a_signal_to_a_process_that_has_gone_is_no_error() -> None:
     with subprocess.Popen(["/bin/true"]) as child:
         child.wait()
-        daemon.signal_process(child.pid, signal.SIGTERM)
+        daemon.signal_process(child.pid, signal.SIGTERM, "")
         daemon.reap(child.pid)
     assert not daemon.is_alive(child.pid)
 

@@ -49,6 +49,7 @@ class Machine:
         self.lost = False
         self.bridges: set[str] = set()
         self.firewall: set[str] = set()
+        self.forwarding: set[str] = set()
         self.signals: list[signal.Signals] = []
         self.environments: list[Mapping[str, str]] = []
         self.installed: list[str] = []
@@ -76,10 +77,12 @@ class Machine:
 
     def processes(self) -> list[Process]:
         arguments = ("dockerd", "--data-root", str(self.layout.data))
-        running = [Process(pid=PID, parent=1, program="", arguments=arguments)] if self.alive else []
+        running = (
+            [Process(pid=PID, parent=1, program=str(self.layout.dockerd), arguments=arguments)] if self.alive else []
+        )
         return [*running, *self.orphans]
 
-    def signal(self, pid: int, number: signal.Signals) -> None:
+    def signal(self, pid: int, number: signal.Signals, _started: str) -> None:
         if pid != PID:
             self.orphans = [found for found in self.orphans if found.pid != pid or number in self.deaf_to]
             return
@@ -90,6 +93,10 @@ class Machine:
             self.live_restore = json.loads(self.layout.configuration.read_text())["live-restore"]
         else:
             self.alive = False
+
+    def restore_forwarding(self, _: object) -> str:
+        self.forwarding.clear()
+        return ""
 
     def install(self, layout: Layout, _host: Host, *, suite: str, say: Callable[[str], None]) -> Unpacked:
         self.installed.append(suite)
@@ -109,7 +116,7 @@ class Machine:
 
     @property
     def clean(self) -> bool:
-        return not self.alive and not self.bridges and not self.firewall
+        return not self.alive and not self.bridges and not self.firewall and not self.forwarding
 
 
 @pytest.fixture
@@ -122,6 +129,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         (provide, "remove_bridges", lambda name, _: machine.bridges.discard(name)),
         (provide, "open_firewall", lambda _, tag, __: machine.firewall.add(tag)),
         (provide, "close_firewall", lambda tag, _: machine.firewall.discard(tag)),
+        (provide, "switch_forwarding_on", lambda _: machine.forwarding.add(machine.layout.tag)),
+        (provide, "restore_forwarding", machine.restore_forwarding),
         (install, "inspect_host", lambda _: machine.state),
         (install, "install", machine.install),
         (daemon, "processes", machine.processes),
@@ -149,7 +158,7 @@ def test_it_is_fetched_once_and_started_once(machine: Machine) -> None:
     # A reloaded firewall lost the rules: they are there again, and nothing else happens.
     machine.firewall.clear()
     machine.start()
-    assert machine.firewall == {machine.layout.tag}
+    assert machine.firewall == machine.forwarding == {machine.layout.tag}
     assert (len(machine.environments), machine.signals) == (1, [signal.SIGHUP])
     assert machine.stop()
     machine.start()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shlex
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,6 @@ from seatrial.errors import EngineError, ProgramError
 from seatrial.offline import provide
 from seatrial.offline.provide import POOLS, _address, _remove_bridge, choose_pool, host_routes, parse_routes, rules
 from seatrial.process import Completed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
 ROUTES = """\
@@ -53,6 +50,9 @@ def test_every_rule_carries_the_tag_and_stays_in_the_range() -> None:
     made = rules(IPv4Network("10.213.0.0/16"), "seatrial-0a1b2c")
     assert [(table, chain, rule[-1]) for table, chain, rule in made] == [
         ("filter", "FORWARD", "ACCEPT"),
+        ("filter", "FORWARD", "DROP"),
+        ("filter", "FORWARD", "DROP"),
+        ("filter", "FORWARD", "DROP"),
         ("filter", "FORWARD", "ACCEPT"),
         ("filter", "FORWARD", "DROP"),
         ("nat", "POSTROUTING", "MASQUERADE"),
@@ -62,10 +62,19 @@ def test_every_rule_carries_the_tag_and_stays_in_the_range() -> None:
         assert "10.213.0.0/16" in rule
 
 
+def test_what_stays_within_a_network_is_let_through_where_the_firewall_sees_it() -> None:
+    made = [" ".join(rule) for _, _, rule in rules(POOLS[0], "tag", bridged=True)]
+    within = next(index for index, rule in enumerate(made) if "--physdev-is-bridged" in rule)
+    across = next(index for index, rule in enumerate(made) if rule.endswith("DROP"))
+    assert within < across
+    assert made[within].endswith("ACCEPT")
+
+
 class Firewall:
     """iptables with its rules in memory, as `--list-rules` shows them."""
 
     def __init__(self, *others: str) -> None:
+        self.policy = "ACCEPT"
         self.rules: dict[str, list[str]] = {"filter": list(others), "nat": []}
         self.actions: list[str] = []
 
@@ -82,14 +91,85 @@ class Firewall:
             case "--delete":
                 rules.remove(rule)
             case "--list-rules":
-                output = "\n".join(["-P FORWARD ACCEPT", *rules])
+                output = "\n".join([f"-P FORWARD {self.policy}", *rules])
+            case "--policy":
+                self.policy = words[1]
         return Completed(argv=tuple(argv), code=code, output=output, errors="")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Firewall:
+    """A host that does not forward, and whose firewall lets all through; no engine runs on it."""
+    firewall = Firewall()
+    monkeypatch.setattr("seatrial.process.run", firewall)
+    for name in ("FORWARDING", "BOOT", "BEFORE"):
+        monkeypatch.setattr(provide, name, tmp_path / name.lower())
+    monkeypatch.setattr(provide, "RUNTIME", tmp_path)
+    (tmp_path / "forwarding").write_text("0\n")
+    (tmp_path / "boot").write_text("boot-1\n")
+    return firewall
+
+
+def forwards() -> str:
+    return provide.FORWARDING.read_text().strip()
+
+
+def test_forwarding_is_switched_on_for_the_containers_alone_and_restored(host: Firewall) -> None:
+    for _ in range(2):
+        provide.switch_forwarding_on({})
+        assert (forwards(), host.policy) == ("1", "DROP")
+    assert provide.restore_forwarding({}) == ""
+    assert (forwards(), host.policy) == ("0", "ACCEPT")
+    assert not provide.BEFORE.exists()
+    assert provide.restore_forwarding({}) == ""
+
+
+def test_a_host_that_forwards_already_is_left_as_it_is(host: Firewall) -> None:
+    provide.FORWARDING.write_text("1\n")
+    provide.switch_forwarding_on({})
+    provide.restore_forwarding({})
+    assert (forwards(), host.policy, host.actions.count("--policy")) == ("1", "ACCEPT", 0)
+
+
+def test_the_last_engine_restores_what_was_before_the_first(host: Firewall, tmp_path: Path) -> None:
+    for tag in ("seatrial-1", "seatrial-2"):
+        (tmp_path / tag).mkdir()
+        provide.switch_forwarding_on({})
+    (tmp_path / "seatrial-1").rmdir()
+    provide.restore_forwarding({})
+    assert forwards() == "1"
+    (tmp_path / "seatrial-2").rmdir()
+    provide.restore_forwarding({})
+    assert (forwards(), host.policy) == ("0", "ACCEPT")
+
+
+def test_what_something_else_needs_meanwhile_is_never_switched_off(host: Firewall) -> None:
+    provide.switch_forwarding_on({})
+    host.rules["filter"].append("-A FORWARD -j DOCKER-USER")
+    assert "the host goes on forwarding" in provide.restore_forwarding({})
+    assert (forwards(), host.policy) == ("1", "DROP")
+
+
+def test_a_policy_that_somebody_else_set_meanwhile_stays(host: Firewall) -> None:
+    host.policy = "DROP"
+    provide.switch_forwarding_on({})
+    provide.restore_forwarding({})
+    assert (forwards(), host.policy) == ("0", "DROP")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": "boot-1"}', '{"boot": "boot-0", "on": false}'])
+def test_notes_of_another_start_of_the_machine_or_broken_ones_count_for_nothing(host: Firewall, text: str) -> None:
+    provide.BEFORE.write_text(text)
+    provide.FORWARDING.write_text("1\n")
+    provide.restore_forwarding({})
+    assert (forwards(), host.policy) == ("1", "ACCEPT")
 
 
 def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     other = "-A FORWARD -m comment --comment seatrial-other -j DROP"
     firewall = Firewall(other)
     monkeypatch.setattr("seatrial.process.run", firewall)
+    monkeypatch.setattr(provide, "BRIDGED", Path("/nonexistent"))
     wanted = [shlex.join(("-A", chain, *rule)) for table, chain, rule in rules(POOLS[0], "tag") if table == "filter"]
     provide.open_firewall(POOLS[0], "tag", {})
     assert firewall.rules["filter"] == [*wanted, other]
@@ -103,6 +183,7 @@ def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypat
 
 
 def test_rules_that_are_all_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provide, "BRIDGED", Path("/nonexistent"))
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
     provide.open_firewall(POOLS[0], "tag", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -44,6 +45,12 @@ STOPS_WITHIN = 20.0
 """Until the daemon is killed."""
 KILLED_WITHIN = 10.0
 POLL_INTERVAL = 0.1
+LOG_WITHIN = 2.0
+"""Until the last lines of a daemon that has ended are in its log."""
+
+DELETED = " (deleted)"
+STARTED = 19
+"""The place of the start among `process_fields`."""
 
 
 def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, object]:
@@ -62,6 +69,7 @@ def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, 
         "default-address-pools": [{"base": str(pool), "size": max(NETWORK_PREFIX, pool.prefixlen)}],
         "iptables": False,  # see `rules` in provide.py
         "ip6tables": False,
+        "ip-forward": False,  # see `switch_forwarding_on` there
         "live-restore": starting,
         "shutdown-timeout": CONTAINERS_STOP_WITHIN,
         "log-level": "warn",
@@ -81,14 +89,13 @@ def pool_before(layout: Layout) -> IPv4Network | None:
 
 def launch(layout: Layout, host: Host, pool: IPv4Network) -> int:
     """Start the daemon; return its process id."""
-    for file in (layout.pid_file, layout.socket_file, layout.log):
+    for file in (layout.pid_file, layout.socket_file, layout.log, layout.log.with_name(f"{layout.log.name}.1")):
         # A number in an old pid file may be another process by now, which the daemon would take for itself.
         file.unlink(missing_ok=True)
     _configure(layout, pool, starting=True)
-    dockerd = layout.programs / "usr/sbin/dockerd"
     passed_on = {key: value for key, value in host.environment.items() if key.upper() in PASSED_ON}
     return process.spawn(
-        [dockerd, "--config-file", layout.configuration, "--data-root", layout.data],
+        [layout.dockerd, "--config-file", layout.configuration, "--data-root", layout.data],
         log=layout.log,
         environment={**passed_on, **layout.environment()},
     )
@@ -105,6 +112,7 @@ def wait(layout: Layout, host: Host, pid: int) -> find.Engine:
             problem = error.what
         if not is_alive(pid):
             reap(pid)
+            _within(LOG_WITHIN, lambda: _log_is_whole(layout))
             raise _failed("the engine ended while it started.", layout)
         if time.monotonic() > deadline:
             raise _failed(f"the engine does not answer after {ANSWERS_WITHIN:g} s: {problem}", layout)
@@ -116,15 +124,16 @@ def settle(layout: Layout, pool: IPv4Network, engine: find.Engine, pid: int) -> 
     if not _restores_live(engine, layout):
         return
     _configure(layout, pool, starting=False)
-    signal_process(pid, signal.SIGHUP)
+    signal_process(pid, signal.SIGHUP, start_of(pid))
     if not _within(SETTLES_WITHIN, lambda: not _restores_live(engine, layout)):
         raise _failed("the engine does not read its settings again.", layout)
 
 
 def end(pid: int) -> None:
     """End the daemon: it stops its containers first; after 20 s it is killed."""
+    started = start_of(pid)
     for number, seconds in ((signal.SIGTERM, STOPS_WITHIN), (signal.SIGKILL, KILLED_WITHIN)):
-        signal_process(pid, number)
+        signal_process(pid, number, started)
         if _within(seconds, lambda: not is_alive(pid)):
             reap(pid)
             return
@@ -134,9 +143,11 @@ def end_helpers(layout: Layout) -> None:
     """Kill the engine's helper processes and containers that have no daemon any more."""
 
     def ended() -> bool:
-        orphans = orphans_of(layout, processes())
+        found = processes()
+        orphans = orphans_of(layout, found)
+        started = {process.pid: process.started for process in found}
         for pid in orphans:
-            signal_process(pid, signal.SIGKILL)
+            signal_process(pid, signal.SIGKILL, started[pid])
         return not orphans
 
     if not _within(KILLED_WITHIN, ended):
@@ -195,6 +206,18 @@ def _within(seconds: float, reached: Callable[[], bool]) -> bool:
     return True
 
 
+def _log_is_whole(layout: Layout) -> bool:
+    try:
+        with layout.log.open("rb") as log:
+            # What writes it holds the lock until it has written all.
+            fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _failed(what: str, layout: Layout) -> EngineError:
     try:
         lines = layout.log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -221,8 +244,12 @@ class Process:
     pid: int
     parent: int
     program: str
-    """The file that it runs; empty where it cannot be read."""
+    """The file of this host that it runs; empty where it cannot be read, or is another container's."""
     arguments: tuple[str, ...]
+    of_host: bool = True
+    """It is root's, and in the same namespace of processes as this one: it is in no container."""
+    started: str = ""
+    """When it started, in ticks since the machine's start."""
 
 
 def running(layout: Layout) -> int | None:
@@ -238,11 +265,11 @@ def processes(proc: Path = Path("/proc")) -> list[Process]:
 def daemon_of(layout: Layout, running: Iterable[Process]) -> int | None:
     """Return the process id of the engine's daemon.
 
-    It is found by its program's name and its data root, never by a pid file: after a crash or a reboot that number
-    may be any other process.
+    It is found by the file that it runs and by its data root; never by a pid file, which after a crash or a reboot may
+    hold the number of any other process, nor by its words alone, which any process may choose.
     """
     for found in running:
-        if Path(found.arguments[0]).name == "dockerd" and str(layout.data) in found.arguments:
+        if found.of_host and Path(found.program) == layout.dockerd and str(layout.data) in found.arguments:
             return found.pid
     return None
 
@@ -250,7 +277,7 @@ def daemon_of(layout: Layout, running: Iterable[Process]) -> int | None:
 def orphans_of(layout: Layout, running: Iterable[Process]) -> list[int]:
     """Return the engine's helper processes and the containers under them, containers first."""
     everything = list(running)
-    programs = {found.pid: Path(found.program) for found in everything}
+    programs = {found.pid: Path(found.program) for found in everything if found.of_host}
     helpers = [
         pid for pid, file in programs.items() if file.is_relative_to(layout.programs) and HELPERS.match(file.name)
     ]
@@ -258,10 +285,22 @@ def orphans_of(layout: Layout, running: Iterable[Process]) -> list[int]:
     return [*(found.pid for found in everything if found.parent in shims), *helpers]
 
 
-def signal_process(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have ended."""
+def signal_process(pid: int, number: signal.Signals, started: str) -> None:
+    """Send a signal to a process that may have ended; never to a later one that has its number."""
     with suppress(ProcessLookupError):
-        os.kill(pid, number)
+        handle = os.pidfd_open(pid)
+        try:
+            # The handle is that of one process: its number cannot be given to another any more.
+            if start_of(pid) == started:
+                signal.pidfd_send_signal(handle, number)
+        finally:
+            os.close(handle)
+
+
+def start_of(pid: int, proc: Path = Path("/proc")) -> str:
+    """Return when a process started, in ticks since the machine's start; empty where it has gone."""
+    fields = process_fields(pid, proc)
+    return fields[STARTED] if len(fields) > STARTED else ""
 
 
 def is_alive(pid: int, proc: Path = Path("/proc")) -> bool:
@@ -271,6 +310,33 @@ def is_alive(pid: int, proc: Path = Path("/proc")) -> bool:
     """
     fields = process_fields(pid, proc)
     return bool(fields) and fields[0] not in {"Z", "X"}
+
+
+def _program(folder: Path) -> str:
+    """Return the file that a process runs, by its folder in /proc; empty where that is no file of this host.
+
+    The kernel tells its path as the process sees it: in a container, any file may have any path.
+    """
+    try:
+        text = str((folder / "exe").readlink())
+        if text.endswith(DELETED):
+            return text.removesuffix(DELETED) if _same(folder, "mnt") else ""
+        return text if Path(text).samefile(folder / "exe") else ""
+    except OSError:
+        # A kernel thread, another user's process, or one that has just ended.
+        return ""
+
+
+def _of_host(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.geteuid() and _same(folder, "pid")
+    except OSError:
+        return False
+
+
+def _same(folder: Path, namespace: str) -> bool:
+    """Tell whether a process shares a namespace with this one."""
+    return (folder / "ns" / namespace).readlink() == (folder.parent / "self" / "ns" / namespace).readlink()
 
 
 def reap(pid: int) -> None:
@@ -287,14 +353,11 @@ def _process(folder: Path) -> Process | None:
         return None
     if not fields:
         return None
-    try:
-        program = str((folder / "exe").readlink()).removesuffix(" (deleted)")
-    except OSError:
-        # A kernel thread, another user's process, or one that has just ended.
-        program = ""
     return Process(
         pid=int(folder.name),
         parent=int(fields[1]),
-        program=program,
+        program=_program(folder),
+        of_host=_of_host(folder),
+        started=fields[STARTED] if len(fields) > STARTED else "",
         arguments=tuple(arguments.rstrip("\0").split("\0")) if arguments else (),
     )

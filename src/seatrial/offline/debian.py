@@ -201,6 +201,13 @@ APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "root";
 // A list that cannot be downloaded is an error, not a warning.
 APT::Update::Error-Mode "any";
+// What is not signed is refused, whatever the host allows for its own sources.
+APT::Get::AllowUnauthenticated "false";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::https::Verify-Peer "true";
+Acquire::https::Verify-Host "true";
 // The host's own hooks are for the host's own lists.
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -381,7 +388,8 @@ def _check_names(packages: Sequence[str], suite: str) -> None:
 def _environment(host: Host) -> dict[str, str]:
     # apt's messages are read in English: LANGUAGE would overrule C.UTF-8, not C.
     path = ":".join(filter(None, [host.environment.get("PATH"), SYSTEM_PATH]))
-    return {**host.programs_environment, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "PATH": path}
+    given = {key: value for key, value in host.programs_environment.items() if key != "APT_CONFIG"}
+    return {**given, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "PATH": path}
 
 
 def _architecture(environment: Mapping[str, str]) -> str:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+RUNTIME = Path("/run/seatrial")
+"""Of each engine of this host, what a reboot must remove."""
+
+
 class Layout:
     """The folders, files and names of one provided engine."""
 
@@ -40,6 +44,8 @@ class Layout:
         """Its name on the host: of its network bridge, in its firewall rules. At most 15 characters."""
         self.programs = folder / "programs"
         """The unpacked packages."""
+        self.dockerd = self.programs / "usr/sbin/dockerd"
+        """The daemon's program."""
         self.data = folder / "data"
         """The images, containers and volumes."""
         self.log = folder / "dockerd.log"
@@ -48,7 +54,7 @@ class Layout:
         """The daemon's settings."""
         self.pid_file = folder / "dockerd.pid"
         self.socket_file = folder / "docker.sock"
-        self.runtime = Path("/run/seatrial") / self.tag
+        self.runtime = RUNTIME / self.tag
         """What a reboot must remove. Short, since it holds sockets, whose paths are limited."""
 
     def environment(self) -> dict[str, str]:

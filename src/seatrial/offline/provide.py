@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shlex
 import shutil
@@ -10,7 +11,7 @@ import socket
 import struct
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from seatrial import process
 from seatrial.errors import EngineError, ProgramError
 from seatrial.filesystem import locked, os_errors
 from seatrial.offline import daemon, install
-from seatrial.offline.install import layout_of
+from seatrial.offline.install import RUNTIME, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +36,7 @@ POOLS = tuple(map(IPv4Network, RANGES.split()))
 """Address ranges to choose from, Docker's own default ranges last: another engine may use those."""
 
 TIMEOUT = 30.0
+CHAINS = (("filter", "FORWARD"), ("nat", "POSTROUTING"))
 
 # From linux/sockios.h: these calls need no program that a small host may lack.
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFADDR = 0x8913, 0x8914, 0x8915
@@ -73,17 +75,27 @@ def choose_pool(routes: Iterable[IPv4Network], *, before: IPv4Network | None = N
     )
 
 
-def rules(pool: IPv4Network, tag: str) -> list[tuple[str, str, list[str]]]:
+BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+"""There where the kernel shows the firewall what stays within a bridge, or can be told to."""
+
+
+def rules(pool: IPv4Network, tag: str, *, bridged: bool = False) -> list[tuple[str, str, list[str]]]:
     """Return the firewall rules for the containers, in their order: table, chain, rule.
 
-    Containers reach everything and get answers; nothing else reaches them. Published ports are served by a process
-    on the host.
+    Containers reach their own network and what is outside, and get answers. Nothing else reaches them, and they reach
+    no other network of an engine: its bridge is `br-…` or an engine's own. Published ports are served by a process on
+    the host. What is `bridged` stays within one network.
     """
     mine = ["-m", "comment", "--comment", tag, "-j"]
     inside, outside = str(pool), ["!", "-d", str(pool)]
     answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
+    within = ["-s", inside, "-d", inside, "-m", "physdev", "--physdev-is-bridged"]
     return [
         ("filter", "FORWARD", ["-d", inside, *answers, *mine, "ACCEPT"]),
+        *([("filter", "FORWARD", [*within, *mine, "ACCEPT"])] if bridged else []),
+        ("filter", "FORWARD", ["-s", inside, "-d", inside, *mine, "DROP"]),
+        ("filter", "FORWARD", ["-s", inside, "-o", "br-+", *mine, "DROP"]),
+        ("filter", "FORWARD", ["-s", inside, "-o", "seatrial-+", *mine, "DROP"]),
         ("filter", "FORWARD", ["-s", inside, *mine, "ACCEPT"]),
         ("filter", "FORWARD", ["-d", inside, *mine, "DROP"]),
         ("nat", "POSTROUTING", ["-s", inside, *outside, *mine, "MASQUERADE"]),
@@ -92,7 +104,7 @@ def rules(pool: IPv4Network, tag: str) -> list[tuple[str, str, list[str]]]:
 
 def open_firewall(pool: IPv4Network, tag: str, environment: Mapping[str, str]) -> None:
     """Add the rules before all others, where one is missing: a firewall's reload drops them."""
-    wanted = rules(pool, tag)
+    wanted = rules(pool, tag, bridged=BRIDGED.exists())
     checks = (_iptables(environment, table, "--check", chain, *rule, check=False).code for table, chain, rule in wanted)
     if not any(checks):
         return
@@ -103,11 +115,94 @@ def open_firewall(pool: IPv4Network, tag: str, environment: Mapping[str, str]) -
 
 def close_firewall(tag: str, environment: Mapping[str, str]) -> None:
     """Remove the rules that carry a tag."""
-    for table, chain in (("filter", "FORWARD"), ("nat", "POSTROUTING")):
+    for table, chain in CHAINS:
         for line in _iptables(environment, table, "--list-rules", chain).output.splitlines():
             words = shlex.split(line)
             if tag in words and words[0] == "-A":
                 _iptables(environment, table, "--delete", *words[1:])
+
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+BEFORE = RUNTIME / "forwarding.json"
+"""What the host's forwarding was before the first of the engines that run now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forwarding:
+    """Whether this host passes on packets of others, and its rules for that."""
+
+    boot: str
+    """The start of the machine that this is about."""
+    on: bool
+    policy: str
+    """What becomes of a packet that no rule is about: ACCEPT or DROP."""
+    others: tuple[str, ...]
+    """The rules that are not of a provided engine."""
+
+
+def read_forwarding(environment: Mapping[str, str]) -> Forwarding:
+    """Return how this host forwards now."""
+    lines = [
+        line
+        for table, chain in CHAINS
+        for line in _iptables(environment, table, "--list-rules", chain).output.splitlines()
+    ]
+    policy = next((line.split()[2] for line in lines if line.startswith("-P FORWARD ")), "ACCEPT")
+    return Forwarding(
+        boot=BOOT.read_text(encoding="ascii").strip(),
+        on=FORWARDING.read_text(encoding="ascii").strip() != "0",
+        policy=policy,
+        others=tuple(line for line in lines if line.startswith("-A ") and "--comment seatrial-" not in line),
+    )
+
+
+def remembered() -> Forwarding | None:
+    """Return what was written down before an engine changed it; None where nothing was since its start."""
+    try:
+        before = json.loads(BEFORE.read_text(encoding="utf-8"))
+        found = Forwarding(**{**before, "others": tuple(before["others"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found.boot == BOOT.read_text(encoding="ascii").strip() else None
+
+
+def switch_forwarding_on(environment: Mapping[str, str]) -> None:
+    """Let this host forward, for the containers only; what was before is written down first.
+
+    Where it did not forward, it shall not begin to do so for its neighbours: what no rule is about is dropped, as
+    Docker does it.
+    """
+    with os_errors(BEFORE), locked(RUNTIME, waiting=lambda: None):
+        now = read_forwarding(environment)
+        if remembered() is None:
+            fresh = BEFORE.with_suffix(".new")
+            fresh.write_text(json.dumps(asdict(now)), encoding="utf-8")
+            fresh.replace(BEFORE)
+        if not now.on:
+            _iptables(environment, "filter", "--policy", "FORWARD", "DROP")
+            FORWARDING.write_text("1", encoding="ascii")
+
+
+def restore_forwarding(environment: Mapping[str, str]) -> str:
+    """Restore what was before the first engine, once none is left; return a message where it was not restored."""
+    if not RUNTIME.exists():
+        return ""
+    with os_errors(BEFORE), locked(RUNTIME, waiting=lambda: None):
+        before = remembered()
+        if any(RUNTIME.glob("seatrial-*")):
+            return ""
+        BEFORE.unlink(missing_ok=True)
+        if before is None or before.on:
+            return ""
+        now = read_forwarding(environment)
+        if now.others != before.others:
+            return "Something else has changed the firewall since the engine's start: the host goes on forwarding."
+        if now.on:
+            FORWARDING.write_text("0", encoding="ascii")
+        if now.policy == "DROP":
+            _iptables(environment, "filter", "--policy", "FORWARD", before.policy)
+        return ""
 
 
 def add_bridge(name: str) -> None:
@@ -239,7 +334,7 @@ def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None
             return _check_running(layout, host, pid)
         layout.folder.mkdir(exist_ok=True)
         try:
-            _clean_up(layout)
+            _clean_up(layout, say)
             found = install.unpacked(layout)
             if found is None or found.suite != settings.suite:
                 found = install.install(layout, host, suite=settings.suite, say=say)
@@ -300,6 +395,7 @@ def _check_running(layout: Layout, host: Host, pid: int) -> Engine:
     if pool := daemon.pool_before(layout):
         # A firewall that was reloaded has lost the rules; a start that was killed has not finished.
         open_firewall(pool, layout.tag, layout.environment())
+        switch_forwarding_on(layout.environment())
         daemon.settle(layout, pool, engine, pid)
     return engine
 
@@ -315,7 +411,9 @@ def _launch(layout: Layout, host: Host, say: Callable[[str], None]) -> Engine:
     pid: int | None = None
     try:
         add_bridge(layout.tag)
+        layout.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         open_firewall(pool, layout.tag, layout.environment())
+        switch_forwarding_on(layout.environment())
         pid = daemon.launch(layout, host, pool)
         engine = daemon.wait(layout, host, pid)
         daemon.settle(layout, pool, engine, pid)
@@ -323,7 +421,7 @@ def _launch(layout: Layout, host: Host, say: Callable[[str], None]) -> Engine:
         # Also Ctrl-C: a start that does not succeed leaves no process, bridge or rule.
         if pid is not None:
             daemon.end(pid)
-        _clean_up(layout)
+        _clean_up(layout, say)
         raise
     say(f"It answers at {layout.socket} (bridge {layout.tag}, {pool}; log {layout.log}).")
     return engine
@@ -334,11 +432,11 @@ def _stop(layout: Layout, say: Callable[[str], None]) -> bool:
     if pid is not None:
         say("Stopping the engine and its containers.")
         daemon.end(pid)
-    _clean_up(layout)
+    _clean_up(layout, say)
     return pid is not None
 
 
-def _clean_up(layout: Layout) -> None:
+def _clean_up(layout: Layout, say: Callable[[str], None]) -> None:
     """Remove what a daemon that has ended leaves behind."""
     daemon.end_helpers(layout)
     daemon.unmount(layout)
@@ -346,8 +444,10 @@ def _clean_up(layout: Layout) -> None:
     for file in (layout.pid_file, layout.socket_file):
         file.unlink(missing_ok=True)
     shutil.rmtree(layout.runtime, ignore_errors=True)
-    with suppress(OSError):
-        layout.runtime.parent.rmdir()
     remove_bridges(layout.tag, daemon.pool_before(layout))
     if install.unpacked(layout) is not None:
         close_firewall(layout.tag, layout.environment())
+        if problem := restore_forwarding(layout.environment()):
+            say(problem)
+    with suppress(OSError):
+        RUNTIME.rmdir()
