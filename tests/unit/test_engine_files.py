@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import tarfile
 import types
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import docker.errors
 import pytest
 from tests.unit.boot_engine import api_error
+from tests.unit.factories import configuration
 
-from seatrial.facts import FileEntry, FileKind
-from seatrial.observe.files import KEPT, EngineFiles
+from seatrial.facts import FileEntry, FileKind, VolumeFolder
+from seatrial.observe.files import KEPT, EngineFiles, empty_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,3 +145,20 @@ def test_a_folder_is_given_as_a_stream() -> None:
     assert archive.open == 0
     with pytest.raises(docker.errors.NotFound), seen.tree("/none"):
         pass
+
+
+def test_a_volume_is_empty_where_its_folder_holds_nothing_or_is_missing() -> None:
+    folder = member(tarfile.DIRTYPE, mode=0o750)
+    seen, _ = files(empty=folder, link=member(tarfile.SYMTYPE, target="/empty"))
+    image = configuration(volumes=("/empty", "/link", "/none"))
+    assert empty_volumes(image, seen) == {"/empty": VolumeFolder(mode=0o750, uid=7, gid=8), "/none": VolumeFolder()}
+
+
+def test_a_folder_that_holds_something_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name in ("data", "data/seed"):
+            archive.addfile(member(tarfile.DIRTYPE, name=name))
+    seen, _ = files(data=member(tarfile.DIRTYPE))
+    monkeypatch.setattr(EngineFiles, "tree", lambda *_: nullcontext(io.BytesIO(packed.getvalue())))
+    assert empty_volumes(configuration(volumes=("/data",)), seen) == {}

@@ -9,8 +9,16 @@ from tests.unit.factories import configuration
 
 from seatrial.checks.model import Level
 from seatrial.checks.registry import CATALOGUE, among_services
-from seatrial.facts import HealthCheck
-from seatrial.observe.sandbox import as_configured, boot_config, joined, read_service, with_service_environment
+from seatrial.facts import HealthCheck, VolumeFolder
+from seatrial.observe.sandbox import (
+    as_configured,
+    boot_config,
+    joined,
+    override_config,
+    probe_config,
+    read_service,
+    with_service_environment,
+)
 from seatrial.settings.model import Contract
 
 INSPECTED: dict[str, Any] = {
@@ -140,3 +148,34 @@ def test_the_starts_among_services_are_judged_by_what_starts_decide() -> None:
         for check in CATALOGUE
         if check.level is not Level.QUICK and not check.stack and check.id != "runtime/command-override"
     }
+
+
+EMPTY = {"/data": VolumeFolder(mode=0o750, uid=7, gid=8), "/spool": VolumeFolder(), "/run": VolumeFolder()}
+
+
+def test_an_empty_volume_of_the_image_is_bounded_and_as_its_folder() -> None:
+    image = configuration(volumes=tuple(EMPTY), empty_volumes=EMPTY)
+    for plan in (
+        boot_config(image, Contract(tmpfs=("/run",))),
+        probe_config(image, "/python", ["-c"], Contract(tmpfs=("/run",))),
+        override_config(image, ["x"], Contract(tmpfs=("/run",))),
+    ):
+        mounts = {mount["Target"]: mount["VolumeOptions"]["DriverConfig"] for mount in plan["HostConfig"]["Mounts"]}
+        assert set(mounts) == {"/data", "/spool"}
+        assert {mount["Name"] for mount in mounts.values()} == {"local"}
+        assert mounts["/data"]["Options"]["o"] == "nosuid,nodev,size=268435456,mode=750,uid=7,gid=8"
+        assert mounts["/spool"]["Options"]["type"] == "tmpfs"
+
+
+def test_what_a_service_mounts_is_in_place_of_the_images_volume() -> None:
+    image = configuration(volumes=tuple(EMPTY), empty_volumes=EMPTY)
+    mounts = [{"Type": "volume", "Source": "cache", "Target": "/cache"}]
+    config = {**INSPECTED["Config"], "Volumes": {"/data": {}, "/spool": {}}}
+    seen = [*INSPECTED["Mounts"], {"Type": "volume", "Destination": "/spool", "Name": "0" * 64, "RW": True}]
+    host = {**INSPECTED["HostConfig"], "Mounts": mounts}
+    service = read_service({**INSPECTED, "Config": config, "HostConfig": host, "Mounts": seen})
+    assert service.mounted == {"/data", "/etc/shop"}
+    plan = joined(boot_config(image, Contract(tmpfs=())), service, image)
+    assert [mount["Target"] for mount in plan["HostConfig"]["Mounts"]] == ["/spool", "/cache"]
+    as_another = joined(boot_config(image, Contract(tmpfs=()), user="9"), service, image)
+    assert [mount["Target"] for mount in as_another["HostConfig"]["Mounts"]] == ["/spool"]
