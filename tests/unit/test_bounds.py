@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial.compose import guard
 from seatrial.dockerfile import LONGEST_VALUE, MOST_INSTRUCTIONS, DockerfileError, bases, parse, read
 from seatrial.errors import SeatrialError, SettingsError
 from seatrial.filesystem import read_bytes
@@ -227,3 +228,14 @@ def test_requirements_outside_of_the_context_are_not_read(tmp_path: Path, how: s
     file.unlink()
     file.write_text("-r ./more.txt\n")
     assert read_project_facts(context).dependencies == ("idna==3.10",)
+
+
+@pytest.mark.parametrize("text", ["\n" * MILLION, " " * MILLION, "\r\n" * 500_000, "export " * 150_000, "a" * MILLION])
+def test_an_env_file_is_searched_in_linear_time(text: str) -> None:
+    with soon():
+        for pattern in (guard.STEERING, guard.BARE, guard.ASSIGNED):
+            assert pattern.findall(text) in ([], ["a" * MILLION])
+    lines = "\u00a0export COMPOSE_FILE = x\r\n  A\r\nB: c\n"
+    assert guard.STEERING.findall(lines) == ["COMPOSE_FILE"]
+    assert guard.BARE.findall(lines) == ["A"]
+    assert guard.ASSIGNED.findall(lines) == ["COMPOSE_FILE", "B"]

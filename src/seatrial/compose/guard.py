@@ -34,12 +34,13 @@ SOCKETS = ("/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/c
 UNTELLING = frozenset(("PWD", "TZ", "LANG"))
 """Variables that say nothing of a host, whoever asks."""
 STEERING = re.compile(
-    r"^\s*(?:export\s+)?((?:COMPOSE|DOCKER|BUILDX|BUILDKIT|LD|GIT|SSH)_\w+|PATH|HOME)\s*[=:]", re.MULTILINE
+    r"^[^\S\n]*(?:export[^\S\n]+)?((?:COMPOSE|DOCKER|BUILDX|BUILDKIT|LD|GIT|SSH)_\w+|PATH|HOME)[^\S\n]*[=:]",
+    re.MULTILINE,
 )
 """What an env file sets of compose itself, or of a program that compose starts."""
-BARE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*$", re.MULTILINE)
+BARE = re.compile(r"^[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_]\w*)[^\S\n]*$", re.MULTILINE)
 """A line of an env file that takes a variable as the caller has it."""
-ASSIGNED = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*[=:]", re.MULTILINE)
+ASSIGNED = re.compile(r"^[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_]\w*)[^\S\n]*[=:]", re.MULTILINE)
 PLAIN_PATH = re.compile(r"[\w./ @+-]*(\$\{\w+:?-[\w./ @+-]*\}[\w./ @+-]*)?")
 """A path that holds at most one variable, with a default."""
 REMOTE = re.compile(r"[\w+.-]+:|.*@.*:|github\.com/|.*\.git([#:].*)?$")
