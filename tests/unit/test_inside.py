@@ -74,3 +74,16 @@ def test_nothing_of_a_part_is_lost_when_it_is_joined() -> None:
         if file.name.endswith(".py"):
             tree = ast.parse(file.read_text(encoding="utf-8"))
             assert {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)} <= whole
+
+
+@pytest.mark.parametrize("name", ["agent", "freeze", "proc"])
+def test_a_script_runs_as_a_script_only(name: str) -> None:
+    # Read, not imported: the one that stops processes would stop all of this machine's, if it were wrong.
+    body = ast.parse(inside.script(name)).body
+    assert isinstance(body[-1], ast.If)
+    assert ast.unparse(body[-1].test) == "__name__ == '__main__'"
+    harmless = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+    rest = [line for line in body[:-1] if not isinstance(line, harmless)]
+    assert [ast.unparse(line) for line in rest if not isinstance(line, ast.Expr | ast.If)] == []
+    calls = [line for line in rest if isinstance(line, ast.Expr) and not isinstance(line.value, ast.Constant)]
+    assert [ast.unparse(line) for line in calls] == []

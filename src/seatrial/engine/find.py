@@ -153,7 +153,7 @@ def _missing_socket(url: str) -> str:
     # Before docker-py is imported: on a host without an engine this saves 0.2 s.
     scheme, _, path = url.partition("://")
     try:
-        return "no such socket." if scheme == "unix" and not Path(path).exists() else ""
+        return "no such socket." if scheme == "unix" and not Path(path).is_socket() else ""
     except OSError as error:
         return f"{error.strerror}."
 
