@@ -53,8 +53,8 @@ FALSE_PYTHON = 'FROM {clean}\nCOPY python /usr/local/bin/python\nENV PATH=/usr/l
 NOISE = r"printf '\033[2J\033]0;owned\007[bold red]markup[/] \377\376\n' >&2; exit 7"
 UP = f"{FALSE_PYTHON}\nHEALTHCHECK CMD true\nCMD sleep 600"
 """Comes up, whatever its python does."""
-LOOKED_AT = '[ "$2" = -S ] || exit 7; {}'
-"""Only for the look inside the running container, which alone says -I -S."""
+LOOKED_AT = '[ "$3" = -B ] || exit 7; {}'
+"""Only for the look inside the running container, which alone says -I -S -B."""
 
 HOSTILE = (
     Hostile(
@@ -115,18 +115,21 @@ HOSTILE = (
         says="ended with code 7 and gave no answer",
     ),
     Hostile(
-        name="a python that repeats the question",
+        name="a python that answers before it is asked",
         dockerfile=FALSE_PYTHON,
-        files=instead_of_python('printf "\\n%s {}\\n" "$3"'),
+        files=instead_of_python('printf "%064d {}\\n" 0'),
         finds="app/imports",
-        says="gave an answer that is not the probe's",
+        says="answered before it was asked",
     ),
     Hostile(
-        name="a python that repeats the question with depth",
+        name="a python that answers with depth",
         dockerfile=FALSE_PYTHON,
-        files=instead_of_python('printf "\\n%s " "$3"; head -c 4000000 /dev/zero | tr "\\0" "["; echo'),
+        files=instead_of_python(
+            'echo "seatrial: the probe reads"; read size; read line; printf "%064d " 0; '
+            'head -c 4000000 /dev/zero | tr "\\0" "["; echo'
+        ),
         finds="app/imports",
-        says="gave an answer that is not the probe's",
+        says="gave an answer without the proof",
     ),
     Hostile(
         name="a python that never comes back from the look inside",

@@ -11,7 +11,7 @@ from seatrial.engine.containers import Output
 from seatrial.errors import SettingsError
 from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
 from seatrial.observe.configuration import configuration_of
-from seatrial.observe.probe import read_answer
+from seatrial.observe.probe import proof, read_answer
 from seatrial.observe.sandbox import boot_config, probe_config
 from seatrial.observe.sources import read_project_facts
 from seatrial.requirements import closure, names_of
@@ -128,25 +128,55 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
 
 def answered(out: bytes, errors: bytes = b"", **more: Any) -> Probe | Unavailable:
     whole: dict[str, Any] = {"out": out, "errors": errors, "code": 0, "truncated": False, "timed_out": False}
+    whole["asked_at"] = 0
     return read_answer(Output(**(whole | more)), NONCE, PYTHON)
 
 
+def proven(body: bytes) -> bytes:
+    return b"\n" + proof(NONCE, body) + b" " + body + b"\n"
+
+
 def genuine(**changed: Any) -> bytes:
-    return f"\n{NONCE} ".encode() + msgspec.json.encode(probe(**changed)) + b"\n"
+    return proven(msgspec.json.encode(probe(**changed)))
 
 
-def test_the_answer_is_found_among_whatever_else_was_written() -> None:
+def test_the_answer_is_found_behind_whatever_else_was_written() -> None:
     assert answered(genuine()) == probe()
-    assert answered(b"\xff\xfe noise without an end" + genuine() + b"more noise\n") == probe()
+    assert answered(b"\xff\xfe noise without an end" + genuine()) == probe()
     assert answered(genuine()[1:]) == probe(), "the very first line"
     assert answered(genuine().rstrip(b"\n")) == probe(), "cut off behind it"
 
 
-@pytest.mark.parametrize("forged", [b"", b"0" * 32 + b" ", b"x" + NONCE.encode() + b" ", NONCE.upper().encode() + b" "])
-def test_a_line_without_the_nonce_counts_for_nothing(forged: bytes) -> None:
+@pytest.mark.parametrize("forged", [b"", b"0" * 63 + b" ", b"x" + b"0" * 64 + b" ", b"A" * 64 + b" "])
+def test_a_line_without_a_proof_counts_for_nothing(forged: bytes) -> None:
     line = forged + msgspec.json.encode(probe(distributions=())) + b"\n"
-    assert answered(line + genuine() + line) == probe()
+    assert answered(line + genuine()) == probe()
     assert isinstance(answered(line), Unavailable)
+
+
+FORGED = b"0" * 64 + b" {}\n"
+
+
+@pytest.mark.parametrize(
+    ("out", "asked_at", "reason"),
+    [
+        (genuine(), None, "answered before it was asked"),
+        (FORGED + b"ready\n" + genuine(), 80, "answered before it was asked"),
+        (b"ready\n" + FORGED, 6, "gave an answer without the proof that it was asked"),
+        (proof("another", b"{}") + b" {}\n", 0, "gave an answer without the proof that it was asked"),
+        (proof(NONCE, b"{}") + b" {} \n", 0, "gave an answer without the proof that it was asked"),
+        (genuine() + FORGED, 0, "answered 2 times"),
+        (FORGED + genuine(), 0, "answered 2 times"),
+        (genuine() + genuine(), 0, "answered 2 times"),
+        (genuine() + FORGED * 3, 0, "answered 4 times"),
+        (genuine() + b"more", 0, "wrote something after its answer"),
+    ],
+)
+def test_a_second_hand_in_the_answer_is_told(out: bytes, asked_at: int | None, reason: str) -> None:
+    answer = answered(out, asked_at=asked_at)
+    assert isinstance(answer, Unavailable)
+    assert answer.reason == f"{PYTHON} {reason}"
+    assert answer.detail
 
 
 @pytest.mark.parametrize(
@@ -166,7 +196,7 @@ def test_a_line_without_the_nonce_counts_for_nothing(forged: bytes) -> None:
     ],
 )
 def test_an_answer_that_is_not_the_probes_is_told_briefly(body: bytes) -> None:
-    answer = answered(f"{NONCE} ".encode() + body)
+    answer = answered(proven(body))
     assert isinstance(answer, Unavailable)
     assert "an answer that is not the probe's" in answer.reason
     assert len(answer.detail) <= 2000

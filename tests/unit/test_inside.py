@@ -13,7 +13,7 @@ from tests.unit.test_probe_script import INTERPRETERS
 
 from seatrial import inside
 
-SCRIPTS = {name: inside.script(name) for name in ("proc", "agent", "freeze", "import_child", "selftest_child")}
+SCRIPTS = {name: inside.script(name) for name in ("proc", "agent", "freeze", *inside.CHILDREN.values())}
 SCRIPTS["probe"] = inside.probe_script()
 MOST_BYTES = 128 * 1024
 """What Linux takes as one argument: MAX_ARG_STRLEN."""
@@ -27,7 +27,8 @@ def test_a_script_imports_the_standard_library_alone(name: str) -> None:
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").partition(".")[0])
-    assert imported <= sys.stdlib_module_names
+    # `_sha2` is there since Python 3.12.
+    assert imported <= {*sys.stdlib_module_names, "_sha2"}
     # What only a type checker reads is left out: loading it takes time in a container that is waited for.
     assert not imported & {"typing", "__future__", "dataclasses", "pathlib", "collections"}
     assert "TYPE_CHECKING" not in SCRIPTS[name]
@@ -47,8 +48,19 @@ def test_the_probe_is_one_argument_to_linux() -> None:
     assert len(SCRIPTS["probe"].encode()) < MOST_BYTES * 0.75
 
 
-def test_the_probe_begins_by_forgetting_the_working_directory() -> None:
-    first, second = ast.parse(SCRIPTS["probe"]).body[:2]
+def test_nothing_of_the_question_stands_in_the_arguments() -> None:
+    asked = inside.question("the secret", '{"modules": []}')
+    length, text = asked.split(b"\n", 1)
+    assert int(length) == len(text)
+    assert text.startswith(b"SECRET, REQUEST = 'the secret', ")
+    assert inside.ISOLATED[:2] == ("-I", "-S")
+    assert len(inside.BOOTSTRAP) < 300
+    compile(inside.BOOTSTRAP, "bootstrap", "exec")
+
+
+@pytest.mark.parametrize("name", ["import_child", "selftest_child", "start_child"])
+def test_a_child_begins_by_forgetting_the_working_directory(name: str) -> None:
+    first, second = [node for node in ast.parse(SCRIPTS[name]).body if not isinstance(node, ast.Expr)][:2]
     assert ast.unparse(first) == "import sys"
     assert ast.unparse(second).splitlines()[-1].strip() == "del sys.path[0]"
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from tests.defects.wheels import extension
-from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, SCRIPT
+from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, ran
 
 from seatrial import process
-from seatrial.engine.containers import Output
 from seatrial.facts import Probe
 from seatrial.observe.probe import ProbeRequest, read_answer
 
@@ -65,19 +62,8 @@ def environment(folder: Path, python: Path) -> Path:
 def asked(
     python: Path, request: ProbeRequest, folder: Path, variables: Mapping[str, str] | None = None, **how: int
 ) -> Probe:
-    completed = subprocess.run(
-        [python, "-c", SCRIPT, NONCE, msgspec.json.encode(request).decode()],
-        capture_output=True,
-        check=False,
-        timeout=120,
-        cwd=folder,
-        env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {}),
-        **how,  # type: ignore[call-overload]
-    )
-    output = Output(
-        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
-    )
-    answer = read_answer(output, NONCE, str(python))
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {})
+    answer = read_answer(ran(python, request, cwd=folder, env=environment, **how), NONCE, str(python))
     assert isinstance(answer, Probe), answer
     assert answer.problems == {}
     return answer

@@ -14,13 +14,14 @@ import pytest
 from tests.unit.boot_engine import BootEngine, api_error, stream
 from tests.unit.factories import configuration, probe, start, trail
 
-from seatrial.engine.containers import Output
+from seatrial import inside
+from seatrial.engine.containers import Output, Question
 from seatrial.errors import EngineError
 from seatrial.facts import CommandOverride, Probe, ProcessList, ProcInfo, Unavailable, Usage
 from seatrial.observe import introspect
 from seatrial.observe.command import Python
 from seatrial.observe.introspect import Introspection, read_top
-from seatrial.observe.probe import ProbeRequest, run_override, run_probe
+from seatrial.observe.probe import ProbeRequest, proof, run_override, run_probe
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from seatrial.facts import Json
 
+SECRET = "c0ffee" * 8
 RUN = cast("Any", types.SimpleNamespace())
 PYTHON = Python(path="/usr/bin/python3", why="", resolved=trail("/usr/bin/python3"))
 REQUEST = ProbeRequest(modules=("shop",), import_root="/app")
@@ -41,9 +43,15 @@ class Containers:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Json], Output]) -> None:
         self.plans: list[Json] = []
+        self.questions: list[Question | None] = []
         self.answer = answer
         monkeypatch.setattr("seatrial.observe.probe.container", self.container)
-        monkeypatch.setattr("seatrial.observe.probe.run_to_end", lambda made, **_: self.answer(made))
+        monkeypatch.setattr("seatrial.observe.probe.run_to_end", self.run_to_end)
+        monkeypatch.setattr("seatrial.observe.probe.secrets.token_hex", lambda _: SECRET)
+
+    def run_to_end(self, made: Json, *, question: Question | None = None, **_: object) -> Output:
+        self.questions.append(question)
+        return self.answer(made)
 
     @contextmanager
     def container(self, _: object, plan: Json, *, watched: bool = False) -> Iterator[Json]:
@@ -64,11 +72,10 @@ def refused(status: int, said: str) -> Callable[[Json], Output]:
     return answer
 
 
-def answered(plan: Json) -> Output:
+def answered(_: Json) -> Output:
     """Answer as the probe does, behind noise of the image's own."""
-    _, _, nonce, asked = plan["Cmd"]
-    assert json.loads(asked)["modules"] == ["shop"]
-    return wrote(f"noise\n{nonce} {msgspec.json.encode(probe()).decode()}\nmore noise\n")
+    body = msgspec.json.encode(probe())
+    return wrote(f"noise\n{proof(SECRET, body).decode()} {body.decode()}\n", asked_at=0)
 
 
 # --- the probe ------------------------------------------------------------------------------------------------------
@@ -79,8 +86,14 @@ def test_the_probes_answer_is_found_among_noise(monkeypatch: pytest.MonkeyPatch)
     seen = run_probe(RUN, configuration(), PYTHON, REQUEST, Contract())
     assert isinstance(seen, Probe)
     assert seen == probe()
-    (plan,) = made.plans
-    assert (plan["Entrypoint"], plan["Cmd"][0]) == (["/usr/bin/python3"], "-c")
+    (plan,), (question,) = made.plans, made.questions
+    assert (plan["Entrypoint"], plan["Cmd"][:3]) == (["/usr/bin/python3"], ["-I", "-S", "-c"])
+    assert (plan["OpenStdin"], plan["StdinOnce"], plan["AttachStdin"]) == (True, True, True)
+    assert question is not None
+    assert question.ready == inside.READY
+    assert SECRET in question.text.decode()
+    assert '"modules":["shop"]' in question.text.decode()
+    assert SECRET not in json.dumps(plan)
     assert plan["HostConfig"]["CpuShares"] == 32
 
 
@@ -107,7 +120,8 @@ def test_no_answer_says_why(monkeypatch: pytest.MonkeyPatch, output: Output, rea
 
 
 def test_an_answer_of_another_form_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    Containers(monkeypatch, lambda plan: wrote(f'{plan["Cmd"][2]} {{"identity": 1}}'))
+    line = f"{proof(SECRET, b'{}').decode()} {{}}"
+    Containers(monkeypatch, lambda _: wrote(line, asked_at=0))
     seen = run_probe(RUN, configuration(), PYTHON, REQUEST, Contract())
     assert isinstance(seen, Unavailable)
     assert seen.reason == "/usr/bin/python3 gave an answer that is not the probe's"
@@ -147,6 +161,17 @@ def test_an_engine_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
         run_probe(RUN, configuration(), PYTHON, REQUEST, Contract())
     with pytest.raises(EngineError, match="busy"):
         run_override(RUN, configuration(), start(), Contract())
+
+
+def test_what_is_loaded_before_the_interpreter_is_left_to_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Containers(monkeypatch, answered)
+    given = Contract(environment={"LD_AUDIT": "/a.so", "KEPT": "1"})
+    run_probe(RUN, configuration(environment={"LD_PRELOAD": "/p.so"}), PYTHON, REQUEST, given)
+    assert made.plans[0]["Env"] == ["KEPT=1", "LD_PRELOAD", "LD_AUDIT"]
+    assert "/etc/ld.so.preload" in made.plans[0]["HostConfig"]["MaskedPaths"]
+    question = made.questions[0]
+    assert question is not None
+    assert '"environment":{"LD_PRELOAD":"/p.so","LD_AUDIT":"/a.so"}' in question.text.decode()
 
 
 # --- another command ------------------------------------------------------------------------------------------------

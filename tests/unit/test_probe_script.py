@@ -10,7 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from seatrial.facts import Import
 
 NONCE = "c0ffee" * 5
-SCRIPT = inside.probe_script()
 WANTED = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
@@ -103,19 +102,24 @@ def environment(folder: Path, python: Path) -> Path:
 EDITABLE = json.dumps({"url": "file:///src/linked", "dir_info": {"editable": True}})
 
 
+def ran(python: Path, request: ProbeRequest, **how: Any) -> Output:
+    """Run the probe as its container does, but all at once; `how` is for `subprocess.run`."""
+    asked = inside.question(NONCE, msgspec.json.encode(request).decode())
+    words = [str(python), *inside.ISOLATED]
+    completed = subprocess.run(words, input=asked, capture_output=True, check=False, timeout=120, **how)
+    return Output(
+        out=completed.stdout,
+        errors=completed.stderr,
+        code=completed.returncode,
+        truncated=False,
+        timed_out=False,
+        asked_at=completed.stdout.find(inside.READY) + len(inside.READY),
+    )
+
+
 def probed(python: Path, request: ProbeRequest, folder: Path, variables: Mapping[str, str] | None = None) -> Probe:
-    completed = subprocess.run(
-        [python, "-c", SCRIPT, NONCE, msgspec.json.encode(request).decode()],
-        capture_output=True,
-        check=False,
-        timeout=60,
-        cwd=folder,
-        env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {}),
-    )
-    output = Output(
-        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
-    )
-    answer = read_answer(output, NONCE, str(python))
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {})
+    answer = read_answer(ran(python, request, cwd=folder, env=environment), NONCE, str(python))
     assert isinstance(answer, Probe), answer
     return answer
 
@@ -308,21 +312,8 @@ def test_another_account_may_not_write_what_is_not_its_own(tmp_path: Path) -> No
     if not system.exists():
         pytest.skip("NOT PROBED AS ANOTHER ACCOUNT: this host has no /usr/bin/python3")
     request = ProbeRequest(modules=(), import_root="", places=("/etc/x", "/etc/passwd", "/tmp", str(tmp_path / "x")))
-    completed = subprocess.run(
-        [system, "-c", SCRIPT, NONCE, msgspec.json.encode(request).decode()],
-        capture_output=True,
-        check=False,
-        timeout=60,
-        cwd="/",
-        user=12345,
-        group=12345,
-        extra_groups=(),
-        env={"PATH": "/usr/bin"},
-    )
-    output = Output(
-        out=completed.stdout, errors=completed.stderr, code=completed.returncode, truncated=False, timed_out=False
-    )
-    answer = read_answer(output, NONCE, str(system))
+    someone: dict[str, Any] = {"user": 12345, "group": 12345, "extra_groups": ()}
+    answer = read_answer(ran(system, request, cwd="/", env={"PATH": "/usr/bin"}, **someone), NONCE, str(system))
     assert isinstance(answer, Probe), answer
     assert [place.writable for place in answer.places] == [False, False, True, False]
     assert (answer.identity.uid, answer.identity.gid, answer.identity.name) == (12345, 12345, "")

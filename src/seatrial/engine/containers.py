@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -18,11 +19,16 @@ from seatrial.engine.runs import COMMITTED, LABEL, OWNER, RunEndedError, ignorin
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from seatrial.engine.runs import Run
 
 Json = dict[str, Any]
+HEADER = 8
+"""Bytes before each piece of output: its stream, and its length (the engine's API, "Stream format")."""
+STDOUT = 1
+SLACK = 10.0
+"""Seconds that the engine may take longer than what it runs."""
 NO_ENTRYPOINT = [""]
 """Leaves out an image's ENTRYPOINT: an empty list would mean the image's own."""
 
@@ -55,6 +61,63 @@ class Output:
     """It wrote more than the limit, and was killed."""
     timed_out: bool
     """It took longer than the limit, and was killed."""
+    asked_at: int | None = None
+    """How many bytes of `out` were there when the question was handed in; None where none was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a container is given through its standard input, once it has said that it reads it."""
+
+    ready: bytes
+    """What it writes when it reads."""
+    text: bytes
+
+
+class Channel:
+    """The standard streams of a process in a container, over a connection that the engine has handed over."""
+
+    def __init__(self, socket: Any, *, seconds: float) -> None:
+        self._socket = socket
+        # A plain socket below the file that docker-py makes of it; TLS and SSH hand out theirs as it is.
+        self._channel = getattr(socket, "_sock", socket)
+        self._channel.settimeout(seconds)
+        self._pending = b""
+
+    def send(self, text: bytes) -> None:
+        """Write to its standard input; an OSError where it has ended."""
+        self._channel.sendall(text)
+
+    def piece(self) -> tuple[int, bytes]:
+        """Return the next piece of its output, and which stream it is of; an EOFError after the last, or an OSError."""
+        header = self._bytes(HEADER)
+        return header[0], self._bytes(int.from_bytes(header[4:], "big"))
+
+    def pieces(self) -> Iterator[tuple[bytes | None, bytes | None]]:
+        """Yield what it writes, standard output and standard error, until it ends."""
+        with suppress(EOFError):
+            while True:
+                try:
+                    stream, piece = self.piece()
+                except TimeoutError as error:
+                    raise ConnectionError("nothing came, not even the container's end") from error
+                yield (piece, None) if stream == STDOUT else (None, piece)
+
+    def close(self) -> None:
+        """Close the connection; the process's standard input ends."""
+        # docker-py leaves the response to the garbage collector; it uses the socket, and so is closed first.
+        if response := getattr(self._socket, "_response", None):
+            response.close()
+        self._socket.close()
+
+    def _bytes(self, count: int) -> bytes:
+        while len(self._pending) < count:
+            more = self._channel.recv(65536)
+            if not more:
+                raise EOFError
+            self._pending += more
+        taken, self._pending = self._pending[:count], self._pending[count:]
+        return taken
 
 
 MOST_WRITTEN = 1024**3
@@ -203,18 +266,37 @@ def _create(client: docker.APIClient, config: Json, *, name: str | None = None) 
     return made
 
 
-def run_to_end(container: Container, *, seconds: float, most: int) -> Output:
-    """Start a container and read what it writes until it ends; past `seconds`, or `most` bytes, it is killed."""
+def run_to_end(container: Container, *, seconds: float, most: int, question: Question | None = None) -> Output:
+    """Start a container and read what it writes until it ends; past `seconds`, or `most` bytes, it is killed.
+
+    A question needs a container whose standard input is open (`OpenStdin`, `StdinOnce`).
+    """
     client = container.client
-    stream = client.attach(container.id, stdout=True, stderr=True, stream=True, demux=True, logs=False)
+    if question is None:
+        stream = client.attach(container.id, stdout=True, stderr=True, stream=True, demux=True, logs=False)
+        attached = _Attached(pieces=stream, close=partial(close_stream, stream))
+    else:
+        streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        channel = Channel(client.attach_socket(container.id, params=streams), seconds=seconds + SLACK)
+        attached = _Attached(pieces=channel.pieces(), close=channel.close, send=channel.send, question=question)
     try:
         client.start(container.id)
-        return _read_to_end(container, stream, seconds=seconds, most=most)
+        return _read_to_end(container, attached, seconds=seconds, most=most)
     finally:
-        close_stream(stream)
+        attached.close()
 
 
-def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int) -> Output:
+@dataclass(frozen=True, kw_only=True)
+class _Attached:
+    """What a container writes, as it comes."""
+
+    pieces: Iterable[tuple[bytes | None, bytes | None]]
+    close: Callable[[], None]
+    send: Callable[[bytes], object] = len
+    question: Question | None = None
+
+
+def _read_to_end(container: Container, attached: _Attached, *, seconds: float, most: int) -> Output:
     timed_out = threading.Event()
 
     def end() -> None:
@@ -227,14 +309,20 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
     timer.daemon = True
     timer.start()
     out, errors, truncated, code = bytearray(), bytearray(), False, None
+    question, asked_at = attached.question, None
     try:
-        for some_out, some_errors in stream:
+        for some_out, some_errors in attached.pieces:
             out += some_out or b""
             errors += some_errors or b""
+            if question and asked_at is None and question.ready in out:
+                asked_at = len(out)
+                # It may have ended meanwhile: then its output tells.
+                with suppress(OSError):
+                    attached.send(question.text)
             if len(out) + len(errors) > most:
                 truncated = True
                 # Closed first: while output waits to be read, the engine answers nothing about the container.
-                close_stream(stream)
+                attached.close()
                 kill(container)
                 break
         if not truncated and not timed_out.is_set():
@@ -242,7 +330,12 @@ def _read_to_end(container: Container, stream: Any, *, seconds: float, most: int
     finally:
         timer.cancel()
     return Output(
-        out=bytes(out[:most]), errors=bytes(errors[:most]), code=code, truncated=truncated, timed_out=timed_out.is_set()
+        out=bytes(out[:most]),
+        errors=bytes(errors[:most]),
+        code=code,
+        truncated=truncated,
+        timed_out=timed_out.is_set(),
+        asked_at=asked_at,
     )
 
 

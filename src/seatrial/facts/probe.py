@@ -122,6 +122,58 @@ class Locale(Fact, frozen=True, kw_only=True):
     output: str
 
 
+class StartHook(Fact, frozen=True, kw_only=True):
+    """Something that runs, or is loaded, before the application's first line."""
+
+    kind: str
+    """pth (a line of such a file that Python runs), sitecustomize, usercustomize, variable, or preload."""
+    where: str
+    """The file, or the variable."""
+    line: str = ""
+    """The line, or the variable's value."""
+
+
+class StartSide(Fact, frozen=True, kw_only=True):
+    """What an interpreter says of itself."""
+
+    version: str
+    implementation: str
+    executable: str
+    prefix: str
+    base_prefix: str
+    standard_library: str
+
+
+class ImportDifference(Fact, frozen=True, kw_only=True):
+    """An import that goes another way with the application's start than without the hooks."""
+
+    name: str
+    isolated: str
+    """The error without the hooks; empty where there is none."""
+    application: str
+    """The error with them; empty where there is none."""
+
+
+class Start(Fact, frozen=True, kw_only=True):
+    """The isolated start of the interpreter, and the one that the application has."""
+
+    hooks: tuple[StartHook, ...] = ()
+    isolated: StartSide
+    application: StartSide | None = None
+    """None where it did not get as far."""
+    ended: str = ""
+    """How the application's start ended, where it did not reach its end."""
+    replaced: tuple[str, ...] = ()
+    """Basic modules and streams that are not the standard library's own in the application's start."""
+    loaded: tuple[str, ...] = ()
+    """The modules that its hooks loaded, each with its file."""
+    added: tuple[str, ...] = ()
+    """The folders that its hooks put on sys.path."""
+    removed: tuple[str, ...] = ()
+    """The folders that its hooks took away."""
+    differences: tuple[ImportDifference, ...] = ()
+
+
 class ForeignModule(Fact, frozen=True, kw_only=True):
     """An extension module that was built for another machine or C library."""
 
@@ -264,6 +316,8 @@ class Probe(Fact, frozen=True, kw_only=True):
     """The top-level packages of the modules that were asked for."""
     selftest: SelfTest | None = None
     locale: Locale | None = None
+    start: Start | None = None
+    """The two starts of the interpreter, to be compared."""
     problems: dict[str, str] = {}
     """The parts of the answer that could not be had, and why."""
     truncated: tuple[str, ...] = ()

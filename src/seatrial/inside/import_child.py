@@ -1,19 +1,46 @@
-"""Imports modules and tells how each went, on its own pipe: the probe runs it in its own process."""
+"""Imports modules and tells how each went, on its own pipe: the probe runs it in its own process.
+
+Until the first import it loads nothing that the application may have a module of its own for.
+"""
 
 import sys
 
 if sys.path and sys.path[0] == "":
     del sys.path[0]
 import gc
-import importlib
-import json
 import os
+import site
 import time
-import traceback
+from typing import TYPE_CHECKING
+
+from seatrial.inside.handed import ASKED, OUT, PATH, PREFIX, SECRET, SITE, VARIABLES
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def quoted(value: object) -> str:
+    """Return a value as JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(quoted(entry) for entry in value) + "]"
+    letters = str(value)
+    if not letters.isprintable() or '"' in letters or "\\" in letters:
+        plain = [letter if letter.isprintable() and letter not in '"\\' else "" for letter in letters]
+        coded = (
+            "\\u%04x" % ord(letter) if ord(letter) < 0x10000 else "?"  # noqa: UP031 - Python 3.8
+            for letter in letters
+        )
+        letters = "".join(own or code for own, code in zip(plain, coded))
+    return '"' + letters + '"'
 
 
 def say(**row: object) -> None:
-    out.write(json.dumps(row) + "\n")
+    line = ", ".join(quoted(key) + ": " + quoted(value) for key, value in row.items())
+    out.write(SECRET + "{" + line + "}\n")
     out.flush()
 
 
@@ -22,19 +49,58 @@ def imported(name: str) -> None:
     say(begin=name)
     module, _, attribute = name.partition(":")
     try:
-        value: object = importlib.import_module(module)
+        __import__(module)
+        value: object = sys.modules[module]
         for part in attribute.split(".") if attribute else []:
             value = getattr(value, part)
     except BaseException as error:
         # SystemExit too: a module that ends the process at import cannot be imported.
         seconds = time.perf_counter() - started
-        frames = traceback.format_exception(type(error), error, error.__traceback__)
-        # The import system's own frames tell nothing.
-        kept = "".join([frame for frame in frames if "<frozen importlib" not in frame][-8:])[-4000:]
         said = f"{type(error).__name__}: {str(error)[:1000]}"
-        say(name=name, ok=False, seconds=seconds, error=said, traceback=kept)
+        say(name=name, ok=False, seconds=seconds, error=said, traceback=told(error), missing=missing(error))
     else:
         say(name=name, ok=True, seconds=time.perf_counter() - started)
+
+
+def told(error: BaseException) -> str:
+    """Return a traceback without the import system's own frames, which tell nothing, and without ours."""
+    import traceback
+
+    frames = traceback.format_exception(type(error), error, error.__traceback__)
+    kept = [frame for frame in frames if "<frozen importlib" not in frame and '"<seatrial>"' not in frame]
+    return "".join(kept[-8:])[-4000:]
+
+
+def missing(error: "Any") -> str:
+    """Return the top-level module that was not found, where that is why an import failed."""
+    for _ in range(10):
+        if error is None:
+            return ""
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+class Places:
+    """Finds the modules of which the probe was told where they lie; the last finder that is asked."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, _target: object = None) -> "Any":
+        import _frozen_importlib_external as external
+
+        if path is not None or name not in ASKED["places"]:
+            return None
+        file, folders = ASKED["places"][name]["file"], ASKED["places"][name]["folders"]
+        if not folders and os.path.basename(file).startswith("__init__."):
+            folders = [os.path.dirname(file)]
+        if file:
+            return external.spec_from_file_location(name, file, submodule_search_locations=folders or None)
+        import importlib.machinery
+
+        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = folders
+        return spec
 
 
 def tell_standard_modules() -> None:
@@ -48,15 +114,29 @@ def tell_standard_modules() -> None:
         say(standard=held[at : at + 50])
 
 
+def begin_as_site_does() -> None:
+    """Set what a start with `site` sets, without the lines and modules that it would run."""
+    os.environ.update(VARIABLES)
+    sys.path[:] = PATH
+    sys.prefix = sys.exec_prefix = PREFIX
+    vars(site).update(SITE)
+    for step in ("setquit", "setcopyright", "sethelper"):
+        getattr(site, step, int)()
+    sys.meta_path.append(Places)
+
+
 # Hardly anything that an import makes becomes garbage: looking for it takes a tenth of the time.
 if hasattr(gc, "set_threshold"):
     gc.set_threshold(100000, 50, 100)
-out = os.fdopen(int(sys.argv[1]), "w")
-if sys.argv[2]:
-    sys.path.insert(0, sys.argv[2])
-for asked in sys.argv[3:]:
+out = os.fdopen(OUT, "w", encoding="utf-8", errors="backslashreplace")
+if not ASKED["hooked"]:
+    begin_as_site_does()
+if ASKED["root"]:
+    sys.path.insert(0, ASKED["root"])
+for asked in ASKED["names"]:
     imported(asked)
-tell_standard_modules()
+if not ASKED["hooked"]:
+    tell_standard_modules()
 say(end=True)
 # Taking a thousand modules apart again costs a third of what their import does.
 os._exit(0)

@@ -10,11 +10,13 @@ import json
 import os
 import threading
 
+from seatrial.inside.handed import ASKED, OUT, PATH, SECRET
+
 STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def say(**row: object) -> None:
-    out.write(json.dumps(row) + "\n")
+    out.write(SECRET + json.dumps(row) + "\n")
     out.flush()
 
 
@@ -64,6 +66,7 @@ def tell_trust() -> None:
 def certifi() -> str:
     """Return certifi's bundle; empty where there is none."""
     try:
+        sys.path[:] = sys.path if ASKED["hooked"] else PATH
         spec = importlib.util.find_spec("certifi")
         bundle = os.path.join(os.path.dirname(spec.origin), "cacert.pem") if spec and spec.origin else ""
         return bundle if bundle and os.path.getsize(bundle) > 0 else ""
@@ -92,8 +95,8 @@ def tell_recursion() -> None:
     say(recursion=bool(survived))
 
 
-out = os.fdopen(int(sys.argv[1]), "w")
-tell_modules(sys.argv[2])
+out = os.fdopen(OUT, "w")
+tell_modules(ASKED["names"])
 tell_trust()
 tell_recursion()
 os._exit(0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 import secrets
+from hmac import compare_digest
 from typing import TYPE_CHECKING, TypeVar
 
 import docker.errors
 import msgspec
 
 from seatrial import inside
-from seatrial.engine.containers import container, engine_errors, refusal, run_to_end
+from seatrial.engine.containers import Question, container, engine_errors, refusal, run_to_end
 from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
 from seatrial.observe import paths
 from seatrial.observe.command import searched
@@ -17,6 +20,8 @@ from seatrial.observe.configuration import other_platform
 from seatrial.observe.sandbox import override_config, probe_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json, ResolvedCommand
@@ -83,11 +88,13 @@ def run_override(
     return read_output(output, nonce)
 
 
-def _output(run: Run, plan: Json, *, seconds: float, most: int, watched: bool) -> Output | str:
+def _output(
+    run: Run, plan: Json, *, seconds: float, most: int, watched: bool, question: Question | None = None
+) -> Output | str:
     """Return what a container wrote, or why the engine could not start it."""
     with container(run, plan, watched=watched) as made:
         try:
-            return run_to_end(made, seconds=seconds, most=most)
+            return run_to_end(made, seconds=seconds, most=most, question=question)
         except docker.errors.APIError as error:
             if error.status_code not in CANNOT_START:
                 raise
@@ -112,6 +119,8 @@ PROBE_MOST_OUTPUT = 8 * 1024 * 1024
 """Bytes that the probe may write: 5,000 distributions fit ten times."""
 PROBE_SHOWN = 2000
 """Characters of a failed probe's output that are kept."""
+PRELOADS = ("LD_PRELOAD", "LD_AUDIT")
+"""Variables by which the loader puts other code before the interpreter's: the application's start alone has them."""
 
 
 class ProbeRequest(Fact, frozen=True, kw_only=True):
@@ -122,6 +131,8 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
     import_seconds: float = IMPORT_SECONDS
     executables: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    """Variables that the application has, and the probe has not."""
 
 
 def run_probe(
@@ -147,30 +158,61 @@ def run_probe(
         return Unavailable(
             reason=f"the application's interpreter does not resolve: {python.resolved}, and {python.resolved.gap}"
         )
-    nonce = secrets.token_hex(16)
-    words = ["-c", inside.probe_script(), nonce, msgspec.json.encode(request).decode()]
-    plan = probe_config(configuration, python.path, words, contract, beside=beside)
+    secret = secrets.token_hex(32)
+    environment = {**configuration.environment, **contract.environment}
+    held_back = {name: environment[name] for name in PRELOADS if environment.get(name)}
+    request = msgspec.structs.replace(request, environment=held_back)
+    question = Question(ready=inside.READY, text=inside.question(secret, msgspec.json.encode(request).decode()))
+    plan = probe_config(configuration, python.path, inside.ISOLATED, contract, beside=beside, without=PRELOADS)
     with engine_errors(f"probing {configuration.reference}"):
-        output = _output(run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT, watched=bool(configuration.volumes))
+        watched = bool(configuration.volumes)
+        output = _output(
+            run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT, watched=watched, question=question
+        )
     if isinstance(output, str):
         reason = other_platform(configuration, output) or f"{python.path} could not be started"
         return Unavailable(reason=reason, detail=output)
-    answer = read_answer(output, nonce, python.path)
+    answer = read_answer(output, secret, python.path)
     if isinstance(answer, Unavailable) and (reason := other_platform(configuration, answer.detail)):
         return Unavailable(reason=reason, detail=answer.detail)
     return answer
 
 
-def read_answer(output: Output, nonce: str, python: str) -> Probe | Unavailable:
-    """Find the probe's answer in what the container wrote; an image may write anything beside it."""
+def read_answer(output: Output, secret: str, python: str) -> Probe | Unavailable:
+    """Return the one answer that proves that it knows the secret; whatever else looks like one is a lie, and told."""
     if output.timed_out:
         return Unavailable(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
     if output.truncated:
         return Unavailable(reason=f"{python} wrote more than {PROBE_MOST_OUTPUT} bytes instead of an answer")
-    answer = answer_in(output.out, nonce, Probe)
-    if answer is None:
+    answers = list(ANSWER.finditer(output.out))
+    if not answers:
         said = (output.errors or output.out)[-PROBE_SHOWN:].decode("utf-8", errors="replace").strip()
         return Unavailable(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
-    if isinstance(answer, Unavailable):
-        return Unavailable(reason=f"{python} gave an answer that is not the probe's", detail=answer.detail)
-    return answer
+    if lie := _lie(output, answers, secret):
+        return Unavailable(reason=f"{python} {lie[0]}", detail=lie[1][:SHOWN].decode("utf-8", errors="replace"))
+    try:
+        return msgspec.json.decode(answers[0][2], type=Probe)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Unavailable(reason=f"{python} gave an answer that is not the probe's", detail=str(error)[:SHOWN])
+
+
+def _lie(output: Output, answers: Sequence[re.Match[bytes]], secret: str) -> tuple[str, bytes] | None:
+    """Tell what shows that not only the probe has answered, and the words that show it."""
+    first, after = answers[0], output.out[answers[-1].end() :].strip()
+    if output.asked_at is None or first.start() < output.asked_at:
+        return "answered before it was asked", first[0]
+    unproven = [answer[0] for answer in answers if not compare_digest(answer[1], proof(secret, answer[2]))]
+    if len(unproven) == len(answers):
+        return "gave an answer without the proof that it was asked", first[0]
+    if len(answers) > 1:
+        return f"answered {len(answers)} times", (unproven or [first[0]])[0]
+    return ("wrote something after its answer", after) if after else None
+
+
+ANSWER = re.compile(rb"^([0-9a-f]{64}) (.*)$", re.MULTILINE)
+"""The proof, and the JSON that it is of."""
+
+
+def proof(secret: str, body: bytes) -> bytes:
+    """Return what only who was given the secret can say of an answer."""
+    return hmac.new(secret.encode(), body, "sha256").hexdigest().encode()

@@ -28,6 +28,13 @@ TMPFS_OPTIONS = f"rw,nosuid,nodev,size={TMPFS_SIZE},mode=1777"
 HOSTNAME = "seatrial"
 PROBE_SHARES = 32
 """The probe's weight in sharing processors; a container has 1024 by default."""
+MASKED = (
+    "/etc/ld.so.preload",
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
+    *("/sys/devices/virtual/powercap", "/sys/firmware"),
+)
+"""What the probe cannot read: the engine's own list, and the file by which the loader puts a library before all."""
 LOG_BYTES = "1m"
 HEALTH_EVERY = 0.5
 """Seconds between two health checks of a boot: the image's own 30 s would only be waited out."""
@@ -98,17 +105,27 @@ def override_config(configuration: Configuration, words: Sequence[str], contract
 
 
 def probe_config(
-    configuration: Configuration, python: str, words: Sequence[str], contract: Contract, *, beside: bool = True
+    configuration: Configuration,
+    python: str,
+    words: Sequence[str],
+    contract: Contract,
+    *,
+    beside: bool = True,
+    without: Collection[str] = (),
 ) -> Json:
-    """Plan the probe's container: the image's interpreter runs one script.
+    """Plan the probe's container: the image's interpreter runs one script, which comes through its standard input.
 
     Where a boot runs beside it, that is what is waited for: where processors are short, the probe gets the rest.
+    `without` names variables that it does not have.
     """
     shares = {"CpuShares": PROBE_SHARES} if beside else {}
-    return {**_short_run(configuration, words, contract, **shares), "Entrypoint": [python]}
+    plan = _short_run(configuration, words, contract, **shares, MaskedPaths=list(MASKED))
+    held = [line for line in plan["Env"] if line.partition("=")[0] not in without]
+    streams = {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
+    return {**plan, **streams, "Entrypoint": [python], "Env": [*held, *without]}
 
 
-def _short_run(configuration: Configuration, words: Sequence[str], contract: Contract, **more: int) -> Json:
+def _short_run(configuration: Configuration, words: Sequence[str], contract: Contract, **more: object) -> Json:
     """Plan a container whose output is read as it comes."""
     return {
         "Image": configuration.id,

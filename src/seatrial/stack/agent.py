@@ -19,6 +19,7 @@ import msgspec
 import requests
 
 from seatrial.compose.runner import lines_of
+from seatrial.engine.containers import SLACK, STDOUT, Channel
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError
 from seatrial.facts import Exchange, Fact, Ready, Reply, Unavailable
@@ -30,13 +31,8 @@ Answer = TypeVar("Answer")
 
 REQUEST_SECONDS = 10.0
 """The most that one request may take."""
-SLACK = 10.0
-"""Seconds that the engine and a busy machine may add to that."""
 MOST_OUTPUT = 1024 * 1024
 """Bytes of one answer: the script's own limits keep it below."""
-HEADER = 8
-"""Bytes before each piece of output: its stream, and its length (the engine's API, "Stream format")."""
-STDOUT = 1
 
 
 class Worker(Fact, frozen=True, kw_only=True):
@@ -71,9 +67,7 @@ class Agent:
         self._container = container
         self._python = python
         self._port = port
-        self._socket: Any = None
-        self._channel: Any = None
-        self._pending = b""
+        self._channel: Channel | None = None
         self._errors = b""
 
     def request(
@@ -99,20 +93,17 @@ class Agent:
 
     def close(self) -> None:
         """End the script: its input ends."""
-        if self._socket is not None:
-            # docker-py leaves the response to the garbage collector; it uses the socket, and so is closed first.
-            if response := getattr(self._socket, "_response", None):
-                response.close()
-            self._socket.close()
-        self._socket = None
-        self._pending = self._errors = b""
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = None
+        self._errors = b""
 
     def _ask(self, what: str, shape: type[Answer], **more: object) -> Answer:
         try:
-            if self._socket is None:
-                self._begin()
-            self._channel.sendall(json.dumps({"do": what, "port": self._port, **more}).encode() + b"\n")
-            return msgspec.json.decode(self._line(), type=shape)
+            if self._channel is None:
+                self._channel = self._begin()
+            self._channel.send(json.dumps({"do": what, "port": self._port, **more}).encode() + b"\n")
+            return msgspec.json.decode(self._line(self._channel), type=shape)
         except docker.errors.APIError as error:
             self.close()
             # 404, 409: the container is gone, or does not run; 400: its interpreter cannot be started.
@@ -125,18 +116,15 @@ class Agent:
             self.close()
             raise EngineError("the engine stopped answering.", where="asking the app", detail=str(error)) from error
 
-    def _begin(self) -> None:
+    def _begin(self) -> Channel:
         words = [self._python, "-I", "-S", "-B", "-u", "-c", script("agent")]
         made = self._api.exec_create(self._container, words, stdin=True)
-        self._socket = self._api.exec_start(made["Id"], socket=True)
-        # A plain socket below the file that docker-py makes of it; TLS and SSH hand out theirs as it is.
-        self._channel = getattr(self._socket, "_sock", self._socket)
-        self._channel.settimeout(REQUEST_SECONDS + SLACK)
+        return Channel(self._api.exec_start(made["Id"], socket=True), seconds=REQUEST_SECONDS + SLACK)
 
-    def _line(self) -> bytes:
+    def _line(self, channel: Channel) -> bytes:
         line = b""
         while b"\n" not in line:
-            stream, piece = self._piece()
+            stream, piece = channel.piece()
             if stream == STDOUT:
                 line += piece
             else:
@@ -144,19 +132,6 @@ class Agent:
             if len(line) > MOST_OUTPUT:
                 raise EOFError
         return line.partition(b"\n")[0]
-
-    def _piece(self) -> tuple[int, bytes]:
-        header = self._bytes(HEADER)
-        return header[0], self._bytes(int.from_bytes(header[4:], "big"))
-
-    def _bytes(self, count: int) -> bytes:
-        while len(self._pending) < count:
-            more = self._channel.recv(65536)
-            if not more:
-                raise EOFError
-            self._pending += more
-        taken, self._pending = self._pending[:count], self._pending[count:]
-        return taken
 
 
 POLL = 0.1

@@ -16,6 +16,10 @@ MAX_TEXT = 4000
 INSTALLER_PACKAGES = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel", "uv")
 CHILDREN: "Dict[str, str]" = {}
 """The scripts that run in separate processes: put in when the parts are joined."""
+search_path: "List[str]" = []
+"""What the application's interpreter has as sys.path; this one's own holds the standard library alone."""
+given: "Row" = {}
+"""The request."""
 truncated: "List[str]" = []
 problems: "Dict[str, str]" = {}
 facts: "Dict[str, Fact]" = {}

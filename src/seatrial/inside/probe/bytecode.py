@@ -5,7 +5,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import INSTALLER_PACKAGES, MAX_FILES, fact, listing, opened, scan, text
+from seatrial.inside.probe.base import INSTALLER_PACKAGES, MAX_FILES, fact, listing, opened, scan, search_path, text
 from seatrial.inside.probe.imports import cut_short, standard_names
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def bytecode(_request: "Row") -> "Row":
     """Return that of the dependencies."""
     judged, count = Compiled(), 0
     seen: "Set[str]" = set()
-    tops = [top for top in sys.path if any(name.endswith(".dist-info") for name in listing(top or "/nothing"))]
+    tops = [top for top in search_path if any(name.endswith(".dist-info") for name in listing(top or "/nothing"))]
     # An installer is not a dependency: whether it may be there is another check's question.
     left, aside = list(tops), {os.path.join(top, name) for top in tops for name in INSTALLER_PACKAGES}
     while left:

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import listing, named_for_env, read, shebang, text, truncated, which
+from seatrial.inside.probe.base import listing, named_for_env, read, search_path, shebang, text, truncated, which
 
 if TYPE_CHECKING:
     from typing import List, Set, Tuple
@@ -53,7 +53,7 @@ def distributions() -> "Tuple[List[Row], List[Row]]":
     """Return those of the environment and those of the interpreter below it, and those that are broken."""
     found: "List[Row]" = []
     broken: "List[Row]" = []
-    for folders, base in ((sys.path, False), (base_folders(), True)):
+    for folders, base in ((search_path, False), (base_folders(), True)):
         seen: "Set[str]" = set()
         for folder in folders:
             names = sorted(name for name in listing(folder or ".") if name.endswith((".dist-info", ".egg-info")))
@@ -171,6 +171,6 @@ def base_folders() -> "List[str]":
         variables = {"base": sys.base_prefix, "platbase": sys.base_prefix}
         for key in ("purelib", "platlib"):
             folder = sysconfig.get_path(key, scheme, variables)
-            if folder and folder not in found and folder not in sys.path:
+            if folder and folder not in found and folder not in search_path:
                 found.append(folder)
     return found

@@ -8,10 +8,24 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import MAX_TEXT, fact, listing, owner_of, permission, read, scan, text, which
+from seatrial.inside.probe.base import (
+    MAX_TEXT,
+    fact,
+    listing,
+    owner_of,
+    permission,
+    problems,
+    read,
+    scan,
+    search_path,
+    text,
+    which,
+)
+from seatrial.inside.probe.imports import START_SECONDS, started
+from seatrial.inside.probe.start import hooks
 
 if TYPE_CHECKING:
-    from typing import Dict, List
+    from typing import Dict, List, Optional
 
     from seatrial.inside.probe.base import Row
 
@@ -53,21 +67,20 @@ def interpreter() -> "Row":
         "implementation": platform.python_implementation(),
         "prefix": sys.prefix,
         "base_prefix": sys.base_prefix,
-        "path": [text(entry) for entry in sys.path],
+        "path": [text(entry) for entry in search_path],
         "settings": settings,
     }
 
 
-@fact
-def locale(_request: "Row") -> "Row":
-    from locale import getpreferredencoding
-
+def locale(begun: "Row") -> "Optional[Row]":
+    """Return time zone and encodings, the latter as the application's start has them."""
+    if "filesystem" not in begun:
+        problems["locale"] = text(begun.get("ended", ""), 500)
+        return None
     return {
         "zone": text("/".join(dict.fromkeys(time.tzname)), 100),
         "utc": time.timezone == 0 and not time.daylight,
-        "filesystem": sys.getfilesystemencoding(),
-        "preferred": text(getpreferredencoding(do_setlocale=False), 100),
-        "output": text(sys.stdout.encoding, 100),
+        **{key: text(begun[key], 100) for key in ("filesystem", "preferred", "output")},
     }
 
 
@@ -78,7 +91,7 @@ def environment(_request: "Row") -> "Row":
     own = [os.path.basename(real), "python{}.{}".format(*sys.version_info), "python3", "python"]
     there = [os.path.join(home, name) for name in own if home and os.path.isfile(os.path.join(home, name))]
     linked: "List[str]" = []
-    for folder in sys.path:
+    for folder in search_path:
         names = sorted(listing(folder)) if folder else []
         links = [name for name in names if name.endswith(".egg-link") or re.match(r"__editable__.*\.pth$", name)]
         linked += [text(os.path.join(folder, name)) for name in links]
@@ -130,12 +143,13 @@ def code(request: "Row") -> "List[Row]":
     tops = dict.fromkeys(name.partition(":")[0].partition(".")[0] for name in request["modules"])
     rows = []
     for top in list(tops)[:50]:
-        spec = PathFinder.find_spec(top, ([root] if root else []) + sys.path)
-        if spec is None:
-            import importlib.util
-
-            # An editable install's own finder.
-            spec = importlib.util.find_spec(top)
+        spec = PathFinder.find_spec(top, ([root] if root else []) + search_path)
+        if spec is None and hooks:
+            # An editable install's own finder, in the application's start.
+            asked = started([top], time.monotonic() + START_SECONDS)["found"].get(top)
+            places = asked["folders"] or [asked["file"]] if asked else []
+            rows.append(code_files(top, [text(path) for path in places]))
+            continue
         places = list(spec.submodule_search_locations or ()) if spec else []
         origin = spec.origin if spec and spec.has_location else ""
         rows.append(code_files(top, places or ([origin] if origin else [])))

@@ -3,14 +3,17 @@
 import json
 import os
 import platform
+import re
 import signal
+import site
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import CHILDREN, fact, text
+from seatrial.inside.probe.base import CHILDREN, fact, given, search_path, text
+from seatrial.inside.probe.start import hooks
 
 if TYPE_CHECKING:
     from typing import Any, List, Optional, Set, Tuple
@@ -18,24 +21,51 @@ if TYPE_CHECKING:
     from seatrial.inside.probe.base import Row
 
 
-def run_child(script: str, words: "List[str]", seconds: float) -> "Tuple[List[str], bytes, Optional[int]]":
-    """Return the lines that a script writes to its own pipe, its other output, and its code; None if too late."""
+BOOTSTRAP = "import sys; exec(compile(sys.stdin.buffer.read(), '<seatrial>', 'exec'))"
+PARENTS = ("PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPYCACHEPREFIX")
+"""Variables by which a start runs or finds other code: an isolated child gets them back once it has started."""
+
+
+def run_child(
+    script: str, asked: "Row", seconds: float, *, as_the_application: bool = False
+) -> "Tuple[List[str], bytes, Optional[int]]":
+    """Return the lines that a script writes to its own pipe, its other output, and its code; None if too late.
+
+    The script comes through its standard input, with a secret that each of its lines begins with. It runs isolated,
+    or with the start that the application has, where anything may have been done before.
+    """
+    secret = os.urandom(16).hex()
     reading, writing = os.pipe()
+    environment = {**os.environ, **(given.get("environment", {}) if as_the_application else {})}
+    if not as_the_application:
+        environment = {name: value for name, value in environment.items() if name not in PARENTS}
     child = subprocess.Popen(
-        [sys.executable, "-c", script, str(writing), *words],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, *([] if as_the_application else ["-s", "-S"]), "-c", BOOTSTRAP],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=(writing,),
         start_new_session=True,
+        env=environment,
     )
     os.close(writing)
+    values = {
+        "SITE": {"PREFIXES": site.PREFIXES, "ENABLE_USER_SITE": site.ENABLE_USER_SITE},
+        "SECRET": secret,
+        "OUT": writing,
+        "ASKED": asked,
+        "PATH": search_path,
+        "PREFIX": sys.prefix,
+        "VARIABLES": {name: os.environ[name] for name in PARENTS if name in os.environ},
+    }
+    source = "".join(f"{name} = {value!a}\n" for name, value in values.items()) + script
     kept = [b""]
     lines: "List[str]" = []
     said = os.fdopen(reading, encoding="utf-8", errors="replace")
     threads = [
         threading.Thread(target=drain, args=(child.stdout, kept), daemon=True),
-        threading.Thread(target=collect, args=(said, lines), daemon=True),
+        threading.Thread(target=collect, args=(said, lines, secret), daemon=True),
+        threading.Thread(target=hand_in, args=(child.stdin, source), daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -51,6 +81,15 @@ def run_child(script: str, words: "List[str]", seconds: float) -> "Tuple[List[st
     return list(lines), kept[0], code
 
 
+def hand_in(pipe: "Any", source: str) -> None:
+    try:
+        pipe.write(source.encode("utf-8", "surrogatepass"))
+        pipe.close()
+    except OSError:
+        # It ended before it had read everything.
+        return
+
+
 def drain(pipe: "Any", kept: "List[bytes]") -> None:
     """Keep the end of what is written."""
     part = pipe.read1(65536)
@@ -59,10 +98,11 @@ def drain(pipe: "Any", kept: "List[bytes]") -> None:
         part = pipe.read1(65536)
 
 
-def collect(pipe: "Any", lines: "List[str]") -> None:
+def collect(pipe: "Any", lines: "List[str]", secret: str) -> None:
+    """Keep the lines that begin with the secret: the code that is imported may write to the pipe too."""
     for line in pipe:
-        if len(lines) < 10000:
-            lines.append(line[:10000])
+        if line.startswith(secret) and len(lines) < 10000:
+            lines.append(line[len(secret) : 10000])
 
 
 def how_it_ended(code: "Optional[int]", seconds: float) -> str:
@@ -82,25 +122,83 @@ cut_short: "List[str]" = []
 """The imports at which a process ended before it could tell those."""
 
 
+KNOWN_HOOKS = (
+    re.compile(r"import _virtualenv$"),
+    re.compile(r"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; "),
+    re.compile(r"import (__editable___\w+_finder); \1\.install\(\)$"),
+    re.compile(r"import sys, types, os; ?has_mfs = |import sys, types, os; ?p = os\.path\.join"),
+)
+"""Lines that installers write, which take nothing away: the imports need not be tried with them a second time."""
+MOST_ROUNDS = 8
+differences: "List[Row]" = []
+"""The imports that went another way with the application's start than without it."""
+
+
 def imports(names: "List[str]", root: str, seconds: float) -> "List[Row]":
-    rows, left, deadline = [], list(names), time.monotonic() + seconds
+    """Import without any start hook: that decides. With hooks that may break them, import once more as they do."""
+    deadline = time.monotonic() + seconds
+    hooked: "List[Row]" = []
+    beside = threading.Thread(target=lambda: hooked.extend(import_all(names, root, deadline, {}, hooked=True)))
+    if names and own_hooks():
+        beside.start()
+    rows = import_all(names, root, deadline, {})
+    places: "Row" = {}
+    for _ in range(MOST_ROUNDS if hooks else 0):
+        # An editable install's own finder knows where a module is: what it says is taken for a place, and no more.
+        missing = [row["missing"] for row in rows if row["missing"] and row["missing"] not in places]
+        found = started(dict.fromkeys(missing), deadline)["found"] if missing else {}
+        if not found:
+            break
+        places.update(found)
+        again = import_all([row["name"] for row in rows if not row["ok"]], root, deadline, places)
+        rows = [row for row in rows if row["ok"]] + again
+    rows.sort(key=lambda row: names.index(row["name"]))
+    if beside.ident is not None:
+        beside.join()
+    elif hooks and any(not row["ok"] for row in rows):
+        hooked = import_all([row["name"] for row in rows if not row["ok"]], root, deadline, {}, hooked=True)
+    return [settled(row, {row["name"]: row for row in hooked}.get(row["name"])) for row in rows]
+
+
+def own_hooks() -> "List[Row]":
+    """Return the start hooks that no installer is known to write."""
+    return [hook for hook in hooks if not any(known.match(hook["line"].strip()) for known in KNOWN_HOOKS)]
+
+
+def settled(row: "Row", hooked: "Optional[Row]") -> "Row":
+    """Return how an import went: it has to succeed without the hooks, and with those where that was tried."""
+    row.pop("missing")
+    if hooked is None or hooked["ok"] == row["ok"]:
+        return row
+    differences.append({"name": row["name"], "isolated": row["error"], "application": hooked["error"]})
+    hooked.pop("missing")
+    return hooked if row["ok"] else row
+
+
+def import_all(names: "List[str]", root: str, deadline: float, places: "Row", *, hooked: bool = False) -> "List[Row]":
+    rows, left = [], list(names)
     while left:
-        results, current, output, code = import_some(left, root, max(1.0, deadline - time.monotonic()))
+        seconds = max(1.0, deadline - time.monotonic())
+        results, current, output, code = import_some(left, root, seconds, places, hooked=hooked)
         rows.extend(results)
         done = {row["name"] for row in results}
         left = [name for name in left if name not in done]
         if left:
             # The child ended before it could answer: it was at this import.
             name = current if current in left else left[0]
-            why = how_it_ended(code, seconds)
-            rows.append({"name": name, "ok": False, "seconds": 0.0, "error": why, "traceback": text(output[-4000:])})
+            why = how_it_ended(code, given.get("import_seconds", seconds))
+            row = {"name": name, "ok": False, "seconds": 0.0, "error": why, "traceback": text(output[-4000:])}
+            rows.append({**row, "missing": ""})
             left.remove(name)
     return rows
 
 
-def import_some(names: "List[str]", root: str, seconds: float) -> "Tuple[List[Row], str, str, Optional[int]]":
+def import_some(
+    names: "List[str]", root: str, seconds: float, places: "Row", *, hooked: bool
+) -> "Tuple[List[Row], str, str, Optional[int]]":
     """Return the imports that were made, the last that was begun, and the process's output and exit code."""
-    lines, kept, code = run_child(CHILDREN["imports"], [root, *names], seconds)
+    asked = {"root": root, "names": names, "places": places, "hooked": hooked}
+    lines, kept, code = run_child(CHILDREN["imports"], asked, seconds, as_the_application=hooked)
     results: "List[Row]" = []
     current, complete = "", False
     for line in lines:
@@ -120,13 +218,34 @@ def import_some(names: "List[str]", root: str, seconds: float) -> "Tuple[List[Ro
                         "seconds": float(row["seconds"]),
                         "error": text(row.get("error", ""), 1200),
                         "traceback": text(row.get("traceback", "")),
+                        "missing": text(row.get("missing", ""), 200),
                     }
                 )
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-    if not complete:
+    if not complete and not hooked:
         cut_short.append(current)
     return results, current, kept.decode("utf-8", "replace"), code
+
+
+START_SECONDS = 20.0
+
+
+def started(names: "Any", deadline: float) -> "Row":
+    """Return what a start of the interpreter as the application's comes to, and where its finders find modules."""
+    asked = {"names": list(names)[:50]}
+    seconds = max(1.0, min(START_SECONDS, deadline - time.monotonic()))
+    lines, kept, code = run_child(CHILDREN["start"], asked, seconds, as_the_application=True)
+    answer: "Row" = {"found": {}}
+    for line in lines:
+        try:
+            answer.update(json.loads(line))
+        except ValueError:
+            continue
+    if "version" not in answer or code != 0:
+        said = kept.decode("utf-8", "replace").strip().split("\n")[-1]
+        answer["ended"] = text(how_it_ended(code, seconds) + (": " + said if said else ""), 1000)
+    return answer
 
 
 SELFTEST_SECONDS = 20
@@ -141,9 +260,18 @@ NOT_CPYTHON = "bz2 ctypes decimal hashlib lzma socket sqlite3 ssl uuid zlib"
 
 @fact
 def selftest(_request: "Row") -> "Row":
+    """Return what the interpreter can do without any start hook, and with those where it can do everything without."""
+    answer = tested(as_the_application=False)
+    trust = answer["trust"] or {}
+    sound = answer["recursion"] and not answer["ended"] and all(module["ok"] for module in answer["modules"])
+    sound = sound and trust.get("certificates") and not trust["error"] and not trust["lost"]
+    return tested(as_the_application=True) if sound and own_hooks() else answer
+
+
+def tested(*, as_the_application: bool) -> "Row":
     cpython = platform.python_implementation() == "CPython"
-    names = f"{NEEDED} {WHERE_THERE}" if cpython else NOT_CPYTHON
-    lines, _, code = run_child(CHILDREN["selftest"], [names], SELFTEST_SECONDS)
+    asked = {"names": f"{NEEDED} {WHERE_THERE}" if cpython else NOT_CPYTHON, "hooked": as_the_application}
+    lines, _, code = run_child(CHILDREN["selftest"], asked, SELFTEST_SECONDS, as_the_application=as_the_application)
     answer: "Row" = {"modules": [], "trust": None, "recursion": False, "at": "", "ended": ""}
     for line in lines:
         try:

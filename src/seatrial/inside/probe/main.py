@@ -1,36 +1,44 @@
-"""The probe's answer: one line with the nonce that it was given, a space, and JSON."""
+"""The probe's answer: one line of its proof, a space, and JSON. The proof is the HMAC of the JSON with the secret."""
 
 import json
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import facts, guarded, problems, truncated, which
+from seatrial.inside.handed import REQUEST, SECRET
+from seatrial.inside.probe.base import facts, given, guarded, problems, search_path, text, truncated, which
 from seatrial.inside.probe.distributions import distributions, own_packages, scripts
-from seatrial.inside.probe.identity import identity, interpreter, place
-from seatrial.inside.probe.imports import imports
+from seatrial.inside.probe.identity import identity, interpreter, locale, place
+from seatrial.inside.probe.imports import START_SECONDS, differences, imports, started
 from seatrial.inside.probe.native import native
+from seatrial.inside.probe.start import hooks, protect, variables
 
 if TYPE_CHECKING:
     from typing import List
 
     from seatrial.inside.probe.base import Row
 
+SIDE = ("version", "implementation", "executable", "prefix", "base_prefix", "standard_library")
+
 
 def answer_to(request: "Row") -> "Row":
     # The imports run in a separate process; what this one reads meanwhile costs no time.
     rows: "List[Row]" = []
+    begun: "List[Row]" = []
     asked = (request["modules"], request["import_root"], request["import_seconds"])
     importing = threading.Thread(target=lambda: rows.extend(imports(*asked)))
     importing.start()
+    starting = threading.Thread(target=lambda: begun.append(started([], time.monotonic() + START_SECONDS)))
+    starting.start()
     # Nothing takes as long as the imports: where processors are short, they come first. Linux keeps this by thread.
     try:
         os.nice(10)
     except OSError:
         pass
     found, broken = distributions()
-    answer = {
+    answer: "Row" = {
         "identity": identity(),
         "interpreter": interpreter(),
         "distributions": found,
@@ -45,20 +53,66 @@ def answer_to(request: "Row") -> "Row":
     for name in facts:
         if name not in late:
             answer[name] = guarded(name, request)
+    starting.join()
     importing.join()
     answer["imports"] = rows
+    answer["start"] = start(interpreter(), *begun)
+    answer["locale"] = locale(*begun)
     # What the imports loaded is known only now.
     for name in late:
         answer[name] = guarded(name, request)
     return {**answer, "problems": problems, "truncated": truncated}
 
 
+def start(interpreter: "Row", begun: "Row") -> "Row":
+    """Return what this interpreter and the application's start of it say of themselves."""
+    own = {**interpreter, "standard_library": os.path.dirname(os.__file__)}
+    path = begun.get("path", [])
+    return {
+        "hooks": hooks,
+        "isolated": {key: text(own[key]) for key in SIDE},
+        "application": {key: text(begun[key]) for key in SIDE} if "version" in begun else None,
+        "ended": begun.get("ended", ""),
+        "replaced": [text(line, 500) for line in begun.get("replaced", [])[:20]],
+        "loaded": [text(line, 500) for line in begun.get("loaded", [])],
+        "added": [text(entry, 500) for entry in path if entry not in search_path][:50],
+        "removed": [text(entry, 500) for entry in search_path if path and entry not in path][:50],
+        "differences": [{key: text(value, 1200) for key, value in row.items()} for row in differences],
+    }
+
+
+def proof(secret: bytes, body: bytes) -> str:
+    """Return the HMAC-SHA256: RFC 2104. OpenSSL, which `hmac` and `hashlib` load, takes longer than all of it."""
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found]
+        except ImportError:
+            from hashlib import sha256
+    key = secret.ljust(64, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in key) + body).digest()
+    said: str = sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()
+    return said
+
+
 def main() -> None:
-    answer = answer_to(json.loads(sys.argv[2]))
+    sys.dont_write_bytecode = True
+    protect()
+    given.update(json.loads(REQUEST))
+    variables()
+    answer = answer_to(given)
+    if os.getpid() == 1:
+        # What the application has left running would be able to write after the answer.
+        try:
+            os.kill(-1, 9)
+        except OSError:
+            pass
     # A path that is not UTF-8 must not spoil the whole answer: what JSON cannot hold becomes a question mark.
-    line = "\n" + sys.argv[1] + " " + json.dumps(answer, ensure_ascii=False) + "\n"
-    sys.stdout.buffer.write(line.encode("utf-8", "replace"))
+    body = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+    sys.stdout.buffer.write(b"\n" + proof(SECRET.encode(), body).encode() + b" " + body + b"\n")
     sys.stdout.buffer.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

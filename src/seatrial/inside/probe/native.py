@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import MAX_FILES, listing, opened, scan, text, truncated
+from seatrial.inside.probe.base import MAX_FILES, listing, opened, scan, search_path, text, truncated
 
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Set, Tuple
@@ -110,7 +110,7 @@ def native() -> "Row":
 def module_folders() -> "List[str]":
     """Return everything on the path but the standard library's own sources: PYTHONPATH and --target folders too."""
     standard = {os.path.realpath(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")}
-    wanted = [entry for entry in sys.path if entry and os.path.isdir(entry)]
+    wanted = [entry for entry in search_path if entry and os.path.isdir(entry)]
     return [entry for entry in wanted if os.path.realpath(entry) not in standard]
 
 
