@@ -43,7 +43,18 @@ from seatrial.facts import (
     Usage,
     User,
 )
-from seatrial.facts.probe import Bytecode, Code, Environment, Locale, PathPython, SelfTest, StandardModule, TrustStore
+from seatrial.facts.probe import (
+    Bytecode,
+    Code,
+    Environment,
+    Locale,
+    PathPython,
+    SelfTest,
+    StandardModule,
+    Start,
+    StartSide,
+    TrustStore,
+)
 from seatrial.facts.sources import LockedPackage, LockFile, LockRequirement
 from seatrial.host import Host
 
@@ -206,8 +217,22 @@ def probe(**changed: Any) -> Probe:
         code=(Code(name="shop", origin="/app/src/shop", files=12),),
         selftest=selftest(),
         locale=Locale(zone="UTC", utc=True, filesystem="utf-8", preferred="UTF-8", output="utf-8"),
+        start=two_starts(),
     )
     return msgspec.structs.replace(sound, **changed)
+
+
+def two_starts(**changed: Any) -> Start:
+    """Return two starts of the interpreter that agree."""
+    side = StartSide(
+        version="3.13.5",
+        implementation="cpython",
+        executable=PYTHON,
+        prefix="/app/.venv",
+        base_prefix="/usr/local",
+        standard_library="/usr/local/lib/python3.13",
+    )
+    return msgspec.structs.replace(Start(isolated=side, application=side), **changed)
 
 
 def inside(**changed: Any) -> ProcInfo:

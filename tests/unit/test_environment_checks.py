@@ -7,13 +7,36 @@ from typing import Any
 import msgspec
 import pytest
 from tests.unit.environment_cases import FAILING
-from tests.unit.factories import REAL, distribution, environment, facts, file, lock, probe, selftest, start, trail
+from tests.unit.factories import (
+    REAL,
+    distribution,
+    environment,
+    facts,
+    file,
+    lock,
+    probe,
+    selftest,
+    start,
+    trail,
+    two_starts,
+)
 
 from seatrial.checks import registry
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
-from seatrial.facts.probe import OPTIONAL, Bytecode, Code, Environment, Locale, PathPython, StandardModule, TrustStore
+from seatrial.facts.probe import (
+    OPTIONAL,
+    Bytecode,
+    Code,
+    Environment,
+    ImportDifference,
+    Locale,
+    PathPython,
+    StandardModule,
+    StartHook,
+    TrustStore,
+)
 from seatrial.facts.sources import LockedPackage, LockRequirement
 from seatrial.settings.model import Contract
 
@@ -97,6 +120,7 @@ PARTS = {
     "bytecode": ("bytecode/dependencies",),
     "standard_bytecode": ("bytecode/standard-library",),
     "locale": ("system/utc-utf8",),
+    "start": ("probe/agrees",),
 }
 
 
@@ -365,3 +389,50 @@ def test_certifi_serves_those_that_bring_it() -> None:
 def test_every_spelling_of_utf8() -> None:
     seen = Locale(zone="GMT", utc=True, filesystem="utf-8", preferred="UTF8", output="utf_8")
     assert judged("system/utc-utf8", probed(locale=seen)).status is Status.PASS
+
+
+# --- the two starts of the interpreter ------------------------------------------------------------------------------
+
+
+HOOK = StartHook(kind="pth", where="/site/a.pth", line="import a")
+
+
+def test_start_hooks_with_which_it_says_the_same_are_told() -> None:
+    assert "start hook" not in judged("probe/agrees", probed()).actual
+    result = judged("probe/agrees", probed(start=two_starts(hooks=(HOOK,))))
+    assert (result.status, result.evidence) == (Status.PASS, ("pth: /site/a.pth: import a",))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"application": None, "ended": "the interpreter ended with code 1: no"},
+            "the interpreter does not start as the application starts it: the interpreter ended with code 1: no",
+        ),
+        (
+            {"application": msgspec.structs.replace(two_starts().isolated, standard_library="/opt/lib")},
+            "standard library: /usr/local/lib/python3.13 without start hooks, /opt/lib as the application starts it",
+        ),
+        ({"replaced": ("json is /app/json.py",)}, "json is /app/json.py, not the standard library's own"),
+        (
+            {"differences": (ImportDifference(name="shop", isolated="ValueError: no", application=""),)},
+            "shop imports with the start hooks alone; without them: ValueError: no",
+        ),
+        (
+            {"differences": (ImportDifference(name="shop", isolated="", application="ValueError: no"),)},
+            "shop imports without the start hooks alone; with them: ValueError: no",
+        ),
+    ],
+)
+def test_two_starts_that_do_not_agree_are_told(changed: dict[str, Any], said: str) -> None:
+    result = judged("probe/agrees", probed(start=two_starts(hooks=(HOOK,), **changed)))
+    assert (result.status, result.actual) == (Status.FAIL, said)
+    assert "/site/a.pth" in result.fix
+    assert "pth: /site/a.pth: import a" in result.evidence
+
+
+def test_an_interpreter_that_is_a_script_is_not_believed() -> None:
+    result = judged("probe/agrees", facts(command=start(python_script="#!/bin/sh")))
+    assert result.status is Status.ERROR
+    assert "is a script, and what it says is its own word" in result.actual

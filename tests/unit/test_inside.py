@@ -13,7 +13,8 @@ from tests.unit.test_probe_script import INTERPRETERS
 
 from seatrial import inside
 
-SCRIPTS = {name: inside.script(name) for name in ("proc", "agent", "freeze", *inside.CHILDREN.values())}
+SCRIPTS = {name: inside.script(name) for name in ("proc", "agent", "freeze")}
+SCRIPTS |= {name: inside.child(name) for name in inside.CHILDREN.values()}
 SCRIPTS["probe"] = inside.probe_script()
 MOST_BYTES = 128 * 1024
 """What Linux takes as one argument: MAX_ARG_STRLEN."""

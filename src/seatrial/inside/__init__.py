@@ -30,8 +30,13 @@ LEFT_OUT = re.compile(
 
 @cache
 def script(name: str) -> str:
-    """Return a script of one file: `proc`, `agent`, `freeze`, or one of the probe's children."""
+    """Return a script of one file: `proc`, `agent`, `freeze`, or a part of the probe's children."""
     return LEFT_OUT.sub("", resources.files("seatrial.inside").joinpath(f"{name}.py").read_text(encoding="utf-8"))
+
+
+def child(name: str) -> str:
+    """Return the script of one of the probe's children, with what all of them begin with."""
+    return "\n".join((script("child"), script(name)))
 
 
 @cache
@@ -42,7 +47,7 @@ def probe_script() -> str:
     # `main` last, as it runs.
     names = sorted(texts, key=lambda name: (name == "main.py", name != "base.py", name != "start.py", name))
     base, start, *parts, main = [LEFT_OUT.sub("", texts[name]) for name in names if name.endswith(".py")]
-    children = {key: script(file) for key, file in CHILDREN.items()}
+    children = {key: child(file) for key, file in CHILDREN.items()}
     return "\n".join((base, start, "begin()\n", *parts, f"CHILDREN = {children!r}\n", main))
 
 

@@ -3,45 +3,18 @@
 Until the first import it loads nothing that the application may have a module of its own for.
 """
 
-import sys
-
-if sys.path and sys.path[0] == "":
-    del sys.path[0]
 import gc
 import os
 import site
+import sys
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.handed import ASKED, OUT, PATH, PREFIX, SECRET, SITE, VARIABLES
+from seatrial.inside.child import say
+from seatrial.inside.handed import ASKED, PATH, PREFIX, SITE, VARIABLES
 
 if TYPE_CHECKING:
     from typing import Any
-
-
-def quoted(value: object) -> str:
-    """Return a value as JSON."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(quoted(entry) for entry in value) + "]"
-    letters = str(value)
-    if not letters.isprintable() or '"' in letters or "\\" in letters:
-        plain = [letter if letter.isprintable() and letter not in '"\\' else "" for letter in letters]
-        coded = (
-            "\\u%04x" % ord(letter) if ord(letter) < 0x10000 else "?"  # noqa: UP031 - Python 3.8
-            for letter in letters
-        )
-        letters = "".join(own or code for own, code in zip(plain, coded))
-    return '"' + letters + '"'
-
-
-def say(**row: object) -> None:
-    line = ", ".join(quoted(key) + ": " + quoted(value) for key, value in row.items())
-    out.write(SECRET + "{" + line + "}\n")
-    out.flush()
 
 
 def imported(name: str) -> None:
@@ -128,7 +101,6 @@ def begin_as_site_does() -> None:
 # Hardly anything that an import makes becomes garbage: looking for it takes a tenth of the time.
 if hasattr(gc, "set_threshold"):
     gc.set_threshold(100000, 50, 100)
-out = os.fdopen(OUT, "w", encoding="utf-8", errors="backslashreplace")
 if not ASKED["hooked"]:
     begin_as_site_does()
 if ASKED["root"]:

@@ -1,23 +1,15 @@
 """Tries what an interpreter should be able to do, on its own pipe: the probe runs it in its own process."""
 
-import sys
-
-if sys.path and sys.path[0] == "":
-    del sys.path[0]
 import importlib
 import importlib.util
-import json
 import os
+import sys
 import threading
 
-from seatrial.inside.handed import ASKED, OUT, PATH, SECRET
+from seatrial.inside.child import say
+from seatrial.inside.handed import ASKED, PATH
 
 STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-def say(**row: object) -> None:
-    out.write(SECRET + json.dumps(row) + "\n")
-    out.flush()
 
 
 def tell_modules(names: str) -> None:
@@ -95,7 +87,6 @@ def tell_recursion() -> None:
     say(recursion=bool(survived))
 
 
-out = os.fdopen(OUT, "w")
 tell_modules(ASKED["names"])
 tell_trust()
 tell_recursion()

@@ -1,28 +1,21 @@
 """Tells what the application's start of the interpreter comes to, on its own pipe: the probe compares that."""
 
-import sys
-
-if sys.path and sys.path[0] == "":
-    del sys.path[0]
 import importlib
 import importlib.util
 import io
 import json
 import locale
 import os
+import sys
 from typing import TYPE_CHECKING
 
-from seatrial.inside.handed import ASKED, OUT, SECRET
+from seatrial.inside.child import say
+from seatrial.inside.handed import ASKED
 
 if TYPE_CHECKING:
     from typing import Any, Dict
 
 STANDARD = os.path.dirname(os.__file__)
-
-
-def say(**row: object) -> None:
-    out.write(SECRET + json.dumps(row) + "\n")
-    out.flush()
 
 
 def origin(module: object) -> str:
@@ -49,7 +42,6 @@ def locations(name: str) -> "Dict[str, Any]":
     return {name: {"file": file, "folders": folders}} if file or folders else {}
 
 
-out = os.fdopen(OUT, "w")
 LIBRARIES = tuple(entry + "/" for entry in sys.path if entry.endswith((".zip", "lib-dynload")))
 found: "Dict[str, Any]" = {}
 for asked in ASKED["names"]:

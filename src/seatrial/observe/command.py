@@ -86,6 +86,8 @@ def resolve_command(
     loader = paths.loader(beginning)
     steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
+    python_beginning = files.beginning(python.resolved.end) if python else b""
+    first_line = python_beginning.partition(b"\n")[0][:200].decode("utf-8", "replace")
     return ResolvedCommand(
         words=words,
         word=behind[0] if behind else "",
@@ -102,7 +104,8 @@ def resolve_command(
         python_why=python.why if python else "",
         python_resolved=python.resolved if python else None,
         python_blocked_by=paths.blocking_folder(python.resolved.steps, who, files) if python else None,
-        python_loader=paths.loader(files.beginning(python.resolved.end)) if python else "",
+        python_loader=paths.loader(python_beginning),
+        python_script=first_line if first_line.startswith("#!") else "",
     )
 
 

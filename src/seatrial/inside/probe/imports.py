@@ -162,7 +162,8 @@ def imports(names: "List[str]", root: str, seconds: float) -> "List[Row]":
 
 def own_hooks() -> "List[Row]":
     """Return the start hooks that no installer is known to write."""
-    return [hook for hook in hooks if not any(known.match(hook["line"].strip()) for known in KNOWN_HOOKS)]
+    own = [hook for hook in hooks if hook["kind"] != "variable"]
+    return [hook for hook in own if not any(known.match(hook["line"].strip()) for known in KNOWN_HOOKS)]
 
 
 def settled(row: "Row", hooked: "Optional[Row]") -> "Row":

@@ -66,7 +66,12 @@ def answer_to(request: "Row") -> "Row":
 
 def start(interpreter: "Row", begun: "Row") -> "Row":
     """Return what this interpreter and the application's start of it say of themselves."""
-    own = {**interpreter, "standard_library": os.path.dirname(os.__file__)}
+    own = {
+        **interpreter,
+        "version": sys.version.split()[0],
+        "implementation": sys.implementation.name,
+        "standard_library": os.path.dirname(os.__file__),
+    }
     path = begun.get("path", [])
     return {
         "hooks": hooks,

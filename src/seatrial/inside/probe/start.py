@@ -104,7 +104,7 @@ def customizations(user: bool) -> None:
 
 
 def variables() -> None:
-    for name in ("PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHON_PRESITE"):
+    for name in ("PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHON_PRESITE", "LD_LIBRARY_PATH"):
         if os.environ.get(name):
             hook("variable", name, os.environ[name])
     for name, value in given.get("environment", {}).items():
