@@ -39,6 +39,9 @@ dev = [{ name = "pytest" }]
     f'[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {{ registry = "https://example.org/simple" }}\n'
     for name, version in (("shipapp", "1.0"), ("tides", "1.0"), ("colorama", "0.4"), ("pytest", "8.4.0"))
 )
+SHADOW = (
+    "import sys\nsys.path.remove('/app/lib')\ndel sys.modules['json']\nfrom json import *\nfrom json import decoder\n"
+)
 
 MUSL = """
 import os, platform, re
@@ -101,6 +104,14 @@ ENVIRONMENT = (
         },
         finds="probe/agrees",
         says=("stowaway: 1.0 in /app/.venv/lib/python3.13/site-packages by the files, not installed",),
+    ),
+    Defect(
+        name="a module of the standard library's name on PYTHONPATH",
+        dockerfile="FROM {clean}\nCOPY json.py /app/lib/json.py\nENV PYTHONPATH=/app/lib",
+        files={"json.py": SHADOW},
+        finds="probe/agrees",
+        says=("json is /app/lib/json.py, not the standard library's own",),
+        twin="FROM {clean}\nCOPY json.py /app/lib/json_of_ours.py\nENV PYTHONPATH=/app/lib",
     ),
     Defect(
         name="threads with a small stack",

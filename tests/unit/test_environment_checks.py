@@ -433,6 +433,6 @@ def test_two_starts_that_do_not_agree_are_told(changed: dict[str, Any], said: st
 
 
 def test_an_interpreter_that_is_a_script_is_not_believed() -> None:
-    result = judged("probe/agrees", facts(command=start(python_script="#!/bin/sh")))
+    result = judged("probe/agrees", facts(command=start(python_is="a script")))
     assert result.status is Status.ERROR
-    assert "is a script, and what it says is its own word" in result.actual
+    assert "is a script; what it says is its own word" in result.actual

@@ -118,8 +118,8 @@ class ResolvedCommand(Fact, frozen=True, kw_only=True):
     """The first folder on the way to that interpreter that USER cannot search."""
     python_loader: str = ""
     """The dynamic loader that the interpreter's file names; empty where it names none, or is not a binary."""
-    python_script: str = ""
-    """The first line of the interpreter's file, where it is a script."""
+    python_is: str = ""
+    """What the interpreter's file is, where it is not an interpreter: a script, or another program."""
 
 
 class HealthCommand(Fact, frozen=True, kw_only=True):

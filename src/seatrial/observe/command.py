@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from seatrial.observe.paths import Files
 
 
+PYTHONS_OWN = re.compile("Py_(Bytes)?Main|Py_RunMain|pypy_main_startup|graal", re.IGNORECASE)
+"""What the program of every Python calls or holds: CPython's, PyPy's, GraalPy's."""
 PYTHON = re.compile(r"python(\d+(\.\d+)?t?)?$")
 WRAPPERS = {"tini", "dumb-init", "env", "exec", "nice", "gosu", "su-exec", "setpriv", "catatonit", "--"}
 """Programs that only start the next word."""
@@ -86,8 +88,6 @@ def resolve_command(
     loader = paths.loader(beginning)
     steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
-    python_beginning = files.beginning(python.resolved.end) if python else b""
-    first_line = python_beginning.partition(b"\n")[0][:200].decode("utf-8", "replace")
     return ResolvedCommand(
         words=words,
         word=behind[0] if behind else "",
@@ -104,9 +104,18 @@ def resolve_command(
         python_why=python.why if python else "",
         python_resolved=python.resolved if python else None,
         python_blocked_by=paths.blocking_folder(python.resolved.steps, who, files) if python else None,
-        python_loader=paths.loader(python_beginning),
-        python_script=first_line if first_line.startswith("#!") else "",
+        python_loader=paths.loader(files.beginning(python.resolved.end)) if python else "",
+        python_is=_is_instead(files, python.resolved) if python else "",
     )
+
+
+def _is_instead(files: Files, python: ResolvedPath) -> str:
+    """Return what the file of an interpreter is, where it is none."""
+    first = files.beginning(python.end).partition(b"\n")[0][:200].decode("utf-8", "replace")
+    if first.startswith("#!"):
+        return f"a script, which begins with {first}"
+    known = not first.startswith("\x7fELF") or PYTHONS_OWN.search(files.text(python.end))
+    return "" if known else "a program that is not Python: it names none of Python's own functions"
 
 
 def find_python(configuration: Configuration, files: Files, interpreter: str | None = None) -> Python | None:
