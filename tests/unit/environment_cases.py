@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from tests.unit.factories import REAL, distribution, environment, facts, probe, selftest, start, trail, two_starts
+from tests.unit.factories import REAL, distribution, environment, facts, probe, selftest, start, trail
 
 from seatrial.facts import BlockingFolder, FileEntry, FileKind, Native
 from seatrial.facts.probe import (
@@ -51,7 +51,6 @@ FAILING: dict[str, Facts] = {
             )
         )
     ),
-    "probe/agrees": facts(probe=probe(start=two_starts(replaced=("json is /app/json.py",)))),
     "runtime/deep-recursion": facts(
         probe=probe(selftest=selftest(recursion=False, ended="the interpreter was killed by SIGSEGV"))
     ),

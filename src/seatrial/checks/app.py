@@ -300,10 +300,8 @@ def _valid(seen: Bytecode, of: str, *, fix: str, all_have_it: str) -> Outcome:
     if seen.missing_count:
         parts.append(f"{seen.missing_count} of {seen.sources} have none: {', '.join(seen.missing[:3])}")
     if seen.stale_count:
-        first = seen.stale[0]
-        parts.append(
-            f"{seen.stale_count} of {seen.sources} have some that is not valid: {first.source}: {first.problem}"
-        )
+        first = next((f": {file.source}: {file.problem}" for file in seen.stale), "")
+        parts.append(f"{seen.stale_count} of {seen.sources} have some that is not valid{first}")
     if parts:
         return expect.failed(
             "; ".join(parts),

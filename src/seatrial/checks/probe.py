@@ -39,7 +39,10 @@ def agrees(agreement: Agreement, start: Start, command: ResolvedCommand | Unavai
     )
     hooks = tuple(f"{hook.kind}: {hook.where}{f': {hook.line}' if hook.line else ''}" for hook in start.hooks)
     lines = [
-        *(f"{found.what}: {found.files} by the files, {found.said} by the interpreter" for found in agreement.differences),
+        *(
+            f"{found.what}: {found.files} by the files, {found.said} by the interpreter"
+            for found in agreement.differences
+        ),
         *_of_the_starts(start),
     ]
     if lines:
