@@ -118,6 +118,20 @@ def test_the_contract_may_name_the_interpreter() -> None:
     assert (found.python, found.python_why) == ("/opt/x/python", "the contract names it")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"#!/bin/sh\nexec python\n", "a script, which begins with #!/bin/sh"),
+        (ELF + b"execv", "a program that is not Python: it names none of Python's own functions"),
+        (ELF + b"\0Py_BytesMain\0", ""),
+        (ELF + b"\0pypy_main_startup\0", ""),
+    ],
+)
+def test_what_stands_in_an_interpreters_place_is_told(body: bytes, said: str) -> None:
+    tree = Tree({"/usr/bin/python3": body})
+    assert resolve_command(configuration(command=(), environment={}), tree, WHO).python_is == said
+
+
 def test_wrappers_and_the_program_behind_them_are_both_followed() -> None:
     tree = Tree({"/usr/local/bin/app": ELF})
     found = resolve_command(configuration(command=("tini", "--", "app"), environment={"PATH": PATH}), tree, WHO)

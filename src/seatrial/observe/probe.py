@@ -166,9 +166,7 @@ def run_probe(
     plan = probe_config(configuration, python.path, inside.ISOLATED, contract, beside=beside, without=PRELOADS)
     with engine_errors(f"probing {configuration.reference}"):
         watched = bool(configuration.volumes)
-        output = _output(
-            run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT, watched=watched, question=question
-        )
+        output = _output(run, plan, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT, watched=watched, question=question)
     if isinstance(output, str):
         reason = other_platform(configuration, output) or f"{python.path} could not be started"
         return Unavailable(reason=reason, detail=output)
