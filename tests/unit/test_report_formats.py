@@ -135,7 +135,7 @@ def test_json_has_the_agreed_keys_first() -> None:
     assert made.replace("\n", "").isprintable()
     read = json.loads(made)
     assert list(read)[:7] == ["schema", "image", "id", "verdict", "seconds", "counts", "checks"]
-    assert list(read)[7:] == ["app", "python", "level", "timings"]
+    assert list(read)[7:] == ["app", "python", "level", "timings", "notes"]
     assert (read["schema"], read["verdict"], read["seconds"], read["level"]) == (1, "fail", 2.5, "deep")
     assert set(read["counts"]) == {status.value for status in Status}
     keys = ["id", "title", "status", "expected", "actual", "why", "fix", "evidence", "seconds", "where"]

@@ -17,9 +17,11 @@ from seatrial.engine.find import Candidate, Engine
 from seatrial.facts import BuildContext, ComposeSource, Condition, Lint, NotInstalled, Sources, Unavailable
 from seatrial.observe import sources as context_facts
 from seatrial.observe.sources import SourceFiles, read_context, read_sources, run_lint
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from dataclasses import replace
+from pathlib import Path
 
 COMPOSE = """\
 x-base: &base
@@ -364,12 +366,13 @@ def test_a_compose_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch:
 # --- hadolint -----------------------------------------------------------------------------------------------
 
 
-def linted(folder: Path, body: str) -> Lint | Unavailable:
+def linted(folder: Path, body: str, trust: Trust = Trust.PROJECT) -> Lint | Unavailable:
     program = folder / "bin" / "hadolint"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f"#!{sys.executable}\nimport json, os, sys\n{body}", encoding="utf-8")
     program.chmod(0o755)
-    return run_lint(folder / "Dockerfile", folder, host(folder, PATH=str(program.parent)))
+    trusting = replace(host(folder, PATH=str(program.parent)), trust=trust)
+    return run_lint(folder / "Dockerfile", folder, trusting)
 
 
 @pytest.fixture(autouse=True)
@@ -392,6 +395,18 @@ def test_the_projects_own_configuration_holds(tmp_path: Path) -> None:
     assert isinstance(found, Lint)
     assert f"--config {tmp_path}/.hadolint.yaml" in found.findings[0].message
     assert found.findings[0].rule == "/nonexistent", "no person's own settings"
+    assert found.configuration == ".hadolint.yaml"
+
+
+def test_an_untrusted_projects_configuration_and_pragmas_do_not_hold(tmp_path: Path) -> None:
+    write(tmp_path, {".hadolint.yaml": "ignored: []\n"})
+    body = "print(json.dumps([{'message': ' '.join(sys.argv[1:]), 'code': os.getcwd()}]))"
+    found = linted(tmp_path, body, Trust.NONE)
+    assert isinstance(found, Lint)
+    assert "--config" not in found.findings[0].message
+    assert "--disable-ignore-pragma" in found.findings[0].message
+    assert found.findings[0].rule == "/", "hadolint reads the configuration in its working directory"
+    assert found.configuration == ""
 
 
 @pytest.mark.parametrize(

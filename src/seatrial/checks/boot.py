@@ -196,6 +196,9 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
 def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Outcome:
     given = ", ".join(contract.capabilities)
     expected = f"starts with no capabilities {f'but {given}' if given else 'at all'}"
+    if "ALL" in contract.capabilities:
+        fix = "Name the capabilities that the application needs in the contract's `capabilities`, and leave ALL out."
+        return Expect(expected).failed("the contract gives it ALL: none is dropped", fix=fix)
     return _restricted(Restriction.CAPABILITIES, expected, (hardened, *relaxed))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from msgspec import Struct
 from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
 from seatrial.errors import ExitCode
-from seatrial.facts import Facts, Unavailable
+from seatrial.facts import Facts, Lint, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.settings.model import Contract
 
@@ -122,10 +122,19 @@ class Smoke(Struct, frozen=True, kw_only=True):
     """How much was done: quick, standard or deep; stack for the app with its services."""
     timings: dict[str, float] = {}
     """Seconds that each observation took; some run beside each other."""
+    notes: tuple[str, ...] = ()
+    """What of the project's own say held in this verdict, or did not count."""
 
 
 def smoke_of(
-    facts: Facts, contract: Contract, checks: Iterable[Check], *, seconds: float, app: str = "", level: str = ""
+    facts: Facts,
+    contract: Contract,
+    checks: Iterable[Check],
+    *,
+    seconds: float,
+    app: str = "",
+    level: str = "",
+    notes: Sequence[str] = (),
 ) -> Smoke:
     """Judge an image by its facts."""
     results = tuple(judge(check, facts, contract) for check in checks)
@@ -140,7 +149,15 @@ def smoke_of(
         python=_python(facts, contract),
         level=level,
         timings={name: round(took, 3) for name, took in facts.seconds.items()},
+        notes=tuple(map(truncate, (*notes, *_held(facts)))),
     )
+
+
+def _held(facts: Facts) -> Iterator[str]:
+    """Yield what the project itself decided of its verdict, beside its contract."""
+    lint = None if isinstance(facts.sources, Unavailable) else facts.sources.lint
+    if isinstance(lint, Lint) and lint.configuration:
+        yield f"hadolint was asked with the project's own {lint.configuration}"
 
 
 def _python(facts: Facts, contract: Contract) -> str:

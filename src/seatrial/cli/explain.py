@@ -10,19 +10,26 @@ from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.errors import SettingsError
 from seatrial.text import nearest
+from seatrial.trust import Trust
 
 # Invoke has no optional positional argument: without a check's id on the command line, the task has none.
 POSITIONAL = () if sys.argv[-1:] == ["explain"] else ("check",)
 
 
-@command(positional=POSITIONAL, help={"check": "the check's id, such as identity/non-root; all checks without it"})
+@command(
+    trusting=True,
+    positional=POSITIONAL,
+    help={"check": "the check's id, such as identity/non-root; all checks without it"},
+)
 def explain(_context: invoke.Context, check: str | None = None) -> None:
     """Explain a check: its rule, why, its source, what fails it and the fix; without an id, list all checks."""
     from seatrial.checks.registry import CATALOGUE, own_checks
     from seatrial.reports.console import print_catalogue, print_check
 
     console = output.console()
-    catalogue = (*CATALOGUE, *own_checks(output.project_if_any()))
+    # A module of a project's own checks is code that runs here.
+    project = None if output.host().trust is Trust.NONE else output.project_if_any()
+    catalogue = (*CATALOGUE, *own_checks(project))
     if not check:
         print_catalogue(catalogue, console)
         return

@@ -16,6 +16,7 @@ from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.cli.output import known_choice
 from seatrial.errors import ExitCode, SettingsError
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Level
@@ -96,7 +97,8 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
 
         tests = StructureTests(
             files={file: read_structure_file(file) for file in files},
-            environment=output.host().environment,
+            # A file of a project that is not trusted is passed none of the host's variables.
+            environment={} if output.host().trust is Trust.NONE else output.host().environment,
             folder=Path.cwd(),
         )
     engine = output.engine()
@@ -138,7 +140,7 @@ def _targets(
     if image is not None:
         if app is not None or python is not None or every:
             raise SettingsError("--image names the image by itself.", fix="Leave --app, --python and --all out.")
-        return [image_target(image, Path(contract) if contract else None)]
+        return [image_target(image, Path(contract) if contract else None, output.host().trust)]
     if contract is not None:
         raise SettingsError("--contract goes with --image.", fix="An app's contract is in pyproject.toml.")
     project, host = output.project(), output.host()

@@ -271,6 +271,8 @@ class Lint(Fact, frozen=True, kw_only=True):
     """What hadolint says of the Dockerfile."""
 
     findings: tuple[LintFinding, ...] = ()
+    configuration: str = ""
+    """The project's own configuration that held; empty where there is none."""
 
 
 class NotInstalled(Unavailable, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from seatrial.observe.ignore_file import IgnoreFileError, read_ignore_file
 from seatrial.observe.lockfiles import read_lock, requirement_lines
 from seatrial.requirements import names_of
 from seatrial.settings.read import read_toml
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,23 +50,28 @@ CONFIGURATIONS = (".hadolint.yaml", ".hadolint.yml", ".hadolint.json", ".hadolin
 
 
 def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Unavailable:
-    """Return what hadolint says; its own configuration file in the project's folder holds."""
+    """Return what hadolint says; its configuration in the project's folder holds where the project is trusted."""
     try:
         program = _program(host)
     except ProgramError:
         return NotInstalled(reason="hadolint is not installed; `pip install seatrial[hadolint]` brings it")
-    configuration = next((project / name for name in CONFIGURATIONS if (project / name).is_file()), None)
     words = [program, "--no-fail", "--no-color", "--format", "json"]
+    configuration, folder = None, project
+    if host.trust is Trust.NONE:
+        # It also reads what lies in its working directory.
+        words, folder = [*words, "--disable-ignore-pragma"], Path("/")
+    else:
+        configuration = next((name for name in CONFIGURATIONS if (project / name).is_file()), None)
     if configuration is not None:
-        words += ["--config", str(configuration)]
+        words += ["--config", str(project / configuration)]
     # Without a home it finds no settings of one person's, which another one would not have.
     environment = {"PATH": host.environment.get("PATH", ""), "LANG": "C.UTF-8", "HOME": "/nonexistent"}
     try:
         done = process.run(
-            [*words, "--", str(dockerfile)],
+            [*words, "--", str(dockerfile.absolute())],
             timeout=SECONDS,
             environment=environment,
-            folder=project,
+            folder=folder,
             check=False,
             limits=LINT_LIMITS,
         )
@@ -75,7 +81,7 @@ def run_lint(dockerfile: Path, project: Path, host: Host) -> Lint | Unavailable:
     if done.code != 0 or not isinstance(rows, list):
         said = f"ended with exit code {done.code}" if done.code else "gave no list of findings"
         return Unavailable(reason=f"hadolint {said}", detail=done.errors[-500:])
-    return Lint(findings=tuple(_finding(row) for row in rows[:MOST_FINDINGS]))
+    return Lint(findings=tuple(map(_finding, rows[:MOST_FINDINGS])), configuration=configuration or "")
 
 
 def _program(host: Host) -> str:

@@ -64,6 +64,8 @@ def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> Non
     if not verbose:
         print_failures(smoke, console)
     console.print()
+    for note in smoke.notes:
+        _print(Text.assemble(("note: ", "bold"), plain_line(note)), console)
     _print(verdict_line(smoke), console)
 
 

@@ -105,6 +105,7 @@ def _image(smoke: Smoke, number: int, *, alone: bool) -> Iterator[str]:
     known = (("app", smoke.app), ("Python", smoke.python), ("level", smoke.level), ("id", smoke.id[:19]))
     facts = " · ".join(f"{name} <code>{_text(value)}</code>" for name, value in known if value)
     yield f'<p class="soft">{facts} · {smoke.seconds:.1f} s</p>'
+    yield from (f"<p>Note: {_text(note)}</p>" for note in smoke.notes)
     yield "</div>"
     if to_look_at := detailed(smoke.checks):
         yield "<h3>What to look at</h3>"

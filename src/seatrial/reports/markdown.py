@@ -36,6 +36,7 @@ def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
     for smoke in smokes:
         lines += [f"## {smoke.verdict.value.upper()}: {text(smoke.image)}", ""]
         lines += [f"{counted(smoke.counts)}, in {smoke.seconds:.1f} s · `{plain_line(smoke.id)[:19]}`", ""]
+        lines += [line for note in smoke.notes for line in (f"Note: {text(note)}", "")]
         for same in detailed(smoke.checks):
             lines += _in_full(same, evidence=evidence)
         if every:

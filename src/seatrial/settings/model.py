@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct, field
 
+from seatrial import capabilities
 from seatrial.text import parse_size
 
 
@@ -178,7 +181,7 @@ class Contract(Table, frozen=True, kw_only=True):
     """Paths that are memory-backed and writable while the root is read-only, of 256 MiB each. What is in them counts
     towards `memory`."""
     capabilities: tuple[Capability, ...] = ()
-    """Capabilities that the application needs; all others are dropped."""
+    """Capabilities that the application needs; all others are dropped. Those of the host need `--trust host`."""
     memory: Size = "1 GiB"
     """The memory limit of the boot."""
     processes: Count = 256
@@ -215,9 +218,15 @@ class Contract(Table, frozen=True, kw_only=True):
     """Checks that need not hold, each with the reason."""
 
     def __post_init__(self) -> None:
-        """Refuse what is a size and still no limit that an engine takes."""
+        """Refuse a limit that no engine takes and a capability that no kernel has; write capabilities in one form."""
         if parse_size(self.memory) < LEAST_MEMORY:
             raise ValueError(f"`memory`: expected at least {LEAST_MEMORY // 1024**2} MiB, not {self.memory!r}")
+        names = tuple(dict.fromkeys(map(capabilities.plain_name, self.capabilities)))
+        if unknown := [name for name in names if name not in capabilities.KNOWN]:
+            near = difflib.get_close_matches(unknown[0], capabilities.KNOWN, n=1)
+            hint = f"; the nearest is {near[0]}" if near else ", see capabilities(7)"
+            raise ValueError(f"`capabilities`: Linux has no capability {unknown[0]}{hint}")
+        msgspec.structs.force_setattr(self, "capabilities", names)
 
 
 class App(Table, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from seatrial.observe.gather import Wanted, gather
 from seatrial.observe.sources import SourceFiles, read_project_facts
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
+from seatrial.smoke.contracts import counted, unasked
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Target:
     """Where the Dockerfile, the context and the compose file are; None where they are not to be read."""
     own_checks: tuple[Check, ...] = ()
     """Checks beside seatrial's: of installed distributions, and of the app's project."""
+    notes: tuple[str, ...] = ()
+    """What of the project's own say does not count."""
 
     @contextmanager
     def build_named(self) -> Iterator[None]:
@@ -59,20 +62,29 @@ class Target:
             raise
 
 
-def app_target(project: Project, name: str, python: str | None = None, *, host: Host | None = None) -> Target:
+def app_target(
+    project: Project, name: str, python: str | None = None, *, host: Host | None = None, trust: Trust = Trust.PROJECT
+) -> Target:
     """Return the image that a build of an app makes, for one of its Python versions or its first, with its contract.
 
-    The app's sources are read where a host is given, whose hadolint and compose are asked about them.
+    The app's sources are read where a host is given, whose hadolint and compose are asked about them, and which says
+    how far the project is trusted; else `trust` does.
 
     Raises:
-        SettingsError: the app, the Python version or a waiver does not exist, or a module of checks is broken.
+        SettingsError: the app, the Python version or a waiver does not exist, a module of checks is broken, or the
+            contract asks for what the project may not have.
         BuildError: its context or Dockerfile is missing, or lies outside of a project that is not trusted.
 
     """
-    plan = plan_build(project, name, python=python, trust=Trust.PROJECT if host is None else host.trust)
-    contract = project.app(name).contract
-    own = own_checks(project)
-    _require_known_waivers(contract, f"{project.file} {TABLE}.apps.{name}.contract.waive", own)
+    trust = trust if host is None else host.trust
+    plan = plan_build(project, name, python=python, trust=trust)
+    table = f"{TABLE}.apps.{name}.contract"
+    contract, notes = counted(project.app(name).contract, trust, project.file, table)
+    if trust is Trust.NONE:
+        own, notes = own_checks(), (*unasked(project), *notes)
+    else:
+        own = own_checks(project)
+    _require_known_waivers(contract, f"{project.file} {table}.waive", own)
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
     compose = project.app(name).compose
@@ -93,20 +105,24 @@ def app_target(project: Project, name: str, python: str | None = None, *, host: 
         app=name,
         sources=sources,
         own_checks=own,
+        notes=notes,
     )
 
 
-def image_target(reference: str, contract_file: Path | None) -> Target:
+def image_target(reference: str, contract_file: Path | None, trust: Trust = Trust.PROJECT) -> Target:
     """Return any image, with the contract of a file or the catalogue's defaults.
 
     Raises:
-        SettingsError: the file cannot be read, or says something wrong.
+        SettingsError: the file cannot be read, says something wrong, or asks for what it may not have.
 
     """
-    contract = Contract() if contract_file is None else read_contract(contract_file)
+    contract = Contract()
+    notes: tuple[str, ...] = ()
+    if contract_file is not None:
+        contract, notes = counted(read_contract(contract_file), trust, contract_file)
     own = own_checks()
     _require_known_waivers(contract, f"{contract_file} waive", own)
-    return Target(reference=reference, contract=contract, project=ProjectFacts(), own_checks=own)
+    return Target(reference=reference, contract=contract, project=ProjectFacts(), own_checks=own, notes=notes)
 
 
 def _require_known_waivers(contract: Contract, where: str, own: tuple[Check, ...]) -> None:
@@ -165,7 +181,8 @@ def smoke(
 
     chosen = up_to(level, target.own_checks) if checks is None else checks
     seconds = time.perf_counter() - started
-    return smoke_of(facts, target.contract, chosen, seconds=seconds, app=target.app or "", level=level.value), facts
+    about = {"app": target.app or "", "level": level.value}
+    return smoke_of(facts, target.contract, chosen, seconds=seconds, notes=target.notes, **about), facts
 
 
 @dataclass(frozen=True, kw_only=True)

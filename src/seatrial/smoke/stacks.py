@@ -102,7 +102,7 @@ def smoke_stacks(
             started = time.perf_counter()
             owner = runs.owner(os.getpid())
             runs.start_sweep(engine, owner)
-            target = app_target(project, name, python)
+            target = app_target(project, name, python, trust=host.trust)
             labels = {runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)}
             image = target.reference if python else None
             stack = plan_isolated(project, name, engine=engine, host=host, labels=labels, image=image, say=say)
@@ -154,4 +154,6 @@ def judge_stack(
             seconds={**facts.seconds, **again.seconds},
         )
     checks = among_services(level, target.own_checks)
-    return smoke_of(facts, target.contract, checks, seconds=seconds, app=target.app or "", level="stack")
+    return smoke_of(
+        facts, target.contract, checks, seconds=seconds, app=target.app or "", level="stack", notes=target.notes
+    )
