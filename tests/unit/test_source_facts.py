@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +21,7 @@ from seatrial.observe.sources import SourceFiles, read_context, read_sources, ru
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
-    from dataclasses import replace
-from pathlib import Path
+    from pathlib import Path
 
 COMPOSE = """\
 x-base: &base
