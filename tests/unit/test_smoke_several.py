@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.factories import host
 from tests.unit.samples import result, smoke
 
 from seatrial.checks.model import Level, Status
@@ -194,7 +195,7 @@ def test_a_stack_that_cannot_be_tried_does_not_lose_the_others(tmp_path: Path, m
             raise EngineError("it went away.")
         return type("Stack", (), {"image": "api:other"})
 
-    monkeypatch.setattr(stacks, "app_target", lambda _project, name, _python: target(f"{name}:latest", app=name))
+    monkeypatch.setattr(stacks, "app_target", lambda _project, name, _python, **_: target(f"{name}:latest", app=name))
     monkeypatch.setattr(stacks, "plan_isolated", planned_stack)
     monkeypatch.setattr("seatrial.engine.runs.start_sweep", lambda *_: None)
     monkeypatch.setattr(stacks, "try_stack", lambda trial: trial.observer.show((), 2.0))
@@ -203,7 +204,7 @@ def test_a_stack_that_cannot_be_tried_does_not_lose_the_others(tmp_path: Path, m
         read_project(tmp_path),
         ["api", "shop", "job"],
         GONE,
-        GONE,
+        host(tmp_path),
         level=Level.STANDARD,
         say=said.append,
         status=said.append,
