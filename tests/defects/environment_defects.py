@@ -94,13 +94,15 @@ ENVIRONMENT = (
         name="a standard library that hides a package",
         dockerfile=as_root(
             "COPY hide.py /hide.py",
-            "RUN cat /hide.py >> /usr/local/lib/python3.13/os.py && rm /hide.py && \\",
+            "RUN cd /usr/local/lib/python3.13/json && cat /hide.py >> __init__.py && rm -rf __pycache__ /hide.py && \\",
             "    cd /app/.venv/lib/python3.13/site-packages && mkdir stowaway-1.0.dist-info && \\",
             "    printf 'Name: stowaway\\nVersion: 1.0\\n' > stowaway-1.0.dist-info/METADATA",
         ),
         files={
-            "hide.py": "\n_names = listdir\ndef listdir(*words):\n"
-            "    return [name for name in _names(*words) if 'stowaway' not in str(name)]\n"
+            "hide.py": "\n_dumps = dumps\ndef dumps(told, **options):\n"
+            "    if isinstance(told, dict) and 'distributions' in told:\n"
+            "        told['distributions'] = [row for row in told['distributions'] if row['name'] != 'stowaway']\n"
+            "    return _dumps(told, **options)\n"
         },
         finds="probe/agrees",
         says=("stowaway: 1.0 in /app/.venv/lib/python3.13/site-packages by the files, not installed",),
