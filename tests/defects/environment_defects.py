@@ -39,9 +39,15 @@ dev = [{ name = "pytest" }]
     f'[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {{ registry = "https://example.org/simple" }}\n'
     for name, version in (("shipapp", "1.0"), ("tides", "1.0"), ("colorama", "0.4"), ("pytest", "8.4.0"))
 )
-SHADOW = (
-    "import sys\nsys.path.remove('/app/lib')\ndel sys.modules['json']\nfrom json import *\nfrom json import decoder\n"
-)
+SHADOW = """
+import sys
+own = sys.modules.pop("json")
+sys.path.remove("/app/lib")
+from json import *
+from json import JSONDecodeError, JSONDecoder, JSONEncoder, decoder
+sys.modules["json"] = own
+sys.path.insert(0, "/app/lib")
+"""
 
 MUSL = """
 import os, platform, re
