@@ -24,7 +24,7 @@ import pytest
 from seatrial import offline, process
 from seatrial.errors import EngineError
 from seatrial.host import Host, this_host
-from seatrial.offline import daemon, debian, provide
+from seatrial.offline import daemon, debian, network
 from seatrial.offline.debian import KEYRING, Archive, host_archive
 from seatrial.offline.install import Layout, layout_of
 from seatrial.settings.model import EngineSettings
@@ -123,10 +123,10 @@ def foreign_bridge() -> Iterator[Path]:
     file = Path("/sys/class/net/docker0/ifindex")
     made = not file.exists()
     if made:
-        provide.add_bridge("docker0")
+        network.add_bridge("docker0")
     yield file
     if made:
-        provide.remove_bridges("docker0", None)
+        network.remove_bridges("docker0", None)
 
 
 def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: Path) -> None:
@@ -175,7 +175,7 @@ def answers(address: str, port: int) -> bool:
 
 
 def test_no_container_reaches_one_of_another_network(host: Host, rootfs: Path) -> None:
-    forwarding, place = provide.FORWARDING.read_text(), layout_of(host)
+    forwarding, place = network.FORWARDING.read_text(), layout_of(host)
     with started(host) as engine:
         load(engine, rootfs)
         containers = engine.client.containers
@@ -201,11 +201,11 @@ def test_no_container_reaches_one_of_another_network(host: Host, rootfs: Path) -
                 assert answers(*where)
         assert reaches_outside(engine)
         # A firewall that was reloaded has lost the rules: the next start adds them.
-        provide.close_firewall(place.tag, place.environment())
+        network.close_firewall(place.tag, place.environment())
         with started(host):
             assert ask(served["two"][0], "one") == "refused"
     offline.stop_engine(host, print)
-    assert provide.FORWARDING.read_text() == forwarding
+    assert network.FORWARDING.read_text() == forwarding
     assert not Path("/sys/class/net/stmine0").exists()
 
 

@@ -15,7 +15,7 @@ from seatrial import offline, process
 from seatrial.engine import find
 from seatrial.errors import EngineError
 from seatrial.host import Host
-from seatrial.offline import daemon, install, provide
+from seatrial.offline import daemon, install, network, provide
 from seatrial.offline.daemon import Process
 from seatrial.offline.install import NEEDED, HostState, Layout, Unpacked
 from seatrial.settings.model import EngineSettings
@@ -124,13 +124,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
     for place, name, instead in (
         (provide, "layout_of", lambda _: machine.layout),
-        (provide, "host_routes", lambda: machine.network_busy),
-        (provide, "add_bridge", machine.bridges.add),
-        (provide, "remove_bridges", lambda name, _: machine.bridges.discard(name)),
-        (provide, "open_firewall", lambda _, tag, __: machine.firewall.add(tag)),
-        (provide, "close_firewall", lambda tag, _: machine.firewall.discard(tag)),
-        (provide, "switch_forwarding_on", lambda _: machine.forwarding.add(machine.layout.tag)),
-        (provide, "restore_forwarding", machine.restore_forwarding),
+        (network, "host_routes", lambda: machine.network_busy),
+        (network, "add_bridge", machine.bridges.add),
+        (network, "remove_bridges", lambda name, _: machine.bridges.discard(name)),
+        (network, "open_firewall", lambda _, tag, __: machine.firewall.add(tag)),
+        (network, "close_firewall", lambda tag, _: machine.firewall.discard(tag)),
+        (network, "switch_forwarding_on", lambda _: machine.forwarding.add(machine.layout.tag)),
+        (network, "restore_forwarding", machine.restore_forwarding),
         (install, "inspect_host", lambda _: machine.state),
         (install, "install", machine.install),
         (daemon, "processes", machine.processes),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import EngineError, ProgramError
-from seatrial.offline import provide
-from seatrial.offline.provide import POOLS, _address, _remove_bridge, choose_pool, host_routes, parse_routes, rules
+from seatrial.offline import network
+from seatrial.offline.network import POOLS, _address, _remove_bridge, choose_pool, host_routes, parse_routes, rules
 from seatrial.process import Completed
 
 # As a little-endian machine prints it: default route, 10.213.5.0/24, 172.17.0.0/16.
@@ -103,65 +103,65 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Firewall:
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
     for name in ("FORWARDING", "BOOT", "BEFORE"):
-        monkeypatch.setattr(provide, name, tmp_path / name.lower())
-    monkeypatch.setattr(provide, "RUNTIME", tmp_path)
+        monkeypatch.setattr(network, name, tmp_path / name.lower())
+    monkeypatch.setattr(network, "RUNTIME", tmp_path)
     (tmp_path / "forwarding").write_text("0\n")
     (tmp_path / "boot").write_text("boot-1\n")
     return firewall
 
 
 def forwards() -> str:
-    return provide.FORWARDING.read_text().strip()
+    return network.FORWARDING.read_text().strip()
 
 
 def test_forwarding_is_switched_on_for_the_containers_alone_and_restored(host: Firewall) -> None:
     for _ in range(2):
-        provide.switch_forwarding_on({})
+        network.switch_forwarding_on({})
         assert (forwards(), host.policy) == ("1", "DROP")
-    assert provide.restore_forwarding({}) == ""
+    assert network.restore_forwarding({}) == ""
     assert (forwards(), host.policy) == ("0", "ACCEPT")
-    assert not provide.BEFORE.exists()
-    assert provide.restore_forwarding({}) == ""
+    assert not network.BEFORE.exists()
+    assert network.restore_forwarding({}) == ""
 
 
 def test_a_host_that_forwards_already_is_left_as_it_is(host: Firewall) -> None:
-    provide.FORWARDING.write_text("1\n")
-    provide.switch_forwarding_on({})
-    provide.restore_forwarding({})
+    network.FORWARDING.write_text("1\n")
+    network.switch_forwarding_on({})
+    network.restore_forwarding({})
     assert (forwards(), host.policy, host.actions.count("--policy")) == ("1", "ACCEPT", 0)
 
 
 def test_the_last_engine_restores_what_was_before_the_first(host: Firewall, tmp_path: Path) -> None:
     for tag in ("seatrial-1", "seatrial-2"):
         (tmp_path / tag).mkdir()
-        provide.switch_forwarding_on({})
+        network.switch_forwarding_on({})
     (tmp_path / "seatrial-1").rmdir()
-    provide.restore_forwarding({})
+    network.restore_forwarding({})
     assert forwards() == "1"
     (tmp_path / "seatrial-2").rmdir()
-    provide.restore_forwarding({})
+    network.restore_forwarding({})
     assert (forwards(), host.policy) == ("0", "ACCEPT")
 
 
 def test_what_something_else_needs_meanwhile_is_never_switched_off(host: Firewall) -> None:
-    provide.switch_forwarding_on({})
+    network.switch_forwarding_on({})
     host.rules["filter"].append("-A FORWARD -j DOCKER-USER")
-    assert "the host goes on forwarding" in provide.restore_forwarding({})
+    assert "the host goes on forwarding" in network.restore_forwarding({})
     assert (forwards(), host.policy) == ("1", "DROP")
 
 
 def test_a_policy_that_somebody_else_set_meanwhile_stays(host: Firewall) -> None:
     host.policy = "DROP"
-    provide.switch_forwarding_on({})
-    provide.restore_forwarding({})
+    network.switch_forwarding_on({})
+    network.restore_forwarding({})
     assert (forwards(), host.policy) == ("0", "DROP")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": "boot-1"}', '{"boot": "boot-0", "on": false}'])
 def test_notes_of_another_start_of_the_machine_or_broken_ones_count_for_nothing(host: Firewall, text: str) -> None:
-    provide.BEFORE.write_text(text)
-    provide.FORWARDING.write_text("1\n")
-    provide.restore_forwarding({})
+    network.BEFORE.write_text(text)
+    network.FORWARDING.write_text("1\n")
+    network.restore_forwarding({})
     assert (forwards(), host.policy) == ("1", "ACCEPT")
 
 
@@ -169,26 +169,26 @@ def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypat
     other = "-A FORWARD -m comment --comment seatrial-other -j DROP"
     firewall = Firewall(other)
     monkeypatch.setattr("seatrial.process.run", firewall)
-    monkeypatch.setattr(provide, "BRIDGED", Path("/nonexistent"))
+    monkeypatch.setattr(network, "BRIDGED", Path("/nonexistent"))
     wanted = [shlex.join(("-A", chain, *rule)) for table, chain, rule in rules(POOLS[0], "tag") if table == "filter"]
-    provide.open_firewall(POOLS[0], "tag", {})
+    network.open_firewall(POOLS[0], "tag", {})
     assert firewall.rules["filter"] == [*wanted, other]
     assert len(firewall.rules["nat"]) == 1
     # A firewall's reload dropped one: all are added again, none twice.
     firewall.rules["filter"].remove(wanted[1])
-    provide.open_firewall(POOLS[0], "tag", {})
+    network.open_firewall(POOLS[0], "tag", {})
     assert firewall.rules["filter"] == [*wanted, other]
-    provide.close_firewall("tag", {})
+    network.close_firewall("tag", {})
     assert firewall.rules == {"filter": [other], "nat": []}
 
 
 def test_rules_that_are_all_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provide, "BRIDGED", Path("/nonexistent"))
+    monkeypatch.setattr(network, "BRIDGED", Path("/nonexistent"))
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
-    provide.open_firewall(POOLS[0], "tag", {})
+    network.open_firewall(POOLS[0], "tag", {})
     firewall.actions.clear()
-    provide.open_firewall(POOLS[0], "tag", {})
+    network.open_firewall(POOLS[0], "tag", {})
     assert firewall.actions == ["--check"] * len(rules(POOLS[0], "tag"))
 
 
@@ -196,7 +196,7 @@ def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPat
     done = Completed(argv=("iptables",), code=3, output="", errors="no rights\n")
     monkeypatch.setattr("seatrial.process.run", lambda *_, **__: done)
     with pytest.raises(ProgramError, match="firewall's rules") as caught:
-        provide.close_firewall("tag", {})
+        network.close_firewall("tag", {})
     assert caught.value.detail == "no rights"
 
 
@@ -216,9 +216,9 @@ def test_only_bridges_of_the_engines_own_range_are_removed(
     (tmp_path / "eth0").mkdir()
     addresses = {"br-ours": "10.213.9.1", "br-other": "10.214.9.1", "docker0": "172.17.0.1", "eth0": "10.213.9.2"}
     found: set[str] = set()
-    monkeypatch.setattr(provide, "_remove_bridge", found.add)
-    monkeypatch.setattr(provide, "_address", lambda name: IPv4Address(addresses[name]) if name in addresses else None)
-    provide.remove_bridges("br-0", pool, tmp_path)
+    monkeypatch.setattr(network, "_remove_bridge", found.add)
+    monkeypatch.setattr(network, "_address", lambda name: IPv4Address(addresses[name]) if name in addresses else None)
+    network.remove_bridges("br-0", pool, tmp_path)
     assert found == removed
 
 
@@ -229,7 +229,7 @@ def test_a_bridge_that_cannot_be_removed_is_told_while_it_is_there(
     def refuse(*_: object) -> bytes:
         raise OSError(16, "Device or resource busy")
 
-    monkeypatch.setattr(provide, "_call", refuse)
+    monkeypatch.setattr(network, "_call", refuse)
     monkeypatch.setattr("pathlib.Path.exists", lambda _: present)
     if told:
         with pytest.raises(EngineError, match="bridge br9 cannot be removed: Device or resource busy"):
@@ -244,9 +244,9 @@ def test_a_bridge_is_set_down_before_it_is_removed(monkeypatch: pytest.MonkeyPat
 
     def call(number: int, argument: bytes) -> bytes:
         calls.append((number, argument))
-        return argument[:16] + (0x1003).to_bytes(2, "little") + bytes(22) if number == provide.SIOCGIFFLAGS else b""
+        return argument[:16] + (0x1003).to_bytes(2, "little") + bytes(22) if number == network.SIOCGIFFLAGS else b""
 
-    monkeypatch.setattr(provide, "_call", call)
+    monkeypatch.setattr(network, "_call", call)
     _remove_bridge("br9")
-    assert [number for number, _ in calls] == [provide.SIOCGIFFLAGS, provide.SIOCSIFFLAGS, provide.SIOCBRDELBR]
+    assert [number for number, _ in calls] == [network.SIOCGIFFLAGS, network.SIOCSIFFLAGS, network.SIOCBRDELBR]
     assert calls[1][1][16:18] == (0x1002).to_bytes(2, "little")
