@@ -200,9 +200,12 @@ def test_a_program_whose_output_nobody_takes_is_interrupted() -> None:
 
 def whole(log: Path) -> str:
     """Return the log of a program that was spawned, once what writes it has ended."""
-    with log.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-    return log.read_text(encoding="utf-8")
+    while True:
+        with log.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            # Rotated meanwhile, it is another file that is written now.
+            if os.fstat(file.fileno()).st_ino == log.stat().st_ino:
+                return log.read_text(encoding="utf-8")
 
 
 def test_the_log_of_a_spawned_program_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
