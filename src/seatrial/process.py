@@ -27,31 +27,22 @@ if TYPE_CHECKING:
 
 INTERRUPT_GRACE = 4.0
 """Seconds that an interrupted program has before it is terminated."""
-
 TERMINATE_GRACE = 1.5
 """Seconds that a terminated program has before it is killed."""
-
 DRAIN_GRACE = 5.0
 """Seconds to wait for the rest of a program's output when it has ended by itself."""
-
 KILLED_DRAIN_GRACE = 0.5
 """The same for one that was ended: with the two above 6 s in all, as a command has 10 s to end."""
-
 TICK = 0.2
 """Seconds between two ticks of a program that is watched while it runs."""
-
 SPAWN_LOG_BYTES = 10_000_000
 """The size of the log of a program that outlives this one."""
-
 KEPT_LINES = 200
 """Lines of a program's output that are kept for an error message."""
-
 LONGEST_KEPT = 16 * 1024
 """Characters of one of them."""
-
 LONGEST_LINE = 1024 * 1024
 """Characters that are handed on at a time: a longer line comes in pieces."""
-
 MOST_OUTPUT = 64 * 1024 * 1024
 """Characters of output and errors that `run` keeps."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.compose import guard
+from seatrial.compose import reading
 from seatrial.dockerfile import LONGEST_VALUE, MOST_INSTRUCTIONS, DockerfileError, bases, parse, read
 from seatrial.errors import SeatrialError, SettingsError
 from seatrial.filesystem import read_bytes
@@ -233,9 +233,9 @@ def test_requirements_outside_of_the_context_are_not_read(tmp_path: Path, how: s
 @pytest.mark.parametrize("text", ["\n" * MILLION, " " * MILLION, "\r\n" * 500_000, "export " * 150_000, "a" * MILLION])
 def test_an_env_file_is_searched_in_linear_time(text: str) -> None:
     with soon():
-        for pattern in (guard.STEERING, guard.BARE, guard.ASSIGNED):
+        for pattern in (reading.STEERING, reading.BARE, reading.ASSIGNED):
             assert pattern.findall(text) in ([], ["a" * MILLION])
     lines = "\u00a0export COMPOSE_FILE = x\r\n  A\r\nB: c\n"
-    assert guard.STEERING.findall(lines) == ["COMPOSE_FILE"]
-    assert guard.BARE.findall(lines) == ["A"]
-    assert guard.ASSIGNED.findall(lines) == ["COMPOSE_FILE", "B"]
+    assert reading.STEERING.findall(lines) == ["COMPOSE_FILE"]
+    assert reading.BARE.findall(lines) == ["A"]
+    assert reading.ASSIGNED.findall(lines) == ["COMPOSE_FILE", "B"]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from seatrial.compose.guard import Reading, UntrustedError, findings, guarded, read_ahead, require_trusted
+from seatrial.compose.guard import UntrustedError, findings, guarded, require_trusted
 from seatrial.compose.reach import Grade, Surroundings, reaches
 from seatrial.compose.readiness import Readiness
+from seatrial.compose.reading import Reading, read_ahead
 from seatrial.compose.runner import Compose, Stack
 from seatrial.engine.find import Candidate, Engine
 from seatrial.errors import ExitCode, StackError

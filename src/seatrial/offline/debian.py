@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """The keys that sign Debian's archive; comes with apt on every Debian."""
-
 OTHER_ENGINE = "Install Docker as its documentation says, or set DOCKER_HOST to an engine elsewhere."
 """What to do where an engine cannot be provided."""
-
 ALIASES = frozenset({"stable", "oldstable", "testing", "unstable", "sid"})
 NO_SECURITY = frozenset({"sid", "unstable", "experimental"})
 """Suites that get security updates like any other update."""
@@ -38,6 +36,12 @@ POCKET = re.compile(r"(-security|-updates|-proposed-updates|-backports(-sloppy)?
 FIELD = re.compile(r"^([^\s:][^:\n]*):(.*(?:\n[ \t].*)*)", re.MULTILINE)
 """A field of a deb822 stanza with its continuation lines."""
 ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
+LISTS_TIMEOUT, DOWNLOAD_TIMEOUT, UNPACK_TIMEOUT = 300.0, 1800.0, 300.0
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where dpkg's and apt's programs are; a user's PATH may lack the first."""
+NO_STATUS = ("-o", "Dir::State::status=/dev/null")
+"""Without the host's own status a package that is installed here in a later version is found too."""
+SUITE, PACKAGE = re.compile(r"[a-z][a-z0-9.-]*"), re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,18 +178,6 @@ def _os_release(root: Path) -> Mapping[str, str]:
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
-
-LISTS_TIMEOUT = 300.0
-DOWNLOAD_TIMEOUT = 1800.0
-UNPACK_TIMEOUT = 300.0
-
-SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where dpkg's and apt's programs are; a user's PATH may lack the first."""
-NO_STATUS = ("-o", "Dir::State::status=/dev/null")
-"""Without the host's own status a package that is installed here in a later version is found too."""
-
-SUITE = re.compile(r"[a-z][a-z0-9.-]*")
-PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 APT_CONF = """\
 Dir::Etc::sourcelist "{folder}/sources.list";
