@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from seatrial.facts import Account, Accounts, Distribution, Identity, Probe
     from seatrial.observe.index import Index
+    from seatrial.observe.installed import Packages
     from seatrial.observe.layout import Layout
     from seatrial.observe.probe import ProbeRequest
 
@@ -52,21 +53,53 @@ def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tu
     if isinstance(layout, str):
         return probe, Unavailable(reason=f"{layout}, so what it says of the image cannot be compared with the files")
     packages = installed.packages_of(layout, access)
+    by_files = _by_files(probe, layout, packages, request, image, access)
+    if image.index.cut:
+        return by_files, Unavailable(reason=f"the file system was not seen whole: {image.index.cut[0]}")
+    differences = (*_of_the_account(probe, image), *_of_the_interpreter(probe, layout, access))
+    differences += (*_of_the_packages(probe, by_files, access), *_of_the_programs(probe, by_files, access))
+    return by_files, Agreement(
+        differences=differences,
+        distributions=len(packages.distributions),
+        executables=len(by_files.executables),
+        start_code=runs_code(layout.path, access.files)[:20],
+    )
+
+
+def _by_files(
+    probe: Probe, layout: Layout, packages: Packages, request: ProbeRequest, image: Image, access: Access
+) -> Probe:
+    """Return the probe with the files' word in place of the image's."""
     programs = (image.path, image.directory, access)
     folders = [request.import_root, *layout.path] if request.import_root else layout.path
     said = {place.path: place for place in probe.places}
-    by_files = structs.replace(
+    cut = {"distributions"} if not packages.complete or image.index.cut else set()
+    interpreter = structs.replace(
+        probe.interpreter,
+        executable=layout.executable,
+        version=_version(probe.interpreter.version, layout.version),
+        prefix=layout.prefix,
+        base_prefix=layout.base_prefix,
+        path=layout.path,
+        settings=dict(layout.settings),
+    )
+    environment = probe.environment and structs.replace(
+        probe.environment,
+        real=layout.real,
+        home_python=installed.home_python(layout, access),
+        pythons=installed.pythons_of(*programs),
+        linked=installed.linked_folders(layout, access),
+    )
+    code = probe.code and tuple(
+        installed.code_of(
+            row.name, installed.origins(row.name, folders, access) or ((row.origin,) if row.origin else ()), access
+        )
+        for row in probe.code
+    )
+    return structs.replace(
         probe,
         identity=_identity(probe, image),
-        interpreter=structs.replace(
-            probe.interpreter,
-            executable=layout.executable,
-            version=_version(probe.interpreter.version, layout.version),
-            prefix=layout.prefix,
-            base_prefix=layout.base_prefix,
-            path=layout.path,
-            settings=dict(layout.settings),
-        ),
+        interpreter=interpreter,
         distributions=packages.distributions,
         broken_distributions=packages.broken,
         scripts=installed.scripts_of(layout, *programs),
@@ -77,42 +110,9 @@ def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tu
             for path in request.places
         ),
         own_packages=installed.own_packages_of(request.import_root, image.environment, access),
-        environment=probe.environment
-        and structs.replace(
-            probe.environment,
-            real=layout.real,
-            home_python=installed.home_python(layout, access),
-            pythons=installed.pythons_of(*programs),
-            linked=installed.linked_folders(layout, access),
-        ),
-        code=None
-        if probe.code is None
-        else tuple(
-            installed.code_of(
-                row.name,
-                installed.origins(row.name, folders, access) or ((row.origin,) if row.origin else ()),
-                access,
-            )
-            for row in probe.code
-        ),
-        truncated=tuple(
-            dict.fromkeys(
-                (
-                    *(part for part in probe.truncated if part not in {"distributions", "scripts"}),
-                    *(() if packages.complete and not image.index.cut else ("distributions",)),
-                )
-            )
-        ),
-    )
-    if image.index.cut:
-        return by_files, Unavailable(reason=f"the file system was not seen whole: {image.index.cut[0]}")
-    differences = (*_of_the_account(probe, image), *_of_the_interpreter(probe, layout, access))
-    differences += (*_of_the_packages(probe, by_files, access), *_of_the_programs(probe, by_files, access))
-    return by_files, Agreement(
-        differences=differences,
-        distributions=len(packages.distributions),
-        executables=len(by_files.executables),
-        start_code=runs_code(layout.path, access.files)[:20],
+        environment=environment,
+        code=code,
+        truncated=(*(part for part in probe.truncated if part not in {"distributions", "scripts"}), *cut),
     )
 
 
