@@ -107,14 +107,17 @@ def plan_demo(project: Project, *, engine: Engine, host: Host) -> StackPlan:
         EngineError: compose is not installed, or too old.
 
     """
-    from seatrial.compose import runner
+    from seatrial.compose import guard
     from seatrial.compose.services import read_services
     from seatrial.stack.plan import compose_file, planned
 
     file = compose_file(project, APP)
     stack = demo_stack(project)
-    document, notes = runner.find(stack, file, engine=engine, host=host).model()
-    return replace(planned(project, stack, file, read_services(document)), notes=notes)
+    # Compose gets the variables that the file names.
+    compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host)
+    document, notes = compose.model()
+    guard.require_trusted(guard.findings(reading, document, host.trust), lambda _: None)
+    return replace(planned(project, stack, file, read_services(document)), notes=notes, compose=compose)
 
 
 def demo_stack(project: Project) -> Stack:
@@ -173,7 +176,7 @@ def run_demo(
     from seatrial.compose import runner
     from seatrial.stack import down, up
 
-    program = runner.find(plan.stack, plan.file, engine=engine, host=host)
+    program = plan.compose or runner.find(plan.stack, plan.file, engine=engine, host=host)
     for note in plan.notes:
         observer.say(f"compose warns: {note}")
     if not down.down(plan.stack, engine=engine, volumes=True).nothing:

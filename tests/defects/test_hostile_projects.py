@@ -137,7 +137,7 @@ PROJECTS = (
         name="a compose file that is the host's own file",
         files={"compose.yaml": "-> {outside}/secret"},
         words=(*UP, UNTRUSTED),
-        says=("compose.yaml",),
+        says=("outside of the project", "not trusted"),
     ),
     Project(
         name="the folder above as its context",
@@ -158,7 +158,9 @@ PROJECTS = (
             "harm.py": "import pathlib\npathlib.Path('{outside}/ran').write_text('x')\n",
         },
         words=("seatrial", "smoke", "--app", "ship", UNTRUSTED),
-        says=("checks", "harm"),
+        # The rest of the smoke is made, and fails for this project's other faults.
+        says=("the checks of harm are not asked",),
+        code=1,
     ),
     Project(
         name="stars in the ignore file",

@@ -265,7 +265,7 @@ def test_what_only_the_engine_has_is_handed_to_another_builder(
     images: dict[str, str],
     syntax: str | None,
 ) -> None:
-    monkeypatch.setattr("seatrial.offline.recipes", lambda _: ())
+    monkeypatch.setattr("seatrial.offline.recipes", lambda *_: ())
     monkeypatch.setattr("seatrial.images.bases._platform_arguments", lambda _: {})
     said: list[str] = []
     answers = Answers(local=True, refusal=refusal)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seatrial.compose.guard import UntrustedError, findings, guarded, require_trusted
-from seatrial.compose.reach import Grade, Surroundings, reaches
+from seatrial.compose.reach import Grade, Surroundings, reaches, resolved
 from seatrial.compose.readiness import Readiness
 from seatrial.compose.reading import Reading, read_ahead
 from seatrial.compose.runner import Compose, Stack
@@ -62,6 +62,8 @@ SERVICES: list[tuple[dict[str, Any], Grade, str]] = [
     ({"security_opt": ["label=disable"]}, PART, "label=disable"),
     ({"security_opt": ["seccomp=/srv/profile.json"]}, PART, "/srv/profile.json"),
     ({"security_opt": ["seccomp=../profile.json"]}, PART, "profile.json"),
+    ({"security_opt": ["seccomp=./profile.json"]}, OUTSIDE, "of its own"),
+    ({"security_opt": ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']}, OUTSIDE, "of its own"),
     ({"devices": ["/dev/sda:/dev/x:rwm"]}, ROOT, "/dev/sda"),
     ({"devices": [{"source": "/dev/nvme0n1", "target": "/d"}]}, ROOT, "/dev/nvme0n1"),
     ({"devices": ["/dev"]}, ROOT, "/dev"),
@@ -137,7 +139,6 @@ def test_what_a_service_gets_of_the_host_is_seen(table: dict[str, Any], grade: G
         {"network_mode": "none"},
         {"cap_add": ["CHOWN", "CAP_SETUID", "net_bind_service"], "cap_drop": ["ALL"]},
         {"security_opt": ["no-new-privileges:true"]},
-        {"security_opt": ["seccomp=./profile.json"]},
         {"runtime": "runc", "volumes_from": ["db:ro"]},
         {"volumes": [bind("/work/shop/data", read_only=False), bind("/work/shop")]},
         {"volumes": [{"type": "volume", "source": "data", "target": "/d"}, {"type": "tmpfs", "target": "/t"}]},
@@ -455,3 +456,28 @@ def test_an_untrusted_file_has_the_values_of_its_own_env_file(tmp_path: Path) ->
 def test_an_untrusted_file_asks_for_nothing_that_the_programs_know(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="it asks for HTTPS_PROXY"):
         compose_of(tmp_path, Trust.NONE, [], "GREETING=${HTTPS_PROXY}\n", HTTPS_PROXY="http://me:secret@proxy")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"build": {"context": ".", "additional_contexts": ["base=docker-image://x"]}},
+        {"deploy": {"resources": [1]}},
+        {"deploy": []},
+        {"volumes": [{"type": "bind", "source": ".", "bind": "z"}]},
+        {"volumes": [{"type": "bind", "source": "a\0b"}]},
+    ],
+)
+def test_a_table_of_another_form_is_no_traceback(table: dict[str, Any]) -> None:
+    assert isinstance(of_service(**table), list)
+
+
+def test_a_link_in_a_circle_leads_to_itself(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to(".env")
+    assert resolved(str(tmp_path / ".env")) == tmp_path / ".env"
+
+
+def test_a_network_with_addresses_of_its_own_is_named() -> None:
+    document = {"networks": {"default": {"ipam": {"config": [{"subnet": "10.0.0.0/8"}]}}}}
+    found = list(reaches(document, FILE, AROUND))
+    assert [(reach.grade, "address range" in reach.what) for reach in found] == [(Grade.OUTSIDE, True)]

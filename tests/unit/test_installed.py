@@ -98,6 +98,33 @@ def test_debians_python_has_its_dist_packages() -> None:
     assert laid_out(other, "/usr/local/bin/python3").path == (LIB, f"{LIB}/lib-dynload")
 
 
+def test_red_hats_python_has_its_library_in_lib64() -> None:
+    tree: dict[str, str | None] = {
+        "/usr/bin/python3.12": ELF,
+        "/usr/lib64/python3.12/os.py": "",
+        "/usr/lib64/python3.12/site-packages": FOLDER,
+        "/usr/lib/python3.12/site-packages": FOLDER,
+    }
+    found = laid_out(access(tree), "/usr/bin/python3.12")
+    sites = ("/usr/lib64/python3.12/site-packages", "/usr/lib/python3.12/site-packages")
+    assert found.path == ("/usr/lib64/python3.12", *sites)
+
+
+def test_a_library_under_two_names_is_one() -> None:
+    tree = {**BASE, "/usr/local/lib/python3.1": "-> python3.13", "/usr/local/bin/python": "-> python3.13"}
+    assert laid_out(access(tree), "/usr/local/bin/python").version == "3.13"
+
+
+@pytest.mark.parametrize("text", ["# x\rimport evil\n", "\ufeffimport evil\n", "x\x0cimport evil\n"])
+def test_code_in_a_path_file_is_seen_however_its_lines_end(text: str) -> None:
+    assert runs_code([SITE], access({**BASE, **VENV, f"{SITE}/a.pth": text}).files) == (f"{SITE}/a.pth",)
+
+
+@pytest.mark.parametrize("place", ["src/app", "", "//app/pkg", "../x"])
+def test_a_place_that_is_none_ends_the_search(place: str) -> None:
+    assert installed.code_of("pkg", (place,), access({**BASE, **VENV})).origin.startswith("/")
+
+
 def test_path_files_are_read_and_their_code_is_not_run() -> None:
     lines = "# a comment\n\n../../../../lib\nimport os; os.abort()\nimport\tsys\n/opt/more  \n/gone\n/opt/more\n"
     tree = {

@@ -23,7 +23,7 @@ def test_a_local_substitute_is_made_where_a_recipe_is_known(
     def ensure(found: str, **_: Any) -> str:
         return f"local:{found}"
 
-    monkeypatch.setattr(offline, "recipes", lambda _: {})
+    monkeypatch.setattr(offline, "recipes", lambda *_: {})
     monkeypatch.setattr(offline, "find_substitute", lambda name, _: "postgres" if name == known else None)
     monkeypatch.setattr(offline, "ensure_substitute", ensure)
     make = substitute_maker(world.project, world.engine, world.host, world.observer.say)

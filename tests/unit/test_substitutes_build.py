@@ -303,3 +303,12 @@ def test_a_wheel_that_cannot_be_fetched_is_one_clear_error(tmp_path: Path, monke
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(BuildError, match="neither pip nor uv"):
         fetch_programs("uv", tmp_path / "p", host=host, say=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "text", ["-e/srv/evil", "/srv/evil", "./evil", "--requirement=/etc/shadow", "x @ file:///x", "git+https://x/y"]
+)
+def test_a_wheel_that_is_a_path_or_an_option_is_refused(tmp_path: Path, text: str) -> None:
+    host = Host(environment={}, home=tmp_path, data=tmp_path, cache=tmp_path)
+    with pytest.raises(BuildError, match="is no requirement"):
+        fetch_programs(text, tmp_path / "bin", host=host, say=never)

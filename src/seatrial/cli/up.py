@@ -67,7 +67,7 @@ def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
     from seatrial.reports.stack_console import print_preflight
     from seatrial.stack.preflight import check_all
 
-    recipes = offline.recipes(project)
+    recipes = offline.recipes(project, output.host().trust)
     found = check_all(
         project,
         name,

@@ -41,6 +41,14 @@ class Reach:
     """Texts that stand in its line, the likeliest first."""
 
 
+def resolved(path: str) -> Path:
+    """Return where a path leads; of links in a circle, and of a name that no file has, the path itself."""
+    try:
+        return Path(path).resolve()
+    except (RuntimeError, OSError, ValueError):
+        return Path(os.path.normpath(path.replace("\0", "")))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """Where a project lies on its host."""
@@ -50,7 +58,7 @@ class Surroundings:
     home: Path
     sockets: tuple[Path, ...] = ()
     """Of engines that may run here, resolved."""
-    resolve: Callable[[str], Path] = lambda path: Path(path).resolve()
+    resolve: Callable[[str], Path] = resolved
     """Tells where a path leads, symbolic links followed."""
 
     def inside(self, path: Path) -> bool:
@@ -175,8 +183,11 @@ class _Service:
         key, _, value = option.replace("=", ":", 1).partition(":")
         if value == "unconfined" or (key == "label" and value == "disable") or key == "writable-cgroups":
             yield self._reach("security_opt", f"is not confined ({option})", Grade.HOST, option)
-        elif key == "seccomp" and value not in {"", "builtin"} and not value.lstrip().startswith("{"):
-            yield from self._path("security_opt", "takes its seccomp profile from", value, option)
+        elif key == "seccomp" and value not in {"", "builtin"}:
+            inline = value.lstrip().startswith("{")
+            elsewhere = [] if inline else [*self._path("security_opt", "takes its seccomp profile from", value, option)]
+            own = self._reach("security_opt", "has a seccomp profile of its own", Grade.OUTSIDE, option)
+            yield from elsewhere or [own]
         elif key not in {"no-new-privileges", "seccomp"}:
             yield self._reach("security_opt", f"has a security option of its own ({option})", Grade.OUTSIDE, option)
 
@@ -190,8 +201,8 @@ class _Service:
             narrow = re.fullmatch(r"c (?!1:[124]\b)\d+:(\d+|\*) [rwm]+", rule)
             what = f"may use devices ({rule})"
             yield self._reach("device_cgroup_rules", what, Grade.HOST if narrow else Grade.ROOT, rule)
-        resources = (self.table.get("deploy") or {}).get("resources") or {}
-        if (resources.get("reservations") or {}).get("devices"):
+        resources = _table(_table(self.table.get("deploy")).get("resources"))
+        if _table(resources.get("reservations")).get("devices"):
             yield self._reach("deploy", "gets devices of the host", Grade.HOST)
         if self.table.get("gpus"):
             yield self._reach("gpus", "gets devices of the host", Grade.HOST)
@@ -206,7 +217,7 @@ class _Service:
                 path = self.around.resolve(source)
                 if not read_only and path in {self.around.project, self.around.project / ".git"}:
                     yield self._reach("volumes", "may write the project's own tasks and hooks", Grade.OUTSIDE, *words)
-                if "shared" in str((mount.get("bind") or {}).get("propagation") or ""):
+                if "shared" in str(_table(mount.get("bind")).get("propagation") or ""):
                     yield self._reach("volumes", f"passes mounts on to the host ({source})", Grade.HOST, *words)
             elif kind not in {"volume", "tmpfs", "image"}:
                 yield self._reach("volumes", f"mounts {source} ({kind})", Grade.ROOT, *words)
@@ -250,7 +261,8 @@ class _Service:
         build = self.table.get("build")
         build = {"context": build} if isinstance(build, str) else build or {}
         context = str(build.get("context") or ".")
-        others = dict(build.get("additional_contexts") or {})
+        others = build.get("additional_contexts")
+        others = _table(others) or dict(text.partition("=")[::2] for text in _texts(others))
         paths = {"context": context, **others}
         if dockerfile := build.get("dockerfile"):
             paths["dockerfile"] = str(Path(context) / str(dockerfile))
@@ -283,7 +295,7 @@ def _volumes(document: Json, around: Surroundings) -> Iterator[Reach]:
     for name, entry in (document.get("volumes") or {}).items():
         table: Json = entry or {}
         yield from _foreign("volumes", name, table, document)
-        options = {str(key): str(value) for key, value in (table.get("driver_opts") or {}).items()}
+        options = {str(key): str(value) for key, value in _table(table.get("driver_opts")).items()}
         kind, device, flags = options.get("type", ""), options.get("device", ""), options.get("o", "")
         path, what = ("volumes", name), f"the volume {name!r}"
         if not options or kind == "tmpfs":
@@ -300,7 +312,11 @@ def _volumes(document: Json, around: Surroundings) -> Iterator[Reach]:
 
 def _networks(document: Json) -> Iterator[Reach]:
     for name, entry in (document.get("networks") or {}).items():
-        yield from _foreign("networks", name, entry or {}, document)
+        table = _table(entry)
+        yield from _foreign("networks", name, table, document)
+        if _table(table.get("ipam")).get("config"):
+            what = f"the network {name!r} has an address range of its own"
+            yield Reach(path=("networks", name), what=what, grade=Grade.OUTSIDE, words=("subnet",))
 
 
 def _foreign(key: str, name: str, table: Json, document: Json) -> Iterator[Reach]:
@@ -315,6 +331,10 @@ def _foreign(key: str, name: str, table: Json, document: Json) -> Iterator[Reach
         yield Reach(path=(key, name), what=f"{what} is made by the driver {driver}", grade=Grade.HOST, words=(driver,))
     elif key == "networks" and table.get("driver_opts"):
         yield Reach(path=(key, name), what=f"{what} has options of its driver", grade=Grade.OUTSIDE)
+
+
+def _table(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -190,7 +190,7 @@ def replacements(
 
     `elsewhere`: the builder is not the engine's own and does not see the engine's images.
     """
-    recipes = offline.recipes(project)
+    recipes = offline.recipes(project, host.trust)
 
     def known(reference: str) -> bool:
         return offline.find_substitute(reference, recipes) is not None

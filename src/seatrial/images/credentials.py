@@ -121,7 +121,12 @@ def find_secrets(host: Host) -> BuildSecrets:
     variables = [name for upper in PROXY_VARIABLES for name in (upper, upper.lower())]
     proxies = {name: value for name in variables if (value := host.environment.get(name))}
     # Those of the docker CLI's configuration reach a build by themselves, where no variable is set.
-    own = {name: value for name, value in cli_proxies(host).items() if name not in proxies}
+    own = {
+        name: value
+        for name, value in cli_proxies(host).items()
+        # Where a variable holds a password, the build gets none of both unless it is named.
+        if name not in proxies or any(in_addresses([proxies[name]], name))
+    }
     credentials = [
         *(in_netrc(_text(files["netrc"])) if "netrc" in files else ()),
         *in_addresses(texts["pip-config"].splitlines(), "pip-config"),

@@ -36,6 +36,12 @@ class Credential:
     value: str = field(repr=False)
     user: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        """Take text that is no UTF-8 as it can be written."""
+        for name in ("value", "user"):
+            text = getattr(self, name).encode(errors="surrogateescape").decode(errors="replace")
+            object.__setattr__(self, name, text)
+
     def forms(self) -> set[str]:
         """Return how it may be written: as it is, in an address, in JSON, in base64."""
         plain = {self.value, unquote(self.value)}
@@ -63,7 +69,8 @@ class Credential:
         if len(value) >= UNMISTAKABLE or (len(value) >= SHORTEST_SEARCHED and kinds > 1):
             return {form.encode() for form in self.forms() if len(form) >= SHORTEST_SEARCHED}
         around = {f"{before}{self.value}{after}" for before, after in ((":", "@"), ("//", "@"), ("//", ":@"))}
-        around |= {f"password{space}{value}" for space in " \t\n"}
+        if len(value) >= SHORTEST_SEARCHED:
+            around |= {f"password{space}{value}" for space in " \t\n"}
         return {form.encode() for form in around} | {
             base64.b64encode(f"{unquote(self.user)}:{value}".encode()).rstrip(b"=")
         }
@@ -84,7 +91,9 @@ def in_addresses(texts: Iterable[str], source: str) -> Iterator[Credential]:
     for word in (word for text in texts for word in text.split()):
         for found in USERINFO.finditer(word):
             user, _, password = found[1].partition(":")
-            if value := password or user:
+            # An account alone may be a token; a short one of a proxy is a name.
+            name_alone = source.upper().endswith("_PROXY") and len(user) < SHORTEST_SEARCHED
+            if value := password or ("" if name_alone else user):
                 yield Credential(source=source, value=value, user=user if password else "")
         for pattern in (QUERY, PATH_TOKEN):
             yield from (Credential(source=source, value=found[pattern.groups]) for found in pattern.finditer(word))
@@ -107,7 +116,8 @@ def in_netrc(text: str) -> Iterator[Credential]:
                 # A token in the account's place.
                 yield Credential(source="netrc", value=user)
         elif word in {"password", "account", "passwd"}:
-            yield Credential(source="netrc", value=next(words, "").strip("\"'"), user=user)
+            if password := next(words, "").strip("\"'"):
+                yield Credential(source="netrc", value=password, user=user)
         elif word != "default" and len(word) >= SHORTEST_SEARCHED:
             yield Credential(source="netrc", value=word)
 

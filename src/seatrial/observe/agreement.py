@@ -56,7 +56,7 @@ def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tu
     by_files = _by_files(probe, layout, packages, request, image, access)
     if image.index.cut:
         return by_files, Unavailable(reason=f"the file system was not seen whole: {image.index.cut[0]}")
-    differences = (*_of_the_account(probe, image), *_of_the_interpreter(probe, layout, access))
+    differences = (*_of_the_account(probe, image, access), *_of_the_interpreter(probe, layout, access))
     differences += (*_of_the_packages(probe, by_files, access), *_of_the_programs(probe, by_files, access))
     return by_files, Agreement(
         differences=differences,
@@ -146,7 +146,7 @@ def _difference(what: str, files: str, said: str) -> Difference:
     return Difference(what=shown(what)[:200], files=shown(files)[:300], said=shown(said)[:300])
 
 
-def _of_the_account(probe: Probe, image: Image) -> Iterator[Difference]:
+def _of_the_account(probe: Probe, image: Image, access: Access) -> Iterator[Difference]:
     account, said = image.account, probe.identity
     if account.uid is None:
         return
@@ -159,7 +159,9 @@ def _of_the_account(probe: Probe, image: Image) -> Iterator[Difference]:
         wanted, told = sorted(account.gids), sorted({said.gid, *said.groups})
         yield _difference("the groups of USER", ", ".join(map(str, wanted)), ", ".join(map(str, told)))
     names = [user.name for user in image.accounts.users if user.uid == account.uid]
-    if names and said.name not in names and not image.accounts.cut:
+    # An account that may not read the file has no name for itself.
+    hidden = access.files.end("/etc/passwd") is not None and not access.reads("/etc/passwd")
+    if names and said.name not in names and not image.accounts.cut and not hidden:
         yield _difference("the name of USER", " or ".join(names[:3]), said.name or "none")
 
 

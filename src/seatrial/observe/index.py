@@ -129,7 +129,11 @@ class IndexReader:
     def read_second_names(self, files: EngineFiles) -> None:
         """Read the files whose content was packed under another name, from which nothing was kept."""
         for path in self._second_names[:MOST_SECOND_NAMES]:
-            self._keep(path, self._paths[path].mode, files.text(path).encode("utf-8", "surrogateescape"))
+            try:
+                self._keep(path, self._paths[path].mode, files.text(path).encode("utf-8", "surrogateescape"))
+            except (LimitExceededError, docker.errors.APIError, UnicodeEncodeError) as error:
+                self.cut.append(f"{path[:200]!r}: {error}")
+                break
         if len(self._second_names) > MOST_SECOND_NAMES:
             self.cut.append(f"more than {MOST_SECOND_NAMES} files have two names")
 
@@ -159,14 +163,17 @@ class IndexReader:
         if self._reads > MOST_READS:
             raise LimitExceededError(f"more than {MOST_READS} files would have to be read")
         if member.letter == "h":
-            self._take_second_name(path, member.target)
+            self._take_second_name(path, member.mode, member.target)
         else:
             self._keep(path, member.mode, archive.beginning(wanted))
 
-    def _take_second_name(self, path: str, first: str) -> None:
+    def _take_second_name(self, path: str, mode: int, first: str) -> None:
         """Take over what is known by a file's first name, where that was looked at in the same way."""
+        program = wanted_bytes(path, mode) == wanted_bytes(first, mode) == SCRIPT
         same = posixpath.basename(path) == posixpath.basename(first) and wanted_bytes(path, 0) == wanted_bytes(first, 0)
-        if not same or wanted_bytes(path, 0) == 0 or any(fits and fits(path) for _, _, fits, _ in CONTENT):
+        same = same and wanted_bytes(path, 0) > 0 and not any(fits and fits(path) for _, _, fits, _ in CONTENT)
+        # Of a first name that was not looked at, such as one in /dev, nothing is known.
+        if first not in self._paths or not (program or same):
             self._second_names.append(path)
             return
         if first in self._texts:

@@ -22,6 +22,7 @@ from seatrial.facts import (
 )
 from seatrial.inside.probe.base import named_for_env, shebang
 from seatrial.inside.probe.distributions import header, script_names
+from seatrial.observe.archive import rooted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,7 +135,7 @@ def program(name: str, path: str, directory: str, access: Access) -> str:
 
 
 def _executes(entry: Entry, access: Access) -> bool:
-    return bool(entry.mode & 0o111) if access.who.uid == 0 else access.permits(entry, 0o1)
+    return access.permits(entry, 0o1)
 
 
 def executables_of(names: Iterable[str], path: str, directory: str, access: Access) -> tuple[Executable, ...]:
@@ -226,7 +227,8 @@ def origins(top: str, folders: Iterable[str], access: Access) -> tuple[str, ...]
 
 def code_of(name: str, places: Iterable[str], access: Access) -> Code:
     """Return which of a package's files, and of the folders above them, the account may change."""
-    here = list(places)
+    # From the root: what an image said may be any text.
+    here = [rooted(path) for path in places]
     origin = here[0] if here else ""
     if access.who.uid == 0:
         # Root can change everything: another check reports that.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.facts import Account
+from seatrial.observe.archive import rooted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PYTHON_FILE = re.compile(r"(?:python|pypy)(3\.\d{1,3}t?)")
 LIBRARY = re.compile(r"(?:python|pypy)3\.\d{1,3}t?")
+LIBS = ("lib", "lib64")
 LONGEST_PATH_FILE = 2000
 """Lines of a .pth file that are read."""
 MOST_FOLDERS = 1000
@@ -100,13 +102,13 @@ def layout_of(python: str, environment: Mapping[str, str], directory: str, acces
     base = _base(real, tops, files)
     if base is None:
         return f"no library of Python's lies beside {real}"
-    base_prefix, library = base
+    base_prefix, library, lib = base
     alone = bool(prefix) and settings.get("include-system-site-packages", "").lower() != "true"
     user = "" if alone else _user_base(environment, access.who)
-    made = _Path(access=access, library=library, base_prefix=base_prefix)
+    made = _Path(access=access, library=library, base_prefix=base_prefix, lib=lib)
     if given := environment.get("PYTHONPATH"):
         made.add_all([posixpath.join(directory, folder) for folder in given.split(":")])
-    made.add_all([f"{base_prefix}/lib/{library}", f"{base_prefix}/lib/{library}/lib-dynload"])
+    made.add_all([f"{base_prefix}/{lib}/{library}", f"{base_prefix}/{lib}/{library}/lib-dynload"])
     made.add_sites(prefix)
     if not alone:
         made.add_site(f"{user}/lib/{library}/site-packages" if user else "")
@@ -151,22 +153,25 @@ def _script_folders(executable: str, prefix: str, user: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*own, f"{user}/bin"] if user else own))
 
 
-def _base(real: str, tops: Iterable[str], files: IndexFiles) -> tuple[str, str] | None:
-    """Return the prefix of an interpreter's own library, and the library's name, as `getpath` looks for them."""
+def _base(real: str, tops: Iterable[str], files: IndexFiles) -> tuple[str, str, str] | None:
+    """Return the prefix of an interpreter's own library, the library's name, and the `lib` it lies in, as `getpath`."""
     named = PYTHON_FILE.fullmatch(posixpath.basename(real))
     for top in tops:
         # Upwards from where it lies, to the first folder that holds a library.
         here = top.rstrip("/")
         while here.startswith("/"):
-            libraries = [
-                name
-                for name in files.names(f"{here}/lib")
-                if LIBRARY.fullmatch(name)
-                and files.end(f"{here}/lib/{name}/os.py")
-                and (named is None or _version(name) == named[1])
-            ]
+            # By where it lies: conda has a link to it of another name, Debian's lib64 may be a link to lib.
+            libraries: dict[str, tuple[str, str, str]] = {}
+            for lib in LIBS:
+                for name in files.names(f"{here}/{lib}"):
+                    place = f"{here}/{lib}/{name}"
+                    fits = LIBRARY.fullmatch(name) and (named is None or _version(name) == named[1])
+                    if fits and files.end(f"{place}/os.py"):
+                        real_name = posixpath.basename(files.folder(place))
+                        found = (here, real_name if LIBRARY.fullmatch(real_name) else name, lib)
+                        libraries.setdefault(files.folder(place), found)
             if len(libraries) == 1:
-                return here, libraries[0]
+                return next(iter(libraries.values()))
             here = posixpath.dirname(here).rstrip("/")
     return None
 
@@ -182,12 +187,14 @@ class _Path:
     access: Access
     library: str
     base_prefix: str
+    lib: str
+    """`lib64` where Red Hat's and SUSE's interpreters have the standard library."""
     folders: list[str] = field(default_factory=list)
     _known: set[str] = field(default_factory=set)
 
     def add(self, folder: str) -> bool:
         """Add a folder, where it exists and is new."""
-        folder = posixpath.normpath(folder) if folder else ""
+        folder = rooted(posixpath.normpath(folder)) if folder else ""
         if not folder or folder in self._known or len(self.folders) >= MOST_FOLDERS or not self.access.lists(folder):
             return False
         self._known.add(folder)
@@ -205,7 +212,8 @@ class _Path:
     def sites(self, prefix: str) -> list[str]:
         """Return the site folders of a prefix that exist."""
         library, files = self.library, self.access.files
-        own = [f"{prefix}/lib/{library}/site-packages", f"{prefix}/lib64/{library}/site-packages"]
+        libs = LIBS if self.lib == "lib" else LIBS[::-1]
+        own = [f"{prefix}/{lib}/{library}/site-packages" for lib in libs]
         # Debian's interpreter has folders of its own.
         debian = [
             f"{prefix}/local/lib/{library}/dist-packages",
@@ -235,8 +243,13 @@ class _Path:
                     self.add(posixpath.join(folder, line))
 
 
+def _lines(text: str) -> list[str]:
+    """Return the lines of a .pth file, at whatever some Python ends a line."""
+    return text.removeprefix("\ufeff").splitlines()
+
+
 def _path_lines(text: str) -> Iterator[str]:
-    for line in text.split("\n")[:LONGEST_PATH_FILE]:
+    for line in _lines(text)[:LONGEST_PATH_FILE]:
         if line.strip() and not line.startswith(("#", "import ", "import\t")) and "\0" not in line:
             yield line.rstrip()
 
@@ -248,7 +261,8 @@ def runs_code(folders: Iterable[str], files: IndexFiles) -> tuple[str, ...]:
         for name in files.names(folder):
             path = posixpath.join(folder, name)
             if name in {"sitecustomize.py", "usercustomize.py"} or (
-                name.endswith(".pth") and re.search(r"^import[ \t]", files.text(path), re.MULTILINE)
+                name.endswith(".pth")
+                and any(line.startswith(("import ", "import\t")) for line in _lines(files.text(path)))
             ):
                 found.append(path)
     return tuple(found)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import SettingsError
 from seatrial.text import did_you_mean
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -215,12 +216,13 @@ POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/v
 """Since 18 the official image has its volume one folder higher."""
 
 
-def recipes(project: Project | None) -> tuple[Recipe, ...]:
+def recipes(project: Project | None, trust: Trust = Trust.PROJECT) -> tuple[Recipe, ...]:
     """Return the recipes of `[tool.seatrial.standins]`, then the built-in ones: the first that fits is taken.
 
-    Raises a SettingsError where an input of a project's recipe is malformed.
+    A project that is not trusted has none of its own. Raises a SettingsError where an input of a project's recipe is
+    malformed, or its Dockerfile lies outside of the project.
     """
-    return (*(_of_project(project) if project else ()), *built_in())
+    return (*(_of_project(project) if project and trust is not Trust.NONE else ()), *built_in())
 
 
 def built_in() -> tuple[Recipe, ...]:
@@ -239,6 +241,10 @@ def _of_project(project: Project) -> list[Recipe]:
         for key, text in declared.inputs.items():
             parse_input(text, where=f"{where} inputs.{key}")
         dockerfile = project.folder / declared.recipe
+        if not dockerfile.resolve().is_relative_to(project.folder.resolve()):
+            raise SettingsError(
+                f"the recipe {declared.recipe} lies outside of the project's folder.", where=f"{where} recipe"
+            )
         found.append(Recipe(pattern=name, dockerfile=dockerfile, inputs=declared.inputs, where=where))
     return found
 

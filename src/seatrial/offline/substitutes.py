@@ -46,6 +46,9 @@ REPOSITORY = f"{PREFIX}/input"
 FORMAT = "1"
 """Changes when a local substitute must be built again although its recipe and its inputs read the same."""
 BUILD_TIMEOUT = 1800.0
+REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?( *(==|~=|>=|<=|!=|<|>) *[\w.*+!-]+(, *(==|~=|>=|<=|!=|<|>) *[\w.*+!-]+)*)?"
+)
 WHEEL_TIMEOUT = 600.0
 LAST_LINES = 25
 LONGEST_LINE = 300
@@ -269,7 +272,14 @@ def _digest(image: Image | None) -> str | None:
 
 
 def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[[str], None]) -> None:
-    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`."""
+    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`.
+
+    What could be an option, a path or an address is refused: an installer would run what lies there.
+    """
+    if REQUIREMENT.fullmatch(requirement) is None:
+        raise BuildError(
+            f"{requirement!r} is no requirement.", where=f"wheel:{requirement}", fix="Write NAME or NAME==VERSION."
+        )
     say(f"Fetching {requirement} from the package index.")
     unpacked = folder.with_name(f"{folder.name}.unpacked")
     installer = next(_installers(host), None)
@@ -287,7 +297,8 @@ def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[
     }
     argv: list[str | Path] = [*installer, "--target", unpacked, "--no-deps", "--only-binary", ":all:", requirement]
     try:
-        process.run(argv, timeout=WHEEL_TIMEOUT, environment=environment)
+        # In a folder that is empty: a name could be that of a file elsewhere.
+        process.run(argv, timeout=WHEEL_TIMEOUT, environment=environment, folder=unpacked.parent)
     except ProgramError as error:
         raise BuildError(
             f"the wheel {requirement} cannot be fetched: {error.what}",

@@ -28,7 +28,7 @@ def substitute_maker(project: Project, engine: Engine, host: Host, say: Callable
     """Return what makes a local image for an official one that cannot be pulled."""
 
     def make(reference: str) -> str | None:
-        found = offline.find_substitute(reference, offline.recipes(project))
+        found = offline.find_substitute(reference, offline.recipes(project, host.trust))
         return None if found is None else offline.ensure_substitute(found, engine=engine, host=host, say=say)
 
     return make

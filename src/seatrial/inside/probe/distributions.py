@@ -165,7 +165,8 @@ def base_folders() -> "List[str]":
     found: "List[str]" = []
     if sys.prefix == sys.base_prefix:
         return found
-    for scheme in sysconfig.get_scheme_names():
+    # As Python has them: Debian's folder for what is installed by hand comes first.
+    for scheme in sorted(sysconfig.get_scheme_names(), key=lambda name: name != "posix_local"):
         if not scheme.startswith(("posix_prefix", "deb_system", "posix_local")):
             continue
         variables = {"base": sys.base_prefix, "platbase": sys.base_prefix}

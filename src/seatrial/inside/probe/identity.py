@@ -161,7 +161,8 @@ def code_files(name: str, places: "List[str]") -> "Row":
     if os.geteuid() == 0:
         # Root can change everything: another check reports that.
         return row
-    left = [os.path.abspath(path) for path in places]
+    # `abspath` keeps two slashes at the beginning.
+    left = ["/" + os.path.abspath(path).lstrip("/") for path in places]
     for path in left:
         below, above = path, os.path.dirname(path)
         changeable(row, above)

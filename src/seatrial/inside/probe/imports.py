@@ -124,9 +124,11 @@ cut_short: "List[str]" = []
 
 KNOWN_HOOKS = (
     re.compile(r"import _virtualenv$"),
-    re.compile(r"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; "),
+    re.compile(
+        r"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os\.environ\.get\(var, '\w+'\) == 'local'; "
+        r"enabled and __import__\('_distutils_hack'\)(?:\.add_shim\(\))?;?\s*$"
+    ),
     re.compile(r"import (__editable___\w+_finder); \1\.install\(\)$"),
-    re.compile(r"import sys, types, os; ?has_mfs = |import sys, types, os; ?p = os\.path\.join"),
 )
 """Lines that installers write, which take nothing away: the imports need not be tried with them a second time."""
 MOST_ROUNDS = 8

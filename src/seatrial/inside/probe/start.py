@@ -19,8 +19,9 @@ pth_folders: "Dict[str, bool]" = {}
 
 def hook(kind: str, where: str, line: str = "") -> None:
     row = {"kind": kind, "where": text(where, 500), "line": text(line, 500)}
-    if len(hooks) < MAX_HOOKS and row not in hooks:
-        hooks.append(row)
+    if row not in hooks and len(hooks) <= MAX_HOOKS:
+        # A list that is cut is not one of known hooks only.
+        hooks.append(row if len(hooks) < MAX_HOOKS else {"kind": "more", "where": text(where, 500), "line": ""})
 
 
 def begin() -> None:
@@ -82,7 +83,8 @@ def add_site(folder: str) -> None:
     add(folder)
     for name in sorted(name for name in listing(folder) if name.endswith(".pth") and not name.startswith(".")):
         try:
-            lines = read(os.path.join(folder, name)).split("\n")[:1000]
+            # At whatever some Python ends a line.
+            lines = read(os.path.join(folder, name)).lstrip("\ufeff").splitlines()
         except OSError:
             continue
         for line in lines:
