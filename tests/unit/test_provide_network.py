@@ -222,6 +222,18 @@ def test_only_bridges_of_the_engines_own_range_are_removed(
     assert found == removed
 
 
+def test_the_bridges_of_an_engine_that_took_the_range_meanwhile_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("seatrial-aaaaaa", "seatrial-bbbbbb", "br-theirs"):
+        (tmp_path / name / "bridge").mkdir(parents=True)
+    found: set[str] = set()
+    monkeypatch.setattr(network, "_remove_bridge", found.add)
+    monkeypatch.setattr(network, "_address", lambda _: IPv4Address("10.213.0.1"))
+    network.remove_bridges("seatrial-aaaaaa", POOLS[0], tmp_path)
+    assert found == {"seatrial-aaaaaa"}
+
+
 @pytest.mark.parametrize(("present", "told"), [(True, True), (False, False)])
 def test_a_bridge_that_cannot_be_removed_is_told_while_it_is_there(
     monkeypatch: pytest.MonkeyPatch, present: bool, told: bool

@@ -26,6 +26,8 @@ RANGES = "10.213.0.0/16 10.214.0.0/16 10.215.0.0/16 172.30.0.0/16 172.29.0.0/16 
 POOLS = tuple(map(IPv4Network, RANGES.split()))
 """Address ranges to choose from, Docker's own default ranges last: another engine may use those."""
 
+OWN_BRIDGES = "seatrial-"
+"""What the bridges of provided engines begin with."""
 TIMEOUT = 30.0
 CHAINS = (("filter", "FORWARD"), ("nat", "POSTROUTING"))
 
@@ -210,10 +212,15 @@ def add_bridge(name: str) -> None:
 
 
 def remove_bridges(name: str, pool: IPv4Network | None, interfaces: Path = Path("/sys/class/net")) -> None:
-    """Remove the engine's own bridge, and those of its networks: all that have an address of its range."""
-    for folder in interfaces.glob("*/bridge"):
-        bridge = folder.parent.name
-        if bridge == name or (pool and (address := _address(bridge)) and address in pool):
+    """Remove the engine's own bridge, and those of its networks: all that have an address of its range.
+
+    Where another engine of seatrial has taken that range meanwhile, those are its own.
+    """
+    bridges = [folder.parent.name for folder in interfaces.glob("*/bridge")]
+    within = {bridge for bridge in bridges if pool and (address := _address(bridge)) and address in pool}
+    others = {bridge for bridge in within if bridge.startswith(OWN_BRIDGES) and bridge != name}
+    for bridge in bridges:
+        if bridge == name or (bridge in within and not others):
             _remove_bridge(bridge)
 
 

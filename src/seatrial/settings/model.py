@@ -222,8 +222,8 @@ class Contract(Table, frozen=True, kw_only=True):
         if parse_size(self.memory) < LEAST_MEMORY:
             raise ValueError(f"`memory`: expected at least {LEAST_MEMORY // 1024**2} MiB, not {self.memory!r}")
         names = tuple(dict.fromkeys(map(capabilities.plain_name, self.capabilities)))
-        if unknown := [name for name in names if name not in capabilities.KNOWN]:
-            near = difflib.get_close_matches(unknown[0], capabilities.KNOWN, n=1)
+        if unknown := [name for name in self.capabilities if capabilities.plain_name(name) not in capabilities.KNOWN]:
+            near = difflib.get_close_matches(capabilities.plain_name(unknown[0]), capabilities.KNOWN, n=1)
             hint = f"; the nearest is {near[0]}" if near else ", see capabilities(7)"
             raise ValueError(f"`capabilities`: Linux has no capability {unknown[0]}{hint}")
         msgspec.structs.force_setattr(self, "capabilities", names)
