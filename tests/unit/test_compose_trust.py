@@ -18,8 +18,8 @@ from seatrial.errors import ExitCode, StackError
 from seatrial.host import Host
 from seatrial.trust import Trust
 
-PROJECT = Path("/work/shop")
-LINKS = {"/work/shop/link": Path("/srv/elsewhere"), "/work/shop/engine": Path("/run/docker.sock")}
+PROJECT = Path("/code/shop")
+LINKS = {"/code/shop/link": Path("/srv/elsewhere"), "/code/shop/engine": Path("/run/docker.sock")}
 AROUND = Surroundings(
     project=PROJECT,
     home=Path("/home/me"),
@@ -91,13 +91,13 @@ SERVICES: list[tuple[dict[str, Any], Grade, str]] = [
     ({"logging": {"driver": "journald"}}, OUTSIDE, "journald"),
     ({"oom_kill_disable": True}, PART, "memory"),
     ({"build": {"context": "/srv/else"}}, OUTSIDE, "/srv/else"),
-    ({"build": {"context": "/work/shop", "additional_contexts": {"keys": "/home/me/.ssh"}}}, OUTSIDE, "/home/me/.ssh"),
-    ({"build": {"context": "/work/shop", "dockerfile": "/etc/Dockerfile"}}, OUTSIDE, "/etc/Dockerfile"),
+    ({"build": {"context": "/code/shop", "additional_contexts": {"keys": "/home/me/.ssh"}}}, OUTSIDE, "/home/me/.ssh"),
+    ({"build": {"context": "/code/shop", "dockerfile": "/etc/Dockerfile"}}, OUTSIDE, "/etc/Dockerfile"),
     ({"build": {"context": "https://example.org/x.git"}}, OUTSIDE, "https://example.org"),
-    ({"build": {"context": "/work/shop", "ssh": ["default"]}}, OUTSIDE, "`ssh`"),
-    ({"build": {"context": "/work/shop", "privileged": True}}, OUTSIDE, "`privileged`"),
-    ({"build": {"context": "/work/shop", "entitlements": ["security.insecure"]}}, OUTSIDE, "`entitlements`"),
-    ({"build": {"context": "/work/shop", "network": "host"}}, OUTSIDE, "network"),
+    ({"build": {"context": "/code/shop", "ssh": ["default"]}}, OUTSIDE, "`ssh`"),
+    ({"build": {"context": "/code/shop", "privileged": True}}, OUTSIDE, "`privileged`"),
+    ({"build": {"context": "/code/shop", "entitlements": ["security.insecure"]}}, OUTSIDE, "`entitlements`"),
+    ({"build": {"context": "/code/shop", "network": "host"}}, OUTSIDE, "network"),
     *(
         ({"volumes": [bind(path)]}, ROOT, path)
         for path in (
@@ -112,13 +112,13 @@ SERVICES: list[tuple[dict[str, Any], Grade, str]] = [
     ({"volumes": [bind("/home/me/data")]}, PART, "/home/me/data"),
     ({"volumes": [bind("/srv/data")]}, PART, "outside of the project"),
     ({"volumes": [bind("/work")]}, PART, "/work"),
-    ({"volumes": [bind("/work/shop/../shop2")]}, PART, "/work/shop2"),
-    ({"volumes": [bind("/work/shop/link")]}, PART, "/srv/elsewhere"),
-    ({"volumes": [bind("/work/shop/engine")]}, ROOT, "engine's socket"),
+    ({"volumes": [bind("/code/shop/../shop2")]}, PART, "/code/shop2"),
+    ({"volumes": [bind("/code/shop/link")]}, PART, "/srv/elsewhere"),
+    ({"volumes": [bind("/code/shop/engine")]}, ROOT, "engine's socket"),
     ({"volumes": [bind("/etc/localtime")]}, OUTSIDE, "/etc/localtime"),
     ({"volumes": [bind("/etc/localtime", read_only=False)]}, ROOT, "writable"),
-    ({"volumes": [bind("/work/shop", read_only=False)]}, OUTSIDE, "tasks and hooks"),
-    ({"volumes": [bind("/work/shop/x", bind={"propagation": "rshared"})]}, PART, "passes mounts on"),
+    ({"volumes": [bind("/code/shop", read_only=False)]}, OUTSIDE, "tasks and hooks"),
+    ({"volumes": [bind("/code/shop/x", bind={"propagation": "rshared"})]}, PART, "passes mounts on"),
     ({"volumes": [{"type": "npipe", "source": r"\\.\pipe\docker_engine", "target": "/x"}]}, ROOT, "npipe"),
 ]  # fmt: skip
 
@@ -140,12 +140,12 @@ def test_what_a_service_gets_of_the_host_is_seen(table: dict[str, Any], grade: G
         {"cap_add": ["CHOWN", "CAP_SETUID", "net_bind_service"], "cap_drop": ["ALL"]},
         {"security_opt": ["no-new-privileges:true"]},
         {"runtime": "runc", "volumes_from": ["db:ro"]},
-        {"volumes": [bind("/work/shop/data", read_only=False), bind("/work/shop")]},
+        {"volumes": [bind("/code/shop/data", read_only=False), bind("/code/shop")]},
         {"volumes": [{"type": "volume", "source": "data", "target": "/d"}, {"type": "tmpfs", "target": "/t"}]},
         {"logging": {"driver": "json-file", "options": {"max-size": "1m"}}},
         {"extra_hosts": ["db=10.0.0.1"]},
         {"post_start": [{"command": ["true"]}]},
-        {"build": {"context": "/work/shop/api", "dockerfile": "Dockerfile", "additional_contexts": {"b": "service:b"}}},
+        {"build": {"context": "/code/shop/api", "dockerfile": "Dockerfile", "additional_contexts": {"b": "service:b"}}},
         {"deploy": {"resources": {"limits": {"memory": "1"}}}},
     ],
 )  # fmt: skip
@@ -158,7 +158,7 @@ def test_what_belongs_to_the_project_is_not_named(table: dict[str, Any]) -> None
     [
         ({"secrets": {"key": {"file": "/etc/shadow"}}}, ROOT, "the secret 'key' is /etc/shadow"),
         ({"secrets": {"key": {"file": "/work/key"}}}, PART, "/work/key"),
-        ({"configs": {"conf": {"file": "/work/shop/link"}}}, PART, "/srv/elsewhere"),
+        ({"configs": {"conf": {"file": "/code/shop/link"}}}, PART, "/srv/elsewhere"),
         ({"secrets": {"key": {"external": True}}}, OUTSIDE, "none of the project"),
         ({"volumes": {"d": {"external": True, "name": "x"}}}, OUTSIDE, "external"),
         ({"volumes": {"d": {"name": "other_data"}}}, OUTSIDE, "other_data"),
@@ -182,11 +182,11 @@ def test_what_is_declared_outside_of_services_is_seen(document: dict[str, Any], 
 def test_stores_of_the_project_are_not_named() -> None:
     document = {
         "name": "shop",
-        "secrets": {"key": {"name": "shop_key", "file": "/work/shop/key"}, "of": {"environment": "X"}},
+        "secrets": {"key": {"name": "shop_key", "file": "/code/shop/key"}, "of": {"environment": "X"}},
         "volumes": {
             "data": {"name": "shop_data"},
             "cache": {"driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
-            "own": {"driver_opts": {"type": "none", "o": "bind", "device": "/work/shop/data"}},
+            "own": {"driver_opts": {"type": "none", "o": "bind", "device": "/code/shop/data"}},
         },
         "networks": {"default": {"name": "shop_default", "driver": "bridge"}},
     }
