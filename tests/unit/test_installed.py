@@ -518,7 +518,7 @@ def test_a_python_that_is_a_script_cannot_be_compared() -> None:
 @pytest.mark.parametrize("version", sorted({HERE[0], HERE[-1]}))
 def test_a_sound_interpreter_says_what_its_files_say(version: str, tmp_path: Path) -> None:
     python = environment(tmp_path, INTERPRETERS[version])
-    agree(python, tmp_path, {})
+    assert_agrees(python, tmp_path, {})
 
 
 @pytest.mark.parametrize("options", [["--system-site-packages"], ["--copies"]])
@@ -533,15 +533,15 @@ def test_other_environments_agree_too(options: list[str], tmp_path: Path) -> Non
     user = tmp_path / ".local/lib" / site.parts[-2] / "site-packages"
     user.mkdir(parents=True)
     distribution(user, "own-1.dist-info", {"METADATA": "Name: own\nVersion: 1\n"})
-    agree(tmp_path / "venv/bin/python", tmp_path, {})
-    agree(tmp_path / "venv/bin/python", tmp_path, {"PYTHONPATH": f"{extra}:."})
-    agree(INTERPRETERS[HERE[-1]], tmp_path, {})
+    assert_agrees(tmp_path / "venv/bin/python", tmp_path, {})
+    assert_agrees(tmp_path / "venv/bin/python", tmp_path, {"PYTHONPATH": f"{extra}:."})
+    assert_agrees(INTERPRETERS[HERE[-1]], tmp_path, {})
     system = Path("/usr/bin/python3")
     if system.exists():
-        agree(system, tmp_path, {})
+        assert_agrees(system, tmp_path, {})
 
 
-def agree(python: Path, folder: Path, variables: Mapping[str, str]) -> None:
+def assert_agrees(python: Path, folder: Path, variables: Mapping[str, str]) -> None:
     """Let an interpreter answer for real, and compare it with what the files of this host say."""
     request = ProbeRequest(modules=(), import_root="", executables=("python", "sh", "good"), places=(f"{folder}/x/y",))
     answer = probed(python, request, folder, variables)
