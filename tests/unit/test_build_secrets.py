@@ -247,6 +247,13 @@ def test_proxies_of_the_docker_cli_are_kept_from_a_build_that_does_not_name_them
         assert find_secrets(host(home)).arguments() == []
 
 
+def test_a_password_that_both_the_environment_and_the_docker_cli_have_reaches_no_build(home: Path) -> None:
+    address = "http://me:cli-t0ken@proxy.test:1"
+    write(home / ".docker" / "config.json", json.dumps({"proxies": {"default": {"httpsProxy": address}}}))
+    found = find_secrets(host(home, HTTPS_PROXY=address, https_proxy=address))
+    assert found.given((), Trust.NONE).arguments() == ["--build-arg", "HTTPS_PROXY=", "--build-arg", "https_proxy="]
+
+
 # What an image holds.
 
 

@@ -158,7 +158,7 @@ def withheld(
         BuildError: the Dockerfile requires one that it does not get.
     """
     lacking = set(found.names) - set(given.names)
-    proxies = [*(name for name in found.proxies if name in lacking), *given.emptied]
+    proxies = list(dict.fromkeys([*(name for name in found.proxies if name in lacking), *given.emptied]))
     messages: list[str] = []
     for mount in mounts:
         if mount.id not in get_args(SecretId) or mount.id in given.names:
