@@ -481,3 +481,20 @@ def test_a_network_with_addresses_of_its_own_is_named() -> None:
     document = {"networks": {"default": {"ipam": {"config": [{"subnet": "10.0.0.0/8"}]}}}}
     found = list(reaches(document, FILE, AROUND))
     assert [(reach.grade, "address range" in reach.what) for reach in found] == [(Grade.OUTSIDE, True)]
+
+
+def test_files_whose_paths_hold_variables_are_read_ahead_in_a_trusted_project(tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / ".env").write_text("MODULES=modules\nSTAGE='prod'\n", encoding="utf-8")
+    (tmp_path / ".env.prod").write_text("URL=${DB_URL}\n", encoding="utf-8")
+    (tmp_path / "modules" / "db.yml").write_text(
+        "services:\n  db:\n    image: x:${PGVER:?set}\n    environment: [DB_PASSWORD]\n", encoding="utf-8"
+    )
+    file = tmp_path / "compose.yaml"
+    file.write_text(
+        "include: ['${MODULES}/db.yml']\nservices:\n  api:\n    image: x\n    env_file: '.env.${STAGE}'\n",
+        encoding="utf-8",
+    )
+    reading = read_ahead(file, around(tmp_path), host(tmp_path, Trust.PROJECT))
+    assert {"PGVER", "DB_PASSWORD", "DB_URL"} <= set(reading.asked)
+    assert reading.found == ()

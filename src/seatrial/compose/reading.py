@@ -27,6 +27,7 @@ STEERING = re.compile(
 BARE = re.compile(r"^[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_]\w*)[^\S\n]*$", re.MULTILINE)
 """A line of an env file that takes a variable as the caller has it."""
 ASSIGNED = re.compile(r"^[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_]\w*)[^\S\n]*[=:]", re.MULTILINE)
+VALUES = re.compile(r"^[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_]\w*)[^\S\n]*=[^\S\n]*(.*)$", re.MULTILINE)
 PLAIN_PATH = re.compile(r"[\w./ @+-]*(\$\{\w+:?-[\w./ @+-]*\}[\w./ @+-]*)?")
 """A path that holds at most one variable, with a default."""
 REMOTE = re.compile(r"[\w+.-]+:|.*@.*:|github\.com/|.*\.git([#:].*)?$")
@@ -100,7 +101,9 @@ def read_ahead(file: Path, around: Surroundings, host: Host, *, options: Sequenc
 
     Raises StackError: a file stands for more than the limits allow.
     """
-    reader = _Reader(around=around, trusted=host.trust is not Trust.NONE, known=host.programs_environment)
+    reader = _Reader(
+        around=around, trusted=host.trust is not Trust.NONE, known=host.programs_environment, host=host.environment
+    )
     chosen = [options[number + 1] for number, word in enumerate(options[:-1]) if word == "--env-file"]
     chosen += filter(None, host.environment.get("COMPOSE_ENV_FILES", "").split(","))
     for name in chosen:
@@ -119,6 +122,8 @@ class _Reader:
     trusted: bool
     known: Mapping[str, str]
     """The variables that compose gets unasked."""
+    host: Mapping[str, str]
+    """All variables of the host."""
     texts: list[TextFile] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
     found: list[tuple[str, Reach]] = field(default_factory=list)
@@ -245,7 +250,7 @@ class _Reader:
         if not self.trusted and (PLAIN_PATH.fullmatch(text.text) is None or self._varies(text.text)):
             self._out(where, f"{does} {text.text}, which cannot be checked")
             return []
-        written = settled(text.text)
+        written = settled(text.text, self._values() if self.trusted else None)
         if REMOTE.match(written):
             self._out(where, f"{does} {written}, which is fetched", Grade.HOST)
             return []
@@ -255,6 +260,10 @@ class _Reader:
             begins, written = {self.around.home: None}, written[1:].lstrip("/")
         files = [begin / written for begin in begins]
         return [file for file in files if self._allowed(file, where, does) is not None]
+
+    def _values(self) -> dict[str, str]:
+        """Return what compose puts in the place of variables in a path, as far as the env files tell in plain words."""
+        return {**{found[1]: found[2].strip().strip("\"'") for found in VALUES.finditer(self.env)}, **self.host}
 
     def _varies(self, text: str) -> bool:
         """Tell whether a variable of a text may have another value than its default."""

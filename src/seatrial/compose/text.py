@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Mapping as Values
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,14 +72,16 @@ def text_of(file: Path) -> ComposeText:
     return ComposeText() if isinstance(text, Unavailable) else text
 
 
-def settled(text: str) -> str:
-    """Return a text with each variable's default in its place, and nothing where it has none."""
+def settled(text: str, values: Values[str, str] | None = None) -> str:
+    """Return a text with each variable's value in its place, or its default, or nothing where it has neither."""
 
     def value(match: re.Match[str]) -> str:
         if match["escaped"]:
             return "$"
+        if known := (values or {}).get(match["plain"] or match["name"]):
+            return known
         has_default = (match["how"] or "").endswith("-")
-        return settled(match["word"] or "") if has_default else ""
+        return settled(match["word"] or "", values) if has_default else ""
 
     return PARTS.sub(value, text)
 
