@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from seatrial.checks.declaration import ID
-from seatrial.checks.model import Result, Status
+from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.registry import CATALOGUE, FAMILIES
 from seatrial.checks.verdict import Smoke
 from seatrial.reports.groups import family_of
@@ -135,13 +135,22 @@ def checks() -> str:
         "screen. This page is made from the code: `nox -s reference`.",
         "",
         "Level quick starts nothing, standard starts the application once, deep more often. Each level holds the ones",
-        "before it. Those of `--stack` start it with its services. A source that begins with HIST is a defect that",
-        "happened, and that earlier checks let through.",
+        "before it. Those of `--stack` start it with its services.",
         "",
-        "| check | the image | level |",
-        "| --- | --- | --- |",
+        "| severity | what it means |",
+        "| --- | --- |",
+        *(f"| {severity.value} | {meaning} |" for severity, meaning in severities().items()),
+        "",
+        "The severity of a check is that of most of its findings; a single one may be graver or lighter. What the",
+        "contract asks for explicitly (`user`, `files`, `forbidden`, …) is an error.",
+        "",
+        "| check | the image | severity | level |",
+        "| --- | --- | --- | --- |",
     ]
-    lines += [f"| [`{one.id}`](#{_anchor(one)}) | {_cell(one.title)} | {_asked(one)} |" for one in CATALOGUE]
+    lines += [
+        f"| [`{check.id}`](#{_anchor(check)}) | {_cell(check.title)} | {check.severity.value} | {_asked(check)} |"
+        for check in CATALOGUE
+    ]
     families = dict.fromkeys(family_of(one.id) for one in CATALOGUE)
     for family in families:
         lines += ["", f"## {family}"]
@@ -151,12 +160,22 @@ def checks() -> str:
     return "\n".join(lines) + "\n"
 
 
+def severities() -> dict[Severity, str]:
+    """Return what each severity means, from the source."""
+    tree = ast.parse(inspect.getsource(Severity))
+    kind = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+    texts = [
+        node.value.value for node in kind.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    return dict(zip(Severity, map(str, texts[1:]), strict=True))
+
+
 def _in_full(check: Check) -> list[str]:
     lines = [
         "",
         f"### {check.id}",
         "",
-        f"{check.title}. {'With' if check.stack else 'Level'} {_asked(check)}.",
+        f"{check.title}. {'With' if check.stack else 'Level'} {_asked(check)}; {check.severity.value}.",
         "",
         check.why,
         "",

@@ -139,6 +139,7 @@ def test_json_has_the_agreed_keys_first() -> None:
     assert (read["schema"], read["verdict"], read["seconds"], read["level"]) == (1, "fail", 2.5, "deep")
     assert set(read["counts"]) == {status.value for status in Status}
     keys = ["id", "title", "status", "expected", "actual", "why", "fix", "evidence", "seconds", "where"]
+    keys += ["severity"]
     assert all(list(entry) == keys for entry in read["checks"])
     assert sum(read["counts"].values()) == len(read["checks"]) == len(registry.CHECKS)
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Outcome, UndecidedError, failed, passed, present, skipped
+from seatrial.checks.model import Outcome, Severity, UndecidedError, failed, passed, present, skipped
 
-__all__ = ["Outcome", "UndecidedError", "check", "failed", "passed", "present", "skipped"]
+__all__ = ["Outcome", "Severity", "UndecidedError", "check", "failed", "passed", "present", "skipped"]

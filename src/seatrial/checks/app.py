@@ -6,7 +6,7 @@ import posixpath
 from itertools import chain
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
@@ -17,6 +17,7 @@ SHOWN = 20
 @check(
     "app/imports",
     title="The application imports",
+    severity=Severity.ERROR,
     why="Code that does not import does not run; a package that lies on no path is not installed.",
     source="Python packaging user guide, src layout: the package has to be installed to be imported",
     example="RUN uv sync --frozen --no-dev --no-install-project\n# a folder that is on no path\nCOPY src /app/src",
@@ -60,6 +61,7 @@ def _import_fix(name: str, error: str) -> str:
 @check(
     "app/executables",
     title="The programs that it calls are there",
+    severity=Severity.ERROR,
     why="A missing program shows only when a user first asks for what needs it.",
     source="Docker's build best practices, multi-stage builds: only what is copied reaches the final stage",
     example='# contract: executables = ["ffmpeg"]\n'
@@ -87,6 +89,8 @@ def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 @check(
     "app/writable-paths",
     title="Its user can write where it must",
+    severity=Severity.WARNING,
+    demanded_by=("writable_paths",),
     why="A library that cannot make its cache folder fails at its first use, in production.",
     source="XDG Base Directory Specification: XDG_CACHE_HOME, or else ~/.cache",
     example="# an account without a home cannot make ~/.cache\nRUN useradd --no-create-home app\nUSER app",
@@ -127,6 +131,7 @@ def _refusal(place: PathAccess, contract: Contract) -> str:
 @check(
     "native/libraries-resolve",
     title="Every shared library is there",
+    severity=Severity.ERROR,
     why="An extension module whose library stayed in the builder fails at its import.",
     source="ld.so(8); psycopg, installation: the C library libpq has to be there",
     example="FROM python:3.13-slim AS builder\n"
@@ -157,6 +162,7 @@ def libraries_resolve(probe: Probe) -> Outcome:
 @check(
     "app/code-read-only",
     title="Its user cannot change its code",
+    severity=Severity.WARNING,
     why="An attacker who takes over the process cannot change the code that runs at the next start.",
     source="CIS Docker Benchmark 4.1, 5.13; OWASP Docker cheat sheet, rule 8",
     example="COPY --chown=app:app . /app",
@@ -189,6 +195,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
 @check(
     "native/platform",
     title="Extension modules match its platform",
+    severity=Severity.ERROR,
     why="A module built for another processor or C library cannot be loaded, and says so at its import only.",
     source="pythonspeed.com; elf(5); PEP 600, PEP 656",
     example="COPY .venv /app/.venv",
@@ -215,6 +222,7 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
 @check(
     "native/no-musl",
     title="Uses glibc",
+    severity=Severity.NOTE,
     why="On musl many packages have no wheels, Python runs slower, and threads get a small stack.",
     source="pythonspeed.com, Using Alpine can make Python Docker builds 50x slower",
     example="FROM python:3.13-alpine",
@@ -240,6 +248,8 @@ def no_musl(probe: Probe | Unavailable, command: ResolvedCommand, contract: Cont
 @check(
     "bytecode/dependencies",
     title="Its dependencies are compiled",
+    severity=Severity.NOTE,
+    demanded_by=("bytecode",),
     why="A container that cannot write compiles every module again at each start, which takes seconds.",
     source="uv's Docker guide, compiling bytecode; hynek.me, Production-ready Python Docker containers; PEP 552",
     example="RUN uv sync --frozen --no-dev",
@@ -264,6 +274,8 @@ def dependencies(bytecode: Bytecode | Unavailable, contract: Contract) -> Outcom
 @check(
     "bytecode/standard-library",
     title="The standard library is compiled",
+    severity=Severity.NOTE,
+    demanded_by=("bytecode",),
     why="Official images hold none of it, and a read-only container cannot make any: each start compiles it again.",
     source="uv's Docker guide, compiling bytecode: the standard library; docker-library/python's Dockerfiles",
     example='bytecode = ["dependencies", "standard-library"]  # and nothing in the Dockerfile',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Health, Restriction, Unavailable, Usage
 from seatrial.settings.model import TMPFS_SIZE, Contract
 
@@ -47,6 +47,7 @@ FIX = {
 @check(
     "boot/healthy",
     title="Becomes healthy",
+    severity=Severity.ERROR,
     why="A health check that never passes means an application that no orchestrator sends requests to.",
     source="CIS Docker Benchmark 5.27",
     example='HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
@@ -71,6 +72,7 @@ def healthy(
 @check(
     "boot/stays-up",
     title="Stays up",
+    severity=Severity.ERROR,
     why="An image that ends right after its start passes every check that never starts it.",
     source="Docker's documentation: a container runs as long as its main process",
     example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
@@ -99,6 +101,8 @@ def stays_up(
 @check(
     "boot/first-log",
     title="Logs its first line quickly",
+    severity=Severity.WARNING,
+    demanded_by=("first_log_within",),
     why="An application that says nothing, or says it only at its end, cannot be followed when it fails.",
     source="pythonspeed.com, Docker packaging guide: PYTHONUNBUFFERED; the Twelve-Factor App, XI",
     example="ENV PYTHONUNBUFFERED=",
@@ -175,6 +179,7 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
 @check(
     "boot/read-only",
     title="Starts on a read-only root",
+    severity=Severity.WARNING,
     why="On a read-only root nobody can change the application's code while it runs.",
     source="CIS Docker Benchmark 5.13; OWASP Docker cheat sheet, rule 8",
     example="RUN mkdir /app/state && chown app /app/state    # written to at each start",
@@ -188,6 +193,7 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
 @check(
     "boot/drop-capabilities",
     title="Starts without capabilities",
+    severity=Severity.WARNING,
     why="What the application cannot do, an attacker who takes it over cannot do either.",
     source="CIS Docker Benchmark 5.4; OWASP Docker cheat sheet, rule 3",
     example='CMD ["sh", "-c", "chown -R app /data && exec gosu app shop"]',
@@ -205,6 +211,7 @@ def drop_capabilities(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contr
 @check(
     "boot/no-new-privileges",
     title="Starts with no-new-privileges",
+    severity=Severity.WARNING,
     why="With it, no program with the setuid bit makes root out of the application's user.",
     source="CIS Docker Benchmark 5.26; OWASP Docker cheat sheet, rule 4",
     example='USER app\nCMD ["sudo", "shop"]',
@@ -217,6 +224,8 @@ def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...]) -> Outcome:
 @check(
     "boot/limits",
     title="Runs within its limits",
+    severity=Severity.WARNING,
+    demanded_by=("memory", "processes"),
     why="Without limits, one container takes the memory and processes of all others on its host.",
     source="CIS Docker Benchmark 5.11 and 5.29; OWASP Docker cheat sheet, rule 7",
     example='memory = "64 MiB"    # of the contract, and CMD ["gunicorn", "--workers", "16", "shop:app"]',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, DeepBoots, ProcInfo, Unavailable
 from seatrial.settings.model import Contract
 
@@ -12,6 +12,7 @@ from seatrial.settings.model import Contract
 @check(
     "boot/missing-environment",
     title="Refuses to start without what it needs",
+    severity=Severity.ERROR,
     why="An application that starts without its settings fails later, at a user's request.",
     source="the Twelve-Factor App, III",
     example='os.environ.get("DATABASE_URL", "")    # and the first request fails',
@@ -55,6 +56,7 @@ def _bad_end(name: str, boot: Boot) -> str:
 @check(
     "boot/arbitrary-uid",
     title="Starts as a uid that no account has",
+    severity=Severity.ERROR,
     why="OpenShift runs each project under its own uid, whatever USER says.",
     source="OpenShift, guidelines for images: support arbitrary user ids",
     example="RUN install -d -o app -m 0700 /app/state",
@@ -80,6 +82,7 @@ def arbitrary_uid(deep: DeepBoots, contract: Contract) -> Outcome:
 @check(
     "boot/recreate",
     title="Starts again in a new container",
+    severity=Severity.ERROR,
     why="Orchestrators delete containers and create new ones at any time.",
     source="Docker's build best practices: create ephemeral containers",
     example="socket.bind(('0.0.0.0', 0))    # another port each time",
@@ -113,6 +116,7 @@ def _served(inside: ProcInfo) -> set[str]:
 @check(
     "boot/writes-declared",
     title="Writes only where it is declared",
+    severity=Severity.WARNING,
     why="What is written into the container's own layer is slow, and is removed with the container.",
     source="CIS Docker Benchmark 5.13",
     example="logging.FileHandler('/app/logs/shop.log')",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from seatrial.checks.declaration import check, checks_of
-from seatrial.checks.model import Expect, Outcome, Result, present, skipped
+from seatrial.checks.model import Expect, Outcome, Result, Severity, present, skipped
 from seatrial.checks.secrets import PUBLIC, secret
 from seatrial.checks.verdict import judge
 from seatrial.facts import ComposeSource, Service, Unavailable
@@ -21,6 +21,7 @@ ANYTHING = {"none", "null", "true", "false"}
 @check(
     "compose/hardening",
     title="Gives its services no more than they need",
+    severity=Severity.WARNING,
     why="A service that was broken into can do on the host what its container may do.",
     source="CIS Docker Benchmark 5.4, 5.5, 5.10, 5.11, 5.13, 5.26, 5.29, 5.32; OWASP Docker cheat sheet",
     example="services:\n  api:\n    image: shop\n    privileged: true",
@@ -76,6 +77,7 @@ def _weaknesses(service: Service) -> Iterator[tuple[str, str, str]]:
 @check(
     "compose/ports",
     title="Publishes on an interface that it names",
+    severity=Severity.WARNING,
     why="Without one, a port is open to every network of the host, past the rules of its firewall.",
     source="CIS Docker Benchmark 5.14",
     example='ports:\n  - "5432:5432"',
@@ -104,6 +106,7 @@ def ports(compose: ComposeSource) -> Outcome:
 @check(
     "compose/secrets",
     title="Keeps secrets out of its compose file",
+    severity=Severity.ERROR,
     why="The file is in version control, and everyone who can read the repository reads the secret.",
     source="OWASP Docker cheat sheet, use Docker secrets",
     example="environment:\n  POSTGRES_PASSWORD: hunter2",
@@ -134,6 +137,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
 @check(
     "compose/dependencies",
     title="Waits until what it needs is ready",
+    severity=Severity.WARNING,
     why="A database that has only been started does not answer yet: the first start fails on a slow day.",
     source="Compose, control startup order",
     example="depends_on:\n  - db",
@@ -160,6 +164,7 @@ def dependencies(compose: ComposeSource) -> Outcome:
 @check(
     "compose/environment",
     title="Every variable is set or documented",
+    severity=Severity.WARNING,
     why="A checkout whose variables are not explained starts on its author's machine only.",
     source="the Twelve-Factor App, III; Compose, set environment variables with an .env file",
     example="environment:\n  API_TOKEN: ${API_TOKEN}\n# and no .env.example that names API_TOKEN",

@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.python import stopped_before
 from seatrial.facts import Configuration, FileKind, ResolvedPath, Unavailable
 from seatrial.facts.probe import Locale, SelfTest
@@ -19,6 +19,7 @@ from seatrial.text import parse_size, show_size
 @check(
     "config/workdir",
     title="Its working directory is there",
+    severity=Severity.WARNING,
     why="Engines differ in what they do without it: make it as root, or refuse to start.",
     source="hadolint DL3000",
     example="WORKDIR /srv/work\nRUN rmdir /srv/work",
@@ -49,6 +50,7 @@ def workdir(configuration: Configuration, working_directory: ResolvedPath | Unav
 @check(
     "size/unpacked",
     title="Stays within its size",
+    severity=Severity.ERROR,
     why="Size is paid for at every pull and start; it grows unseen when nothing watches it.",
     source="Docker's build best practices: multi-stage builds, no unnecessary packages",
     example='# contract: max-unpacked = "500 MB"; torch brings 4 GB of CUDA along\nRUN pip install torch',
@@ -78,6 +80,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\
 @check(
     "config/volumes",
     title="Declares no volume on a path of the system",
+    severity=Severity.WARNING,
     why="A volume there hides the system's own files, and what a later layer changes in it is lost.",
     source="dockle DKL-DI-0002",
     example="VOLUME /etc",
@@ -105,6 +108,8 @@ def _of_the_system(path: str) -> bool:
 @check(
     "config/labels",
     title="Says what it is and what it was made from",
+    severity=Severity.NOTE,
+    demanded_by=("labels",),
     why="An image in a registry or a cluster has to say which commit it was built from.",
     source="OCI image specification, annotations; Docker's build best practices, LABEL",
     example='LABEL org.opencontainers.image.created="yesterday"',
@@ -167,6 +172,7 @@ def _label_fix(name: str) -> str:
 @check(
     "system/utc-utf8",
     title="Runs in UTC and UTF-8",
+    severity=Severity.WARNING,
     why="Logs in another time zone cannot be compared with others, and another encoding breaks on the first accent.",
     source="docker-library, official-images tests: utc; PEP 538, PEP 540",
     example="ENV TZ=Europe/Berlin LC_ALL=en_US.ISO-8859-1",
@@ -196,6 +202,7 @@ def utc_utf8(locale: Locale) -> Outcome:
 @check(
     "system/trust-store",
     title="Holds a TLS trust store",
+    severity=Severity.WARNING,
     why="Without certificate authorities every call to another service fails, and only when it is first made.",
     source="docker-library, official-images tests: python-pip-requests-ssl; SSL_CTX_set_default_verify_paths(3)",
     example="FROM debian:stable-slim\nRUN apt-get install -y --no-install-recommends python3",

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from packaging.utils import canonicalize_name
 
-from seatrial.checks.model import Check, Level, Outcome, present, skipped
+from seatrial.checks.model import Check, Level, Outcome, Severity, present, skipped
 from seatrial.facts import (
     NO_SOURCES,
     Boot,
@@ -169,7 +169,15 @@ FACTS: Mapping[str, _Fact] = {
 
 
 def check(
-    identity: str, *, title: str, why: str, source: str, example: str = "", fixed: str = ""
+    identity: str,
+    *,
+    title: str,
+    severity: Severity = Severity.ERROR,
+    demanded_by: tuple[str, ...] = (),
+    why: str,
+    source: str,
+    example: str = "",
+    fixed: str = "",
 ) -> Callable[[Callable[..., Outcome]], Check]:
     """Make a check of a function; its parameters name the facts that it reads.
 
@@ -179,13 +187,15 @@ def check(
     Args:
         identity: the check's id: its family, a slash and its name.
         title: what the image does that passes it: `Runs as a user that is not root`.
+        severity: how much its findings matter, where they say no other: error, warning or note.
+        demanded_by: keys of the contract; where it sets one of them, a finding is an error.
         why: why it matters, in one sentence.
         source: where the rule comes from.
         example: what fails it, as the line or two that someone would really write.
         fixed: the same lines, fixed.
 
     Raises:
-        DeclarationError: the id has no family, or a parameter names no fact.
+        DeclarationError: the id has no family, a parameter names no fact, or `demanded_by` no key of the contract.
 
     """
 
@@ -194,11 +204,15 @@ def check(
             raise DeclarationError(
                 f"{identity!r} is not a valid check id. Write FAMILY/NAME in lower case: `shop/has-licence`."
             )
+        if unknown := [key for key in demanded_by if key not in Contract.__struct_fields__]:
+            raise DeclarationError(f"{identity}: the contract has no key {unknown[0]!r}.")
         parameters = _parameters(function)
         facts = {name: FACTS[name] for name, _ in parameters}
         return Check(
             id=identity,
             title=title,
+            severity=Severity(severity),
+            demanded_by=demanded_by,
             why=why,
             source=source,
             example=example,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, shorten, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.checks.verdict import all_of
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
@@ -35,6 +35,7 @@ HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub", "*.example"
 @check(
     "dockerfile/lint",
     title="Passes hadolint",
+    severity=Severity.NOTE,
     why="It knows the faults that Dockerfiles have had for years, those of the shell lines in them included.",
     source="hadolint; its rules on caches are set aside where the cache is a mount (its issues 497, 983, 1139)",
     example="RUN cd /app && apt-get install curl",
@@ -75,6 +76,8 @@ def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
 @check(
     "dockerfile/base-pinned",
     title="Pins its bases",
+    severity=Severity.WARNING,
+    demanded_by=("pin_digests",),
     why="A base that is another one tomorrow makes another image of the same commit.",
     source="Docker's build best practices, pin base images; CIS Docker Benchmark 4.2; hadolint DL3006, DL3007",
     example="FROM python:latest",
@@ -109,6 +112,7 @@ def _unpinned(reference: str, *, digest: bool) -> str:
 @check(
     "dockerfile/secret-mounts",
     title="Takes secrets only by mount",
+    severity=Severity.ERROR,
     why="An argument stays in the history, a copied file in its layer, even where a later line deletes it.",
     source="Docker build check SecretsUsedInArgOrEnv; Docker's build secrets",
     example="ARG INDEX_TOKEN\nCOPY .netrc /root/.netrc",
@@ -183,6 +187,7 @@ def _installs(dockerfile: Dockerfile, stage: Stage) -> list[Install]:
 @check(
     "dockerfile/dependencies-first",
     title="Installs its dependencies before it copies its source",
+    severity=Severity.NOTE,
     why="The other way round, each change of the code installs everything again.",
     source="uv's Docker guide, intermediate layers; hynek.me, Production-ready Python Docker containers",
     example="COPY . .\nRUN pip install -r requirements.txt",
@@ -229,6 +234,7 @@ def _is_source(what: str, context: BuildContext | None) -> bool:
 @check(
     "dockerfile/locked-install",
     title="Installs from a lock or exact versions",
+    severity=Severity.WARNING,
     why="What is left open is decided on the day of the build, and the image that passed cannot be built again.",
     source="uv's Docker guide, `uv sync --locked`; hadolint DL3013",
     example="RUN pip install fastapi",
@@ -329,6 +335,7 @@ ONLY_WHERE_IT_IS = {"**/.git", "tests"}
 @check(
     "context/ignored",
     title="Keeps unneeded files out of the build",
+    severity=Severity.NOTE,
     why="What a build sees, a `COPY .` takes along: history, secrets, an environment of another system.",
     source="uv's Docker guide, .dockerignore; Docker's build best practices",
     example="# .dockerignore: there is none",
@@ -368,6 +375,8 @@ def _unwanted(paths: Iterable[str]) -> dict[str, str]:
 @check(
     "context/size",
     title="Stays within its size limit",
+    severity=Severity.NOTE,
+    demanded_by=("max_context",),
     why="The context is sent before each build; a database dump in it is sent each time.",
     source="Docker's build best practices, exclude with .dockerignore",
     example="# a 2 GB dump.sql beside the Dockerfile, and no line for it in .dockerignore",

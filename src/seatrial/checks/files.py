@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterable, Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, shorten, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, shorten, skipped
 from seatrial.facts import Configuration, ContentKind, Contents, FoundPath, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -67,6 +67,8 @@ def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPa
 @check(
     "files/setuid",
     title="Holds no setuid file of its own",
+    severity=Severity.WARNING,
+    demanded_by=("setuid",),
     why="A setuid program runs as its owner, whoever starts it: a flaw in it makes USER root.",
     source="CIS Docker Benchmark 4.8",
     example="RUN chmod u+s /usr/bin/find",
@@ -87,6 +89,7 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
 @check(
     "files/world-writable",
     title="Holds nothing world-writable",
+    severity=Severity.WARNING,
     why="What every account can write, an intruder can replace: code, settings, data of the next start.",
     source="CIS Distribution Independent Linux Benchmark 6.1.10; OWASP Docker cheat sheet",
     example="RUN chmod -R 777 /app",
@@ -109,6 +112,8 @@ def _permissions(row: FoundPath) -> str:
 @check(
     "files/expected",
     title="Holds the project's files that it should, and no tests",
+    severity=Severity.NOTE,
+    demanded_by=("files",),
     why="What the application does not need is downloaded at each pull and helps an intruder.",
     source="Docker's build best practices: exclude with .dockerignore, no unnecessary packages",
     example="COPY . /app",
@@ -166,6 +171,7 @@ def _inside(path: str, folder: str) -> bool:
 @check(
     "files/leftovers",
     title="Holds nothing left over from a checkout",
+    severity=Severity.WARNING,
     why="A .git holds everything that was ever committed, a .env the secrets of the person who built it.",
     source="dockle DKL-DI-0006 and DKL-LI-0003; uv's Docker guide, .dockerignore",
     example="COPY . /app",
@@ -206,6 +212,7 @@ def _other_environments(
 @check(
     "files/package-lists",
     title="Holds no package lists",
+    severity=Severity.WARNING,
     why="Lists and archives of packages are megabytes that are not read again, and soon outdated.",
     source="Docker's build best practices, apt-get; hadolint DL3009; dockle DKL-DI-0005",
     example="RUN apt-get update && apt-get install -y --no-install-recommends libpq5",
@@ -225,6 +232,7 @@ def package_lists(contents: Contents) -> Outcome:
 @check(
     "files/installer-caches",
     title="Holds no installer's cache",
+    severity=Severity.WARNING,
     why="The cache doubles the size of what was installed, and a container never installs again.",
     source="uv's Docker guide, caching; hadolint DL3042",
     example="RUN pip install -r requirements.txt",
@@ -247,6 +255,7 @@ def _largest(contents: Contents, kind: ContentKind) -> list[str]:
 @check(
     "tools/build",
     title="Holds no build tools",
+    severity=Severity.WARNING,
     why="A compiler in the image helps an intruder, and makes it hundreds of megabytes larger.",
     source="Docker's build best practices, multi-stage builds; hynek.me; CIS Docker Benchmark 4.3",
     example="RUN apt-get install -y build-essential git && pip install -r requirements.txt",
@@ -269,6 +278,7 @@ def build(contents: Contents, contract: Contract) -> Outcome:
 @check(
     "tools/remote-access",
     title="Holds no remote-access software",
+    severity=Severity.WARNING,
     why="A second way into the container is one that the engine neither sees nor ends.",
     source="CIS Docker Benchmark 5.7 (no sshd); Docker's build best practices, USER (no sudo)",
     example="RUN apt-get install -y sudo openssh-server",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.process import RESOLVES, access, broken, way
 from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, Unavailable
 from seatrial.facts.command import SHELLS, may_read
@@ -19,6 +19,7 @@ NO_CHECK = "the image has no HEALTHCHECK; health/declared decides"
 @check(
     "health/declared",
     title="Declares a health check",
+    severity=Severity.WARNING,
     why="Without one, an orchestrator takes a frozen application for a running one.",
     source="CIS Docker Benchmark 4.6",
     example='EXPOSE 8000\nCMD ["uvicorn", "shop.api:app"]',
@@ -38,6 +39,7 @@ def health_declared(configuration: Configuration) -> Outcome:
 @check(
     "health/command-exists",
     title="Holds the program of its health check",
+    severity=Severity.ERROR,
     why="A health check whose program is missing never passes: the container is restarted again and again.",
     source="users of distroless and slim images: neither holds curl, the first no shell",
     example="FROM python:3.13-slim\nHEALTHCHECK CMD curl -f http://localhost:8000/health",
@@ -100,6 +102,7 @@ def _seen(health: HealthCommand, line: str) -> str:
 @check(
     "health/cheap",
     title="Answers its health check quickly",
+    severity=Severity.WARNING,
     why="A check that needs nearly all its timeout fails when the host is busy, and restarts a healthy application.",
     source="CIS Docker Benchmark 5.27; Dockerfile reference, HEALTHCHECK --timeout",
     example='HEALTHCHECK --timeout=3s CMD ["python", "-m", "shop.check_everything"]    # takes 2 s',
@@ -126,6 +129,8 @@ def cheap(boot: Boot, configuration: Configuration) -> Outcome:
 @check(
     "health/detects-freeze",
     title="Turns unhealthy when the application is frozen",
+    severity=Severity.WARNING,
+    demanded_by=("unhealthy_within",),
     why="A health check that does not ask the application stays green when it hangs.",
     source="Kubernetes, Liveness probes: catch an application that is running, but unable to make progress",
     example='HEALTHCHECK CMD ["python", "-c", "pass"]',

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Accounts, Configuration, ContentKind, Contents, Password, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -20,6 +20,7 @@ LARGEST_LOG = 10_000_000
 @check(
     "identity/non-root",
     title="Runs as a user that is not root",
+    severity=Severity.WARNING,
     why="A process that is root in the container is root on the host's kernel when it breaks out.",
     source="CIS Docker Benchmark 4.1; OWASP Docker cheat sheet, rule 2",
     example='FROM python:3.13-slim\nCMD ["python", "main.py"]',
@@ -48,6 +49,7 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
 @check(
     "identity/expected-user",
     title="Runs as the contract's user",
+    severity=Severity.ERROR,
     why="Volumes, secrets and cluster policies are set up for one account; another one cannot read them.",
     source="Docker's build best practices, USER: an explicit UID and GID",
     example='# contract: user = "app"\nUSER nobody',
@@ -79,6 +81,7 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 @check(
     "identity/numeric-user",
     title="Says by a number which user it runs as",
+    severity=Severity.NOTE,
     why="An orchestrator that must not run root cannot tell what a name means, and refuses to start the image.",
     source="Kubernetes, runAsNonRoot: it verifies a numeric USER only; hadolint DL3066",
     example="USER app",
@@ -102,6 +105,7 @@ def numeric_user(command: ResolvedCommand | Unavailable, configuration: Configur
 @check(
     "accounts/no-empty-passwords",
     title="No account has a password",
+    severity=Severity.WARNING,
     why="Any code in the container can become an account whose password is empty or known.",
     source="docker-library's tests, no-hard-coded-passwords; dockle CIS-DI-0009; CVE-2019-5021",
     example="RUN useradd app && passwd --delete app",
@@ -128,6 +132,7 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
 @check(
     "accounts/unique-ids",
     title="No two accounts share a number",
+    severity=Severity.NOTE,
     why="Two names with the same number are one account to the kernel: each may do what the other may.",
     source="dockle DKL-LI-0002",
     example="RUN useradd --uid 1000 --non-unique app",
@@ -172,6 +177,7 @@ def _refuse_partial(accounts: Accounts) -> None:
 @check(
     "accounts/no-sparse-logs",
     title="Its login records are small",
+    severity=Severity.WARNING,
     why="The engine packs the holes of a sparse file as zeros: an account of a high number adds gigabytes.",
     source="Docker's build best practices, USER: `--no-log-init`",
     example="RUN useradd --uid 4000000 app",

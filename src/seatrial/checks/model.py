@@ -26,6 +26,22 @@ class Status(StrEnum):
     WAIVED = "waived"
 
 
+class Severity(StrEnum):
+    """How much a finding matters, in SARIF's words; the gravest first."""
+
+    ERROR = "error"
+    """The image does not start, serve, stop or hold what it should, or it gives a secret away."""
+    WARNING = "warning"
+    """A hazard in production that trusted sources name."""
+    NOTE = "note"
+    """Worth knowing: style, small savings, what other people's services do."""
+
+    def counts(self, fail_on: Severity) -> bool:
+        """Tell whether a finding of this severity counts where those of `fail_on` and above do."""
+        order = list(Severity)
+        return order.index(self) <= order.index(fail_on)
+
+
 class Level(StrEnum):
     """How much a smoke does, from quick to deep; each holds the ones before it."""
 
@@ -50,6 +66,8 @@ class Outcome:
     evidence: tuple[str, ...] = ()
     where: str = ""
     """`file:line` of what is to be changed, where that is known."""
+    severity: Severity | None = None
+    """Of this very finding, where it is not the check's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +84,10 @@ class Check:
     """What fails it, as the line or two that someone would really write."""
     fixed: str = ""
     """The same lines, fixed."""
+    severity: Severity = Severity.ERROR
+    """Of its findings, where they say no other."""
+    demanded_by: tuple[str, ...] = ()
+    """Keys of the contract; where it sets one of them, a finding is an error."""
     level: Level
     """The least level that observes every fact that it reads."""
     stack: bool = False
@@ -105,6 +127,8 @@ class Result(Struct, frozen=True, kw_only=True):
     """How long judging took; the facts were gathered before."""
     where: str = ""
     """`file:line` of what is to be changed, where that is known; the file from the project's folder."""
+    severity: Severity = Severity.ERROR
+    """How much a finding of it matters: error, warning or note."""
 
 
 class UndecidedError(Exception):
@@ -121,9 +145,28 @@ def passed(actual: str, *, expected: str = "", evidence: tuple[str, ...] = ()) -
     return Outcome(status=Status.PASS, expected=expected, actual=actual, evidence=evidence)
 
 
-def failed(actual: str, *, expected: str, fix: str, evidence: tuple[str, ...] = (), where: str = "") -> Outcome:
-    """Return a failure: what was expected, what was seen, what to change, and at which `file:line`."""
-    return Outcome(status=Status.FAIL, expected=expected, actual=actual, fix=fix, evidence=evidence, where=where)
+def failed(
+    actual: str,
+    *,
+    expected: str,
+    fix: str,
+    evidence: tuple[str, ...] = (),
+    where: str = "",
+    severity: Severity | None = None,
+) -> Outcome:
+    """Return a failure: what was expected, what was seen, what to change, and at which `file:line`.
+
+    `severity` is that of this very finding, where it is not the check's own.
+    """
+    return Outcome(
+        status=Status.FAIL,
+        expected=expected,
+        actual=actual,
+        fix=fix,
+        evidence=evidence,
+        where=where,
+        severity=severity,
+    )
 
 
 @dataclass(frozen=True)
@@ -136,9 +179,17 @@ class Expect:
         """Return a pass: what was seen."""
         return passed(actual, expected=self.text, evidence=evidence)
 
-    def failed(self, actual: str, *, fix: str, evidence: tuple[str, ...] = (), where: str = "") -> Outcome:
-        """Return a failure: what was seen, what to change, and at which `file:line`."""
-        return failed(actual, expected=self.text, fix=fix, evidence=evidence, where=where)
+    def failed(
+        self,
+        actual: str,
+        *,
+        fix: str,
+        evidence: tuple[str, ...] = (),
+        where: str = "",
+        severity: Severity | None = None,
+    ) -> Outcome:
+        """Return a failure: what was seen, what to change, at which `file:line`, and how much this finding matters."""
+        return failed(actual, expected=self.text, fix=fix, evidence=evidence, where=where, severity=severity)
 
 
 def shorten(lines: Sequence[str], most: int, total: int = 0) -> str:

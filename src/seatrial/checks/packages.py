@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.model import Expect, Outcome, UndecidedError, passed, present, shorten, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, passed, present, shorten, skipped
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import Environment
 from seatrial.facts.sources import LockedPackage, LockFile
@@ -32,6 +32,7 @@ UNPROVEN = skipped("none found, but the list has not shown that it is the applic
 @check(
     "packages/evidence",
     title="Lists the application's own packages",
+    severity=Severity.ERROR,
     why="A package list of another interpreter cannot fail, and so proves nothing.",
     source="pip list: it lists the environment of the interpreter that runs it",
     example="COPY --from=builder /app/.venv /app/.venv\n"
@@ -72,6 +73,8 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
 @check(
     "packages/forbidden",
     title="Holds no development packages",
+    severity=Severity.WARNING,
+    demanded_by=("forbidden",),
     why="Test and lint tools make the image larger and give an intruder more to work with.",
     source="uv's Docker guide: `uv sync --no-dev`; Docker's build best practices: no unnecessary packages",
     example="RUN uv sync --frozen",
@@ -103,6 +106,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
 @check(
     "packages/no-installers",
     title="Holds no package installers",
+    severity=Severity.NOTE,
     why="An installer lets an intruder download and run any package.",
     source="uv's Docker guide; Docker's build best practices: no unnecessary packages",
     example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
@@ -166,6 +170,7 @@ def _direct(dependencies: tuple[str, ...] | None, probe: Probe) -> tuple[str, ..
 @check(
     "packages/match-lock",
     title="Holds exactly what the lock says",
+    severity=Severity.WARNING,
     why="What is not in the lock was not tested; what the lock names and the image lacks fails in use.",
     source="uv's Docker guide: `uv sync --locked`; PEP 751; pip's repeatable installs",
     example="RUN uv pip install -r pyproject.toml",
@@ -250,6 +255,7 @@ def _beyond(
 @check(
     "packages/not-editable",
     title="Holds no editable install",
+    severity=Severity.NOTE,
     why="An editable install is a link to a source folder that another stage, or a volume, may not have.",
     source="uv's Docker guide, non-editable installs; PEP 660",
     example="RUN pip install -e .",
@@ -278,6 +284,7 @@ def not_editable(installed: dict[str, Distribution], environment: Environment | 
 @check(
     "packages/requirements-met",
     title="Every distribution's requirements are met",
+    severity=Severity.ERROR,
     why="A distribution beside one that it cannot work with fails when that part is first used.",
     source="pythonspeed.com; `pip check`; core metadata: Requires-Dist",
     example="RUN pip install fastapi && pip install starlette==0.20",

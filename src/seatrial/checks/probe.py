@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError
 from seatrial.facts import Agreement, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Start, StartSide
 
@@ -21,6 +21,7 @@ SHOWN = 10
 @check(
     "probe/agrees",
     title="Its interpreter says what its files say, with start hooks and without",
+    severity=Severity.ERROR,
     why="Code that runs at each start of the interpreter can hide packages, programs and errors from whoever asks.",
     source="Python, site: code in .pth files, sitecustomize and usercustomize runs at each start",
     example="COPY hooks.pth /app/.venv/lib/python3.13/site-packages/hooks.pth",

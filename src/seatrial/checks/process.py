@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
@@ -33,6 +33,7 @@ RESOLVES = Expect("a program that is there, may be executed by USER, and whose `
 @check(
     "process/command-resolves",
     title="Its command resolves to a program that can run",
+    severity=Severity.ERROR,
     why="An image whose command does not resolve cannot start, whatever else is right with it.",
     source="execve(2), PATH and `#!` followed to the end; venv: environments are not portable",
     example="FROM python:3.13-slim AS builder\n"
@@ -162,6 +163,7 @@ def _not_executable(trail: ResolvedPath, entry: FileEntry, command: ResolvedComm
 @check(
     "process/graceful-stop",
     title="Exits on its stop signal",
+    severity=Severity.ERROR,
     why="A process that has to be killed loses the requests and jobs that it is working on.",
     source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
     example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
@@ -209,6 +211,7 @@ def shell_line(words: Sequence[str]) -> str | None:
 @check(
     "process/exec-form",
     title="Starts its command without a shell in between",
+    severity=Severity.WARNING,
     why="A shell as PID 1 does not forward the stop signal, so that the application is killed instead of stopped.",
     source="Docker build check JSONArgsRecommended; hadolint DL3025",
     example="CMD uvicorn shop.api:app --host 0.0.0.0",
@@ -251,6 +254,7 @@ INITS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan"}
 @check(
     "process/pid1-is-app",
     title="Runs the application as PID 1",
+    severity=Severity.WARNING,
     why="The stop signal goes to PID 1; a shell there does not forward it, and the application is killed instead.",
     source="Docker's build best practices, ENTRYPOINT: `exec` in a script",
     example="#!/bin/sh\nalembic upgrade head\nuvicorn shop:app",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.process import access, barred
 from seatrial.facts import Probe, ResolvedCommand, Unavailable
 from seatrial.facts.command import may_execute
@@ -18,6 +18,7 @@ SHOWN = 20
 @check(
     "python/interpreter-resolves",
     title="Its interpreter is there",
+    severity=Severity.ERROR,
     why="A virtual environment whose interpreter stayed in the builder looks whole and runs nothing.",
     source="uv's Docker guide; venv: an environment links to the interpreter that made it",
     example="FROM debian:stable-slim AS builder\n"
@@ -53,6 +54,7 @@ def interpreter_resolves(command: ResolvedCommand) -> Outcome:
 @check(
     "python/version",
     title="Runs the declared Python version",
+    severity=Severity.ERROR,
     why="Dependencies were locked and tests run for one version; another one may not import them.",
     source="core metadata: Requires-Python",
     example='# contract: python = "3.13"\nFROM python:3.12-slim',
@@ -71,6 +73,7 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 @check(
     "python/script-interpreters",
     title="Every script's interpreter is there",
+    severity=Severity.WARNING,
     why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
     source="venv: environments are not portable, as their scripts hold the absolute path of the interpreter",
     example="COPY --from=builder /build/.venv /app/.venv\n"
@@ -110,6 +113,7 @@ def stopped_before(selftest: SelfTest) -> UndecidedError:
 @check(
     "python/interpreter-reachable",
     title="USER reaches the interpreter",
+    severity=Severity.ERROR,
     why="An interpreter under a folder that only root can search works in the build and not in the container.",
     source="uv's users: Python installed below /root/.local/share/uv, then `USER app`; path_resolution(7)",
     example="RUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
@@ -145,6 +149,7 @@ def interpreter_reachable(command: ResolvedCommand) -> Outcome:
 @check(
     "python/environment-matches",
     title="Its environment was made for its interpreter",
+    severity=Severity.ERROR,
     why="An environment looks for packages in the folder of the version that made it; another one finds none.",
     source="uv's Docker guide, multi-stage builds: the same Python in both stages; PEP 405",
     example="FROM python:3.12-slim AS builder\nRUN uv sync --frozen\nFROM python:3.13-slim\n"
@@ -185,6 +190,7 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
 @check(
     "python/environment-first",
     title="`python` is the application's",
+    severity=Severity.WARNING,
     why="A deploy job or health check that runs `python` gets an interpreter without the application's packages.",
     source="uv's Docker guide, using the environment: ENV PATH",
     example='CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
@@ -219,6 +225,7 @@ def environment_first(probe: Probe, environment: Environment) -> Outcome:
 @check(
     "python/stdlib-complete",
     title="The standard library's C modules import",
+    severity=Severity.WARNING,
     why="A Python built without a library's headers lacks its module, which shows at its first import.",
     source="docker-library, official-images tests: python-imports, python-sqlite3",
     example="RUN apt-get purge -y libsqlite3-0",

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD, stopped_before
 from seatrial.facts import (
@@ -28,6 +28,7 @@ from seatrial.settings.model import Contract
 @check(
     "runtime/deep-recursion",
     title="Survives deep recursion in a thread",
+    severity=Severity.WARNING,
     why="Where threads have too small a stack, a deep call kills the whole process instead of raising an error.",
     source="docker-library, official-images tests: python-stack-size",
     example="FROM alpine\nRUN apk add build-base && ./configure && make install",
@@ -54,6 +55,7 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - what every container has in memory
 @check(
     "runtime/worker-heartbeat",
     title="Keeps gunicorn's heartbeat in memory",
+    severity=Severity.WARNING,
     why="A slow disk under the heartbeat file makes gunicorn kill healthy workers.",
     source="pythonspeed.com, Configuring Gunicorn for Docker; gunicorn's FAQ on worker_tmp_dir",
     example='CMD ["gunicorn", "shop:app"]',
@@ -111,6 +113,7 @@ def _chosen(line: str, configuration: Configuration, contract: Contract) -> str:
 @check(
     "runtime/command-override",
     title="Runs another command when given one",
+    severity=Severity.WARNING,
     why="Migrations, a shell and a debugging session all run as another command of the same image.",
     source="docker-library, official images' tests: override-cmd",
     example='ENTRYPOINT ["/start.sh"]    # which ends with: exec uvicorn shop:app',
@@ -143,6 +146,7 @@ EPHEMERAL = 32768
 @check(
     "network/exposed-ports",
     title="Listens on what EXPOSE names, and on nothing else",
+    severity=Severity.NOTE,
     why="Whoever runs the image publishes the ports that EXPOSE names; an undeclared port is left unguarded.",
     source="CIS Docker Benchmark 5.9; Dockerfile reference, EXPOSE",
     example='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "127.0.0.1", "--port", "8000"]',
@@ -187,6 +191,7 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
 @check(
     "network/no-privileged-ports",
     title="Listens on no port below 1024",
+    severity=Severity.WARNING,
     why="Ports below 1024 need a privilege on many hosts that the application has no other use for.",
     source="CIS Docker Benchmark 5.8",
     example='EXPOSE 80\nCMD ["uvicorn", "shop:app", "--host", "0.0.0.0", "--port", "80"]',

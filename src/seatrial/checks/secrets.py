@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import SHOWN, none_found, of_kind, without
-from seatrial.checks.model import Expect, Outcome, shorten, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, shorten, skipped
 from seatrial.facts import Configuration, ContentKind, Contents
 from seatrial.settings.model import Contract
 
@@ -74,6 +74,7 @@ def entropy(text: str) -> float:
 @check(
     "secrets/files",
     title="Holds no key and no credentials",
+    severity=Severity.ERROR,
     why="Everyone who can pull the image can read its files.",
     source="CIS Docker Benchmark 4.10",
     example="COPY .netrc /root/.netrc\nRUN pip install -r requirements.txt",
@@ -96,6 +97,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
 @check(
     "secrets/environment",
     title="Carries no secret in its environment",
+    severity=Severity.ERROR,
     why="Everyone who can pull the image can read its environment.",
     source="CIS Docker Benchmark 4.10; Docker build check SecretsUsedInArgOrEnv",
     example="ENV DATABASE_URL=postgresql://shop:hunter2@db/shop",
@@ -119,6 +121,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
 @check(
     "secrets/history",
     title="Carries no secret in its history",
+    severity=Severity.ERROR,
     why="Build arguments and commands stay in the history, which everyone reads who can pull the image.",
     source="Docker build check SecretsUsedInArgOrEnv; CIS Docker Benchmark 4.10",
     example="ARG INDEX_TOKEN\nRUN pip install -i https://ci:${INDEX_TOKEN}@packages.example.org/ shop==1.0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Exchange, ServiceStop, StackRun
 from seatrial.settings.model import Contract
 
@@ -17,6 +17,7 @@ SHOWN = 300
 @check(
     "stack/healthy",
     title="Comes up with its services",
+    severity=Severity.ERROR,
     why="An image that starts alone can still lack what only its services show: an address, a migration, a right.",
     source="Compose, control startup order",
     example="depends_on: [db]    # the API connects while PostgreSQL still prepares",
@@ -36,6 +37,7 @@ def healthy(stack: StackRun, contract: Contract) -> Outcome:
 @check(
     "stack/ready",
     title="Says that it is ready",
+    severity=Severity.ERROR,
     why="An application that is alive and not ready gets requests that it cannot answer.",
     source="Kubernetes, Liveness and readiness probes",
     example='ready = "/health/ready"    # answers 503: there are no tables',
@@ -58,6 +60,7 @@ def ready(stack: StackRun, contract: Contract) -> Outcome:
 @check(
     "stack/writes-and-reads",
     title="Shows what was written",
+    severity=Severity.ERROR,
     why="Health checks ask for a connection; only a write shows that tables and rights are there.",
     source="PostgreSQL, GRANT; Kubernetes, Liveness and readiness probes: a probe is not a transaction",
     example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
@@ -93,6 +96,7 @@ def _not_held(seen: Exchange) -> str:
 @check(
     "stack/survives-worker-loss",
     title="Answers while a worker is killed",
+    severity=Severity.ERROR,
     why="The kernel kills a worker when memory runs out; the others must go on, and another one take its place.",
     source="Gunicorn, Design: the master replaces workers that die",
     example='CMD ["python", "-m", "shop.fork_twice"]    # its child processes are not waited for',
@@ -127,6 +131,7 @@ def survives_worker_loss(stack: StackRun, contract: Contract) -> Outcome:
 @check(
     "stack/survives-database-restart",
     title="Survives a restart of its database",
+    severity=Severity.ERROR,
     why="Every database restarts some day; what was acknowledged before must be there, and the app must go on.",
     source="SQLAlchemy, Dealing with disconnects; PostgreSQL, Write-ahead logging",
     example="db:\n  image: postgres:17\n  tmpfs: /var/lib/postgresql/data",
@@ -173,6 +178,7 @@ def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
 @check(
     "stack/graceful-stop",
     title="Stops within its grace time, services and all",
+    severity=Severity.ERROR,
     why="With connections open, an application stops less readily; a database that is killed has to recover.",
     source="Docker's documentation, docker stop; hynek.me, Docker signal handling",
     example="api:\n  stop_grace_period: 2s    # uvicorn waits 8 s for requests in progress",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from seatrial.checks.declaration import ask
-from seatrial.checks.model import Check, Outcome, Result, Status, UndecidedError
+from seatrial.checks.model import Check, Outcome, Result, Severity, Status, UndecidedError
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Lint, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
@@ -81,6 +81,9 @@ MOST_EVIDENCE = 200
 """Lines of evidence of one check."""
 MOST_TEXT = 20_000
 """Characters of the evidence of one check: what an image prints must not make a report too large to open."""
+
+UNASKED = Contract()
+"""What holds where nobody asks for anything."""
 
 
 class Verdict(StrEnum):
@@ -224,6 +227,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
             status=Status.ERROR, actual=f"could not be decided: {undecided.reason}", evidence=undecided.evidence
         )
     status, fix, where = outcome.status, outcome.fix, ""
+    severity = outcome.severity or _severity(check, contract)
     if status is Status.FAIL:
         where = outcome.where or place(check.id, outcome.actual, facts)
     if status in {Status.FAIL, Status.ERROR} and check.id in contract.waive:
@@ -232,6 +236,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         id=check.id,
         title=check.title,
         status=status,
+        severity=severity,
         expected=truncate(outcome.expected),
         actual=truncate(outcome.actual),
         why=check.why,
@@ -240,3 +245,9 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         where=truncate(where),
         seconds=round(time.perf_counter() - started, 6),
     )
+
+
+def _severity(check: Check, contract: Contract) -> Severity:
+    """Return how much a check's findings matter: what the contract asks for explicitly is an error without."""
+    asked = any(getattr(contract, key) != getattr(UNASKED, key) for key in check.demanded_by)
+    return Severity.ERROR if asked else check.severity
