@@ -268,6 +268,11 @@ def test_the_contract_says_which_labels_are_wanted() -> None:
         ("/bin/sh -c #(nop)  ENV DB_PASSWORD=hunter2", "DB_PASSWORD"),
         ("RUN /bin/sh -c pip install -i https://ci:hunter2@packages.example.org/ shop", "a value"),
         ("RUN /bin/sh -c export GITHUB_TOKEN=abc123; make", "GITHUB_TOKEN"),
+        ("RUN /bin/sh -c SECRET_KEY=hunter2-tR8sVq0wLzE4 ./manage.py collectstatic", "SECRET_KEY"),
+        ("ARG SECRET_KEY=dummy", "SECRET_KEY"),
+        ("RUN |1 INDEX_PASSWORD=hunter2 /bin/bash -o pipefail -c make # buildkit", "INDEX_PASSWORD"),
+        ("RUN /bin/sh -c DATABASE_URL=postgres://shop:hunter2@db/test ./manage.py migrate", "DATABASE_URL"),
+        ("RUN /bin/sh -c DB_PASSWORD=hunter2 ./manage.py migrate", "DB_PASSWORD"),
     ],
 )
 def test_a_secret_in_the_history_is_named_and_never_shown(line: str, name: str) -> None:
@@ -286,6 +291,12 @@ def test_a_secret_in_the_history_is_named_and_never_shown(line: str, name: str) 
         "RUN --mount=type=secret,id=netrc /bin/sh -c pip install -r requirements.txt # buildkit",
         "RUN /bin/sh -c EXTRA_CFLAGS=-DTHREAD_STACK_SIZE=0x100000-MPQvwxyz make",
         "COPY /app /app # buildkit",
+        "RUN /bin/sh -c SECRET_KEY=only-for-collectstatic python -m django collectstatic --noinput # buildkit",
+        "RUN /bin/sh -c DEBUG=False SECRET_KEY=build-key ./manage.py collectstatic # buildkit",
+        "RUN |1 FLASK_DEBUG=false /bin/sh -c SECRET_KEY=dummy flask digest compile # buildkit",
+        "RUN /bin/bash -eo pipefail -c DJANGO_SECRET_KEY=x python manage.py compilemessages # buildkit",
+        "RUN /bin/sh -c DATABASE_URL=postgres://dummy:dummy@localhost/db ./manage.py collectstatic # buildkit",
+        "RUN /bin/sh -c API_TOKEN='not-a-secret' make # buildkit",
     ],
 )
 def test_what_is_none_is_not_taken_for_one(line: str) -> None:

@@ -11,7 +11,8 @@ from tests.unit.source_factories import DOCKERFILE, compose, context, dockerfile
 from seatrial.checks import registry
 from seatrial.checks.installs import fixed, installs, open_lines
 from seatrial.checks.model import Status
-from seatrial.checks.verdict import judge, place
+from seatrial.checks.places import place
+from seatrial.checks.verdict import judge
 from seatrial.dockerfile import parse
 from seatrial.facts import (
     NO_SOURCES,
@@ -491,6 +492,46 @@ def test_a_fresh_checkout_is_told_what_explains_its_env_file() -> None:
 )
 def test_a_finding_about_the_image_names_its_instruction(check: str, seen: str, line: int) -> None:
     assert place(check, seen, facts()) == (f"Dockerfile:{line}" if line else "")
+
+
+MADE = """FROM python:3.13-slim AS builder
+COPY . /src
+FROM python:3.13-slim
+RUN apt-get update && apt-get install -y gcc-12
+WORKDIR /app
+COPY --from=builder /src .
+COPY ["settings.toml", "keys/id_ed25519", "/etc/shop/"]
+COPY pyproject.toml README.md ./
+RUN chown -R app:app /app/src
+RUN SECRET_KEY=hunter2 ./manage.py collectstatic
+RUN <<END
+install -d -m 0777 /var/spool/shop
+END
+USER app
+"""
+
+
+@pytest.mark.parametrize(
+    ("check", "seen", "line"),
+    [
+        ("app/code-read-only", "uid 10001 can change /app/src (mode 0755, owner 10001:10001)", 9),
+        ("files/leftovers", "/app/tests: 12 files, 3.1 kB", 6),
+        ("files/leftovers", "/app/README.md is there", 8),
+        ("secrets/files", "/etc/shop/id_ed25519 (private key)", 7),
+        ("secrets/files", "/usr/lib/ssl/private/key.pem (private key)", 3),
+        ("files/world-writable", "/var/spool/shop has mode 0777 and owner 0:0", 11),
+        ("files/setuid", "/application/x has mode 4755", 3),
+        ("secrets/history", "SECRET_KEY (secret-like name; 7 characters) in history line 4", 10),
+        ("tools/build", "gcc-12", 4),
+        ("tools/build", "gcc", 3),
+    ],
+)
+def test_a_files_finding_names_the_instruction_that_wrote_it(check: str, seen: str, line: int) -> None:
+    assert place(check, seen, facts(sources=sources(MADE))) == f"Dockerfile:{line}"
+
+
+def test_a_path_that_only_the_evidence_names_has_its_line_too() -> None:
+    assert place("files/leftovers", "12 files", facts(sources=sources(MADE)), ["/app/x: a cache"]) == "Dockerfile:6"
 
 
 def test_a_stages_own_instruction_comes_before_its_bases() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -11,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from seatrial.checks.declaration import check
 from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
+from seatrial.checks.places import all_of, copied_words
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
-from seatrial.checks.verdict import all_of
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.settings.model import Contract
@@ -308,13 +307,7 @@ def from_context(instruction: Instruction) -> Iterator[str]:
 
 
 def _copied(instruction: Instruction) -> list[str]:
-    text, words = " ".join(instruction.words), list(instruction.words)
-    if text.startswith("["):
-        try:
-            words = [str(word) for word in json.loads(text)]
-        except ValueError:
-            return []
-    return [word for word in words[:-1] if not word.startswith("<<")]
+    return [word for word in copied_words(instruction)[:-1] if not word.startswith("<<")]
 
 
 UNWANTED = (

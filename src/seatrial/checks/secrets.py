@@ -37,6 +37,19 @@ A_MEASURE = re.compile(
 """Names of settings about secrets: ACCESS_TOKEN_EXPIRE_MINUTES=30."""
 
 NOT_A_VALUE = {"", "none", "null", "false", "true", "changeme"}
+PLACEHOLDER = re.compile(
+    r"(?:^|[^a-z])(?:dummy|fake|place-?holder|example|change-?me|test(?:ing)?|build(?:time)?|temp(?:orary)?|unused|"
+    r"insecure|unsafe|not-?(?:so-?)?(?:a-?)?secret|nothing|only|x{3,}|foo(?:bar)?|throw-?away|collectstatic|ignored|whatever|"
+    r"irrelevant)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+"""Words that say that a value is none."""
+SIGNING_KEY = re.compile(r"(?:^|_)SECRET_KEY(?:_|$)", re.IGNORECASE)
+"""Keys that a framework wants before it runs any command, such as Django's `collectstatic`, which signs nothing."""
+LEAST_SIGNING_KEY = 20
+"""Characters: Django's own check calls a key of fewer than 50 weak (security.W009)."""
+A_SHELL = re.compile(r"/(?:ba|da|a)?sh (?:-\w+ (?:pipefail )?){0,4}?-\w{0,4}c ")
+"""Where the arguments of a RUN end, and the line that its shell gets begins."""
 LEAST_ENTROPY = 4.2
 """Bits a character: random base64 of 32 characters has 4.4 and more; hexadecimal digests have at most 4."""
 LEAST_LENGTH = 24
@@ -63,6 +76,22 @@ def named_secret(name: str) -> bool:
     """Tell whether a name alone says that it is for a secret."""
     name = name[-LONGEST_NAME:]
     return SECRET_NAME.search(name) is not None and A_MEASURE.search(name) is None and name not in PUBLIC
+
+
+def throw_away(name: str, value: str) -> bool:
+    """Tell whether a value that one command of a build was given is no secret: it says so, or signs nothing."""
+    value = value[:LONGEST_NAME]
+    if SECRET_VALUE.search(value):
+        login = re.search(r"://([^/\s:@]*):([^/\s:@]+)@", value)
+        return login is not None and (login[2] in {login[1], "password", "pass"} or bool(PLACEHOLDER.search(login[2])))
+    if PLACEHOLDER.search(value):
+        return True
+    if SIGNING_KEY.search(name[-LONGEST_NAME:]) is None:
+        return False
+    return (
+        len(value) < LEAST_SIGNING_KEY
+        or re.fullmatch(r"[a-zA-Z]{1,40}(?:[-_. ][a-zA-Z]{1,40}){0,20}", value) is not None
+    )
 
 
 def entropy(text: str) -> float:
@@ -158,10 +187,13 @@ def _secrets(line: str, environment: dict[str, str]) -> Iterator[tuple[str, str]
         given, rest = dict(assignments(line)), line
     named = False
     # Inside of a shell's line there are flags and file names that look random enough.
-    declared = line.partition("/bin/sh -c")[0]
+    declared = A_SHELL.split(line, maxsplit=1)[0]
     for name, value in given.items():
         why = secret(name, value)
-        if why and (f"{name}=" in declared or not why.startswith("its value looks random")):
+        if why and f"{name}=" not in declared and (why.startswith("its value looks random") or throw_away(name, value)):
+            rest = rest.replace(value, "")
+            continue
+        if why:
             named = True
             yield name, why
     if not named and SECRET_VALUE.search(rest):

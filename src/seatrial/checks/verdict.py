@@ -12,68 +12,10 @@ from msgspec import Struct
 
 from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Severity, Status, UndecidedError
+from seatrial.checks.places import place
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Lint, Unavailable
-from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.settings.model import Contract
-
-STARTING = ("CMD", "ENTRYPOINT")
-INSTRUCTIONS: dict[str, tuple[str, ...]] = {
-    "identity": ("USER",),
-    "accounts": ("RUN",),
-    "process/graceful-stop": ("STOPSIGNAL", *STARTING),
-    "process": STARTING,
-    "boot": STARTING,
-    "health": ("HEALTHCHECK",),
-    "network": ("EXPOSE", *STARTING),
-    "python/environment-first": ("ENV",),
-    "system": ("ENV",),
-    "secrets/environment": ("ENV",),
-    "secrets/history": ("ARG", "ENV"),
-    "config/workdir": ("WORKDIR",),
-    "config/volumes": ("VOLUME",),
-    "config/labels": ("LABEL",),
-}
-"""By check or family: the instructions to change, the likeliest first; for any other, the final stage's FROM."""
-NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose", "stack"}
-"""Families that name their own lines, or are about more than the image."""
-
-
-def place(check: str, seen: str, facts: Facts | Mapping[str, object]) -> str:
-    """Return `file:line` of the instruction that a check's finding belongs to; empty where no Dockerfile is known.
-
-    Of several instructions, the one that holds a word of what was seen is meant.
-    """
-    family = check.partition("/")[0]
-    if not isinstance(facts, Facts) or isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
-        return ""
-    source = facts.sources.dockerfile
-    if not source.parsed.stages:
-        return ""
-    chain = all_of(source.parsed, source.parsed.stages[-1])[::-1]
-    for keyword in INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ())):
-        written = [instruction for instruction in chain if instruction.keyword == keyword]
-        if written:
-            return f"{source.path}:{_best_match(written, seen).line}"
-    return f"{source.path}:{source.parsed.stages[-1].instructions[0].line}"
-
-
-def _best_match(written: list[Instruction], seen: str) -> Instruction:
-    """Return the last instruction that mentions what was observed, or else the last instruction."""
-    word = next((word for word in re.findall(r"[\w./-]{3,}", seen) if any(word in each.text for each in written)), None)
-    return next((instruction for instruction in written if word and word in instruction.text), written[0])
-
-
-def all_of(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:
-    """Return a stage's instructions, behind those of the stages that it begins with."""
-    found: list[Instruction] = []
-    inherited: Stage | None = stage
-    while inherited is not None:
-        found = [*inherited.instructions, *found]
-        base, above = inherited.base.lower(), reversed(dockerfile.stages[: inherited.index])
-        inherited = next((other for other in above if other.name and other.name == base), None)
-    return found
-
 
 LONGEST = 4000
 """Characters of one value or line of evidence."""
@@ -229,7 +171,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
     status, fix, where = outcome.status, outcome.fix, ""
     severity = outcome.severity or _severity(check, contract)
     if status is Status.FAIL:
-        where = outcome.where or place(check.id, outcome.actual, facts)
+        where = outcome.where or place(check.id, outcome.actual, facts, outcome.evidence)
     if status in {Status.FAIL, Status.ERROR} and check.id in contract.waive:
         status, fix = Status.WAIVED, f"Waived: {contract.waive[check.id]}"
     return Result(

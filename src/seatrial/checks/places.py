@@ -1,0 +1,146 @@
+"""Where in the Dockerfile a finding belongs: the instruction that made what it names."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from seatrial.facts import Facts, Unavailable
+from seatrial.facts.sources import Dockerfile, Instruction, Stage
+
+STARTING = ("CMD", "ENTRYPOINT")
+INSTRUCTIONS: dict[str, tuple[str, ...]] = {
+    "identity": ("USER",),
+    "accounts": ("RUN",),
+    "process/graceful-stop": ("STOPSIGNAL", *STARTING),
+    "process": STARTING,
+    "boot": STARTING,
+    "health": ("HEALTHCHECK",),
+    "network": ("EXPOSE", *STARTING),
+    "python/environment-first": ("ENV",),
+    "system": ("ENV",),
+    "secrets/environment": ("ENV",),
+    "secrets/history": ("RUN", "ARG", "ENV"),
+    "config/workdir": ("WORKDIR",),
+    "config/volumes": ("VOLUME",),
+    "config/labels": ("LABEL",),
+}
+"""By check or family: the instructions to change, the likeliest first."""
+NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose", "stack"}
+"""Families that name their own lines, or are about more than the image."""
+INSTALLED = {"tools", "packages", "native"}
+"""Families whose findings name what a RUN installed."""
+MOST_WORDS = 40
+"""Words of a finding that are looked for."""
+
+
+def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: Sequence[str] = ()) -> str:
+    """Return `file:line` of the instruction that a check's finding belongs to; empty where no Dockerfile is known.
+
+    It is the instruction of the check's kind that holds a word of what was seen, else the last one of its kind; of
+    files, the one that wrote the first path that is named. What none of them made came with the last FROM.
+    """
+    family = check.partition("/")[0]
+    if not isinstance(facts, Facts) or isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
+        return ""
+    source = facts.sources.dockerfile
+    if not source.parsed.stages:
+        return ""
+    last = source.parsed.stages[-1]
+    chain = all_of(source.parsed, last)
+    kinds = INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ()))
+    if kinds:
+        found = _of_kind(chain, kinds, seen)
+    else:
+        found = _writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
+    return f"{source.path}:{(found or last.instructions[0]).line}"
+
+
+def all_of(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:
+    """Return a stage's instructions, behind those of the stages that it begins with."""
+    found: list[Instruction] = []
+    inherited: Stage | None = stage
+    while inherited is not None:
+        found = [*inherited.instructions, *found]
+        base, above = inherited.base.lower(), reversed(dockerfile.stages[: inherited.index])
+        inherited = next((other for other in above if other.name and other.name == base), None)
+    return found
+
+
+def _of_kind(chain: Sequence[Instruction], kinds: Sequence[str], seen: str) -> Instruction | None:
+    """Return the last instruction of these kinds that holds the first word of what was seen that any of them holds."""
+    written = [instruction for instruction in reversed(chain) if instruction.keyword in kinds]
+    for word in re.findall(r"[\w./-]{3,}", seen)[:MOST_WORDS]:
+        whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+        for instruction in written:
+            if whole.search(instruction.text) or whole.search(instruction.body):
+                return instruction
+    return next((instruction for kind in kinds for instruction in written if instruction.keyword == kind), None)
+
+
+def _mentions(chain: Sequence[Instruction], seen: str) -> Instruction | None:
+    """Return the last RUN that holds a word of what was seen, a whole one: `gcc`, `wheel`."""
+    runs = [instruction for instruction in reversed(chain) if instruction.keyword == "RUN"]
+    for word in re.findall(r"[\w.+-]{3,}", seen)[:MOST_WORDS]:
+        whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])", re.IGNORECASE)
+        if found := next((run for run in runs if whole.search(run.text) or whole.search(run.body)), None):
+            return found
+    return None
+
+
+def _writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
+    """Return the last instruction that wrote, or changed, the first path of a text that any of them wrote."""
+    wrote = list(_writes(chain))[::-1]
+    for path in re.findall(r"(?<![\w.:/])/[\w.@+/-]+", "\n".join(lines)[:4000])[:MOST_WORDS]:
+        # Of equal places, the later instruction wrote over the earlier one; a nearer folder says more than "/".
+        best = max((made for made in wrote if _holds(made[0], path)), key=lambda made: len(made[0]), default=None)
+        if best is not None and (best[0] != "/" or best[1].keyword != "RUN"):
+            return best[1]
+    return None
+
+
+def _holds(folder: str, path: str) -> bool:
+    path = path.rstrip("/.,")
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
+def _writes(chain: Sequence[Instruction]) -> Iterator[tuple[str, Instruction]]:
+    """Yield each folder or file that an instruction names as its target, with the instruction.
+
+    Of a RUN, every absolute path of its text: what it made, or changed the mode or the owner of.
+    """
+    directory = "/"
+    for instruction in chain:
+        if instruction.keyword == "WORKDIR":
+            directory = posixpath.normpath(posixpath.join(directory, instruction.text.strip("\"' ")))
+        elif instruction.keyword in {"COPY", "ADD"}:
+            words = copied_words(instruction)
+            if len(words) > 1:
+                yield from ((target, instruction) for target in _targets(words, directory))
+        elif instruction.keyword == "RUN":
+            for path in re.findall(r"(?<![\w.:/$}])/[\w.@+/-]+", f"{instruction.text}\n{instruction.body}"):
+                yield posixpath.normpath(path), instruction
+
+
+def _targets(words: Sequence[str], directory: str) -> Iterator[str]:
+    """Yield where COPY writes: each source by its name where all look like files, else its target."""
+    target = posixpath.normpath(posixpath.join(directory, words[-1]))
+    names = [posixpath.basename(source.rstrip("/")) for source in words[:-1]]
+    if words[-1].endswith("/") or len(names) > 1 or words[-1] == ".":
+        yield from (posixpath.join(target, name) for name in names if name not in {"", ".", "*"})
+        if all(re.fullmatch(r"[^*?]+\.\w+|[A-Za-z_]+file|LICENSE", name) for name in names):
+            return
+    yield target
+
+
+def copied_words(instruction: Instruction) -> list[str]:
+    """Return the words of a COPY or ADD, its target last; of its JSON form too."""
+    text, words = " ".join(instruction.words), list(instruction.words)
+    if text.startswith("["):
+        try:
+            words = [str(word) for word in json.loads(text)]
+        except ValueError:
+            return []
+    return words
