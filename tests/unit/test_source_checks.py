@@ -25,6 +25,7 @@ from seatrial.facts import (
     NotInstalled,
     Unavailable,
 )
+from seatrial.observe.ignore_file import IgnoreFile
 from seatrial.settings.model import Contract
 
 CHECKS = {check.id: check for check in registry.CHECKS}
@@ -367,8 +368,33 @@ def test_what_will_be_there_counts_too() -> None:
     result = judged(
         "context/ignored", context=context(ignore_file="", admitted=(".env", ".git/HEAD", "tests/test_it.py"))
     )
-    assert result.actual == "it would see .env; there is no .dockerignore"
+    assert result.actual == "there is no .dockerignore"
     assert result.fix == "Write into .dockerignore: `**/.env*`."
+    written = judged("context/ignored", context=context(admitted=("venv/pyvenv.cfg",)))
+    assert written.actual == "no line of .dockerignore keeps out venv"
+    assert written.fix == "Write into .dockerignore: `**/venv`."
+
+
+def test_a_pattern_that_matches_at_the_top_only_is_named() -> None:
+    result = judged("context/ignored", context=context("src/shop/.env", kept_out=(".env", "venv/pyvenv.cfg")))
+    assert result.actual == "the build sees src/shop/.env; .dockerignore keeps .env out at the top of the context only"
+    assert result.fix == "Write into .dockerignore: `**/.env*`."
+    assert "at the top" not in judged("context/ignored", context=context(".env.local", kept_out=(".env",))).actual
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("lib/venv/pyvenv.cfg", "**/venv"),
+        ("py312/pyvenv.cfg", "**/py312"),
+        (".tox/x", "**/.tox"),
+        ("test/a.py", "test"),
+    ],
+)
+def test_the_line_keeps_out_what_was_found(path: str, line: str) -> None:
+    result = judged("context/ignored", context=context(path))
+    assert result.fix == f"Write into .dockerignore: `{line}`."
+    assert IgnoreFile([line]).ignores(path)
 
 
 def test_an_example_of_an_environment_is_none() -> None:

@@ -311,17 +311,17 @@ def _copied(instruction: Instruction) -> list[str]:
 
 
 UNWANTED = (
-    (r"(^|/)\.git(/|$)", "**/.git"),
-    (r"(^|/)(\.venv|venv)/|(^|/)pyvenv\.cfg$", "**/.venv"),
-    (r"(^|/)\.env(\.(?!example$|sample$|template$)[^/]*)?$", "**/.env*"),
-    (r"(^|/)__pycache__/|\.pyc$", "**/__pycache__"),
-    (r"(^|/)\.(pytest|mypy|ruff)_cache/", "**/.*_cache"),
-    (r"(^|/)\.(tox|nox)/", "**/.nox"),
-    (r"(^|/)node_modules/", "**/node_modules"),
-    (r"^(src/)?tests?/", "tests"),
+    (r"(?:^|/)(\.git)(?:/|$)", "**/.git"),
+    (r"(?:^|/)(\.?venv)/|(?:^|/)([^/]+)/pyvenv\.cfg$", "**/{name}"),
+    (r"(?:^|/)(\.env(?:\.(?!example$|sample$|template$|dist$)[^/]*)?)$", "**/.env*"),
+    (r"(?:^|/)(__pycache__)/|\.pyc$", "**/__pycache__"),
+    (r"(?:^|/)(\.(?:pytest|mypy|ruff)_cache)/", "**/.*_cache"),
+    (r"(?:^|/)(\.(?:tox|nox))/", "**/{name}"),
+    (r"(?:^|/)(node_modules)/", "**/node_modules"),
+    (r"^((?:src/)?tests?)/", "{name}"),
 )
-"""What no build should see, and the line of the ignore file that keeps it out."""
-ONLY_WHERE_IT_IS = {"**/.git", "tests"}
+"""What no build should see, its name as the first group that holds one, and the line that keeps it out."""
+ONLY_WHERE_IT_IS = {"**/.git", "tests", "test", "src/tests", "src/test"}
 """Parts of a repository: where there are none today, there are none tomorrow. The rest comes with the work."""
 
 
@@ -338,12 +338,18 @@ def ignored(context: BuildContext) -> Outcome:
     expect = Expect("an ignore file that keeps .git, environments, .env, caches and tests out")
     there = _unwanted(file.path for file in context.files)
     admitted = _unwanted(context.admitted)
-    to_come = {line: path for line, path in admitted.items() if line not in {*there, *ONLY_WHERE_IT_IS}}
+    to_come = {line: found for line, found in admitted.items() if line not in {*there, *ONLY_WHERE_IT_IS}}
     if there or to_come:
         file = context.ignore_file or context.suggested
+        # A pattern without `**/` is matched at the top of the context only.
+        kept_out = {path.partition("/")[0] for path in context.kept_out}
+        below = [name for name, path in there.values() if name in kept_out and not path.startswith(name)]
         parts = (
-            f"the build sees {', '.join(there.values())}" if there else "",
-            f"it would see {', '.join(to_come.values())}" if to_come else "",
+            f"the build sees {', '.join(path for _, path in there.values())}" if there else "",
+            f"{file} keeps {', '.join(below)} out at the top of the context only" if below else "",
+            f"no line of {file} keeps out {', '.join(name for name, _ in to_come.values())}"
+            if to_come and context.ignore_file
+            else "",
             "" if context.ignore_file else f"there is no {context.suggested}",
         )
         return expect.failed(
@@ -356,12 +362,15 @@ def ignored(context: BuildContext) -> Outcome:
     return expect.passed(f"{context.ignore_file or context.path}: {len(context.files)} files reach a build")
 
 
-def _unwanted(paths: Iterable[str]) -> dict[str, str]:
-    """Return the lines that keep unwanted files out, each with the first path that it is for."""
-    found: dict[str, str] = {}
+def _unwanted(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the lines that keep unwanted files out, each with the name and the first path that it is for."""
+    found: dict[str, tuple[str, str]] = {}
     for path in paths:
-        if line := next((line for pattern, line in UNWANTED if re.search(pattern, path)), ""):
-            found.setdefault(line, path)
+        for pattern, line in UNWANTED:
+            if match := re.search(pattern, path):
+                name = next(filter(None, match.groups()), "__pycache__")
+                found.setdefault(line.format(name=name), (name, path))
+                break
     return found
 
 

@@ -302,6 +302,8 @@ class BuildContext(Fact, frozen=True, kw_only=True):
     admitted: tuple[str, ...] = ()
     """Of the paths that the gatherer tried on the ignore file, those that it lets through, whether they are there
     or not: a `.env` that is not there today is there tomorrow."""
+    kept_out: tuple[str, ...] = ()
+    """The others of them."""
     texts: dict[str, str] = {}
     """The requirement files among them."""
 

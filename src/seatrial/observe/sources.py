@@ -147,6 +147,7 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
         files=tuple(sorted(files, key=lambda file: file.path)),
         truncated=cut,
         admitted=tuple(path for path in TRIED if not patterns.ignores(path)),
+        kept_out=tuple(path for path in TRIED if patterns.ignores(path)),
         texts=texts,
     )
 
