@@ -251,3 +251,23 @@ def test_explain_tells_one_check_and_without_a_name_lists_all(program: str) -> N
     assert "\nfixed:\n" in one.stdout
     assert re.search(r"^boot\n  boot/healthy +Becomes healthy$", every.stdout, re.MULTILINE)
     assert "\x1b" not in one.stdout + every.stdout
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--list",), ("explain",)])
+def test_a_reader_that_goes_away_ends_the_program_without_a_word(words: tuple[str, ...]) -> None:
+    here, there = os.pipe()
+    os.close(here)
+    with os.fdopen(there, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "seatrial", *words], stdout=nobody, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (ExitCode.UNREAD, b"")
+
+
+def test_a_disk_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seatrial", "--list"], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert done.returncode == ExitCode.UNDECIDED
+    assert done.stderr.decode() == "error: No space left on device.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from itertools import chain
 
 from seatrial.checks.declaration import check
@@ -37,14 +38,20 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
         tracebacks = ((f"{module.name}: {module.error}", *module.traceback.splitlines()[-SHOWN:]) for module in broken)
         return expect.failed(
             f"{first.name}: {first.error}",
-            fix=_import_fix(first.name, first.error),
+            fix=_import_fix(first.name, first.error, traceback=bool(first.traceback)),
             evidence=tuple(chain.from_iterable(tracebacks)),
         )
     slowest = max(module.seconds for module in tried)
     return expect.passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s")
 
 
-def _import_fix(name: str, error: str) -> str:
+A_VARIABLE = re.compile(
+    r"'[A-Z][A-Z0-9_]+'|[A-Z][A-Z0-9]*_[A-Z0-9_]+|environment variable|Field required|field required"
+)
+"""What an error says when a setting is missing: a variable's name, or pydantic's words."""
+
+
+def _import_fix(name: str, error: str, *, traceback: bool) -> str:
     package = name.partition(":")[0].partition(".")[0]
     if error.startswith("ModuleNotFoundError") and f"'{package}'" in error:
         return (
@@ -53,9 +60,10 @@ def _import_fix(name: str, error: str) -> str:
         )
     if error.startswith(("ModuleNotFoundError", "ImportError")):
         return "Add what is missing to the project's dependencies, and lock and build again."
-    if error.startswith(("KeyError", "ValidationError", "RuntimeError", "SystemExit", "ConfigurationError")):
-        return "Correct what the traceback names; a variable that it needs goes into the contract's `environment`."
-    return "Correct what the traceback names."
+    cause = "Correct what the traceback names" if traceback else f"Find out why it ends: `python -c 'import {name}'`"
+    if A_VARIABLE.search(error):
+        return f"{cause}; a variable that it needs goes into the contract's `environment`."
+    return f"{cause}."
 
 
 @check(
@@ -154,7 +162,7 @@ def libraries_resolve(probe: Probe) -> Outcome:
         return expect.failed(
             f"{first.library}, which {first.needed_by} needs, is not there",
             fix=f"Install the system package that holds {first.library} in the final stage, not only in the builder.",
-            evidence=tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in native.missing[:SHOWN]),
+            evidence=tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in native.missing),
         )
     return expect.passed(f"{native.modules} shared objects checked")
 
@@ -214,7 +222,7 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
             f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
             fix="Install the environment inside the build, on the final stage's own base and platform; keep the host's "
             "environments out with .dockerignore (`.venv`).",
-            evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign[:SHOWN]),
+            evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign),
         )
     return expect.passed(f"{native.modules} shared objects checked, none for another than {own}")
 
@@ -303,6 +311,10 @@ def standard_library(
     )
 
 
+def _rest(count: int, what: str) -> tuple[str, ...]:
+    return (f"… and {count} more {what}",) if count > 0 else ()
+
+
 def _valid(seen: Bytecode, of: str, *, fix: str, all_have_it: str) -> Outcome:
     """Judge the bytecode of some modules."""
     expect = Expect(
@@ -320,7 +332,9 @@ def _valid(seen: Bytecode, of: str, *, fix: str, all_have_it: str) -> Outcome:
             fix=fix,
             evidence=(
                 *(f"{path}: none" for path in seen.missing),
+                *_rest(seen.missing_count - len(seen.missing), "without any"),
                 *(f"{file.source}: {file.problem}" for file in seen.stale),
+                *_rest(seen.stale_count - len(seen.stale), "with some that is not valid"),
             ),
         )
     if not seen.complete:

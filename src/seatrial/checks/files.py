@@ -35,7 +35,7 @@ def none_found(
     """Fail with what was found; pass where nothing was, and the file system was seen whole."""
     expect = Expect(expected)
     if found:
-        return expect.failed(shown or "; ".join(found[:SHOWN]), fix=fix, evidence=tuple(found))
+        return expect.failed(shown or shorten(found, SHOWN), fix=fix, evidence=tuple(found))
     refuse_partial(contents)
     return expect.passed(f"{contents.paths} paths checked{seen}")
 
@@ -128,7 +128,7 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
     if differences or tests:
         lines = (*differences, *(f"{path.path} is a test" for path in tests))
         return expect.failed(
-            "; ".join(lines[:SHOWN]),
+            shorten(lines, SHOWN),
             fix="COPY what the application needs by name instead of `COPY . .`, and name the rest in .dockerignore.",
             evidence=lines,
         )

@@ -274,7 +274,7 @@ def not_editable(installed: dict[str, Distribution], environment: Environment | 
     expect = Expect(f"none of {len(installed)} distributions is an editable install")
     if found:
         return expect.failed(
-            "; ".join(found[:SHOWN]),
+            shorten(found, SHOWN),
             fix="Install it for real: `uv sync --frozen --no-dev --no-editable`, or `pip install .` without -e.",
             evidence=(*found, *links),
         )
@@ -298,7 +298,7 @@ def requirements_met(probe: Probe, installed: dict[str, Distribution], dependenc
     if unmet:
         lines = tuple(sorted(set(unmet)))
         return expect.failed(
-            "; ".join(lines[:SHOWN]),
+            shorten(lines, SHOWN),
             fix="Resolve and lock all requirements together, and install that lock into an empty environment.",
             evidence=lines,
         )

@@ -12,8 +12,6 @@ from seatrial.facts.command import may_execute
 from seatrial.facts.probe import Environment, SelfTest
 from seatrial.settings.model import Contract
 
-SHOWN = 20
-
 
 @check(
     "python/interpreter-resolves",
@@ -93,7 +91,7 @@ def script_interpreters(probe: Probe) -> Outcome:
             f"{len(broken)} of {len(scripts)} scripts name an interpreter that is not there: "
             f"{broken[0].path} names {broken[0].interpreter}",
             fix="Make the environment at the path that it runs at, or install its scripts again in the final stage.",
-            evidence=tuple(f"{script.path}: #!{script.interpreter}" for script in broken[:SHOWN]),
+            evidence=tuple(f"{script.path}: #!{script.interpreter}" for script in broken),
         )
     if not scripts:
         return skipped("there is no script beside the interpreter")

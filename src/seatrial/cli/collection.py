@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import invoke
 
 from seatrial import __version__
@@ -19,6 +22,7 @@ from seatrial.cli.ps import logs, ps
 from seatrial.cli.restart import restart
 from seatrial.cli.smoke import pip_list, size, smoke, whoami
 from seatrial.cli.up import up
+from seatrial.errors import ExitCode
 
 
 def collection() -> invoke.Collection:
@@ -40,5 +44,15 @@ program = invoke.Program(
 
 
 def main() -> None:
-    """Run the command line."""
-    program.run()
+    """Run the command line. A reader that is gone (`seatrial --help | head`) ends it without a word."""
+    try:
+        program.run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.UNREAD)
+    except OSError as error:
+        print(f"error: {error.strerror or error}.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.UNDECIDED)
