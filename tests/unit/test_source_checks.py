@@ -10,7 +10,7 @@ from tests.unit.source_factories import DOCKERFILE, compose, context, dockerfile
 
 from seatrial.checks import registry
 from seatrial.checks.installs import fixed, installs, open_lines
-from seatrial.checks.model import Status
+from seatrial.checks.model import Severity, Status
 from seatrial.checks.places import place
 from seatrial.checks.verdict import judge
 from seatrial.dockerfile import parse
@@ -368,7 +368,7 @@ def test_what_will_be_there_counts_too() -> None:
     result = judged(
         "context/ignored", context=context(ignore_file="", admitted=(".env", ".git/HEAD", "tests/test_it.py"))
     )
-    assert result.actual == "there is no .dockerignore"
+    assert (result.actual, result.severity) == ("there is no .dockerignore", Severity.NOTE)
     assert result.fix == "Write into .dockerignore: `**/.env*`."
     written = judged("context/ignored", context=context(admitted=("venv/pyvenv.cfg",)))
     assert written.actual == "no line of .dockerignore keeps out venv"
