@@ -106,6 +106,16 @@ def read_yaml(text: str) -> Node | None:
         YamlError: it is no YAML, holds several documents, or is too large.
 
     """
+    return next(iter(read_documents(text, several=False)), None)
+
+
+def read_documents(text: str, *, several: bool = True) -> tuple[Node, ...]:
+    """Return the documents of a text: what `---` divides.
+
+    Raises:
+        YamlError: it is no YAML, is too large, all documents together, or holds `several` and may not.
+
+    """
     import yaml
 
     if len(text) > LARGEST:
@@ -113,7 +123,7 @@ def read_yaml(text: str) -> Node | None:
     if text.lstrip().startswith(("{", "[")):
         text = JSON_TAB.sub(lambda found: found[1] or " ", text)
     try:
-        return _Composer().document(yaml.parse(text, Loader=yaml.SafeLoader))
+        return _Composer(several=several).documents(yaml.parse(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
@@ -137,15 +147,16 @@ class _Open:
 
 
 class _Composer:
-    """Makes the tree of the parser's events, without recursion."""
+    """Makes the trees of the parser's events, without recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool) -> None:
+        self.several = several
         self.open: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int, int]] = {}
         self.size = self.characters = 0
-        self.root: Node | None = None
+        self.roots: list[Node] = []
 
-    def document(self, events: Iterator[yaml.Event]) -> Node | None:
+    def documents(self, events: Iterator[yaml.Event]) -> tuple[Node, ...]:
         import yaml
 
         for event in events:
@@ -168,9 +179,11 @@ class _Composer:
             elif isinstance(event, yaml.ScalarEvent):
                 self._grow(1, len(event.value), line)
                 self._add(_scalar(event), event.anchor, 1, len(event.value))
-            elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
-                raise YamlError("several documents; only one is read", line)
-        return self.root
+            elif isinstance(event, yaml.DocumentStartEvent):
+                if self.roots and not self.several:
+                    raise YamlError("several documents; only one is read", line)
+                self.anchors.clear()
+        return tuple(self.roots)
 
     def _grow(self, size: int, characters: int, line: int) -> None:
         self.size += size
@@ -186,7 +199,7 @@ class _Composer:
         if self.open:
             self.open[-1].nodes.append(node)
         else:
-            self.root = node
+            self.roots.append(node)
 
 
 def check_aliases(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import time
 from contextlib import contextmanager
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seatrial.checks.secrets import assignments, secret
 from seatrial.compose import reading
 from seatrial.dockerfile import LONGEST_VALUE, MOST_INSTRUCTIONS, DockerfileError, bases, parse, read
 from seatrial.errors import SeatrialError, SettingsError
 from seatrial.filesystem import read_bytes
 from seatrial.images.plan import plan_build
+from seatrial.images.redaction import in_addresses, in_netrc
+from seatrial.observe.index import BEGINNING
 from seatrial.observe.lockfiles import read_lock, requirement_lines
+from seatrial.observe.path_rules import content_rules
 from seatrial.observe.sources import read_project_facts
 from seatrial.settings.read import line_of, parse_toml, read_project, read_toml
 from seatrial.structure.files import read_structure_file
@@ -239,3 +244,31 @@ def test_an_env_file_is_searched_in_linear_time(text: str) -> None:
     assert reading.STEERING.findall(lines) == ["COMPOSE_FILE"]
     assert reading.BARE.findall(lines) == ["A"]
     assert reading.ASSIGNED.findall(lines) == ["COMPOSE_FILE", "B"]
+
+
+PIECES = (
+    "a", "1", " ", "\n", "\t", "/", "@", "://", "a://", "?token", "token", "_", "-", "_PASS", "eyJaaaaaaaaaaaa.",
+    "password",
+    "password ", "\npassword", "\r", "x=", "'", '"auth" ', '"private_key" ', "_authToken ", "#", "a:b", "privkey",
+    "sk-",
+    "xoxb-", "AKIA", "/.cache", "/lib/python3", "${", "machine x ", "macdef a\n", "-----BEGIN ", "a1", "export ", "x\\",
+)  # fmt: skip
+"""What comes again and again in a text that keeps a pattern busy."""
+CONTENT = [re.compile(rule.content.encode(), re.DOTALL) for rule in content_rules()]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda text: secret(text, text),
+        lambda text: list(assignments(text)),
+        lambda text: list(in_addresses([text], "pip-config")),
+        lambda text: list(in_netrc(text)),
+        lambda text: [pattern.search(text[:BEGINNING].encode()) for pattern in CONTENT],
+    ],
+    ids=["a variable", "a line of the history", "addresses", "a netrc", "a file of the image"],
+)
+def test_a_megabyte_is_searched_for_secrets_in_linear_time(asked: Callable[[str], object]) -> None:
+    for piece in PIECES:
+        with soon(8.0):
+            asked(f"?{piece * (MILLION // len(piece))}!")

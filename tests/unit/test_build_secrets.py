@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import io
 import json
+import random
+import string
 import tarfile
 import tomllib
 from pathlib import Path
@@ -101,15 +104,45 @@ def test_what_holds_no_credential_needs_no_name(home: Path) -> None:
         ("http://me:p%40ss@host", "p%40ss"),
         ("https://host/simple?auth_token=abcd1234", "abcd1234"),
         ("https://host/a1B2c3D4e5F6g7H8/org/simple/", "a1B2c3D4e5F6g7H8"),
+        (
+            "https://packages.test/priv/4f1c09ab77d2e1b3905c6aa8d4f0e2b1c3d5a7f9081b2c4d/simple",
+            f"{'4f1c09ab77d2e1b3905c6aa8'}{'d4f0e2b1c3d5a7f9081b2c4d'}",
+        ),
+        ("https://host/simple?my-api-key=abcd1234&page=2", "abcd1234"),
     ],
 )
 def test_an_address_gives_away_its_credential(address: str, value: str) -> None:
     assert [found.value for found in in_addresses([f"index-url = {address}"], "pip-config")] == [value]
 
 
-@pytest.mark.parametrize("address", ["https://host/simple", "https://host/@scope/x", "git+https://host/repository.git"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://host/simple",
+        "https://host/@scope/x",
+        "git+https://host/repository.git",
+        # Names of hosts and folders, and digests, are as long as a token.
+        "https://pypimirror01internal/simple",
+        "http://proxy01corporatenetwork",
+        "https://host/repository/PythonPackages2024/simple",
+        "https://host/debianbookworm12python311/simple",
+        "https://host/api/pypi/team42internalwheels/simple/",
+        f"https://wheels.test/{hashlib.sha256(b'a commit').hexdigest()[:40]}/vllm/",
+        f"https://files.test/packages/ab/cd/{hashlib.sha256(b'a file').hexdigest()[4:]}/shop-1.0-py3-none-any.whl",
+        "https://host/simple?page=abcd1234",
+    ],
+)
 def test_an_address_without_a_credential_gives_none(address: str) -> None:
     assert list(in_addresses([address], "pip-config")) == []
+
+
+@pytest.mark.parametrize("letters", ["abcdef", string.ascii_lowercase, string.ascii_letters])
+@pytest.mark.parametrize("length", [20, 32, 48])
+def test_random_parts_of_a_path_are_taken_for_tokens(letters: str, length: int) -> None:
+    chosen = random.Random(length)  # noqa: S311 - a fixed seed
+    tokens = ["".join(chosen.choices(letters + string.digits, k=length)) for _ in range(500)]
+    found = [token for token in tokens if any(in_addresses([f"https://host/{token}/simple"], "pip-config"))]
+    assert len(found) > 460
 
 
 def test_a_netrc_gives_its_passwords() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seatrial.compose.guard import UntrustedError, findings, guarded, require_trusted
-from seatrial.compose.reach import Grade, Surroundings, reaches, resolved
+from seatrial.compose.reach import Grade, Surroundings, path_reach, reaches, resolved
 from seatrial.compose.readiness import Readiness
 from seatrial.compose.reading import Reading, read_ahead
 from seatrial.compose.runner import Compose, Stack
@@ -498,3 +498,47 @@ def test_files_whose_paths_hold_variables_are_read_ahead_in_a_trusted_project(tm
     reading = read_ahead(file, around(tmp_path), host(tmp_path, Trust.PROJECT))
     assert {"PGVER", "DB_PASSWORD", "DB_URL"} <= set(reading.asked)
     assert reading.found == ()
+
+
+def test_later_documents_of_a_file_are_read_ahead_in_a_trusted_project(tmp_path: Path) -> None:
+    (tmp_path / ".env.api").write_text("URL=${DB_URL}\n", encoding="utf-8")
+    file = tmp_path / "compose.yaml"
+    file.write_text(
+        "services:\n  api:\n    image: x\n---\n"
+        "services:\n  api:\n    privileged: true\n    env_file: .env.api\n    environment:\n      TOKEN:\n      SALT:\n"
+        "---\nsecrets:\n  key:\n    environment: KEY\n",
+        encoding="utf-8",
+    )
+    reading = read_ahead(file, around(tmp_path), host(tmp_path, Trust.PROJECT))
+    lines = {name: where.rpartition(":")[2] for name, where in reading.asked.items() if name != "HOME"}
+    assert lines == {"DB_URL": "1", "TOKEN": "10", "SALT": "11", "KEY": "15"}
+    reach = next(iter(reaches({"services": {"api": {"privileged": True}}}, file, around(tmp_path))))
+    assert reading.where(reach) == f"{file}:7"
+
+
+@pytest.mark.parametrize(
+    ("path", "grade"),
+    [
+        ("/home/me", Grade.HOST),
+        ("/home/me/src", None),
+        ("/home/me/.env", None),
+        ("/home/me/.ssh", Grade.ROOT),
+        ("/home/me/.aws/credentials", Grade.ROOT),
+        ("/home", Grade.ROOT),
+    ],
+)
+def test_a_project_that_is_the_home_folder_is_no_other_folder_of_the_host(path: str, grade: Grade | None) -> None:
+    at_home = Surroundings(project=Path("/home/me"), home=Path("/home/me"), resolve=Path)
+    found = path_reach(path, at_home, read_only=True)
+    assert (found and found[1]) == grade
+    if path == "/home/me":
+        assert found is not None
+        assert "your home folder: give the project one of its own" in found[0]
+
+
+def test_a_project_that_is_the_home_folder_of_root_is_one_too() -> None:
+    at_home = Surroundings(project=Path("/root"), home=Path("/root"), resolve=Path)
+    assert path_reach("/root/src", at_home, read_only=False) is None
+    found = path_reach("/root", at_home, read_only=True)
+    assert found is not None
+    assert found[1] is Grade.HOST

@@ -397,3 +397,15 @@ def test_every_colour_of_text_can_be_read(*, dark: bool) -> None:
         for pair in pairs
         if contrast(colours[pair[0]], colours[pair[1]]) < 4.5
     } == {}
+
+
+def test_every_form_tells_what_of_the_projects_own_say_held() -> None:
+    noted = msgspec.structs.replace(judged()[0], notes=("hadolint was asked with the project's own\n.hadolint.yaml",))
+    said = "hadolint was asked with the project's own .hadolint.yaml"
+    for shape in ("sarif", "junit"):
+        assert_valid(shape, render([noted], shape))
+    found = [item.get("value") for item in junit(noted).iter("property") if item.get("name") == "note"]
+    assert found == [said]
+    (invocation,) = sarif(noted)[0]["invocations"]
+    assert [notification["message"]["text"] for notification in invocation["toolExecutionNotifications"]] == [said]
+    assert "toolExecutionNotifications" not in sarif(judged()[0])[0]["invocations"][0]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import configparser
 import csv
+import random
 import tomllib
 from pathlib import Path
 
@@ -234,3 +235,50 @@ def test_a_chosen_file_of_pips_takes_the_place_of_the_users(home: Path) -> None:
     # One that does not exist leaves the user's in place, as pip has it.
     text = find_secrets(host(home, PIP_CONFIG_FILE=str(home / "none.conf"))).texts["pip-config"]
     assert ini(text) == {"global": {"timeout": "7"}}
+
+
+ODD_TEXTS = ("https://u:p@h/simple", "", "\\u0000", "http://[::1", "git+https://", "\\n", "é", "https://u:%zz@h")
+UV_KEYS = (
+    "index", "extra-index-url", "index-url", "allow-insecure-host", "native-tls", "index-strategy", "name", "url",
+    "default", "explicit", "format", "authenticate", "find-links", "pip",
+)  # fmt: skip
+PIP_LINES = (
+    "[global]", "[install]", "[DEFAULT]", "index-url = https://u:p@h", "extra-index-url =\n https://a\n  https://b",
+    "#",
+    "find-links = %(x)s", "timeout = [1]", "no-index", "proxy = http://a:b@c", "trusted-host = é", "[a]b]", "\ufeff[x]",
+)  # fmt: skip
+ODD_VALUES = ("a\nb", "=", "a=b=c", "https://x\n[x]\ny=1", "\udcff", "https://\udcff:p@h", "x" * 300, "~/x", "\x01")
+ODD_VARIABLES = (
+    "PIP_INDEX_URL", "PIP_", "PIP_PROXY", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INSECURE_HOST", "UV_CONFIG_FILE", "NETRC",
+    "PIP_CONFIG_FILE", "SSL_CERT_FILE", "VIRTUAL_ENV", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "HTTP_PROXY",
+)  # fmt: skip
+ODD_JSON = ("[]", '{"proxies":1}', '{"proxies":[1]}', '{"proxies":{"a":{"httpProxy":[1]}}}', "[" * 5000)
+
+
+def odd_toml(chosen: random.Random, deep: int = 0) -> str:
+    """Return a value of TOML of any type."""
+    plain = [f'"{chosen.choice(ODD_TEXTS)}"', "0", str(10**30), "1.5", "nan", "true", "1979-05-27", "07:32:00"]
+    if deep > 3 or chosen.random() < 0.5:
+        return chosen.choice(plain)
+    inner = [odd_toml(chosen, deep + 1) for _ in range(chosen.randrange(4))]
+    if chosen.random() < 0.5:
+        return f"[{', '.join(inner)}]"
+    return f"{{{', '.join(f'{key} = {value}' for key, value in zip(UV_KEYS[5:], inner, strict=False))}}}"
+
+
+def test_no_odd_settings_of_the_host_give_a_traceback(home: Path) -> None:
+    chosen = random.Random(12)  # noqa: S311 - a fixed seed
+    answers: set[object] = set()
+    for _ in range(600):
+        tables = [chosen.sample(UV_KEYS, 4) for _ in range(chosen.randrange(1, 3))]
+        lines = [[f"{key} = {odd_toml(chosen)}" for key in keys] for keys in tables]
+        write(home / ".config/uv/uv.toml", "\n[[index]]\n".join(map("\n".join, lines)))
+        write(home / ".config/pip/pip.conf", "\n".join(["[global]", *chosen.sample(PIP_LINES, chosen.randrange(3))]))
+        write(home / ".docker/config.json", chosen.choice(ODD_JSON))
+        environment = {chosen.choice(ODD_VARIABLES): chosen.choice(ODD_VALUES)}
+        try:
+            found = find_secrets(Host(environment=environment, home=home, data=home / "data", cache=home / "cache"))
+            answers.add("uv-config" in found.texts)
+        except BuildError as error:
+            answers.add(error.what)
+    assert answers == {True, False, "pip's configuration is malformed.", "uv's configuration is malformed."}

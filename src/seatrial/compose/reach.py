@@ -76,6 +76,11 @@ STATE = tuple(map(Path, ("/var/lib/docker", "/var/lib/containerd", "/var/lib/kub
 """Likewise, and what lies beside these is ordinary."""
 PROGRAMS = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64")))
 """Whoever writes there has the host."""
+ACCOUNTS = frozenset((
+    ".ssh", ".gnupg", ".docker", ".aws", ".azure", ".kube", ".config", ".local",
+    ".netrc", ".pypirc", ".git-credentials",
+))  # fmt: skip
+"""What holds keys in a home folder, also where a project lies in it without a folder of its own."""
 SOCKET = re.compile(r"(docker|podman|containerd|buildkitd?|crio|dockershim|cri-dockerd)[\w.-]*\.sock(et)?")
 DISK = re.compile(r"/dev(/(sd|hd|vd|xvd|nvme|mmcblk|dm-|md|loop|zd|mapper|disk|mem|kmem|port|vfio|raw|block)\S*)?")
 NAMESPACES = {
@@ -99,10 +104,13 @@ def path_reach(written: str, around: Surroundings, *, read_only: bool) -> tuple[
         return f"{shown} of the host", Grade.OUTSIDE
     if SOCKET.fullmatch(path.name) or SOCKET.fullmatch(Path(written).name) or path in around.sockets:
         return f"an engine's socket, {shown}", Grade.ROOT
+    at_home = around.project == around.home
+    if at_home and path == around.home:
+        return f"{shown}, the project's folder, which is your home folder: give the project one of its own", Grade.HOST
     for root in (*SYSTEM, *STATE, *around.sockets, around.home):
         if root.is_relative_to(path):
             return f"{shown} of the host", Grade.ROOT
-    if around.inside(path):
+    if around.inside(path) and not (at_home and path.relative_to(around.home).parts[0] in ACCOUNTS):
         return None
     deep = any(path.is_relative_to(root) for root in (*SYSTEM, *STATE, *(() if read_only else PROGRAMS)))
     if path.is_relative_to(around.home):

@@ -15,7 +15,17 @@ from seatrial.compose.variables import EXAMPLES
 from seatrial.errors import StackError
 from seatrial.host import Host
 from seatrial.trust import Trust
-from seatrial.yaml_tree import LARGEST, Node, Scalar, YamlError, check_aliases, child, items_of, pairs_of, read_yaml
+from seatrial.yaml_tree import (
+    LARGEST,
+    Node,
+    Scalar,
+    YamlError,
+    check_aliases,
+    child,
+    items_of,
+    pairs_of,
+    read_documents,
+)
 
 MOST_FILES = 100
 """Compose files that a file may include, directly or through others."""
@@ -58,28 +68,28 @@ class Reading:
 
     def where(self, reach: Reach) -> str:
         """Return `file:line` of what reaches out, as far as the files tell."""
-        for text in self.texts:
-            if (line := _line(text.root, reach.path, reach.words)) is not None:
-                return f"{text.path}:{line}"
-        return str(self.file)
+        placed = [(text.path, *found) for text in self.texts if (found := _line(text.root, reach.path, reach.words))]
+        # A service may be declared in several files, and in several documents of one.
+        path, line, _ = max(placed, key=lambda place: place[2], default=(self.file, 0, 0))
+        return f"{path}:{line}" if line else str(path)
 
 
-def _line(root: Node | None, path: Sequence[str], words: Sequence[str]) -> int | None:
-    """Return the line of a path's deepest part, or of the text in it that holds one of the words."""
-    node, line = root, None
+def _line(root: Node | None, path: Sequence[str], words: Sequence[str]) -> tuple[int, int] | None:
+    """Return the line of a path's deepest part or of a text in it that holds one of the words, and how deep it is."""
+    node, line = root, 0
     for depth, step in enumerate(path):
         found = next(((key, value) for key, value in pairs_of(node) if key.text == step), None)
         if found is None:
             # Without its service or entry, this is another file's.
-            return line if depth > 1 else None
+            return (line, depth) if depth > 1 else None
         line, node = found[0].line, found[1]
     texts = [part for part in _nodes(node) if isinstance(part, Scalar)] if node is not None else []
     for word in filter(None, words):
         whole = (text.line for text in texts if word in {text.text, *text.text.split(":")})
         part = (text.line for text in texts if len(word) > 1 and word in text.text)
         if (hit := next(whole, None) or next(part, None)) is not None:
-            return hit
-    return line
+            return hit, len(path) + 1
+    return (line, len(path)) if line else None
 
 
 def _nodes(node: Node) -> Iterator[Node]:
@@ -139,9 +149,10 @@ class _Reader:
         self.seen.add((resolved, folder))
         if len(self.seen) > MOST_FILES:
             raise StackError(f"more than {MOST_FILES} files are included.", where=where, fix="Include fewer.")
-        root = self._tree(path)
-        if root is None:
-            return
+        for root in self._documents(path):
+            self._document(root, path, folder)
+
+    def _document(self, root: Node, path: Path, folder: Path) -> None:
         for node in _nodes(root):
             self._value(node, path)
         self._includes(root, path, folder)
@@ -152,19 +163,22 @@ class _Reader:
                 if isinstance(name := child(entry, "environment"), Scalar):
                     self.asked.setdefault(name.text, f"{path}:{name.line}")
 
-    def _tree(self, path: Path) -> Node | None:
-        """Return what a compose file holds; None where it cannot be read, and compose says so better."""
+    def _documents(self, path: Path) -> tuple[Node, ...]:
+        """Return what a compose file holds; nothing where it cannot be read, and compose says so better.
+
+        Compose merges several documents of a file; of a project that is not trusted, only one is taken.
+        """
         text = _bounded_text(path)
         if text is None:
-            return None
+            return ()
         try:
-            root = read_yaml(text)
+            roots = read_documents(text, several=self.trusted)
         except YamlError as error:
             self._unread(path, text, error)
             self.ask(text, str(path))
-            return None
-        self.texts.append(TextFile(path=path, root=root))
-        return root
+            return ()
+        self.texts += [TextFile(path=path, root=root) for root in roots]
+        return roots
 
     def _unread(self, path: Path, text: str, error: YamlError) -> None:
         """Refuse what stands for too much, and in an untrusted project all that cannot be checked."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Unavailable
 from seatrial.filesystem import read_bytes
-from seatrial.yaml_tree import LARGEST, Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_yaml
+from seatrial.yaml_tree import LARGEST, Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_documents
 
 MOST_VALUES = 5_000
 PARTS = re.compile(
@@ -43,23 +43,30 @@ class ComposeText:
 def read_text(content: bytes) -> ComposeText | Unavailable:
     """Return what a compose file's text says; `Unavailable` where it is not YAML."""
     try:
-        root = read_yaml(content.decode("utf-8", errors="replace"))
+        roots = read_documents(content.decode("utf-8", errors="replace"))
     except YamlError as error:
         return Unavailable(reason=f"{error.what} (line {error.line})"[:300])
-    declared = [(name, service) for name, service in pairs_of(child(root, "services")) if isinstance(service, Mapping)]
-    values = list(_values(root, "", "", set()))[:MOST_VALUES] if root is not None else []
+    # Compose merges several documents of a file.
+    services = [pair for root in roots for pair in pairs_of(child(root, "services"))]
+    declared = [(name, service) for name, service in services if isinstance(service, Mapping)]
+    values = [value for root in roots for value in _values(root, "", "", set())][:MOST_VALUES]
     passed = [
         (f"${{{name}}}", line)
         for _, service in declared
         for name, line in passed_through(child(service, "environment"))
     ]
+    lines: dict[str, dict[str, int]] = {}
+    env_files: dict[str, tuple[EnvironmentFile, ...]] = {}
+    for name, service in declared:
+        lines[name.text] = {"": name.line, **_service_lines(service)} | lines.get(name.text, {})
+        env_files[name.text] = (*env_files.get(name.text, ()), *_files(child(service, "env_file")))
     return ComposeText(
-        lines={name.text: {"": name.line, **_service_lines(service)} for name, service in declared},
+        lines=lines,
         values=tuple(
             ComposeValue(key=key, where=path, text=settled(text), line=line) for path, key, text, line in values
         ),
         variables=tuple(_variables([*((text, line) for _, _, text, line in values), *passed])),
-        env_files={name.text: tuple(_files(child(service, "env_file"))) for name, service in declared},
+        env_files=env_files,
     )
 
 
@@ -188,13 +195,15 @@ def line_of(message: str, content: str) -> int | None:
     if found := ENV_FILE.search(message):
         return _text_line(re.escape(found[1].rpartition("/")[2]), content)
     try:
-        root = read_yaml(content)
+        roots = read_documents(content)
     except YamlError:
         return None
     if found := PORT.search(message):
-        return _port_line(root, found[1])
-    path = next(_paths(message), None)
-    return _line_at(root, path) if path is not None else None
+        lines = (_port_line(root, found[1]) for root in roots)
+    else:
+        path = next(_paths(message), [])
+        lines = (_line_at(root, path) for root in roots)
+    return next(filter(None, lines), None)
 
 
 def _paths(message: str) -> Iterator[list[str]]:

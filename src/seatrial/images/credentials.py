@@ -197,7 +197,7 @@ def cli_proxies(host: Host) -> dict[str, str]:
     try:
         declared = json.loads((folder / "config.json").read_text(encoding="utf-8"))["proxies"]
         tables = [table for table in declared.values() if isinstance(table, dict)]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
     found = {
         name: str(table[key])

@@ -8,6 +8,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,8 @@ from seatrial.host import Host
 PIP, UV = "pip's configuration", "uv's configuration"
 PIP_LOCATIONS = frozenset({"index-url", "extra-index-url", "find-links"})
 PIP_PLAIN = frozenset({"trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index"})
-UV_PLAIN = ("allow-insecure-host", "native-tls", "index-strategy")
+UV_PLAIN = {"allow-insecure-host": list, "native-tls": bool, "index-strategy": str}
+"""What uv takes of these; of anything else it says itself what is wrong, on this host."""
 UV_INDEX_KEYS = ("name", "url", "default", "explicit", "format", "authenticate")
 
 
@@ -56,13 +58,15 @@ def uv_config(host: Host) -> str:
     if (file := _uv_file(host)) is not None:
         try:
             declared = tomllib.loads(_read(file, UV))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise _malformed(file, UV) from error
     from_environment = _uv_indexes(host.environment)
     from_file = _uv_declared(declared, host.environment)
     if any(index.get("default") for index in from_environment):
         from_file = [index for index in from_file if not index.get("default")]
-    plain = {key: declared[key] for key in UV_PLAIN if isinstance(declared.get(key), str | bool | list)}
+    plain = {key: declared[key] for key, kind in UV_PLAIN.items() if isinstance(declared.get(key), kind)}
+    if not all(isinstance(name, str) for name in plain.get("allow-insecure-host", ())):
+        del plain["allow-insecure-host"]
     if hosts := host.environment.get("UV_INSECURE_HOST", "").split():
         plain["allow-insecure-host"] = hosts
     lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
@@ -78,13 +82,13 @@ def _pip_files(host: Host) -> Iterator[Path]:
         return
     user = Path(environment.get("XDG_CONFIG_HOME") or host.home / ".config")
     files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf")]
-    if not chosen or not Path(chosen).is_file():
+    if not chosen or not _is_file(Path(chosen)):
         files += [host.home / ".pip" / "pip.conf", user / "pip" / "pip.conf"]
     if venv := environment.get("VIRTUAL_ENV"):
         files.append(Path(venv) / "pip.conf")
     if chosen:
         files.append(Path(chosen))
-    yield from (file for file in files if file.is_file())
+    yield from (file for file in files if _is_file(file))
 
 
 def _pip_values(values: Mapping[str, str]) -> dict[str, str]:
@@ -112,10 +116,10 @@ def _uv_file(host: Host) -> Path | None:
     if host.environment.get("UV_NO_CONFIG"):
         return None
     if chosen := host.environment.get("UV_CONFIG_FILE"):
-        return Path(chosen) if Path(chosen).is_file() else None
+        return Path(chosen) if _is_file(Path(chosen)) else None
     user = Path(host.environment.get("XDG_CONFIG_HOME") or host.home / ".config")
     files = (user / "uv" / "uv.toml", Path("/etc/xdg/uv/uv.toml"), Path("/etc/uv/uv.toml"))
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if _is_file(file)), None)
 
 
 def _uv_indexes(environment: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -166,6 +170,13 @@ def _toml(value: object) -> str:
 
 def _remote(address: str) -> bool:
     return address.startswith(("https://", "http://", "git+https://"))
+
+
+def _is_file(path: Path) -> bool:
+    # OSError: no name that a file can have, or below a folder that this account may not enter.
+    with suppress(OSError):
+        return path.is_file()
+    return False
 
 
 def _read(file: Path, what: str) -> str:

@@ -22,9 +22,16 @@ UNMISTAKABLE = 16
 
 USERINFO = re.compile(r"(?:://|^)([^/\s]*)@[^/\s@]")
 """Account and password of an address (RFC 3986); a proxy's may have no scheme."""
-QUERY = re.compile(r"[?&][\w.-]*(?:token|key|secret|passw|sig|auth|cred)[\w.-]*=([^&#\s]+)", re.IGNORECASE)
-PATH_TOKEN = re.compile(r"(?<=/)(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}(?=/|$)")
-"""A part of an address's path that is a token: some package indexes know their clients by it."""
+QUERY = re.compile(r"[?&]([\w.-]*)=([^&#\s]+)")
+SECRET_PARAMETER = re.compile(r"token|key|secret|passw|sig|auth|cred", re.IGNORECASE)
+PATH_PART = re.compile(r"(?<=[^/]/)[A-Za-z0-9]{16,}(?=/|$)")
+"""A part of an address's path that may be a token: some package indexes know their clients by it. A host is none."""
+PUBLIC_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{60}")
+"""A commit (indexes of nightly builds), and a file's place on PyPI after two folders of two digits."""
+CHANGES = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
+"""Where one kind of character follows another; a capital before a small letter begins a word."""
+FEWEST_CHANGES, LEAST_CHANGES = 4, 0.2
+"""Of them, and for each character: names of folders (`PythonPackages2024`) have less, random text twice as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +102,16 @@ def in_addresses(texts: Iterable[str], source: str) -> Iterator[Credential]:
             name_alone = source.upper().endswith("_PROXY") and len(user) < SHORTEST_SEARCHED
             if value := password or ("" if name_alone else user):
                 yield Credential(source=source, value=value, user=user if password else "")
-        for pattern in (QUERY, PATH_TOKEN):
-            yield from (Credential(source=source, value=found[pattern.groups]) for found in pattern.finditer(word))
+        named = (found[2] for found in QUERY.finditer(word) if SECRET_PARAMETER.search(found[1]))
+        unnamed = filter(_is_token, PATH_PART.findall(word))
+        yield from (Credential(source=source, value=value) for value in (*named, *unnamed))
+
+
+def _is_token(part: str) -> bool:
+    """Tell whether a part of a path looks random."""
+    if part.isalpha() or part.isdigit() or PUBLIC_DIGEST.fullmatch(part):
+        return False
+    return len(CHANGES.findall(part)) >= max(FEWEST_CHANGES, LEAST_CHANGES * len(part))
 
 
 def in_netrc(text: str) -> Iterator[Credential]:
@@ -104,7 +119,7 @@ def in_netrc(text: str) -> Iterator[Credential]:
 
     Source: the netrc file of the GNU inetutils manual.
     """
-    words = iter(re.sub(r"(?ms)^\s*macdef\b.*?(?:^\s*$|\Z)|^\s*#.*?$", "", text).split())
+    words = iter(re.sub(r"(?ms)^[ \t]*macdef\b.*?(?:^[ \t]*$|\Z)|^[ \t]*#.*?$", "", text).split())
     user = ""
     for word in words:
         if word == "machine":

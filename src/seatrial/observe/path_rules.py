@@ -131,7 +131,7 @@ def _secrets(others: str) -> tuple[PathRule, ...]:
         secret("a key store", r".+\.(?:p12|pfx)", "", but=others),
         secret("credentials", r"[._]netrc|auth\.conf", r"(?:^|\s)password\s+\S"),
         secret("credentials", r"[^/]+\.conf", r"(?:^|\s)password\s+\S", path=r"/etc/apt/auth\.conf\.d/[^/]+"),
-        secret("an upload password", r"\.pypirc", r"(?:^|\n)\s*password\s*[:=]\s*\S"),
+        secret("an upload password", r"\.pypirc", r"(?:^|\n)[ \t]*password\s*[:=]\s*\S"),
         secret("a registry token", r"\.npmrc|\.yarnrc\.yml", r"_authToken\s*=|_password\s*=|_auth\s*=|npmAuthToken:"),
         secret("cloud credentials", r"credentials", r"aws_secret_access_key\s*=\s*\S", r"(?:/[^/]+)*/\.aws/[^/]+"),
         secret("cloud credentials", r".+\.json", r"\"private_key\"\s*:\s*\"-----BEGIN", but=others),

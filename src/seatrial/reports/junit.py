@@ -28,6 +28,8 @@ def as_junit(smokes: Sequence[Smoke]) -> str:
         for name, value in known:
             if value:
                 ET.SubElement(properties, "property", name=name, value=plain_line(value))
+        for note in smoke.notes:
+            ET.SubElement(properties, "property", name="note", value=plain_line(note))
         for result in smoke.checks:
             _case(suite, result)
     ET.indent(root)

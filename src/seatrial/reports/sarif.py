@@ -41,13 +41,20 @@ def _run(smoke: Smoke) -> Json:
         },
         # A run for each image, so that a code-scanning page compares runs of the same image.
         "automationDetails": {"id": f"seatrial/{plain_line(smoke.image)}/"},
-        "invocations": [{"executionSuccessful": True, "exitCode": int(smoke.verdict.exit_code)}],
+        "invocations": [_invocation(smoke)],
         "results": [
             _result(result, smoke, places.get(result.id)) for result in smoke.checks if result.status in DETAILED
         ],
         "columnKind": "unicodeCodePoints",
         "properties": {"image": plain_line(smoke.image), "id": smoke.id, "verdict": smoke.verdict.value},
     }
+
+
+def _invocation(smoke: Smoke) -> Json:
+    # What of the project's own say held, or did not count.
+    said = [{"level": "note", "message": {"text": plain_line(note)}} for note in smoke.notes]
+    made: Json = {"executionSuccessful": True, "exitCode": int(smoke.verdict.exit_code)}
+    return {**made, "toolExecutionNotifications": said} if said else made
 
 
 def _rule(check: Check) -> Json:
