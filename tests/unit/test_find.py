@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.factories import host
 
-from seatrial.engine.find import DEFAULT_SOCKET, OWN, Candidate, candidates, connect, find_engine, own_socket
+from seatrial.engine.find import DEFAULT_SOCKET, NO_GIT, OWN, Candidate, candidates, connect, find_engine, own_socket
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_an_engine_that_answers(tmp_path: Path) -> None:
     with answering({"Version": "26.1.5", "ApiVersion": "1.45"}) as url:
         found = find_engine(host(tmp_path, DOCKER_HOST=url, DOCKER_CONTEXT="gone", PATH="/bin", AWS_SECRET="1"))
     assert (found.version, found.api_version, found.own) == ("26.1.5", "1.45", False)
-    assert found.programs_environment == {"DOCKER_HOST": url, "PATH": "/bin"}
+    assert found.programs_environment == {"DOCKER_HOST": url, "PATH": "/bin", **NO_GIT}
     assert str(found) == f"Docker 26.1.5 (DOCKER_HOST, {url})"
 
 
@@ -168,9 +168,10 @@ def test_the_programs_of_a_context_and_of_our_own_engine_get_their_environment(t
     with answering({"Version": "26.1.5", "ApiVersion": "1.45"}) as url:
         by_context = connect(Candidate(source="a", url=url, context="one"), host(tmp_path, DOCKER_HOST="x"))
         own = connect(Candidate(source=OWN, url=url), host(tmp_path))
-    assert by_context.programs_environment == {"DOCKER_CONTEXT": "one"}
+    assert by_context.programs_environment == {"DOCKER_CONTEXT": "one", **NO_GIT}
     assert own.own
     assert own.programs_environment == {
         "DOCKER_HOST": url,
         "BUILDX_CONFIG": str(tmp_path / "data" / "engine" / "buildx"),
+        **NO_GIT,
     }

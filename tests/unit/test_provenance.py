@@ -9,6 +9,7 @@ import pytest
 from seatrial import process
 from seatrial.dockerfile import parse
 from seatrial.images.provenance import provenance, public_address, wanted_arguments
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +46,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(folder: Path, text: str = LABELS, **given: str) -> dict[str, str]:
-    return provenance(parse(text), folder / "Dockerfile", folder / "app", given)
+def told(folder: Path, text: str = LABELS, trust: Trust = Trust.PROJECT, **given: str) -> dict[str, str]:
+    return provenance(parse(text), folder / "Dockerfile", folder / "app", given, trust)
 
 
 def test_the_labels_say_which_arguments_are_wanted_arguments() -> None:
@@ -171,6 +172,41 @@ def test_a_foreign_repository_is_not_read(checkout: Path, tmp_path_factory: pyte
     (folder / ".git").unlink()
     (folder / ".git").symlink_to(checkout / ".git")
     assert told(folder) == {}
+
+
+def test_a_repository_whose_common_part_is_foreign_is_not_read(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "app").mkdir()
+    git(folder, "init", "--quiet")
+    (folder / ".git" / "commondir").write_text(f"{checkout / '.git'}\n", encoding="utf-8")
+    assert told(folder) == {}
+
+
+@pytest.mark.parametrize("how", ["include", "includeIf", "a part that is a link", "another part that is a link"])
+def test_an_untrusted_repository_that_reads_files_elsewhere_is_not_asked(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, how: str
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    if how.startswith("include"):
+        section = "[include]" if how == "include" else f'[core] [includeIf "gitdir:{checkout}/"]'
+        (elsewhere / "x").write_text('[remote "origin"]\n\turl = https://example.org/other\n', encoding="utf-8")
+        with (checkout / ".git" / "config").open("a", encoding="utf-8") as config:
+            config.write(f"{section}\n\tpath = {elsewhere / 'x'}\n")
+    else:
+        part = checkout / ".git" / ("config" if how.startswith("a ") else "refs")
+        part.rename(elsewhere / "x")
+        part.symlink_to(elsewhere / "x")
+    assert told(checkout, trust=Trust.NONE) == {"VERSION": "1.2.3"}
+    assert "COMMIT" in told(checkout)
+
+
+def test_an_untrusted_repository_is_asked(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert told(checkout, trust=Trust.NONE) == told(checkout)
+    tree = tmp_path_factory.mktemp("worktree") / "tree"
+    git(checkout, "worktree", "add", "--quiet", str(tree))
+    assert told(tree, trust=Trust.NONE)["COMMIT"] == git(checkout, "rev-parse", "HEAD")
 
 
 def test_a_linked_worktree_has_its_repository_elsewhere(

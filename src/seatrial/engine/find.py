@@ -178,10 +178,15 @@ def _client(candidate: Candidate, api_version: str, *, timeout: int = API_TIMEOU
     )
 
 
+NO_GIT = {"BUILDX_GIT_INFO": "false", "BUILDX_GIT_LABELS": "false"}
+"""Keeps buildx from asking git about a build context: a repository's configuration names programs that git starts."""
+
+
 def _programs_environment(candidate: Candidate, host: Host) -> dict[str, str]:
     environment = host.programs_environment
     environment.pop("DOCKER_HOST", None)
     environment.pop("DOCKER_CONTEXT", None)
+    environment.update(NO_GIT)
     if candidate.context is not None:
         environment["DOCKER_CONTEXT"] = candidate.context
     else:

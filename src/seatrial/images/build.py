@@ -182,7 +182,9 @@ def _run(
         arguments = buildx_arguments(
             plan, engine=engine, builder=builder, contexts=_contexts(replaced, builder, engine, folder),
             substitutes=replaced.substitutes,
-            provenance=provenance(dockerfile, plan.dockerfile, plan.context, plan.build_arguments),
+            provenance=provenance(
+                dockerfile, plan.dockerfile, plan.context, plan.build_arguments, host.trust
+            ),
             dockerfile=_without_syntax(plan, folder) if replaced.syntax_left_out else plan.dockerfile,
             id_file=folder / "image-id",
         )  # fmt: skip

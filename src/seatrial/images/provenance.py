@@ -14,7 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from seatrial import process
 from seatrial.errors import ProgramError, SettingsError
+from seatrial.filesystem import read_bytes
 from seatrial.settings.read import read_toml
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +34,8 @@ SAFE = (
     "core.fsmonitor=",
     "core.hooksPath=/dev/null",
     "core.sshCommand=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
     "core.untrackedCache=false",
     "diff.external=",
     "safe.bareRepository=explicit",
@@ -47,20 +51,28 @@ ENVIRONMENT = {
     "HOME": "/nonexistent",
     "LC_ALL": "C.UTF-8",
 }
+INCLUDES = re.compile(rb"\[include", re.IGNORECASE)
+MOST_CONFIGURED = 1024 * 1024
+"""Bytes of a repository's configuration."""
+PARTS = ("HEAD", "config", "index", "objects", "packed-refs", "refs")
+"""What a repository holds; as links, they would be another repository's."""
 SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)")
 """git's short form of an ssh address: git@host:owner/project.git."""
 
 
-def provenance(dockerfile: Dockerfile, file: Path, context: Path, given: Mapping[str, str]) -> dict[str, str]:
+def provenance(
+    dockerfile: Dockerfile, file: Path, context: Path, given: Mapping[str, str], trust: Trust
+) -> dict[str, str]:
     """Return the build arguments that say where an image comes from, as far as its labels use them.
 
     A commit that changed the context or the Dockerfile (`file`) made it another image. What the settings set already
-    (`given`) is left out.
+    (`given`) is left out. Where the project is not trusted, a repository that has git read files elsewhere is not
+    asked.
     """
     wanted = {name: key for name, key in wanted_arguments(dockerfile).items() if name not in given}
     if not wanted:
         return {}
-    values = {**_git(context, file), **_project(context)}
+    values = {**_git(context, file, trust), **_project(context)}
     return {name: values[key] for name, key in wanted.items() if values.get(key)}
 
 
@@ -74,10 +86,10 @@ def wanted_arguments(dockerfile: Dockerfile) -> dict[str, str]:
     return {name: match[1] for match in found if (name := match[2] or match[3]) in declared}
 
 
-def _git(context: Path, file: Path) -> dict[str, str]:
+def _git(context: Path, file: Path, trust: Trust) -> dict[str, str]:
     """Return what git says of the checkout; nothing where there is none, or no git."""
     checkout = find_checkout(context)
-    if checkout is None:
+    if checkout is None or (trust is Trust.NONE and checkout.reaches_out):
         return {}
     # git refuses a path outside of the checkout.
     paths = [str(path.resolve()) for path in (context, file) if path.resolve().is_relative_to(checkout.folder)]
@@ -105,6 +117,18 @@ class Checkout:
 
     folder: Path
     repository: Path
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether git would read other files for it: its configuration includes them, or a part of it is a link."""
+        if any((self.repository / part).is_symlink() for part in PARTS):
+            return True
+        common = self.repository / (_line(self.repository / "commondir") or ".")
+        files = (common / "config", common / "config.worktree", self.repository / "config.worktree")
+        try:
+            return any(INCLUDES.search(read_bytes(file, MOST_CONFIGURED)) for file in files if file.exists())
+        except OSError:
+            return True
 
     def ask(self, *words: str, settings: Sequence[str] = ()) -> str:
         """Return what git answers; empty where it fails.
@@ -142,7 +166,13 @@ def find_checkout(folder: Path) -> Checkout | None:
 
 
 def _is_own(repository: Path) -> bool:
-    """Tell whether a repository is this user's: git asks the same, unless it is told where the repository is."""
+    """Tell whether a repository is this user's, which git asks too unless it is told where the repository is.
+
+    What it has in common with its worktrees lies above it.
+    """
+    common = _line(repository / "commondir")
+    if common and not repository.is_relative_to((repository / common).resolve()):
+        return False
     try:
         return repository.stat().st_uid in {os.geteuid(), int(os.environ.get("SUDO_UID") or os.geteuid())}
     except (OSError, ValueError):

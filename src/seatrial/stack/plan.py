@@ -120,11 +120,12 @@ def compose_file(project: Project, name: str) -> Path:
             where=f"{project.file.name} [{TABLE}.apps.{name}]",
             fix='Name one: compose = "compose.yaml".',
         )
-    file = (project.folder / app.compose).resolve()
+    named = project.folder / app.compose
+    file = named.resolve()
     if not file.is_file():
         raise StackError(
-            "there is no such compose file.",
-            where=str(file),
+            "it is not a regular file." if file.exists() else "there is no such compose file.",
+            where=str(named if file.exists() else file),
             fix=f"Correct `compose` in {project.file.name} [{TABLE}.apps.{name}].",
         )
     return file
