@@ -501,7 +501,7 @@ LINKS = tuple(
         ("pyproject.toml", QUICK, ("pyproject.toml",), 2, {}),
         (".dockerignore", QUICK, (), 1, {}),
         (".hadolint.yaml", QUICK, (), 1, {}),
-        ("uv.lock", QUICK, (), 1, {}),
+        ("uv.lock", QUICK, ("uv.lock: leads out",), 2, {}),
         ("requirements.txt", QUICK, ("requirements.txt",), 2, {}),
         (".env", DRY, (".env",), 2, service("environment: ['A=${A}']")),
         (".env.example", DRY, (), 2, service("environment: ['A=${A}']")),

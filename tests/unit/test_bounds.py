@@ -24,6 +24,7 @@ from seatrial.observe.path_rules import content_rules
 from seatrial.observe.sources import read_project_facts
 from seatrial.settings.read import line_of, parse_toml, read_project, read_toml
 from seatrial.structure.files import read_structure_file
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,6 +234,36 @@ def test_requirements_outside_of_the_context_are_not_read(tmp_path: Path, how: s
     file.unlink()
     file.write_text("-r ./more.txt\n")
     assert read_project_facts(context).dependencies == ("idna==3.10",)
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "pyproject.toml"])
+def test_files_that_lead_out_of_the_context_are_not_read(tmp_path: Path, name: str) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    (tmp_path / "outside").write_text("s3cret of the host\n")
+    (context / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(SettingsError, match="leads out of the build context") as raised:
+        read_project_facts(context)
+    assert "s3cret" not in str(raised.value)
+    (context / name).unlink()
+    (context / "inside").write_text("version = 1\n")
+    (context / name).symlink_to("inside")
+    error = problem_of(lambda: read_project_facts(context))
+    assert error is None or "leads out" not in error.what
+
+
+def test_settings_that_lead_out_of_an_untrusted_project_are_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("[tool.seatrial.apps.one]\n")
+    (folder / "pyproject.toml").symlink_to(tmp_path / "outside")
+    assert list(read_project(folder).settings.apps) == ["one"]
+    with pytest.raises(SettingsError, match="as the project is not trusted"):
+        read_project(folder, Trust.NONE)
+    (folder / "pyproject.toml").unlink()
+    (tmp_path / "outside").rename(folder / "inside")
+    (folder / "pyproject.toml").symlink_to("inside")
+    assert list(read_project(folder, Trust.NONE).settings.apps) == ["one"]
 
 
 @pytest.mark.parametrize("text", ["\n" * MILLION, " " * MILLION, "\r\n" * 500_000, "export " * 150_000, "a" * MILLION])

@@ -453,6 +453,26 @@ def test_an_untrusted_file_has_the_values_of_its_own_env_file(tmp_path: Path) ->
     assert made.environment == ENGINE.programs_environment
 
 
+def test_an_env_file_that_leads_out_of_an_untrusted_project_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    file = project(folder, {"compose.yaml": TEXT})
+    (tmp_path / "outside").write_text("HELLO=hey\n", encoding="utf-8")
+    (folder / ".env").symlink_to("../outside")
+    opened: list[str] = []
+
+    def opening(path: Path, mode: str) -> Any:
+        opened.append(path.name)
+        return open(path, mode)  # noqa: PTH123 - in the place of Path.open
+
+    monkeypatch.setattr(Path, "open", opening)
+    with pytest.raises(UntrustedError) as caught:
+        guarded(STACK, file, folder, engine=ENGINE, host=host(folder, Trust.NONE, **HOSTS))
+    assert "the env file is" in caught.value.detail
+    assert ".env" not in opened
+
+
 def test_an_untrusted_file_asks_for_nothing_that_the_programs_know(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="it asks for HTTPS_PROXY"):
         compose_of(tmp_path, Trust.NONE, [], "GREETING=${HTTPS_PROXY}\n", HTTPS_PROXY="http://me:secret@proxy")

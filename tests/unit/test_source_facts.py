@@ -93,6 +93,22 @@ def test_an_ignore_file_may_go_by_the_dockerfiles_name(tmp_path: Path) -> None:
     assert "a.md" not in {file.path for file in found.files}
 
 
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_an_ignore_file_that_leads_out_of_its_folder_is_none(tmp_path: Path, name: str) -> None:
+    # Nor is it one for a build.
+    folder = write(tmp_path / "project", {"a.md": ""})
+    write(tmp_path, {"outside": "*.md\n"})
+    (folder / name).symlink_to("../outside")
+    found = seen(folder)
+    assert found.ignore_file == ""
+    assert "a.md" in {file.path for file in found.files}
+    (tmp_path / "outside").rename(folder / "inside")
+    (folder / name).unlink()
+    (folder / name).symlink_to("inside")
+    assert seen(folder).ignore_file == name
+    assert "a.md" not in {file.path for file in seen(folder).files}
+
+
 def test_a_folder_that_is_left_out_but_for_a_part_admits_that_part(tmp_path: Path) -> None:
     write(tmp_path, {".dockerignore": "tests\n!tests/data\n", "tests/data/a": "", "tests/test_a.py": ""})
     found = seen(tmp_path)

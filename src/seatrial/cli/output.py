@@ -33,7 +33,7 @@ def project() -> Project:
     """Return the project of the current folder."""
     from seatrial.settings.read import read_project
 
-    return read_project(Path.cwd())
+    return read_project(Path.cwd(), host().trust)
 
 
 def project_if_any() -> Project | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.compose import runner
-from seatrial.compose.reach import Grade, Reach, Surroundings, reaches
+from seatrial.compose.reach import Grade, Reach, Surroundings, path_reach, reaches
 from seatrial.compose.readiness import Finding, Readiness, blocked, note
 from seatrial.compose.reading import ASSIGNED, Reading, TextFile, read_ahead, small_text
 from seatrial.compose.runner import Compose, Stack
@@ -168,7 +168,9 @@ def _place(where: str) -> tuple[str, int]:
 
 def _variables(reading: Reading, host: Host) -> Iterator[Finding]:
     """Yield the variables of the host that a file asks for, and that the project does not set itself."""
-    own = set(ASSIGNED.findall(small_text(reading.file.parent / ".env") or ""))
+    env = reading.file.parent / ".env"
+    inside = path_reach(str(env), reading.around, read_only=True) is None
+    own = set(ASSIGNED.findall(small_text(env) or "")) if inside else set()
     for name, where in reading.asked.items():
         passed = name in host.programs_environment
         if name in host.environment and name not in UNTELLING and (passed or name not in own):

@@ -228,8 +228,10 @@ def public_address(remote: str) -> str:
 def _project(context: Path) -> dict[str, str]:
     """Return what the app's own pyproject.toml says; its source only where it names one."""
     file = context / "pyproject.toml"
+    if not file.is_file() or not file.resolve().is_relative_to(context.resolve()):
+        return {}
     try:
-        project = read_toml(file).get("project") if file.is_file() else None
+        project = read_toml(file).get("project")
     except SettingsError:
         # A smoke reports what is wrong with it; for a label a build does not stop.
         return {}

@@ -42,7 +42,7 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
     """Return the lock of the project of that name (which may be empty) in a build context; None where there is none.
 
     Raises:
-        SettingsError: the file cannot be read, or is not a lock file.
+        SettingsError: the file cannot be read, lies outside of the context, or is not a lock file.
 
     """
     readers: Mapping[str, Callable[[Table, str, str], LockFile | Unavailable]] = {
@@ -54,6 +54,7 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
     for file, reader in readers.items():
         path = context / file
         if path.is_file():
+            require_inside(path, context)
             try:
                 return reader(_without_files(path), file, canonicalize_name(name))
             except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -224,6 +225,12 @@ def _pinned(file: Path, name: str) -> LockFile | Unavailable:
     return LockFile(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
 
 
+def require_inside(file: Path, context: Path) -> None:
+    """Raise a SettingsError where a file leads out of a build context: a build does not see it."""
+    if not file.resolve().is_relative_to(context.resolve()):
+        raise SettingsError(f"leads out of the build context {context}.", where=str(file), fix="Keep it inside.")
+
+
 def requirement_lines(file: Path, seen: frozenset[Path] = frozenset(), *, folder: Path | None = None) -> list[str]:
     """Return the requirements of a file and of those that it includes with -r; options and comments are none.
 
@@ -237,8 +244,7 @@ def requirement_lines(file: Path, seen: frozenset[Path] = frozenset(), *, folder
     # The rules are those of pip's requirements file format: a comment begins behind a blank or at the line's begin.
     if file in seen or len(seen) > MOST_INCLUDES:
         return []
-    if not file.resolve().is_relative_to(context.resolve()):
-        raise SettingsError(f"leads out of the build context {context}.", where=str(file), fix="Keep it inside.")
+    require_inside(file, context)
     try:
         text = read_bytes(file, LARGEST_REQUIREMENTS).decode("utf-8")
     except OSError as error:

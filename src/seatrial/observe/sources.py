@@ -29,8 +29,8 @@ from seatrial.facts import (
     Sources,
     Unavailable,
 )
-from seatrial.observe.ignore_file import IgnoreFileError, read_ignore_file
-from seatrial.observe.lockfiles import read_lock, requirement_lines
+from seatrial.observe.ignore_file import IgnoreFile, IgnoreFileError, read_ignore_file
+from seatrial.observe.lockfiles import read_lock, require_inside, requirement_lines
 from seatrial.requirements import names_of
 from seatrial.settings.read import read_toml
 from seatrial.trust import Trust
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.observe.ignore_file import IgnoreFile
 
 
 SECONDS = 20
@@ -130,9 +129,10 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
     `shown` is the context's path for a person.
     """
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
-    ignore = own if own.is_file() else folder / ".dockerignore"
+    ignore = own if _holds(own.parent, own) else folder / ".dockerignore"
+    there = _holds(folder, ignore) or ignore == own
     try:
-        patterns = read_ignore_file(ignore)
+        patterns = read_ignore_file(ignore) if there else IgnoreFile(())
         files, cut = _files(patterns, folder)
         texts = dict(_texts(folder, files))
     except IgnoreFileError as error:
@@ -142,7 +142,7 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
     named = _below(ignore, project)
     return BuildContext(
         path=shown,
-        ignore_file=named if ignore.is_file() else "",
+        ignore_file=named if there else "",
         suggested=named,
         files=tuple(sorted(files, key=lambda file: file.path)),
         truncated=cut,
@@ -150,6 +150,11 @@ def read_context(folder: Path, dockerfile: Path, shown: str, project: Path) -> B
         kept_out=tuple(path for path in TRIED if patterns.ignores(path)),
         texts=texts,
     )
+
+
+def _holds(folder: Path, file: Path) -> bool:
+    """Tell whether a folder holds a file: a link that leads out of a folder leads nowhere in a build."""
+    return file.is_file() and file.resolve().is_relative_to(folder.resolve())
 
 
 def _below(file: Path, project: Path) -> str:
@@ -198,12 +203,15 @@ def read_project_facts(context: Path) -> ProjectFacts:
     """Return what the project in a build context declares; empty where it declares nothing.
 
     Raises:
-        SettingsError: one of its files cannot be read.
+        SettingsError: one of its files cannot be read, or lies outside of the context.
 
     """
     pyproject = context / "pyproject.toml"
     requirements = context / "requirements.txt"
-    document = read_toml(pyproject) if pyproject.is_file() else {}
+    document: dict[str, Any] = {}
+    if pyproject.is_file():
+        require_inside(pyproject, context)
+        document = read_toml(pyproject)
     project = _table(document, "project", pyproject)
     name = str(project.get("name", ""))
     lock = read_lock(context, name)

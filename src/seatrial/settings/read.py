@@ -19,6 +19,7 @@ from seatrial.filesystem import read_bytes
 from seatrial.settings import model
 from seatrial.settings.model import App, Contract, Settings
 from seatrial.text import did_you_mean
+from seatrial.trust import Trust
 
 T = TypeVar("T")
 
@@ -233,9 +234,19 @@ def python_of(name: str, app: App, version: str | None) -> str | None:
     return version
 
 
-def read_project(start: Path) -> Project:
-    """Read the settings of the project that `start` lies in."""
+def read_project(start: Path, trust: Trust = Trust.PROJECT) -> Project:
+    """Read the settings of the project that `start` lies in.
+
+    Raises:
+        SettingsError: they cannot be read or used, or lead out of the folder of a project that is not trusted.
+    """
     file = find_file(start)
+    if trust is Trust.NONE and not file.resolve().is_relative_to(file.parent.resolve()):
+        raise SettingsError(
+            f"leads out of the project, to {file.resolve()}: refused, as the project is not trusted.",
+            where=str(file),
+            fix="Keep it inside; or, if you trust this project, give --trust project.",
+        )
     document = read_toml(file)
     tool = document.get("tool", {})
     declared = tool.get("seatrial", {}) if isinstance(tool, dict) else {}
