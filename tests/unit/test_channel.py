@@ -77,6 +77,15 @@ def test_one_that_ends_before_it_has_read_is_no_error() -> None:
     assert (output.asked_at, output.code) == (5, 0)
 
 
+def test_one_that_ends_with_the_question_unread_is_no_error() -> None:
+    def behaves(its: socket.socket) -> None:
+        its.sendall(piece(b"ready"))
+        its.recv(1, socket.MSG_PEEK)
+
+    output, _ = ran(behaves)
+    assert (output.asked_at, output.code) == (5, 0)
+
+
 def test_one_that_writes_too_much_is_killed() -> None:
     def behaves(its: socket.socket) -> None:
         try:

@@ -95,7 +95,9 @@ class Channel:
 
     def pieces(self) -> Iterator[tuple[bytes | None, bytes | None]]:
         """Yield what it writes, standard output and standard error, until it ends."""
-        with suppress(EOFError):
+        # It is reset where the process ended and left unread what it was given. Where the engine has ended, the next
+        # request tells.
+        with suppress(EOFError, ConnectionResetError):
             while True:
                 try:
                     stream, piece = self.piece()
