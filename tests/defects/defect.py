@@ -52,6 +52,7 @@ NEVER_UP = {
     "boot/no-new-privileges",
     "boot/limits",
     "boot/first-log",
+    "boot/keeps-workers",
     "process/graceful-stop",
     "process/pid1-is-app",
     "runtime/worker-heartbeat",

@@ -63,6 +63,10 @@ class Life:
     stop_code: int = 0
     prints: Sequence[str] = ()
     """Its output, printed at the start."""
+    computes: float = 0.0
+    """Seconds of its start for which it takes a whole processor."""
+    listens: Sequence[tuple[float, int]] | None = None
+    """From when on it listens on which TCP port; None: at once on all that it publishes or exposes."""
 
 
 def healthy(seconds: float = 1.0, **more: Any) -> Life:
@@ -584,7 +588,33 @@ class MemoryApi:
     def _raise_for_status(self, answer: Any) -> None:
         """Do nothing: what is not there was refused before."""
 
-    def exec_create(self, container: str, cmd: Sequence[str], **_: Any) -> Json:  # noqa: ARG002
+    def stats(self, container: str, **_: Any) -> Json:
+        self._ask("stats", container)
+        made = self._memory.find(container)
+        computed = min(self._since(made), made.life.computes)
+        return {"cpu_stats": {"cpu_usage": {"total_usage": 20_000_000 + int(computed * 1e9)}}}
+
+    def top(self, container: str, ps_args: str = "") -> Json:
+        self._ask("top", container)
+        self._memory.find(container)
+        assert ps_args
+        return {"Titles": ["PID", "PPID", "STAT", "COMMAND"], "Processes": [["42", "1", "Ss", "serve"]]}
+
+    def _since(self, made: MemoryContainer) -> float:
+        return self._memory.clock.now - (made.started or 0.0)
+
+    def _table(self, made: MemoryContainer) -> bytes:
+        bound = {*(made.host_config.get("PortBindings") or ()), *(made.config.get("ExposedPorts") or ())}
+        ports = (
+            [(0.0, int(port.partition("/")[0])) for port in bound] if made.life.listens is None else made.life.listens
+        )
+        rows = [f" 0: 00000000:{port:04X} 00000000:0000 0A" for begins, port in ports if begins <= self._since(made)]
+        return "\n".join(["  sl  local_address rem_address   st", *rows, ""]).encode()
+
+    def exec_create(self, container: str, cmd: Sequence[str], **_: Any) -> Json:
+        if cmd[0] == "cat":
+            self._ask("exec_create", container)
+            return {"Id": f"cat {self._memory.find(container).id}"}
         made = self._change("exec_create", container)
         if made.status != "running":
             raise refusal(409, f"container {made.id} is not running")
@@ -592,7 +622,9 @@ class MemoryApi:
         self._memory.execs[identity] = made
         return {"Id": identity}
 
-    def exec_start(self, exec_id: str, *, socket: bool = False, **_: Any) -> MemorySocket:  # noqa: ARG002
+    def exec_start(self, exec_id: str, *, socket: bool = False, **_: Any) -> Any:  # noqa: ARG002
+        if exec_id.startswith("cat "):
+            return MemoryStream([self._table(self._memory.find(exec_id.removeprefix("cat ")))])
         made = self._memory.execs[exec_id]
         self._ask("exec_start", made.service)
         return MemorySocket(self._memory, made)
@@ -614,6 +646,15 @@ def _response(status: int) -> requests.Response:
     response = requests.Response()
     response.status_code = status
     return response
+
+
+class MemoryStream(list[bytes]):
+    """An answer that comes in parts."""
+
+    _response = SimpleNamespace(close=lambda: None)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
 
 
 class MemorySocket:

@@ -31,6 +31,8 @@ class TaskLife:
     """When it ends by itself."""
     code: int = 0
     error: str = ""
+    computes: float = 0.0
+    """Seconds of its start for which it takes a whole processor."""
     node: str = HERE
     prints: Sequence[str] = ()
     """What the swarm has of its output."""
@@ -313,7 +315,7 @@ class MemorySwarm:
                 status="running",
                 started=self.memory.clock.now,
                 health="unhealthy" if task.life.check_output else None,
-                life=Life(check_output=task.life.check_output),
+                life=Life(check_output=task.life.check_output, computes=task.life.computes),
             )
             here = task.life.prints if task.life.prints_here is None else task.life.prints_here
             made.output = [(self.memory.clock.now, line) for line in here]

@@ -51,6 +51,9 @@ FAILING: dict[str, Facts] = {
     "boot/no-new-privileges": facts(boot=down(), relaxed=(boot(lifted=(Restriction.NO_NEW_PRIVILEGES,)),)),
     "boot/limits": facts(boot=down(), relaxed=(boot(lifted=(Restriction.LIMITS,)),)),
     "boot/first-log": facts(boot=boot(first_log=None, log=())),
+    "boot/keeps-workers": facts(
+        boot=boot(log=("Traceback (most recent call last):", "INFO:     Child process [8] died"))
+    ),
     "boot/missing-environment": facts(deep=starts(without={"DATABASE_URL": boot()})),
     "boot/arbitrary-uid": facts(deep=starts(other_user=down())),
     "boot/recreate": facts(deep=starts(again=down())),

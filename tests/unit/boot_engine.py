@@ -14,6 +14,7 @@ import docker.errors
 from tests.unit.factories import configuration
 
 from seatrial.engine.containers import Container
+from seatrial.engine.startup import COLUMNS, READ_TABLES
 from seatrial.observe.boot import BootSetup
 from seatrial.settings.model import Contract
 
@@ -55,6 +56,16 @@ class Script:
     """Seconds from SIGSTOP to unhealthy."""
     stays_awake: bool = False
     """One of its processes is not stopped by the signal."""
+    computes: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    """From when to when it computes, each at the full speed of a processor."""
+    starved: tuple[float, float] = (0.0, 0.0)
+    """From when to when it would compute, but gets no processor: its processes are ready to run."""
+    listens: tuple[tuple[float, int], ...] = ()
+    """From when on it listens on which TCP port."""
+    has_cat: bool = True
+    """The image holds a program that reads the kernel's tables."""
+    workers: tuple[tuple[int, float, float | None], ...] = ()
+    """Of its workers: the number, and from when to when it runs (None: to the end)."""
 
 
 @dataclass(kw_only=True)
@@ -85,6 +96,10 @@ class BootEngine:
     """The exit code of the health check where it is asked by us; None where the engine counts no processor time."""
     choose: Any = None
     """Of a plan the script, where the order does not tell."""
+    counts: bool = False
+    """It counts processor time, though nobody is to ask the health check."""
+    execs: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    """The container and the words of each program that was started in one."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # --- what docker-py is asked ------------------------------------------------------------------------------
@@ -140,23 +155,45 @@ class BootEngine:
         life = self.lives[name]
         if not ps_args:
             return {"Titles": ["UID", "PID", "CMD"], "Processes": [["0", "42", "shop serve"], ["0", "43", "worker"]]}
+        if ps_args == COLUMNS:
+            since = self._since(life)
+            state = "R" if life.script.starved[0] <= since < life.script.starved[1] else "S"
+            workers = [
+                [str(number), "42", "S", f"worker {number}"]
+                for number, begins, ends in life.script.workers
+                if begins <= since and (ends is None or since < ends)
+            ]
+            rows = [["42", "1", state, "shop serve"], *workers]
+            return {"Titles": ["PID", "PPID", "STAT", "COMMAND"], "Processes": rows}
         stopped = "T" if life.frozen is not None else "S"
         worker = "S" if life.script.stays_awake else stopped
         rows = [["42", "1", stopped], ["43", "42", worker], ["9", "1", "S"]]
         return {"Titles": ["PID", "PPID", "STAT"], "Processes": rows}
 
     def stats(self, name: str, **_: Any) -> Json:
-        assert name in self.lives
+        life = self.lives[name]
         # Without processor time, nothing of ours asks the health check.
-        cpu = {"cpu_usage": {"total_usage": 20_000_000}} if self.answer is not None else {}
+        taken = sum(max(0.0, min(self._since(life), end) - begin) for begin, end in life.script.computes)
+        counted = self.counts or self.answer is not None
+        cpu = {"cpu_usage": {"total_usage": 20_000_000 + int(taken * 1e9)}} if counted else {}
         return {"memory_stats": {"usage": 123}, "pids_stats": {"current": 4}, "cpu_stats": cpu}
 
     def exec_create(self, name: str, words: list[str], **_: Any) -> Json:
         assert name in self.lives
+        if words[0] == "cat" or READ_TABLES in words:
+            self.execs[f"look{len(self.execs)}"] = (name, words)
+            return {"Id": f"look{len(self.execs) - 1}"}
         self.commands.append(words)
         return {"Id": f"exec{len(self.commands)}"}
 
-    def exec_start(self, _: str, **options: Any) -> Any:
+    def exec_start(self, identity: str, **options: Any) -> Any:
+        if identity in self.execs:
+            name, words = self.execs[identity]
+            life = self.lives[name]
+            if not life.script.has_cat and words[0] == "cat":
+                return stream([b'exec: "cat": executable file not found in $PATH'])
+            ports = [port for begins, port in life.script.listens if begins <= self._since(life)]
+            return stream([table(ports)])
         return None if options.get("detach") else stream([b"no answer"])
 
     def exec_inspect(self, _: str) -> Json:
@@ -181,6 +218,9 @@ class BootEngine:
 
     def _time(self, at: float) -> str:
         return (BEGIN + timedelta(seconds=at - 1000.0)).isoformat().replace("+00:00", "000Z").replace("000Z", "Z")
+
+    def _since(self, life: Life) -> float:
+        return self.now - (life.started if life.started is not None else self.now)
 
     def _ended(self, life: Life) -> tuple[float, int] | None:
         ends: list[tuple[float, int]] = []
@@ -225,6 +265,14 @@ class BootEngine:
             contract=contract or Contract(),
             python=found,
         )
+
+
+def table(ports: list[int]) -> bytes:
+    """Return the kernel's table of TCP sockets that listen on these ports, and on the engine's own for names."""
+    rows = [f"   {at}: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000" for at, port in enumerate(ports)]
+    rows.append("   9: 0B00007F:9C40 00000000:0000 0A 00000000:00000000")
+    rows.append("   8: 0100007F:1234 0100007F:0050 01 00000000:00000000")
+    return "\n".join(["  sl  local_address rem_address   st tx_queue rx_queue", *rows, ""]).encode()
 
 
 def stream(parts: list[bytes]) -> Any:

@@ -404,10 +404,10 @@ def test_the_engines_own_resolver_is_no_port_of_the_application() -> None:
 def test_a_port_that_only_another_port_answers_for_is_silent() -> None:
     result = judged("network/exposed-ports", listening("127.0.0.1 9999 tcp", exposed=("8000/tcp",)))
     assert result.actual == "EXPOSE names 8000/tcp, and nothing listens there"
-    assert "stays-up" not in result.fix
+    assert "slow start" not in result.fix
     unhealthy = configuration(exposed_ports=("8000/tcp",), health_check=None)
     slow = msgspec.structs.replace(listening("0.0.0.0 9999 tcp", exposed=("8000/tcp",)), configuration=unhealthy)
-    assert "a slow start needs a larger `stays-up`" in judged("network/exposed-ports", slow).fix
+    assert "a slow start needs a larger `healthy-within`" in judged("network/exposed-ports", slow).fix
 
 
 @pytest.mark.parametrize("limit", ["memory", "processes"])

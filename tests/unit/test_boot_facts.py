@@ -13,11 +13,13 @@ from tests.unit.factories import Tree, boot, configuration
 from seatrial import inside
 from seatrial.engine.containers import Output
 from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
-from seatrial.observe.boot import STAMP, between, enforced, health
+from seatrial.observe.boot import enforced
+from seatrial.observe.boot_log import STAMP, between
 from seatrial.observe.boot_series import _states, next_boots, relaxed_boots
 from seatrial.observe.introspect import MOST_OUTPUT, read_answer, read_top
 from seatrial.observe.probe import entrypoint_accepts_command, read_output
 from seatrial.observe.sandbox import boot_config, override_config
+from seatrial.observe.watch import health
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from tests.unit.factories import boot, configuration, trail
 
 from seatrial.errors import EngineError
 from seatrial.facts import NOT_DEEP, DeepBoots, Health, HealthCheck, ProcessList, Restriction, Unavailable, Usage
-from seatrial.observe.boot import KEPT_LINE, KEPT_LINES, run_boot
+from seatrial.observe.boot import run_boot
+from seatrial.observe.boot_log import KEPT_LINE, KEPT_LINES
 from seatrial.observe.boot_series import ARBITRARY_USER, boot_as_service, boots, deep_boots, freeze
 from seatrial.observe.command import Python
 from seatrial.settings.model import Contract
@@ -72,18 +73,24 @@ def test_one_that_dies_right_after_its_first_good_answer_is_not_up(monkeypatch: 
 def test_one_that_never_gets_healthy_is_late_and_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = installed(monkeypatch, Script(healthy=None))
     boot = run_boot(engine.starter(Contract(healthy_within=7.0)))
-    assert boot.watched == pytest.approx(7.0, abs=0.06)
+    assert boot.watched == pytest.approx(7.0, abs=0.11)
     assert (boot.came_up, boot.healthy_after, boot.health, boot.stop) == (False, None, Health.STARTING, None)
     assert engine.signals == ["SIGKILL"]
     # It was not looked into, but what it takes is counted.
     assert (boot.usage, isinstance(boot.proc, Unavailable)) == (Usage(memory=123, processes=4), True)
 
 
-def test_without_a_health_check_it_is_watched_for_the_contracts_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = installed(monkeypatch, Script())
-    boot = run_boot(engine.starter(Contract(stays_up=4.0), **WITHOUT_CHECK))
+def test_without_a_health_check_and_a_port_it_must_have_computed_next_to_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = installed(monkeypatch, Script(computes=((0.0, 3.0),)))
+    engine.counts = True
+    boot = run_boot(engine.starter(Contract(stays_up=4.0), exposed_ports=(), **WITHOUT_CHECK))
     assert (boot.came_up, boot.health, boot.healthy_after, boot.answers) == (True, Health.NONE, None, ())
-    assert boot.watched == pytest.approx(4.0, abs=0.11)
+    assert boot.finished
+    # Three seconds of imports, and four of which it computed less than a tenth.
+    assert boot.finished_after == pytest.approx(6.6, abs=0.2)
+    assert boot.watched == pytest.approx(6.9, abs=0.25)
     assert boot.stop is not None
     assert isinstance(boot.process_list, ProcessList)
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from seatrial.compose.runner import LONGEST_LINE, Stack, lines_of
-from seatrial.compose.services import waiting_for
+from seatrial.compose.services import read_services, waiting_for
 from seatrial.errors import ExitCode
 from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.reports.stack_console import state_text
@@ -49,16 +50,18 @@ SERVING = structs.replace(API, ports=(Port(host_ip="", published=80, target=80),
     [
         (container(status=ContainerStatus.CREATED), Phase.WAITING),
         (container(status=ContainerStatus.CREATED, error="no such program"), Phase.FAILED),
-        (container(seconds=0.9), Phase.STARTING),
-        (container(seconds=1.0), Phase.UP),
-        (container(seconds=9.0, restarts=1), Phase.STARTING),
-        (container(seconds=10.0, restarts=1), Phase.UP),
+        (container(start_over=False, seconds=99), Phase.STARTING),
+        (container(start_over=True), Phase.UP),
+        (container(), Phase.UP),
+        (container(seconds=9.0, restarts=1, start_over=True), Phase.STARTING),
+        (container(seconds=10.0, restarts=1, start_over=True), Phase.UP),
+        (container(seconds=10.0, restarts=1, start_over=False), Phase.STARTING),
         (container(health=Health.STARTING, seconds=99), Phase.STARTING),
         (container(health=Health.HEALTHY), Phase.UP),
         (container(health=Health.UNHEALTHY), Phase.FAILED),
         (container(status=ContainerStatus.PAUSED), Phase.STARTING),
         (container(status=ContainerStatus.RESTARTING, exit_code=1), Phase.RESTARTING),
-        (container(status=ContainerStatus.EXITED), Phase.DONE),
+        (container(status=ContainerStatus.EXITED), Phase.FAILED),
         (container(status=ContainerStatus.EXITED, exit_code=1), Phase.FAILED),
         (container(status=ContainerStatus.DEAD), Phase.FAILED),
     ],
@@ -74,6 +77,36 @@ def test_what_serves_may_not_end_but_a_one_shot_that_others_wait_for_may() -> No
     assert states([SERVING], [ended])[0].phase is Phase.FAILED
     assert states([structs.replace(API, checked=True)], [ended])[0].phase is Phase.FAILED
     assert states([SERVING, waits], [ended])[0].phase is Phase.DONE
+    # What has no word for it in the compose file is there to run on; `restart: "no"` or `on-failure` is such a word.
+    assert states([API], [ended])[0].phase is Phase.FAILED
+    job = structs.replace(API, one_shot=True)
+    assert states([job], [ended])[0].phase is Phase.DONE
+    assert states([structs.replace(job, ports=SERVING.ports)], [ended])[0].phase is Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("table", "one_shot"),
+    [
+        ({}, False),
+        ({"restart": "no"}, True),
+        ({"restart": "on-failure:3"}, True),
+        ({"restart": "always"}, False),
+        ({"restart": "no", "deploy": {"restart_policy": {"condition": "any"}}}, False),
+        ({"deploy": {"restart_policy": {"condition": "none"}}}, True),
+        ({"deploy": {"mode": "replicated-job"}}, True),
+    ],
+)
+def test_composes_words_for_a_one_shot(table: dict[str, Any], *, one_shot: bool) -> None:
+    (service,) = read_services({"services": {"job": {"image": "x", **table}}})
+    assert service.one_shot is one_shot
+
+
+def test_of_containers_alone_what_has_ended_is_not_blamed_for_it() -> None:
+    ended = container(status=ContainerStatus.EXITED, restart_policy="no")
+    assert states(list(declared_by([ended]).values()), [ended])[0].phase is Phase.DONE
+    # What ran when it was restarted is there to run.
+    runs = declared_by([container(restart_policy="no")])
+    assert states(list(runs.values()), [ended])[0].phase is Phase.FAILED
 
 
 def test_a_one_shot_that_others_wait_for_is_not_up_before_it_ends() -> None:
@@ -89,7 +122,7 @@ def test_what_an_earlier_run_left_is_not_blamed() -> None:
 
 def test_the_worst_replica_counts_and_all_are_needed() -> None:
     two = structs.replace(API, replicas=2)
-    good, bad = container(seconds=5), container(status=ContainerStatus.EXITED, exit_code=1)
+    good, bad = container(start_over=True), container(status=ContainerStatus.EXITED, exit_code=1)
     assert states([two], [good, bad])[0].phase is Phase.FAILED
     assert states([two], [good])[0].phase is Phase.STARTING
     assert states([two], [good, good])[0].phase is Phase.UP
@@ -208,7 +241,15 @@ def test_a_timeout_blames_what_has_not_come_up_and_waits_for_nobody() -> None:
         "ship was not up after 30 s: db runs and is not healthy yet after 2 restarts "
         "and other keeps ending with exit code 2 (4 restarts)."
     )
-    assert "--timeout" in error.fix
+    # More time helps no service that ends again and again.
+    assert "--timeout" not in error.fix
+    slow = [container("db", health=Health.STARTING), *seen[1:2], container("other", start_over=False)]
+    late = explain(plan(), states(CHAIN, slow), outputs={}, timed_out=30)
+    assert late.what.endswith("db runs and is not healthy yet and other runs and has not finished starting.")
+    assert "--timeout" in late.fix
+    silent = [container("other", start_over=False, silent=frozenset({80}))]
+    error = explain(plan(), states([CHAIN[2]], silent), outputs={}, timed_out=30)
+    assert error.what.endswith("other runs and does not listen on 80, which it publishes.")
 
 
 def test_compose_is_quoted_when_no_service_is_to_blame() -> None:

@@ -96,16 +96,58 @@ def test_each_is_started_behind_what_it_waits_for(world: World) -> None:
     assert state.seconds == pytest.approx(world.clock.now)
 
 
-def test_what_has_no_health_check_must_run_for_a_second(world: World) -> None:
+@pytest.mark.parametrize(
+    ("life", "seconds"),
+    [
+        # Without a port, it must have computed next to nothing for a while.
+        (Life(), 6.0),
+        (Life(computes=4), 9.6),
+        (Life(ends=2), None),
+    ],
+)
+def test_what_has_no_health_check_must_have_come_to_rest(world: World, life: Life, seconds: float | None) -> None:
     world.write(ONE)
+    world.memory.script("api", life)
+    if seconds is None:
+        error = refused(world)
+        assert error.what == "ship did not come up: api ended with exit code 0 but should have kept running."
+        return
     bring_up(world)
     started = world.memory.of("api").started
     assert started is not None
-    assert world.clock.now - started == pytest.approx(1, abs=0.2)
+    assert world.clock.now - started == pytest.approx(seconds, abs=0.4)
+
+
+def test_a_bot_that_dies_after_five_seconds_again_and_again_is_not_up(world: World) -> None:
+    world.write(ONE + "    restart: unless-stopped\n")
+    world.memory.script("api", Life(ends=5, code=1, prints=["no token"]))
+    error = refused(world, timeout=60)
+    assert "ship was not up after 60 s: api" in error.what
+    assert "restarts" in error.what
+    assert "--timeout" not in error.fix
+
+
+@pytest.mark.parametrize(
+    ("listens", "seconds"),
+    [(None, 0.6), (((3.0, 8000),), 3.6), (((0.0, 9000), (2.0, 8000)), 2.6)],
+)
+def test_what_publishes_a_port_is_up_once_it_listens_there(world: World, listens: Any, seconds: float) -> None:
+    world.memory.script("api", Life(listens=listens))
+    bring_up(world)
+    started = world.memory.of("api").started
+    assert started is not None
+    assert world.clock.now - started == pytest.approx(seconds, abs=0.7)
+
+
+def test_what_never_listens_where_it_publishes_is_not_up(world: World) -> None:
+    world.memory.script("api", Life(listens=()))
+    error = refused(world, timeout=30)
+    assert error.what == "ship was not up after 30 s: api runs and does not listen on 8000, which it publishes."
 
 
 def test_a_second_up_changes_nothing(world: World) -> None:
     bring_up(world)
+    world.clock.sleep(10)
     made, ran = list(world.memory.containers), len(world.programs.ran)
     state = bring_up(world)
     assert (state.changed, state.seconds) == (False, 0)
@@ -136,6 +178,14 @@ def test_what_has_ended_since_is_started_again(world: World) -> None:
     world.memory.end(world.memory.of("db"), 1)
     assert bring_up(world).changed
     assert world.memory.statuses() == {"api": "running", "db": "running"}
+
+
+def test_a_second_up_at_once_sees_whether_it_stays_up(world: World) -> None:
+    bring_up(world)
+    world.memory.of("api").started = world.clock.now
+    state = bring_up(world)
+    assert not state.changed
+    assert state.seconds == pytest.approx(0.6, abs=0.3)
 
 
 def test_a_one_off_container_of_the_stack_changes_nothing(world: World) -> None:
@@ -402,7 +452,7 @@ def test_the_fix_suits_the_cause(world: World, life: Life, fix: str) -> None:
 # Ctrl-C.
 
 
-@pytest.mark.parametrize("moment", [0.1, 1.0, 3.5, 4.0])
+@pytest.mark.parametrize("moment", [0.1, 1.0, 3.5, 3.7])
 def test_ctrl_c_removes_what_this_run_started(world: World, moment: float) -> None:
     """While compose creates, while it waits for the database, when it starts the app, and after it has ended."""
     world.clock.interrupt_at(moment)

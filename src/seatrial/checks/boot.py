@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
-from seatrial.facts import Boot, Configuration, Health, Restriction, Unavailable, Usage
+from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restriction, Unavailable, Usage
+from seatrial.facts.boot import REFUSED, TRACEBACK
 from seatrial.settings.model import TMPFS_SIZE, Contract
 
 LAST_LINES = 15
-TRACEBACK = "Traceback (most recent call last)"
+MOST_RETURNS = 3
+"""Carriage returns of a line that are shown as such."""
 ALL = frozenset(Restriction)
 NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "fork: retry", "fork: resource temp")
 """How Python and shells say that the process limit is reached."""
-REFUSED = "read-only file system"
-"""EROFS, as the C library says it."""
 NO_SPACE = "no space left on device"
 """ENOSPC, likewise."""
 MIB = 1024 * 1024
@@ -78,13 +80,11 @@ def healthy(
     example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
     fixed='CMD ["python", "-m", "bot"]',
 )
-def stays_up(
-    boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
-) -> Outcome:
+def stays_up(boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool) -> Outcome:
     if configuration.health_check is not None:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
     boot = present(boot)
-    expect = Expect(f"still runs {contract.stays_up:g} s after its start, with no traceback in its log")
+    expect = Expect("still runs when its start is over, with no traceback in its log")
     if not boot.came_up:
         return expect.failed(
             what_happened(boot), fix=_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
@@ -95,7 +95,48 @@ def stays_up(
             fix="Correct what the traceback names.",
             evidence=evidence_of(boot),
         )
-    return expect.passed(f"still ran after {boot.watched:.1f} s")
+    if boot.finished_after is None:
+        return expect.passed(f"still ran after {boot.watched:.1f} s; its start was not over: {_unfinished(boot)}")
+    return expect.passed(
+        f"its start was over after {boot.finished_after:.1f} s; it still ran after {boot.watched:.1f} s"
+    )
+
+
+def _unfinished(boot: Boot) -> str:
+    """Return why a start is not over, as a clause."""
+    listens = isinstance(boot.proc, ProcInfo) and boot.proc.listeners
+    return "it still computed" if listens else "it still computed, or listened nowhere yet"
+
+
+WORKER_DIED = re.compile(
+    r"Worker \(pid: ?\d+\) (exited with|was sent|was terminated)|Exception in worker process|Worker failed to boot"
+    r"|Child process \[\d+\] died|Unexpected exit from worker|exited with 'exitcode [1-9-]"
+    r"|^Process (Spawn|Fork|ForkServer)?(Pool)?(Process|Worker)-\d+"
+)
+"""How gunicorn, uvicorn, granian, celery and Python's multiprocessing say that a worker has died."""
+
+
+@check(
+    "boot/keeps-workers",
+    title="Loses no worker while it starts",
+    severity=Severity.ERROR,
+    why="Workers that die at the start and are replaced hide a race: the next time, the last one dies with them.",
+    source="Gunicorn, Design: each worker imports the application; Django, migrations are not made for two at once",
+    example='CMD ["gunicorn", "--workers", "4", "shop:app"]    # and shop.py migrates when it is imported',
+    fixed='CMD ["gunicorn", "--workers", "4", "shop:app"]    # migrated before, once: a job of its own',
+)
+def keeps_workers(running: Boot) -> Outcome:
+    expect = Expect("no worker ends with a traceback before the start is over")
+    said = [line for line in running.log if WORKER_DIED.search(line)]
+    if any(TRACEBACK in line for line in running.log) and (said or running.lost):
+        count = f"{len(running.lost)} of its workers" if len(running.lost) > 1 else "a worker of it"
+        return expect.failed(
+            f"it serves, and {count} ended while it started; its log holds the traceback",
+            fix="Do once, before the workers start, what they must not do side by side: migrate in a job of its own, "
+            "or in the entrypoint.",
+            evidence=(*(f"ended: {command}" for command in running.lost[:5]), *evidence_of(running)),
+        )
+    return expect.passed("none ended" if not running.lost else f"{len(running.lost)} ended, without a traceback")
 
 
 @check(
@@ -137,18 +178,25 @@ def what_happened(boot: Boot) -> str:
     """Return how a failed start ended, as a clause."""
     if boot.start_error:
         return f"the engine could not start it: {boot.start_error}"
-    if boot.filled and boot.exit is not None:
-        return boot.filled
+    if boot.fell_short or (boot.filled and boot.exit is not None):
+        return boot.fell_short or boot.filled
     if boot.exit is not None:
-        end = f"exit code {boot.exit.code} after {boot.exit.after:.1f} s"
-        end += ", out of memory" if boot.exit.out_of_memory else ""
-        if boot.healthy_after is not None:
-            return f"it became healthy after {boot.healthy_after:.1f} s, and then exited by itself: {end}"
-        return f"the container exited at start: {end}"
+        return _ended(boot, boot.exit)
     answer = f"; the health check ends with {boot.answers[-1].exit_code}" if boot.answers else ""
     if boot.health is Health.NONE:
         return f"not up after {boot.watched:.1f} s"
     return f"still {boot.health.value} after {boot.watched:.1f} s{answer}"
+
+
+def _ended(boot: Boot, seen: Exit) -> str:
+    """Return how a start ended by itself, as a clause."""
+    end = f"exit code {seen.code} after {seen.after:.1f} s"
+    end += ", out of memory" if seen.out_of_memory else ""
+    if boot.healthy_after is not None:
+        return f"it became healthy after {boot.healthy_after:.1f} s, and then exited by itself: {end}"
+    if boot.finished_after is not None:
+        return f"its start was over after {boot.finished_after:.1f} s, and then it exited by itself: {end}"
+    return f"the container exited at start: {end}"
 
 
 def _fix(boot: Boot, *, services_left_out: bool) -> str:
@@ -171,9 +219,14 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
     """Return its last lines and what the health check said last."""
     said = boot.answers[-1].output.strip().splitlines()[-3:] if boot.answers else []
     answers = tuple(f"health check said: {line}" for line in said)
-    shown = tuple(f"log: {line}" for line in boot.log[-LAST_LINES:])
+    shown = tuple(f"log: {shown_line(line)}" for line in boot.log[-LAST_LINES:])
     cut = ("its log is longer than what is kept",) if boot.log_cut else ()
     return (*shown, *cut, *answers) if shown or answers else ("it logged nothing",)
+
+
+def shown_line(line: str) -> str:
+    """Return a line of a log with its carriage returns visible; of a progress bar, which has many, the last state."""
+    return line.replace("\r", "\\r") if line.count("\r") <= MOST_RETURNS else line
 
 
 @check(

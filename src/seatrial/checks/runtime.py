@@ -21,6 +21,7 @@ from seatrial.facts import (
     ProcInfo,
     Unavailable,
 )
+from seatrial.facts.boot import RESOLVER
 from seatrial.facts.probe import SelfTest
 from seatrial.settings.model import Contract
 
@@ -136,8 +137,6 @@ def command_override(probe: Probe, configuration: Configuration, override: Comma
     )
 
 
-RESOLVER = "127.0.0.11"
-"""Where the engine itself answers names, in every container on a user-defined network."""
 PRIVILEGED = 1024
 EPHEMERAL = 32768
 """From here on the kernel hands out numbers for outgoing UDP, which look like listening: ip_local_port_range."""
@@ -152,7 +151,7 @@ EPHEMERAL = 32768
     example='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "127.0.0.1", "--port", "8000"]',
     fixed='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "0.0.0.0", "--port", "8000"]',
 )
-def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
+def exposed_ports(proc: ProcInfo, running: Boot, configuration: Configuration) -> Outcome:
     exposed = configuration.exposed_ports
     listeners = _listeners(proc)
     reachable = {_port(seen): seen for seen in listeners if not seen.loopback and not _outgoing(seen)}
@@ -167,10 +166,11 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
     )
     if silent:
         local = [listener for listener in listeners if listener.loopback and _port(listener) in silent]
-        slow = " It has no HEALTHCHECK that tells when it is ready: a slow start needs a larger `stays-up`."
+        slow = " It has no HEALTHCHECK that tells when it is ready: a slow start needs a larger `healthy-within`."
         return expect.failed(
             f"EXPOSE names {', '.join(silent)}, and "
-            + (f"{local[0]} answers inside the container only" if local else "nothing listens there"),
+            + (f"{local[0]} answers inside the container only" if local else "nothing listens there")
+            + ("" if running.finished else f", {running.watched:.1f} s after its start"),
             fix=(
                 "Listen on 0.0.0.0 (uvicorn: `--host 0.0.0.0`; gunicorn: `--bind 0.0.0.0:PORT`)."
                 if local
@@ -185,6 +185,7 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
             fix=f"Add `EXPOSE {' '.join(undeclared)}`, or let it listen on 127.0.0.1 if nothing outside needs it.",
             evidence=evidence,
         )
+    _require_finished(running, listeners)
     return expect.passed("; ".join(evidence))
 
 
@@ -197,8 +198,9 @@ def exposed_ports(proc: ProcInfo, configuration: Configuration) -> Outcome:
     example='EXPOSE 80\nCMD ["uvicorn", "shop:app", "--host", "0.0.0.0", "--port", "80"]',
     fixed='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "0.0.0.0", "--port", "8000"]',
 )
-def no_privileged_ports(proc: ProcInfo) -> Outcome:
+def no_privileged_ports(proc: ProcInfo, running: Boot) -> Outcome:
     listeners = _listeners(proc)
+    _require_finished(running, listeners)
     low = [listener for listener in listeners if listener.port < PRIVILEGED]
     expect = Expect("listens on no port below 1024")
     if low:
@@ -207,6 +209,15 @@ def no_privileged_ports(proc: ProcInfo) -> Outcome:
             fix="Listen on a port such as 8000, EXPOSE that, and publish it as 80 where it is run: `80:8000`.",
         )
     return expect.passed("; ".join(f"listens on {listener}" for listener in listeners) or "listens on nothing")
+
+
+def _require_finished(running: Boot, listeners: tuple[Listener, ...]) -> None:
+    """Leave open what an application listens on that had not finished starting, and listened on nothing yet."""
+    if not running.finished and not listeners:
+        raise UndecidedError(
+            f"{running.watched:.1f} s after its start it listened on nothing, and had not finished starting: it still "
+            "computed. A slow start needs a larger `healthy-within`"
+        )
 
 
 def _listeners(inside: ProcInfo) -> tuple[Listener, ...]:

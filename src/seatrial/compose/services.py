@@ -78,6 +78,7 @@ def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
         checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
         own_command=table.get("command") is not None or table.get("entrypoint") is not None,
         valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
+        one_shot=_one_shot(table, deploy),
         replicas=int(replicas),
         privileged=bool(table.get("privileged")),
         host_namespaces=tuple(key for key in HOSTS if table.get(key) == "host"),
@@ -90,6 +91,13 @@ def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
         line=lines.get("", 0),
         lines={key: line for key, line in lines.items() if key},
     )
+
+
+def _one_shot(table: Json, deploy: Json) -> bool:
+    """Tell whether compose is told that a service may end by itself; without a word it is there to run on."""
+    policy = (deploy.get("restart_policy") or {}).get("condition") or table.get("restart") or ""
+    ends = str(policy).partition(":")[0] in {"no", "none", "on-failure"}
+    return ends or str(deploy.get("mode") or "").endswith("-job")
 
 
 def _port(table: Json, line: int) -> Port:

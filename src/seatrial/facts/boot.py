@@ -7,6 +7,9 @@ from typing import Literal
 
 from seatrial.facts.base import Fact, Unavailable
 
+RESOLVER = "127.0.0.11"
+"""Where the engine itself answers names, in every container on a user-defined network."""
+
 
 class Listener(Fact, frozen=True, kw_only=True):
     """A port that something in the container listens on."""
@@ -46,6 +49,12 @@ class ProcInfo(Fact, frozen=True, kw_only=True):
     no_new_privileges: bool | None
     processes: int
     heartbeats: tuple[Heartbeat, ...] = ()
+    zombies: tuple[str, ...] = ()
+    """The names of processes below PID 1 that have ended, and that it has not waited for."""
+    host_processors: int = 0
+    """Processors that Python counts there: those of the host, whatever the container is given. 0: not known."""
+    resolved: dict[str, tuple[str, ...]] = {}
+    """Addresses of the names that the health check asks, in the order in which programs try them."""
     truncated: tuple[str, ...] = ()
     """What was cut short because it passed a limit."""
 
@@ -68,6 +77,9 @@ class Usage(Fact, frozen=True, kw_only=True):
     """Processes and threads: the limit counts both."""
 
 
+TRACEBACK = "Traceback (most recent call last)"
+REFUSED = "read-only file system"
+"""EROFS, as the C library says it."""
 NOT_INSPECTED = Unavailable(reason="it was not inspected while it ran")
 
 
@@ -145,6 +157,10 @@ class Boot(Fact, frozen=True, kw_only=True):
     health: Health = Health.NONE
     healthy_after: float | None = None
     """Seconds from the start to healthy."""
+    finished: bool = True
+    """Its start was over when it was inspected. False: it still computed, or listened nowhere, when time was up."""
+    finished_after: float | None = None
+    """Without a health check: the seconds until its start was over; None where it never was."""
     answers: tuple[HealthAnswer, ...] = ()
     watched: float = 0.0
     """Seconds that it was watched."""
@@ -167,6 +183,10 @@ class Boot(Fact, frozen=True, kw_only=True):
     """That it wrote as much as a start may, as a clause; where that is to the engine's disk, it was ended."""
     written: tuple[str, ...] = ()
     """With a writable root: the paths that it wrote outside tmpfs and volumes."""
+    lost: tuple[str, ...] = ()
+    """The command lines of its workers that ended during the start, while others like them went on."""
+    fell_short: str = ""
+    """What it lacked that a start with fewer restrictions had, as a clause; such a start has failed."""
 
     @property
     def read_only(self) -> bool:
@@ -176,7 +196,7 @@ class Boot(Fact, frozen=True, kw_only=True):
     @property
     def came_up(self) -> bool:
         """Whether it became healthy, or (without a health check) stayed up."""
-        if self.start_error or self.exit is not None:
+        if self.start_error or self.exit is not None or self.fell_short:
             return False
         return self.health is Health.NONE or self.healthy_after is not None
 

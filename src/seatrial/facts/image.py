@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from seatrial.facts.base import Fact
@@ -70,6 +71,14 @@ class Configuration(Fact, frozen=True, kw_only=True):
     def words(self) -> tuple[str, ...]:
         """The whole command that a container of this image runs."""
         return self.entrypoint + self.command
+
+    @property
+    def tcp_ports(self) -> frozenset[int]:
+        """The TCP ports that EXPOSE names."""
+        parts = (port.partition("/") for port in self.exposed_ports)
+        return frozenset(
+            int(number) for number, _, kind in parts if re.fullmatch(r"[0-9]{1,5}", number) and kind in {"", "tcp"}
+        )
 
     @property
     def health_words(self) -> tuple[str, ...]:

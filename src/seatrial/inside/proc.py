@@ -5,7 +5,9 @@ It reads /proc and prints one line: its first argument, a space, and JSON in the
 
 import json
 import os
+import socket
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +19,11 @@ MOST_WORDS = 64
 MOST_CHARACTERS = 400
 MOST_FILES = 20000
 MOST_HEARTBEATS = 50
+MOST_ZOMBIES = 20
+MOST_NAMES = 5
+FEW_ZOMBIES = 2
+ZOMBIE_SECONDS = 1.0
+ZOMBIE_STEP = 0.1
 LISTENS = {"tcp": "0A", "udp": "07"}
 truncated: "List[str]" = []
 
@@ -76,6 +83,41 @@ def status() -> "Dict[str, List[str]]":
 
 def processes() -> "List[str]":
     return [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def ended() -> "Dict[str, str]":
+    """Return the processes below PID 1 that have ended and were not waited for, by number."""
+    found = {}
+    for name in processes():
+        try:
+            fields = read("/proc/" + name + "/stat")
+        except OSError:
+            continue
+        command, _, rest = fields.partition(b"(")[2].rpartition(b")")
+        if rest.split()[:2] == [b"Z", b"1"]:
+            found[name] = text(command)
+    return found
+
+
+def zombies() -> "List[str]":
+    """Return those that stay so. Between an end and the wait for it there is a moment: one alone is looked at again."""
+    known, since = ended(), time.monotonic()
+    while known:
+        time.sleep(ZOMBIE_STEP)
+        now = ended()
+        stay = [name for name in known if name in now]
+        if len(stay) >= FEW_ZOMBIES or time.monotonic() - since >= ZOMBIE_SECONDS:
+            return [known[name] for name in sorted(stay, key=int)[:MOST_ZOMBIES]]
+        known = now
+    return []
+
+
+def addresses(name: str) -> "List[str]":
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return list(dict.fromkeys(str(row[4][0]) for row in found))
 
 
 def mounts() -> "List[Tuple[str, str]]":
@@ -142,6 +184,9 @@ def main() -> None:
         "no_new_privileges": privileges == ["1"] if privileges else None,
         "processes": len(names),
         "heartbeats": part(lambda: heartbeats(names), []),
+        "zombies": part(zombies, []),
+        "host_processors": os.cpu_count() or 0,
+        "resolved": {name: addresses(name) for name in sys.argv[2 : 2 + MOST_NAMES]},
         "truncated": truncated,
     }
     # A line of its own, in one write: something else may write at the same time.

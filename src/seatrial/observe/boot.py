@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import io
 import posixpath
-import re
 import tarfile
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import docker.errors
 
-from seatrial.engine.containers import MOST_WRITTEN, close_stream, container, engine_errors, kill, refusal
+from seatrial.engine.containers import MOST_WRITTEN, container, engine_errors, kill, refusal
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.boot import NOT_INSPECTED
-from seatrial.observe.health_check import health_poller
-from seatrial.observe.introspect import Introspection, shared_memory, usage
+from seatrial.observe.boot_log import between, first_line_after, last_lines
+from seatrial.observe.health_check import asked_addresses
+from seatrial.observe.introspect import shared_memory, usage
 from seatrial.observe.probe import CANNOT_START
-from seatrial.observe.sandbox import boot_config, joined
+from seatrial.observe.sandbox import HOSTNAME, boot_config, joined
+from seatrial.observe.watch import ENDED, POLL, Watched, health, until_up
 from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import show_size
 
@@ -34,68 +34,11 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
-KEPT_LINES = 100
-KEPT_LINE = 1000
-"""Characters of one line."""
-KEPT_BYTES = 64 * 1024
-STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
-STAMP_BYTES = 64
-"""Bytes in which the engine's time of a line has its place."""
-
-
-def last_lines(booted: Container) -> tuple[tuple[str, ...], bool]:
-    """Return the last lines of the log; a flood is kept small by the engine (log rotation) and here."""
-    kept, cut = bytearray(), False
-    stream = booted.client.logs(booted.id, stream=True, tail=KEPT_LINES)
-    for part in stream:
-        kept += part
-        if len(kept) > 2 * KEPT_BYTES:
-            cut = True
-            del kept[:-KEPT_BYTES]
-        if cut and len(kept) > KEPT_BYTES:
-            del kept[:-KEPT_BYTES]
-    lines = kept.decode("utf-8", errors="replace").splitlines()[-KEPT_LINES:]
-    cut = cut or any(len(line) > KEPT_LINE for line in lines)
-    return tuple(line[:KEPT_LINE] for line in lines), cut
-
-
-def first_line_after(booted: Container, started_at: str) -> float | None:
-    """Return the seconds from the start to the first line that the log holds; None where it holds none.
-
-    Of a log that was rotated, the first line is gone: the oldest that is left came later.
-    """
-    kept = bytearray()
-    stream = booted.client.logs(booted.id, stream=True, follow=False, timestamps=True)
-    try:
-        for part in stream:
-            kept += part
-            if len(kept) >= STAMP_BYTES:
-                break
-    finally:
-        close_stream(stream)
-    found = STAMP.match(bytes(kept))
-    if found is None:
-        return None
-    return between(started_at, found.group().decode().strip())
-
-
-def between(first: str, last: str) -> float:
-    """Return the seconds between two of the engine's times (RFC 3339, nanoseconds)."""
-    return max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())
-
-
-SETTLES = 0.3
-"""The most seconds that an application is watched after it became healthy."""
-AT_LEAST = 1.2
-"""Seconds that it is watched once it has been started, however soon it is healthy: a check may say yes to anything."""
-POLL = 0.05
-"""Seconds between two polls; a poll takes the engine 2 ms."""
 KEPT_PATHS = 50
 DOCKER_INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
 """Where the engine puts its init; the second, where /sbin is a link."""
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
-ENDED = {"exited", "dead"}
 AT_ONCE = 2
 """Starts side by side: more would make each other late on a small machine."""
 
@@ -112,6 +55,16 @@ class BootSetup:
     service: Service | None = None
     """What a compose service adds, where it is started among its services; None where it is started alone."""
 
+    def interpreter(self) -> str:
+        """Return the interpreter to read /proc with; empty where the image holds none, or it is not known yet."""
+        return self.python.result() if self.python.done() else ""
+
+    @property
+    def asked_names(self) -> tuple[str, ...]:
+        """The names of hosts that the health check asks, of those that are in each container's /etc/hosts."""
+        hosts = {address.host for address in asked_addresses(self.configuration.health_words)}
+        return tuple(sorted(hosts & {"localhost", HOSTNAME}))
+
     @property
     def at_once(self) -> int:
         """How many starts may run side by side."""
@@ -126,24 +79,6 @@ class BootSetup:
         """Return the engine's JSON for a container of one start."""
         plan = boot_config(self.configuration, self.contract, lifted=lifted, without=without, user=user)
         return plan if self.service is None else joined(plan, self.service, self.configuration)
-
-
-@dataclass(kw_only=True)
-class Watched:
-    """What was seen of a start when the watch ended."""
-
-    inspected: Json
-    healthy_after: float | None = None
-    watched: float = 0.0
-    introspection: Introspection | None = None
-    answer: HealthAnswer | None = None
-    """The first success of a health check that seatrial ran, where that came before the engine's."""
-
-    @property
-    def state(self) -> Json:
-        """Return the container's state."""
-        state: Json = self.inspected["State"]
-        return state
 
 
 def run_boot(starter: BootSetup, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
@@ -195,6 +130,8 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         enforced=enforced(seen.inspected["HostConfig"]),
         health=_health_of(seen) if has_check else Health.NONE,
         healthy_after=seen.healthy_after,
+        finished=seen.finished,
+        finished_after=seen.finished_after,
         answers=(*([seen.answer] if seen.answer else ()), *_answers(seen.state)),
         watched=seen.watched,
         exit=ended,
@@ -208,6 +145,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         process_list=seen.introspection.process_list if seen.introspection else NOT_INSPECTED,
         usage=taken,
         filled=filled or _written_to_disk(booted),
+        lost=seen.workers.lost if ended is None else (),
         written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
     )
 
@@ -223,42 +161,6 @@ def begin(booted: Container) -> str:
     return ""
 
 
-def until_up(starter: BootSetup, booted: Container, started: float, *, bare: bool = False) -> Watched:
-    """Watch a started container until it is up and settled, has ended, or is late.
-
-    Unless `bare`, its health check is asked as soon as it may be ready, and the container is inspected once it is up.
-    """
-    contract, has_check = starter.contract, starter.configuration.health_check is not None
-    seconds = contract.healthy_within if has_check else contract.stays_up
-    at_least = time.monotonic() - started + AT_LEAST
-    seen = Watched(inspected={})
-    with health_poller(starter.run, starter.configuration, booted.id) as poller:
-        poller.over |= bare
-        while True:
-            seen.inspected = booted.client.inspect_container(booted.id)
-            seen.watched = time.monotonic() - started
-            if has_check and seen.healthy_after is None:
-                seen.answer = _good(poller.poll(busy=bool(seen.inspected.get("ExecIDs"))))
-                if seen.answer or health(seen.state) is Health.HEALTHY:
-                    seen.healthy_after = seen.watched
-            if seen.state["Status"] in ENDED:
-                if seen.introspection:
-                    seen.introspection.wait()
-                return seen
-            if seen.healthy_after is not None:
-                # The first good answer is not the end: an application that dies right after it is not up.
-                seconds = min(max(contract.stays_up, seen.healthy_after), max(seen.healthy_after + SETTLES, at_least))
-            # Without a health check it cannot be known when it is ready: it is watched for the whole time.
-            due = seen.healthy_after is not None or (not has_check and seen.watched >= seconds)
-            if due and not bare and seen.introspection is None:
-                pid = int(seen.state.get("Pid") or 0)
-                seen.introspection = Introspection(run=starter.run, container=booted.id, python=starter.python, pid=pid)
-            # With a health check the inspection lies within the settle time, as a rule, and so costs nothing.
-            if seen.watched >= seconds and (seen.introspection is None or seen.introspection.over):
-                return seen
-            booted.wait(POLL)
-
-
 def enforced(limits: Json) -> Enforced:
     """Read back what the engine holds a container to: what it cannot do (no such cgroup), it drops with a warning."""
     options = limits.get("SecurityOpt") or ()
@@ -272,22 +174,10 @@ def enforced(limits: Json) -> Enforced:
     )
 
 
-def health(state: Json) -> Health:
-    """Return what the engine's health check says."""
-    try:
-        return Health((state.get("Health") or {}).get("Status", "none"))
-    except ValueError:
-        return Health.NONE
-
-
 def _health_of(seen: Watched) -> Health:
     """Return its health: the engine's word, or healthy where our own question was answered before the engine's."""
     said = health(seen.state)
     return Health.HEALTHY if seen.answer and said is not Health.UNHEALTHY else said
-
-
-def _good(answer: HealthAnswer | None) -> HealthAnswer | None:
-    return answer if answer is not None and answer.exit_code == 0 else None
 
 
 def _answers(state: Json) -> tuple[HealthAnswer, ...]:

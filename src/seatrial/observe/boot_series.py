@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,20 +14,32 @@ import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors, kill
-from seatrial.facts import NOT_DEEP, DeepBoots, Freeze, Health, Restriction, ServiceBoots, Unavailable
+from seatrial.facts import (
+    NOT_DEEP,
+    DeepBoots,
+    Freeze,
+    Health,
+    ProcessList,
+    ProcInfo,
+    Restriction,
+    ServiceBoots,
+    Unavailable,
+)
+from seatrial.facts.boot import REFUSED, RESOLVER, TRACEBACK
 from seatrial.inside import script
-from seatrial.observe.boot import AT_ONCE, ENDED, POLL, BootSetup, begin, health, run_boot, until_up
+from seatrial.observe.boot import AT_ONCE, BootSetup, begin, run_boot
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.sandbox import HEALTH_EVERY, as_configured, read_service, with_service_environment
+from seatrial.observe.watch import ENDED, POLL, health, until_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from seatrial.engine.containers import Container
     from seatrial.engine.find import Engine
-    from seatrial.facts import Boot
+    from seatrial.facts import Boot, Configuration
     from seatrial.settings.model import Contract
 
     Lifted = frozenset[Restriction]
@@ -35,6 +48,8 @@ if TYPE_CHECKING:
 
 
 ALL = frozenset(Restriction)
+NOT_THERE = ("no such file", "executable file not found")
+"""How the engine says that the command leads to nothing."""
 
 
 def next_boots(came_up: Mapping[Lifted, bool]) -> tuple[Lifted, ...]:
@@ -201,16 +216,71 @@ def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootS
     with timed(seconds, "boot"):
         first = run_boot(starter)
     relaxed: tuple[Boot, ...] = ()
-    # What fills the disk would fill it again, with fewer restrictions.
-    failed = not first.came_up and not first.start_error and not first.filled
-    if failed and not other_platform(starter.configuration, *first.log):
+    if _may_start_relaxed(first) and not other_platform(starter.configuration, *first.log, first.start_error):
         with timed(seconds, "relaxed boots"):
             relaxed = relaxed_boots(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
+    elif first.came_up and _is_doubtful(first, starter.configuration):
+        with timed(seconds, "relaxed boots"):
+            again = run_boot(starter, lifted={Restriction.READ_ONLY})
+        if short := falls_short(first, again, starter.configuration):
+            first, relaxed = msgspec.structs.replace(first, fell_short=short), (again,)
     if not deep:
         return first, relaxed, NOT_DEEP
     came_up = sorted((boot for boot in relaxed if boot.came_up), key=lambda boot: len(boot.lifted))
     with timed(seconds, "deep starts"):
         return first, relaxed, deep_boots(starter, came_up[0] if came_up else first)
+
+
+def _may_start_relaxed(first: Boot) -> bool:
+    """Tell whether a start failed that may succeed with fewer restrictions."""
+    # What fills the disk would fill it again; what is not there cannot be started at all.
+    missing = any(words in first.start_error.lower() for words in NOT_THERE)
+    return not first.came_up and not first.filled and not missing
+
+
+def _is_doubtful(boot: Boot, configuration: Configuration) -> bool:
+    """Tell whether a read-only root may have broken a start that has not failed.
+
+    An entrypoint script may go on after what it is refused, and end in a start without a server.
+    """
+    if any(REFUSED in line.lower() for line in boot.log):
+        return True
+    if configuration.health_check is not None:
+        return False
+    return _has_traceback(boot) or bool(
+        configuration.tcp_ports and isinstance(boot.proc, ProcInfo) and not _ports(boot)
+    )
+
+
+def falls_short(hardened: Boot, writable: Boot, configuration: Configuration) -> str:
+    """Return what a start on a read-only root lacks that the same on a writable one has, as a clause; or nothing."""
+    if not writable.came_up:
+        return ""
+    if isinstance(hardened.proc, ProcInfo) and (missing := _ports(writable) - _ports(hardened)):
+        named = ", ".join(f"{port}/tcp" for port in sorted(missing))
+        return f"it runs, and does not listen on {named} as with a writable root"
+    if configuration.health_check is None and _has_traceback(hardened) and not _has_traceback(writable):
+        return "it runs, and its log holds a traceback that it does not with a writable root"
+    before, after = _first_program(hardened), _first_program(writable)
+    if before and after and before != after:
+        return f"its PID 1 is {before}, and {after} with a writable root"
+    if hardened.stop and writable.stop and hardened.stop.killed and not writable.stop.killed:
+        return f"it does not exit on {hardened.stop.signal} as with a writable root"
+    return ""
+
+
+def _ports(boot: Boot) -> set[int]:
+    listeners = boot.proc.listeners if isinstance(boot.proc, ProcInfo) else ()
+    return {seen.port for seen in listeners if seen.protocol == "tcp" and seen.address != RESOLVER}
+
+
+def _has_traceback(boot: Boot) -> bool:
+    return any(TRACEBACK in line for line in boot.log)
+
+
+def _first_program(boot: Boot) -> str:
+    listed = boot.process_list.first.split() if isinstance(boot.process_list, ProcessList) else []
+    return posixpath.basename(listed[0]) if listed else ""
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class Introspection:
     """The interpreter to look with; empty where the image holds none."""
     pid: int
     """PID 1's number on the engine's host."""
+    names: tuple[str, ...] = ()
+    """Names of hosts to look up in it."""
     started: float = field(default_factory=time.monotonic)
     process_list: ProcessList | Unavailable = field(
         default=Unavailable(reason="the engine did not list the processes in time")
@@ -75,7 +77,7 @@ class Introspection:
                     self.process_list = process_list(client, self.container, self.pid)
                     self.usage = usage(client, self.container)
                     python = self.python.result(timeout=LOOK_SECONDS)
-                    answer = proc_info(client, self.container, python)
+                    answer = proc_info(client, self.container, python, self.names)
                     # After its time the container is stopped: what is said then is not about the application.
                     if time.monotonic() < self.started + LOOK_SECONDS:
                         self.proc = answer
@@ -135,13 +137,15 @@ def shared_memory(client: docker.APIClient, container: str) -> int:
         return 0
 
 
-def proc_info(client: docker.APIClient, container: str, python: str) -> ProcInfo | Unavailable:
-    """Let the image's interpreter read /proc in the running container."""
+def proc_info(
+    client: docker.APIClient, container: str, python: str, names: Iterable[str] = ()
+) -> ProcInfo | Unavailable:
+    """Let the image's interpreter read /proc in the running container, and look up the `names` of hosts there."""
     if not python:
         return Unavailable(reason="the image holds no Python interpreter to inspect the running container with")
     nonce = secrets.token_hex(16)
     try:
-        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script("proc"), nonce])
+        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script("proc"), nonce, *names])
         stream = client.exec_start(made["Id"], stream=True)
         try:
             output = _first_bytes(stream)

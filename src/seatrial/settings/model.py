@@ -187,9 +187,10 @@ class Contract(Table, frozen=True, kw_only=True):
     processes: Count = 256
     """The process limit of the boot."""
     healthy_within: PositiveSeconds = 30.0
-    """Seconds from the start until the health check must pass."""
-    stays_up: PositiveSeconds = 3.0
-    """Without a health check: seconds that it must still run after its start."""
+    """Seconds from the start until the health check must pass; without one, the most until the start is over."""
+    stays_up: PositiveSeconds = 6.0
+    """Without a health check and a port in EXPOSE: seconds for which it must have computed next to nothing before its
+    start counts as over, and it must still run. With a port, its start is over once it listens there."""
     stops_within: PositiveSeconds = 10.0
     """Seconds from the stop signal within which it must exit by itself."""
     first_log_within: PositiveSeconds = 10.0

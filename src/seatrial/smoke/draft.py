@@ -199,8 +199,9 @@ def _running(facts: Facts) -> Iterator[tuple[str, Any]]:
 
 
 def working_boot(facts: Facts) -> Boot | None:
-    """Return the start that succeeded, the hardened one first; None where none did."""
-    return next((boot for boot in (facts.boot, *facts.relaxed) if isinstance(boot, Boot) and boot.came_up), None)
+    """Return the start that succeeded and was over, the hardened one first; None where none was."""
+    starts = (boot for boot in (facts.boot, *facts.relaxed) if isinstance(boot, Boot))
+    return next((boot for boot in starts if boot.came_up and boot.finished), None)
 
 
 def written_folders(facts: Facts) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import queue
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def read_container(data: Mapping[str, Any], *, now: datetime | None) -> Containe
         error=" ".join(lines_of(str(state.get("Error", "")))),
         out_of_memory=bool(state.get("OOMKilled", False)),
         restarts=int(data.get("RestartCount", 0)),
+        exposed=_exposed(config),
+        restart_policy=str(((data.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or ""),
         seconds=_seconds(data, status, now),
         stop_seconds=ENGINE_STOP_SECONDS if config.get("StopTimeout") is None else int(config["StopTimeout"]),
     )
@@ -120,6 +123,11 @@ def _dependencies(label: str) -> tuple[Dependency, ...]:
     return tuple(
         Dependency(service=part[0], condition=Condition(part[1]) if part[1:] else Condition.STARTED) for part in parts
     )
+
+
+def _exposed(config: Mapping[str, Any]) -> frozenset[int]:
+    found = (re.fullmatch(r"([0-9]{1,5})/tcp", str(port)) for port in config.get("ExposedPorts") or ())
+    return frozenset(int(port[1]) for port in found if port)
 
 
 def _ports(data: Mapping[str, Any]) -> tuple[Port, ...]:

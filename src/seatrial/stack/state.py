@@ -24,6 +24,8 @@ class ContainerStatus(StrEnum):
     DEAD = "dead"
 
 
+ENDS = frozenset({"no", "on-failure"})
+"""The restart policies under which what ends with exit code 0 stays so."""
 ALIVE = frozenset({ContainerStatus.RUNNING, ContainerStatus.RESTARTING, ContainerStatus.PAUSED})
 """The states of a container that can be stopped."""
 
@@ -78,6 +80,14 @@ class ContainerState:
     restarts: int = 0
     seconds: float = 0.0
     """How long it has been in this state, by the engine's own clock."""
+    exposed: frozenset[int] = frozenset()
+    """The TCP ports that its image's EXPOSE names."""
+    start_over: bool | None = None
+    """Whether its start is over, where it was followed: it has no health check that would tell."""
+    silent: frozenset[int] = frozenset()
+    """The TCP ports that it publishes and does not listen on."""
+    restart_policy: str = ""
+    """When the engine starts it again, by the engine's own names; empty: not known."""
     stop_seconds: int = 10
     """How long it may take to stop before it is killed."""
 
@@ -146,10 +156,8 @@ class Observer(Protocol):
         """Take the state of every service, `seconds` after the start."""
 
 
-STAYS_UP = 1.0
-"""Seconds that a service without a health check must have run."""
 STAYS_UP_AFTER_CRASH = 10.0
-"""The same after a crash: the engine itself takes ten seconds of running for a stable restart."""
+"""Seconds that a service must have run after a crash: the engine itself takes ten for a stable restart."""
 
 _WORST_FIRST = (Phase.FAILED, Phase.ABSENT, Phase.RESTARTING, Phase.WAITING, Phase.STARTING, Phase.UP, Phase.DONE)
 
@@ -185,7 +193,12 @@ def declared_by(containers: Sequence[ContainerState]) -> dict[str, Service]:
     for container in containers:
         if not container.one_off:
             services[container.service] = Service(
-                name=container.service, image=container.image, depends_on=container.depends_on, ports=container.ports
+                name=container.service,
+                image=container.image,
+                depends_on=container.depends_on,
+                ports=container.ports,
+                # A label does not tell `restart: "no"` from none at all: what has ended is not blamed for it.
+                one_shot=container.restart_policy in ENDS and container.status not in ALIVE,
             )
     return services
 
@@ -230,12 +243,15 @@ def _phase(service: Service, container: ContainerState, *, to_complete: bool) ->
         case ContainerStatus.RESTARTING:
             return Phase.RESTARTING
         case ContainerStatus.EXITED if container.exit_code == 0:
-            # What publishes a port or has a health check is there to serve: when it ends, it is down.
-            serves = bool(service.ports) or service.checked
-            return Phase.FAILED if serves and not to_complete else Phase.DONE
+            return Phase.DONE if to_complete or _may_complete(service) else Phase.FAILED
         case ContainerStatus.EXITED | ContainerStatus.REMOVING | ContainerStatus.DEAD:
             return Phase.FAILED
     assert_never(container.status)
+
+
+def _may_complete(service: Service) -> bool:
+    """Tell whether compose says that a service may end by itself: what publishes a port is there to serve."""
+    return service.one_shot and not service.ports and not service.checked
 
 
 def _running(container: ContainerState, *, to_complete: bool) -> Phase:
@@ -250,6 +266,8 @@ def _running(container: ContainerState, *, to_complete: bool) -> Phase:
         case Health.HEALTHY:
             return Phase.UP
         case None:
-            needed = STAYS_UP_AFTER_CRASH if container.restarts else STAYS_UP
-            return Phase.UP if container.seconds >= needed else Phase.STARTING
+            if container.restarts and container.seconds < STAYS_UP_AFTER_CRASH:
+                return Phase.STARTING
+            # Of one look alone, all that is known is that it runs.
+            return Phase.STARTING if container.start_over is False else Phase.UP
     assert_never(container.health)

@@ -14,6 +14,7 @@ from seatrial.compose.readiness import Finding, Readiness, require_unblocked
 from seatrial.compose.runner import Compose, Stack
 from seatrial.compose.services import app_of, in_order
 from seatrial.engine.find import API_TIMEOUT, Engine
+from seatrial.engine.startup import IDLE_FOR
 from seatrial.filesystem import locked
 from seatrial.host import Host
 from seatrial.settings.read import Project
@@ -22,7 +23,17 @@ from seatrial.stack.down import remember, undo
 from seatrial.stack.images import MakeSubstitute
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.preflight import check_catalogue, check_start
-from seatrial.stack.state import Address, Observer, ServiceState, StackState, all_up, declared_by, states
+from seatrial.stack.state import (
+    Address,
+    ContainerState,
+    ContainerStatus,
+    Observer,
+    ServiceState,
+    StackState,
+    all_up,
+    declared_by,
+    states,
+)
 from seatrial.stack.wait import Clock, StartWatcher, with_last_lines
 
 LOCAL = "127.0.0.1"
@@ -114,6 +125,12 @@ def up(
     program = program or plan.compose or runner.find(plan.stack, plan.file, engine=engine, host=host)
     there = images.present(plan, engine)
     if (same := _unchanged(plan, there, program, engine)) is not None:
+        if any(_may_still_start(state.container) for state in same):
+            # Nothing is changed; whether it stays up is seen as after a start.
+            try:
+                same = StartWatcher(plan, engine, observer, before=(), timeout=timeout, clock=clock).until_up()
+            finally:
+                engine.client.api.timeout = API_TIMEOUT
         return stack_state(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
     before = down.holdings(plan.stack, engine)
     check(plan, engine=engine)
@@ -177,6 +194,13 @@ def _unchanged(
         if container.service in wanted
     )
     return None if changed else with_last_lines(services, engine)
+
+
+def _may_still_start(container: ContainerState | None) -> bool:
+    """Tell whether a container runs for so short a time that its start may not be over."""
+    if container is None or container.status is not ContainerStatus.RUNNING:
+        return False
+    return container.health is None and container.seconds < IDLE_FOR
 
 
 def stack_state(

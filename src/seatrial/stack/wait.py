@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 from seatrial.compose.services import waiting_for
 from seatrial.engine.containers import start_refusal
 from seatrial.engine.find import Engine
+from seatrial.engine.startup import StartFollower
 from seatrial.errors import StackFailedError
 from seatrial.stack import inspect
 from seatrial.stack.plan import StackPlan
@@ -92,12 +93,20 @@ def _headline(
 def _while_running(container: ContainerState) -> str:
     after = f" after {container.restarts} restarts" if container.restarts else ""
     words = {
-        None: "runs",
+        None: _without_check(container),
         Health.UNHEALTHY: "is unhealthy",
         Health.STARTING: "runs and is not healthy yet",
         Health.HEALTHY: "is healthy",
     }
     return words[container.health] + after
+
+
+def _without_check(container: ContainerState) -> str:
+    if container.start_over is not False:
+        return "runs"
+    if container.silent:
+        return f"runs and does not listen on {', '.join(map(str, sorted(container.silent)))}, which it publishes"
+    return "runs and has not finished starting"
 
 
 def _code(container: ContainerState) -> str:
@@ -143,7 +152,8 @@ def _fix(plan: StackPlan, culprits: Sequence[ServiceState], *, timed_out: float 
         return f"A disk is full: make room for its volumes (`docker system df` shows what takes it), then {again}."
     if any(state.container is not None and state.container.out_of_memory for state in culprits):
         return f"Raise its memory limit or make it use less, then {again}."
-    if timed_out is not None:
+    loops = any(state.container is not None and state.container.restarts for state in culprits)
+    if timed_out is not None and not loops:
         return f"Fix it, or allow more time with --timeout, then {again}."
     return f"Fix it, then {again}."
 
@@ -196,6 +206,7 @@ class StartWatcher:
         self._timeout = timeout
         self._clock = clock
         self._start = clock.monotonic()
+        self._followers: dict[tuple[str, int], StartFollower] = {}
 
     def tick(self) -> None:
         """Look once, while compose works."""
@@ -248,7 +259,7 @@ class StartWatcher:
     def _observed(self, *, compose_works: bool) -> tuple[ServiceState, ...]:
         # An engine that hangs must not hold up the end of the time.
         self._engine.client.api.timeout = max(math.ceil(self._timeout - self._elapsed()), LEAST_TIMEOUT)
-        containers = inspect.containers(self._plan.stack, self._engine)
+        containers = [self._followed(container) for container in inspect.containers(self._plan.stack, self._engine)]
         # Compose may be replacing or restarting what an earlier run left: how that ended is not a failure.
         unstarted = frozenset(
             container.id
@@ -257,6 +268,26 @@ class StartWatcher:
             and (container.status is not ContainerStatus.RUNNING or container.health is Health.UNHEALTHY)
         )
         return with_last_lines(states(self._plan.services, containers, unstarted=unstarted), self._engine)
+
+    def _followed(self, container: ContainerState) -> ContainerState:
+        """Return a container with whether its start is over, where no health check tells."""
+        if container.status is not ContainerStatus.RUNNING or container.health is not None:
+            return container
+        published = frozenset(port.target for port in container.ports if port.protocol == "tcp")
+        follower = self._followers.setdefault(
+            # Each start anew: how idle it was before a crash tells nothing.
+            (container.id, container.restarts),
+            StartFollower(
+                client=self._engine.client.api,
+                container=container.id,
+                ports=published or container.exposed,
+                required=bool(published),
+            ),
+        )
+        # Its start may be older than this run: compose leaves alone what runs already.
+        over = follower.is_over(self._clock.monotonic())
+        silent = frozenset() if follower.listening is None else published - follower.listening
+        return replace(container, start_over=over, silent=silent)
 
     def _failed(
         self, services: Sequence[ServiceState], *, compose_errors: Sequence[str] = (), timed_out: float | None = None

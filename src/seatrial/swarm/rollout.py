@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from seatrial.engine.containers import engine_errors
+from seatrial.engine.startup import IDLE_FOR, StartFollower
 from seatrial.errors import StackFailedError
+from seatrial.stack import inspect
 from seatrial.swarm import cluster
 from seatrial.swarm.state import BROKEN, FINAL_FAILURES, Phase, SwarmServiceState, Update
 
@@ -93,6 +96,7 @@ WORDS = {
     Phase.ROLLING_BACK: "is being rolled back",
     Phase.FAILED: "failed, and is not started again",
 }
+UNSETTLED = f"all services run; not all have for {IDLE_FOR:g} s, or have finished starting"
 MISSING_IMAGE = "No such image"
 
 
@@ -123,7 +127,7 @@ def explain(
     if rest := [state for state in services if state not in culprits]:
         lines.append("the others: " + ", ".join(f"{state.service.name} {condition(state)}" for state in rest))
     return StackFailedError(
-        f"{stack} is not deployed{late}: {who or f'all services run, and not all have for {SETTLE:g} s'}.",
+        f"{stack} is not deployed{late}: {who or UNSETTLED}.",
         where=f"stack {stack}",
         fix=_fix(culprits, stack, timed_out=timed_out),
         detail="\n".join(lines),
@@ -187,8 +191,8 @@ def _fix(culprits: Sequence[SwarmServiceState], stack: str, *, timed_out: float 
 
 POLL = 0.5
 """Seconds between two polls of the swarm."""
-SETTLE = 5.0
-"""Seconds that all must stay up before it counts: what has no health check runs at first, and then may end."""
+SETTLE = IDLE_FOR
+"""Seconds that all must stay up before it counts: on other nodes, nothing else tells when a start is over."""
 GIVEN_UP = 2.0
 """Seconds that a failure must last: between the end of a task and the start of its successor there is a moment."""
 
@@ -201,6 +205,42 @@ class DeployObserver(Protocol):
 
     def show(self, services: tuple[SwarmServiceState, ...], seconds: float) -> None:
         """Take the state of every service, `seconds` after the start."""
+
+
+class NodeStarts:
+    """Follows the starts of the tasks on the engine's own node that have no health check."""
+
+    def __init__(self, swarm: Swarm, engine: Engine) -> None:
+        self._swarm = swarm
+        self._engine = engine
+        self._followers: dict[str, StartFollower | None] = {}
+        """By task; None of one with a health check: swarm itself waits for that."""
+        self._over: set[str] = set()
+
+    def are_over(self, tasks: Sequence[Task], now: float) -> bool:
+        """Look once, and tell whether all are over."""
+        mine = [task for task in tasks if task.container_id and task.node_id == self._swarm.node]
+        # Each is looked at: how idle it has been is counted from the first look on.
+        looks = [self._is_over(task, now) for task in mine if task.active and task.state == "running"]
+        return all(looks)
+
+    def _is_over(self, task: Task, now: float) -> bool:
+        if task.id not in self._followers:
+            self._followers[task.id] = self._follower(task)
+        follower = self._followers[task.id]
+        if task.id not in self._over and (follower is None or follower.is_over(now)):
+            self._over.add(task.id)
+        return task.id in self._over
+
+    def _follower(self, task: Task) -> StartFollower | None:
+        with engine_errors("inspecting the swarm's containers", ignoring=[404]):
+            inspected = self._engine.client.api.inspect_container(task.container_id)
+            container = inspect.read_container(inspected, now=None)
+            if container.health is None:
+                return StartFollower(
+                    client=self._engine.client.api, container=container.id, ports=container.exposed, required=False
+                )
+        return None
 
 
 def until_converged(
@@ -220,18 +260,23 @@ def until_converged(
     failed or was rolled back, or it took longer than `timeout` seconds.
     """
     start = clock.monotonic()
+    starts = NodeStarts(swarm, engine)
     good_since: float | None = None
     failed_since: float | None = None
     while True:
         services = cluster.services(stack, engine)
-        found = service_states(services, cluster.tasks(stack, engine, services), before=before)
+        tasks = cluster.tasks(stack, engine, services)
+        found = service_states(services, tasks, before=before)
         elapsed = clock.monotonic() - start
         observer.show(found, elapsed)
-        good_since = _since(good_since, elapsed, holds=all(state.good for state in found))
+        good = all(state.good for state in found)
+        good_since = _since(good_since, elapsed, holds=good)
         failed_since = _since(failed_since, elapsed, holds=_has_failed(found))
         if failed_since is not None and elapsed - failed_since >= GIVEN_UP:
             raise _failed(found, stack, swarm, engine)
-        if good_since is not None and elapsed - good_since >= settle:
+        # What nothing was changed of is not followed; the others are, beside the time that they must stay up.
+        over = not settle or (good and starts.are_over(tasks, clock.monotonic()))
+        if good_since is not None and elapsed - good_since >= settle and over:
             return found
         if elapsed >= timeout:
             raise _failed(found, stack, swarm, engine, timed_out=timeout)

@@ -1,0 +1,207 @@
+"""Watches a started container until its start is over and it has settled, has ended, or is late."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from seatrial.engine.startup import StartFollower, processes
+from seatrial.facts import Health, HealthAnswer, ProcInfo
+from seatrial.facts.boot import RESOLVER
+from seatrial.observe.health_check import health_poller
+from seatrial.observe.introspect import Introspection
+
+if TYPE_CHECKING:
+    import docker
+
+    from seatrial.engine.containers import Container
+    from seatrial.engine.startup import ProcessRow
+    from seatrial.facts import Json
+    from seatrial.observe.boot import BootSetup
+
+
+SETTLES = 0.3
+"""Seconds that an application is watched after its start was over."""
+AT_LEAST = 1.2
+"""Seconds that it is watched once it has been started, however soon it is healthy: a check may say yes to anything."""
+POLL = 0.05
+"""Seconds between two polls; a poll takes the engine 2 ms."""
+LISTED = 0.4
+"""Seconds between two looks at its processes."""
+MOST_LISTED = 20
+"""Looks at its processes in one start."""
+ENDED = {"exited", "dead"}
+
+
+@dataclass(kw_only=True)
+class Workers:
+    """The processes below PID 1 that were seen during a start."""
+
+    seen: dict[int, str] = field(default_factory=dict)
+    """Command lines, by number."""
+    last: tuple[ProcessRow, ...] = ()
+    """Those of the last look, PID 1 among them."""
+    looked: float | None = None
+    looks: int = 0
+
+    def look(self, client: docker.APIClient, container: str, first: int, now: float) -> None:
+        """Look at the processes, not too often; `first` is PID 1's number on the engine's host."""
+        if now - (self.looked or 0.0) < LISTED or self.looks >= MOST_LISTED:
+            return
+        rows = {row.pid: row for row in processes(client, container)}
+        self.looked, self.looks = now, self.looks + 1
+        if first in rows:
+            self.last = tuple(row for row in rows.values() if row.pid == first or _below(row, first, rows))
+            self.seen.update({row.pid: row.command for row in self.last if row.pid != first})
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Return the command lines of those that ended while others of the same command went on.
+
+        What ended and was the only one of its kind did its work: a migration, a wait for the database.
+        """
+        there = {row.pid for row in self.last if not row.state.startswith("Z")}
+        kinds = {_kind(row.command) for row in self.last if row.pid in there}
+        return tuple(command for pid, command in self.seen.items() if pid not in there and _kind(command) in kinds)
+
+
+def _below(row: ProcessRow, first: int, rows: dict[int, ProcessRow]) -> bool:
+    for _ in rows:
+        if row.parent == first:
+            return True
+        if row.parent not in rows:
+            return False
+        row = rows[row.parent]
+    return False
+
+
+def _kind(command: str) -> str:
+    """Return a command line without its numbers: workers of one kind differ in those alone."""
+    return re.sub(r"\d+", "", command)
+
+
+@dataclass(kw_only=True)
+class Watched:
+    """What was seen of a start when the watch ended."""
+
+    inspected: Json
+    healthy_after: float | None = None
+    finished: bool = False
+    """Its start was over."""
+    finished_after: float | None = None
+    """The same in seconds from the start, without a health check."""
+    watched: float = 0.0
+    introspection: Introspection | None = None
+    answer: HealthAnswer | None = None
+    """The first success of a health check that seatrial ran, where that came before the engine's."""
+    early: bool = False
+    """It was inspected too early: it listened nowhere yet, and still computed."""
+    workers: Workers = field(default_factory=Workers)
+
+    @property
+    def state(self) -> Json:
+        """Return the container's state."""
+        state: Json = self.inspected["State"]
+        return state
+
+
+def until_up(starter: BootSetup, booted: Container, started: float, *, bare: bool = False) -> Watched:
+    """Watch a started container until its start is over and it has settled, has ended, or is late.
+
+    Unless `bare`, its health check is asked as soon as it may be ready, and the container is inspected once it is up.
+    """
+    contract, configuration = starter.contract, starter.configuration
+    has_check = configuration.health_check is not None
+    at_least = time.monotonic() - started + AT_LEAST
+    seen = Watched(inspected={})
+    follower = StartFollower(
+        client=booted.client,
+        container=booted.id,
+        ports=frozenset() if has_check else configuration.tcp_ports,
+        # What is healthy has started; whether it has also finished its imports tells what listens nowhere.
+        idle_for=SETTLES if has_check else contract.stays_up,
+        interpreter=starter.interpreter,
+    )
+    with health_poller(starter.run, configuration, booted.id) as poller:
+        poller.over |= bare
+        while True:
+            seen.inspected = booted.client.inspect_container(booted.id)
+            seen.watched = time.monotonic() - started
+            if has_check and seen.healthy_after is None:
+                seen.answer = _good(poller.poll(busy=bool(seen.inspected.get("ExecIDs"))))
+                if seen.answer or health(seen.state) is Health.HEALTHY:
+                    seen.healthy_after = seen.watched
+            if seen.state["Status"] in ENDED:
+                if seen.introspection:
+                    seen.introspection.wait()
+                return seen
+            late = seen.watched >= contract.healthy_within
+            _follow(seen, follower, has_check=has_check, bare=bare)
+            over_after = seen.healthy_after if has_check else seen.finished_after
+            if late and has_check and over_after is None and (bare or not _told_late(seen, starter, booted)):
+                return seen
+            # Without a health check, what still computes when time is up runs all the same.
+            if over_after is not None or late:
+                if not bare and seen.introspection is None and (seen.finished or late or not seen.early):
+                    seen.introspection = _introspection(seen, starter, booted)
+                settled = seen.watched >= max((over_after or 0.0) + SETTLES, at_least)
+                if settled and (bare or _is_told(seen, late=late)):
+                    return seen
+            booted.wait(POLL)
+
+
+def _follow(seen: Watched, follower: StartFollower, *, has_check: bool, bare: bool) -> None:
+    """Look whether a start is over, and at its workers meanwhile."""
+    if not bare:
+        seen.workers.look(follower.client, follower.container, int(seen.state.get("Pid") or 0), seen.watched)
+    if not seen.finished and (not has_check or seen.healthy_after is not None) and not (bare and has_check):
+        seen.finished = follower.is_over(seen.watched)
+        if seen.finished and not has_check:
+            seen.finished_after = seen.watched
+
+
+def _introspection(seen: Watched, starter: BootSetup, booted: Container) -> Introspection:
+    return Introspection(
+        run=starter.run,
+        container=booted.id,
+        python=starter.python,
+        pid=int(seen.state.get("Pid") or 0),
+        names=starter.asked_names,
+    )
+
+
+def _told_late(seen: Watched, starter: BootSetup, booted: Container) -> bool:
+    """Tell whether an inspection of what never became healthy is in progress: where it listens explains that."""
+    if seen.introspection is None:
+        seen.introspection = _introspection(seen, starter, booted)
+    return not seen.introspection.over
+
+
+def _is_told(seen: Watched, *, late: bool) -> bool:
+    """Tell whether the inspection is over, and was not made too early; that one is forgotten, to be made again.
+
+    A health check that says yes to anything passes long before an application that still imports listens.
+    """
+    if seen.introspection is None or not seen.introspection.over:
+        return False
+    proc = seen.introspection.proc
+    if isinstance(proc, ProcInfo) and any(listener.address != RESOLVER for listener in proc.listeners):
+        seen.finished = True
+    if seen.finished or late or not isinstance(proc, ProcInfo):
+        return True
+    seen.introspection, seen.early = None, True
+    return False
+
+
+def health(state: Json) -> Health:
+    """Return what the engine's health check says."""
+    try:
+        return Health((state.get("Health") or {}).get("Status", "none"))
+    except ValueError:
+        return Health.NONE
+
+
+def _good(answer: HealthAnswer | None) -> HealthAnswer | None:
+    return answer if answer is not None and answer.exit_code == 0 else None
