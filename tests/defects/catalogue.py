@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.defects.contents_defects import CONTENTS
 from tests.defects.defect import NEVER_UP, PROBED, Defect, python_command
 from tests.defects.environment_defects import ENVIRONMENT
+from tests.defects.start_defects import STARTS
 
 from seatrial.checks.model import Level
 
@@ -826,4 +827,5 @@ DEFECTS = (
     *RUNNING,
     *DEEP,
     *ENVIRONMENT,
+    *STARTS,
 )
