@@ -178,11 +178,14 @@ def smoke(
     facts = observe(target, engine, level, say, imports=imports)
     # Loading the checks takes 60 ms. A command does it while the containers run.
     from seatrial.checks.registry import up_to
+    from seatrial.smoke.masking import masked
 
     chosen = up_to(level, target.own_checks) if checks is None else checks
     seconds = time.perf_counter() - started
     about = {"app": target.app or "", "level": level.value}
-    return smoke_of(facts, target.contract, chosen, seconds=seconds, notes=target.notes, **about), facts
+    judged = smoke_of(facts, target.contract, chosen, seconds=seconds, notes=target.notes, **about)
+    given = {**facts.configuration.environment, **target.contract.environment}
+    return masked(judged, given.items()), facts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from seatrial.observe.configuration import read_configuration
 from seatrial.observe.gather import Wanted
 from seatrial.settings.model import StackContract
 from seatrial.smoke.images import Smoked, app_target, each, of_image
+from seatrial.smoke.masking import masked, variables_of
 from seatrial.stack.images import substitute_maker
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.state import Phase
@@ -117,7 +118,8 @@ def smoke_stacks(
                 say=waits,
                 wanted=Wanted(deep=level is Level.DEEP),
             )
-            return judge_stack(target, try_stack(trial), engine, started=started, level=level)
+            judged = judge_stack(target, try_stack(trial), engine, started=started, level=level)
+            return masked(judged, variables_of(stack.compose.document or {}))
 
     return each([(name, partial(run, name)) for name in names])
 
