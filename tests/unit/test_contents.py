@@ -201,6 +201,18 @@ def test_a_summarised_folder_is_reported_with_its_files_and_bytes(tree: Path) ->
     assert summaries["/usr/include"] == (2, 42)
 
 
+def test_what_is_installed_beside_its_metadata_is_a_dependency_wherever_it_lies(tmp_path: Path) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n"
+    for path in ("opt/gevent/tests/a.pem", "opt/PyYAML/a.pem", "opt/shop/a.pem", "opt/etc/a.pem", "etc/gevent/a.pem"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(key, encoding="utf-8")
+    for name in ("gevent-24.2.dist-info", "PyYAML-6.0.dist-info", "shop-1.0.dist-info"):
+        (tmp_path / "opt" / name).mkdir()
+    index = read(packed(tmp_path))
+    found = contents_of(index, rules(["shop"], index.paths))
+    assert paths(found)[ContentKind.SECRET] == {"/opt/shop/a.pem", "/opt/etc/a.pem", "/etc/gevent/a.pem"}
+
+
 def test_names_that_are_odd_are_shown_escaped(tmp_path: Path) -> None:
     root = tmp_path / "root"
     folder = os.fsencode(root) + b"/line\nend/\xff\xfe"

@@ -242,7 +242,7 @@ class Observation:
     def _contents(self, index: Index) -> Contents:
         """Return what the image holds of the kinds that checks ask about."""
         own = {module.partition(":")[0].partition(".")[0] for module in self._modules}
-        return contents_of(index, rules(own), map(posixpath.normpath, self.contract.files))
+        return contents_of(index, rules(own, index.paths), map(posixpath.normpath, self.contract.files))
 
     def _image(self, seen: Configuration, who: Account, read: EngineView) -> Image:
         environment = {**seen.environment, **self.contract.environment}

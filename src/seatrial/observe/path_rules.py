@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.facts import ContentKind, PathRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 NO_BACKUP = r"\.(?:example|sample|template|tmpl|dist|defaults?)$"
 """Environment files that are there to be copied; they hold no value."""
@@ -35,9 +35,13 @@ REMOTE_TOOLS = (
 )
 
 
-def rules(own: Iterable[str] = ()) -> tuple[PathRule, ...]:
-    """Return the rules; `own` are the application's top packages, its code wherever they are installed."""
-    others = _others(own)
+def rules(own: Iterable[str] = (), paths: Iterable[str] = ()) -> tuple[PathRule, ...]:
+    """Return the rules; `own` are the application's top packages, its code wherever they are installed.
+
+    `paths` are those of the image: what is installed outside of a site-packages folder (`pip install --target`) is
+    known by the metadata beside it.
+    """
+    others = _others(own, _installed_elsewhere(paths, set(own)))
     return (*_permissions(), *_leftovers(others), *_package_managers(), *_tools(), *_secrets(others))
 
 
@@ -46,13 +50,30 @@ def content_rules() -> tuple[PathRule, ...]:
     return tuple(rule for rule in _secrets("") if rule.content)
 
 
-def _others(own: Iterable[str]) -> str:
+METADATA = re.compile(r"(/.*)/([A-Za-z0-9][\w.]*)-[^/-]+\.(?:dist|egg)-info", re.DOTALL)
+MOST_INSTALLED = 2000
+"""Distributions outside of site-packages that are known by their metadata."""
+
+
+def _installed_elsewhere(paths: Iterable[str], own: set[str]) -> list[str]:
+    """Return the folders of packages that lie beside their metadata, outside of a site-packages folder."""
+    found: dict[str, None] = {}
+    for path in paths:
+        if path.endswith("-info") and "-packages/" not in path and (metadata := METADATA.fullmatch(path)):
+            name = metadata[2]
+            if len(found) < MOST_INSTALLED and not {name, name.lower()} & own:
+                found |= {f"{metadata[1]}/{form}": None for form in (name, name.lower())}
+    return list(found)
+
+
+def _others(own: Iterable[str], elsewhere: Sequence[str] = ()) -> str:
     """Return what tells a path that came with a dependency, the standard library or the system."""
     names = "|".join(sorted(re.escape(name) for name in set(own)))
     but_own = f"(?!(?:{names})(?:/|$))" if names else ""
+    beside = "".join(rf"|^{re.escape(folder)}/" for folder in elsewhere)
     return (
         rf"/(?:site|dist)-packages/{but_own}|/node_modules/|^/usr/(?:lib|share)/|^/lib/"
-        r"|/lib(?:64)?/(?:python|pypy)3[^/]*/(?!(?:site|dist)-packages/)"
+        r"|/lib(?:64)?/(?:python|pypy)3[^/]*/(?!(?:site|dist)-packages/)" + beside
     )
 
 
