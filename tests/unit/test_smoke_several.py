@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,7 +194,7 @@ def test_a_stack_that_cannot_be_tried_does_not_lose_the_others(tmp_path: Path, m
     def planned_stack(_project: object, name: str, **_: object) -> Any:
         if name == "shop":
             raise EngineError("it went away.")
-        return type("Stack", (), {"image": "api:other"})
+        return SimpleNamespace(image="api:other", compose=SimpleNamespace(document={}))
 
     monkeypatch.setattr(stacks, "app_target", lambda _project, name, _python, **_: target(f"{name}:latest", app=name))
     monkeypatch.setattr(stacks, "plan_isolated", planned_stack)
