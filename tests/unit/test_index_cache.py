@@ -65,7 +65,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda file: file.write_bytes(b""),
     "no index": lambda file: file.write_bytes(b"\xff" * 100),
     "nested deep": lambda file: file.write_bytes(b"\x91" * 100_000),
-    "another format": lambda file: file.write_bytes(encoded(format="2")),
+    "another format": lambda file: file.write_bytes(encoded(format="0")),
     "another image's": lambda file: file.write_bytes(encoded(id="sha256:" + "b2" * 32)),
     "not whole": lambda file: file.write_bytes(encoded(index=msgspec.structs.replace(TREE, cut=("x",)))),
     "not UTF-8": lambda file: file.write_bytes(

@@ -14,6 +14,7 @@ import docker.errors
 import msgspec
 
 from seatrial.facts import FileEntry, FileKind
+from seatrial.inside.probe.distributions import header
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
 from seatrial.observe.files import KERNEL
 from seatrial.observe.path_rules import content_rules
@@ -83,7 +84,7 @@ CONTENT = tuple(
 ANY_NAME = re.compile("|".join(f"(?:{rule.name})" for rule in content_rules()), re.DOTALL).fullmatch
 OF_A_DISTRIBUTION = re.compile(
     r".*\.dist-info/(?:METADATA|RECORD|entry_points\.txt|direct_url\.json)"
-    r"|.*\.egg-info(?:/(?:PKG-INFO|entry_points\.txt))?"
+    r"|.*\.egg-info(?:/(?:PKG-INFO|requires\.txt|entry_points\.txt))?"
     r"|.*-packages/[^/]+\.pth|.*/pyvenv\.cfg",
     re.DOTALL,
 ).fullmatch
@@ -223,10 +224,14 @@ def kept_text(path: str, mode: int, body: bytes) -> str | None:
             # The packages that it holds.
             found = dict.fromkeys(PACKAGE_IN_RECORD.findall(body))
             return "\n".join(package.decode("utf-8", "replace") for package in list(found)[:50])
-        text = body.decode("utf-8", "replace").replace("\r\n", "\n")
+        text = body.decode("utf-8", "replace")
         if name in {"METADATA", "PKG-INFO"} or name.endswith(".egg-info"):
-            return re.split(r"\n[ \t]*\n", f"\n{text}", maxsplit=1)[0][1:][:METADATA]
-        return text[:BEGINNING]
+            # A header may hold a whole licence: of its fields, those that are asked for.
+            fields = header(text)
+            rows = [("Name", fields.get("name")), ("Version", fields.get("version"))]
+            rows += [("Requires-Dist", requirement) for requirement in fields["requires"]]
+            return "\n".join(f"{key}: {value}" for key, value in rows if value)
+        return text.replace("\r\n", "\n")[:BEGINNING]
     if body.startswith(b"#!") and mode & 0o111 and PROGRAM(path):
         return body[:SCRIPT].decode("utf-8", "replace")
     return None

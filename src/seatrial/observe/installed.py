@@ -21,7 +21,7 @@ from seatrial.facts import (
     PathPython,
 )
 from seatrial.inside.probe.base import named_for_env, shebang
-from seatrial.inside.probe.distributions import header, script_names
+from seatrial.inside.probe.distributions import MOST_REQUIREMENTS, header, requires_text, script_names
 from seatrial.observe.archive import rooted
 
 if TYPE_CHECKING:
@@ -81,13 +81,14 @@ def _distribution(folder: str, name: str, access: Access, *, base: bool) -> Dist
     fields = header(files.text(metadata))
     if not fields.get("name") or not fields.get("version"):
         return BrokenDistribution(location=path, problem="it has no name or no version")
+    requires = fields["requires"] or requires_text(files.text(posixpath.join(path, "requires.txt")))
     editable, origin = _origin(files.text(posixpath.join(path, "direct_url.json")))
     held = files.text(posixpath.join(path, "RECORD")).split("\n") if origin else []
     return Distribution(
         name=fields["name"],
         version=fields["version"],
         location=folder,
-        requires=tuple(fields["requires"][:500]),
+        requires=tuple(requires[:MOST_REQUIREMENTS]),
         scripts=tuple(script_names(files.text(posixpath.join(path, "entry_points.txt")))),
         base=base,
         editable=editable,

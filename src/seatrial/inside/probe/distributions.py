@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import site
 import stat
 import sys
@@ -47,6 +48,10 @@ def scripts() -> "List[Row]":
 
 
 MAX_DISTRIBUTIONS = 5000
+MOST_REQUIREMENTS = 5000
+"""Of one distribution: some that have an extra for each of their plugins name more than five hundred."""
+LONGEST_REQUIREMENT = 2000
+"""Characters."""
 
 
 def distributions() -> "Tuple[List[Row], List[Row]]":
@@ -84,33 +89,66 @@ def distribution(folder: str, path: str, base: bool) -> "Row":
         return {"location": text(path), "problem": text(error)}
     if not fields.get("name") or not fields.get("version"):
         return {"location": text(path), "problem": "it has no name or no version"}
+    requires = fields["requires"] or requires_of_egg(path)
     return {
         "name": text(fields["name"], 200),
         "version": text(fields["version"], 200),
         "location": text(folder),
-        "requires": [text(requirement, 500) for requirement in fields["requires"][:500]],
+        "requires": [text(requirement, LONGEST_REQUIREMENT) for requirement in requires[:MOST_REQUIREMENTS]],
         "scripts": [text(script, 200) for script in console_scripts(path)],
         "base": base,
         **origin(path),
     }
 
 
+FIELD = re.compile(r"[!-9;-~]+:")
+LINE_END = re.compile(r"\r\n|\r|\n")
+
+
 def header(raw: str) -> "Row":
-    """Return the fields of a METADATA file: all before the first empty line; the long text is never parsed."""
+    """Return the fields of a METADATA file, read by the rules of `email.parser`, as the core metadata standard says.
+
+    A line that begins with a blank goes on with the field above it, even where it holds nothing else. The first line
+    that neither does nor begins with a field's name, such as an empty one, ends the header.
+    """
     fields: "Row" = {"requires": []}
-    for line in raw.split("\n"):
-        if not line.strip():
-            break
-        key, colon, value = line.partition(":")
-        key = key.lower()
-        if not colon or key != key.strip():
+    key, parts = "", [""]
+    for line in [*LINE_END.split(raw), ""]:
+        if line[:1] in (" ", "\t"):
+            parts.append(line.strip())
             continue
-        value = value.strip()
+        value = " ".join(part for part in parts if part)
         if key == "requires-dist":
-            fields["requires"].append(value[:500])
+            fields["requires"].append(value[:LONGEST_REQUIREMENT])
         elif key in ("name", "version"):
             fields.setdefault(key, value[:200])
+        key, _, value = line.partition(":")
+        key, parts = key.lower(), [value.strip()]
+        if not line.startswith(("From ", ":")) and not FIELD.match(line):
+            break
     return fields
+
+
+def requires_of_egg(folder: str) -> "List[str]":
+    try:
+        return requires_text(read(os.path.join(folder, "requires.txt"))) if folder.endswith(".egg-info") else []
+    except OSError:
+        return []
+
+
+def requires_text(raw: str) -> "List[str]":
+    """Return the requirements of an egg's requires.txt; a section is an extra, a marker, or both: `extra:marker`."""
+    found: "List[str]" = []
+    marker = ""
+    for line in map(str.strip, LINE_END.split(raw)):
+        if line.startswith("[") and line.endswith("]"):
+            extra, _, condition = line[1:-1].partition(":")
+            condition = "(" + condition + ")" if extra and condition else condition
+            marker = " and ".join(part for part in (condition, 'extra == "' + extra + '"' if extra else "") if part)
+        elif line and not line.startswith("#") and len(found) < MOST_REQUIREMENTS:
+            # Behind an address, a semicolon belongs to it unless a blank stands before.
+            found.append((line + (" ; " if "@" in line else "; ") + marker if marker else line)[:LONGEST_REQUIREMENT])
+    return found
 
 
 def console_scripts(folder: str) -> "List[str]":
