@@ -86,6 +86,11 @@ def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: 
     )
 
 
+def needed_stages(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> tuple[Stage, ...]:
+    """Return the last stage and those that it takes from."""
+    return tuple(_needed(dockerfile, _scope(dockerfile, build_arguments, {})))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SecretMount:
     """A RUN that mounts a build secret."""
@@ -97,7 +102,7 @@ class SecretMount:
 
 def secret_mounts(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> tuple[SecretMount, ...]:
     """Return the build secrets that are mounted in what its last stage needs, in the order of their lines."""
-    stages = _needed(dockerfile, _scope(dockerfile, build_arguments, {}))
+    stages = needed_stages(dockerfile, build_arguments)
     runs = [found for stage in stages for found in stage.instructions if found.keyword == "RUN"]
     found = (_secret_mount(value, run.line) for run in runs for name, value in run.flags if name == "mount")
     return tuple(sorted((mount for mount in found if mount is not None), key=lambda mount: mount.line))

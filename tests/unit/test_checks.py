@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from tests.unit import boot_cases, contents_cases, environment_cases, source_cases
-from tests.unit.factories import boot, configuration, distribution, facts, file, probe, start, trail
+from tests.unit.factories import boot, configuration, distribution, facts, file, lock, probe, start, trail
 
 from seatrial.checks import registry
-from seatrial.checks.model import Check, Level, Outcome, Status, UndecidedError, failed, passed, skipped
+from seatrial.checks.model import Check, Level, Outcome, Severity, Status, UndecidedError, failed, passed, skipped
 from seatrial.checks.secrets import secret
+from seatrial.checks.system_libraries import debian_package
 from seatrial.checks.verdict import Verdict, judge, smoke_of, verdict_of
 from seatrial.errors import ExitCode, SettingsError
 from seatrial.facts import (
@@ -37,6 +38,7 @@ from seatrial.facts import (
     Stop,
     Unavailable,
 )
+from seatrial.facts.sources import LockedPackage, LockRequirement
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -357,6 +359,44 @@ def test_installers_as_programs_and_as_declared() -> None:
     assert judged("packages/no-installers", program, installers=every).status is Status.SKIP
 
 
+def test_what_another_distribution_or_the_lock_requires_is_left_alone() -> None:
+    site = probe().distributions
+    torch = distribution("torch", requires=("setuptools; python_version >= '3.12'", "wheel; extra == 'dev'"))
+    brought = probed(distributions=(*site, torch, distribution("setuptools"), distribution("wheel")))
+    assert judged("packages/no-installers", brought).actual == "wheel 1.0 in /app/.venv/lib/python3.13/site-packages"
+    plugin = distribution("pytest-cov", requires=("pytest",))
+    tools = probed(distributions=(*site, plugin, distribution("pytest")))
+    assert judged("packages/forbidden", tools).actual == "pytest 1.0", "a test tool's requirement is a test tool"
+    product = distribution("allure", requires=("pytest",))
+    assert (
+        judged("packages/forbidden", probed(distributions=(*site, product, distribution("pytest")))).status
+        is Status.PASS
+    )
+    held = lock(
+        roots=(LockRequirement(name="fastapi"), LockRequirement(name="black", only=("dev",))),
+        packages=(
+            LockedPackage(name="fastapi", version="1.0", wants=(LockRequirement(name="setuptools"),)),
+            LockedPackage(name="setuptools", version="1.0"),
+            LockedPackage(name="black", version="1.0", wants=(LockRequirement(name="wheel"),)),
+            LockedPackage(name="wheel", version="1.0"),
+        ),
+        names=("dev",),
+        chosen=("dev",),
+    )
+    seen = facts(
+        probe=probe(distributions=(*site, distribution("setuptools"), distribution("wheel"))),
+        project=msgspec.structs.replace(facts().project, lock=held),
+    )
+    assert judged("packages/no-installers", seen).actual.startswith("wheel 1.0 in ")
+
+
+def test_the_command_may_run_uv() -> None:
+    seen = probed(executables=(Executable(name="uv", path="/bin/uv"),))
+    runs = msgspec.structs.replace(seen, command=start(words=("/bin/uv", "run", "main.py")))
+    assert judged("packages/no-installers", seen).status is Status.FAIL
+    assert judged("packages/no-installers", runs).status is Status.PASS
+
+
 # --- application ----------------------------------------------------------------------------------------------
 
 
@@ -374,6 +414,9 @@ def test_what_nobody_asked_for_is_skipped() -> None:
         ("ModuleNotFoundError: No module named 'shop'", "Install the project"),
         ("ModuleNotFoundError: No module named 'httpx'", "Add what is missing"),
         ("KeyError: 'TOKEN'", "environment"),
+        ("ImportError: libpq.so.5: cannot open shared object file: No such file or directory", " libpq5 "),
+        ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", " libgl1 "),
+        ("ImportError: libcuda.so.1: cannot open shared object file: No such file", "comes from the host"),
     ],
 )
 def test_a_broken_import_says_what_to_do(error: str, fix: str) -> None:
@@ -381,6 +424,39 @@ def test_a_broken_import_says_what_to_do(error: str, fix: str) -> None:
     result = judged("app/imports", probed(imports=(row,)))
     assert fix in result.fix
     assert result.evidence[1:] == ("line 1", "line 2")
+
+
+@pytest.mark.parametrize(
+    ("library", "package"),
+    [
+        ("libpq.so.5", "libpq5"),
+        ("libpng16.so.16", "libpng16-16"),
+        ("libpangocairo-1.0.so.0", "libpangocairo-1.0-0"),
+        ("libglib-2.0.so.0", "libglib2.0-0"),
+        ("libX11.so.6", "libx11-6"),
+        ("libstdc++.so.6", "libstdc++6"),
+        ("libtk8.6.so", "libtk8.6"),
+        ("libnss3.so", "libnss3"),
+        ("libbz2.so.1.0", "libbz2-1.0"),
+        ("libgeos_c.so.1", "libgeos-c1v5"),
+        ("libcuda.so.1", ""),
+        ("odd", ""),
+    ],
+)
+def test_a_librarys_debian_package_has_the_name_of_its_soname(library: str, package: str) -> None:
+    assert debian_package(library) == package
+
+
+def test_a_library_that_its_package_does_without_is_a_note() -> None:
+    row = MissingLibrary(library="libtbb.so.12", needed_by="/site/numba/tbbpool.so", searched=(), optional=True)
+    told = judged("native/libraries-resolve", probed(native=Native(modules=70, missing=(row,))))
+    assert (told.status, told.severity) == (Status.FAIL, Severity.NOTE)
+    assert "its package imports without it" in told.actual
+    needed = msgspec.structs.replace(row, library="libpq.so.5", needed_by="/site/psycopg2/_psycopg.so", optional=False)
+    told = judged("native/libraries-resolve", probed(native=Native(modules=70, missing=(row, needed))))
+    assert told.actual.startswith("libpq.so.5, which ")
+    assert told.severity is Severity.ERROR
+    assert " libpq5 " in told.fix
 
 
 def test_no_extension_module_at_all_is_no_pass() -> None:

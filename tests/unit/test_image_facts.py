@@ -11,9 +11,9 @@ from seatrial.engine.containers import Output
 from seatrial.errors import SettingsError
 from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
 from seatrial.observe.configuration import configuration_of
+from seatrial.observe.declared import read_project_facts
 from seatrial.observe.probe import proof, read_answer
 from seatrial.observe.sandbox import boot_config, probe_config
-from seatrial.observe.sources import read_project_facts
 from seatrial.requirements import closure, names_of
 from seatrial.settings.model import Contract
 
@@ -279,6 +279,7 @@ dev = ["ruff", { include-group = "test" }]
         dependencies=("fastapi>=0.1",),
         dependencies_file="pyproject.toml",
         dev_group=("black", "ruff", "pytest"),
+        optional=("black", "ruff", "sphinx", "pytest"),
         lock=Unavailable(reason="requirements.txt is not a lock file: `ignored` is not an exact version"),
     )
 

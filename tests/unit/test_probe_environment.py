@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.defects.wheels import extension
+from tests.defects.wheels import elf, extension
 from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, ran
 
 from seatrial import process
@@ -179,6 +179,24 @@ def test_a_zone_an_encoding_and_a_store_that_are_not_there(tmp_path: Path) -> No
     trust = answer.selftest.trust
     assert (trust.certificates, trust.file, trust.folder, trust.certifi) == (0, "/nowhere.pem", "/nowhere", "")
     assert trust.lost == ("SSL_CERT_FILE names /nowhere.pem", "SSL_CERT_DIR names /nowhere")
+    assert answer.standard_bytecode is not None
+    assert answer.standard_bytecode.sources == 0
+
+
+def test_a_package_that_imports_without_a_library(tmp_path: Path) -> None:
+    python = environment(tmp_path, INTERPRETERS[ONE])
+    site = tmp_path / "site"
+    for name, body in {"whole": "", "broken": "raise ImportError('libtide.so.9')\n", "alone": ""}.items():
+        (site / name).mkdir(parents=True)
+        (site / name / "__init__.py").write_text(body, encoding="utf-8")
+        (site / name / "_fast.so").write_bytes(elf("libtide.so.9"))
+        if name != "alone":
+            (site / name / "_base.so").write_bytes(elf("libc.so.6"))
+    (site / "single.so").write_bytes(elf("libtide.so.9"))
+    answer = asked(python, NOTHING, tmp_path, {"PYTHONPATH": str(site)})
+    of_site = [row for row in answer.native.missing if row.needed_by.startswith(f"{site}/")]
+    told = {row.needed_by.removeprefix(f"{site}/"): row.optional for row in of_site}
+    assert told == {"whole/_fast.so": True, "broken/_fast.so": False, "alone/_fast.so": False, "single.so": False}
     assert answer.standard_bytecode is not None
     assert answer.standard_bytecode.sources == 0
 

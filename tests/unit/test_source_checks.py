@@ -9,7 +9,6 @@ from tests.unit.factories import configuration, facts
 from tests.unit.source_factories import DOCKERFILE, compose, context, dockerfile, service, sources
 
 from seatrial.checks import registry
-from seatrial.checks.installs import fixed, installs, open_lines
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.places import place
 from seatrial.checks.verdict import judge
@@ -25,6 +24,7 @@ from seatrial.facts import (
     NotInstalled,
     Unavailable,
 )
+from seatrial.installs import fixed, installs, open_lines
 from seatrial.observe.ignore_file import IgnoreFile
 from seatrial.settings.model import Contract
 

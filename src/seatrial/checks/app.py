@@ -8,6 +8,7 @@ from itertools import chain
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.system_libraries import how_to_install, missing_library
 from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
@@ -53,6 +54,8 @@ A_VARIABLE = re.compile(
 
 def _import_fix(name: str, error: str, *, traceback: bool) -> str:
     package = name.partition(":")[0].partition(".")[0]
+    if library := missing_library(error):
+        return how_to_install(library)
     if error.startswith("ModuleNotFoundError") and f"'{package}'" in error:
         return (
             f"Install the project into the environment (`uv sync --no-editable`, `pip install .`), or put the "
@@ -157,12 +160,22 @@ def libraries_resolve(probe: Probe) -> Outcome:
             "no extension module was found, not even the standard library's",
             fix="Look at the interpreter's sys.path: its lib-dynload folder is missing.",
         )
-    if native.missing:
-        first = native.missing[0]
+    needed = [missing for missing in native.missing if not missing.optional]
+    rows = tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in needed)
+    if needed:
+        first = needed[0]
         return expect.failed(
             f"{first.library}, which {first.needed_by} needs, is not there",
-            fix=f"Install the system package that holds {first.library} in the final stage, not only in the builder.",
-            evidence=tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in native.missing),
+            fix=how_to_install(first.library),
+            evidence=rows,
+        )
+    if native.missing:
+        optional = native.missing[0]
+        return expect.failed(
+            f"{optional.library}, which {optional.needed_by} wants, is not there; its package imports without it",
+            fix=how_to_install(optional.library),
+            evidence=tuple(f"{row.library}: wanted by {row.needed_by}" for row in native.missing),
+            severity=Severity.NOTE,
         )
     return expect.passed(f"{native.modules} shared objects checked")
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
-from seatrial.checks.installs import LOCKING, TOOLS, Install, installs, loose
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.checks.places import all_of, copied_words
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
+from seatrial.installs import LOCKING, TOOLS, Install, installs, loose
 from seatrial.settings.model import Contract
 
 SHOWN = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 
 from packaging.requirements import Requirement
@@ -11,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, passed, present, shorten, skipped
-from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, Unavailable
+from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Environment
 from seatrial.facts.sources import LockedPackage, LockFile
 from seatrial.requirements import closure, holds, image_environment, names_of, parse, resolve
@@ -84,8 +85,12 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     listed = _trusted(dependencies, probe)
     names = contract.forbidden
     if names is None:
-        needed = closure(dependencies or (), listed.values(), probe.interpreter.version)
-        names = (*DEFAULT_FORBIDDEN, *(name for name in project.dev_group if name not in needed))
+        candidates = tuple(dict.fromkeys((*DEFAULT_FORBIDDEN, *project.dev_group)))
+        needed = closure((*(dependencies or ()), *project.extras), listed.values(), probe.interpreter.version)
+        needed |= _of_the_lock(project, contract, probe) | _required(listed.values(), candidates, probe)
+        # A test tool that the application itself asks for is told all the same.
+        asked = frozenset(DEFAULT_FORBIDDEN).intersection(_direct(dependencies, probe))
+        names = tuple(name for name in candidates if name not in needed - asked)
     wanted = tuple(dict.fromkeys(canonicalize_name(name) for name in names))
     if not wanted:
         return skipped("the contract forbids nothing")
@@ -112,8 +117,18 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
     fixed="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
 )
-def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contract) -> Outcome:
-    allowed = {canonicalize_name(name) for name in contract.installers}
+def no_installers(
+    probe: Probe,
+    command: ResolvedCommand | Unavailable,
+    dependencies: tuple[str, ...] | None,
+    project: ProjectFacts,
+    contract: Contract,
+) -> Outcome:
+    """Leave alone what the command runs (`uv run`), and what the lock or another distribution requires."""
+    allowed: set[str] = {canonicalize_name(name) for name in contract.installers}
+    allowed |= _of_the_lock(project, contract, probe) | _required(probe.distributions, INSTALLERS, probe)
+    if isinstance(command, ResolvedCommand):
+        allowed |= {posixpath.basename(word) for word in command.words}
     wanted = tuple(name for name in INSTALLERS if name not in allowed)
     if not wanted:
         return skipped("the contract allows every installer")
@@ -133,6 +148,33 @@ def no_installers(probe: Probe, dependencies: tuple[str, ...] | None, contract: 
     if not _proven(dependencies, probe):
         return UNPROVEN
     return expect.passed(f"none of them among {len(probe.distributions)} distributions and on PATH")
+
+
+TEST_TOOL = re.compile(r"(?:pytest|flake8|mypy|ruff|coverage)\b.*|.*-(?:pytest|stubs)|types-.*")
+"""A distribution that is of use to a test or a linter only: what it requires is not the application's."""
+DEVELOPMENT = {"dev", "test", "tests", "lint", "typing", "docs"}
+
+
+def _required(distributions: Iterable[Distribution], names: Iterable[str], probe: Probe) -> frozenset[str]:
+    """Return those of some names that an installed distribution, not one of them itself, requires."""
+    asked, environment = frozenset(names), image_environment(probe)
+    return frozenset(
+        name
+        for found in distributions
+        if (own := canonicalize_name(found.name)) not in asked and not TEST_TOOL.fullmatch(own)
+        for text in found.requires
+        if (requirement := parse(text)) and (name := canonicalize_name(requirement.name)) in asked
+        if holds(requirement, environment)
+    )
+
+
+def _of_the_lock(project: ProjectFacts, contract: Contract, probe: Probe) -> frozenset[str]:
+    """Return the names that the lock has installed without the groups of development."""
+    lock = project.lock
+    if not isinstance(lock, LockFile):
+        return frozenset()
+    named = {canonicalize_name(name) for name in (*contract.extras, *contract.groups)}
+    return frozenset(resolve(lock, image_environment(probe), {*named, *lock.chosen} - DEVELOPMENT))
 
 
 def _located(package: Distribution) -> str:
@@ -184,10 +226,11 @@ def match_lock(
         return skipped("no lock of the project is known: uv.lock, pylock.toml, poetry.lock, pdm.lock, requirements.txt")
     if isinstance(lock, Unavailable):
         return skipped(lock.reason)
-    chosen: set[str] = {canonicalize_name(name) for name in (*contract.extras, *contract.groups)}
-    unknown = sorted(chosen - set(lock.names))
+    named: set[str] = {canonicalize_name(name) for name in (*contract.extras, *contract.groups)}
+    unknown = sorted(named - set(lock.names))
     if unknown:
         raise UndecidedError(f"{lock.file} knows no extra or group {', '.join(unknown)}, which the contract names")
+    chosen = {*named, *lock.chosen}
     listed = present(installed)
     wanted = resolve(lock, image_environment(probe), chosen)
     needed = {name: package for name, package in wanted.items() if not package.local}
@@ -243,8 +286,10 @@ def _beyond(
 ) -> Iterator[tuple[str, Distribution]]:
     """Yield what is installed and not wanted."""
     own = {package.name for package in lock.packages if package.local} | {lock.project}
-    # Pinned requirements may name the direct ones only: what those bring in is theirs.
-    brought = frozenset() if lock.whole else closure((root.name for root in lock.roots), listed.values(), python)
+    # Pinned requirements may name the direct ones only: what those bring in is theirs. So it is with what the
+    # Dockerfile installs beside the lock.
+    roots = () if lock.whole else tuple(f"{root.name}[{','.join(root.extras)}]" for root in lock.roots)
+    brought = closure((*roots, *lock.beside), listed.values(), python)
     # Installers are another check's: packages/no-installers.
     spared = {*wanted, *own, *INSTALLERS, *brought}
     for name, package in listed.items():

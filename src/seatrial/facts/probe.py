@@ -276,6 +276,8 @@ class MissingLibrary(Fact, frozen=True, kw_only=True):
     library: str
     needed_by: str
     searched: tuple[str, ...]
+    optional: bool = False
+    """The package that needs it imports without it, and has other shared objects that load."""
 
 
 class Native(Fact, frozen=True, kw_only=True):

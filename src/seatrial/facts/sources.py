@@ -234,6 +234,10 @@ class LockFile(Fact, frozen=True, kw_only=True):
     """The extras and groups that it knows."""
     defaults: tuple[str, ...] = ()
     """The groups that it installs unless told otherwise, without those of development."""
+    chosen: tuple[str, ...] = ()
+    """The extras and groups that the Dockerfile's own commands install."""
+    beside: tuple[str, ...] = ()
+    """The requirements that the Dockerfile's own commands install beside it."""
 
 
 class ProjectFacts(Fact, frozen=True, kw_only=True):
@@ -245,6 +249,10 @@ class ProjectFacts(Fact, frozen=True, kw_only=True):
     dependencies_file: str = ""
     dev_group: tuple[str, ...] = ()
     """The names in its `dev` dependency group or extra."""
+    extras: tuple[str, ...] = ()
+    """The requirements of the extras and groups that the Dockerfile's own commands install."""
+    optional: tuple[str, ...] = ()
+    """The names in its extras and groups: what it can do without."""
     lock: LockFile | Unavailable | None = None
     """Its lock file; None where it has none, `Unavailable` where the file does not say what is to be installed."""
 

@@ -9,18 +9,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
 from packaging.utils import canonicalize_name
 
 from seatrial.errors import SettingsError
 from seatrial.facts.base import Unavailable
 from seatrial.facts.sources import LockedPackage, LockFile, LockRequirement
 from seatrial.filesystem import read_bytes
+from seatrial.observe.chosen import NOTHING
 from seatrial.requirements import parse
 from seatrial.settings.read import parse_toml, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+    from seatrial.observe.chosen import Chosen
 
 
 Table = dict[str, Any]
@@ -38,13 +44,44 @@ LARGEST_REQUIREMENTS = 1024 * 1024
 LOCAL_SOURCES = ("editable", "virtual", "directory")
 
 
-def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
+def read_lock(
+    context: Path, name: str, chosen: Chosen = NOTHING, defaults: tuple[str, ...] = ()
+) -> LockFile | Unavailable | None:
     """Return the lock of the project of that name (which may be empty) in a build context; None where there is none.
+
+    `chosen` is what the Dockerfile's own commands install, `defaults` the groups that the tool installs unless told
+    otherwise.
 
     Raises:
         SettingsError: the file cannot be read, lies outside of the context, or is not a lock file.
 
     """
+    if chosen.requirements:
+        files = ", ".join(chosen.requirements)
+        if chosen.lock:
+            return Unavailable(reason=f"the Dockerfile installs from {chosen.lock} and from {files}")
+        try:
+            pinned = _pinned(context, chosen.requirements, canonicalize_name(name), chosen.constraints)
+        except SettingsError as error:
+            # What the build puts beside them may be somewhere else in the context.
+            return Unavailable(reason=f"{files} cannot be followed: {error}")
+        return _with_choice(pinned, chosen, ())
+    if not chosen.main:
+        return Unavailable(reason="the Dockerfile installs groups alone, not the project's own dependencies")
+    lock = _lock(context, chosen.package or name, chosen.lock)
+    return _with_choice(lock, chosen, defaults)
+
+
+def _with_choice(
+    lock: LockFile | Unavailable | None, chosen: Chosen, defaults: tuple[str, ...]
+) -> LockFile | Unavailable | None:
+    if not isinstance(lock, LockFile):
+        return lock
+    named = chosen.names(lock.names, lock.names, defaults if lock.file == chosen.lock else ())
+    return structs.replace(lock, chosen=tuple(name for name in named if name in lock.names), beside=chosen.beside)
+
+
+def _lock(context: Path, name: str, wanted: str) -> LockFile | Unavailable | None:
     readers: Mapping[str, Callable[[Table, str, str], LockFile | Unavailable]] = {
         "uv.lock": _uv,
         "pylock.toml": _pylock,
@@ -53,6 +90,8 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
     }
     for file, reader in readers.items():
         path = context / file
+        if wanted not in {"", file}:
+            continue
         if path.is_file():
             require_inside(path, context)
             try:
@@ -63,8 +102,8 @@ def read_lock(context: Path, name: str) -> LockFile | Unavailable | None:
                     where=str(path),
                     fix="Lock the project again.",
                 ) from error
-    requirements = context / "requirements.txt"
-    return _pinned(requirements, canonicalize_name(name)) if requirements.is_file() else None
+    there = not wanted and (context / "requirements.txt").is_file()
+    return _pinned(context, ("requirements.txt",), canonicalize_name(name)) if there else None
 
 
 def _without_files(file: Path) -> Table:
@@ -199,30 +238,38 @@ def _pdm(document: Table, file: str, name: str) -> LockFile | Unavailable:
 # --- requirements.txt, where it is exact ---------------------------------------------------------------------
 
 
-def _pinned(file: Path, name: str) -> LockFile | Unavailable:
+def _pinned(
+    context: Path, files: tuple[str, ...], name: str, constraints: tuple[str, ...] = ()
+) -> LockFile | Unavailable:
+    """Return requirement files of a context as a lock, where they and the constraint files name exact versions."""
+    shown = ", ".join(files)
+    held = {
+        canonicalize_name(requirement.name): version
+        for file in constraints
+        for text in requirement_lines(context / file, folder=context)
+        if (requirement := parse(text)) and (version := _exact(requirement))
+    }
     roots: list[LockRequirement] = []
-    for text in requirement_lines(file):
+    for text in (text for file in files for text in requirement_lines(context / file, folder=context)):
         requirement = parse(text)
         if requirement is None:
-            return Unavailable(reason=f"{file.name} is not a lock file: `{text}` names no distribution and version")
-        exact = [
-            clause.version
-            for clause in requirement.specifier
-            if clause.operator in {"==", "==="} and "*" not in clause.version
-        ]
+            return Unavailable(reason=f"{shown} is not a lock file: `{text}` names no distribution and version")
+        key = canonicalize_name(requirement.name)
+        exact = _exact(requirement) or held.get(key, "")
         if not exact and not requirement.url:
-            return Unavailable(reason=f"{file.name} is not a lock file: `{text}` is not an exact version")
-        roots.append(
-            LockRequirement(
-                name=canonicalize_name(requirement.name),
-                version=exact[0] if exact else "",
-                marker=str(requirement.marker or ""),
-            )
-        )
+            return Unavailable(reason=f"{shown} is not a lock file: `{text}` is not an exact version")
+        marker, extras = str(requirement.marker or ""), tuple(sorted(map(canonicalize_name, requirement.extras)))
+        roots.append(LockRequirement(name=key, version=exact, marker=marker, extras=extras))
     if not roots:
-        return Unavailable(reason=f"{file.name} names no distribution")
-    packages = tuple(LockedPackage(name=root.name, version=root.version) for root in dict.fromkeys(roots))
-    return LockFile(file=file.name, project=name, whole=False, roots=tuple(roots), packages=packages)
+        return Unavailable(reason=f"{shown} names no distribution")
+    packages = {(root.name, root.version): LockedPackage(name=root.name, version=root.version) for root in roots}
+    return LockFile(file=shown, project=name, whole=False, roots=tuple(roots), packages=tuple(packages.values()))
+
+
+def _exact(requirement: Requirement) -> str:
+    """Return the version that a requirement names alone; empty where it names none."""
+    clauses = [clause for clause in requirement.specifier if clause.operator in {"==", "==="}]
+    return next((clause.version for clause in clauses if "*" not in clause.version), "")
 
 
 def require_inside(file: Path, context: Path) -> None:

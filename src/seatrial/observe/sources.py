@@ -1,4 +1,4 @@
-"""What a project's own files say of an image: declarations, Dockerfile, hadolint, build context, compose file."""
+"""What a project's own files say of an image: Dockerfile, hadolint, build context, compose file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from packaging.dependency_groups import DependencyGroupResolver
+from typing import TYPE_CHECKING
 
 from seatrial import process
 from seatrial.compose.services import read_compose
 from seatrial.dockerfile import DockerfileError, bases, parse, read
-from seatrial.errors import ProgramError, SettingsError
+from seatrial.errors import ProgramError
 from seatrial.facts import (
     BuildContext,
     ContextFile,
@@ -25,14 +23,10 @@ from seatrial.facts import (
     Lint,
     LintFinding,
     NotInstalled,
-    ProjectFacts,
     Sources,
     Unavailable,
 )
 from seatrial.observe.ignore_file import IgnoreFile, IgnoreFileError, read_ignore_file
-from seatrial.observe.lockfiles import read_lock, require_inside, requirement_lines
-from seatrial.requirements import names_of
-from seatrial.settings.read import read_toml
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-
 
 SECONDS = 20
 LINT_LIMITS = process.Limits(memory=1024**3, processor=SECONDS, output=16 * 1024**2)
@@ -193,69 +186,6 @@ def _texts(folder: Path, files: list[ContextFile]) -> Iterator[tuple[str, str]]:
         # A link may lead out of the context: such a file is another one in the build.
         if file.is_file() and not file.is_symlink():
             yield path, file.read_text(encoding="utf-8", errors="replace")
-
-
-DEV = "dev"
-"""The name that uv, pip and most projects give the group or extra of development tools."""
-
-
-def read_project_facts(context: Path) -> ProjectFacts:
-    """Return what the project in a build context declares; empty where it declares nothing.
-
-    Raises:
-        SettingsError: one of its files cannot be read, or lies outside of the context.
-
-    """
-    pyproject = context / "pyproject.toml"
-    requirements = context / "requirements.txt"
-    document: dict[str, Any] = {}
-    if pyproject.is_file():
-        require_inside(pyproject, context)
-        document = read_toml(pyproject)
-    project = _table(document, "project", pyproject)
-    name = str(project.get("name", ""))
-    lock = read_lock(context, name)
-    declared = project.get("dependencies")
-    dependencies, file = None, ""
-    if declared is not None:
-        dependencies, file = _list(declared, pyproject, "project.dependencies"), pyproject.name
-    elif requirements.is_file():
-        dependencies, file = tuple(requirement_lines(requirements)), requirements.name
-    return ProjectFacts(
-        name=name,
-        dependencies=dependencies,
-        dependencies_file=file,
-        dev_group=_dev_group(document, pyproject),
-        lock=lock,
-    )
-
-
-def _dev_group(document: dict[str, Any], file: Path) -> tuple[str, ...]:
-    groups = _table(document, "dependency-groups", file)
-    extras = _table(_table(document, "project", file), "optional-dependencies", file)
-    found = list(_list(extras.get(DEV, []), file, f"project.optional-dependencies.{DEV}"))
-    if DEV in groups:
-        try:
-            found += [str(requirement) for requirement in DependencyGroupResolver(groups).resolve(DEV)]
-        except ExceptionGroup as group:
-            # packaging gathers what is wrong in one; the first tells enough.
-            raise SettingsError(f"{group.exceptions[0]}.", where=f"{file} [dependency-groups] {DEV}") from group
-        except (ValueError, TypeError, LookupError) as error:
-            raise SettingsError(f"{error}.", where=f"{file} [dependency-groups] {DEV}") from error
-    return names_of(found)
-
-
-def _table(document: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
-    table = document.get(key, {})
-    if not isinstance(table, dict):
-        raise SettingsError("expected a table.", where=f"{file} {key}")
-    return table
-
-
-def _list(value: object, file: Path, key: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise SettingsError("expected a list.", where=f"{file} {key}")
-    return tuple(map(str, value))
 
 
 ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}

@@ -16,8 +16,9 @@ from seatrial.checks.verdict import Smoke, smoke_of, worst
 from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackLeftError
 from seatrial.facts import ProjectFacts
 from seatrial.images.plan import plan_build
+from seatrial.observe.declared import read_project_facts
 from seatrial.observe.gather import Wanted, gather
-from seatrial.observe.sources import SourceFiles, read_project_facts
+from seatrial.observe.sources import SourceFiles
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
 from seatrial.smoke.contracts import counted, unasked
@@ -101,7 +102,7 @@ def app_target(
     return Target(
         reference=plan.tags[0],
         contract=contract,
-        project=read_project_facts(plan.context),
+        project=read_project_facts(plan.context, plan.dockerfile, plan.build_arguments),
         app=name,
         sources=sources,
         own_checks=own,

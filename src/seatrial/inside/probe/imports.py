@@ -196,6 +196,15 @@ def import_all(names: "List[str]", root: str, deadline: float, places: "Row", *,
     return rows
 
 
+def tried(names: "List[str]", seconds: float) -> "List[Row]":
+    """Import packages of others, each to see whether it imports; what the application loads is told without them."""
+    kept = set(standard_names), list(cut_short)
+    rows = import_all(names, "", time.monotonic() + seconds, {})
+    standard_names.intersection_update(kept[0])
+    cut_short[:] = kept[1]
+    return rows
+
+
 def import_some(
     names: "List[str]", root: str, seconds: float, places: "Row", *, hooked: bool
 ) -> "Tuple[List[Row], str, str, Optional[int]]":

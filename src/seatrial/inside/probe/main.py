@@ -11,8 +11,8 @@ from seatrial.inside.handed import REQUEST, SECRET
 from seatrial.inside.probe.base import facts, given, guarded, problems, search_path, text, truncated, which
 from seatrial.inside.probe.distributions import distributions, own_packages, scripts
 from seatrial.inside.probe.identity import identity, interpreter, locale, place
-from seatrial.inside.probe.imports import START_SECONDS, differences, imports, started
-from seatrial.inside.probe.native import native
+from seatrial.inside.probe.imports import START_SECONDS, differences, imports, started, tried
+from seatrial.inside.probe.native import native, optional_for
 from seatrial.inside.probe.start import hooks, protect, variables
 
 if TYPE_CHECKING:
@@ -56,12 +56,27 @@ def answer_to(request: "Row") -> "Row":
     starting.join()
     importing.join()
     answer["imports"] = rows
+    tell_optional(answer["native"]["missing"])
     answer["start"] = start(interpreter(), *begun)
     answer["locale"] = locale(*begun)
     # What the imports loaded is known only now.
     for name in late:
         answer[name] = guarded(name, request)
     return {**answer, "problems": problems, "truncated": truncated}
+
+
+MOST_TRIED = 5
+"""Packages that are imported to see whether they do without a library."""
+TRY_SECONDS = 10.0
+
+
+def tell_optional(missing: "List[Row]") -> None:
+    """Mark the libraries whose package imports without them."""
+    packages = optional_for([row["needed_by"] for row in missing])
+    names = list(dict.fromkeys(packages.values()))[:MOST_TRIED]
+    sound = {row["name"] for row in tried(names, TRY_SECONDS) if row["ok"]} if names else set()
+    for row in missing:
+        row["optional"] = packages.get(row["needed_by"]) in sound
 
 
 def start(interpreter: "Row", begun: "Row") -> "Row":

@@ -140,6 +140,30 @@ def extension_modules() -> "Tuple[List[str], Dict[str, str]]":
     return modules, by_name
 
 
+def optional_for(needing: "List[str]") -> "Dict[str, str]":
+    """Return the packages of shared objects that lack a library, where these are a part of what the package holds."""
+    found: "Dict[str, str]" = {}
+    tops = [os.path.join(top, "") for top in module_folders()]
+    for path in needing:
+        top = max((top for top in tops if path.startswith(top)), key=len, default="")
+        name = path[len(top) :].split(os.sep)[0] if top else ""
+        package = os.path.join(top, name)
+        if os.path.isfile(os.path.join(package, "__init__.py")) and holds_another(package, needing):
+            found[path] = name
+    return found
+
+
+def holds_another(package: str, needing: "List[str]") -> bool:
+    """Tell whether a package has an extension module that is not among some shared objects."""
+    for count, (folder, _, names) in enumerate(os.walk(package)):
+        paths = [os.path.join(folder, name) for name in names if name.endswith(".so")]
+        if any(path not in needing for path in paths):
+            return True
+        if count > MAX_LIBRARIES:
+            break
+    return False
+
+
 def own_libc() -> str:
     try:
         if os.confstr("CS_GNU_LIBC_VERSION"):
