@@ -326,6 +326,41 @@ def test_requirements_that_cannot_be_read_or_compared() -> None:
     assert "fastapi asks for uvicorn>1, and x is installed" in odd.actual
 
 
+@pytest.mark.parametrize(
+    ("requires", "severity"),
+    [
+        ("uvicorn>=2", "error"),
+        ("gone", "error"),
+        ("uvicorn==1.1", "error"),
+        ("uvicorn<1", "warning"),
+        ("uvicorn~=0.9", "warning"),
+        ("uvicorn==0.9.*", "warning"),
+        ("uvicorn>=2,<3", "error"),
+        ("uvicorn[standard]", "warning"),
+    ],
+)
+def test_what_is_older_or_not_there_is_an_error_and_what_is_newer_a_warning(requires: str, severity: str) -> None:
+    rows = (
+        distribution("fastapi", requires=(requires,)),
+        distribution("uvicorn", requires=("h11; extra=='standard'",)),
+    )
+    result = judged("packages/requirements-met", listing(*rows))
+    assert (result.status, str(result.severity)) == (Status.FAIL, severity)
+
+
+def test_an_extra_that_the_application_asks_for_is_an_error() -> None:
+    row = distribution("django", requires=("argon2-cffi; extra == 'argon2'",))
+    seen = listing(row, project=ProjectFacts(dependencies=("Django[argon2]",)))
+    result = judged("packages/requirements-met", seen)
+    assert result.actual == "django[argon2] asks for argon2-cffi, which is not installed"
+    assert str(result.severity) == "error"
+
+
+def test_what_debian_installs_is_debians_to_keep() -> None:
+    row = msgspec.structs.replace(distribution("apt", requires=("gone",)), location="/usr/lib/python3/dist-packages")
+    assert judged("packages/requirements-met", listing(row)).status is Status.PASS
+
+
 def test_the_projects_own_ranges_count() -> None:
     seen = listing(distribution("fastapi", "0.1"), project=ProjectFacts(dependencies=("fastapi>=0.2", "gone")))
     assert judged("packages/requirements-met", seen).actual == (

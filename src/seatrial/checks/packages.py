@@ -6,7 +6,6 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -324,71 +323,3 @@ def not_editable(installed: dict[str, Distribution], environment: Environment | 
             evidence=(*found, *links),
         )
     return expect.passed(f"none of {len(installed)} is")
-
-
-@check(
-    "packages/requirements-met",
-    title="Every distribution's requirements are met",
-    severity=Severity.ERROR,
-    why="A distribution beside one that it cannot work with fails when that part is first used.",
-    source="pythonspeed.com; `pip check`; core metadata: Requires-Dist",
-    example="RUN pip install fastapi && pip install starlette==0.20",
-    fixed="RUN pip install fastapi starlette",
-)
-def requirements_met(probe: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None) -> Outcome:
-    if not installed:
-        return skipped(NONE_INSTALLED)
-    unmet, count = _unmet(installed, dependencies or (), image_environment(probe))
-    expect = Expect("every distribution's own requirements are met")
-    if unmet:
-        lines = tuple(sorted(set(unmet)))
-        return expect.failed(
-            shorten(lines, SHOWN),
-            fix="Resolve and lock all requirements together, and install that lock into an empty environment.",
-            evidence=lines,
-        )
-    return expect.passed(f"{count} requirements of {len(installed)} distributions are met")
-
-
-def _unmet(
-    listed: dict[str, Distribution], declared: Iterable[str], environment: dict[str, str]
-) -> tuple[list[str], int]:
-    """Return the requirements that are not met, and how many there are at all."""
-    asked = {(name, "") for name in listed}
-    # Where a declared dependency is not installed at all, packages/evidence tells it.
-    left = [("the application", text, "") for text in declared if listed.keys() & set(names_of((text,)))]
-    left += [(name, text, "") for name, package in listed.items() for text in package.requires]
-    unmet: list[str] = []
-    count = 0
-    while left:
-        who, text, extra = left.pop()
-        requirement = parse(text)
-        if requirement is None:
-            unmet.append(f"{who} asks for {text!r}, which is not a requirement")
-            continue
-        if not holds(requirement, {**environment, "extra": extra}):
-            continue
-        count += 1
-        name = canonicalize_name(requirement.name)
-        package = listed.get(name)
-        if package is None:
-            unmet.append(f"{who} asks for {_shown(text)}, which is not installed")
-            continue
-        if not _satisfied(requirement, package.version):
-            unmet.append(f"{who} asks for {_shown(text)}, and {package.version} is installed")
-        for wanted in map(canonicalize_name, requirement.extras):
-            if (name, wanted) not in asked:
-                asked.add((name, wanted))
-                left += [(f"{name}[{wanted}]", line, wanted) for line in package.requires if "extra" in line]
-    return unmet, count
-
-
-def _shown(text: str) -> str:
-    return text.partition(";")[0].strip()
-
-
-def _satisfied(requirement: Requirement, version: str) -> bool:
-    try:
-        return requirement.specifier.contains(version, prereleases=True)
-    except InvalidVersion:
-        return False
