@@ -19,6 +19,12 @@ def lying(name: str, *lines: str, finds: str, says: tuple[str, ...], twin: str =
     return Defect(name=name, dockerfile=as_root(*lines), finds=finds, says=says, twin=twin, level=Level.QUICK, **more)
 
 
+def capable(file: str, number: int) -> str:
+    """Return what gives a file one capability, as setcap does with `+ep`."""
+    value = f"bytes([1, 0, 0, 2]) + ({1 << number}).to_bytes(16, 'little')"
+    return f"RUN python3 -c \"import os; os.setxattr('{file}', 'security.capability', {value})\""
+
+
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n"
 
 ACCOUNTS = (
@@ -71,6 +77,14 @@ PERMISSIONS = (
         says=("/usr/bin/passwd has mode 4755",),
         contract={"setuid": ()},
         twin=as_root("RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} +"),
+    ),
+    lying(
+        "a program that may make itself root by a file capability",
+        capable("/usr/bin/find", 7),
+        finds="files/setuid",
+        says=("/usr/bin/find has the file capabilities SETUID", "setcap -r /usr/bin/find"),
+        # A port below 1024 is no privilege in a container.
+        twin=as_root(capable("/usr/bin/find", 10)),
     ),
     lying(
         "a setgid program where USER may not look",

@@ -9,8 +9,11 @@ import io
 import json
 import random
 import string
+import sys
 import tarfile
 import tomllib
+import tracemalloc
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -316,11 +319,19 @@ def found_in(chunks: list[bytes], *credentials: Credential) -> tuple[str, str] |
 
 
 TOKEN = Credential(source="netrc", value="a9-Token-of-mine", user="me")
+ZSTD = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 NOISE = bytes(range(256)) * 9000
 
 
 @pytest.mark.parametrize(
-    "pack", [bytes, gzip.compress, lambda data: gzip.compress(data[:5000]) + gzip.compress(data[5000:])]
+    "pack",
+    [
+        bytes,
+        gzip.compress,
+        lambda data: gzip.compress(data[:5000]) + gzip.compress(data[5000:]),
+        ZSTD.compress,
+        lambda data: ZSTD.compress(data[:5000]) + ZSTD.compress(data[5000:]),
+    ],
 )
 @pytest.mark.parametrize(
     "content",
@@ -360,11 +371,25 @@ def test_a_simple_password_is_found_where_it_is_one_and_nowhere_else() -> None:
         assert (found is not None) is (b"password password" in content or b":password@" in content)
 
 
-def test_a_layer_that_cannot_be_unpacked_is_said() -> None:
+def test_a_layer_that_is_far_larger_than_packed_is_searched_a_piece_at_a_time() -> None:
+    layer = ZSTD.compress(packed({"zeros": bytes(200 * leaks.BLOCK)}))
+    assert len(layer) < leaks.BLOCK
+    tracemalloc.start()
+    try:
+        assert found_in(saved({"1/layer.tar": layer}), TOKEN) is None
+        assert tracemalloc.get_traced_memory()[1] < 40 * leaks.BLOCK
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_layer_that_cannot_be_unpacked_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "_zstd", lambda: None)
     told: list[str] = []
     chunks = saved({"1/layer.tar": b"\x28\xb5\x2f\xfd" + b"x" * 600})
     assert search(iter(chunks), {b"abc": ("netrc",)}, say=told.append) is None
-    assert told == ["1/layer.tar of the image is packed with zstd and was not searched for secrets."]
+    assert told == [
+        "1/layer.tar of the image is packed with zstd and was not searched for secrets: install 'seatrial[zstd]'."
+    ]
     # A damaged one ends; so does one that unpacks to much more than it is.
     assert found_in(saved({"1/layer.tar": gzip.compress(b"x" * 9_000_000)[:4000]}), TOKEN) is None
 

@@ -189,6 +189,45 @@ def test_each_kind_is_found(tree: Path) -> None:
     assert (setuid.mode, setuid.uid, setuid.size) == (0o4755, os.geteuid(), 1)
 
 
+def capable(name: str, value: bytes, link: str = "") -> tarfile.TarInfo:
+    """Return a member whose file has capabilities, as engines pack it."""
+    made = tarfile.TarInfo(name)
+    made.mode = 0o755
+    if link:
+        made.type, made.linkname = tarfile.LNKTYPE, link
+    else:
+        made.pax_headers = {"SCHILY.xattr.security.capability": value.decode("utf-8", "surrogateescape")}
+    return made
+
+
+def attribute(*numbers: int, revision: int = 2) -> bytes:
+    """Return a file's attribute for these capabilities, permitted and effective."""
+    sets = sum(1 << number for number in numbers).to_bytes(8, "little")
+    halves = sets[:4] + bytes(4) + (sets[4:] + bytes(4) if revision > 1 else b"")
+    return bytes([1, 0, 0, revision]) + halves + (bytes(4) if revision > 2 else b"")
+
+
+@pytest.mark.parametrize("revision", [1, 2, 3])
+def test_file_capabilities_are_a_privilege_by_whatever_name(revision: int) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(capable("usr/bin/python3", attribute(7, 21, revision=revision)))
+        archive.addfile(capable("opt/second", b"", "usr/bin/python3"))
+        archive.addfile(capable("usr/bin/ping", attribute(13, revision=revision)))
+        archive.addfile(capable("usr/bin/find", attribute(10, revision=revision)))
+        archive.addfile(capable("usr/bin/bpf", attribute(39, revision=2)))
+        archive.addfile(capable("usr/bin/cut", attribute(7)[:6]))
+    made.seek(0)
+    found = contents_of(read(made), rules())
+    rows = {row.path: row.capabilities for row in found.found if row.kind is ContentKind.SETUID}
+    assert rows == {
+        "/usr/bin/python3": ("SETUID", "SYS_ADMIN"),
+        "/opt/second": ("SETUID", "SYS_ADMIN"),
+        "/usr/bin/bpf": ("BPF",),
+        "/usr/bin/cut": ("SETUID",),
+    }
+
+
 def test_a_folder_that_is_not_there_has_no_names(tree: Path) -> None:
     found = contents_of(read(packed(tree)), (), ["/app/empty/.cache/uv", "/gone", "/app/main.py~"])
     assert found.folders == {"/app/empty/.cache/uv": (), "/app/main.py~": ()}

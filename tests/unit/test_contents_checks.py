@@ -154,6 +154,17 @@ def test_the_bases_own_setuid_files_are_allowed_in_both_folders() -> None:
     assert not any("/su " in line for line in strict.evidence)
 
 
+def test_a_file_with_capabilities_is_told_and_may_be_allowed() -> None:
+    seen = held(ContentKind.SETUID, "/usr/bin/python3", mode=0o755, capabilities=("SETUID", "NET_RAW"))
+    result = judged("files/setuid", seen)
+    assert (result.status, result.actual) == (
+        Status.FAIL,
+        "/usr/bin/python3 has the file capabilities SETUID, NET_RAW",
+    )
+    assert "setcap -r /usr/bin/python3" in result.fix
+    assert judged("files/setuid", seen, setuid=("/usr/bin/python3",)).status is Status.PASS
+
+
 def test_an_allowed_setuid_file_passes() -> None:
     seen = held(ContentKind.SETUID, "/usr/bin/ping", mode=0o4755)
     assert judged("files/setuid", seen, setuid=("/usr/bin/ping",)).status is Status.PASS

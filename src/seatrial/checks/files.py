@@ -69,8 +69,9 @@ def without(rows: Sequence[FoundPath], allowed: Collection[str]) -> list[FoundPa
     title="Holds no setuid file of its own",
     severity=Severity.WARNING,
     demanded_by=("setuid",),
-    why="A setuid program runs as its owner, whoever starts it: a flaw in it makes USER root.",
-    source="CIS Docker Benchmark 4.8",
+    why="A setuid program runs as its owner, whoever starts it, and one with file capabilities has these: a flaw in it "
+    "makes USER root.",
+    source="CIS Docker Benchmark 4.8; capabilities(7), File capabilities",
     example="RUN chmod u+s /usr/bin/find",
     fixed="RUN chmod a-s /usr/bin/find",
 )
@@ -80,8 +81,8 @@ def setuid(contents: Contents, contract: Contract) -> Outcome:
     return none_found(
         contents,
         [_permissions(path) for path in found],
-        expected=f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`",
-        fix=f"`RUN chmod a-s {_first(found)}`, or name it in `setuid` where the application needs it.",
+        expected=f"no setuid or setgid file but the {len(contract.setuid)} of `setuid`, and none with capabilities",
+        fix=f"`RUN {_drop(found)}`, or name it in `setuid` where the application needs it.",
         seen=f"; {len(every)} setuid files, all allowed",
     )
 
@@ -105,7 +106,14 @@ def world_writable(contents: Contents) -> Outcome:
     )
 
 
+def _drop(rows: Sequence[FoundPath]) -> str:
+    """Return the command that takes its privilege from the first row."""
+    return f"{'setcap -r' if rows and rows[0].capabilities else 'chmod a-s'} {_first(rows)}"
+
+
 def _permissions(row: FoundPath) -> str:
+    if row.capabilities:
+        return f"{row.path} has the file capabilities {', '.join(row.capabilities)}"
     return f"{row.path} has mode {row.mode:04o} and owner {row.uid}:{row.gid}"
 
 

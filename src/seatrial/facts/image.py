@@ -177,6 +177,8 @@ class FoundPath(Fact, frozen=True, kw_only=True):
     """Bytes; of a summarised folder, of all files below it."""
     files: int = 0
     """Of a summarised folder: the files below it."""
+    capabilities: tuple[str, ...] = ()
+    """What a file gives whoever runs it."""
 
     def __str__(self) -> str:
         """Return the path, with what is known of it."""

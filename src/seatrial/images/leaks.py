@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from types import ModuleType
 from typing import IO, cast
 
 import docker.errors
@@ -148,7 +150,7 @@ def search(
     for name, blocks in _members(saved):
         first = next(blocks, b"")
         if first.startswith(ZSTD):
-            say(f"{name} of the image is packed with zstd and was not searched for secrets.")
+            say(f"{name} of the image is packed with zstd and was not searched for secrets: install 'seatrial[zstd]'.")
             continue
         is_layer = first[257:262] == b"ustar"
         for window in _windows(_chain(first, blocks), longest=max(map(len, forms))):
@@ -194,7 +196,23 @@ def _members(saved: Iterator[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
 def _unpacked(content: IO[bytes]) -> Iterator[bytes]:
     first = content.read(BLOCK)
     blocks = _chain(first, iter(partial(content.read, BLOCK), b""))
+    if first.startswith(ZSTD) and (zstd := _zstd()) is not None:
+        return _read(zstd, blocks)
     return _inflated(blocks) if first.startswith(GZIP) else blocks
+
+
+def _zstd() -> ModuleType | None:
+    """Return what unpacks zstd: Python's own module from 3.14 on, or its backport."""
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return import_module(name)
+    return None
+
+
+def _read(zstd: ModuleType, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack zstd, as little at a time as gzip; what is damaged ends it."""
+    with suppress(zstd.ZstdError, EOFError), zstd.ZstdFile(Chunks(iter(blocks))) as file:
+        yield from iter(partial(file.read, BLOCK), b"")
 
 
 def _inflated(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -23,6 +23,10 @@ LETTERS = {b"0": "f", b"\0": "f", b"7": "f", b"1": "h", b"2": "l", b"3": "o", b"
 """By a member's type: f (file), h (one more name of a file), l (link), d (folder), o (device, pipe)."""
 
 
+CAPABILITY = "SCHILY.xattr.security.capability"
+"""The key of a pax header under which engines pack that attribute."""
+
+
 class LimitExceededError(Exception):
     """A limit of the reading was passed."""
 
@@ -63,6 +67,8 @@ class Member:
     size: int
     target: str
     """What a link says; of one more name of a file, its first name."""
+    capability: bytes = b""
+    """The attribute of a file that gives capabilities to whoever runs it."""
 
 
 class Archive:
@@ -180,6 +186,7 @@ def _member(header: bytes, kind: bytes, extended: dict[str, str]) -> Member:
         _decimal(extended["gid"]) if "gid" in extended else _number(header[116:124]),
         _decimal(extended["size"]) if "size" in extended else _number(header[124:136]),
         rooted(target) if letter == "h" else target,
+        extended.get(CAPABILITY, "").encode("utf-8", "surrogateescape"),
     )
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import posixpath
 import re
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from seatrial.facts import Contents, FoundPath
+from seatrial.facts import ContentKind, Contents, FoundPath
 from seatrial.observe.index import content_key
+from seatrial.observe.path_rules import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from seatrial.facts import ContentKind, PathRule
+    from seatrial.facts import PathRule
     from seatrial.observe.index import Entry, Index
 
 MOST_ROWS = 200
@@ -49,9 +50,18 @@ def contents_of(index: Index, rules: Iterable[PathRule], folders: Iterable[str] 
         findings.look(path, entry)
         if wanted and path != "/" and (names := wanted.get(posixpath.dirname(path))) is not None:
             names.append(shown(posixpath.basename(path)))
+    for path, capabilities in index.capabilities.items():
+        if gives := privileges(path, capabilities):
+            findings.keep(_row(path, index.paths[path], ContentKind.SETUID, capabilities=gives))
     there = {folder: tuple(names[:MOST_NAMES]) for folder, names in wanted.items() if folder in index.paths}
     found, counts = findings.result()
     return Contents(paths=len(index.paths), found=found, counts=counts, folders=there, cut=index.cut)
+
+
+def _row(path: str, entry: Entry, kind: ContentKind, **more: Any) -> FoundPath:
+    """Return the row of a path; a link's mode and owner are nobody's."""
+    mode, uid, gid = (entry.mode, entry.uid, entry.gid) if entry.letter != "l" else (0, 0, 0)
+    return FoundPath(kind=kind, path=shown(path), mode=mode, uid=uid, gid=gid, size=entry.size, **more)
 
 
 class _Rule:
@@ -137,28 +147,21 @@ class Findings:
             kind = rule.rule.kind
             if kind in covered or not rule.fits(path, entry, sticky=above.sticky, holding=holding):
                 continue
-            row = FoundPath(
-                kind=kind,
-                path=shown(path),
-                about=rule.rule.about,
-                mode=entry.mode if entry.letter != "l" else 0,
-                uid=entry.uid if entry.letter != "l" else 0,
-                gid=entry.gid if entry.letter != "l" else 0,
-                size=entry.size,
-            )
+            row = _row(path, entry, kind, about=rule.rule.about)
             if rule.rule.summarised:
                 summary = row
                 self._sums[row.path] = [0, 0]
                 self._summaries.append(row)
             else:
-                self._keep(row)
+                self.keep(row)
             if rule.rule.summarised or rule.rule.whole:
                 covered |= {kind}
         if covered is above.covered and summary is above.summary:
             return above
         return _Above(covered, summary, sticky=above.sticky)
 
-    def _keep(self, row: FoundPath) -> None:
+    def keep(self, row: FoundPath) -> None:
+        """Keep a row, up to the limit; it is counted anyway."""
         self._counts[row.kind] = self._counts.get(row.kind, 0) + 1
         if self._counts[row.kind] <= MOST_ROWS:
             self._found.append(row)
@@ -168,5 +171,5 @@ class Findings:
         for row in self._summaries:
             files, size = self._sums[row.path]
             if files:
-                self._keep(msgspec.structs.replace(row, files=files, size=size))
+                self.keep(msgspec.structs.replace(row, files=files, size=size))
         return tuple(self._found), self._counts

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import docker.errors
 import msgspec
 
+from seatrial import capabilities
 from seatrial.facts import FileEntry, FileKind
 from seatrial.inside.probe.distributions import header
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
@@ -60,6 +61,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     """The beginnings of scripts, and what matters of the files that describe installed packages."""
     holding: dict[str, tuple[str, ...]] = {}
     """Files that hold what a rule looks for: the rules, by their key."""
+    capabilities: dict[str, tuple[str, ...]] = {}
+    """Files that give capabilities to whoever runs them: which."""
     cut: tuple[str, ...] = ()
     """What was left out, and why: a limit was passed."""
 
@@ -112,6 +115,7 @@ class IndexReader:
         self._paths: dict[str, Entry] = {}
         self._texts: dict[str, str] = {}
         self._holding: dict[str, tuple[str, ...]] = {}
+        self._capabilities: dict[str, tuple[str, ...]] = {}
         self._second_names: list[str] = []
         """Names whose content is wanted, and was packed under another name."""
         self._kept = self._reads = 0
@@ -140,7 +144,13 @@ class IndexReader:
 
     def index(self) -> Index:
         """Return what was read."""
-        return Index(paths=self._paths, texts=self._texts, holding=self._holding, cut=tuple(self.cut))
+        return Index(
+            paths=self._paths,
+            texts=self._texts,
+            holding=self._holding,
+            capabilities=self._capabilities,
+            cut=tuple(self.cut),
+        )
 
     def _take(self, member: Member, archive: Archive) -> None:
         path, letter = member.path, member.letter
@@ -157,6 +167,10 @@ class IndexReader:
         self._paths[path] = Entry(letter, member.mode, member.uid, member.gid, size, target)
         if letter != "f":
             return
+        if member.capability:
+            self._capabilities[path] = capabilities.of_file(member.capability)
+        elif member.letter == "h" and member.target in self._capabilities:
+            self._capabilities[path] = self._capabilities[member.target]
         wanted = wanted_bytes(path, member.mode)
         if not wanted:
             return

@@ -35,6 +35,22 @@ REMOTE_TOOLS = (
 )
 
 
+PRIVILEGED_PROGRAMS = {
+    "arping": {"NET_RAW"},
+    "clockdiff": {"NET_RAW"},
+    "gst-ptp-helper": {"NET_BIND_SERVICE", "NET_ADMIN", "SYS_NICE"},
+    "mtr-packet": {"NET_RAW"},
+    "ping": {"NET_RAW"},
+}
+"""Programs that Debian's packages give these capabilities."""
+
+
+def privileges(path: str, capabilities: Iterable[str]) -> tuple[str, ...]:
+    """Return which capabilities of a file are a privilege: a port below 1024 is none, as in Docker's own networks."""
+    allowed = PRIVILEGED_PROGRAMS.get(path.rpartition("/")[2], set()) | {"NET_BIND_SERVICE"}
+    return tuple(name for name in capabilities if name not in allowed)
+
+
 def rules(own: Iterable[str] = (), paths: Iterable[str] = ()) -> tuple[PathRule, ...]:
     """Return the rules; `own` are the application's top packages, its code wherever they are installed.
 
