@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from seatrial import log_writer
+from seatrial import log_writer, owner
 from seatrial.errors import ProgramError
 
 if TYPE_CHECKING:
@@ -281,6 +281,9 @@ def _popen(command: list[str], environment: Mapping[str, str] | None, **options:
 def _piped(
     command: list[str], environment: Mapping[str, str] | None, folder: Path | None, *, takes_input: bool
 ) -> subprocess.Popen[str]:
+    if os.path.basename(command[0]) in owner.PROGRAMS:  # noqa: PTH119 - a path takes longer
+        # The next command ends it where this one is killed, and it goes on.
+        environment = {**(os.environ if environment is None else environment), owner.VARIABLE: str(owner.this())}
     return _popen(
         command,
         environment,

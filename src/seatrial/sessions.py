@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import nox
 
+from seatrial import owner
 from seatrial.errors import EngineError, SettingsError
 from seatrial.settings.read import read_project
 
@@ -72,7 +73,7 @@ class Results:
     def file(self) -> Path:
         """Return the file for the next result."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="seatrial-nox-")
+            self._folder = tempfile.TemporaryDirectory(prefix=owner.prefix("nox"))
             atexit.register(self.finish)
         self._files.append(Path(self._folder.name) / f"{len(self._files)}.json")
         return self._files[-1]

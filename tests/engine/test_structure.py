@@ -16,12 +16,12 @@ import docker.errors
 import pytest
 from tests.peer import ANONYMOUS, leaving_nothing
 
-from seatrial import process
+from seatrial import owner, process
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Smoke, Verdict
-from seatrial.engine import programs, runs
+from seatrial.engine import programs, sweep
 from seatrial.engine.find import Engine, find_engine
-from seatrial.engine.runs import COMMITTED, Owner, owner
+from seatrial.engine.runs import COMMITTED
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.images.bases import Registries
@@ -278,8 +278,8 @@ def test_an_interrupted_run_leaves_nothing(engine: Engine, image: str, tmp_path:
 
 
 def test_the_sweep_removes_what_a_dead_run_committed_and_nothing_else(engine: Engine, image: str) -> None:
-    this = owner(os.getpid())
-    dead = Owner(machine=this.machine, boot=this.boot, pid=this.pid, started="1")
+    this = owner.this()
+    dead = owner.Owner(machine=this.machine, boot=this.boot, pid=this.pid, started="1")
     client = engine.client.api
     made = client.create_container_from_config({"Image": image, "Cmd": ["true"]})["Id"]  # type: ignore[no-untyped-call]
     try:
@@ -287,7 +287,7 @@ def test_the_sweep_removes_what_a_dead_run_committed_and_nothing_else(engine: En
         living = client.commit(made, conf={"Labels": {COMMITTED: str(this)}})["Id"]
         named = client.commit(made, repository="seatrial-test/named", conf={"Labels": {COMMITTED: str(dead)}})["Id"]
         try:
-            runs.start_sweep(engine, this).join(60)
+            sweep.start(engine, this).join(60)
             there = {entry["Id"] for entry in client.images(all=True, filters={"label": COMMITTED})}
             assert left not in there
             assert {living, named} <= there

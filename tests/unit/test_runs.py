@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker.errors
 import pytest
 from tests.fakes.engine import MemoryEngine, refusal
 
-from seatrial.engine import runs
+from seatrial import owner
+from seatrial import process as programs
+from seatrial.engine import runs, sweep
 from seatrial.engine.containers import container
-from seatrial.engine.runs import Owner, is_dead, owner, process_fields
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from seatrial.owner import Owner, is_dead, process_fields
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def process(proc: Path, pid: int, started: str) -> None:
 
 
 def me(proc: Path) -> Owner:
-    return owner(42, proc, proc.parent / "machine-id")
+    return owner.of(42, proc, proc.parent / "machine-id")
 
 
 def test_an_owner_is_its_machine_boot_number_and_start(proc: Path) -> None:
@@ -45,7 +48,7 @@ def test_an_owner_is_its_machine_boot_number_and_start(proc: Path) -> None:
 
 
 def test_this_process_lives() -> None:
-    this = owner(os.getpid())
+    this = owner.of(os.getpid())
     assert this.started.isdecimal()
     assert not is_dead(str(this), this)
 
@@ -85,7 +88,7 @@ def test_what_cannot_be_told_is_left_alone(proc: Path, label: str) -> None:
 
 
 def test_without_a_machine_id_or_boot_id_nothing_is_dead(proc: Path, tmp_path: Path) -> None:
-    nameless = owner(42, proc, tmp_path / "none")
+    nameless = owner.of(42, proc, tmp_path / "none")
     assert nameless.machine == "unknown"
     assert not is_dead(f"unknown:boot-0:{42}:777", nameless, proc)
     bootless = Owner(machine="machine-1.7", boot="", pid=42, started="777")
@@ -95,7 +98,7 @@ def test_without_a_machine_id_or_boot_id_nothing_is_dead(proc: Path, tmp_path: P
 def test_a_process_that_ended_meanwhile_has_no_start(proc: Path) -> None:
     (proc / "44").mkdir()
     (proc / "44" / "stat").write_text("")
-    assert owner(44, proc).started == ""
+    assert owner.of(44, proc).started == ""
 
 
 def test_the_name_of_a_process_may_hold_anything(proc: Path) -> None:
@@ -146,15 +149,15 @@ def test_an_error_beside_other_threads_ends_the_run_at_once() -> None:
 class Left:
     """What runs left on an engine; this process is alive, every other one is dead."""
 
-    def __init__(self, this: str, dead: str) -> None:
+    def __init__(self, this: Owner, dead: Owner) -> None:
         run = {runs.LABEL: "0123456789abcdef"}
         self.labels = {
-            "dead": {**run, runs.OWNER: dead},
-            "alive": {**run, runs.OWNER: this},
-            "of its image": {**run, runs.OWNER: dead},
-            "no run's": {runs.LABEL: "mine", runs.OWNER: dead},
-            "of an image that is gone": {**run, runs.OWNER: dead},
-            "its image's run": {**run, runs.OWNER: dead},
+            "dead": {**run, runs.OWNER: str(dead)},
+            "alive": {**run, runs.OWNER: str(this)},
+            "of its image": {**run, runs.OWNER: str(dead)},
+            "no run's": {runs.LABEL: "mine", runs.OWNER: str(dead)},
+            "of an image that is gone": {**run, runs.OWNER: str(dead)},
+            "its image's run": {**run, runs.OWNER: str(dead)},
         }
         committed = {
             "gone": (dead, None),
@@ -163,13 +166,25 @@ class Left:
             "ours": (this, None),
         }
         self.committed = [
-            {"Id": name, "Labels": {runs.COMMITTED: owner}, "RepoTags": tags}
-            for name, (owner, tags) in committed.items()
+            {"Id": name, "Labels": {runs.COMMITTED: str(who)}, "RepoTags": tags}
+            for name, (who, tags) in committed.items()
         ]
+        tags = [f"shop:unsearched-{who.token}-0123456789ab" for who in (dead, this)]
+        odd = ["shop:unsearched-0123456789ab", f"shop:unsearched-{dead.token}", "<none>:<none>"]
+        self.tagged = [{"Id": "1", "RepoTags": [*tags, *odd, f"reg:5000/a/b:unsearched-{dead.token}-0123456789ab"]}]
         self.removed: list[str] = []
 
     def containers(self, **_: object) -> list[dict[str, Any]]:
         return [{"Id": name, "ImageID": name, "Labels": labels} for name, labels in self.labels.items()]
+
+    def networks(self, **_: object) -> list[dict[str, Any]]:
+        return [
+            {"Id": f"net {name}", "Labels": self.labels.get(name)} for name in ("dead", "alive", "no run's", "none")
+        ]
+
+    def volumes(self, **_: object) -> dict[str, Any]:
+        rows = [{"Name": f"vol {name}", "Labels": self.labels.get(name)} for name in ("alive", "none", "dead")]
+        return {"Volumes": [*rows, {"Name": "vol in use", "Labels": self.labels["dead"]}]}
 
     def inspect_image(self, name: str) -> dict[str, Any]:
         if name == "of an image that is gone":
@@ -177,22 +192,99 @@ class Left:
         of_images = {"of its image": self.labels[name], "its image's run": {runs.LABEL: self.labels[name][runs.LABEL]}}
         return {"Config": {"Labels": of_images.get(name)}}
 
-    def images(self, **_: object) -> list[dict[str, Any]]:
-        return self.committed
+    def images(self, *, filters: dict[str, Any], **_: object) -> list[dict[str, Any]]:
+        return self.committed if "label" in filters else self.tagged
 
     def remove_container(self, name: str, **_: object) -> None:
         self.removed.append(name)
 
-    def remove_image(self, name: str, **_: object) -> None:
+    remove_network = remove_image = remove_container
+
+    def remove_volume(self, name: str) -> None:
+        if name == "vol in use":
+            raise refusal(409, "volume is in use")
         self.removed.append(name)
 
     def close(self) -> None:
         self.removed.append("closed")
 
 
-def test_the_sweep_removes_what_dead_runs_left_and_nothing_else() -> None:
-    this = Owner(machine="machine-1.7", boot="boot-1", pid=os.getpid(), started=owner(os.getpid()).started)
-    left = Left(str(this), "machine-1.7:boot-0:43:1")
+THIS = owner.this()
+DEAD = replace(THIS, pid=THIS.pid, started="1")
+
+
+def test_the_sweep_removes_what_dead_runs_left_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("end_programs", "owner.sweep_folders"):
+        monkeypatch.setattr(f"seatrial.engine.sweep.{name}", lambda *_: None)
+    left = Left(THIS, DEAD)
     engine: Any = SimpleNamespace(connection=lambda **_: left)
-    runs.start_sweep(engine, this).join(10)
-    assert left.removed == ["dead", "gone", "nameless", "closed"]
+    sweep.start(engine, THIS).join(10)
+    tags = [f"shop:unsearched-{DEAD.token}-0123456789ab", f"reg:5000/a/b:unsearched-{DEAD.token}-0123456789ab"]
+    assert left.removed == ["dead", "net dead", "vol dead", "gone", "nameless", *tags, "closed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "dead"),
+    [
+        ({}, False),
+        ({"started": "1"}, True),
+        ({"boot": "another"}, True),
+        ({"machine": "another"}, False),
+        ({"machine": "another", "started": "1"}, False),
+    ],
+)
+def test_a_token_tells_what_a_label_tells(change: dict[str, Any], dead: bool) -> None:
+    other = replace(THIS, **change)
+    assert is_dead(str(other), THIS) is dead
+    assert owner.is_dead_by_token(other.token, THIS) is dead
+    assert not owner.is_dead_by_token(other.token, replace(THIS, boot=""))
+
+
+@pytest.mark.parametrize("token", ["", "x", "0123456789abcdef", "0123456789abcdef-1", "0123456789abcdef-1-2-3"])
+def test_what_is_no_token_is_nobodys(token: str) -> None:
+    assert not owner.is_dead_by_token(token, THIS)
+
+
+def test_temporary_folders_of_dead_commands_go_and_no_others(tmp_path: Path) -> None:
+    stay = [f"seatrial-build-{THIS.token}-abc", "seatrial-build-abc", f"other-build-{DEAD.token}-abc"]
+    gone = [f"seatrial-build-{DEAD.token}-abc_1", f"seatrial-compose-{DEAD.token}-x"]
+    for name in (*stay, *gone):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    (tmp_path / f"seatrial-build-{DEAD.token}-link").symlink_to(tmp_path / stay[0])
+    (tmp_path / f"seatrial-build-{DEAD.token}-file").touch()
+    with owner.temporary_folder("build", tmp_path) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *stay, folder.name, f"seatrial-build-{DEAD.token}-link", f"seatrial-build-{DEAD.token}-file",
+        }  # fmt: skip
+    assert (tmp_path / stay[0] / "file").exists()
+    assert not folder.exists()
+    owner.sweep_folders(tmp_path / "nonexistent")
+
+
+@pytest.mark.parametrize(
+    ("program", "who", "ends"),
+    [("docker-compose", DEAD, True), ("docker-compose", THIS, False), ("gpg-agent", DEAD, False)],
+)
+def test_programs_of_dead_commands_end_and_no_others(tmp_path: Path, program: str, who: Owner, ends: bool) -> None:
+    file = tmp_path / program
+    file.write_bytes(Path("/usr/bin/sleep").read_bytes())
+    file.chmod(0o755)
+    running = subprocess.Popen([file, "60"], env={"A": "b", owner.VARIABLE: str(who)}, start_new_session=True)
+    try:
+        sweep.end_programs(THIS)
+        if ends:
+            assert running.wait(5) == -signal.SIGKILL
+        else:
+            assert running.poll() is None
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_a_program_that_goes_on_by_itself_tells_whose_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "docker-buildx"
+    file.symlink_to("/usr/bin/env")
+    done = programs.run([file], timeout=10, environment={"A": "b"})
+    assert sorted(done.output.splitlines()) == ["A=b", f"{owner.VARIABLE}={THIS}"]

@@ -198,7 +198,6 @@ def test_a_stack_that_cannot_be_tried_does_not_lose_the_others(tmp_path: Path, m
 
     monkeypatch.setattr(stacks, "app_target", lambda _project, name, _python, **_: target(f"{name}:latest", app=name))
     monkeypatch.setattr(stacks, "plan_isolated", planned_stack)
-    monkeypatch.setattr("seatrial.engine.runs.start_sweep", lambda *_: None)
     monkeypatch.setattr(stacks, "try_stack", lambda trial: trial.observer.show((), 2.0))
     monkeypatch.setattr(stacks, "judge_stack", lambda target, *_, **__: passing(target.reference))
     smoked = stacks.smoke_stacks(

@@ -57,8 +57,11 @@ def test_an_isolated_stack_holds_nothing_of_anybody_elses() -> None:
                 "labels": {"seatrial": "1"},
             }
         },
-        "networks": {"inner": {"internal": True}, "outer": {"internal": False}},
-        "volumes": {"data": {}},
+        "networks": {
+            "inner": {"internal": True, "labels": {"seatrial": "1"}},
+            "outer": {"internal": False, "labels": {"seatrial": "1"}},
+        },
+        "volumes": {"data": {"labels": {"seatrial": "1"}}},
         "secrets": {"key": {"file": "/project/key"}},
     }
 

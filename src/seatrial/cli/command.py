@@ -69,9 +69,12 @@ def _exit_code(
     try:
         _require_folder()
         output.trust(trust, untrusted=untrusted)
-        return function(*args, **kwargs)
+        code = function(*args, **kwargs)
+        output.swept()
+        return code  # noqa: TRY300 - what is raised before has to be shown
     except SeatrialError as error:
         show(error)
+        output.swept()
         return error.exit_code
     except KeyboardInterrupt:
         _say("Interrupted; what was started is removed.")

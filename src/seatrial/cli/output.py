@@ -13,6 +13,8 @@ from seatrial.errors import SeatrialError, SettingsError
 from seatrial.text import did_you_mean, plain
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from rich.console import Console
 
     from seatrial.compose.runner import Stack
@@ -25,6 +27,9 @@ APP = {"app": "the app; may be left out where only one has a compose file"}
 """The help of the option that all commands about a stack have."""
 FORMAT = {"format": "text or json"}
 FORMATS = ("text", "json")
+SWEPT_WITHIN = 10.0
+"""Seconds that a command may take longer for what others left."""
+_sweeper: Thread | None = None
 _trusted: str | None = None
 """What --trust says; set by each command."""
 
@@ -66,10 +71,21 @@ def host() -> Host:
 
 
 def engine() -> Engine:
-    """Return the engine that answers."""
+    """Return the engine that answers; what dead commands left there is removed meanwhile."""
+    from seatrial import owner
+    from seatrial.engine import sweep
     from seatrial.engine.find import find_engine
 
-    return find_engine(host())
+    global _sweeper  # noqa: PLW0603 - of the one command that a process runs
+    found = find_engine(host())
+    _sweeper = sweep.start(found, owner.this())
+    return found
+
+
+def swept() -> None:
+    """Wait until what dead commands left is removed, for a few seconds."""
+    if _sweeper is not None:
+        _sweeper.join(SWEPT_WITHIN)
 
 
 def app_with_stack(project: Project, name: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from seatrial.errors import EngineError, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Condition, Dependency, Json, Port, Service, Unavailable
 from seatrial.filesystem import read_bytes
 from seatrial.host import Host
+from seatrial.owner import temporary_folder
 from seatrial.settings.read import Project
 from seatrial.text import plain_line
 
@@ -216,10 +216,10 @@ def _with_env_files(folder: Path, missing: list[str]) -> Iterator[Path | None]:
     if not names:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="seatrial-compose-") as temporary:
+    with temporary_folder("compose") as temporary:
         for entry in islice(folder.iterdir(), MOST_SIBLINGS):
             if entry.name not in names:
-                (Path(temporary) / entry.name).symlink_to(entry.absolute())
+                (temporary / entry.name).symlink_to(entry.absolute())
         for name in names:
-            (Path(temporary) / name).touch()
-        yield Path(temporary)
+            (temporary / name).touch()
+        yield temporary

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Protocol
 import docker.errors
 import requests
 
-from seatrial import process
+from seatrial import owner, process
 from seatrial.dockerfile import SecretMount, parse, secret_mounts, without_syntax
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
@@ -318,10 +318,10 @@ def _build_environment(
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
     """Give a folder that only this account can read, and remove it afterwards."""
-    with _file_errors(Path(tempfile.gettempdir())):
-        folder = tempfile.TemporaryDirectory(prefix="seatrial-build-")
-    with folder as name:
-        yield Path(name)
+    with ExitStack() as stack:
+        with _file_errors(Path(tempfile.gettempdir())):
+            folder = stack.enter_context(owner.temporary_folder("build"))
+        yield folder
 
 
 @contextmanager

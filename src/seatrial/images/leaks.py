@@ -21,7 +21,9 @@ from typing import IO, cast
 import docker.errors
 import requests
 
+from seatrial import owner
 from seatrial.dockerfile import SecretMount
+from seatrial.engine import sweep
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, BuildFailedError
 from seatrial.images.oci_layout import SAVE_TIMEOUT, Chunks
@@ -53,8 +55,11 @@ class Leak:
 
 @contextmanager
 def provisional_tag(engine: Engine, plan: BuildPlan) -> Iterator[str]:
-    """Give a tag for an image that has not been searched yet, which nobody else knows; remove it at the end."""
-    tag = f"{plan.image}:unsearched-{secrets.token_hex(6)}"
+    """Give a tag for an image that has not been searched yet, which nobody else knows; remove it at the end.
+
+    The next command removes what this one could not: see `seatrial.engine.sweep`.
+    """
+    tag = f"{plan.image}:{sweep.UNSEARCHED}-{owner.this().token}-{secrets.token_hex(6)}"
     try:
         yield tag
     finally:

@@ -108,7 +108,6 @@ def gather(
     """
     seconds: dict[str, float] = {}
     with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
-        runs.start_sweep(engine, runs.owner(os.getpid()))
         with timed(seconds, "configuration"):
             configuration = read_configuration(engine, reference)
         say("probing and starting" if wanted.boot else "probing")

@@ -19,8 +19,8 @@ import requests
 
 from seatrial import process
 from seatrial.engine import find
-from seatrial.engine.runs import process_fields
 from seatrial.errors import EngineError
+from seatrial.owner import process_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-import tempfile
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from seatrial import process
 from seatrial.errors import EngineError, ProgramError
 from seatrial.filesystem import locked, os_errors
+from seatrial.owner import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -337,12 +337,12 @@ class _Apt:
             size = sum(package.size for package in missing) / 1e6
             names = ", ".join(package.name for package in missing)
             say(f"Downloading {names} of Debian {self.suite}: {size:.0f} MB from {self.archive.uri}.")
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix="download-") as fresh:
-                self._download_into(Path(fresh), missing)
+            with temporary_folder("download", self.folder) as fresh:
+                self._download_into(fresh, missing)
                 for package in missing:
                     for older in kept.glob(f"{package.name}_*.deb"):
                         older.unlink(missing_ok=True)
-                    (Path(fresh) / package.file).replace(kept / package.file)
+                    (fresh / package.file).replace(kept / package.file)
         return [kept / package.file for package in packages]
 
     def _download_into(self, fresh: Path, packages: Sequence[Package]) -> None:

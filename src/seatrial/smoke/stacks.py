@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial import owner
 from seatrial.checks.model import Level
 from seatrial.checks.registry import among_services
 from seatrial.checks.verdict import smoke_of
@@ -101,10 +101,8 @@ def smoke_stacks(
 
         with locked(project.folder, waiting=lambda: say("Waiting for another smoke of this project's stacks.")):
             started = time.perf_counter()
-            owner = runs.owner(os.getpid())
-            runs.start_sweep(engine, owner)
             target = app_target(project, name, python, trust=host.trust)
-            labels = {runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner)}
+            labels = {runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner.this())}
             image = target.reference if python else None
             stack = plan_isolated(project, name, engine=engine, host=host, labels=labels, image=image, say=say)
             target = of_image(target, stack.image)

@@ -54,8 +54,8 @@ def plan_isolated(
 ) -> IsolatedStack:
     """Return what a smoke brings up; nothing is started.
 
-    `labels`, which tell who made it, are put on each container; `image` is the app's in place of the compose file's;
-    `say` receives a message when the values come from the example.
+    `labels`, which tell who made it, are put on each container, network and volume; `image` is the app's in place of
+    the compose file's; `say` receives a message when the values come from the example.
 
     Raises:
         SettingsError: no app has that name.
@@ -141,10 +141,11 @@ def isolated(
     # Without a name, an address range, a driver or `external`: compose makes each anew, in the project of its own.
     if networks := document.get("networks"):
         made["networks"] = {
-            key: {"internal": bool((network or {}).get("internal"))} for key, network in networks.items()
+            key: {"internal": bool((network or {}).get("internal")), "labels": dict(labels)}
+            for key, network in networks.items()
         }
     if volumes := document.get("volumes"):
-        made["volumes"] = {key: {} for key in volumes}
+        made["volumes"] = {key: {"labels": dict(labels)} for key in volumes}
     for key in ("configs", "secrets"):
         if table := document.get(key):
             made[key] = {name: _without(entry, ("name",)) for name, entry in table.items()}

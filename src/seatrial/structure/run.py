@@ -200,7 +200,6 @@ def prove(
     started = time.perf_counter()
     passed_on = {file: _passed_on(said.container_run_options, environment, folder) for file, said in files.items()}
     with engine_errors(f"testing the structure of {reference}"), runs.running(engine, pid=os.getpid()) as run:
-        runs.start_sweep(engine, runs.owner(os.getpid()))
         configuration = read_configuration(engine, reference)
         image = engine.client.api.inspect_image(configuration.id)  # type: ignore[no-untyped-call]
         used = Counter[str]()
