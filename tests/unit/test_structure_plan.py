@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from seatrial.facts import VolumeFolder
 from seatrial.settings.model import Contract
 from seatrial.structure.files import (
     CommandTest,
@@ -131,3 +132,19 @@ def test_variables_that_the_caller_does_not_have_are_named() -> None:
     made = run_of(plan({"D": "1", "E": None}, command_tests=(CommandTest(name="n", command="c"),)))
     assert made.missing == ("E",)
     assert made.command["Env"] == ["D=1"]
+
+
+def test_empty_volumes_are_memory_backed_for_commands_alone() -> None:
+    volumes = {"/data": VolumeFolder(mode=0o755, uid=1, gid=2), "/more": VolumeFolder(mode=0o700, uid=0, gid=0)}
+    file = StructureFile(
+        schema_version="2.0.0",
+        command_tests=(CommandTest(name="n", command="x", setup=(("y",),)),),
+        container_run_options=RunOptions(bind_mounts=("/srv:/more",)),
+    )
+    made = plan_file("t.yaml", file, IMAGE, Contract(), passed_on={}, used=Counter(), volumes=volumes)
+    run = made.tests[0].run
+    assert run is not None
+    for config in (run.command, *run.setup):
+        (mount,) = config["HostConfig"]["Mounts"]
+        assert (mount["Target"], "size=" in str(mount)) == ("/data", True)
+    assert "Mounts" not in made.container["HostConfig"]

@@ -38,15 +38,17 @@ class Containers:
         self.made: list[dict[str, Any]] = []
         self.left: list[str] = []
         self.out_of_memory = False
+        self.written: list[int] = []
         self.outputs: dict[str, dict[str, Any]] = {}
 
     @contextmanager
-    def container(self, _run: object, config: dict[str, Any]) -> Iterator[SimpleNamespace]:
+    def container(self, _run: object, config: dict[str, Any], *, watched: bool = False) -> Iterator[SimpleNamespace]:
         if config["Cmd"][0] == "refused":
             raise docker.errors.APIError("refused", explanation="OCI: unable to start container process: no such file")
+        assert watched == (config["Cmd"] != ["NEVER_STARTED"]), "what runs is watched"
         self.made.append(config)
         self.left.append(config["Cmd"][0])
-        yield SimpleNamespace(id=config["Cmd"][0], client=self)
+        yield SimpleNamespace(id=config["Cmd"][0], client=self, written=self.written)
         self.left.remove(config["Cmd"][0])
 
     @contextmanager
@@ -117,6 +119,14 @@ def test_what_meets_a_limit_is_undecided_in_its_setup_too(engine: Containers, en
     assert setup.status is Status.ERROR
     assert "in its setup, the command was stopped" in setup.actual
     assert [made["Cmd"] for made in engine.made] == [["asked"], ["one"]]
+
+
+def test_a_command_that_fills_the_disk_is_undecided(engine: Containers) -> None:
+    engine.outputs["asked"] = {"code": 137}
+    engine.written = [2 * 1024**3]
+    result = command(exit_code=137)
+    assert result.status is Status.ERROR
+    assert "stopped when it had written 2.1 GB to disk" in result.actual
 
 
 @pytest.mark.parametrize(("out_of_memory", "status"), [(True, Status.ERROR), (False, Status.PASS)])

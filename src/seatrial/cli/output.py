@@ -41,6 +41,12 @@ def project() -> Project:
     return read_project(Path.cwd(), host().trust)
 
 
+def project_folder() -> Path:
+    """Return the folder of the project, or outside of one the current folder."""
+    project = project_if_any()
+    return project.folder if project else Path.cwd()
+
+
 def project_if_any() -> Project | None:
     """Return the project, or None outside of one."""
     try:

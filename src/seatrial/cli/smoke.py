@@ -102,6 +102,13 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
             folder=Path.cwd(),
         )
     engine = output.engine()
+    if tests is not None:
+        from seatrial.compose.guard import surroundings
+        from seatrial.structure.reach import announced
+
+        around = surroundings(output.project_folder(), engine, output.host())
+        for line in announced(tests.files, tests.folder, around, output.host().trust):
+            output.say(line)
     Thread(target=_preload, daemon=True).start()
     with output.status_line() as status:
         return smoke_images(targets, engine, level=level, tests=tests, say=status)

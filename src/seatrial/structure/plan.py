@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import msgspec
 
 from seatrial.engine.containers import NO_ENTRYPOINT
-from seatrial.facts import Json
+from seatrial.facts import Json, VolumeFolder
+from seatrial.observe.sandbox import volume_mounts
 from seatrial.settings.model import Contract
 from seatrial.structure.files import (
     CommandTest,
@@ -111,18 +112,23 @@ def plan_file(
     *,
     passed_on: Mapping[str, str | None],
     used: Counter[str],
+    volumes: Mapping[str, VolumeFolder] | None = None,
 ) -> FilePlan:
     """Return what a file asks of an image, of which `image` is the engine's JSON; the contract's limits hold.
 
     `passed_on` is what the file's run options add to the commands' environment, None for a variable that the caller
-    does not have; `used` counts the ids that were given, in all files of a run.
+    does not have; `used` counts the ids that were given, in all files of a run; `volumes` are those of the image that
+    are empty, which the commands get memory-backed.
     """
     options = file.container_run_options
     image_environment = environment_of(image.get("Config") or {})
     global_variables = _expanded(file.global_env_vars, image_environment)
     environment = image_environment | global_variables
     container = {"Image": image["Id"], "HostConfig": _host(options, contract)}
-    command = {**container, "Entrypoint": NO_ENTRYPOINT, "AttachStdout": True, "AttachStderr": True}
+    bound = {bind.split(":")[1].rstrip("/") for bind in options.bind_mounts if ":" in bind}
+    mounts = volume_mounts({path: folder for path, folder in (volumes or {}).items() if path.rstrip("/") not in bound})
+    limited = {**container, "HostConfig": {**container["HostConfig"], "Mounts": mounts}}
+    command = {**limited, "Entrypoint": NO_ENTRYPOINT, "AttachStdout": True, "AttachStderr": True}
     if options.user:
         command["User"] = options.user
 

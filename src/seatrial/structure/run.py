@@ -23,13 +23,23 @@ import msgspec
 from seatrial.checks.model import Result
 from seatrial.checks.verdict import Smoke, counts_of, truncate, truncate_lines, verdict_of
 from seatrial.engine import runs
-from seatrial.engine.containers import Container, Output, committed, container, engine_errors, refusal, run_to_end
+from seatrial.engine.containers import (
+    MOST_WRITTEN,
+    Container,
+    Output,
+    committed,
+    container,
+    engine_errors,
+    refusal,
+    run_to_end,
+)
 from seatrial.engine.find import Engine
 from seatrial.engine.runs import Run
 from seatrial.errors import SettingsError
 from seatrial.facts import FileEntry, FileKind, Json
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles, leads_nowhere
+from seatrial.observe.gather import with_empty_volumes
 from seatrial.settings.model import Contract
 from seatrial.structure.files import (
     CommandTest,
@@ -43,6 +53,7 @@ from seatrial.structure.files import (
 )
 from seatrial.structure.judge import Content, Licences, Observation, Refusal, Unknown, judge
 from seatrial.structure.plan import CommandRun, FilePlan, PlannedTest, plan_file
+from seatrial.text import show_size
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is read."""
@@ -200,11 +211,19 @@ def prove(
     started = time.perf_counter()
     passed_on = {file: _passed_on(said.container_run_options, environment, folder) for file, said in files.items()}
     with engine_errors(f"testing the structure of {reference}"), runs.running(engine, pid=os.getpid()) as run:
-        configuration = read_configuration(engine, reference)
+        configuration = with_empty_volumes(run, read_configuration(engine, reference))
         image = engine.client.api.inspect_image(configuration.id)  # type: ignore[no-untyped-call]
         used = Counter[str]()
         plans = [
-            plan_file(str(file), said, image, contract, passed_on=passed_on[file], used=used)
+            plan_file(
+                str(file),
+                said,
+                image,
+                contract,
+                passed_on=passed_on[file],
+                used=used,
+                volumes=configuration.empty_volumes,
+            )
             for file, said in files.items()
         ]
         say("running structure tests")
@@ -310,19 +329,22 @@ def _command(run: Run, planned: CommandRun) -> Output | Refusal | Unknown:
     with ExitStack() as stack:
         try:
             for step in planned.setup:
-                made = stack.enter_context(container(run, {**step, "Image": image}))
+                made = stack.enter_context(container(run, {**step, "Image": image}, watched=True))
                 output = _output(made)
                 if isinstance(output, Unknown):
                     return Unknown(reason=f"{where}{output.reason}")
                 image = stack.enter_context(committed(run, made))
             where = ""
-            return _output(stack.enter_context(container(run, {**planned.command, "Image": image})))
+            return _output(stack.enter_context(container(run, {**planned.command, "Image": image}, watched=True)))
         except docker.errors.APIError as error:
             return _refused(error, where)
 
 
 def _output(made: Container) -> Output | Unknown:
     output = run_to_end(made, seconds=SECONDS, most=MOST_OUTPUT)
+    if made.written:
+        written, most = show_size(made.written[0]), show_size(MOST_WRITTEN)
+        return Unknown(reason=f"the command was stopped when it had written {written} to disk; it may write {most}")
     if output.timed_out:
         return Unknown(reason=f"the command was stopped after {SECONDS:g} s")
     if output.truncated or output.code is None:
