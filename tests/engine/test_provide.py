@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -207,6 +208,38 @@ def test_no_container_reaches_one_of_another_network(host: Host, rootfs: Path) -
     offline.stop_engine(host, print)
     assert network.FORWARDING.read_text() == forwarding
     assert not Path("/sys/class/net/stmine0").exists()
+
+
+@pytest.mark.skipif(not network.IPV6.exists(), reason="the kernel has no IPv6")
+def test_networks_of_ipv6_are_kept_apart_and_the_hosts_forwarding_stays(host: Host, rootfs: Path) -> None:
+    switch = Path("/proc/sys/net/ipv6/conf/all/forwarding")
+    before, place = switch.read_text(), layout_of(host)
+    with started(host) as engine:
+        load(engine, rootfs)
+        containers = engine.client.containers
+        served: dict[str, str] = {}
+        for name in ("six", "seven"):
+            engine.client.networks.create(name, enable_ipv6=True)
+            made = containers.run(IMAGE, SERVES, detach=True, network=name, init=True)
+            made.reload()
+            served[name] = made.attrs["NetworkSettings"]["Networks"][name]["GlobalIPv6Address"]
+            assert IPv6Address(served[name]) in network.own_range(place.tag)
+        assert switch.read_text() == before
+        # A host that forwards by itself, for a VPN of its own.
+        switch.write_text("1")
+        try:
+            asked = {
+                (of, to): str(
+                    containers.run(IMAGE, ["sh", "-c", ASKS.format(served[to])], network=of, remove=True).decode()
+                ).strip()
+                for of in served
+                for to in served
+            }
+        finally:
+            switch.write_text(before)
+        assert asked == {(of, to): "hello" if of == to else "refused" for of, to in asked}
+    offline.stop_engine(host, print)
+    assert switch.read_text() == before
 
 
 def test_an_archive_that_is_not_signed_is_refused_whatever_the_host_allows(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from seatrial import offline, process
 from seatrial.engine import find
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, ProgramError
 from seatrial.host import Host
 from seatrial.offline import daemon, install, network, provide
 from seatrial.offline.daemon import Process
@@ -293,3 +293,36 @@ def test_containers_without_a_daemon_are_killed(machine: Machine) -> None:
     machine.deaf_to = {signal.SIGKILL}
     with pytest.raises(EngineError, match="processes of the engine do not end: 7"):
         machine.stop()
+
+
+def test_rules_are_added_again_where_bridges_are_shown_later(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = False
+    monkeypatch.setattr(network, "shows_bridged", lambda: shown)
+    machine.start()
+    machine.firewall.clear()
+    machine.said.clear()
+    offline.keep_networks_open(machine.host, machine.said.append)
+    assert (machine.firewall, machine.said) == (set(), [])
+    shown = True
+    offline.keep_networks_open(machine.host, machine.said.append)
+    assert machine.firewall == {machine.layout.tag}
+    assert machine.said == ["br_netfilter was loaded after the engine's start: its firewall rules are added again."]
+    machine.firewall.clear()
+    offline.keep_networks_open(machine.host, machine.said.append)
+    assert machine.firewall == set()
+
+
+def test_an_engine_starts_without_ipv6_where_its_networks_cannot_be_kept_apart(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(pool: object, tag: str, _: object) -> None:
+        if "fd" in str(pool):
+            raise ProgramError("the firewall's rules cannot be read or changed.", detail="no table")
+        machine.firewall.add(tag)
+
+    monkeypatch.setattr(network, "IPV6", tmp_path)
+    monkeypatch.setattr(network, "open_firewall", refuse)
+    machine.start()
+    assert any("get no IPv6 addresses by themselves" in line and "no table" in line for line in machine.said)
+    pools = json.loads(machine.layout.configuration.read_text())["default-address-pools"]
+    assert len(pools) == 1

@@ -76,13 +76,17 @@ class Firewall:
     def __init__(self, *others: str) -> None:
         self.policy = "ACCEPT"
         self.rules: dict[str, list[str]] = {"filter": list(others), "nat": []}
+        self.rules6: dict[str, list[str]] = {"filter": [], "nat": []}
         self.actions: list[str] = []
+        self.knows_bridges = True
 
     def __call__(self, argv: list[str], **_: object) -> Completed:
         table, action, *words = argv[4:]
         self.actions.append(action)
-        rules, rule = self.rules[table], shlex.join(("-A", *words))
-        code, output = 0, ""
+        rules = (self.rules6 if argv[0] == "ip6tables" else self.rules)[table]
+        rule, code, output = shlex.join(("-A", *words)), 0, ""
+        if "physdev" in words and not self.knows_bridges:
+            return Completed(argv=tuple(argv), code=2, output="", errors="Extension physdev is not supported\n")
         match action:
             case "--check":
                 code = int(rule not in rules)
@@ -165,11 +169,20 @@ def test_notes_of_another_start_of_the_machine_or_broken_ones_count_for_nothing(
     assert (forwards(), host.policy) == ("1", "ACCEPT")
 
 
+@pytest.fixture
+def bridges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where the kernel tells whether it shows the firewall what stays within a bridge."""
+    folder = tmp_path / "bridge"
+    monkeypatch.setattr(network, "BRIDGED", {4: folder / "v4", 6: folder / "v6"})
+    monkeypatch.setattr(network, "IPV6", tmp_path)
+    return folder
+
+
+@pytest.mark.usefixtures("bridges")
 def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     other = "-A FORWARD -m comment --comment seatrial-other -j DROP"
     firewall = Firewall(other)
     monkeypatch.setattr("seatrial.process.run", firewall)
-    monkeypatch.setattr(network, "BRIDGED", Path("/nonexistent"))
     wanted = [shlex.join(("-A", chain, *rule)) for table, chain, rule in rules(POOLS[0], "tag") if table == "filter"]
     network.open_firewall(POOLS[0], "tag", {})
     assert firewall.rules["filter"] == [*wanted, other]
@@ -182,14 +195,66 @@ def test_the_rules_come_before_all_others_in_order_and_go_by_their_tag(monkeypat
     assert firewall.rules == {"filter": [other], "nat": []}
 
 
+@pytest.mark.usefixtures("bridges")
 def test_rules_that_are_all_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "BRIDGED", Path("/nonexistent"))
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
     network.open_firewall(POOLS[0], "tag", {})
     firewall.actions.clear()
     network.open_firewall(POOLS[0], "tag", {})
     assert firewall.actions == ["--check"] * len(rules(POOLS[0], "tag"))
+
+
+def test_networks_of_ipv6_are_kept_apart_too(monkeypatch: pytest.MonkeyPatch, bridges: Path) -> None:
+    assert not bridges.exists()
+    own, other = network.own_range("seatrial-1"), network.own_range("seatrial-2")
+    assert own.is_private
+    assert (own.prefixlen, own.overlaps(other)) == (48, False)
+    firewall = Firewall()
+    monkeypatch.setattr("seatrial.process.run", firewall)
+    network.open_firewall(own, "seatrial-1", {})
+    ends = [(rule.split()[-1], " -o " in rule) for rule in firewall.rules6["filter"]]
+    assert ends == [("ACCEPT", False), ("DROP", False), ("DROP", True), ("DROP", True), ("DROP", False)]
+    assert all(str(own) in rule for rule in firewall.rules6["filter"])
+    # Nothing is translated, and nothing more is forwarded than the host does by itself.
+    assert (firewall.rules6["nat"], firewall.rules) == ([], {"filter": [], "nat": []})
+    network.close_firewall("seatrial-1", {})
+    assert firewall.rules6 == {"filter": [], "nat": []}
+
+
+def test_a_module_that_is_loaded_later_is_seen_by_the_next_command(
+    monkeypatch: pytest.MonkeyPatch, bridges: Path
+) -> None:
+    firewall = Firewall()
+    monkeypatch.setattr("seatrial.process.run", firewall)
+    network.open_firewall(POOLS[0], "tag", {})
+    assert not network.shows_bridged()
+    bridges.mkdir()
+    for name in ("v4", "v6"):
+        (bridges / name).write_text("1\n")
+    assert network.shows_bridged()
+    network.open_firewall(POOLS[0], "tag", {})
+    assert sum("physdev-is-bridged" in rule for rule in firewall.rules["filter"]) == 1
+    assert len(firewall.rules["filter"]) == 7
+
+
+@pytest.mark.parametrize(("switch", "told"), [("1", True), ("0", False)])
+def test_a_kernel_that_cannot_tell_what_stays_within_a_network_is_told(
+    monkeypatch: pytest.MonkeyPatch, bridges: Path, switch: str, told: bool
+) -> None:
+    firewall = Firewall()
+    firewall.knows_bridges = False
+    monkeypatch.setattr("seatrial.process.run", firewall)
+    bridges.mkdir()
+    (bridges / "v4").write_text(f"{switch}\n")
+    if told:
+        with pytest.raises(ProgramError, match="lacks xt_physdev") as caught:
+            network.open_firewall(POOLS[0], "tag", {})
+        assert "modprobe xt_physdev" in caught.value.fix
+        assert "sysctl net.bridge.v4=0" in caught.value.fix
+    else:
+        network.open_firewall(POOLS[0], "tag", {})
+        assert len(firewall.rules["filter"]) == 6
 
 
 def test_a_firewall_that_cannot_be_changed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,8 @@ APP = {"app": "the app; may be left out where only one has a compose file"}
 """The help of the option that all commands about a stack have."""
 FORMAT = {"format": "text or json"}
 FORMATS = ("text", "json")
+BRIDGES = Path("/proc/sys/net/bridge")
+"""There where the kernel may show the firewall what stays within a network."""
 SWEPT_WITHIN = 10.0
 """Seconds that a command may take longer for what others left."""
 _sweeper: Thread | None = None
@@ -80,10 +82,14 @@ def engine() -> Engine:
     """Return the engine that answers; what dead commands left there is removed meanwhile."""
     from seatrial import owner
     from seatrial.engine import sweep
-    from seatrial.engine.find import find_engine
+    from seatrial.engine.find import find_engine, own_socket
 
     global _sweeper  # noqa: PLW0603 - of the one command that a process runs
     found = find_engine(host())
+    if found.candidate.url == own_socket(host()) and BRIDGES.exists():
+        from seatrial.offline import keep_networks_open
+
+        keep_networks_open(host(), say)
     _sweeper = sweep.start(found, owner.this())
     return found
 

@@ -2,7 +2,8 @@
 
 Nothing outside imports a module of it, and nothing outside knows of Debian. It offers two things:
 
-- an engine: `start_engine`, `stop_engine`, `remove_engine`, `engine_status`, `engine_origin`, `engine_disk_bytes`.
+- an engine: `start_engine`, `stop_engine`, `remove_engine`, `engine_status`, `engine_origin`, `engine_disk_bytes`,
+  `keep_networks_open`.
   Docker's programs are unpacked from Debian's archive into a folder, and run next to whatever the host has.
 - a local substitute for an official image: `recipes` lists the known ones, `find_substitute` finds that of an image,
   `ensure_substitute` builds it where it is missing and returns its local name.
@@ -16,6 +17,7 @@ from seatrial.offline.provide import (
     engine_disk_bytes,
     engine_origin,
     engine_status,
+    keep_networks_open,
     remove_engine,
     start_engine,
     stop_engine,
@@ -31,6 +33,7 @@ __all__ = [
     "engine_status",
     "ensure_substitute",
     "find_substitute",
+    "keep_networks_open",
     "recipes",
     "remove_engine",
     "start_engine",

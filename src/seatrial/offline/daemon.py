@@ -10,7 +10,7 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ HELPERS = re.compile(r"^(containerd|containerd-shim.*|docker-proxy)$")
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 """What pulls need, where a host reaches registries through a proxy or with its own CA."""
 NETWORK_PREFIX = 24
+NETWORK_PREFIX_IPV6 = 64
 LOG_LINES = 15
 
 # Seconds.
@@ -53,7 +54,9 @@ STARTED = 19
 """The place of the start among `process_fields`."""
 
 
-def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, object]:
+def settings(
+    layout: Layout, pool: IPv4Network, *, starting: bool, ipv6: IPv6Network | None = None
+) -> dict[str, object]:
     """Return the daemon's settings. They go into a separate file: the host's /etc/docker is not read.
 
     At its second start a daemon that has address pools and no live restore deletes the bridge docker0, also
@@ -66,7 +69,10 @@ def settings(layout: Layout, pool: IPv4Network, *, starting: bool) -> dict[str, 
         "pidfile": str(layout.pid_file),
         "exec-root": str(layout.runtime),
         "bridge": layout.tag,
-        "default-address-pools": [{"base": str(pool), "size": max(NETWORK_PREFIX, pool.prefixlen)}],
+        "default-address-pools": [
+            {"base": str(pool), "size": max(NETWORK_PREFIX, pool.prefixlen)},
+            *([{"base": str(ipv6), "size": NETWORK_PREFIX_IPV6}] if ipv6 else []),
+        ],
         "iptables": False,  # see `rules` in provide.py
         "ip6tables": False,
         "ip-forward": False,  # see `switch_forwarding_on` there
@@ -87,12 +93,12 @@ def pool_before(layout: Layout) -> IPv4Network | None:
         return None
 
 
-def launch(layout: Layout, host: Host, pool: IPv4Network) -> int:
+def launch(layout: Layout, host: Host, pool: IPv4Network, ipv6: IPv6Network | None) -> int:
     """Start the daemon; return its process id."""
     for file in (layout.pid_file, layout.socket_file, layout.log, layout.log.with_name(f"{layout.log.name}.1")):
         # A number in an old pid file may be another process by now, which the daemon would take for itself.
         file.unlink(missing_ok=True)
-    _configure(layout, pool, starting=True)
+    _configure(layout, pool, ipv6, starting=True)
     passed_on = {key: value for key, value in host.environment.items() if key.upper() in PASSED_ON}
     return process.spawn(
         [layout.dockerd, "--config-file", layout.configuration, "--data-root", layout.data],
@@ -119,11 +125,11 @@ def wait(layout: Layout, host: Host, pid: int) -> find.Engine:
         time.sleep(POLL_INTERVAL)
 
 
-def settle(layout: Layout, pool: IPv4Network, engine: find.Engine, pid: int) -> None:
+def settle(layout: Layout, pool: IPv4Network, ipv6: IPv6Network | None, engine: find.Engine, pid: int) -> None:
     """Switch live restore off once the daemon answers; see `settings`."""
     if not _restores_live(engine, layout):
         return
-    _configure(layout, pool, starting=False)
+    _configure(layout, pool, ipv6, starting=False)
     signal_process(pid, signal.SIGHUP, start_of(pid))
     if not _within(SETTLES_WITHIN, lambda: not _restores_live(engine, layout)):
         raise _failed("the engine does not read its settings again.", layout)
@@ -231,9 +237,10 @@ def _failed(what: str, layout: Layout) -> EngineError:
     )
 
 
-def _configure(layout: Layout, pool: IPv4Network, *, starting: bool) -> None:
+def _configure(layout: Layout, pool: IPv4Network, ipv6: IPv6Network | None, *, starting: bool) -> None:
     fresh = layout.configuration.with_name(f"{layout.configuration.name}.new")
-    fresh.write_text(json.dumps(settings(layout, pool, starting=starting), indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(settings(layout, pool, starting=starting, ipv6=ipv6), indent=2)
+    fresh.write_text(f"{text}\n", encoding="utf-8")
     fresh.replace(layout.configuration)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shlex
 import socket
 import struct
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from ipaddress import IPv4Address, IPv4Network
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,51 +70,100 @@ def choose_pool(routes: Iterable[IPv4Network], *, before: IPv4Network | None = N
     )
 
 
-BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
-"""There where the kernel shows the firewall what stays within a bridge, or can be told to."""
+IPV6 = Path("/proc/net/if_inet6")
+"""There where the kernel speaks IPv6."""
+BRIDGED = {4: Path("/proc/sys/net/bridge/bridge-nf-call-iptables")}
+BRIDGED[6] = BRIDGED[4].with_name("bridge-nf-call-ip6tables")
+"""There where the kernel shows the firewall what stays within a bridge, or can be told to: br_netfilter is loaded."""
+PROGRAMS = {4: "iptables", 6: "ip6tables"}
+WITHIN = "--physdev-is-bridged"
 
 
-def rules(pool: IPv4Network, tag: str, *, bridged: bool = False) -> list[tuple[str, str, list[str]]]:
+def own_range(tag: str) -> IPv6Network:
+    """Return the IPv6 addresses of an engine's networks that ask for some: unique local ones (RFC 4193)."""
+    digits = hashlib.sha256(tag.encode()).hexdigest()
+    return IPv6Network(f"fd{digits[:2]}:{digits[2:6]}:{digits[6:10]}::/48")
+
+
+def rules(pool: IPv4Network | IPv6Network, tag: str, *, bridged: bool = False) -> list[tuple[str, str, list[str]]]:
     """Return the firewall rules for the containers, in their order: table, chain, rule.
 
     Containers reach their own network and what is outside, and get answers. Nothing else reaches them, and they reach
     no other network of an engine: its bridge is `br-…` or an engine's own. Published ports are served by a process on
-    the host. What is `bridged` stays within one network.
+    the host. What is `bridged` stays within one network. IPv6 addresses are local: nothing is translated, and whether
+    the host forwards them is its own affair.
     """
     mine = ["-m", "comment", "--comment", tag, "-j"]
     inside, outside = str(pool), ["!", "-d", str(pool)]
     answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
-    within = ["-s", inside, "-d", inside, "-m", "physdev", "--physdev-is-bridged"]
+    within = ["-s", inside, "-d", inside, "-m", "physdev", WITHIN]
+    leaving = [
+        ("filter", "FORWARD", ["-s", inside, *mine, "ACCEPT"]),
+        ("nat", "POSTROUTING", ["-s", inside, *outside, *mine, "MASQUERADE"]),
+    ]
+    accepted, translated = (leaving[:1], leaving[1:]) if pool.version == 4 else ([], [])  # noqa: PLR2004
     return [
         ("filter", "FORWARD", ["-d", inside, *answers, *mine, "ACCEPT"]),
         *([("filter", "FORWARD", [*within, *mine, "ACCEPT"])] if bridged else []),
         ("filter", "FORWARD", ["-s", inside, "-d", inside, *mine, "DROP"]),
         ("filter", "FORWARD", ["-s", inside, "-o", "br-+", *mine, "DROP"]),
         ("filter", "FORWARD", ["-s", inside, "-o", "seatrial-+", *mine, "DROP"]),
-        ("filter", "FORWARD", ["-s", inside, *mine, "ACCEPT"]),
+        *accepted,
         ("filter", "FORWARD", ["-d", inside, *mine, "DROP"]),
-        ("nat", "POSTROUTING", ["-s", inside, *outside, *mine, "MASQUERADE"]),
+        *translated,
     ]
 
 
-def open_firewall(pool: IPv4Network, tag: str, environment: Mapping[str, str]) -> None:
-    """Add the rules before all others, where one is missing: a firewall's reload drops them."""
-    wanted = rules(pool, tag, bridged=BRIDGED.exists())
-    checks = (_iptables(environment, table, "--check", chain, *rule, check=False).code for table, chain, rule in wanted)
-    if not any(checks):
+def open_firewall(pool: IPv4Network | IPv6Network, tag: str, environment: Mapping[str, str]) -> None:
+    """Add the rules before all others, where one is missing: a firewall's reload drops them.
+
+    Raises:
+        ProgramError: that is not possible; or the kernel shows the firewall what stays within a bridge, and cannot
+            tell it from the rest.
+    """
+    run = partial(_iptables, environment, pool.version)
+    seen = BRIDGED[pool.version]
+    wanted = rules(pool, tag, bridged=seen.exists())
+    if not any(run(table, "--check", chain, *rule, check=False).code for table, chain, rule in wanted):
         return
-    close_firewall(tag, environment)
+    _close(pool.version, tag, environment)
     for table, chain, rule in reversed(wanted):
-        _iptables(environment, table, "--insert", chain, *rule)
+        if WITHIN not in rule:
+            run(table, "--insert", chain, *rule)
+        elif (done := run(table, "--insert", chain, *rule, check=False)).code and _is_on(seen):
+            raise ProgramError(
+                "the kernel shows the firewall what stays within a network, and lacks xt_physdev, which tells that.",
+                where=shlex.join(done.argv),
+                fix=f"Load it (`modprobe xt_physdev`), or run `sysctl net.bridge.{seen.name}=0`.",
+                detail=(done.errors or done.output).strip(),
+            )
+
+
+def shows_bridged() -> bool:
+    """Tell whether the kernel shows the firewall what stays within a bridge."""
+    return any(map(_is_on, BRIDGED.values()))
+
+
+def _is_on(switch: Path) -> bool:
+    try:
+        return switch.read_text(encoding="ascii").strip() != "0"
+    except OSError:
+        return False
 
 
 def close_firewall(tag: str, environment: Mapping[str, str]) -> None:
     """Remove the rules that carry a tag."""
+    _close(4, tag, environment)
+    if IPV6.exists():
+        _close(6, tag, environment, check=False)
+
+
+def _close(version: int, tag: str, environment: Mapping[str, str], *, check: bool = True) -> None:
     for table, chain in CHAINS:
-        for line in _iptables(environment, table, "--list-rules", chain).output.splitlines():
+        for line in _iptables(environment, version, table, "--list-rules", chain, check=check).output.splitlines():
             words = shlex.split(line)
             if tag in words and words[0] == "-A":
-                _iptables(environment, table, "--delete", *words[1:])
+                _iptables(environment, version, table, "--delete", *words[1:])
 
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -139,7 +190,7 @@ def read_forwarding(environment: Mapping[str, str]) -> Forwarding:
     lines = [
         line
         for table, chain in CHAINS
-        for line in _iptables(environment, table, "--list-rules", chain).output.splitlines()
+        for line in _iptables(environment, 4, table, "--list-rules", chain).output.splitlines()
     ]
     policy = next((line.split()[2] for line in lines if line.startswith("-P FORWARD ")), "ACCEPT")
     return Forwarding(
@@ -173,7 +224,7 @@ def switch_forwarding_on(environment: Mapping[str, str]) -> None:
             fresh.write_text(json.dumps(asdict(now)), encoding="utf-8")
             fresh.replace(BEFORE)
         if not now.on:
-            _iptables(environment, "filter", "--policy", "FORWARD", "DROP")
+            _iptables(environment, 4, "filter", "--policy", "FORWARD", "DROP")
             FORWARDING.write_text("1", encoding="ascii")
 
 
@@ -194,7 +245,7 @@ def restore_forwarding(environment: Mapping[str, str]) -> str:
         if now.on:
             FORWARDING.write_text("0", encoding="ascii")
         if now.policy == "DROP":
-            _iptables(environment, "filter", "--policy", "FORWARD", before.policy)
+            _iptables(environment, 4, "filter", "--policy", "FORWARD", before.policy)
         return ""
 
 
@@ -246,8 +297,10 @@ def _call(number: int, argument: bytes) -> bytes:
         return fcntl.ioctl(handle, number, argument)
 
 
-def _iptables(environment: Mapping[str, str], table: str, *arguments: str, check: bool = True) -> process.Completed:
-    argv = ["iptables", "--wait", "10", "--table", table, *arguments]
+def _iptables(
+    environment: Mapping[str, str], version: int, table: str, *arguments: str, check: bool = True
+) -> process.Completed:
+    argv = [PROGRAMS[version], "--wait", "10", "--table", table, *arguments]
     done = process.run(argv, timeout=TIMEOUT, environment=environment, check=False)
     if check and done.code != 0:
         raise ProgramError(

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seatrial.errors import ProgramError
 from seatrial.filesystem import locked, os_errors
 from seatrial.offline import daemon, install, network
 from seatrial.offline.install import RUNTIME, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from ipaddress import IPv4Network, IPv6Network
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 
 REMOVED = "removed-engine-"
+BRIDGED_RULES = "bridged"
+"""The file that tells that the firewall's rules know of what stays within a bridge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None
     install.require_suitable(install.inspect_host(layout), layout, unpacked=install.unpacked(layout) is not None)
     with _locked(host, say):
         if (pid := daemon.running(layout)) is not None:
-            return _check_running(layout, host, pid)
+            return _check_running(layout, host, pid, say)
         layout.folder.mkdir(exist_ok=True)
         try:
             _clean_up(layout, say)
@@ -152,14 +156,45 @@ def _locked(host: Host, say: Callable[[str], None]) -> Iterator[None]:
             yield
 
 
-def _check_running(layout: Layout, host: Host, pid: int) -> Engine:
+def _check_running(layout: Layout, host: Host, pid: int, say: Callable[[str], None]) -> Engine:
     engine = daemon.wait(layout, host, pid)
     if pool := daemon.pool_before(layout):
         # A firewall that was reloaded has lost the rules; a start that was killed has not finished.
-        network.open_firewall(pool, layout.tag, layout.environment())
+        ipv6 = _open_firewall(layout, pool, say)
         network.switch_forwarding_on(layout.environment())
-        daemon.settle(layout, pool, engine, pid)
+        daemon.settle(layout, pool, ipv6, engine, pid)
     return engine
+
+
+def _open_firewall(layout: Layout, pool: IPv4Network, say: Callable[[str], None]) -> IPv6Network | None:
+    """Add the firewall's rules; return the IPv6 addresses for networks, None where they cannot be kept apart."""
+    network.open_firewall(pool, layout.tag, layout.environment())
+    ipv6 = network.own_range(layout.tag) if network.IPV6.exists() else None
+    if ipv6 is not None:
+        try:
+            network.open_firewall(ipv6, layout.tag, layout.environment())
+        except ProgramError as error:
+            say(f"Networks get no IPv6 addresses by themselves: {error.what} {error.detail}".rstrip())
+            ipv6 = None
+    # What stays within a network may be shown to the firewall later, too: see `keep_networks_open`.
+    if network.shows_bridged():
+        (layout.runtime / BRIDGED_RULES).touch()
+    return ipv6
+
+
+def keep_networks_open(host: Host, say: Callable[[str], None]) -> None:
+    """Add the rules again where the kernel began only after the start to show the firewall what stays within a bridge.
+
+    Without them, containers of one network do not reach each other.
+    """
+    layout = layout_of(host)
+    pool = daemon.pool_before(layout)
+    if pool is None or os.geteuid() != 0 or not network.shows_bridged():
+        return
+    with _locked(host, say):
+        if layout.runtime.exists() and not (layout.runtime / BRIDGED_RULES).exists():
+            say("br_netfilter was loaded after the engine's start: its firewall rules are added again.")
+            _open_firewall(layout, pool, say)
 
 
 def _launch(layout: Layout, host: Host, say: Callable[[str], None]) -> Engine:
@@ -174,11 +209,11 @@ def _launch(layout: Layout, host: Host, say: Callable[[str], None]) -> Engine:
     try:
         network.add_bridge(layout.tag)
         layout.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-        network.open_firewall(pool, layout.tag, layout.environment())
+        ipv6 = _open_firewall(layout, pool, say)
         network.switch_forwarding_on(layout.environment())
-        pid = daemon.launch(layout, host, pool)
+        pid = daemon.launch(layout, host, pool, ipv6)
         engine = daemon.wait(layout, host, pid)
-        daemon.settle(layout, pool, engine, pid)
+        daemon.settle(layout, pool, ipv6, engine, pid)
     except BaseException:
         # Also Ctrl-C: a start that does not succeed leaves no process, bridge or rule.
         if pid is not None:
