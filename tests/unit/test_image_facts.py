@@ -98,6 +98,7 @@ def test_every_container_of_an_image_is_held_tight() -> None:
         assert limits["SecurityOpt"] == ["no-new-privileges"]
         assert limits["Memory"] == limits["MemorySwap"] == 512 * 1024 * 1024
         assert limits["PidsLimit"] == 64
+        assert limits["ShmSize"] == 64 * 1024 * 1024
         assert set(limits["Tmpfs"]) == {"/tmp", "/run/x"}
         assert "Binds" not in limits
         assert plan["Env"] == ["A=b=c"]

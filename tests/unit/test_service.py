@@ -103,6 +103,22 @@ def test_a_start_among_services_keeps_the_limits_and_takes_the_rest_from_the_ser
     assert "Privileged" not in host
 
 
+@pytest.mark.parametrize(
+    ("memory", "asked", "given"),
+    [
+        ("1 GiB", 0, 64 * 1024**2),
+        ("1 GiB", 512 * 1024**2, 512 * 1024**2),
+        ("100 MB", 100 * 1024**3, 100_000_000),
+        ("10 MB", 0, 10_000_000),
+    ],
+)
+def test_a_services_shared_memory_holds_within_the_memory_limit(memory: str, asked: int, given: int) -> None:
+    inspected = {**INSPECTED, "HostConfig": {**INSPECTED["HostConfig"], "ShmSize": asked}}
+    seen = as_configured(configuration(), inspected)
+    plan = joined(boot_config(seen, Contract(memory=memory)), read_service(inspected), seen)
+    assert plan["HostConfig"]["ShmSize"] == given
+
+
 def test_a_start_as_another_user_gets_volumes_of_its_own() -> None:
     seen = as_configured(configuration(), INSPECTED)
     mounts = [

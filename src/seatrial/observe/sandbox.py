@@ -35,6 +35,8 @@ MASKED = (
     *("/sys/devices/virtual/powercap", "/sys/firmware"),
 )
 """What the probe cannot read: the engine's own list, and the file by which the loader puts a library before all."""
+SHM_SIZE = 64 * 1024**2
+"""Bytes of /dev/shm, as Docker has it; what lies there counts towards the memory limit."""
 LOG_BYTES = "1m"
 HEALTH_EVERY = 0.5
 """Seconds between two health checks of a boot: the image's own 30 s would only be waited out."""
@@ -64,6 +66,7 @@ def host_config(
         "PidsLimit": contract.processes * times,
         "Memory": memory,
         "MemorySwap": memory,
+        "ShmSize": min(SHM_SIZE, memory),
         "Tmpfs": dict.fromkeys(contract.tmpfs, TMPFS_OPTIONS),
         "Mounts": volume_mounts({path: folder for path, folder in volumes.items() if path not in contract.tmpfs}),
         "LogConfig": log,
@@ -195,6 +198,8 @@ class Service:
     """More of the engine's host configuration."""
     mounted: frozenset[str]
     """Where the service mounts something."""
+    shm: int = 0
+    """Bytes of its /dev/shm; 0: the engine's own choice."""
 
     @property
     def shares_network(self) -> bool:
@@ -225,6 +230,7 @@ def read_service(inspected: Json) -> Service:
         hostname="" if str(inspected.get("Id", "")).startswith(hostname or "-") else hostname,
         tmpfs=dict(host.get("Tmpfs") or {}),
         host={key: host[key] for key in TAKEN_OVER if host.get(key)},
+        shm=int(host.get("ShmSize") or 0),
         mounted=frozenset(
             str(mount["Destination"]).rstrip("/")
             for mount in inspected.get("Mounts") or ()
@@ -283,6 +289,8 @@ def joined(plan: Json, service: Service, configured: Configuration) -> Json:
             **host,
             **service.host,
             "NetworkMode": service.mode,
+            # Within the memory limit, towards which it counts.
+            "ShmSize": min(service.shm or host["ShmSize"], host["Memory"]),
             "Tmpfs": {**tmpfs, **service.tmpfs},
             "Mounts": mounts,
         },
