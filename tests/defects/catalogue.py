@@ -566,8 +566,8 @@ BOOT = (
         says=("with a writable root it starts", "wrote /app/state/now"),
         contract=QUICK,
         twin_contract={**QUICK, "tmpfs": ("/tmp", "/app/state")},
-        # Older runc gives a tmpfs the mode of the folder below it.
-        twin="FROM {clean}\nUSER 0\nRUN install -d -m 1777 /app/state\nUSER 10001:10001\n"
+        # The fix that is told: the tmpfs has the folder's owner and mode.
+        twin="FROM {clean}\nUSER 0\nRUN install -d -o 10001 /app/state\nUSER 10001:10001\n"
         + python_command(
             "import pathlib, shipapp.web", "pathlib.Path('/app/state/now').write_text('1')", "shipapp.web.main()"
         ),

@@ -55,6 +55,8 @@ NEVER_UP = {
     "boot/keeps-workers",
     "process/graceful-stop",
     "process/pid1-is-app",
+    "process/reaps-children",
+    "runtime/worker-count",
     "runtime/worker-heartbeat",
     "network/exposed-ports",
     "network/no-privileged-ports",

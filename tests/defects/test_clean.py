@@ -38,5 +38,5 @@ def test_the_clean_image_passes_every_check(yard: Yard) -> None:
     ]
     # It has no lock, and its contract asks for no bytecode of the standard library.
     not_asked = {"packages/match-lock", "bytecode/standard-library"}
-    assert skipped == {"boot/stays-up", "runtime/worker-heartbeat", *not_asked}
+    assert skipped == {"boot/stays-up", "boot/answers", "runtime/worker-heartbeat", *not_asked}
     assert all(check.actual for check in smoke.checks)

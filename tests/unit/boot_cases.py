@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.unit.factories import PYTHON, boot, configuration, facts, inside, starts
+from tests.unit.factories import PYTHON, boot, configuration, facts, inside, start, starts
 
 from seatrial.facts import (
+    Answered,
     CommandOverride,
     Exit,
     Freeze,
@@ -15,6 +16,7 @@ from seatrial.facts import (
     HealthCheck,
     Listener,
     ProcessList,
+    Restart,
     Restriction,
 )
 
@@ -57,13 +59,21 @@ FAILING: dict[str, Facts] = {
     "boot/missing-environment": facts(deep=starts(without={"DATABASE_URL": boot()})),
     "boot/arbitrary-uid": facts(deep=starts(other_user=down())),
     "boot/recreate": facts(deep=starts(again=down())),
+    "boot/answers": facts(
+        boot=boot(answered=(Answered(request="GET / on port 8000", wanted="status 200", status=500, body="oops"),))
+    ),
+    "boot/starts-after-kill": facts(deep=starts(killed=Restart(boot=down(), files=("/data/beat.pid",)))),
     "boot/writes-declared": facts(
         deep=starts(writable=boot(lifted=(Restriction.READ_ONLY,), written=("/app/logs/shop.log",)))
     ),
+    "process/reaps-children": facts(boot=boot(proc=inside(zombies=("sleep", "sleep"), more_zombies=True))),
+    "process/variables-expand": facts(configuration=configuration(command=("shop", "--port", "$PORT"))),
+    "process/line-ends": facts(command=start(sourced=("/start.sh",), windows_files=("/start.sh",))),
     "process/pid1-is-app": running("/bin/sh /start.sh", f"{PYTHON} -m shop"),
     "runtime/worker-heartbeat": running(
         f"{PYTHON} /app/.venv/bin/gunicorn shop:app --worker-tmp-dir /var/lib/shop", proc=inside()
     ),
+    "runtime/worker-count": facts(boot=boot(workers=129, proc=inside(host_processors=64))),
     "runtime/command-override": facts(
         configuration=configuration(entrypoint=("/start.sh",)),
         override=CommandOverride(ran=False, happened="it ended with exit code 1", output="no\nsuch"),

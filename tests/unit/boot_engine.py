@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import threading
 import types
 from concurrent.futures import Future
@@ -64,6 +66,10 @@ class Script:
     """From when on it listens on which TCP port."""
     has_cat: bool = True
     """The image holds a program that reads the kernel's tables."""
+    second: Script | None = None
+    """How the same container behaves when it is started again."""
+    left: tuple[str, ...] = ()
+    """Files in its volume when it has ended."""
     workers: tuple[tuple[int, float, float | None], ...] = ()
     """Of its workers: the number, and from when to when it runs (None: to the end)."""
 
@@ -108,6 +114,8 @@ class BootEngine:
         life = self.lives[name]
         if life.script.refuses:
             raise api_error(400, f"OCI runtime create failed: unable to start container process: {life.script.refuses}")
+        if life.started is not None:
+            life.script, life.killed, life.signalled = life.script.second or life.script, None, None
         life.started = self.now
 
     def kill(self, name: str, signal: str = "SIGKILL") -> None:
@@ -137,7 +145,12 @@ class BootEngine:
         }
         if life.plan.get("Healthcheck"):
             state["Health"] = {"Status": self._health(life), "Log": []}
-        return {"State": state, "HostConfig": host, "Mounts": [{"Destination": "/data/"}], "ExecIDs": None}
+        return {
+            "State": state,
+            "HostConfig": host,
+            "Mounts": [{"Type": "volume", "Destination": "/data/"}],
+            "ExecIDs": None,
+        }
 
     def logs(self, name: str, **options: Any) -> Any:
         life = self.lives[name]
@@ -199,6 +212,20 @@ class BootEngine:
 
     def exec_inspect(self, _: str) -> Json:
         return {"Running": False, "ExitCode": self.answer or 0}
+
+    def _url(self, _: str, container: str) -> str:
+        return container
+
+    def _get(self, container: str, **_: Any) -> Any:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for name in self.lives[container].script.left:
+                archive.addfile(tarfile.TarInfo(f"data/{name}"))
+        packed.seek(0)
+        return types.SimpleNamespace(raw=packed, close=packed.close)
+
+    def _raise_for_status(self, _: object) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -297,4 +324,5 @@ def installed(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> BootEngine:
     monkeypatch.setattr("time.monotonic", engine.monotonic)
     monkeypatch.setattr("seatrial.observe.boot.container", engine.container)
     monkeypatch.setattr("seatrial.observe.boot_series.container", engine.container)
+    monkeypatch.setattr("seatrial.observe.restart.container", engine.container)
     return engine

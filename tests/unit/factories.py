@@ -38,6 +38,7 @@ from seatrial.facts import (
     ProjectFacts,
     ResolvedCommand,
     ResolvedPath,
+    Restart,
     Restriction,
     Stop,
     Usage,
@@ -270,6 +271,7 @@ def starts(**changed: Any) -> DeepBoots:
     sound = DeepBoots(
         again=boot(),
         writable=boot(lifted=(Restriction.READ_ONLY,)),
+        killed=Restart(boot=boot()),
         freeze=Freeze(unhealthy_after=2.5, waited=2.5),
     )
     return msgspec.structs.replace(sound, **changed)

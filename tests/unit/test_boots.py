@@ -9,14 +9,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests.unit.boot_engine import Script, api_error, installed
-from tests.unit.factories import boot, configuration, trail
+from tests.unit.factories import boot, configuration, facts, starts, trail
 
+from seatrial.checks import registry
+from seatrial.checks.model import Status
+from seatrial.checks.verdict import judge
 from seatrial.errors import EngineError
-from seatrial.facts import NOT_DEEP, DeepBoots, Health, HealthCheck, ProcessList, Restriction, Unavailable, Usage
+from seatrial.facts import (
+    NOT_DEEP,
+    DeepBoots,
+    Health,
+    HealthCheck,
+    ProcessList,
+    Restart,
+    Restriction,
+    Unavailable,
+    Usage,
+    VolumeFolder,
+)
 from seatrial.observe.boot import run_boot
 from seatrial.observe.boot_log import KEPT_LINE, KEPT_LINES
 from seatrial.observe.boot_series import ARBITRARY_USER, boot_as_service, boots, deep_boots, freeze
 from seatrial.observe.command import Python
+from seatrial.observe.restart import restart
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -27,6 +42,7 @@ if TYPE_CHECKING:
     from seatrial.observe.boot_series import BootSeries
 
 WITHOUT_CHECK: dict[str, Any] = {"health_check": None}
+STARTS_AFTER_KILL = next(check for check in registry.CHECKS if check.id == "boot/starts-after-kill")
 
 
 # --- one start ----------------------------------------------------------------------------------------------------
@@ -295,18 +311,18 @@ def test_the_deep_starts_change_one_thing_each(monkeypatch: pytest.MonkeyPatch) 
     assert [plan["Env"] for plan in plans if "A_KEY" in plan["Env"]] == [["A_KEY"]]
     assert [plan.get("User") for plan in plans].count(ARBITRARY_USER) == 1
     assert [plan["HostConfig"]["ReadonlyRootfs"] for plan in plans].count(False) == 1
-    # The first, the same again, a writable root, two without a variable, another user, one to freeze.
-    assert len(plans) == 7
+    # The first, the same again, a writable root, two without a variable, another user, one to kill, one to freeze.
+    assert len(plans) == 8
     assert not isinstance(deep.writable, Unavailable)
     assert deep.writable.written == ("/srv/x",)
     assert deep.freeze is not None
 
 
-def test_without_health_check_and_wishes_the_deep_starts_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_health_check_and_wishes_the_deep_starts_are_three(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = installed(monkeypatch)
     _, _, deep = boots(engine.starter(**WITHOUT_CHECK), {}, deep=True)
     assert isinstance(deep, DeepBoots)
-    assert (deep.without, deep.other_user, deep.freeze, len(engine.lives)) == ({}, None, None, 3)
+    assert (deep.without, deep.other_user, deep.freeze, len(engine.lives)) == ({}, None, None, 4)
 
 
 def test_the_deep_starts_begin_where_the_fewest_restrictions_are_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +343,40 @@ def test_what_does_not_come_up_has_no_deep_starts(monkeypatch: pytest.MonkeyPatc
     missing = deep_boots(starter, run_boot(starter))
     assert isinstance(missing, Unavailable)
     assert "it does not start" in missing.reason
+
+
+# --- killed, and started again ---------------------------------------------------------------------------------------
+
+
+def test_a_second_start_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Script(healthy=None, exits=0.4, code=1, log=("Pidfile /data/beat.pid already exists",))
+    engine = installed(monkeypatch, Script(second=refused, left=("beat.pid", "notes")))
+    seen = restart(engine.starter(volumes=("/data",), empty_volumes={"/data": VolumeFolder()}), ())
+    assert isinstance(seen, Restart)
+    assert (seen.boot.came_up, seen.files) == (False, ("/data/beat.pid", "/data/notes"))
+    assert seen.boot.exit is not None
+    assert seen.boot.log == refused.log
+    assert engine.signals == ["SIGKILL"]
+    # One container, whose volume outlasts its first start.
+    (life,) = engine.lives.values()
+    assert (life.plan["HostConfig"]["Mounts"], engine.watched) == ([], [True])
+    result = judge(STARTS_AFTER_KILL, facts(deep=starts(killed=seen)), Contract())
+    assert "exit code 1 after 0.4 s; the first start left /data/beat.pid" in result.actual
+
+
+def test_one_that_takes_over_what_a_killed_start_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    images: tuple[dict[str, Any], ...] = ({}, {**WITHOUT_CHECK, "exposed_ports": ()})
+    for image in images:
+        seen = restart(installed(monkeypatch, Script(left=("beat.pid",))).starter(**image), ())
+        assert isinstance(seen, Restart)
+        assert seen.boot.came_up
+        assert judge(STARTS_AFTER_KILL, facts(deep=starts(killed=seen)), Contract()).status is Status.PASS
+
+
+@pytest.mark.parametrize("script", [Script(refuses="no"), Script(healthy=None), Script(healthy=0.3, exits=0.5)])
+def test_what_does_not_start_is_not_killed(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
+    seen = restart(installed(monkeypatch, script).starter(Contract(healthy_within=2.0)), ())
+    assert isinstance(seen, Unavailable)
 
 
 # --- freezing -------------------------------------------------------------------------------------------------------

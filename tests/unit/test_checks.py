@@ -39,7 +39,7 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.facts.sources import LockedPackage, LockRequirement
-from seatrial.settings.model import Contract
+from seatrial.settings.model import Answer, Contract
 
 if TYPE_CHECKING:
     from seatrial.checks.model import Result
@@ -119,6 +119,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
     smoke = smoke_of(seen, contract, registry.CHECKS, seconds=1.23456)
     assert {check.id: (check.status, check.actual) for check in smoke.checks if check.status is not Status.PASS} == {
         "boot/stays-up": (Status.SKIP, "the image has a HEALTHCHECK; boot/healthy decides"),
+        "boot/answers": (Status.SKIP, "the contract names no `answers`"),
         "boot/missing-environment": (Status.SKIP, "the contract names no `required-environment`"),
         "boot/arbitrary-uid": (Status.SKIP, "the contract does not ask for it: `arbitrary-uid = true` does"),
         "runtime/worker-heartbeat": (Status.SKIP, "gunicorn does not run in it"),
@@ -214,6 +215,7 @@ CONTRACT = Contract(
     max_unpacked="500 MB",
     required_environment=("DATABASE_URL",),
     arbitrary_uid=True,
+    answers=(Answer(path="/"),),
     bytecode=("dependencies", "standard-library"),
 )
 

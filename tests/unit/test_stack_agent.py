@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seatrial import inside
+from seatrial.observe.answers import Reply
+from seatrial.observe.probe import answer_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +96,24 @@ def test_requests_and_what_comes_of_them() -> None:
     (gone,) = ask(request(port))
     assert gone["error"] == f"nothing listens on port {port}"
     assert gone["seconds"] >= 0
+
+
+def test_all_requests_at_once_and_whether_what_comes_is_what_was_asked_for() -> None:
+    more: dict[str, Any] = {"status": 200, "pattern": None, "within": 0.3}
+    with server("0.0.0.0", 0) as port:  # noqa: S104 - as an app listens in its container
+        asked = [
+            request(port, **more),
+            request(port, **{**more, "pattern": "no such words"}),
+            request(port, "/no", **more),
+            request(port, "/no", **{**more, "status": 503}),
+            request(1, **more),
+        ]
+        words = [sys.executable, "-I", "-S", "-c", inside.script("agent"), "5f", json.dumps(asked)]
+        done = subprocess.run(words, capture_output=True, check=True, timeout=30)
+    replies = answer_in(b"noise" + done.stdout, "5f", tuple[Reply, ...])
+    assert isinstance(replies, tuple)
+    assert [reply.held for reply in replies] == [True, False, False, True, False]
+    assert replies[-1].error.startswith("nothing listens on port 1")
 
 
 def test_an_app_that_listens_on_the_loopback_alone_is_told_so() -> None:

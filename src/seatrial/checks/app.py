@@ -131,8 +131,8 @@ def _on_tmpfs(path: str, contract: Contract) -> bool:
 def _refusal(place: PathAccess, contract: Contract) -> str:
     if _on_tmpfs(place.path, contract):
         return (
-            f"{place.nearest} is a tmpfs with mode {place.mode} and owner {place.owner}: this engine gives a tmpfs "
-            "the mode of the image's folder below it"
+            f"{place.nearest} is a tmpfs with mode {place.mode} and owner {place.owner}: those of the image's folder "
+            "below it"
         )
     if place.exists:
         return f"{place.path} has mode {place.mode} and owner {place.owner}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from seatrial.checks.declaration import check
+from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restriction, Unavailable, Usage
 from seatrial.facts.boot import REFUSED, TRACEBACK
@@ -33,7 +32,8 @@ UNDER = {
 }
 FIX = {
     Restriction.READ_ONLY: (
-        "Write to a tmpfs or a volume, and name it in the contract's `tmpfs`; or point the path elsewhere."
+        "Write to a tmpfs or a volume, and name it in the contract's `tmpfs`; or point the path elsewhere. Where it "
+        "runs, give a tmpfs its folder's owner: `/app/state:uid=10001,gid=10001`."
     ),
     Restriction.CAPABILITIES: (
         "Do as root in the Dockerfile, not at the start, what needs it (chown, chmod, installing). What it cannot do "
@@ -66,8 +66,11 @@ def healthy(
     expect = Expect(f"healthy within {contract.healthy_within:g} s")
     if boot.came_up and boot.healthy_after is not None:
         return expect.passed(f"healthy after {boot.healthy_after:.1f} s")
+    elsewhere, ask_there = asked_elsewhere(boot, configuration)
     return expect.failed(
-        what_happened(boot), fix=_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
+        what_happened(boot) + (f"; {elsewhere}" if elsewhere else ""),
+        fix=ask_there or _fix(boot, services_left_out=services_left_out),
+        evidence=evidence_of(boot),
     )
 
 
@@ -106,37 +109,6 @@ def _unfinished(boot: Boot) -> str:
     """Return why a start is not over, as a clause."""
     listens = isinstance(boot.proc, ProcInfo) and boot.proc.listeners
     return "it still computed" if listens else "it still computed, or listened nowhere yet"
-
-
-WORKER_DIED = re.compile(
-    r"Worker \(pid: ?\d+\) (exited with|was sent|was terminated)|Exception in worker process|Worker failed to boot"
-    r"|Child process \[\d+\] died|Unexpected exit from worker|exited with 'exitcode [1-9-]"
-    r"|^Process (Spawn|Fork|ForkServer)?(Pool)?(Process|Worker)-\d+"
-)
-"""How gunicorn, uvicorn, granian, celery and Python's multiprocessing say that a worker has died."""
-
-
-@check(
-    "boot/keeps-workers",
-    title="Loses no worker while it starts",
-    severity=Severity.ERROR,
-    why="Workers that die at the start and are replaced hide a race: the next time, the last one dies with them.",
-    source="Gunicorn, Design: each worker imports the application; Django, migrations are not made for two at once",
-    example='CMD ["gunicorn", "--workers", "4", "shop:app"]    # and shop.py migrates when it is imported',
-    fixed='CMD ["gunicorn", "--workers", "4", "shop:app"]    # migrated before, once: a job of its own',
-)
-def keeps_workers(running: Boot) -> Outcome:
-    expect = Expect("no worker ends with a traceback before the start is over")
-    said = [line for line in running.log if WORKER_DIED.search(line)]
-    if any(TRACEBACK in line for line in running.log) and (said or running.lost):
-        count = f"{len(running.lost)} of its workers" if len(running.lost) > 1 else "a worker of it"
-        return expect.failed(
-            f"it serves, and {count} ended while it started; its log holds the traceback",
-            fix="Do once, before the workers start, what they must not do side by side: migrate in a job of its own, "
-            "or in the entrypoint.",
-            evidence=(*(f"ended: {command}" for command in running.lost[:5]), *evidence_of(running)),
-        )
-    return expect.passed("none ended" if not running.lost else f"{len(running.lost)} ended, without a traceback")
 
 
 @check(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
+
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
@@ -107,6 +110,39 @@ def recreate(boot: Boot, deep: DeepBoots) -> Outcome:
             )
     after = f"{again.healthy_after:.1f} s" if again.healthy_after is not None else f"{again.watched:.1f} s"
     return expect.passed(f"started again, after {after}")
+
+
+STALE = re.compile(r"(^|[._-])(pid|lock|lck|sock|socket)([._-]|$)", re.IGNORECASE)
+"""Names of files that tell of a process that runs, or ran."""
+
+
+@check(
+    "boot/starts-after-kill",
+    title="Starts again after it was killed",
+    severity=Severity.ERROR,
+    why="The kernel kills it when memory runs out; what it left in a volume then must not keep it from starting again.",
+    source="Kubernetes, Container restarts; systemd.service(5), PIDFile: stale files are to be expected",
+    example="if pidfile.exists():\n    sys.exit('already running')",
+    fixed="if pidfile.exists() and running(pid := int(pidfile.read_text())) and pid != os.getpid():\n"
+    "    sys.exit('already running')",
+)
+def starts_after_kill(deep: DeepBoots) -> Outcome:
+    killed = present(deep.killed)
+    expect = Expect("starts again in the same container, on the same volumes, after SIGKILL")
+    again = killed.boot
+    if again.came_up:
+        after = again.healthy_after if again.healthy_after is not None else again.watched
+        return expect.passed(f"started again, after {after:.1f} s")
+    said = "\n".join(again.log)
+    named = [path for path in killed.files if path in said or posixpath.basename(path) in said]
+    blamed = named or [path for path in killed.files if STALE.search(posixpath.basename(path))]
+    left = f"; the first start left {', '.join(blamed[:3])}" if blamed else ""
+    return expect.failed(
+        f"the second time, {what_happened(again)}{left}",
+        fix="Let a start take over what a killed one left: remove a pidfile, lock or socket first, or take the number "
+        "in it for its own where it is; or keep it on a tmpfs, which a restart empties.",
+        evidence=(*(f"left behind: {path}" for path in killed.files[:10]), *evidence_of(again)),
+    )
 
 
 def _served(inside: ProcInfo) -> set[str]:

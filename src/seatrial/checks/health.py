@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import posixpath
+import re
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.process import RESOLVES, access, broken, way
-from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, Unavailable
+from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, ProcInfo, Unavailable
+from seatrial.facts.boot import RESOLVER
 from seatrial.facts.command import SHELLS, may_read
 from seatrial.settings.model import Contract
 
 MOST = 0.5
 """The part of its timeout that a health check may take."""
 NO_CHECK = "the image has no HEALTHCHECK; health/declared decides"
+
+
+def asked_elsewhere(boot: Boot, configuration: Configuration) -> tuple[str, str]:
+    """Return that a failed health check asks where nothing listens, as a clause, and what to do; or nothing."""
+    if not isinstance(boot.proc, ProcInfo) or boot.came_up:
+        return "", ""
+    listeners = [seen for seen in boot.proc.listeners if seen.protocol == "tcp" and seen.address != RESOLVER]
+    for asked in configuration.health_addresses:
+        addresses = boot.proc.resolved.get(asked.host) or ((asked.host,) if LITERAL.fullmatch(asked.host) else ())
+        first = next(iter(addresses), "")
+        if not first or any(seen.port == asked.port and _answers(seen.address, first) for seen in listeners):
+            continue
+        same = [seen for seen in listeners if seen.port == asked.port]
+        where = ", ".join(map(str, same or listeners)) or "nothing"
+        is_there = f", which is {first} there" if first != asked.host else ""
+        told = f"the health check asks {asked.host}:{asked.port}{is_there}; the application listens on {where}"
+        if same:
+            host = "127.0.0.1" if ":" in first else "[::1]"
+            return told, f"Ask `{host}:{asked.port}` in the HEALTHCHECK, or let the application listen on both (`::`)."
+        return told, "Correct the port in the HEALTHCHECK, or the one that the command listens on."
+    return "", ""
+
+
+LITERAL = re.compile(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
+
+
+def _answers(listening: str, asked: str) -> bool:
+    """Tell whether what listens on one address takes what is sent to another."""
+    if listening == asked or (listening == "0.0.0.0" and ":" not in asked):  # noqa: S104 - read, not bound
+        return True
+    # By default a socket on :: takes IPv4 too: ipv6(7), IPV6_V6ONLY.
+    return listening in {"::", f"::ffff:{asked}"} or (asked == "127.0.0.1" and listening.startswith("127."))
 
 
 @check(

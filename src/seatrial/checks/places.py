@@ -15,6 +15,8 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "identity": ("USER",),
     "accounts": ("RUN",),
     "process/graceful-stop": ("STOPSIGNAL", *STARTING),
+    "process/variables-expand": (*STARTING, "HEALTHCHECK"),
+    "process/line-ends": ("COPY", "ADD"),
     "process": STARTING,
     "boot": STARTING,
     "health": ("HEALTHCHECK",),

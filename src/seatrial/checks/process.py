@@ -245,6 +245,59 @@ def _as_list(kind: str, line: str) -> str:
     return f"Write a JSON list of words behind {kind}; where a shell is needed, let its line end with `exec PROGRAM`."
 
 
+VARIABLE = re.compile(r"\$(?:([A-Z_][A-Z0-9_]*)|\{([A-Z_][A-Z0-9_]*)(?:[:?+=-][^}]*)?\})")
+"""A variable as a shell would expand it; in lower case it is more likely a part of another language."""
+
+
+@check(
+    "process/variables-expand",
+    title="Leaves no variable to be expanded where no shell reads it",
+    severity=Severity.ERROR,
+    why="In a JSON list the program gets `$PORT` itself, as text: only a shell puts the value in its place.",
+    source="Dockerfile reference: the exec form does not invoke a command shell",
+    example='CMD ["uvicorn", "shop.api:app", "--port", "$PORT"]',
+    fixed='CMD ["sh", "-c", "exec uvicorn shop.api:app --port ${PORT}"]',
+)
+def variables_expand(configuration: Configuration, command: ResolvedCommand) -> Outcome:
+    expect = Expect("every variable in the line of a shell, or expanded by the entrypoint script")
+    read_by_shell = command.shell or shell_line(configuration.words) is not None or command.expands
+    started = (("ENTRYPOINT", configuration.entrypoint), ("CMD", configuration.command)) if not read_by_shell else ()
+    check_words = configuration.health_words if shell_line(configuration.health_words) is None else ()
+    for kind, words in (*started, ("HEALTHCHECK", check_words)):
+        for word in words:
+            # What has blanks is a program of its own, in whatever language.
+            found = VARIABLE.search(word) if not re.search(r"\s", word) else None
+            if found:
+                line = shlex.join(words).replace("'", "")
+                return expect.failed(
+                    f"{kind} is a list with the word `{word}`: no shell reads it, so {found.group()} stays as it is",
+                    fix=f'Write `{kind} ["sh", "-c", "exec {line}"]`, or let the program read '
+                    f"{found[1] or found[2]} from its environment.",
+                )
+    return expect.passed("no word holds one" if not read_by_shell else "a shell reads it")
+
+
+@check(
+    "process/line-ends",
+    title="Its start scripts have Unix line ends",
+    severity=Severity.ERROR,
+    why="A shell takes the carriage return of a Windows line end for a part of the value, the path or the command.",
+    source="POSIX, Shell Command Language: a line ends with a newline alone",
+    example=". /app/shop.env    # saved with CRLF: every value ends with a carriage return",
+    fixed="# .gitattributes\n*.sh text eol=lf\n*.env text eol=lf",
+)
+def line_ends(command: ResolvedCommand) -> Outcome:
+    expect = Expect("the scripts that start it, and the files that they source, end their lines with LF alone")
+    if command.windows_files:
+        first, *more = command.windows_files
+        others = f", and so do {', '.join(more)}" if more else ""
+        return expect.failed(
+            f"the lines of {first} end with CRLF{others}: the carriage return becomes part of what the shell reads",
+            fix=f"Save {first} with Unix line ends; in .gitattributes: `{posixpath.basename(first)} text eol=lf`.",
+        )
+    return expect.passed(", ".join(command.sourced) or "no shell script starts it")
+
+
 STAYING = {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "sudo", "runuser", "make", "xargs", "script"}
 """Programs that start another program and stay its parent."""
 INITS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan"}
@@ -277,6 +330,35 @@ def pid1_is_app(running: Boot) -> Outcome:
     if name in INITS:
         return expect.passed(f"PID 1 is the init `{line}`", evidence=evidence)
     return expect.passed(f"PID 1 is `{line}`")
+
+
+FEW_ZOMBIES = 2
+"""One may be a child that the application will still wait for."""
+
+
+@check(
+    "process/reaps-children",
+    title="Waits for the processes that end below it",
+    severity=Severity.ERROR,
+    why="What PID 1 does not wait for stays as a zombie, and takes a process number, until no other can be started.",
+    source="tini's documentation: reaping zombies; Docker's documentation, `docker run --init`",
+    example='CMD ["uvicorn", "shop.api:app"]    # and shop.api starts `sh -c "job &"`',
+    fixed='ENTRYPOINT ["tini", "--"]\nCMD ["uvicorn", "shop.api:app"]',
+)
+def reaps_children(proc: ProcInfo, running: Boot) -> Outcome:
+    expect = Expect("no ended process left as a zombie (state Z) below PID 1")
+    zombies = proc.zombies
+    if len(zombies) < FEW_ZOMBIES:
+        return expect.passed(f"{len(zombies)} in state Z" if zombies else "none in state Z")
+    grows = ", and more of them a second later" if proc.more_zombies else ""
+    return expect.failed(
+        f"{len(zombies)} processes in state Z below PID 1, `{first_process(running)}`, which does not wait for them"
+        f"{grows}: {', '.join(sorted(set(zombies)))}",
+        fix='Start it under an init that does: `ENTRYPOINT ["tini", "--"]`, `docker run --init`, or `init: true` in '
+        "the compose file; or wait for each process that the application starts.",
+        # A few that stay are untidy; a number that grows ends at the limit of processes.
+        severity=None if proc.more_zombies else Severity.WARNING,
+    )
 
 
 def first_process(boot: Boot) -> str:

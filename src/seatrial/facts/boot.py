@@ -51,6 +51,8 @@ class ProcInfo(Fact, frozen=True, kw_only=True):
     heartbeats: tuple[Heartbeat, ...] = ()
     zombies: tuple[str, ...] = ()
     """The names of processes below PID 1 that have ended, and that it has not waited for."""
+    more_zombies: bool = False
+    """There were more of them a second later."""
     host_processors: int = 0
     """Processors that Python counts there: those of the host, whatever the container is given. 0: not known."""
     resolved: dict[str, tuple[str, ...]] = {}
@@ -124,6 +126,27 @@ class HealthAnswer(Fact, frozen=True, kw_only=True):
     seconds: float
 
 
+class Answered(Fact, frozen=True, kw_only=True):
+    """What came of one request that the contract names."""
+
+    request: str
+    """`GET /courses on port 8000`."""
+    wanted: str
+    """What had to come, as a clause."""
+    status: int = 0
+    """The HTTP status; 0 where no answer came."""
+    body: str = ""
+    """The beginning of the answer's body."""
+    error: str = ""
+    """Why no answer came."""
+    held: bool = False
+    """The answer is what had to come."""
+
+    def __str__(self) -> str:
+        """Return what came, as a clause."""
+        return f"status {self.status}" if self.status else self.error or "no answer"
+
+
 class Exit(Fact, frozen=True, kw_only=True):
     """How a container ended by itself."""
 
@@ -183,6 +206,10 @@ class Boot(Fact, frozen=True, kw_only=True):
     """That it wrote as much as a start may, as a clause; where that is to the engine's disk, it was ended."""
     written: tuple[str, ...] = ()
     """With a writable root: the paths that it wrote outside tmpfs and volumes."""
+    answered: tuple[Answered, ...] | Unavailable = ()
+    """What came of the requests that the contract names."""
+    workers: int = 0
+    """The most processes of one command that have the same parent; 0: not seen."""
     lost: tuple[str, ...] = ()
     """The command lines of its workers that ended during the start, while others like them went on."""
     fell_short: str = ""
@@ -215,6 +242,15 @@ class Freeze(Fact, frozen=True, kw_only=True):
     """What the health check said last."""
 
 
+class Restart(Fact, frozen=True, kw_only=True):
+    """A second start in the same container, on the same volumes, after SIGKILL ended the first."""
+
+    boot: Boot
+    """The second start; its log holds the lines of that one alone."""
+    files: tuple[str, ...] = ()
+    """The files that the first one left in its volumes and its root."""
+
+
 class DeepBoots(Fact, frozen=True, kw_only=True):
     """More starts of the image's own command, each with one thing changed."""
 
@@ -226,6 +262,8 @@ class DeepBoots(Fact, frozen=True, kw_only=True):
     """The same once more, after the first was removed."""
     writable: Boot | Unavailable
     """With a writable root, to see what it writes."""
+    killed: Restart | Unavailable = NOT_DEEP
+    """After SIGKILL, once more in the same container."""
     freeze: Freeze | Unavailable | None = None
     """None where there is no health check."""
 

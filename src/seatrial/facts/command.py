@@ -118,6 +118,12 @@ class ResolvedCommand(Fact, frozen=True, kw_only=True):
     """The first folder on the way to that interpreter that USER cannot search."""
     python_loader: str = ""
     """The dynamic loader that the interpreter's file names; empty where it names none, or is not a binary."""
+    sourced: tuple[str, ...] = ()
+    """The shell scripts that start it, and the files that they source or run, as far as their text tells."""
+    windows_files: tuple[str, ...] = ()
+    """Those of them that hold Windows line ends."""
+    expands: bool = False
+    """Such a script may expand variables in the words that it is given: it holds `eval` or `envsubst`."""
     python_is: str = ""
     """What the interpreter's file is, where it is not an interpreter: a script, or another program."""
 

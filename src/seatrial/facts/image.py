@@ -26,6 +26,21 @@ class HealthCheck(Fact, frozen=True, kw_only=True):
     retries: int
 
 
+class AskedAddress(Fact, frozen=True, kw_only=True):
+    """Where a health check sends its question."""
+
+    host: str
+    port: int
+
+
+ADDRESS = re.compile(
+    r"(?<![\w.@/-])(?:(https?)://)?(localhost|[\w-]+(?:\.[\w-]+)*|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?(?=[/\s'\"?]|$)",
+    re.ASCII,
+)
+USUAL_PORTS = {"http": 80, "https": 443}
+MOST_ADDRESSES = 5
+
+
 class VolumeFolder(Fact, frozen=True, kw_only=True):
     """Whose the folder of a volume is; the engine makes one that the image lacks for root."""
 
@@ -51,6 +66,8 @@ class Configuration(Fact, frozen=True, kw_only=True):
     volumes: tuple[str, ...] = ()
     empty_volumes: dict[str, VolumeFolder] = {}
     """Those of its volumes whose folders hold nothing in the image."""
+    tmpfs_folders: dict[str, VolumeFolder] = {}
+    """Those of the contract's tmpfs whose folders are in the image."""
     labels: dict[str, str] = {}
     health_check: HealthCheck | None = None
     stop_signal: str = "SIGTERM"
@@ -79,6 +96,17 @@ class Configuration(Fact, frozen=True, kw_only=True):
         return frozenset(
             int(number) for number, _, kind in parts if re.fullmatch(r"[0-9]{1,5}", number) and kind in {"", "tcp"}
         )
+
+    @property
+    def health_addresses(self) -> tuple[AskedAddress, ...]:
+        """The addresses that the words of the health check name: `http://localhost:8000/health`."""
+        found: dict[AskedAddress, None] = {}
+        for match in (match for word in self.health_words for match in ADDRESS.finditer(word)):
+            scheme, host, port = match.groups()
+            if scheme or port:
+                number = int(port or USUAL_PORTS[scheme])
+                found[AskedAddress(host=host.strip("[]"), port=number)] = None
+        return tuple(address for address in found if 0 < address.port < 1 << 16)[:MOST_ADDRESSES]
 
     @property
     def health_words(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ MOST_FILES = 20000
 MOST_HEARTBEATS = 50
 MOST_ZOMBIES = 20
 MOST_NAMES = 5
-FEW_ZOMBIES = 2
 ZOMBIE_SECONDS = 1.0
 ZOMBIE_STEP = 0.1
 LISTENS = {"tcp": "0A", "udp": "07"}
@@ -99,17 +98,21 @@ def ended() -> "Dict[str, str]":
     return found
 
 
-def zombies() -> "List[str]":
-    """Return those that stay so. Between an end and the wait for it there is a moment: one alone is looked at again."""
-    known, since = ended(), time.monotonic()
-    while known:
+def zombies() -> "Dict[str, Any]":
+    """Return those that stay so, and whether there are more of them after a while.
+
+    Between an end and the wait for it there is a moment: what was seen once is looked for again.
+    """
+    known = ended()
+    if known:
+        time.sleep(ZOMBIE_STEP)
+        known = {name: command for name, command in ended().items() if name in known}
+    now, since = known, time.monotonic()
+    while known and len(now) <= len(known) and time.monotonic() - since < ZOMBIE_SECONDS:
         time.sleep(ZOMBIE_STEP)
         now = ended()
-        stay = [name for name in known if name in now]
-        if len(stay) >= FEW_ZOMBIES or time.monotonic() - since >= ZOMBIE_SECONDS:
-            return [known[name] for name in sorted(stay, key=int)[:MOST_ZOMBIES]]
-        known = now
-    return []
+    stay = sorted(now, key=int) if known else []
+    return {"zombies": [now[name] for name in stay[:MOST_ZOMBIES]], "more_zombies": len(stay) > len(known)}
 
 
 def addresses(name: str) -> "List[str]":
@@ -184,7 +187,7 @@ def main() -> None:
         "no_new_privileges": privileges == ["1"] if privileges else None,
         "processes": len(names),
         "heartbeats": part(lambda: heartbeats(names), []),
-        "zombies": part(zombies, []),
+        **part(zombies, {}),
         "host_processors": os.cpu_count() or 0,
         "resolved": {name: addresses(name) for name in sys.argv[2 : 2 + MOST_NAMES]},
         "truncated": truncated,

@@ -14,8 +14,8 @@ import docker.errors
 from seatrial.engine.containers import MOST_WRITTEN, container, engine_errors, kill, refusal
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.boot import NOT_INSPECTED
+from seatrial.observe.answers import ask
 from seatrial.observe.boot_log import between, first_line_after, last_lines
-from seatrial.observe.health_check import asked_addresses
 from seatrial.observe.introspect import shared_memory, usage
 from seatrial.observe.probe import CANNOT_START
 from seatrial.observe.sandbox import HOSTNAME, boot_config, joined
@@ -62,7 +62,7 @@ class BootSetup:
     @property
     def asked_names(self) -> tuple[str, ...]:
         """The names of hosts that the health check asks, of those that are in each container's /etc/hosts."""
-        hosts = {address.host for address in asked_addresses(self.configuration.health_words)}
+        hosts = {address.host for address in self.configuration.health_addresses}
         return tuple(sorted(hosts & {"localhost", HOSTNAME}))
 
     @property
@@ -113,39 +113,43 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         return Boot(lifted=lifted, start_error=error)
     has_check = configuration.health_check is not None
     seen = until_up(starter, booted, started)
-    ended = _exit(seen.state)
+    over = ended(seen.state)
     # An application that is not up has nothing to finish: it is killed, not asked.
-    up = ended is None and (seen.healthy_after is not None or not has_check)
+    up = over is None and (seen.healthy_after is not None or not has_check)
     first_log = first_line_after(booted, seen.state["StartedAt"])
     taken = (
-        seen.introspection.usage if seen.introspection else NOT_INSPECTED if ended else usage(booted.client, booted.id)
+        seen.introspection.usage if seen.introspection else NOT_INSPECTED if over else usage(booted.client, booted.id)
     )
-    filled = _full_volume(booted, configuration) if ended is None else ""
+    filled = _full_volume(booted, configuration) if over is None else ""
+    proc = seen.introspection.proc if seen.introspection else NOT_INSPECTED
+    answered = ask(starter, booted.id, contract.answers, proc) if up and contract.answers else ()
     stop = _stop(booted, configuration, contract) if up else None
-    if ended is None and not up:
+    if over is None and not up:
         kill(booted)
     lines, cut = last_lines(booted)
     return Boot(
         lifted=lifted,
         enforced=enforced(seen.inspected["HostConfig"]),
-        health=_health_of(seen) if has_check else Health.NONE,
+        health=health_of(seen, configuration),
         healthy_after=seen.healthy_after,
         finished=seen.finished,
         finished_after=seen.finished_after,
         answers=(*([seen.answer] if seen.answer else ()), *_answers(seen.state)),
         watched=seen.watched,
-        exit=ended,
+        exit=over,
         stop=stop,
         log=lines,
         log_cut=cut,
         first_log=first_log,
         log_at_stop=first_log is None and stop is not None and bool(lines),
         out_of_memory=bool(seen.state.get("OOMKilled")),
-        proc=seen.introspection.proc if seen.introspection else NOT_INSPECTED,
+        proc=proc,
         process_list=seen.introspection.process_list if seen.introspection else NOT_INSPECTED,
         usage=taken,
         filled=filled or _written_to_disk(booted),
-        lost=seen.workers.lost if ended is None else (),
+        answered=answered,
+        workers=seen.workers.most,
+        lost=seen.workers.lost if over is None else (),
         written=_written(booted, seen.inspected, contract) if Restriction.READ_ONLY in lifted else (),
     )
 
@@ -174,8 +178,10 @@ def enforced(limits: Json) -> Enforced:
     )
 
 
-def _health_of(seen: Watched) -> Health:
+def health_of(seen: Watched, configuration: Configuration) -> Health:
     """Return its health: the engine's word, or healthy where our own question was answered before the engine's."""
+    if configuration.health_check is None:
+        return Health.NONE
     said = health(seen.state)
     return Health.HEALTHY if seen.answer and said is not Health.UNHEALTHY else said
 
@@ -192,7 +198,8 @@ def _answers(state: Json) -> tuple[HealthAnswer, ...]:
     )
 
 
-def _exit(state: Json) -> Exit | None:
+def ended(state: Json) -> Exit | None:
+    """Return how a container ended; None while it runs."""
     if state["Status"] not in ENDED:
         return None
     return Exit(

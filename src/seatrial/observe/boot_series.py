@@ -30,7 +30,8 @@ from seatrial.inside import script
 from seatrial.observe.boot import AT_ONCE, BootSetup, begin, run_boot
 from seatrial.observe.command import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
-from seatrial.observe.files import EngineFiles
+from seatrial.observe.files import EngineFiles, maps_users, own_folders, tmpfs_folders
+from seatrial.observe.restart import restart
 from seatrial.observe.sandbox import HEALTH_EVERY, as_configured, read_service, with_service_environment
 from seatrial.observe.watch import ENDED, POLL, health, until_up
 
@@ -103,6 +104,7 @@ def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
             for name in dict.fromkeys(contract.required_environment)
         }
         other = pool.submit(run_boot, starter, lifted=lifted, user=ARBITRARY_USER) if contract.arbitrary_uid else None
+        killed = pool.submit(restart, starter, lifted)
         if has_check and freezing is None:
             freezing = pool.submit(freeze, starter, lifted)
         return DeepBoots(
@@ -110,6 +112,7 @@ def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
             other_user=other.result() if other else None,
             again=again.result(),
             writable=writing.result() if writing else first,
+            killed=killed.result(),
             freeze=freezing.result() if freezing else None,
         )
 
@@ -307,8 +310,11 @@ def boot_as_service(engine: Engine, container: str, contract: Contract, *, deep:
     """
     with engine_errors("starting the app among its services"), runs.running(engine, pid=os.getpid()) as run:
         inspected = engine.client.api.inspect_container(container)
+        files = EngineFiles(engine.client.api, container)
         configured = as_configured(read_configuration(engine, str(inspected["Image"])), inspected)
-        found = find_python(configured, EngineFiles(engine.client.api, container), contract.interpreter)
+        if own_folders(contract.tmpfs) and not maps_users(engine.client.api):
+            configured = msgspec.structs.replace(configured, tmpfs_folders=tmpfs_folders(contract.tmpfs, files))
+        found = find_python(configured, files, contract.interpreter)
         python: Future[str] = Future()
         python.set_result(found.path if found else "")
         starter = BootSetup(

@@ -14,6 +14,7 @@ from msgspec import structs
 from seatrial.facts import Account, ResolvedCommand, ResolvedPath, Shebang
 from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
+from seatrial.observe.shell_scripts import follow_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +89,8 @@ def resolve_command(
     loader = paths.loader(beginning)
     steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
     python = find_python(configuration, files, interpreter)
+    line = configuration.words[2] if shell else ""
+    followed = follow_scripts(program, scripts, line, directory, files)
     return ResolvedCommand(
         words=words,
         word=behind[0] if behind else "",
@@ -100,6 +103,9 @@ def resolve_command(
         loader=paths.follow(loader, files) if loader else None,
         blocked_by=paths.blocking_folder(steps, who, files),
         account=who,
+        sourced=followed.files,
+        windows_files=followed.windows,
+        expands=followed.expands,
         python=python.path if python else "",
         python_why=python.why if python else "",
         python_resolved=python.resolved if python else None,

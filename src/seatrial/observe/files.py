@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tarfile
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from seatrial.facts import Account, Accounts, FileEntry, FileKind, Group, Passwo
 from seatrial.observe import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from seatrial.facts import Configuration
     from seatrial.observe.index import IndexFiles
@@ -149,6 +150,30 @@ def empty_volumes(configuration: Configuration, files: EngineFiles) -> dict[str,
         elif entry.kind is FileKind.FOLDER and files.is_empty(path):
             found[path] = VolumeFolder(mode=entry.mode, uid=entry.uid, gid=entry.gid)
     return found
+
+
+TEMPORARY = {"/tmp", "/var/tmp", "/run"}  # noqa: S108 - paths inside the image
+"""Folders of every base, which a tmpfs replaces for all accounts: they need not be looked up."""
+
+
+def own_folders(tmpfs: Iterable[str]) -> list[str]:
+    """Return the paths of a contract's tmpfs that may be folders of the image's own."""
+    return [path for path in tmpfs if posixpath.normpath(path) not in TEMPORARY]
+
+
+def maps_users(client: docker.APIClient) -> bool:
+    """Tell whether an engine maps the users of containers to others: who owns a folder is another number there."""
+    return "name=userns" in (client.info().get("SecurityOptions") or ())
+
+
+def tmpfs_folders(tmpfs: Iterable[str], files: EngineFiles) -> dict[str, VolumeFolder]:
+    """Return those of a contract's tmpfs whose folders are in the image, each with its owner and mode."""
+    entries = {path: files.entry(path) for path in own_folders(tmpfs)[:MOST_VOLUMES]}
+    return {
+        path: VolumeFolder(mode=entry.mode, uid=entry.uid, gid=entry.gid)
+        for path, entry in entries.items()
+        if entry is not None and entry.kind is FileKind.FOLDER
+    }
 
 
 def leads_nowhere(explanation: str) -> bool:

@@ -31,7 +31,15 @@ from seatrial.observe.command import (
 )
 from seatrial.observe.configuration import other_platform, read_configuration
 from seatrial.observe.contents import contents_of
-from seatrial.observe.files import EngineFiles, empty_volumes, read_account, read_accounts
+from seatrial.observe.files import (
+    EngineFiles,
+    empty_volumes,
+    maps_users,
+    own_folders,
+    read_account,
+    read_accounts,
+    tmpfs_folders,
+)
 from seatrial.observe.health_check import health_command
 from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.path_rules import rules
@@ -114,7 +122,7 @@ def gather(
         with ThreadPoolExecutor(max_workers=5) as beside, runs.ending(run):
             observation = Observation(
                 run=run,
-                configuration=with_empty_volumes(run, configuration),
+                configuration=with_folders(run, configuration, contract.tmpfs),
                 contract=contract,
                 wanted=wanted,
                 beside=beside,
@@ -267,15 +275,19 @@ class Observation:
         return self.beside.submit(run_override, self.run, self.configuration, start, self.contract)
 
 
-def with_empty_volumes(run: Run, configuration: Configuration) -> Configuration:
-    """Return the configuration with the volumes that hold nothing in the image.
+def with_folders(run: Run, configuration: Configuration, tmpfs: tuple[str, ...]) -> Configuration:
+    """Return the configuration with the volumes that hold nothing in the image, and the folders below the tmpfs.
 
-    None of them where the engine maps the users of containers to others: who owns a folder is another number there.
+    None of them where the engine maps the users of containers to others.
     """
-    if not configuration.volumes or "name=userns" in (run.engine.client.api.info().get("SecurityOptions") or ()):
+    if not (configuration.volumes or own_folders(tmpfs)) or maps_users(run.engine.client.api):
         return configuration
     with image_files(run, configuration) as files:
-        return msgspec.structs.replace(configuration, empty_volumes=empty_volumes(configuration, files))
+        return msgspec.structs.replace(
+            configuration,
+            empty_volumes=empty_volumes(configuration, files),
+            tmpfs_folders=tmpfs_folders(tmpfs, files),
+        )
 
 
 @contextmanager

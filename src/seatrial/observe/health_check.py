@@ -66,31 +66,6 @@ def script_of(words: Sequence[str]) -> str:
     return rest[0] if rest and not any(mark in rest[0] for mark in "$`*") else ""
 
 
-@dataclass(frozen=True)
-class AskedAddress:
-    """Where a health check sends its question."""
-
-    host: str
-    port: int
-
-
-ADDRESS = re.compile(
-    r"(?<![\w.@/-])(?:(https?)://)?(localhost|[\w-]+(?:\.[\w-]+)*|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?(?=[/\s'\"?]|$)"
-)
-USUAL_PORTS = {"http": 80, "https": 443}
-MOST_ADDRESSES = 5
-
-
-def asked_addresses(words: Sequence[str]) -> tuple[AskedAddress, ...]:
-    """Return the addresses that the words of a health check name: `http://localhost:8000/health`."""
-    found: dict[AskedAddress, None] = {}
-    for match in (match for word in words for match in ADDRESS.finditer(word)):
-        scheme, host, port = match.groups()
-        if (scheme or port) and int(port or USUAL_PORTS[scheme]) in range(1, 65536):
-            found[AskedAddress(host.strip("[]"), int(port or USUAL_PORTS[scheme]))] = None
-    return tuple(found)[:MOST_ADDRESSES]
-
-
 IDLE = 0.25
 """The share of one processor below which an application counts as waiting."""
 SAMPLED = 0.045

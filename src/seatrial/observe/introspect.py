@@ -148,7 +148,7 @@ def proc_info(
         made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script("proc"), nonce, *names])
         stream = client.exec_start(made["Id"], stream=True)
         try:
-            output = _first_bytes(stream)
+            output = first_bytes(stream)
         finally:
             close_stream(stream)
     except docker.errors.APIError as error:
@@ -156,7 +156,8 @@ def proc_info(
     return read_answer(output, nonce, python)
 
 
-def _first_bytes(stream: Iterable[bytes]) -> bytes:
+def first_bytes(stream: Iterable[bytes]) -> bytes:
+    """Return what a program in a container writes, up to a limit."""
     output = bytearray()
     for part in stream:
         output += part

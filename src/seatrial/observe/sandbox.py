@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
-TMPFS_OPTIONS = f"rw,nosuid,nodev,size={TMPFS_SIZE},mode=1777"
+TMPFS_OPTIONS = f"rw,nosuid,nodev,size={TMPFS_SIZE}"
+FOR_ALL = 0o1777
+"""The mode of a tmpfs whose folder the image lacks: every account may write there."""
+PERIOD = 100_000
+"""Microseconds in which a limit of processors is counted."""
 HOSTNAME = "seatrial"
 PROBE_SHARES = 32
 """The probe's weight in sharing processors; a container has 1024 by default."""
@@ -47,13 +51,14 @@ LIFTED_LIMITS = 4
 
 
 def host_config(
-    contract: Contract, volumes: Mapping[str, VolumeFolder], *, log: Json, lifted: Collection[Restriction] = ()
+    contract: Contract, configuration: Configuration, *, log: Json, lifted: Collection[Restriction] = ()
 ) -> Json:
     """Return the limits that every container of an untrusted image gets; `log` is the engine's log driver.
 
-    `volumes` are those of the image that are empty: memory-backed and of limited size here. What the image holds in
-    the others would be hidden by that: they are watched (`seatrial.engine.containers.container`).
+    The volumes of the image that are empty are memory-backed and of limited size here. What the image holds in the
+    others would be hidden by that: they are watched (`seatrial.engine.containers.container`).
     """
+    volumes = {path: folder for path, folder in configuration.empty_volumes.items() if path not in contract.tmpfs}
     times = LIFTED_LIMITS if Restriction.LIMITS in lifted else 1
     memory = parse_size(contract.memory) * times
     return {
@@ -67,12 +72,25 @@ def host_config(
         "Memory": memory,
         "MemorySwap": memory,
         "ShmSize": min(SHM_SIZE, memory),
-        "Tmpfs": dict.fromkeys(contract.tmpfs, TMPFS_OPTIONS),
-        "Mounts": volume_mounts({path: folder for path, folder in volumes.items() if path not in contract.tmpfs}),
+        # Not NanoCpus: an engine refuses more of these than its host has processors.
+        "CpuPeriod": PERIOD,
+        "CpuQuota": round(contract.processors * PERIOD),
+        "Tmpfs": {path: tmpfs_options(configuration.tmpfs_folders.get(path)) for path in contract.tmpfs},
+        "Mounts": volume_mounts(volumes),
         "LogConfig": log,
         "IpcMode": "private",
         "RestartPolicy": {"Name": "no"},
     }
+
+
+def tmpfs_options(folder: VolumeFolder | None) -> str:
+    """Return the options of a tmpfs; of one on a folder of the image, with that one's owner and mode.
+
+    Without these, an engine gives it to root, with the folder's mode: nobody else could write there.
+    """
+    if folder is None:
+        return f"{TMPFS_OPTIONS},mode={FOR_ALL:o}"
+    return f"{TMPFS_OPTIONS},mode={folder.mode:o},uid={folder.uid},gid={folder.gid}"
 
 
 def volume_mounts(volumes: Mapping[str, VolumeFolder]) -> list[Json]:
@@ -91,6 +109,17 @@ def volume_mounts(volumes: Mapping[str, VolumeFolder]) -> list[Json]:
         }
         for path, folder in volumes.items()
     ]
+
+
+def with_lasting_volumes(plan: Json) -> Json:
+    """Return the plan with volumes that outlast a start of their container: a memory-backed one is empty at the next.
+
+    The engine makes a volume of its own for each place that the image declares; it goes with the container.
+    """
+    host = plan["HostConfig"]
+    # Those of `volume_mounts`; a named one is its service's.
+    lasting = [mount for mount in host["Mounts"] if mount.get("Source") or mount.get("Type") != "volume"]
+    return {**plan, "HostConfig": {**host, "Mounts": lasting}}
 
 
 def environment(contract: Contract, *, without: str = "") -> list[str]:
@@ -137,7 +166,7 @@ def _short_run(configuration: Configuration, words: Sequence[str], contract: Con
         "Healthcheck": {"Test": ["NONE"]},
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": {**host_config(contract, configuration.empty_volumes, log={"Type": "none"}), **more},
+        "HostConfig": {**host_config(contract, configuration, log={"Type": "none"}), **more},
     }
 
 
@@ -160,7 +189,7 @@ def boot_config(
         # Without a network, a container's own name leads nowhere; many applications look it up at their start.
         "Hostname": HOSTNAME,
         "Env": environment(contract, without=without),
-        "HostConfig": host_config(contract, configuration.empty_volumes, lifted=lifted, log=log),
+        "HostConfig": host_config(contract, configuration, lifted=lifted, log=log),
     }
     if user:
         plan["User"] = user

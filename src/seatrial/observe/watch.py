@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,12 @@ class Workers:
         if first in rows:
             self.last = tuple(row for row in rows.values() if row.pid == first or _below(row, first, rows))
             self.seen.update({row.pid: row.command for row in self.last if row.pid != first})
+
+    @property
+    def most(self) -> int:
+        """Return the most processes of one command that have the same parent: its workers, if it has any."""
+        kinds = Counter((row.parent, _kind(row.command)) for row in self.last if not row.state.startswith("Z"))
+        return max(kinds.values(), default=0)
 
     @property
     def lost(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -39,6 +40,7 @@ NoZero = Annotated[str, _form(r"^[^\0]*\Z", "text without a zero byte")]
 # Not the dots that a drafted contract holds in a reason's place.
 Reason = Annotated[str, _form(r"[^\s.]", "a reason, in words")]
 Count = Annotated[int, Meta(ge=1, le=4_194_304)]  # the most that Linux counts: PID_MAX_LIMIT
+Processors = Annotated[float, Meta(ge=0.1, le=1024)]
 Number = Annotated[int, Meta(ge=0, le=4_294_967_294)]  # of an account: 32 bits, the last one is "nobody at all"
 Account = Annotated[str, _form(r"^[^\s:\0]+\Z", "the name of an account")]
 Capability = Annotated[str, _form(r"^[A-Za-z_]+\Z", "a capability such as NET_BIND_SERVICE")]
@@ -72,6 +74,30 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 
 UNIQUE = "{unique}"
 """Stands in a write for a text that is another one each time."""
+
+
+class Answer(Table, frozen=True, kw_only=True):
+    """A request that the app must answer once its start is over."""
+
+    path: RequestPath
+    """Where it goes: `/`."""
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    """How it is sent."""
+    port: PortNumber | None = None
+    """The port that it goes to; by default the one that EXPOSE names, or that the app listens on."""
+    headers: dict[HeaderName, HeaderValue] = {}
+    """Headers that go with it; test values, never real secrets."""
+    status: Annotated[int, Meta(ge=100, le=599)] = 200
+    """The status that must come."""
+    pattern: str | None = None
+    """A regular expression of Python's that the beginning of the body must hold: `<h1>`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a regular expression."""
+        try:
+            re.compile(self.pattern or "")
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"`pattern`: not a regular expression of Python's: {error}") from error
 
 
 class StackWrite(Table, frozen=True, kw_only=True):
@@ -186,6 +212,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """The memory limit of the boot."""
     processes: Count = 256
     """The process limit of the boot."""
+    processors: Processors = 2.0
+    """The processors that the boot is given; on a host with fewer, those."""
     healthy_within: PositiveSeconds = 30.0
     """Seconds from the start until the health check must pass; without one, the most until the start is over."""
     stays_up: PositiveSeconds = 6.0
@@ -197,6 +225,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """Seconds from the start until the application must have logged its first line."""
     unhealthy_within: PositiveSeconds = 60.0
     """Seconds after which the health check must have noticed that every process of the application is frozen."""
+    answers: Annotated[tuple[Answer, ...], Meta(max_length=50)] = ()
+    """Requests that must be answered once its start is over: `[{ path = "/", pattern = "<h1>" }]`."""
     required_environment: tuple[Variable, ...] = ()
     """Variables without which the application must refuse to start, and name the one that is missing."""
     arbitrary_uid: bool = False
