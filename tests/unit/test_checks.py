@@ -139,6 +139,7 @@ def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check:
         python="3.13",
         max_unpacked="1 GB",
         executables=("sh",),
+        answers=(Answer(path="/"),),
         bytecode=("dependencies", "standard-library"),
     )
     result = judge(check, seen, contract)

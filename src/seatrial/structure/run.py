@@ -39,7 +39,7 @@ from seatrial.errors import SettingsError
 from seatrial.facts import FileEntry, FileKind, Json
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles, leads_nowhere
-from seatrial.observe.gather import with_empty_volumes
+from seatrial.observe.gather import with_folders
 from seatrial.settings.model import Contract
 from seatrial.structure.files import (
     CommandTest,
@@ -211,7 +211,7 @@ def prove(
     started = time.perf_counter()
     passed_on = {file: _passed_on(said.container_run_options, environment, folder) for file, said in files.items()}
     with engine_errors(f"testing the structure of {reference}"), runs.running(engine, pid=os.getpid()) as run:
-        configuration = with_empty_volumes(run, read_configuration(engine, reference))
+        configuration = with_folders(run, read_configuration(engine, reference), ())
         image = engine.client.api.inspect_image(configuration.id)  # type: ignore[no-untyped-call]
         used = Counter[str]()
         plans = [
