@@ -13,6 +13,7 @@ from seatrial import __version__
 from seatrial.engine import programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, SeatrialError
+from seatrial.filesystem import exists
 from seatrial.images.credentials import find_secrets
 from seatrial.settings.read import Project
 from seatrial.text import show_size
@@ -101,7 +102,7 @@ def _settings(project: Callable[[], Project]) -> Iterator[Finding]:
         if app.compose:
             files["compose"] = read.folder / app.compose
         for key, path in files.items():
-            if not path.exists():
+            if not exists(path):
                 yield Finding(
                     topic=f"app {name}", ok=False, seen=f"{key} {path} does not exist", fix=f"Correct `{key}`."
                 )

@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether a path is a regular file, or a link to one; of a name that no file can have, it is none.
+
+    pathlib raises an OSError where a name is too long, or a folder may not be entered.
+    """
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Tell the same of a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def exists(path: Path) -> bool:
+    """Tell the same of whatever a path leads to."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def read_bytes(file: Path, most: int) -> bytes:
     """Return what a file holds, which is at most so many bytes.
 

@@ -34,10 +34,10 @@ def test_settings_are_the_engines_own(tmp_path: Path) -> None:
     assert made["iptables"] is False
     assert made["live-restore"] is False
     assert made["default-address-pools"] == [{"base": "10.214.0.0/16", "size": 24}]
-    both = daemon.settings(place(tmp_path), POOL, starting=False, ipv6=IPv6Network("fd01:2:3::/48"))
+    both = daemon.settings(place(tmp_path), POOL, starting=False, ipv6=IPv6Network("fd01:2:3::/64"))
     assert both["default-address-pools"] == [
         {"base": "10.214.0.0/16", "size": 24},
-        {"base": "fd01:2:3::/48", "size": 64},
+        {"base": "fd01:2:3::/64", "size": 80},
     ]
     # Without it, a second start deletes another engine's docker0.
     assert daemon.settings(place(tmp_path), POOL, starting=True)["live-restore"] is True

@@ -209,7 +209,7 @@ def test_networks_of_ipv6_are_kept_apart_too(monkeypatch: pytest.MonkeyPatch, br
     assert not bridges.exists()
     own, other = network.own_range("seatrial-1"), network.own_range("seatrial-2")
     assert own.is_private
-    assert (own.prefixlen, own.overlaps(other)) == (48, False)
+    assert (own.prefixlen, own.overlaps(other)) == (64, False)
     firewall = Firewall()
     monkeypatch.setattr("seatrial.process.run", firewall)
     network.open_firewall(own, "seatrial-1", {})

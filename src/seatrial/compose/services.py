@@ -17,7 +17,7 @@ from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variab
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
 from seatrial.facts import ComposeModel, ComposeSource, Condition, Dependency, Json, Port, Service, Unavailable
-from seatrial.filesystem import read_bytes
+from seatrial.filesystem import is_file, read_bytes
 from seatrial.host import Host
 from seatrial.owner import temporary_folder
 from seatrial.settings.read import Project
@@ -194,7 +194,7 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
     What a person has to fill in first is not a fault of the file. What is judged here is its form, not its values; a
     number serves for a port as well as for a password. Raises StackError: compose refuses the file even so.
     """
-    missing = [env_file.path for env_file in text.files if not (compose.file.parent / env_file.path).is_file()]
+    missing = [env_file.path for env_file in text.files if not is_file(compose.file.parent / env_file.path)]
     names = [variable.name for variable in text.variables]
     unset = set(names) - variable_sources(compose, names).keys()
     environment = {**compose.environment, **dict.fromkeys(unset, "1")}

@@ -16,7 +16,7 @@ from seatrial.compose.runner import Compose
 from seatrial.compose.text import ComposeText
 from seatrial.errors import StackError
 from seatrial.facts import ComposeVariable, EnvironmentFile, Service
-from seatrial.filesystem import read_bytes
+from seatrial.filesystem import is_file, read_bytes
 from seatrial.text import plain_line
 
 EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")
@@ -173,7 +173,7 @@ def in_folder(env_file: EnvironmentFile, folder: Path) -> EnvironmentFile:
     path = folder / env_file.path
     examples = (f"{path.name}{ending}" for ending in (".example", ".sample", ".template"))
     return structs.replace(
-        env_file, there=path.is_file(), example=next((name for name in examples if (path.parent / name).is_file()), "")
+        env_file, there=is_file(path), example=next((name for name in examples if is_file(path.parent / name)), "")
     )
 
 

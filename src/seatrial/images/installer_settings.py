@@ -8,12 +8,12 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from seatrial.errors import BuildError
+from seatrial.filesystem import is_file
 from seatrial.host import Host
 
 PIP, UV = "pip's configuration", "uv's configuration"
@@ -82,13 +82,13 @@ def _pip_files(host: Host) -> Iterator[Path]:
         return
     user = Path(environment.get("XDG_CONFIG_HOME") or host.home / ".config")
     files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf")]
-    if not chosen or not _is_file(Path(chosen)):
+    if not chosen or not is_file(Path(chosen)):
         files += [host.home / ".pip" / "pip.conf", user / "pip" / "pip.conf"]
     if venv := environment.get("VIRTUAL_ENV"):
         files.append(Path(venv) / "pip.conf")
     if chosen:
         files.append(Path(chosen))
-    yield from (file for file in files if _is_file(file))
+    yield from (file for file in files if is_file(file))
 
 
 def _pip_values(values: Mapping[str, str]) -> dict[str, str]:
@@ -116,10 +116,10 @@ def _uv_file(host: Host) -> Path | None:
     if host.environment.get("UV_NO_CONFIG"):
         return None
     if chosen := host.environment.get("UV_CONFIG_FILE"):
-        return Path(chosen) if _is_file(Path(chosen)) else None
+        return Path(chosen) if is_file(Path(chosen)) else None
     user = Path(host.environment.get("XDG_CONFIG_HOME") or host.home / ".config")
     files = (user / "uv" / "uv.toml", Path("/etc/xdg/uv/uv.toml"), Path("/etc/uv/uv.toml"))
-    return next((file for file in files if _is_file(file)), None)
+    return next((file for file in files if is_file(file)), None)
 
 
 def _uv_indexes(environment: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -170,13 +170,6 @@ def _toml(value: object) -> str:
 
 def _remote(address: str) -> bool:
     return address.startswith(("https://", "http://", "git+https://"))
-
-
-def _is_file(path: Path) -> bool:
-    # OSError: no name that a file can have, or below a folder that this account may not enter.
-    with suppress(OSError):
-        return path.is_file()
-    return False
 
 
 def _read(file: Path, what: str) -> str:

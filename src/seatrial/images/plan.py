@@ -11,6 +11,7 @@ from pathlib import Path
 from seatrial.dockerfile import DockerfileError, declares, parse, read
 from seatrial.errors import BuildError, SettingsError
 from seatrial.facts.sources import Dockerfile
+from seatrial.filesystem import exists, is_folder
 from seatrial.settings.model import App
 from seatrial.settings.read import TABLE, Project, line_of, python_of
 from seatrial.trust import Trust
@@ -78,9 +79,9 @@ def plan_build(
             where=_declared(project, name),
             fix="Keep it inside; or, where you trust the project as your own, give --trust project.",
         )
-    if not context.is_dir():
+    if not is_folder(context):
         raise BuildError(
-            f"the build context {'is not a directory' if context.exists() else 'does not exist'}.",
+            f"the build context {'is not a directory' if exists(context) else 'does not exist'}.",
             where=_shown(context, project),
             fix=f"Correct `context` in [{TABLE}.apps.{name}] of {project.file.name}.",
         )

@@ -34,7 +34,8 @@ HELPERS = re.compile(r"^(containerd|containerd-shim.*|docker-proxy)$")
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 """What pulls need, where a host reaches registries through a proxy or with its own CA."""
 NETWORK_PREFIX = 24
-NETWORK_PREFIX_IPV6 = 64
+NETWORK_PREFIX_IPV6 = 80
+"""Docker before 27 divides no range into networks of 2**64 addresses: all of them would be the first."""
 LOG_LINES = 15
 
 # Seconds.

@@ -82,7 +82,7 @@ WITHIN = "--physdev-is-bridged"
 def own_range(tag: str) -> IPv6Network:
     """Return the IPv6 addresses of an engine's networks that ask for some: unique local ones (RFC 4193)."""
     digits = hashlib.sha256(tag.encode()).hexdigest()
-    return IPv6Network(f"fd{digits[:2]}:{digits[2:6]}:{digits[6:10]}::/48")
+    return IPv6Network(f"fd{digits[:2]}:{digits[2:6]}:{digits[6:10]}::/64")
 
 
 def rules(pool: IPv4Network | IPv6Network, tag: str, *, bridged: bool = False) -> list[tuple[str, str, list[str]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.compose import guard
+from seatrial.compose.reach import resolved
 from seatrial.compose.readiness import Readiness, unready
 from seatrial.compose.runner import Compose, Stack, identify
 from seatrial.compose.services import own_images, read_services
@@ -15,6 +16,7 @@ from seatrial.compose.variables import check_variables, copy_example, example_to
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Json, Service
+from seatrial.filesystem import exists, is_file
 from seatrial.host import Host
 from seatrial.settings.read import TABLE, Project
 from seatrial.trust import Trust
@@ -121,11 +123,11 @@ def compose_file(project: Project, name: str) -> Path:
             fix='Name one: compose = "compose.yaml".',
         )
     named = project.folder / app.compose
-    file = named.resolve()
-    if not file.is_file():
+    file = resolved(str(named))
+    if not is_file(file):
         raise StackError(
-            "it is not a regular file." if file.exists() else "there is no such compose file.",
-            where=str(named if file.exists() else file),
+            "it is not a regular file." if exists(file) else "there is no such compose file.",
+            where=str(named if exists(file) else file),
             fix=f"Correct `compose` in {project.file.name} [{TABLE}.apps.{name}].",
         )
     return file
