@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +11,23 @@ from tests.fakes.world import World
 
 from seatrial.compose.runner import Stack
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
-from seatrial.stack.down import Holdings, down, holdings, removed_afterwards, roll_back
+from seatrial.stack.down import (
+    INTERRUPTED_STOP,
+    PRIVATE_STOP,
+    Holdings,
+    down,
+    holdings,
+    removed_afterwards,
+    roll_back,
+)
 from seatrial.stack.inspect import logs
 from seatrial.stack.up import ps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.fakes.clock import VirtualClock
 
 LABEL = "com.docker.compose.project"
 
@@ -188,6 +199,37 @@ def test_all_is_removed_however_it_ends(world: World, reason: BaseException) -> 
     with pytest.raises(type(reason)):
         left_by(world, end)
     assert world.memory.containers == {}
+
+
+HOUR = 3600
+
+
+def stubborn(world: World, monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    """Give a stack whose services ignore their stop signal, and may do so for an hour; return its clock."""
+    for made in world.memory.containers.values():
+        made.life = Life(stops=None)
+        made.config["StopTimeout"] = HOUR
+    monkeypatch.setattr("seatrial.stack.down.time", world.memory.clock)
+    return world.memory.clock
+
+
+@pytest.mark.parametrize(("end", "within"), [(interrupt, INTERRUPTED_STOP), (None, PRIVATE_STOP)])
+def test_services_that_do_not_stop_are_killed_when_somebody_waits_or_nothing_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None] | None, within: float
+) -> None:
+    clock = stubborn(world, monkeypatch)
+    began = clock.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):
+        left_by(world, end)
+    assert within - 1 <= clock.monotonic() - began <= within + 0.1
+    assert world.memory.containers == {}
+
+
+def test_down_gives_each_service_the_time_that_its_file_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = stubborn(world, monkeypatch)
+    began = clock.monotonic()
+    down(world.stack, engine=world.engine)
+    assert clock.monotonic() - began >= 2 * HOUR
 
 
 def test_what_cannot_be_removed_is_said(world: World) -> None:

@@ -231,6 +231,45 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path: Path, arguments: 
     assert sorted(tmp_path.iterdir()) == before
 
 
+WHILE_IT_LOADS = """
+import builtins, os, signal, sys
+known = builtins.__import__
+
+def loads(name, *words, **more):
+    if name == "invoke":
+        os.kill(os.getpid(), signal.{name})
+    return known(name, *words, **more)
+
+builtins.__import__ = loads
+from seatrial.__main__ import main
+main()
+"""
+AS_IT_LEAVES = """
+import os, signal
+from seatrial.__main__ import main
+try:
+    main()
+finally:
+    os.kill(os.getpid(), signal.{name})
+"""
+
+
+@pytest.mark.parametrize("script", [WHILE_IT_LOADS, AS_IT_LEAVES])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_and_after_a_command_leaves_no_traceback(
+    tmp_path: Path, script: str, number: signal.Signals
+) -> None:
+    done = run(sys.executable, "-c", script.replace("{name}", number.name), "ps", folder=tmp_path)
+    assert done.returncode == -number
+    assert "Traceback" not in done.stderr
+
+
+def test_a_parent_that_ignores_an_interrupt_has_it_ignored(tmp_path: Path) -> None:
+    ignored = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{AS_IT_LEAVES}"
+    done = run(sys.executable, "-c", ignored.replace("{name}", "SIGINT"), "--version", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_current_folder_that_was_removed_is_one_clear_line(tmp_path: Path) -> None:
     # Imported before: CPython 3.13.0 itself imports nothing from a removed folder.
     script = "import os; from seatrial.cli.collection import main; os.rmdir(os.getcwd()); main()"

@@ -44,7 +44,6 @@ def command(*, trusting: bool = False, **options: Any) -> Callable[..., invoke.T
     def decorate(function: Callable[..., int | None]) -> invoke.Task[Any]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
-            _prepare()
             if code := _exit_code(function, *args, **kwargs):
                 raise invoke.Exit(code=int(code))
 
@@ -67,6 +66,7 @@ def _exit_code(
 ) -> int | None:
     """Run a command; show what it raises, and return its exit code."""
     try:
+        _prepare()
         _require_folder()
         output.trust(trust, untrusted=untrusted)
         code = function(*args, **kwargs)
@@ -111,6 +111,9 @@ def _prepare() -> None:
     atexit.register(gc.freeze)
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        # Until now nothing was there to be removed: seatrial.__main__.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal cannot show is escaped.
         if isinstance(stream, io.TextIOWrapper):

@@ -6,10 +6,10 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from seatrial.compose.runner import Stack
@@ -28,6 +28,10 @@ REMOVING = "removing the stack"
 PASSES = 4
 """Looks at what is left: a request that compose had sent when it was interrupted may still be carried out."""
 NOT_FOUND = 404
+INTERRUPTED_STOP = 3.0
+"""Seconds that the services have to stop, all together, where somebody waits for the end: the rest is killed."""
+PRIVATE_STOP = 10.0
+"""The same for a stack of which nothing is kept."""
 GONE_OR_GOING = (NOT_FOUND, 409)
 """It is removed already, or being removed by another process."""
 IN_USE = (403, *GONE_OR_GOING)
@@ -73,13 +77,21 @@ def holdings(stack: Stack, engine: Engine) -> Holdings:
 
 
 def down(
-    stack: Stack, *, engine: Engine, volumes: bool = False, unnamed: bool = False, keep: Holdings = NOTHING
+    stack: Stack,
+    *,
+    engine: Engine,
+    volumes: bool = False,
+    unnamed: bool = False,
+    keep: Holdings = NOTHING,
+    within: float | None = None,
 ) -> Removed:
     """Stop and remove all of a stack but what to keep: containers and networks; with `volumes` its volumes, too.
 
-    With `unnamed` at least those of its volumes that have no name. Raises StackFailedError: something could not be
-    removed; the message names it.
+    With `unnamed` at least those of its volumes that have no name. What has not stopped `within` so many seconds is
+    killed, however long its compose file gives it. Raises StackFailedError: something could not be removed; the
+    message names it.
     """
+    until = None if within is None else time.monotonic() + within
     removed: list[Holdings] = []
     for _ in range(PASSES):
         now = holdings(stack, engine)
@@ -95,7 +107,7 @@ def down(
                 strangers=inspect.strangers(stack, engine),
             )
         for level in levels(left.containers):
-            stop(level, engine)
+            stop(level, engine, until=until)
             for container in level:
                 with engine_errors(REMOVING, ignoring=GONE_OR_GOING):
                     engine.client.api.remove_container(container.id, v=volumes or unnamed, force=True)
@@ -131,14 +143,20 @@ def levels(containers: Sequence[ContainerState]) -> list[list[ContainerState]]:
     return order
 
 
-def stop(containers: Sequence[ContainerState], engine: Engine, *, doing: str = REMOVING) -> None:
-    """Stop those containers that run, all at once; each is killed when its time is over."""
+def stop(
+    containers: Sequence[ContainerState], engine: Engine, *, doing: str = REMOVING, until: float | None = None
+) -> None:
+    """Stop those containers that run, all at once; each is killed when its time is over, or that of them all.
+
+    `until` is a time of the monotonic clock.
+    """
     problems: list[EngineError] = []
+    most = float("inf") if until is None else max(0, until - time.monotonic())
 
     def stop_container(container: ContainerState) -> None:
         try:
             with engine_errors(doing, ignoring=[NOT_FOUND]):
-                engine.client.api.stop(container.id, timeout=container.stop_seconds)
+                engine.client.api.stop(container.id, timeout=int(min(container.stop_seconds, most)))
         except EngineError as error:
             problems.append(error)
 
@@ -211,12 +229,16 @@ def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[st
             yield f"{service} runs again as it did before."
 
 
-def roll_back(stack: Stack, engine: Engine, before: Holdings, *, volumes: bool = False) -> Removed:
-    """Remove what was not there before, and stop what did not run before; raises as `down` does."""
+def roll_back(
+    stack: Stack, engine: Engine, before: Holdings, *, volumes: bool = False, within: float | None = None
+) -> Removed:
+    """Remove what was not there before, and stop what did not run before; `within` and errors are those of `down`."""
+    until = None if within is None else time.monotonic() + within
     # Nobody can find the unnamed volumes of a container that is gone: those that this run made go with it.
-    removed = down(stack, engine=engine, volumes=volumes, unnamed=True, keep=before)
+    removed = down(stack, engine=engine, volumes=volumes, unnamed=True, keep=before, within=within)
     stopped_before = {container.id for container in before.containers if container.status not in ALIVE}
-    stop([container for container in inspect.containers(stack, engine) if container.id in stopped_before], engine)
+    again = [container for container in inspect.containers(stack, engine) if container.id in stopped_before]
+    stop(again, engine, until=until)
     return removed
 
 
@@ -241,9 +263,9 @@ def undo(
     engine.client.api.timeout = UNDO_TIMEOUT
     rest = f"`invoke down --app {stack.app}` removes what remains."
 
-    def carry_out() -> None:
+    def carry_out(within: float | None) -> None:
         observer.say("Stopping and removing what this run started.")
-        roll_back(stack, engine, before, volumes=volumes)
+        roll_back(stack, engine, before, volumes=volumes, within=within)
         for line in restore(stack, inspected, engine):
             observer.say(line)
 
@@ -257,7 +279,10 @@ def removed_afterwards(stack: Stack, engine: Engine, *, say: Callable[[str], Non
     `say` receives a message when not all could be removed, and `fix`, a sentence, says what removes the rest. Raises
     StackLeftError as `undo` does.
     """
-    carry_out = partial(down, stack, engine=engine, volumes=True)
+
+    def carry_out(within: float | None) -> None:
+        down(stack, engine=engine, volumes=True, within=PRIVATE_STOP if within is None else within)
+
     try:
         yield
     except StackLeftError as left:
@@ -270,7 +295,7 @@ def removed_afterwards(stack: Stack, engine: Engine, *, say: Callable[[str], Non
 
 
 def _undo(
-    carry_out: Callable[[], object],
+    carry_out: Callable[[float | None], object],
     reason: BaseException | None,
     stack: Stack,
     engine: Engine,
@@ -279,13 +304,17 @@ def _undo(
     say: Callable[[str], None],
     fix: str,
 ) -> None:
-    """Carry out an undoing. What fails in it is said: the reason matters more, and is on its way to the user."""
+    """Carry out an undoing. What fails in it is said: the reason matters more, and is on its way to the user.
+
+    It is told the seconds within which services are to stop; None where they have the time that they ask for.
+    """
+    interrupted = reason is not None and not isinstance(reason, Exception)
     if reason is not None and _is_second_interrupt(reason):
         raise _left(stack, engine, before, fix=fix) from None
     try:
-        carry_out()
+        carry_out(INTERRUPTED_STOP if interrupted else None)
     except (EngineError, StackFailedError) as error:
-        if reason is not None and not isinstance(reason, Exception):
+        if interrupted:
             raise StackLeftError(f"interrupted, and not all is removed: {error.what}", fix=fix) from None
         say(f"Not all of it could be removed: {error.what} {fix}")
     except BaseException as again:

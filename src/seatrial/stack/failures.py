@@ -41,6 +41,8 @@ WRITES_BEFORE = 5
 """Writes before the database is restarted."""
 KILLED = 137
 """The exit code of a process that SIGKILL ended: 128 + 9."""
+MOST_GRACE = 120
+"""Seconds that a service has to stop, whatever its compose file says."""
 MOST_SHOWN = 10
 NO_DATABASE = Unavailable(reason="the contract's `stack` names no `database`")
 
@@ -160,7 +162,7 @@ def _restart(engine: Engine, database: ContainerState, clock: Clock) -> tuple[fl
         client = engine.connection()
         try:
             started = clock.monotonic()
-            client.stop(database.id, timeout=database.stop_seconds)
+            client.stop(database.id, timeout=min(database.stop_seconds, MOST_GRACE))
             code = int(client.inspect_container(database.id)["State"]["ExitCode"])
             client.start(database.id)
             return clock.monotonic() - started, code == KILLED
@@ -210,17 +212,17 @@ def _stop_running(engine: Engine, containers: Sequence[ContainerState], clock: C
 
 
 def _stop(engine: Engine, container: ContainerState, clock: Clock) -> ServiceStop:
-    api = engine.client.api
+    api, grace = engine.client.api, min(container.stop_seconds, MOST_GRACE)
     with engine_errors(f"stopping {container.service}"):
         started = clock.monotonic()
-        api.stop(container.id, timeout=container.stop_seconds)
+        api.stop(container.id, timeout=grace)
         seconds = clock.monotonic() - started
         state = api.inspect_container(container.id)["State"]
     code = int(state["ExitCode"])
     return ServiceStop(
         service=container.service,
         seconds=seconds,
-        grace=container.stop_seconds,
+        grace=grace,
         code=code,
         killed=code == KILLED,
         out_of_memory=bool(state.get("OOMKilled")),

@@ -65,7 +65,7 @@ def try_stack(trial: Trial) -> StackRun:
     """
     plan = trial.stack.plan
     # A smoke that was killed may have left something; the project's name belongs to this app and folder alone.
-    down.down(plan.stack, engine=trial.engine, volumes=True)
+    down.down(plan.stack, engine=trial.engine, volumes=True, within=down.PRIVATE_STOP)
     rest = f"The next `invoke smoke --stack --app {plan.stack.app}` removes what remains."
     with removed_afterwards(plan.stack, trial.engine, say=trial.observer.say, fix=rest):
         try:
