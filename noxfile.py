@@ -220,6 +220,15 @@ def detection(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def hostile(session: nox.Session) -> None:
+    """Print what hostile images and projects cost and leave, and how soon a signal ends each; words choose them."""
+    sessions.skip_without_engine(session)
+    install(session, "test")
+    for name in ("hostile", "ending"):
+        session.run("python", f"benchmarks/{name}.py", *session.posargs, env={"PYTHONPATH": str(HERE)})
+
+
+@nox.session(default=False)
 def mutation(session: nox.Session) -> None:
     """Change single places of the code, and print which changes no unit test notices; `-- --help` tells more."""
     install(session, "test")

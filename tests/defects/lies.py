@@ -405,4 +405,22 @@ LIES_BELOW_PYTHON = (
     ),
 )
 
-LIES = (*LIES_BY_PYTHON, *LIES_BY_PROCESSES, *LIES_BELOW_PYTHON)
+INFO = f"{SITE}/pytest-8.4.0.dist-info"
+LONG = "printf 'X: '; head -c 5000000 /dev/zero | tr '\\0' x; printf '\\nName: pytest\\nVersion: 8.4.0\\n'"
+LIES_BY_METADATA = (
+    Lie(
+        name="metadata that begins with megabytes of something else",
+        hides=Hidden(lines=f"RUN mkdir {INFO} && ({LONG}) > {INFO}/METADATA", finds="packages/forbidden"),
+        lines=(),
+    ),
+    Lie(
+        name="metadata without a name behind hundreds of others",
+        hides=Hidden(
+            lines=f"RUN for n in $(seq 300); do mkdir {SITE}/a$n-1.dist-info; done; mkdir {INFO}; > {INFO}/METADATA",
+            finds="packages/forbidden",
+        ),
+        lines=(),
+    ),
+)
+
+LIES = (*LIES_BY_PYTHON, *LIES_BY_PROCESSES, *LIES_BELOW_PYTHON, *LIES_BY_METADATA)

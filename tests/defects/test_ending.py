@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.defects.commands import Running, run
+from tests.defects.endings import KINDS, codes
+from tests.defects.hostile_projects import IMAGE
 from tests.defects.proxy import Door
 
 from seatrial.engine.runs import OWNER
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.defects.endings import Kind
     from tests.defects.yard import Yard
 
 pytestmark = pytest.mark.engine
@@ -71,6 +75,43 @@ def test_a_signal_ends_it_and_leaves_nothing(
     assert "Traceback" not in ended.errors
     assert len(ended.errors.splitlines()) <= 1
     assert containers_of(yard, running) == []
+
+
+RANDOM = random.Random(11)  # noqa: S311 - moments, not secrets
+MET = [
+    pytest.param(kind, number, RANDOM.uniform(0.5, kind.lasts), id=f"{kind.name.replace(' ', '-')}-{number.name}")
+    for kind in KINDS
+    for number in (signal.SIGINT, signal.SIGTERM)
+]
+
+
+@pytest.fixture(scope="module")
+def image(yard: Yard) -> Iterator[None]:
+    yard.engine.client.images.get(yard.bases["clean"]).tag(IMAGE, "latest")
+    yield
+    yard.engine.client.images.remove(f"{IMAGE}:latest")
+
+
+@pytest.mark.usefixtures("image")
+@pytest.mark.parametrize(("kind", "number", "moment"), MET)
+def test_whatever_it_is_doing_a_signal_ends_it_soon(
+    yard: Yard, tmp_path: Path, kind: Kind, number: signal.Signals, moment: float
+) -> None:
+    folder = tmp_path / "project"
+    words = kind.prepared(yard, folder)
+    running = Running(*words, folder=folder)
+    time.sleep(moment)
+    running.signal(number)
+    began = time.monotonic()
+    ended = running.end(within=END_SECONDS)
+    assert time.monotonic() - began < END_SECONDS
+    assert ended.code in codes(number), ended.errors
+    assert "Traceback" not in ended.errors
+    # What the engine was told to end may still be listed for a moment.
+    deadline = time.monotonic() + 5
+    while (left := kind.left(yard, folder, running.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
 
 
 def test_an_impatient_second_interrupt_leaves_no_traceback(yard: Yard, sleeping: str, tmp_path: Path) -> None:

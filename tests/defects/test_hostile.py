@@ -42,6 +42,7 @@ class Hostile:
     finds: str
     says: str
     within: float = 20
+    contract: str = BRIEF + 'modules = ["shipapp"]\n'
     files: dict[str, bytes | str] = field(default_factory=dict)
 
 
@@ -168,7 +169,7 @@ HOSTILE = (
 @pytest.mark.parametrize("hostile", HOSTILE, ids=[entry.name.replace(" ", "-") for entry in HOSTILE])
 def test_it_is_judged_in_bounds(yard: Yard, tmp_path: Path, hostile: Hostile) -> None:
     image = yard.image(hostile.dockerfile, hostile.files)
-    (tmp_path / "contract.toml").write_text(BRIEF + 'modules = ["shipapp"]\n', encoding="utf-8")
+    (tmp_path / "contract.toml").write_text(hostile.contract, encoding="utf-8")
     words = ("seatrial", "smoke", "--image", image, "--contract", "contract.toml")
     ended = run(*words, "--format", "json", folder=tmp_path, within=hostile.within)
     document = json.loads(ended.out)

@@ -152,8 +152,9 @@ def test_what_no_restriction_keeps_from_coming_up() -> None:
         (boot(out_of_memory=True), "a process of it was killed, out of memory"),
         (
             boot(health=Health.STARTING, healthy_after=None, stop=None, usage=Usage(memory=1, processes=256)),
-            "it has 256 processes and threads, as many as it is allowed",
+            "it has 256 processes and threads, as many as it is allowed, and does not start",
         ),
+        (boot(usage=Usage(memory=1, processes=256)), "it has 256 processes and threads, as many as it is allowed"),
         (
             down(log=("RuntimeError: can't start new thread",)),
             "it is limited to 256 processes and threads: RuntimeError",

@@ -321,6 +321,22 @@ def test_an_empty_list_proves_nothing() -> None:
     assert "x.dist-info" in " ".join(judged("packages/evidence", empty).evidence)
 
 
+@pytest.mark.parametrize(
+    ("folder", "check"),
+    [
+        ("pytest-8.4.0.dist-info", "packages/forbidden"),
+        ("PyTest.egg-info", "packages/forbidden"),
+        ("pip-25.0.dist-info", "packages/no-installers"),
+    ],
+)
+def test_a_package_whose_metadata_cannot_be_read_is_known_by_its_folder(folder: str, check: str) -> None:
+    broken = BrokenDistribution(location=f"/v/{folder}", problem="it has no name or no version")
+    result = judged(check, probed(broken_distributions=(broken,)))
+    assert (result.status, folder in str(result.actual)) == (Status.FAIL, True)
+    other = BrokenDistribution(location="/v/another-1.0.dist-info", problem="it has no name or no version")
+    assert judged(check, probed(broken_distributions=(other,))).status is Status.PASS
+
+
 def test_nothing_to_hold_the_list_against_is_skipped() -> None:
     unknown = msgspec.structs.replace(facts(), project=ProjectFacts())
     assert judged("packages/evidence", unknown).status is Status.SKIP

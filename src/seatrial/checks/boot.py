@@ -316,12 +316,11 @@ def _limit_reached(boot: Boot, contract: Contract) -> str:
         return f"{end}, out of memory: the limit is {contract.memory}"
     if boot.filled:
         return boot.filled
-    if boot.came_up:
-        return ""
     counted = boot.usage.processes if isinstance(boot.usage, Usage) else 0
     if counted >= contract.processes:
-        return f"it has {counted} processes and threads, as many as it is allowed, and does not start"
-    return _said_limit(boot, contract)
+        more = "" if boot.came_up else ", and does not start"
+        return f"it has {counted} processes and threads, as many as it is allowed{more}"
+    return "" if boot.came_up else _said_limit(boot, contract)
 
 
 def _said_limit(boot: Boot, contract: Contract) -> str:

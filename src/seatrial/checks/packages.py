@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -94,13 +94,14 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     if not wanted:
         return skipped("the contract forbids nothing")
     found = [listed[name] for name in wanted if name in listed]
+    unreadable = _unreadable(probe, wanted)
     expect = Expect(f"none of {', '.join(wanted)}")
-    if found:
+    if found or unreadable:
         return expect.failed(
-            ", ".join(f"{package.name} {package.version}" for package in found),
+            ", ".join((*(f"{package.name} {package.version}" for package in found), *unreadable)),
             fix="Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
             "needs one, say in the contract's `forbidden` what is forbidden instead.",
-            evidence=tuple(_located(package) for package in found),
+            evidence=(*(_located(package) for package in found), *unreadable),
         )
     if not _proven(dependencies, probe):
         return UNPROVEN
@@ -134,8 +135,9 @@ def no_installers(
     found = [package for package in probe.distributions if canonicalize_name(package.name) in wanted]
     programs = [program.path for program in probe.executables if program.path and program.name in wanted]
     expect = Expect(f"none of {', '.join(wanted)}")
-    if found or programs:
-        seen = (*map(_located, found), *programs)
+    unreadable = _unreadable(probe, wanted)
+    if found or programs or unreadable:
+        seen = (*map(_located, found), *programs, *unreadable)
         return expect.failed(
             ", ".join(seen),
             fix="Remove them in the final stage (`python -m pip uninstall --yes pip`), make the environment "
@@ -180,11 +182,22 @@ def _located(package: Distribution) -> str:
     return f"{package.name} {package.version} in {package.location}"
 
 
-def _unreadable(probe: Probe) -> tuple[str, ...]:
-    """Return the metadata that cannot be read, such as links whose target stayed behind."""
+def _unreadable(probe: Probe, names: Collection[str] | None = None) -> tuple[str, ...]:
+    """Return the metadata that cannot be read, such as links whose target stayed behind; with names, only of these.
+
+    A package is found by the name of its folder: importlib.metadata goes by that, too.
+    """
     return tuple(
-        f"cannot be read: {package.location}: {package.problem}" for package in probe.broken_distributions[:LISTED]
-    )
+        f"cannot be read: {package.location}: {package.problem}"
+        for package in probe.broken_distributions
+        if names is None or _named(package.location) in names
+    )[:LISTED]
+
+
+def _named(location: str) -> str:
+    """Return the name in that of a metadata folder: `/…/My_Package-1.0.dist-info`."""
+    stem = posixpath.basename(location).removesuffix(".dist-info").removesuffix(".egg-info")
+    return canonicalize_name(stem.partition("-")[0])
 
 
 def _trusted(dependencies: tuple[str, ...] | None, probe: Probe) -> dict[str, Distribution]:

@@ -67,7 +67,7 @@ def packages_of(layout: Layout, access: Access) -> Packages:
                 elif (key := canonicalize_name(row.name)) not in seen:
                     seen.add(key)
                     found.append(row)
-    return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]))
+    return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]), complete=len(broken) <= MOST_BROKEN)
 
 
 def _distribution(folder: str, name: str, access: Access, *, base: bool) -> Distribution | BrokenDistribution:
