@@ -257,6 +257,8 @@ def smoked(yard: Yard, image: Hostile) -> Callable[[Path, Row], None]:
 
     def smoke(folder: Path, row: Row) -> None:
         reference = yard.image(image.dockerfile, image.files)
+        if image.path:
+            with_path(yard.engine, reference, image.path)
         host = Host(folder / "outside")
         host.prepare()
         (folder / "contract.toml").write_text(image.contract, encoding="utf-8")
@@ -274,6 +276,16 @@ def smoked(yard: Yard, image: Hostile) -> Callable[[Path, Row], None]:
         ]
 
     return smoke
+
+
+def with_path(engine: Engine, reference: str, path: str) -> None:
+    """Give an image another PATH, under the same name."""
+    client = engine.client.api
+    made = client.create_container(reference)["Id"]
+    try:
+        client.commit(made, *reference.split(":"), conf={"Env": [f"PATH={path}"]})
+    finally:
+        client.remove_container(made)
 
 
 def judged(image: Hostile, ended: Ended, row: Row) -> Iterator[str]:

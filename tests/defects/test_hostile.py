@@ -44,6 +44,8 @@ class Hostile:
     within: float = 20
     contract: str = BRIEF + 'modules = ["shipapp"]\n'
     files: dict[str, bytes | str] = field(default_factory=dict)
+    path: str = ""
+    """Its PATH, where that is too long for a Dockerfile."""
 
 
 def instead_of_python(*lines: str) -> dict[str, bytes | str]:
