@@ -283,7 +283,8 @@ def with_path(engine: Engine, reference: str, path: str) -> None:
     client = engine.client.api
     made = client.create_container(reference)["Id"]
     try:
-        client.commit(made, *reference.split(":"), conf={"Env": [f"PATH={path}"]})
+        name, _, tag = reference.rpartition(":")
+        client.commit(made, repository=name, tag=tag, conf={"Env": [f"PATH={path}"]})
     finally:
         client.remove_container(made)
 
