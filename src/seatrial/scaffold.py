@@ -28,6 +28,12 @@ def plan(folder: Path) -> dict[Path, str]:
     """Return the text to append, by file; empty where nothing is missing."""
     written: dict[Path, str] = {}
     pyproject = folder / "pyproject.toml"
+    if not pyproject.resolve().is_relative_to(folder.resolve()):
+        raise SettingsError(
+            f"is a link to {pyproject.resolve()}, outside of the project: nothing is written there.",
+            where=str(pyproject),
+            fix="Make it a file of the project.",
+        )
     document = read_toml(pyproject) if pyproject.exists() else {}
     if not _table(_table(document, "tool"), "seatrial").get("apps"):
         dockerfiles = list(_dockerfiles(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,46 @@ def test_an_included_file_that_stands_for_too_much_is_refused_too(tmp_path: Path
 def test_files_that_include_each_other_are_read_once(tmp_path: Path) -> None:
     files = {"compose.yaml": "include: [sub.yaml]", "sub.yaml": "include: [compose.yaml, sub.yaml]"}
     assert findings(ahead(tmp_path / "project", files), (), Trust.NONE) == ()
+
+
+REPLACED: list[dict[str, Any]] = [
+    {"services": {"api": {"volumes": [bind("{p}/data/below")]}}},
+    {"services": {"api": {"volumes": [bind("{p}/by-link")]}}},
+    {"services": {"api": {"build": {"context": "{p}/data/api"}}}},
+    {"secrets": {"key": {"file": "{p}/data/key"}}},
+    {"configs": {"conf": {"file": "{p}/data/conf"}}},
+    {"volumes": {"store": {"driver_opts": {"type": "none", "o": "bind,ro", "device": "{p}/data/store"}}}},
+]
+
+
+def in_project(model: dict[str, Any], project: Path) -> dict[str, Any]:
+    placed: dict[str, Any] = json.loads(json.dumps(model).replace("{p}", str(project)))
+    return placed
+
+
+@pytest.mark.parametrize("model", REPLACED)
+def test_what_a_service_may_replace_by_a_link_is_refused(tmp_path: Path, model: dict[str, Any]) -> None:
+    project = tmp_path / "project"
+    reading = ahead(project, {"compose.yaml": "services: {}\n", "data/x": "", "by-link": ""})
+    (project / "by-link").unlink()
+    (project / "by-link").symlink_to("data/below")
+    writer = {"worker": {"volumes": [bind(f"{project}/data", read_only=False)]}}
+    asked = in_project(model, project)
+    assert findings(reading, asked, Trust.NONE) == ()
+    whole = {**asked, "services": {**asked.get("services", {}), **writer}}
+    (found,) = findings(reading, whole, Trust.NONE)
+    assert "'worker' may write to" in found.what
+    assert "replace" in found.what
+    assert findings(reading, whole, Trust.PROJECT) == ()
+
+
+def test_an_env_file_that_a_service_may_replace_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    text = "services:\n  api:\n    env_file: data/api.env\n"
+    reading = ahead(project, {"compose.yaml": text, "data/api.env": "A=1\n"})
+    model = {"services": {"worker": {"volumes": [bind(f"{project}/data", read_only=False)]}}}
+    (found,) = findings(reading, model, Trust.NONE)
+    assert "data/api.env" in found.what
 
 
 # Who gets what.

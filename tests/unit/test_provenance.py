@@ -8,6 +8,7 @@ import pytest
 
 from seatrial import process
 from seatrial.dockerfile import parse
+from seatrial.images import provenance as provenance_module
 from seatrial.images.provenance import provenance, public_address, wanted_arguments
 from seatrial.trust import Trust
 
@@ -153,6 +154,20 @@ def test_a_filter_that_cannot_be_switched_off_is_not_asked(checkout: Path, ran: 
     assert told(checkout) == {"VERSION": "1.2.3"}
 
 
+def test_where_the_filters_are_not_all_known_none_is_started(
+    checkout: Path, ran: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, script = ran
+    (checkout / ".gitattributes").write_text("* filter=mine\n", encoding="utf-8")
+    git(checkout, "config", "filter.mine.clean", script)
+    with (checkout / ".git" / "config").open("a", encoding="utf-8") as config:
+        config.writelines(f'[filter "{"x" * 1000}{number}"]\n\tclean = cat\n' for number in range(20))
+    (checkout / "app" / "pyproject.toml").write_text('[project]\nversion = "1.2.4"\n', encoding="utf-8")
+    monkeypatch.setattr(provenance_module, "GIT_LIMITS", process.Limits(output=10_000))
+    assert told(checkout) == {"VERSION": "1.2.4"}
+    assert not mark.exists()
+
+
 def test_a_context_that_looks_like_a_bare_repository_is_none(tmp_path: Path, ran: tuple[Path, str]) -> None:
     mark, script = ran
     context = tmp_path / "app"
@@ -181,6 +196,9 @@ def test_a_repository_whose_common_part_is_foreign_is_not_read(
     (folder / "app").mkdir()
     git(folder, "init", "--quiet")
     (folder / ".git" / "commondir").write_text(f"{checkout / '.git'}\n", encoding="utf-8")
+    assert told(folder) == {}
+    (folder / ".git" / ".\n").mkdir()
+    (folder / ".git" / "commondir").write_text(f".\n/../../../{checkout.name}/.git\n", encoding="utf-8")
     assert told(folder) == {}
 
 

@@ -96,6 +96,16 @@ def test_a_project_with_one_dockerfile(tmp_path: Path) -> None:
     ]
 
 
+def test_init_writes_through_no_link_out_of_the_project(tmp_path: Path) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside.toml"
+    project.mkdir()
+    (project / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    outside.write_text("a = 1\n", encoding="utf-8")
+    (project / "pyproject.toml").symlink_to(outside)
+    with pytest.raises(SettingsError, match=r"outside\.toml, outside of the project"):
+        scaffold.plan(project)
+
+
 def test_a_project_with_many_dockerfiles(tmp_path: Path) -> None:
     files(
         tmp_path,

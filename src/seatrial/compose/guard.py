@@ -15,6 +15,7 @@ from seatrial.compose import runner
 from seatrial.compose.reach import Grade, Reach, Surroundings, path_reach, reaches
 from seatrial.compose.readiness import Finding, Readiness, blocked, note
 from seatrial.compose.reading import ASSIGNED, Reading, TextFile, read_ahead, small_text
+from seatrial.compose.replaceable import replaceable
 from seatrial.compose.runner import Compose, Stack
 from seatrial.compose.text import settled
 from seatrial.engine.find import DEFAULT_SOCKET, Engine, own_socket
@@ -103,7 +104,11 @@ def findings(
 
     `document` is compose's model. In a smoke, what gives the host away is refused unless the host is handed over.
     """
-    model = reaches(document, reading.file, reading.around) if isinstance(document, dict) else tuple(document)
+    if isinstance(document, dict):
+        model = reaches(document, reading.file, reading.around)
+        model += tuple(replaceable(document, reading.around, reading.files))
+    else:
+        model = tuple(document)
     placed = [*reading.found, *((reading.where(reach), reach) for reach in model)]
     made = [_finding(where, reach, trust, smoke=smoke) for where, reach in placed]
     return tuple(sorted(dict.fromkeys(filter(None, made)), key=lambda finding: _place(finding.where)))

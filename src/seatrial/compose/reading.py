@@ -61,6 +61,8 @@ class Reading:
     file: Path
     around: Surroundings
     texts: tuple[TextFile, ...] = ()
+    files: tuple[Path, ...] = ()
+    """Those and the env files, as they are named."""
     asked: dict[str, str] = field(default_factory=dict)
     """The variables that the files name, each with the `file:line` where it is named first."""
     found: tuple[tuple[str, Reach], ...] = ()
@@ -121,7 +123,14 @@ def read_ahead(file: Path, around: Surroundings, host: Host, *, options: Sequenc
         reader.take_env(file.parent / name)
     reader.dot_env(file.parent)
     reader.compose_file(file, file.parent, str(file), "the compose file is")
-    return Reading(file=file, around=around, texts=tuple(reader.texts), asked=reader.asked, found=tuple(reader.found))
+    return Reading(
+        file=file,
+        around=around,
+        texts=tuple(reader.texts),
+        files=tuple(dict.fromkeys((*(text.path for text in reader.texts), *reader.env_files))),
+        asked=reader.asked,
+        found=tuple(reader.found),
+    )
 
 
 @dataclass(kw_only=True)
@@ -138,6 +147,7 @@ class _Reader:
     asked: dict[str, str] = field(default_factory=dict)
     found: list[tuple[str, Reach]] = field(default_factory=list)
     seen: set[tuple[Path, Path]] = field(default_factory=set)
+    env_files: list[Path] = field(default_factory=list)
     env: str = ""
     """The text of all env files so far: variables that they name have other values than their defaults."""
 
@@ -230,6 +240,7 @@ class _Reader:
 
     def _env_file(self, folder: Path, text: Scalar, path: Path) -> None:
         for file in self._paths(folder, text, path, "it reads the env file"):
+            self.env_files.append(file)
             self.take_env(file)
 
     def dot_env(self, folder: Path) -> None:

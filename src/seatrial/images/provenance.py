@@ -29,6 +29,8 @@ GIT_LIMITS = process.Limits(memory=512 * 1024**2, processor=GIT_TIMEOUT, output=
 LABEL = re.compile(
     r"""org\.opencontainers\.image\.(version|revision|source|created)["']?=["']?\$(?:\{(\w+)\}|(\w+))["']?(?=\s|$)"""
 )
+NOT_SET = 1
+"""The exit code of `git config` where no setting fits."""
 FILTERS = r"^filter\..*\.(clean|smudge|process)$"
 SAFE = (
     "core.fsmonitor=",
@@ -94,20 +96,20 @@ def _git(context: Path, file: Path, trust: Trust) -> dict[str, str]:
     # git refuses a path outside of the checkout.
     paths = [str(path.resolve()) for path in (context, file) if path.resolve().is_relative_to(checkout.folder)]
     commit = checkout.ask("log", "-1", "--no-show-signature", "--format=%H %cI", "--", *paths)
-    if not commit:
+    filters = checkout.ask("config", "--name-only", "--get-regexp", FILTERS, nothing=NOT_SET)
+    # `git status` starts the filters that are not emptied here: it is not asked where one of them may be unknown.
+    # `git -c` takes what stands before the first `=` for the name.
+    if not commit or filters is None or "=" in filters:
         return {}
     revision, _, created = commit.partition(" ")
-    filters = checkout.ask("config", "--name-only", "--get-regexp", FILTERS).splitlines()
-    if any("=" in name for name in filters):
-        # `git -c` takes what stands before the first `=` for the name: this one could not be emptied.
-        return {}
-    unfiltered = [f"{name}=" for name in filters]
+    unfiltered = [f"{name}=" for name in filters.splitlines()]
     status = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
     changed = checkout.ask(*status, "--", *paths, settings=unfiltered)
     return {
-        "revision": f"{revision}-dirty" if changed else revision,
+        # What cannot be found out is not said to be clean.
+        "revision": revision if changed == "" else f"{revision}-dirty",
         "created": created,
-        "source": public_address(checkout.ask("config", "--get", "remote.origin.url")),
+        "source": public_address(checkout.ask("config", "--get", "remote.origin.url") or ""),
     }
 
 
@@ -130,8 +132,8 @@ class Checkout:
         except OSError:
             return True
 
-    def ask(self, *words: str, settings: Sequence[str] = ()) -> str:
-        """Return what git answers; empty where it fails.
+    def ask(self, *words: str, settings: Sequence[str] = (), nothing: int = 0) -> str | None:
+        """Return what git answers; None where it fails. The exit code `nothing` is an answer too, an empty one.
 
         Both folders are named, so that git looks for none: a folder that is shaped like a bare repository is not
         taken for one. The settings by which a repository names programs are emptied. See git-config(1).
@@ -145,8 +147,8 @@ class Checkout:
                 argv, timeout=GIT_TIMEOUT, check=False, environment=environment, folder=self.folder, limits=GIT_LIMITS
             )
         except ProgramError:
-            return ""
-        return done.output.strip() if done.code == 0 else ""
+            return None
+        return done.output.strip() if done.code in {0, nothing} else None
 
 
 def find_checkout(folder: Path) -> Checkout | None:
@@ -170,10 +172,14 @@ def _is_own(repository: Path) -> bool:
 
     What it has in common with its worktrees lies above it.
     """
-    common = _line(repository / "commondir")
+    file = repository / "commondir"
+    common = _line(file)
     if common and not repository.is_relative_to((repository / common).resolve()):
         return False
     try:
+        # git reads more than the first line, and follows a link.
+        if os.path.lexists(file) and (not common or file.stat().st_size > len(os.fsencode(common)) + 1):
+            return False
         return repository.stat().st_uid in {os.geteuid(), int(os.environ.get("SUDO_UID") or os.geteuid())}
     except (OSError, ValueError):
         return False
