@@ -172,12 +172,35 @@ BY_HAND = (
     Project(
         name="a netrc in a layer",
         files={
+            "pyproject.toml": SETTINGS.replace(IMAGE, f"{IMAGE}-netrc"),
             "Dockerfile": "FROM seatrial-test/hostile\nUSER 0\n"
             "RUN --mount=type=secret,id=netrc,target=/run/netrc cp /run/netrc /netrc; exit 1\n"
         },
         words=(*BUILD, UNTRUSTED),
         says=("not trusted", "not netrc"),
         code=1,
+    ),
+    Project(
+        name="a tag of somebody else",
+        files={},
+        words=(*BUILD, UNTRUSTED),
+        says=(f"{IMAGE}:latest", "did not build", "not trusted"),
+    ),
+    Project(
+        name="a frontend of its own",
+        files={"Dockerfile": f"#!/bin/false\n# syntax=seatrial-test/frontend\n{DOCKERFILE}"},
+        words=(*BUILD, UNTRUSTED),
+        says=("Dockerfile:2", "seatrial-test/frontend", "not trusted"),
+    ),
+    Project(
+        name="a link that a service makes for another one",
+        files={
+            "compose.yaml": f"services:\n  maker:\n    image: {IMAGE}\n    volumes: ['./data:/d']\n"
+            f"  user:\n    image: {IMAGE}\n    volumes: ['./data/link:/host']\n"
+            "    depends_on: {maker: {condition: service_completed_successfully}}\n"
+        },
+        words=(*UP, UNTRUSTED),
+        says=("compose.yaml:7", "data/link", "by a link", "not trusted"),
     ),
 )
 
@@ -220,6 +243,18 @@ def partial_clone(folder: Path, outside: Path) -> None:
     lines = ("[extensions]", "partialClone = origin", '[remote "origin"]', "url = ssh://h/x", "promisor = true")
     repository("[core]", "repositoryFormatVersion = 1", 'sshCommand = "{harm}"', *lines)(folder, outside)
     (folder / ".git" / "refs" / "heads" / "main").write_text(f"{'1' * 40}\n", encoding="utf-8")
+
+
+def many_filters(folder: Path, outside: Path) -> None:
+    """Make the project a repository with a changed file, a filter for it, and too many more to be told of them all."""
+    more = [line for number in range(9000) for line in (f'[filter "{"x" * 1900}{number}"]', "clean = cat")]
+    repository('[filter "harm"]', 'clean = "{harm}"', *more)(folder, outside)
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
+    off = ("-c", "filter.harm.clean=")
+    process.run([*git, *off, "add", "Dockerfile"], folder=folder, timeout=20)
+    process.run([*git, *off, "commit", "--quiet", "--message=b"], folder=folder, timeout=20)
+    with (folder / "Dockerfile").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
 
 
 LABELLED = ("ARG REVISION", "LABEL org.opencontainers.image.revision=$REVISION", "COPY Dockerfile /x")
@@ -549,6 +584,14 @@ REPOSITORIES = (
             "[include]",
             '\tpath = "{harm}"',
         ),
+    ),
+    Project(
+        name="more filters than are listed",
+        files={**dockerfile(*LABELLED, name="listed"), ".gitattributes": "* filter=harm\n"},
+        words=(*BUILD, UNTRUSTED),
+        says=(),
+        code=0,
+        also=many_filters,
     ),
     Project(
         name="a partial clone whose commit has to be fetched",

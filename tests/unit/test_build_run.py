@@ -16,6 +16,7 @@ from seatrial.engine.find import Candidate, Engine
 from seatrial.engine.programs import Builder, Choice
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.host import Host
+from seatrial.images import untrusted
 from seatrial.images.bases import Refusal, Registries
 from seatrial.images.build import BuildResult, build, build_all
 from seatrial.images.plan import plan_build
@@ -149,12 +150,14 @@ class Site:
         (self.folder / "stream").write_text(json.dumps({"vertexes": vertices}) + f"\n{said}\n")
         (self.folder / "code").write_text(str(code))
 
-    def build(self, builder: Builder | None = None, registries: Registries | None = None) -> BuildResult:
+    def build(
+        self, builder: Builder | None = None, registries: Registries | None = None, trust: Trust = Trust.PROJECT
+    ) -> BuildResult:
         project = read_project(self.folder)
         moments = iter((10.0, 13.5))
         return build(
-            plan_build(project, "one"), engine=self.engine, host=self.host, project=project, observer=self.witness,
-            builder=builder, registries=registries, clock=lambda: next(moments),
+            plan_build(project, "one", trust=trust), engine=self.engine, host=self.host, project=project,
+            observer=self.witness, builder=builder, registries=registries, clock=lambda: next(moments),
         )  # fmt: skip
 
     def fails(self, builder: Builder | None = None) -> SeatrialError:
@@ -182,6 +185,69 @@ def test_a_build_tells_its_steps_and_gives_the_engines_image(site: Site) -> None
     assert arguments[:5] == ["build", "--progress=rawjson", "--load", "--builder", "default"]
     assert arguments[-2:] == ["--", str(site.folder)]
     assert site.read("dockerfile") == DOCKERFILE.splitlines()
+
+
+def labelled(**labels: str) -> SimpleNamespace:
+    return SimpleNamespace(id="sha256:there", labels=labels, history=list)
+
+
+def test_an_untrusted_build_has_its_own_caches(site: Site) -> None:
+    (site.folder / "pyproject.toml").write_text(
+        f'[tool.seatrial.apps.one]\nbuild-arguments = {{ {untrusted.CACHE_NAMESPACE} = "" }}\n'
+    )
+    site.build()
+    assert f"--build-arg={untrusted.CACHE_NAMESPACE}=" in site.read("arguments")
+    site.write("FROM scratch\nRUN true\n")
+    site.build(trust=Trust.NONE)
+    owner = untrusted.owner_of(site.folder)
+    given = [word for word in site.read("arguments") if untrusted.CACHE_NAMESPACE in word]
+    assert given == [f"--build-arg={untrusted.CACHE_NAMESPACE}={owner}"]
+    assert f"--label={untrusted.LABEL}={owner}" in site.read("arguments")
+    site.images.local["one:latest"] = labelled(**{untrusted.LABEL: owner})
+    site.build(trust=Trust.NONE)
+
+
+@pytest.mark.parametrize("labels", [{}, {"seatrial.app": "one"}, {untrusted.LABEL: "another"}])
+def test_an_untrusted_build_replaces_no_image_of_others(site: Site, labels: dict[str, str]) -> None:
+    site.images.local["one:latest"] = labelled(**labels)
+    site.build()
+    with pytest.raises(BuildError, match="one:latest is an image that this project did not build"):
+        site.build(trust=Trust.NONE)
+
+
+def test_an_untrusted_build_is_called_like_no_image_that_builders_pull(site: Site) -> None:
+    (site.folder / "pyproject.toml").write_text('[tool.seatrial.apps.one]\nimage = "docker/dockerfile"\n')
+    with pytest.raises(BuildError, match="docker/dockerfile:latest is an image that builds use"):
+        site.build(trust=Trust.NONE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# syntax=evil/frontend\nFROM scratch\n",
+        "#!/bin/sh\n#SYNTAX = evil/frontend:1\nFROM scratch\n",
+        "// syntax=evil/frontend\nFROM scratch\n",
+        "\ufeff# escape=`\n# syntax=docker/dockerfile.evil\nFROM scratch\n",
+        '{"syntax": "evil/frontend"}\n',
+    ],
+)
+def test_an_untrusted_dockerfile_names_no_frontend(site: Site, text: str) -> None:
+    site.write(text)
+    with pytest.raises(BuildError, match="a program that makes the build"):
+        plan_build(read_project(site.folder), "one", trust=Trust.NONE)
+
+
+def test_an_untrusted_build_argument_names_no_frontend(site: Site) -> None:
+    (site.folder / "pyproject.toml").write_text(
+        '[tool.seatrial.apps.one]\nbuild-arguments = { BUILDKIT_SYNTAX = "evil/frontend" }\n'
+    )
+    with pytest.raises(BuildError, match="BUILDKIT_SYNTAX"):
+        plan_build(read_project(site.folder), "one", trust=Trust.NONE)
+
+
+def test_the_frontend_of_docker_may_be_named(site: Site) -> None:
+    site.write("# syntax=docker/dockerfile:1.7\nFROM scratch\n")
+    assert plan_build(read_project(site.folder), "one", trust=Trust.NONE).owner
 
 
 def test_an_engine_that_knows_the_image_by_another_id_is_asked_by_tag(site: Site) -> None:

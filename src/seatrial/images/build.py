@@ -24,6 +24,7 @@ from seatrial.engine.programs import Builder
 from seatrial.errors import BuildError, BuildFailedError, SeatrialError
 from seatrial.facts.sources import Dockerfile
 from seatrial.host import Host
+from seatrial.images import untrusted
 from seatrial.images.bases import Registries, Replacements, replacements
 from seatrial.images.credentials import BuildSecrets, find_secrets, withheld
 from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
@@ -110,6 +111,9 @@ def build(
     observer.began(plan)
     if plan.outside:
         observer.say(f"Note that {lies_outside(plan.outside)}: the builder may be sent what is there.")
+    if plan.owner:
+        where = f"{project.file.name} [{TABLE}.apps.{plan.app}]"
+        untrusted.require_own_tags(engine, plan.tags, plan.image, plan.owner, where=where)
     dockerfile = parse(read_dockerfile(plan.dockerfile, where=plan.dockerfile_shown, app=plan.app))
     mounts = secret_mounts(dockerfile, plan.build_arguments)
     found = find_secrets(host)
@@ -239,6 +243,9 @@ def buildx_arguments(
     a local one replaces. `provenance` are build arguments; buildx writes the image's id to `id_file`.
     """
     labels = dict(plan.labels)
+    given = {**provenance, **plan.build_arguments}
+    if plan.owner:
+        given[untrusted.CACHE_NAMESPACE] = plan.owner
     if names := sorted(substitutes):
         labels[SUBSTITUTES_LABEL] = ",".join(names)
     return [
@@ -254,7 +261,7 @@ def buildx_arguments(
         *(["--no-cache"] if plan.no_cache else []),
         *(f"--tag={tag}" for tag in plan.tags),
         *(f"--label={key}={value}" for key, value in labels.items()),
-        *(f"--build-arg={key}={value}" for key, value in {**provenance, **plan.build_arguments}.items()),
+        *(f"--build-arg={key}={value}" for key, value in given.items()),
         *(f"--build-context={key}={value}" for key, value in contexts.items()),
     ]  # fmt: skip
 

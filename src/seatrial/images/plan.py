@@ -12,6 +12,7 @@ from seatrial.dockerfile import DockerfileError, declares, parse, read
 from seatrial.errors import BuildError, SettingsError
 from seatrial.facts.sources import Dockerfile
 from seatrial.filesystem import exists, is_folder
+from seatrial.images import untrusted
 from seatrial.settings.model import App
 from seatrial.settings.read import TABLE, Project, line_of, python_of
 from seatrial.trust import Trust
@@ -48,6 +49,8 @@ class BuildPlan:
     outside: tuple[str, ...] = ()
     """What it reads outside of the project's folder, for a person."""
     no_cache: bool = False
+    owner: str = ""
+    """Whose caches and tags it has, where the project is not trusted; empty where it is."""
 
 
 def plan_build(
@@ -86,7 +89,11 @@ def plan_build(
             fix=f"Correct `context` in [{TABLE}.apps.{name}] of {project.file.name}.",
         )
     shown = _shown(dockerfile, project)
-    parsed = parse(read_dockerfile(dockerfile, where=shown, app=name))
+    text = read_dockerfile(dockerfile, where=shown, app=name)
+    parsed = parse(text)
+    owner = untrusted.owner_of(project.folder) if trust is Trust.NONE else ""
+    if owner:
+        untrusted.require_dockers_syntax(text, app.build_arguments, where=shown, settings=_declared(project, name))
     default = app.pythons[0] if app.pythons else None
     specific = (f"{image}:py{version}",) if version else ()
     return BuildPlan(
@@ -98,11 +105,16 @@ def plan_build(
         dockerfile=dockerfile,
         dockerfile_shown=shown,
         build_arguments=_arguments(app, version, parsed, where=shown),
-        labels={APP_LABEL: name, **({PYTHON_LABEL: version} if version else {})},
+        labels={
+            APP_LABEL: name,
+            **({PYTHON_LABEL: version} if version else {}),
+            **({untrusted.LABEL: owner} if owner else {}),
+        },
         secrets=app.build_secrets,
         within=app.build_within,
         outside=outside,
         no_cache=no_cache,
+        owner=owner,
     )
 
 
