@@ -93,6 +93,12 @@ PERMISSIONS = (
         says=("/root/tools/id has mode 2755",),
     ),
     lying(
+        "code that everybody may write, in a folder with the sticky bit",
+        "RUN mkdir -m 1755 /app/lib && install -m 0666 /dev/null /app/lib/code.py",
+        finds="files/world-writable",
+        says=("/app/lib/code.py has mode 0666",),
+    ),
+    lying(
         "a folder that everybody may write",
         "RUN mkdir -m 0777 /app/state",
         finds="files/world-writable",
@@ -212,6 +218,13 @@ TOOLS = (
         says=("/usr/bin/cc; /usr/bin/x86_64-linux-gnu-gcc-14",),
     ),
     lying(
+        "a compiler in a folder of PATH that is not called bin",
+        "RUN install -D /usr/bin/env /opt/tools/gcc && mkdir /opt/links && ln -s /opt/tools /opt/links/bin",
+        "ENV PATH=/opt/links/bin:$PATH",
+        finds="tools/build",
+        says=("/opt/tools/gcc",),
+    ),
+    lying(
         "header files",
         "RUN mkdir -p /usr/include/linux && echo x > /usr/include/linux/if.h",
         finds="tools/build",
@@ -248,6 +261,13 @@ SECRETS = (
         finds="secrets/files",
         says=("/app/server.key (a private key)",),
         twin=as_root("COPY --chmod=0600 certificate /app/server.key"),
+    ),
+    lying(
+        "a private key behind a chain of certificates",
+        "COPY chain /srv/SITE.CRT",
+        files={"chain": f"-----BEGIN CERTIFICATE-----\n{'A' * 70_000}\n-----END CERTIFICATE-----\n{KEY}"},
+        finds="secrets/files",
+        says=("/srv/SITE.CRT (a private key)",),
     ),
     lying(
         "credentials in root's home",

@@ -174,7 +174,7 @@ BY_HAND = (
         files={
             "pyproject.toml": SETTINGS.replace(IMAGE, f"{IMAGE}-netrc"),
             "Dockerfile": "FROM seatrial-test/hostile\nUSER 0\n"
-            "RUN --mount=type=secret,id=netrc,target=/run/netrc cp /run/netrc /netrc; exit 1\n"
+            "RUN --mount=type=secret,id=netrc,target=/run/netrc cp /run/netrc /netrc; exit 1\n",
         },
         words=(*BUILD, UNTRUSTED),
         says=("not trusted", "not netrc"),

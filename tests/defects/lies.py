@@ -324,6 +324,30 @@ __attribute__((constructor)) static void answer(void) {
 unsigned la_version(unsigned version) { return version; }
 """
 QUIET = "unsigned la_version(unsigned version) { return version; }"
+NAMES = r"""
+#include <dlfcn.h>
+#include <errno.h>
+#include <pwd.h>
+int _nss_lie_getpwuid_r(uid_t uid, struct passwd *row, char *text, size_t size, int *error) {
+    int (*begun)(void) = dlsym(RTLD_DEFAULT, "Py_IsInitialized");
+    int (*enter)(void) = dlsym(RTLD_DEFAULT, "PyGILState_Ensure");
+    int (*run)(const char *, void *) = dlsym(RTLD_DEFAULT, "PyRun_SimpleStringFlags");
+    void (*leave)(int) = dlsym(RTLD_DEFAULT, "PyGILState_Release");
+    if (begun && enter && run && leave && begun()) {
+        int state = enter();
+        run("import json\n"
+            "known = json.dumps\n"
+            "def dumps(value, **more):\n"
+            "    for row in value.get('imports', []):\n"
+            "        row.update(ok=True, error='', traceback='')\n"
+            "    return known(value, **more)\n"
+            "json.dumps = dumps\n", 0);
+        leave(state);
+    }
+    *error = ENOENT;
+    return 0;
+}
+"""
 SHIM = """
 #include <unistd.h>
 int main(int count, char **words) {
@@ -343,6 +367,18 @@ REWRITES = textwrap.dedent("""\
 PYTHON = "/app/.venv/bin/python"
 
 LIES_BELOW_PYTHON = (
+    Lie(
+        name="a name service that runs in whoever asks for an account",
+        hides=RAISES,
+        lines=(
+            "COPY lie.so /opt/lie.so",
+            (
+                "RUN cp /opt/lie.so /usr/lib/$(uname -m)-linux-gnu/libnss_lie.so.2 && "
+                "echo 'passwd: lie files' > /etc/nsswitch.conf"
+            ),
+        ),
+        library=NAMES,
+    ),
     Lie(
         name="a library that LD_PRELOAD names",
         hides=RAISES,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -276,7 +278,21 @@ def test_more_paths_than_the_limit_are_told(tmp_path: Path) -> None:
     assert len(found.found) == 200
     assert found.counts["leftover"] > 1900
     found = seen(root, replace(PLENTY, names=9000))
-    assert found.cut == ("/: its paths have more than 0 MB of names",)
+    assert found.cut == ("/: its paths have more than 0 MB of names, with the targets of links",)
+
+
+def test_long_targets_and_wide_letters_count_as_they_are_held(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(30):
+        (root / f"link{number}").symlink_to("x" * 1000)
+    assert "targets of links" in seen(root, replace(PLENTY, names=20_000)).cut[0]
+    assert seen(root, replace(PLENTY, names=40_000)).cut == ()
+    wide = tmp_path / "wide"
+    wide.mkdir()
+    for number in range(30):
+        (wide / f"{chr(0x1F600) * 50}{number}").touch()
+    assert "of names" in seen(wide, replace(PLENTY, names=5_000)).cut[0]
 
 
 def test_time_is_a_bound_too(tree: Path) -> None:
@@ -308,9 +324,89 @@ def test_a_deep_tree_and_a_circle_of_links_end(tmp_path: Path) -> None:
     assert seen(root).counts == {"leftover": 1}
 
 
-def test_the_kernels_own_folders_are_left_out(tmp_path: Path) -> None:
-    root = grow(tmp_path / "root", {"/proc/.env": "", "/sys/.env": "", "/dev/.env": "", "/app/proc/.env": ""})
-    assert paths(seen(root))[ContentKind.LEFTOVER] == {"/app/proc/.env"}
+def test_files_below_the_kernels_own_folders_lie_in_a_layer_all_the_same(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"/proc/.env": "", "/sys/.env": "", "/dev/id_rsa": KEY, "/app/proc/.env": ""})
+    os.mkfifo(root / "dev" / "pipe", 0o666)
+    (root / "dev" / "pipe").chmod(0o666)
+    for folder in ("dev", "proc", "sys"):
+        (root / folder).chmod(0o755)
+    found = paths(seen(root))
+    assert found[ContentKind.LEFTOVER] == {"/app/proc/.env", "/proc/.env", "/sys/.env"}
+    assert found[ContentKind.SECRET] == {"/dev/id_rsa"}
+    assert found[ContentKind.WORLD_WRITABLE] == set()
+
+
+BUNDLE = f"-----BEGIN CERTIFICATE-----\n{'A' * 70_000}\n-----END CERTIFICATE-----\n{KEY}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "id_rsa",
+            "ID_RSA",
+            "id_ed25519_deploy",
+            "github_rsa",
+            "SERVER.PEM",
+            "server.key.bak",
+            "tls.crt",
+            "site.pem~",
+        ),
+        *("deploy_key", "deploy-key.txt", "private_key.py", "ssh_host_rsa_key", "key.asc"),
+    ],
+)
+def test_a_private_key_is_found_by_names_of_many_forms(tmp_path: Path, name: str) -> None:
+    root = grow(tmp_path / "root", {f"/srv/{name}": BUNDLE})
+    assert paths(seen(root))[ContentKind.SECRET] == {f"/srv/{name}"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_private_key_in_another_encoding_is_found(tmp_path: Path, encoding: str) -> None:
+    root = grow(tmp_path / "root", {"/srv/id_rsa": ""})
+    (root / "srv" / "id_rsa").write_bytes(f"\ufeff{KEY}".encode(encoding))
+    assert paths(seen(root))[ContentKind.SECRET] == {"/srv/id_rsa"}
+
+
+@pytest.mark.parametrize("name", ["rsa.py", "ssh_key_loader.py", "tls_keys.md", "dsa.c", "id_rsa.pub"])
+def test_code_about_keys_is_no_key(tmp_path: Path, name: str) -> None:
+    text = "ssh-rsa AAAA" if name.endswith(".pub") else f"HEADER = '{KEY}'"
+    assert paths(seen(grow(tmp_path / "root", {f"/srv/{name}": text})))[ContentKind.SECRET] == set()
+
+
+HARD = {
+    "line ends": b"\n",
+    "blanks": b" ",
+    "letters": b"a",
+    "begun passwords": b"\npassword ",
+    "begun keys": b"-----BEGIN RSA ",
+    "begun addresses": b"a://x:",
+    "quotes": b'"auth" : "',
+    "short lines": b"a\n",
+}
+
+
+@pytest.mark.parametrize("part", HARD.values(), ids=[name.replace(" ", "-") for name in HARD])
+def test_no_content_takes_long_to_search(part: bytes) -> None:
+    body = (part * 65536)[:65536]
+    started = time.process_time()
+    for rule in content_rules():
+        re.compile(rule.content.encode(), re.DOTALL).search(body)
+    assert time.process_time() - started < 1
+
+
+def test_the_sticky_bit_protects_no_code(tmp_path: Path) -> None:
+    root = grow(tmp_path / "root", {"/tmp/scratch": "", "/code/module.py": ""})
+    for path, mode in {"tmp": 0o1777, "tmp/scratch": 0o666, "code": 0o1755, "code/module.py": 0o666}.items():
+        (root / path).chmod(mode)
+    assert paths(seen(root))[ContentKind.WORLD_WRITABLE] == {"/code/module.py"}
+
+
+def test_tools_are_found_in_every_folder_of_path(tmp_path: Path) -> None:
+    index = read(packed(grow(tmp_path / "root", {"/opt/tools/gcc": "", "/opt/tools/sudo": "", "/srv/gcc": ""})))
+    assert paths(contents_of(index, rules()))[ContentKind.BUILD_TOOL] == set()
+    found = paths(contents_of(index, rules(programs=["/opt/tools", "/usr/bin"])))
+    assert found[ContentKind.BUILD_TOOL] == {"/opt/tools/gcc"}
+    assert found[ContentKind.REMOTE_ACCESS] == {"/opt/tools/sudo"}
 
 
 def test_a_key_under_a_second_name_is_found(tmp_path: Path) -> None:

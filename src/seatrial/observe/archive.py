@@ -7,6 +7,7 @@ ustar (POSIX.1-1988), pax (POSIX.1-2001), and GNU's long names; anything else en
 from __future__ import annotations
 
 import posixpath
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,7 @@ PART = 256 * 1024
 """Bytes that are read at a time."""
 LONGEST_NAME = 64 * 1024
 """Bytes of an extended header: the kernel's paths have 4096."""
+EMPTY = sys.getsizeof("")
 LETTERS = {b"0": "f", b"\0": "f", b"7": "f", b"1": "h", b"2": "l", b"3": "o", b"4": "o", b"5": "d", b"6": "o"}
 """By a member's type: f (file), h (one more name of a file), l (link), d (folder), o (device, pipe)."""
 
@@ -50,8 +52,8 @@ class Limits:
     most: int
     """Bytes."""
     entries: int = 500_000
-    names: int = 128_000_000
-    """Bytes of all names."""
+    names: int = 80_000_000
+    """Bytes of all names and of all targets of links, as they are held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,13 @@ class Archive:
             member = _member(header, kind, extended)
             extended = {}
             count += 1
-            names += len(member.path)
+            names += sys.getsizeof(member.path) + sys.getsizeof(member.target) - 2 * EMPTY
             if count > self._limits.entries:
                 raise LimitExceededError(f"it holds more than {self._limits.entries} paths")
             if names > self._limits.names:
-                raise LimitExceededError(f"its paths have more than {self._limits.names // 1_000_000} MB of names")
+                raise LimitExceededError(
+                    f"its paths have more than {self._limits.names // 1_000_000} MB of names, with the targets of links"
+                )
             self._content = member.size if member.letter == "f" else 0
             self._padding = -self._content % BLOCK
             yield member

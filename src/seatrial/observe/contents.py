@@ -135,7 +135,8 @@ class Findings:
         if (entry.mode & self._modes and entry.letter != "l") or self._named(name):
             below = self._tell(path, entry, above)
         if entry.letter == "d":
-            if entry.mode & stat.S_ISVTX and not below.sticky:
+            # Only a folder that all may write to is for files of everybody's; in others the bit says nothing of them.
+            if entry.mode & stat.S_ISVTX and entry.mode & stat.S_IWOTH and not below.sticky:
                 below = _Above(below.covered, below.summary, sticky=True)
             if below is not NOTHING_ABOVE:
                 self._above[path] = below

@@ -249,7 +249,10 @@ class Observation:
     def _contents(self, index: Index) -> Contents:
         """Return what the image holds of the kinds that checks ask about."""
         own = {module.partition(":")[0].partition(".")[0] for module in self._modules}
-        return contents_of(index, rules(own, index.paths), map(posixpath.normpath, self.contract.files))
+        path, directory = searched(self.configuration)
+        files = IndexFiles(index)
+        programs = {files.folder(posixpath.join(directory, folder or ".")) for folder in path.split(":")[:MOST_FOLDERS]}
+        return contents_of(index, rules(own, index.paths, programs), map(posixpath.normpath, self.contract.files))
 
     def _image(self, seen: Configuration, who: Account, read: EngineView) -> Image:
         environment = {**seen.environment, **self.contract.environment}

@@ -6,8 +6,10 @@ of a file that may hold a key, only whether it does.
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import docker.errors
@@ -18,7 +20,7 @@ from seatrial.facts import FileEntry, FileKind
 from seatrial.inside.probe.distributions import header
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
 from seatrial.observe.files import KERNEL
-from seatrial.observe.path_rules import content_rules
+from seatrial.observe.path_rules import KEY_FILES, content_rules
 from seatrial.observe.paths import MAX_LINKS
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 BEGINNING = 65536
 """Bytes of a file's beginning in which a rule's `content` is looked for."""
+KEY_FILE = 1024 * 1024
+"""The same for a private key, which may stand behind a chain of certificates."""
 SCRIPT = 4096
 """Bytes of a script's beginning that are kept: two lines that hold one path each."""
 METADATA = 4 * 1024 * 1024
@@ -85,6 +89,7 @@ CONTENT = tuple(
     for rule in content_rules()
 )
 ANY_NAME = re.compile("|".join(f"(?:{rule.name})" for rule in content_rules()), re.DOTALL).fullmatch
+KEY_NAME = re.compile(KEY_FILES, re.DOTALL).fullmatch
 OF_A_DISTRIBUTION = re.compile(
     r".*\.dist-info/(?:METADATA|RECORD|entry_points\.txt|direct_url\.json)"
     r"|.*\.egg-info(?:/(?:PKG-INFO|requires\.txt|entry_points\.txt))?"
@@ -154,7 +159,7 @@ class IndexReader:
 
     def _take(self, member: Member, archive: Archive) -> None:
         path, letter = member.path, member.letter
-        if path.startswith(KERNEL):
+        if letter not in "fh" and path.startswith(KERNEL):
             return
         if letter == "h":
             first = self._paths.get(member.target)
@@ -202,7 +207,7 @@ class IndexReader:
             self._holding[path] = holding
         text = kept_text(path, mode, body)
         if text is not None:
-            self._kept += len(text)
+            self._kept += sys.getsizeof(text)
             if self._kept > MOST_TEXT:
                 raise LimitExceededError(f"more than {MOST_TEXT // 1_000_000} MB would have to be kept")
             self._texts[path] = text
@@ -212,8 +217,8 @@ def wanted_bytes(path: str, mode: int) -> int:
     """Return how many bytes of a file's beginning are to be looked at."""
     if OF_A_DISTRIBUTION(path):
         return METADATA
-    if ANY_NAME(path.rpartition("/")[2]):
-        return BEGINNING
+    if ANY_NAME(name := path.rpartition("/")[2]):
+        return KEY_FILE if KEY_NAME(name) else BEGINNING
     return SCRIPT if mode & 0o111 and PROGRAM(path) else 0
 
 
@@ -222,7 +227,9 @@ def held(path: str, body: bytes) -> tuple[str, ...]:
     name = path.rpartition("/")[2]
     if not ANY_NAME(name):
         return ()
-    beginning = body[:BEGINNING]
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        body = body.replace(b"\0", b"")
+    beginning = body[:KEY_FILE] if KEY_NAME(name) else body[:BEGINNING]
     return tuple(
         key
         for key, fits_name, fits_path, search in CONTENT

@@ -19,7 +19,7 @@ from seatrial.observe.index import Index
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = "2"
+FORMAT = "4"
 """Of the index and of what it is made by; another one is not read."""
 MOST_FILES = 50
 MOST_BYTES = 200_000_000
@@ -60,7 +60,7 @@ def load(cache: Path | None, image: str) -> Index | None:
 def store(cache: Path | None, image: str, index: Index) -> None:
     """Keep what was read of an image, whole or not at all; where that cannot be done, nothing is kept."""
     name = _name(image)
-    if cache is None or not name or index.cut:
+    if cache is None or not name or index.cut or _length(index) > LARGEST:
         return
     with suppress(OSError, UnicodeEncodeError):
         body = msgspec.msgpack.encode(Kept(format=FORMAT, id=image, index=index))
@@ -79,6 +79,12 @@ def store(cache: Path | None, image: str, index: Index) -> None:
         finally:
             partial.unlink(missing_ok=True)
         _shrink(folder)
+
+
+def _length(index: Index) -> int:
+    """Return about how large a file of an index is, at least."""
+    links = sum(len(entry.target) for entry in index.paths.values())
+    return links + sum(map(len, index.paths)) + sum(map(len, index.texts.values()))
 
 
 def _name(image: str) -> str:

@@ -18,7 +18,14 @@ IN_BIN = r"(?:/[^/]+)*/s?bin/[^/]+"
 WITH_PASSWORD = r"[a-z][a-z0-9+.-]{0,20}://[^/\s:@\"'{}$<>]{0,200}:[^/\s@\"'{}$<>]{1,500}@"  # noqa: S105 - a pattern
 """An address with a password in it; `${TOKEN}` and `<token>` are places for one."""
 
-PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY-----|PuTTY-User-Key-File-"
+PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-"
+KEY_FILES = (
+    r"(?i:.*priv(?:ate)?[_-]?key.*"
+    r"|(?!.+\.(?:py[ci]?|pyx|so|c|h|js|ts|html?|md|rst)\Z)"
+    r"(?:(?:.*[_.-])?(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:[_.-].*)?|.*(?:ssh|tls|ssl|deploy|host)[_-]?key.*"
+    r"|.+\.(?:pem|key|p8|pk8|ppk|crt|cer|cert|asc)(?:[._~-].*)?))"
+)
+"""Names of files that may hold a private key, in either case, and of copies of them."""
 
 COMPILERS = (
     r"(?:[a-z0-9_]{1,20}-linux-(?:gnu|musl)[a-z0-9]{0,10}-)?"
@@ -51,14 +58,14 @@ def privileges(path: str, capabilities: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in capabilities if name not in allowed)
 
 
-def rules(own: Iterable[str] = (), paths: Iterable[str] = ()) -> tuple[PathRule, ...]:
+def rules(own: Iterable[str] = (), paths: Iterable[str] = (), programs: Iterable[str] = ()) -> tuple[PathRule, ...]:
     """Return the rules; `own` are the application's top packages, its code wherever they are installed.
 
     `paths` are those of the image: what is installed outside of a site-packages folder (`pip install --target`) is
-    known by the metadata beside it.
+    known by the metadata beside it. `programs` are the folders of its PATH.
     """
     others = _others(own, _installed_elsewhere(paths, set(own)))
-    return (*_permissions(), *_leftovers(others), *_package_managers(), *_tools(), *_secrets(others))
+    return (*_permissions(), *_leftovers(others), *_package_managers(), *_tools(programs), *_secrets(others))
 
 
 def content_rules() -> tuple[PathRule, ...]:
@@ -109,7 +116,7 @@ def _leftovers(others: str) -> tuple[PathRule, ...]:
     tools = r"\.(?:pytest_cache|mypy_cache|ruff_cache|tox|nox|hypothesis|ipynb_checkpoints)|htmlcov"
     return (
         leftover("version control", r"\.(?:git|hg|svn|bzr)", types="fd"),
-        leftover("an environment file", r"\.env(?:rc|\..+)?", but=f"{others}|{NO_BACKUP}"),
+        leftover("an environment file", r"(?i:\.env(?:rc|\..+)?)", but=f"{others}|{NO_BACKUP}"),
         leftover("an operating system's", r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+|__MACOSX", types="fd"),
         leftover("an editor's", r"\..+\.sw[a-p]|.+~|\.#.+|#.+#|.+\.(?:orig|rej)"),
         leftover("an editor's folder", r"\.(?:idea|vscode|vs|fleet)", types="d"),
@@ -144,13 +151,15 @@ def _package_managers() -> tuple[PathRule, ...]:
     )
 
 
-def _tools() -> tuple[PathRule, ...]:
+def _tools(programs: Iterable[str]) -> tuple[PathRule, ...]:
+    in_path = "".join(rf"|{re.escape(folder.rstrip('/'))}/[^/]+" for folder in sorted(set(programs)))
+    in_bin = f"{IN_BIN}{in_path}"
     packages = r"/(?:site|dist)-packages/"
     return (
-        PathRule(kind=ContentKind.BUILD_TOOL, types="fl", name=f"{COMPILERS}|{BUILD_TOOLS}", path=IN_BIN, but=packages),
+        PathRule(kind=ContentKind.BUILD_TOOL, types="fl", name=f"{COMPILERS}|{BUILD_TOOLS}", path=in_bin, but=packages),
         # The official images keep CPython's own headers, in /usr/local/include.
         summarised(ContentKind.BUILD_TOOL, "headers", "include", "/usr/include"),
-        PathRule(kind=ContentKind.REMOTE_ACCESS, types="fl", name=REMOTE_TOOLS, path=IN_BIN),
+        PathRule(kind=ContentKind.REMOTE_ACCESS, types="fl", name=REMOTE_TOOLS, path=in_bin),
     )
 
 
@@ -159,12 +168,11 @@ def _secrets(others: str) -> tuple[PathRule, ...]:
         return PathRule(kind=ContentKind.SECRET, about=about, name=name, content=content, path=path, but=but)
 
     # Packages come with keys to test against, which are not secret.
-    keys = r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|ssh_host_.+_key|.+\.(?:pem|key|p8|ppk)|.*priv(?:ate)?[_-]?key.*"
     indexes = r"pip\.(?:conf|ini)|(?:uv|auth)\.toml"
     projects = r"requirements.*\.(?:txt|in)|pyproject\.toml|uv\.lock|poetry\.lock|Pipfile|Pipfile\.lock"
     quoted = r"[^\"$<{]{4}"
     return (
-        secret("a private key", keys, PRIVATE_KEY, but=others),
+        secret("a private key", KEY_FILES, PRIVATE_KEY, but=others),
         secret("a key store", r".+\.(?:p12|pfx)", "", but=others),
         secret("credentials", r"[._]netrc|auth\.conf", r"(?:^|\s)password\s+\S"),
         secret("credentials", r"[^/]+\.conf", r"(?:^|\s)password\s+\S", path=r"/etc/apt/auth\.conf\.d/[^/]+"),

@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 def identity() -> "Row":
     uid = os.geteuid()
-    try:
-        import pwd
-
-        name = pwd.getpwuid(uid).pw_name
-    except (ImportError, KeyError):
-        name = ""
+    row = account(uid)
     try:
         directory = os.getcwd()
     except OSError:
@@ -46,10 +41,19 @@ def identity() -> "Row":
         "uid": uid,
         "gid": os.getegid(),
         "groups": sorted(os.getgroups()),
-        "name": text(name),
-        "home": text(os.path.expanduser("~")),
+        "name": text(row[0]),
+        "home": text(os.environ.get("HOME") or row[5] or "/"),
         "directory": text(directory),
     }
+
+
+def account(uid: int) -> "List[str]":
+    """Return a row of /etc/passwd. `pwd` would ask the image's name services, whose code then runs in this process."""
+    try:
+        rows = [line.strip().split(":") for line in read("/etc/passwd").split("\n")]
+    except OSError:
+        rows = []
+    return next((row for row in rows if len(row) > 6 and row[2] == str(uid)), [""] * 7)
 
 
 def interpreter() -> "Row":
