@@ -15,7 +15,6 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "identity": ("USER",),
     "accounts": ("RUN",),
     "process/graceful-stop": ("STOPSIGNAL", *STARTING),
-    "process/variables-expand": (*STARTING, "HEALTHCHECK"),
     "process/line-ends": ("COPY", "ADD"),
     "process": STARTING,
     "boot": STARTING,
@@ -53,6 +52,9 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
     last = source.parsed.stages[-1]
     chain = all_of(source.parsed, last)
     kinds = INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ()))
+    if check == "process/variables-expand":
+        # Its finding begins with the instruction.
+        kinds = (seen.partition(" ")[0],)
     if kinds:
         found = _of_kind(chain, kinds, seen)
     else:
