@@ -13,6 +13,7 @@ from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, ski
 from seatrial.facts import (
     BlockingFolder,
     Boot,
+    ComposeSource,
     Configuration,
     FileKind,
     ProcessList,
@@ -332,6 +333,19 @@ def pid1_is_app(running: Boot) -> Outcome:
     return expect.passed(f"PID 1 is `{line}`")
 
 
+def _has_init(configuration: Configuration, compose: ComposeSource | Unavailable) -> bool:
+    """Tell whether all services of the compose file that run the image have the engine's init."""
+    if isinstance(compose, Unavailable) or isinstance(compose.model, Unavailable):
+        return False
+    name = _repository(configuration.reference)
+    own = [service for service in compose.model.services if _repository(service.image or "") == name]
+    return bool(own) and all(service.init for service in own)
+
+
+def _repository(image: str) -> str:
+    return re.sub(r"(:[^/]*)?(@.*)?$", "", image)
+
+
 FEW_ZOMBIES = 2
 """One may be a child that the application will still wait for."""
 
@@ -345,11 +359,15 @@ FEW_ZOMBIES = 2
     example='CMD ["uvicorn", "shop.api:app"]    # and shop.api starts `sh -c "job &"`',
     fixed='ENTRYPOINT ["tini", "--"]\nCMD ["uvicorn", "shop.api:app"]',
 )
-def reaps_children(proc: ProcInfo, running: Boot) -> Outcome:
+def reaps_children(
+    proc: ProcInfo, running: Boot, configuration: Configuration, compose: ComposeSource | Unavailable
+) -> Outcome:
     expect = Expect("no ended process left as a zombie (state Z) below PID 1")
     zombies = proc.zombies
     if len(zombies) < FEW_ZOMBIES:
         return expect.passed(f"{len(zombies)} in state Z" if zombies else "none in state Z")
+    if _has_init(configuration, compose):
+        return expect.passed(f"{len(zombies)} in state Z; its services of the compose file run under an init")
     grows = ", and more of them a second later" if proc.more_zombies else ""
     return expect.failed(
         f"{len(zombies)} processes in state Z below PID 1, `{first_process(running)}`, which does not wait for them"

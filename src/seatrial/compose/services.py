@@ -78,6 +78,7 @@ def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
         checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
         own_command=table.get("command") is not None or table.get("entrypoint") is not None,
         valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
+        init=bool(table.get("init")),
         one_shot=_one_shot(table, deploy),
         replicas=int(replicas),
         privileged=bool(table.get("privileged")),

@@ -119,6 +119,8 @@ class Service(Fact, frozen=True, kw_only=True):
     """It runs another command than its image's own."""
     valued: frozenset[str] = frozenset()
     """The variables of its environment that hold something; never what."""
+    init: bool = False
+    """The engine's own init is its PID 1."""
     one_shot: bool = False
     """Its restart policy says that it may end by itself: `"no"`, written down, or `on-failure`; or it is a job."""
     replicas: int = 1
