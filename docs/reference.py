@@ -181,6 +181,9 @@ def _in_full(check: Check) -> list[str]:
         "",
     ]
     lines.append(f"Source: {check.source}.")
+    if causes := dict.fromkeys(cause.check for cause in check.follows if not cause.undecided):
+        named = ", ".join(f"[{cause}](#{cause.replace('/', '')})" for cause in causes)
+        lines += ["", f"May follow from {named}: it is told below that finding then."]
     for name, block in (("Fails:", check.example), ("Fixed:", check.fixed)):
         if block:
             lines += ["", name, "", *fenced(block.strip("\n"))]

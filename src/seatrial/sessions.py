@@ -32,7 +32,12 @@ SEATRIAL = (sys.executable, "-m", "seatrial")
 """The command line, run by nox's own interpreter, so that no environment has to be made."""
 
 
-def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None:
+def image_smoke(
+    folder: Path | None = None,
+    *,
+    tags: Sequence[str] = (),
+    fail_on: Literal["error", "warning", "note"] | None = None,
+) -> None:
     """Register `image_smoke`: build and smoke each app on each Python version that it declares.
 
     Each pair is its own session, so that one that fails does not hide the others. Select one with
@@ -43,6 +48,7 @@ def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None
     Args:
         folder: where the project is; by default where nox was started.
         tags: further tags of these sessions, beside their app's name.
+        fail_on: the findings that fail an image, those of this severity and above; by default as its contract says.
 
     """
     try:
@@ -60,7 +66,8 @@ def image_smoke(folder: Path | None = None, *, tags: Sequence[str] = ()) -> None
         chosen = ("--app", app, *(("--python", version) if version else ()))
         session.run(*SEATRIAL, "build", *chosen, external=True)
         result = results.file()
-        session.run(*SEATRIAL, "smoke", *chosen, f"--also={result}", *session.posargs, external=True)
+        bar = () if fail_on is None else (f"--fail-on={fail_on}",)
+        session.run(*SEATRIAL, "smoke", *chosen, *bar, f"--also={result}", *session.posargs, external=True)
 
 
 class Results:

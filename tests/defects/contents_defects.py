@@ -270,6 +270,15 @@ SECRETS = (
         says=("/srv/SITE.CRT (a private key)",),
     ),
     lying(
+        "a token in an environment file",
+        "COPY dotenv /app/.env",
+        files={"dotenv": "DEBUG=1\nBOT_TOKEN=6514:AAH-x9fQ\n"},
+        finds="secrets/files",
+        also={"files/leftovers"},
+        says=("/app/.env (an environment file with a secret)", "when it starts"),
+        twin=as_root("COPY dotenv /app/.env.example"),
+    ),
+    lying(
         "credentials in root's home",
         "COPY netrc /root/.netrc",
         files={"netrc": "machine example.org login me password hunter2\n"},

@@ -10,6 +10,7 @@ from tests.defects.defect import each
 
 from seatrial.checks import registry
 from seatrial.checks.model import Level, Status
+from seatrial.reports.groups import findings
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
     assert all(words in finding for words in defect.says), finding
     assert all(result.actual and result.why for result in bad)
     assert all(result.fix for result in bad if result.status is Status.FAIL)
+    # One cause is one finding, whatever follows from it.
+    assert len(findings(smoke)) == 1, [finding.names for finding in findings(smoke)]
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=[defect.name.replace(" ", "-") for defect in DEFECTS])

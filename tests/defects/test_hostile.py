@@ -30,7 +30,7 @@ pytestmark = pytest.mark.engine
 MOST_MEMORY = 200_000_000
 """Bytes that a smoke may hold, whatever the image writes; of a quiet image it holds about 60 MB."""
 
-BRIEF = "healthy-within = 2\nstays-up = 1\nstops-within = 1\n"
+BRIEF = "fail-on = 'note'\nhealthy-within = 2\nstays-up = 1\nstops-within = 1\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +222,7 @@ def test_a_start_that_fills_the_disk_is_ended(yard: Yard, monkeypatch: pytest.Mo
 
 def test_what_an_image_says_is_shown_as_text(yard: Yard, tmp_path: Path) -> None:
     image = yard.image(FALSE_PYTHON + "\nHEALTHCHECK NONE\n", instead_of_python(NOISE))
-    ended = run("seatrial", "smoke", "--image", image, folder=tmp_path)
+    ended = run("seatrial", "smoke", "--image", image, "--fail-on", "note", folder=tmp_path)
     assert ended.code == 1
     assert "\x1b" not in ended.out + ended.errors
     assert "\x07" not in ended.out + ended.errors

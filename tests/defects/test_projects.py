@@ -11,8 +11,8 @@ from tests.defects.projects import PROJECTS, SETTINGS, SOUND, Broken
 
 from seatrial import smoke as smoking
 from seatrial.checks import registry
-from seatrial.checks.model import Level, Status
-from seatrial.checks.verdict import Verdict, smoke_of
+from seatrial.checks.model import Level, Severity, Status
+from seatrial.checks.verdict import Verdict, smoke_of, verdict_of
 from seatrial.observe.sources import read_sources
 from seatrial.settings.read import read_project
 
@@ -74,8 +74,10 @@ def test_a_whole_smoke_of_a_sound_project_passes(yard: Yard, tmp_path: Path) -> 
 
 def test_a_whole_smoke_of_a_broken_one_fails(yard: Yard, tmp_path: Path) -> None:
     broken = {"requirements.txt": "shipapp\n", ".dockerignore": None}
-    smoke = smoking.smoke(target(yard, tmp_path, broken), yard.engine, level=Level.QUICK)[0]
+    asked = target(yard, tmp_path, broken)
+    smoke = smoking.smoke(asked.failing_on(Severity.WARNING), yard.engine, level=Level.QUICK)[0]
     assert smoke.verdict is Verdict.FAIL
+    assert verdict_of(smoke.checks, Severity.ERROR) is Verdict.PASS, "an unlocked install alone is a warning"
     assert {name: one.where for name, one in bad(smoke).items()} == {
         "dockerfile/locked-install": "requirements.txt:1",
         "context/ignored": ".dockerignore:1",

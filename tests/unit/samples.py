@@ -7,8 +7,8 @@ from typing import Any
 from tests.unit.factories import configuration, distribution, facts, probe
 
 from seatrial.checks import registry
-from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import Smoke, Verdict, smoke_of
+from seatrial.checks.model import Result, Severity, Status
+from seatrial.checks.verdict import Smoke, Verdict, smoke_of, summed_up
 from seatrial.facts import Facts, Import
 from seatrial.settings.model import Contract
 
@@ -46,14 +46,15 @@ def result(status: Status, check: str = "app/imports", text: str = "seen", **cha
 
 
 def smoke(*results: Result, verdict: Verdict = Verdict.FAIL, image: str = "shop:latest", **more: Any) -> Smoke:
-    counts = {status: sum(entry.status is status for entry in results) for status in Status}
     known: dict[str, Any] = {
+        **summed_up(results, Severity.ERROR),
+        "verdict": verdict,
         "id": "sha256:" + "ab" * 32,
         "seconds": 2.5,
         "level": "standard",
         "timings": {"probe": 0.4, "boot": 2.1},
     }
-    return Smoke(image=image, verdict=verdict, counts=counts, checks=results, **(known | more))
+    return Smoke(image=image, **(known | more))
 
 
 def every_status() -> Smoke:

@@ -92,9 +92,9 @@ def test_levels_hold_the_ones_below_them() -> None:
 
 
 def test_a_waiver_is_for_a_check_that_exists() -> None:
-    registry.require_known_waivers(Contract(waive={"health/declared": "a job"}), "here")
-    with pytest.raises(SettingsError, match=r"here: .*'health/declare'.*Did you mean 'health/declared'\?"):
-        registry.require_known_waivers(Contract(waive={"health/declare": "a job"}), "here")
+    registry.require_known(Contract(waive={"health/declared": "a job"}), "here")
+    with pytest.raises(SettingsError, match=r"here waive: .*'health/declare'.*Did you mean 'health/declared'\?"):
+        registry.require_known(Contract(waive={"health/declare": "a job"}), "here ")
 
 
 # --- what holds for all of them ---------------------------------------------------------------------------
@@ -587,7 +587,7 @@ def test_what_starts_in_no_way_is_not_blamed_on_the_root() -> None:
 
 
 def given(*statuses: Status) -> list[Result]:
-    sound = judged("health/declared", facts())
+    sound = judged("app/imports", facts())
     return [msgspec.structs.replace(sound, status=status) for status in statuses]
 
 

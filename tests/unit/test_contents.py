@@ -88,6 +88,8 @@ TREE: dict[str, str] = {
     "/app/uv.toml": 'index-url = "https://${USER}:${TOKEN}@example.org/simple"',
     "/app/requirements.txt": "--index-url https://me:secret@example.org/simple\nfastapi",
     "/app/pyproject.toml": "[project]\nname = 'x'",
+    "/srv/.env": "DEBUG=1\nexport BOT_TOKEN='6514:AAH-x9'\n",
+    "/srv/.env.local": "ADMIN_PASSWORD=changethis\nACCESS_TOKEN_EXPIRE_SECONDS=604800\nTOKEN_URL=https://a.example/t\n",
     "/root/.pgpass": "db:5432:*:app:secret",
     "/app/key.json": '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----"}',
     "/var/log/lastlog": "x" * 300,
@@ -108,6 +110,7 @@ FOLDERS = {"/app/open", "/app/sticky", "/var/mail", "/app/empty/.cache/uv"}
 EXPECTED = {
     ContentKind.LEFTOVER: {
         *("/app/.git", "/app/.env", "/app/.env.production", "/app/.DS_Store", "/app/main.py~", "/app/.main.py.swp"),
+        *("/srv/.env", "/srv/.env.local"),
         *("/app/.vscode", "/app/.pytest_cache"),
     },
     ContentKind.ENVIRONMENT: {"/app/venv/pyvenv.cfg"},
@@ -125,6 +128,7 @@ EXPECTED = {
     ContentKind.SECRET: {
         *("/root/.ssh/id_ed25519", "/app/server.key", "/root/.netrc", "/root/.pypirc", "/root/.docker/config.json"),
         *("/root/.aws/credentials", "/etc/pip.conf", "/app/requirements.txt", "/root/.pgpass", "/app/key.json"),
+        "/srv/.env",
     },
     ContentKind.LOGIN_LOG: {"/var/log/lastlog"},
     ContentKind.SETUID: {"/usr/bin/find", "/usr/bin/wall"},

@@ -11,7 +11,7 @@ from tests.unit.factories import facts
 from tests.unit.test_boot_checks import judged
 
 from seatrial import capabilities
-from seatrial.checks.model import Status
+from seatrial.checks.model import Severity, Status
 from seatrial.checks.verdict import smoke_of
 from seatrial.errors import ExitCode, SettingsError
 from seatrial.facts import Lint
@@ -70,6 +70,29 @@ def test_a_trusted_projects_waivers_count(tmp_path: Path, trust: Trust) -> None:
     target = app_target(project(tmp_path, settings), "api", trust=trust)
     assert target.contract.waive == {"boot/read-only": "later"}
     assert target.notes == ()
+
+
+BAR = """\
+[tool.seatrial.apps.api.contract]
+fail-on = "note"
+
+[tool.seatrial.apps.api.contract.severity]
+"secrets" = { severity = "note", reason = "nobody looks" }
+"""
+
+
+def test_an_untrusted_project_does_not_say_what_matters(tmp_path: Path) -> None:
+    target = app_target(project(tmp_path, BAR), "api", trust=Trust.NONE)
+    assert (target.contract.fail_on, target.contract.severity) == ("error", {})
+    file = tmp_path / "pyproject.toml"
+    assert target.notes == (
+        f"{file}:4: the severity of secrets does not count, as the project is not trusted (nobody looks)",
+        f"{file}:2: `fail-on = note` does not count, as the project is not trusted; `--fail-on` does",
+    )
+    assert target.failing_on(Severity.WARNING).contract.fail_on == "warning"
+    trusted = app_target(project(tmp_path, BAR), "api", trust=Trust.PROJECT)
+    assert (trusted.contract.fail_on, set(trusted.contract.severity), trusted.notes) == ("note", {"secrets"}, ())
+    assert trusted.failing_on(None).contract.fail_on == "note"
 
 
 def test_a_contract_file_of_an_untrusted_project_waives_nothing(tmp_path: Path) -> None:

@@ -60,12 +60,12 @@ def test_the_documented_example_judges(tmp_path: Path) -> None:
     good = smoke(check, **{"org.opencontainers.image.licenses": "MIT"}).checks[0]
     assert (good.status, good.actual) == (Status.PASS, "MIT")
     waived = Contract(waive={"shop/has-licence": "not ours"})
-    registry.require_known_waivers(waived, "here", [check])
+    registry.require_known(waived, "here", [check])
     assert smoke_of(facts(configuration=configuration(labels={})), waived, [check], seconds=0).checks[0].status is (
         Status.WAIVED
     )
     with pytest.raises(SettingsError, match="shop/has-licence"):
-        registry.require_known_waivers(waived, "here")
+        registry.require_known(waived, "here")
 
 
 @pytest.mark.parametrize("shape", get_args(Format))

@@ -33,9 +33,9 @@ def test_the_last_lines_are_the_matrix(folder: Path, capsys: pytest.CaptureFixtu
     files[4].write_text("{", encoding="utf-8")
     results.finish()
     assert capsys.readouterr().err.splitlines() == [
-        "app   Python 3.9     Python 3.13",
-        "shop  FAIL 1 failed  PASS 1 passed",
-        "bot   -              PASS 1 passed",
+        "app   Python 3.9    Python 3.13",
+        "shop  FAIL 1 error  PASS 1 passed",
+        "bot   -             PASS 1 passed",
     ]
     assert list(folder.iterdir()) == []
 

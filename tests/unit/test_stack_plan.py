@@ -86,6 +86,7 @@ def test_services_are_read_dependencies_first() -> None:
     assert migrate == Service(
         name="migrate",
         image=None,
+        built=True,
         depends_on=(Dependency(service="db", condition=Condition.HEALTHY),),
         replicas=2,
     )

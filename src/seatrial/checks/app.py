@@ -7,7 +7,7 @@ import re
 from itertools import chain
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.system_libraries import how_to_install, missing_library
 from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Bytecode, Code, Environment
@@ -20,6 +20,15 @@ SHOWN = 20
     "app/imports",
     title="The application imports",
     severity=Severity.ERROR,
+    follows=(
+        "python/environment-matches",
+        "packages/evidence",
+        Cause(check="native/libraries-resolve", shares=r"^([^,]+), which"),
+        Cause(check="native/platform", shares=r"^(\S+) was built for"),
+        Cause(check="python/stdlib-complete", shares=r"(?:^|; )(\w+): "),
+        Cause(check="packages/requirements-met", shares=r"asks for ([\w.-]+)[^;]*, which is not installed"),
+        Cause(check="process/command-resolves", undecided=True),
+    ),
     why="Code that does not import does not run; a package that lies on no path is not installed.",
     source="Python packaging user guide, src layout: the package has to be installed to be imported",
     example="RUN uv sync --frozen --no-dev --no-install-project\n# a folder that is on no path\nCOPY src /app/src",
@@ -119,6 +128,7 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
             "; ".join(_refusal(place, contract) for place in refused),
             fix="Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
             "and give it to USER (`COPY --chown`, `install -d -o`).",
+            severity=None if {place.path for place in refused} & set(contract.writable_paths) else Severity.WARNING,
         )
     why = {True: "is on a tmpfs", False: "may be written"}
     return expect.passed("; ".join(f"{place.path} {why[_on_tmpfs(place.path, contract)]}" for place in places))
@@ -236,6 +246,8 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
             fix="Install the environment inside the build, on the final stage's own base and platform; keep the host's "
             "environments out with .dockerignore (`.venv`).",
             evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign),
+            # Some distributions bring modules for several platforms, and load the right one.
+            severity=Severity.WARNING if probe.imports and all(tried.ok for tried in probe.imports) else None,
         )
     return expect.passed(f"{native.modules} shared objects checked, none for another than {own}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restriction, Unavailable, Usage
 from seatrial.facts.boot import REFUSED, TRACEBACK
 from seatrial.settings.model import TMPFS_SIZE, Contract
@@ -50,6 +50,17 @@ FIX = {
     "boot/healthy",
     title="Becomes healthy",
     severity=Severity.ERROR,
+    follows=(
+        "python/interpreter-resolves",
+        "python/interpreter-reachable",
+        Cause(check="identity/non-root", says="names no account"),
+        "process/command-resolves",
+        "health/command-exists",
+        "process/line-ends",
+        "process/variables-expand",
+        Cause(check="config/workdir", says=" is a "),
+        Cause(check="app/imports", shares=r": (.+)"),
+    ),
     why="A health check that never passes means an application that no orchestrator sends requests to.",
     source="CIS Docker Benchmark 5.27",
     example='HEALTHCHECK CMD ["curl", "--fail", "http://127.0.0.1:80/health"]\n'
@@ -78,6 +89,17 @@ def healthy(
     "boot/stays-up",
     title="Stays up",
     severity=Severity.ERROR,
+    follows=(
+        "python/interpreter-resolves",
+        "python/interpreter-reachable",
+        Cause(check="identity/non-root", says="names no account"),
+        "process/command-resolves",
+        "process/line-ends",
+        "process/variables-expand",
+        Cause(check="config/workdir", says=" is a "),
+        Cause(check="app/imports", shares=r": (.+)"),
+        Cause(check="boot/keeps-workers", only=r"it runs, but .*"),
+    ),
     why="An image that ends right after its start passes every check that never starts it.",
     source="Docker's documentation: a container runs as long as its main process",
     example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
@@ -97,6 +119,7 @@ def stays_up(boot: Boot | Unavailable, configuration: Configuration, services_le
             "it runs, but its log holds a traceback",
             fix="Correct what the traceback names.",
             evidence=evidence_of(boot),
+            severity=Severity.WARNING,
         )
     if boot.finished_after is None:
         return expect.passed(f"still ran after {boot.watched:.1f} s; its start was not over: {_unfinished(boot)}")
@@ -251,6 +274,7 @@ def no_new_privileges(hardened: Boot, relaxed: tuple[Boot, ...]) -> Outcome:
     title="Runs within its limits",
     severity=Severity.WARNING,
     demanded_by=("memory", "processes"),
+    follows=("boot/healthy", Cause(check="boot/stays-up", says=r"^(?!it runs, but)")),
     why="Without limits, one container takes the memory and processes of all others on its host.",
     source="CIS Docker Benchmark 5.11 and 5.29; OWASP Docker cheat sheet, rule 7",
     example='memory = "64 MiB"    # of the contract, and CMD ["gunicorn", "--workers", "16", "shop:app"]',

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check, checks_of
 from seatrial.checks.model import Expect, Outcome, Result, Severity, present, skipped
-from seatrial.checks.secrets import PUBLIC, secret
+from seatrial.checks.secrets import PUBLIC, SECRET_VALUE, entropy, secret
 from seatrial.checks.verdict import judge
-from seatrial.facts import ComposeSource, Service, Unavailable
+from seatrial.facts import ComposeSource, Configuration, Service, Unavailable
 from seatrial.settings.model import Contract
 
 SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
 HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
+MADE_BY_CHANCE = 3.5
+"""Bits a character: a password that nobody made up has as many, or more."""
 ANYTHING = {"none", "null", "true", "false"}
 
 
@@ -28,8 +30,10 @@ ANYTHING = {"none", "null", "true", "false"}
     fixed="services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
     "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128",
 )
-def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
+def hardening(compose: ComposeSource, configuration: Configuration | Unavailable, contract: Contract) -> Outcome:
+    """Judge every service; what the app's own lacks matters more than what somebody else's image lacks."""
     services = present(compose.model).services
+    own = "" if isinstance(configuration, Unavailable) else _repository(configuration.reference)
     expect = Expect(
         "every service: no privileges, no namespace or socket of the host; cap_drop ALL, read_only, "
         "no-new-privileges, limits of memory and processes"
@@ -37,21 +41,43 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     if not services:
         return skipped(f"{compose.path} declares no service")
     found = [
-        (service, what, service.lines.get(key) or service.line, fix)
+        (
+            service,
+            what,
+            service.lines.get(key) or service.line,
+            fix,
+            _is_own(service, own) or key in _of_the_host(service),
+        )
         for service in services
         for key, what, fix in _weaknesses(service)
         if not {service.name, f"{service.name}.{key}"} & contract.compose_exceptions.keys()
     ]
+    found.sort(key=lambda row: not row[-1])
     excepted = tuple(f"{key}: {reason}" for key, reason in contract.compose_exceptions.items())
     if found:
-        service, _, line, fix = found[0]
+        service, _, line, fix, _ = found[0]
         return expect.failed(
-            "; ".join(f"{service.name}: {what}" for service, what, _, _ in found),
+            "; ".join(f"{service.name}: {what}" for service, what, *_ in found),
             fix=f"Write {fix} into the service {service.name}; `compose-exceptions` leaves one out, with a reason.",
-            evidence=(*(f"{compose.path}:{at} {service.name}: {what}" for service, what, at, _ in found), *excepted),
+            evidence=(*(f"{compose.path}:{at} {service.name}: {what}" for service, what, at, *_ in found), *excepted),
             where=f"{compose.path}:{line}",
+            severity=None if any(own_or_grave for *_, own_or_grave in found) else Severity.NOTE,
         )
     return expect.passed(", ".join(service.name for service in services), evidence=excepted)
+
+
+def _of_the_host(service: Service) -> set[str]:
+    """Return the keys by which a service gets a part of the host, which is as grave for anybody's image."""
+    return {"privileged", "volumes", *service.host_namespaces}
+
+
+def _is_own(service: Service, image: str) -> bool:
+    """Tell whether a service is built from the project, or runs the app's image."""
+    return service.built or (service.image is not None and _repository(service.image) == image)
+
+
+def _repository(image: str) -> str:
+    return re.sub(r"(@.*|:[^/:]*)$", "", image)
 
 
 def _weaknesses(service: Service) -> Iterator[tuple[str, str, str]]:
@@ -130,8 +156,14 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
             "; ".join(f"line {value.line}: {value.where} ({why})" for value, why in found),
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
             where=f"{compose.path}:{first.line}",
+            severity=None if any(_is_real(value.text) for value, _ in found) else Severity.WARNING,
         )
     return expect.passed(f"{len(compose.values)} texts checked")
+
+
+def _is_real(text: str) -> bool:
+    """Tell a secret that opens something from a password that a first start on one's own machine gets: `postgres`."""
+    return any(SECRET_VALUE.match(word) or entropy(word) >= MADE_BY_CHANCE for word in re.split(r"[:/@]", text))
 
 
 @check(
@@ -199,6 +231,7 @@ def environment(compose: ComposeSource) -> Outcome:
             fix=fix,
             evidence=tuple(evidence),
             where=f"{compose.path}:{line}",
+            severity=None if lost else Severity.NOTE,
         )
     if not compose.files and not compose.variables:
         return expect.passed(f"{compose.path} needs no env file and no variable")

@@ -195,7 +195,8 @@ def utc_utf8(locale: Locale) -> Outcome:
     expect = Expect("UTC, and UTF-8 for file names, files and output")
     if wrong:
         fix = "; ".join(fixes)
-        return expect.failed("; ".join(wrong), fix=f"{fix[0].upper()}{fix[1:]}.")
+        severity = None if others else Severity.NOTE
+        return expect.failed("; ".join(wrong), fix=f"{fix[0].upper()}{fix[1:]}.", severity=severity)
     return expect.passed(f"{locale.zone}, {locale.preferred}")
 
 
@@ -222,6 +223,7 @@ def trust_store(selftest: SelfTest) -> Outcome:
         return expect.failed(
             "; ".join(f"{path}, which is not there" for path in seen.lost),
             fix="Remove it from ENV: what only a build needs is exported in the RUN that needs it.",
+            severity=Severity.ERROR,  # Every client fails, also one that brings its own certificates.
         )
     if seen.error:
         raise UndecidedError(f"ssl cannot be used: {seen.error}; see python/stdlib-complete")

@@ -13,10 +13,11 @@ from seatrial.text import parse_size, show_size
 
 SHOWN = 5
 """Files that a finding names."""
+ENVIRONMENT_FILES = "**/.env*"
 UNWANTED = (
     (r"(?:^|/)(\.git)(?:/|$)", "**/.git"),
     (r"(?:^|/)(\.?venv)/|(?:^|/)([^/]+)/pyvenv\.cfg$", "**/{name}"),
-    (r"(?:^|/)(\.env(?:\.(?!example$|sample$|template$|dist$)[^/]*)?)$", "**/.env*"),
+    (r"(?:^|/)(\.env(?:\.(?!example$|sample$|template$|dist$)[^/]*)?)$", ENVIRONMENT_FILES),
     (r"(?:^|/)(__pycache__)/|\.pyc$", "**/__pycache__"),
     (r"(?:^|/)(\.(?:pytest|mypy|ruff)_cache)/", "**/.*_cache"),
     (r"(?:^|/)(\.(?:tox|nox))/", "**/{name}"),
@@ -59,7 +60,7 @@ def ignored(context: BuildContext) -> Outcome:
             "; ".join(filter(None, parts)),
             fix=f"Write into {file}: {', '.join(f'`{line}`' for line in (*there, *to_come))}.",
             where=f"{file}:1",
-            severity=None if there else Severity.NOTE,
+            severity=Severity.WARNING if ENVIRONMENT_FILES in there else None,
         )
     if context.truncated:
         raise UndecidedError(f"the context {context.path} holds more files than were checked ({len(context.files)})")

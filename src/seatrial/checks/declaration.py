@@ -11,13 +11,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from types import ModuleType
 from typing import TypeVar
 
 from packaging.utils import canonicalize_name
 
-from seatrial.checks.model import Check, Level, Outcome, Severity, present, skipped
+from seatrial.checks.model import Cause, Check, Level, Outcome, Severity, present, skipped
 from seatrial.facts import (
     NO_SOURCES,
     Boot,
@@ -53,6 +54,8 @@ class _Fact:
 
     read: Callable[[Facts, Contract], object]
     level: Level = Level.QUICK
+    told_by: tuple[Cause, ...] = ()
+    """The checks whose failures say why it is missing."""
     of_a_start: bool = False
     """It comes of a start of the app, which `smoke --stack` makes among its services."""
 
@@ -77,6 +80,17 @@ def _proc(facts: Facts) -> ProcInfo | Unavailable:
 
 def _deep(facts: Facts) -> DeepBoots | Unavailable:
     return facts.boot if isinstance(facts.boot, Unavailable) else facts.deep
+
+
+def _because(*checks: str, says: str = "") -> tuple[Cause, ...]:
+    return tuple(Cause(check=check, undecided=True, says=says) for check in checks)
+
+
+NO_PROBE = (
+    *_because("python/interpreter-resolves", "python/interpreter-reachable"),
+    *_because("identity/non-root", says="names no account"),
+)
+NO_START = _because("boot/healthy", "boot/stays-up", "stack/healthy")
 
 
 def _answer(name: str) -> Callable[[Facts, Contract], object]:
@@ -138,19 +152,20 @@ def _plain(read: Callable[[Facts], object]) -> Callable[[Facts, Contract], objec
 
 
 def _start(read: Callable[[Facts], object], level: Level = Level.STANDARD) -> _Fact:
-    return _Fact(read=_plain(read), level=level, of_a_start=True)
+    return _Fact(read=_plain(read), level=level, told_by=NO_START, of_a_start=True)
 
 
 FACTS: Mapping[str, _Fact] = {
     "contract": _Fact(read=lambda _, contract: contract),
     # Of the image, from the engine: its configuration, what its command leads to, its files; and the probe's answer.
     **{name: _Fact(read=_plain(attrgetter(name))) for name in ("configuration", "command", "health_command")},
-    **{name: _Fact(read=_plain(attrgetter(name))) for name in ("working_directory", "contents", "accounts", "probe")},
-    "agreement": _Fact(read=_plain(attrgetter("agreement"))),
+    **{name: _Fact(read=_plain(attrgetter(name))) for name in ("working_directory", "contents", "accounts")},
+    **{name: _Fact(read=_plain(attrgetter(name)), told_by=NO_PROBE) for name in ("probe", "agreement")},
     # Each part of that answer that it may lack.
-    **{name: _Fact(read=_answer(name)) for name in OPTIONAL},
-    "installed": _Fact(read=_installed),
-    "dependencies": _Fact(read=declared_dependencies),
+    **{name: _Fact(read=_answer(name), told_by=NO_PROBE) for name in OPTIONAL},
+    "code": _Fact(read=_answer("code"), told_by=(*NO_PROBE, *_because("app/imports"))),
+    "installed": _Fact(read=_installed, told_by=(*NO_PROBE, *_because("packages/evidence"))),
+    "dependencies": _Fact(read=declared_dependencies, told_by=_because("packages/evidence")),
     # Of the project's files.
     **{name: _Fact(read=_plain(attrgetter(name))) for name in ("project", "sources")},
     **{name: _Fact(read=_source(name)) for name in ("dockerfile", "lint", "context", "compose")},
@@ -163,7 +178,7 @@ FACTS: Mapping[str, _Fact] = {
     "relaxed": _start(attrgetter("relaxed")),
     "deep": _start(_deep, Level.DEEP),
     "override": _Fact(read=_plain(attrgetter("override")), level=Level.DEEP),
-    "stack": _Fact(read=_plain(attrgetter("stack")), level=Level.DEEP),
+    "stack": _Fact(read=_plain(attrgetter("stack")), level=Level.DEEP, told_by=_because("stack/healthy")),
 }
 """The names that a check's parameters can have."""
 
@@ -174,6 +189,7 @@ def check(
     title: str,
     severity: Severity = Severity.ERROR,
     demanded_by: tuple[str, ...] = (),
+    follows: tuple[str | Cause, ...] = (),
     why: str,
     source: str,
     example: str = "",
@@ -189,6 +205,7 @@ def check(
         title: what the image does that passes it: `Runs as a user that is not root`.
         severity: how much its findings matter, where they say no other: error, warning or note.
         demanded_by: keys of the contract; where it sets one of them, a finding is an error.
+        follows: the checks whose failure explains that it fails or is undecided: it is no finding of its own then.
         why: why it matters, in one sentence.
         source: where the rule comes from.
         example: what fails it, as the line or two that someone would really write.
@@ -213,6 +230,14 @@ def check(
             title=title,
             severity=Severity(severity),
             demanded_by=demanded_by,
+            follows=tuple(
+                dict.fromkeys(
+                    (
+                        *(cause if isinstance(cause, Cause) else Cause(check=cause) for cause in follows),
+                        *chain.from_iterable(fact.told_by for fact in facts.values()),
+                    )
+                )
+            ),
             why=why,
             source=source,
             example=example,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.checks.places import all_of, copied_words
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
@@ -30,10 +30,24 @@ SECRET_FILES = (*KEYS, "pip.conf", "pip.ini", ".git-credentials", ".pgpass", "cr
 HARMLESS = (".env.example", ".env.sample", ".env.template", "*.pub", "*.example", "*-ca.pem", "ca*.pem", "*cert*.pem")
 
 
+def _only(rule: str) -> str:
+    """Return an expression for a finding of hadolint's that is of one rule alone."""
+    line = rf"line \d+: {rule} [^;]*"
+    return f"{line}(?:; {line})*"
+
+
 @check(
     "dockerfile/lint",
     title="Passes hadolint",
     severity=Severity.NOTE,
+    follows=(
+        Cause(check="process/exec-form", only=_only("DL3025")),
+        Cause(check="identity/non-root", only=_only("DL3002")),
+        Cause(check="dockerfile/base-pinned", only=_only("DL300[67]")),
+        Cause(check="dockerfile/locked-install", only=_only("DL3013")),
+        Cause(check="files/installer-caches", only=_only("DL3042")),
+        Cause(check="files/package-lists", only=_only("DL3009")),
+    ),
     why="It knows the faults that Dockerfiles have had for years, those of the shell lines in them included.",
     source="hadolint; its rules on caches are set aside where the cache is a mount (its issues 497, 983, 1139)",
     example="RUN cd /app && apt-get install curl",
@@ -57,6 +71,7 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
             fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
             evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
+            severity=Severity.WARNING if any(row.level == "error" for row in kept) else None,
         )
     return expect.passed(f"hadolint finds nothing in {path}", evidence=tuple(aside))
 
@@ -131,11 +146,17 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
             "; ".join(f"line {line}: {what}" for line, what in found),
             fix="Hand it to the one RUN that needs it: `RUN --mount=type=secret,id=…,target=… …`.",
             where=f"{path}:{found[0][0]}",
+            severity=None if {line for line, _ in found} & _lines_of_the_image(parsed) else Severity.WARNING,
         )
     flags = [(instruction.line, name, value) for instruction in everything for name, value in instruction.flags]
     mounts = [line for line, name, value in flags if name == "mount" and "type=secret" in value]
     shown = f"; secrets are mounted in line {', '.join(map(str, dict.fromkeys(mounts)))}" if mounts else ""
     return expect.passed(f"{len(everything)} instructions checked{shown}")
+
+
+def _lines_of_the_image(parsed: Dockerfile) -> set[int]:
+    """Return the lines that stay in the image: those of the final stage, and of the stages that it is built on."""
+    return {instruction.line for instruction in (all_of(parsed, parsed.stages[-1]) if parsed.stages else ())}
 
 
 def _secrets(instruction: Instruction) -> Iterator[str]:

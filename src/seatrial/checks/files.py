@@ -6,12 +6,16 @@ import posixpath
 from collections.abc import Collection, Iterable, Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, shorten, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, shorten, skipped
 from seatrial.facts import Configuration, ContentKind, Contents, FoundPath, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
 
 ENVIRONMENT_NAMES = {".venv", "venv", "env", ".env", "ENV", "virtualenv"}
+LARGE = 1_000_000
+"""Bytes from which on a cache is more than a note."""
+TELLING = {"version control", "an environment file"}
+"""Leftovers that tell more than that they were left: what was ever committed, and settings."""
 SHOWN = 5
 """Paths that a finding's first line names; the rest is evidence."""
 
@@ -30,12 +34,20 @@ def refuse_partial(contents: Contents) -> None:
 
 
 def none_found(
-    contents: Contents, found: Sequence[str], *, expected: str, fix: str, shown: str = "", seen: str = ""
+    contents: Contents,
+    found: Sequence[str],
+    *,
+    expected: str,
+    fix: str,
+    shown: str = "",
+    seen: str = "",
+    severity: Severity | None = None,
 ) -> Outcome:
     """Fail with what was found; pass where nothing was, and the file system was seen whole."""
     expect = Expect(expected)
     if found:
-        return expect.failed(shown or shorten(found, SHOWN), fix=fix, evidence=tuple(found))
+        first = shown or shorten(found, SHOWN)
+        return expect.failed(first, fix=fix, evidence=tuple(found), severity=severity)
     refuse_partial(contents)
     return expect.passed(f"{contents.paths} paths checked{seen}")
 
@@ -122,6 +134,7 @@ def _permissions(row: FoundPath) -> str:
     title="Holds the project's files that it should, and no tests",
     severity=Severity.NOTE,
     demanded_by=("files",),
+    follows=(Cause(check="context/ignored", shares=r"(?:sees|,) ([^/,;]+)", only=r"(?:[^;]* is a test(?:; |$))+"),),
     why="What the application does not need is downloaded at each pull and helps an intruder.",
     source="Docker's build best practices: exclude with .dockerignore, no unnecessary packages",
     example="COPY . /app",
@@ -139,6 +152,7 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
             shorten(lines, SHOWN),
             fix="COPY what the application needs by name instead of `COPY . .`, and name the rest in .dockerignore.",
             evidence=lines,
+            severity=Severity.ERROR if differences else Severity.NOTE,
         )
     refuse_partial(contents)
     if not contract.files:
@@ -180,6 +194,11 @@ def _inside(path: str, folder: str) -> bool:
     "files/leftovers",
     title="Holds nothing left over from a checkout",
     severity=Severity.WARNING,
+    follows=(
+        Cause(check="packages/evidence", only=r"[^;]* \(an environment that the application does not use\)"),
+        Cause(check="secrets/files", shares=r"(\S+) \(an environment file", only=r"[^;]* \(an environment file\)"),
+        Cause(check="context/ignored", shares=r"(?:sees|,) ([^/,;]+)"),
+    ),
     why="A .git holds everything that was ever committed, a .env the secrets of the person who built it.",
     source="dockle DKL-DI-0006 and DKL-LI-0003; uv's Docker guide, .dockerignore",
     example="COPY . /app",
@@ -196,6 +215,7 @@ def leftovers(
         expected="no .git, .env, editor's or system's files, and no environment but the application's",
         fix=f"Name {base_name(_first(found))} in .dockerignore, or COPY by name what the application needs.",
         shown=shorten(lines, SHOWN, contents.counts.get(ContentKind.LEFTOVER, 0)),
+        severity=None if any(row.about in TELLING for row in found) else Severity.NOTE,
     )
 
 
@@ -231,6 +251,7 @@ def package_lists(contents: Contents) -> Outcome:
     return none_found(
         contents,
         _largest(contents, ContentKind.PACKAGE_LISTS),
+        severity=_by_size(contents, ContentKind.PACKAGE_LISTS),
         expected="no package lists or archives",
         fix="End the RUN that installs with `rm -rf /var/lib/apt/lists/* /var/cache/apt/*`: a later RUN makes no "
         "layer smaller. Or mount them: `RUN --mount=type=cache,target=/var/lib/apt/lists …`.",
@@ -250,6 +271,7 @@ def installer_caches(contents: Contents) -> Outcome:
     return none_found(
         contents,
         _largest(contents, ContentKind.INSTALLER_CACHE),
+        severity=_by_size(contents, ContentKind.INSTALLER_CACHE),
         expected="no installer's cache",
         fix="Install with `pip install --no-cache-dir` or `uv sync --no-cache`, or mount the cache: "
         "`RUN --mount=type=cache,target=/root/.cache …`.",
@@ -258,6 +280,11 @@ def installer_caches(contents: Contents) -> Outcome:
 
 def _largest(contents: Contents, kind: ContentKind) -> list[str]:
     return [_content(folder) for folder in sorted(of_kind(contents, kind), key=lambda folder: -folder.size)]
+
+
+def _by_size(contents: Contents, kind: ContentKind) -> Severity | None:
+    small = sum(row.size for row in of_kind(contents, kind)) < LARGE
+    return Severity.NOTE if small else None
 
 
 @check(

@@ -74,6 +74,7 @@ def health_declared(configuration: Configuration) -> Outcome:
     "health/command-exists",
     title="Holds the program of its health check",
     severity=Severity.ERROR,
+    follows=("python/interpreter-resolves", "python/interpreter-reachable", "process/command-resolves"),
     why="A health check whose program is missing never passes: the container is restarted again and again.",
     source="users of distroless and slim images: neither holds curl, the first no shell",
     example="FROM python:3.13-slim\nHEALTHCHECK CMD curl -f http://localhost:8000/health",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Accounts, Configuration, ContentKind, Contents, Password, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -36,6 +36,7 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
         return expect.failed(
             f"{shown} names no account of the image",
             fix=f"Make the account in the final stage (`RUN useradd --uid 1000 {user}`), or name one by its number.",
+            severity=Severity.ERROR,  # No engine starts it.
         )
     # The probe's answer can be forged, but nothing forges it to be root: either source is enough.
     if uid == 0 or (not isinstance(probe, Unavailable) and probe.identity.uid == 0):
@@ -50,6 +51,7 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
     "identity/expected-user",
     title="Runs as the contract's user",
     severity=Severity.ERROR,
+    follows=("identity/non-root",),
     why="Volumes, secrets and cluster policies are set up for one account; another one cannot read them.",
     source="Docker's build best practices, USER: an explicit UID and GID",
     example='# contract: user = "app"\nUSER nobody',
@@ -82,6 +84,7 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     "identity/numeric-user",
     title="Says by a number which user it runs as",
     severity=Severity.NOTE,
+    follows=(Cause(check="identity/non-root", says="names no account"), "identity/expected-user"),
     why="An orchestrator that must not run root cannot tell what a name means, and refuses to start the image.",
     source="Kubernetes, runAsNonRoot: it verifies a numeric USER only; hadolint DL3066",
     example="USER app",
@@ -153,6 +156,8 @@ def unique_ids(accounts: Accounts) -> Outcome:
             "; ".join(shared[:5]),
             fix="Give the account that the Dockerfile makes its own number (`RUN useradd --uid 10001 …`).",
             evidence=tuple(shared),
+            # A second name of root is one that nobody looks at.
+            severity=Severity.WARNING if any(line.startswith("uid 0 ") for line in shared) else None,
         )
     _refuse_partial(accounts)
     return expect.passed(f"{len(accounts.users)} users and {len(accounts.groups)} groups checked")

@@ -71,6 +71,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cause:
+    """A check whose failure explains that another one fails or is undecided: that one is no finding of its own then."""
+
+    check: str
+    """Its id."""
+    undecided: bool = False
+    """It explains what could not be decided, and no failure."""
+    says: str = ""
+    """An expression that its finding holds."""
+    shares: str = ""
+    """An expression; what its group matches in the cause's finding is named by the effect, or in its evidence."""
+    only: str = ""
+    """An expression for the whole of the effect's finding, which may hold more than this cause explains."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One assertion of the catalogue; made by the decorator `check`."""
 
@@ -88,6 +104,8 @@ class Check:
     """Of its findings, where they say no other."""
     demanded_by: tuple[str, ...] = ()
     """Keys of the contract; where it sets one of them, a finding is an error."""
+    follows: tuple[Cause, ...] = ()
+    """What explains that it fails or is undecided, the likeliest first."""
     level: Level
     """The least level that observes every fact that it reads."""
     stack: bool = False
@@ -128,7 +146,11 @@ class Result(Struct, frozen=True, kw_only=True):
     where: str = ""
     """`file:line` of what is to be changed, where that is known; the file from the project's folder."""
     severity: Severity = Severity.ERROR
-    """How much a finding of it matters: error, warning or note."""
+    """How much a finding of it matters: error, warning or note; a cause is as grave as what follows from it."""
+    severity_reason: str = ""
+    """Why the contract gives it this severity; empty where it does not."""
+    follows_from: str = ""
+    """The check whose failure explains this result: it is no finding of its own, and no part of the verdict."""
 
 
 class UndecidedError(Exception):

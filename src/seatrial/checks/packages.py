@@ -33,6 +33,7 @@ UNPROVEN = skipped("none found, but the list has not shown that it is the applic
     "packages/evidence",
     title="Lists the application's own packages",
     severity=Severity.ERROR,
+    follows=("python/environment-matches",),
     why="A package list of another interpreter cannot fail, and so proves nothing.",
     source="pip list: it lists the environment of the interpreter that runs it",
     example="COPY --from=builder /app/.venv /app/.venv\n"
@@ -50,6 +51,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
             f"{where} lists no distribution at all",
             fix="Install them for the interpreter that the command runs on.",
             evidence=_unreadable(probe),
+            severity=None if wanted else Severity.WARNING,
         )
     if not wanted and dependencies == ():
         return passed(f"{where} lists {len(listed)} distributions; the application declares no dependency")
@@ -225,6 +227,7 @@ def _direct(dependencies: tuple[str, ...] | None, probe: Probe) -> tuple[str, ..
     "packages/match-lock",
     title="Holds exactly what the lock says",
     severity=Severity.WARNING,
+    follows=("packages/evidence", "dockerfile/locked-install"),
     why="What is not in the lock was not tested; what the lock names and the image lacks fails in use.",
     source="uv's Docker guide: `uv sync --locked`; PEP 751; pip's repeatable installs",
     example="RUN uv pip install -r pyproject.toml",

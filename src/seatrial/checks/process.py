@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
@@ -35,6 +35,7 @@ RESOLVES = Expect("a program that is there, may be executed by USER, and whose `
     "process/command-resolves",
     title="Its command resolves to a program that can run",
     severity=Severity.ERROR,
+    follows=("python/interpreter-resolves", "python/interpreter-reachable"),
     why="An image whose command does not resolve cannot start, whatever else is right with it.",
     source="execve(2), PATH and `#!` followed to the end; venv: environments are not portable",
     example="FROM python:3.13-slim AS builder\n"
@@ -165,6 +166,7 @@ def _not_executable(trail: ResolvedPath, entry: FileEntry, command: ResolvedComm
     "process/graceful-stop",
     title="Exits on its stop signal",
     severity=Severity.ERROR,
+    follows=("process/pid1-is-app",),
     why="A process that has to be killed loses the requests and jobs that it is working on.",
     source="hynek.me, Production-ready Python Docker containers; docker stop's 10 seconds",
     example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
@@ -192,6 +194,7 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
             f"ended {stop.seconds:.1f} s after {stop.signal} with exit code {stop.code}, as if by an error",
             fix="Let the handler of the stop signal finish the work in progress and exit with 0.",
             evidence=tuple(f"log: {line}" for line in boot.log[-15:]),
+            severity=Severity.WARNING,  # It does exit.
         )
     return expect.passed(f"exited {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}")
 
@@ -213,6 +216,7 @@ def shell_line(words: Sequence[str]) -> str | None:
     "process/exec-form",
     title="Starts its command without a shell in between",
     severity=Severity.WARNING,
+    follows=(Cause(check="process/command-resolves", says="looks like a list"),),
     why="A shell as PID 1 does not forward the stop signal, so that the application is killed instead of stopped.",
     source="Docker build check JSONArgsRecommended; hadolint DL3025",
     example="CMD uvicorn shop.api:app --host 0.0.0.0",
@@ -282,6 +286,7 @@ def variables_expand(configuration: Configuration, command: ResolvedCommand) -> 
     "process/line-ends",
     title="Its start scripts have Unix line ends",
     severity=Severity.ERROR,
+    follows=(Cause(check="process/command-resolves", says="carriage return"),),
     why="A shell takes the carriage return of a Windows line end for a part of the value, the path or the command.",
     source="POSIX, Shell Command Language: a line ends with a newline alone",
     example=". /app/shop.env    # saved with CRLF: every value ends with a carriage return",
@@ -309,6 +314,7 @@ INITS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan"}
     "process/pid1-is-app",
     title="Runs the application as PID 1",
     severity=Severity.WARNING,
+    follows=("process/exec-form",),
     why="The stop signal goes to PID 1; a shell there does not forward it, and the application is killed instead.",
     source="Docker's build best practices, ENTRYPOINT: `exec` in a script",
     example="#!/bin/sh\nalembic upgrade head\nuvicorn shop:app",

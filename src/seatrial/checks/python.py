@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.process import access, barred
 from seatrial.facts import Probe, ResolvedCommand, Unavailable
 from seatrial.facts.command import may_execute
@@ -72,6 +72,7 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     "python/script-interpreters",
     title="Every script's interpreter is there",
     severity=Severity.WARNING,
+    follows=("process/command-resolves",),
     why="The next command that a deploy job runs (alembic, celery) breaks the same way as the first.",
     source="venv: environments are not portable, as their scripts hold the absolute path of the interpreter",
     example="COPY --from=builder /build/.venv /app/.venv\n"
@@ -112,6 +113,7 @@ def stopped_before(selftest: SelfTest) -> UndecidedError:
     "python/interpreter-reachable",
     title="USER reaches the interpreter",
     severity=Severity.ERROR,
+    follows=("python/interpreter-resolves", Cause(check="identity/non-root", says="names no account")),
     why="An interpreter under a folder that only root can search works in the build and not in the container.",
     source="uv's users: Python installed below /root/.local/share/uv, then `USER app`; path_resolution(7)",
     example="RUN uv python install 3.13 && uv sync --frozen\nUSER 10001:10001",
@@ -173,13 +175,15 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
     if recorded and recorded.split(".")[:2] != seen.version.split(".")[:2]:
         return expect.failed(f"{file} records Python {recorded}, and {seen.executable} is {seen.version}", fix=fix)
     if not environment.home_python:
-        return expect.failed(f"{file} records the home {home}, which holds no interpreter", fix=fix)
+        seen_home = f"{file} records the home {home}, which holds no interpreter"
+        return expect.failed(seen_home, fix=fix, severity=Severity.WARNING)
     copied = environment.real.startswith(f"{seen.prefix}/")  # by `python -m venv --copies`
     if environment.home_python != environment.real and not copied:
         return expect.failed(
             f"{file} records the home {home}, which leads to {environment.home_python}; {seen.executable} leads to "
             f"{environment.real}",
             fix=fix,
+            severity=Severity.WARNING,
         )
     version = recorded or "no version"
     return expect.passed(f"{file} records {home} and {version}; {environment.real} is {seen.version}")
@@ -189,6 +193,7 @@ def environment_matches(probe: Probe, environment: Environment | Unavailable) ->
     "python/environment-first",
     title="`python` is the application's",
     severity=Severity.WARNING,
+    follows=("packages/evidence",),
     why="A deploy job or health check that runs `python` gets an interpreter without the application's packages.",
     source="uv's Docker guide, using the environment: ENV PATH",
     example='CMD ["/app/.venv/bin/uvicorn", "shop.api:app"]',
@@ -224,6 +229,7 @@ def environment_first(probe: Probe, environment: Environment) -> Outcome:
     "python/stdlib-complete",
     title="The standard library's C modules import",
     severity=Severity.WARNING,
+    follows=(Cause(check="native/libraries-resolve", shares=r"^([^,]+), which"),),
     why="A Python built without a library's headers lacks its module, which shows at its first import.",
     source="docker-library, official-images tests: python-imports, python-sqlite3",
     example="RUN apt-get purge -y libsqlite3-0",
@@ -242,6 +248,7 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
         return expect.failed(
             f"{selftest.at}: {selftest.ended}",
             fix="Take the interpreter and its libraries from one base: a C module that crashes is built for others.",
+            severity=Severity.ERROR,
         )
     if broken:
         absent = [module.name for module in broken if module.absent]
@@ -254,5 +261,7 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
                 if absent
                 else "Install the system library that the error names in the final stage."
             ),
+            # What this Python was built without, the application may do without.
+            severity=Severity.WARNING if len(absent) == len(broken) else Severity.ERROR,
         )
     return expect.passed(f"{len([module for module in tried if module.ok])} C modules imported")

@@ -171,11 +171,22 @@ def among_services(level: Level | None, own: Sequence[Check] = ()) -> tuple[Chec
     return (*of_stack, *(check for check in up_to(level, own) if check.among_services)) if level else tuple(of_stack)
 
 
-def require_known_waivers(contract: Contract, where: str, own: Sequence[Check] = ()) -> None:
-    """Refuse a waiver for a check that does not exist, with SettingsError and the nearest name."""
-    known = {check.id for check in (*CATALOGUE, *own)}
-    for name in contract.waive:
-        if name not in known:
+def require_known(contract: Contract, where: str, own: Sequence[Check] = ()) -> None:
+    """Refuse a waiver or another severity for what does not exist.
+
+    Raises:
+        SettingsError: with the nearest name.
+
+    """
+    checks = {check.id for check in (*CATALOGUE, *own)}
+    families = {check.family for check in (*CATALOGUE, *own)}
+    for key, what, names, known in (
+        ("waive", "the waiver", contract.waive, checks),
+        ("severity", "the severity", contract.severity, checks | families),
+    ):
+        if unknown := next((name for name in names if name not in known), None):
             raise SettingsError(
-                f"the waiver {name!r} is for a check that does not exist.", where=where, fix=did_you_mean(name, known)
+                f"{what} {unknown!r} is for a check that does not exist.",
+                where=f"{where}{key}",
+                fix=did_you_mean(unknown, known),
             )

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD, stopped_before
 from seatrial.facts import (
@@ -146,6 +146,7 @@ EPHEMERAL = 32768
     "network/exposed-ports",
     title="Listens on what EXPOSE names, and on nothing else",
     severity=Severity.NOTE,
+    follows=(Cause(check="boot/recreate", says="^the first time it listened on"),),
     why="Whoever runs the image publishes the ports that EXPOSE names; an undeclared port is left unguarded.",
     source="CIS Docker Benchmark 5.9; Dockerfile reference, EXPOSE",
     example='EXPOSE 8000\nCMD ["uvicorn", "shop:app", "--host", "127.0.0.1", "--port", "8000"]',
@@ -178,6 +179,7 @@ def exposed_ports(proc: ProcInfo, running: Boot, configuration: Configuration) -
                 f"{slow if configuration.health_check is None else ''}"
             ),
             evidence=evidence,
+            severity=Severity.ERROR if local else None,  # Nobody outside of the container reaches it.
         )
     if undeclared:
         return expect.failed(

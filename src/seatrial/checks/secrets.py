@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import SHOWN, none_found, of_kind, without
-from seatrial.checks.model import Expect, Outcome, Severity, shorten, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, shorten, skipped
 from seatrial.facts import Configuration, ContentKind, Contents
 from seatrial.settings.model import Contract
 
@@ -36,6 +36,8 @@ A_MEASURE = re.compile(
 )
 """Names of settings about secrets: ACCESS_TOKEN_EXPIRE_MINUTES=30."""
 
+LOOKS_RANDOM = "its value looks random"
+"""The weakest reason: a fingerprint or an identifier does so, too."""
 NOT_A_VALUE = {"", "none", "null", "false", "true", "changeme"}
 PLACEHOLDER = re.compile(
     r"(?:^|[^a-z])(?:dummy|fake|place-?holder|example|change-?me|test(?:ing)?|build(?:time)?|temp(?:orary)?|unused|"
@@ -68,7 +70,7 @@ def secret(name: str, value: str) -> str:
         return f"secret-like name; {len(value)} characters"
     # A long path holds as many different letters as a random text does.
     if re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
-        return f"its value looks random: {len(value)} characters"
+        return f"{LOOKS_RANDOM}: {len(value)} characters"
     return ""
 
 
@@ -104,6 +106,7 @@ def entropy(text: str) -> float:
     "secrets/files",
     title="Holds no key and no credentials",
     severity=Severity.ERROR,
+    follows=(Cause(check="dockerfile/secret-mounts", shares=r"(?:COPY|ADD) (?:\S*/)?(\S+) puts"),),
     why="Everyone who can pull the image can read its files.",
     source="CIS Docker Benchmark 4.10",
     example="COPY .netrc /root/.netrc\nRUN pip install -r requirements.txt",
@@ -127,6 +130,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
     "secrets/environment",
     title="Carries no secret in its environment",
     severity=Severity.ERROR,
+    follows=(Cause(check="dockerfile/secret-mounts", shares=r"(?:ARG|ENV) (\w+)"),),
     why="Everyone who can pull the image can read its environment.",
     source="CIS Docker Benchmark 4.10; Docker build check SecretsUsedInArgOrEnv",
     example="ENV DATABASE_URL=postgresql://shop:hunter2@db/shop",
@@ -143,6 +147,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
             "; ".join(f"{name} ({why})" for name, why in found.items()),
             fix="Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
             "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`.",
+            severity=Severity.WARNING if all(why.startswith(LOOKS_RANDOM) for why in found.values()) else None,
         )
     return expect.passed(f"{len(variables)} variables checked")
 
@@ -151,6 +156,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
     "secrets/history",
     title="Carries no secret in its history",
     severity=Severity.ERROR,
+    follows=(Cause(check="dockerfile/secret-mounts", shares=r"(?:ARG|ENV) (\w+)"),),
     why="Build arguments and commands stay in the history, which everyone reads who can pull the image.",
     source="Docker build check SecretsUsedInArgOrEnv; CIS Docker Benchmark 4.10",
     example="ARG INDEX_TOKEN\nRUN pip install -i https://ci:${INDEX_TOKEN}@packages.example.org/ shop==1.0",
@@ -174,6 +180,7 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
             "; ".join(found),
             fix="Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
             "change the secret. If it is not a secret, name it in `declared-secrets`.",
+            severity=Severity.WARNING if all(f"({LOOKS_RANDOM}" in line for line in found) else None,
         )
     return expect.passed(f"{len(seen.history)} lines of history checked")
 
@@ -190,7 +197,7 @@ def _secrets(line: str, environment: dict[str, str]) -> Iterator[tuple[str, str]
     declared = A_SHELL.split(line, maxsplit=1)[0]
     for name, value in given.items():
         why = secret(name, value)
-        if why and f"{name}=" not in declared and (why.startswith("its value looks random") or throw_away(name, value)):
+        if why and f"{name}=" not in declared and (why.startswith(LOOKS_RANDOM) or throw_away(name, value)):
             rest = rest.replace(value, "")
             continue
         if why:

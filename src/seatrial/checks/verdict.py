@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
+from seatrial.checks.causes import linked
 from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Severity, Status, UndecidedError
 from seatrial.checks.places import place
@@ -24,6 +25,8 @@ MOST_EVIDENCE = 200
 MOST_TEXT = 20_000
 """Characters of the evidence of one check: what an image prints must not make a report too large to open."""
 
+UNMET = (Status.FAIL, Status.ERROR)
+"""The statuses of a check that does not hold, and of one that could not be decided."""
 UNASKED = Contract()
 """What holds where nobody asks for anything."""
 
@@ -69,6 +72,12 @@ class Smoke(Struct, frozen=True, kw_only=True):
     """Seconds that each observation took; some run beside each other."""
     notes: tuple[str, ...] = ()
     """What of the project's own say held in this verdict, or did not count."""
+    fail_on: Severity = Severity.ERROR
+    """The findings that count in the verdict: those of this severity and above."""
+    findings: dict[Severity, int] = {}
+    """How many findings there are of each severity: checks that failed, without those that follow from another one."""
+    undecided: dict[Severity, int] = {}
+    """How many checks of each severity could not be decided, counted likewise."""
 
 
 def smoke_of(
@@ -82,19 +91,19 @@ def smoke_of(
     notes: Sequence[str] = (),
 ) -> Smoke:
     """Judge an image by its facts."""
-    results = tuple(judge(check, facts, contract) for check in checks)
+    asked = tuple(checks)
+    judged = [judge(check, facts, contract) for check in asked]
+    results = linked(judged, asked, fixed={result.id for result in judged if result.severity_reason})
     return Smoke(
         image=truncate(facts.configuration.reference),
         id=facts.configuration.id,
-        verdict=verdict_of(results),
         seconds=round(seconds, 3),
-        counts=counts_of(results),
-        checks=results,
+        **summed_up(results, Severity(contract.fail_on)),
         app=app,
         python=_python(facts, contract),
         level=level,
         timings={name: round(took, 3) for name, took in facts.seconds.items()},
-        notes=tuple(map(truncate, (*notes, *_held(facts)))),
+        notes=tuple(map(truncate, (*notes, *_held(facts), *_unneeded(results, contract)))),
     )
 
 
@@ -103,6 +112,13 @@ def _held(facts: Facts) -> Iterator[str]:
     lint = None if isinstance(facts.sources, Unavailable) else facts.sources.lint
     if isinstance(lint, Lint) and lint.configuration:
         yield f"hadolint was asked with the project's own {lint.configuration}"
+
+
+def _unneeded(results: Iterable[Result], contract: Contract) -> Iterator[str]:
+    """Yield the waivers that nothing needs any more."""
+    for result in results:
+        if result.status is Status.PASS and result.id in contract.waive:
+            yield f"the waiver of {result.id} is not needed any more: it passes. Remove it from the contract's `waive`."
 
 
 def _python(facts: Facts, contract: Contract) -> str:
@@ -114,18 +130,39 @@ def _python(facts: Facts, contract: Contract) -> str:
     return found.group() if found else ""
 
 
-def counts_of(results: Iterable[Result]) -> dict[Status, int]:
-    """Return how many results there are of each status."""
-    found = Counter(result.status for result in results)
-    return {status: found[status] for status in Status}
+def summed_up(results: tuple[Result, ...], fail_on: Severity) -> dict[str, Any]:
+    """Return the keys of a smoke that follow from its results."""
+    failed, undecided = ([result for result in results if is_finding(result, kind)] for kind in UNMET)
+    return {
+        "verdict": verdict_of(results, fail_on),
+        "counts": {status: sum(result.status is status for result in results) for status in Status},
+        "checks": results,
+        "fail_on": fail_on,
+        "findings": {severity: sum(result.severity is severity for result in failed) for severity in Severity},
+        "undecided": {severity: sum(result.severity is severity for result in undecided) for severity in Severity},
+    }
 
 
-def verdict_of(results: Iterable[Result]) -> Verdict:
-    """Reduce results to a verdict. An undecided check is not a pass, and neither is having no result."""
-    statuses = {result.status for result in results}
+def is_finding(result: Result, *statuses: Status) -> bool:
+    """Tell whether a result of one of these statuses is a finding of its own, and not the effect of another one."""
+    return result.status in statuses and not result.follows_from
+
+
+def decisive(results: Iterable[Result], fail_on: Severity) -> list[Result]:
+    """Return what keeps an image from passing: the findings that count, and what counts and could not be decided."""
+    return [result for result in results if is_finding(result, *UNMET) and result.severity.counts(fail_on)]
+
+
+def verdict_of(results: Iterable[Result], fail_on: Severity = Severity.ERROR) -> Verdict:
+    """Reduce results to a verdict, by those whose severity counts.
+
+    An undecided check is not a pass, and neither is having no check that passes.
+    """
+    found = tuple(results)
+    statuses = {result.status for result in decisive(found, fail_on)}
     if Status.FAIL in statuses:
         return Verdict.FAIL
-    if Status.ERROR in statuses or Status.PASS not in statuses:
+    if Status.ERROR in statuses or all(result.status is not Status.PASS for result in found):
         return Verdict.ERROR
     return Verdict.PASS
 
@@ -169,7 +206,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
             status=Status.ERROR, actual=f"could not be decided: {undecided.reason}", evidence=undecided.evidence
         )
     status, fix, where = outcome.status, outcome.fix, ""
-    severity = outcome.severity or _severity(check, contract)
+    severity, reason = _severity(check, outcome, contract)
     if status is Status.FAIL:
         where = outcome.where or place(check.id, outcome.actual, facts, outcome.evidence)
     if status in {Status.FAIL, Status.ERROR} and check.id in contract.waive:
@@ -179,6 +216,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         title=check.title,
         status=status,
         severity=severity,
+        severity_reason=truncate(reason),
         expected=truncate(outcome.expected),
         actual=truncate(outcome.actual),
         why=check.why,
@@ -189,7 +227,11 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
     )
 
 
-def _severity(check: Check, contract: Contract) -> Severity:
-    """Return how much a check's findings matter: what the contract asks for explicitly is an error without."""
+def _severity(check: Check, outcome: Outcome, contract: Contract) -> tuple[Severity, str]:
+    """Return how much a check's result matters, and the contract's reason where that changes it."""
+    for name in (check.id, check.family):
+        if change := contract.severity.get(name):
+            return Severity(change.severity), change.reason
+    # What the contract asks for explicitly is an error without.
     asked = any(getattr(contract, key) != getattr(UNASKED, key) for key in check.demanded_by)
-    return Severity.ERROR if asked else check.severity
+    return outcome.severity or (Severity.ERROR if asked else check.severity), ""

@@ -15,6 +15,7 @@ from seatrial.errors import EngineError, ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from seatrial.checks.model import Severity
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
     trusting=True,
     help={
         "provide-engine": "where no engine answers, fetch and start one of seatrial's own",
+        "fail-on": "error, warning or note: the findings of a smoke that keep an app from being brought up",
         "dry-run": "print what would be done, and do nothing",
     },
 )
-def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: bool = False) -> ExitCode:
+def onboard(
+    _context: invoke.Context, provide_engine: bool = False, dry_run: bool = False, fail_on: str | None = None
+) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
+    severity = output.chosen_severity(fail_on)
     project, host = output.project(), output.host()
     apps = project.chosen(None)
     stacked = [name for name, app in apps.items() if app.compose and app.onboard]
@@ -44,7 +49,7 @@ def onboard(_context: invoke.Context, provide_engine: bool = False, dry_run: boo
     report.print_step(console, 2, "build")
     _build(project, list(apps), engine, host)
     report.print_step(console, 3, "smoke")
-    if code := _smoke(project, list(apps), engine, host, console):
+    if code := _smoke(project, list(apps), engine, host, console, severity):
         report.print_line(console, "Not brought up: every image has to pass first. In full: `invoke smoke`.")
         return code
     report.print_step(console, 4, "up")
@@ -104,12 +109,14 @@ def _build(project: Project, names: list[str], engine: Engine, host: Host) -> No
         build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
 
 
-def _smoke(project: Project, names: list[str], engine: Engine, host: Host, console: Console) -> ExitCode:
+def _smoke(
+    project: Project, names: list[str], engine: Engine, host: Host, console: Console, fail_on: Severity | None
+) -> ExitCode:
     from seatrial.checks.model import Level
     from seatrial.reports.console import print_smoke_line
     from seatrial.smoke import app_target, smoke_images
 
-    targets = [app_target(project, name, host=host) for name in names]
+    targets = [app_target(project, name, host=host).failing_on(fail_on) for name in names]
     smoked = smoke_images(targets, engine, level=Level.STANDARD)
     for smoke in smoked.smokes:
         print_smoke_line(console, smoke)

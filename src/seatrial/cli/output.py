@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from seatrial.checks.model import Severity
     from seatrial.compose.runner import Stack
     from seatrial.engine.find import Engine
     from seatrial.host import Host
@@ -139,6 +140,13 @@ def known_choice(option: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise SettingsError(f"{option} {value!r} is not known.", fix=did_you_mean(value, known))
     return value
+
+
+def chosen_severity(value: str | None) -> Severity | None:
+    """Return what --fail-on says, None where it is not given; raise SettingsError where it is not a severity."""
+    from seatrial.checks.model import Severity
+
+    return None if value is None else Severity(known_choice("--fail-on", value, tuple(Severity)))
 
 
 def wants_json(value: str) -> bool:

@@ -14,12 +14,12 @@ import invoke
 from seatrial.cli import command as errors
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.cli.output import known_choice
+from seatrial.cli.output import chosen_severity, known_choice
 from seatrial.errors import ExitCode, SettingsError
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
-    from seatrial.checks.model import Level
+    from seatrial.checks.model import Level, Severity
     from seatrial.checks.verdict import Smoke
     from seatrial.reports.write import Report
     from seatrial.smoke import Smoked, Target
@@ -28,6 +28,8 @@ ONE_IMAGE = {
     "app": "the app whose image to check; all apps without it",
     "image": "any image instead: a name, tag, id or digest",
     "python": "the app's image for this Python version, such as 3.13",
+    "fail-on": "error, warning or note: the findings that fail it, those of this severity and above; by default the "
+    "contract's `fail-on`, or error",
 }
 
 
@@ -43,9 +45,11 @@ ONE_IMAGE = {
         "stack": "bring the app up with its services, in its own compose project, and test it there; --level "
         "standard (the default) starts it once more among them, deep several times",
         "all": "the app's image for every Python version that it declares",
-        "format": "text, json, junit, sarif, markdown or html; without it, by --output's file name extension, or text",
+        "format": "text, json, junit, sarif, codequality (GitLab), markdown or html; without it, by --output's file "
+        "name extension, or text",
         "output": "write the report to this file instead of standard output",
-        "also": "write this report too, its format by its extension: .json .xml .sarif .md .html .txt; repeatable",
+        "also": "write this report too, its format by its extension: .json .xml .sarif .codequality.json .md .html "
+        ".txt; repeatable",
         "verbose": "show every check in full, not only those that failed, were undecided or waived",
     },
     iterable=["also", "structure_test"],
@@ -64,20 +68,22 @@ def smoke(
     verbose: bool = False,
     structure_test: Sequence[str] | None = None,
     stack: bool = False,
+    fail_on: str | None = None,
 ) -> ExitCode:
     """Prove images against their contracts: exit 0 all pass, 1 a check failed, 2 undecided."""
     from seatrial.checks.model import Level
     from seatrial.reports.write import planned
 
     chosen = Level(known_choice("--level", level or Level.STANDARD, tuple(Level)))
+    severity = chosen_severity(fail_on)
     files = [Path(file) for file in structure_test or ()]
     reports = planned(format, output, also or ())
     if stack:
         others = {"--image": image, "--contract": contract, "--all": all, "--structure-test": files}
         if given := [option for option, value in others.items() if value]:
             raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
-        return _finish(_stacks(app, python, chosen), reports, verbose=verbose)
-    targets = _targets(app, image, contract, python, every=all)
+        return _finish(_stacks(app, python, chosen, severity), reports, verbose=verbose)
+    targets = [target.failing_on(severity) for target in _targets(app, image, contract, python, every=all)]
     smoked = _images(targets, None if files and level is None else chosen, files)
     return _finish(smoked, reports, verbose=verbose)
 
@@ -114,7 +120,7 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
         return smoke_images(targets, engine, level=level, tests=tests, say=status)
 
 
-def _stacks(app: str | None, python: str | None, level: Level) -> Smoked:
+def _stacks(app: str | None, python: str | None, level: Level, fail_on: Severity | None) -> Smoked:
     from seatrial.smoke.stacks import apps_with_stack_contract, require_started, smoke_stacks
 
     require_started(level)
@@ -123,17 +129,32 @@ def _stacks(app: str | None, python: str | None, level: Level) -> Smoked:
     engine = output.engine()
     with output.status_line() as status:
         return smoke_stacks(
-            project, names, engine, output.host(), level=level, python=python, say=output.say, status=status
+            project,
+            names,
+            engine,
+            output.host(),
+            level=level,
+            python=python,
+            fail_on=fail_on,
+            say=output.say,
+            status=status,
         )
 
 
 def _finish(smoked: Smoked, reports: Sequence[Report], *, verbose: bool) -> ExitCode:
     """Write the reports of the smokes that finished, and show why others did not."""
+    from seatrial.reports.github import ACTIONS, workflow_commands
     from seatrial.reports.write import summarise, write
 
+    environment = output.host().environment
     if smoked.smokes:
         write(smoked.smokes, reports, console=output.console, say=output.say, verbose=verbose)
-        summarise(smoked.smokes, output.host().environment, say=output.say)
+        summarise(smoked.smokes, environment, say=output.say)
+        if environment.get(ACTIONS):
+            project = output.project_if_any()
+            for line in workflow_commands(smoked.smokes, environment, project.folder if project else None):
+                # On standard error, which GitHub reads too: a report may go to standard output.
+                output.say(line)
     for problem in smoked.problems:
         errors.show(problem)
     return smoked.exit_code
@@ -160,49 +181,64 @@ def _targets(
     ]
 
 
-def _classic(app: str | None, image: str | None, python: str | None, names: tuple[str, ...], show: str) -> ExitCode:
+def _classic(
+    app: str | None, image: str | None, python: str | None, fail_on: str | None, names: tuple[str, ...], show: str
+) -> ExitCode:
     """Run some checks of level quick alone, and print one fact as the well-known command prints it."""
-    from seatrial.checks.model import Level, Status
+    from seatrial.checks.model import Level
     from seatrial.checks.registry import CHECKS
-    from seatrial.checks.verdict import worst
+    from seatrial.checks.verdict import decisive, worst
     from seatrial.reports.console import print_classic
     from seatrial.smoke import smoke as smoke_image
 
     checks = tuple(check for check in CHECKS if check.id in names)
+    severity = output.chosen_severity(fail_on)
     engine, console = output.engine(), output.console()
     smokes: list[Smoke] = []
     for target in _targets(app, image, None, python):
         with target.build_named():
             # These checks need only the image.
-            bare = replace(target, sources=None)
+            bare = replace(target, sources=None).failing_on(severity)
             judged, facts = smoke_image(bare, engine, level=Level.QUICK, checks=checks, imports=False)
         print_classic(show, judged, facts, console)
         smokes.append(judged)
-    # Where the contract asks for nothing and all checks are skipped, printing the fact was the point.
-    bad = [smoke for smoke in smokes if smoke.counts[Status.FAIL] or smoke.counts[Status.ERROR]]
+    # Where nothing counts, as the contract asks for nothing and all checks are skipped, the fact was the point.
+    bad = [smoke for smoke in smokes if decisive(smoke.checks, smoke.fail_on)]
     return worst(bad).exit_code if bad else ExitCode.OK
 
 
 @command(trusting=True, help=ONE_IMAGE)
 def whoami(
-    _context: invoke.Context, app: str | None = None, image: str | None = None, python: str | None = None
+    _context: invoke.Context,
+    app: str | None = None,
+    image: str | None = None,
+    python: str | None = None,
+    fail_on: str | None = None,
 ) -> ExitCode:
     """Print the user that an image runs as; judge it by the contract."""
-    return _classic(app, image, python, ("identity/non-root", "identity/expected-user"), "whoami")
+    return _classic(app, image, python, fail_on, ("identity/non-root", "identity/expected-user"), "whoami")
 
 
 @command(trusting=True, help=ONE_IMAGE)
 def pip_list(
-    _context: invoke.Context, app: str | None = None, image: str | None = None, python: str | None = None
+    _context: invoke.Context,
+    app: str | None = None,
+    image: str | None = None,
+    python: str | None = None,
+    fail_on: str | None = None,
 ) -> ExitCode:
     """Print the packages of the interpreter that the app runs on; judge them by the contract."""
     names = ("packages/evidence", "packages/forbidden", "packages/no-installers")
-    return _classic(app, image, python, names, "pip-list")
+    return _classic(app, image, python, fail_on, names, "pip-list")
 
 
 @command(trusting=True, help=ONE_IMAGE)
 def size(
-    _context: invoke.Context, app: str | None = None, image: str | None = None, python: str | None = None
+    _context: invoke.Context,
+    app: str | None = None,
+    image: str | None = None,
+    python: str | None = None,
+    fail_on: str | None = None,
 ) -> ExitCode:
     """Print an image's unpacked size; judge it by the contract."""
-    return _classic(app, image, python, ("size/unpacked",), "size")
+    return _classic(app, image, python, fail_on, ("size/unpacked",), "size")

@@ -63,6 +63,7 @@ def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
     return Service(
         name=name,
         image=table.get("image"),
+        built=bool(table.get("build")),
         depends_on=tuple(
             Dependency(
                 service=other,

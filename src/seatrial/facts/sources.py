@@ -111,6 +111,8 @@ class Service(Fact, frozen=True, kw_only=True):
     name: str
     image: str | None = None
     """None when it is only built, by its own `build` section."""
+    built: bool = False
+    """It has a `build` section."""
     depends_on: tuple[Dependency, ...] = ()
     ports: tuple[Port, ...] = ()
     checked: bool = False

@@ -19,7 +19,7 @@ from seatrial.observe.index import Index
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = "4"
+FORMAT = "5"
 """Of the index and of what it is made by; another one is not read."""
 MOST_FILES = 50
 MOST_BYTES = 200_000_000

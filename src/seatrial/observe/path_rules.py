@@ -27,6 +27,14 @@ KEY_FILES = (
 )
 """Names of files that may hold a private key, in either case, and of copies of them."""
 
+CREDENTIAL_LINE = (
+    r"(?:^|\n)[ \t]*(?:export[ \t]+)?"
+    r"\w{0,60}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)\w{0,60}[ \t]*=[ \t]*[\"']?"
+    r"(?!\d+\s|/|https?:|(?i:change|your|my|example|sample|dummy|fake|test|todo|xxx|placeholder|replace|insert|secret|"
+    r"password|postgres|admin|none|null|true|false))[^\s\"'$<{#]{6}"
+)
+"""A variable that holds a password or a token, and not what stands for one: `changeme`."""
+
 COMPILERS = (
     r"(?:[a-z0-9_]{1,20}-linux-(?:gnu|musl)[a-z0-9]{0,10}-)?"
     r"(?:gcc|g\+\+|cc|c\+\+|cpp|c89|c99|tcc|clang|clang\+\+|gfortran|as|ld|ld\.bfd|ld\.gold|ld\.lld|lld|mold)"
@@ -187,6 +195,7 @@ def _secrets(others: str) -> tuple[PathRule, ...]:
         secret("credentials", r"\.git-credentials|\.gitconfig", WITH_PASSWORD),
         secret("a database password", r"\.pgpass", r"(?:^|\n)[^#\n][^\n]{0,300}:[^:\n]"),
         secret("a database password", r"\.my\.cnf", r"(?:^|\n)password\s*=\s*\S"),
+        secret("an environment file with a secret", r"\.env(?:rc|\..+)?", CREDENTIAL_LINE, but=f"{others}|{NO_BACKUP}"),
         secret("a vault token", r"\.vault-token", r"\S"),
         secret("an index with its password", f"{indexes}|{projects}", WITH_PASSWORD, but=others),
     )

@@ -1,10 +1,11 @@
-"""Smokes on the console: one line a family, and in full what failed, was undecided or waived.
+"""Smokes on the console: one line a family, then the findings, the gravest first; in short those that do not count.
 
 The classics, the doctor and the first day are printed here too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,25 +17,45 @@ from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.verdict import Smoke, Verdict
 from seatrial.facts import Distribution, Facts, Unavailable
 from seatrial.reports import groups as matrix
-from seatrial.reports.groups import DETAILED, Group, counted, detailed, grouped, name_of, rows_of
+from seatrial.reports.groups import (
+    Finding,
+    Group,
+    findings,
+    grouped,
+    made_of,
+    name_of,
+    rest_of,
+    rows_of,
+    severity_of,
+    short_rows_of,
+    word_of,
+)
 from seatrial.text import plain, plain_line, show_size
 
 if TYPE_CHECKING:
-    from seatrial.doctor import Finding
+    from seatrial.doctor import Finding as HostFinding
     from seatrial.stack.state import StackState
 
-STATUS_WIDTH = 6
+WORD_WIDTH = 9
 FAMILY_WIDTH = 12
 NAMES_FROM = 80
 """Columns from which on a family's line names its checks; a narrower screen has the counts alone."""
 QUIET = "bright_black"
 STYLES = {
-    Status.PASS: "green",
-    Status.FAIL: "bold red",
-    Status.ERROR: "bold magenta",
-    Status.WAIVED: "yellow",
-    Status.SKIP: QUIET,
+    "error": "bold red",
+    "undecided": "bold magenta",
+    "warning": "yellow",
+    "note": "cyan",
+    "follows": QUIET,
+    "waived": "blue",
+    "pass": "green",
+    "skip": QUIET,
 }
+"""By the word for a result."""
+BRIEF = 240
+"""Characters of each line of a finding that does not count."""
+COMMAND = re.compile(r"\s*(::|##\[)")
+"""How a line begins that GitHub Actions or Azure Pipelines takes for a command of the job, indented or not."""
 VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.ERROR: "bold magenta"}
 STEPS = 4
 """Steps of the first day."""
@@ -60,7 +81,7 @@ def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> Non
         _print_group(group, width, console)
         if verbose:
             for result in group.results:
-                _print_in_full(result, console, indent=2)
+                _print_result(result, console)
     if not verbose:
         print_failures(smoke, console)
     console.print()
@@ -70,13 +91,16 @@ def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> Non
 
 
 def print_failures(smoke: Smoke, console: Console) -> None:
-    """Print in full what failed, was undecided, or was waived."""
-    for results in detailed(smoke.checks):
-        console.print()
-        if results[0].status is Status.ERROR:
-            _print_undecided(results, console)
+    """Print what failed, was undecided, or was waived: in full what counts in the verdict, in short the rest."""
+    shown = findings(smoke)
+    for number, finding in enumerate(shown):
+        full = finding.counts or finding.first.status is Status.WAIVED
+        if full or number == 0 or shown[number - 1].counts:
+            console.print()
+        if full:
+            _print_in_full(finding, console)
         else:
-            _print_in_full(results[0], console)
+            _print_in_short(finding, console)
 
 
 def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
@@ -99,15 +123,19 @@ def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
 
 
 def verdict_line(smoke: Smoke) -> Text:
-    """Return the verdict, the image and the counts."""
+    """Return the verdict, the image, what the verdict is made of, and how many checks did not ask for anything."""
     return Text.assemble(
         (smoke.verdict.value.upper(), VERDICT_STYLES[smoke.verdict]),
-        f"  {plain_line(smoke.image)}: {counted(smoke.counts)}, in {smoke.seconds:.1f} s",
+        f"  {plain_line(smoke.image)}: {made_of(smoke)}. {rest_of(smoke)}",
     )
 
 
+def _head(word: str) -> tuple[str, str]:
+    return word.upper(), STYLES[word]
+
+
 def _print_group(group: Group, width: int, console: Console) -> None:
-    worst = (group.worst.value.upper().ljust(STATUS_WIDTH), STYLES[group.worst])
+    worst = (group.worst.upper().ljust(WORD_WIDTH), STYLES[group.worst])
     line = Text.assemble(worst, " ", (group.family.ljust(FAMILY_WIDTH), "bold"), " ", group.counts.ljust(width))
     if not console.is_terminal or console.width >= NAMES_FROM:
         names = ", ".join(name_of(result.id) for result in group.results)
@@ -120,24 +148,43 @@ def _print_group(group: Group, width: int, console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _print_undecided(results: Sequence[Result], console: Console) -> None:
-    names = ", ".join(result.id for result in results)
-    _print(Text.assemble(("ERROR", STYLES[Status.ERROR]), f" {names}"), console)
-    _print(Text(plain(results[0].actual)), console, indent=2)
-    _print_evidence(results[0], console, indent=4)
+def _print_in_full(finding: Finding, console: Console) -> None:
+    title = f": {finding.title}" if finding.title else ""
+    _print(Text.assemble(_head(finding.word), f" {finding.names}{title}"), console)
+    _print_rows(rows_of(finding), console, indent=2)
+    _print_evidence(finding.evidence, console, indent=4)
 
 
-def _print_in_full(result: Result, console: Console, *, indent: int = 0) -> None:
-    head = Text.assemble((result.status.value.upper(), STYLES[result.status]), f" {result.id}: {result.title}")
-    _print(head, console, indent=indent)
-    for name, value in rows_of(result):
-        if result.status in DETAILED or name in {"seen", "expected"}:
-            _print(Text.assemble((f"{name}: ", "bold"), plain(value)), console, indent=indent + 2)
-    _print_evidence(result, console, indent=indent + 4)
+def _print_in_short(finding: Finding, console: Console) -> None:
+    head = Text.assemble(_head(finding.word), f" {finding.names}: ")
+    _print(head.append(_brief(finding.first.actual)), console)
+    _print_rows([(name, _brief(value)) for name, value in short_rows_of(finding)], console, indent=2)
 
 
-def _print_evidence(result: Result, console: Console, *, indent: int) -> None:
-    for row in result.evidence:
+def _brief(text: str) -> str:
+    """Return text in one line that is not long: `--verbose` shows all of it."""
+    line = plain_line(text)
+    return line if len(line) <= BRIEF else f"{line[:BRIEF].rpartition(' ')[0] or line[:BRIEF]} …"
+
+
+def _print_result(result: Result, console: Console) -> None:
+    """Print a check below its family, whatever came of it."""
+    _print(Text.assemble(_head(word_of(result)), f" {result.id}: {result.title}"), console, indent=2)
+    rows = [("seen", result.actual), ("expected", result.expected)]
+    if result.status not in {Status.PASS, Status.SKIP}:
+        rows += [("why", result.why), ("to do", result.fix), ("where", result.where)]
+        rows += [("severity", severity_of(result)), ("follows from", result.follows_from)]
+    _print_rows([(name, value) for name, value in rows if value], console, indent=4)
+    _print_evidence(result.evidence, console, indent=6)
+
+
+def _print_rows(rows: Sequence[tuple[str, str]], console: Console, *, indent: int) -> None:
+    for name, value in rows:
+        _print(Text.assemble((f"{name}: ", "bold"), plain(value)), console, indent=indent)
+
+
+def _print_evidence(lines: Sequence[str], console: Console, *, indent: int) -> None:
+    for row in lines:
         _print(Text(plain(row), style=QUIET), console, indent=indent)
 
 
@@ -150,7 +197,8 @@ def _print(text: Text, console: Console, *, indent: int = 0) -> None:
         console.print(Padding(text, (0, 0, 0, indent), expand=False), overflow="fold")
         return
     for number, line in enumerate(text.split("\n", allow_blank=True)):
-        console.print(Text(" " * (indent + 2 * bool(number))).append_text(line), soft_wrap=True)
+        space = " " * (indent + 2 * bool(number)) + ("| " if COMMAND.match(line.plain) else "")
+        console.print(Text(space).append_text(line), soft_wrap=True)
 
 
 def print_classic(which: str, smoke: Smoke, facts: Facts, console: Console) -> None:
@@ -158,7 +206,7 @@ def print_classic(which: str, smoke: Smoke, facts: Facts, console: Console) -> N
     for line in _classic(which, facts):
         console.print(Text(line), soft_wrap=True)
     for result in smoke.checks:
-        head = Text.assemble((result.status.value.upper(), STYLES[result.status]), f" {result.id}: ")
+        head = Text.assemble(_head(word_of(result)), f" {result.id}: ")
         console.print(head.append(plain_line(result.actual)), soft_wrap=True)
         if result.status in {Status.FAIL, Status.ERROR} and result.fix:
             console.print(Text(f"  to do: {plain_line(result.fix)}"), soft_wrap=True)
@@ -187,7 +235,7 @@ def pip_table(distributions: Iterable[Distribution]) -> list[str]:
     return [" ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
-def print_findings(findings: Iterable[Finding], console: Console) -> None:
+def print_findings(findings: Iterable[HostFinding], console: Console) -> None:
     """Print each finding of the doctor on a line, and below a problem its fix."""
     for finding in findings:
         mark = ("ok      ", "green") if finding.ok else ("problem ", "bold red")
@@ -244,7 +292,7 @@ def print_check(check: Check, console: Console) -> None:
     """Print everything about a check."""
     console.print(Text.assemble((check.id, "bold cyan"), "  ", (check.title, "bold")))
     asked = ("asked by", STACK) if check.stack else ("level", LEVELS[check.level.value])
-    for name, value in (asked, ("why", check.why), ("source", check.source)):
+    for name, value in (asked, ("severity", check.severity.value), ("why", check.why), ("source", check.source)):
         console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=not console.is_terminal)
     for name, block in (("fails", check.example), ("fixed", check.fixed)):
         if block:

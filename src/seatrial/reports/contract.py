@@ -108,7 +108,7 @@ def _waivers(facts: Facts, results: Iterable[Result]) -> Iterator[str]:
         yield "# It did not start: fix that first, then draft this file again."
     yield "# What does not hold today. Fix the image, or waive what is intended: replace the dots with your reason."
     for result in bad:
-        yield f"# {result.id}: {_comment(result.actual)}"
+        yield f"# {result.id} ({result.severity.value}): {_comment(result.actual)}"
         if result.fix:
             yield f"#   {_comment(result.fix)}"
         yield f'# waive."{result.id}" = "..."'

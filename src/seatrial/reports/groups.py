@@ -1,4 +1,4 @@
-"""A smoke's results by family, and several images in one table: apps by Python versions."""
+"""A smoke's results by family, its findings by gravity, and several images in one table: apps by Python versions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from seatrial.checks.model import Result, Status
-from seatrial.checks.verdict import Smoke
+from seatrial.checks.model import Result, Severity, Status
+from seatrial.checks.verdict import Smoke, is_finding
 from seatrial.text import plain_line
 
-DETAILED = (Status.FAIL, Status.ERROR, Status.WAIVED)
-"""The statuses that every report shows in full, the worst first."""
+ORDER = ("error", "undecided", "warning", "note", "follows", "waived", "pass", "skip")
+"""The words for a result, the one that needs a person most first."""
+WORDS = {Status.ERROR: "undecided", Status.PASS: "pass", Status.SKIP: "skip", Status.WAIVED: "waived"}
+
+
+def word_of(result: Result) -> str:
+    """Return a result in one word: a failure by its severity, and what follows from one as that."""
+    if result.follows_from:
+        return "follows"
+    return WORDS.get(result.status) or result.severity.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +30,18 @@ class Group:
     results: tuple[Result, ...]
 
     @property
-    def worst(self) -> Status:
-        """The worst status: a failure, then what is undecided, then a waiver."""
-        statuses = {result.status for result in self.results}
-        return next((status for status in (*DETAILED, Status.PASS) if status in statuses), Status.SKIP)
+    def worst(self) -> str:
+        """The word of its result that needs a person most."""
+        return min(map(word_of, self.results), key=ORDER.index)
 
     @property
     def counts(self) -> str:
-        """How many of each status."""
-        return counted(Counter(result.status for result in self.results))
+        """How many of each word."""
+        words = Counter(map(word_of, self.results))
+        return ", ".join(f"{words[word]} {word}" for word in sorted(words, key=SHOWN_FIRST.index))
+
+
+SHOWN_FIRST = ("pass", *(word for word in ORDER if word != "pass"))
 
 
 def grouped(results: Iterable[Result]) -> tuple[Group, ...]:
@@ -51,29 +62,137 @@ def name_of(check: str) -> str:
     return check.partition("/")[2] or check
 
 
-def detailed(results: Sequence[Result]) -> list[list[Result]]:
-    """Return what is shown in full: failures, undecided checks together by their cause, waivers."""
-    causes: dict[str, list[Result]] = {}
-    for result in results:
-        if result.status is Status.ERROR:
-            causes.setdefault(result.actual, []).append(result)
-    alone = {status: [[result] for result in results if result.status is status] for status in DETAILED}
-    return [*alone[Status.FAIL], *causes.values(), *alone[Status.WAIVED]]
+EFFECT_LINES = 5
+"""Lines of evidence that are shown of a failure that follows from another one."""
 
 
-def rows_of(result: Result, *, whole: bool = True) -> list[tuple[str, str]]:
-    """Return what a report shows of a result, by name; where several share a cause, that alone."""
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a report tells at one place: a failure, a waiver, or what could not be decided for one reason."""
+
+    results: tuple[Result, ...]
+    """One, or the undecided checks that share a reason, the gravest first."""
+    also: tuple[Result, ...] = ()
+    """What follows from it."""
+    counts: bool
+    """It counts in the verdict: reports tell it in full, and others in short."""
+
+    @property
+    def first(self) -> Result:
+        """Its result, or the first of several."""
+        return self.results[0]
+
+    @property
+    def word(self) -> str:
+        """The word for it: error, warning, note, undecided or waived."""
+        return word_of(self.first)
+
+    @property
+    def names(self) -> str:
+        """The ids of its checks."""
+        return ", ".join(result.id for result in self.results)
+
+    @property
+    def title(self) -> str:
+        """What is wanted; empty where it could not be decided."""
+        return "" if self.first.status is Status.ERROR else self.first.title
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """More of what was seen of it, and a little of the failures that follow from it."""
+        failed = (result for result in self.also if result.status is Status.FAIL)
+        return (*self.first.evidence, *(line for result in failed for line in result.evidence[:EFFECT_LINES]))
+
+    @property
+    def effects(self) -> list[str]:
+        """What follows from it, a line each; what could not be decided for it, in one line."""
+        lines = [f"{result.id}: {result.actual}" for result in self.also if result.status is Status.FAIL]
+        undecided = [result.id for result in self.also if result.status is Status.ERROR]
+        return [*lines, *([f"not decided for it: {', '.join(undecided)}"] if undecided else [])]
+
+
+def findings(smoke: Smoke) -> list[Finding]:
+    """Return what a report tells in full or in short: the gravest first, of equal ones failures, and waivers last."""
+    reasons: dict[tuple[str, str], list[Result]] = {}
+    for result in sorted(smoke.checks, key=lambda result: list(Severity).index(result.severity)):
+        if is_finding(result, Status.FAIL, Status.WAIVED):
+            reasons[result.id, ""] = [result]
+        elif is_finding(result, Status.ERROR):
+            reasons.setdefault(("", result.actual), []).append(result)
+    effects: dict[str, list[Result]] = {}
+    for result in smoke.checks:
+        if result.follows_from:
+            effects.setdefault(result.follows_from, []).append(result)
+    found = [
+        Finding(
+            results=tuple(results),
+            also=tuple(effects.get(results[0].id, ())),
+            counts=results[0].status is not Status.WAIVED and results[0].severity.counts(smoke.fail_on),
+        )
+        for results in reasons.values()
+    ]
+    return sorted(found, key=_gravity)
+
+
+def _gravity(finding: Finding) -> tuple[bool, int, bool]:
+    first = finding.first
+    return first.status is Status.WAIVED, list(Severity).index(first.severity), first.status is not Status.FAIL
+
+
+def rows_of(finding: Finding) -> list[tuple[str, str]]:
+    """Return what a report shows of a finding, by name; of what could not be decided, the reason alone."""
+    result = finding.first
     rows = [("seen", result.actual)]
-    if whole:
+    if result.status is not Status.ERROR:
         waived = result.status is Status.WAIVED
         to_do = ("waived", result.fix.removeprefix("Waived: ")) if waived else ("to do", result.fix)
         rows += [("expected", result.expected), ("why", result.why), to_do, ("where", result.where)]
+    rows += [("severity", severity_of(result))]
+    rows += [("also", line) for line in finding.effects]
     return [(name, value) for name, value in rows if value]
 
 
-def counted(statuses: Mapping[Status, int]) -> str:
-    """Return how many there are of each status: `3 pass, 1 fail`."""
-    return ", ".join(f"{statuses[status]} {status.value}" for status in Status if statuses.get(status))
+def short_rows_of(finding: Finding) -> list[tuple[str, str]]:
+    """Return what a report shows of a finding that does not count, beside what was seen."""
+    result = finding.first
+    rows = [("to do", result.fix), ("where", result.where), *(("also", line) for line in finding.effects)]
+    return [(name, value) for name, value in rows if value]
+
+
+def severity_of(result: Result) -> str:
+    """Return the severity that the contract gives a check, with its reason; empty where it gives it none."""
+    return f"{result.severity.value}, by the contract: {result.severity_reason}" if result.severity_reason else ""
+
+
+def rest_of(smoke: Smoke) -> str:
+    """Return how many checks found nothing, and how long the smoke took: `61 pass, 9 skip, in 6.2 s`."""
+    quiet = {status: smoke.counts.get(status, 0) for status in (Status.PASS, Status.SKIP, Status.WAIVED)}
+    counts = ", ".join(f"{number} {status.value}" for status, number in quiet.items() if number)
+    seconds = f"in {smoke.seconds:.1f} s"
+    return f"{counts}, {seconds}" if counts else seconds.capitalize()
+
+
+def made_of(smoke: Smoke) -> str:
+    """Return what a verdict is made of: `2 errors (fail-on = error); 3 warnings and 8 notes do not count`."""
+    counting = [severity for severity in Severity if severity.counts(smoke.fail_on)]
+    others = [severity for severity in Severity if severity not in counting]
+    parts = [*_amounts(smoke.findings, counting), *_amounts(smoke.undecided, counting, " undecided")]
+    if not parts:
+        parts = [f"no {' and no '.join(severity.value for severity in counting)}"]
+    rest = [*_amounts(smoke.findings, others), *_amounts(smoke.undecided, others, " undecided")]
+    nothing = "" if smoke.counts.get(Status.PASS) else "no check passed; "
+    alone = len(rest) == 1 and rest[0].startswith("1 ")
+    ignored = f"; {_listed(rest)} {'does' if alone else 'do'} not count" if rest else ""
+    return f"{nothing}{_listed(parts)} (fail-on = {smoke.fail_on.value}){ignored}"
+
+
+def _amounts(found: Mapping[Severity, int], severities: Iterable[Severity], what: str = "") -> list[str]:
+    numbers = ((severity, found.get(severity, 0)) for severity in severities)
+    return [f"{number}{what} {severity.value}{'' if number == 1 else 's'}" for severity, number in numbers if number]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 NO_PYTHON = "no Python"
@@ -110,10 +229,12 @@ def heading(python: str) -> str:
 
 
 def brief(smoke: Smoke) -> str:
-    """Return a smoke as a table's cell: its verdict, and how many checks made it so."""
-    failed, undecided = smoke.counts.get(Status.FAIL, 0), smoke.counts.get(Status.ERROR, 0)
-    detailed = [f"{number} {word}" for number, word in ((failed, "failed"), (undecided, "undecided")) if number]
-    return f"{smoke.verdict.value.upper()} {', '.join(detailed) or f'{smoke.counts.get(Status.PASS, 0)} passed'}"
+    """Return a smoke as a table's cell: its verdict, and what made it so."""
+    counting = [severity for severity in Severity if severity.counts(smoke.fail_on)]
+    parts = _amounts(smoke.findings, counting)
+    if undecided := sum(smoke.undecided.get(severity, 0) for severity in counting):
+        parts.append(f"{undecided} undecided")
+    return f"{smoke.verdict.value.upper()} {', '.join(parts) or f'{smoke.counts.get(Status.PASS, 0)} passed'}"
 
 
 def _age(python: str) -> tuple[int, ...]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
 from itertools import chain
 
 from seatrial import __version__
-from seatrial.checks.model import Result, Status
+from seatrial.checks.model import Status
 from seatrial.checks.verdict import Smoke, Verdict, worst
 from seatrial.reports import groups
-from seatrial.reports.groups import DETAILED, Group, detailed, grouped, name_of, rows_of
+from seatrial.reports.groups import (
+    SHOWN_FIRST,
+    Finding,
+    Group,
+    findings,
+    grouped,
+    made_of,
+    name_of,
+    rows_of,
+    short_rows_of,
+    word_of,
+)
 from seatrial.text import plain, plain_line
 
 # The browser fetches nothing and runs nothing, whatever an image said.
@@ -35,13 +47,11 @@ PAGE = """\
 </body>
 </html>
 """
-WORDS = {
-    Status.PASS: "passed",
-    Status.FAIL: "failed",
-    Status.ERROR: "undecided",
-    Status.WAIVED: "waived",
-    Status.SKIP: "skipped",
-}
+TO_LOOK_AT = {"error", "undecided", "warning", "note", "waived"}
+"""The words of results that are shown above the families."""
+KINDS = {"error": "fail", "undecided": "error", "follows": "skip"}
+"""The style sheet's names for the words of results, where they are others."""
+PLURALS = {"error": "errors", "warning": "warnings", "note": "notes", "follows": "that follow"}
 VERDICTS = {"pass": "This image passes.", "fail": "This image does not pass.", "error": "This could not be decided."}
 
 
@@ -100,59 +110,66 @@ def _image(smoke: Smoke, number: int, *, alone: bool) -> Iterator[str]:
     yield '<div class="card">'
     yield f'<div class="verdict">{_chip(smoke.verdict.value, smoke.verdict.value, big=True)}'
     yield f'<h2 id="image-{number}-name">{_text(smoke.image)}</h2></div>'
-    yield f"<p>{VERDICTS[smoke.verdict.value]}</p>"
+    yield f"<p>{VERDICTS[smoke.verdict.value]} {_text(made_of(smoke).capitalize())}.</p>"
     yield from _share(smoke)
     known = (("app", smoke.app), ("Python", smoke.python), ("level", smoke.level), ("id", smoke.id[:19]))
     facts = " · ".join(f"{name} <code>{_text(value)}</code>" for name, value in known if value)
     yield f'<p class="soft">{facts} · {smoke.seconds:.1f} s</p>'
     yield from (f"<p>Note: {_text(note)}</p>" for note in smoke.notes)
     yield "</div>"
-    if to_look_at := detailed(smoke.checks):
+    if to_look_at := findings(smoke):
         yield "<h3>What to look at</h3>"
         yield from chain.from_iterable(map(_told, to_look_at))
     yield f"<h3>All {len(smoke.checks)} checks</h3>"
     for group in grouped(smoke.checks):
-        yield from _group(group, opened=alone and group.worst in DETAILED)
+        yield from _group(group, opened=alone and group.worst in TO_LOOK_AT)
     if smoke.timings:
         yield from _timings(smoke)
     yield "</section>"
 
 
 def _share(smoke: Smoke) -> Iterator[str]:
-    counts = [(status, number) for status, number in smoke.counts.items() if number]
-    spans = "".join(f'<span class="{status.value}" style="flex:{number}"></span>' for status, number in counts)
+    words = Counter(map(word_of, smoke.checks))
+    counts = [(word, words[word]) for word in SHOWN_FIRST if words[word]]
+    spans = "".join(f'<span class="{_kind(word)}" style="flex:{number}"></span>' for word, number in counts)
     yield f'<div class="share" aria-hidden="true">{spans}</div>'
-    items = "".join(f"<li>{_chip(status.value, f'{number} {WORDS[status]}')}</li>" for status, number in counts)
+    items = "".join(
+        f"<li>{_chip(_kind(word), f'{number} {PLURALS.get(word, word) if number > 1 else word}')}</li>"
+        for word, number in counts
+    )
     yield f'<ul class="counts">{items}</ul>'
 
 
-def _told(same: Sequence[Result]) -> Iterator[str]:
-    result, *others = same
-    yield f'<article class="card told {result.status.value}">'
-    yield f'<div class="head">{_chip(result.status.value, WORDS[result.status])}'
-    heading = f"{len(same)} checks, for one reason" if others else result.title
-    yield f'<h4>{_text(heading)}</h4><span class="id">{_text(", ".join(check.id for check in same))}</span></div>'
+def _told(finding: Finding) -> Iterator[str]:
+    full = finding.counts or finding.first.status is Status.WAIVED
+    kind = _kind(finding.word)
+    yield f'<article class="card told {kind}">'
+    yield f'<div class="head">{_chip(kind, finding.word)}'
+    others = len(finding.results) > 1
+    heading = f"{len(finding.results)} checks, for one reason" if others else finding.first.title
+    yield f'<h4>{_text(heading)}</h4><span class="id">{_text(finding.names)}</span></div>'
     yield "<dl>"
-    for name, value in rows_of(result, whole=not others):
+    for name, value in rows_of(finding) if full else [("seen", finding.first.actual), *short_rows_of(finding)]:
         strong = ' class="now"' if name == "seen" else ""
         yield f"<dt>{name}</dt><dd{strong}>{_block(value)}</dd>"
-    yield f"</dl>{_evidence(result.evidence)}"
+    yield f"</dl>{_evidence(finding.evidence) if full else ''}"
     yield "</article>"
 
 
 def _group(group: Group, *, opened: bool) -> Iterator[str]:
     yield f'<details class="group"{" open" if opened else ""}>'
-    yield f"<summary><h4>{_text(group.family)}</h4>{_chip(group.worst.value, WORDS[group.worst])}"
+    yield f"<summary><h4>{_text(group.family)}</h4>{_chip(_kind(group.worst), group.worst)}"
     names = ", ".join(name_of(result.id) for result in group.results)
     yield f'<span class="soft">{escape(group.counts)}</span><span class="soft names">{_text(names)}</span></summary>'
     yield "<table><thead><tr>"
-    yield "".join(f'<th scope="col">{name}</th>' for name in ("status", "check", "seen"))
+    yield "".join(f'<th scope="col">{name}</th>' for name in ("result", "check", "seen"))
     yield "</tr></thead><tbody>"
     for result in group.results:
+        word = word_of(result)
         seen = _block(result.actual)
         # What is shown in full above is not repeated.
-        more = _evidence(result.evidence) if result.status not in DETAILED else ""
-        yield f"<tr><td>{_chip(result.status.value, WORDS[result.status])}</td>"
+        more = _evidence(result.evidence) if word not in TO_LOOK_AT else ""
+        yield f"<tr><td>{_chip(_kind(word), word)}</td>"
         yield f'<td class="name">{_text(result.title)}<span class="id">{_text(result.id)}</span></td>'
         yield f'<td class="seen">{seen}{more}</td></tr>'
     yield "</tbody></table></details>"
@@ -173,6 +190,10 @@ def _timings(smoke: Smoke) -> Iterator[str]:
 def _evidence(lines: Iterable[str]) -> str:
     text = "\n".join(_block(line) for line in lines)
     return f'<pre tabindex="0" aria-label="evidence">{text}</pre>' if text else ""
+
+
+def _kind(word: str) -> str:
+    return KINDS.get(word, word)
 
 
 def _chip(kind: str, words: str, *, big: bool = False) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from seatrial.checks.model import Result
+from seatrial.checks.model import Status
 from seatrial.checks.verdict import Smoke
 from seatrial.reports import groups
-from seatrial.reports.groups import counted, detailed, grouped, rows_of
+from seatrial.reports.groups import Finding, findings, grouped, made_of, rest_of, rows_of, short_rows_of, word_of
 from seatrial.text import plain, plain_line
 
 MOST = 900_000
@@ -35,31 +35,44 @@ def _page(smokes: Sequence[Smoke], *, evidence: bool, every: bool) -> list[str]:
         lines += ["## Images", "", _row(header), _row(["---"] * len(header), raw=True), *map(_row, rows), ""]
     for smoke in smokes:
         lines += [f"## {smoke.verdict.value.upper()}: {text(smoke.image)}", ""]
-        lines += [f"{counted(smoke.counts)}, in {smoke.seconds:.1f} s · `{plain_line(smoke.id)[:19]}`", ""]
+        lines += [f"**{text(made_of(smoke))}**", ""]
+        lines += [f"{rest_of(smoke)} · `{plain_line(smoke.id)[:19]}`", ""]
         lines += [line for note in smoke.notes for line in (f"Note: {text(note)}", "")]
-        for same in detailed(smoke.checks):
-            lines += _in_full(same, evidence=evidence)
+        found = findings(smoke)
+        for finding in filter(_is_told_in_full, found):
+            lines += _in_full(finding, evidence=evidence)
+        if rest := [finding for finding in found if not _is_told_in_full(finding)]:
+            lines += ["### What does not count", "", *(line for finding in rest for line in _in_short(finding)), ""]
         if every:
             lines += _every(smoke)
     return lines
 
 
-def _in_full(same: Sequence[Result], *, evidence: bool) -> list[str]:
-    result = same[0]
-    title = f": {text(result.title)}" if len(same) == 1 else ""
-    lines = [f"### {result.status.value.upper()} {', '.join(text(other.id) for other in same)}{title}", ""]
-    lines += [f"- **{name}**: {text(value)}" for name, value in rows_of(result, whole=len(same) == 1)]
+def _is_told_in_full(finding: Finding) -> bool:
+    return finding.counts or finding.first.status is Status.WAIVED
+
+
+def _in_full(finding: Finding, *, evidence: bool) -> list[str]:
+    title = f": {text(finding.title)}" if finding.title else ""
+    lines = [f"### {finding.word.upper()} {text(finding.names)}{title}", ""]
+    lines += [f"- **{name}**: {text(value)}" for name, value in rows_of(finding)]
     lines.append("")
-    if result.evidence and evidence:
-        lines += [*fenced(plain("\n".join(result.evidence))), ""]
+    if finding.evidence and evidence:
+        lines += [*fenced(plain("\n".join(finding.evidence))), ""]
     return lines
+
+
+def _in_short(finding: Finding) -> list[str]:
+    """Return a finding that does not count, as an item of a list."""
+    lines = [f"- {finding.word.upper()} **{text(finding.names)}**: {text(finding.first.actual)}"]
+    return [*lines, *(f"  - {name}: {text(value)}" for name, value in short_rows_of(finding))]
 
 
 def _every(smoke: Smoke) -> list[str]:
     lines = [f"<details><summary>All {len(smoke.checks)} checks</summary>", ""]
-    lines += ["| check | status | seen |", "| --- | --- | --- |"]
+    lines += ["| check | result | seen |", "| --- | --- | --- |"]
     for group in grouped(smoke.checks):
-        lines += [_row([result.id, result.status.value, result.actual]) for result in group.results]
+        lines += [_row([result.id, word_of(result), result.actual]) for result in group.results]
     return [*lines, "", "</details>", ""]
 
 

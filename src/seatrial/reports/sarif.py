@@ -12,7 +12,7 @@ from seatrial import __version__
 from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke
-from seatrial.reports.groups import DETAILED, family_of, name_of
+from seatrial.reports.groups import Finding, family_of, findings, name_of, severity_of
 from seatrial.reports.json import dumped
 from seatrial.reports.markdown import fenced
 from seatrial.text import plain, plain_line
@@ -23,7 +23,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_sarif(smokes: Sequence[Smoke]) -> str:
-    """Return a log with a run an image; checks that passed or were skipped are left out."""
+    """Return a log with a run an image; what passed, was skipped or follows from another finding is left out."""
     return dumped({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(smoke) for smoke in smokes]})
 
 
@@ -43,10 +43,17 @@ def _run(smoke: Smoke) -> Json:
         "automationDetails": {"id": f"seatrial/{plain_line(smoke.image)}/"},
         "invocations": [_invocation(smoke)],
         "results": [
-            _result(result, smoke, places.get(result.id)) for result in smoke.checks if result.status in DETAILED
+            _result(result, finding, smoke, places.get(result.id))
+            for finding in findings(smoke)
+            for result in finding.results
         ],
         "columnKind": "unicodeCodePoints",
-        "properties": {"image": plain_line(smoke.image), "id": smoke.id, "verdict": smoke.verdict.value},
+        "properties": {
+            "image": plain_line(smoke.image),
+            "id": smoke.id,
+            "verdict": smoke.verdict.value,
+            "failOn": smoke.fail_on.value,
+        },
     }
 
 
@@ -61,7 +68,7 @@ def _rule(check: Check) -> Json:
     return {
         **_own_rule(check),
         "help": {"text": text_help(check), "markdown": markdown_help(check)},
-        "defaultConfiguration": {"level": "error"},
+        "defaultConfiguration": {"level": check.severity.value},
         "properties": {"tags": [family_of(check.id), check.level.value]},
     }
 
@@ -92,14 +99,14 @@ def _own_rule(check: Check | Result) -> Json:
     }
 
 
-def _result(result: Result, smoke: Smoke, place: int | None) -> Json:
+def _result(result: Result, finding: Finding, smoke: Smoke, place: int | None) -> Json:
     # The standard calls an undecided result "open"; its level is "none".
     decided = result.status is not Status.ERROR
     made: Json = {
         "ruleId": result.id,
         "kind": "fail" if decided else "open",
-        "level": "error" if decided else "none",
-        "message": {"text": _message(result)},
+        "level": result.severity.value if decided else "none",
+        "message": {"text": _message(result, finding)},
         "locations": [_location(result, smoke)],
         # The same for each build of an image, whose tag and time change.
         "partialFingerprints": {"check/v1": _fingerprint(result, smoke)},
@@ -112,10 +119,12 @@ def _result(result: Result, smoke: Smoke, place: int | None) -> Json:
     return made
 
 
-def _message(result: Result) -> str:
+def _message(result: Result, finding: Finding) -> str:
     rows = [
         f"{result.title}: {plain_line(result.actual)}",
         *(f"{name}: {plain(value)}" for name, value in (("expected", result.expected), ("to do", result.fix)) if value),
+        *(f"also: {plain_line(line)}" for line in finding.effects),
+        *([f"severity: {plain_line(severity_of(result))}"] if result.severity_reason else []),
         *map(plain, result.evidence),
     ]
     return "\n".join(rows)

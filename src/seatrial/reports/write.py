@@ -21,7 +21,7 @@ from seatrial.filesystem import replace
 from seatrial.reports.console import print_smokes
 from seatrial.text import did_you_mean
 
-Format = Literal["text", "json", "junit", "sarif", "markdown", "html"]
+Format = Literal["text", "json", "junit", "sarif", "codequality", "markdown", "html"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -30,10 +30,12 @@ ENDINGS: dict[str, Format] = {
     ".json": "json",
     ".xml": "junit",
     ".sarif": "sarif",
+    ".codequality.json": "codequality",
+    "gl-code-quality-report.json": "codequality",
     ".md": "markdown",
     ".html": "html",
 }
-"""The form that a file name extension stands for."""
+"""The form that the end of a file's name stands for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +48,27 @@ class Report:
 
 def planned(form: str | None, output: str | None, also: Iterable[str] = ()) -> tuple[Report, ...]:
     """Return the reports that are asked for, first the one that may go to standard output; checked before the smoke."""
-    first = ENDINGS.get(Path(output).suffix.lower() if output else "", "text")
+    first = _form_of(output or "") or "text"
     if form is not None:
         if form not in FORMATS:
             raise SettingsError(f"--format {form!r} is not known.", fix=did_you_mean(form, FORMATS))
         first = form
     reports = [Report(form=first, file=_writable("--output", output) if output is not None else None)]
     for name in also:
-        ending = Path(name).suffix.lower()
-        if ending not in ENDINGS:
+        ending = _form_of(name)
+        if ending is None:
             raise SettingsError(f"--also {name!r} has no extension of a report.", fix=f"Known: {', '.join(ENDINGS)}.")
         file = _writable("--also", name)
         if any(report.file is not None and report.file.resolve() == file.resolve() for report in reports):
             raise SettingsError("two reports cannot be in one file.", where=name, fix="Give --also another file.")
-        reports.append(Report(form=ENDINGS[ending], file=file))
+        reports.append(Report(form=ending, file=file))
     return tuple(reports)
+
+
+def _form_of(name: str) -> Format | None:
+    """Return the form that a file's name stands for, by the longest end that is known; None where none is."""
+    known = [ending for ending in ENDINGS if name.lower().endswith(ending)]
+    return ENDINGS[max(known, key=len)] if known else None
 
 
 def _writable(option: str, name: str) -> Path:
@@ -92,6 +100,8 @@ def render(smokes: Sequence[Smoke], form: Format, *, verbose: bool = False) -> s
             from seatrial.reports.junit import as_junit as as_form
         case "sarif":
             from seatrial.reports.sarif import as_sarif as as_form
+        case "codequality":
+            from seatrial.reports.gitlab import as_codequality as as_form
         case "markdown":
             from seatrial.reports.markdown import as_markdown as as_form
         case "html":

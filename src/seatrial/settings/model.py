@@ -56,6 +56,7 @@ Size = Annotated[
     str, _form(r"^(?=[^1-9]*[1-9])\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$", "a size such as 500 MB or 1 GiB")
 ]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
+SeverityName = Literal["error", "warning", "note"]
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: an engine gives no container less (moby, daemon/daemon_unix.go)."""
 TMPFS_SIZE = 256 * 1024**2
@@ -158,6 +159,15 @@ class StackContract(Table, frozen=True, kw_only=True):
             raise ValueError("`read`: expected together with `write`, as one shows what the other stored")
 
 
+class SeverityChange(Table, frozen=True, kw_only=True):
+    """Another severity for a check, or for a family of checks, and why."""
+
+    severity: SeverityName
+    """How much its findings matter."""
+    reason: Reason
+    """Why; every report shows it."""
+
+
 class Contract(Table, frozen=True, kw_only=True):
     """What an app's image must be; where a key is missing, the catalogue's default holds."""
 
@@ -245,6 +255,11 @@ class Contract(Table, frozen=True, kw_only=True):
     """What a service of the compose file need not have, each with the reason: `{ "db.read_only" = "…" }`."""
     stack: StackContract = field(default_factory=StackContract)
     """What `smoke --stack` asks of the app with its services up."""
+    fail_on: SeverityName = "error"
+    """The findings that fail a smoke: those of this severity and above. `--fail-on` says it for one run."""
+    severity: dict[str, SeverityChange] = {}
+    """Checks (or families of checks) of another severity: `{ "config/labels" = { severity = "error", reason = "…" } }`.
+    It holds whatever else the contract says; of both, that of the check counts."""
     waive: dict[str, Reason] = {}
     """Checks that need not hold, each with the reason."""
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from seatrial import capabilities
 from seatrial.errors import SettingsError
+from seatrial.settings.model import Contract
 from seatrial.settings.read import line_of
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seatrial.settings.model import Contract
     from seatrial.settings.read import Project
 
 UNTRUSTED = "as the project is not trusted"
@@ -41,10 +41,21 @@ def counted(contract: Contract, trust: Trust, file: Path, table: str = "") -> tu
             ("waive", "the waiver of", contract.waive),
             ("lint-ignore", "the exception of", contract.lint_ignore),
             ("compose-exceptions", "the exception of", contract.compose_exceptions),
+            ("severity", "the severity of", {name: change.reason for name, change in contract.severity.items()}),
         )
         for name, reason in exceptions.items()
     ]
-    return msgspec.structs.replace(contract, waive={}, lint_ignore={}, compose_exceptions={}), tuple(notes)
+    if contract.fail_on != Contract().fail_on:
+        where = _where(file, table, "fail-on")
+        notes.append(f"{where}: `fail-on = {contract.fail_on}` does not count, {UNTRUSTED}; `--fail-on` does")
+    own: dict[str, Any] = {
+        "waive": {},
+        "lint_ignore": {},
+        "compose_exceptions": {},
+        "severity": {},
+        "fail_on": Contract().fail_on,
+    }
+    return msgspec.structs.replace(contract, **own), tuple(notes)
 
 
 def unasked(project: Project) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from seatrial.checks.model import Check
+    from seatrial.checks.model import Check, Severity
     from seatrial.engine.find import Engine
     from seatrial.facts import Facts
     from seatrial.host import Host
@@ -51,6 +51,12 @@ class Target:
     notes: tuple[str, ...] = ()
     """What of the project's own say does not count."""
 
+    def failing_on(self, fail_on: Severity | None) -> Target:
+        """Return it, failed by findings of this severity and above; as its contract says, where none is given."""
+        if fail_on is None:
+            return self
+        return replace(self, contract=msgspec.structs.replace(self.contract, fail_on=fail_on.value))
+
     @contextmanager
     def build_named(self) -> Iterator[None]:
         """Name the command that builds an app's image, when the engine does not have it."""
@@ -72,8 +78,8 @@ def app_target(
     how far the project is trusted; else `trust` does.
 
     Raises:
-        SettingsError: the app, the Python version or a waiver does not exist, a module of checks is broken, or the
-            contract asks for what the project may not have.
+        SettingsError: the app, the Python version or a check of the contract does not exist, a module of checks is
+            broken, or the contract asks for what the project may not have.
         BuildError: its context or Dockerfile is missing, or lies outside of a project that is not trusted.
 
     """
@@ -85,7 +91,7 @@ def app_target(
         own, notes = own_checks(), (*unasked(project), *notes)
     else:
         own = own_checks(project)
-    _require_known_waivers(contract, f"{project.file} {table}.waive", own)
+    _require_known(contract, f"{project.file} {table}.", own)
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
     compose = project.app(name).compose
@@ -122,16 +128,16 @@ def image_target(reference: str, contract_file: Path | None, trust: Trust = Trus
     if contract_file is not None:
         contract, notes = counted(read_contract(contract_file), trust, contract_file)
     own = own_checks()
-    _require_known_waivers(contract, f"{contract_file} waive", own)
+    _require_known(contract, f"{contract_file} ", own)
     return Target(reference=reference, contract=contract, project=ProjectFacts(), own_checks=own, notes=notes)
 
 
-def _require_known_waivers(contract: Contract, where: str, own: tuple[Check, ...]) -> None:
-    if contract.waive:
+def _require_known(contract: Contract, where: str, own: tuple[Check, ...]) -> None:
+    if contract.waive or contract.severity:
         # Here: a quick smoke loads the checks while its container runs.
-        from seatrial.checks.registry import require_known_waivers
+        from seatrial.checks.registry import require_known
 
-        require_known_waivers(contract, where, own)
+        require_known(contract, where, own)
 
 
 def of_image(target: Target, reference: str) -> Target:

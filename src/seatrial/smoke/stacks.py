@@ -31,6 +31,7 @@ from seatrial.stack.trial import Trial, try_stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from seatrial.checks.model import Severity
     from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.facts import StackRun
@@ -80,13 +81,15 @@ def smoke_stacks(
     *,
     level: Level,
     python: str | None = None,
+    fail_on: Severity | None = None,
     say: Callable[[str], None],
     status: Callable[[str], None] = lambda _: None,
 ) -> Smoked:
     """Smoke apps with their services, one after the other.
 
     The level, standard or deep, says how often the app is started among its services. `python` takes the app's image
-    for that version in place of the one that its compose file names. `say` receives messages for a person, such as that
+    for that version in place of the one that its compose file names. `fail_on` is
+    taken in place of the contracts' own. `say` receives messages for a person, such as that
     a local substitute is used, and `status` how far it is.
 
     Raises:
@@ -101,7 +104,7 @@ def smoke_stacks(
 
         with locked(project.folder, waiting=lambda: say("Waiting for another smoke of this project's stacks.")):
             started = time.perf_counter()
-            target = app_target(project, name, python, trust=host.trust)
+            target = app_target(project, name, python, trust=host.trust).failing_on(fail_on)
             labels = {runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner.this())}
             image = target.reference if python else None
             stack = plan_isolated(project, name, engine=engine, host=host, labels=labels, image=image, say=say)

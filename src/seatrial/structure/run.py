@@ -20,8 +20,8 @@ from pathlib import Path
 import docker.errors
 import msgspec
 
-from seatrial.checks.model import Result
-from seatrial.checks.verdict import Smoke, counts_of, truncate, truncate_lines, verdict_of
+from seatrial.checks.model import Result, Severity
+from seatrial.checks.verdict import Smoke, summed_up, truncate, truncate_lines
 from seatrial.engine import runs
 from seatrial.engine.containers import (
     MOST_WRITTEN,
@@ -231,22 +231,17 @@ def prove(
     return Smoke(
         image=truncate(reference),
         id=configuration.id,
-        verdict=verdict_of(results),
         seconds=round(time.perf_counter() - started, 3),
-        counts=counts_of(results),
-        checks=results,
+        **summed_up(results, Severity(contract.fail_on)),
     )
 
 
 def joined(smoke: Smoke, structure: Smoke) -> Smoke:
     """Return the contract's checks and the structure tests of one image as one smoke."""
-    results = (*smoke.checks, *structure.checks)
     return msgspec.structs.replace(
         smoke,
-        verdict=verdict_of(results),
         seconds=round(smoke.seconds + structure.seconds, 3),
-        counts=counts_of(results),
-        checks=results,
+        **summed_up((*smoke.checks, *structure.checks), smoke.fail_on),
         timings={**smoke.timings, "structure": structure.seconds},
     )
 

@@ -1,0 +1,62 @@
+"""Findings as annotations of a job on GitHub: workflow commands, a line each, which GitHub shows beside the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from seatrial.checks.model import Severity, Status
+from seatrial.checks.verdict import Smoke
+from seatrial.reports.groups import Finding, findings
+from seatrial.text import plain
+
+ACTIONS = "GITHUB_ACTIONS"
+"""The variable that is `true` in a job on GitHub."""
+WORKSPACE = "GITHUB_WORKSPACE"
+"""The folder of the checkout there, which a file's path begins at."""
+COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+
+
+def workflow_commands(smokes: Sequence[Smoke], environment: Mapping[str, str], folder: Path | None) -> Iterator[str]:
+    """Yield a workflow command for each finding, the gravest first; nothing outside of a job on GitHub.
+
+    `folder` is that of the project, which a finding's file is in. Source: GitHub, Workflow commands.
+    """
+    if environment.get(ACTIONS) != "true":
+        return
+    prefix = _prefix(folder, environment.get(WORKSPACE, ""))
+    shown = [(smoke, finding) for smoke in smokes for finding in findings(smoke)]
+    for smoke, finding in sorted(shown, key=lambda pair: list(Severity).index(pair[1].first.severity)):
+        # What could not be decided is told where it keeps the image from passing.
+        if finding.first.status is Status.FAIL or (finding.first.status is Status.ERROR and finding.counts):
+            yield _command(smoke, finding, prefix)
+
+
+def _prefix(folder: Path | None, workspace: str) -> str:
+    try:
+        inside = folder.resolve().relative_to(Path(workspace).resolve()) if folder and workspace else Path()
+    except (OSError, ValueError):
+        return ""
+    return "" if inside == Path() else f"{inside.as_posix()}/"
+
+
+def _command(smoke: Smoke, finding: Finding, prefix: str) -> str:
+    result = finding.first
+    place = re.fullmatch(r"(.+?)(?::(\d{1,9}))?", plain(result.where), re.DOTALL)
+    known = {
+        "file": f"{prefix}{place[1]}" if place else "",
+        "line": (place[2] or "") if place else "",
+        "title": f"{finding.names} ({smoke.app or smoke.image})",
+    }
+    properties = ",".join(f"{name}={_property(value)}" for name, value in known.items() if value)
+    said = "\n".join(filter(None, (result.actual, f"To do: {result.fix}" if result.fix else "", *finding.effects)))
+    return f"::{COMMANDS[result.severity]} {properties}::{_data(said)}"
+
+
+def _data(text: str) -> str:
+    return plain(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
