@@ -47,9 +47,11 @@ class Workers:
     looked: float | None = None
     looks: int = 0
 
-    def look(self, client: docker.APIClient, container: str, first: int, now: float) -> None:
-        """Look at the processes, not too often; `first` is PID 1's number on the engine's host."""
-        if now - (self.looked or 0.0) < LISTED or self.looks >= MOST_LISTED:
+    def look(self, client: docker.APIClient, container: str, first: int, now: float, *, last: bool = False) -> None:
+        """Look at the processes, not too often but for the last time; `first` is PID 1's number on the host."""
+        # A long start is looked at less and less often: each look takes the engine some 20 ms.
+        early = now - (self.looked or 0.0) < max(LISTED, now / 4) or self.looks >= MOST_LISTED
+        if early and not last:
             return
         rows = {row.pid: row for row in processes(client, container)}
         self.looked, self.looks = now, self.looks + 1
@@ -113,6 +115,11 @@ class Watched:
         state: Json = self.inspected["State"]
         return state
 
+    @property
+    def pid(self) -> int:
+        """Return PID 1's number on the engine's host; 0 where it does not run."""
+        return int(self.state.get("Pid") or 0)
+
 
 def until_up(starter: BootSetup, booted: Container, started: float, *, bare: bool = False) -> Watched:
     """Watch a started container until its start is over and it has settled, has ended, or is late.
@@ -155,18 +162,20 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
                     seen.introspection = _introspection(seen, starter, booted)
                 settled = seen.watched >= max((over_after or 0.0) + SETTLES, at_least)
                 if settled and (bare or _is_told(seen, late=late)):
+                    if not bare:
+                        seen.workers.look(booted.client, booted.id, seen.pid, seen.watched, last=True)
                     return seen
             booted.wait(POLL)
 
 
 def _follow(seen: Watched, follower: StartFollower, *, has_check: bool, bare: bool) -> None:
     """Look whether a start is over, and at its workers meanwhile."""
-    if not bare:
-        seen.workers.look(follower.client, follower.container, int(seen.state.get("Pid") or 0), seen.watched)
     if not seen.finished and (not has_check or seen.healthy_after is not None) and not (bare and has_check):
         seen.finished = follower.is_over(seen.watched)
         if seen.finished and not has_check:
             seen.finished_after = seen.watched
+    if not bare:
+        seen.workers.look(follower.client, follower.container, seen.pid, seen.watched)
 
 
 def _introspection(seen: Watched, starter: BootSetup, booted: Container) -> Introspection:
@@ -174,7 +183,7 @@ def _introspection(seen: Watched, starter: BootSetup, booted: Container) -> Intr
         run=starter.run,
         container=booted.id,
         python=starter.python,
-        pid=int(seen.state.get("Pid") or 0),
+        pid=seen.pid,
         names=starter.asked_names,
     )
 
