@@ -168,6 +168,8 @@ class BootEngine:
         life = self.lives[name]
         if not ps_args:
             return {"Titles": ["UID", "PID", "CMD"], "Processes": [["0", "42", "shop serve"], ["0", "43", "worker"]]}
+        if ps_args == COLUMNS and life is None:
+            return {"Titles": ["UID"], "Processes": []}
         if ps_args == COLUMNS:
             since = self._since(life)
             state = "R" if life.script.starved[0] <= since < life.script.starved[1] else "S"
@@ -176,7 +178,7 @@ class BootEngine:
                 for number, begins, ends in life.script.workers
                 if begins <= since and (ends is None or since < ends)
             ]
-            rows = [["42", "1", state, "shop serve"], *workers]
+            rows = [["42", "1", state, "shop serve"], ["43", "42", "S", "worker"], *workers]
             return {"Titles": ["PID", "PPID", "STAT", "COMMAND"], "Processes": rows}
         stopped = "T" if life.frozen is not None else "S"
         worker = "S" if life.script.stays_awake else stopped

@@ -221,7 +221,7 @@ def running(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None = Non
 
     monkeypatch.setattr(engine, "exec_start", exec_start)
     listed = {"Titles": ["PID", "CMD"], "Processes": [["42", "shop"], ["43", "worker"]]}
-    monkeypatch.setattr(engine, "top", lambda _: listed)
+    monkeypatch.setattr(engine, "top", lambda *_, **__: listed)
     return engine
 
 
@@ -283,7 +283,7 @@ def test_an_engine_that_is_gone_leaves_nothing_but_reasons() -> None:
 def test_a_look_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, held = running(monkeypatch, PROC), threading.Event()
 
-    def top(_: str) -> Json:
+    def top(_: str, **__: str) -> Json:
         held.wait(10)
         return {}
 

@@ -158,6 +158,10 @@ class StartFollower:
     def __post_init__(self) -> None:
         self._activity = Activity(client=self.client, container=self.container, most=2 * max(self.idle_for, SETTLED))
 
+    def sample(self, now: float) -> None:
+        """Note how much it computes, and no more."""
+        self._activity.idle_for(now)
+
     def is_over(self, now: float) -> bool:
         """Look once, and tell whether its start is over."""
         idle_for = self._activity.idle_for(now)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 
 from seatrial.engine.containers import close_stream, engine_errors
+from seatrial.engine.startup import processes
 from seatrial.errors import EngineError
 from seatrial.facts import ProcessList, ProcInfo, Unavailable, Usage
 from seatrial.inside import script
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from seatrial.engine.runs import Run
+    from seatrial.engine.startup import ProcessRow
 
 
 LOOK_SECONDS = 5.0
@@ -49,6 +51,8 @@ class Introspection:
     process_list: ProcessList | Unavailable = field(
         default=Unavailable(reason="the engine did not list the processes in time")
     )
+    rows: tuple[ProcessRow, ...] = ()
+    """The same with the states and parents; none where the engine does not tell them."""
     proc: ProcInfo | Unavailable = field(default=Unavailable(reason=LATE))
     usage: Usage | Unavailable = field(
         default=Unavailable(reason="the engine did not report its resource usage in time")
@@ -74,7 +78,8 @@ class Introspection:
             with engine_errors("inspecting the container"):
                 client = self.run.engine.connection()
                 try:
-                    self.process_list = process_list(client, self.container, self.pid)
+                    self.rows = processes(client, self.container)
+                    self.process_list = listed(self.rows, self.pid) or process_list(client, self.container, self.pid)
                     self.usage = usage(client, self.container)
                     python = self.python.result(timeout=LOOK_SECONDS)
                     answer = proc_info(client, self.container, python, self.names)
@@ -87,6 +92,13 @@ class Introspection:
             if time.monotonic() < self.started + LOOK_SECONDS:
                 reason = "the running container could not be inspected"
                 self.proc = Unavailable(reason=reason, detail=str(error)[:SHOWN])
+
+
+def listed(rows: tuple[ProcessRow, ...], pid: int) -> ProcessList | None:
+    """Return the processes of a list with their states; None where there is none."""
+    first = next((row.command for row in rows if row.pid == pid), "")
+    commands = [*([first] if first else []), *(row.command for row in rows if row.pid != pid)]
+    return _shortened(first, commands) if rows else None
 
 
 def process_list(client: docker.APIClient, container: str, pid: int) -> ProcessList | Unavailable:
@@ -108,6 +120,10 @@ def read_top(listed: Mapping[str, Any], pid: int) -> ProcessList | Unavailable:
     first = next((row[command] for row in rows if row[number] == str(pid)), "")
     others = [row[command] for row in rows if row[number] != str(pid)]
     commands = [first, *others] if first else others
+    return _shortened(first, commands)
+
+
+def _shortened(first: str, commands: list[str]) -> ProcessList:
     return ProcessList(
         first=first[:MOST_CHARACTERS], commands=tuple(line[:MOST_CHARACTERS] for line in commands[:MOST_COMMANDS])
     )

@@ -15,6 +15,8 @@ from seatrial.observe.health_check import health_poller
 from seatrial.observe.introspect import Introspection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import docker
 
     from seatrial.engine.containers import Container
@@ -47,14 +49,16 @@ class Workers:
     looked: float | None = None
     looks: int = 0
 
-    def look(self, client: docker.APIClient, container: str, first: int, now: float, *, last: bool = False) -> None:
-        """Look at the processes, not too often but for the last time; `first` is PID 1's number on the host."""
+    def look(self, client: docker.APIClient, container: str, first: int, now: float) -> None:
+        """Look at the processes, not too often; `first` is PID 1's number on the engine's host."""
         # A long start is looked at less and less often: each look takes the engine some 20 ms.
-        early = now - (self.looked or 0.0) < max(LISTED, now / 4) or self.looks >= MOST_LISTED
-        if early and not last:
-            return
-        rows = {row.pid: row for row in processes(client, container)}
-        self.looked, self.looks = now, self.looks + 1
+        if now - (self.looked or 0.0) >= max(LISTED, now / 4) and self.looks < MOST_LISTED:
+            self.looked, self.looks = now, self.looks + 1
+            self.take(processes(client, container), first)
+
+    def take(self, listed: Iterable[ProcessRow], first: int) -> None:
+        """Take in a list of the processes."""
+        rows = {row.pid: row for row in listed}
         if first in rows:
             self.last = tuple(row for row in rows.values() if row.pid == first or _below(row, first, rows))
             self.seen.update({row.pid: row.command for row in self.last if row.pid != first})
@@ -148,9 +152,7 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
                 if seen.answer or health(seen.state) is Health.HEALTHY:
                     seen.healthy_after = seen.watched
             if seen.state["Status"] in ENDED:
-                if seen.introspection:
-                    seen.introspection.wait()
-                return seen
+                return _ended(seen)
             late = seen.watched >= contract.healthy_within
             _follow(seen, follower, has_check=has_check, bare=bare)
             over_after = seen.healthy_after if has_check else seen.finished_after
@@ -161,21 +163,26 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
                 if not bare and seen.introspection is None and (seen.finished or late or not seen.early):
                     seen.introspection = _introspection(seen, starter, booted)
                 settled = seen.watched >= max((over_after or 0.0) + SETTLES, at_least)
-                if settled and (bare or _is_told(seen, late=late)):
-                    if not bare:
-                        seen.workers.look(booted.client, booted.id, seen.pid, seen.watched, last=True)
+                if settled and (bare or _is_told(seen, follower, late=late)):
                     return seen
             booted.wait(POLL)
 
 
+def _ended(seen: Watched) -> Watched:
+    """Return what was seen of a start that has ended, with what its inspection could still tell."""
+    if seen.introspection:
+        seen.introspection.wait()
+    return seen
+
+
 def _follow(seen: Watched, follower: StartFollower, *, has_check: bool, bare: bool) -> None:
     """Look whether a start is over, and at its workers meanwhile."""
-    if not seen.finished and (not has_check or seen.healthy_after is not None) and not (bare and has_check):
-        seen.finished = follower.is_over(seen.watched)
-        if seen.finished and not has_check:
-            seen.finished_after = seen.watched
     if not bare:
         seen.workers.look(follower.client, follower.container, seen.pid, seen.watched)
+    if has_check and not bare and seen.healthy_after is not None:
+        follower.sample(seen.watched)
+    if not has_check and not seen.finished and follower.is_over(seen.watched):
+        seen.finished, seen.finished_after = True, seen.watched
 
 
 def _introspection(seen: Watched, starter: BootSetup, booted: Container) -> Introspection:
@@ -195,17 +202,22 @@ def _told_late(seen: Watched, starter: BootSetup, booted: Container) -> bool:
     return not seen.introspection.over
 
 
-def _is_told(seen: Watched, *, late: bool) -> bool:
+def _is_told(seen: Watched, follower: StartFollower, *, late: bool) -> bool:
     """Tell whether the inspection is over, and was not made too early; that one is forgotten, to be made again.
 
     A health check that says yes to anything passes long before an application that still imports listens.
     """
-    if seen.introspection is None or not seen.introspection.over:
+    if seen.introspection is None:
+        # It was forgotten: made again once the application has come to rest.
+        seen.finished = seen.finished or follower.is_over(seen.watched)
+        return False
+    if not seen.introspection.over:
         return False
     proc = seen.introspection.proc
-    if isinstance(proc, ProcInfo) and any(listener.address != RESOLVER for listener in proc.listeners):
-        seen.finished = True
+    listens = isinstance(proc, ProcInfo) and any(listener.address != RESOLVER for listener in proc.listeners)
+    seen.finished = seen.finished or listens or follower.is_over(seen.watched)
     if seen.finished or late or not isinstance(proc, ProcInfo):
+        seen.workers.take(seen.introspection.rows, seen.pid)
         return True
     seen.introspection, seen.early = None, True
     return False
