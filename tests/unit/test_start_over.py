@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.boot_engine import Script, installed, table
-from tests.unit.factories import boot, configuration, facts
+from tests.unit.factories import boot, configuration, facts, inside
 
 from seatrial.checks import registry
 from seatrial.checks.verdict import judge
 from seatrial.engine.startup import Sight, StartFollower, is_over, ports_in
+from seatrial.facts import Listener
 from seatrial.observe.boot import run_boot
 from seatrial.observe.boot_series import boots
 from seatrial.settings.model import Contract
@@ -104,6 +105,35 @@ def test_what_computes_for_ever_is_up_and_not_finished(monkeypatch: pytest.Monke
     assert (seen.came_up, seen.finished) == (True, False)
     told = judged_boot("boot/stays-up", seen, **BOT).actual
     assert told.endswith("its start was not over: it still computed, or listened nowhere yet")
+
+
+def look(*listeners: Listener) -> Any:
+    """Return an inspection that tells where it listens, in place of a script that no interpreter runs here."""
+    return lambda *_, **__: inside(listeners=listeners)
+
+
+def test_a_health_check_that_says_yes_at_once_does_not_end_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatrial.observe.introspect.proc_info", look())
+    engine = installed(monkeypatch, Script(healthy=0.2, computes=((0.0, 6.0),)))
+    engine.counts = True
+    seen = run_boot(engine.starter(exposed_ports=()))
+    # It listens on nothing while it imports: it is looked at again once it has come to rest.
+    assert (seen.came_up, seen.finished) == (True, True)
+    assert seen.watched == pytest.approx(6.4, abs=0.3)
+    monkeypatch.setattr("seatrial.observe.introspect.proc_info", look(Listener(protocol="tcp", address="::", port=80)))
+    assert run_boot(engine.starter()).watched < 1.5
+
+
+def test_what_still_computes_when_time_is_up_leaves_its_ports_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatrial.observe.introspect.proc_info", look())
+    engine = installed(monkeypatch, Script(healthy=0.2, computes=((0.0, 99.0),)))
+    engine.counts = True
+    seen = run_boot(engine.starter(Contract(healthy_within=5.0), exposed_ports=()))
+    assert (seen.came_up, seen.finished) == (True, False)
+    for name in ("network/exposed-ports", "network/no-privileged-ports"):
+        result = judged_boot(name, seen, exposed_ports=())
+        assert result.status.value == "error", name
+        assert "had not finished starting" in result.actual
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -64,6 +64,11 @@ class Workers:
             self.seen.update({row.pid: row.command for row in self.last if row.pid != first})
 
     @property
+    def busy(self) -> bool:
+        """Return whether one of them computed at the last look, PID 1 among them."""
+        return any(row.busy for row in self.last)
+
+    @property
     def most(self) -> int:
         """Return the most processes of one command that have the same parent: its workers, if it has any."""
         kinds = Counter((row.parent, _kind(row.command)) for row in self.last if not row.state.startswith("Z"))
@@ -215,9 +220,11 @@ def _is_told(seen: Watched, follower: StartFollower, *, late: bool) -> bool:
         return False
     proc = seen.introspection.proc
     listens = isinstance(proc, ProcInfo) and any(listener.address != RESOLVER for listener in proc.listeners)
-    seen.finished = seen.finished or listens or follower.is_over(seen.watched)
+    seen.workers.take(seen.introspection.rows, seen.pid)
+    # Ours is asked only of what has come to rest; that it still rests is seen in its processes.
+    rests = seen.answer is not None and bool(seen.introspection.rows) and not seen.workers.busy
+    seen.finished = seen.finished or listens or rests or follower.is_over(seen.watched)
     if seen.finished or late or not isinstance(proc, ProcInfo):
-        seen.workers.take(seen.introspection.rows, seen.pid)
         return True
     seen.introspection, seen.early = None, True
     return False
