@@ -175,7 +175,8 @@ def seatrial(of: Yard, *words: str, said: str | None = None) -> subprocess.Compl
 
 def test_exec_hands_on_words_input_output_and_the_exit_code(yard: Yard) -> None:
     ended = yard.service("bash", "-c", "exit 0")
-    yard.write({"a": yard.service(*SLEEP), "done": ended})
+    # Written down: a service that may end. What says nothing of it is there to run on.
+    yard.write({"a": yard.service(*SLEEP), "done": {**ended, "restart": "no"}})
     yard.up()
     enter = ("exec", "--app", "ship", "--service", "a")
     done = seatrial(yard, *enter, "--", "sh", "-c", 'echo "$0|$1"; echo wrong >&2; exit 7', "two  words", "-x", said="")
