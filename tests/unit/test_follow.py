@@ -185,6 +185,12 @@ def test_an_account_is_found_by_name_number_and_group(user: str, expected: Accou
     assert account_of(user, PASSWD, GROUP) == expected
 
 
+@pytest.mark.parametrize(("field", "uid"), [("4294967296", 0), ("4294967297", 1), ("+5", 5), ("+0", 0), ("x", 0)])
+def test_a_number_of_an_account_has_32_bits(field: str, uid: int) -> None:
+    account = account_of("boss", f"boss:x:{field}:{field}::/:/bin/sh\n", "")
+    assert (account.uid, account.gids) == (uid, (uid,))
+
+
 @pytest.mark.parametrize(
     ("user", "passwd"),
     [

@@ -491,6 +491,28 @@ def test_what_a_tmpfs_hides_is_not_there_and_its_modes_are_the_engines() -> None
     assert {place.path: place.writable for place in hidden.places} == {"/tmp/x": True, "/app/x": False}
 
 
+def test_code_behind_a_link_is_looked_at() -> None:
+    tree = {"/app/shop/__init__.py": "", "/app/shop/sub": "-> /srv/sub", "/srv/sub/__init__.py": "x"}
+    found = installed.code_of("shop", ["/app/shop"], access(tree, {"/srv/sub/__init__.py": (0o400, 10001, 0)}))
+    assert [row.path for row in found.changeable] == ["/app/shop/sub/__init__.py"]
+    found = installed.code_of("shop", ["/app/shop"], access(tree, {"/srv": (0o755, 10001, 0)}))
+    assert [row.path for row in found.changeable] == ["/srv"]
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        ({"/app/shop/__init__.py": ""}, "No module named shop.__main__"),
+        ({"/app/shop/__init__.py": "", "/app/shop/__main__.py": ""}, ""),
+        ({"/app/shop.py": ""}, ""),
+    ],
+)
+def test_a_package_is_run_by_its_main_module(tree: dict[str, str], why: str) -> None:
+    found = installed.not_executable("shop", ["/app"], access(tree))
+    assert (why in found) if why else found == ""
+    assert installed.not_executable("elsewhere", ["/app"], access(tree)) == ""
+
+
 def test_code_that_only_a_finder_finds_is_judged_where_the_probe_found_it() -> None:
     rows = (Code(name="shop", origin="/src/shop", files=1), Code(name="lost", origin=""))
     result, _ = settled(said(code=rows), image({**SOUND, "/src/shop/__init__.py": ""}))

@@ -16,9 +16,10 @@ from seatrial.observe.index import IndexFiles
 from seatrial.observe.layout import Access, layout_of, runs_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.facts import Account, Accounts, Distribution, Identity, Probe
+    from seatrial.facts.probe import Import
     from seatrial.observe.index import Index
     from seatrial.observe.installed import Packages
     from seatrial.observe.layout import Layout
@@ -112,8 +113,15 @@ def _by_files(
         own_packages=installed.own_packages_of(request.import_root, image.environment, access),
         environment=environment,
         code=code,
+        imports=tuple(_as_it_runs(row, request, folders, access) for row in probe.imports),
         truncated=(*(part for part in probe.truncated if part not in {"distributions", "scripts"}), *cut),
     )
+
+
+def _as_it_runs(row: Import, request: ProbeRequest, folders: Iterable[str], access: Access) -> Import:
+    """Return how an import went; that of a package which cannot be run, and is to be, as one that failed."""
+    why = installed.not_executable(row.name, folders, access) if row.ok and row.name == request.runs else ""
+    return structs.replace(row, ok=False, error=why) if why else row
 
 
 def _seen_inside(image: Image) -> Index:

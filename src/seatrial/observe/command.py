@@ -280,6 +280,14 @@ def named_modules(words: Sequence[str]) -> tuple[str, ...]:
     return ()
 
 
+def module_that_runs(words: Sequence[str]) -> str:
+    """Return the module that `python -m MODULE` runs as a program; empty where the command runs none, or a server."""
+    rest = _behind_scripts(words)
+    python = bool(rest) and PYTHON.fullmatch(posixpath.basename(rest[0])) is not None
+    named = named_modules(words)
+    return named[0] if python and named and ":" not in named[0] else ""
+
+
 def _is_wrapper(word: str) -> bool:
     name = posixpath.basename(word)
     return name in WRAPPERS and name not in {"exec", "--"}

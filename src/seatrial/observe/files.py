@@ -218,7 +218,7 @@ def account_of(user: str, passwd: str, group: str) -> Account:
     by_number = _number(wanted)
     if by_number is None:
         row = next((row for row in rows if row[0] == wanted), None)
-        uid = _field(row[2]) if row else None
+        uid = _kernels(_field(row[2])) if row else None
     else:
         row = next((row for row in rows if _field(row[2]) == by_number), None)
         uid = by_number
@@ -228,7 +228,7 @@ def account_of(user: str, passwd: str, group: str) -> Account:
         named = next((row[2] for row in groups if row[0] == group_name), group_name)
         gids = [number for number in [_number(named)] if number is not None]
     elif row:
-        gids = [number for number in [_field(row[3])] if number is not None]
+        gids = [number for number in [_kernels(_field(row[3]))] if number is not None]
     elif uid is not None:
         gids = [0]
     # With a group in USER, the engine gives the process that group alone.
@@ -280,9 +280,21 @@ def _own_rows(text: str) -> list[list[str]]:
     return [row for row in _rows(text) if not row[0].startswith(("#", "+", "-"))]
 
 
+BITS = 0xFFFF_FFFF
+"""The kernel's account numbers have 32 bits; of a larger one in a file, the engine gives a process the low ones."""
+
+
 def _field(text: str) -> int | None:
-    """Return a number of an account file: what is none counts as 0, one out of all range as none."""
-    return _number(text) if re.fullmatch(r"[0-9]+", text) else 0
+    """Return a number of an account file as the engine reads it: what is none counts as 0, one of 64 bits as none."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        return 0
+    # More digits than these are out of range, and Python turns only so many into a number.
+    value = int(text[:40])
+    return value if abs(value) < 2**63 else None
+
+
+def _kernels(number: int | None) -> int | None:
+    return None if number is None else number & BITS
 
 
 def _number(text: str) -> int | None:

@@ -23,6 +23,7 @@ from seatrial.observe.command import (
     MOST_FOLDERS,
     find_python,
     import_root,
+    module_that_runs,
     named_modules,
     resolve_command,
     searched,
@@ -242,6 +243,7 @@ class Observation:
         return ProbeRequest(
             modules=self._modules if self.wanted.imports else (),
             import_root=import_root(words, self.configuration.working_directory, environment),
+            runs=module_that_runs(words),
             executables=tuple(dict.fromkeys((*self.contract.executables, *INSTALLERS))),
             places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
         )

@@ -226,42 +226,79 @@ def origins(top: str, folders: Iterable[str], access: Access) -> tuple[str, ...]
     return tuple(portions)
 
 
+def not_executable(module: str, folders: Iterable[str], access: Access) -> str:
+    """Return why `python -m MODULE` cannot run a module, in Python's words; empty where nothing speaks against it."""
+    top, *rest = module.split(".")
+    for place in origins(top, folders, access):
+        folder = posixpath.join(place, *rest)
+        names = access.files.names(folder)
+        package = any(name.startswith("__init__.") for name in names)
+        if package and not any(name.startswith("__main__.") for name in names):
+            return f"No module named {module}.__main__; {module!r} is a package and cannot be directly executed"
+    return ""
+
+
 def code_of(name: str, places: Iterable[str], access: Access) -> Code:
-    """Return which of a package's files, and of the folders above them, the account may change."""
+    """Return which of a package's files, and of the folders above them, the account may change; links are followed."""
     # From the root: what an image said may be any text.
     here = [rooted(path) for path in places]
     origin = here[0] if here else ""
     if access.who.uid == 0:
         # Root can change everything: another check reports that.
         return Code(name=name, origin=origin)
-    files, count = access.files, 0
-    found: list[Changeable] = []
-
-    def look(path: str, below: str = "") -> None:
-        nonlocal count
-        count += 1
-        entry = files.end(path)
-        if entry is not None and _changes(entry, files.end(below) if below else None, access):
-            found.append(Changeable(path=path, owner=f"{entry.uid}:{entry.gid}", mode=f"{entry.mode:04o}"))
-
-    for path in here:
-        below, above = path, posixpath.dirname(path)
-        look(above)
-        while above != "/":
-            below, above = above, posixpath.dirname(above)
-            look(above, below)
-    left = here
-    while left and count < MOST_CODE:
+    files, looked = access.files, _Looked(access)
+    seen: set[str] = set()
+    left = list(here)
+    while left and looked.count < MOST_CODE:
         path = left.pop()
-        look(path)
+        place = files.folder(path)
+        if place in seen:
+            continue
+        seen.add(place)
+        if path in here or place != path:
+            # Where a link leads, the folders above it matter too.
+            looked.look_above(path)
+            looked.look_above(place)
+        looked.look(path)
         for child in files.names(path):
             file = posixpath.join(path, child)
-            entry = files.found(file)
+            entry = files.end(file)
             if entry is not None and entry.letter == "d":
                 left.append(file)
             else:
-                look(file)
-    return Code(name=name, origin=origin, files=count, changeable=tuple(found[:MOST_CHANGEABLE]))
+                looked.look(file)
+    found = tuple(looked.found.values())[:MOST_CHANGEABLE]
+    return Code(name=name, origin=origin, files=looked.count, changeable=found)
+
+
+class _Looked:
+    """What the account may change of the paths that were looked at."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.count = 0
+        self.found: dict[str, Changeable] = {}
+        self._above: set[tuple[str, str]] = set()
+
+    def look(self, path: str, below: str = "") -> None:
+        self.count += 1
+        files = self.access.files
+        entry = files.end(path)
+        if entry is not None and _changes(entry, files.end(below) if below else None, self.access):
+            self.found[path] = _changeable(path, entry)
+
+    def look_above(self, path: str) -> None:
+        below, above = "", posixpath.dirname(path)
+        while (above, below) not in self._above:
+            self._above.add((above, below))
+            self.look(above, below)
+            if above == "/":
+                break
+            below, above = above, posixpath.dirname(above)
+
+
+def _changeable(path: str, entry: Entry) -> Changeable:
+    return Changeable(path=path, owner=f"{entry.uid}:{entry.gid}", mode=f"{entry.mode:04o}")
 
 
 def _changes(entry: Entry, below: Entry | None, access: Access) -> bool:

@@ -128,6 +128,8 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
 
     modules: tuple[str, ...]
     import_root: str
+    runs: str = ""
+    """Of the modules, the one that the command runs as a program: `python -m MODULE`."""
     import_seconds: float = IMPORT_SECONDS
     executables: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
