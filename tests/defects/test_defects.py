@@ -58,7 +58,8 @@ def test_it_is_found_and_nothing_else_is(yard: Yard, defect: Defect) -> None:
     assert all(result.actual and result.why for result in bad)
     assert all(result.fix for result in bad if result.status is Status.FAIL)
     # One cause is one finding, whatever follows from it.
-    assert len(findings(smoke)) == 1, [finding.names for finding in findings(smoke)]
+    told_first = [finding for finding in findings(smoke) if finding.results[0].status is not Status.WAIVED]
+    assert len(told_first) == 1, [finding.names for finding in told_first]
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=[defect.name.replace(" ", "-") for defect in DEFECTS])
