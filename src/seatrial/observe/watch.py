@@ -31,7 +31,7 @@ AT_LEAST = 1.2
 """Seconds that it is watched once it has been started, however soon it is healthy: a check may say yes to anything."""
 POLL = 0.05
 """Seconds between two polls; a poll takes the engine 2 ms."""
-LISTED = 0.4
+LISTED = 0.5
 """Seconds between two looks at its processes."""
 MOST_LISTED = 20
 """Looks at its processes in one start."""
@@ -52,7 +52,7 @@ class Workers:
     def look(self, client: docker.APIClient, container: str, first: int, now: float) -> None:
         """Look at the processes, not too often; `first` is PID 1's number on the engine's host."""
         # A long start is looked at less and less often: each look takes the engine some 20 ms.
-        if now - (self.looked or 0.0) >= max(LISTED, now / 4) and self.looks < MOST_LISTED:
+        if now - (self.looked or 0.0) >= max(LISTED, now / 2) and self.looks < MOST_LISTED:
             self.looked, self.looks = now, self.looks + 1
             self.take(processes(client, container), first)
 
