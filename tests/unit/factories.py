@@ -146,6 +146,8 @@ def configuration(**changed: Any) -> Configuration:
 def start(**changed: Any) -> ResolvedCommand:
     sound = ResolvedCommand(
         words=("uvicorn", "shop.api:app"),
+        programs=(("uvicorn", "shop.api:app"),),
+        modules=("shop.api:app",),
         searched=("/app/.venv/bin", "/usr/bin"),
         program=trail("/app/.venv/bin/uvicorn"),
         account=Account(name="app", uid=10001, gids=(10001,), home="/app"),

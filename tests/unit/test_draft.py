@@ -73,7 +73,7 @@ def test_the_applications_own_distribution_names_what_is_direct() -> None:
     )
     listed = (shop, distribution("fastapi"), distribution("httpx"), distribution("lib", origin="file:///w/lib-1.whl"))
     seen = facts(
-        command=start(words=("shop",), word="shop", program=trail("/app/.venv/bin/shop")),
+        command=start(words=("shop",), modules=(), word="shop", program=trail("/app/.venv/bin/shop")),
         probe=probe(
             distributions=listed,
             scripts=(InstalledScript(path="/app/.venv/bin/shop-migrate", interpreter="", found=True),),
@@ -96,7 +96,9 @@ def imports_of(seen: Facts) -> tuple[Import, ...]:
 def test_the_application_behind_a_starter_of_its_own_is_found() -> None:
     words = ("python", "-m", "shop.entrypoint", "uvicorn", "shop.api:app", "other.api:app", "--host", "::")
     scripts = (InstalledScript(path="/app/.venv/bin/uvicorn", interpreter="", found=True),)
-    seen = facts(command=start(words=words), probe=probe(own_packages=("shop",), scripts=scripts))
+    seen = facts(
+        command=start(words=words, modules=("shop.entrypoint",)), probe=probe(own_packages=("shop",), scripts=scripts)
+    )
     made = draft(seen, {})
     assert made.modules == ("shop.entrypoint", "shop.api:app")
     assert made.executables == ("python", "uvicorn")

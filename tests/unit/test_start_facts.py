@@ -4,7 +4,9 @@ import pytest
 from tests.unit.factories import Tree, configuration
 
 from seatrial.facts import Account
-from seatrial.observe.command import application_python, import_root, named_modules, resolve_command, unwrapped
+from seatrial.observe.application import application, application_of
+from seatrial.observe.command import Python, find_python, launched, resolve_command
+from seatrial.observe.launch import Launch, unwrapped
 
 ELF = b"\x7fELF"
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
@@ -13,6 +15,103 @@ PATH = "/venv/bin:/usr/local/bin"
 
 def sh(line: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", line)
+
+
+SCRIPTS: dict[str, str | bytes | int | None] = {
+    "/boot.sh": b"#!/bin/bash\nset -e\nflask db upgrade\nexec gunicorn -b :5000 --access-logfile - microblog:app\n",
+    "/start": b"#!/usr/bin/env sh\ncd src\npython -m alembic upgrade head\nuvicorn shop.api:app --port ${PORT:-8000}\n",
+    "/entrypoint": b'#!/bin/sh\n# what it is given\n[ -f .env ] && . ./.env\nexec "$@"\n',
+    "/module": b"#!/bin/sh\nexport APP_MODULE=${APP_MODULE:-shop.main:app}\n"
+    b'exec gunicorn -c /gunicorn.py "$APP_MODULE"\n',
+    "/either": b'#!/bin/sh\nif [ "$1" = web ]; then exec uvicorn a:b; else exec celery -A c worker; fi\n',
+    "/opaque": b'#!/bin/sh\nif [ -n "$X" ]; then\n  uvicorn a:b\nfi\n',
+    "/loop": b"#!/bin/sh\nexec /loop\n",
+    "/odd": b"#!/bin/sh\necho it's\n",
+    "/usr/bin/shop": b"#!/app/.venv/bin/python\nimport sys\nfrom shop.cli import main\n"
+    b"if __name__ == '__main__':\n    sys.exit(main())\n",
+    "/app/.venv/bin/shop": b"#!/app/.venv/bin/python\nimport sys\nfrom shop.own import main\nsys.exit(main())\n",
+    "/etc/supervisord.conf": b"[supervisord]\nnodaemon=true\n"
+    b"[program:web]\ncommand=gunicorn shop.wsgi\ndirectory=/srv\n"
+    b"[program:jobs]\ncommand=celery -A shop.jobs worker ; a comment\n[program:odd]\ncommand=%(ENV_X)s\n",
+    "/bin/sh": ELF,
+    "/bin/bash": ELF,
+    "/usr/bin/env": ELF,
+    "/app/main.py": None,
+    "/app/api/__init__.py": None,
+    "/app/api/app.py": None,
+    "/app/web/wsgi.py": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "modules", "root"),
+    [
+        (("/boot.sh",), ("microblog:app",), "/app"),
+        (("bash", "/boot.sh"), ("microblog:app",), "/app"),
+        (("/start",), ("shop.api:app",), "/app/src"),
+        (("/entrypoint", "fastapi", "run", "api"), ("api.app",), "/app"),
+        (
+            ("tini", "--", "/entrypoint", "gosu", "app", "daphne", "shop.asgi:application"),
+            ("shop.asgi:application",),
+            "/app",
+        ),
+        (("/module",), ("shop.main:app",), "/app"),
+        (("/either",), (), ""),
+        (("/opaque",), (), ""),
+        (("/loop",), (), ""),
+        (("/odd",), (), ""),
+        (("shop",), ("shop.cli:main",), ""),
+        (("uv", "run", "--no-sync", "--package", "x", "shop"), ("shop.own:main",), ""),
+        (("uv", "run", "main.py"), (), "/app"),
+        (("poetry", "run", "python", "-m", "shop"), ("shop",), "/app"),
+        (("supervisord", "-c", "/etc/supervisord.conf"), ("shop.wsgi", "shop.jobs"), "/srv"),
+        (
+            sh("alembic upgrade head && cd web && exec gunicorn -k uvicorn.workers.UvicornWorker wsgi:app"),
+            ("wsgi:app",),
+            "/app/web",
+        ),
+        (sh("PORT=80 uvicorn a.b:c >> /log 2>&1"), ("a.b:c",), "/app"),
+        (("fastapi", "run", "--workers", "4"), ("main",), "/app"),
+        (("flask", "--app", "hello:create_app('x')", "run"), ("hello:create_app",), "/app"),
+        (("flask", "run"), ("shop",), "/app"),
+        (("gunicorn", "-c", "python:config.gunicorn", "hello.app:create_app()"), ("hello.app:create_app",), "/app"),
+        (("celery", "--app=shop", "worker"), ("shop",), "/app"),
+        (("arq", "shop.jobs.WorkerSettings"), ("shop.jobs:WorkerSettings",), "/app"),
+        (("dramatiq", "shop.tasks"), ("shop.tasks",), "/app"),
+        (("streamlit", "run", "main.py"), (), "/app"),
+        (("/usr/bin/python3", "/usr/bin/gunicorn", "shop.wsgi:app"), ("shop.wsgi:app",), "/app"),
+        (("ddtrace-run", "uvicorn", "a:b"), ("a:b",), "/app"),
+    ],
+)
+def test_what_a_command_becomes_and_imports(words: tuple[str, ...], modules: tuple[str, ...], root: str) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "FLASK_APP": "shop"}
+    made = configuration(entrypoint=words, command=(), environment=environment, working_directory="/app")
+    files = Tree(SCRIPTS)
+    found = application_of(launched(made, files), files)
+    assert (found.modules, found.import_root) == (modules, root)
+
+
+@pytest.mark.parametrize(
+    ("words", "development"),
+    [
+        (("fastapi", "dev", "main.py"), "fastapi dev"),
+        (("flask", "--app", "x", "run", "--host=::"), "flask run"),
+        (("python", "-m", "flask", "run"), "flask run"),
+        (("uvicorn", "a:b", "--reload"), "uvicorn --reload"),
+        (("python", "manage.py", "runserver", "0:80"), "manage.py runserver"),
+        (("python", "-m", "http.server"), "-m http.server"),
+        (("fastapi", "run", "main.py"), ""),
+        (("uvicorn", "a:b", "--port", "80"), ""),
+        (("python", "manage.py", "migrate"), ""),
+    ],
+)
+def test_a_server_for_development_is_known_by_its_words(words: tuple[str, ...], development: str) -> None:
+    assert application(Launch(words=words, directory="/app")).development == development
+
+
+def python_of_image(words: tuple[str, ...], path: str, tree: Tree) -> Python | None:
+    made = configuration(entrypoint=words, command=(), environment={"PATH": path}, working_directory="/app")
+    return find_python(made, tree)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +161,7 @@ def test_a_line_for_a_shell_is_taken_apart_where_that_is_sure(
     ],
 )
 def test_what_the_command_puts_first_on_the_import_path(words: tuple[str, ...], root: str) -> None:
-    assert import_root(words, "/app") == root
+    assert application(Launch(words=words, directory="/app")).import_root == root
 
 
 @pytest.mark.parametrize(
@@ -79,7 +178,7 @@ def test_what_the_command_puts_first_on_the_import_path(words: tuple[str, ...], 
     ],
 )
 def test_the_modules_that_a_command_names(words: tuple[str, ...], modules: tuple[str, ...]) -> None:
-    assert named_modules(words) == modules
+    assert application(Launch(words=words, directory="/app")).modules == modules
 
 
 @pytest.mark.parametrize(
@@ -97,7 +196,7 @@ def test_the_modules_that_a_command_names(words: tuple[str, ...], modules: tuple
 def test_an_entrypoint_script_hands_on_and_a_safe_path_adds_nothing(
     words: tuple[str, ...], environment: dict[str, str], root: str
 ) -> None:
-    assert import_root(words, "/app", environment) == root
+    assert application(Launch(words=words, directory="/app", environment=environment)).import_root == root
 
 
 @pytest.mark.parametrize(
@@ -109,7 +208,7 @@ def test_an_entrypoint_script_hands_on_and_a_safe_path_adds_nothing(
     ],
 )
 def test_words_behind_the_program_are_its_own(words: tuple[str, ...], modules: tuple[str, ...]) -> None:
-    assert named_modules(words) == modules
+    assert application(Launch(words=words, directory="/app")).modules == modules
 
 
 def test_the_contract_may_name_the_interpreter() -> None:
@@ -189,13 +288,13 @@ def test_without_a_command_or_path_the_defaults_hold() -> None:
 )
 def test_the_applications_interpreter(words: tuple[str, ...], why: str) -> None:
     tree = Tree({"/venv/bin/python": ELF, "/entrypoint.sh": b"#!/bin/sh\n", "/bin/sh": ELF, "/bin/server": ELF})
-    found = application_python(words, PATH, "/app", tree)
+    found = python_of_image(words, PATH, tree)
     assert found is not None
     assert (found.path, found.why) == ("/venv/bin/python", why)
 
 
 def test_an_interpreter_off_path_is_found_in_a_usual_place_or_not_at_all() -> None:
-    found = application_python(("/bin/server",), "/bin", "/app", Tree({"/app/.venv/bin/python": ELF}))
+    found = python_of_image(("/bin/server",), "/bin", Tree({"/app/.venv/bin/python": ELF}))
     assert found is not None
     assert (found.path, found.why) == ("/app/.venv/bin/python", "found in a usual place")
-    assert application_python(("/bin/server",), "/bin", "/app", Tree({"/bin/server": ELF})) is None
+    assert python_of_image(("/bin/server",), "/bin", Tree({"/bin/server": ELF})) is None

@@ -109,6 +109,12 @@ class ResolvedCommand(Fact, frozen=True, kw_only=True):
     """The dynamic loader that the binary at the end names, followed to its end."""
     blocked_by: BlockingFolder | None = None
     account: Account
+    programs: tuple[tuple[str, ...], ...] = ()
+    """The words of what it becomes behind wrappers, runners and scripts, as far as those tell."""
+    modules: tuple[str, ...] = ()
+    """What those import of the application, by their words: `PACKAGE.MODULE` or `PACKAGE.MODULE:ATTRIBUTE`."""
+    development: str = ""
+    """The words that make one of them a server for development; empty where none is."""
     python: str = ""
     """The interpreter that the application runs on (or was meant to); empty where the image holds none."""
     python_why: str = ""

@@ -16,18 +16,16 @@ from seatrial.engine.containers import container, engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
 from seatrial.observe.agreement import Image, settle
+from seatrial.observe.application import application_of
 from seatrial.observe.archive import Limits
 from seatrial.observe.boot import BootSetup
 from seatrial.observe.boot_series import boots, timed
 from seatrial.observe.command import (
     MOST_FOLDERS,
     find_python,
-    import_root,
-    module_that_runs,
-    named_modules,
+    launched,
     resolve_command,
     searched,
-    unwrapped,
     with_short_path,
 )
 from seatrial.observe.configuration import other_platform, read_configuration
@@ -48,7 +46,7 @@ from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run
 from seatrial.observe.sources import read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
@@ -64,6 +62,7 @@ if TYPE_CHECKING:
         ResolvedPath,
         Sources,
     )
+    from seatrial.observe.application import Application
     from seatrial.observe.boot_series import BootSeries
     from seatrial.observe.command import Python
     from seatrial.observe.index import Index
@@ -162,7 +161,8 @@ class Observation:
             # The probe takes longest after that, and needs no more than this to begin.
             python = find_python(seen, files, self.contract.interpreter)
             interpreter.set_result(python.path if python else "")
-            request, probing = self._probe(who, python)
+            meant = application_of(launched(seen, files, self.contract.environment), files)
+            request, probing = self._probe(who, python, meant)
             reading = self.beside.submit(read_image, self.run, files.container, self.configuration, known)
             start = resolve_command(seen, files, who, self.contract.interpreter)
             overriding = self._override(seen, files, start)
@@ -189,7 +189,7 @@ class Observation:
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
-            contents=self._contents(read.index),
+            contents=self._contents(read.index, self.contract.modules or meant.modules),
             accounts=read.accounts,
             working_directory=read.working_directory,
             seconds=self.seconds,
@@ -218,39 +218,34 @@ class Observation:
         return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
 
     @property
-    def _modules(self) -> tuple[str, ...]:
-        """The application's modules, which the contract or the command names."""
-        words, _ = unwrapped(self.configuration.words)
-        return self.contract.modules or named_modules(words)
-
-    @property
     def _environment(self) -> dict[str, str]:
         """What a process of the image gets."""
         return {**self.configuration.environment, **self.contract.environment}
 
-    def _probe(self, who: Account, python: Python | None) -> tuple[ProbeRequest, Future[Probe | Unavailable]]:
+    def _probe(
+        self, who: Account, python: Python | None, meant: Application
+    ) -> tuple[ProbeRequest, Future[Probe | Unavailable]]:
         """Start the probe."""
-        request = self._request(who)
+        request = self._request(who, meant)
         asked = (self.run, self.configuration, python, request, self.contract)
         return request, self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
 
-    def _request(self, who: Account) -> ProbeRequest:
+    def _request(self, who: Account, meant: Application) -> ProbeRequest:
         """Plan what the probe is asked."""
         environment = self._environment
         home = environment.get("HOME") or who.home or "/"
-        words, _ = unwrapped(self.configuration.words)
         cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
         return ProbeRequest(
-            modules=self._modules if self.wanted.imports else (),
-            import_root=import_root(words, self.configuration.working_directory, environment),
-            runs=module_that_runs(words),
+            modules=(self.contract.modules or meant.modules) if self.wanted.imports else (),
+            import_root=meant.import_root,
+            runs=meant.runs,
             executables=tuple(dict.fromkeys((*self.contract.executables, *INSTALLERS))),
             places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
         )
 
-    def _contents(self, index: Index) -> Contents:
+    def _contents(self, index: Index, modules: Sequence[str]) -> Contents:
         """Return what the image holds of the kinds that checks ask about."""
-        own = {module.partition(":")[0].partition(".")[0] for module in self._modules}
+        own = {module.partition(":")[0].partition(".")[0] for module in modules}
         path, directory = searched(self.configuration)
         files = IndexFiles(index)
         programs = {files.folder(posixpath.join(directory, folder or ".")) for folder in path.split(":")[:MOST_FOLDERS]}

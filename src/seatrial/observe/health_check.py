@@ -16,7 +16,8 @@ import requests
 from seatrial.facts import HealthAnswer, HealthCommand
 from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
-from seatrial.observe.command import PYTHON, resolve_command
+from seatrial.observe.command import resolve_command
+from seatrial.observe.launch import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

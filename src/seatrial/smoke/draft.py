@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Level
 from seatrial.facts import INSTALLERS, Boot, Probe, ProjectFacts, ResolvedCommand, Unavailable
-from seatrial.observe.command import SERVERS, named_modules
+from seatrial.observe.application import SERVERS
 from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
 from seatrial.smoke.images import Target, observe
@@ -86,7 +86,7 @@ def without_guesses(facts: Facts, contract: Contract) -> Facts:
     """Return the facts without the imports that failed and that the contract does not ask for: they were guesses."""
     if isinstance(facts.probe, Unavailable) or isinstance(facts.command, Unavailable):
         return facts
-    asked = {*contract.modules, *named_modules(facts.command.words)}
+    asked = {*contract.modules, *facts.command.modules}
     kept = tuple(module for module in facts.probe.imports if module.name in asked)
     return msgspec.structs.replace(facts, probe=msgspec.structs.replace(facts.probe, imports=kept))
 
@@ -147,7 +147,7 @@ def _named(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     own = _own(probe, start)
     mine = {*probe.own_packages, *(own.packages if own else ())}
     applications = [word for word in start.words if APPLICATION.fullmatch(word) and word.partition(".")[0] in mine]
-    return tuple(dict.fromkeys((*named_modules(start.words), *applications)))
+    return tuple(dict.fromkeys((*start.modules, *applications)))
 
 
 def _own_packages(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
