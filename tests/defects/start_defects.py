@@ -172,6 +172,15 @@ STARTS = (
         twin="FROM {clean}\nENV PORT=8000\nHEALTHCHECK CMD shipapp-health ${PORT:-8000}",
     ),
     Defect(
+        name="a server that reloads its code",
+        dockerfile="FROM {clean}\nCOPY --chmod=755 uvicorn.py /app/.venv/bin/uvicorn\n"
+        'CMD ["uvicorn", "shipapp.web:app", "--reload"]',
+        files={"uvicorn.py": "#!/app/.venv/bin/python\nimport shipapp.web\nshipapp.web.main()\n"},
+        finds="runtime/production-server",
+        says=("the command runs `uvicorn --reload`", "Start it without `--reload`."),
+        twin='FROM {clean}\nCOPY --chmod=755 uvicorn.py /app/.venv/bin/uvicorn\nCMD ["uvicorn", "shipapp.web:app"]',
+    ),
+    Defect(
         name="a sourced file with Windows line ends",
         dockerfile="FROM {clean}\nCOPY crlf.env /app/shop.env\nCOPY sources.sh /usr/local/bin/sources\n"
         'ENTRYPOINT ["sources"]\nCMD []',

@@ -70,6 +70,7 @@ FAILING: dict[str, Facts] = {
     "process/variables-expand": facts(configuration=configuration(command=("shop", "--port", "$PORT"))),
     "process/line-ends": facts(command=start(sourced=("/start.sh",), windows_files=("/start.sh",))),
     "process/pid1-is-app": running("/bin/sh /start.sh", f"{PYTHON} -m shop"),
+    "runtime/production-server": facts(command=start(development="flask run")),
     "runtime/worker-heartbeat": running(
         f"{PYTHON} /app/.venv/bin/gunicorn shop:app --worker-tmp-dir /var/lib/shop", proc=inside()
     ),

@@ -22,6 +22,7 @@ from seatrial.facts import (
     CommandOverride,
     Contents,
     Probe,
+    ProcessList,
     ProjectFacts,
     Unavailable,
 )
@@ -180,6 +181,28 @@ def test_what_the_probe_is_asked_follows_the_image_and_the_contract(world: World
     world.image("python3", User="99")
     world.gather()
     assert world.asked["probe"][1].places == ("/.cache",)
+
+
+def test_what_the_command_leaves_open_is_seen_in_the_processes_of_the_start(world: World) -> None:
+    world.memory.files |= {"/srv/venv/bin/python3": b"", "/opaque": b"#!/bin/nothing\n"}
+    world.image("/opaque")
+    line = "/srv/venv/bin/python3 /srv/venv/bin/gunicorn --bind :80 shop.wsgi:app"
+    world.first = boot(process_list=ProcessList(first="/opaque", commands=("/opaque", line, "sleep 1")))
+    found = world.gather()
+    python, request, beside = world.asked["probe"]
+    assert (python.path, python.why) == ("/srv/venv/bin/python3", "a process of its start runs on it")
+    assert (request.modules, request.import_root, beside) == (("shop.wsgi:app",), "/app", False)
+    assert not isinstance(found.command, Unavailable)
+    assert (found.command.modules, found.command.python) == (("shop.wsgi:app",), "/srv/venv/bin/python3")
+    assert "probe again" in found.seconds
+
+
+def test_what_the_contract_names_is_not_asked_of_the_processes(world: World) -> None:
+    world.image("/opaque")
+    world.first = boot(process_list=ProcessList(first="x", commands=("uvicorn other:app",)))
+    found = world.gather(Contract(modules=("shop",), interpreter="/usr/bin/python3"))
+    assert world.asked["probe"][1].modules == ("shop",)
+    assert "probe again" not in found.seconds
 
 
 def test_an_image_for_another_platform_was_not_started(world: World) -> None:

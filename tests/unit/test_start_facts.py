@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.factories import Tree, configuration
+from tests.unit.factories import Tree, boot, configuration, start, trail
 
-from seatrial.facts import Account
+from seatrial.facts import Account, ProcessList
 from seatrial.observe.application import application, application_of
-from seatrial.observe.command import Python, find_python, launched, resolve_command
+from seatrial.observe.command import Python, find_python, launched, resolve_command, running_application
 from seatrial.observe.launch import Launch, unwrapped
 
 ELF = b"\x7fELF"
@@ -89,6 +89,27 @@ def test_what_a_command_becomes_and_imports(words: tuple[str, ...], modules: tup
     files = Tree(SCRIPTS)
     found = application_of(launched(made, files), files)
     assert (found.modules, found.import_root) == (modules, root)
+
+
+@pytest.mark.parametrize(
+    ("lines", "python", "modules"),
+    [
+        (("/bin/sh /x", "/app/.venv/bin/python /app/.venv/bin/uvicorn a.b:c"), "/app/.venv/bin/python", ("a.b:c",)),
+        (("gunicorn: master [a.b:c]", "gunicorn: worker [a.b:c]"), "/usr/bin/python3", ("a.b:c",)),
+        (("/gone/python a.py",), "/usr/bin/python3", ()),
+        (("python a.py", ""), "/usr/bin/python3", ()),
+    ],
+)
+def test_what_the_processes_of_a_start_show(lines: tuple[str, ...], python: str, modules: tuple[str, ...]) -> None:
+    files = Tree({"/app/.venv/bin/python": ELF, "/usr/bin/python3": ELF})
+    guessed = start(python="/usr/bin/python3", python_why="first on the image's PATH", python_resolved=trail("/x"))
+    seen = running_application(
+        boot(process_list=ProcessList(first=lines[0], commands=lines)), guessed, files, "/app", {}
+    )
+    assert seen.python is not None
+    assert (seen.python.path, seen.modules) == (python, modules)
+    told = seen.told(guessed)
+    assert (told.python, told.modules) == (python, modules)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from seatrial.facts import (
     Probe,
     ProcessList,
     ProcInfo,
+    ResolvedCommand,
     Unavailable,
 )
 from seatrial.facts.boot import RESOLVER
@@ -109,6 +110,36 @@ def _chosen(line: str, configuration: Configuration, contract: Contract) -> str:
         if option == "--worker-tmp-dir":
             return value if equals else next(iter(words[at + 1 :]), "")
     return ""
+
+
+DEVELOPMENT = ("WARNING: This is a development server", "Starting development server at")
+"""What Werkzeug's and Django's say when they start."""
+
+
+@check(
+    "runtime/production-server",
+    title="Serves with a server for production",
+    severity=Severity.WARNING,
+    why="A server for development restarts at each change, shows its code in errors, and takes one request at a time.",
+    source="Flask's, FastAPI's, Django's and uvicorn's documentation on deployment",
+    example='CMD ["flask", "--app", "shop", "run", "--host", "0.0.0.0"]',
+    fixed='CMD ["gunicorn", "--bind", "0.0.0.0:8000", "shop:app"]',
+)
+def production_server(command: ResolvedCommand, boot: Boot | Unavailable) -> Outcome:
+    """Judge by the words of the command, and by what a server says as it starts."""
+    expect = Expect("a server for production, without reloading")
+    lines = () if isinstance(boot, Unavailable) else boot.log
+    said = next((line for line in lines if any(words in line for words in DEVELOPMENT)), "")
+    if command.development or said:
+        return expect.failed(
+            f"the command runs `{command.development}`" if command.development else f"it logs: {said.strip()}",
+            fix=f"Start it without `{command.development.split()[-1]}`."
+            if command.development.endswith("--reload")
+            else "Start it with gunicorn, uvicorn or another server for production; `fastapi run` in place of "
+            "`fastapi dev`.",
+            evidence=tuple(" ".join(words) for words in command.programs),
+        )
+    return expect.passed("; ".join(" ".join(words) for words in command.programs) or " ".join(command.words))
 
 
 @check(

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from seatrial.facts import Account, ResolvedCommand, ResolvedPath, Shebang
+from seatrial.facts import Account, ResolvedCommand, ResolvedPath, Shebang, Unavailable
 from seatrial.observe import paths
-from seatrial.observe.application import application_of
-from seatrial.observe.launch import PYTHON, behind_wrappers, is_wrapper, launches, unwrapped
+from seatrial.observe.application import Application, application_of
+from seatrial.observe.launch import PYTHON, Launch, behind_wrappers, is_wrapper, launches, unwrapped
 from seatrial.observe.shell_scripts import follow_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seatrial.facts import Configuration
+    from seatrial.facts import Boot, Configuration
     from seatrial.observe.index import IndexFiles
-    from seatrial.observe.launch import Launch
     from seatrial.observe.paths import Files
 
 
@@ -28,6 +27,10 @@ PYTHONS_OWN = re.compile("Py_(Bytes)?Main|Py_RunMain|pypy_main_startup|graal", r
 """What the program of every Python calls or holds: CPython's, PyPy's, GraalPy's."""
 USUAL_PLACES = ("/usr/local/bin/python3", "/usr/bin/python3", "/opt/venv/bin/python", "/venv/bin/python")
 """Where an interpreter stands in images whose command names none."""
+ON_PATH = "first on the image's PATH"
+USUAL = "found in a usual place"
+GUESSES = {ON_PATH, USUAL}
+"""How an interpreter was found that no word names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,8 +193,65 @@ def _fallback(path: str, directory: str, files: Files) -> Python | None:
     for name in ("python", "python3"):
         trail = paths.search(name, path, directory, files)
         if trail is not None:
-            return Python(path=trail.steps[0], why="first on the image's PATH", resolved=trail)
+            return Python(path=trail.steps[0], why=ON_PATH, resolved=trail)
     for place in (*USUAL_PLACES, posixpath.join(directory, ".venv/bin/python")):
         if files.entry(place) is not None:
-            return Python(path=place, why="found in a usual place", resolved=paths.follow(place, files))
+            return Python(path=place, why=USUAL, resolved=paths.follow(place, files))
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What the processes of a start show of the application."""
+
+    python: Python | None
+    application: Application
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What it imports, by the words of its processes."""
+        return self.application.modules
+
+    def told(self, command: ResolvedCommand) -> ResolvedCommand:
+        """Return a command with what its words left open."""
+        if self.python is None:
+            return command
+        return structs.replace(
+            command,
+            modules=self.modules,
+            development=command.development or self.application.development,
+            python=self.python.path,
+            python_why=self.python.why,
+            python_resolved=self.python.resolved,
+        )
+
+
+TITLE = re.compile(r"gunicorn: (?:master|worker) \[([^\]]+)\]")
+"""What gunicorn calls its processes where setproctitle is installed."""
+
+
+def running_application(
+    boot: Boot, command: ResolvedCommand, files: Files, directory: str, environment: Mapping[str, str]
+) -> Running:
+    """Return what the processes of a start run on and import, where its command does not tell.
+
+    The engine lists them from outside. Their words are hints: what they name is looked for in the image's files.
+    """
+    known = None
+    if command.python and command.python_resolved is not None:
+        known = Python(path=command.python, why=command.python_why, resolved=command.python_resolved)
+    if isinstance(boot.process_list, Unavailable):
+        return Running(python=known, application=Application())
+    launches_seen = []
+    for line in boot.process_list.commands:
+        titled = TITLE.fullmatch(line)
+        words = ("gunicorn", titled[1]) if titled else tuple(line.split())
+        launches_seen.append(Launch(words=words, directory=directory, environment=environment))
+    python = known
+    if known is None or known.why in GUESSES:
+        names = (launch.words[0] for launch in launches_seen if PYTHON.fullmatch(launch.name))
+        path = next((name for name in names if name.startswith("/")), "")
+        trail = paths.follow(path, files) if path else None
+        if trail is not None and trail.is_file and (known is None or path != known.path):
+            python = Python(path=path, why="a process of its start runs on it", resolved=trail)
+    return Running(python=python, application=application_of(launches_seen, files))

@@ -25,6 +25,7 @@ from seatrial.observe.command import (
     find_python,
     launched,
     resolve_command,
+    running_application,
     searched,
     with_short_path,
 )
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     )
     from seatrial.observe.application import Application
     from seatrial.observe.boot_series import BootSeries
-    from seatrial.observe.command import Python
+    from seatrial.observe.command import Python, Running
     from seatrial.observe.index import Index
     from seatrial.observe.sources import SourceFiles
     from seatrial.settings.model import Contract
@@ -177,6 +178,13 @@ class Observation:
                 answer, agreement = settle(answer, python.path, request, self._image(seen, who, read))
         say("waiting for the application")
         first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
+        modules = self.contract.modules or meant.modules
+        if not modules and self.wanted.imports and isinstance(first, Boot):
+            directory = self.configuration.working_directory or "/"
+            running = running_application(first, start, IndexFiles(read.index), directory, self._environment)
+            if running.modules or (running.python is not None and running.python.path != start.python):
+                start, modules = running.told(start), running.modules
+                answer, agreement = self._again(who, running, lambda: self._image(seen, who, read))
         return Facts(
             configuration=self.configuration,
             command=start,
@@ -189,7 +197,7 @@ class Observation:
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
-            contents=self._contents(read.index, self.contract.modules or meant.modules),
+            contents=self._contents(read.index, modules),
             accounts=read.accounts,
             working_directory=read.working_directory,
             seconds=self.seconds,
@@ -229,6 +237,17 @@ class Observation:
         request = self._request(who, meant)
         asked = (self.run, self.configuration, python, request, self.contract)
         return request, self.beside.submit(run_probe, *asked, beside=self.wanted.boot)
+
+    def _again(
+        self, who: Account, running: Running, image: Callable[[], Image]
+    ) -> tuple[Probe | Unavailable, Agreement | Unavailable]:
+        """Probe again, for what the processes of the start show and the command does not tell."""
+        request = self._request(who, running.application)
+        with timed(self.seconds, "probe again"):
+            answer = run_probe(self.run, self.configuration, running.python, request, self.contract, beside=False)
+        if isinstance(answer, Unavailable) or running.python is None:
+            return answer, answer if isinstance(answer, Unavailable) else NOT_COMPARED
+        return settle(answer, running.python.path, request, image())
 
     def _request(self, who: Account, meant: Application) -> ProbeRequest:
         """Plan what the probe is asked."""
