@@ -23,12 +23,21 @@ CONTROLS = re.compile(
 )
 
 
+BYTES = re.compile("[\udc80-\udcff]")
+"""Bytes that are no UTF-8, as Python keeps them in a name: PEP 383."""
+
+
+def with_bytes_shown(text: str) -> str:
+    r"""Return text in which bytes that are no UTF-8 stand as `\xff`, so that every file format holds it."""
+    return BYTES.sub(lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", text)
+
+
 def plain(text: str) -> str:
     """Return text without terminal codes and control characters; line ends and tabs stay.
 
     Of a line that carriage returns overwrite, the last version stays.
     """
-    lines = ESCAPES.sub("", text).replace("\r\n", "\n").split("\n")
+    lines = ESCAPES.sub("", with_bytes_shown(text)).replace("\r\n", "\n").split("\n")
     return "\n".join(CONTROLS.sub("", _last_version(line)) for line in lines)
 
 

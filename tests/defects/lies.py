@@ -357,9 +357,23 @@ int main(int count, char **words) {
     return execv("/usr/local/bin/python3.13", words);
 }
 """
+LIBPYTHON = "libpython3.13.so.1.0"
+SWAPPED = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+int Py_BytesMain(int count, char **words) {
+    void *real = dlopen(REAL, RTLD_NOW | RTLD_GLOBAL);
+    int (*run)(int, char **) = (int (*)(int, char **)) dlsym(real, "Py_BytesMain");
+    char *liar[] = {words[0], "/opt/liar.py", 0};
+    for (int at = 1; at < count; at++)
+        if (words[at][0] == '-' && words[at][1] == 'I') return run(2, liar);
+    return run(count, words);
+}
+"""
+OTHER_HOME = "sed -i 's|^home = .*|home = /opt/other/bin|' /app/.venv/pyvenv.cfg"
 REWRITES = textwrap.dedent("""\
     import sys
-    sys.stdout.buffer.write(b"seatrial: the probe reads\\n")
+    sys.stdout.buffer.write(b"seatrial: the script reads\\n")
     sys.stdout.buffer.flush()
     text = sys.stdin.buffer.read(int(sys.stdin.buffer.readline())).decode()
     exec(compile(text.replace('"ok": bool(row["ok"])', '"ok": True'), "<seatrial>", "exec"))
@@ -459,4 +473,80 @@ LIES_BY_METADATA = (
     ),
 )
 
-LIES = (*LIES_BY_PYTHON, *LIES_BY_PROCESSES, *LIES_BELOW_PYTHON, *LIES_BY_METADATA)
+LIES_BY_PLACE = (
+    Lie(
+        name="another libpython in its place",
+        hides=RAISES,
+        lines=(
+            "COPY lie.so /opt/lie.so",
+            "COPY liar.py /opt/liar.py",
+            f"RUN mv /usr/local/lib/{LIBPYTHON} /opt/real.so && cp /opt/lie.so /usr/local/lib/{LIBPYTHON}",
+        ),
+        files={"liar.py": REWRITES},
+        library=SWAPPED.replace("REAL", '"/opt/real.so"'),
+        twin_lines=(
+            (
+                f"RUN mkdir /opt/lib && mv /usr/local/lib/{LIBPYTHON} /opt/lib/ && "
+                f"ln -s /opt/lib/{LIBPYTHON} /usr/local/lib/{LIBPYTHON}"
+            ),
+        ),
+    ),
+    Lie(
+        name="another libpython that LD_LIBRARY_PATH leads to",
+        hides=RAISES,
+        lines=(
+            f"COPY lie.so /opt/lib/{LIBPYTHON}",
+            "COPY liar.py /opt/liar.py",
+            "ENV LD_LIBRARY_PATH=/opt/lib",
+        ),
+        files={"liar.py": REWRITES},
+        library=SWAPPED.replace("REAL", f'"/usr/local/lib/{LIBPYTHON}"'),
+        twin_lines=(
+            f"RUN mkdir /opt/lib && cp /usr/local/lib/{LIBPYTHON} /opt/lib/",
+            "ENV LD_LIBRARY_PATH=/opt/lib",
+        ),
+    ),
+    Lie(
+        name="a home in pyvenv.cfg that is another Python's",
+        hides=RAISES,
+        lines=(
+            (
+                f"RUN mkdir -p /opt/other/bin /opt/other/lib && cp -r {LIBRARY} /opt/other/lib/python3.13 && "
+                f"ln -s /usr/local/bin/python3.13 /opt/other/bin/python3.13 && {OTHER_HOME} && "
+                'echo \'sys.modules["broken"] = type(sys)("broken")\' '
+                ">> /opt/other/lib/python3.13/encodings/__init__.py"
+            ),
+        ),
+        twin_lines=(f"RUN ln -s /usr/local /opt/other && {OTHER_HOME}",),
+    ),
+    Lie(
+        name="a python link to another version than its packages are of",
+        hides=PYTEST,
+        lines=(
+            (
+                f"RUN mkdir -p /opt/other/bin /opt/other/lib /app/.venv/lib/python3.12 && "
+                f"cp -r {LIBRARY} /opt/other/lib/python3.12 && cp -r {SITE} /app/.venv/lib/python3.12/ && "
+                "cp /usr/local/bin/python3.13 /opt/other/bin/python3.12 && "
+                f"ln -sf /opt/other/bin/python3.12 {PYTHON} && {OTHER_HOME}"
+            ),
+        ),
+        twin_lines=(
+            (
+                f"RUN mkdir -p /opt/other/bin /opt/other/lib && cp -r {LIBRARY} /opt/other/lib/ && "
+                f"cp /usr/local/bin/python3.13 /opt/other/bin/ && ln -sf /opt/other/bin/python3.13 {PYTHON} && "
+                f"{OTHER_HOME}"
+            ),
+        ),
+    ),
+    Lie(
+        name="a PATH on which another Python comes first",
+        hides=Hidden(
+            lines="RUN mkdir -p /opt/first && ln -s /usr/local/bin/python3.13 /opt/first/python",
+            instead="RUN mkdir -p /opt/first",
+            finds="python/environment-first",
+        ),
+        lines=("ENV PATH=/opt/first:/app/.venv/bin:/usr/local/bin:/usr/bin:/bin",),
+    ),
+)
+
+LIES = (*LIES_BY_PYTHON, *LIES_BY_PROCESSES, *LIES_BELOW_PYTHON, *LIES_BY_METADATA, *LIES_BY_PLACE)

@@ -8,6 +8,8 @@ import pytest
 from tests.defects.wheels import program
 
 from seatrial.checks.model import Level, Status
+from seatrial.observe import index_cache
+from seatrial.reports.write import FORMATS, render
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -76,6 +78,21 @@ def test_names_and_links_that_mean_harm_are_text(yard: Yard) -> None:
     )
     shown = actual(yard.smoke(image, Contract(), Level.QUICK), "files/leftovers")
     assert shown == "/srv/\\xff~ (an editor's); /srv/a\\nb~ (an editor's); /srv/esc\\x1b[31m~ (an editor's)"
+
+
+def test_names_of_bytes_are_kept_and_shown_the_second_time_too(yard: Yard) -> None:
+    name = "$(printf '\\377\\376')"
+    image = yard.image(
+        f'FROM {{clean}}\nUSER 0\nRUN mkdir "/srv/{name}" && touch "/srv/{name}/{name}~" && '
+        f'ln -s "{name}" /srv/link && chmod 0777 "/srv/{name}"\nUSER 10001:10001'
+    )
+    first, second = (yard.smoke(image, Contract(python=wanted), Level.QUICK) for wanted in (None, "3.13"))
+    assert index_cache.load(yard.engine.cache, first.id) is not None
+    for smoke in (first, second):
+        assert actual(smoke, "files/leftovers") == r"/srv/\xff\xfe/\xff\xfe~ (an editor's)"
+        assert actual(smoke, "files/world-writable").startswith(r"/srv/\xff\xfe has mode 0777")
+    for form in FORMATS:
+        assert r"\xff\xfe" in render([second], form).replace("&#92;", "\\").replace("\\\\", "\\")
 
 
 def test_two_hundred_thousand_files_are_all_looked_at_in_time(yard: Yard) -> None:

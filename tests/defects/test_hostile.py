@@ -128,7 +128,7 @@ HOSTILE = (
         name="a python that answers with depth",
         dockerfile=FALSE_PYTHON,
         files=instead_of_python(
-            'echo "seatrial: the probe reads"; read size; read line; printf "%064d " 0; '
+            'echo "seatrial: the script reads"; read size; read line; printf "%064d " 0; '
             'head -c 4000000 /dev/zero | tr "\\0" "["; echo'
         ),
         finds="app/imports",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import tarfile
 import threading
 import types
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import docker.errors
 from tests.unit.factories import configuration
 
+from seatrial import inside
 from seatrial.engine.containers import Container
 from seatrial.engine.startup import COLUMNS, READ_TABLES
+from seatrial.observe.answer import proof
 from seatrial.observe.boot import BootSetup
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pytest
 
@@ -210,7 +213,12 @@ class BootEngine:
                 return stream([b'exec: "cat": executable file not found in $PATH'])
             ports = [port for begins, port in life.script.listens if begins <= self._since(life)]
             return stream([table(ports)])
-        return None if options.get("detach") else stream([b"no answer"])
+        if options.get("detach"):
+            return None
+        ours, its = socket.socketpair()
+        its.sendall(b"\1\0\0\0\0\0\0\x09no answer")
+        its.close()
+        return ours
 
     def exec_inspect(self, _: str) -> Json:
         return {"Running": False, "ExitCode": self.answer or 0}
@@ -303,6 +311,24 @@ def table(ports: list[int]) -> bytes:
     rows.append("   9: 0B00007F:9C40 00000000:0000 0A 00000000:00000000")
     rows.append("   8: 0100007F:1234 0100007F:0050 01 00000000:00000000")
     return "\n".join(["  sl  local_address rem_address   st tx_queue rx_queue", *rows, ""]).encode()
+
+
+def asked(answer: Callable[[bytes], bytes]) -> socket.socket:
+    """Return the engine's end of an interpreter that is handed a script and answers so, with its proof."""
+    ours, its = socket.socketpair()
+
+    def piece(text: bytes) -> bytes:
+        return b"\1\0\0\0" + len(text).to_bytes(4, "big") + text
+
+    def behaves() -> None:
+        its.sendall(piece(b"noise\n" + inside.READY + b"\n"))
+        text = its.recv(1 << 16)
+        body = answer(text)
+        its.sendall(piece(b"\n" + proof(text.split(b"\n")[1].split(b"'")[1].decode(), body) + b" " + body + b"\n"))
+        its.close()
+
+    threading.Thread(target=behaves, daemon=True).start()
+    return ours
 
 
 def stream(parts: list[bytes]) -> Any:

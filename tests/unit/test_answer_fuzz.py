@@ -20,7 +20,8 @@ from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge, smoke_of
 from seatrial.engine.containers import Output
 from seatrial.facts import Probe, Unavailable
-from seatrial.observe.probe import proof, read_answer
+from seatrial.observe.answer import proof
+from seatrial.observe.probe import read_probe
 from seatrial.reports.console import print_smoke
 from seatrial.reports.json import as_json
 from seatrial.settings.model import Contract
@@ -239,7 +240,7 @@ MUTATE = (flipped, cut, doubled, with_noise, replaced, replaced, removed, repeat
 
 def answered(body: bytes) -> Probe | Unavailable:
     out = b"noise\n" + proof(SECRET, body) + b" " + body + b"\n"
-    return read_answer(
+    return read_probe(
         Output(out=out, errors=b"", code=0, truncated=False, timed_out=False, asked_at=6), SECRET, "/python"
     )
 

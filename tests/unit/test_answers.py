@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.boot_engine import BootEngine, Script, installed, stream
+from tests.unit.boot_engine import BootEngine, Script, asked, installed
 from tests.unit.factories import configuration, inside
 
 from seatrial.facts import Listener, Unavailable
@@ -44,10 +44,9 @@ def replying(monkeypatch: pytest.MonkeyPatch, *replies: dict[str, Any]) -> BootE
     known = engine.exec_start
 
     def start(identity: str, **options: Any) -> Any:
-        words = engine.commands[-1] if engine.commands else []
-        if identity in engine.execs or len(words) < 7 or not words[-1].startswith("["):
+        if identity in engine.execs or not options.get("socket"):
             return known(identity, **options)
-        return stream([f"\n{words[-2]} {json.dumps(replies)}\n".encode()])
+        return asked(lambda text: json.dumps(replies if b"REQUEST = " in text else {}).encode())
 
     monkeypatch.setattr(engine, "exec_start", start)
     return engine
@@ -82,4 +81,4 @@ def test_what_cannot_be_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     run_boot(engine.starter())
     garbled = ask(engine.starter(exposed_ports=("1/tcp",)), "c0", ASKED, silent)
     assert isinstance(garbled, Unavailable)
-    assert "did not say what came" in garbled.reason
+    assert "told what came of 0 of the contract's 2 requests" in garbled.reason

@@ -13,10 +13,11 @@ from tests.unit.factories import Tree, boot, configuration
 from seatrial import inside
 from seatrial.engine.containers import Output
 from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
+from seatrial.observe.answer import proof
 from seatrial.observe.boot import enforced
 from seatrial.observe.boot_log import STAMP, between
 from seatrial.observe.boot_series import _states, next_boots, relaxed_boots
-from seatrial.observe.introspect import MOST_OUTPUT, read_answer, read_top
+from seatrial.observe.introspect import MOST_OUTPUT, read_look, read_top
 from seatrial.observe.probe import entrypoint_accepts_command, read_output
 from seatrial.observe.sandbox import boot_config, override_config
 from seatrial.observe.watch import health
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 ALL = frozenset(Restriction)
 SCRIPT = inside.script("proc")
 NONCE = "5f" * 16
+
+
+def proven(body: bytes) -> bytes:
+    return proof(NONCE, body) + b" " + body + b"\n"
 
 
 # --- which starts ---------------------------------------------------------------------------------------------
@@ -149,12 +154,26 @@ def test_the_engines_times() -> None:
 # --- the look inside ---------------------------------------------------------------------------------------------
 
 
+def asked(change: Callable[[str], str] = str) -> Output:
+    """Ask this interpreter as the one of a running container is asked, with a changed script."""
+    text = change(inside.look(NONCE).partition(b"\n")[2].decode())
+    words = [sys.executable, *inside.ISOLATED]
+    ended = subprocess.run(
+        words, input=b"%d\n%b" % (len(text.encode()), text.encode()), capture_output=True, check=False, timeout=30
+    )
+    return wrote(ended.stdout, ended.stderr)
+
+
+def wrote(out: bytes, errors: bytes = b"") -> Output:
+    ready = inside.READY + b"\n"
+    at = len(ready) if out.startswith(ready) else 0
+    truncated = len(out) > MOST_OUTPUT
+    return Output(out=out, errors=errors, code=None, truncated=truncated, timed_out=False, asked_at=at)
+
+
 def look(*lines: str) -> Any:
     """Run the script of the look with other definitions before its main()."""
-    code = SCRIPT.removesuffix("main()\n") + "\n".join((*lines, "main()"))
-    words = [sys.executable, "-I", "-S", "-c", code, NONCE]
-    ended = subprocess.run(words, capture_output=True, check=True, timeout=30)
-    return read_answer(ended.stdout, NONCE, "python")
+    return read_look(asked(lambda text: text.removesuffix("main()\n") + "\n".join((*lines, "main()"))), NONCE, "python")
 
 
 def test_the_script_reads_this_machines_own_proc() -> None:
@@ -203,12 +222,7 @@ def test_the_kernels_tables_are_read() -> None:
 
 
 def test_a_table_that_cannot_be_read_is_no_answer() -> None:
-    code = SCRIPT.replace('"/proc/net/" + name', '"/nowhere/" + name')
-    ended = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, NONCE], capture_output=True, check=False, timeout=30
-    )
-    assert ended.returncode != 0
-    missing = read_answer(ended.stdout + ended.stderr, NONCE, "python")
+    missing = read_look(asked(lambda text: text.replace('"/proc/net/" + name', '"/nowhere/" + name')), NONCE, "python")
     assert isinstance(missing, Unavailable)
     assert "FileNotFoundError" in missing.detail
 
@@ -231,14 +245,17 @@ def test_mounts_are_those_that_lie_on_top() -> None:
     ("output", "says"),
     [
         (b"x" * (MOST_OUTPUT + 1), "wrote more than"),
-        (b"no such file", "did not say what it sees"),
-        (f"\n{NONCE} {{}}\n".encode(), "an answer that is not the script's"),
-        (f"\n{NONCE} {'[' * 100_000}\n".encode(), "an answer that is not the script's"),
-        (f"\n{NONCE} \xff\n".encode("latin-1"), "an answer that is not the script's"),
+        (b"no such file", "gave no answer"),
+        (f"\n{NONCE} {{}}\n".encode(), "gave no answer"),
+        (b"0" * 64 + b" {}\n", "without the proof that it was asked"),
+        (proven(b"{}"), "an answer of another form than the script's"),
+        (proven(b"[" * 100_000), "an answer of another form than the script's"),
+        (proven(b"\xff"), "an answer of another form than the script's"),
+        (proven(b"{}") * 2, "answered 2 times"),
     ],
 )
 def test_an_image_that_lies_to_the_look_is_told_apart(output: bytes, says: str) -> None:
-    missing = read_answer(output, NONCE, "python")
+    missing = read_look(wrote(output), NONCE, "python")
     assert isinstance(missing, Unavailable)
     assert says in missing.reason
 

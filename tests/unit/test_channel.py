@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from seatrial.engine.containers import Channel, Container, Question, run_to_end
+from seatrial.engine.containers import Channel, Container, Question, ask, run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,17 +73,66 @@ def test_one_that_never_reads_is_never_asked() -> None:
 
 
 def test_one_that_ends_before_it_has_read_is_no_error() -> None:
-    output, _ = ran(lambda its: its.sendall(piece(b"ready")))
-    assert (output.asked_at, output.code) == (5, 0)
+    def behaves(its: socket.socket) -> None:
+        its.sendall(piece(b"ready\n"))
+        its.shutdown(socket.SHUT_WR)
+        its.recv(100)
+
+    output, _ = ran(behaves)
+    assert (output.asked_at, output.code) == (6, 0)
+
+
+@pytest.mark.parametrize("said", ["ready", "not ready\n", "ready or not\n", "already\nready?\n", " ready\n"])
+def test_a_process_is_asked_at_a_line_of_its_own_alone(said: str) -> None:
+    output, _ = ran(lambda its: its.sendall(piece(said.encode())))
+    assert (output.asked_at, output.out) == (None, said.encode())
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 6, 100])
+def test_the_line_is_found_however_it_comes(size: int) -> None:
+    said = b"one already\nready\n"
+
+    def behaves(its: socket.socket) -> None:
+        for at in range(0, len(said), size):
+            its.sendall(piece(said[at : at + size]))
+        assert its.recv(100) == ASKED.text
+        its.sendall(piece(b"answer"))
+
+    output, _ = ran(behaves)
+    assert (output.asked_at, output.out) == (len(said), said + b"answer")
+
+
+def test_a_process_in_a_running_container_is_asked_in_the_same_way() -> None:
+    ours, its = socket.socketpair()
+
+    def behaves() -> None:
+        its.sendall(piece(b"ready\n") + piece(b"oh", 2))
+        its.sendall(piece(its.recv(100)))
+        its.close()
+
+    threading.Thread(target=behaves, daemon=True).start()
+    output = ask(Channel(ours, seconds=5.0), ASKED, most=1000)
+    ours.close()
+    assert (output.out, output.errors, output.asked_at) == (b"ready\n" + ASKED.text, b"oh", 6)
+    assert (output.truncated, output.timed_out, output.code) == (False, False, None)
+
+
+def test_no_more_is_read_of_it_than_is_allowed() -> None:
+    ours, its = socket.socketpair()
+    its.sendall(piece(b"x" * 600) * 3)
+    output = ask(Channel(ours, seconds=5.0), ASKED, most=1000)
+    ours.close()
+    its.close()
+    assert (len(output.out), output.truncated) == (1000, True)
 
 
 def test_one_that_ends_with_the_question_unread_is_no_error() -> None:
     def behaves(its: socket.socket) -> None:
-        its.sendall(piece(b"ready"))
+        its.sendall(piece(b"ready\n"))
         its.recv(1, socket.MSG_PEEK)
 
     output, _ = ran(behaves)
-    assert (output.asked_at, output.code) == (5, 0)
+    assert (output.asked_at, output.code) == (6, 0)
 
 
 def test_one_that_writes_too_much_is_killed() -> None:

@@ -28,6 +28,7 @@ from seatrial.facts import (
 )
 from seatrial.observe import gather as module
 from seatrial.observe.gather import NOT_ASKED, Wanted, gather, read_limits
+from seatrial.observe.index import LEAST_EXPORTED
 from seatrial.observe.sources import SourceFiles
 from seatrial.settings.model import Contract
 
@@ -225,6 +226,7 @@ def test_the_files_word_takes_the_place_of_the_probes(world: World) -> None:
     site = "/usr/lib/python3.13/site-packages"
     world.memory.files |= {
         "/usr/lib/python3.13/os.py": b"",
+        "/usr/bin/python3": b"\x7fELF\0" + b"".join(b"PyThing_%d\0" % number for number in range(LEAST_EXPORTED)),
         f"{site}/hidden-1.0.dist-info/METADATA": b"Name: hidden\nVersion: 1.0\n",
         "/app/.env": b"TOKEN=1",
     }

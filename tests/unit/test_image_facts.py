@@ -10,9 +10,10 @@ from tests.unit.factories import configuration, distribution, probe
 from seatrial.engine.containers import Output
 from seatrial.errors import SettingsError
 from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
+from seatrial.observe.answer import proof
 from seatrial.observe.configuration import configuration_of
 from seatrial.observe.declared import read_project_facts
-from seatrial.observe.probe import proof, read_answer
+from seatrial.observe.probe import read_probe
 from seatrial.observe.sandbox import boot_config, probe_config
 from seatrial.requirements import closure, names_of
 from seatrial.settings.model import Contract
@@ -130,7 +131,7 @@ def test_a_boot_runs_the_images_own_command_and_asks_its_own_check_more_often() 
 def answered(out: bytes, errors: bytes = b"", **more: Any) -> Probe | Unavailable:
     whole: dict[str, Any] = {"out": out, "errors": errors, "code": 0, "truncated": False, "timed_out": False}
     whole["asked_at"] = 0
-    return read_answer(Output(**(whole | more)), NONCE, PYTHON)
+    return read_probe(Output(**(whole | more)), NONCE, PYTHON)
 
 
 def proven(body: bytes) -> bytes:
@@ -199,7 +200,7 @@ def test_a_second_hand_in_the_answer_is_told(out: bytes, asked_at: int | None, r
 def test_an_answer_that_is_not_the_probes_is_told_briefly(body: bytes) -> None:
     answer = answered(proven(body))
     assert isinstance(answer, Unavailable)
-    assert "an answer that is not the probe's" in answer.reason
+    assert "an answer of another form than the script's" in answer.reason
     assert len(answer.detail) <= 2000
 
 

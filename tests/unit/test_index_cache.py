@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +16,6 @@ from seatrial.observe.index_cache import Kept, load, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 IMAGE = "sha256:" + "a1" * 32
 TREE = index(
@@ -40,8 +41,6 @@ def test_nothing_is_kept_without_a_folder_an_id_or_the_whole(tmp_path: Path) -> 
     store(None, IMAGE, TREE)
     store(tmp_path, "../../etc/passwd", TREE)
     store(tmp_path, IMAGE, msgspec.structs.replace(TREE, cut=("/: it was read for 60 s",)))
-    odd = msgspec.structs.replace(TREE, paths={**TREE.paths, "/\udcff": TREE.paths["/"]})
-    store(tmp_path, IMAGE, odd)
     assert not list((tmp_path / "images").glob("*"))
     assert load(None, IMAGE) is None
     blocked = tmp_path / "file"
@@ -50,13 +49,56 @@ def test_nothing_is_kept_without_a_folder_an_id_or_the_whole(tmp_path: Path) -> 
     assert load(blocked, IMAGE) is None
 
 
+def test_names_that_are_no_utf8_are_kept_as_they_are(tmp_path: Path) -> None:
+    odd = index(
+        {
+            "/\udcff\udcfe/bin/x": "#!/bin/sh\n",
+            "/\udcff\udcfe/id_rsa": "-----BEGIN PRIVATE KEY-----",
+            "/l": "-> \udcff\udcfe",
+            "/größe": "",
+            "/\xff\xfe": "",
+        }
+    )
+    assert odd.texts
+    assert odd.holding
+    store(tmp_path, IMAGE, odd)
+    assert load(tmp_path, IMAGE) == odd
+
+
+def test_what_was_made_by_other_rules_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(tmp_path, IMAGE, TREE)
+    before = index_cache.rules_format()
+    read = Path.read_bytes
+    for name in index_cache.DECIDING:
+        index_cache.rules_format.cache_clear()
+        monkeypatch.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b"#" * (file.name == f"{name}.py"))
+        assert index_cache.rules_format() != before
+        assert load(tmp_path, IMAGE) is None
+    monkeypatch.undo()
+    index_cache.rules_format.cache_clear()
+    assert load(tmp_path, IMAGE) == TREE
+
+
+def test_every_module_that_decides_what_is_kept_counts() -> None:
+    found, left = set[str](), ["index"]
+    while left:
+        name = left.pop()
+        found.add(name)
+        text = (Path(index_cache.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seatrial.observe"):
+                rest = (node.module or "").removeprefix("seatrial.observe").strip(".")
+                left += {rest} - found if rest else {alias.name for alias in node.names} - found
+    assert {*found, "index_cache"} == set(index_cache.DECIDING)
+
+
 def in_its_place(file: Path, make: Callable[[], object]) -> None:
     file.rename(file.parent / "elsewhere")
     make()
 
 
 def encoded(**changed: object) -> bytes:
-    kept = Kept(format=index_cache.FORMAT, id=IMAGE, index=TREE)
+    kept = Kept(format=index_cache.rules_format(), id=IMAGE, index=TREE)
     return msgspec.msgpack.encode(msgspec.structs.replace(kept, **changed))
 
 
@@ -67,6 +109,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "nested deep": lambda file: file.write_bytes(b"\x91" * 100_000),
     "another format": lambda file: file.write_bytes(encoded(format="0")),
     "another image's": lambda file: file.write_bytes(encoded(id="sha256:" + "b2" * 32)),
+    "paths that are no bytes": lambda file: file.write_bytes(encoded(index=index({"/\u0444": "x"}), in_bytes=True)),
     "not whole": lambda file: file.write_bytes(encoded(index=msgspec.structs.replace(TREE, cut=("x",)))),
     "not UTF-8": lambda file: file.write_bytes(
         encoded().replace(b"TOKEN", b"\xff\xff\xff\xff\xff").replace(b"/app", b"\xff\xff\xff\xff")

@@ -13,9 +13,10 @@ from tests.unit.test_probe_script import INTERPRETERS
 
 from seatrial import inside
 
-SCRIPTS = {name: inside.script(name) for name in ("proc", "agent", "freeze")}
+SCRIPTS = {name: inside.script(name) for name in ("agent", "freeze")}
 SCRIPTS |= {name: inside.child(name) for name in inside.CHILDREN.values()}
 SCRIPTS["probe"] = inside.probe_script()
+SCRIPTS["look"] = inside.look("").partition(b"\n")[2].decode()
 MOST_BYTES = 128 * 1024
 """What Linux takes as one argument: MAX_ARG_STRLEN."""
 
@@ -54,8 +55,8 @@ def test_nothing_of_the_question_stands_in_the_arguments() -> None:
     length, text = asked.split(b"\n", 1)
     assert int(length) == len(text)
     assert text.startswith(b"SECRET, REQUEST = 'the secret', ")
-    assert inside.ISOLATED[:2] == ("-I", "-S")
-    assert len(inside.BOOTSTRAP) < 300
+    assert inside.ISOLATED[:3] == ("-I", "-S", "-B")
+    assert len(inside.BOOTSTRAP) < 400
     compile(inside.BOOTSTRAP, "bootstrap", "exec")
 
 

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from tests.unit.factories import probe
 from tests.unit.test_probe_script import HERE, INTERPRETERS, distribution, environment, probed
-from tests.unit.trees import FOLDER, USER, access, index, index_of_host
+from tests.unit.trees import FOLDER, PYTHON, USER, access, index, index_of_host
 
 from seatrial import process
 from seatrial.facts import Account, Accounts, Agreement, Code, Difference, Password, PathAccess, Unavailable, User
 from seatrial.observe import agreement, installed
 from seatrial.observe.agreement import settle
+from seatrial.observe.index import LEAST_EXPORTED
 from seatrial.observe.layout import Layout, layout_of, runs_code
 from seatrial.observe.probe import ProbeRequest
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Probe
     from seatrial.observe.layout import Access
 
-ELF = "\x7fELF"
+ELF = PYTHON
 LIB = "/usr/local/lib/python3.13"
 BASE: dict[str, str | None] = {
     "/usr/local/bin/python3.13": ELF,
@@ -108,6 +109,59 @@ def test_red_hats_python_has_its_library_in_lib64() -> None:
     found = laid_out(access(tree), "/usr/bin/python3.12")
     sites = ("/usr/lib64/python3.12/site-packages", "/usr/lib/python3.12/site-packages")
     assert found.path == ("/usr/lib64/python3.12", *sites)
+
+
+def test_red_hats_python_has_what_pip_installs_in_usr_local() -> None:
+    local = ("/usr/local/lib64/python3.12/site-packages", "/usr/local/lib/python3.12/site-packages")
+    own = ("/usr/lib64/python3.12/site-packages", "/usr/lib/python3.12/site-packages")
+    tree: dict[str, str | None] = {
+        "/usr/bin/python3.12": ELF,
+        "/usr/lib64/python3.12/os.py": "",
+        "/usr/lib64/python3.12/site.py": '        PREFIXES.insert(0, "/usr/local")\n',
+        **dict.fromkeys((*local, *own), FOLDER),
+    }
+    seen = access(tree)
+    assert laid_out(seen, "/usr/bin/python3.12").path[1:] == (*local, *own)
+    assert laid_out(seen, "/usr/bin/python3.12", PYTHONNOUSERSITE="1").path[1:] == own
+    plain = access({**tree, "/usr/lib64/python3.12/site.py": "PREFIXES = []\n"})
+    assert laid_out(plain, "/usr/bin/python3.12").path[1:] == own
+    venv = {"/v/bin/python": "-> /usr/bin/python3.12", "/v/lib64/python3.12/site-packages": FOLDER}
+    alone = access({**tree, **venv, "/v/pyvenv.cfg": "home = /usr/bin\n"})
+    assert laid_out(alone, "/v/bin/python").path[1:] == ("/v/lib64/python3.12/site-packages",)
+    assert laid_out(alone, "/v/bin/python").base == own
+    both = access({**tree, **venv, "/v/pyvenv.cfg": "home = /usr/bin\ninclude-system-site-packages = true\n"})
+    assert laid_out(both, "/v/bin/python").path[2:] == (*local, *own)
+
+
+@pytest.mark.parametrize("lib", ["lib", "lib64"])
+@pytest.mark.parametrize("top", ["/usr/local", "/opt/python/3.13"])
+def test_a_python_elsewhere_has_its_folders_there(top: str, lib: str) -> None:
+    site = f"{top}/{lib}/python3.13/site-packages"
+    tree: dict[str, str | None] = {
+        f"{top}/bin/python3.13": ELF,
+        f"{top}/{lib}/python3.13/os.py": "",
+        **package(site, "pip"),
+        "/v/bin/python": f"-> {top}/bin/python3.13",
+        "/v/pyvenv.cfg": f"home = {top}/bin\n",
+        "/v/lib64/python3.13/site-packages": FOLDER,
+        "/v/lib/python3.13/site-packages/src.pth": "/srv/shop\n../../../../srv/more\n",
+        **package("/srv/shop", "shop"),
+        **package("/srv/more", "more"),
+    }
+    seen = access(tree)
+    assert laid_out(seen, f"{top}/bin/python3.13").path[1:] == (site,)
+    found = laid_out(seen, "/v/bin/python")
+    assert (found.base_prefix, found.base) == (top, (site,))
+    assert set(found.path[1:]) == {f"/v/{name}/python3.13/site-packages" for name in ("lib", "lib64")} | {
+        "/srv/shop",
+        "/srv/more",
+    }
+    # A target of a .pth file may lie anywhere.
+    assert names(seen, "/v/bin/python") == {
+        ("shop", False): "1.0 in /srv/shop",
+        ("more", False): "1.0 in /srv/more",
+        ("pip", True): f"1.0 in {site}",
+    }
 
 
 def test_a_library_under_two_names_is_one() -> None:
@@ -423,6 +477,64 @@ def test_a_sound_answer_agrees() -> None:
         said(distributions=said().distributions, truncated=("native modules: more than 200000 files",)),
     ]
     assert [settled(answer, image(SOUND))[1] for answer in same] == [()] * len(same)
+
+
+EXPORTS = "\x7fELF\0" + "".join(f"PyThing_{number}\0" for number in range(LEAST_EXPORTED))
+LINKS = "\x7fELF\0Py_BytesMain\0libpython3.13.so.1.0\0libc.so.6\0"
+SHARED = {**SOUND, "/usr/local/bin/python3.13": LINKS, "/usr/local/lib/libpython3.13.so": "-> libpython3.13.so.1.0"}
+REAL_LIBRARY = {"/usr/local/lib/libpython3.13.so.1.0": EXPORTS}
+SHIM = "\x7fELF\0Py_BytesMain\0Py_RunMain\0execv\0"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {**SOUND, "/usr/local/bin/python3.13": EXPORTS},
+        {**SHARED, **REAL_LIBRARY},
+        {**SHARED, **REAL_LIBRARY, "/usr/local/lib/libpython3.so": SHIM, "/opt/libpython3.13.so.1.0-gdb.py": ""},
+        {**SHARED, **REAL_LIBRARY, "/usr/lib/libpython3.13.so.1.0": "-> /gone"},
+    ],
+)
+def test_a_python_and_its_library_are_known_by_what_they_export(tree: dict[str, str | None]) -> None:
+    assert settled(said(), image(tree))[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"/usr/local/bin/python3.13": SHIM}, "/usr/local/bin/python3.13 is not Python: "),
+        ({"/usr/local/lib/libpython3.13.so.1.0": SHIM}, "libpython3.13.so is not Python's library: "),
+        ({"/opt/libpython3.13.so.1.0": SHIM}, "/opt/libpython3.13.so.1.0 is not Python's library: "),
+        ({"/opt/libpython3.13.so.1.0": "-> shim.so", "/opt/shim.so": SHIM}, "/opt/libpython3.13.so.1.0 is not "),
+        ({"/usr/local/lib/libpython3.13.so.1.0": None}, "links Python's library, and no such library is there"),
+    ],
+)
+def test_another_program_or_library_in_pythons_place_decides_nothing(
+    changed: dict[str, str | None], reason: str
+) -> None:
+    tree = {**SHARED, **REAL_LIBRARY, **changed}
+    if None in changed.values():
+        tree = {path: body for path, body in tree.items() if "libpython" not in path}
+    _, found = settle(said(), "/app/.venv/bin/python", REQUEST, image(tree))
+    assert isinstance(found, Unavailable)
+    assert reason in found.reason
+    assert found.reason.endswith("what /app/.venv/bin/python says is its own word")
+
+
+def test_another_standard_library_than_the_one_beside_the_interpreter_is_told() -> None:
+    away = {
+        "/app/.venv/pyvenv.cfg": "home = /opt/other/bin\n",
+        "/opt/other/bin/python3.13": "-> /usr/local/bin/python3.13",
+    }
+    there = msgspec.structs.replace(said().interpreter, base_prefix="/opt/other")
+    other = {**SOUND, **away, "/opt/other/lib/python3.13/os.py": ""}
+    _, differences = settled(said(interpreter=there, distributions=said().distributions[:1]), image(other))
+    assert [row.what for row in differences] == ["the standard library"]
+    assert differences[0].files == "/usr/local/lib/python3.13 lies beside /usr/local/bin/python3.13"
+    # The same one by another way is the same one.
+    same = {**SOUND, **away, "/opt/other": "-> /usr/local"}
+    del same["/opt/other/bin/python3.13"]
+    assert settled(said(), image(same))[1] == ()
 
 
 def test_an_account_without_a_row_agrees() -> None:

@@ -15,7 +15,7 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, ran
 
 from seatrial import process
 from seatrial.facts import Probe
-from seatrial.observe.probe import ProbeRequest, read_answer
+from seatrial.observe.probe import ProbeRequest, read_probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def asked(
     python: Path, request: ProbeRequest, folder: Path, variables: Mapping[str, str] | None = None, **how: int
 ) -> Probe:
     environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {})
-    answer = read_answer(ran(python, request, cwd=folder, env=environment, **how), NONCE, str(python))
+    answer = read_probe(ran(python, request, cwd=folder, env=environment, **how), NONCE, str(python))
     assert isinstance(answer, Probe), answer
     assert answer.problems == {}
     return answer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
-from tests.unit.boot_engine import BootEngine, api_error, stream
+from tests.unit.boot_engine import BootEngine, api_error, asked
 from tests.unit.factories import configuration, probe, start, trail
 
 from seatrial import inside
@@ -19,9 +19,10 @@ from seatrial.engine.containers import Output, Question
 from seatrial.errors import EngineError
 from seatrial.facts import CommandOverride, Probe, ProcessList, ProcInfo, Unavailable, Usage
 from seatrial.observe import introspect
+from seatrial.observe.answer import proof
 from seatrial.observe.command import Python
 from seatrial.observe.introspect import Introspection, read_top
-from seatrial.observe.probe import ProbeRequest, proof, run_override, run_probe
+from seatrial.observe.probe import ProbeRequest, run_override, run_probe
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def test_the_probes_answer_is_found_among_noise(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(seen, Probe)
     assert seen == probe()
     (plan,), (question,) = made.plans, made.questions
-    assert (plan["Entrypoint"], plan["Cmd"][:3]) == (["/usr/bin/python3"], ["-I", "-S", "-c"])
+    assert (plan["Entrypoint"], plan["Cmd"][:3]) == (["/usr/bin/python3"], ["-I", "-S", "-B"])
     assert (plan["OpenStdin"], plan["StdinOnce"], plan["AttachStdin"]) == (True, True, True)
     assert question is not None
     assert question.ready == inside.READY
@@ -124,7 +125,7 @@ def test_an_answer_of_another_form_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     Containers(monkeypatch, lambda _: wrote(line, asked_at=0))
     seen = run_probe(RUN, configuration(), PYTHON, REQUEST, Contract())
     assert isinstance(seen, Unavailable)
-    assert seen.reason == "/usr/bin/python3 gave an answer that is not the probe's"
+    assert seen.reason == "/usr/bin/python3 gave an answer of another form than the script's"
 
 
 def test_without_an_interpreter_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +217,8 @@ def running(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None = Non
     def exec_start(name: str, **options: Any) -> Any:
         if answer is None:
             return known(name, **options)
-        nonce = engine.commands[-1][-1]
-        return stream([f"noise\n{nonce} ".encode(), json.dumps(answer).encode(), b"\n"])
+        assert options == {"socket": True}
+        return asked(lambda _: json.dumps(answer).encode())
 
     monkeypatch.setattr(engine, "exec_start", exec_start)
     listed = {"Titles": ["PID", "CMD"], "Processes": [["42", "shop"], ["43", "worker"]]}
@@ -241,6 +242,12 @@ def test_a_look_tells_processes_usage_and_proc(monkeypatch: pytest.MonkeyPatch) 
     assert seen.usage == Usage(memory=123, processes=4)
     assert isinstance(seen.proc, ProcInfo)
     assert (seen.proc.uid, seen.proc.listeners[0].port, seen.over) == (5, 8000, True)
+
+
+def test_nothing_of_the_question_stands_in_the_looks_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = running(monkeypatch, PROC)
+    look(engine)
+    assert engine.commands[-1] == ["/usr/bin/python3", *inside.ISOLATED]
 
 
 def test_without_an_interpreter_the_engines_own_words_are_left(monkeypatch: pytest.MonkeyPatch) -> None:

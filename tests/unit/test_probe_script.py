@@ -18,7 +18,7 @@ import pytest
 from seatrial import inside, process
 from seatrial.engine.containers import Output
 from seatrial.facts import Probe
-from seatrial.observe.probe import ProbeRequest, read_answer
+from seatrial.observe.probe import ProbeRequest, read_probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +119,7 @@ def ran(python: Path, request: ProbeRequest, **how: Any) -> Output:
 
 def probed(python: Path, request: ProbeRequest, folder: Path, variables: Mapping[str, str] | None = None) -> Probe:
     environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder)} | dict(variables or {})
-    answer = read_answer(ran(python, request, cwd=folder, env=environment), NONCE, str(python))
+    answer = read_probe(ran(python, request, cwd=folder, env=environment), NONCE, str(python))
     assert isinstance(answer, Probe), answer
     return answer
 
@@ -313,7 +313,7 @@ def test_another_account_may_not_write_what_is_not_its_own(tmp_path: Path) -> No
         pytest.skip("NOT PROBED AS ANOTHER ACCOUNT: this host has no /usr/bin/python3")
     request = ProbeRequest(modules=(), import_root="", places=("/etc/x", "/etc/passwd", "/tmp", str(tmp_path / "x")))
     someone: dict[str, Any] = {"user": 12345, "group": 12345, "extra_groups": ()}
-    answer = read_answer(ran(system, request, cwd="/", env={"PATH": "/usr/bin"}, **someone), NONCE, str(system))
+    answer = read_probe(ran(system, request, cwd="/", env={"PATH": "/usr/bin"}, **someone), NONCE, str(system))
     assert isinstance(answer, Probe), answer
     assert [place.writable for place in answer.places] == [False, False, True, False]
     assert (answer.identity.uid, answer.identity.gid, answer.identity.name) == (12345, 12345, "")

@@ -204,6 +204,34 @@ def test_every_python_finds_its_folders_with_and_without_an_environment(tmp_path
         assert (start.removed, start.replaced) == ((), ())
 
 
+# From 3.11 on, `site` is frozen into the interpreter.
+@pytest.mark.parametrize("version", [version for version in HERE if version in {"3.8", "3.9", "3.10"}])
+def test_a_distributions_own_site_is_followed(tmp_path: Path, version: str) -> None:
+    real = Path(os.path.realpath(INTERPRETERS[version]))
+    source = real.parent.parent / "lib" / real.name
+    library, local = tmp_path / "usr/lib" / real.name, tmp_path / "local"
+    installed = local / "lib" / real.name / "site-packages"
+    for folder in (library / "site-packages", installed, tmp_path / "usr/bin"):
+        folder.mkdir(parents=True)
+    python = Path(shutil.copy(real, tmp_path / "usr/bin"))
+    for entry in source.iterdir():
+        if entry.name not in {"site.py", "site-packages"}:
+            (library / entry.name).symlink_to(entry)
+    # As Red Hat's does with /usr/local.
+    line = "    for sitedir in getsitepackages(prefixes):"
+    text = (source / "site.py").read_text(encoding="utf-8")
+    assert line in text
+    first = f"    if ENABLE_USER_SITE:\n        PREFIXES.insert(0, {str(local)!r})\n{line}"
+    (library / "site.py").write_text(text.replace(line, first), encoding="utf-8")
+    (installed / "shop.py").write_text("", encoding="utf-8")
+    answer = probed(python, ProbeRequest(modules=("shop",), import_root=""), tmp_path)
+    assert [(row.name, row.ok) for row in answer.imports] == [("shop", True)]
+    assert answer.interpreter.path[-2:] == (str(installed), str(library / "site-packages"))
+    start = answer.start
+    assert start is not None
+    assert (start.added, start.removed, start.isolated) == ((), (), start.application)
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no /proc")
 def test_what_is_imported_cannot_read_or_write_the_probe(tmp_path: Path) -> None:
     if sysconfig.get_config_var("HAVE_LIBFFI") == 0:

@@ -134,6 +134,17 @@ def test_whatever_an_image_says_a_report_is_whole_and_bounded(shape: Format, sai
     assert "<script" not in made or shape in {"json", "sarif", "codequality", "text"}, "no element, only text"
 
 
+@pytest.mark.parametrize("shape", FORMATS)
+def test_a_name_of_bytes_that_are_no_utf8_is_shown_by_its_numbers(shape: Format) -> None:
+    said = "/srv/\udcff\udcfe.py"
+    for smokes in ([judged(said)[0]], [smoke(image=said, notes=(said,)), smoke(image=said)]):
+        made = render(smokes, shape).replace("&#92;", "\\").replace("\\\\", "\\")
+        assert_valid(shape, render(smokes, shape))
+        assert made.encode("utf-8")
+        if shape != "json" or len(smokes) == 1:
+            assert "/srv/\\xff\\xfe.py" in made
+
+
 def test_a_check_that_says_too_much_is_cut_and_says_so() -> None:
     def endless(*_: object) -> Outcome:
         long = "y" * 1_000_000

@@ -47,6 +47,7 @@ def test_sizes_are_shown_as_docker_shows_them(size: int, text: str) -> None:
         ("left\u202eright\u2066x\ufeff", "leftrightx"),
         ("cut\x1b[", "cut"),
         ("half \ud800 of a pair, and no character: \uffff\ufffe", "half  of a pair, and no character: "),
+        ("bytes: \udcff\udcfe\udc80", "bytes: \\xff\\xfe\\x80"),
         ("[bold]markup[/bold]", "[bold]markup[/bold]"),
     ],
 )

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seatrial import inside
+from seatrial.engine.containers import Output
+from seatrial.observe.answer import read_answer
 from seatrial.observe.answers import Reply
-from seatrial.observe.probe import answer_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,9 +109,12 @@ def test_all_requests_at_once_and_whether_what_comes_is_what_was_asked_for() -> 
             request(port, "/no", **{**more, "status": 503}),
             request(1, **more),
         ]
-        words = [sys.executable, "-I", "-S", "-c", inside.script("agent"), "5f", json.dumps(asked)]
-        done = subprocess.run(words, capture_output=True, check=True, timeout=30)
-    replies = answer_in(b"noise" + done.stdout, "5f", tuple[Reply, ...])
+        words, text = [sys.executable, *inside.ISOLATED], inside.requests("5f", json.dumps(asked))
+        done = subprocess.run(words, input=text, capture_output=True, check=True, timeout=30)
+    output = Output(
+        out=done.stdout, errors=b"", code=0, truncated=False, timed_out=False, asked_at=len(inside.READY) + 1
+    )
+    replies = read_answer(output, "5f", tuple[Reply, ...], seconds=1.0, most=1)
     assert isinstance(replies, tuple)
     assert [reply.held for reply in replies] == [True, False, False, True, False]
     assert replies[-1].error.startswith("nothing listens on port 1")

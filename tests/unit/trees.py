@@ -9,13 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.facts import Account
-from seatrial.observe.index import Entry, Index, IndexFiles, held, kept_text, wanted_bytes
+from seatrial.observe.index import (
+    IS_PYTHON,
+    LIBRARY,
+    Entry,
+    Index,
+    IndexFiles,
+    held,
+    kept_text,
+    pythons,
+    wanted_bytes,
+)
 from seatrial.observe.layout import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 USER = Account(name="app", uid=10001, gids=(10001,), home="/home/app")
+PYTHON = "\x7fELF"
+"""In a tree: what stands for a Python."""
 FOLDER = None
 """In a tree: a folder that is empty."""
 
@@ -47,6 +59,8 @@ def index(tree: Mapping[str, str | None], modes: Mapping[str, tuple[int, int, in
                 texts[path] = text
             if found := held(path, raw):
                 holding[path] = found
+            elif body == PYTHON:
+                holding[path] = (IS_PYTHON,)
     return Index(paths=paths, texts=texts, holding=holding)
 
 
@@ -63,6 +77,7 @@ def index_of_host(tops: Iterable[Path]) -> Index:
     """Return the index of some folders of this host, and of the folders above them."""
     paths: dict[str, Entry] = {}
     texts: dict[str, str] = {}
+    holding: dict[str, tuple[str, ...]] = {}
 
     def add(path: str) -> None:
         state = os.lstat(path)
@@ -71,9 +86,13 @@ def index_of_host(tops: Iterable[Path]) -> Index:
         paths[path] = Entry(letter, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid, state.st_size, target)
         if letter == "f" and (size := wanted_bytes(path, state.st_mode)):
             with open(path, "rb") as file:  # noqa: PTH123 - some thousand of them
-                text = kept_text(path, state.st_mode, file.read(size))
+                body = file.read(size)
+                body += file.read() if size == LIBRARY and not pythons(body) else b""
+            text = kept_text(path, state.st_mode, body)
             if text is not None:
                 texts[path] = text
+            if found := held(path, body):
+                holding[path] = found
 
     for link in Path("/").iterdir():
         add(str(link))
@@ -84,4 +103,4 @@ def index_of_host(tops: Iterable[Path]) -> Index:
         for folder, folders, files in os.walk(top):
             for name in (*folders, *files):
                 add(f"{folder.rstrip('/')}/{name}")
-    return Index(paths=paths, texts=texts)
+    return Index(paths=paths, texts=texts, holding=holding)

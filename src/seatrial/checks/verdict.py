@@ -17,6 +17,7 @@ from seatrial.checks.places import place
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Lint, Unavailable
 from seatrial.settings.model import Contract
+from seatrial.text import with_bytes_shown
 
 LONGEST = 4000
 """Characters of one value or line of evidence."""
@@ -179,7 +180,7 @@ def truncate(text: str) -> str:
     A file name's bytes that are no UTF-8 are shown as their numbers: no file format holds them otherwise.
     """
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
-    return shown.encode("utf-8", "backslashreplace").decode()
+    return with_bytes_shown(shown).encode("utf-8", "backslashreplace").decode()
 
 
 def truncate_lines(lines: Sequence[str]) -> tuple[str, ...]:

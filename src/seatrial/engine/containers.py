@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -67,10 +68,10 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a container is given through its standard input, once it has said that it reads it."""
+    """What a process is given through its standard input, once it has said that it reads it."""
 
     ready: bytes
-    """What it writes when it reads."""
+    """The line that it writes, alone, when it reads."""
     text: bytes
 
 
@@ -298,6 +299,56 @@ class _Attached:
     question: Question | None = None
 
 
+class _Written:
+    """What a process has written so far; it is handed its question at the line by which it says that it reads."""
+
+    def __init__(self, question: Question | None, send: Callable[[bytes], object]) -> None:
+        self.out, self.errors = bytearray(), bytearray()
+        self.asked_at: int | None = None
+        self._question, self._send = question, send
+        self._ready = re.compile(rb"^%b\n" % re.escape(question.ready), re.MULTILINE) if question else None
+
+    def __len__(self) -> int:
+        return len(self.out) + len(self.errors)
+
+    def add(self, out: bytes | None, errors: bytes | None) -> None:
+        before = len(self.out)
+        self.out += out or b""
+        self.errors += errors or b""
+        if self._question is None or self._ready is None or self.asked_at is not None:
+            return
+        # From where the line may have begun: what was searched before is not searched again.
+        if self._ready.search(self.out, max(0, before - len(self._question.ready))):
+            self.asked_at = len(self.out)
+            # It may have ended meanwhile: then its output tells.
+            with suppress(OSError):
+                self._send(self._question.text)
+
+
+def ask(channel: Channel, question: Question, *, most: int) -> Output:
+    """Hand a question to a process in a running container, and read what it writes until it ends.
+
+    Past `most` bytes nothing more is read.
+
+    Raises:
+        ConnectionError: it wrote nothing for as long as the channel waits.
+
+    """
+    written = _Written(question, channel.send)
+    for out, errors in channel.pieces():
+        written.add(out, errors)
+        if len(written) > most:
+            break
+    return Output(
+        out=bytes(written.out[:most]),
+        errors=bytes(written.errors[:most]),
+        code=None,
+        truncated=len(written) > most,
+        timed_out=False,
+        asked_at=written.asked_at,
+    )
+
+
 def _read_to_end(container: Container, attached: _Attached, *, seconds: float, most: int) -> Output:
     timed_out = threading.Event()
 
@@ -310,18 +361,11 @@ def _read_to_end(container: Container, attached: _Attached, *, seconds: float, m
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
-    out, errors, truncated, code = bytearray(), bytearray(), False, None
-    question, asked_at = attached.question, None
+    written, truncated, code = _Written(attached.question, attached.send), False, None
     try:
-        for some_out, some_errors in attached.pieces:
-            out += some_out or b""
-            errors += some_errors or b""
-            if question and asked_at is None and question.ready in out:
-                asked_at = len(out)
-                # It may have ended meanwhile: then its output tells.
-                with suppress(OSError):
-                    attached.send(question.text)
-            if len(out) + len(errors) > most:
+        for out, errors in attached.pieces:
+            written.add(out, errors)
+            if len(written) > most:
                 truncated = True
                 # Closed first: while output waits to be read, the engine answers nothing about the container.
                 attached.close()
@@ -332,12 +376,12 @@ def _read_to_end(container: Container, attached: _Attached, *, seconds: float, m
     finally:
         timer.cancel()
     return Output(
-        out=bytes(out[:most]),
-        errors=bytes(errors[:most]),
+        out=bytes(written.out[:most]),
+        errors=bytes(written.errors[:most]),
         code=code,
         truncated=truncated,
         timed_out=timed_out.is_set(),
-        asked_at=asked_at,
+        asked_at=written.asked_at,
     )
 
 

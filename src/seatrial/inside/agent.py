@@ -14,6 +14,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from seatrial.inside.answer import give
+from seatrial.inside.handed import REQUEST
+
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Set
 
@@ -137,10 +140,9 @@ def answer(asked: "Row") -> "Row":
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        # All at once: its first argument, a space, and JSON, on a line of its own.
-        replies = [answer(asked) for asked in json.loads(sys.argv[2])]
-        sys.stdout.write("\n" + sys.argv[1] + " " + json.dumps(replies) + "\n")
+    if "REQUEST" in globals():
+        # All at once, where they were handed in with the script.
+        give([answer(asked) for asked in json.loads(REQUEST)])
         return
     known = {"request": request, "workers": workers, "kill": kill}
     for line in sys.stdin:

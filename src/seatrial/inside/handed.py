@@ -4,6 +4,8 @@ from typing import Any, Dict, List
 
 SECRET: str
 """What its answers prove that it was asked."""
+NAMES: "List[str]"
+"""The look's: hosts to look up."""
 REQUEST: str
 """The probe's: JSON."""
 ASKED: "Dict[str, Any]"

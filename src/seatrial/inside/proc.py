@@ -1,14 +1,16 @@
 """Runs inside a running container, on the image's own interpreter: Python 3.8 and later, standard library only.
 
-It reads /proc and prints one line: its first argument, a space, and JSON in the shape of `seatrial.facts.ProcInfo`.
+It reads /proc and answers as `seatrial.facts.ProcInfo`.
 """
 
-import json
 import os
 import socket
 import sys
 import time
 from typing import TYPE_CHECKING
+
+from seatrial.inside.answer import give
+from seatrial.inside.handed import NAMES
 
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Set, Tuple
@@ -178,23 +180,22 @@ def main() -> None:
     rows = part(status, {})
     words = part(lambda: read("/proc/1/cmdline"), b"").rstrip(b"\0").split(b"\0")
     privileges = rows.get("NoNewPrivs")
-    answer = {
-        # Not a part that may be missing: no listeners at all is an answer, and must be a true one.
-        "listeners": listeners(),
-        "command": [text(word) for word in words[:MOST_WORDS]],
-        "uid": int(rows["Uid"][1]) if "Uid" in rows else None,
-        "capabilities": rows.get("CapEff", [""])[0],
-        "no_new_privileges": privileges == ["1"] if privileges else None,
-        "processes": len(names),
-        "heartbeats": part(lambda: heartbeats(names), []),
-        **part(zombies, {}),
-        "host_processors": os.cpu_count() or 0,
-        "resolved": {name: addresses(name) for name in sys.argv[2 : 2 + MOST_NAMES]},
-        "truncated": truncated,
-    }
-    # A line of its own, in one write: something else may write at the same time.
-    sys.stdout.write("\n" + sys.argv[1] + " " + json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    give(
+        {
+            # Not a part that may be missing: no listeners at all is an answer, and must be a true one.
+            "listeners": listeners(),
+            "command": [text(word) for word in words[:MOST_WORDS]],
+            "uid": int(rows["Uid"][1]) if "Uid" in rows else None,
+            "capabilities": rows.get("CapEff", [""])[0],
+            "no_new_privileges": privileges == ["1"] if privileges else None,
+            "processes": len(names),
+            "heartbeats": part(lambda: heartbeats(names), []),
+            **part(zombies, {}),
+            "host_processors": os.cpu_count() or 0,
+            "resolved": {name: addresses(name) for name in NAMES[:MOST_NAMES]},
+            "truncated": truncated,
+        }
+    )
 
 
 if __name__ == "__main__":

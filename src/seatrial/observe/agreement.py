@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from seatrial.facts import Agreement, Difference, Unavailable
 from seatrial.observe import installed
 from seatrial.observe.contents import shown
-from seatrial.observe.index import IndexFiles
+from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
 from seatrial.observe.layout import Access, layout_of, runs_code
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tu
         return probe, Unavailable(reason=f"{layout}, so what it says of the image cannot be compared with the files")
     packages = installed.packages_of(layout, access)
     by_files = _by_files(probe, layout, packages, request, image, access)
+    if reason := not_python(layout, access.files):
+        return by_files, Unavailable(reason=f"{reason}; what {python} says is its own word")
     if image.index.cut:
         return by_files, Unavailable(reason=f"the file system was not seen whole: {image.index.cut[0]}")
     differences = (*_of_the_account(probe, image, access), *_of_the_interpreter(probe, layout, access))
@@ -65,6 +67,25 @@ def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tu
         executables=len(by_files.executables),
         start_code=runs_code(layout.path, access.files)[:20],
     )
+
+
+def not_python(layout: Layout, files: IndexFiles) -> str:
+    """Return what shows that another program, or another library, stands in Python's place; empty where nothing does.
+
+    A library that the loader may take counts wherever it lies.
+    """
+    holding = files.index.holding
+    if not PYTHON_PROGRAM(posixpath.basename(layout.real)) or IS_PYTHON in holding.get(layout.real, ()):
+        return ""
+    if LINKS_PYTHON not in holding.get(layout.real, ()):
+        return f"{layout.real} is not Python: it neither exports Python's C interface nor links its library"
+    found = 0
+    for path in files.index.paths:
+        if "/libpython3" in path and PYTHONS_LIBRARY(posixpath.basename(path)) and files.end(path) is not None:
+            found += 1
+            if IS_PYTHON not in holding.get(files.folder(path), ()):
+                return f"{path} is not Python's library: it does not export Python's C interface"
+    return "" if found else f"{layout.real} links Python's library, and no such library is there"
 
 
 def _by_files(
@@ -178,6 +199,11 @@ def _of_the_interpreter(probe: Probe, layout: Layout, access: Access) -> Iterato
     version = ".".join(said.version.split(".")[:2])
     if version != layout.version.rstrip("t"):
         yield _difference("the version of Python", layout.version, said.version)
+    if layout.own_library and access.files.folder(layout.own_library) != access.files.folder(layout.library):
+        # Whoever chooses the standard library chooses what every import does: both starts would tell the same.
+        yield _difference(
+            "the standard library", f"{layout.own_library} lies beside {layout.real}", f"it runs on {layout.library}"
+        )
     for what, here, there in (
         ("sys.prefix", layout.prefix, said.prefix),
         ("sys.base_prefix", layout.base_prefix, said.base_prefix),

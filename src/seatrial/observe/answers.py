@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import docker.errors
 import requests
+from msgspec.structs import replace
 
-from seatrial.engine.containers import close_stream
+from seatrial import inside
 from seatrial.facts import Answered, Fact, ProcInfo, Unavailable
 from seatrial.facts.boot import RESOLVER
-from seatrial.inside import script
-from seatrial.observe.introspect import first_bytes
-from seatrial.observe.probe import answer_in
+from seatrial.observe.answer import ask_interpreter, read_answer
 
 if TYPE_CHECKING:
     from seatrial.facts import Configuration
@@ -27,6 +26,8 @@ REQUEST_SECONDS = 5.0
 WITHIN = 2.0
 """Seconds during which a request is sent again until the right answer comes."""
 SLACK = 10
+MOST_OUTPUT = 512 * 1024
+"""Bytes that the script may write; its own limits keep it far below."""
 NO_PYTHON = Unavailable(reason="the image holds no Python interpreter to send the contract's requests with")
 
 
@@ -52,25 +53,21 @@ def ask(
         return NO_PYTHON
     questions = [question(answer, port) for answer in asked]
     # The script ends by itself; an image may stand in its place.
-    client = starter.run.engine.connection(int(len(asked) * (REQUEST_SECONDS + WITHIN)) + SLACK)
-    nonce = secrets.token_hex(16)
+    seconds = int(len(asked) * (REQUEST_SECONDS + WITHIN)) + SLACK
+    client = starter.run.engine.connection(seconds)
+    secret = secrets.token_hex(32)
+    text = inside.requests(secret, json.dumps(questions))
     try:
-        made = client.exec_create(
-            container, [python, "-I", "-S", "-B", "-c", script("agent"), nonce, json.dumps(questions)]
-        )
-        stream = client.exec_start(made["Id"], stream=True)
-        try:
-            output = first_bytes(stream)
-        finally:
-            close_stream(stream)
-    except (docker.errors.APIError, requests.exceptions.RequestException) as error:
+        output = ask_interpreter(client, container, python, text, seconds=seconds, most=MOST_OUTPUT)
+    except (docker.errors.APIError, requests.exceptions.RequestException, OSError) as error:
         return Unavailable(reason="the contract's requests could not be sent", detail=str(error)[:500])
     finally:
         client.close()
-    replies = answer_in(output, nonce, tuple[Reply, ...])
-    if replies is None or isinstance(replies, Unavailable) or len(replies) != len(asked):
-        said = output[-500:].decode("utf-8", errors="replace").strip()
-        return Unavailable(reason=f"{python} did not say what came of the contract's requests", detail=said)
+    replies = read_answer(output, secret, tuple[Reply, ...], seconds=seconds, most=MOST_OUTPUT)
+    if isinstance(replies, Unavailable):
+        return replace(replies, reason=f"{python}, asked to send the contract's requests, {replies.reason}")
+    if len(replies) != len(asked):
+        return Unavailable(reason=f"{python} told what came of {len(replies)} of the contract's {len(asked)} requests")
     return tuple(answered(answer, port, reply) for answer, reply in zip(asked, replies, strict=True))
 
 

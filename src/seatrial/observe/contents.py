@@ -12,6 +12,7 @@ import msgspec
 from seatrial.facts import ContentKind, Contents, FoundPath
 from seatrial.observe.index import content_key
 from seatrial.observe.path_rules import privileges
+from seatrial.text import with_bytes_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -28,18 +29,12 @@ LONGEST_SHOWN = 4000
 
 def shown(path: str) -> str:
     """Return a path that JSON and a screen can hold: bytes that are no UTF-8, line ends and the like are escaped."""
-    if path.isprintable():
-        return path[:LONGEST_SHOWN]
-    return "".join(map(_shown_letter, path[:LONGEST_SHOWN]))
-
-
-def _shown_letter(letter: str) -> str:
-    if letter.isprintable():
-        return letter
-    # A byte that is no UTF-8, as Python keeps it in a name: PEP 383.
-    if 0xDC80 <= ord(letter) <= 0xDCFF:  # noqa: PLR2004 - PEP 383
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode("ascii")
+    cut = with_bytes_shown(path[:LONGEST_SHOWN])
+    if cut.isprintable():
+        return cut
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in cut
+    )
 
 
 def contents_of(index: Index, rules: Iterable[PathRule], folders: Iterable[str] = ()) -> Contents:

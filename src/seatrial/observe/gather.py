@@ -159,18 +159,21 @@ class Observation:
             who = read_account(self.configuration, files)
             booting = self._boot(interpreter)
             known, seen = self._known(files)
-            # The probe takes longest after that, and needs no more than this to begin.
+            # The probe and the reading take longest after that, and need no more than this to begin.
             python = find_python(seen, files, self.contract.interpreter)
             interpreter.set_result(python.path if python else "")
             meant = application_of(launched(seen, files, self.contract.environment), files)
             request, probing = self._probe(who, python, meant)
             reading = self.beside.submit(read_image, self.run, files.container, self.configuration, known)
+            # The project's own files need no container.
+            looking_up = self.beside.submit(self._sources, sources) if sources else None
+            # While the engine packs a container's files, it answers nothing else about that container.
+            read = reading.result()
+            files.index = None if read.index.cut else IndexFiles(read.index)
             start = resolve_command(seen, files, who, self.contract.interpreter)
             overriding = self._override(seen, files, start)
             health = health_command(seen, files, who)
-            # The project's own files need no container: they are read while those run.
-            looking_up = self.beside.submit(self._sources, sources) if sources else None
-            answer, read = probing.result(), reading.result()
+            answer = probing.result()
             agreement: Agreement | Unavailable = NOT_COMPARED
             if isinstance(answer, Unavailable):
                 agreement = answer

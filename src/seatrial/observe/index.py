@@ -33,6 +33,9 @@ KEY_FILE = 1024 * 1024
 """The same for a private key, which may stand behind a chain of certificates."""
 SCRIPT = 4096
 """Bytes of a script's beginning that are kept: two lines that hold one path each."""
+LIBRARY = 1024 * 1024
+"""Bytes of Python's program or library in which its names are looked for first, and usually stand."""
+MOST_LIBRARY = 100 * 1024 * 1024
 METADATA = 4 * 1024 * 1024
 """Bytes of a distribution's file that are read; its header is kept, and it has a few hundred."""
 MOST_TEXT = 64_000_000
@@ -97,6 +100,17 @@ OF_A_DISTRIBUTION = re.compile(
     re.DOTALL,
 ).fullmatch
 PROGRAM = re.compile(r".*/bin/[^/]+", re.DOTALL).fullmatch
+PYTHON_PROGRAM = re.compile(r"python(?:3(?:\.\d{1,3}t?)?)?").fullmatch
+PYTHONS_LIBRARY = re.compile(r"libpython3\.\d{1,3}[a-z]*\.so(?:\.[\d.]+)?").fullmatch
+SITE_MODULE = re.compile(r".*/lib(?:64)?/python3\.\d{1,3}t?/site\.py", re.DOTALL).fullmatch
+PUTS_LOCAL_FIRST = re.compile(rb"PREFIXES\.insert\(0, ['\"]/usr/local['\"]\)").search
+LOCAL_FIRST = "/usr/local comes first"
+"""In `Index.holding`, what Red Hat's and SUSE's `site` does: what pip installs there lies in /usr/local."""
+EXPORTED = re.compile(rb"\0(_?Py[A-Z_]\w+)(?=\0)")
+LEAST_EXPORTED = 500
+"""Names of Python's C interface that a Python exports at least: extension modules use them. 3.8 has 1,500 of them."""
+IS_PYTHON, LINKS_PYTHON = "exports Python's C interface", "links Python's library"
+"""What a Python's program, or its library, holds in `Index.holding`; nothing else of that name does."""
 PACKAGE_IN_RECORD = re.compile(rb"^([^/,\r\n]{1,200})/__init__\.py,", re.MULTILINE)
 
 
@@ -185,7 +199,7 @@ class IndexReader:
         if member.letter == "h":
             self._take_second_name(path, member.mode, member.target)
         else:
-            self._keep(path, member.mode, archive.beginning(wanted))
+            self._keep(path, member.mode, _beginning(archive, wanted))
 
     def _take_second_name(self, path: str, mode: int, first: str) -> None:
         """Take over what is known by a file's first name, where that was looked at in the same way."""
@@ -213,20 +227,37 @@ class IndexReader:
             self._texts[path] = text
 
 
+def _beginning(archive: Archive, wanted: int) -> bytes:
+    body = archive.beginning(wanted)
+    if wanted == LIBRARY and not pythons(body):
+        # Tools that edit or optimise a binary move its names to its end.
+        body += archive.beginning(MOST_LIBRARY)
+    return body
+
+
 def wanted_bytes(path: str, mode: int) -> int:
     """Return how many bytes of a file's beginning are to be looked at."""
     if OF_A_DISTRIBUTION(path):
         return METADATA
-    if ANY_NAME(name := path.rpartition("/")[2]):
-        return KEY_FILE if KEY_NAME(name) else BEGINNING
-    return SCRIPT if mode & 0o111 and PROGRAM(path) else 0
+    name = path.rpartition("/")[2]
+    if ANY_NAME(name):
+        return BEGINNING
+    if name == "site.py" and SITE_MODULE(path):
+        return BEGINNING
+    if name.startswith("libpython3") and PYTHONS_LIBRARY(name):
+        return LIBRARY
+    if mode & 0o111 and PROGRAM(path):
+        return LIBRARY if PYTHON_PROGRAM(name) else SCRIPT
+    return 0
 
 
 def held(path: str, body: bytes) -> tuple[str, ...]:
     """Return the rules whose content a file holds, by their key; no path is excepted here."""
     name = path.rpartition("/")[2]
     if not ANY_NAME(name):
-        return ()
+        if PYTHON_PROGRAM(name) or PYTHONS_LIBRARY(name):
+            return pythons(body)
+        return (LOCAL_FIRST,) if SITE_MODULE(path) and PUTS_LOCAL_FIRST(body) else ()
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         body = body.replace(b"\0", b"")
     beginning = body[:KEY_FILE] if KEY_NAME(name) else body[:BEGINNING]
@@ -235,6 +266,15 @@ def held(path: str, body: bytes) -> tuple[str, ...]:
         for key, fits_name, fits_path, search in CONTENT
         if fits_name(name) and (fits_path is None or fits_path(path)) and search(beginning)
     )
+
+
+def pythons(body: bytes) -> tuple[str, ...]:
+    """Return what a binary is to Python: Python itself, or a program that links it."""
+    if not body.startswith(b"\x7fELF"):
+        return ()
+    if len(set(EXPORTED.findall(body))) >= LEAST_EXPORTED:
+        return (IS_PYTHON,)
+    return (LINKS_PYTHON,) if b"\0libpython3" in body else ()
 
 
 def kept_text(path: str, mode: int, body: bytes) -> str | None:

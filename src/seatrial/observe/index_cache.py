@@ -6,10 +6,13 @@ written by another version is left aside, and read anew from the image.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import re
 import stat
 from contextlib import suppress
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,8 +22,8 @@ from seatrial.observe.index import Index
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = "5"
-"""Of the index and of what it is made by; another one is not read."""
+DECIDING = ("index_cache", "index", "archive", "files", "path_rules", "paths")
+"""The modules of this package that decide what an index holds."""
 MOST_FILES = 50
 MOST_BYTES = 200_000_000
 """Of all files together."""
@@ -35,6 +38,17 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     id: str
     index: Index
+    in_bytes: bool = False
+    """Paths stand as their bytes, a letter each: some of them are no UTF-8."""
+
+
+@functools.cache
+def rules_format() -> str:
+    """Return what names the rules that an index is made by, so that one of other rules is not read."""
+    digest = hashlib.sha256()
+    for name in DECIDING:
+        digest.update(resources.files("seatrial.observe").joinpath(f"{name}.py").read_bytes())
+    return digest.hexdigest()
 
 
 def load(cache: Path | None, image: str) -> Index | None:
@@ -43,17 +57,17 @@ def load(cache: Path | None, image: str) -> Index | None:
     folder = _folder(cache) if cache and name else None
     if folder is None:
         return None
-    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    with suppress(OSError, msgspec.DecodeError, UnicodeError, RecursionError):
         handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode) or not _ours(state) or state.st_size > LARGEST:
                 return None
             kept = msgspec.msgpack.decode(file.read(LARGEST + 1), type=Kept)
-        if kept.format == FORMAT and kept.id == image and not kept.index.cut:
+        if kept.format == rules_format() and kept.id == image and not kept.index.cut:
             # What was used last is removed last.
             os.utime(folder / name, follow_symlinks=False)
-            return kept.index
+            return _renamed(kept.index, "latin-1", "utf-8") if kept.in_bytes else kept.index
     return None
 
 
@@ -62,8 +76,8 @@ def store(cache: Path | None, image: str, index: Index) -> None:
     name = _name(image)
     if cache is None or not name or index.cut or _length(index) > LARGEST:
         return
-    with suppress(OSError, UnicodeEncodeError):
-        body = msgspec.msgpack.encode(Kept(format=FORMAT, id=image, index=index))
+    with suppress(OSError):
+        body = _encoded(image, index)
         (cache / "images").mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = _folder(cache)
         if folder is None or len(body) > LARGEST:
@@ -85,6 +99,32 @@ def _length(index: Index) -> int:
     """Return about how large a file of an index is, at least."""
     links = sum(len(entry.target) for entry in index.paths.values())
     return links + sum(map(len, index.paths)) + sum(map(len, index.texts.values()))
+
+
+def _encoded(image: str, index: Index) -> bytes:
+    kept = Kept(format=rules_format(), id=image, index=index)
+    try:
+        return msgspec.msgpack.encode(kept)
+    except UnicodeEncodeError:
+        renamed = _renamed(index, "utf-8", "latin-1")
+        return msgspec.msgpack.encode(msgspec.structs.replace(kept, index=renamed, in_bytes=True))
+
+
+def _renamed(index: Index, before: str, after: str) -> Index:
+    """Return an index whose paths and targets are read anew from their bytes."""
+
+    def name(path: str) -> str:
+        return path.encode(before, "surrogateescape").decode(after, "surrogateescape")
+
+    return msgspec.structs.replace(
+        index,
+        paths={
+            name(path): msgspec.structs.replace(entry, target=name(entry.target)) if entry.target else entry
+            for path, entry in index.paths.items()
+        },
+        texts={name(path): text for path, text in index.texts.items()},
+        holding={name(path): keys for path, keys in index.holding.items()},
+    )
 
 
 def _name(image: str) -> str:

@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
+from msgspec.structs import replace
 
-from seatrial.engine.containers import close_stream, engine_errors
+from seatrial import inside
+from seatrial.engine.containers import engine_errors
 from seatrial.engine.startup import processes
 from seatrial.errors import EngineError
 from seatrial.facts import ProcessList, ProcInfo, Unavailable, Usage
-from seatrial.inside import script
-from seatrial.observe.probe import answer_in
+from seatrial.observe.answer import ask_interpreter, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
     from seatrial.engine.startup import ProcessRow
 
@@ -159,37 +161,18 @@ def proc_info(
     """Let the image's interpreter read /proc in the running container, and look up the `names` of hosts there."""
     if not python:
         return Unavailable(reason="the image holds no Python interpreter to inspect the running container with")
-    nonce = secrets.token_hex(16)
+    secret = secrets.token_hex(32)
+    text = inside.look(secret, names)
     try:
-        made = client.exec_create(container, [python, "-I", "-S", "-B", "-c", script("proc"), nonce, *names])
-        stream = client.exec_start(made["Id"], stream=True)
-        try:
-            output = first_bytes(stream)
-        finally:
-            close_stream(stream)
+        output = ask_interpreter(client, container, python, text, seconds=LOOK_SECONDS, most=MOST_OUTPUT)
     except docker.errors.APIError as error:
         return Unavailable(reason=f"{python} could not be started in the running container", detail=str(error)[:SHOWN])
-    return read_answer(output, nonce, python)
+    return read_look(output, secret, python)
 
 
-def first_bytes(stream: Iterable[bytes]) -> bytes:
-    """Return what a program in a container writes, up to a limit."""
-    output = bytearray()
-    for part in stream:
-        output += part
-        if len(output) > MOST_OUTPUT:
-            break
-    return bytes(output)
-
-
-def read_answer(output: bytes, nonce: str, python: str) -> ProcInfo | Unavailable:
-    """Find the script's answer in what was written; an image may write anything beside it."""
-    if len(output) > MOST_OUTPUT:
-        return Unavailable(reason=f"{python} wrote more than {MOST_OUTPUT} bytes instead of what it sees inside")
-    answer = answer_in(output, nonce, ProcInfo)
-    if answer is None:
-        said = output[-SHOWN:].decode("utf-8", errors="replace").strip()
-        return Unavailable(reason=f"{python} did not say what it sees in the running container", detail=said)
+def read_look(output: Output, secret: str, python: str) -> ProcInfo | Unavailable:
+    """Return what the interpreter answered; an image may write anything beside it."""
+    answer = read_answer(output, secret, ProcInfo, seconds=LOOK_SECONDS, most=MOST_OUTPUT)
     if isinstance(answer, Unavailable):
-        return Unavailable(reason=f"{python} gave an answer that is not the script's", detail=answer.detail)
+        return replace(answer, reason=f"{python}, asked in the running container, {answer.reason}")
     return answer

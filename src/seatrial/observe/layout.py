@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.facts import Account
 from seatrial.observe.archive import rooted
+from seatrial.observe.index import LOCAL_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,10 @@ class Layout:
     """As its library is named: `3.13`."""
     prefix: str
     base_prefix: str
+    library: str
+    """Its standard library."""
+    own_library: str = ""
+    """The standard library that its file lies beside; empty where none does."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """pyvenv.cfg, where it is a virtual environment's."""
     path: tuple[str, ...] = ()
@@ -103,6 +108,7 @@ def layout_of(python: str, environment: Mapping[str, str], directory: str, acces
     if base is None:
         return f"no library of Python's lies beside {real}"
     base_prefix, library, lib = base
+    beside = _base(real, tops[2:], files)
     alone = bool(prefix) and settings.get("include-system-site-packages", "").lower() != "true"
     user = "" if alone else _user_base(environment, access.who)
     made = _Path(access=access, library=library, base_prefix=base_prefix, lib=lib)
@@ -112,12 +118,17 @@ def layout_of(python: str, environment: Mapping[str, str], directory: str, acces
     made.add_sites(prefix)
     if not alone:
         made.add_site(f"{user}/lib/{library}/site-packages" if user else "")
+        module = files.folder(f"{base_prefix}/{lib}/{library}/site.py")
+        if user and LOCAL_FIRST in files.index.holding.get(module, ()):
+            made.add_sites("/usr/local")
         made.add_sites(base_prefix)
     on_path = {files.folder(folder) for folder in made.folders}
     return Layout(
         executable=executable,
         real=real,
         version=_version(library),
+        library=f"{base_prefix}/{lib}/{library}",
+        own_library="/".join((beside[0], beside[2], beside[1])) if beside else "",
         prefix=prefix or base_prefix,
         base_prefix=base_prefix,
         settings=settings,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
-import re
 import secrets
-from hmac import compare_digest
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import docker.errors
 import msgspec
@@ -15,13 +12,12 @@ from seatrial import inside
 from seatrial.engine.containers import Question, container, engine_errors, refusal, run_to_end
 from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
 from seatrial.observe import paths
+from seatrial.observe.answer import read_answer
 from seatrial.observe.command import searched
 from seatrial.observe.configuration import other_platform
 from seatrial.observe.sandbox import override_config, probe_config
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json, ResolvedCommand
@@ -30,26 +26,8 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
-Answer = TypeVar("Answer")
-
-SHOWN = 500
-"""Characters that are kept of a decode error."""
 CANNOT_START = {400, 404, 500}
 """Statuses by which the engine refuses to start a container for a reason that lies in its image."""
-
-
-def answer_in(written: bytes, nonce: str, shape: type[Answer]) -> Answer | Unavailable | None:
-    """Find the answer in what was written, where an image may write anything beside it; None where there is none."""
-    written = b"\n" + written
-    marker = f"\n{nonce} ".encode()
-    at = written.rfind(marker)
-    if at < 0:
-        return None
-    line = written[at + len(marker) :].partition(b"\n")[0]
-    try:
-        return msgspec.json.decode(line, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unavailable(reason="the answer does not have the expected form", detail=str(error)[:SHOWN])
 
 
 OVERRIDE_SECONDS = 20.0
@@ -117,8 +95,6 @@ PROBE_SECONDS = 60.0
 IMPORT_SECONDS = 40.0
 PROBE_MOST_OUTPUT = 8 * 1024 * 1024
 """Bytes that the probe may write: 5,000 distributions fit ten times."""
-PROBE_SHOWN = 2000
-"""Characters of a failed probe's output that are kept."""
 PRELOADS = ("LD_PRELOAD", "LD_AUDIT")
 """Variables by which the loader puts other code before the interpreter's: the application's start alone has them."""
 
@@ -172,47 +148,15 @@ def run_probe(
     if isinstance(output, str):
         reason = other_platform(configuration, output) or f"{python.path} could not be started"
         return Unavailable(reason=reason, detail=output)
-    answer = read_answer(output, secret, python.path)
+    answer = read_probe(output, secret, python.path)
     if isinstance(answer, Unavailable) and (reason := other_platform(configuration, answer.detail)):
         return Unavailable(reason=reason, detail=answer.detail)
     return answer
 
 
-def read_answer(output: Output, secret: str, python: str) -> Probe | Unavailable:
-    """Return the one answer that proves that it knows the secret; whatever else looks like one is a lie, and told."""
-    if output.timed_out:
-        return Unavailable(reason=f"{python} did not answer within {PROBE_SECONDS:g} s")
-    if output.truncated:
-        return Unavailable(reason=f"{python} wrote more than {PROBE_MOST_OUTPUT} bytes instead of an answer")
-    answers = list(ANSWER.finditer(output.out))
-    if not answers:
-        said = (output.errors or output.out)[-PROBE_SHOWN:].decode("utf-8", errors="replace").strip()
-        return Unavailable(reason=f"{python} ended with code {output.code} and gave no answer", detail=said)
-    if lie := _lie(output, answers, secret):
-        return Unavailable(reason=f"{python} {lie[0]}", detail=lie[1][:SHOWN].decode("utf-8", errors="replace"))
-    try:
-        return msgspec.json.decode(answers[0][2], type=Probe)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unavailable(reason=f"{python} gave an answer that is not the probe's", detail=str(error)[:SHOWN])
-
-
-def _lie(output: Output, answers: Sequence[re.Match[bytes]], secret: str) -> tuple[str, bytes] | None:
-    """Tell what shows that not only the probe has answered, and the words that show it."""
-    first, after = answers[0], output.out[answers[-1].end() :].strip()
-    if output.asked_at is None or first.start() < output.asked_at:
-        return "answered before it was asked", first[0]
-    unproven = [answer[0] for answer in answers if not compare_digest(answer[1], proof(secret, answer[2]))]
-    if len(unproven) == len(answers):
-        return "gave an answer without the proof that it was asked", first[0]
-    if len(answers) > 1:
-        return f"answered {len(answers)} times", (unproven or [first[0]])[0]
-    return ("wrote something after its answer", after) if after else None
-
-
-ANSWER = re.compile(rb"^([0-9a-f]{64}) (.*)$", re.MULTILINE)
-"""The proof, and the JSON that it is of."""
-
-
-def proof(secret: str, body: bytes) -> bytes:
-    """Return what only who was given the secret can say of an answer."""
-    return hmac.new(secret.encode(), body, "sha256").hexdigest().encode()
+def read_probe(output: Output, secret: str, python: str) -> Probe | Unavailable:
+    """Return what the probe answered, or why that is no answer."""
+    answer = read_answer(output, secret, Probe, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT)
+    if isinstance(answer, Unavailable):
+        return msgspec.structs.replace(answer, reason=f"{python} {answer.reason}")
+    return answer

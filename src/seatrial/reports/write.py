@@ -149,7 +149,7 @@ def summarise(smokes: Sequence[Smoke], environment: Mapping[str, str], *, say: C
     name = environment.get(STEP_SUMMARY)
     if not name:
         return
-    file, page = Path(name), render(smokes, "markdown").encode()
+    file, page = Path(name), render(smokes, "markdown").encode("utf-8", "backslashreplace")
     try:
         written = file.stat().st_size if file.exists() else 0
         if written + len(page) > MOST_SUMMARY:

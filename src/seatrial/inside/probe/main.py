@@ -1,4 +1,4 @@
-"""The probe's answer: one line of its proof, a space, and JSON. The proof is the HMAC of the JSON with the secret."""
+"""The probe's answer: `seatrial.facts.Probe`."""
 
 import json
 import os
@@ -7,13 +7,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.handed import REQUEST, SECRET
+from seatrial.inside.answer import give
+from seatrial.inside.handed import REQUEST
 from seatrial.inside.probe.base import facts, given, guarded, problems, search_path, text, truncated, which
 from seatrial.inside.probe.distributions import distributions, own_packages, scripts
 from seatrial.inside.probe.identity import identity, interpreter, locale, place
 from seatrial.inside.probe.imports import START_SECONDS, differences, imports, started, tried
 from seatrial.inside.probe.native import native, optional_for
-from seatrial.inside.probe.start import hooks, protect, variables
+from seatrial.inside.probe.start import hooks, variables
 
 if TYPE_CHECKING:
     from typing import List
@@ -101,24 +102,8 @@ def start(interpreter: "Row", begun: "Row") -> "Row":
     }
 
 
-def proof(secret: bytes, body: bytes) -> str:
-    """Return the HMAC-SHA256: RFC 2104. OpenSSL, which `hmac` and `hashlib` load, takes longer than all of it."""
-    try:
-        from _sha2 import sha256  # type: ignore[import-not-found]
-    except ImportError:
-        try:
-            from _sha256 import sha256  # type: ignore[import-not-found]
-        except ImportError:
-            from hashlib import sha256
-    key = secret.ljust(64, b"\0")
-    inner = sha256(bytes(byte ^ 0x36 for byte in key) + body).digest()
-    said: str = sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()
-    return said
-
-
 def main() -> None:
     sys.dont_write_bytecode = True
-    protect()
     given.update(json.loads(REQUEST))
     variables()
     answer = answer_to(given)
@@ -128,10 +113,7 @@ def main() -> None:
             os.kill(-1, 9)
         except OSError:
             pass
-    # A path that is not UTF-8 must not spoil the whole answer: what JSON cannot hold becomes a question mark.
-    body = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
-    sys.stdout.buffer.write(b"\n" + proof(SECRET.encode(), body).encode() + b" " + body + b"\n")
-    sys.stdout.buffer.flush()
+    give(answer)
     os._exit(0)
 
 

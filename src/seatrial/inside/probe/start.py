@@ -40,14 +40,16 @@ def begin() -> None:
     for entry in standard:
         add(entry)
     same = os.getuid() == os.geteuid() and os.getgid() == os.getegid()
-    site.ENABLE_USER_SITE = user = system and same and not os.environ.get("PYTHONNOUSERSITE")
+    user = system and same and not os.environ.get("PYTHONNOUSERSITE")
     site.PREFIXES = list(dict.fromkeys(prefixes))
-    folders = site.getsitepackages(own) if own else []
+    # Its own function, as distributions change it: Red Hat's puts /usr/local first. Nothing in the folders is run.
+    site.addsitedir = lambda folder, *_, **__: add_site(folder)
+    if own:
+        site.addsitepackages(set(), own)
+    site.ENABLE_USER_SITE = user
     if user and os.path.isdir(site.getusersitepackages()):
-        folders.append(site.getusersitepackages())
-    for folder in folders + site.getsitepackages(site.PREFIXES):
-        if os.path.isdir(folder):
-            add_site(folder)
+        add_site(site.getusersitepackages())
+    site.addsitepackages(set())
     customizations(user)
 
 
@@ -114,13 +116,3 @@ def variables() -> None:
     # The probe's container hides what stands in it.
     if os.path.exists("/etc/ld.so.preload") and os.getpid() == 1:
         hook("preload", "/etc/ld.so.preload")
-
-
-def protect() -> None:
-    """Keep the application's processes, which have the same user, from this one's memory and descriptors."""
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
-    except Exception:
-        return
