@@ -199,7 +199,7 @@ class IndexReader:
         if member.letter == "h":
             self._take_second_name(path, member.mode, member.target)
         else:
-            self._keep(path, member.mode, _beginning(archive, wanted))
+            self._keep(path, member.mode, _beginning(path, archive, wanted))
 
     def _take_second_name(self, path: str, mode: int, first: str) -> None:
         """Take over what is known by a file's first name, where that was looked at in the same way."""
@@ -227,9 +227,9 @@ class IndexReader:
             self._texts[path] = text
 
 
-def _beginning(archive: Archive, wanted: int) -> bytes:
-    body = archive.beginning(wanted)
-    if wanted == LIBRARY and not pythons(body):
+def _beginning(path: str, archive: Archive, wanted: int) -> bytes:
+    body, name = archive.beginning(wanted), posixpath.basename(path)
+    if (PYTHON_PROGRAM(name) or PYTHONS_LIBRARY(name)) and not pythons(body):
         # Tools that edit or optimise a binary move its names to its end.
         body += archive.beginning(MOST_LIBRARY)
     return body
@@ -241,7 +241,7 @@ def wanted_bytes(path: str, mode: int) -> int:
         return METADATA
     name = path.rpartition("/")[2]
     if ANY_NAME(name):
-        return BEGINNING
+        return KEY_FILE if KEY_NAME(name) else BEGINNING
     if name == "site.py" and SITE_MODULE(path):
         return BEGINNING
     if name.startswith("libpython3") and PYTHONS_LIBRARY(name):
