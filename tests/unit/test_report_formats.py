@@ -141,7 +141,8 @@ def test_a_name_of_bytes_that_are_no_utf8_is_shown_by_its_numbers(shape: Format)
         made = render(smokes, shape).replace("&#92;", "\\").replace("\\\\", "\\")
         assert_valid(shape, render(smokes, shape))
         assert made.encode("utf-8")
-        if shape != "json" or len(smokes) == 1:
+        # GitLab's form holds findings alone.
+        if shape != "codequality" and (shape != "json" or len(smokes) == 1):
             assert "/srv/\\xff\\xfe.py" in made
 
 
