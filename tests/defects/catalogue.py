@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.defects.code_defects import CODE
 from tests.defects.contents_defects import CONTENTS
 from tests.defects.defect import NEVER_UP, PROBED, Defect, python_command
 from tests.defects.environment_defects import ENVIRONMENT
@@ -819,6 +820,7 @@ DEFECTS = (
     *INTERPRETER,
     *PACKAGES,
     *APPLICATION,
+    *CODE,
     *CONTENTS,
     *CONFIGURATION,
     *DECLARED,

@@ -24,6 +24,7 @@ PROBED = {
     "identity/expected-user",
     "python/script-interpreters",
     "python/version",
+    "python/packages-on-path",
     "packages/evidence",
     "packages/forbidden",
     "packages/no-installers",

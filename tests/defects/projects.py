@@ -276,4 +276,12 @@ PROJECTS = (
             "web.env": "A=1\n",
         },
     ),
+    Broken(
+        name="templates that the wheel leaves out",
+        files={"src/shipapp/templates/home.html": "<h1>ship</h1>\n"},
+        finds="app/package-data",
+        says=("/app/.venv/lib/python3.13/site-packages/shipapp lacks src/shipapp/templates", "package-data"),
+        where="pyproject.toml:1",
+        twin={"src/shipapp/tests/home.html": "<h1>ship</h1>\n", "src/shipapp/README.md": "Ship\n"},
+    ),
 )

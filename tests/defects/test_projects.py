@@ -60,7 +60,7 @@ def judged(yard: Yard, observed: Facts, one: smoking.Target) -> Smoke:
 
 
 def bad(smoke: Smoke) -> dict[str, Result]:
-    families = ("dockerfile/", "context/", "compose/")
+    families = ("dockerfile/", "context/", "compose/", "app/package-data")
     return {check.id: check for check in smoke.checks if check.status in BAD and check.id.startswith(families)}
 
 

@@ -31,7 +31,10 @@ from seatrial.facts import (
     Import,
     Interpreter,
     Native,
+    OwnCode,
+    OwnPackage,
     Password,
+    PathAccess,
     Probe,
     ProcessList,
     ProcInfo,
@@ -279,6 +282,22 @@ def starts(**changed: Any) -> DeepBoots:
     return msgspec.structs.replace(sound, **changed)
 
 
+def own_code(**changed: Any) -> OwnCode:
+    sound = OwnCode(
+        packages=("shop",),
+        modules=2,
+        reached=2,
+        asked=9,
+        packaged=(OwnPackage(name="shop", folder="/app/src/shop"),),
+        texts=("templates",),
+        home="/app/src/shop/api.py:3",
+        home_folder=PathAccess(
+            path="/home/app", exists=True, writable=True, nearest="/home/app", owner="10001:10001", mode="0755"
+        ),
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
 def contents(**changed: Any) -> Contents:
     sound = Contents(paths=14_000, folders={"/app": (".venv", "src")})
     return msgspec.structs.replace(sound, **changed)
@@ -315,6 +334,7 @@ def facts(**changed: Any) -> Facts:
             name="shop", dependencies=("fastapi>=0.1", "uvicorn"), dependencies_file="pyproject.toml", lock=lock()
         ),
         contents=contents(),
+        own_code=own_code(),
         accounts=accounts(),
         sources=sources(),
         health_command=health_command(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.unit import boot_cases, contents_cases, environment_cases, source_cases
+from tests.unit import boot_cases, code_cases, contents_cases, environment_cases, source_cases
 from tests.unit.factories import boot, configuration, distribution, facts, file, lock, probe, start, trail
 
 from seatrial.checks import registry
@@ -131,7 +131,15 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
 
 @pytest.mark.parametrize("check", registry.CHECKS, ids=lambda entry: entry.id)
 def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check: Check) -> None:
-    seen_by_the_engine = ("command", "health_command", "contents", "accounts", "agreement", "working_directory")
+    seen_by_the_engine = (
+        "command",
+        "health_command",
+        "contents",
+        "accounts",
+        "agreement",
+        "working_directory",
+        "own_code",
+    )
     gone = dict.fromkeys(("probe", "boot", "sources", *seen_by_the_engine), GONE)
     seen = facts(**gone, configuration=configuration(environment={}))
     contract = Contract(
@@ -204,6 +212,7 @@ FAILING: dict[str, Facts] = {
         relaxed=(boot(lifted=(Restriction.READ_ONLY,), written=("/app/cache",)),),
     ),
     **boot_cases.FAILING,
+    **code_cases.FAILING,
     **contents_cases.FAILING,
     **environment_cases.FAILING,
     **source_cases.FAILING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seatrial.facts.base import *
 from seatrial.facts.boot import *
+from seatrial.facts.code import *
 from seatrial.facts.command import *
 from seatrial.facts.image import *
 from seatrial.facts.probe import *
@@ -48,6 +49,8 @@ class Facts(Fact, frozen=True, kw_only=True):
     """What its file system holds, of the kinds that checks ask about."""
     accounts: Accounts | Unavailable = FILES_NOT_READ
     """Its account files, read by the engine."""
+    own_code: OwnCode | Unavailable = FILES_NOT_READ
+    """The application's own modules, read from the image's files."""
     working_directory: ResolvedPath | Unavailable = FILES_NOT_READ
     """WORKDIR, followed by the engine; a container that is started may have had it made."""
     seconds: dict[str, float] = {}

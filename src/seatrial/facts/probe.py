@@ -193,6 +193,16 @@ class Identity(Fact, frozen=True, kw_only=True):
     directory: str
 
 
+class OffPath(Fact, frozen=True, kw_only=True):
+    """A folder with distributions that the interpreter does not look into."""
+
+    folder: str
+    distributions: tuple[str, ...]
+    """Their normalised names."""
+    why: str
+    fix: str
+
+
 class Interpreter(Fact, frozen=True, kw_only=True):
     """The interpreter that ran the probe."""
 
@@ -204,6 +214,8 @@ class Interpreter(Fact, frozen=True, kw_only=True):
     path: tuple[str, ...]
     settings: dict[str, str] = {}
     """pyvenv.cfg, where it is a virtual environment's."""
+    off_path: tuple[OffPath, ...] = ()
+    """By the image's files: what it cannot import."""
 
 
 class Distribution(Fact, frozen=True, kw_only=True):

@@ -248,6 +248,8 @@ class ProjectFacts(Fact, frozen=True, kw_only=True):
     """What the app's own project files declare."""
 
     name: str = ""
+    build_backend: str = ""
+    """What builds its wheel, as pyproject.toml names it; setuptools where it names none."""
     dependencies: tuple[str, ...] | None = None
     """Direct dependencies as requirement strings; None where no file declares any."""
     dependencies_file: str = ""

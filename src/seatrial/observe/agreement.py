@@ -14,6 +14,7 @@ from seatrial.observe import installed
 from seatrial.observe.contents import shown
 from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
 from seatrial.observe.layout import Access, layout_of, runs_code
+from seatrial.observe.off_path import off_path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,6 +105,12 @@ def _by_files(
         base_prefix=layout.base_prefix,
         path=layout.path,
         settings=dict(layout.settings),
+        off_path=off_path_of(
+            layout,
+            image.environment,
+            posixpath.normpath(image.environment.get("HOME") or image.account.home or "/"),
+            access,
+        ),
     )
     environment = probe.environment and structs.replace(
         probe.environment,

@@ -39,6 +39,8 @@ class Application:
     """What it puts first on sys.path; empty where that is nothing of the application's."""
     runs: str = ""
     """The module that `python -m MODULE` runs as a program; empty where it runs none, or a server."""
+    script: str = ""
+    """The Python file that it runs as a program."""
     development: str = ""
     """The words that make it a server for development; empty where it is none."""
 
@@ -60,7 +62,9 @@ def application(launch: Launch, files: Files | None = None) -> Application:
         if name in SERVERS:
             return _server(replace(launch, words=(name, *behind[1:])), files)
         development = " ".join(behind[:2]) if name == "manage.py" and behind[1:2] and "runserver" in behind[1] else ""
-        return Application(import_root=root, development=development)
+        script = posixpath.normpath(posixpath.join(launch.directory, behind[0])) if behind else ""
+        script = script if script.endswith(".py") else ""
+        return Application(import_root=root, script=script, development=development)
     if rest and posixpath.basename(rest[0]) in SERVERS:
         return _server(replace(launch, words=tuple(rest)), files)
     return _of_script(rest, launch, files)
@@ -97,6 +101,7 @@ def application_of(started: Iterable[Launch], files: Files) -> Application:
         modules=tuple(dict.fromkeys(module for each in found for module in each.modules)),
         import_root=next((each.import_root for each in found if each.import_root), ""),
         runs=next((each.runs for each in found if each.runs), ""),
+        script=next((each.script for each in found if each.script), ""),
         development=next((each.development for each in found if each.development), ""),
     )
 

@@ -62,6 +62,7 @@ def read_project_facts(
         dependencies, file = _of_requirement_files(context, ("requirements.txt",)), "requirements.txt"
     return ProjectFacts(
         name=name,
+        build_backend=str(_table(document, "build-system", pyproject).get("build-backend", "")),
         dependencies=dependencies,
         dependencies_file=file,
         dev_group=_dev_group(document, pyproject),

@@ -7,13 +7,14 @@ import posixpath
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors
-from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, ProjectFacts, Unavailable
+from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
 from seatrial.observe.agreement import Image, settle
 from seatrial.observe.application import application_of
@@ -42,6 +43,8 @@ from seatrial.observe.files import (
 )
 from seatrial.observe.health_check import health_command
 from seatrial.observe.index import IndexFiles, read_index
+from seatrial.observe.layout import Access
+from seatrial.observe.own_code import Start, own_code_of, sources_below
 from seatrial.observe.path_rules import rules
 from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
 from seatrial.observe.sources import read_sources
@@ -128,6 +131,7 @@ def gather(
                 wanted=wanted,
                 beside=beside,
                 seconds=seconds,
+                project=project.name if project else "",
             )
             return observation.facts(project or ProjectFacts(), sources, say)
 
@@ -151,6 +155,8 @@ class Observation:
     wanted: Wanted
     beside: ThreadPoolExecutor
     seconds: dict[str, float]
+    project: str = ""
+    """The project's name."""
 
     def facts(self, project: ProjectFacts, sources: SourceFiles | None, say: Callable[[str], None]) -> Facts:
         """Observe everything that is wanted."""
@@ -173,6 +179,7 @@ class Observation:
             start = resolve_command(seen, files, who, self.contract.interpreter)
             overriding = self._override(seen, files, start)
             health = health_command(seen, files, who)
+            own_code = self._own_code(who, python, meant, read.index, files)
             answer = probing.result()
             agreement: Agreement | Unavailable = NOT_COMPARED
             if isinstance(answer, Unavailable):
@@ -188,6 +195,8 @@ class Observation:
             if running.modules or (running.python is not None and running.python.path != start.python):
                 start, modules = running.told(start), running.modules
                 answer, agreement = self._again(who, running, lambda: self._image(seen, who, read))
+                with image_files(self.run, self.configuration) as files:
+                    own_code = self._own_code(who, running.python, running.application, read.index, files)
         return Facts(
             configuration=self.configuration,
             command=start,
@@ -203,6 +212,7 @@ class Observation:
             contents=self._contents(read.index, modules),
             accounts=read.accounts,
             working_directory=read.working_directory,
+            own_code=own_code,
             seconds=self.seconds,
         )
 
@@ -284,6 +294,30 @@ class Observation:
             path=environment.get("PATH", paths.DEFAULT_PATH),
             tmpfs=self.contract.tmpfs,
         )
+
+    def _own_code(
+        self, who: Account, python: Python | None, meant: Application, index: Index, files: EngineFiles
+    ) -> OwnCode | Unavailable:
+        """Return what the application's own modules ask for."""
+        environment, directory = self._environment, self.configuration.working_directory or "/"
+        modules = self.contract.modules or meant.modules
+        if not self.wanted.imports or python is None or not (modules or meant.script):
+            return OwnCode()
+        if index.cut:
+            return Unavailable(reason=f"the file system was not seen whole: {index.cut[0]}")
+        access = Access(files=IndexFiles(index), who=who)
+        start = Start(
+            modules=modules,
+            script=meant.script,
+            root=meant.import_root,
+            path=environment.get("PATH", paths.DEFAULT_PATH),
+            directory=directory,
+            environment=environment,
+            home=posixpath.normpath(environment.get("HOME") or who.home or "/"),
+            project=self.project,
+        )
+        with timed(self.seconds, "own code"):
+            return own_code_of(start, python.path, access, partial(sources_below, files, access.files))
 
     def _sources(self, files: SourceFiles) -> Sources | Unavailable:
         with timed(self.seconds, "sources"):

@@ -1,0 +1,135 @@
+"""Looks for modules as the import system does, by the names of an image's files; nothing is run."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from seatrial.observe.layout import Access, Layout
+
+REMOVED = {
+    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), (3, 12)),
+    **dict.fromkeys(
+        ("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "lib2to3", "mailcap", "nis", "nntplib"), (3, 13)
+    ),
+    **dict.fromkeys(("ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"), (3, 13)),
+}
+"""Modules that the standard library no longer has, from which version on: PEP 594, PEP 632."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a name means."""
+
+    folders: tuple[str, ...] = ()
+    """A package's folder, or those of a namespace package."""
+    file: str = ""
+    """A module's file."""
+    regular: bool = False
+    known: bool = True
+    """It is there."""
+
+
+NOWHERE = Place(known=False)
+BUILT_IN = Place()
+
+
+class Finder:
+    """Looks for modules as the import system does, by names of files: the import system's own search, PEP 420."""
+
+    def __init__(self, layout: Layout, root: str, access: Access) -> None:
+        self.files = access.files
+        self.folders = tuple(dict.fromkeys(filter(None, (root, *layout.path))))
+        digits = re.match(r"(\d+)\.(\d+)", layout.version)
+        self.version = (int(digits[1]), int(digits[2])) if digits else (3, 0)
+        library = {f"python{layout.version}", "lib-dynload"}
+        self.standard = tuple(f"{folder}/" for folder in layout.path if posixpath.basename(folder) in library)
+        self.sites = tuple(
+            f"{folder}/" for folder in layout.path if folder.endswith(("/site-packages", "/dist-packages"))
+        )
+        self._names: dict[str, dict[str, list[str]]] = {}
+        self.sites = tuple(f"{folder}/" for folder in self.folders if self._is_site(folder))
+
+    def _is_site(self, folder: str) -> bool:
+        """Tell whether a folder is one that distributions are installed into: `pip install --target` takes any."""
+        own = folder.endswith(("/site-packages", "/dist-packages"))
+        return own or any(name.endswith(".dist-info") for name in self.files.names(folder))
+
+    def _in(self, folder: str) -> dict[str, list[str]]:
+        """Return the names in a folder, by what stands before their first dot."""
+        if folder not in self._names:
+            found: dict[str, list[str]] = {}
+            for name in self.files.names(folder):
+                found.setdefault(name.partition(".")[0], []).append(name)
+            self._names[folder] = found
+        return self._names[folder]
+
+    def find(self, name: str, folders: Iterable[str]) -> Place:
+        """Return what a name means in some folders; the first regular package or module, or else a namespace."""
+        portions: list[str] = []
+        for folder in folders:
+            names = self._in(folder).get(name, ())
+            if name in names and self._is(posixpath.join(folder, name), "d"):
+                own = posixpath.join(folder, name)
+                if any(entry.startswith("__init__.") for entry in self._in(own).get("__init__", ())):
+                    return Place(folders=(own,), regular=True)
+                portions.append(own)
+            for entry in names:
+                if entry.endswith((".py", ".pyc", ".so")) and entry != name:
+                    return Place(file=posixpath.join(folder, entry))
+        return Place(folders=tuple(portions)) if portions else NOWHERE
+
+    def _is(self, path: str, letter: str) -> bool:
+        entry = self.files.end(path)
+        return entry is not None and entry.letter == letter
+
+    def top(self, name: str) -> Place:
+        """Return what a top-level name means."""
+        place = self.find(name, self.folders)
+        if place.known:
+            return place
+        if name in sys.builtin_module_names or name in sys.stdlib_module_names or name in REMOVED:
+            gone = REMOVED.get(name)
+            if (
+                gone is None
+                or self.version < gone
+                or (name == "distutils" and self.find("setuptools", self.folders).known)
+            ):
+                return BUILT_IN
+        return NOWHERE
+
+    def is_standard(self, place: Place) -> bool:
+        """Tell whether something belongs to the standard library."""
+        paths = [path for path in place.folders or (place.file,) if not path.startswith(self.sites)]
+        return any(path.startswith(self.standard) for path in paths)
+
+    def is_own(self, place: Place) -> bool:
+        """Tell whether something is the application's: neither the standard library's, nor where pip installs."""
+        there = place.known and place != BUILT_IN and not self.is_standard(place)
+        return there and not any(path.startswith(self.sites) for path in place.folders or (place.file,))
+
+    def missing(self, dotted: str) -> tuple[str, Place]:
+        """Return the part of a name that is not there, and the package that lacks it; empty where all is there."""
+        first, *rest = dotted.split(".")
+        place = self.top(first)
+        if not place.known:
+            return first, NOWHERE
+        if place == BUILT_IN or self.is_standard(place):
+            return "", place
+        seen = first
+        for part in rest:
+            if place.file:
+                # A module may stand for a package by itself, as six.moves does.
+                return "", place
+            below = self.find(part, place.folders)
+            seen = f"{seen}.{part}"
+            if not below.known:
+                return seen, place
+            place = below
+        return "", place
