@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from seatrial.observe.conditions import asks_first, decided
+
 LONGEST = 200
 """Characters of a text that may be the name of a file."""
 MOST_TEXTS = 2000
@@ -23,23 +25,7 @@ CATCHES = {
 """What a handler has to name to catch that something is not there; and whatever is not one of Python's own names."""
 ANYTHING = {"Exception", "BaseException"}
 BUILT_IN = re.compile(r"(?:\w+\.)*(?:[A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Iteration))")
-ASKS_FIRST = re.compile(
-    r"find_spec|has_|_?available|installed|supported|importable|can_import|which\(|exists\(|is_?file\(|is_?dir\(",
-    re.IGNORECASE,
-)
-"""A condition that has looked whether something is there."""
 CHANGES_PATH = re.compile(r"sys\.path(?:\.(?:insert|append|extend)\(|(?:\[.*\])? \+?= )")
-VERSION = re.compile(r"(?:sys\.)?version_info(?:\[:2\])? (>=|>|<=|<|==) (\([\d, ]+\))")
-PLATFORM = re.compile(r"(?:sys\.platform|os\.name|platform\.system\(\)) (==|!=) '(\w+)'")
-DECIDED = {
-    **dict.fromkeys(("TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING", "False", "0"), False),
-    **dict.fromkeys(
-        ("sys.platform in ('win32', 'cygwin')", "WINDOWS", "IS_WINDOWS", "WIN", "MACOS", "IS_MACOS"), False
-    ),
-    **dict.fromkeys((f"sys.platform.startswith('{name}')" for name in ("win", "win32", "darwin")), False),
-    **dict.fromkeys(("sys.platform.startswith('linux')", "True", "1"), True),
-}
-"""Conditions that hold, or do not, in every container on Linux."""
 RUNNERS = {
     *("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen"),
     *("asyncio.create_subprocess_exec", "anyio.run_process", "anyio.open_process", "trio.run_process"),
@@ -163,11 +149,11 @@ class _Reader:
                 self.found.bound |= _bound(statement)
             self._statement(statement, where)
             if isinstance(statement, ast.If) and where.nested and _leaves(statement.body):
-                decided = self._decided(statement.test)
+                holds = decided(statement.test, self._version, main=self._main)
                 where = replace(
                     where,
-                    conditional=where.conditional or decided is None,
-                    skipped=where.skipped or decided is True or _asks_first(statement.test),
+                    conditional=where.conditional or holds is None,
+                    skipped=where.skipped or holds is True or asks_first(statement.test),
                 )
 
     def _statement(self, statement: ast.stmt, where: Where) -> None:
@@ -229,42 +215,11 @@ class _Reader:
 
     def _if(self, statement: ast.If, where: Where) -> None:
         self._expressions([statement.test], where)
-        decided = self._decided(statement.test)
-        unknown = replace(where, conditional=True, skipped=where.skipped or _asks_first(statement.test))
+        holds = decided(statement.test, self._version, main=self._main)
+        unknown = replace(where, conditional=True, skipped=where.skipped or asks_first(statement.test))
         never = replace(where, skipped=True)
-        self.block(statement.body, {True: where, False: never, None: unknown}[decided])
-        self.block(statement.orelse, {True: never, False: where, None: unknown}[decided])
-
-    def _decided(self, test: ast.expr) -> bool | None:
-        """Tell whether a condition holds in a container on Linux; None where that is not known."""
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            inner = self._decided(test.operand)
-            return None if inner is None else not inner
-        if isinstance(test, ast.BoolOp):
-            parts = [self._decided(value) for value in test.values]
-            least = isinstance(test.op, ast.Or)
-            return least if least in parts else None if None in parts else not least
-        text = ast.unparse(test)
-        if text == "__name__ == '__main__'":
-            return self._main
-        if by_version := VERSION.fullmatch(text):
-            return self._by_version(by_version[1], by_version[2])
-        if by_platform := PLATFORM.fullmatch(text):
-            same = by_platform[2].lower() in {"linux", "posix"}
-            return same if by_platform[1] == "==" else not same
-        return DECIDED.get(text)
-
-    def _by_version(self, operator: str, numbers: str) -> bool:
-        wanted = tuple(int(part) for part in re.findall(r"\d+", numbers))[:2]
-        seen = self._version[: len(wanted)]
-        # sys.version_info has more parts than what it is compared with: (3, 12, 1) is above (3, 12).
-        return {
-            ">=": seen >= wanted,
-            ">": seen >= wanted,
-            "<": seen < wanted,
-            "<=": seen < wanted,
-            "==": seen == wanted,
-        }[operator]
+        self.block(statement.body, {True: where, False: never, None: unknown}[holds])
+        self.block(statement.orelse, {True: never, False: where, None: unknown}[holds])
 
     def _try(self, statement: ast.Try | ast.TryStar, where: Where) -> None:
         caught = frozenset(
@@ -433,7 +388,3 @@ def _first_word(line: str) -> str:
 
 def _changes(statement: ast.AST) -> bool:
     return CHANGES_PATH.search(ast.unparse(statement)) is not None
-
-
-def _asks_first(test: ast.expr) -> bool:
-    return ASKS_FIRST.search(ast.unparse(test)) is not None
