@@ -22,6 +22,7 @@ SHOWN = 20
     severity=Severity.ERROR,
     follows=(
         "python/environment-matches",
+        "python/packages-on-path",
         "packages/evidence",
         Cause(check="native/libraries-resolve", shares=r"^([^,]+), which"),
         Cause(check="native/platform", shares=r"^(\S+) was built for"),

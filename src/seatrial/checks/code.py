@@ -354,6 +354,7 @@ def home(own_code: OwnCode, contract: Contract) -> Outcome:
     "python/packages-on-path",
     title="Its packages lie where it looks for them",
     severity=Severity.ERROR,
+    follows=("python/environment-matches",),
     why="Packages that were installed for another account, interpreter or folder are not found at the start.",
     source="Python's site module: USER_BASE; pip install --user, --target; PEP 405",
     example="COPY --from=builder /root/.local /home/app/.local\n"

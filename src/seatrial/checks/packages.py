@@ -33,7 +33,7 @@ UNPROVEN = skipped("none found, but the list has not shown that it is the applic
     "packages/evidence",
     title="Lists the application's own packages",
     severity=Severity.ERROR,
-    follows=("python/environment-matches",),
+    follows=("python/environment-matches", "python/packages-on-path"),
     why="A package list of another interpreter cannot fail, and so proves nothing.",
     source="pip list: it lists the environment of the interpreter that runs it",
     example="COPY --from=builder /app/.venv /app/.venv\n"

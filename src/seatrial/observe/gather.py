@@ -316,8 +316,7 @@ class Observation:
             home=posixpath.normpath(environment.get("HOME") or who.home or "/"),
             project=self.project,
         )
-        with timed(self.seconds, "own code"):
-            return own_code_of(start, python.path, access, partial(sources_below, files, access.files))
+        return own_code_of(start, python.path, access, partial(sources_below, files, access.files))
 
     def _sources(self, files: SourceFiles) -> Sources | Unavailable:
         with timed(self.seconds, "sources"):
