@@ -266,7 +266,7 @@ PACKAGES = (
         },
         finds="packages/evidence",
         says=("/usr/local/bin/python3",),
-        also={"app/imports", "python/environment-first", "files/leftovers"},
+        also={"app/imports", "python/environment-first", "python/packages-on-path", "files/leftovers"},
         undecided={
             "packages/forbidden",
             "packages/not-editable",

@@ -52,7 +52,7 @@ def _why(folder: str, layout: Layout, environment: Mapping[str, str], home: str,
         return why, "Install with the interpreter that the command runs on: the same base image in every stage."
     if access.files.end(posixpath.join(prefix, "pyvenv.cfg")):
         why = f"it belongs to the environment {prefix}, and the command runs on {layout.executable}"
-        return why, f'Run the interpreter of the environment: `ENV PATH="{prefix}/bin:$PATH"`.'
+        return why, f'Run {prefix}/bin/python: name it in the command, or `ENV PATH="{prefix}/bin:$PATH"`.'
     if prefix.endswith("/.local"):
         return _why_of_a_user(prefix, layout, environment, home)
     if not access.lists(folder):

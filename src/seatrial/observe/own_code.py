@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import docker.errors
 from packaging.utils import canonicalize_name
 
-from seatrial.facts import Unavailable
 from seatrial.facts.code import MissingModule, NamedThing, OwnCode, OwnPackage
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
 from seatrial.observe.contents import shown
@@ -187,11 +186,12 @@ def _with_parents(dotted: str) -> list[str]:
     return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
-def own_code_of(start: Start, python: str, access: Access, load: Callable[[str], Sources]) -> OwnCode | Unavailable:
+def own_code_of(start: Start, python: str, access: Access, load: Callable[[str], Sources]) -> OwnCode:
     """Return what the modules of an application ask for that runs on an interpreter of the image."""
     layout = layout_of(python, start.environment, start.directory, access)
     if isinstance(layout, str):
-        return Unavailable(reason=layout)
+        # python/interpreter-resolves tells.
+        return OwnCode()
     return read_own_code(start, layout, access, load, packages_of(layout, access).distributions)
 
 
