@@ -12,7 +12,7 @@ from tests.unit.source_factories import sources
 
 from seatrial.checks import registry
 from seatrial.checks.boot import in_the_way
-from seatrial.checks.model import Status
+from seatrial.checks.model import Severity, Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import (
     NO_SOURCES,
@@ -417,3 +417,13 @@ def test_a_limit_that_the_engine_does_not_enforce_is_undecided(limit: str) -> No
     assert sound.enforced is not None
     seen = boot(enforced=msgspec.structs.replace(sound.enforced, **{limit: 0}))
     assert judged("boot/limits", facts(boot=seen)).status is Status.ERROR
+
+
+def test_a_command_that_says_how_to_use_it_is_a_warning() -> None:
+    plain = configuration(health_check=None, command=("shop", "--help"))
+    ended = facts(configuration=plain, boot=down(exit=Exit(code=0, after=0.3)))
+    result = judged("boot/stays-up", ended)
+    assert (result.status, result.severity) == (Status.FAIL, Severity.WARNING)
+    assert "shop --help, says how to use it and ends" in result.actual
+    crashed = facts(configuration=plain, boot=down(exit=Exit(code=1, after=0.3)))
+    assert judged("boot/stays-up", crashed).severity is Severity.ERROR

@@ -75,6 +75,7 @@ TREE: dict[str, str] = {
     # Secrets.
     "/root/.ssh/id_ed25519": KEY,
     "/app/server.key": "-----BEGIN PRIVATE KEY-----\nx",
+    "/usr/bin/ssh-keygen": "\x7fELF\0-----BEGIN OPENSSH PRIVATE KEY-----\n\0-----BEGIN PRIVATE KEY-----\0",
     "/app/public.pem": "-----BEGIN CERTIFICATE-----\nx",
     "/opt/venv/lib/python3.13/site-packages/tornado/test/test.key": "-----BEGIN PRIVATE KEY-----\nx",
     "/root/.netrc": "machine example.org login me password secret",

@@ -22,7 +22,7 @@ from tests.unit.factories import (
 )
 
 from seatrial.checks import registry
-from seatrial.checks.model import Result, Status
+from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import (
@@ -30,6 +30,7 @@ from seatrial.facts.probe import (
     Bytecode,
     Code,
     Environment,
+    Import,
     ImportDifference,
     Locale,
     PathPython,
@@ -471,3 +472,12 @@ def test_an_interpreter_that_is_a_script_is_not_believed() -> None:
     result = judged("probe/agrees", facts(command=start(python_is="a script")))
     assert result.status is Status.ERROR
     assert "is a script; what it says is its own word" in result.actual
+
+
+def test_a_write_that_the_probes_root_refuses_is_a_warning_of_an_import() -> None:
+    refused = Import(name="shop", ok=False, seconds=0.1, error="OSError: [Errno 30] Read-only file system: '/logs'")
+    broken = Import(name="jobs", ok=False, seconds=0.1, error="ValueError: x")
+    result = judged("app/imports", probed(imports=(refused,)))
+    assert (result.status, result.severity) == (Status.FAIL, Severity.WARNING)
+    assert "log to standard output" in result.fix
+    assert judged("app/imports", probed(imports=(refused, broken))).severity is Severity.ERROR

@@ -10,6 +10,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.system_libraries import how_to_install, missing_library
 from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
+from seatrial.facts.boot import REFUSED
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
 
@@ -51,6 +52,8 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
             f"{first.name}: {first.error}",
             fix=_import_fix(first.name, first.error, traceback=bool(first.traceback)),
             evidence=tuple(chain.from_iterable(tracebacks)),
+            # What it may write is boot/read-only's to decide: without restrictions it imports.
+            severity=Severity.WARNING if all(REFUSED in module.error.lower() for module in broken) else None,
         )
     slowest = max(module.seconds for module in tried)
     return expect.passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s")
@@ -63,6 +66,8 @@ A_VARIABLE = re.compile(
 
 
 def _import_fix(name: str, error: str, *, traceback: bool) -> str:
+    if REFUSED in error.lower():
+        return "Import without writing: log to standard output, or name the folder in the contract's `tmpfs`."
     package = name.partition(":")[0].partition(".")[0]
     if library := missing_library(error):
         return how_to_install(library)

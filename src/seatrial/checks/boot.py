@@ -85,6 +85,10 @@ def healthy(
     )
 
 
+ASKS_FOR_HELP = {"--help", "-h", "--version"}
+"""Words of a command with which a program starts nothing."""
+
+
 @check(
     "boot/stays-up",
     title="Stays up",
@@ -110,6 +114,13 @@ def stays_up(boot: Boot | Unavailable, configuration: Configuration, services_le
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
     boot = present(boot)
     expect = Expect("still runs when its start is over, with no traceback in its log")
+    if boot.exit is not None and boot.exit.code == 0 and ASKS_FOR_HELP & set(configuration.words):
+        return expect.failed(
+            f"its command, {' '.join(configuration.words)}, says how to use it and ends",
+            fix="Nothing to change where every start gives arguments of its own; else let CMD start the application.",
+            evidence=evidence_of(boot),
+            severity=Severity.WARNING,
+        )
     if not boot.came_up:
         return expect.failed(
             what_happened(boot), fix=_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)

@@ -67,6 +67,9 @@ class Places:
         file, folders = ASKED["places"][name]["file"], ASKED["places"][name]["folders"]
         if not folders and os.path.basename(file).startswith("__init__."):
             folders = [os.path.dirname(file)]
+        if name == "distutils" and "/setuptools/_distutils/" in file:
+            # As setuptools' own shim does: its packages look for what setuptools carries along.
+            __import__("setuptools")
         if file:
             return external.spec_from_file_location(name, file, submodule_search_locations=folders or None)
         import importlib.machinery

@@ -18,7 +18,8 @@ IN_BIN = r"(?:/[^/]+)*/s?bin/[^/]+"
 WITH_PASSWORD = r"[a-z][a-z0-9+.-]{0,20}://[^/\s:@\"'{}$<>]{0,200}:[^/\s@\"'{}$<>]{1,500}@"  # noqa: S105 - a pattern
 """An address with a password in it; `${TOKEN}` and `<token>` are places for one."""
 
-PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-"
+PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?!\s{0,4}\x00)|PuTTY-User-Key-File-"
+"""In a program that works with keys, the words end with a NUL: it is a string of the program's own."""
 KEY_FILES = (
     r"(?i:.*priv(?:ate)?[_-]?key.*"
     r"|(?!.+\.(?:py[ci]?|pyx|so|c|h|js|ts|html?|md|rst)\Z)"
