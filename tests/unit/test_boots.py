@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import types
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -284,6 +285,22 @@ def test_a_start_that_fails_is_tried_with_restrictions_lifted(monkeypatch: pytes
     assert {boot.lifted for boot in relaxed if boot.came_up} == {(Restriction.READ_ONLY,), tuple(Restriction)}
     assert deep == NOT_DEEP
     assert sorted(seconds) == ["boot", "relaxed boots"]
+
+
+def test_starts_that_may_loop_wait_for_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, made = installed(monkeypatch), list[int]()
+    needs(engine, Restriction.READ_ONLY)
+    starter, probed = engine.starter(Contract(healthy_within=3.0)), threading.Event()
+    vars(starter.run)["ended"] = threading.Event()
+
+    def end() -> None:
+        made.append(len(engine.lives))
+        probed.set()
+
+    threading.Timer(0.5, end).start()
+    _, relaxed, _ = boots(replace(starter, probed=probed), {}, deep=False)
+    assert made == [1]
+    assert len(relaxed) > 1
 
 
 def test_a_start_that_comes_up_is_not_made_again_but_for_level_deep(monkeypatch: pytest.MonkeyPatch) -> None:

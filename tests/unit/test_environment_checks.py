@@ -23,7 +23,8 @@ from tests.unit.factories import (
 
 from seatrial.checks import registry
 from seatrial.checks.model import Result, Severity, Status
-from seatrial.checks.verdict import judge
+from seatrial.checks.python import THREAD
+from seatrial.checks.verdict import judge, smoke_of
 from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import (
     OPTIONAL,
@@ -33,6 +34,7 @@ from seatrial.facts.probe import (
     Import,
     ImportDifference,
     Locale,
+    MissingLibrary,
     PathPython,
     StandardModule,
     StartHook,
@@ -212,6 +214,35 @@ def test_what_came_before_the_recursion_is_not_blamed_on_it() -> None:
     result = judged("runtime/deep-recursion", seen)
     assert (result.status, "at ssl: it took longer than 20 s" in result.actual) == (Status.ERROR, True)
     assert judged("system/trust-store", seen).status is Status.ERROR
+
+
+def test_what_took_too_long_is_undecided_and_never_a_failure() -> None:
+    late = "it took longer than 40 s and waited 33 s of these for a processor"
+    row = Import(name="shop", ok=False, seconds=0.0, error=late, traceback="line", late=True)
+    result = judged("app/imports", probed(imports=(row,)))
+    assert (result.status, result.evidence) == (Status.ERROR, ("line",))
+    assert result.actual.startswith(f"could not be decided: the import of shop: {late}. Run it again")
+    # One that is broken is broken.
+    broken = Import(name="web", ok=False, seconds=0.1, error="ValueError: no")
+    assert judged("app/imports", probed(imports=(row, broken))).status is Status.FAIL
+    deep = tried(recursion=False, at=THREAD, ended="it took longer than 20 s", late=True)
+    assert judged("runtime/deep-recursion", deep).status is Status.ERROR
+    slow = probed(start=two_starts(application=None, ended="it took longer than 20 s", late=True))
+    assert judged("probe/agrees", slow).status is Status.ERROR
+    missing = (MissingLibrary(library="libx.so.1", needed_by="/a.so", searched=()),)
+    native = msgspec.structs.replace(probe().native, missing=missing)
+    assert judged("native/libraries-resolve", probed(native=native)).status is Status.FAIL
+    assert judged("native/libraries-resolve", probed(native=native, complete=False)).status is Status.ERROR
+
+
+def test_a_run_that_was_slow_says_so() -> None:
+    def notes(waited: float) -> tuple[str, ...]:
+        seen = msgspec.structs.replace(probed(waited=waited), seconds={"probe": 44.0})
+        return smoke_of(seen, Contract(), (), seconds=45.0).notes
+
+    assert notes(0.0) == notes(4.0) == ()
+    (note,) = notes(33.0)
+    assert "waited 33 s for a processor in 44 s" in note
 
 
 # --- packages --------------------------------------------------------------------------------------------------

@@ -223,6 +223,36 @@ def test_too_late_and_too_much_are_no_answers_even_with_one_inside() -> None:
     assert "wrote more than 8388608 bytes" in cut.reason
 
 
+EARLY = genuine(complete=False, selftest=None, start=None, imports=())
+
+
+def test_what_was_said_before_a_time_out_is_kept() -> None:
+    whole: dict[str, Any] = {"errors": b"", "truncated": False, "asked_at": 0}
+    cases: tuple[dict[str, Any], ...] = (
+        {"timed_out": True, "code": None, "out": EARLY + b"\n0123"},
+        {"timed_out": False, "code": 137, "out": EARLY},
+    )
+    for more in cases:
+        output = Output(**whole, **more)
+        kept = read_probe(output, NONCE, PYTHON, ("shop", "shop.web"))
+        assert isinstance(kept, Probe)
+        assert (kept.distributions, kept.native) == (probe().distributions, probe().native)
+        assert [(row.name, row.ok, row.late) for row in kept.imports] == [
+            ("shop", False, True),
+            ("shop.web", False, True),
+        ]
+        why = "it took longer than 60 s" if more["timed_out"] else "it ended with code 137"
+        assert {kept.imports[0].error, kept.problems["selftest"], kept.problems["start"]} == {why}
+
+
+def test_the_whole_answer_counts_in_the_place_of_the_early_one() -> None:
+    assert answered(EARLY + genuine()) == probe()
+    for lie in (EARLY + FORGED, FORGED + EARLY, EARLY + EARLY + genuine(), genuine() + EARLY):
+        told = answered(lie)
+        assert isinstance(told, Unavailable)
+        assert "times" in told.reason
+
+
 # --- requirements ---------------------------------------------------------------------------------------
 
 

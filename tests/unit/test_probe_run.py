@@ -22,7 +22,7 @@ from seatrial.observe import introspect
 from seatrial.observe.answer import proof
 from seatrial.observe.command import Python
 from seatrial.observe.introspect import Introspection, read_top
-from seatrial.observe.probe import ProbeRequest, run_override, run_probe
+from seatrial.observe.probe import ProbeRequest, run_override, run_probe, sharing_soon
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -96,6 +96,23 @@ def test_the_probes_answer_is_found_among_noise(monkeypatch: pytest.MonkeyPatch)
     assert '"modules":["shop"]' in question.text.decode()
     assert SECRET not in json.dumps(plan)
     assert plan["HostConfig"]["CpuShares"] == 32
+
+
+def test_a_boot_comes_before_the_probe_for_some_seconds_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    updated: list[tuple[str, int]] = []
+    shared = threading.Event()
+
+    def update_container(name: str, *, cpu_shares: int) -> None:
+        updated.append((name, cpu_shares))
+        shared.set()
+
+    made = cast("Any", types.SimpleNamespace(id="c0", client=types.SimpleNamespace(update_container=update_container)))
+    with sharing_soon(made):
+        pass
+    monkeypatch.setattr("seatrial.observe.probe.OTHERS_FIRST", 0.01)
+    with sharing_soon(made):
+        assert shared.wait(5)
+    assert updated == [("c0", 1024)]
 
 
 def test_alone_the_probe_gets_its_share_of_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,8 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
     tried = probe.imports
     if not tried:
         return skipped("neither the contract nor the command names a module; set `modules`")
-    broken = [module for module in tried if not module.ok]
+    broken = [module for module in tried if not (module.ok or module.late)]
+    late = [module for module in tried if module.late]
     expect = Expect(f"imports {', '.join(module.name for module in tried)}")
     if broken and isinstance(command, ResolvedCommand) and command.program is None:
         # Which folder comes first on sys.path is the program's to say.
@@ -54,6 +55,13 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
             evidence=tuple(chain.from_iterable(tracebacks)),
             # What it may write is boot/read-only's to decide: without restrictions it imports.
             severity=Severity.WARNING if all(REFUSED in module.error.lower() for module in broken) else None,
+        )
+    if late:
+        others = f", and {len(late) - 1} more" if len(late) > 1 else ""
+        raise UndecidedError(
+            f"the import of {late[0].name}{others}: {late[0].error}. Run it again when the machine has less to do; if "
+            "it does not help, the import itself waits or never ends",
+            *(line for module in late for line in module.traceback.splitlines()[-SHOWN:]),
         )
     slowest = max(module.seconds for module in tried)
     return expect.passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s")
@@ -178,6 +186,9 @@ def libraries_resolve(probe: Probe) -> Outcome:
         )
     needed = [missing for missing in native.missing if not missing.optional]
     rows = tuple(f"{missing.library}: needed by {missing.needed_by}" for missing in needed)
+    if needed and not probe.complete:
+        first = needed[0]
+        raise UndecidedError(f"{first.library} is not there; whether {first.needed_by} imports was not tried", *rows)
     if needed:
         first = needed[0]
         return expect.failed(

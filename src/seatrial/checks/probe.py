@@ -46,6 +46,8 @@ def agrees(agreement: Agreement, start: Start, command: ResolvedCommand | Unavai
         ),
         *_of_the_starts(start),
     ]
+    if not lines and start.application is None:
+        raise UndecidedError(f"the interpreter's start as the application's: {start.ended}")
     if lines:
         more = len(lines) - SHOWN
         named = ", ".join(dict.fromkeys((*agreement.start_code[:3], *(hook.where for hook in start.hooks[:3]))))
@@ -65,6 +67,8 @@ def agrees(agreement: Agreement, start: Start, command: ResolvedCommand | Unavai
 def _of_the_starts(start: Start) -> Iterator[str]:
     """Yield in words what the two starts do not agree on."""
     if start.application is None:
+        if start.late:
+            return
         yield f"the interpreter does not start as the application starts it: {start.ended or 'it gave no answer'}"
     else:
         for name in structs.fields(StartSide):

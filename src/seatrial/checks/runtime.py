@@ -40,7 +40,7 @@ def deep_recursion(selftest: SelfTest) -> Outcome:
     expect = Expect("a thread that recurses to the limit gets its RecursionError, and the process goes on")
     if selftest.recursion:
         return expect.passed("it got its RecursionError")
-    if selftest.at != THREAD:
+    if selftest.at != THREAD or selftest.late:
         raise stopped_before(selftest)
     return expect.failed(
         selftest.ended or "the thread ended without a RecursionError",

@@ -15,7 +15,7 @@ from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Severity, Status, UndecidedError
 from seatrial.checks.places import place
 from seatrial.errors import ExitCode
-from seatrial.facts import Facts, Lint, Unavailable
+from seatrial.facts import Facts, Lint, Probe, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import with_bytes_shown
 
@@ -72,7 +72,7 @@ class Smoke(Struct, frozen=True, kw_only=True):
     timings: dict[str, float] = {}
     """Seconds that each observation took; some run beside each other."""
     notes: tuple[str, ...] = ()
-    """What of the project's own say held in this verdict, or did not count."""
+    """What of the project's own say held in this verdict, or did not count; and that the machine was busy."""
     fail_on: Severity = Severity.ERROR
     """The findings that count in the verdict: those of this severity and above."""
     findings: dict[Severity, int] = {}
@@ -104,7 +104,7 @@ def smoke_of(
         python=_python(facts, contract),
         level=level,
         timings={name: round(took, 3) for name, took in facts.seconds.items()},
-        notes=tuple(map(truncate, (*notes, *_held(facts), *_unneeded(results, contract)))),
+        notes=tuple(map(truncate, (*notes, *_held(facts), *_slowed(facts), *_unneeded(results, contract)))),
     )
 
 
@@ -120,6 +120,20 @@ def _unneeded(results: Iterable[Result], contract: Contract) -> Iterator[str]:
     for result in results:
         if result.status is Status.PASS and result.id in contract.waive:
             yield f"the waiver of {result.id} is not needed any more: it passes. Remove it from the contract's `waive`."
+
+
+WAITED_LONG = 5.0
+"""Seconds in which an import that waits for a processor may pass a limit."""
+
+
+def _slowed(facts: Facts) -> Iterator[str]:
+    """Yield that the machine was too busy for what was measured and bounded."""
+    if isinstance(facts.probe, Probe) and facts.probe.waited > WAITED_LONG:
+        took = facts.seconds.get("probe", facts.probe.waited)
+        yield (
+            f"the machine was busy: the image's interpreter waited {min(facts.probe.waited, took):.0f} s for a "
+            f"processor in {took:.0f} s. What took too long, and times, may be others when it has less to do"
+        )
 
 
 def _python(facts: Facts, contract: Contract) -> str:

@@ -110,6 +110,8 @@ class SelfTest(Fact, frozen=True, kw_only=True):
     """What was begun last."""
     ended: str = ""
     """How the process ended, where it did not reach its end."""
+    late: bool = False
+    """It was ended as it took too long."""
 
 
 class Locale(Fact, frozen=True, kw_only=True):
@@ -163,6 +165,8 @@ class Start(Fact, frozen=True, kw_only=True):
     """None where it did not get as far."""
     ended: str = ""
     """How the application's start ended, where it did not reach its end."""
+    late: bool = False
+    """It was ended as it took too long."""
     replaced: tuple[str, ...] = ()
     """Basic modules and streams that are not the standard library's own in the application's start."""
     loaded: tuple[str, ...] = ()
@@ -260,6 +264,8 @@ class Import(Fact, frozen=True, kw_only=True):
     seconds: float
     error: str = ""
     traceback: str = ""
+    late: bool = False
+    """It was ended before it was decided."""
 
 
 class Executable(Fact, frozen=True, kw_only=True):
@@ -336,6 +342,10 @@ class Probe(Fact, frozen=True, kw_only=True):
     """The parts of the answer that could not be had, and why."""
     truncated: tuple[str, ...] = ()
     """What was cut short because it passed a limit."""
+    complete: bool = True
+    """False for what it said first: what takes long is missing."""
+    waited: float = 0.0
+    """The most seconds that one of its processes waited for a processor; 0 where the kernel does not count them."""
 
 
 OPTIONAL = tuple(field.name for field in structs.fields(Probe) if field.default is None)

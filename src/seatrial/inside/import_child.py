@@ -112,6 +112,11 @@ for asked in ASKED["names"]:
     imported(asked)
 if not ASKED["hooked"]:
     tell_standard_modules()
-say(end=True)
+try:
+    with open("/proc/self/schedstat") as scheduled:
+        waited = int(scheduled.read().split()[1]) / 1e9
+except (OSError, ValueError, IndexError):
+    waited = 0.0
+say(end=True, waited=waited)
 # Taking a thousand modules apart again costs a third of what their import does.
 os._exit(0)

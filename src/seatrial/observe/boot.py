@@ -24,6 +24,7 @@ from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import show_size
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Collection
     from concurrent.futures import Future
 
@@ -52,6 +53,8 @@ class BootSetup:
     contract: Contract
     python: Future[str]
     """The interpreter to read /proc with; it is looked for while the first container starts."""
+    probed: threading.Event | None = None
+    """Set when the probe has ended: starts that may loop do not take its processors. None where there is no probe."""
     service: Service | None = None
     """What a compose service adds, where it is started among its services; None where it is started alone."""
 

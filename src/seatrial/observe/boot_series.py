@@ -220,15 +220,18 @@ def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootS
         first = run_boot(starter)
     relaxed: tuple[Boot, ...] = ()
     if _may_start_relaxed(first) and not other_platform(starter.configuration, *first.log, first.start_error):
+        wait_for_the_probe(starter)
         with timed(seconds, "relaxed boots"):
             relaxed = relaxed_boots(lambda lifted: run_boot(starter, lifted=lifted), at_once=starter.at_once)
     elif first.came_up and _is_doubtful(first, starter.configuration):
+        wait_for_the_probe(starter)
         with timed(seconds, "relaxed boots"):
             again = run_boot(starter, lifted={Restriction.READ_ONLY})
         if short := falls_short(first, again, starter.configuration):
             first, relaxed = msgspec.structs.replace(first, fell_short=short), (again,)
     if not deep:
         return first, relaxed, NOT_DEEP
+    wait_for_the_probe(starter)
     came_up = sorted((boot for boot in relaxed if boot.came_up), key=lambda boot: len(boot.lifted))
     with timed(seconds, "deep starts"):
         return first, relaxed, deep_boots(starter, came_up[0] if came_up else first)
@@ -284,6 +287,12 @@ def _has_traceback(boot: Boot) -> bool:
 def _first_program(boot: Boot) -> str:
     listed = boot.process_list.first.split() if isinstance(boot.process_list, ProcessList) else []
     return posixpath.basename(listed[0]) if listed else ""
+
+
+def wait_for_the_probe(starter: BootSetup) -> None:
+    """Wait until the probe has ended, or the run has: its limit of time bounds that."""
+    while starter.probed is not None and not starter.probed.wait(POLL) and not starter.run.ended.is_set():
+        continue
 
 
 @contextmanager

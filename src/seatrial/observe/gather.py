@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,13 +164,15 @@ class Observation:
         interpreter: Future[str] = Future()
         with timed(self.seconds, "probe"), image_files(self.run, self.configuration) as files:
             who = read_account(self.configuration, files)
-            booting = self._boot(interpreter)
+            probed = threading.Event()
+            booting = self._boot(interpreter, probed)
             known, seen = self._known(files)
             # The probe and the reading take longest after that, and need no more than this to begin.
             python = find_python(seen, files, self.contract.interpreter)
             interpreter.set_result(python.path if python else "")
             meant = application_of(launched(seen, files, self.contract.environment), files)
             request, probing = self._probe(who, python, meant)
+            probing.add_done_callback(lambda _: probed.set())
             reading = self.beside.submit(read_image, self.run, files.container, self.configuration, known)
             # The project's own files need no container.
             looking_up = self.beside.submit(self._sources, sources) if sources else None
@@ -232,10 +235,12 @@ class Observation:
         files.index = None if known.cut else there
         return known, with_short_path(self.configuration, there) if long else self.configuration
 
-    def _boot(self, python: Future[str]) -> Future[BootSeries] | None:
+    def _boot(self, python: Future[str], probed: threading.Event) -> Future[BootSeries] | None:
         if not self.wanted.boot:
             return None
-        starter = BootSetup(run=self.run, configuration=self.configuration, contract=self.contract, python=python)
+        starter = BootSetup(
+            run=self.run, configuration=self.configuration, contract=self.contract, python=python, probed=probed
+        )
         return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
 
     @property

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import secrets
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import docker.errors
 import msgspec
+import requests
 
 from seatrial import inside
 from seatrial.engine.containers import Question, container, engine_errors, refusal, run_to_end
-from seatrial.facts import CommandOverride, Fact, Probe, Unavailable
+from seatrial.facts import CommandOverride, Fact, Import, Probe, Unavailable
+from seatrial.facts.probe import OPTIONAL
 from seatrial.observe import paths
 from seatrial.observe.answer import read_answer
 from seatrial.observe.command import searched
 from seatrial.observe.configuration import other_platform
-from seatrial.observe.sandbox import override_config, probe_config
+from seatrial.observe.sandbox import USUAL_SHARES, override_config, probe_config
 
 if TYPE_CHECKING:
-    from seatrial.engine.containers import Output
+    from collections.abc import Iterator, Sequence
+
+    from seatrial.engine.containers import Container, Output
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json, ResolvedCommand
     from seatrial.observe.command import Python
@@ -69,14 +75,39 @@ def run_override(
 def _output(
     run: Run, plan: Json, *, seconds: float, most: int, watched: bool, question: Question | None = None
 ) -> Output | str:
-    """Return what a container wrote, or why the engine could not start it."""
-    with container(run, plan, watched=watched) as made:
+    """Return what a container wrote, or why the engine could not start it.
+
+    Others come first for some seconds only: an application that never stops computing would leave it nothing.
+    """
+    with container(run, plan, watched=watched) as made, sharing_soon(made):
         try:
             return run_to_end(made, seconds=seconds, most=most, question=question)
         except docker.errors.APIError as error:
             if error.status_code not in CANNOT_START:
                 raise
             return refusal(error)
+
+
+OTHERS_FIRST = 5.0
+"""Seconds for which a boot gets nearly all of short processors."""
+
+
+@contextmanager
+def sharing_soon(made: Container) -> Iterator[None]:
+    """Give a container as many processor shares as others have, once it has run for some seconds."""
+
+    def share() -> None:
+        # It may have ended, and with it what is waited for.
+        with suppress(docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+            made.client.update_container(made.id, cpu_shares=USUAL_SHARES)
+
+    timer = threading.Timer(OTHERS_FIRST, share)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def read_output(output: Output, nonce: str) -> CommandOverride:
@@ -93,6 +124,8 @@ def read_output(output: Output, nonce: str) -> CommandOverride:
 
 PROBE_SECONDS = 60.0
 IMPORT_SECONDS = 40.0
+TO_ANSWER = 10.0
+"""Seconds that are left of these for the answer itself, on a busy machine."""
 PROBE_MOST_OUTPUT = 8 * 1024 * 1024
 """Bytes that the probe may write: 5,000 distributions fit ten times."""
 PRELOADS = ("LD_PRELOAD", "LD_AUDIT")
@@ -107,6 +140,8 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
     runs: str = ""
     """Of the modules, the one that the command runs as a program: `python -m MODULE`."""
     import_seconds: float = IMPORT_SECONDS
+    seconds: float = PROBE_SECONDS
+    """What all of it may take."""
     executables: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     environment: dict[str, str] = msgspec.field(default_factory=dict)
@@ -139,7 +174,7 @@ def run_probe(
     secret = secrets.token_hex(32)
     environment = {**configuration.environment, **contract.environment}
     held_back = {name: environment[name] for name in PRELOADS if environment.get(name)}
-    request = msgspec.structs.replace(request, environment=held_back)
+    request = msgspec.structs.replace(request, environment=held_back, seconds=PROBE_SECONDS - TO_ANSWER)
     question = Question(ready=inside.READY, text=inside.question(secret, msgspec.json.encode(request).decode()))
     plan = probe_config(configuration, python.path, inside.ISOLATED, contract, beside=beside, without=PRELOADS)
     with engine_errors(f"probing {configuration.reference}"):
@@ -148,15 +183,29 @@ def run_probe(
     if isinstance(output, str):
         reason = other_platform(configuration, output) or f"{python.path} could not be started"
         return Unavailable(reason=reason, detail=output)
-    answer = read_probe(output, secret, python.path)
+    answer = read_probe(output, secret, python.path, request.modules)
     if isinstance(answer, Unavailable) and (reason := other_platform(configuration, answer.detail)):
         return Unavailable(reason=reason, detail=answer.detail)
     return answer
 
 
-def read_probe(output: Output, secret: str, python: str) -> Probe | Unavailable:
-    """Return what the probe answered, or why that is no answer."""
-    answer = read_answer(output, secret, Probe, seconds=PROBE_SECONDS, most=PROBE_MOST_OUTPUT)
+def read_probe(output: Output, secret: str, python: str, modules: Sequence[str] = ()) -> Probe | Unavailable:
+    """Return what the probe answered, or why that is no answer; `modules` are those that it had to import."""
+    answer = read_answer(
+        output,
+        secret,
+        Probe,
+        seconds=PROBE_SECONDS,
+        most=PROBE_MOST_OUTPUT,
+        early=lambda probe: not probe.complete,
+    )
     if isinstance(answer, Unavailable):
         return msgspec.structs.replace(answer, reason=f"{python} {answer.reason}")
-    return answer
+    if answer.complete:
+        return answer
+    why = f"it took longer than {PROBE_SECONDS:g} s" if output.timed_out else f"it ended with code {output.code}"
+    return msgspec.structs.replace(
+        answer,
+        imports=tuple(Import(name=name, ok=False, seconds=0.0, error=why, late=True) for name in modules),
+        problems={**{name: why for name in OPTIONAL if getattr(answer, name) is None}, **answer.problems},
+    )

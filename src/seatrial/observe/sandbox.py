@@ -30,8 +30,8 @@ FOR_ALL = 0o1777
 PERIOD = 100_000
 """Microseconds in which a limit of processors is counted."""
 HOSTNAME = "seatrial"
-PROBE_SHARES = 32
-"""The probe's weight in sharing processors; a container has 1024 by default."""
+PROBE_SHARES, USUAL_SHARES = 32, 1024
+"""The probe's weight in sharing processors at first, and what a container has by default."""
 MASKED = (
     "/etc/ld.so.preload",
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),

@@ -20,6 +20,10 @@ search_path: "List[str]" = []
 """What the application's interpreter has as sys.path; this one's own holds the standard library alone."""
 given: "Row" = {}
 """The request."""
+deadline: "List[float]" = []
+"""When everything has to be said, by `time.monotonic`."""
+waits: "List[float]" = [0.0]
+"""The seconds that processes of the probe waited for a processor."""
 truncated: "List[str]" = []
 problems: "Dict[str, str]" = {}
 facts: "Dict[str, Fact]" = {}
@@ -112,6 +116,15 @@ def named_for_env(line: str, path: str) -> str:
 def shebang_words(line: str) -> "List[str]":
     # As the kernel does: it parts words at spaces and tabs only, so that a carriage return belongs to one.
     return [word for word in re.split(r"[ \t]+", line[2:]) if word]
+
+
+def waited_for_a_processor(process: object = "self") -> float:
+    """Return how many seconds a process was ready to run and did not: Documentation/scheduler/sched-stats.rst."""
+    try:
+        with open(f"/proc/{process}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def owner_of(state: os.stat_result) -> "Row":

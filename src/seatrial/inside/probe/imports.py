@@ -12,7 +12,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import CHILDREN, fact, given, search_path, text
+from seatrial.inside.probe.base import (
+    CHILDREN,
+    deadline,
+    fact,
+    given,
+    search_path,
+    text,
+    waited_for_a_processor,
+    waits,
+)
 from seatrial.inside.probe.start import hooks
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ PARENTS = ("PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONSTARTUP", "PYT
 def run_child(
     script: str, asked: "Row", seconds: float, *, as_the_application: bool = False
 ) -> "Tuple[List[str], bytes, Optional[int]]":
-    """Return the lines that a script writes to its own pipe, its other output, and its code; None if too late.
+    """Return the lines that a script writes to its own pipe, its other output, and its code; None if it was too late.
 
     The script comes through its standard input, with a secret that each of its lines begins with. It runs isolated,
     or with the start that the application has, where anything may have been done before.
@@ -71,14 +80,20 @@ def run_child(
         thread.start()
     code: "Optional[int]" = None
     try:
-        code = child.wait(timeout=seconds)
+        code = child.wait(timeout=within(seconds))
     except subprocess.TimeoutExpired:
+        waits.append(waited_for_a_processor(child.pid))
         child.kill()
         child.wait()
     for thread in threads:
         # A grandchild may hold the pipes open: what has been read by now must do.
         thread.join(timeout=1)
     return list(lines), kept[0], code
+
+
+def within(seconds: float) -> float:
+    """Return the seconds that something may take: what the probe has left, if that is less."""
+    return max(1.0, min([seconds, *(end - time.monotonic() for end in deadline)]))
 
 
 def hand_in(pipe: "Any", source: str) -> None:
@@ -107,7 +122,8 @@ def collect(pipe: "Any", lines: "List[str]", secret: str) -> None:
 
 def how_it_ended(code: "Optional[int]", seconds: float) -> str:
     if code is None:
-        return f"it took longer than {int(seconds)} s"
+        waited = f" and waited {waits[-1]:.0f} s of these for a processor" if waits[-1] > 1 else ""
+        return f"it took longer than {seconds:.0f} s{waited}"
     if code >= 0:
         return f"the interpreter ended with code {code}"
     try:
@@ -138,27 +154,29 @@ differences: "List[Row]" = []
 
 def imports(names: "List[str]", root: str, seconds: float) -> "List[Row]":
     """Import without any start hook: that decides. With hooks that may break them, import once more as they do."""
-    deadline = time.monotonic() + seconds
+    end = time.monotonic() + within(seconds)
     hooked: "List[Row]" = []
-    beside = threading.Thread(target=lambda: hooked.extend(import_all(names, root, deadline, {}, hooked=True)))
+    beside = threading.Thread(target=lambda: hooked.extend(import_all(names, root, end, {}, hooked=True)))
     if names and own_hooks():
         beside.start()
-    rows = import_all(names, root, deadline, {})
+    rows = import_all(names, root, end, {})
     places: "Row" = {}
     for _ in range(MOST_ROUNDS if hooks else 0):
+        if time.monotonic() > end:
+            break
         # An editable install's own finder knows where a module is: what it says is taken for a place, and no more.
         missing = [row["missing"] for row in rows if row["missing"] and row["missing"] not in places]
-        found = started(dict.fromkeys(missing), deadline)["found"] if missing else {}
+        found = started(dict.fromkeys(missing), end)["found"] if missing else {}
         if not found:
             break
         places.update(found)
-        again = import_all([row["name"] for row in rows if not row["ok"]], root, deadline, places)
+        again = import_all([row["name"] for row in rows if not row["ok"]], root, end, places)
         rows = [row for row in rows if row["ok"]] + again
     rows.sort(key=lambda row: names.index(row["name"]))
     if beside.ident is not None:
         beside.join()
     elif hooks and any(not row["ok"] for row in rows):
-        hooked = import_all([row["name"] for row in rows if not row["ok"]], root, deadline, {}, hooked=True)
+        hooked = import_all([row["name"] for row in rows if not row["ok"]], root, end, {}, hooked=True)
     return [settled(row, {row["name"]: row for row in hooked}.get(row["name"])) for row in rows]
 
 
@@ -173,15 +191,24 @@ def settled(row: "Row", hooked: "Optional[Row]") -> "Row":
     row.pop("missing")
     if hooked is None or hooked["ok"] == row["ok"]:
         return row
+    if row["late"] or hooked["late"]:
+        # What was not decided agrees with everything.
+        hooked.pop("missing")
+        return row if row["late"] else hooked
     differences.append({"name": row["name"], "isolated": row["error"], "application": hooked["error"]})
     hooked.pop("missing")
     return hooked if row["ok"] else row
 
 
-def import_all(names: "List[str]", root: str, deadline: float, places: "Row", *, hooked: bool = False) -> "List[Row]":
-    rows, left = [], list(names)
+def import_all(names: "List[str]", root: str, end: float, places: "Row", *, hooked: bool = False) -> "List[Row]":
+    rows: "List[Row]" = []
+    left, began = list(names), time.monotonic()
     while left:
-        seconds = max(1.0, deadline - time.monotonic())
+        if rows and any(time.monotonic() >= moment for moment in deadline):
+            why = how_it_ended(None, time.monotonic() - began)
+            unbegun = f"it was not begun, as the others {why[3:]}"
+            return rows + [{**UNDECIDED, "name": name, "error": unbegun} for name in left]
+        seconds = max(1.0, end - time.monotonic())
         results, current, output, code = import_some(left, root, seconds, places, hooked=hooked)
         rows.extend(results)
         done = {row["name"] for row in results}
@@ -189,9 +216,10 @@ def import_all(names: "List[str]", root: str, deadline: float, places: "Row", *,
         if left:
             # The child ended before it could answer: it was at this import.
             name = current if current in left else left[0]
-            why = how_it_ended(code, given.get("import_seconds", seconds))
-            row = {"name": name, "ok": False, "seconds": 0.0, "error": why, "traceback": text(output[-4000:])}
-            rows.append({**row, "missing": ""})
+            why = how_it_ended(code, time.monotonic() - began)
+            rows.append(
+                {**UNDECIDED, "name": name, "error": why, "traceback": text(output[-4000:]), "late": code is None}
+            )
             left.remove(name)
     return rows
 
@@ -203,6 +231,9 @@ def tried(names: "List[str]", seconds: float) -> "List[Row]":
     standard_names.intersection_update(kept[0])
     cut_short[:] = kept[1]
     return rows
+
+
+UNDECIDED = {"ok": False, "seconds": 0.0, "traceback": "", "missing": "", "late": True}
 
 
 def import_some(
@@ -222,6 +253,7 @@ def import_some(
                 standard_names.update(text(name, 300) for name in row["standard"][:50])
             elif "end" in row:
                 complete = True
+                waits.append(float(row.get("waited", 0)))
             elif row.get("name") in names:
                 results.append(
                     {
@@ -231,6 +263,7 @@ def import_some(
                         "error": text(row.get("error", ""), 1200),
                         "traceback": text(row.get("traceback", "")),
                         "missing": text(row.get("missing", ""), 200),
+                        "late": False,
                     }
                 )
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -243,10 +276,10 @@ def import_some(
 START_SECONDS = 20.0
 
 
-def started(names: "Any", deadline: float) -> "Row":
+def started(names: "Any", end: float) -> "Row":
     """Return what a start of the interpreter as the application's comes to, and where its finders find modules."""
     asked = {"names": list(names)[:50]}
-    seconds = max(1.0, min(START_SECONDS, deadline - time.monotonic()))
+    seconds = within(min(START_SECONDS, end - time.monotonic()))
     lines, kept, code = run_child(CHILDREN["start"], asked, seconds, as_the_application=True)
     answer: "Row" = {"found": {}}
     for line in lines:
@@ -257,6 +290,7 @@ def started(names: "Any", deadline: float) -> "Row":
     if "version" not in answer or code != 0:
         said = kept.decode("utf-8", "replace").strip().split("\n")[-1]
         answer["ended"] = text(how_it_ended(code, seconds) + (": " + said if said else ""), 1000)
+        answer["late"] = code is None
     return answer
 
 
@@ -283,15 +317,16 @@ def selftest(_request: "Row") -> "Row":
 def tested(*, as_the_application: bool) -> "Row":
     cpython = platform.python_implementation() == "CPython"
     asked = {"names": f"{NEEDED} {WHERE_THERE}" if cpython else NOT_CPYTHON, "hooked": as_the_application}
-    lines, _, code = run_child(CHILDREN["selftest"], asked, SELFTEST_SECONDS, as_the_application=as_the_application)
-    answer: "Row" = {"modules": [], "trust": None, "recursion": False, "at": "", "ended": ""}
+    seconds = within(SELFTEST_SECONDS)
+    lines, _, code = run_child(CHILDREN["selftest"], asked, seconds, as_the_application=as_the_application)
+    answer: "Row" = {"modules": [], "trust": None, "recursion": False, "at": "", "ended": "", "late": code is None}
     for line in lines:
         try:
             take(json.loads(line), answer)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     if code != 0:
-        answer["ended"] = how_it_ended(code, SELFTEST_SECONDS)
+        answer["ended"] = how_it_ended(code, seconds)
     return answer
 
 

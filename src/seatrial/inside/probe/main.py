@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 
 from seatrial.inside.answer import give
 from seatrial.inside.handed import REQUEST
-from seatrial.inside.probe.base import facts, given, guarded, problems, search_path, text, truncated, which
+from seatrial.inside.probe.base import (
+    deadline,
+    facts,
+    given,
+    guarded,
+    problems,
+    search_path,
+    text,
+    truncated,
+    waited_for_a_processor,
+    waits,
+    which,
+)
 from seatrial.inside.probe.distributions import distributions, own_packages, scripts
 from seatrial.inside.probe.identity import identity, interpreter, locale, place
 from seatrial.inside.probe.imports import START_SECONDS, differences, imports, started, tried
@@ -50,10 +62,15 @@ def answer_to(request: "Row") -> "Row":
         "native": native(),
         "own_packages": own_packages(request["import_root"]),
     }
-    late = [name for name in facts if name.startswith("standard_")]
+    last = [name for name in facts if name.startswith("standard_")]
+    long = ("selftest", "code")
     for name in facts:
-        if name not in late:
+        if name not in last and name not in long:
             answer[name] = guarded(name, request)
+    # If the rest takes too long, that much is known.
+    give({**answer, "imports": [], "problems": problems, "truncated": truncated, "complete": False})
+    for name in long:
+        answer[name] = guarded(name, request)
     starting.join()
     importing.join()
     answer["imports"] = rows
@@ -61,9 +78,10 @@ def answer_to(request: "Row") -> "Row":
     answer["start"] = start(interpreter(), *begun)
     answer["locale"] = locale(*begun)
     # What the imports loaded is known only now.
-    for name in late:
+    for name in last:
         answer[name] = guarded(name, request)
-    return {**answer, "problems": problems, "truncated": truncated}
+    waits.append(waited_for_a_processor())
+    return {**answer, "problems": problems, "truncated": truncated, "waited": max(waits)}
 
 
 MOST_TRIED = 5
@@ -94,6 +112,7 @@ def start(interpreter: "Row", begun: "Row") -> "Row":
         "isolated": {key: text(own[key]) for key in SIDE},
         "application": {key: text(begun[key]) for key in SIDE} if "version" in begun else None,
         "ended": begun.get("ended", ""),
+        "late": begun.get("late", False),
         "replaced": [text(line, 500) for line in begun.get("replaced", [])[:20]],
         "loaded": [text(line, 500) for line in begun.get("loaded", [])],
         "added": [text(entry, 500) for entry in path if entry not in search_path][:50],
@@ -105,6 +124,7 @@ def start(interpreter: "Row", begun: "Row") -> "Row":
 def main() -> None:
     sys.dont_write_bytecode = True
     given.update(json.loads(REQUEST))
+    deadline.append(time.monotonic() + given["seconds"])
     variables()
     answer = answer_to(given)
     if os.getpid() == 1:
