@@ -39,5 +39,7 @@ def test_the_clean_image_passes_every_check(yard: Yard) -> None:
     ]
     # It has no lock, and its contract asks for no bytecode of the standard library.
     not_asked = {"packages/match-lock", "bytecode/standard-library"}
+    # Its code never asks for HOME, and its sources are not given.
+    not_asked |= {"app/home", "app/package-data"}
     assert skipped == {"boot/stays-up", "boot/answers", "runtime/worker-heartbeat", *not_asked}
     assert all(check.actual for check in smoke.checks)
