@@ -154,7 +154,7 @@ USER 10001:10001
 CMD ["one"]
 """,
         finds="process/command-resolves",
-        says=("no program 'one' in any folder of PATH",),
+        says=("the links go round in a circle",),
         also={"boot/healthy"},
         undecided=NEVER_UP,
     ),

@@ -58,8 +58,8 @@ FALSE_PYTHON = 'FROM {clean}\nCOPY python /usr/local/bin/python\nENV PATH=/usr/l
 NOISE = r"printf '\033[2J\033]0;owned\007[bold red]markup[/] \377\376\n' >&2; exit 7"
 UP = f"{FALSE_PYTHON}\nHEALTHCHECK CMD true\nCMD sleep 600"
 """Comes up, whatever its python does."""
-LOOKED_AT = '[ "$3" = -B ] || exit 7; {}'
-"""Only for the look inside the running container, which alone says -I -S -B."""
+LOOKED_AT = '[ "$$" -gt 1 ] || exit 7; {}'
+"""Only for the look inside the running container: the probe's Python is the first process of its own."""
 
 HOSTILE = (
     Hostile(
@@ -149,7 +149,7 @@ HOSTILE = (
         dockerfile=UP,
         files=instead_of_python(LOOKED_AT.format("exec yes")),
         finds="network/exposed-ports",
-        says="bytes instead of what it sees inside",
+        says="bytes instead of an answer",
         within=30,
     ),
     Hostile(
@@ -157,7 +157,7 @@ HOSTILE = (
         dockerfile=UP,
         files=instead_of_python(LOOKED_AT.format('printf "\\n%s " "$6"; head -c 400000 /dev/zero | tr "\\0" "["')),
         finds="network/exposed-ports",
-        says="gave an answer that is not the script's",
+        says="gave no answer",
         within=30,
     ),
     Hostile(

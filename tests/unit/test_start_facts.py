@@ -26,6 +26,7 @@ SCRIPTS: dict[str, str | bytes | int | None] = {
     "/either": b'#!/bin/sh\nif [ "$1" = web ]; then exec uvicorn a:b; else exec celery -A c worker; fi\n',
     "/opaque": b'#!/bin/sh\nif [ -n "$X" ]; then\n  uvicorn a:b\nfi\n',
     "/loop": b"#!/bin/sh\nexec /loop\n",
+    "/away": b'#!/bin/sh\ncd "$HOME_OF_SHOP"\ncd\nexec uvicorn a:b\n',
     "/odd": b"#!/bin/sh\necho it's\n",
     "/usr/bin/shop": b"#!/app/.venv/bin/python\nimport sys\nfrom shop.cli import main\n"
     b"if __name__ == '__main__':\n    sys.exit(main())\n",
@@ -59,6 +60,7 @@ SCRIPTS: dict[str, str | bytes | int | None] = {
         (("/either",), (), ""),
         (("/opaque",), (), ""),
         (("/loop",), (), ""),
+        (("/away",), ("a:b",), "/app"),
         (("/odd",), (), ""),
         (("shop",), ("shop.cli:main",), ""),
         (("uv", "run", "--no-sync", "--package", "x", "shop"), ("shop.own:main",), ""),

@@ -253,6 +253,7 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
     "boot/drop-capabilities",
     title="Starts without capabilities",
     severity=Severity.WARNING,
+    follows=("process/command-resolves", "python/interpreter-reachable"),
     why="What the application cannot do, an attacker who takes it over cannot do either.",
     source="CIS Docker Benchmark 5.4; OWASP Docker cheat sheet, rule 3",
     example='CMD ["sh", "-c", "chown -R app /data && exec gosu app shop"]',

@@ -139,8 +139,8 @@ def handed_on(
     folder = "."
     made: dict[tuple[str, ...], str] = {}
     for command in commands:
-        if command[0] == "cd" and len(command) > 1:
-            folder = posixpath.join(folder, _expanded(command[1:2], (), known)[0])
+        if command[0] == "cd" and (target := _expanded(command[1:2], (), known)):
+            folder = posixpath.join(folder, target[0])
         elif command[0] == "exec" and (words := _expanded(command[1:], arguments, known)):
             made.setdefault(words, folder)
     if made:
