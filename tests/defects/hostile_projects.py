@@ -156,7 +156,7 @@ BY_HAND = (
             "pyproject.toml": f'[tool.seatrial]\nchecks = ["harm"]\n{SETTINGS}',
             "harm.py": "import pathlib\npathlib.Path('{outside}/ran').write_text('x')\n",
         },
-        words=("seatrial", "smoke", "--app", "ship", UNTRUSTED),
+        words=("seatrial", "smoke", "--app", "ship", "--fail-on", "note", UNTRUSTED),
         # The rest of the smoke is made, and fails for this project's other faults.
         says=("the checks of harm are not asked",),
         code=1,
@@ -164,7 +164,7 @@ BY_HAND = (
     Project(
         name="stars in the ignore file",
         files={".dockerignore": f"{'*a' * 40}b\n", "a" * 120: ""},
-        words=("seatrial", "smoke", "--app", "ship", "--level", "quick"),
+        words=("seatrial", "smoke", "--app", "ship", "--level", "quick", "--fail-on", "note"),
         says=(),
         code=1,
         within=60,
@@ -206,7 +206,7 @@ BY_HAND = (
 
 
 DRY = (*UP, "--dry-run")
-QUICK = ("seatrial", "smoke", "--app", "ship", "--level", "quick")
+QUICK = ("seatrial", "smoke", "--app", "ship", "--level", "quick", "--fail-on", "note")
 FROM_IMAGE = f"FROM {IMAGE}\n"
 
 
@@ -453,6 +453,7 @@ BUILDS = (
             "ARG A0=xxxxxxxxxxxxxxxxxxxxxxxx",
             *(f"ARG A{n}=$A{n - 1}$A{n - 1}" for n in range(1, 60)),
             f"FROM {IMAGE}:$A59",
+            name="doubles",
         ),
         words=(*BUILD, UNTRUSTED),
         says=("Dockerfile",),
