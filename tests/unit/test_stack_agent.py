@@ -112,7 +112,7 @@ def test_all_requests_at_once_and_whether_what_comes_is_what_was_asked_for() -> 
         words, text = [sys.executable, *inside.ISOLATED], inside.requests("5f", json.dumps(asked))
         done = subprocess.run(words, input=text, capture_output=True, check=True, timeout=30)
     output = Output(
-        out=done.stdout, errors=b"", code=0, truncated=False, timed_out=False, asked_at=len(inside.READY) + 1
+        out=done.stdout, errors=b"", code=0, truncated=False, timed_out=False, asked_at=len(inside.READY) + 2
     )
     replies = read_answer(output, "5f", tuple[Reply, ...], seconds=1.0, most=1)
     assert isinstance(replies, tuple)

@@ -15,7 +15,7 @@ CHILDREN = {"imports": "import_child", "selftest": "selftest_child", "start": "s
 """What the probe runs in separate processes."""
 
 READY = b"seatrial: the script reads"
-"""What a script's beginning writes, in a line of its own, when it reads its standard input."""
+"""What a script's beginning writes, in a line of its own whatever came before, when it reads its standard input."""
 BOOTSTRAP = f"""\
 import sys
 try:
@@ -23,7 +23,7 @@ try:
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
 except Exception:
     pass
-sys.stdout.buffer.write(b"{READY.decode()}\\n")
+sys.stdout.buffer.write(b"\\n{READY.decode()}\\n")
 sys.stdout.buffer.flush()
 exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), "<seatrial>", "exec"))
 """
