@@ -142,7 +142,8 @@ def test_two_checkouts_of_one_project_do_not_collide(yard: Yard, tmp_path: Path)
             '[tool.seatrial.apps]\nship = {compose = "compose.yaml"}\n', encoding="utf-8"
         )
         entry.write(
-            {"a": entry.service(*SLEEP, ports=["127.0.0.1::8000"], volumes=["data:/data"])}, volumes={"data": {}}
+            {"a": entry.service("perl", "-e", test_stack.LISTENER, ports=["127.0.0.1::8000"], volumes=["data:/data"])},
+            volumes={"data": {}},
         )
     try:
         first, second = yard.up(), other.up()

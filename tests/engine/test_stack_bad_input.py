@@ -127,7 +127,7 @@ def test_a_look_names_all_that_stands_in_the_way_and_starts_nothing(yard: Yard) 
 
 def test_a_look_at_a_stack_that_can_be_started(yard: Yard) -> None:
     port = free_port()
-    yard.write({"db": yard.service(*SLEEP, ports=[f"127.0.0.1:{port}:8000"])})
+    yard.write({"db": yard.service("perl", "-e", base.LISTENER, ports=[f"127.0.0.1:{port}:8000"])})
     found = looked(yard)
     assert found["blocked"] == []
     assert f"port: 127.0.0.1:{port}/tcp of db is free" in found["ready"]

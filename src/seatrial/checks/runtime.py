@@ -125,21 +125,24 @@ DEVELOPMENT = ("WARNING: This is a development server", "Starting development se
     example='CMD ["flask", "--app", "shop", "run", "--host", "0.0.0.0"]',
     fixed='CMD ["gunicorn", "--bind", "0.0.0.0:8000", "shop:app"]',
 )
-def production_server(command: ResolvedCommand, boot: Boot | Unavailable) -> Outcome:
+def production_server(command: ResolvedCommand | Unavailable, boot: Boot | Unavailable) -> Outcome:
     """Judge by the words of the command, and by what a server says as it starts."""
     expect = Expect("a server for production, without reloading")
     lines = () if isinstance(boot, Unavailable) else boot.log
     said = next((line for line in lines if any(words in line for words in DEVELOPMENT)), "")
-    if command.development or said:
+    # Among its services, the command is the compose file's to say: the log alone tells.
+    development, programs = ("", ()) if isinstance(command, Unavailable) else (command.development, command.programs)
+    shown = "; ".join(" ".join(words) for words in programs)
+    if development or said:
         return expect.failed(
-            f"the command runs `{command.development}`" if command.development else f"it logs: {said.strip()}",
-            fix=f"Start it without `{command.development.split()[-1]}`."
-            if command.development.endswith("--reload")
+            f"the command runs `{development}`" if development else f"it logs: {said.strip()}",
+            fix=f"Start it without `{development.split()[-1]}`."
+            if development.endswith("--reload")
             else "Start it with gunicorn, uvicorn or another server for production; `fastapi run` in place of "
             "`fastapi dev`.",
-            evidence=tuple(" ".join(words) for words in command.programs),
+            evidence=tuple(" ".join(words) for words in programs),
         )
-    return expect.passed("; ".join(" ".join(words) for words in command.programs) or " ".join(command.words))
+    return expect.passed(shown or "its log names none")
 
 
 @check(
