@@ -162,7 +162,7 @@ def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: P
 
 
 SERVES = ["sh", "-c", "while true; do echo hello | busybox nc -l -p 80; done"]
-ASKS = "busybox nc -w 2 {} 80 </dev/null || echo refused"
+ASKS = "for n in 1 2 3; do busybox nc -w 2 {} 80 </dev/null && exit; sleep 1; done; echo refused"
 
 
 def answers(address: str, port: int) -> bool:
