@@ -234,8 +234,12 @@ def test_a_module_that_is_loaded_later_is_seen_by_the_next_command(
         (bridges / name).write_text("1\n")
     assert network.shows_bridged()
     network.open_firewall(POOLS[0], "tag", {})
-    assert sum("physdev-is-bridged" in rule for rule in firewall.rules["filter"]) == 1
-    assert len(firewall.rules["filter"]) == 7
+    assert sum("physdev-is-bridged" in rule for rule in firewall.rules["filter"]) == 2
+    assert len(firewall.rules["filter"]) == 8
+    # Neighbours find each other by ICMP, from addresses that are no network's.
+    network.open_firewall(network.own_range("tag"), "tag", {})
+    accepted = [rule for rule in firewall.rules6["filter"] if "physdev-is-bridged" in rule]
+    assert [" -p icmpv6 " in rule for rule in accepted] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(("switch", "told"), [("1", True), ("0", False)])

@@ -75,6 +75,7 @@ IPV6 = Path("/proc/net/if_inet6")
 BRIDGED = {4: Path("/proc/sys/net/bridge/bridge-nf-call-iptables")}
 BRIDGED[6] = BRIDGED[4].with_name("bridge-nf-call-ip6tables")
 """There where the kernel shows the firewall what stays within a bridge, or can be told to: br_netfilter is loaded."""
+IPV4 = 4
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
 WITHIN = "--physdev-is-bridged"
 
@@ -96,15 +97,19 @@ def rules(pool: IPv4Network | IPv6Network, tag: str, *, bridged: bool = False) -
     mine = ["-m", "comment", "--comment", tag, "-j"]
     inside, outside = str(pool), ["!", "-d", str(pool)]
     answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
-    within = ["-s", inside, "-d", inside, "-m", "physdev", WITHIN]
+    many = "224.0.0.0/4" if pool.version == IPV4 else "ff00::/8"
+    within = [["-s", inside, "-d", inside], ["-s", inside, "-d", many]]
+    if pool.version == 6:  # noqa: PLR2004
+        # How neighbours find each other (RFC 4861), which begins with addresses that are no network's.
+        within += [["-p", "icmpv6", "--icmpv6-type", kind] for kind in ("135", "136")]
     leaving = [
         ("filter", "FORWARD", ["-s", inside, *mine, "ACCEPT"]),
         ("nat", "POSTROUTING", ["-s", inside, *outside, *mine, "MASQUERADE"]),
     ]
-    accepted, translated = (leaving[:1], leaving[1:]) if pool.version == 4 else ([], [])  # noqa: PLR2004
+    accepted, translated = (leaving[:1], leaving[1:]) if pool.version == IPV4 else ([], [])
     return [
         ("filter", "FORWARD", ["-d", inside, *answers, *mine, "ACCEPT"]),
-        *([("filter", "FORWARD", [*within, *mine, "ACCEPT"])] if bridged else []),
+        *(("filter", "FORWARD", [*what, "-m", "physdev", WITHIN, *mine, "ACCEPT"]) for what in within if bridged),
         ("filter", "FORWARD", ["-s", inside, "-d", inside, *mine, "DROP"]),
         ("filter", "FORWARD", ["-s", inside, "-o", "br-+", *mine, "DROP"]),
         ("filter", "FORWARD", ["-s", inside, "-o", "seatrial-+", *mine, "DROP"]),
