@@ -7,7 +7,7 @@ import re
 import shlex
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD, stopped_before
 from seatrial.facts import (
@@ -130,6 +130,8 @@ def production_server(command: ResolvedCommand | Unavailable, boot: Boot | Unava
     expect = Expect("a server for production, without reloading")
     lines = () if isinstance(boot, Unavailable) else boot.log
     said = next((line for line in lines if any(words in line for words in DEVELOPMENT)), "")
+    if isinstance(boot, Unavailable):
+        present(command)
     # Among its services, the command is the compose file's to say: the log alone tells.
     development, programs = ("", ()) if isinstance(command, Unavailable) else (command.development, command.programs)
     shown = "; ".join(" ".join(words) for words in programs)
