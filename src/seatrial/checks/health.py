@@ -9,7 +9,6 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.process import RESOLVES, access, broken, way
 from seatrial.facts import Boot, Configuration, DeepBoots, FileKind, HealthCommand, ProcInfo, Unavailable
-from seatrial.facts.boot import RESOLVER
 from seatrial.facts.command import SHELLS, may_read
 from seatrial.settings.model import Contract
 
@@ -22,7 +21,7 @@ def asked_elsewhere(boot: Boot, configuration: Configuration) -> tuple[str, str]
     """Return that a failed health check asks where nothing listens, as a clause, and what to do; or nothing."""
     if not isinstance(boot.proc, ProcInfo) or boot.came_up:
         return "", ""
-    listeners = [seen for seen in boot.proc.listeners if seen.protocol == "tcp" and seen.address != RESOLVER]
+    listeners = [seen for seen in boot.proc.served if seen.protocol == "tcp"]
     for asked in configuration.health_addresses:
         addresses = boot.proc.resolved.get(asked.host) or ((asked.host,) if LITERAL.fullmatch(asked.host) else ())
         first = next(iter(addresses), "")

@@ -22,7 +22,6 @@ from seatrial.facts import (
     ResolvedCommand,
     Unavailable,
 )
-from seatrial.facts.boot import RESOLVER
 from seatrial.facts.probe import SelfTest
 from seatrial.settings.model import Contract
 
@@ -261,7 +260,7 @@ def _require_finished(running: Boot, listeners: tuple[Listener, ...]) -> None:
 def _listeners(inside: ProcInfo) -> tuple[Listener, ...]:
     if "listeners" in inside.truncated or any(part.startswith("/proc/net/") for part in inside.truncated):
         raise UndecidedError(f"it listens on more than {len(inside.listeners)} ports, too many to check")
-    return tuple(listener for listener in inside.listeners if listener.address != RESOLVER)
+    return inside.served
 
 
 def _port(listener: Listener) -> str:

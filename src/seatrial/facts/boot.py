@@ -60,6 +60,16 @@ class ProcInfo(Fact, frozen=True, kw_only=True):
     truncated: tuple[str, ...] = ()
     """What was cut short because it passed a limit."""
 
+    @property
+    def served(self) -> tuple[Listener, ...]:
+        """Where the application listens: the engine's own answers to names are none of it."""
+        return tuple(listener for listener in self.listeners if listener.address != RESOLVER)
+
+    @property
+    def tcp_ports(self) -> set[int]:
+        """The TCP ports among them."""
+        return {listener.port for listener in self.served if listener.protocol == "tcp"}
+
 
 class ProcessList(Fact, frozen=True, kw_only=True):
     """The container's processes as the engine lists them, from outside."""

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from seatrial import inside
 from seatrial.facts import Answered, Fact, ProcInfo, Unavailable
-from seatrial.facts.boot import RESOLVER
 from seatrial.observe.answer import ask_interpreter, read_answer
 
 if TYPE_CHECKING:
@@ -75,8 +74,7 @@ def port_of(configuration: Configuration, proc: ProcInfo | Unavailable) -> int |
     """Return the one port that an application serves; None where there are several, or none."""
     if len(configuration.tcp_ports) == 1:
         return next(iter(configuration.tcp_ports))
-    listeners = proc.listeners if isinstance(proc, ProcInfo) else ()
-    found = {seen.port for seen in listeners if seen.protocol == "tcp" and seen.address != RESOLVER}
+    found = proc.tcp_ports if isinstance(proc, ProcInfo) else set()
     found = found & configuration.tcp_ports or found
     return next(iter(found)) if len(found) == 1 else None
 

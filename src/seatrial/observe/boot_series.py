@@ -25,7 +25,7 @@ from seatrial.facts import (
     ServiceBoots,
     Unavailable,
 )
-from seatrial.facts.boot import REFUSED, RESOLVER, TRACEBACK
+from seatrial.facts.boot import REFUSED, TRACEBACK
 from seatrial.inside import script
 from seatrial.observe.boot import AT_ONCE, BootSetup, begin, run_boot
 from seatrial.observe.command import find_python
@@ -276,8 +276,7 @@ def falls_short(hardened: Boot, writable: Boot, configuration: Configuration) ->
 
 
 def _ports(boot: Boot) -> set[int]:
-    listeners = boot.proc.listeners if isinstance(boot.proc, ProcInfo) else ()
-    return {seen.port for seen in listeners if seen.protocol == "tcp" and seen.address != RESOLVER}
+    return boot.proc.tcp_ports if isinstance(boot.proc, ProcInfo) else set()
 
 
 def _has_traceback(boot: Boot) -> bool:

@@ -43,11 +43,16 @@ class Python:
 
 
 def resolve_command(
-    configuration: Configuration, files: Files, who: Account, interpreter: str | None = None
+    configuration: Configuration,
+    files: Files,
+    who: Account,
+    interpreter: str | None = None,
+    started: Sequence[Launch] | None = None,
 ) -> ResolvedCommand:
     """Follow the image's command to its program, its `#!` interpreters, and the application's Python.
 
-    `interpreter` is the latter, where the contract names it.
+    `interpreter` is the latter, where the contract names it; `started` are the programs that the command becomes, where
+    they have been read already.
     """
     words, shell = unwrapped(configuration.words)
     path, directory = searched(configuration)
@@ -60,10 +65,10 @@ def resolve_command(
     beginning = files.beginning(last.end) if last else b""
     loader = paths.loader(beginning)
     steps = [step for trail in (program, *(script.resolved for script in scripts)) if trail for step in trail.steps]
-    python = find_python(configuration, files, interpreter)
+    started = launched(configuration, files) if started is None else started
+    python = find_python(configuration, files, interpreter, started)
     line = configuration.words[2] if shell else ""
     followed = follow_scripts(program, scripts, line, directory, files)
-    started = launched(configuration, files)
     meant = application_of(started, files)
     return ResolvedCommand(
         words=words,
@@ -101,12 +106,20 @@ def _is_instead(files: Files, python: ResolvedPath) -> str:
     return "" if known else "a program that is not Python: it names none of Python's own functions"
 
 
-def find_python(configuration: Configuration, files: Files, interpreter: str | None = None) -> Python | None:
-    """Return the application's Python, which the contract may name (`interpreter`); None where the image holds none."""
+def find_python(
+    configuration: Configuration,
+    files: Files,
+    interpreter: str | None = None,
+    started: Sequence[Launch] | None = None,
+) -> Python | None:
+    """Return the application's Python, which the contract may name (`interpreter`); None where the image holds none.
+
+    `started` are the programs that the command becomes, where they have been read already.
+    """
     if interpreter:
         return Python(path=interpreter, why="the contract names it", resolved=paths.follow(interpreter, files))
     path, directory = searched(configuration)
-    for launch in launched(configuration, files):
+    for launch in launched(configuration, files) if started is None else started:
         if found := python_of(launch.words, launch.environment["PATH"], launch.directory, files):
             return found
     return _fallback(path, directory, files)

@@ -168,9 +168,10 @@ class Observation:
             booting = self._boot(interpreter, probed)
             known, seen = self._known(files)
             # The probe and the reading take longest after that, and need no more than this to begin.
-            python = find_python(seen, files, self.contract.interpreter)
+            started = launched(seen, files, self.contract.environment)
+            python = find_python(seen, files, self.contract.interpreter, started)
             interpreter.set_result(python.path if python else "")
-            meant = application_of(launched(seen, files, self.contract.environment), files)
+            meant = application_of(started, files)
             request, probing = self._probe(who, python, meant)
             probing.add_done_callback(lambda _: probed.set())
             reading = self.beside.submit(read_image, self.run, files.container, self.configuration, known)
@@ -179,7 +180,7 @@ class Observation:
             # While the engine packs a container's files, it answers nothing else about that container.
             read = reading.result()
             files.index = None if read.index.cut else IndexFiles(read.index)
-            start = resolve_command(seen, files, who, self.contract.interpreter)
+            start = resolve_command(seen, files, who, self.contract.interpreter, started)
             overriding = self._override(seen, files, start)
             health = health_command(seen, files, who)
             own_code = self._own_code(who, python, meant, read.index, files)

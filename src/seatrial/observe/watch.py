@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from seatrial.engine.startup import StartFollower, processes
 from seatrial.facts import Health, HealthAnswer, ProcInfo
-from seatrial.facts.boot import RESOLVER
 from seatrial.observe.health_check import health_poller
 from seatrial.observe.introspect import Introspection
 
@@ -219,7 +218,7 @@ def _is_told(seen: Watched, follower: StartFollower, *, late: bool) -> bool:
     if not seen.introspection.over:
         return False
     proc = seen.introspection.proc
-    listens = isinstance(proc, ProcInfo) and any(listener.address != RESOLVER for listener in proc.listeners)
+    listens = isinstance(proc, ProcInfo) and bool(proc.served)
     seen.workers.take(seen.introspection.rows, seen.pid)
     # Ours is asked only of what has come to rest; that it still rests is seen in its processes.
     rests = seen.answer is not None and bool(seen.introspection.rows) and not seen.workers.busy

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Level
 from seatrial.facts import INSTALLERS, Boot, Probe, ProjectFacts, ResolvedCommand, Unavailable
-from seatrial.observe.application import SERVERS
+from seatrial.observe.application import APPLICATION, SERVERS
 from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
 from seatrial.smoke.images import Target, observe
@@ -33,8 +33,6 @@ TEMPORARY = ("/tmp",)  # noqa: S108 - a path inside the image
 NOT_THE_APPLICATION = {"tests", "test", "docs", "examples", "scripts"}
 """Packages beside an application's that are not part of it."""
 MOST_NAMES = 100
-APPLICATION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
-"""How a command names an ASGI or WSGI application: PACKAGE.MODULE:ATTRIBUTE."""
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 """How messages name variables: DATABASE_URL."""
 
@@ -146,7 +144,8 @@ def _named(probe: Probe, start: ResolvedCommand) -> tuple[str, ...]:
     """Return the modules that the command names, also as arguments of the application's own launcher."""
     own = _own(probe, start)
     mine = {*probe.own_packages, *(own.packages if own else ())}
-    applications = [word for word in start.words if APPLICATION.fullmatch(word) and word.partition(".")[0] in mine]
+    named = filter(None, map(APPLICATION.fullmatch, start.words))
+    applications = [f"{match[1]}:{match[2]}" for match in named if match[1].partition(".")[0] in mine]
     return tuple(dict.fromkeys((*start.modules, *applications)))
 
 
