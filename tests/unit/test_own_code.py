@@ -7,11 +7,12 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.test_bounds import soon
 from tests.unit.test_installed import BASE, LIB, SITE, VENV, laid_out, package
 from tests.unit.trees import FOLDER, access
 
 from seatrial.observe.off_path import off_path_of
-from seatrial.observe.own_code import Start, read_own_code
+from seatrial.observe.own_code import MOST_MODULES, Start, read_own_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -301,3 +302,15 @@ def test_a_virtual_environment_leaves_users_folders_out() -> None:
     assert [row.why for row in found] == [
         "it was installed with --user, and the environment /app/.venv leaves such folders out"
     ]
+
+
+def test_many_modules_are_read_in_linear_time_and_too_many_are_told() -> None:
+    many = {f"shop/m{number}.py": f"import shop.m{number + 1}\n" for number in range(8000)}
+    files = {"shop/api.py": "import shop.m0\n", "shop/m8000.py": "", **many}
+    with soon(8.0):
+        seen = looked(files)
+    assert (seen.modules, seen.reached, seen.missing) == (8003, 8003, ())
+    more = {f"shop/n{number}.py": "" for number in range(MOST_MODULES)}
+    cut = looked({**files, **more})
+    assert cut.modules == MOST_MODULES
+    assert f"or {MOST_MODULES} modules" in cut.unread[0]

@@ -36,6 +36,8 @@ LARGEST = 1_000_000
 """Bytes of one source file."""
 MOST_SOURCE = 10_000_000
 """Characters of all source files that are parsed: that takes some ten seconds."""
+MOST_MODULES = 20_000
+"""Modules that are read: of empty ones, sources hold any number."""
 READING = Limits(seconds=30.0, most=500_000_000)
 MOST_TOPS = 50
 """Packages and modules of one application."""
@@ -103,6 +105,12 @@ class _Reading:
     tops: dict[str, Place] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     characters: int = 0
+    optional: set[str] = field(default_factory=set)
+    """What some module does without."""
+    looked_for: set[str] = field(default_factory=set)
+    """The programs that some module looks for by itself."""
+    changes_path: bool = False
+    """Some module changes where modules are found."""
 
     def take(self, top: str, place: Place, *, main: str = "") -> None:
         """Read everything of a top-level package or module."""
@@ -115,8 +123,9 @@ class _Reading:
                 if NOT_RUN.search(below) and file != main:
                     continue
                 self.characters += len(source)
-                if self.characters > MOST_SOURCE:
-                    self.unread.append(f"{shown(file)}: more than {MOST_SOURCE // 1_000_000} MB of sources")
+                if self.characters > MOST_SOURCE or len(self.modules) >= MOST_MODULES:
+                    most = f"{MOST_SOURCE // 1_000_000} MB of sources, or {MOST_MODULES} modules"
+                    self.unread.append(f"{shown(file)}: more than {most}")
                     return
                 name = below.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
                 name = "__main__" if file == main else name
@@ -126,7 +135,13 @@ class _Reading:
                 if read is None:
                     self.unread.append(f"{shown(file)}: this Python cannot parse it")
                 else:
-                    self.modules[name] = (file, read)
+                    self._keep(name, file, read)
+
+    def _keep(self, name: str, file: str, module: Module) -> None:
+        self.modules[name] = (file, module)
+        self.optional |= module.optional
+        self.looked_for |= module.looked_for
+        self.changes_path = self.changes_path or module.changes_path
 
     def reach(self) -> dict[str, bool]:
         """Return the modules that a start loads, each with whether it surely does."""
@@ -134,7 +149,7 @@ class _Reading:
         left = [(name, True) for name in self._begin()]
         while left:
             name, surely = left.pop()
-            surely = surely and not any(name in module.optional for _, module in self.modules.values())
+            surely = surely and name not in self.optional
             if reached.get(name, False) or (name in reached and not surely):
                 continue
             if name not in self.modules:
@@ -209,7 +224,6 @@ def read_own_code(
     reading = _Reading(finder=Finder(layout, start.root, access), start=start, load=load)
     _take_own(reading, distributions)
     reached = reading.reach()
-    optional = {top for _, module in reading.modules.values() for top in module.optional}
     hooks = [posixpath.basename(path) for path in runs_code(layout.path, access.files)]
     judge = _Judge(
         reading=reading,
@@ -221,7 +235,6 @@ def read_own_code(
             path=start.path,
             directory=start.directory,
         ),
-        optional=frozenset(optional),
         hooked=any(not HARMLESS_HOOKS.fullmatch(name) for name in hooks),
     )
     asked = [(name, file, row) for name, (file, module) in reading.modules.items() for row in module.asked]
@@ -272,8 +285,6 @@ class _Judge:
     reading: _Reading
     reached: Mapping[str, bool]
     held: Held
-    optional: frozenset[str]
-    """The top-level names that some module does without."""
     hooked: bool
     """Code that runs at each start of the interpreter may bring modules that no file shows."""
     aside: dict[str, str] = field(default_factory=dict)
@@ -284,7 +295,7 @@ class _Judge:
         if not part or (package.known and not _static(package, self.reading.load)):
             return None
         lies_in = "" if "." in part else self._elsewhere(part)
-        if lies_in and any(module.changes_path for _, module in self.reading.modules.values()):
+        if lies_in and self.reading.changes_path:
             return None
         return MissingModule(
             asked=asked.name,
@@ -292,15 +303,13 @@ class _Judge:
             file=shown(file),
             line=asked.line,
             nested=asked.nested,
-            certain=self._surely(name, asked) and not self.hooked and part not in self.optional,
+            certain=self._surely(name, asked) and not self.hooked and part not in self.reading.optional,
             reached=name in self.reached,
             lies_in=lies_in,
         )
 
     def named(self, name: str, file: str, asked: Asked) -> NamedThing | None:
-        if asked.kind == "program" and any(
-            posixpath.basename(asked.name) in module.looked_for for _, module in self.reading.modules.values()
-        ):
+        if asked.kind == "program" and posixpath.basename(asked.name) in self.reading.looked_for:
             return None
         if not self.held.lacks(asked.kind, asked.name):
             return None
