@@ -237,6 +237,9 @@ def smoke_schema() -> Json:
         definitions[name]["properties"]["schema"] = {"const": 1}
     statuses = [status.value for status in Status]
     definitions["Smoke"]["properties"]["counts"] |= {"propertyNames": {"enum": statuses}, "required": statuses}
+    severities = [severity.value for severity in Severity]
+    for name in ("findings", "undecided"):
+        definitions["Smoke"]["properties"][name] |= {"propertyNames": {"enum": severities}}
     return made
 
 

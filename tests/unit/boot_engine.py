@@ -110,6 +110,8 @@ class BootEngine:
     execs: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     """The container and the words of each program that was started in one."""
     lock: threading.RLock = field(default_factory=threading.RLock)
+    threads: list[threading.Thread] = field(default_factory=list)
+    """Those that were started meanwhile."""
 
     # --- what docker-py is asked ------------------------------------------------------------------------------
 
@@ -244,8 +246,9 @@ class BootEngine:
 
     def wait(self, seconds: float) -> bool:
         """Let time pass, in place of a run's end: other threads of the start have their say first."""
-        for thread in threading.enumerate():
-            if thread.name == "look" and thread.is_alive():
+        # Not threading.enumerate(): a thread leaves that list a little before it has ended.
+        for thread in self.threads:
+            if thread.name == "look":
                 thread.join(5)
         with self.lock:
             self.now += seconds
@@ -350,6 +353,13 @@ def installed(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> BootEngine:
     """Return an engine that the starts of this test use, with its clock."""
     engine = BootEngine(scripts=list(scripts) or [Script()])
     monkeypatch.setattr("time.monotonic", engine.monotonic)
+    begin = threading.Thread.start
+
+    def started(thread: threading.Thread) -> None:
+        begin(thread)
+        engine.threads.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
     monkeypatch.setattr("seatrial.observe.boot.container", engine.container)
     monkeypatch.setattr("seatrial.observe.boot_series.container", engine.container)
     monkeypatch.setattr("seatrial.observe.restart.container", engine.container)

@@ -16,7 +16,7 @@ from tests.fakes.engine import MemoryEngine, refusal
 from seatrial import owner
 from seatrial import process as programs
 from seatrial.engine import runs, sweep
-from seatrial.engine.containers import container
+from seatrial.engine.containers import container, kill
 from seatrial.owner import Owner, is_dead, process_fields
 
 
@@ -288,3 +288,33 @@ def test_a_program_that_goes_on_by_itself_tells_whose_it_is(tmp_path: Path) -> N
     file.symlink_to("/usr/bin/env")
     done = programs.run([file], timeout=10, environment={"A": "b"})
     assert sorted(done.output.splitlines()) == ["A=b", f"{owner.VARIABLE}={THIS}"]
+
+
+SLOW = "cannot kill container: 5f: tried to kill container, but did not receive an exit event"
+
+
+@pytest.mark.parametrize(
+    ("refused", "raises"), [([SLOW], False), ([SLOW, SLOW], False), ([SLOW] * 3, True), (["disk on fire"], True)]
+)
+def test_what_a_busy_engine_has_not_ended_in_time_is_removed_again(refused: list[str], raises: bool) -> None:
+    left, asked = list(refused), []
+
+    def remove_container(name: str, **_: object) -> None:
+        asked.append(name)
+        if left:
+            raise refusal(500, left.pop(0))
+
+    client: Any = SimpleNamespace(remove_container=remove_container)
+    with pytest.raises(docker.errors.APIError) if raises else nullcontext():
+        runs.remove(client, "5f")
+    assert len(asked) == (len(refused) if raises else len(refused) + 1)
+
+
+@pytest.mark.parametrize(("text", "raises"), [(SLOW, False), ("disk on fire", True)])
+def test_what_is_still_ending_was_killed(text: str, raises: bool) -> None:
+    def kill_container(_: str) -> None:
+        raise refusal(500, text)
+
+    dying: Any = SimpleNamespace(client=SimpleNamespace(kill=kill_container), id="5f")
+    with pytest.raises(docker.errors.APIError) if raises else nullcontext():
+        kill(dying)

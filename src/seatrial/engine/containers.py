@@ -16,7 +16,16 @@ import docker.errors
 import requests
 import urllib3
 
-from seatrial.engine.runs import COMMITTED, LABEL, OWNER, RunEndedError, ignoring_gone, remove, remove_image
+from seatrial.engine.runs import (
+    COMMITTED,
+    LABEL,
+    OWNER,
+    STILL_ENDING,
+    RunEndedError,
+    ignoring_gone,
+    remove,
+    remove_image,
+)
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
@@ -395,9 +404,13 @@ def close_stream(stream: Any) -> None:
 
 
 def kill(container: Container) -> None:
-    """Kill a container; one that has ended already is left alone."""
+    """Kill a container; one that has ended already is left alone, and one that is still ending is not waited for."""
     with ignoring_gone():
-        container.client.kill(container.id)
+        try:
+            container.client.kill(container.id)
+        except docker.errors.APIError as error:
+            if STILL_ENDING not in str(error.explanation):
+                raise
 
 
 def refusal(error: docker.errors.APIError) -> str:

@@ -107,10 +107,23 @@ def own_labels(listed: dict[str, Any], client: docker.APIClient) -> dict[str, st
     return {key: value for key, value in labels.items() if inherited.get(key) != value}
 
 
+STILL_ENDING = "did not receive an exit event"
+"""What the engine says of a container that it has killed and that a busy machine has not ended in time."""
+TRIES = 3
+"""How often such a container is tried to be removed; each try takes the engine some ten seconds."""
+
+
 def remove(client: docker.APIClient, container: str) -> None:
     """Remove a container with its volumes; one that is gone or being removed is not an error."""
     with ignoring_gone():
-        client.remove_container(container, force=True, v=True)
+        for left in reversed(range(TRIES)):
+            try:
+                client.remove_container(container, force=True, v=True)
+            except docker.errors.APIError as error:
+                if not left or STILL_ENDING not in str(error.explanation):
+                    raise
+            else:
+                return
 
 
 def remove_image(client: docker.APIClient, image: str) -> None:
