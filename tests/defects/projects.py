@@ -85,6 +85,8 @@ class Broken:
     """`file:line`."""
     files: dict[str, str | None] = field(default_factory=dict)
     """What differs from the sound project; None where a file is not there."""
+    modes: dict[str, int] = field(default_factory=dict)
+    """The modes of some of these files."""
     also: set[str] = field(default_factory=set)
     contract: str = ""
     """More lines of the contract."""
@@ -213,9 +215,9 @@ PROJECTS = (
         files=compose(
             "    image: ship\n", "    image: ship\n    volumes:\n      - /var/run/docker.sock:/docker.sock\n"
         ),
-        finds="compose/hardening",
+        finds="compose/engine-socket",
         says=("it mounts /var/run/docker.sock of the host",),
-        where="compose.yaml:5",
+        where="compose.yaml:6",
     ),
     Broken(
         name="a database that may write its root",
@@ -254,7 +256,7 @@ PROJECTS = (
         name="a service that waits for a start alone",
         files=compose("      db:\n        condition: service_healthy\n", "      - db\n"),
         finds="compose/dependencies",
-        says=("web waits for the start of db alone", "{db: {condition: service_healthy}}"),
+        says=("web: it waits for the start of db alone", "{db: {condition: service_healthy}}"),
         where="compose.yaml:11",
     ),
     Broken(

@@ -127,7 +127,8 @@ def test_a_placeholder_stands_for_what_is_not_set_and_for_nothing_else(yard: Yar
     compose = compose_of(yard)
     with pytest.raises(StackError):
         compose.model()
-    (service,) = model_with_placeholders(compose, text_of(compose.file))["services"].values()
+    document, _ = model_with_placeholders(compose, text_of(compose.file))
+    (service,) = document["services"].values()
     assert [port["published"] for port in service["ports"]] == ["8123", "1"]
     assert service["environment"] == {"E": "1", "T": "the shell's"}
 

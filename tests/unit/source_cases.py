@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 from tests.unit.factories import configuration, facts, health_command, trail
-from tests.unit.source_factories import compose, context, dockerfile, service, sources
+from tests.unit.source_factories import (
+    API,
+    DATABASE,
+    compose,
+    context,
+    dockerfile,
+    service,
+    service_files,
+    service_image,
+    sources,
+)
 
 from seatrial.facts import (
     ComposeValue,
@@ -13,10 +24,17 @@ from seatrial.facts import (
     ContextFile,
     Dependency,
     Facts,
+    FileEntry,
+    FileKind,
     Lint,
     LintFinding,
+    LocalAddress,
+    Mount,
+    MountKind,
     Port,
+    QuotedValue,
     Sources,
+    UnsetVariable,
 )
 
 
@@ -63,4 +81,51 @@ FAILING: dict[str, Facts] = {
         compose=compose(service(depends_on=(Dependency(service="db", condition=Condition.STARTED, line=8),)))
     ),
     "compose/environment": with_sources(compose=compose(variables=(ComposeVariable(name="LOST", line=7),))),
+    "compose/other-images": with_sources(compose=compose(API, replace(DATABASE, memory=False))),
+    "compose/engine-socket": with_sources(
+        compose=compose(
+            service(volumes=(Mount(kind=MountKind.BIND, source="/run/docker.sock", target="/run/docker.sock", line=9),))
+        )
+    ),
+    "compose/mounts": with_sources(
+        compose=compose(
+            replace(API, volumes=(Mount(kind=MountKind.BIND, source="/shop", target="/app", line=9),)),
+            images={"api": service_image(mounted=replace(service_files().alone, program=None))},
+        )
+    ),
+    "compose/volumes": with_sources(
+        compose=compose(API, images={"api": service_image(places={"/data": trail("/data", missing="/data")})})
+    ),
+    "compose/readable": with_sources(
+        compose=compose(
+            replace(
+                API,
+                volumes=(
+                    Mount(
+                        kind=MountKind.SECRET,
+                        source="/shop/token",
+                        target="/run/secrets/token",
+                        host=FileEntry(kind=FileKind.FILE, mode=0o600, uid=1000, gid=1000, size=9),
+                        line=9,
+                    ),
+                ),
+            )
+        )
+    ),
+    "compose/quotes": with_sources(
+        compose=compose(quoted=(QuotedValue(service="api", key="DATABASE_URL", line=7, exact=True),))
+    ),
+    "compose/interpolation": with_sources(
+        compose=compose(unset=(UnsetVariable(name="word", key="DB_PASSWORD", file=".env", line=2),))
+    ),
+    "compose/addresses": with_sources(
+        compose=compose(local=(LocalAddress(service="api", key="DATABASE_URL", scheme="postgresql", line=7),))
+    ),
+    "compose/health-program": with_sources(
+        compose=compose(API, images={"api": service_image(no_health_program=("curl",))})
+    ),
+    "compose/database-volume": with_sources(compose=compose(API, replace(DATABASE, image="postgres:18"))),
+    "compose/published-ports": with_sources(
+        compose=compose(replace(API, ports=(Port(host_ip="127.0.0.1", published=80, written="80", target=80, line=6),)))
+    ),
 }

@@ -8,6 +8,7 @@ import msgspec
 
 from seatrial.dockerfile import bases, parse
 from seatrial.facts import (
+    Account,
     BuildContext,
     ComposeModel,
     ComposeSource,
@@ -17,10 +18,19 @@ from seatrial.facts import (
     ContextFile,
     Dependency,
     DockerfileSource,
+    FileEntry,
+    FileKind,
     Lint,
+    Mount,
+    MountKind,
     Port,
+    ResolvedCommand,
+    ResolvedPath,
     Service,
+    ServiceFiles,
+    ServiceImage,
     Sources,
+    Unavailable,
 )
 
 DOCKERFILE = """\
@@ -76,10 +86,58 @@ def service(**changed: Any) -> Service:
     return msgspec.structs.replace(sound, **changed)
 
 
+FOLDER = FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=10001, gid=10001)
+PROGRAM = ResolvedPath(
+    steps=("/app/.venv/bin/uvicorn",), entry=FileEntry(kind=FileKind.FILE, mode=0o755, uid=0, gid=0, size=100)
+)
+API = service(
+    own=True,
+    image="shop",
+    test=("CMD", "python", "health.py"),
+    checked=True,
+    volumes=(
+        Mount(kind=MountKind.VOLUME, source="state", target="/data", line=9),
+        Mount(kind=MountKind.BIND, source="/shop/settings", target="/settings", read_only=True, host=FOLDER, line=10),
+    ),
+)
+DATABASE = Service(
+    name="db",
+    image="postgres:17",
+    checked=True,
+    test=("CMD", "pg_isready"),
+    volumes=(Mount(kind=MountKind.VOLUME, source="data", target="/var/lib/postgresql/data", line=20),),
+    read_only=True,
+    dropped=("ALL",),
+    security=("no-new-privileges:true",),
+    memory=True,
+    processes=True,
+    line=15,
+)
+
+
+WORDS = ("uvicorn", "shop.api:app", "--host", "::")
+
+
+def service_files(**changed: Any) -> ServiceFiles:
+    command = ResolvedCommand(words=WORDS, program=PROGRAM, account=Account(uid=10001))
+    sound = ServiceFiles(
+        account=Account(uid=10001, gids=(10001,)),
+        alone=command,
+        mounted=command,
+        places={"/data": ResolvedPath(steps=("/data",), entry=FOLDER)},
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
+def service_image(**changed: Any) -> ServiceImage:
+    return ServiceImage(image="shop", checked=True, words=WORDS, exposed=(8000,), files=service_files(**changed))
+
+
 def compose(*services: Service, **changed: Any) -> ComposeSource:
     sound = ComposeSource(
         path="compose.yaml",
-        model=ComposeModel(services=services or (service(),)),
+        model=ComposeModel(services=services or (API, DATABASE)),
+        images={"api": service_image(), "db": Unavailable(reason="postgres:17 is not here")},
         values=(ComposeValue(key="image", where="services.api.image", text="shop", line=4),),
         variables=(ComposeVariable(name="API_TOKEN", line=7),),
         explained=frozenset({"API_TOKEN"}),

@@ -27,7 +27,8 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.observe import gather as module
-from seatrial.observe.gather import NOT_ASKED, Wanted, gather, read_limits
+from seatrial.observe.gather import NOT_ASKED, Wanted, gather
+from seatrial.observe.image_files import read_limits
 from seatrial.observe.index import LEAST_EXPORTED
 from seatrial.observe.sources import SourceFiles
 from seatrial.settings.model import Contract

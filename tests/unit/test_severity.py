@@ -11,7 +11,7 @@ from tests.unit import boot_cases
 from tests.unit.factories import boot, configuration, facts, probe
 from tests.unit.samples import result, smoke
 from tests.unit.source_cases import with_sources
-from tests.unit.source_factories import compose, dockerfile, service
+from tests.unit.source_factories import API, compose, dockerfile, service
 from tests.unit.test_checks import FAILING
 
 from seatrial.checks import check, failed
@@ -32,6 +32,8 @@ from seatrial.facts import (
     Lint,
     LintFinding,
     MissingLibrary,
+    Mount,
+    MountKind,
     Native,
     ProcessList,
     Stop,
@@ -161,19 +163,29 @@ def compose_value(text: str) -> Facts:
         ("compose/hardening", with_sources(compose=compose(service(read_only=False))), {}, Severity.NOTE),
         (
             "compose/hardening",
-            with_sources(compose=compose(service(read_only=False, built=True))),
+            with_sources(compose=compose(service(read_only=False, built=True, own=True))),
             {},
             Severity.WARNING,
         ),
         (
             "compose/hardening",
-            with_sources(compose=compose(service(read_only=False, image="shop:1.2"))),
+            with_sources(compose=compose(service(read_only=False, image="shop:1.2", own=True))),
             {},
             Severity.WARNING,
         ),
         (
             "compose/hardening",
-            with_sources(compose=compose(service(mounts=("/var/run/docker.sock",)))),
+            with_sources(compose=compose(API, service(name="db", privileged=True))),
+            {},
+            Severity.WARNING,
+        ),
+        (
+            "compose/engine-socket",
+            with_sources(
+                compose=compose(
+                    service(volumes=(Mount(kind=MountKind.BIND, source="/var/run/docker.sock", target="/s", line=9),))
+                )
+            ),
             {},
             Severity.WARNING,
         ),

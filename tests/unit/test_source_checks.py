@@ -423,7 +423,6 @@ def test_the_largest_files_are_named() -> None:
     [
         ({"privileged": True}, "it is privileged", 10),
         ({"host_namespaces": ("pid",)}, "`pid: host` gives it a namespace of the host", 3),
-        ({"mounts": ("/var/run/docker.sock",)}, "it mounts /var/run/docker.sock", 9),
         ({"dropped": ("NET_RAW",)}, "it does not drop all capabilities", 3),
         ({"read_only": False}, "its root can be written", 3),
         ({"security": ()}, "it may gain new privileges", 3),
@@ -438,7 +437,7 @@ def test_what_a_service_may_do_too_much(changed: dict[str, Any], words: str, lin
     assert f"api: {words}" in result.actual
     key = next(iter(changed))
     names = {"dropped": "cap_drop", "security": "security_opt", "memory": "mem_limit", "processes": "pids_limit"}
-    names |= {"host_namespaces": "pid", "mounts": "volumes"}
+    names |= {"host_namespaces": "pid"}
     for exception in (f"api.{names.get(key, key)}", "api"):
         excepted = Contract(compose_exceptions={exception: "it must"})
         told = judged("compose/hardening", excepted, compose=compose(service(**changed)))

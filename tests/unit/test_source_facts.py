@@ -157,7 +157,8 @@ def text() -> ComposeText:
 def test_each_key_has_its_line() -> None:
     lines = text().lines
     assert lines["api"] == {
-        "": 9, "depends_on": 11, "depends_on.db": 12, "env_file": 14, "environment": 18, "ports": 22, "ports.0": 23,
+        "": 9, "depends_on": 11, "depends_on.db": 12, "env_file": 14, "environment": 18, "environment.TOKEN": 19,
+        "environment.LEVEL": 20, "environment.PRICE": 21, "ports": 22, "ports.0": 23,
         "ports.1": 24, "image": 2, "read_only": 3,
     }  # fmt: skip
     assert lines["job"]["depends_on.db"] == 26
@@ -250,7 +251,10 @@ MODEL: dict[str, Any] = {
         "api": {
             "privileged": True,
             "pid": "host",
-            "volumes": [{"type": "bind", "source": "/var/run/docker.sock"}, {"type": "volume", "source": "data"}],
+            "volumes": [
+                {"type": "bind", "source": "/var/run/docker.sock", "target": "/var/run/docker.sock"},
+                {"type": "volume", "source": "data", "target": "/data"},
+            ],
             "cap_drop": ["cap_net_raw", "ALL"],
             "deploy": {"resources": {"limits": {"memory": "512m", "pids": 99}}},
             "ports": [{"target": 8000, "published": "8000", "host_ip": "127.0.0.1"}, {"target": 9000}],

@@ -87,7 +87,8 @@ def test_an_own_image_that_is_not_built_is_told_once(world: World) -> None:
 def test_an_image_that_is_pulled(world: World, has: bool) -> None:
     del world.memory.images["postgres:17"]
     (told,) = [what for what in found(looked(world, postgres=has), "image") if what.startswith("postgres")]
-    assert told == "postgres:17 of db is not here: it is pulled" + (", or a local substitute is used" if has else "")
+    other = ", or a local substitute is used" if has else ""
+    assert told == f"postgres:17 of db is not here: it is pulled{other}; its files cannot be looked at before"
 
 
 def test_a_service_that_is_only_built(world: World) -> None:

@@ -82,7 +82,7 @@ def test_services_are_read_dependencies_first() -> None:
         }
     }
     db, migrate, api, off = read_services(model)
-    assert db == Service(name="db", image="postgres:17")
+    assert db == Service(name="db", image="postgres:17", unchecked=True)
     assert migrate == Service(
         name="migrate",
         image=None,

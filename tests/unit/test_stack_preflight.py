@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from seatrial.checks.compose import judge_compose
+from seatrial.checks import registry
 from seatrial.checks.model import Status as Judged
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready, require_unblocked
 from seatrial.compose.runner import Stack
@@ -23,7 +23,7 @@ from seatrial.reports.stack_console import print_preflight
 from seatrial.settings.model import Contract
 from seatrial.stack.images import check_images
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.preflight import Preflight, check_ports
+from seatrial.stack.preflight import Preflight, check_ports, judge_compose
 from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, Removed, ServiceState
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_a_missing_env_file_is_named_once(tmp_path: Path) -> None:
 
 def test_the_apps_own_service_needs_what_its_contract_says(tmp_path: Path) -> None:
     bot = Service(name="bot", image="own/ship", valued=frozenset({"CREW"}))
-    other = structs.replace(bot, name="migrate", own_command=True)
+    other = structs.replace(bot, name="migrate", command=("alembic", "upgrade"))
     tmp_path.joinpath(".env.example").write_text(EXAMPLE, encoding="utf-8")
     file = tmp_path / "compose.yaml"
     (found,) = check_services(file, [bot, other], ["bot", "migrate"], ["CREW", "HARBOUR"])
@@ -134,7 +134,10 @@ def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
     assert [(match.readiness, match.what) for match in found] == [
         (Readiness.READY, "here:1 of a is here"),
         (Readiness.BLOCKED, "the image own/ship:2 of the service 'b' has not been built."),
-        (Readiness.NOTE, "far of c is not here: it is pulled, or a local substitute is used"),
+        (
+            Readiness.NOTE,
+            "far of c is not here: it is pulled, or a local substitute is used; its files cannot be looked at before",
+        ),
         (Readiness.BLOCKED, "the service 'd' has no `image`, only a build section."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."
@@ -191,9 +194,7 @@ def test_the_catalogues_compose_checks_need_no_image() -> None:
     service = Service(name="api", ports=(Port(host_ip="", published=80, written="80", target=80, line=4),))
     source = ComposeSource(path="compose.yaml", model=ComposeModel(services=(service,)))
     results = {result.id: result for result in judge_compose(source, Contract(waive={"compose/hardening": "a demo"}))}
-    assert set(results) == {
-        f"compose/{name}" for name in ("hardening", "ports", "secrets", "dependencies", "environment")
-    }
+    assert set(results) == {check.id for check in registry.CATALOGUE if check.family == "compose"}
     assert (results["compose/ports"].status, results["compose/ports"].where) == (Judged.FAIL, "compose.yaml:4")
     assert results["compose/hardening"].status is Judged.WAIVED
     assert {result.status for result in judge_compose(Unavailable(reason="no YAML"), Contract())} == {Judged.ERROR}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 
-from seatrial.checks.declaration import check, checks_of
-from seatrial.checks.model import Expect, Outcome, Result, Severity, present, skipped
+from seatrial.checks.compose_findings import Finding, image_of, outcome
+from seatrial.checks.compose_images import Kind, kind_of
+from seatrial.checks.compose_services import has_no_check
+from seatrial.checks.declaration import check
+from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
 from seatrial.checks.secrets import PUBLIC, SECRET_VALUE, entropy, secret
-from seatrial.checks.verdict import judge
-from seatrial.facts import ComposeSource, Configuration, Service, Unavailable
+from seatrial.facts import ComposeSource, MountKind, Service
 from seatrial.settings.model import Contract
 
 SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
-HEALTHY, COMPLETED = "service_healthy", "service_completed_successfully"
+HEALTHY, COMPLETED, STARTED = "service_healthy", "service_completed_successfully", "service_started"
 MADE_BY_CHANCE = 3.5
 """Bits a character: a password that nobody made up has as many, or more."""
 ANYTHING = {"none", "null", "true", "false"}
@@ -30,30 +31,24 @@ ANYTHING = {"none", "null", "true", "false"}
     fixed="services:\n  api:\n    image: shop\n    read_only: true\n    cap_drop: [ALL]\n"
     "    security_opt: [no-new-privileges:true]\n    mem_limit: 512m\n    pids_limit: 128",
 )
-def hardening(compose: ComposeSource, configuration: Configuration | Unavailable, contract: Contract) -> Outcome:
-    """Judge every service; what the app's own lacks matters more than what somebody else's image lacks."""
+def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
+    """Judge the project's own services, and of others what gives them a part of the host."""
     services = present(compose.model).services
-    own = "" if isinstance(configuration, Unavailable) else _repository(configuration.reference)
     expect = Expect(
-        "every service: no privileges, no namespace or socket of the host; cap_drop ALL, read_only, "
+        "every service: no privileges, no namespace of the host; those of the project: cap_drop ALL, read_only, "
         "no-new-privileges, limits of memory and processes"
     )
     if not services:
         return skipped(f"{compose.path} declares no service")
+    any_own = _any_own(compose)
     found = [
-        (
-            service,
-            what,
-            service.lines.get(key) or service.line,
-            fix,
-            _is_own(service, own) or key in _of_the_host(service),
-        )
+        (service, what, service.lines.get(key) or service.line, fix, service.own or key in _of_the_host(service))
         for service in services
-        for key, what, fix in _weaknesses(service)
-        if not {service.name, f"{service.name}.{key}"} & contract.compose_exceptions.keys()
+        for key, what, fix in _weaknesses(service, contract)
+        if service.own or not any_own or key in _of_the_host(service)
     ]
     found.sort(key=lambda row: not row[-1])
-    excepted = tuple(f"{key}: {reason}" for key, reason in contract.compose_exceptions.items())
+    excepted = _excepted(contract)
     if found:
         service, _, line, fix, _ = found[0]
         return expect.failed(
@@ -68,27 +63,95 @@ def hardening(compose: ComposeSource, configuration: Configuration | Unavailable
 
 def _of_the_host(service: Service) -> set[str]:
     """Return the keys by which a service gets a part of the host, which is as grave for anybody's image."""
-    return {"privileged", "volumes", *service.host_namespaces}
+    return {"privileged", *service.host_namespaces}
 
 
-def _is_own(service: Service, image: str) -> bool:
-    """Tell whether a service is built from the project, or runs the app's image."""
-    return service.built or (service.image is not None and _repository(service.image) == image)
+def _any_own(compose: ComposeSource) -> bool:
+    """Tell whether a service runs an image of the project: without, nobody knows which are other people's."""
+    return any(service.own for service in present(compose.model).services)
 
 
-def _repository(image: str) -> str:
-    return re.sub(r"(@.*|:[^/:]*)$", "", image)
+def _excepted(contract: Contract) -> tuple[str, ...]:
+    return tuple(f"{key}: {reason}" for key, reason in contract.compose_exceptions.items())
 
 
-def _weaknesses(service: Service) -> Iterator[tuple[str, str, str]]:
-    """Yield what is too much or missing: its key, what was seen, and what to write."""
+@check(
+    "compose/other-images",
+    title="Limits other people's images, too",
+    why="A database that was broken into can do on the host what its container may do.",
+    source="CIS Docker Benchmark 5.4, 5.5, 5.10, 5.11, 5.13, 5.26, 5.29, 5.32; OWASP Docker cheat sheet",
+    severity=Severity.NOTE,
+    example="services:\n  cache:\n    image: redis:8",
+    fixed="services:\n  cache:\n    image: redis:8\n    read_only: true\n    cap_drop: [ALL]\n"
+    "    security_opt: [no-new-privileges:true]\n    mem_limit: 256m\n    pids_limit: 64",
+)
+def other_images(compose: ComposeSource, contract: Contract) -> Outcome:
+    """Name each service once: what suits an image is its makers' to say."""
+    services = [service for service in present(compose.model).services if not service.own and _any_own(compose)]
+    if not services:
+        return skipped(f"{compose.path} names no image but the project's own")
+    # What gives a service a part of the host is as grave for anybody's image: compose/hardening.
+    lacking = {
+        service.name: [row for row in _weaknesses(service, contract) if row[0] not in _of_the_host(service)]
+        for service in services
+    }
+    found = [(service, lacking[service.name]) for service in services if lacking[service.name]]
+    expect = Expect("limits for other people's images, as far as they allow them")
+    if found:
+        service, rows = found[0]
+        return expect.failed(
+            "; ".join(f"{service.name}: {', '.join(what for _, what, _ in rows)}" for service, rows in found),
+            fix=f"Try {', '.join(fix for _, _, fix in rows)} in the service {service.name}, as far as its image allows "
+            "it; `compose-exceptions` leaves one out, with a reason.",
+            evidence=_excepted(contract),
+            where=f"{compose.path}:{service.line}",
+        )
+    return expect.passed(", ".join(service.name for service in services), evidence=_excepted(contract))
+
+
+@check(
+    "compose/engine-socket",
+    title="Hands no service the engine's socket",
+    why="Whoever speaks to the engine is root on its host: `:ro` changes nothing about that.",
+    source="CIS Docker Benchmark 5.32; OWASP Docker cheat sheet, rule 1",
+    severity=Severity.WARNING,
+    example="volumes:\n  - /var/run/docker.sock:/var/run/docker.sock:ro",
+    fixed="# no socket; what must ask the engine gets a proxy that passes on what it needs and nothing else",
+)
+def engine_socket(compose: ComposeSource, contract: Contract) -> Outcome:
+    services = present(compose.model).services
+    if not services:
+        return skipped(f"{compose.path} declares no service")
+    found = [
+        Finding(
+            service=service.name,
+            what=f"it mounts {mount.source} of the host, by which it is root there",
+            fix="Take it out; where it is needed, put a proxy in between that lets only some requests through, or give "
+            f'the reason: compose-exceptions = {{ "{service.name}.volumes" = "…" }}.',
+            line=mount.line or service.lines.get("volumes") or service.line,
+            severity=Severity.WARNING,
+        )
+        for service in services
+        for mount in service.volumes
+        if mount.kind is MountKind.BIND
+        and SOCKET.search(mount.source)
+        and not {service.name, f"{service.name}.volumes"} & contract.compose_exceptions.keys()
+    ]
+    return outcome(compose, Expect("no service with the engine's socket"), found, f"{len(services)} services checked")
+
+
+def _weaknesses(service: Service, contract: Contract) -> Iterator[tuple[str, str, str]]:
+    """Yield what is too much or missing, and is not excepted: its key, what was seen, and what to write."""
+    for key, what, fix in _all_weaknesses(service):
+        if not {service.name, f"{service.name}.{key}"} & contract.compose_exceptions.keys():
+            yield key, what, fix
+
+
+def _all_weaknesses(service: Service) -> Iterator[tuple[str, str, str]]:
     if service.privileged:
         yield "privileged", "it is privileged", "no `privileged`"
     for key in service.host_namespaces:
         yield key, f"`{key}: host` gives it a namespace of the host", f"no `{key}: host`"
-    for source in service.mounts:
-        if SOCKET.search(source):
-            yield "volumes", f"it mounts {source} of the host", f"no volume {source}"
     held = any(re.fullmatch(r"no-new-privileges(?:[:=]true)?", option) for option in service.security)
     required = (
         ("cap_drop", "it does not drop all capabilities", "`cap_drop: [ALL]`", "ALL" in service.dropped),
@@ -176,21 +239,41 @@ def _is_real(text: str) -> bool:
     fixed="depends_on:\n  db:\n    condition: service_healthy",
 )
 def dependencies(compose: ComposeSource) -> Outcome:
-    services = present(compose.model).services
-    expect = Expect(f"depends_on with {HEALTHY} or {COMPLETED}")
-    waits = [(service, wait) for service in services for wait in service.depends_on]
-    early = [(service, wait) for service, wait in waits if wait.condition not in {HEALTHY, COMPLETED}]
+    """Look for what is not waited for, and for what is waited for in vain: without a check, nothing gets healthy."""
+    services = {service.name: service for service in present(compose.model).services}
+    waits = [(service, wait) for service in services.values() for wait in service.depends_on]
     if not waits:
         return skipped(f"no service of {compose.path} depends on another one")
-    if early:
-        first = early[0][1]
-        return expect.failed(
-            "; ".join(f"{service.name} waits for the start of {wait.service} alone" for service, wait in early),
-            fix=f"Write `depends_on: {{{first.service}: {{condition: {HEALTHY}}}}}`; for a job, {COMPLETED}.",
-            where=f"{compose.path}:{first.line}",
-        )
+    found: list[Finding] = []
+    for service, wait in waits:
+        other = services.get(wait.service)
+        if wait.condition == HEALTHY and other is not None and has_no_check(other, image_of(compose, other)):
+            what = f"it waits until {other.name} is healthy, and {other.name} has no health check"
+            fix = f"Give {other.name} a `healthcheck`{_example_of(other)}, or wait for {STARTED}."
+            found.append(Finding(service=service.name, what=what, fix=fix, line=wait.line))
+        elif wait.condition not in {HEALTHY, COMPLETED}:
+            fix = f"Write `depends_on: {{{wait.service}: {{condition: {HEALTHY}}}}}`; for a job, {COMPLETED}."
+            what = f"it waits for the start of {wait.service} alone"
+            found.append(Finding(service=service.name, what=what, fix=fix, line=wait.line, severity=Severity.WARNING))
     shown = ", ".join(f"{service.name}: {wait.service} {wait.condition}" for service, wait in waits)
-    return expect.passed(shown)
+    return outcome(
+        compose, Expect(f"depends_on with {HEALTHY} or {COMPLETED}, of what has a health check"), found, shown
+    )
+
+
+TESTS = {
+    Kind.POSTGRES: '["CMD-SHELL", "pg_isready -h 127.0.0.1 -U $${POSTGRES_USER:-postgres}"]',
+    Kind.MYSQL: '["CMD-SHELL", "mysqladmin ping -h 127.0.0.1 --silent || mariadb-admin ping -h 127.0.0.1 --silent"]',
+    Kind.REDIS: '["CMD", "redis-cli", "ping"]',
+    Kind.MONGO: """["CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"]""",
+    Kind.RABBITMQ: '["CMD", "rabbitmq-diagnostics", "-q", "ping"]',
+}
+"""Health checks that the images' own programs make."""
+
+
+def _example_of(service: Service) -> str:
+    kind = kind_of(service.image)
+    return f", such as `test: {TESTS[kind]}`" if kind in TESTS else ""
 
 
 @check(
@@ -239,8 +322,3 @@ def environment(compose: ComposeSource) -> Outcome:
         ", ".join([*(file.path for file in compose.files), *(variable.name for variable in compose.variables)]),
         evidence=tuple(evidence),
     )
-
-
-def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:
-    """Return the results of the compose/* checks, waivers among them, where nothing but the file was read."""
-    return tuple(judge(check, {"compose": compose}, contract) for check in checks_of(sys.modules[__name__]))

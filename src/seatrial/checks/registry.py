@@ -165,6 +165,11 @@ def up_to(level: Level, own: Sequence[Check] = ()) -> tuple[Check, ...]:
     return tuple(check for check in (*CHECKS, *own) if not check.stack and check.level.rank <= level.rank)
 
 
+def of_family(family: str) -> tuple[Check, ...]:
+    """Return the checks of a family."""
+    return tuple(check for check in CATALOGUE if check.family == family)
+
+
 def among_services(level: Level | None, own: Sequence[Check] = ()) -> tuple[Check, ...]:
     """Return the checks of `smoke --stack`: its own, and with a level those that read starts of the app."""
     of_stack = [check for check in (*CATALOGUE, *own) if check.stack]

@@ -79,4 +79,6 @@ def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
         print(preflight_document(found), end="")
     else:
         print_preflight(found, output.console())
-    return ExitCode.OK if found.ready else ExitCode.UNDECIDED
+    if not found.ready:
+        return ExitCode.UNDECIDED
+    return ExitCode.FAILED if found.errors else ExitCode.OK

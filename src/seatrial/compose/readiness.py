@@ -15,6 +15,8 @@ class Readiness(StrEnum):
     READY = "ready"
     NOTE = "note"
     """Worth knowing; the start goes on."""
+    ERROR = "error"
+    """It can be started, and does not do what it should: by a check of the catalogue."""
     BLOCKED = "blocked"
     """Nothing can be started before this is fixed."""
 
@@ -31,6 +33,8 @@ class Finding:
     where: str = ""
     """`file:line`, where that is known."""
     fix: str = ""
+    evidence: tuple[str, ...] = ()
+    """More of what was seen, line by line."""
 
 
 def ready(check: str, what: str, *, where: str = "") -> Finding:

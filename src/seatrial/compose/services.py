@@ -10,18 +10,33 @@ from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
+from msgspec import structs
+
 from seatrial.compose.guard import guarded
-from seatrial.compose.runner import Compose, Stack
+from seatrial.compose.mounts import read_mounts, with_host
+from seatrial.compose.runner import Compose, Stack, unescaped
 from seatrial.compose.text import ComposeText, read_text
+from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, settings_of
 from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variable_sources
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
-from seatrial.facts import ComposeModel, ComposeSource, Condition, Dependency, Json, Port, Service, Unavailable
+from seatrial.facts import (
+    ComposeModel,
+    ComposeSource,
+    Condition,
+    Dependency,
+    Json,
+    Port,
+    Service,
+    Unavailable,
+    UnsetVariable,
+)
 from seatrial.filesystem import is_file, read_bytes
 from seatrial.host import Host
 from seatrial.owner import temporary_folder
 from seatrial.settings.read import Project
 from seatrial.text import plain_line
+from seatrial.trust import Trust
 
 HOSTS = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 """Keys whose value `host` hands a namespace of the host to a service."""
@@ -50,16 +65,17 @@ def read_services(document: Json, text: ComposeText | None = None) -> tuple[Serv
     """Return the services of compose's own model, those that others wait for first; the text alone knows the lines."""
     lines = text.lines if text is not None else {}
     declared = document.get("services") or {}
-    services = {name: _service(name, table or {}, lines.get(name, {})) for name, table in declared.items()}
+    services = {name: _service(name, table or {}, document, lines.get(name, {})) for name, table in declared.items()}
     return tuple(in_order(services))
 
 
-def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
+def _service(name: str, table: Json, document: Json, lines: Mapping[str, int]) -> Service:
     check = table.get("healthcheck") or {}
     deploy = table.get("deploy") or {}
     limits = (deploy.get("resources") or {}).get("limits") or {}
     replicas = next((count for count in (table.get("scale"), deploy.get("replicas")) if count is not None), 1)
-    volumes = table.get("volumes") or ()
+    environment = table.get("environment") or {}
+    tested = bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"]
     return Service(
         name=name,
         image=table.get("image"),
@@ -76,17 +92,25 @@ def _service(name: str, table: Json, lines: Mapping[str, int]) -> Service:
             _port(port, lines.get(f"ports.{number}") or lines.get("ports", 0))
             for number, port in enumerate(table.get("ports") or ())
         ),
-        checked=bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"],
-        own_command=table.get("command") is not None or table.get("entrypoint") is not None,
-        valued=frozenset(key for key, value in (table.get("environment") or {}).items() if value),
+        checked=tested,
+        test=_words(check.get("test")) or () if tested else (),
+        unchecked=bool(check) and not tested,
+        entrypoint=_words(table.get("entrypoint")),
+        command=_words(table.get("command")),
+        user=str(table.get("user") or ""),
+        working_directory=str(table.get("working_dir") or ""),
+        settings={key: unescaped(value) for key, value in settings_of(environment).items()},
+        network_mode=str(table.get("network_mode") or ""),
+        volumes=tuple(read_mounts(table, document, lines)),
+        added=_capabilities(table, "cap_add"),
+        valued=frozenset(key for key, value in environment.items() if value),
         init=bool(table.get("init")),
         one_shot=_one_shot(table, deploy),
         replicas=int(replicas),
         privileged=bool(table.get("privileged")),
         host_namespaces=tuple(key for key in HOSTS if table.get(key) == "host"),
-        mounts=tuple(str(volume.get("source", "")) for volume in volumes if volume.get("type") == "bind"),
         read_only=bool(table.get("read_only")),
-        dropped=tuple(str(capability).upper().removeprefix("CAP_") for capability in table.get("cap_drop") or ()),
+        dropped=_capabilities(table, "cap_drop"),
         security=tuple(str(option) for option in table.get("security_opt") or ()),
         memory=bool(table.get("mem_limit") or limits.get("memory")),
         processes=_limited(table.get("pids_limit")) or _limited(limits.get("pids")),
@@ -113,6 +137,17 @@ def _port(table: Json, line: int) -> Port:
         written=written,
         line=line,
     )
+
+
+def _words(value: object) -> tuple[str, ...] | None:
+    """Return the words of a command; None where there is none, and the image's own holds."""
+    if value is None:
+        return None
+    return tuple(unescaped(str(word)) for word in value) if isinstance(value, list) else (unescaped(str(value)),)
+
+
+def _capabilities(table: Json, key: str) -> tuple[str, ...]:
+    return tuple(str(capability).upper().removeprefix("CAP_") for capability in table.get(key) or ())
 
 
 def _limited(value: object) -> bool:
@@ -159,8 +194,13 @@ MOST_BYTES = 1024 * 1024
 MOST_SIBLINGS = 500
 
 
-def read_compose(file: Path, shown: str, project: Path, engine: Engine, host: Host) -> ComposeSource | Unavailable:
-    """Return what a compose file of a project's folder says; `shown` is its path for a person."""
+def read_compose(
+    file: Path, shown: str, project: Path, engine: Engine, host: Host, *, own: Mapping[str, str] | None = None
+) -> ComposeSource | Unavailable:
+    """Return what a compose file of a project's folder says; `shown` is its path for a person.
+
+    `own` are the project's own images: repository to app. What binds lead to is looked up where the engine is here.
+    """
     try:
         content = read_bytes(file, MOST_BYTES)
     except OSError as error:
@@ -169,29 +209,53 @@ def read_compose(file: Path, shown: str, project: Path, engine: Engine, host: Ho
     if isinstance(text, Unavailable):
         return Unavailable(reason=f"{shown}: {text.reason}")
     explained_by = [name for name in (".env", *EXAMPLES) if (file.parent / name).is_file()]
-    return ComposeSource(
+    source = ComposeSource(
         path=shown,
-        model=_model(file, text, project, engine, host),
+        model=Unavailable(reason="not read"),
         values=text.values,
         variables=text.variables,
         explained=frozenset(name for example in explained_by for name in explanations(file.parent / example)),
         explained_by=tuple(explained_by),
         files=tuple(in_folder(env_file, file.parent) for env_file in text.files),
+        quoted=text.quoted,
+    )
+    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
+    try:
+        compose, _ = guarded(stack, file, project, engine=engine, host=host)
+        document, notes = model_with_placeholders(compose, text)
+    except (StackError, EngineError) as error:
+        said = error.what.removesuffix(".") if isinstance(error, StackError) else str(error)
+        return structs.replace(source, model=Unavailable(reason=plain_line(said)[:300]))
+    services = read_services(document, text)
+    here = engine.candidate.url.startswith("unix://") and host.trust is not Trust.NONE
+    return structs.replace(
+        source,
+        model=ComposeModel(services=tuple(sorted(_known(services, own or {}, here=here), key=attrgetter("name")))),
+        unset=tuple(_eaten(file, source, notes)),
+        local=tuple(
+            address
+            for name, table in (document.get("services") or {}).items()
+            for address in local_addresses(name, table or {}, text.lines.get(name, {}))
+        ),
     )
 
 
-def _model(file: Path, text: ComposeText, project: Path, engine: Engine, host: Host) -> ComposeModel | Unavailable:
-    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
-    try:
-        document = model_with_placeholders(guarded(stack, file, project, engine=engine, host=host)[0], text)
-    except (StackError, EngineError) as error:
-        said = error.what.removesuffix(".") if isinstance(error, StackError) else str(error)
-        return Unavailable(reason=plain_line(said)[:300])
-    return ComposeModel(services=tuple(sorted(read_services(document, text), key=attrgetter("name"))))
+def _known(services: Sequence[Service], own: Mapping[str, str], *, here: bool) -> Iterator[Service]:
+    """Yield services with whether they are the project's own, and what of this host they mount."""
+    for service in services:
+        mounts = tuple(map(with_host, service.volumes)) if here else service.volumes
+        yield structs.replace(service, volumes=mounts, own=service.built or app_of(service.image, own) is not None)
 
 
-def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
-    """Return compose's own model of a file as if every env file and variable were there.
+def _eaten(file: Path, source: ComposeSource, notes: Sequence[str]) -> Iterator[UnsetVariable]:
+    """Yield what env files lose, as they hold a dollar sign."""
+    written = {".env": file.parent / ".env", **{each.path: file.parent / each.path for each in source.files}}
+    names = names_not_set(notes) - {variable.name for variable in source.variables}
+    yield from eaten_by_files(written, names, MOST_BYTES)
+
+
+def model_with_placeholders(compose: Compose, text: ComposeText) -> tuple[Json, tuple[str, ...]]:
+    """Return compose's own model of a file as if every env file and variable were there, and what it warned of.
 
     What a person has to fill in first is not a fault of the file. What is judged here is its form, not its values; a
     number serves for a port as well as for a password. Raises StackError: compose refuses the file even so.
@@ -202,12 +266,12 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> Json:
     environment = {**compose.environment, **dict.fromkeys(unset, "1")}
     try:
         with _with_env_files(compose.file.parent, missing) as folder:
-            document, _ = replace(compose, environment=environment, folder=folder).model()
+            document, notes = replace(compose, environment=environment, folder=folder).model()
             if folder is not None:
                 document = json.loads(json.dumps(document).replace(str(folder), str(compose.file.parent)))
     except OSError as error:
         raise StackError(f"docker compose could not read it: {error.strerror}.", where=str(compose.file)) from error
-    return document
+    return document, notes
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Mapping as Values
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, Unavailable
+from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, QuotedValue, Unavailable
 from seatrial.filesystem import read_bytes
 from seatrial.yaml_tree import LARGEST, Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_documents
 
@@ -33,6 +33,9 @@ class ComposeText:
     variables: tuple[ComposeVariable, ...] = ()
     env_files: dict[str, tuple[EnvironmentFile, ...]] = field(default_factory=dict)
     """By service, for each that is a mapping. Whether they exist is not checked here."""
+    quoted: tuple[QuotedValue, ...] = ()
+    top: dict[str, int] = field(default_factory=dict)
+    """The lines of the networks and volumes: `networks.NAME`."""
 
     @property
     def files(self) -> tuple[EnvironmentFile, ...]:
@@ -51,7 +54,7 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
     declared = [(name, service) for name, service in services if isinstance(service, Mapping)]
     values = [value for root in roots for value in _values(root, "", "", set())][:MOST_VALUES]
     passed = [
-        (f"${{{name}}}", line)
+        ("", f"${{{name}}}", line)
         for _, service in declared
         for name, line in passed_through(child(service, "environment"))
     ]
@@ -65,8 +68,15 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
         values=tuple(
             ComposeValue(key=key, where=path, text=settled(text), line=line) for path, key, text, line in values
         ),
-        variables=tuple(_variables([*((text, line) for _, _, text, line in values), *passed])),
+        variables=tuple(_variables([*((path, text, line) for path, _, text, line in values), *passed])),
         env_files=env_files,
+        top={
+            f"{key}.{name.text}": name.line
+            for root in roots
+            for key in ("networks", "volumes")
+            for name, _ in pairs_of(child(root, key))
+        },
+        quoted=tuple(quoted for name, service in declared for quoted in _quoted(name.text, service)),
     )
 
 
@@ -93,8 +103,11 @@ def settled(text: str, values: Values[str, str] | None = None) -> str:
     return PARTS.sub(value, text)
 
 
-def references(text: str, line: int) -> Iterator[ComposeVariable]:
-    """Yield the variables that a text refers to and gives no default for, each with what the text says of it."""
+def references(text: str, line: int, *, command: bool = False) -> Iterator[ComposeVariable]:
+    """Yield the variables that a text refers to and gives no default for, each with what the text says of it.
+
+    `command` tells that the text is one of a container's commands, whose shell may know the variable.
+    """
     for match in PARTS.finditer(text):
         if match["escaped"]:
             continue
@@ -102,16 +115,35 @@ def references(text: str, line: int) -> Iterator[ComposeVariable]:
         if how.endswith("?"):
             yield ComposeVariable(name=match["name"], line=line, required=True, message=match["word"] or "")
         elif match["plain"] or not how:
-            yield ComposeVariable(name=match["plain"] or match["name"], line=line)
+            literal = bool(match["plain"]) and (command or text[: match.start()][-1:].isalnum())
+            yield ComposeVariable(name=match["plain"] or match["name"], line=line, literal=literal)
         elif how.endswith("-"):
             yield from references(match["word"] or "", line)
 
 
-def _variables(texts: list[tuple[str, int]]) -> Iterator[ComposeVariable]:
+QUOTED = re.compile(r"""("[^"]*"|'[^']*')""")
+EXACT = re.compile(r"[A-Za-z][\w+.-]*://.*|[-+]?\d+(\.\d+)?")
+"""An address or a number: with quotes it is none."""
+
+
+def _quoted(service: str, table: Node) -> Iterator[QuotedValue]:
+    """Yield the items of an `environment` list whose quotes belong to the value."""
+    for item in items_of(child(table, "environment")):
+        if isinstance(item, Scalar):
+            key, _, value = item.text.partition("=")
+            if QUOTED.fullmatch(value):
+                exact = EXACT.fullmatch(value[1:-1]) is not None
+                yield QuotedValue(service=service, key=key, line=item.line, exact=exact)
+
+
+COMMANDS = re.compile(r"services\.[^.]+\.(command|entrypoint|healthcheck\.test)(\..*)?")
+
+
+def _variables(texts: list[tuple[str, str, int]]) -> Iterator[ComposeVariable]:
     """Yield each variable once, where it is first named; where it is required, as it is first required."""
     found: dict[str, ComposeVariable] = {}
-    for text, line in texts:
-        for variable in references(text, line):
+    for path, text, line in texts:
+        for variable in references(text, line, command=COMMANDS.fullmatch(path) is not None):
             if variable.name not in found or (variable.required and not found[variable.name].required):
                 found[variable.name] = variable
     yield from found.values()
@@ -126,7 +158,34 @@ def _service_lines(service: Node) -> dict[str, int]:
         elif key.text == "depends_on":
             others = [*items_of(value), *(name for name, _ in pairs_of(value))]
             lines.update({f"depends_on.{name.text}": name.line for name in others if isinstance(name, Scalar)})
+        elif key.text in {"volumes", "tmpfs", "secrets", "configs"}:
+            lines.update({f"{key.text}.{name}": line for name, line in _mount_lines(value)})
+        elif key.text == "environment":
+            lines.update({f"environment.{name}": line for name, _, line in assignments(value)})
+        elif key.text == "healthcheck":
+            lines.update({f"healthcheck.{name.text}": name.line for name, _ in pairs_of(value)})
     return lines
+
+
+def _mount_lines(node: Node) -> Iterator[tuple[str, int]]:
+    """Yield the target of each mount, or else its source, with its line."""
+    for item in items_of(node) or (node,):
+        named = child(item, "target") or child(item, "source") or item
+        if isinstance(named, Scalar):
+            # `SOURCE:TARGET:MODE`; a tmpfs is `TARGET:OPTIONS`.
+            parts = settled(named.text).split(":")
+            target = next((part for part in parts[1:] if part.startswith("/")), parts[0])
+            yield target.rstrip("/") or "/", named.line
+
+
+def assignments(environment: Node | None) -> Iterator[tuple[str, Scalar, int]]:
+    """Yield the variables of an `environment`: name, the item or value that says it, and line."""
+    for item in items_of(environment):
+        if isinstance(item, Scalar):
+            yield item.text.partition("=")[0], item, item.line
+    for key, value in pairs_of(environment):
+        if isinstance(value, Scalar):
+            yield key.text, value, key.line
 
 
 def _values(node: Node, path: str, key: str, seen: set[int]) -> Iterator[tuple[str, str, str, int]]:

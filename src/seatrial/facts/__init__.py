@@ -6,6 +6,7 @@ from seatrial.facts.base import *
 from seatrial.facts.boot import *
 from seatrial.facts.code import *
 from seatrial.facts.command import *
+from seatrial.facts.compose import *
 from seatrial.facts.image import *
 from seatrial.facts.probe import *
 from seatrial.facts.sources import *

@@ -155,6 +155,11 @@ def may_read(entry: FileEntry, who: Account) -> bool:
     return who.uid == 0 or _permits(entry, who, 0o4)
 
 
+def may_write(entry: FileEntry, who: Account) -> bool:
+    """Tell whether an account may write a file (or into a folder), by its permission bits."""
+    return who.uid == 0 or _permits(entry, who, 0o2)
+
+
 def _permits(entry: FileEntry, who: Account, bit: int) -> bool:
     shift = 6 if entry.uid == who.uid else 3 if entry.gid in who.gids else 0
     return bool(entry.mode >> shift & bit)

@@ -6,7 +6,6 @@ import os
 import posixpath
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.engine import runs
-from seatrial.engine.containers import container, engine_errors
+from seatrial.engine.containers import engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
 from seatrial.observe.agreement import Image, settle
 from seatrial.observe.application import application_of
-from seatrial.observe.archive import Limits
 from seatrial.observe.boot import BootSetup
 from seatrial.observe.boot_series import boots, timed
 from seatrial.observe.command import (
@@ -43,15 +41,17 @@ from seatrial.observe.files import (
     tmpfs_folders,
 )
 from seatrial.observe.health_check import health_command
+from seatrial.observe.image_files import image_files, read_limits
 from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.layout import Access
 from seatrial.observe.own_code import Start, own_code_of, sources_below
 from seatrial.observe.path_rules import rules
 from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
+from seatrial.observe.services import NOT_READ
 from seatrial.observe.sources import read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
@@ -75,12 +75,6 @@ if TYPE_CHECKING:
     from seatrial.settings.model import Contract
 
 
-READ_SECONDS = 60.0
-MOST_READ_SECONDS = 600.0
-SLOWEST = 50_000_000
-"""Bytes a second that an engine packs at least."""
-LEAST_BYTES = 500_000_000
-"""What an image may hold beyond twice its layers' size: a file's holes are packed as zeros."""
 NOT_COMPARED = Unavailable(reason="the image holds no Python interpreter")
 NOT_ASKED = Unavailable(reason="not started: level quick starts no application")
 
@@ -176,7 +170,7 @@ class Observation:
             probing.add_done_callback(lambda _: probed.set())
             reading = self.beside.submit(read_image, self.run, files.container, self.configuration, known)
             # The project's own files need no container.
-            looking_up = self.beside.submit(self._sources, sources) if sources else None
+            looking_up = self.beside.submit(self._sources, sources, reading) if sources else None
             # While the engine packs a container's files, it answers nothing else about that container.
             read = reading.result()
             files.index = None if read.index.cut else IndexFiles(read.index)
@@ -324,9 +318,12 @@ class Observation:
         )
         return own_code_of(start, python.path, access, partial(sources_below, files, access.files))
 
-    def _sources(self, files: SourceFiles) -> Sources | Unavailable:
+    def _sources(self, files: SourceFiles, reading: Future[EngineView]) -> Sources | Unavailable:
+        def index_of(image: Configuration) -> Index | Unavailable:
+            return reading.result().index if image.id == self.configuration.id else NOT_READ
+
         with timed(self.seconds, "sources"):
-            return read_sources(files, self.run.engine)
+            return read_sources(files, self.run.engine, index_of)
 
     def _override(
         self, seen: Configuration, files: EngineFiles, start: ResolvedCommand
@@ -351,21 +348,6 @@ def with_folders(run: Run, configuration: Configuration, tmpfs: tuple[str, ...])
         )
 
 
-@contextmanager
-def image_files(run: Run, configuration: Configuration) -> Iterator[EngineFiles]:
-    """Give the image's files, to be read without running anything."""
-    plan = {
-        "Image": configuration.id,
-        "Entrypoint": ["/nothing"],
-        "Cmd": [],
-        # The engine makes a WORKDIR that is missing: here it shall be seen to be missing.
-        "WorkingDir": "/",
-        "HostConfig": {"NetworkMode": "none"},
-    }
-    with container(run, plan) as unstarted:
-        yield EngineFiles(unstarted.client, unstarted.id)
-
-
 def read_image(run: Run, container: str, configuration: Configuration, index: Index | None) -> EngineView:
     """Read an image's files from a container that is not started, on its own connection, but for what is known."""
     client = run.engine.connection()
@@ -382,14 +364,6 @@ def read_image(run: Run, container: str, configuration: Configuration, index: In
             )
     finally:
         client.close()
-
-
-def read_limits(configuration: Configuration) -> Limits:
-    """Return what reading an image may take: its layers are known to hold so much; a hole in a file adds nothing."""
-    return Limits(
-        seconds=min(READ_SECONDS + configuration.unpacked / SLOWEST, MOST_READ_SECONDS),
-        most=2 * configuration.unpacked + LEAST_BYTES,
-    )
 
 
 def _text(files: EngineFiles, path: str) -> str:

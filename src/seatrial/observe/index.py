@@ -65,7 +65,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
 
     paths: dict[str, Entry]
     texts: dict[str, str] = {}
-    """The beginnings of scripts, and what matters of the files that describe installed packages."""
+    """The beginnings of scripts, the names of accounts, and what matters of the files that describe packages."""
     holding: dict[str, tuple[str, ...]] = {}
     """Files that hold what a rule looks for: the rules, by their key."""
     capabilities: dict[str, tuple[str, ...]] = {}
@@ -99,6 +99,7 @@ OF_A_DISTRIBUTION = re.compile(
     r"|.*-packages/[^/]+\.pth|.*/pyvenv\.cfg",
     re.DOTALL,
 ).fullmatch
+ACCOUNTS = frozenset(("/etc/passwd", "/etc/group"))
 PROGRAM = re.compile(r".*/bin/[^/]+", re.DOTALL).fullmatch
 PYTHON_PROGRAM = re.compile(r"python(?:3(?:\.\d{1,3}t?)?)?").fullmatch
 PYTHONS_LIBRARY = re.compile(r"libpython3\.\d{1,3}[a-z]*\.so(?:\.[\d.]+)?").fullmatch
@@ -242,7 +243,7 @@ def wanted_bytes(path: str, mode: int) -> int:
     name = path.rpartition("/")[2]
     if ANY_NAME(name):
         return KEY_FILE if KEY_NAME(name) else BEGINNING
-    if name == "site.py" and SITE_MODULE(path):
+    if path in ACCOUNTS or (name == "site.py" and SITE_MODULE(path)):
         return BEGINNING
     if name.startswith("libpython3") and PYTHONS_LIBRARY(name):
         return LIBRARY
@@ -293,6 +294,8 @@ def kept_text(path: str, mode: int, body: bytes) -> str | None:
             rows += [("Requires-Dist", requirement) for requirement in fields["requires"]]
             return "\n".join(f"{key}: {value}" for key, value in rows if value)
         return text.replace("\r\n", "\n")[:BEGINNING]
+    if path in ACCOUNTS:
+        return body.decode("utf-8", "replace")
     if body.startswith(b"#!") and mode & 0o111 and PROGRAM(path):
         return body[:SCRIPT].decode("utf-8", "replace")
     return None

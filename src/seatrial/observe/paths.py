@@ -13,7 +13,7 @@ from seatrial.inside.probe.base import named_for_env, shebang
 from seatrial.inside.probe.native import elf_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 MAX_LINKS = 40
@@ -59,16 +59,16 @@ def _pointed_to(link: str, target: str, files: Files) -> str:
     folder = posixpath.dirname(link)
     if target.startswith(".."):
         # `..` counts from where the folder really is: /bin/x -> ../lib/x lies in /usr/lib where /bin is a link.
-        folder = _real(folder, files)
+        folder = real_folder(folder, files.entry)
     return posixpath.normpath(posixpath.join(folder, target))
 
 
-def _real(folder: str, files: Files) -> str:
-    """Return where a folder really is, where links among its parts lead somewhere else."""
+def real_folder(folder: str, look: Callable[[str], FileEntry | None]) -> str:
+    """Return where a folder really is, where links among its parts lead somewhere else; `look` follows none."""
     here, rest, left = "/", _parts(folder), MAX_LINKS
     while rest:
         step = posixpath.join(here, rest.pop(0))
-        entry = files.entry(step)
+        entry = look(step)
         if entry is not None and entry.kind is FileKind.LINK and left > 0:
             left -= 1
             here, rest = "/", _parts(posixpath.normpath(posixpath.join(here, entry.target, *rest)))

@@ -7,7 +7,7 @@ import platform
 import stat
 import sysconfig
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,13 +27,16 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.observe.ignore_file import IgnoreFile, IgnoreFileError, read_ignore_file
+from seatrial.observe.services import of_no_image, with_images
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from seatrial.engine.find import Engine
+    from seatrial.facts import ComposeSource
     from seatrial.host import Host
+    from seatrial.observe.services import IndexOf
 
 SECONDS = 20
 LINT_LIMITS = process.Limits(memory=1024**3, processor=SECONDS, output=16 * 1024**2)
@@ -202,29 +205,39 @@ class SourceFiles:
     compose: Path | None
     build_arguments: Mapping[str, str]
     host: Host
+    own_images: Mapping[str, str] = field(default_factory=dict)
+    """The project's own images: repository to app."""
 
     def shown(self, path: Path) -> str:
         """Return a path as a person knows it."""
         return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
 
 
-def read_sources(files: SourceFiles, engine: Engine) -> Sources | Unavailable:
-    """Return what an app's sources say; nothing is built or started, but the linter and compose are asked."""
+def read_sources(files: SourceFiles, engine: Engine, index_of: IndexOf = of_no_image) -> Sources | Unavailable:
+    """Return what an app's sources say; nothing is built or started, but the linter and compose are asked.
+
+    `index_of` gives the files of the images that the compose file names.
+    """
     try:
         parsed = parse(read(files.dockerfile))
     except OSError as error:
         return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
     except DockerfileError as error:
         return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be used: {error}")
-    compose = files.compose
+    compose = _compose(files, files.compose, engine, index_of) if files.compose else None
     return Sources(
         dockerfile=DockerfileSource(
             path=files.shown(files.dockerfile), parsed=parsed, bases=bases(parsed, files.build_arguments, _platform())
         ),
         lint=run_lint(files.dockerfile, files.project, files.host),
         context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),
-        compose=read_compose(compose, files.shown(compose), files.project, engine, files.host) if compose else None,
+        compose=compose,
     )
+
+
+def _compose(files: SourceFiles, file: Path, engine: Engine, index_of: IndexOf) -> ComposeSource | Unavailable:
+    found = read_compose(file, files.shown(file), files.project, engine, files.host, own=files.own_images)
+    return found if isinstance(found, Unavailable) else with_images(found, engine, index_of)
 
 
 def _platform() -> dict[str, str]:

@@ -121,6 +121,7 @@ def preflight_document(found: Preflight) -> str:
             "what": finding.what,
             "where": finding.where,
             "fix": finding.fix,
+            "evidence": list(finding.evidence),
         }
         for finding in found.findings
     ]

@@ -32,7 +32,12 @@ STYLES = {
     Phase.DONE: "green",
     Phase.FAILED: "bold red",
 }
-READINESS_STYLES = {Readiness.READY: "green", Readiness.NOTE: "yellow", Readiness.BLOCKED: "bold red"}
+READINESS_STYLES = {
+    Readiness.READY: "green",
+    Readiness.NOTE: "yellow",
+    Readiness.ERROR: "bold red",
+    Readiness.BLOCKED: "bold red",
+}
 HEADINGS = {
     Outcome.REFUSED: "Swarm cannot do this, and the stack is not deployed without it:",
     Outcome.RISK: "Behaves differently on Swarm:",
@@ -202,13 +207,15 @@ def print_preflight(found: Preflight, console: Console) -> None:
         if finding.readiness is not Readiness.READY and (finding.where or finding.fix):
             more = ": ".join(filter(None, (finding.where, finding.fix)))
             _print(console, plain_line(more), indent=width + 11)
+        for said in finding.evidence:
+            _print(console, plain_line(said), indent=width + 11)
     counts = Counter(finding.readiness for finding in found.findings)
     if blocked := counts[Readiness.BLOCKED]:
         _print(console, f"{app} cannot be started: {blocked} to fix first.")
     else:
-        notes = counts[Readiness.NOTE]
-        count = f"; {notes} note{'' if notes == 1 else 's'}" if notes else ""
-        _print(console, f"{app} can be started{count}. Nothing was started or changed.")
+        kinds = [(Readiness.ERROR, "error"), (Readiness.NOTE, "note")]
+        told = [f"{counts[kind]} {word}{'' if counts[kind] == 1 else 's'}" for kind, word in kinds if counts[kind]]
+        _print(console, f"{'; '.join([f'{app} can be started', *told])}. Nothing was started or changed.")
 
 
 def print_notes(conversion: Conversion, console: Console) -> None:

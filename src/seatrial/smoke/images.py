@@ -13,6 +13,7 @@ import msgspec
 from seatrial.checks.model import Level
 from seatrial.checks.registry import own_checks
 from seatrial.checks.verdict import Smoke, smoke_of, worst
+from seatrial.compose.services import own_images
 from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackLeftError
 from seatrial.facts import ProjectFacts
 from seatrial.images.plan import plan_build
@@ -104,6 +105,7 @@ def app_target(
             compose=project.folder / compose if compose else None,
             build_arguments=plan.build_arguments,
             host=host,
+            own_images=own_images(project),
         )
     return Target(
         reference=plan.tags[0],

@@ -80,7 +80,8 @@ def check_images(
             )
         else:
             other = ", or a local substitute is used" if has_substitute(image) else ""
-            yield note("image", f"{image} of {service.name} is not here: it is pulled{other}")
+            before = "; its files cannot be looked at before"
+            yield note("image", f"{image} of {service.name} is not here: it is pulled{other}{before}")
 
 
 def provide(

@@ -10,21 +10,26 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from seatrial.checks.compose import judge_compose
-from seatrial.checks.model import Result, Status
+from seatrial.checks import registry
+from seatrial.checks.model import Result, Severity, Status
+from seatrial.checks.verdict import judge
 from seatrial.compose import guard
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
 from seatrial.compose.runner import Compose, Stack, identify
-from seatrial.compose.services import app_of, model_with_placeholders, read_compose, read_services
+from seatrial.compose.services import app_of, model_with_placeholders, own_images, read_compose, read_services
 from seatrial.compose.text import ComposeText, text_of
+from seatrial.compose.values import names_not_set
 from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
-from seatrial.facts import Json, Port, Service
+from seatrial.facts import ComposeSource, Json, Port, Service, Unavailable
 from seatrial.host import Host
+from seatrial.observe.image_files import image_index, kept_index
+from seatrial.observe.services import with_images
 from seatrial.settings.model import Contract
 from seatrial.settings.read import Project
 from seatrial.stack import images, inspect
@@ -47,6 +52,11 @@ class Preflight:
     def ready(self) -> bool:
         """Tell whether nothing prevents the start."""
         return not any(finding.readiness is Readiness.BLOCKED for finding in self.findings)
+
+    @property
+    def errors(self) -> bool:
+        """Tell whether something of it does not do what it should, once it is started."""
+        return any(finding.readiness is Readiness.ERROR for finding in self.findings)
 
 
 LISTENING = {"tcp": "0A", "udp": "07"}
@@ -175,8 +185,9 @@ def check_all(
     findings = [*said, *variables, *guard.findings(reading, document or {}, host.trust)]
     if services:
         findings += check_start(planned(project, stack, file, services), engine, has_substitute=has_substitute)
+    findings += check_surroundings(file, document or {}, engine)
     if text != ComposeText():  # Of a file that is not YAML, compose has said so.
-        findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host)
+        findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host, read=True)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
 
 
@@ -191,25 +202,40 @@ def check_start(
 
 
 def check_catalogue(
-    project: Project, file: Path, contract: Contract, *, engine: Engine, host: Host
+    project: Project, file: Path, contract: Contract, *, engine: Engine, host: Host, read: bool = False
 ) -> Iterator[Finding]:
-    """Yield what the catalogue's compose/* checks say. None of it stops a start: `invoke smoke` judges by it."""
+    """Yield what the catalogue's compose/* checks say. None of it stops a start: `invoke smoke` judges by it.
+
+    What images hold is taken from what is kept of them; with `read` those that are here are read, too.
+    """
     shown = str(file.relative_to(project.folder) if file.is_relative_to(project.folder) else file)
-    for result in judge_compose(read_compose(file, shown, project.folder, engine, host), contract):
+    source = read_compose(file, shown, project.folder, engine, host, own=own_images(project))
+    if isinstance(source, ComposeSource):
+        index_of = partial(image_index, engine) if read else partial(kept_index, engine)
+        source = with_images(source, engine, index_of)
+    for result in judge_compose(source, contract):
         if result.status is not Status.SKIP:
             yield _of_catalogue(result)
+
+
+def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:
+    """Return the results of the compose/* checks, waivers among them, where nothing but the file was read."""
+    return tuple(judge(check, {"compose": compose}, contract) for check in registry.of_family("compose"))
 
 
 def _of_catalogue(result: Result) -> Finding:
     # What is waived has been decided on: its reason is shown, and nothing has to be done.
     fine = result.status in {Status.PASS, Status.WAIVED}
     said = result.fix if result.status is Status.WAIVED else result.title
+    grave = result.status is Status.FAIL and result.severity is Severity.ERROR
+    several = len(result.evidence) > 1 and not fine
     return Finding(
         check=result.id,
-        readiness=Readiness.READY if fine else Readiness.NOTE,
+        readiness=Readiness.READY if fine else Readiness.ERROR if grave else Readiness.NOTE,
         what=said if fine else f"{result.status.value}: {result.actual}",
         where=result.where,
         fix=result.fix,
+        evidence=result.evidence if several else (),
     )
 
 
@@ -231,10 +257,50 @@ def _document(
             return document, _taken_as_it_is(document, compose.file, notes), True
     try:
         # What is missing has been named: the rest is checked as if it were there.
-        document = model_with_placeholders(replace(compose, env_file=example), text)
+        document, notes = model_with_placeholders(replace(compose, env_file=example), text)
     except StackError as error:
         return None, (_refused(error),), False
     return document, _taken_as_it_is(document, compose.file, ()), False
+
+
+MERGED = ("compose", "docker-compose")
+"""The names of files, without ending, beside which compose looks for an override file when none is named."""
+
+
+def check_surroundings(file: Path, document: Json, engine: Engine) -> Iterator[Finding]:
+    """Yield findings on what the file does not bring itself: an override file, external networks and volumes."""
+    if file.stem in MERGED and file.suffix in {".yaml", ".yml"}:
+        beside = [file.with_name(f"{name}.override{end}") for name in MERGED for end in (".yml", ".yaml")]
+        for other in (path for path in beside if path.is_file()):
+            yield Finding(
+                check="override file",
+                readiness=Readiness.NOTE,
+                what=f"{other.name} lies beside it: `docker compose up` merges it, and seatrial leaves it out",
+                where=str(other),
+                fix="To have it here, too, let `compose` of the settings name a file that holds "
+                f"`include: [{{path: [{file.name}, {other.name}]}}]`.",
+            )
+    with engine_errors("looking for external networks and volumes"):
+        there = {
+            "networks": {str(network["Name"]) for network in engine.client.api.networks()},
+            "volumes": {str(volume["Name"]) for volume in engine.client.api.volumes().get("Volumes") or ()},
+        }
+    for key, names in there.items():
+        kind = key.removesuffix("s")
+        for name, entry in (document.get(key) or {}).items():
+            real = str((entry or {}).get("name") or name)
+            if not (entry or {}).get("external"):
+                continue
+            if real in names:
+                yield ready(kind, f"the external {kind} {real} is there")
+            else:
+                what = f"the {kind} {real} is external, and the engine has none of that name."
+                yield blocked(kind, what, where=_where(file, key, name), fix=f"Make it: `docker {kind} create {real}`.")
+
+
+def _where(file: Path, key: str, name: str) -> str:
+    line = text_of(file).top.get(f"{key}.{name}")
+    return f"{file}:{line}" if line else str(file)
 
 
 def _taken_as_it_is(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
@@ -243,8 +309,8 @@ def _taken_as_it_is(document: Json, file: Path, notes: Sequence[str]) -> tuple[F
         fix = "Declare one under `services:`."
         return (blocked("compose file", "it declares no service.", where=str(file), fix=fix),)
     found = ready("compose file", f"compose takes it: {', '.join(names)}", where=str(file))
-    # An unset variable is named among the variables, with its line.
-    warnings = [message for message in notes if "variable is not set" not in message]
+    # An unset variable is named with its line: among the variables, or by compose/interpolation.
+    warnings = [message for message in notes if not names_not_set([message])]
     return (found, *(note("compose file", f"compose warns: {message}", where=str(file)) for message in warnings))
 
 

@@ -137,7 +137,9 @@ def up(
     _tell_failed(catalogue(), plan, observer)
     replaced = images.provide(plan, there, compose=program, say=observer.say, substitute=substitute)
     inspected = remember(before.containers, engine)
-    watcher = StartWatcher(plan, engine, observer, before=before.containers, timeout=timeout, clock=clock)
+    watcher = StartWatcher(
+        plan, engine, observer, before=before.containers, timeout=timeout, clock=clock, volumes=before.volumes
+    )
     try:
         services = _start(program, replaced, watcher)
     except BaseException as reason:
@@ -157,11 +159,15 @@ def _start(program: Compose, replaced: Mapping[str, str], watcher: StartWatcher)
 
 
 def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observer) -> None:
-    """Tell which checks of the catalogue do not pass."""
+    """Tell what the catalogue finds: errors in full, and which other checks do not pass."""
+    told = list(findings)
+    for finding in told:
+        if finding.readiness is Readiness.ERROR:
+            observer.say(f"{finding.check} ({finding.where or plan.file.name}): {finding.what}. {finding.fix}")
     failed = [
         f"{finding.check} ({finding.where or plan.file.name})"
-        for finding in findings
-        if finding.readiness is Readiness.NOTE
+        for finding in told
+        if finding.readiness is Readiness.NOTE and "/" in finding.check
     ]
     if failed:
         more = f"`invoke up --dry-run --app {plan.stack.app}` says why."

@@ -16,6 +16,7 @@ from seatrial.engine.find import Engine
 from seatrial.engine.startup import StartFollower
 from seatrial.errors import StackFailedError
 from seatrial.stack import inspect
+from seatrial.stack.older_volume import OlderVolume, databases, older_volume
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.state import ContainerState, ContainerStatus, Health, Observer, Phase, ServiceState, all_up, states
 
@@ -36,6 +37,7 @@ def explain(
     outputs: Mapping[str, Sequence[str]],
     compose_errors: Sequence[str] = (),
     timed_out: float | None = None,
+    older: OlderVolume | None = None,
 ) -> StackFailedError:
     """Return why a stack did not come up, with the last output of the blamed services.
 
@@ -49,9 +51,11 @@ def explain(
     if not culprits:
         lines += compose_errors[:-1]
     return StackFailedError(
-        _headline(plan, culprits, compose_errors, timed_out),
+        _headline(plan, culprits, compose_errors, timed_out) + (f" {older}." if older is not None else ""),
         where=str(plan.file),
-        fix=_fix(plan, culprits, timed_out=timed_out, full=_disk_is_full([*lines, *compose_errors])),
+        fix=older.fix(plan.stack.app)
+        if older is not None
+        else _fix(plan, culprits, timed_out=timed_out, full=_disk_is_full([*lines, *compose_errors])),
         detail="\n".join(lines),
     )
 
@@ -184,9 +188,9 @@ class Clock(Protocol):
 class StartWatcher:
     """Watches a stack come up, from its creation on.
 
-    How the containers of an earlier run (`before`) stand while compose works is not a failure. The timeout, in seconds,
-    counts from now. What looks raises StackFailedError when compose or a service has failed for good, or the time is
-    over.
+    How the containers of an earlier run (`before`) stand while compose works is not a failure; `volumes` are those that
+    it left. The timeout, in seconds, counts from now. What looks raises StackFailedError when compose or a service has
+    failed for good, or the time is over.
     """
 
     def __init__(
@@ -198,11 +202,13 @@ class StartWatcher:
         before: Sequence[ContainerState],
         timeout: float,
         clock: Clock,
+        volumes: Iterable[str] = (),
     ) -> None:
         self._plan = plan
         self._engine = engine
         self._observer = observer
         self._before = frozenset(container.id for container in before)
+        self._volumes = frozenset(volumes)
         self._timeout = timeout
         self._clock = clock
         self._start = clock.monotonic()
@@ -293,7 +299,16 @@ class StartWatcher:
         self, services: Sequence[ServiceState], *, compose_errors: Sequence[str] = (), timed_out: float | None = None
     ) -> StackFailedError:
         outputs = {state.service: _output(state, self._engine, count=LOG_LINES) for state in blamed(services)}
-        error = explain(self._plan, services, outputs=outputs, compose_errors=compose_errors, timed_out=timed_out)
+        asked = [state for state in services if state.service in databases(self._plan)]
+        refusals = {state.service: _output(state, self._engine, count=LOG_LINES) for state in asked}
+        error = explain(
+            self._plan,
+            services,
+            outputs=outputs,
+            compose_errors=compose_errors,
+            timed_out=timed_out,
+            older=older_volume(self._plan, {**refusals, **outputs}, self._volumes),
+        )
         # At once: to end compose, and to stop what runs, takes a while.
         for line in (error.what, *error.detail.splitlines()):
             self._observer.say(line)

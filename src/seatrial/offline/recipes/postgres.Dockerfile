@@ -151,7 +151,21 @@ only_asks() {
     return 1
 }
 
+# Since 18 the data is in a folder of the version: a mount at the old folder would stay empty, as in the official image.
+refuse_unused_mount() {
+    if [ "${PGDATA}" != "/var/lib/postgresql/${PG_MAJOR}/docker" ] || [ -s "${PGDATA}/PG_VERSION" ]; then
+        return
+    fi
+    if [ -s /var/lib/postgresql/data/PG_VERSION ] || mountpoint -q /var/lib/postgresql/data; then
+        echo "error: PostgreSQL ${PG_MAJOR} keeps its data in ${PGDATA}, and /var/lib/postgresql/data is a mount" >&2
+        echo "that it does not use. Mount the volume at /var/lib/postgresql. Data of an older version there" >&2
+        echo "has to be brought over first, by pg_upgrade or a dump." >&2
+        exit 1
+    fi
+}
+
 if [ "${1:-}" = postgres ] && ! only_asks "$@"; then
+    refuse_unused_mount
     mkdir -p "${PGDATA}"
     if [ "$(id -u)" = 0 ]; then
         chmod 0700 "${PGDATA}"
