@@ -297,7 +297,7 @@ def failing(smoke: Smoke) -> set[str]:
 
 
 def test_a_sound_stack_passes_every_check_also_after_one_that_was_killed(yard: Yard) -> None:
-    yard.write()
+    yard.write(api={"ports": ["8000"]}, db={"ports": ["9000"]})
     killed = yard.trial()
     up.up(killed.stack.plan, engine=yard.engine, host=yard.host, observer=Silent(), program=killed.stack.compose)
     assert len(yard.left(killed.stack.plan.stack)) == 4
@@ -352,9 +352,13 @@ def test_an_app_that_ends_with_its_worker(yard: Yard) -> None:
 
 
 def test_an_app_that_listens_on_the_loopback_alone(yard: Yard) -> None:
-    yard.write("loopback")
+    yard.write("loopback", api={"ports": ["8000"]}, db={"ports": ["9001"]})
     smoke = yard.smoke()
-    assert {"ready", "writes-and-reads"} <= failing(smoke)
+    assert {"published-ports", "ready", "writes-and-reads"} <= failing(smoke)
+    assert told(smoke)["published-ports"][1] == (
+        "api publishes 8000, and listens there on the loopback of its container alone; "
+        "db publishes 9001, and listens on 9000"
+    )
     assert "nothing listens on port 8000 but on 127.0.0.1" in told(smoke)["ready"][1]
 
 

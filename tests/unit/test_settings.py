@@ -146,6 +146,7 @@ def test_a_python_must_be_declared(tmp_path: Path) -> None:
         ("[tool.seatrial.apps.a.contract]\nuid = 99999999999", "contract.uid", "of at most 4294967294"),
         ("[tool.seatrial.apps.a.contract]\ntmpfs = ['/']", "contract.tmpfs[0]", "below /"),
         ("[tool.seatrial.apps.a.contract]\ntmpfs = ['/a/..']", "contract.tmpfs[0]", "without .."),
+        ("[tool.seatrial.apps.a.contract]\ntmpfs = ['/dev/shm:size=512m']", "contract.tmpfs[0]", "without options"),
         (
             "[tool.seatrial.apps.a.contract]\ninstallers = ['npm']",
             "contract.installers[0]",

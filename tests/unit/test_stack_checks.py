@@ -11,7 +11,17 @@ from tests.unit.factories import facts
 from seatrial.checks.model import Status
 from seatrial.checks.registry import among_services
 from seatrial.checks.verdict import Verdict, judge, smoke_of
-from seatrial.facts import DatabaseRestart, Exchange, Ready, Reply, ServiceStop, StackRun, Unavailable, WorkerLoss
+from seatrial.facts import (
+    DatabaseRestart,
+    Exchange,
+    PublishedPorts,
+    Ready,
+    Reply,
+    ServiceStop,
+    StackRun,
+    Unavailable,
+    WorkerLoss,
+)
 from seatrial.settings.model import Contract, StackContract, StackWrite
 
 STACK = among_services(None)
@@ -35,6 +45,10 @@ RUN = StackRun(
     app="api",
     services=("db: up", "migrate: completed", "api: up"),
     up_after=6.5,
+    published=(
+        PublishedPorts(service="api", ports=(8000,), listening=(8000, 9000)),
+        PublishedPorts(service="db", ports=(5432,), listening=None),
+    ),
     ready=Ready(path="/ready", after=0.1, last=GOOD),
     exchange=EXCHANGE,
     workers=WORKERS,
@@ -68,6 +82,24 @@ FAILURES: list[tuple[str, StackRun, str]] = [
         "stack/healthy",
         StackRun(app="api", services=(), up_after=None, failure="shop did not come up: db is unhealthy."),
         "shop did not come up: db is unhealthy",
+    ),
+    (
+        "stack/published-ports",
+        run(published=(PublishedPorts(service="api", ports=(8080, 8443), listening=(8000, 8443)),)),
+        "api publishes 8080, and listens on 8000, 8443",
+    ),
+    (
+        "stack/published-ports",
+        run(
+            published=(
+                PublishedPorts(service="api", ports=(8000,), listening=(), own=(8000,)),
+                PublishedPorts(service="db", ports=(5432,), listening=()),
+            )
+        ),
+        (
+            "api publishes 8000, and listens there on the loopback of its container alone; "
+            "db publishes 5432, and listens on no port"
+        ),
     ),
     (
         "stack/ready",
@@ -161,6 +193,18 @@ def test_without_a_run_nothing_is_decided(check: str) -> None:
     result = judge(CHECKS[check], facts(), CONTRACT)
     assert result.status is Status.ERROR
     assert "only smoke --stack does" in result.actual
+
+
+@pytest.mark.parametrize(
+    ("published", "why"),
+    [
+        ((), "no service publishes a TCP port"),
+        ((PublishedPorts(service="db", ports=(1,), listening=None),), "where its services listen could not be seen"),
+    ],
+)
+def test_ports_that_nobody_publishes_or_can_see_are_skipped(published: tuple[PublishedPorts, ...], why: str) -> None:
+    result = judge(CHECKS["stack/published-ports"], facts(stack=run(published=published)), CONTRACT)
+    assert (result.status, result.actual) == (Status.SKIP, why)
 
 
 def test_what_did_not_come_up_is_told_once() -> None:

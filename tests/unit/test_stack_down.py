@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tests.fakes.clock import VirtualClock
 
 LABEL = "com.docker.compose.project"
+UNNAMED = "ab" * 32
 
 
 @pytest.fixture
@@ -342,15 +343,16 @@ def test_the_protocol_of_a_port_is_kept(world: World) -> None:
 
 def test_unnamed_volumes_stay_where_the_others_do_and_go_with_what_a_run_made(world: World) -> None:
     def again() -> None:
-        world.memory.volumes["unnamed"] = {"anonymous": True, "Labels": {}}
-        world.container("cache").host_config["Binds"] = ["unnamed:/cache"]
+        world.memory.volumes[UNNAMED] = {"anonymous": True, "Labels": {}}
+        world.container("cache").host_config["Binds"] = [f"{UNNAMED}:/cache"]
 
     again()
-    down(world.stack, engine=world.engine)
-    assert "unnamed" in world.memory.volumes
+    # What was in it is not deleted, and no later container finds it.
+    assert down(world.stack, engine=world.engine).out_of_reach == ("cache: /cache",)
+    assert UNNAMED in world.memory.volumes
     again()
     roll_back(world.stack, world.engine, Holdings())
-    assert "unnamed" not in world.memory.volumes
+    assert UNNAMED not in world.memory.volumes
     again()
     down(world.stack, engine=world.engine, volumes=True)
-    assert "unnamed" not in world.memory.volumes
+    assert UNNAMED not in world.memory.volumes

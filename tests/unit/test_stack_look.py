@@ -13,7 +13,8 @@ from seatrial.errors import StackError
 from seatrial.stack.inspect import containers
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up
-from seatrial.stack.preflight import check_all, check_ports
+from seatrial.stack.ports import check_ports
+from seatrial.stack.preflight import check_all
 
 if TYPE_CHECKING:
     from pathlib import Path

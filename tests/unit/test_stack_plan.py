@@ -87,6 +87,7 @@ def test_services_are_read_dependencies_first() -> None:
         name="migrate",
         image=None,
         built=True,
+        context=".",
         depends_on=(Dependency(service="db", condition=Condition.HEALTHY),),
         replicas=2,
     )

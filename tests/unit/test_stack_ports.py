@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seatrial.facts import Port
-from seatrial.stack.preflight import busy, process_on
+from seatrial.stack.ports import busy, process_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

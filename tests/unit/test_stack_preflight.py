@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ from seatrial.reports.stack_console import print_preflight
 from seatrial.settings.model import Contract
 from seatrial.stack.images import check_images
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.preflight import Preflight, check_ports, judge_compose
+from seatrial.stack.ports import check_ports
+from seatrial.stack.preflight import Preflight, judge_compose
 from seatrial.stack.state import Address, ContainerState, ContainerStatus, Health, Phase, Removed, ServiceState
 
 if TYPE_CHECKING:
@@ -141,6 +143,16 @@ def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
         (Readiness.BLOCKED, "the service 'd' has no `image`, only a build section."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."
+
+
+def test_a_service_that_is_built_of_an_apps_own_folder_is_told_the_apps_image(tmp_path: Path) -> None:
+    services = [Service(name=name, built=True, context=str(tmp_path / name)) for name in (".", "elsewhere")]
+    of = replace(plan(tmp_path, *services), own_folders={str(tmp_path.resolve()): "ship"})
+    ours, other = check_images(of, {})
+    assert ours.fix == (
+        "Write `image: own/ship` beside its `build`: `invoke build --app ship` makes it from that very folder."
+    )
+    assert other.fix.startswith("Give it the `image` of one of the project's apps")
 
 
 def an_engine(url: str = "unix:///x", **holders: list[dict[str, object]]) -> Any:
@@ -265,11 +277,11 @@ def test_a_stack_as_json() -> None:
 
 
 def test_what_was_taken_down_as_json() -> None:
-    removed = Removed(containers=("c",), networks=("n",), kept_volumes=("v",))
+    removed = Removed(containers=("c",), networks=("n",), kept_volumes=("v",), out_of_reach=("db: /data",))
     down = json.loads(down_document(STACK, removed))
     assert (down["schema"], down["app"], down["down"], down["problem"]) == (1, "ship", True, None)
     assert down["removed"] == {"containers": ["c"], "networks": ["n"], "volumes": []}
-    assert down["kept_volumes"] == ["v"]
+    assert (down["kept_volumes"], down["out_of_reach"]) == (["v"], ["db: /data"])
     failed = json.loads(down_document(STACK, Removed(), problem=StackError("it stays.")))
     assert (failed["down"], failed["problem"]["what"]) == (False, "it stays.")
 

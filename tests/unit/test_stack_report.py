@@ -110,18 +110,29 @@ def test_a_long_last_line_gives_way_to_the_state() -> None:
 def test_up_says_where_it_answers() -> None:
     screen = console()
     address = Address(service="api", text="http://127.0.0.1:8000")
-    up = StackState(stack=STACK, services=(), addresses=(address,), changed=True, seconds=3.21)
+    silent = ("api publishes 8000, and listens on 9000",)
+    up = StackState(stack=STACK, services=(), addresses=(address,), unanswered=silent, changed=True, seconds=3.21)
     print_up(up, screen)
-    assert printed(screen) == "ship is up after 3.2 s.\n  api: http://127.0.0.1:8000\n"
+    assert printed(screen).splitlines() == [
+        "ship is up after 3.2 s.",
+        "  api: http://127.0.0.1:8000",
+        "Nothing answers: api publishes 8000, and listens on 9000.",
+    ]
 
 
 def test_down_says_what_is_gone_and_what_stays() -> None:
     screen = console()
     print_down("ship", Removed(containers=("a", "b"), networks=("n",), kept_volumes=("v",)), screen)
+    print_down("ship", Removed(containers=("a",), out_of_reach=("db: /data",)), screen)
     print_down("ship", Removed(), screen)
     assert printed(screen).splitlines() == [
         "ship is down. Removed: 2 containers (a, b); 1 network (n).",
         "Its data stays: v (--volumes removes it, too).",
+        "ship is down. Removed: 1 container (a).",
+        (
+            "Not there at the next start: the data of db: /data, in volumes without a name. Mount a named volume there "
+            "to keep it."
+        ),
         "Nothing of ship is up: nothing to remove.",
     ]
 

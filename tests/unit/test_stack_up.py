@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,6 +144,21 @@ def test_what_never_listens_where_it_publishes_is_not_up(world: World) -> None:
     world.memory.script("api", Life(listens=()))
     error = refused(world, timeout=30)
     assert error.what == "ship was not up after 30 s: api runs and does not listen on 8000, which it publishes."
+
+
+@pytest.mark.parametrize(
+    ("listens", "said"),
+    [
+        (((0.0, 8000),), ()),
+        (((0.0, 9000), (6.0, 8000)), ()),
+        (((0.0, 9000),), ("api publishes 8000, and listens on 9000",)),
+    ],
+)
+def test_a_published_port_that_nothing_listens_on_is_told_whatever_its_health_check_says(
+    world: World, listens: Any, said: tuple[str, ...]
+) -> None:
+    world.memory.script("api", replace(healthy(2), listens=listens))
+    assert bring_up(world).unanswered == said
 
 
 def test_a_second_up_changes_nothing(world: World) -> None:

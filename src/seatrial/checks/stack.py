@@ -35,6 +35,34 @@ def healthy(stack: StackRun, contract: Contract) -> Outcome:
 
 
 @check(
+    "stack/published-ports",
+    title="Listens on every port that it publishes",
+    severity=Severity.ERROR,
+    why="A published port that nothing listens on takes connections and ends them: it looks like a broken application.",
+    source="Compose specification, ports: the container's port",
+    example='ports:\n  - "127.0.0.1:8080:8080"    # the server listens on 8000',
+    fixed='ports:\n  - "127.0.0.1:8080:8000"',
+)
+def published_ports(stack: StackRun) -> Outcome:
+    published = present(stack.published)
+    seen = [found for found in published if found.listening is not None]
+    if not seen:
+        unseen = "where its services listen could not be seen" if published else "no service publishes a TCP port"
+        return skipped(unseen)
+    expect = Expect("every published TCP port is one that the service listens on, for others too")
+    if silent := [found for found in seen if found.silent]:
+        first = silent[0]
+        alone = first.silent[0] in first.own
+        return expect.failed(
+            "; ".join(map(str, silent)),
+            fix=f"Let {first.service} listen on 0.0.0.0:{first.silent[0]}."
+            if alone
+            else f"Publish the port that {first.service} listens on, or let it listen on 0.0.0.0:{first.silent[0]}.",
+        )
+    return expect.passed("; ".join(map(str, seen)))
+
+
+@check(
     "stack/ready",
     title="Says that it is ready",
     severity=Severity.ERROR,

@@ -28,7 +28,7 @@ def down(
     dry_run: bool = False,
     format: str = "text",
 ) -> None:
-    """Take an app's stack down; its data stays unless --volumes is given."""
+    """Take an app's stack down; its named volumes stay unless --volumes is given."""
     from seatrial.cli.ps import print_services
     from seatrial.compose.runner import identify
     from seatrial.reports.json import down_document

@@ -273,6 +273,7 @@ class UpRecord:
             stack,
             state.services if state else self.observer.states,
             addresses=state.addresses if state else (),
+            unanswered=state.unanswered if state else (),
             changed=state.changed if state else began,
             seconds=state.seconds if state else time.monotonic() - self._started,
             problem=problem,

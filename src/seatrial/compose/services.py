@@ -14,6 +14,7 @@ from msgspec import structs
 
 from seatrial.compose.guard import guarded
 from seatrial.compose.mounts import read_mounts, with_host
+from seatrial.compose.reach import resolved
 from seatrial.compose.runner import Compose, Stack, unescaped
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, settings_of
@@ -49,6 +50,20 @@ def own_images(project: Project) -> dict[str, str]:
     return {app.image or name: name for name, app in project.settings.apps.items()}
 
 
+def own_folders(project: Project) -> dict[str, str]:
+    """Return the folders that the project's own images are built from: folder to app."""
+    return {str(resolved(str(project.context(app)))): name for name, app in project.settings.apps.items()}
+
+
+def name_its_image(service: Service, own: Mapping[str, str], folders: Mapping[str, str]) -> str:
+    """Return what to write into a service that only has a build section, of an app's own folder; else nothing."""
+    app = folders.get(str(resolved(service.context))) if service.context and service.image is None else None
+    image = next((image for image, name in own.items() if name == app), None)
+    if image is None:
+        return ""
+    return f"Write `image: {image}` beside its `build`: `invoke build --app {app}` makes it from that very folder."
+
+
 def repository(image: str) -> str:
     """Return an image's name without its tag and digest."""
     name = image.partition("@")[0]
@@ -74,12 +89,13 @@ def _service(name: str, table: Json, document: Json, lines: Mapping[str, int]) -
     deploy = table.get("deploy") or {}
     limits = (deploy.get("resources") or {}).get("limits") or {}
     replicas = next((count for count in (table.get("scale"), deploy.get("replicas")) if count is not None), 1)
-    environment = table.get("environment") or {}
+    environment, build = table.get("environment") or {}, table.get("build")
     tested = bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"]
     return Service(
         name=name,
         image=table.get("image"),
         built=bool(table.get("build")),
+        context=str(build.get("context") or "") if isinstance(build, dict) else str(build or ""),
         depends_on=tuple(
             Dependency(
                 service=other,

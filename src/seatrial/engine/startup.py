@@ -7,6 +7,8 @@ busy machine take ten times as long as alone.
 
 from __future__ import annotations
 
+import ipaddress
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -187,13 +189,19 @@ def listening(client: docker.APIClient, container: str, interpreter: Callable[[]
 
     None where none of them could.
     """
+    found = sockets(client, container, interpreter)
+    return None if found is None else frozenset(found)
+
+
+def sockets(client: docker.APIClient, container: str, interpreter: Callable[[], str] = str) -> dict[int, bool] | None:
+    """Return the same ports, each with whether it is reached from outside of the container."""
     found = _tables(client, container, ["cat", *TABLES])
     if found is None and (python := interpreter()):
         found = _tables(client, container, [python, "-I", "-S", "-B", "-c", READ_TABLES, *TABLES])
     return found
 
 
-def _tables(client: docker.APIClient, container: str, words: list[str]) -> frozenset[int] | None:
+def _tables(client: docker.APIClient, container: str, words: list[str]) -> dict[int, bool] | None:
     try:
         made = client.exec_create(container, words, stderr=False)
         stream = client.exec_start(made["Id"], stream=True)
@@ -217,9 +225,12 @@ def _beginning(stream: Iterable[bytes]) -> bytes:
     return bytes(output)
 
 
-def ports_in(lines: Iterable[str]) -> frozenset[int]:
-    """Return the ports that listen, from the lines of the kernel's tables; without those of the engine's own names."""
-    found: set[int] = set()
+def ports_in(lines: Iterable[str]) -> dict[int, bool]:
+    """Return the ports that listen, from the lines of the kernel's tables; without those of the engine's own names.
+
+    Of each, whether it is reached from outside of the container: not by its loopback alone.
+    """
+    found: dict[int, bool] = {}
     for line in lines:
         fields = line.split()
         if len(fields) > 3 and fields[3] == "0A":  # noqa: PLR2004 - the column of the state; 0A is LISTEN
@@ -229,5 +240,14 @@ def ports_in(lines: Iterable[str]) -> frozenset[int]:
             except ValueError:
                 continue
             if address not in {RESOLVER, RESOLVER[::-1]}:
-                found.add(number)
-    return frozenset(found)
+                found[number] = found.get(number, False) or not _is_loopback(address)
+    return found
+
+
+def _is_loopback(address: bytes) -> bool:
+    """Tell whether an address of the kernel's tables is the loopback's: words of four bytes in the host's order."""
+    words = [address[at : at + 4] for at in range(0, len(address), 4)]
+    plain = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    found = ipaddress.ip_address(plain) if len(plain) in {4, 16} else None
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback if found is not None else False

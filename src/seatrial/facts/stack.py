@@ -32,6 +32,34 @@ class Reply(Fact, frozen=True, kw_only=True):
         return f"status {self.status}" if self.status else self.error
 
 
+class PublishedPorts(Fact, frozen=True, kw_only=True):
+    """The TCP ports that a service publishes, and where it listened once it was up."""
+
+    service: str
+    ports: tuple[int, ...]
+    """The container's."""
+    listening: tuple[int, ...] | None
+    """Where others reach it; None where that could not be seen."""
+    own: tuple[int, ...] = ()
+    """Where only its own container reaches it."""
+
+    @property
+    def silent(self) -> tuple[int, ...]:
+        """The published ports on which nothing listens for others."""
+        return () if self.listening is None else tuple(sorted({*self.ports} - {*self.listening}))
+
+    def __str__(self) -> str:
+        """Return it as a clause."""
+        silent = ", ".join(map(str, self.silent))
+        alone = sorted({*self.own} & {*self.silent})
+        if not silent:
+            return f"{self.service} publishes {', '.join(map(str, self.ports))}"
+        if alone:
+            return f"{self.service} publishes {silent}, and listens there on the loopback of its container alone"
+        elsewhere = ", ".join(map(str, self.listening or ()))
+        return f"{self.service} publishes {silent}, and listens on {elsewhere or 'no port'}"
+
+
 class Ready(Fact, frozen=True, kw_only=True):
     """When the app said that it is ready."""
 
@@ -140,6 +168,8 @@ class StackRun(Fact, frozen=True, kw_only=True):
     """Why it did not come up."""
     evidence: tuple[str, ...] = ()
     """What the services to blame said."""
+    published: tuple[PublishedPorts, ...] | Unavailable = NOT_UP
+    """Of each service that publishes TCP ports."""
     ready: Ready | Unavailable = NOT_UP
     exchange: Exchange | Unavailable = NOT_UP
     workers: WorkerLoss | Unavailable = NOT_UP

@@ -266,11 +266,13 @@ def print_up_line(console: Console, state: StackState) -> None:
     print_line(console, f"{state.stack.app}: {how}")
     for address in state.addresses:
         print_line(console, f"  {address.service} answers at {address.text}")
+    for clause in state.unanswered:
+        print_line(console, f"  nothing answers: {clause}")
 
 
 def print_next_steps(console: Console, states: Sequence[StackState], not_up: Sequence[str]) -> None:
     """Print what to try next."""
-    tasks = {"ps": "the state of its services", "logs": "what they log", "down": "take it down; its data stays"}
+    tasks = {"ps": "the state of its services", "logs": "what they log", "down": "take it down; its named volumes stay"}
     rows = [(f"invoke {task} --app {state.stack.app}", what) for state in states for task, what in tasks.items()]
     rows += [(f"invoke up --app {name}", "not up yet: it needs your own values in its .env") for name in not_up]
     rows.append(("invoke --list", "everything else"))

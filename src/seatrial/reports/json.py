@@ -73,6 +73,7 @@ def up_document(
     services: Sequence[ServiceState],
     *,
     addresses: Sequence[Address] = (),
+    unanswered: Sequence[str] = (),
     changed: bool,
     seconds: float,
     problem: SeatrialError | None = None,
@@ -85,6 +86,7 @@ def up_document(
         seconds=round(seconds, 3),
         services=[_service(service) for service in services],
         addresses=[{"service": address.service, "address": address.text} for address in addresses],
+        unanswered=list(unanswered),
         problem=_problem(problem),
     )
 
@@ -102,6 +104,7 @@ def down_document(stack: Stack, removed: Removed, *, problem: SeatrialError | No
         down=problem is None,
         removed={kind: list(getattr(removed, kind)) for kind in ("containers", "networks", "volumes")},
         kept_volumes=list(removed.kept_volumes),
+        out_of_reach=list(removed.out_of_reach),
         left_alone=list(removed.strangers),
         problem=_problem(problem),
     )

@@ -159,6 +159,8 @@ def print_up(state: StackState, console: Console) -> None:
     _print(console, f"{app} is {how}.")
     for address in state.addresses:
         _print(console, f"  {address.service}: {address.text}")
+    for clause in state.unanswered:
+        _print(console, f"Nothing answers: {clause}.")
 
 
 def print_ps(app: str, services: Sequence[ServiceState], console: Console) -> None:
@@ -183,6 +185,12 @@ def print_down(app: str, removed: Removed, console: Console) -> None:
         _print(console, f"{app} is down. Removed: {_counted(removed, ('container', 'network', 'volume'))}.")
     if removed.kept_volumes:
         _print(console, f"Its data stays: {', '.join(removed.kept_volumes)} (--volumes removes it, too).")
+    if removed.out_of_reach:
+        _print(
+            console,
+            f"Not there at the next start: the data of {', '.join(removed.out_of_reach)}, in volumes without a name. "
+            "Mount a named volume there to keep it.",
+        )
     if removed.strangers:
         names = ", ".join(removed.strangers)
         _print(console, f"Left alone: {names}. Compose did not make it: the label of {app} is its image's.")

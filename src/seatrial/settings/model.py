@@ -21,7 +21,13 @@ def _form(pattern: str, description: str) -> Meta:
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 BuildSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Absolute = Annotated[str, _form(r"^/[^\0]*\Z", "an absolute path")]
-Below = Annotated[str, _form(r"^/(?!/*\Z)(?!([^\0]*/)?\.\.(/|\Z))[^\0]*\Z", "an absolute path below /, without ..")]
+Folder = Annotated[
+    str,
+    _form(
+        r"^/(?!/*\Z)(?!([^\0]*/)?\.\.(/|\Z))[^\0:]*\Z",
+        "an absolute path below /, without .. and without options behind a colon: its size is fixed",
+    ),
+]
 Module = Annotated[
     str,
     _form(
@@ -213,7 +219,7 @@ class Contract(Table, frozen=True, kw_only=True):
     """What the application needs in its environment to start; test values, never real secrets."""
     declared_secrets: tuple[str, ...] = ()
     """Environment variables of the image, and absolute paths of its files, that look like secrets and are not."""
-    tmpfs: tuple[Below, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
+    tmpfs: tuple[Folder, ...] = ("/tmp",)  # noqa: S108 - a path inside the image
     """Paths that are memory-backed and writable while the root is read-only, of 256 MiB each. What is in them counts
     towards `memory`."""
     capabilities: tuple[Capability, ...] = ()

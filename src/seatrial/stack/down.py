@@ -104,6 +104,7 @@ def down(
                 networks=tuple(sorted({name for gone in removed for name in gone.networks.values()})),
                 volumes=tuple(sorted({name for gone in removed for name in gone.volumes})),
                 kept_volumes=tuple(sorted(now.volumes)),
+                out_of_reach=() if volumes or unnamed else tuple(sorted(_unnamed(removed))),
                 strangers=inspect.strangers(stack, engine),
             )
         for level in levels(left.containers):
@@ -123,6 +124,12 @@ def down(
         where=stack.compose_project,
         fix="Another container may use them: `docker ps --all` shows it. Remove that container and try again.",
     )
+
+
+def _unnamed(removed: Sequence[Holdings]) -> set[str]:
+    """Return the volumes without a name of containers that were removed: `SERVICE: PATH`."""
+    containers = (container for gone in removed for container in gone.containers)
+    return {f"{container.service}: {path}" for container in containers for path in container.unnamed}
 
 
 def levels(containers: Sequence[ContainerState]) -> list[list[ContainerState]]:
@@ -224,7 +231,8 @@ def restore(stack: Stack, inspected: Inspections, engine: Engine) -> Iterator[st
                 again = key if now is not None else recreate(engine.client.api, dict(inspection))
                 engine.client.api.start(again)
         except EngineError as error:
-            yield f"{service} ran before and could not be restored: {error.what} Its data stays."
+            named = "" if before.unnamed else " Its data stays."
+            yield f"{service} ran before and could not be restored: {error.what}{named}"
         else:
             yield f"{service} runs again as it did before."
 

@@ -11,7 +11,7 @@ from typing import Any
 from seatrial import offline
 from seatrial.compose.readiness import Finding, blocked, note, ready
 from seatrial.compose.runner import Compose
-from seatrial.compose.services import app_of
+from seatrial.compose.services import app_of, name_its_image
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import ImageError
@@ -64,7 +64,8 @@ def check_images(
                 "image",
                 f"the service {service.name!r} has no `image`, only a build section.",
                 where=str(plan.file),
-                fix="Give it the `image` of one of the project's apps, which `seatrial build` makes.",
+                fix=name_its_image(service, plan.own_images, plan.own_folders)
+                or "Give it the `image` of one of the project's apps, which `seatrial build` makes.",
             )
         elif image in there:
             yield ready("image", f"{image} of {service.name} is here")

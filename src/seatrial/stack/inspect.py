@@ -32,6 +32,8 @@ ENGINE_STOP_SECONDS = 10
 INSPECTING = "inspecting the stack"
 COMPOSE_HASH = "com.docker.compose.config-hash"
 COMPOSE_IMAGE = "com.docker.compose.image"
+UNNAMED = re.compile(r"[0-9a-f]{64}")
+"""What the engine calls a volume that nobody has named."""
 KEPT_CHECKS = 3
 """Health-check outputs that are kept of each container."""
 
@@ -111,6 +113,13 @@ def read_container(data: Mapping[str, Any], *, now: datetime | None) -> Containe
         out_of_memory=bool(state.get("OOMKilled", False)),
         restarts=int(data.get("RestartCount", 0)),
         exposed=_exposed(config),
+        unnamed=tuple(
+            sorted(
+                str(mount["Destination"])
+                for mount in data.get("Mounts") or ()
+                if mount.get("Type") == "volume" and UNNAMED.fullmatch(str(mount.get("Name", "")))
+            )
+        ),
         restart_policy=str(((data.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or ""),
         seconds=_seconds(data, status, now),
         stop_seconds=ENGINE_STOP_SECONDS if config.get("StopTimeout") is None else int(config["StopTimeout"]),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from seatrial.compose import guard, runner
 from seatrial.compose.runner import Compose, Stack, identify
-from seatrial.compose.services import app_of, completing, own_images, read_services
+from seatrial.compose.services import app_of, completing, name_its_image, own_folders, own_images, read_services
 from seatrial.compose.variables import example_to_copy
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
@@ -40,6 +41,8 @@ class IsolatedStack:
     """Its image, by name."""
     port: int | None
     """The port inside of its container that the contract or the compose file names."""
+    published: Mapping[str, frozenset[int]]
+    """The TCP ports inside of their containers that the compose file publishes, by service."""
 
 
 def plan_isolated(
@@ -75,26 +78,37 @@ def plan_isolated(
     guard.require_trusted(guard.findings(reading, brought_up, host.trust, smoke=True), say)
     own, contract = own_images(project), project.app(name).contract.stack
     declared = {service.name: service for service in read_services(document)}
-    app = app_service(tuple(declared.values()), own, name, contract, file)
+    app = app_service(tuple(declared.values()), own, name, contract, file, own_folders(project))
     document = isolated(document, file, labels=labels, environment={app: contract.environment})
     if image is not None:
         same = [service.name for service in declared.values() if service.image == declared[app].image]
         document = runner.replaced(document, dict.fromkeys(same, image))
     plan = StackPlan(stack=stack, file=file, services=read_services(document), own_images=own, notes=notes)
-    published = [port.target for port in declared[app].ports if port.protocol == "tcp"]
+    published = {
+        service.name: frozenset(port.target for port in service.ports if port.protocol == "tcp")
+        for service in declared.values()
+    }
     return IsolatedStack(
         plan=plan,
         compose=replace(compose, document=document),
         app=app,
         image=image or declared[app].image or "",
-        port=contract.port or next(iter(published), None),
+        port=contract.port or next((port.target for port in declared[app].ports if port.protocol == "tcp"), None),
+        published=published,
     )
 
 
 def app_service(
-    services: tuple[Service, ...], own: Mapping[str, str], name: str, contract: StackContract, file: Path
+    services: tuple[Service, ...],
+    own: Mapping[str, str],
+    name: str,
+    contract: StackContract,
+    file: Path,
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the service that is the app: the one that the contract names, or the only one that can be meant.
+
+    `own` are the project's apps by their images, `folders` by what these are built from.
 
     Raises StackError: a named service does not exist, or none, or several, can be meant.
     """
@@ -112,6 +126,8 @@ def app_service(
     staying = [service for service in running if service not in completing(services)]
     if len(staying) == 1:
         return staying[0]
+    if not staying and (fix := next(filter(None, (name_its_image(each, own, folders) for each in services)), "")):
+        raise StackError(f"no service names the image of {name}.", where=str(file), fix=fix)
     choice = ", ".join(sorted(staying or known))
     raise StackError(
         f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",

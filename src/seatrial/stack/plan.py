@@ -10,7 +10,7 @@ from seatrial.compose import guard
 from seatrial.compose.reach import resolved
 from seatrial.compose.readiness import Readiness, unready
 from seatrial.compose.runner import Compose, Stack, identify
-from seatrial.compose.services import own_images, read_services
+from seatrial.compose.services import own_folders, own_images, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources
 from seatrial.engine.find import Engine
@@ -32,6 +32,8 @@ class StackPlan:
     services: tuple[Service, ...]
     own_images: Mapping[str, str]
     """The apps of this project by image name: what `seatrial build` makes."""
+    own_folders: Mapping[str, str] = field(default_factory=dict)
+    """The same apps by the folder that their images are built from."""
     notes: tuple[str, ...] = ()
     """What compose warned of while it read the file."""
     document: Json = field(default_factory=dict, repr=False)
@@ -97,7 +99,14 @@ def require_trusted(project: Project, name: str, *, engine: Engine, host: Host) 
 def planned(project: Project, stack: Stack, file: Path, services: tuple[Service, ...]) -> StackPlan:
     """Return the plan for a stack whose services are known."""
     required = project.app(stack.app).contract.required_environment
-    return StackPlan(stack=stack, file=file, services=services, own_images=own_images(project), required=required)
+    return StackPlan(
+        stack=stack,
+        file=file,
+        services=services,
+        own_images=own_images(project),
+        own_folders=own_folders(project),
+        required=required,
+    )
 
 
 def _incomplete(compose: Compose) -> StackError | None:

@@ -78,7 +78,7 @@ def restart(
         states = watcher.until_up()
     finally:
         engine.client.api.timeout = API_TIMEOUT
-    return stack_state(plan, states, engine, changed=True, seconds=clock.monotonic() - began)
+    return stack_state(plan, states, engine, changed=True, seconds=clock.monotonic() - began, clock=clock)
 
 
 def _watched(

@@ -82,6 +82,8 @@ class ContainerState:
     """How long it has been in this state, by the engine's own clock."""
     exposed: frozenset[int] = frozenset()
     """The TCP ports that its image's EXPOSE names."""
+    unnamed: tuple[str, ...] = ()
+    """Where it has volumes without a name, which no later container gets."""
     start_over: bool | None = None
     """Whether its start is over, where it was followed: it has no health check that would tell."""
     silent: frozenset[int] = frozenset()
@@ -122,6 +124,8 @@ class StackState:
     stack: Stack
     services: tuple[ServiceState, ...]
     addresses: tuple[Address, ...]
+    unanswered: tuple[str, ...] = ()
+    """A clause for each service with a published port that nothing listens on."""
     changed: bool
     """False when it was up already and nothing had to be done."""
     seconds: float
@@ -137,6 +141,8 @@ class Removed:
     volumes: tuple[str, ...] = ()
     kept_volumes: tuple[str, ...] = ()
     """Volumes of the stack that are still there."""
+    out_of_reach: tuple[str, ...] = ()
+    """Data that is still there, in volumes without a name, which no later container gets: `SERVICE: PATH`."""
     strangers: tuple[str, ...] = ()
     """Containers that were left alone: they have the stack's label from their image, not of their own."""
 

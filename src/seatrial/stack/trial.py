@@ -28,6 +28,7 @@ from seatrial.stack.down import removed_afterwards
 from seatrial.stack.failures import kill_worker, restart_database, stop_all, stop_app
 from seatrial.stack.images import MakeSubstitute
 from seatrial.stack.isolated import IsolatedStack, copied_in
+from seatrial.stack.ports import where_they_listen
 from seatrial.stack.state import ContainerState, Observer, StackState
 from seatrial.stack.wait import Clock
 
@@ -115,6 +116,9 @@ def _run(trial: Trial, state: StackState) -> StackRun:
             run = _asked(trial, agent, run, containers, app)
         finally:
             agent.close()
+    trial.say("looking where its services listen")
+    published = where_they_listen(containers, trial.stack.published, trial.engine, trial.clock)
+    run = msgspec.structs.replace(run, published=published)
     trial.say("stopping it")
     stops = stop_app(trial.engine, stack, trial.stack.app, trial.clock)
     if trial.wanted.boot:

@@ -22,6 +22,7 @@ from seatrial.stack import down, images, inspect
 from seatrial.stack.down import remember, undo
 from seatrial.stack.images import MakeSubstitute
 from seatrial.stack.plan import StackPlan
+from seatrial.stack.ports import where_they_listen
 from seatrial.stack.preflight import check_catalogue, check_start
 from seatrial.stack.state import (
     Address,
@@ -131,7 +132,7 @@ def up(
                 same = StartWatcher(plan, engine, observer, before=(), timeout=timeout, clock=clock).until_up()
             finally:
                 engine.client.api.timeout = API_TIMEOUT
-        return stack_state(plan, same, engine, changed=False, seconds=clock.monotonic() - started)
+        return stack_state(plan, same, engine, changed=False, seconds=clock.monotonic() - started, clock=clock)
     before = down.holdings(plan.stack, engine)
     check(plan, engine=engine)
     _tell_failed(catalogue(), plan, observer)
@@ -148,7 +149,7 @@ def up(
         raise
     finally:
         engine.client.api.timeout = API_TIMEOUT
-    return stack_state(plan, services, engine, changed=True, seconds=clock.monotonic() - started)
+    return stack_state(plan, services, engine, changed=True, seconds=clock.monotonic() - started, clock=clock)
 
 
 def _start(program: Compose, replaced: Mapping[str, str], watcher: StartWatcher) -> tuple[ServiceState, ...]:
@@ -210,14 +211,27 @@ def _may_still_start(container: ContainerState | None) -> bool:
 
 
 def stack_state(
-    plan: StackPlan, services: tuple[ServiceState, ...], engine: Engine, *, changed: bool, seconds: float
+    plan: StackPlan,
+    services: tuple[ServiceState, ...],
+    engine: Engine,
+    *,
+    changed: bool,
+    seconds: float,
+    clock: Clock,
 ) -> StackState:
-    """Return a stack that is up, with its addresses."""
+    """Return a stack that is up, with its addresses, and those that nothing listens on."""
+    containers = [state.container for state in services if state.container is not None]
+    published = {
+        container.service: {port.target for port in container.ports if port.published and port.protocol == "tcp"}
+        for container in containers
+    }
+    seen = where_they_listen(containers, published, engine, clock)
     images = {service.name: service.image or "" for service in plan.services}
     return StackState(
         stack=plan.stack,
         services=services,
         addresses=addresses(services, plan.own_images, images, machine=machine_of(engine.candidate.url)),
+        unanswered=tuple(str(found) for found in seen if found.silent),
         changed=changed,
         seconds=seconds,
     )
