@@ -23,6 +23,7 @@ from seatrial.compose.values import eaten_in, local_addresses, names_not_set
 from seatrial.facts import ComposeModel, ComposeSource, LocalAddress, Port, Service, Unavailable
 from seatrial.observe.services import service_image
 from seatrial.settings.model import Contract
+from seatrial.stack.preflight import judge_compose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,6 +216,24 @@ def test_a_file_that_is_not_there_becomes_a_folder(tmp_path: Path) -> None:
     assert "the engine makes a folder of it" in told.actual
     folder = judged("compose/readable", file_of({"volumes": [bind(tmp_path / "data", "/data")]}))
     assert folder.status is Status.PASS
+
+
+def results(source: ComposeSource) -> dict[str, Result]:
+    return {result.id: result for result in judge_compose(source, Contract()) if result.status is Status.FAIL}
+
+
+def test_a_file_that_is_not_there_in_the_place_of_the_program_is_one_finding(tmp_path: Path) -> None:
+    table = {"command": ["/app/start.sh"], "volumes": [bind(tmp_path / "start.sh", "/app/start.sh")]}
+    found = results(file_of(table))
+    assert found["compose/mounts"].follows_from == "compose/readable"
+    assert found["compose/readable"].severity is Severity.ERROR
+
+
+def test_a_mount_over_a_health_checks_program_is_one_finding(tmp_path: Path) -> None:
+    test = ["CMD", "/app/.venv/bin/python", "-c", "1"]
+    found = results(file_of({"healthcheck": {"test": test}, "volumes": [bind(tmp_path)]}))
+    assert found["compose/health-program"].follows_from == "compose/mounts"
+    assert not found["compose/mounts"].follows_from
 
 
 # --- health checks --------------------------------------------------------------------------------------------

@@ -137,9 +137,22 @@ def test_what_compose_warns_of(world: World) -> None:
     assert found(looked(world), "compose file")["compose warns: version is obsolete"] is Readiness.NOTE
 
 
-def test_a_variable_that_is_not_set_is_told_among_the_variables_only(world: World) -> None:
+def test_a_variable_that_is_not_set_is_told_once(world: World) -> None:
     world.compose.warns = 'time="now" level=warning msg="The \\"X\\" variable is not set."\n'
+    # A file that this one includes names it: nothing but compose tells.
+    assert found(looked(world), "compose file") == {
+        "compose takes it: api, db": Readiness.READY,
+        'compose warns: The "X" variable is not set.': Readiness.NOTE,
+    }
+    # An env file names it: compose/interpolation tells with the line.
+    (world.folder / ".env").write_text("TOKEN=a$X\n", encoding="utf-8")
     assert found(looked(world), "compose file") == {"compose takes it: api, db": Readiness.READY}
+    (told,) = [finding for finding in looked(world).findings if finding.check == "compose/interpolation"]
+    assert (told.readiness, told.where) == (Readiness.ERROR, ".env:1")
+    (world.folder / ".env").unlink()
+    world.write(COMPOSE.replace('TOKEN: "x"', 'TOKEN: "${X}"'))
+    assert found(looked(world), "compose file") == {"compose takes it: api, db": Readiness.READY}
+    assert found(looked(world), "variable") == {"X has no value: it becomes empty": Readiness.NOTE}
 
 
 def test_a_file_without_services(world: World) -> None:

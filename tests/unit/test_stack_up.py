@@ -11,9 +11,10 @@ from tests.fakes.compose import create
 from tests.fakes.engine import Life, healthy, refusal
 from tests.fakes.world import World
 
-from seatrial.compose.readiness import note
+from seatrial.compose.readiness import Finding, Readiness, note
 from seatrial.engine.find import API_TIMEOUT
 from seatrial.errors import EngineError, ImageError, StackError, StackFailedError, StackLeftError
+from seatrial.stack.up import bring_up as project_up
 from seatrial.stack.up import up
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def bring_up(world: World, **options: Any) -> StackState:
     finally:
         # Whatever happened, the next request has as long as ever.
         assert world.engine.client.api.timeout == API_TIMEOUT
+
+
+def bring_up_project(world: World) -> StackState:
+    return project_up(world.plan(), world.project, engine=world.engine, host=world.host, observer=world.observer)
 
 
 def refused(world: World, **options: Any) -> StackFailedError:
@@ -336,6 +341,43 @@ def test_what_the_catalogue_says_is_told_and_stops_nothing(world: World) -> None
     assert world.observer.said[0].startswith(
         "The compose file does not pass compose/ports (compose.yaml:5), compose/user (compose.yaml)."
     )
+
+
+def test_what_hands_the_host_over_is_told_in_full(world: World) -> None:
+    found = [
+        note("compose/ports", "warning: it is open", where="compose.yaml:5"),
+        Finding(
+            check="compose/engine-socket",
+            readiness=Readiness.NOTE,
+            what="fail: api: it mounts /var/run/docker.sock of the host",
+            where="compose.yaml:7",
+            fix="Take it out.",
+        ),
+    ]
+    bring_up(world, catalogue=lambda: found)
+    assert world.observer.said[0] == (
+        "compose/engine-socket (compose.yaml:7): fail: api: it mounts /var/run/docker.sock of the host. Take it out."
+    )
+    assert world.observer.said[1].startswith("The compose file does not pass compose/ports (compose.yaml:5).")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_external_must_be_there(world: World, there: bool) -> None:
+    world.write(TWO + "networks:\n      proxy: {external: true}\n")
+    if there:
+        world.memory.networks["n1"] = {"Id": "n1", "Name": "proxy", "Labels": {}}
+        bring_up(world)
+        return
+    with pytest.raises(StackError, match="the network proxy is external, and the engine has none of that name") as told:
+        bring_up(world)
+    assert told.value.fix == "Make it: `docker network create proxy`."
+    assert world.memory.calls == []
+
+
+def test_an_override_file_is_told_as_left_out(world: World) -> None:
+    (world.folder / "compose.override.yaml").write_text("services: {}\n", encoding="utf-8")
+    bring_up_project(world)
+    assert any(said.startswith("compose.override.yaml lies beside it:") for said in world.observer.said)
 
 
 # It does not come up.

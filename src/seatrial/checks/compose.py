@@ -297,8 +297,12 @@ def environment(compose: ComposeSource) -> Outcome:
         for file in compose.files
         if not (file.there or file.optional or file.example)
     ]
-    unexplained = [variable for variable in compose.variables if variable.name not in compose.explained]
-    unknown = [(variable.line, f"variable {variable.name}") for variable in unexplained]
+    # A dollar sign that may be the text's own: compose/interpolation names it.
+    unknown = [
+        (variable.line, f"variable {variable.name}")
+        for variable in compose.variables
+        if not variable.literal and variable.name not in compose.explained
+    ]
     by_example = [file for file in compose.files if not file.there and file.example]
     evidence = [f"{file.path} is not there; {file.example} explains it" for file in by_example]
     if compose.variables and ".env" not in compose.explained_by and compose.explained_by:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from seatrial.checks.compose_findings import Finding, names_of, not_seen, outcome, with_files
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, present, skipped
 from seatrial.facts import (
     Account,
     ComposeSource,
@@ -38,6 +38,7 @@ SUFFIXES = frozenset(
 @check(
     "compose/mounts",
     title="Mounts nothing over what it runs",
+    follows=(Cause(check="compose/readable", shares=r" for (\S+) is not there", only=r"[^;]*"),),
     why="A mount hides what the image has at its path: the program or its environment is then not there.",
     source="Docker, bind mounts: mounting over existing data",
     example="volumes:\n  - .:/app\n# and the image's program is /app/.venv/bin/uvicorn",
@@ -100,6 +101,8 @@ def _lost_program(files: ServiceFiles) -> _Loss | None:
     path = before.steps[0]
     if after is None or after.entry is None or after.steps[0] != path:
         return _Loss(path=path, what=f"its program {path}", why="is hidden")
+    if after.entry.kind is FileKind.FOLDER:
+        return _Loss(path=path, what=f"its program {path}", why="is a folder there")
     if may_execute(before.entry, files.account) and not may_execute(after.entry, files.account):
         why = f"may not be executed there (mode {after.entry.mode:04o})"
         return _Loss(path=path, what=f"its program {path}", why=why, unrunnable=True)

@@ -9,7 +9,7 @@ from seatrial.checks.compose_findings import Finding, image_of, names_of, not_se
 from seatrial.checks.compose_images import PORTS, DataFolder, Kind, data_folder, kind_of, official_name
 from seatrial.checks.compose_servers import ANY_HOST, Listener, listener
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, present, skipped
 from seatrial.facts import ComposeSource, Mount, MountKind, Service, ServiceFiles, ServiceImage
 
 DATABASES = frozenset((Kind.POSTGRES, Kind.MYSQL, Kind.REDIS, Kind.MONGO))
@@ -18,6 +18,7 @@ DATABASES = frozenset((Kind.POSTGRES, Kind.MYSQL, Kind.REDIS, Kind.MONGO))
 @check(
     "compose/health-program",
     title="Its health checks run programs that are there",
+    follows=(Cause(check="compose/mounts", shares=r"(?:^|; )([^:;]+): the", only=r"[^;]*"),),
     why="A health check whose program the image lacks fails each time: the service never becomes healthy.",
     source="Docker, HEALTHCHECK: the command runs inside the container",
     example='healthcheck:\n  test: ["CMD", "curl", "-f", "http://localhost:8000/health"]\n# and the image has no curl',

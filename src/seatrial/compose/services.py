@@ -26,6 +26,7 @@ from seatrial.facts import (
     ComposeSource,
     Condition,
     Dependency,
+    EnvironmentFile,
     Json,
     Port,
     Service,
@@ -247,7 +248,9 @@ def read_compose(
     return structs.replace(
         source,
         model=ComposeModel(services=tuple(sorted(_known(services, own or {}, here=here), key=attrgetter("name")))),
-        unset=tuple(_eaten(file, source, notes)),
+        unset=tuple(
+            lost_in_env_files(file, source.files, names_not_set(notes) - {each.name for each in source.variables})
+        ),
         local=tuple(
             address
             for name, table in (document.get("services") or {}).items()
@@ -263,10 +266,9 @@ def _known(services: Sequence[Service], own: Mapping[str, str], *, here: bool) -
         yield structs.replace(service, volumes=mounts, own=service.built or app_of(service.image, own) is not None)
 
 
-def _eaten(file: Path, source: ComposeSource, notes: Sequence[str]) -> Iterator[UnsetVariable]:
-    """Yield what env files lose, as they hold a dollar sign."""
-    written = {".env": file.parent / ".env", **{each.path: file.parent / each.path for each in source.files}}
-    names = names_not_set(notes) - {variable.name for variable in source.variables}
+def lost_in_env_files(file: Path, files: Sequence[EnvironmentFile], names: frozenset[str]) -> Iterator[UnsetVariable]:
+    """Yield where a compose file's env files name one of the variables that have no value."""
+    written = {".env": file.parent / ".env", **{each.path: file.parent / each.path for each in files}}
     yield from eaten_by_files(written, names, MOST_BYTES)
 
 

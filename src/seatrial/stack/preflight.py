@@ -11,12 +11,20 @@ from functools import partial
 from pathlib import Path
 
 from seatrial.checks import registry
+from seatrial.checks.causes import linked
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import judge
 from seatrial.compose import guard
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
 from seatrial.compose.runner import Compose, Stack, identify
-from seatrial.compose.services import app_of, model_with_placeholders, own_images, read_compose, read_services
+from seatrial.compose.services import (
+    app_of,
+    lost_in_env_files,
+    model_with_placeholders,
+    own_images,
+    read_compose,
+    read_services,
+)
 from seatrial.compose.text import ComposeText, text_of
 from seatrial.compose.values import names_not_set
 from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources
@@ -91,8 +99,9 @@ def check_all(
     services = read_services(document) if document is not None else ()
     findings = [*said, *variables, *guard.findings(reading, document or {}, host.trust)]
     if services:
-        findings += check_start(planned(project, stack, file, services), engine, has_substitute=has_substitute)
-    findings += check_surroundings(file, document or {}, engine)
+        plan = replace(planned(project, stack, file, services), document=document or {})
+        findings += check_start(plan, engine, has_substitute=has_substitute)
+    findings += check_override(file)
     if text != ComposeText():  # Of a file that is not YAML, compose has said so.
         findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host, read=True)
     return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
@@ -101,11 +110,12 @@ def check_all(
 def check_start(
     plan: StackPlan, engine: Engine, *, has_substitute: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
-    """Yield findings on a plan's images, ports and variables."""
+    """Yield findings on a plan's images, ports, variables, and what it takes from outside."""
     yield from images.check_images(plan, images.present(plan, engine), has_substitute=has_substitute)
     yield from check_ports(plan, inspect.containers(plan.stack, engine), engine)
     own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]
     yield from check_services(plan.file, plan.services, own, plan.required)
+    yield from check_external(plan, engine)
 
 
 def check_catalogue(
@@ -127,19 +137,22 @@ def check_catalogue(
 
 def judge_compose(compose: ComposeSource | Unavailable, contract: Contract) -> tuple[Result, ...]:
     """Return the results of the compose/* checks, waivers among them, where nothing but the file was read."""
-    return tuple(judge(check, {"compose": compose}, contract) for check in registry.of_family("compose"))
+    checks = registry.of_family("compose")
+    judged = [judge(check, {"compose": compose}, contract) for check in checks]
+    return linked(judged, checks, fixed={result.id for result in judged if result.severity_reason})
 
 
 def _of_catalogue(result: Result) -> Finding:
     # What is waived has been decided on: its reason is shown, and nothing has to be done.
     fine = result.status in {Status.PASS, Status.WAIVED}
     said = result.fix if result.status is Status.WAIVED else result.title
-    grave = result.status is Status.FAIL and result.severity is Severity.ERROR
+    grave = result.status is Status.FAIL and result.severity is Severity.ERROR and not result.follows_from
+    follows = f" (follows from {result.follows_from})" if result.follows_from else ""
     several = len(result.evidence) > 1 and not fine
     return Finding(
         check=result.id,
         readiness=Readiness.READY if fine else Readiness.ERROR if grave else Readiness.NOTE,
-        what=said if fine else f"{result.status.value}: {result.actual}",
+        what=said if fine else f"{result.status.value}{follows}: {result.actual}",
         where=result.where,
         fix=result.fix,
         evidence=result.evidence if several else (),
@@ -161,21 +174,21 @@ def _document(
             if not any(finding.readiness is Readiness.BLOCKED for finding in variables):
                 return None, (_refused(error),), False
         else:
-            return document, _taken_as_it_is(document, compose.file, notes), True
+            return document, _taken_as_it_is(document, compose.file, text, notes), True
     try:
         # What is missing has been named: the rest is checked as if it were there.
         document, notes = model_with_placeholders(replace(compose, env_file=example), text)
     except StackError as error:
         return None, (_refused(error),), False
-    return document, _taken_as_it_is(document, compose.file, ()), False
+    return document, _taken_as_it_is(document, compose.file, text, notes), False
 
 
 MERGED = ("compose", "docker-compose")
 """The names of files, without ending, beside which compose looks for an override file when none is named."""
 
 
-def check_surroundings(file: Path, document: Json, engine: Engine) -> Iterator[Finding]:
-    """Yield findings on what the file does not bring itself: an override file, external networks and volumes."""
+def check_override(file: Path) -> Iterator[Finding]:
+    """Yield that an override file lies beside a compose file: compose would merge it."""
     if file.stem in MERGED and file.suffix in {".yaml", ".yml"}:
         beside = [file.with_name(f"{name}.override{end}") for name in MERGED for end in (".yml", ".yaml")]
         for other in (path for path in beside if path.is_file()):
@@ -187,22 +200,31 @@ def check_surroundings(file: Path, document: Json, engine: Engine) -> Iterator[F
                 fix="To have it here, too, let `compose` of the settings name a file that holds "
                 f"`include: [{{path: [{file.name}, {other.name}]}}]`.",
             )
+
+
+def check_external(plan: StackPlan, engine: Engine) -> Iterator[Finding]:
+    """Yield a finding for each network and volume that the compose file takes from outside: it is there, or not."""
+    wanted = [
+        (key, name, str(entry.get("name") or name))
+        for key in ("networks", "volumes")
+        for name, entry in (plan.document.get(key) or {}).items()
+        if entry and entry.get("external")
+    ]
+    if not wanted:
+        return
     with engine_errors("looking for external networks and volumes"):
         there = {
             "networks": {str(network["Name"]) for network in engine.client.api.networks()},
             "volumes": {str(volume["Name"]) for volume in engine.client.api.volumes().get("Volumes") or ()},
         }
-    for key, names in there.items():
+    for key, name, real in wanted:
         kind = key.removesuffix("s")
-        for name, entry in (document.get(key) or {}).items():
-            real = str((entry or {}).get("name") or name)
-            if not (entry or {}).get("external"):
-                continue
-            if real in names:
-                yield ready(kind, f"the external {kind} {real} is there")
-            else:
-                what = f"the {kind} {real} is external, and the engine has none of that name."
-                yield blocked(kind, what, where=_where(file, key, name), fix=f"Make it: `docker {kind} create {real}`.")
+        if real in there[key]:
+            yield ready(kind, f"the external {kind} {real} is there")
+        else:
+            what = f"the {kind} {real} is external, and the engine has none of that name."
+            where = _where(plan.file, key, name)
+            yield blocked(kind, what, where=where, fix=f"Make it: `docker {kind} create {real}`.")
 
 
 def _where(file: Path, key: str, name: str) -> str:
@@ -210,14 +232,16 @@ def _where(file: Path, key: str, name: str) -> str:
     return f"{file}:{line}" if line else str(file)
 
 
-def _taken_as_it_is(document: Json, file: Path, notes: Sequence[str]) -> tuple[Finding, ...]:
+def _taken_as_it_is(document: Json, file: Path, text: ComposeText, notes: Sequence[str]) -> tuple[Finding, ...]:
     names = sorted(document.get("services") or {})
     if not names:
         fix = "Declare one under `services:`."
         return (blocked("compose file", "it declares no service.", where=str(file), fix=fix),)
     found = ready("compose file", f"compose takes it: {', '.join(names)}", where=str(file))
-    # An unset variable is named with its line: among the variables, or by compose/interpolation.
-    warnings = [message for message in notes if not names_not_set([message])]
+    # What the file or an env file says is named with its line: among the variables, or by compose/interpolation.
+    named = {variable.name for variable in text.variables}
+    named |= {lost.name for lost in lost_in_env_files(file, text.files, names_not_set(notes))}
+    warnings = [message for message in notes if not (unset := names_not_set([message])) or not unset <= named]
     return (found, *(note("compose file", f"compose warns: {message}", where=str(file)) for message in warnings))
 
 

@@ -23,7 +23,7 @@ from seatrial.stack.down import remember, undo
 from seatrial.stack.images import MakeSubstitute
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.ports import where_they_listen
-from seatrial.stack.preflight import check_catalogue, check_start
+from seatrial.stack.preflight import check_catalogue, check_override, check_start
 from seatrial.stack.state import (
     Address,
     ContainerState,
@@ -86,6 +86,8 @@ def bring_up(
     with locked(plan.file.parent, waiting=lambda: observer.say("Waiting for another run on this stack.")):
         for note in plan.notes:
             observer.say(f"compose warns: {note}")
+        for finding in check_override(plan.file):
+            observer.say(f"{finding.what}. {finding.fix}")
         return up(
             plan,
             engine=engine,
@@ -160,16 +162,15 @@ def _start(program: Compose, replaced: Mapping[str, str], watcher: StartWatcher)
 
 
 def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observer) -> None:
-    """Tell what the catalogue finds: errors in full, and which other checks do not pass."""
-    told = list(findings)
-    for finding in told:
-        if finding.readiness is Readiness.ERROR:
-            observer.say(f"{finding.check} ({finding.where or plan.file.name}): {finding.what}. {finding.fix}")
-    failed = [
-        f"{finding.check} ({finding.where or plan.file.name})"
-        for finding in told
-        if finding.readiness is Readiness.NOTE and "/" in finding.check
-    ]
+    """Tell what the catalogue finds: in full what is grave, and which other checks do not pass."""
+    failed: list[str] = []
+    for finding in findings:
+        where = finding.where or plan.file.name
+        grave = finding.readiness is Readiness.NOTE and finding.check == "compose/engine-socket"
+        if grave or finding.readiness is Readiness.ERROR:
+            observer.say(f"{finding.check} ({where}): {finding.what}. {finding.fix}")
+        elif finding.readiness is Readiness.NOTE and "/" in finding.check:
+            failed.append(f"{finding.check} ({where})")
     if failed:
         more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
         observer.say(f"The compose file does not pass {', '.join(failed)}. {more}")
