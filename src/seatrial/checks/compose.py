@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator
 
 from seatrial.checks.compose_findings import Finding, image_of, outcome
-from seatrial.checks.compose_images import Kind, kind_of
-from seatrial.checks.compose_services import has_no_check
+from seatrial.checks.compose_images import example_check, has_no_check
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
 from seatrial.checks.secrets import PUBLIC, SECRET_VALUE, entropy, secret
-from seatrial.facts import ComposeSource, MountKind, Service
+from seatrial.facts import ComposeSource, Condition, MountKind, Service
 from seatrial.settings.model import Contract
 
 SOCKET = re.compile(r"/(docker|podman|containerd)\.sock$|^/var/run/?$|^/run/?$|^/$")
-HEALTHY, COMPLETED, STARTED = "service_healthy", "service_completed_successfully", "service_started"
 MADE_BY_CHANCE = 3.5
 """Bits a character: a password that nobody made up has as many, or more."""
 ANYTHING = {"none", "null", "true", "false"}
@@ -247,33 +245,22 @@ def dependencies(compose: ComposeSource) -> Outcome:
     found: list[Finding] = []
     for service, wait in waits:
         other = services.get(wait.service)
-        if wait.condition == HEALTHY and other is not None and has_no_check(other, image_of(compose, other)):
+        if wait.condition is Condition.HEALTHY and other is not None and has_no_check(other, image_of(compose, other)):
             what = f"it waits until {other.name} is healthy, and {other.name} has no health check"
-            fix = f"Give {other.name} a `healthcheck`{_example_of(other)}, or wait for {STARTED}."
+            fix = f"Give {other.name} a `healthcheck`{example_check(other)}, or wait for service_started."
             found.append(Finding(service=service.name, what=what, fix=fix, line=wait.line))
-        elif wait.condition not in {HEALTHY, COMPLETED}:
-            fix = f"Write `depends_on: {{{wait.service}: {{condition: {HEALTHY}}}}}`; for a job, {COMPLETED}."
+        elif wait.condition not in {Condition.HEALTHY, Condition.COMPLETED}:
+            job = "for a job, service_completed_successfully"
+            fix = f"Write `depends_on: {{{wait.service}: {{condition: service_healthy}}}}`; {job}."
             what = f"it waits for the start of {wait.service} alone"
             found.append(Finding(service=service.name, what=what, fix=fix, line=wait.line, severity=Severity.WARNING))
     shown = ", ".join(f"{service.name}: {wait.service} {wait.condition}" for service, wait in waits)
     return outcome(
-        compose, Expect(f"depends_on with {HEALTHY} or {COMPLETED}, of what has a health check"), found, shown
+        compose,
+        Expect("depends_on with service_healthy or service_completed_successfully, of what has a health check"),
+        found,
+        shown,
     )
-
-
-TESTS = {
-    Kind.POSTGRES: '["CMD-SHELL", "pg_isready -h 127.0.0.1 -U $${POSTGRES_USER:-postgres}"]',
-    Kind.MYSQL: '["CMD-SHELL", "mysqladmin ping -h 127.0.0.1 --silent || mariadb-admin ping -h 127.0.0.1 --silent"]',
-    Kind.REDIS: '["CMD", "redis-cli", "ping"]',
-    Kind.MONGO: """["CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"]""",
-    Kind.RABBITMQ: '["CMD", "rabbitmq-diagnostics", "-q", "ping"]',
-}
-"""Health checks that the images' own programs make."""
-
-
-def _example_of(service: Service) -> str:
-    kind = kind_of(service.image)
-    return f", such as `test: {TESTS[kind]}`" if kind in TESTS else ""
 
 
 @check(

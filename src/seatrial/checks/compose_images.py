@@ -1,4 +1,4 @@
-"""What is known of images that many compose files use: what they are, where they listen and keep their data."""
+"""What is known of images that many compose files use: what they are, where they listen, their data, their checks."""
 
 from __future__ import annotations
 
@@ -125,3 +125,38 @@ def _postgres(name: str, tag: str, service: Service, image: ServiceImage | None)
         path, why = told, f"PGDATA is {told}"
     volumes = image.volumes if image is not None and image.volumes else (usual,)
     return DataFolder(kind=Kind.POSTGRES, path=path.rstrip("/"), volumes=volumes, why=why)
+
+
+WITHOUT_CHECK = frozenset(
+    (
+        *("postgres", "pgvector/pgvector", "postgis/postgis", "mysql", "mariadb", "redis", "valkey/valkey", "mongo"),
+        *("elasticsearch", "memcached", "rabbitmq", "nats", "nginx", "traefik", "caddy", "httpd"),
+        *("python", "node", "alpine"),
+    )
+)
+"""Images that are known to have no HEALTHCHECK, where they are not here."""
+
+
+def has_no_check(service: Service, image: ServiceImage | None) -> bool:
+    """Tell whether a service is known to have no health check, neither of the file's nor of its image's."""
+    if service.checked:
+        return False
+    if service.unchecked:
+        return True
+    return not image.checked if image is not None else official_name(service.image)[0] in WITHOUT_CHECK
+
+
+TESTS = {
+    Kind.POSTGRES: '["CMD-SHELL", "pg_isready -h 127.0.0.1 -U $${POSTGRES_USER:-postgres}"]',
+    Kind.MYSQL: '["CMD-SHELL", "mysqladmin ping -h 127.0.0.1 --silent || mariadb-admin ping -h 127.0.0.1 --silent"]',
+    Kind.REDIS: '["CMD", "redis-cli", "ping"]',
+    Kind.MONGO: """["CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"]""",
+    Kind.RABBITMQ: '["CMD", "rabbitmq-diagnostics", "-q", "ping"]',
+}
+"""Health checks that the images' own programs make."""
+
+
+def example_check(service: Service) -> str:
+    """Return a test that suits a service's image, as the rest of a sentence; empty where none is known."""
+    kind = kind_of(service.image)
+    return f", such as `test: {TESTS[kind]}`" if kind in TESTS else ""

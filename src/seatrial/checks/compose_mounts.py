@@ -231,18 +231,15 @@ def _not_writable(service: Service, files: ServiceFiles, usable: frozenset[str])
     fixed="# chmod 0444 token.txt in a folder that only you may enter",
 )
 def readable(compose: ComposeSource) -> Outcome:
-    services = [service for service in present(compose.model).services if any(map(_is_of_host, service.volumes))]
+    declared = present(compose.model).services
+    services = [service for service in declared if any(mount.of_host for mount in service.volumes)]
     if not services:
         return skipped(f"no service of {compose.path} is given a file or folder of the host")
-    found = [finding for service in services for finding in _missing(service)]
+    missing = [finding for service in services for finding in _missing(service)]
     seen = with_files(compose, services)
-    found += [finding for service, files in seen for finding in _unreadable(service, files)]
+    found = missing + [finding for service, files in seen for finding in _unreadable(service, files)]
     expect = Expect("files of the host that the service's user may read")
     return outcome(compose, expect, found, names_of(seen), not_seen(compose, services))
-
-
-def _is_of_host(mount: Mount) -> bool:
-    return mount.kind in {MountKind.BIND, MountKind.SECRET, MountKind.CONFIG}
 
 
 def _missing(service: Service) -> Iterator[Finding]:

@@ -176,38 +176,3 @@ def _unanswered(service: Service, listens: Listener) -> Iterator[Finding]:
 def _published(service: Service, target: int) -> str:
     port = next(port for port in service.ports if port.target == target)
     return f"{port.host_ip or '127.0.0.1'}:{port.written or target}"
-
-
-def has_no_check(service: Service, image: ServiceImage | None) -> bool:
-    """Tell whether a service is known to have no health check, neither of the file's nor of its image's."""
-    if service.checked:
-        return False
-    if service.unchecked:
-        return True
-    return not image.checked if image is not None else official_name(service.image)[0] in WITHOUT_CHECK
-
-
-WITHOUT_CHECK = frozenset(
-    [
-        "postgres",
-        "mysql",
-        "mariadb",
-        "redis",
-        "valkey/valkey",
-        "mongo",
-        "rabbitmq",
-        "memcached",
-        "nginx",
-        "nats",
-        "pgvector/pgvector",
-        "postgis/postgis",
-        "elasticsearch",
-        "traefik",
-        "caddy",
-        "httpd",
-        "python",
-        "node",
-        "alpine",
-    ]
-)
-"""Images that are known to have no HEALTHCHECK, where they are not here."""

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from seatrial.facts import FileEntry, FileKind, Json, Mount, MountKind
 
 KINDS = {stat.S_IFREG: FileKind.FILE, stat.S_IFDIR: FileKind.FOLDER, stat.S_IFLNK: FileKind.LINK}
@@ -78,18 +80,10 @@ def _line(key: str, target: str, source: str, lines: Mapping[str, int]) -> int:
 
 def with_host(mount: Mount) -> Mount:
     """Return a mount with what stands at its source on this host, links followed as the engine follows them."""
-    if mount.kind not in {MountKind.BIND, MountKind.SECRET, MountKind.CONFIG}:
+    if not mount.of_host:
         return mount
     try:
         entry = host_entry(os.path.realpath(mount.source))
     except (OSError, ValueError):
         return mount
-    return Mount(
-        kind=mount.kind,
-        source=mount.source,
-        target=mount.target,
-        read_only=mount.read_only,
-        host=entry,
-        missing=entry is None and not os.path.lexists(mount.source),
-        line=mount.line,
-    )
+    return structs.replace(mount, host=entry, missing=entry is None and not os.path.lexists(mount.source))

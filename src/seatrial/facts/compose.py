@@ -68,6 +68,11 @@ class Mount(Fact, frozen=True, kw_only=True):
     """Of a tmpfs, as written."""
     line: int = 0
 
+    @property
+    def of_host(self) -> bool:
+        """Whether it brings a file or folder of the host."""
+        return self.kind in {MountKind.BIND, MountKind.SECRET, MountKind.CONFIG}
+
     def covers(self, path: str) -> bool:
         """Tell whether a path of the container is this mount's, or would be."""
         folder = self.target.rstrip("/")

@@ -103,7 +103,7 @@ class MountedFiles:
 
 def _on_host(mount: Mount, path: str) -> str:
     """Return the host's path of what a container sees at a path; empty where that cannot be told."""
-    if mount.kind not in {MountKind.BIND, MountKind.SECRET, MountKind.CONFIG}:
+    if not mount.of_host:
         return ""
     rest = path[len(mount.target.rstrip("/")) :].lstrip("/")
     # Only the source itself is followed on the host: links below it lead through the container.
@@ -204,7 +204,7 @@ def service_files(service: Service, configuration: Configuration, image: IndexFi
     """Return what an image's files make of a service, whose command and account the configuration has."""
     who = account_of(configuration.user, image.text("/etc/passwd"), image.text("/etc/group"))
     # Where a bind leads to on another machine is not known.
-    known = [mount for mount in service.volumes if mount.host or mount.missing or not _is_of_host(mount)]
+    known = [mount for mount in service.volumes if mount.host or mount.missing or not mount.of_host]
     mounted = MountedFiles(image, known)
     volumes = [mount.target for mount in service.volumes if mount.kind is MountKind.VOLUME]
     return ServiceFiles(
@@ -216,10 +216,6 @@ def service_files(service: Service, configuration: Configuration, image: IndexFi
         filled=frozenset(target for target in volumes if image.names(target)),
         no_health_program=_no_health_program(service.test, configuration, mounted, who),
     )
-
-
-def _is_of_host(mount: Mount) -> bool:
-    return mount.kind in {MountKind.BIND, MountKind.SECRET, MountKind.CONFIG}
 
 
 def _hidden_environments(image: IndexFiles, mounted: MountedFiles) -> Iterator[str]:
