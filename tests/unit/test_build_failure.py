@@ -12,6 +12,7 @@ import pytest
 from seatrial.dockerfile import parse
 from seatrial.errors import BuildError, BuildFailedError, EngineError
 from seatrial.images.failure import BuildEnvironment, explain, failing_step
+from seatrial.images.network import network_fix
 from seatrial.images.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,9 +80,72 @@ def test_what_a_copy_does_not_find_is_looked_for_in_the_context(name: str, error
 
 def test_a_certificate_that_the_build_does_not_trust_names_the_secret() -> None:
     failed = explained(vertex("[4/4] RUN true", FAILED), log="x\nurllib3: CERTIFICATE_VERIFY_FAILED\ny\n")
-    assert "ca-bundle" in failed.fix
+    assert "secret ca-bundle" in failed.fix
     assert failed.detail.splitlines() == ["x", "urllib3: CERTIFICATE_VERIFY_FAILED", "y"]
     assert explained(vertex("[4/4] RUN true", FAILED), log="x\n").fix == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        # pip, uv, poetry, apt, curl, wget, git and npm: a name that does not resolve.
+        (
+            "Retrying: HTTPSConnection(host='pypi.org', port=443): Temporary failure in name resolution\nx",
+            "finds no address for pypi.org",
+        ),
+        (
+            "error: Failed to fetch: `https://index.example/uv/`\n  Caused by: dns error: failed to lookup address",
+            "finds no address for index.example",
+        ),
+        ("E: Failed to fetch http://deb.debian.org/x  Temporary failure resolving 'deb.debian.org'", "deb.debian.org:"),
+        ("curl: (6) Could not resolve host: files.example", "finds no address for files.example"),
+        ("wget: unable to resolve host address `files.example'", "finds no address for files.example"),
+        ("fatal: unable to access 'https://git.example/a/': Could not resolve host: git.example", "git.example"),
+        ("npm error request to https://r.example/a failed, reason: getaddrinfo EAI_AGAIN r.example", "for r.example"),
+        # Refused, no way, too slow.
+        ("curl: (7) Failed to connect to files.example port 80 after 1 ms: Connection refused", "Nothing listens"),
+        ("psycopg.OperationalError: connection to 127.0.0.1, port 5432 failed: Connection refused", "the step itself"),
+        ("connect ENETUNREACH 2606::1:443", "has no way to"),
+        ("pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPSConnectionPool(host='p.example')", "p.example did not"),
+        ("npm error code ETIMEDOUT", "The server did not answer in time"),
+        ("All attempts to connect to pypi.org failed.", "did not answer in time"),
+        # Credentials, rights, a proxy's.
+        ("ERROR: HTTP error 401 while getting https://i.example/a.whl", "i.example wants credentials"),
+        ("User for i.example: Traceback (most recent call last):\nEOFError: EOF", "i.example wants credentials"),
+        ("  Caused by: HTTP status client error (401 Unauthorized) for url (https://i.example/s)", "build-secrets"),
+        ("401 Client Error: Unauthorized for url: https://me:x@i.example/simple", "i.example wants credentials"),
+        ("E: Failed to fetch https://apt.example/a  401  Unauthorized [IP: 1.2.3.4 443]", "apt.example wants"),
+        ("curl: (22) The requested URL returned error: 403", "refuses (403)"),
+        ("ERROR: HTTP error 403 while getting https://i.example/a.whl", "i.example refuses (403)"),
+        ("OSError('Tunnel connection failed: 407 Proxy Authentication Required')", "The proxy wants a name"),
+        ("curl: (56) CONNECT tunnel failed, response 403", "The proxy lets nobody through"),
+        # A certificate: not trusted, out of date, of another server.
+        ("curl: (60) SSL certificate problem: unable to get local issuer certificate", "secret ca-bundle"),
+        ("  Caused by: invalid peer certificate: UnknownIssuer", "secret ca-bundle"),
+        ("npm error code SELF_SIGNED_CERT_IN_CHAIN", "secret ca-bundle"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired", "out of date"),
+        ("certificate verify failed: Hostname mismatch, certificate is not valid for 'a.example'", "Another server"),
+        # The last of them decides.
+        ("certificate verify failed\ncurl: (6) Could not resolve host: files.example", "finds no address"),
+    ],
+)  # fmt: skip
+def test_what_kept_a_step_from_a_server_has_its_own_advice(said: str, told: str) -> None:
+    fix = network_fix(said.splitlines())
+    assert told in fix
+    assert ("ca-bundle" in fix) is (told == "secret ca-bundle")
+    assert "{host}" not in fix
+    assert ":x@" not in fix
+
+
+def test_a_step_without_a_network_and_an_add_are_told_apart() -> None:
+    offline = explained(vertex("[4/4] RUN true", FAILED), log="curl: (6) Could not resolve host: a.example\n")
+    assert offline.fix.startswith("This RUN has no network (`--network=none`)")
+    added = "[2/4] ADD https://files.example/a /a"
+    failed = explained(vertex(added, 'Get "https://files.example/a": x509: certificate signed by unknown authority'))
+    assert failed.fix.startswith("The engine itself fetches what ADD names")
+    assert "certificate of files.example" in failed.fix
+    assert "ca-bundle" not in failed.fix
+    assert network_fix(["AssertionError: 401 != 200", "1 test timed out"]) == ""
 
 
 def test_only_the_last_lines_of_a_step_are_shown() -> None:

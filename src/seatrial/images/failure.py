@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.images.bases import reason_of, unavailable
+from seatrial.images.network import network_fix
 from seatrial.images.progress import Progress, Step, StepState
 
 SHOWN_LOG_LINES = 20
 LONGEST_STEP = 120
 """Characters of an instruction that an error message shows."""
 
-UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "UnknownIssuer", "unable to get local issuer")
-"""The messages of pip, curl and uv about a certificate whose issuer the build does not trust."""
 LOCATION = re.compile(r"\S.*:(\d+)")
 RULE = re.compile(r"-{10,}")
 FULL_DISK = "no space left on device"
@@ -110,8 +109,10 @@ def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) 
     fix = ""
     if step.keyword in {"COPY", "ADD"} and step.error.endswith("not found"):
         fix = "Check that it is in the build context, and that the ignore file does not exclude it."
-    if any(sign in line for line in log for sign in UNTRUSTED):
-        fix = "Your network has its own certificate: mount the secret ca-bundle (docs/settings.md, Build secrets)."
+    else:
+        flags = step.instruction.flags if step.instruction is not None else ()
+        # BuildKit itself fetches what ADD names, and says so in its error alone.
+        fix = network_fix([*log, *step.error.splitlines()], keyword=step.keyword, flags=flags)
     return BuildFailedError(
         f"this step failed: {_shown(step)} ({reason}).",
         where=_where(progress, step, environment),
