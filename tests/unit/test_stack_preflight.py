@@ -233,12 +233,20 @@ def test_a_look_is_printed_with_each_fix_below_it() -> None:
     assert printed(found(ready("compose file", "fine", where="c.yaml"), BLOCKED)) == [
         "ship: /x/compose.yaml as ship-1",
         "  db",
-        "ready    compose file  fine",
-        "blocked  port          port 80 is [red]taken.",
-        "                       c.yaml:3: Stop it.",
+        "ready     compose file  fine",
+        "blocked   port          port 80 is [red]taken.",
+        "                        c.yaml:3: Stop it.",
         "ship cannot be started: 1 to fix first.",
     ]
     assert printed(found(note("image", "far")))[-1] == "ship can be started; 1 note. Nothing was started or changed."
+    hardening = replace(note("compose/hardening", "a: it is privileged", where="c.yaml:1"), result="warning")
+    assert printed(found(hardening))[2:] == [
+        "warning   compose/hardening  a: it is privileged",
+        "                             c.yaml:1",
+        "ship can be started; 1 warning. Nothing was started or changed.",
+    ]
+    unread = replace(note("compose/mounts", "could not be decided"), result="undecided")
+    assert printed(found(unread))[-1] == "ship can be started; 1 undecided. Nothing was started or changed."
     assert printed(found())[-1] == "ship can be started. Nothing was started or changed."
 
 

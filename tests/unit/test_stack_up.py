@@ -334,12 +334,14 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_the_catalogue_says_is_told_and_stops_nothing(world: World) -> None:
     found = [
-        note("compose/ports", "warning: it is open", where="compose.yaml:5"),
-        note("compose/user", "warning: root"),
+        replace(note("compose/other-images", "no limit"), result="note"),
+        replace(note("compose/ports", "it is open", where="compose.yaml:5"), result="warning"),
+        replace(note("compose/user", "root"), result="warning"),
     ]
     bring_up(world, catalogue=lambda: found)
-    assert world.observer.said[0].startswith(
-        "The compose file does not pass compose/ports (compose.yaml:5), compose/user (compose.yaml)."
+    assert world.observer.said[0] == (
+        "warning: compose/ports (compose.yaml:5), compose/user (compose.yaml); note: compose/other-images "
+        "(compose.yaml). `invoke up --dry-run --app ship` says why."
     )
 
 

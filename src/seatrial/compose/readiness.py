@@ -35,6 +35,13 @@ class Finding:
     fix: str = ""
     evidence: tuple[str, ...] = ()
     """More of what was seen, line by line."""
+    result: str = ""
+    """Of a check that does not pass: its severity, or `undecided`, as a smoke says it."""
+
+    @property
+    def word(self) -> str:
+        """The word for it in a report."""
+        return self.result or self.readiness.value
 
 
 def ready(check: str, what: str, *, where: str = "") -> Finding:

@@ -125,6 +125,7 @@ def preflight_document(found: Preflight) -> str:
             "where": finding.where,
             "fix": finding.fix,
             "evidence": list(finding.evidence),
+            "severity": finding.result,
         }
         for finding in found.findings
     ]

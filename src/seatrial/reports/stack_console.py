@@ -38,6 +38,8 @@ READINESS_STYLES = {
     Readiness.ERROR: "bold red",
     Readiness.BLOCKED: "bold red",
 }
+COUNTED = ("error", "warning", "note")
+WORD_WIDTH = len("undecided")
 HEADINGS = {
     Outcome.REFUSED: "Swarm cannot do this, and the stack is not deployed without it:",
     Outcome.RISK: "Behaves differently on Swarm:",
@@ -210,19 +212,19 @@ def print_preflight(found: Preflight, console: Console) -> None:
         _print(console, plain_line(service.name + (f", after {needed}" if needed else "")), indent=2)
     width = max((len(finding.check) for finding in found.findings), default=0)
     for finding in found.findings:
-        line = Text(finding.readiness.value.ljust(8), style=READINESS_STYLES[finding.readiness])
+        line = Text(finding.word.ljust(WORD_WIDTH), style=READINESS_STYLES[finding.readiness])
         _print(console, line.append(f" {finding.check:{width}}  {plain_line(finding.what)}", style="default"))
         if finding.readiness is not Readiness.READY and (finding.where or finding.fix):
             more = ": ".join(filter(None, (finding.where, finding.fix)))
-            _print(console, plain_line(more), indent=width + 11)
+            _print(console, plain_line(more), indent=width + WORD_WIDTH + 3)
         for said in finding.evidence:
-            _print(console, plain_line(said), indent=width + 11)
-    counts = Counter(finding.readiness for finding in found.findings)
-    if blocked := counts[Readiness.BLOCKED]:
+            _print(console, plain_line(said), indent=width + WORD_WIDTH + 3)
+    counts = Counter(finding.word for finding in found.findings)
+    if blocked := counts[Readiness.BLOCKED.value]:
         _print(console, f"{app} cannot be started: {blocked} to fix first.")
     else:
-        kinds = [(Readiness.ERROR, "error"), (Readiness.NOTE, "note")]
-        told = [f"{counts[kind]} {word}{'' if counts[kind] == 1 else 's'}" for kind, word in kinds if counts[kind]]
+        told = [f"{counts[word]} {word}{'' if counts[word] == 1 else 's'}" for word in COUNTED if counts[word]]
+        told += [f"{undecided} undecided"] if (undecided := counts["undecided"]) else []
         _print(console, f"{'; '.join([f'{app} can be started', *told])}. Nothing was started or changed.")
 
 

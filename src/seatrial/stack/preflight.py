@@ -146,16 +146,18 @@ def _of_catalogue(result: Result) -> Finding:
     # What is waived has been decided on: its reason is shown, and nothing has to be done.
     fine = result.status in {Status.PASS, Status.WAIVED}
     said = result.fix if result.status is Status.WAIVED else result.title
+    undecided = result.status is Status.ERROR
     grave = result.status is Status.FAIL and result.severity is Severity.ERROR and not result.follows_from
     follows = f" (follows from {result.follows_from})" if result.follows_from else ""
     several = len(result.evidence) > 1 and not fine
     return Finding(
         check=result.id,
         readiness=Readiness.READY if fine else Readiness.ERROR if grave else Readiness.NOTE,
-        what=said if fine else f"{result.status.value}{follows}: {result.actual}",
+        what=said if fine else f"{result.actual}{follows}",
         where=result.where,
         fix=result.fix,
         evidence=result.evidence if several else (),
+        result="" if fine else "undecided" if undecided else result.severity.value,
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from seatrial.checks.model import Severity
 from seatrial.compose import runner
 from seatrial.compose.readiness import Finding, Readiness, require_unblocked
 from seatrial.compose.runner import Compose, Stack
@@ -162,18 +163,23 @@ def _start(program: Compose, replaced: Mapping[str, str], watcher: StartWatcher)
 
 
 def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observer) -> None:
-    """Tell what the catalogue finds: in full what is grave, and which other checks do not pass."""
-    failed: list[str] = []
+    """Tell what the catalogue finds: in full what is grave, of the rest the checks that do not pass, by severity."""
+    lesser: dict[str, list[str]] = {}
     for finding in findings:
         where = finding.where or plan.file.name
         grave = finding.readiness is Readiness.NOTE and finding.check == "compose/engine-socket"
         if grave or finding.readiness is Readiness.ERROR:
-            observer.say(f"{finding.check} ({where}): {finding.what}. {finding.fix}")
+            observer.say(f"{finding.word}: {finding.check} ({where}): {finding.what}. {finding.fix}")
         elif finding.readiness is Readiness.NOTE and "/" in finding.check:
-            failed.append(f"{finding.check} ({where})")
-    if failed:
-        more = f"`invoke up --dry-run --app {plan.stack.app}` says why."
-        observer.say(f"The compose file does not pass {', '.join(failed)}. {more}")
+            lesser.setdefault(finding.word, []).append(f"{finding.check} ({where})")
+    if lesser:
+        told = "; ".join(f"{word}: {', '.join(names)}" for word, names in sorted(lesser.items(), key=_gravity))
+        observer.say(f"{told}. `invoke up --dry-run --app {plan.stack.app}` says why.")
+
+
+def _gravity(lesser: tuple[str, list[str]]) -> int:
+    words = ("undecided", *Severity)
+    return words.index(lesser[0]) if lesser[0] in words else len(words)
 
 
 def ps(stack: Stack, *, engine: Engine) -> tuple[ServiceState, ...]:
