@@ -318,7 +318,7 @@ def test_a_forgetful_database_workers_nobody_replaces_and_a_stop_signal_nobody_h
     lost = next(check for check in smoke.checks if check.id == "stack/survives-database-restart")
     assert any(line.endswith("status 404") for line in lost.evidence)
     assert "no other worker within 8 s" in seen["survives-worker-loss"][1]
-    assert "api was killed after its grace time of 3 s, exit code 137" in seen["graceful-stop"][1]
+    assert "api, the app, was killed after its grace time of 3 s, exit code 137" in seen["graceful-stop"][1]
 
 
 def test_an_app_that_says_yes_to_what_it_did_not_store(yard: Yard) -> None:

@@ -440,7 +440,7 @@ def test_what_nobody_asked_for_is_skipped() -> None:
     ("error", "fix"),
     [
         ("ModuleNotFoundError: No module named 'shop'", "Install the project"),
-        ("ModuleNotFoundError: No module named 'httpx'", "Add what is missing"),
+        ("ModuleNotFoundError: No module named 'httpx'", "Add what brings httpx to the project's dependencies, lock"),
         ("KeyError: 'TOKEN'", "environment"),
         ("ImportError: libpq.so.5: cannot open shared object file: No such file or directory", " libpq5 "),
         ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", " libgl1 "),

@@ -159,12 +159,12 @@ FAILURES: list[tuple[str, StackRun, str]] = [
     (
         "stack/graceful-stop",
         run(stops=(changed(STOP, seconds=10.2, code=137, killed=True),)),
-        "api was killed after its grace time of 10 s, exit code 137",
+        "api, the app, was killed after its grace time of 10 s, exit code 137",
     ),
     (
         "stack/graceful-stop",
         run(stops=(changed(STOP, seconds=12.0, grace=30),)),
-        "api exited after 12.0 s, exit code 0",
+        "api, the app, exited after 12.0 s, exit code 0",
     ),
     (
         "stack/graceful-stop",

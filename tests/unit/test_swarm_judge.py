@@ -263,6 +263,14 @@ def test_a_deploy_that_takes_too_long_names_what_is_not_up() -> None:
     assert "api is up" in error.detail
 
 
+def test_what_ends_again_and_again_needs_no_more_time() -> None:
+    broken = (task(1, state="failed", error="task: non-zero exit (1)"),)
+    loops = SwarmServiceState(service=SERVICE, phase=Phase.DEPLOYING, running=0, wanted=1, broken=broken)
+    error = explain("ship", [loops], SWARM, outputs={}, checks={}, timed_out=30)
+    assert error.fix.startswith("Fix why it ends, then deploy again")
+    assert "--timeout" not in error.fix
+
+
 def test_a_task_that_finds_no_node_is_told_of() -> None:
     pending = task(1, state="pending", node_id="", error="no suitable node (insufficient resources on 3 nodes)")
     starting = task(2, state="starting", container_id="c2")

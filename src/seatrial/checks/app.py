@@ -6,15 +6,17 @@ import posixpath
 import re
 from itertools import chain
 
+from seatrial.checks.advice import declared_by, import_fix
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
-from seatrial.checks.system_libraries import how_to_install, missing_library
-from seatrial.facts import PathAccess, Probe, ResolvedCommand, Unavailable
+from seatrial.checks.system_libraries import how_to_install
+from seatrial.facts import PathAccess, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.boot import REFUSED
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
 
 SHOWN = 20
+"""Lines of a traceback that are shown, its last."""
 
 
 @check(
@@ -36,7 +38,7 @@ SHOWN = 20
     example="RUN uv sync --frozen --no-dev --no-install-project\n# a folder that is on no path\nCOPY src /app/src",
     fixed="COPY src /app/src\nRUN uv sync --frozen --no-dev --no-editable",
 )
-def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
+def imports(probe: Probe, command: ResolvedCommand | Unavailable, project: ProjectFacts) -> Outcome:
     tried = probe.imports
     if not tried:
         return skipped("neither the contract nor the command names a module; set `modules`")
@@ -48,10 +50,10 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
         raise UndecidedError("the command does not lead to a program; see process/command-resolves")
     if broken:
         first = broken[0]
-        tracebacks = ((f"{module.name}: {module.error}", *module.traceback.splitlines()[-SHOWN:]) for module in broken)
+        tracebacks = ((f"{module.name}: {module.error}", *last_lines(module.traceback)) for module in broken)
         return expect.failed(
             f"{first.name}: {first.error}",
-            fix=_import_fix(first.name, first.error, traceback=bool(first.traceback)),
+            fix=import_fix(first.name, first.error, traceback=bool(first.traceback), declared=declared_by(project)),
             evidence=tuple(chain.from_iterable(tracebacks)),
             # What it may write is boot/read-only's to decide: without restrictions it imports.
             severity=Severity.WARNING if all(REFUSED in module.error.lower() for module in broken) else None,
@@ -61,35 +63,16 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable) -> Outcome:
         raise UndecidedError(
             f"the import of {late[0].name}{others}: {late[0].error}. Run it again when the machine has less to do; if "
             "it does not help, the import itself waits or never ends",
-            *(line for module in late for line in module.traceback.splitlines()[-SHOWN:]),
+            *(line for module in late for line in last_lines(module.traceback)),
         )
     slowest = max(module.seconds for module in tried)
     return expect.passed(f"{len(tried)} imported, the slowest in {slowest:.1f} s")
 
 
-A_VARIABLE = re.compile(
-    r"'[A-Z][A-Z0-9_]+'|[A-Z][A-Z0-9]*_[A-Z0-9_]+|environment variable|Field required|field required"
-)
-"""What an error says when a setting is missing: a variable's name, or pydantic's words."""
-
-
-def _import_fix(name: str, error: str, *, traceback: bool) -> str:
-    if REFUSED in error.lower():
-        return "Import without writing: log to standard output, or name the folder in the contract's `tmpfs`."
-    package = name.partition(":")[0].partition(".")[0]
-    if library := missing_library(error):
-        return how_to_install(library)
-    if error.startswith("ModuleNotFoundError") and f"'{package}'" in error:
-        return (
-            f"Install the project into the environment (`uv sync --no-editable`, `pip install .`), or put the "
-            f"folder that holds {package} on PYTHONPATH."
-        )
-    if error.startswith(("ModuleNotFoundError", "ImportError")):
-        return "Add what is missing to the project's dependencies, and lock and build again."
-    cause = "Correct what the traceback names" if traceback else f"Find out why it ends: `python -c 'import {name}'`"
-    if A_VARIABLE.search(error):
-        return f"{cause}; a variable that it needs goes into the contract's `environment`."
-    return f"{cause}."
+def last_lines(text: str) -> tuple[str, ...]:
+    """Return the last lines of a traceback, and how many came before."""
+    lines = text.splitlines()
+    return (*([f"… {len(lines) - SHOWN} lines before"] if len(lines) > SHOWN else ()), *lines[-SHOWN:])
 
 
 @check(
@@ -260,13 +243,23 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
         first = native.foreign[0]
         return expect.failed(
             f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
-            fix="Install the environment inside the build, on the final stage's own base and platform; keep the host's "
-            "environments out with .dockerignore (`.venv`).",
+            fix="Install the environment inside the build, on the final stage's own base and platform"
+            + (
+                f"; keep the host's out by a line in .dockerignore: `**/{name}`."
+                if (name := _folder(first.path))
+                else "."
+            ),
             evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign),
             # Some distributions bring modules for several platforms, and load the right one.
             severity=Severity.WARNING if probe.imports and all(tried.ok for tried in probe.imports) else None,
         )
     return expect.passed(f"{native.modules} shared objects checked, none for another than {own}")
+
+
+def _folder(module: str) -> str:
+    """Return the name of the environment's folder that a module lies in; empty where it is the system's."""
+    environment = re.split(r"/lib(?:64)?/python", module)[0]
+    return "" if environment.startswith("/usr") or environment == module else posixpath.basename(environment)
 
 
 @check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seatrial.checks.advice import LAST_LINES, boot_fix
 from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
@@ -9,7 +10,6 @@ from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restrict
 from seatrial.facts.boot import REFUSED, TRACEBACK
 from seatrial.settings.model import TMPFS_SIZE, Contract
 
-LAST_LINES = 15
 MOST_RETURNS = 3
 """Carriage returns of a line that are shown as such."""
 ALL = frozenset(Restriction)
@@ -80,7 +80,7 @@ def healthy(
     elsewhere, ask_there = asked_elsewhere(boot, configuration)
     return expect.failed(
         what_happened(boot) + (f"; {elsewhere}" if elsewhere else ""),
-        fix=ask_there or _fix(boot, services_left_out=services_left_out),
+        fix=ask_there or boot_fix(boot, services_left_out=services_left_out),
         evidence=evidence_of(boot),
     )
 
@@ -123,7 +123,7 @@ def stays_up(boot: Boot | Unavailable, configuration: Configuration, services_le
         )
     if not boot.came_up:
         return expect.failed(
-            what_happened(boot), fix=_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
+            what_happened(boot), fix=boot_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
         )
     if any(TRACEBACK in line for line in boot.log):
         return expect.failed(
@@ -205,29 +205,15 @@ def _ended(boot: Boot, seen: Exit) -> str:
     return f"the container exited at start: {end}"
 
 
-def _fix(boot: Boot, *, services_left_out: bool) -> str:
-    if boot.start_error:
-        return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
-    if boot.exit is not None and boot.exit.out_of_memory:
-        return "Raise the contract's `memory`, or find out what takes it."
-    if boot.exit is not None:
-        services = "; if it needs the services of its compose file, `invoke smoke --stack` starts it among them"
-        return (
-            "Correct what its last lines name. What it needs to start goes into the contract's `environment`"
-            f"{services if services_left_out else ''}."
-        )
-    if boot.answers and boot.answers[-1].exit_code:
-        return "The health check answers that it is not healthy: compare what it asks with the log."
-    return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
-
-
 def evidence_of(boot: Boot) -> tuple[str, ...]:
     """Return its last lines and what the health check said last."""
     said = boot.answers[-1].output.strip().splitlines()[-3:] if boot.answers else []
     answers = tuple(f"health check said: {line}" for line in said)
     shown = tuple(f"log: {shown_line(line)}" for line in boot.log[-LAST_LINES:])
     cut = ("its log is longer than what is kept",) if boot.log_cut else ()
-    return (*shown, *cut, *answers) if shown or answers else ("it logged nothing",)
+    before = len(boot.log) - LAST_LINES
+    earlier = (f"… {before} lines before",) if before > 0 else ()
+    return (*earlier, *shown, *cut, *answers) if shown or answers else ("it logged nothing",)
 
 
 def shown_line(line: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from packaging.utils import canonicalize_name
 
+from seatrial.checks.advice import DISTRIBUTIONS, add_fix, declared_by
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, shorten, skipped
 from seatrial.facts import Probe, ProjectFacts, Unavailable
@@ -17,33 +18,6 @@ from seatrial.settings.model import Contract
 
 SHOWN = 10
 NOT_READ = skipped("no module of the application's own was read")
-DISTRIBUTIONS = {
-    "bs4": "beautifulsoup4",
-    "Crypto": "pycryptodome",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "fitz": "pymupdf",
-    "jose": "python-jose",
-    "jwt": "PyJWT",
-    "ldap": "python-ldap",
-    "magic": "python-magic",
-    "multipart": "python-multipart",
-    "MySQLdb": "mysqlclient",
-    "OpenSSL": "pyOpenSSL",
-    "PIL": "pillow",
-    "pptx": "python-pptx",
-    "psycopg2": "psycopg2-binary",
-    "rest_framework": "djangorestframework",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "slugify": "python-slugify",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
-"""Distributions that bring a module of another name."""
 TOOLS = {
     *("pytest", "_pytest", "ipdb", "pdbpp", "pudb", "debugpy", "pydevd", "pydevd_pycharm", "IPython", "bpython"),
     *("ptpython", "coverage", "hypothesis", "mypy", "ruff", "black", "setuptools", "pkg_resources", "pip", "nose"),
@@ -154,12 +128,7 @@ def _import_fix(row: MissingModule, own_code: OwnCode, project: ProjectFacts) ->
         return (
             f"It lies in {row.lies_in}, which is not on the interpreter's path: install it, or put that on PYTHONPATH."
         )
-    name = DISTRIBUTIONS.get(top, top)
-    file = project.dependencies_file or "the project's dependencies"
-    return (
-        f"Add what brings {top} ({name}) to {file}, lock and build again. What the application can do without goes "
-        "into an extra, or into `try: … except ImportError:`."
-    )
+    return add_fix(top, declared_by(project), project.dependencies_file or "the project's dependencies", optional=True)
 
 
 def _in_project(file: str, line: int, context: BuildContext | Unavailable) -> str:

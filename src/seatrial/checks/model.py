@@ -220,6 +220,12 @@ def shorten(lines: Sequence[str], most: int, total: int = 0) -> str:
     return "; ".join(lines[:most]) + (f"; and {more} more" if more > 0 else "")
 
 
+def first_lines(lines: Sequence[str], most: int) -> tuple[str, ...]:
+    """Return the first lines of some evidence, and how many more there are."""
+    more = len(lines) - most
+    return (*lines[:most], *([f"… and {more} more"] if more > 0 else ()))
+
+
 def skipped(reason: str) -> Outcome:
     """Return that the check does not apply, and why."""
     return Outcome(status=Status.SKIP, actual=reason)

@@ -10,10 +10,21 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, passed, present, shorten, skipped
+from seatrial.checks.installers import removal_fix
+from seatrial.checks.model import (
+    Expect,
+    Outcome,
+    Severity,
+    UndecidedError,
+    first_lines,
+    passed,
+    present,
+    shorten,
+    skipped,
+)
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Environment
-from seatrial.facts.sources import LockedPackage, LockFile
+from seatrial.facts.sources import DockerfileSource, LockedPackage, LockFile
 from seatrial.requirements import closure, holds, image_environment, names_of, parse, resolve
 from seatrial.settings.model import Contract
 
@@ -66,7 +77,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
             "runs on another one, name that one: `interpreter` in the contract.",
             evidence=(
                 *_unreadable(probe),
-                *(f"listed: {found.name} {found.version}" for found in list(listed.values())[:LISTED]),
+                *first_lines([f"listed: {found.name} {found.version}" for found in listed.values()], LISTED),
             ),
         )
     return expect.passed(f"{where} lists {len(listed)} distributions, all {len(wanted)} direct ones among them")
@@ -117,13 +128,14 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     why="An installer lets an intruder download and run any package.",
     source="uv's Docker guide; Docker's build best practices: no unnecessary packages",
     example="FROM python:3.13-slim\nCOPY --from=builder /app /app",
-    fixed="FROM python:3.13-slim\nRUN python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
+    fixed="FROM python:3.13-slim\nRUN /usr/local/bin/python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
 )
 def no_installers(
     probe: Probe,
     command: ResolvedCommand | Unavailable,
     dependencies: tuple[str, ...] | None,
     project: ProjectFacts,
+    dockerfile: DockerfileSource | Unavailable,
     contract: Contract,
 ) -> Outcome:
     """Leave alone what the command runs (`uv run`), and what the lock or another distribution requires."""
@@ -142,8 +154,7 @@ def no_installers(
         seen = (*map(_located, found), *programs, *unreadable)
         return expect.failed(
             ", ".join(seen),
-            fix="Remove them in the final stage (`python -m pip uninstall --yes pip`), make the environment "
-            "without them, or declare them in the contract's `installers`.",
+            fix=removal_fix(found, programs, dockerfile),
             evidence=seen,
         )
     if "distributions" in probe.truncated:
@@ -189,11 +200,12 @@ def _unreadable(probe: Probe, names: Collection[str] | None = None) -> tuple[str
 
     A package is found by the name of its folder: importlib.metadata goes by that, too.
     """
-    return tuple(
+    found = [
         f"cannot be read: {package.location}: {package.problem}"
         for package in probe.broken_distributions
         if names is None or _named(package.location) in names
-    )[:LISTED]
+    ]
+    return first_lines(found, LISTED)
 
 
 def _named(location: str) -> str:

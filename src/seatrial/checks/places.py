@@ -58,7 +58,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
     if kinds:
         found = _of_kind(chain, kinds, seen)
     else:
-        found = _writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
+        found = writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
     return f"{source.path}:{(found or last.instructions[0]).line}"
 
 
@@ -94,7 +94,7 @@ def _mentions(chain: Sequence[Instruction], seen: str) -> Instruction | None:
     return None
 
 
-def _writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
+def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
     """Return the last instruction that wrote, or changed, the first path of a text that any of them wrote."""
     wrote = list(_writes(chain))[::-1]
     for path in re.findall(r"(?<![\w.:/])/[\w.@+/-]+", "\n".join(lines)[:4000])[:MOST_WORDS]:

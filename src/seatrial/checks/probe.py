@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, first_lines
 from seatrial.facts import Agreement, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Start, StartSide
 
@@ -49,18 +49,17 @@ def agrees(agreement: Agreement, start: Start, command: ResolvedCommand | Unavai
     if not lines and start.application is None:
         raise UndecidedError(f"the interpreter's start as the application's: {start.ended}")
     if lines:
-        more = len(lines) - SHOWN
         named = ", ".join(dict.fromkeys((*agreement.start_code[:3], *(hook.where for hook in start.hooks[:3]))))
         return expect.failed(
             lines[0] + (f"; and {len(lines) - 1} more" if len(lines) > 1 else ""),
             fix=f"Look at what runs at the interpreter's start{f': {named}' if named else ''}, and at LD_PRELOAD. "
             "Remove what changes what it says. A folder that holds packages belongs into PYTHONPATH or a .pth file.",
-            evidence=(*lines[:SHOWN], *((f"and {more} more",) if more > 0 else ()), *hooks[:SHOWN]),
+            evidence=(*first_lines(lines, SHOWN), *first_lines(hooks, SHOWN)),
         )
     return expect.passed(
         f"{agreement.distributions} distributions and {agreement.executables} programs compared"
         + (f"; {len(hooks)} start hooks change nothing" if hooks else ""),
-        evidence=hooks[:SHOWN],
+        evidence=first_lines(hooks, SHOWN),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Exchange, ServiceStop, StackRun
 from seatrial.settings.model import Contract
 
@@ -210,6 +210,8 @@ def survives_database_restart(stack: StackRun, contract: Contract) -> Outcome:
     "stack/graceful-stop",
     title="Stops within its grace time, services and all",
     severity=Severity.ERROR,
+    # Where another service is killed, too, that is a finding by itself.
+    follows=(Cause(check="process/graceful-stop", says="was killed", only=r"\S+, the app, was killed [^;]*"),),
     why="With connections open, an application stops less readily; a database that is killed has to recover.",
     source="Docker's documentation, docker stop; hynek.me, Docker signal handling",
     example="api:\n  stop_grace_period: 2s    # uvicorn waits 8 s for requests in progress",
@@ -224,10 +226,10 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
         f"{stack.app} exits within {within:g} s, every other service within its grace time, none by SIGKILL"
     )
     bad = [stop for stop in stops if stop.killed or (stop.service == stack.app and stop.seconds > within)]
-    evidence = tuple(_stopped(stop) for stop in stops)
+    evidence = tuple(_stopped(stop, stack.app) for stop in stops)
     if bad:
         return expect.failed(
-            "; ".join(_stopped(stop) for stop in bad),
+            "; ".join(_stopped(stop, stack.app) for stop in bad),
             fix="Let it finish its requests and exit on its stop signal; a database that needs longer gets a longer "
             "`stop_grace_period`.",
             evidence=evidence,
@@ -237,10 +239,11 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
     return expect.passed(f"all {len(stops)} exited by themselves", evidence=evidence)
 
 
-def _stopped(stop: ServiceStop) -> str:
+def _stopped(stop: ServiceStop, app: str) -> str:
+    name = f"{stop.service}, the app," if stop.service == app else stop.service
     memory = ", out of memory" if stop.out_of_memory else ""
     killed, exited = f"was killed after its grace time of {stop.grace:g} s", f"exited after {stop.seconds:.1f} s"
-    return f"{stop.service} {killed if stop.killed else exited}, exit code {stop.code}{memory}"
+    return f"{name} {killed if stop.killed else exited}, exit code {stop.code}{memory}"
 
 
 def _body(body: str) -> tuple[str, ...]:

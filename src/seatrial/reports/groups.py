@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from seatrial.checks.model import Result, Severity, Status
+from seatrial.checks.model import Result, Severity, Status, first_lines
 from seatrial.checks.verdict import Smoke, is_finding
 from seatrial.text import plain_line
 
@@ -101,7 +101,10 @@ class Finding:
     def evidence(self) -> tuple[str, ...]:
         """More of what was seen of it, and a little of the failures that follow from it."""
         failed = (result for result in self.also if result.status is Status.FAIL)
-        return (*self.first.evidence, *(line for result in failed for line in result.evidence[:EFFECT_LINES]))
+        return (
+            *self.first.evidence,
+            *(line for result in failed for line in first_lines(result.evidence, EFFECT_LINES)),
+        )
 
     @property
     def effects(self) -> list[str]:

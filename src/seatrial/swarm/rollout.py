@@ -184,6 +184,9 @@ def _task(name: str, task: Task, swarm: Swarm) -> str:
 def _fix(culprits: Sequence[SwarmServiceState], stack: str, *, timed_out: float | None) -> str:
     if any(MISSING_IMAGE in task.error for state in culprits for task in state.broken):
         return "Bring the image to each node: `docker save NAME | docker --host NODE load`, or push it to a registry."
+    if any(state.broken for state in culprits):
+        # What ends again and again does not need more time.
+        return f"Fix why it ends, then deploy again; `docker stack ps --no-trunc {stack}` shows more."
     if timed_out is not None:
         return f"Fix it, or allow more time with --timeout; `docker stack ps --no-trunc {stack}` shows more."
     return "Fix it, then deploy again."

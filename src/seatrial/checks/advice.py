@@ -1,0 +1,190 @@
+"""What to do about an import or a start that failed, by what it said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from packaging.utils import canonicalize_name
+
+from seatrial.checks.system_libraries import how_to_install, missing_library
+from seatrial.facts import Boot, LockFile, ProjectFacts
+from seatrial.facts.boot import REFUSED, TRACEBACK
+from seatrial.requirements import names_of
+
+DISTRIBUTIONS = {
+    "bs4": "beautifulsoup4",
+    "Crypto": "pycryptodome",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "fitz": "pymupdf",
+    "jose": "python-jose",
+    "jwt": "PyJWT",
+    "ldap": "python-ldap",
+    "magic": "python-magic",
+    "multipart": "python-multipart",
+    "MySQLdb": "mysqlclient",
+    "OpenSSL": "pyOpenSSL",
+    "PIL": "pillow",
+    "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary",
+    "rest_framework": "djangorestframework",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "slugify": "python-slugify",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+}
+"""Distributions that bring a module of another name."""
+NO_MODULE = re.compile(r"No module named '?([\w.]+)")
+NO_NAME = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+NO_VALUE = re.compile(
+    r"KeyError: '(?P<key>[A-Z][A-Z0-9_]+)'|"
+    r"(?:\b(?P<unset>[A-Z][A-Z0-9]*_[A-Z0-9_]+)\b|[`'\"](?P<quoted>[A-Z][A-Z0-9]{2,})(?=[`'\"]))[`'\"]?,?"
+    r"(?: \w+){0,4}? (?:not set|unset|required|missing|must be set|not defined|undefined|not configured|empty)\b|"
+    r"\b(?:missing|requires?|set|needs?|must not be empty|undefined)\b[^.]{0,40}?"
+    r"[`'\" ](?P<wanted>(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]+))"
+)
+"""What says that a variable has no value, and its name."""
+SETTING = re.compile(r"environment variable|field required", re.IGNORECASE)
+"""Likewise, with the name elsewhere: pydantic's words, and those of many others."""
+LAST_LINES = 15
+"""Lines of a log that are shown, and read for what to do."""
+NOT_TAKEN = re.compile(r"refused|couldn't connect|failed to connect|could not connect|curl: \(7\)", re.IGNORECASE)
+"""What a health check says of an address where nothing listens."""
+TOO_LATE = re.compile(r"timed? ?out|exceeded timeout|curl: \(28\)", re.IGNORECASE)
+UNREACHED = re.compile(
+    r"connection refused|ECONNREFUSED|name resolution|name or service not known|could not translate host name|"
+    r"network is unreachable|no route to host|ENOTFOUND|EAI_AGAIN|could not connect|can't connect to|"
+    r"connect call failed|all connection attempts failed|no such host|nodename nor servname",
+    re.IGNORECASE,
+)
+"""What clients say where the other side is not there."""
+WITHOUT_SERVICES = "It asks for another service: `invoke smoke --stack` starts it among those of its compose file."
+WITHOUT_NETWORK = (
+    "It asks for another machine, and this start has no network: let it start without an answer and ask again later, "
+    "or describe what it needs in a compose file (`compose` of the app) and use `invoke smoke --stack`."
+)
+
+
+HARMLESS = re.compile(r"warn|default|deprecat", re.IGNORECASE)
+
+
+def declared_by(project: ProjectFacts) -> frozenset[str]:
+    """Return the distributions that a project asks for, by its requirements and its lock."""
+    locked = (package.name for package in project.lock.packages) if isinstance(project.lock, LockFile) else ()
+    return frozenset({*names_of(project.dependencies or ()), *locked})
+
+
+def add_fix(module: str, declared: Collection[str], file: str, *, optional: bool = False) -> str:
+    """Return what to do about a module of another distribution that is not there."""
+    distribution = DISTRIBUTIONS.get(module, module)
+    if canonicalize_name(distribution) in declared:
+        return (
+            f"{distribution} is among the project's dependencies, and not where the application's interpreter looks. "
+            "Install them for that interpreter, into its environment; or start with the one that has them."
+        )
+    leave_out = " What the application can do without goes into an extra, or into `try: … except ImportError:`."
+    brings = module if canonicalize_name(module) == canonicalize_name(distribution) else f"{module} ({distribution})"
+    return f"Add what brings {brings} to {file}, lock and build again.{leave_out if optional else ''}"
+
+
+def value_fix(lines: Sequence[str]) -> str:
+    """Return what to do about a variable without a value, by the last line that tells of one; empty where none does."""
+    for above, line in reversed([*zip(("", *lines), lines, strict=False)]):
+        if HARMLESS.search(line):
+            continue
+        found = NO_VALUE.search(line)
+        # pydantic names the setting on the line above.
+        name = next(filter(None, found.groups())) if found else above.strip() if SETTING.search(line) else ""
+        if found or SETTING.search(line):
+            what = name if re.fullmatch(r"[\w.-]+", name) else "A setting that it needs"
+            return (
+                f"{what} has no value: give it a default, or, where the application cannot do without, a test value in "
+                "the contract's `environment`."
+            )
+    return ""
+
+
+def import_fix(name: str, error: str, *, traceback: bool, declared: Collection[str]) -> str:
+    """Return what to do about a failed import; `declared` are the distributions that the project asks for."""
+    if REFUSED in error.lower():
+        return "Import without writing: log to standard output, or name the folder in the contract's `tmpfs`."
+    own = name.partition(":")[0].partition(".")[0]
+    if library := missing_library(error):
+        return how_to_install(library)
+    if found := NO_MODULE.search(error):
+        return _module_fix(found[1], own, declared)
+    return (
+        _name_fix(error, own)
+        or value_fix([error])
+        or ("Correct what the traceback names." if traceback else f"Find out why it ends: `python -c 'import {own}'`.")
+    )
+
+
+def _name_fix(error: str, own: str) -> str:
+    """Return what to do about a name that a module lacks; empty where none is."""
+    if "circular import" in error:
+        return "Two modules import each other: move one of the imports into the function that needs it."
+    found = NO_NAME.search(error)
+    if found is None:
+        return ""
+    if found[2].partition(".")[0] == own:
+        return f"Correct the import: {found[2]} has no {found[1]}."
+    return f"The installed {found[2]} has no {found[1]}: lock a version that has it, or correct the import."
+
+
+def _module_fix(module: str, own: str, declared: Collection[str]) -> str:
+    if module == own:
+        return (
+            "Install the project into the environment (`uv sync --no-editable`, `pip install .`), or put the folder "
+            f"that holds {own} on PYTHONPATH."
+        )
+    if module.startswith(f"{own}."):
+        return f"Correct the import, or see that the image gets {module}: what the Dockerfile takes along lacks it."
+    return add_fix(module.partition(".")[0], declared, "the project's dependencies")
+
+
+def boot_fix(boot: Boot, *, services_left_out: bool) -> str:
+    """Return what to do about a start that failed; `services_left_out`: its compose file has services beside it."""
+    if boot.start_error:
+        return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
+    if boot.exit is not None and boot.exit.out_of_memory:
+        return "Raise the contract's `memory`, or find out what takes it."
+    last = boot.log[-LAST_LINES:]
+    raised = any(TRACEBACK in line for line in last)
+    if boot.exit is not None and boot.exit.code == 0 and not raised:
+        return "Let CMD start what keeps running: this command ends, as if its work were done."
+    if boot.exit is not None or raised:
+        return _log_fix(last, services_left_out=services_left_out)
+    if boot.answers and boot.answers[-1].exit_code:
+        return _health_fix(boot.answers[-1].output)
+    return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
+
+
+def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:
+    if library := next(filter(None, map(missing_library, reversed(lines))), ""):
+        return how_to_install(library)
+    if unset := value_fix(lines):
+        return unset
+    if any(UNREACHED.search(line) for line in lines):
+        return WITHOUT_SERVICES if services_left_out else WITHOUT_NETWORK
+    if not any(line.strip() for line in lines):
+        return "It says nothing: start it by hand (`docker run --rm IMAGE`), and let it log why it ends."
+    named = "the traceback names" if any(TRACEBACK in line for line in lines) else "its last lines name"
+    services = "; if it needs the services of its compose file, `invoke smoke --stack` starts it among them"
+    return f"Correct what {named}{services if services_left_out else ''}."
+
+
+def _health_fix(said: str) -> str:
+    if NOT_TAKEN.search(said):
+        return (
+            "Nothing takes the connection where the health check asks: compare its host and port with those that the "
+            "command listens on. A start that is only slow needs a larger `healthy-within`."
+        )
+    if TOO_LATE.search(said):
+        return "The health check gets no answer in its time: let it ask for less, or give it a longer `--timeout`."
+    return "The health check reaches the application, or fails by itself: what it said and the log tell which."
