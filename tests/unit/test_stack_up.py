@@ -347,20 +347,21 @@ def test_what_the_catalogue_says_is_told_and_stops_nothing(world: World) -> None
 
 def test_what_hands_the_host_over_is_told_in_full(world: World) -> None:
     found = [
-        note("compose/ports", "warning: it is open", where="compose.yaml:5"),
+        replace(note("compose/ports", "it is open", where="compose.yaml:5"), result="warning"),
         Finding(
             check="compose/engine-socket",
             readiness=Readiness.NOTE,
-            what="fail: api: it mounts /var/run/docker.sock of the host",
+            what="api: it mounts /var/run/docker.sock of the host",
             where="compose.yaml:7",
             fix="Take it out.",
+            result="warning",
         ),
     ]
     bring_up(world, catalogue=lambda: found)
     assert world.observer.said[0] == (
-        "compose/engine-socket (compose.yaml:7): fail: api: it mounts /var/run/docker.sock of the host. Take it out."
+        "warning: compose/engine-socket (compose.yaml:7): api: it mounts /var/run/docker.sock of the host. Take it out."
     )
-    assert world.observer.said[1].startswith("The compose file does not pass compose/ports (compose.yaml:5).")
+    assert world.observer.said[1].startswith("warning: compose/ports (compose.yaml:5). `invoke up --dry-run")
 
 
 @pytest.mark.parametrize("there", [True, False])

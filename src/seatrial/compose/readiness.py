@@ -36,7 +36,7 @@ class Finding:
     evidence: tuple[str, ...] = ()
     """More of what was seen, line by line."""
     result: str = ""
-    """Of a check that does not pass: its severity, or `undecided`, as a smoke says it."""
+    """Of a check that does not pass: its severity, `follows` or `undecided`, as a smoke says it."""
 
     @property
     def word(self) -> str:

@@ -146,9 +146,9 @@ def _of_catalogue(result: Result) -> Finding:
     # What is waived has been decided on: its reason is shown, and nothing has to be done.
     fine = result.status in {Status.PASS, Status.WAIVED}
     said = result.fix if result.status is Status.WAIVED else result.title
-    undecided = result.status is Status.ERROR
     grave = result.status is Status.FAIL and result.severity is Severity.ERROR and not result.follows_from
     follows = f" (follows from {result.follows_from})" if result.follows_from else ""
+    word = "follows" if follows else "undecided" if result.status is Status.ERROR else result.severity.value
     several = len(result.evidence) > 1 and not fine
     return Finding(
         check=result.id,
@@ -157,7 +157,7 @@ def _of_catalogue(result: Result) -> Finding:
         where=result.where,
         fix=result.fix,
         evidence=result.evidence if several else (),
-        result="" if fine else "undecided" if undecided else result.severity.value,
+        result="" if fine else word,
     )
 
 

@@ -178,7 +178,7 @@ def _tell_failed(findings: Iterable[Finding], plan: StackPlan, observer: Observe
 
 
 def _gravity(lesser: tuple[str, list[str]]) -> int:
-    words = ("undecided", *Severity)
+    words = ("undecided", *Severity, "follows")
     return words.index(lesser[0]) if lesser[0] in words else len(words)
 
 
