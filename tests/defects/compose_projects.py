@@ -126,6 +126,14 @@ COMPOSE_PROJECTS = (
         twin=compose("postgresql://app@db/app", "postgresql://app@db:5432/app"),
     ),
     Broken(
+        name="a command that only a shell understands",
+        files=web("command: cd /app && shipapp"),
+        finds="compose/command",
+        says=("no program 'cd' in any folder of PATH", '`command: ["sh", "-c", "cd /app && shipapp"]`'),
+        where="compose.yaml:5",
+        twin=web('command: ["sh", "-c", "cd /app && shipapp"]'),
+    ),
+    Broken(
         name="a health check with a program that the image lacks",
         files=health('["CMD", "curl", "-f", "http://127.0.0.1:8000/health"]'),
         finds="compose/health-program",

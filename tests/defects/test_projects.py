@@ -121,6 +121,6 @@ def test_its_twin_passes(yard: Yard, observed: Facts, tmp_path: Path, broken: Br
 def test_an_image_by_itself_has_no_sources(yard: Yard) -> None:
     smoke = smoking.smoke(smoking.image_target(f"{IMAGE}:latest", None), yard.engine, level=Level.QUICK)[0]
     of_sources = [check for check in smoke.checks if check.id.startswith(("dockerfile/", "context/", "compose/"))]
-    assert len(of_sources) == 23
+    assert len(of_sources) == 24
     assert {source.status for source in of_sources} == {Status.SKIP}
     assert all("named by itself" in source.actual for source in of_sources)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.engine import test_stack
-from tests.engine.test_stack import SLEEP, Yard, free_port, three_services
+from tests.engine.test_stack import LISTENER, SLEEP, Yard, free_port, three_services
 
 from seatrial.compose.runner import identify
 from seatrial.errors import ExitCode, StackError, StackFailedError
 from seatrial.stack import inspect
+from seatrial.stack.images import substitute_maker
 from seatrial.stack.restart import restart, to_restart
 from seatrial.stack.state import Phase
 
@@ -274,3 +275,62 @@ def test_logs_of_one_service_are_followed_until_ctrl_c(yard: Yard) -> None:
     assert "Traceback" not in errors
     numbers = [int(line.removeprefix("a | line ")) for line in lines]
     assert numbers == list(range(numbers[0], numbers[0] + 12))
+
+
+ASKS = "trap 'exit 0' TERM; psql postgresql://shop@db/shop -c 'select 1' && sleep 1000 & wait $$!"
+
+
+def database(yard: Yard, password: str) -> None:
+    """Write a database with a client that ends where the database refuses it."""
+    yard.write(
+        {
+            "db": {
+                "image": "postgres:17",
+                "environment": {"POSTGRES_USER": "shop", "POSTGRES_PASSWORD": password, "POSTGRES_DB": "shop"},
+                "volumes": ["data:/var/lib/postgresql/data"],
+                "healthcheck": {
+                    "test": ["CMD", "pg_isready", "-q", "-h", "127.0.0.1", "-U", "shop"],
+                    "interval": "300ms",
+                    "retries": 200,
+                },
+            },
+            "web": {
+                "image": "postgres:17",
+                "entrypoint": ["bash", "-c", ASKS],
+                "environment": {"PGPASSWORD": password},
+                "depends_on": {"db": {"condition": "service_healthy"}},
+            },
+        },
+        volumes={"data": {}},
+    )
+
+
+def test_a_volume_that_is_older_than_the_password_is_told_and_its_data_is_kept(yard: Yard) -> None:
+    substitute = substitute_maker(yard.project, yard.engine, yard.host, yard.witness.say)
+    database(yard, "harbour-7")
+    yard.up(timeout=120, substitute=substitute)
+    (volume,) = yard.down().kept_volumes
+    database(yard, "lighthouse-8")
+    with pytest.raises(StackFailedError) as caught:
+        yard.up(timeout=120, substitute=substitute)
+    assert "web ended with exit code 2" in caught.value.what
+    assert f"db refused the password: the volume {volume} is older than the password" in caught.value.what
+    assert "Set the password that the volume was made with" in caught.value.fix
+    assert yard.left() == [volume]
+    database(yard, "harbour-7")
+    assert yard.up(timeout=120, substitute=substitute).changed
+
+
+def test_data_in_a_volume_without_a_name_is_told_as_out_of_reach(yard: Yard) -> None:
+    yard.write({"db": yard.service(*SLEEP, volumes=["/data", "named:/named"])}, volumes={"named": {}})
+    yard.up()
+    removed = yard.down()
+    assert removed.out_of_reach == ("db: /data",)
+    assert len(removed.kept_volumes) == 1
+
+
+def test_a_published_port_that_nothing_listens_on_is_told_once_all_is_up(yard: Yard) -> None:
+    ports = [f"127.0.0.1:{free_port()}:8000", f"127.0.0.1:{free_port()}:8001"]
+    checked = {"test": ["CMD", "true"], "interval": "300ms"}
+    yard.write({"api": yard.service("perl", "-e", LISTENER, ports=ports, healthcheck=checked)})
+    assert yard.up().unanswered == ("api publishes 8001, and listens on 8000",)

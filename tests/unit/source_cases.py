@@ -121,6 +121,17 @@ FAILING: dict[str, Facts] = {
     "compose/addresses": with_sources(
         compose=compose(local=(LocalAddress(service="api", key="DATABASE_URL", scheme="postgresql", line=7),))
     ),
+    "compose/command": with_sources(
+        compose=compose(
+            replace(API, command=("alembic", "upgrade", "head")),
+            images={
+                "api": service_image(
+                    alone=replace(service_files().alone, program=None),
+                    mounted=replace(service_files().alone, program=None),
+                )
+            },
+        )
+    ),
     "compose/health-program": with_sources(
         compose=compose(API, images={"api": service_image(no_health_program=("curl",))})
     ),

@@ -122,6 +122,7 @@ def test_a_sound_image_passes_everything_that_applies() -> None:
         "boot/answers": (Status.SKIP, "the contract names no `answers`"),
         "boot/missing-environment": (Status.SKIP, "the contract names no `required-environment`"),
         "boot/arbitrary-uid": (Status.SKIP, "the contract does not ask for it: `arbitrary-uid = true` does"),
+        "compose/command": (Status.SKIP, "no service of compose.yaml has a command of its own"),
         "runtime/worker-heartbeat": (Status.SKIP, "gunicorn does not run in it"),
     }
     assert (smoke.verdict, smoke.seconds, smoke.image) == (Verdict.PASS, 1.235, "shop:latest")

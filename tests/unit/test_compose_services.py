@@ -236,6 +236,35 @@ def test_a_mount_over_a_health_checks_program_is_one_finding(tmp_path: Path) -> 
     assert not found["compose/mounts"].follows_from
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"command": ["alembic", "upgrade", "head"]}, "no program 'alembic' in any folder of PATH"),
+        ({"command": ["cd", "/app", "&&", "uvicorn"]}, "no program 'cd' in any folder of PATH"),
+        ({"command": ["/app/static/site.css"]}, "is not executable by uid 10001"),
+        ({"command": ["/app/gone"]}, "/app/gone"),
+        ({"command": ["uvicorn", "shop:app"]}, ""),
+        ({"command": ["sh", "-c", "exit 0"]}, ""),
+        ({"command": ["sh", "-c", "if test -x /app/tool; then tool; fi"]}, ""),
+        ({"entrypoint": ["python"], "command": ["-m", "shop"]}, ""),
+    ],
+)
+def test_a_command_must_be_a_program_of_the_image(table: Any, said: str) -> None:
+    told = judged("compose/command", file_of(table))
+    assert told.status is (Status.FAIL if said else Status.PASS)
+    assert said in told.actual
+    assert ("compose starts no shell" in told.fix) is ("'cd'" in said)
+
+
+def test_a_command_that_a_mount_brings_is_there(tmp_path: Path) -> None:
+    script = tmp_path / "gone"
+    script.write_text("#!/bin/sh\n", encoding="utf-8")
+    script.chmod(0o755)
+    table = {"command": ["/app/gone"], "volumes": [bind(script, "/app/gone")]}
+    assert judged("compose/command", file_of(table)).status is Status.PASS
+    assert judged("compose/command", file_of({})).status is Status.SKIP
+
+
 # --- health checks --------------------------------------------------------------------------------------------
 
 

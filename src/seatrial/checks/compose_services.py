@@ -5,14 +5,59 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from seatrial.checks.compose_findings import Finding, image_of, names_of, not_seen, outcome, with_files
 from seatrial.checks.compose_images import PORTS, DataFolder, Kind, data_folder, kind_of, official_name
 from seatrial.checks.compose_servers import ANY_HOST, Listener, listener
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, present, skipped
-from seatrial.facts import ComposeSource, Mount, MountKind, Service, ServiceFiles, ServiceImage
+from seatrial.checks.process import broken, missing
+from seatrial.facts import ComposeSource, Mount, MountKind, ResolvedCommand, Service, ServiceFiles, ServiceImage
 
 DATABASES = frozenset((Kind.POSTGRES, Kind.MYSQL, Kind.REDIS, Kind.MONGO))
+
+
+@check(
+    "compose/command",
+    title="Its commands are programs that are there",
+    follows=(Cause(check="compose/mounts", shares=r"(?:^|; )([^:;]+): the", only=r"[^;]*"),),
+    why="The engine starts no container whose command is no program of its image.",
+    source="Compose specification, command: it is run without a shell; execve(2)",
+    example="migrate:\n  image: shop\n  command: cd /app && alembic upgrade head",
+    fixed='migrate:\n  image: shop\n  working_dir: /app\n  command: ["alembic", "upgrade", "head"]',
+)
+def command(compose: ComposeSource) -> Outcome:
+    services = [service for service in present(compose.model).services if service.own_command]
+    if not services:
+        return skipped(f"no service of {compose.path} has a command of its own")
+    seen = with_files(compose, services)
+    found = [
+        Finding(
+            service=service.name,
+            what=f"its command cannot be run: {problem.actual}",
+            fix=f'Write `command: ["sh", "-c", "{" ".join(files.alone.words)}"]`: compose starts no shell by itself.'
+            if SHELL_WORDS & {*files.alone.words}
+            else problem.fix,
+            line=service.lines.get("command") or service.lines.get("entrypoint") or service.line,
+        )
+        for service, files in seen
+        if _cannot_run(files.alone) and (problem := _cannot_run(files.mounted))
+    ]
+    expect = Expect("programs that the services' images hold")
+    return outcome(compose, expect, found, names_of(seen), not_seen(compose, services))
+
+
+SHELL_WORDS = frozenset(("&&", "||", "|", ";", ">", ">>", "cd", "source", "export"))
+"""What only a shell understands."""
+
+
+def _cannot_run(resolved: ResolvedCommand) -> Outcome | None:
+    """Return what keeps a command from being run; None also where a shell decides."""
+    if not resolved.words or resolved.shell:
+        return None
+    # What a binary begins with is not kept of an image that is not smoked itself.
+    return missing(resolved) or broken(structs.replace(resolved, unrunnable="", loader=None))
 
 
 @check(

@@ -58,15 +58,20 @@ def command_resolves(command: ResolvedCommand, configuration: Configuration) -> 
             f"the command is in shell form, `{configuration.words[2]}`: it looks like a list, but is not JSON",
             fix="Correct the list in ENTRYPOINT or CMD: double quotes, commas between words, none after the last.",
         )
-    missing = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)
-    word = missing or command.word or command.words[0]
-    if missing is not None or command.program is None:
-        return RESOLVES.failed(
-            f"no program {word!r} in any folder of PATH",
-            fix=f"Install {word} into the final stage, or put its folder on PATH with ENV.",
-            evidence=tuple(f"looked in {folder}" for folder in command.searched),
-        )
-    return broken(command) or RESOLVES.passed(", ".join(way(command)))
+    return missing(command) or broken(command) or RESOLVES.passed(", ".join(way(command)))
+
+
+def missing(command: ResolvedCommand) -> Outcome | None:
+    """Return that PATH holds no such program, or none of what starts it; None where it does."""
+    lost = next((name for name, trail in command.starters.items() if trail is None or trail.entry is None), None)
+    if lost is None and command.program is not None:
+        return None
+    word = lost or command.word or command.words[0]
+    return RESOLVES.failed(
+        f"no program {word!r} in any folder of PATH",
+        fix=f"Install {word} into the final stage, or put its folder on PATH with ENV.",
+        evidence=tuple(f"looked in {folder}" for folder in command.searched),
+    )
 
 
 def way(command: ResolvedCommand) -> list[str]:

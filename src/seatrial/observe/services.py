@@ -144,7 +144,7 @@ def with_images(compose: ComposeSource, engine: Engine, index_of: IndexOf) -> Co
             images[service.name] = found
             continue
         # An image is large: its files are read only where something of the service depends on them.
-        wanted = bool(service.volumes or service.test)
+        wanted = bool(service.volumes or service.test or service.own_command)
         if wanted and name not in indexes:
             indexes[name] = index_of(found)
         images[service.name] = service_image(service, found, indexes[name] if wanted else NOT_WANTED)
