@@ -240,7 +240,7 @@ def read_only(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> 
     title="Starts without capabilities",
     severity=Severity.WARNING,
     follows=("process/command-resolves", "python/interpreter-reachable"),
-    why="What the application cannot do, an attacker who takes it over cannot do either.",
+    why="An attacker who takes over the application cannot do more than it can.",
     source="CIS Docker Benchmark 5.4; OWASP Docker cheat sheet, rule 3",
     example='CMD ["sh", "-c", "chown -R app /data && exec gosu app shop"]',
     fixed='RUN install -d -o app /data\nUSER app\nCMD ["shop"]',

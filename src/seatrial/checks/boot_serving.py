@@ -24,7 +24,7 @@ WORKER_DIED = re.compile(
     "boot/keeps-workers",
     title="Loses no worker while it starts",
     severity=Severity.ERROR,
-    why="Workers that die at the start and are replaced hide a race: the next time, the last one dies with them.",
+    why="Workers that die at the start and are replaced hide a race: the next time, none may be left.",
     source="Gunicorn, Design: each worker imports the application; Django, migrations are not made for two at once",
     example='CMD ["gunicorn", "--workers", "4", "shop:app"]    # and shop.py migrates when it is imported',
     fixed='CMD ["gunicorn", "--workers", "4", "shop:app"]    # migrated before, once: a job of its own',
@@ -75,7 +75,7 @@ def answers(running: Boot | Unavailable, contract: Contract) -> Outcome:
 
 @check(
     "runtime/worker-count",
-    title="Takes no number of workers from the host's processors",
+    title="Sets its number of workers itself",
     severity=Severity.WARNING,
     why="`os.cpu_count()` counts the host: a container with 2 of its 64 processors starts 129 workers.",
     source="Python's documentation, os.cpu_count: not the number that the process can use; Gunicorn, How many workers",

@@ -321,7 +321,7 @@ def home(own_code: OwnCode, contract: Contract) -> Outcome:
 
 @check(
     "python/packages-on-path",
-    title="Its packages lie where it looks for them",
+    title="Its packages are on the interpreter's path",
     severity=Severity.ERROR,
     follows=("python/environment-matches",),
     why="Packages that were installed for another account, interpreter or folder are not found at the start.",

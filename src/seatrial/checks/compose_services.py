@@ -103,7 +103,7 @@ def _health_fix(service: Service, files: ServiceFiles) -> str:
 @check(
     "compose/database-volume",
     title="Keeps a database's data in its volume",
-    why="Data beside the volume is in a container or a volume without a name: the next one begins empty.",
+    why="Data outside of the named volume stays with one container: the next one begins empty.",
     source="the images' documentation: postgres (PGDATA), mysql, mariadb, redis, mongo, where to store data",
     example="db:\n  image: postgres:18\n  volumes:\n    - data:/var/lib/postgresql/data",
     fixed="db:\n  image: postgres:18\n  volumes:\n    - data:/var/lib/postgresql",

@@ -40,7 +40,7 @@ def quotes(compose: ComposeSource) -> Outcome:
 
 @check(
     "compose/interpolation",
-    title="Loses no dollar sign",
+    title="Keeps its dollar signs",
     why="Compose puts a variable's value in for `$NAME`, in env files too: a password that holds a `$` loses a part.",
     source="Compose, interpolation; Compose, syntax of env files",
     example="# .env\nDB_PASSWORD=pa$word",

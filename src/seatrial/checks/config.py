@@ -20,7 +20,7 @@ from seatrial.text import parse_size, show_size
     "config/workdir",
     title="Its working directory is there",
     severity=Severity.WARNING,
-    why="Engines differ in what they do without it: make it as root, or refuse to start.",
+    why="Without it, some engines make it as root, others refuse to start.",
     source="hadolint DL3000",
     example="WORKDIR /srv/work\nRUN rmdir /srv/work",
     fixed="WORKDIR /srv/work",
@@ -107,7 +107,7 @@ def _of_the_system(path: str) -> bool:
 
 @check(
     "config/labels",
-    title="Says what it is and what it was made from",
+    title="Is labelled with what it was built from",
     severity=Severity.NOTE,
     demanded_by=("labels",),
     why="An image in a registry or a cluster has to say which commit it was built from.",

@@ -314,7 +314,7 @@ def build(contents: Contents, contract: Contract) -> Outcome:
     "tools/remote-access",
     title="Holds no remote-access software",
     severity=Severity.WARNING,
-    why="A second way into the container is one that the engine neither sees nor ends.",
+    why="A login inside the container bypasses the engine, which neither sees nor ends it.",
     source="CIS Docker Benchmark 5.7 (no sshd); Docker's build best practices, USER (no sudo)",
     example="RUN apt-get install -y sudo openssh-server",
     fixed="USER 10001:10001",

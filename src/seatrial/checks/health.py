@@ -75,7 +75,7 @@ def health_declared(configuration: Configuration) -> Outcome:
     severity=Severity.ERROR,
     follows=("python/interpreter-resolves", "python/interpreter-reachable", "process/command-resolves"),
     why="A health check whose program is missing never passes: the container is restarted again and again.",
-    source="users of distroless and slim images: neither holds curl, the first no shell",
+    source="distroless images hold no shell, Debian's slim images no curl: their documentation",
     example="FROM python:3.13-slim\nHEALTHCHECK CMD curl -f http://localhost:8000/health",
     fixed='HEALTHCHECK CMD ["python", "/app/healthcheck.py"]',
 )

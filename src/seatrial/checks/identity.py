@@ -82,7 +82,7 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
 
 @check(
     "identity/numeric-user",
-    title="Says by a number which user it runs as",
+    title="Names its user by number",
     severity=Severity.NOTE,
     follows=(Cause(check="identity/non-root", says="names no account"), "identity/expected-user"),
     why="An orchestrator that must not run root cannot tell what a name means, and refuses to start the image.",

@@ -45,7 +45,7 @@ UNPROVEN = skipped("none found, but the list has not shown that it is the applic
     title="Lists the application's own packages",
     severity=Severity.ERROR,
     follows=("python/environment-matches", "python/packages-on-path"),
-    why="A package list of another interpreter cannot fail, and so proves nothing.",
+    why="The package list of another interpreter proves nothing about the application's.",
     source="pip list: it lists the environment of the interpreter that runs it",
     example="COPY --from=builder /app/.venv /app/.venv\n"
     "# the base's python, which knows none of the packages\n"

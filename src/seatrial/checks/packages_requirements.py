@@ -21,7 +21,7 @@ APPLICATION = "the application"
     "packages/requirements-met",
     title="Every distribution's requirements are met",
     severity=Severity.ERROR,
-    why="A distribution beside one that it cannot work with fails when that part is first used.",
+    why="Two distributions that do not fit together fail when that part is first used.",
     source="pythonspeed.com; `pip check`; core metadata: Requires-Dist",
     example="RUN pip install fastapi && pip install starlette==0.20",
     fixed="RUN pip install fastapi starlette",

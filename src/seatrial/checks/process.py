@@ -261,7 +261,7 @@ VARIABLE = re.compile(r"\$(?:([A-Z_][A-Z0-9_]*)|\{([A-Z_][A-Z0-9_]*)(?:[:?+=-][^
 
 @check(
     "process/variables-expand",
-    title="Leaves no variable to be expanded where no shell reads it",
+    title="Expands every variable of its command",
     severity=Severity.ERROR,
     why="In a JSON list the program gets `$PORT` itself, as text: only a shell puts the value in its place.",
     source="Dockerfile reference: the exec form does not invoke a command shell",
@@ -365,7 +365,7 @@ FEW_ZOMBIES = 2
     "process/reaps-children",
     title="Waits for the processes that end below it",
     severity=Severity.ERROR,
-    why="What PID 1 does not wait for stays as a zombie, and takes a process number, until no other can be started.",
+    why="A child that PID 1 never waits for stays as a zombie and keeps its process number, until none is left.",
     source="tini's documentation: reaping zombies; Docker's documentation, `docker run --init`",
     example='CMD ["uvicorn", "shop.api:app"]    # and shop.api starts `sh -c "job &"`',
     fixed='ENTRYPOINT ["tini", "--"]\nCMD ["uvicorn", "shop.api:app"]',

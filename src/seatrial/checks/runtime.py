@@ -117,7 +117,7 @@ DEVELOPMENT = ("WARNING: This is a development server", "Starting development se
 
 @check(
     "runtime/production-server",
-    title="Serves with a server for production",
+    title="Runs a production server",
     severity=Severity.WARNING,
     why="A server for development restarts at each change, shows its code in errors, and takes one request at a time.",
     source="Flask's, FastAPI's, Django's and uvicorn's documentation on deployment",

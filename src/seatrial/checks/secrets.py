@@ -157,7 +157,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
     title="Carries no secret in its history",
     severity=Severity.ERROR,
     follows=(Cause(check="dockerfile/secret-mounts", shares=r"(?:ARG|ENV) (\w+)"),),
-    why="Build arguments and commands stay in the history, which everyone reads who can pull the image.",
+    why="Build arguments and commands stay in the history: everyone who can pull the image can read it.",
     source="Docker build check SecretsUsedInArgOrEnv; CIS Docker Benchmark 4.10",
     example="ARG INDEX_TOKEN\nRUN pip install -i https://ci:${INDEX_TOKEN}@packages.example.org/ shop==1.0",
     fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",

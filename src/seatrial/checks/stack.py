@@ -64,7 +64,7 @@ def published_ports(stack: StackRun) -> Outcome:
 
 @check(
     "stack/ready",
-    title="Says that it is ready",
+    title="Becomes ready",
     severity=Severity.ERROR,
     why="An application that is alive and not ready gets requests that it cannot answer.",
     source="Kubernetes, Liveness and readiness probes",
@@ -87,10 +87,10 @@ def ready(stack: StackRun, contract: Contract) -> Outcome:
 
 @check(
     "stack/writes-and-reads",
-    title="Shows what was written",
+    title="Returns what was written",
     severity=Severity.ERROR,
     follows=("stack/ready",),
-    why="Health checks ask for a connection; only a write shows that tables and rights are there.",
+    why="A health check tests the connection; only a write shows that tables and rights are there.",
     source="PostgreSQL, GRANT; Kubernetes, Liveness and readiness probes: a probe is not a transaction",
     example="GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;",
     fixed="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;",

@@ -181,7 +181,8 @@ def made_of(smoke: Smoke) -> str:
     others = [severity for severity in Severity if severity not in counting]
     parts = [*_amounts(smoke.findings, counting), *_amounts(smoke.undecided, counting, " undecided")]
     if not parts:
-        parts = [f"no {' and no '.join(severity.value for severity in counting)}"]
+        *most, last = (severity.value for severity in counting)
+        parts = [f"no {', '.join(most)} or {last}" if most else f"no {last}"]
     rest = [*_amounts(smoke.findings, others), *_amounts(smoke.undecided, others, " undecided")]
     nothing = "" if smoke.counts.get(Status.PASS) else "no check passed; "
     alone = len(rest) == 1 and rest[0].startswith("1 ")
