@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from tests.unit.factories import boot, configuration, facts, probe
-from tests.unit.source_factories import DOCKERFILE, dockerfile, sources
+from tests.unit.factories import boot, configuration, contents, facts, probe
+from tests.unit.source_factories import DOCKERFILE, context, dockerfile, sources
 
 from seatrial.checks.advice import boot_fix, import_fix
 from seatrial.checks.installers import removal_command, removal_fix
@@ -13,16 +15,20 @@ from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import judge, smoke_of
 from seatrial.facts import (
     NO_SOURCES,
+    ContentKind,
     Distribution,
     Exit,
     Facts,
+    FoundPath,
     Health,
     HealthAnswer,
     Import,
+    Native,
     ServiceStop,
     StackRun,
     Stop,
 )
+from seatrial.facts.probe import ForeignModule
 from seatrial.settings.model import Contract, StackContract
 
 BY_ID = {check.id: check for check in CATALOGUE}
@@ -229,3 +235,49 @@ def test_without_a_dockerfile_the_command_is_told_alone() -> None:
     seen = facts(probe=probe(distributions=(at("pip", SITE),)), sources=sources())
     assert "above line 13" in judge(BY_ID["packages/no-installers"], seen, Contract(dependencies=())).fix
     assert BY_ID["packages/no-installers"].level is Level.QUICK
+
+
+# Files that a finding names.
+
+
+def fix_of(check: str, seen: Facts, **contract: object) -> str:
+    result = judge(BY_ID[check], seen, Contract(**contract))  # type: ignore[arg-type]
+    assert result.status is Status.FAIL, result
+    return result.fix
+
+
+def test_a_line_for_the_ignore_file_holds_at_every_depth_and_names_the_file_that_is_read() -> None:
+    left = contents(found=(FoundPath(kind=ContentKind.LEFTOVER, path="/app/sub/.env", about="its settings"),))
+    assert fix_of("files/leftovers", facts(contents=left, sources=NO_SOURCES)).startswith(
+        "Write `**/.env` into .dockerignore"
+    )
+    beside = sources(context=context("main.py", ignore_file="docker/Dockerfile.dockerignore"))
+    assert "`**/.env` into docker/Dockerfile.dockerignore" in fix_of(
+        "files/leftovers", facts(contents=left, sources=beside)
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/app/venv/lib/python3.13/site-packages/x.so", "`**/venv`"),
+        ("/app/.venv/lib64/python3.13/site-packages/x.so", "`**/.venv`"),
+        ("/usr/local/lib/python3.13/site-packages/x.so", ""),
+    ],
+)
+def test_the_environment_to_keep_out_is_named_as_it_is_called(path: str, told: str) -> None:
+    foreign = Native(modules=9, foreign=(ForeignModule(path=path, built_for="aarch64"),))
+    fix = fix_of("native/platform", facts(probe=probe(native=foreign), sources=NO_SOURCES))
+    assert (told in fix) if told else "**/" not in fix
+
+
+def test_a_health_check_that_is_proposed_needs_no_file_that_is_not_there() -> None:
+    bare = configuration(health_check=None, exposed_ports=("8080/tcp",))
+    fix = fix_of("health/declared", facts(configuration=bare))
+    assert "healthcheck.py" not in fix
+    words = json.loads(fix.partition("HEALTHCHECK CMD ")[2].partition("`")[0])
+    assert words[:2] == ["python", "-c"]
+    assert "http://127.0.0.1:8080/" in words[2]
+    assert "age of a file" in fix_of(
+        "health/declared", facts(configuration=configuration(health_check=None, exposed_ports=()))
+    )

@@ -7,10 +7,11 @@ import re
 from itertools import chain
 
 from seatrial.checks.advice import declared_by, import_fix
+from seatrial.checks.context import ignore_file
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.checks.system_libraries import how_to_install
-from seatrial.facts import PathAccess, Probe, ProjectFacts, ResolvedCommand, Unavailable
+from seatrial.facts import BuildContext, PathAccess, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.boot import REFUSED
 from seatrial.facts.probe import Bytecode, Code, Environment
 from seatrial.settings.model import Contract
@@ -232,7 +233,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
     example="COPY .venv /app/.venv",
     fixed="RUN uv sync --frozen --no-dev",
 )
-def platform(probe: Probe, environment: Environment) -> Outcome:
+def platform(probe: Probe, environment: Environment, context: BuildContext | Unavailable) -> Outcome:
     native = probe.native
     machine = environment.machine
     own = f"{machine}{f' with {native.libc}' if native.libc else ''}"
@@ -245,7 +246,7 @@ def platform(probe: Probe, environment: Environment) -> Outcome:
             f"{first.path} was built for {first.built_for}, and the interpreter for {own}",
             fix="Install the environment inside the build, on the final stage's own base and platform"
             + (
-                f"; keep the host's out by a line in .dockerignore: `**/{name}`."
+                f"; keep the host's out by a line in {ignore_file(context)}: `**/{name}`."
                 if (name := _folder(first.path))
                 else "."
             ),

@@ -139,8 +139,8 @@ def starts_after_kill(deep: DeepBoots) -> Outcome:
     left = f"; the first start left {', '.join(blamed[:3])}" if blamed else ""
     return expect.failed(
         f"the second time, {what_happened(again)}{left}",
-        fix="Let a start take over what a killed one left: remove a pidfile, lock or socket first, or take the number "
-        "in it for its own where it is; or keep it on a tmpfs, which a restart empties.",
+        fix="Let a start remove the pidfile, lock or socket that a killed one left, after a look whether its process "
+        "still runs; or keep it on a tmpfs, which a restart empties.",
         evidence=(*(f"left behind: {path}" for path in killed.files[:10]), *evidence_of(again)),
     )
 

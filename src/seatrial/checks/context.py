@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError
-from seatrial.facts import BuildContext
+from seatrial.facts import BuildContext, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import parse_size, show_size
 
@@ -44,7 +44,7 @@ def ignored(context: BuildContext) -> Outcome:
     admitted = _unwanted(context.admitted)
     to_come = {line: found for line, found in admitted.items() if line not in {*there, *ONLY_WHERE_IT_IS}}
     if there or to_come:
-        file = context.ignore_file or context.suggested
+        file = ignore_file(context)
         # A pattern without `**/` is matched at the top of the context only.
         kept_out = {path.partition("/")[0] for path in context.kept_out}
         below = [name for name, path in there.values() if name in kept_out and not path.startswith(name)]
@@ -65,6 +65,11 @@ def ignored(context: BuildContext) -> Outcome:
     if context.truncated:
         raise UndecidedError(f"the context {context.path} holds more files than were checked ({len(context.files)})")
     return expect.passed(f"{context.ignore_file or context.path}: {len(context.files)} files reach a build")
+
+
+def ignore_file(context: BuildContext | Unavailable) -> str:
+    """Return the ignore file that the build reads, or where one belongs."""
+    return ".dockerignore" if isinstance(context, Unavailable) else context.ignore_file or context.suggested
 
 
 def _unwanted(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -98,9 +103,9 @@ def size(context: BuildContext, contract: Contract) -> Outcome:
         return expect.failed(
             f"{show_size(total)} in {len(context.files)} files; the largest is {largest[0].path}, "
             f"{show_size(largest[0].size)}",
-            fix=f"Name it in {context.ignore_file or context.suggested}, or set `max-context`.",
+            fix=f"Name it in {ignore_file(context)}, or set `max-context`.",
             evidence=evidence,
-            where=f"{context.ignore_file or context.suggested}:1",
+            where=f"{ignore_file(context)}:1",
         )
     if context.truncated:
         raise UndecidedError(

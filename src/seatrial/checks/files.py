@@ -5,9 +5,19 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Collection, Iterable, Sequence
 
+from seatrial.checks.context import ignore_file
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, shorten, skipped
-from seatrial.facts import Configuration, ContentKind, Contents, FoundPath, Probe, ResolvedCommand, Unavailable
+from seatrial.facts import (
+    BuildContext,
+    Configuration,
+    ContentKind,
+    Contents,
+    FoundPath,
+    Probe,
+    ResolvedCommand,
+    Unavailable,
+)
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
 
@@ -140,7 +150,9 @@ def _permissions(row: FoundPath) -> str:
     example="COPY . /app",
     fixed="COPY src /app/src\nCOPY alembic.ini /app/",
 )
-def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Contract) -> Outcome:
+def expected_files(
+    probe: Probe | Unavailable, contents: Contents, context: BuildContext | Unavailable, contract: Contract
+) -> Outcome:
     tests = own_tests(contents, probe)
     differences = [line for folder in contract.files for line in _differences(folder, contents, contract)]
     folders = ", ".join(contract.files)
@@ -150,7 +162,8 @@ def expected_files(probe: Probe | Unavailable, contents: Contents, contract: Con
         lines = (*differences, *(f"{path.path} is a test" for path in tests))
         return expect.failed(
             shorten(lines, SHOWN),
-            fix="COPY what the application needs by name instead of `COPY . .`, and name the rest in .dockerignore.",
+            fix="COPY what the application needs by name instead of `COPY . .`, and name the rest in "
+            f"{ignore_file(context)}.",
             evidence=lines,
             severity=Severity.ERROR if differences else Severity.NOTE,
         )
@@ -205,7 +218,11 @@ def _inside(path: str, folder: str) -> bool:
     fixed="COPY src /app/src",
 )
 def leftovers(
-    contents: Contents, probe: Probe | Unavailable, command: ResolvedCommand | Unavailable, configuration: Configuration
+    contents: Contents,
+    probe: Probe | Unavailable,
+    command: ResolvedCommand | Unavailable,
+    configuration: Configuration,
+    context: BuildContext | Unavailable,
 ) -> Outcome:
     found = [*of_kind(contents, ContentKind.LEFTOVER), *_other_environments(contents, probe, command, configuration)]
     lines = list(map(str, found))
@@ -213,7 +230,9 @@ def leftovers(
         contents,
         lines,
         expected="no .git, .env, editor's or system's files, and no environment but the application's",
-        fix=f"Name {base_name(_first(found))} in .dockerignore, or COPY by name what the application needs.",
+        # Without `**/`, a pattern is matched at the top of the context only.
+        fix=f"Write `**/{base_name(_first(found))}` into {ignore_file(context)}, or COPY by name what the application "
+        "needs.",
         shown=shorten(lines, SHOWN, contents.counts.get(ContentKind.LEFTOVER, 0)),
         severity=None if any(row.about in TELLING for row in found) else Severity.NOTE,
     )

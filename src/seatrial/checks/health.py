@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 
@@ -38,6 +39,12 @@ def asked_elsewhere(boot: Boot, configuration: Configuration) -> tuple[str, str]
     return "", ""
 
 
+def asking(address: str) -> str:
+    """Return the words of a health check that asks an address, and needs nothing but Python."""
+    code = f"import urllib.request as r; r.urlopen('{address}', timeout=3)"
+    return json.dumps(["python", "-c", code])
+
+
 LITERAL = re.compile(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 
 
@@ -64,7 +71,10 @@ def health_declared(configuration: Configuration) -> Outcome:
     health_check = configuration.health_check
     expect = Expect("a HEALTHCHECK")
     if health_check is None:
-        fix = 'Add `HEALTHCHECK CMD ["python", "healthcheck.py"]`, or waive health/declared with your reason.'
+        port = next((port.partition("/")[0] for port in configuration.exposed_ports if not port.endswith("/udp")), "")
+        asks = f"Add `HEALTHCHECK CMD {asking(f'http://127.0.0.1:{port}/')}`, with a path that answers"
+        beats = "Add a HEALTHCHECK that looks at what its loop keeps touching, such as the age of a file"
+        fix = f"{asks if port else beats}; or waive health/declared with your reason."
         return expect.failed("no HEALTHCHECK", fix=fix)
     return expect.passed(f"{' '.join(health_check.test)}, every {health_check.interval:g} s")
 
@@ -91,17 +101,18 @@ def command_exists(configuration: Configuration, health_command: HealthCommand |
     if missing is not None or (command.program is None and command.word):
         return Expect(f"a health check whose program is {RESOLVES.text.removeprefix('a program that is ')}").failed(
             f"`{line}`: no program {word!r} in any folder of PATH",
-            fix=_without(word, shell=command.shell),
+            fix=_without(word, line, shell=command.shell),
             evidence=tuple(f"looked in {folder}" for folder in command.searched),
         )
     found = broken(command) if command.program is not None else None
     return found or _script_missing(health, line) or RESOLVES.passed(_seen(health, line))
 
 
-def _without(word: str, *, shell: bool) -> str:
+def _without(word: str, line: str, *, shell: bool) -> str:
     if posixpath.basename(word) in SHELLS and shell:
         return 'The image holds no shell: write `HEALTHCHECK CMD ["program", "argument"]`, a list of words.'
-    instead = '`HEALTHCHECK CMD ["python", "/app/healthcheck.py"]`'
+    asked = re.search(r"https?://[^\s'\"|&;]+", line)
+    instead = f"`HEALTHCHECK CMD {asking(asked[0] if asked else 'http://127.0.0.1:PORT/')}`"
     return f"Install {word} into the final stage, or ask with what is there: {instead}."
 
 
@@ -114,7 +125,8 @@ def _script_missing(health: HealthCommand, line: str) -> Outcome | None:
     if script.entry is None or script.entry.kind is not FileKind.FILE:
         return expect.failed(
             f"`{line}`: {script}, and {script.gap or 'that is not a file'}",
-            fix=f"Copy it into the final stage (`COPY healthcheck.py {script.steps[0]}`), or name its real path.",
+            fix=f"Copy it into the final stage (`COPY {posixpath.basename(script.steps[0])} {script.steps[0]}`), or "
+            "name its real path.",
         )
     barrier = health.script_blocked_by
     if barrier is not None or not may_read(script.entry, who):
