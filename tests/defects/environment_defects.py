@@ -169,7 +169,27 @@ ENVIRONMENT = (
         name="code that its user owns",
         dockerfile="FROM {runtime}\nCOPY --from={clean} --chown=10001:10001 /app/.venv /app/.venv",
         finds="app/code-read-only",
-        says=("uid 10001 can change /app/.venv/lib/python3.13/site-packages", "owner 10001:10001", "--chown"),
+        says=("uid 10001 can change /app", "owner 10001:10001", "more in it: shipapp", "--chown"),
+    ),
+    Defect(
+        name="an entry script that its user owns",
+        dockerfile=f"FROM {{clean}}\nCOPY --chown=10001:10001 --chmod=755 entry.sh /srv/entry.sh\n{BY_ENTRY}",
+        files={"entry.sh": '#!/bin/sh\nexec "$@"\n'},
+        finds="app/code-read-only",
+        says=("uid 10001 can change /srv/entry.sh (mode 0755, owner 10001:10001): what its command runs",),
+        twin=f"FROM {{clean}}\nCOPY --chmod=755 entry.sh /srv/entry.sh\n{BY_ENTRY}",
+    ),
+    Defect(
+        name="an environment whose programs its user owns",
+        dockerfile=as_root("RUN chown 10001:10001 /app/.venv/bin /app/.venv/pyvenv.cfg"),
+        finds="app/code-read-only",
+        says=("uid 10001 can change /app/.venv/bin (mode 0755, owner 10001:10001) and 1 more in /app/.venv",),
+    ),
+    Defect(
+        name="a standard library that its user's group may change",
+        dockerfile=as_root("RUN chgrp -R 10001 /usr/local/lib/python3.13/json && chmod g+w /usr/local/lib/python3.13/json"),
+        finds="app/code-read-only",
+        says=("uid 10001 can change /usr/local/lib/python3.13/json (mode 0775, owner 0:10001): its Python",),
     ),
     Defect(
         name="an extension module of another processor",

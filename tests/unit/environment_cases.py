@@ -82,6 +82,7 @@ FAILING: dict[str, Facts] = {
                         Changeable(path="/app", owner="10001:10001", mode="0755"),
                         Changeable(path="/app/src/shop/api.py", owner="10001:10001", mode="0644"),
                     ),
+                    count=2,
                 ),
             )
         )

@@ -27,6 +27,7 @@ from seatrial.checks.python import THREAD
 from seatrial.checks.verdict import judge, smoke_of
 from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import (
+    Changeable,
     OPTIONAL,
     Bytecode,
     Code,
@@ -78,7 +79,7 @@ def listing(*rows: Any, **more: Any) -> Facts:
             "packages/requirements-met",
             "fastapi asks for starlette>=0.4, which is not installed; fastapi asks for uvicorn<1, and 1.0 is installed",
         ),
-        ("app/code-read-only", "uid 10001 can change /app (mode 0755, owner 10001:10001) and 1 more"),
+        ("app/code-read-only", "uid 10001 can change /app (mode 0755, owner 10001:10001) and 1 more in it: shop"),
         ("native/platform", "/v/x.cpython-313.so was built for aarch64, and the interpreter for x86_64 with glibc"),
         ("native/no-musl", "/app/.venv/bin/python uses musl: its loader is /lib/ld-musl-x86_64.so.1"),
         ("bytecode/dependencies", "2 of 900 have none: /v/fastapi/app.py, /v/x.py"),
@@ -409,6 +410,28 @@ def test_root_may_change_everything_and_that_is_another_checks() -> None:
     assert judged("app/code-read-only", probed(code=())).status is Status.SKIP
     lost = judged("app/code-read-only", probed(code=(Code(name="shop", origin=""),)))
     assert (lost.status, "shop is not found" in lost.actual) == (Status.ERROR, True)
+
+
+def test_code_without_a_module_of_its_own_is_judged_by_what_it_runs_on() -> None:
+    changeable = (Changeable(path="/entry.sh", owner="10001:10001", mode="0755"),)
+    entry = Code(name="what its command runs", origin="", own=False, changeable=changeable, count=1)
+    packages = Code(name="the packages on its path", origin="", own=False)
+    shop = Code(name="shop", origin="/app/shop", files=3)
+    alone = judged("app/code-read-only", probed(code=(entry, packages)))
+    assert (alone.status, alone.severity) == (Status.FAIL, Severity.WARNING)
+    assert alone.actual == "uid 10001 can change /entry.sh (mode 0755, owner 10001:10001): what its command runs"
+    assert judged("app/code-read-only", probed(code=(packages,))).status is Status.SKIP
+    sound = judged("app/code-read-only", probed(code=(shop, packages)))
+    assert (sound.status, sound.actual) == (Status.PASS, "3 files and folders of its own, and what it runs on")
+
+
+def test_many_paths_of_one_folder_name_it() -> None:
+    places = [Changeable(path=f"/app/{name}", owner="5:5", mode="0644") for name in ("main.py", "shop")]
+    rows = (Code(name="main.py", origin="/app/main.py", changeable=tuple(places), count=40),)
+    told = judged("app/code-read-only", probed(code=rows)).actual
+    assert told == "uid 10001 can change /app/main.py (mode 0644, owner 5:5) and 39 more in /app: main.py"
+    usr = Code(name="its Python", origin="", own=False, changeable=(Changeable(path="/usr", owner="", mode=""),))
+    assert " and 40 more: main.py" in judged("app/code-read-only", probed(code=(*rows, usr))).actual
 
 
 def test_what_the_c_library_is_told_by() -> None:

@@ -17,6 +17,7 @@ from seatrial import process
 from seatrial.facts import Account, Accounts, Agreement, Code, Difference, Password, PathAccess, Unavailable, User
 from seatrial.observe import agreement, installed
 from seatrial.observe.agreement import settle
+from seatrial.observe.changeable import Changes, code_of
 from seatrial.observe.index import LEAST_EXPORTED
 from seatrial.observe.layout import Layout, layout_of, runs_code
 from seatrial.observe.probe import ProbeRequest
@@ -176,7 +177,7 @@ def test_code_in_a_path_file_is_seen_however_its_lines_end(text: str) -> None:
 
 @pytest.mark.parametrize("place", ["src/app", "", "//app/pkg", "../x"])
 def test_a_place_that_is_none_ends_the_search(place: str) -> None:
-    assert installed.code_of("pkg", (place,), access({**BASE, **VENV})).origin.startswith("/")
+    assert code_of("pkg", (place,), access({**BASE, **VENV})).origin.startswith("/")
 
 
 def test_path_files_are_read_and_their_code_is_not_run() -> None:
@@ -407,17 +408,125 @@ def test_code_is_found_as_the_import_system_finds_it() -> None:
 def test_code_that_user_can_change_is_named() -> None:
     tree = {"/app/shop/__init__.py": "", "/app/shop/mine.py": "", "/app/shop/open/x.py": ""}
     modes = {"/app/shop/mine.py": (0o400, 10001, 0), "/app/shop/open": (0o757, 0, 0), "/app": (0o1777, 0, 0)}
-    found = installed.code_of("shop", ["/app/shop"], access(tree, modes))
+    found = code_of("shop", ["/app/shop"], access(tree, modes))
     assert (found.origin, found.files) == ("/app/shop", 7)
-    assert {(row.path, row.mode) for row in found.changeable} == {
+    # Of a folder and what lies below it, the folder is listed, and all are counted.
+    assert [(row.path, row.mode) for row in found.changeable] == [("/app", "1777")]
+    assert found.count == 3
+    found = code_of("shop", ["/app/shop"], access(tree, {**modes, "/app": (0o755, 0, 0)}))
+    assert [(row.path, row.mode) for row in found.changeable] == [
         ("/app/shop/mine.py", "0400"),
         ("/app/shop/open", "0757"),
-        ("/app", "1777"),
-    }
+    ]
     # In a sticky folder above, what belongs to others stays where it is.
-    deeper = installed.code_of("shop", ["/app/shop/open"], access(tree, {"/app": (0o1777, 0, 0)}))
+    deeper = code_of("shop", ["/app/shop/open"], access(tree, {"/app": (0o1777, 0, 0)}))
     assert deeper.changeable == ()
-    assert installed.code_of("shop", ["/app/shop"], access(tree, modes, Account(uid=0))).files == 0
+    assert code_of("shop", ["/app/shop"], access(tree, modes, Account(uid=0))).files == 0
+
+
+MINE = (0o755, 10001, 10001)
+RUNS: dict[str, str | None] = {
+    **BASE,
+    **VENV,
+    f"{LIB}/json/__init__.py": "",
+    f"{LIB}/site-packages/pip/__init__.py": "",
+    **package(SITE, "shop"),
+    f"{SITE}/shop/__init__.py": "",
+    f"{SITE}/tides/__init__.py": "",
+    f"{SITE}/tides/data/table.csv": "",
+    f"{SITE}/mark.so.2": "",
+    "/app/entry.sh": "#!/bin/sh\n",
+    "/bin/sh": ELF,
+    "/srv/local/helper/__init__.py": "",
+    "/srv/local/uploads/a.txt": "",
+    "/work/job.py": "",
+    "/work/out/b.txt": "",
+}
+
+
+def changed_by_user(modes: dict[str, tuple[int, int, int]], **more: Any) -> dict[str, list[str]]:
+    """Return what USER may change of what the command runs and imports, by part."""
+    who = more.get("who", USER)
+    seen = access({**RUNS, **more.get("tree", {})}, modes, who)
+    parts = Changes(seen).of_environment(
+        laid_out(seen, PYTHONPATH="/srv/local"), ("/app/entry.sh", "/bin/sh", "/app/.venv/bin/python"), "/work"
+    )
+    return {part.name: [row.path for row in part.changeable] for part in parts if part.count}
+
+
+COMMAND, INTERPRETER, PACKAGES = "what its command runs", "its Python", "the packages on its path"
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        (COMMAND, "/app/entry.sh"),
+        (COMMAND, "/bin/sh"),
+        (COMMAND, "/app/.venv/bin"),
+        (COMMAND, "/usr/local/bin"),
+        (INTERPRETER, "/app/.venv/pyvenv.cfg"),
+        (INTERPRETER, f"{LIB}/os.py"),
+        (INTERPRETER, f"{LIB}/json"),
+        (INTERPRETER, f"{LIB}/lib-dynload"),
+        (PACKAGES, f"{SITE}/tides"),
+        (PACKAGES, f"{SITE}/tides/__init__.py"),
+        (PACKAGES, f"{SITE}/mark.so.2"),
+        (PACKAGES, SITE),
+        (PACKAGES, "/srv/local/helper/__init__.py"),
+        (PACKAGES, "/srv/local"),
+        (PACKAGES, "/work/job.py"),
+        (PACKAGES, "/work"),
+    ],
+)
+def test_what_the_code_runs_on_and_user_can_change_is_named(part: str, path: str) -> None:
+    folder = path.rpartition(".")[0] == "" or "." not in path.rpartition("/")[2]
+    modes = {path: (0o755 if folder else 0o644, 10001, 10001)}
+    if path == f"{LIB}/lib-dynload":
+        modes[f"{LIB}/lib-dynload/_ssl.so"] = (0o644, 0, 0)
+    assert changed_by_user(modes, tree={f"{LIB}/lib-dynload/_ssl.so": ""}) == {part: [path]}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        # Data of a package, of a folder on the path, of the folder that a program starts in.
+        f"{SITE}/tides/data",
+        f"{SITE}/tides/data/table.csv",
+        "/srv/local/uploads",
+        "/srv/local/uploads/a.txt",
+        "/work/out",
+        # What is installed for the interpreter below the environment is not imported.
+        f"{LIB}/site-packages/pip",
+        f"{LIB}/site-packages",
+        "/app/.venv/.lock",
+    ],
+)
+def test_what_is_no_code_may_be_changed(path: str) -> None:
+    assert changed_by_user({path: (0o777, 10001, 10001)}, tree={"/app/.venv/.lock": ""}) == {}
+
+
+def test_a_group_that_user_is_in_counts_and_another_does_not() -> None:
+    assert changed_by_user({f"{SITE}/tides": (0o775, 0, 10001)}) == {PACKAGES: [f"{SITE}/tides"]}
+    assert changed_by_user({f"{SITE}/tides": (0o775, 0, 5)}) == {}
+    member = Account(name="app", uid=10001, gids=(10001, 5), home="/home/app")
+    assert changed_by_user({f"{SITE}/tides": (0o775, 0, 5)}, who=member) == {PACKAGES: [f"{SITE}/tides"]}
+    assert changed_by_user({SITE: (0o777, 0, 0)}, who=Account(uid=0)) == {}
+
+
+def test_a_whole_project_of_users_is_told_once() -> None:
+    whole = {path: MINE for path in access(RUNS).files.index.paths if path.startswith("/app")}
+    assert changed_by_user(whole) == {
+        COMMAND: ["/app"],
+        INTERPRETER: ["/app/.venv/pyvenv.cfg"],
+        PACKAGES: ["/app/.venv/lib"],
+    }
+
+
+def test_a_package_behind_a_link_is_looked_at() -> None:
+    tree = {f"{SITE}/linked": "-> /opt/cache/linked", "/opt/cache/linked/__init__.py": ""}
+    assert changed_by_user({"/opt/cache/linked": (0o755, 10001, 0)}, tree=tree) == {PACKAGES: [f"{SITE}/linked"]}
+    assert changed_by_user({"/opt/cache": (0o755, 10001, 0)}, tree=tree) == {PACKAGES: ["/opt/cache"]}
+    assert changed_by_user({}, tree=tree) == {}
 
 
 # --- both sides ---------------------------------------------------------------------------------------------------
@@ -605,9 +714,9 @@ def test_what_a_tmpfs_hides_is_not_there_and_its_modes_are_the_engines() -> None
 
 def test_code_behind_a_link_is_looked_at() -> None:
     tree = {"/app/shop/__init__.py": "", "/app/shop/sub": "-> /srv/sub", "/srv/sub/__init__.py": "x"}
-    found = installed.code_of("shop", ["/app/shop"], access(tree, {"/srv/sub/__init__.py": (0o400, 10001, 0)}))
+    found = code_of("shop", ["/app/shop"], access(tree, {"/srv/sub/__init__.py": (0o400, 10001, 0)}))
     assert [row.path for row in found.changeable] == ["/app/shop/sub/__init__.py"]
-    found = installed.code_of("shop", ["/app/shop"], access(tree, {"/srv": (0o755, 10001, 0)}))
+    found = code_of("shop", ["/app/shop"], access(tree, {"/srv": (0o755, 10001, 0)}))
     assert [row.path for row in found.changeable] == ["/srv"]
 
 
@@ -629,7 +738,8 @@ def test_code_that_only_a_finder_finds_is_judged_where_the_probe_found_it() -> N
     rows = (Code(name="shop", origin="/src/shop", files=1), Code(name="lost", origin=""))
     result, _ = settled(said(code=rows), image({**SOUND, "/src/shop/__init__.py": ""}))
     assert result.code is not None
-    assert [(row.name, row.origin, row.files) for row in result.code] == [("shop", "/src/shop", 4), ("lost", "", 0)]
+    own = [(row.name, row.origin, row.files) for row in result.code if row.own]
+    assert own == [("shop", "/src/shop", 4), ("lost", "", 0)]
 
 
 def test_files_that_were_not_read_whole_decide_nothing() -> None:

@@ -555,6 +555,23 @@ def test_a_files_finding_names_the_instruction_that_wrote_it(check: str, seen: s
     assert place(check, seen, facts(sources=sources(MADE))) == f"Dockerfile:{line}"
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "line"),
+    [
+        ("FROM a\nWORKDIR /app\nCOPY . .\nUSER app\nRUN uv sync\n", "/app/.venv", 5),
+        ("FROM a\nRUN python -m venv /app/.venv\nRUN chown -R app /app\nUSER app\n", "/app/.venv/bin", 3),
+        ("FROM a\nCOPY --from=b --chown=app /app/.venv /app/.venv\nCOPY run.sh /app/.venv/run.sh\n", "/app/.venv", 2),
+        ("FROM a\nWORKDIR /app\nCOPY --chown=app . .\nUSER app\nRUN true\n", "/app", 3),
+        ("FROM a\nUSER app\nRUN pip install --user x\nUSER root\nRUN apt-get install y\nUSER app\n", "/home/app", 3),
+        ("FROM a\nCOPY run.sh /run.sh\n", "/run.sh", 2),
+        ("FROM a\nUSER app\n", "/usr/local/lib", 1),
+    ],
+)
+def test_what_user_can_change_is_told_with_the_instruction_that_gave_it_to_him(text: str, path: str, line: int) -> None:
+    seen = f"uid 10001 can change {path} (mode 0755, owner 10001:10001) and 5 more in it: shop"
+    assert place("app/code-read-only", seen, facts(sources=sources(text))) == f"Dockerfile:{line}"
+
+
 def test_a_path_that_only_the_evidence_names_has_its_line_too() -> None:
     assert place("files/leftovers", "12 files", facts(sources=sources(MADE)), ["/app/x: a cache"]) == "Dockerfile:6"
 

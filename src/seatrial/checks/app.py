@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Sequence
 from itertools import chain
 
 from seatrial.checks.advice import declared_by, import_fix
@@ -13,7 +14,7 @@ from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedErr
 from seatrial.checks.system_libraries import how_to_install
 from seatrial.facts import BuildContext, PathAccess, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.boot import REFUSED
-from seatrial.facts.probe import Bytecode, Code, Environment
+from seatrial.facts.probe import Bytecode, Changeable, Code, Environment
 from seatrial.settings.model import Contract
 
 SHOWN = 20
@@ -201,27 +202,38 @@ def libraries_resolve(probe: Probe) -> Outcome:
     fixed="COPY . /app",
 )
 def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
-    """Judge the files of the application's packages, and every folder above them, by owner and permission."""
-    if probe.identity.uid == 0:
+    """Judge its own packages, the command's files and the interpreter's, with every folder above them."""
+    uid = probe.identity.uid
+    if uid == 0:
         return skipped("USER is root, who can change everything; identity/non-root checks that")
-    packages = present(code)
-    if not packages:
-        return skipped("neither the contract nor the command names a module; set `modules`")
-    lost = [package.name for package in packages if not package.origin]
-    found = {place.path: place for package in packages for place in package.changeable}
-    expect = Expect(f"uid {probe.identity.uid} can change nothing of {', '.join(package.name for package in packages)}")
+    parts = present(code)
+    own = [part for part in parts if part.own]
+    expect = Expect(f"uid {uid} can change nothing of {', '.join(part.name for part in parts)}")
+    found = [place for part in parts for place in part.changeable]
     if found:
-        first = next(iter(found.values()))
+        count = sum(max(part.count, len(part.changeable)) for part in parts)
         return expect.failed(
-            f"uid {probe.identity.uid} can change {first.path} (mode {first.mode}, owner {first.owner})"
-            + (f" and {len(found) - 1} more" if len(found) > 1 else ""),
-            fix="Let root own the code: `COPY` without --chown, `RUN chmod -R u=rwX,go=rX /app` in the builder, and a "
-            "WORKDIR that root made. What must be written belongs on a tmpfs or a volume.",
-            evidence=tuple(f"{place.path}: mode {place.mode}, owner {place.owner}" for place in found.values()),
+            f"uid {uid} can change {_changeable(found, count)}: {', '.join(part.name for part in parts if part.count)}",
+            fix="Let root own the code: `COPY` without --chown, installs before USER, a WORKDIR that root made. What "
+            "must be written belongs on a tmpfs or a volume.",
+            evidence=tuple(f"{place.path}: mode {place.mode}, owner {place.owner}" for place in found),
         )
-    if lost:
+    if not own:
+        return skipped("neither the contract nor the command names a module; set `modules`")
+    if lost := [part.name for part in own if not part.origin]:
         raise UndecidedError(f"{', '.join(lost)} is not found in any file; see app/imports")
-    return expect.passed(f"{sum(package.files for package in packages)} files and folders checked")
+    return expect.passed(f"{sum(part.files for part in own)} files and folders of its own, and what it runs on")
+
+
+def _changeable(found: Sequence[Changeable], count: int) -> str:
+    """Return the first path, and how many more there are; where all lie in one folder, that one is named."""
+    first = found[0]
+    shown = f"{first.path} (mode {first.mode}, owner {first.owner})"
+    if count == 1:
+        return shown
+    top = posixpath.commonpath([place.path for place in found])
+    where = {"/": "", first.path: " in it"}.get(top, f" in {top}")
+    return f"{shown} and {count - 1} more{where}"
 
 
 @check(

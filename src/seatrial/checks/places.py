@@ -57,6 +57,8 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
         kinds = (seen.partition(" ")[0],)
     if kinds:
         found = _of_kind(chain, kinds, seen)
+    elif check == "app/code-read-only":
+        found = _giver(chain, [seen, *evidence]) or _writer(chain, [seen, *evidence])
     else:
         found = writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
     return f"{source.path}:{(found or last.instructions[0]).line}"
@@ -103,6 +105,28 @@ def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
         if best is not None and (best[0] != "/" or best[1].keyword != "RUN"):
             return best[1]
     return None
+
+
+GIVES = re.compile(r"\b(?:chown|chmod|chgrp|install|useradd|adduser|umask)\b")
+
+
+def _giver(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
+    """Return the instruction that gave the first path of a text to an account, or else the last RUN of such a one.
+
+    What a RUN writes after USER belongs to that account, whether its text names the path or not.
+    """
+    giving: list[Instruction] = []
+    as_user, root = None, True
+    for instruction in chain:
+        if instruction.keyword == "USER":
+            root = instruction.text.strip("\"' ").partition(":")[0] in {"root", "0"}
+        elif instruction.keyword == "RUN" and not root:
+            as_user = instruction
+        given = {name for name, _ in instruction.flags} & {"chown", "chmod"}
+        text = f"{instruction.text}\n{instruction.body}"
+        if instruction.keyword == "WORKDIR" or given or (instruction.keyword == "RUN" and GIVES.search(text)):
+            giving.append(instruction)
+    return _writer(giving, lines) or as_user
 
 
 def _holds(folder: str, path: str) -> bool:

@@ -133,6 +133,14 @@ class ResolvedCommand(Fact, frozen=True, kw_only=True):
     python_is: str = ""
     """What the interpreter's file is, where it is not an interpreter: a script, or another program."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What it runs: programs, the scripts that start them and their interpreters, with the links to them."""
+        trails = (*self.starters.values(), self.program, *(script.resolved for script in self.scripts), self.loader)
+        steps = (step for trail in trails if trail is not None for step in trail.steps)
+        python = self.python_resolved.steps if self.python_resolved is not None else ()
+        return tuple(dict.fromkeys((*self.sourced, *steps, *python)))
+
 
 class HealthCommand(Fact, frozen=True, kw_only=True):
     """What the health check resolves to."""

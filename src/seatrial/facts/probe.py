@@ -57,7 +57,7 @@ class Bytecode(Fact, frozen=True, kw_only=True):
 
 
 class Changeable(Fact, frozen=True, kw_only=True):
-    """A path of the application's code that USER may change."""
+    """A path of the code that USER may change; of a folder and what lies below it, the folder."""
 
     path: str
     owner: str
@@ -65,7 +65,7 @@ class Changeable(Fact, frozen=True, kw_only=True):
 
 
 class Code(Fact, frozen=True, kw_only=True):
-    """The files of one top-level package or module."""
+    """The files of one top-level package or module, or of what it runs on."""
 
     name: str
     origin: str
@@ -73,6 +73,11 @@ class Code(Fact, frozen=True, kw_only=True):
     files: int = 0
     """Files and folders that were checked."""
     changeable: tuple[Changeable, ...] = ()
+    """The first ones."""
+    count: int = 0
+    """How many there are, those below the listed ones included."""
+    own: bool = True
+    """It is the application's; otherwise it belongs to its command, its interpreter or its dependencies."""
 
 
 class StandardModule(Fact, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.facts import Agreement, Difference, Unavailable
 from seatrial.observe import installed
+from seatrial.observe.changeable import Changes
 from seatrial.observe.contents import shown
 from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
 from seatrial.observe.layout import Access, layout_of, runs_code
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.facts import Account, Accounts, Distribution, Identity, Probe
-    from seatrial.facts.probe import Import
+    from seatrial.facts.probe import Code, Import
     from seatrial.observe.index import Index
     from seatrial.observe.installed import Packages
     from seatrial.observe.layout import Layout
@@ -43,6 +44,8 @@ class Image:
     """PATH."""
     tmpfs: tuple[str, ...] = ()
     """Where something is mounted over the image's files."""
+    command: tuple[str, ...] = ()
+    """The files that its command runs."""
 
 
 def settle(probe: Probe, python: str, request: ProbeRequest, image: Image) -> tuple[Probe, Agreement | Unavailable]:
@@ -119,12 +122,7 @@ def _by_files(
         pythons=installed.pythons_of(*programs),
         linked=installed.linked_folders(layout, access),
     )
-    code = probe.code and tuple(
-        installed.code_of(
-            row.name, installed.origins(row.name, folders, access) or ((row.origin,) if row.origin else ()), access
-        )
-        for row in probe.code
-    )
+    code = None if probe.code is None else tuple(_code(probe.code, layout, folders, request, image, access))
     return structs.replace(
         probe,
         identity=_identity(probe, image),
@@ -144,6 +142,19 @@ def _by_files(
         imports=tuple(_as_it_runs(row, request, folders, access) for row in probe.imports),
         truncated=(*(part for part in probe.truncated if part not in {"distributions", "scripts"}), *cut),
     )
+
+
+def _code(
+    rows: Iterable[Code], layout: Layout, folders: Iterable[str], request: ProbeRequest, image: Image, access: Access
+) -> Iterator[Code]:
+    """Yield what the account may change of the application's code, and of what that runs on."""
+    changes = Changes(access)
+    for row in rows:
+        there = installed.origins(row.name, folders, access) or ((row.origin,) if row.origin else ())
+        yield changes.of_package(row.name, there)
+    if request.script:
+        yield changes.of_package(posixpath.basename(request.script), [request.script])
+    yield from changes.of_environment(layout, image.command, request.import_root)
 
 
 def _as_it_runs(row: Import, request: ProbeRequest, folders: Iterable[str], access: Access) -> Import:

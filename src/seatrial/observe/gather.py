@@ -183,7 +183,7 @@ class Observation:
             if isinstance(answer, Unavailable):
                 agreement = answer
             elif python is not None:
-                answer, agreement = settle(answer, python.path, request, self._image(seen, who, read))
+                answer, agreement = settle(answer, python.path, request, self._image(seen, who, read, start))
         say("waiting for the application")
         first, relaxed, starts = booting.result() if booting else (NOT_ASKED, (), NOT_DEEP)
         modules = self.contract.modules or meant.modules
@@ -192,7 +192,7 @@ class Observation:
             running = running_application(first, start, IndexFiles(read.index), directory, self._environment)
             if running.modules or (running.python is not None and running.python.path != start.python):
                 start, modules = running.told(start), running.modules
-                answer, agreement = self._again(who, running, lambda: self._image(seen, who, read))
+                answer, agreement = self._again(who, running, lambda: self._image(seen, who, read, start))
                 with image_files(self.run, self.configuration) as files:
                     own_code = self._own_code(who, running.python, running.application, read.index, files)
         return Facts(
@@ -271,6 +271,7 @@ class Observation:
             modules=(self.contract.modules or meant.modules) if self.wanted.imports else (),
             import_root=meant.import_root,
             runs=meant.runs,
+            script=meant.script if self.wanted.imports else "",
             executables=tuple(dict.fromkeys((*self.contract.executables, *INSTALLERS))),
             places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
         )
@@ -283,7 +284,7 @@ class Observation:
         programs = {files.folder(posixpath.join(directory, folder or ".")) for folder in path.split(":")[:MOST_FOLDERS]}
         return contents_of(index, rules(own, index.paths, programs), map(posixpath.normpath, self.contract.files))
 
-    def _image(self, seen: Configuration, who: Account, read: EngineView) -> Image:
+    def _image(self, seen: Configuration, who: Account, read: EngineView, start: ResolvedCommand) -> Image:
         environment = {**seen.environment, **self.contract.environment}
         return Image(
             index=read.index,
@@ -293,6 +294,7 @@ class Observation:
             directory=self.configuration.working_directory or "/",
             path=environment.get("PATH", paths.DEFAULT_PATH),
             tmpfs=self.contract.tmpfs,
+            command=start.files,
         )
 
     def _own_code(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from packaging.utils import canonicalize_name
 
 from seatrial.facts import (
     BrokenDistribution,
-    Changeable,
-    Code,
     Distribution,
     Executable,
     InstalledScript,
@@ -22,7 +19,6 @@ from seatrial.facts import (
 )
 from seatrial.inside.probe.base import named_for_env, shebang
 from seatrial.inside.probe.distributions import MOST_REQUIREMENTS, header, requires_text, script_names
-from seatrial.observe.archive import rooted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,9 +29,6 @@ if TYPE_CHECKING:
 MOST_DISTRIBUTIONS = 5000
 MOST_BROKEN = 200
 MOST_SCRIPTS = 2000
-MOST_CODE = 20_000
-"""Files of one package that are judged."""
-MOST_CHANGEABLE = 20
 MOST_SHOWN = 4000
 EXTENSIONS = (".so", ".py", ".pyc")
 
@@ -236,79 +229,3 @@ def not_executable(module: str, folders: Iterable[str], access: Access) -> str:
         if package and not any(name.startswith("__main__.") for name in names):
             return f"No module named {module}.__main__; {module!r} is a package and cannot be directly executed"
     return ""
-
-
-def code_of(name: str, places: Iterable[str], access: Access) -> Code:
-    """Return which of a package's files, and of the folders above them, the account may change; links are followed."""
-    # From the root: what an image said may be any text.
-    here = [rooted(path) for path in places]
-    origin = here[0] if here else ""
-    if access.who.uid == 0:
-        # Root can change everything: another check reports that.
-        return Code(name=name, origin=origin)
-    files, looked = access.files, _Looked(access)
-    seen: set[str] = set()
-    left = list(here)
-    while left and looked.count < MOST_CODE:
-        path = left.pop()
-        place = files.folder(path)
-        if place in seen:
-            continue
-        seen.add(place)
-        if path in here or place != path:
-            # Where a link leads, the folders above it matter too.
-            looked.look_above(path)
-            looked.look_above(place)
-        looked.look(path)
-        for child in files.names(path):
-            file = posixpath.join(path, child)
-            entry = files.end(file)
-            if entry is not None and entry.letter == "d":
-                left.append(file)
-            else:
-                looked.look(file)
-    found = tuple(looked.found.values())[:MOST_CHANGEABLE]
-    return Code(name=name, origin=origin, files=looked.count, changeable=found)
-
-
-class _Looked:
-    """What the account may change of the paths that were looked at."""
-
-    def __init__(self, access: Access) -> None:
-        self.access = access
-        self.count = 0
-        self.found: dict[str, Changeable] = {}
-        self._above: set[tuple[str, str]] = set()
-
-    def look(self, path: str, below: str = "") -> None:
-        self.count += 1
-        files = self.access.files
-        entry = files.end(path)
-        if entry is not None and _changes(entry, files.end(below) if below else None, self.access):
-            self.found[path] = _changeable(path, entry)
-
-    def look_above(self, path: str) -> None:
-        below, above = "", posixpath.dirname(path)
-        while (above, below) not in self._above:
-            self._above.add((above, below))
-            self.look(above, below)
-            if above == "/":
-                break
-            below, above = above, posixpath.dirname(above)
-
-
-def _changeable(path: str, entry: Entry) -> Changeable:
-    return Changeable(path=path, owner=f"{entry.uid}:{entry.gid}", mode=f"{entry.mode:04o}")
-
-
-def _changes(entry: Entry, below: Entry | None, access: Access) -> bool:
-    """Tell whether the account may change a path: its owner may, who can give himself the permission.
-
-    `below` is the folder in it that matters, where it is not the path itself that holds the code.
-    """
-    owned = entry.uid == access.who.uid
-    allowed = owned or access.permits(entry, 0o2)
-    if allowed and below is not None and entry.mode & stat.S_ISVTX and not owned:
-        # In a sticky folder, what belongs to others can be neither renamed nor removed.
-        return below.uid == access.who.uid
-    return allowed

@@ -139,6 +139,8 @@ class ProbeRequest(Fact, frozen=True, kw_only=True):
     import_root: str
     runs: str = ""
     """Of the modules, the one that the command runs as a program: `python -m MODULE`."""
+    script: str = ""
+    """The Python file that the command runs as a program."""
     import_seconds: float = IMPORT_SECONDS
     seconds: float = PROBE_SECONDS
     """What all of it may take."""
