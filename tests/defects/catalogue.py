@@ -270,6 +270,7 @@ PACKAGES = (
         undecided={
             "packages/forbidden",
             "packages/not-editable",
+            "packages/installed-files",
             "packages/requirements-met",
             "app/code-read-only",
         },
@@ -293,6 +294,7 @@ COPY --from=builder /app/.venv /app/.venv
         undecided={
             "packages/forbidden",
             "packages/not-editable",
+            "packages/installed-files",
             "packages/requirements-met",
             "app/code-read-only",
             *NEVER_UP,

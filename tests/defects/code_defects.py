@@ -110,6 +110,7 @@ ENV HOME=/app PATH=/home/app/.local/bin:/usr/local/bin:/usr/bin:/bin
         undecided={
             "packages/forbidden",
             "packages/not-editable",
+            "packages/installed-files",
             "packages/requirements-met",
             "app/code-read-only",
         },

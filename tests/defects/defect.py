@@ -38,6 +38,7 @@ PROBED = {
     "runtime/deep-recursion",
     "packages/match-lock",
     "packages/not-editable",
+    "packages/installed-files",
     "packages/requirements-met",
     "app/code-read-only",
     "native/platform",

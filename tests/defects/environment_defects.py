@@ -24,6 +24,7 @@ def as_root(*lines: str) -> str:
     return "\n".join(("FROM {clean}", "USER 0", *lines, "USER 10001:10001"))
 
 
+BY_ENTRY = 'ENTRYPOINT ["/srv/entry.sh"]\nCMD ["shipapp"]'
 SITE = "/app/.venv/lib/python3.13/site-packages"
 PROJECT = '[project]\nname = "fleet"\nversion = "1"\ndependencies = ["shipapp"]\n'
 UV_LOCK = """
@@ -166,6 +167,24 @@ ENVIRONMENT = (
         twin=with_wheels("sextant-1.0", "tides-2.0"),
     ),
     Defect(
+        name="a distribution whose code was removed",
+        dockerfile=with_wheels("sextant-1.0", "tides-2.0").replace(
+            "FROM {runtime}", f"RUN rm {SITE}/tides.py\nFROM {{runtime}}"
+        ),
+        finds="packages/installed-files",
+        says=(f"tides 2.0: its RECORD names tides.py, and none of that lies in {SITE}", "pip uninstall"),
+        twin=with_wheels("sextant-1.0", "tides-2.0"),
+    ),
+    Defect(
+        name="metadata of a version that is not there",
+        dockerfile=with_wheels("sextant-1.0", "tides-1.0")
+        + "COPY METADATA /opt/forged/tides-2.0.dist-info/METADATA\nENV PYTHONPATH=/opt/forged",
+        files={"METADATA": "Metadata-Version: 2.1\nName: tides\nVersion: 2.0\n"},
+        finds="packages/installed-files",
+        says=("tides 2.0: it has no RECORD, and /opt/forged holds no code",),
+        twin=with_wheels("sextant-1.0", "tides-2.0"),
+    ),
+    Defect(
         name="code that its user owns",
         dockerfile="FROM {runtime}\nCOPY --from={clean} --chown=10001:10001 /app/.venv /app/.venv",
         finds="app/code-read-only",
@@ -187,7 +206,9 @@ ENVIRONMENT = (
     ),
     Defect(
         name="a standard library that its user's group may change",
-        dockerfile=as_root("RUN chgrp -R 10001 /usr/local/lib/python3.13/json && chmod g+w /usr/local/lib/python3.13/json"),
+        dockerfile=as_root(
+            "RUN chgrp -R 10001 /usr/local/lib/python3.13/json && chmod g+w /usr/local/lib/python3.13/json"
+        ),
         finds="app/code-read-only",
         says=("uid 10001 can change /usr/local/lib/python3.13/json (mode 0775, owner 0:10001): its Python",),
     ),

@@ -71,6 +71,14 @@ FAILING: dict[str, Facts] = {
             )
         )
     ),
+    "packages/installed-files": facts(
+        probe=probe(
+            distributions=(
+                distribution("fastapi", requires=("starlette",)),
+                distribution("starlette", without_code="its RECORD names starlette, and none of that lies in /v"),
+            )
+        )
+    ),
     "app/code-read-only": facts(
         probe=probe(
             code=(

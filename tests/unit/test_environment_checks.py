@@ -27,9 +27,9 @@ from seatrial.checks.python import THREAD
 from seatrial.checks.verdict import judge, smoke_of
 from seatrial.facts import Account, Facts, Native, Probe, ProjectFacts, Unavailable
 from seatrial.facts.probe import (
-    Changeable,
     OPTIONAL,
     Bytecode,
+    Changeable,
     Code,
     Environment,
     Import,
@@ -79,6 +79,7 @@ def listing(*rows: Any, **more: Any) -> Facts:
             "packages/requirements-met",
             "fastapi asks for starlette>=0.4, which is not installed; fastapi asks for uvicorn<1, and 1.0 is installed",
         ),
+        ("packages/installed-files", "starlette 1.0: its RECORD names starlette, and none of that lies in /v"),
         ("app/code-read-only", "uid 10001 can change /app (mode 0755, owner 10001:10001) and 1 more in it: shop"),
         ("native/platform", "/v/x.cpython-313.so was built for aarch64, and the interpreter for x86_64 with glibc"),
         ("native/no-musl", "/app/.venv/bin/python uses musl: its loader is /lib/ld-musl-x86_64.so.1"),
@@ -399,6 +400,28 @@ def test_the_projects_own_ranges_count() -> None:
     assert judged("packages/requirements-met", seen).actual == (
         "the application asks for fastapi>=0.2, and 0.1 is installed"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "requires", "declared", "severity"),
+    [
+        ("starlette", "starlette", (), Severity.ERROR),
+        ("starlette", "", ("starlette>=1",), Severity.ERROR),
+        ("starlette", "", (), Severity.WARNING),
+        ("pip", "", (), Severity.NOTE),
+        ("pip", "pip", (), Severity.ERROR),
+    ],
+)
+def test_missing_code_is_as_grave_as_what_needs_it(
+    name: str, requires: str, declared: tuple[str, ...], severity: Severity
+) -> None:
+    rows = (
+        distribution("fastapi", requires=(requires,) if requires else ()),
+        distribution(name, without_code="its RECORD names x.py, and none of that lies in /v"),
+    )
+    seen = listing(*rows, project=ProjectFacts(dependencies=("fastapi", *declared)))
+    result = judged("packages/installed-files", seen)
+    assert (result.status, result.severity) == (Status.FAIL, severity)
 
 
 # --- code, machine, bytecode, system ---------------------------------------------------------------------------

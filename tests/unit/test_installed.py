@@ -529,6 +529,103 @@ def test_a_package_behind_a_link_is_looked_at() -> None:
     assert changed_by_user({}, tree=tree) == {}
 
 
+# --- whether their code is there ---------------------------------------------------------------------------------
+
+
+def with_record(folder: str, name: str, *files: str, version: str = "1.0") -> dict[str, str | None]:
+    """Return a distribution whose RECORD names files, and not these."""
+    info = f"{name}-{version}.dist-info"
+    record = "".join(f"{file},sha256=x,1\n" for file in (*files, f"{info}/METADATA", f"{info}/RECORD"))
+    return {**package(folder, name, version), f"{folder}/{info}/RECORD": record}
+
+
+def files_of(folder: str, *files: str) -> dict[str, str | None]:
+    return {f"{folder}/{file}": "" for file in files}
+
+
+OTHERS = {**with_record(SITE, "other", "other/__init__.py"), **files_of(SITE, "other/__init__.py")}
+
+
+def without_code(tree: Mapping[str, str | None], **variables: str) -> dict[str, str]:
+    seen = access({**BASE, **VENV, **OTHERS, **tree})
+    found = installed.packages_of(laid_out(seen, **variables), seen)
+    return {row.name: row.without_code for row in found.distributions if row.without_code}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "there"),
+    [
+        (["tides/__init__.py", "tides/x.py"], ["tides/__init__.py"]),
+        (["tides.py"], ["tides.py"]),
+        # Sources left out, one file made of a package, tests removed.
+        (["tides.py"], ["tides.pyc"]),
+        (["tides/__init__.py"], ["tides/__init__.pyc"]),
+        (["tides/__init__.py"], ["tides.cpython-313-x86_64-linux-gnu.so"]),
+        (["tests/__init__.py", "tides/__init__.py"], ["tides/__init__.py"]),
+        (["_tides.cpython-313-x86_64-linux-gnu.so"], ["_tides.cpython-313-x86_64-linux-gnu.so"]),
+        # A namespace, an editable install, requirements alone, data, types.
+        (["sea/tides/low/__init__.py"], ["sea/tides/low/__init__.py"]),
+        (["sea/__pycache__/tides.cpython-313.pyc", "sea/tides.py"], ["sea/tides.py"]),
+        (["__editable__.tides-1.0.pth"], ["__editable__.tides-1.0.pth"]),
+        ([], []),
+        (["../../../share/tides/table.csv", "../../../bin/tides"], []),
+        (["tides-stubs/__init__.pyi"], []),
+        (["tides-1.0.dist-info/licenses/licence.py"], []),
+    ],
+)
+def test_a_distribution_is_whole_if_any_of_its_code_is_there(recorded: list[str], there: list[str]) -> None:
+    assert without_code({**with_record(SITE, "tides", *recorded), **files_of(SITE, *there)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "there", "why"),
+    [
+        (["tides/__init__.py", "tides/x.py"], [], "its RECORD names tides, and"),
+        (
+            ["tides.py", "low.py"],
+            ["tides.txt", "__pycache__/tides.cpython-313.pyc"],
+            "its RECORD names tides.py, low.py",
+        ),
+        (["sea/tides/low/__init__.py"], ["sea/other/__init__.py"], "its RECORD names sea/tides/low/, and none of that"),
+    ],
+)
+def test_a_distribution_none_of_whose_code_is_there_is_told(recorded: list[str], there: list[str], why: str) -> None:
+    found = without_code({**with_record(SITE, "tides", *recorded), **files_of(SITE, *there)})
+    assert list(found) == ["tides"]
+    assert found["tides"].startswith(why)
+    assert found["tides"].endswith(f"lies in {SITE}")
+
+
+def test_without_a_record_there_is_code_that_nothing_else_names() -> None:
+    forged = package(SITE, "tides", "2.0")
+    assert without_code(forged) == {
+        "tides": f"it has no RECORD, and {SITE} holds no code but that of other distributions"
+    }
+    for file in ("tide_tables.py", "tables/x.py", "native.abi3.so"):
+        assert without_code({**forged, f"{SITE}/{file}": ""}) == {}
+    assert without_code({**forged, f"{SITE}/tides.libs/x": "", f"{SITE}/README.txt": ""}) != {}
+    editable = {f"{SITE}/tides-2.0.dist-info/direct_url.json": '{"url": "file:///x", "dir_info": {"editable": true}}'}
+    assert without_code({**forged, **editable}) == {}
+
+
+def test_a_systems_package_manager_leaves_the_record_out() -> None:
+    tree: dict[str, str | None] = {"/usr/bin/python3.11": ELF, "/usr/lib/python3.11/os.py": ""}
+    seen = access({**tree, **package("/usr/lib/python3/dist-packages", "tides")})
+    found = installed.packages_of(laid_out(seen, "/usr/bin/python3.11"), seen)
+    assert [(row.name, row.without_code) for row in found.distributions] == [("tides", "")]
+
+
+def test_metadata_before_the_version_that_has_the_code_is_told() -> None:
+    real = {**with_record(SITE, "tides", "tides/__init__.py"), **files_of(SITE, "tides/__init__.py")}
+    # What lies beside the forged metadata is the application's own.
+    forged = {**package("/app/src", "tides", "2.0"), "/app/src/shop/__init__.py": ""}
+    assert without_code({**real, **forged}, PYTHONPATH="/app/src") == {"tides": f"1.0 in {SITE} is the one with code"}
+    assert without_code({**real, **forged, "/app/src/tides/__init__.py": ""}, PYTHONPATH="/app/src") == {}
+    empty = with_record("/app/src", "tides", version="2.0")
+    assert list(without_code({**real, **empty}, PYTHONPATH="/app/src")) == ["tides"]
+    assert without_code({**real, **with_record("/app/src", "tides")}, PYTHONPATH="/app/src") == {}, "one version"
+
+
 # --- both sides ---------------------------------------------------------------------------------------------------
 
 
@@ -816,9 +913,9 @@ def assert_agrees(python: Path, folder: Path, variables: Mapping[str, str]) -> N
     parts = ("executables", "own_packages", "environment", *(("scripts",) if top.name != "usr" else ()))
     for part in parts:
         assert getattr(result, part) == getattr(answer, part), part
-    # Where a distribution came from, its files tell without a RECORD, too.
+    # Where a distribution came from, its files tell without a RECORD, too; and these hold no code.
     told = (
-        tuple(msgspec.structs.replace(row, origin="", packages=()) for row in side)
+        tuple(msgspec.structs.replace(row, origin="", packages=(), without_code="") for row in side)
         for side in (result.distributions, answer.distributions)
     )
     assert next(told) == next(told)

@@ -33,6 +33,7 @@ SHOWN = 20
         Cause(check="native/platform", shares=r"^(\S+) was built for"),
         Cause(check="python/stdlib-complete", shares=r"(?:^|; )(\w+): "),
         Cause(check="packages/requirements-met", shares=r"asks for ([\w.-]+)[^;]*, which is not installed"),
+        Cause(check="packages/installed-files", shares=r"RECORD names ([\w-]+)"),
         Cause(check="process/command-resolves", undecided=True),
     ),
     why="Code that does not import does not run; a package that lies on no path is not installed.",

@@ -99,7 +99,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     if names is None:
         candidates = tuple(dict.fromkeys((*DEFAULT_FORBIDDEN, *project.dev_group)))
         needed = closure((*(dependencies or ()), *project.extras), listed.values(), probe.interpreter.version)
-        needed |= _of_the_lock(project, contract, probe) | _required(listed.values(), candidates, probe)
+        needed |= _of_the_lock(project, contract, probe) | required_by_others(listed.values(), candidates, probe)
         # A test tool that the application itself asks for is told all the same.
         asked = frozenset(DEFAULT_FORBIDDEN).intersection(_direct(dependencies, probe))
         names = tuple(name for name in candidates if name not in needed - asked)
@@ -140,7 +140,7 @@ def no_installers(
 ) -> Outcome:
     """Leave alone what the command runs (`uv run`), and what the lock or another distribution requires."""
     allowed: set[str] = {canonicalize_name(name) for name in contract.installers}
-    allowed |= _of_the_lock(project, contract, probe) | _required(probe.distributions, INSTALLERS, probe)
+    allowed |= _of_the_lock(project, contract, probe) | required_by_others(probe.distributions, INSTALLERS, probe)
     if isinstance(command, ResolvedCommand):
         allowed |= {posixpath.basename(word) for word in command.words}
     wanted = tuple(name for name in INSTALLERS if name not in allowed)
@@ -169,7 +169,7 @@ TEST_TOOL = re.compile(r"(?:pytest|flake8|mypy|ruff|coverage)\b.*|.*-(?:pytest|s
 DEVELOPMENT = {"dev", "test", "tests", "lint", "typing", "docs"}
 
 
-def _required(distributions: Iterable[Distribution], names: Iterable[str], probe: Probe) -> frozenset[str]:
+def required_by_others(distributions: Iterable[Distribution], names: Iterable[str], probe: Probe) -> frozenset[str]:
     """Return those of some names that an installed distribution, not one of them itself, requires."""
     asked, environment = frozenset(names), image_environment(probe)
     return frozenset(

@@ -1,4 +1,4 @@
-"""packages/requirements-met: whether the distributions of an environment go together."""
+"""packages/*: whether the distributions of an environment are whole, and go together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,42 @@ from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, shorten, skipped
-from seatrial.checks.packages import NONE_INSTALLED, SHOWN, SYSTEM
-from seatrial.facts import Distribution, Probe
-from seatrial.requirements import holds, image_environment, names_of, parse
+from seatrial.checks.packages import NONE_INSTALLED, SHOWN, SYSTEM, required_by_others
+from seatrial.facts import INSTALLERS, Distribution, Probe
+from seatrial.requirements import closure, holds, image_environment, names_of, parse
 
 APPLICATION = "the application"
+
+
+@check(
+    "packages/installed-files",
+    title="Every distribution's code is there",
+    severity=Severity.ERROR,
+    follows=("packages/evidence",),
+    why="Metadata without code passes every comparison of versions, and nothing of it can be imported.",
+    source="Python packaging user guide, Recording installed projects: RECORD lists a distribution's files",
+    example="RUN pip install -r requirements.txt && rm -rf /usr/local/lib/python3.13/site-packages/boto3",
+    fixed="RUN pip install -r requirements.txt && pip uninstall --yes boto3",
+)
+def installed_files(probe: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None) -> Outcome:
+    """Look for one file of code of each, so that a distribution whose tests were removed is whole."""
+    if not installed:
+        return skipped(NONE_INSTALLED)
+    lacking = {name: package for name, package in installed.items() if package.without_code}
+    expect = Expect(f"code beside the metadata of {len(installed)} distributions")
+    if lacking:
+        lines = tuple(f"{package.name} {package.version}: {package.without_code}" for package in lacking.values())
+        needed = closure(dependencies or (), installed.values(), probe.interpreter.version)
+        needed |= required_by_others(installed.values(), tuple(lacking), probe)
+        severity = Severity.ERROR if needed & lacking.keys() else Severity.WARNING
+        return expect.failed(
+            shorten(lines, SHOWN),
+            fix="Install it again, with its files, or remove it with its metadata: `pip uninstall`. What a later stage "
+            "copies of an environment, copy whole.",
+            evidence=lines,
+            severity=Severity.NOTE if lacking.keys() <= set(INSTALLERS) - needed else severity,
+        )
+    return expect.passed(f"{len(installed)} distributions checked")
 
 
 @check(

@@ -244,6 +244,8 @@ class Distribution(Fact, frozen=True, kw_only=True):
     """The local file or folder that it was installed from, as a URL (PEP 610)."""
     packages: tuple[str, ...] = ()
     """The packages that it holds, where it was installed from a local file or folder."""
+    without_code: str = ""
+    """Why its metadata stands for no code; empty where its code is there."""
 
 
 class BrokenDistribution(Fact, frozen=True, kw_only=True):

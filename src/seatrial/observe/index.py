@@ -112,7 +112,10 @@ LEAST_EXPORTED = 500
 """Names of Python's C interface that a Python exports at least: extension modules use them. 3.8 has 1,500 of them."""
 IS_PYTHON, LINKS_PYTHON = "exports Python's C interface", "links Python's library"
 """What a Python's program, or its library, holds in `Index.holding`; nothing else of that name does."""
-PACKAGE_IN_RECORD = re.compile(rb"^([^/,\r\n]{1,200})/__init__\.py,", re.MULTILINE)
+TOP_IN_RECORD = re.compile(rb"^([^/,\r\n]{1,200})(/__init__\.py)?,", re.MULTILINE)
+FOLDER_IN_RECORD = re.compile(rb"^([^/,\r\n]{1,200})/", re.MULTILINE)
+MODULES = (b".py", b".pyc", b".so", b".pth")
+MOST_RECORDED = 50
 
 
 def read_index(files: EngineFiles, limits: Limits) -> Index:
@@ -283,9 +286,7 @@ def kept_text(path: str, mode: int, body: bytes) -> str | None:
     if OF_A_DISTRIBUTION(path):
         name = path.rpartition("/")[2]
         if name == "RECORD":
-            # The packages that it holds.
-            found = dict.fromkeys(PACKAGE_IN_RECORD.findall(body))
-            return "\n".join(package.decode("utf-8", "replace") for package in list(found)[:50])
+            return "\n".join(name.decode("utf-8", "replace") for name in recorded(body))
         text = body.decode("utf-8", "replace")
         if name in {"METADATA", "PKG-INFO"} or name.endswith(".egg-info"):
             # A header may hold a whole licence: of its fields, those that are asked for.
@@ -299,6 +300,19 @@ def kept_text(path: str, mode: int, body: bytes) -> str | None:
     if body.startswith(b"#!") and mode & 0o111 and PROGRAM(path):
         return body[:SCRIPT].decode("utf-8", "replace")
     return None
+
+
+def recorded(record: bytes) -> list[bytes]:
+    """Return where a RECORD has code: packages (`shop`), modules (`six.py`), or parts of a namespace (`google/x/`)."""
+    tops = dict.fromkeys(TOP_IN_RECORD.findall(record))
+    packages = [name for name, package in tops if package][:MOST_RECORDED]
+    modules = [name for name, package in tops if not package and name.endswith(MODULES)][:MOST_RECORDED]
+    folders = []
+    for name in list(dict.fromkeys(() if packages else FOLDER_IN_RECORD.findall(record)))[:MOST_RECORDED]:
+        within = rb"^(%s/(?:(?!__pycache__/)[^/,\r\n]+/)*)[^/,\r\n]+\.(?:pyc?|so)," % re.escape(name)
+        if not name.endswith((b"..", b"__pycache__", b"-info")) and (first := re.search(within, record, re.MULTILINE)):
+            folders.append(first[1])
+    return [*packages, *modules, *folders]
 
 
 class IndexFiles:

@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from packaging.utils import canonicalize_name
 
 from seatrial.facts import (
@@ -19,9 +20,10 @@ from seatrial.facts import (
 )
 from seatrial.inside.probe.base import named_for_env, shebang
 from seatrial.inside.probe.distributions import MOST_REQUIREMENTS, header, requires_text, script_names
+from seatrial.observe.recorded import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.observe.index import Entry
     from seatrial.observe.layout import Access, Layout
@@ -46,21 +48,32 @@ def packages_of(layout: Layout, access: Access) -> Packages:
     """Return the distributions whose metadata lies in an interpreter's folders; of two of one name, the first."""
     found: list[Distribution] = []
     broken: list[BrokenDistribution] = []
+    recorded = Recorded(access.files)
     for folders, base in ((layout.path, False), (layout.base, True)):
-        seen: set[str] = set()
-        for folder in folders:
-            for name in access.files.names(folder):
-                if not name.endswith((".dist-info", ".egg-info")):
-                    continue
-                if len(found) >= MOST_DISTRIBUTIONS:
-                    return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]), complete=False)
-                row = _distribution(folder, name, access, base=base)
-                if isinstance(row, BrokenDistribution):
-                    broken.append(row)
-                elif (key := canonicalize_name(row.name)) not in seen:
-                    seen.add(key)
-                    found.append(row)
+        first: dict[str, tuple[int, str]] = {}
+        for folder, metadata in _metadata(folders, access):
+            if len(found) >= MOST_DISTRIBUTIONS:
+                return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]), complete=False)
+            row = _distribution(folder, metadata, access, base=base)
+            if isinstance(row, BrokenDistribution):
+                broken.append(row)
+                continue
+            at, before = first.setdefault(canonicalize_name(row.name), (len(found), metadata))
+            if at == len(found):
+                why = "" if base or row.editable else recorded.without_code(folder, metadata)
+                found.append(structs.replace(row, without_code=why) if why else row)
+            elif found[at].version != row.version and recorded.shadows(found[at].location, before, folder, metadata):
+                why = f"{row.version} in {folder} is the one with code"
+                found[at] = structs.replace(found[at], without_code=why)
     return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]), complete=len(broken) <= MOST_BROKEN)
+
+
+def _metadata(folders: Iterable[str], access: Access) -> Iterator[tuple[str, str]]:
+    """Yield the folders, each with the names of the metadata in it."""
+    for folder in folders:
+        for name in access.files.names(folder):
+            if name.endswith((".dist-info", ".egg-info")):
+                yield folder, name
 
 
 def _distribution(folder: str, name: str, access: Access, *, base: bool) -> Distribution | BrokenDistribution:
@@ -86,7 +99,7 @@ def _distribution(folder: str, name: str, access: Access, *, base: bool) -> Dist
         base=base,
         editable=editable,
         origin=origin,
-        packages=tuple(sorted(filter(None, held))),
+        packages=tuple(sorted(name for name in held if name.isidentifier())),
     )
 
 
