@@ -256,6 +256,9 @@ USER 10001:10001
     ),
 )
 
+AN_EGG = """COPY --chmod=644 PKG-INFO /opt/pytest-8.4.0-py3.13.egg/EGG-INFO/PKG-INFO
+RUN cd /opt && touch pytest-8.4.0-py3.13.egg/pytest.py && python -m compileall -q pytest-8.4.0-py3.13.egg && \\
+    echo /opt/pytest-8.4.0-py3.13.egg > /app/.venv/lib/python3.13/site-packages/easy-install.pth"""
 PACKAGES = (
     Defect(
         name="the command runs on the base's interpreter",
@@ -312,6 +315,14 @@ COPY --from=builder /app/.venv /app/.venv
 """,
         finds="packages/forbidden",
         says=("pytest 8.4.0", "/app/.venv/lib/python3.13/site-packages"),
+        contract={"dependencies": ("shipapp",)},
+    ),
+    Defect(
+        name="a test tool in an egg",
+        dockerfile=f"FROM {{clean}}\nUSER 0\n{AN_EGG}\nUSER 10001:10001",
+        files={"PKG-INFO": "Metadata-Version: 2.1\nName: pytest\nVersion: 8.4.0\n"},
+        finds="packages/forbidden",
+        says=("pytest 8.4.0", "in /opt/pytest-8.4.0-py3.13.egg"),
         contract={"dependencies": ("shipapp",)},
     ),
     Defect(

@@ -424,6 +424,39 @@ def test_missing_code_is_as_grave_as_what_needs_it(
     assert (result.status, result.severity) == (Status.FAIL, severity)
 
 
+@pytest.mark.parametrize(
+    ("check", "rows", "words"),
+    [
+        (
+            "packages/forbidden",
+            ("fastapi", "uvicorn"),
+            "one of pytest, ruff, mypy may be in /opt/x.egg: Python imports",
+        ),
+        ("packages/no-installers", ("fastapi", "uvicorn"), "may be in /opt/x.egg"),
+        ("packages/match-lock", ("fastapi", "uvicorn"), "more than the lock says may be in /opt/x.egg"),
+        ("packages/match-lock", ("fastapi",), "uvicorn may be in /opt/x.egg"),
+        ("packages/evidence", ("uvicorn",), "fastapi may be in /opt/x.egg"),
+        ("packages/requirements-met", ("fastapi",), "what is asked for may be in /opt/x.egg"),
+    ],
+)
+def test_what_a_zip_on_the_path_may_hold_is_not_decided(check: str, rows: tuple[str, ...], words: str) -> None:
+    listed = [distribution(name, requires=("uvicorn",) if name == "fastapi" else ()) for name in rows]
+    there = msgspec.structs.replace(probe().interpreter, archives=("/opt/x.egg",))
+    project = msgspec.structs.replace(facts().project, dependencies=("fastapi",))
+    result = judged(check, facts(probe=probe(distributions=listed, interpreter=there), project=project))
+    assert (result.status, words in result.actual) == (Status.ERROR, True), result
+    without = judged(check, facts(probe=probe(distributions=listed), project=project))
+    assert without.status in {Status.PASS, Status.FAIL}
+
+
+def test_what_was_found_fails_whatever_a_zip_holds() -> None:
+    there = msgspec.structs.replace(probe().interpreter, archives=("/opt/x.egg",))
+    rows = (distribution("fastapi", "0.9", requires=("uvicorn<1",)), distribution("uvicorn"), distribution("pytest"))
+    seen = facts(probe=probe(distributions=rows, interpreter=there))
+    for check in ("packages/forbidden", "packages/match-lock", "packages/requirements-met"):
+        assert judged(check, seen).status is Status.FAIL
+
+
 # --- code, machine, bytecode, system ---------------------------------------------------------------------------
 
 

@@ -189,8 +189,13 @@ def test_path_files_are_read_and_their_code_is_not_run() -> None:
         f"{SITE}/.hidden.pth": "/opt/hidden\n",
         f"{SITE}/b.pth": "/opt/zip.egg\n",
     }
-    tree |= {"/app/lib": FOLDER, "/opt/more": FOLDER, "/opt/hidden": FOLDER, "/opt/zip.egg": "PK"}
+    tree |= {"/app/lib": FOLDER, "/opt/more": FOLDER, "/opt/hidden": FOLDER}
     assert laid_out(access(tree)).path[2:] == (SITE, "/app/lib", "/opt/more")
+    assert laid_out(access(tree)).archives == ()
+    assert laid_out(access({**tree, "/opt/zip.egg": "PK", "/usr/local/lib/python313.zip": "PK"})).archives == (
+        "/usr/local/lib/python313.zip",
+        "/opt/zip.egg",
+    )
     assert runs_code([SITE], access(tree).files) == (f"{SITE}/a.pth",)
 
 
@@ -527,6 +532,22 @@ def test_a_package_behind_a_link_is_looked_at() -> None:
     assert changed_by_user({"/opt/cache/linked": (0o755, 10001, 0)}, tree=tree) == {PACKAGES: [f"{SITE}/linked"]}
     assert changed_by_user({"/opt/cache": (0o755, 10001, 0)}, tree=tree) == {PACKAGES: ["/opt/cache"]}
     assert changed_by_user({}, tree=tree) == {}
+
+
+def test_an_egg_that_is_a_folder_holds_its_own_metadata() -> None:
+    egg = "/opt/tides-1.0-py3.13.egg"
+    tree: dict[str, str | None] = {
+        f"{SITE}/easy-install.pth": f"{egg}\n/opt/plain\n",
+        f"{egg}/EGG-INFO/PKG-INFO": METADATA.format("tides", "1.0"),
+        f"{egg}/EGG-INFO/requires.txt": "click\n",
+        f"{egg}/tides/__init__.py": "",
+        "/opt/plain/EGG-INFO/PKG-INFO": METADATA.format("none", "1.0"),
+    }
+    seen = access({**BASE, **VENV, **tree})
+    found = installed.packages_of(laid_out(seen), seen)
+    assert [(row.name, row.location, row.requires, row.without_code) for row in found.distributions] == [
+        ("tides", egg, ("click",), "")
+    ]
 
 
 # --- whether their code is there ---------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     if not wanted:
         return skipped("nothing is known that the list must show; set `dependencies` in the contract")
     missing = [name for name in wanted if name not in listed]
+    if missing:
+        require_read(probe, ", ".join(missing))
     expect = Expect(f"{len(wanted)} direct dependencies on the list: {', '.join(wanted)}")
     if missing:
         return expect.failed(
@@ -116,6 +118,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
             "needs one, say in the contract's `forbidden` what is forbidden instead.",
             evidence=(*(_located(package) for package in found), *unreadable),
         )
+    require_read(probe, f"one of {', '.join(wanted)}")
     if not _proven(dependencies, probe):
         return UNPROVEN
     return expect.passed(f"none of them among {len(listed)} distributions")
@@ -159,6 +162,7 @@ def no_installers(
         )
     if "distributions" in probe.truncated:
         raise UndecidedError(f"the list was cut after {len(probe.distributions)} distributions")
+    require_read(probe, f"one of {', '.join(wanted)}")
     if not _proven(dependencies, probe):
         return UNPROVEN
     return expect.passed(f"none of them among {len(probe.distributions)} distributions and on PATH")
@@ -191,6 +195,16 @@ def _of_the_lock(project: ProjectFacts, contract: Contract, probe: Probe) -> fro
     return frozenset(resolve(lock, image_environment(probe), {*named, *lock.chosen} - DEVELOPMENT))
 
 
+def require_read(probe: Probe, what: str) -> None:
+    """Leave a check undecided where a zip or a zipped egg on sys.path may hold what was not found."""
+    if archives := probe.interpreter.archives:
+        raise UndecidedError(
+            f"{what} may be in {shorten(archives, 3)}: Python imports from it, and it is not read. Unpack it into a "
+            "folder, or install it with pip",
+            *archives,
+        )
+
+
 def _located(package: Distribution) -> str:
     return f"{package.name} {package.version} in {package.location}"
 
@@ -210,7 +224,7 @@ def _unreadable(probe: Probe, names: Collection[str] | None = None) -> tuple[str
 
 def _named(location: str) -> str:
     """Return the name in that of a metadata folder: `/…/My_Package-1.0.dist-info`."""
-    stem = posixpath.basename(location).removesuffix(".dist-info").removesuffix(".egg-info")
+    stem = posixpath.basename(location.removesuffix("/EGG-INFO")).removesuffix(".dist-info").removesuffix(".egg-info")
     return canonicalize_name(stem.partition("-")[0])
 
 
@@ -274,6 +288,8 @@ def match_lock(
     count = f"{len(needed)} distributions of {lock.file} for Python {python}"
     expect = Expect(f"exactly the {count}" + (f", with {', '.join(sorted(chosen))}" if chosen else ""))
     wrong = (*sorted(missing), *sorted(different), *sorted(extra))
+    if not (different or extra):
+        require_read(probe, "more than the lock says" if not missing else missing[0].partition(" ")[0])
     if wrong:
         return expect.failed(
             shorten(wrong, SHOWN),

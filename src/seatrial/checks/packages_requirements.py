@@ -10,11 +10,12 @@ from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, shorten, skipped
-from seatrial.checks.packages import NONE_INSTALLED, SHOWN, SYSTEM, required_by_others
+from seatrial.checks.packages import NONE_INSTALLED, SHOWN, SYSTEM, require_read, required_by_others
 from seatrial.facts import INSTALLERS, Distribution, Probe
 from seatrial.requirements import closure, holds, image_environment, names_of, parse
 
 APPLICATION = "the application"
+NOT_INSTALLED = ", which is not installed"
 
 
 @check(
@@ -63,6 +64,8 @@ def requirements_met(probe: Probe, installed: dict[str, Distribution], dependenc
     unmet, count = _unmet(installed, dependencies or (), image_environment(probe))
     expect = Expect("every distribution's own requirements are met")
     if unmet:
+        if all(line.endswith(NOT_INSTALLED) for line in unmet):
+            require_read(probe, "what is asked for")
         lines = tuple(sorted(unmet, key=lambda line: (not unmet[line], line)))
         return expect.failed(
             shorten(lines, SHOWN),
@@ -105,7 +108,7 @@ def _unmet(
         name = canonicalize_name(requirement.name)
         package = listed.get(name)
         if package is None:
-            unmet[f"{who} asks for {_shown(text)}, which is not installed"] = grave
+            unmet[f"{who} asks for {_shown(text)}{NOT_INSTALLED}"] = grave
             continue
         if not _satisfied(requirement, package.version):
             line = f"{who} asks for {_shown(text)}, and {package.version} is installed"

@@ -225,6 +225,8 @@ class Interpreter(Fact, frozen=True, kw_only=True):
     """pyvenv.cfg, where it is a virtual environment's."""
     off_path: tuple[OffPath, ...] = ()
     """By the image's files: what it cannot import."""
+    archives: tuple[str, ...] = ()
+    """By the image's files: the zips and zipped eggs on its path, which are not read."""
 
 
 class Distribution(Fact, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from seatrial.observe.layout import Layout
     from seatrial.observe.probe import ProbeRequest
 
+MOST_ARCHIVES = 20
 SITE = ("site-packages", "dist-packages")
 
 
@@ -108,6 +109,7 @@ def _by_files(
         base_prefix=layout.base_prefix,
         path=layout.path,
         settings=dict(layout.settings),
+        archives=tuple(map(shown, layout.archives[:MOST_ARCHIVES])),
         off_path=off_path_of(
             layout,
             image.environment,

@@ -96,6 +96,7 @@ KEY_NAME = re.compile(KEY_FILES, re.DOTALL).fullmatch
 OF_A_DISTRIBUTION = re.compile(
     r".*\.dist-info/(?:METADATA|RECORD|entry_points\.txt|direct_url\.json)"
     r"|.*\.egg-info(?:/(?:PKG-INFO|requires\.txt|entry_points\.txt))?"
+    r"|.*\.egg/EGG-INFO/(?:PKG-INFO|requires\.txt|entry_points\.txt)"
     r"|.*-packages/[^/]+\.pth|.*/pyvenv\.cfg",
     re.DOTALL,
 ).fullmatch

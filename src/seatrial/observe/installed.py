@@ -19,7 +19,7 @@ from seatrial.facts import (
     PathPython,
 )
 from seatrial.inside.probe.base import named_for_env, shebang
-from seatrial.inside.probe.distributions import MOST_REQUIREMENTS, header, requires_text, script_names
+from seatrial.inside.probe.distributions import EGG_INFO, MOST_REQUIREMENTS, header, requires_text, script_names
 from seatrial.observe.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _metadata(folders: Iterable[str], access: Access) -> Iterator[tuple[str, str
     """Yield the folders, each with the names of the metadata in it."""
     for folder in folders:
         for name in access.files.names(folder):
-            if name.endswith((".dist-info", ".egg-info")):
+            if name.endswith((".dist-info", ".egg-info")) or (name == EGG_INFO and folder.endswith(".egg")):
                 yield folder, name
 
 

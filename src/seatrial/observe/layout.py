@@ -46,7 +46,9 @@ class Layout:
     settings: Mapping[str, str] = field(default_factory=dict)
     """pyvenv.cfg, where it is a virtual environment's."""
     path: tuple[str, ...] = ()
-    """What is on sys.path and exists, in its order."""
+    """The folders on sys.path that exist, in its order."""
+    archives: tuple[str, ...] = ()
+    """The files on sys.path: zips and zipped eggs, from which Python imports too."""
     base: tuple[str, ...] = ()
     """The site folders of the interpreter below a virtual environment that are not on its path."""
     scripts: tuple[str, ...] = ()
@@ -114,6 +116,7 @@ def layout_of(python: str, environment: Mapping[str, str], directory: str, acces
     made = _Path(access=access, library=library, base_prefix=base_prefix, lib=lib)
     if given := environment.get("PYTHONPATH"):
         made.add_all([posixpath.join(directory, folder) for folder in given.split(":")])
+    made.add(f"{base_prefix}/{lib}/{library.replace('.', '')}.zip")
     made.add_all([f"{base_prefix}/{lib}/{library}", f"{base_prefix}/{lib}/{library}/lib-dynload"])
     made.add_sites(prefix)
     if not alone:
@@ -133,6 +136,7 @@ def layout_of(python: str, environment: Mapping[str, str], directory: str, acces
         base_prefix=base_prefix,
         settings=settings,
         path=tuple(made.folders),
+        archives=tuple(made.archives),
         base=tuple(folder for folder in made.sites(base_prefix) if prefix and files.folder(folder) not in on_path),
         scripts=_script_folders(executable, prefix or base_prefix, user),
     )
@@ -201,12 +205,18 @@ class _Path:
     lib: str
     """`lib64` where Red Hat's and SUSE's interpreters have the standard library."""
     folders: list[str] = field(default_factory=list)
+    archives: list[str] = field(default_factory=list)
     _known: set[str] = field(default_factory=set)
 
     def add(self, folder: str) -> bool:
-        """Add a folder, where it exists and is new."""
+        """Add a folder, where it exists and is new; a file is noted."""
         folder = rooted(posixpath.normpath(folder)) if folder else ""
-        if not folder or folder in self._known or len(self.folders) >= MOST_FOLDERS or not self.access.lists(folder):
+        if not folder or folder in self._known or len(self._known) >= MOST_FOLDERS:
+            return False
+        if not self.access.lists(folder):
+            if self.access.reads(folder):
+                self._known.add(folder)
+                self.archives.append(folder)
             return False
         self._known.add(folder)
         self.folders.append(folder)

@@ -235,7 +235,7 @@ def read_own_code(
             path=start.path,
             directory=start.directory,
         ),
-        hooked=any(not HARMLESS_HOOKS.fullmatch(name) for name in hooks),
+        hooked=bool(layout.archives) or any(not HARMLESS_HOOKS.fullmatch(name) for name in hooks),
     )
     asked = [(name, file, row) for name, (file, module) in reading.modules.items() for row in module.asked]
     missing = [found for row in asked if row[2].kind == "import" and (found := judge.missing(*row))]
@@ -286,7 +286,7 @@ class _Judge:
     reached: Mapping[str, bool]
     held: Held
     hooked: bool
-    """Code that runs at each start of the interpreter may bring modules that no file shows."""
+    """Code that runs at each start of the interpreter, or a zip on its path, may bring modules that no file shows."""
     aside: dict[str, str] = field(default_factory=dict)
     """The folders off the path that hold modules, by the name of these."""
 

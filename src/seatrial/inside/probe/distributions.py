@@ -47,6 +47,8 @@ def scripts() -> "List[Row]":
     return found
 
 
+EGG_INFO = "EGG-INFO"
+"""The metadata in an egg that is a folder."""
 MAX_DISTRIBUTIONS = 5000
 MOST_REQUIREMENTS = 5000
 """Of one distribution: some that have an extra for each of their plugins name more than five hundred."""
@@ -61,8 +63,9 @@ def distributions() -> "Tuple[List[Row], List[Row]]":
     for folders, base in ((search_path, False), (base_folders(), True)):
         seen: "Set[str]" = set()
         for folder in folders:
-            names = sorted(name for name in listing(folder or ".") if name.endswith((".dist-info", ".egg-info")))
-            for name in names:
+            egg = EGG_INFO if folder.endswith(".egg") else ""
+            endings = (".dist-info", ".egg-info")
+            for name in sorted(name for name in listing(folder or ".") if name.endswith(endings) or name == egg):
                 if len(found) >= MAX_DISTRIBUTIONS:
                     truncated.append("distributions")
                     return found, broken[:200]
@@ -130,8 +133,10 @@ def header(raw: str) -> "Row":
 
 
 def requires_of_egg(folder: str) -> "List[str]":
+    if not folder.endswith((".egg-info", EGG_INFO)):
+        return []
     try:
-        return requires_text(read(os.path.join(folder, "requires.txt"))) if folder.endswith(".egg-info") else []
+        return requires_text(read(os.path.join(folder, "requires.txt")))
     except OSError:
         return []
 
