@@ -181,7 +181,7 @@ ENVIRONMENT = (
         + "COPY METADATA /opt/forged/tides-2.0.dist-info/METADATA\nENV PYTHONPATH=/opt/forged",
         files={"METADATA": "Metadata-Version: 2.1\nName: tides\nVersion: 2.0\n"},
         finds="packages/installed-files",
-        says=("tides 2.0: it has no RECORD, and /opt/forged holds no code",),
+        says=(f"tides 2.0: its code is that of 1.0 in {SITE}; in /opt/forged there is none",),
         twin=with_wheels("sextant-1.0", "tides-2.0"),
     ),
     Defect(

@@ -222,6 +222,59 @@ def test_an_untrusted_build_is_called_like_no_image_that_builders_pull(site: Sit
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("FROM shop:latest\n", 1),
+        ("ARG BASE=shop\nFROM $BASE:latest\n", 2),
+        ("FROM scratch\nCOPY --from=shop:latest / /\n", 2),
+        ("FROM shop:latest AS a\nFROM scratch\nRUN --mount=from=a,target=/a cp /a/x /x\n", 1),
+        ("FROM scratch\n\nRUN --mount=type=bind,from=shop:latest,target=/a cp /a/x /x\n", 3),
+    ],
+)
+@pytest.mark.parametrize("labels", [{"seatrial.app": "shop"}, {"seatrial.app": "shop", untrusted.LABEL: "another"}])
+def test_an_untrusted_build_takes_no_image_of_another_project(
+    site: Site, text: str, line: int, labels: dict[str, str]
+) -> None:
+    site.write(text)
+    site.images.local["shop:latest"] = labelled(**labels)
+    with pytest.raises(BuildError, match="shop:latest is an image of another project") as caught:
+        site.build(trust=Trust.NONE)
+    assert caught.value.where == f"Dockerfile:{line}"
+    site.build()
+    site.images.local["shop:latest"] = labelled(
+        **{"seatrial.app": "shop", untrusted.LABEL: untrusted.owner_of(site.folder)}
+    )
+    site.build(trust=Trust.NONE)
+    site.images.local["shop:latest"] = labelled(**{"org.opencontainers.image.title": "python"})
+    site.build(trust=Trust.NONE)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('FROM sh"op"\n', 1),
+        ("ARG A=shopx\nFROM ${A%x}\n", 2),
+        ("ARG A=shopx\nARG B=${A%x}\nFROM $B\n", 2),
+        ("FROM scratch\nONBUILD COPY --from=shop / /\n", 2),
+        ("FROM scratch\nONBUILD RUN --mount=from=shop,target=/a true\n", 2),
+    ],
+)
+def test_an_untrusted_build_says_plainly_what_it_takes(site: Site, text: str, line: int) -> None:
+    site.write(text)
+    with pytest.raises(BuildError, match="cannot be told: refused") as caught:
+        site.build(trust=Trust.NONE)
+    assert caught.value.where == f"Dockerfile:{line}"
+    site.build()
+
+
+def test_an_untrusted_build_may_use_variables_and_a_digest(site: Site) -> None:
+    digest = f"shop@sha256:{'0' * 64}"
+    site.write(f"ARG A\nARG B=${{A:-scratch}}\nFROM ${{B}}\nONBUILD RUN echo from here\nCOPY --from={digest} / /\n")
+    site.images.local[digest] = labelled(**{"seatrial.app": "shop"})
+    site.build(trust=Trust.NONE)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "# syntax=evil/frontend\nFROM scratch\n",

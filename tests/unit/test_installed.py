@@ -453,9 +453,8 @@ def changed_by_user(modes: dict[str, tuple[int, int, int]], **more: Any) -> dict
     """Return what USER may change of what the command runs and imports, by part."""
     who = more.get("who", USER)
     seen = access({**RUNS, **more.get("tree", {})}, modes, who)
-    parts = Changes(seen).of_environment(
-        laid_out(seen, PYTHONPATH="/srv/local"), ("/app/entry.sh", "/bin/sh", "/app/.venv/bin/python"), "/work"
-    )
+    command = ("/app/entry.sh", "/bin/sh", "/app/.venv/bin/python", "gone", "app/entry.sh")
+    parts = Changes(seen).of_environment(laid_out(seen, PYTHONPATH="/srv/local"), command, "/work")
     return {part.name: [row.path for row in part.changeable] for part in parts if part.count}
 
 
@@ -525,6 +524,12 @@ def test_a_whole_project_of_users_is_told_once() -> None:
         INTERPRETER: ["/app/.venv/pyvenv.cfg"],
         PACKAGES: ["/app/.venv/lib"],
     }
+
+
+def test_paths_that_no_report_can_hold_are_shown() -> None:
+    tree = {f"{SITE}/tides/a\udcff\n.py": ""}
+    odd = f"{SITE}/tides/a\udcff\n.py"
+    assert changed_by_user({odd: MINE}, tree=tree) == {PACKAGES: [f"{SITE}/tides/a\\xff\\n.py"]}
 
 
 def test_a_package_behind_a_link_is_looked_at() -> None:
@@ -640,7 +645,9 @@ def test_metadata_before_the_version_that_has_the_code_is_told() -> None:
     real = {**with_record(SITE, "tides", "tides/__init__.py"), **files_of(SITE, "tides/__init__.py")}
     # What lies beside the forged metadata is the application's own.
     forged = {**package("/app/src", "tides", "2.0"), "/app/src/shop/__init__.py": ""}
-    assert without_code({**real, **forged}, PYTHONPATH="/app/src") == {"tides": f"1.0 in {SITE} is the one with code"}
+    assert without_code({**real, **forged}, PYTHONPATH="/app/src") == {
+        "tides": f"its code is that of 1.0 in {SITE}; in /app/src there is none"
+    }
     assert without_code({**real, **forged, "/app/src/tides/__init__.py": ""}, PYTHONPATH="/app/src") == {}
     empty = with_record("/app/src", "tides", version="2.0")
     assert list(without_code({**real, **empty}, PYTHONPATH="/app/src")) == ["tides"]

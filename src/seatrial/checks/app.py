@@ -197,6 +197,7 @@ def libraries_resolve(probe: Probe) -> Outcome:
     "app/code-read-only",
     title="Its user cannot change its code",
     severity=Severity.WARNING,
+    follows=(Cause(check="files/world-writable", shares=r"(/\S+) has mode"),),
     why="An attacker who takes over the process cannot change the code that runs at the next start.",
     source="CIS Docker Benchmark 4.1, 5.13; OWASP Docker cheat sheet, rule 8",
     example="COPY --chown=app:app . /app",
@@ -228,13 +229,10 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
 
 def _changeable(found: Sequence[Changeable], count: int) -> str:
     """Return the first path, and how many more there are; where all lie in one folder, that one is named."""
-    first = found[0]
+    first, top = found[0], posixpath.commonpath([place.path for place in found])
     shown = f"{first.path} (mode {first.mode}, owner {first.owner})"
-    if count == 1:
-        return shown
-    top = posixpath.commonpath([place.path for place in found])
     where = {"/": "", first.path: " in it"}.get(top, f" in {top}")
-    return f"{shown} and {count - 1} more{where}"
+    return shown if count == 1 else f"{shown} and {count - 1} more{where}"
 
 
 @check(

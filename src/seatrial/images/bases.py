@@ -21,6 +21,7 @@ from seatrial.engine.find import Engine
 from seatrial.errors import BuildError
 from seatrial.facts.sources import Base, Dockerfile
 from seatrial.host import Host
+from seatrial.images import untrusted
 from seatrial.images.plan import BuildPlan
 from seatrial.settings.read import Project
 from seatrial.text import plain_line
@@ -195,9 +196,12 @@ def replacements(
     def known(reference: str) -> bool:
         return offline.find_substitute(reference, recipes) is not None
 
+    bases = bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))
+    if plan.owner:
+        untrusted.require_no_other_projects(engine, dockerfile, bases, plan.owner, where=plan.dockerfile_shown)
     origins = {
         base.reference: find_base(base, registries=registries, known=known, dockerfile=plan.dockerfile_shown)
-        for base in bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))
+        for base in bases
     }
     substitutes: dict[str, str] = {}
     engine_images: dict[str, str] = {}

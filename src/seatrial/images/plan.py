@@ -17,7 +17,7 @@ from seatrial.settings.model import App
 from seatrial.settings.read import TABLE, Project, line_of, python_of
 from seatrial.trust import Trust
 
-APP_LABEL = "seatrial.app"
+APP_LABEL = untrusted.APP_LABEL
 PYTHON_LABEL = "seatrial.python"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 import docker.errors
 
+from seatrial.dockerfile import expand
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError
+from seatrial.facts.sources import Base, Dockerfile
 
+APP_LABEL = "seatrial.app"
+"""On every image that a build of seatrial made, and on what was made from one: the app's name."""
 LABEL = "seatrial.untrusted"
 """On the images that untrusted projects build: whose they are."""
 CACHE_NAMESPACE = "BUILDKIT_CACHE_MOUNT_NS"
@@ -27,6 +32,63 @@ SYNTAX = re.compile(r"^[^\S\n]*(?:#|//)[^\S\n]*syntax[^\S\n]*=[^\S\n]*(\S*)", re
 DOCKERS_OWN = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@]\S*)?")
 BASES = re.compile(r"(?:docker\.io/)?(?:docker/[^/]+|library/[^/]+)|moby/buildkit")
 """Images that builders pull by themselves, and official ones."""
+REFERENCE = re.compile(r"[\w./:@-]+", re.ASCII)
+
+
+def require_no_other_projects(
+    engine: Engine, dockerfile: Dockerfile, bases: Iterable[Base], owner: str, *, where: str
+) -> None:
+    """Refuse images that seatrial built of other projects on this engine, which only their names keep apart.
+
+    `bases` are the images that FROM, COPY --from and RUN --mount name. Raises a BuildError.
+    """
+    for line, name in _unclear(dockerfile):
+        raise BuildError(
+            f"which image {name} is cannot be told: refused, as the project is not trusted.",
+            where=f"{where}:{line}",
+            fix="Name the image itself, or by a plain variable, `${NAME}`; or, if you trust this project, give "
+            "--trust project.",
+        )
+    for base in bases:
+        if not REFERENCE.fullmatch(base.reference) or "@" in base.reference:
+            # Whoever knows a digest was given the image; what is no reference, the builder refuses.
+            continue
+        labels = _labels(engine, base.reference)
+        if APP_LABEL in labels and labels.get(LABEL) != owner:
+            raise BuildError(
+                f"{base.reference} is an image of another project on this engine: refused, as the project is not "
+                "trusted.",
+                where=f"{where}:{base.line}",
+                fix="If it is one that a registry holds for all, name it by its digest (NAME@sha256:…); or, if you "
+                "trust this project, give --trust project.",
+            )
+
+
+def _unclear(dockerfile: Dockerfile) -> Iterator[tuple[int, str]]:
+    """Yield what names an image as only the builder understands it, with its line: quotes, `${A%b}`, ONBUILD."""
+    for stage in dockerfile.stages:
+        first, *others = stage.instructions
+        if re.search(r"[\"'\\$]", expand(stage.base, {})):
+            yield first.line, stage.base
+        for instruction in others:
+            if instruction.keyword == "ONBUILD" and re.search(r"\bfrom=", instruction.text, re.IGNORECASE):
+                yield instruction.line, instruction.whole
+    for argument in dockerfile.arguments:
+        if "$" in expand(argument.text, {}):
+            yield argument.line, argument.whole
+
+
+def _labels(engine: Engine, reference: str) -> Mapping[str, str]:
+    """Return the labels of an image that the engine has; of another one none."""
+    with engine_errors(f"looking for {reference}"):
+        try:
+            return engine.client.images.get(reference).labels
+        except docker.errors.ImageNotFound:
+            return {}
+        except docker.errors.APIError as error:
+            if error.status_code == HTTPStatus.BAD_REQUEST:
+                return {}
+            raise
 
 
 def owner_of(folder: Path) -> str:

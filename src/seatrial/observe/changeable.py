@@ -6,8 +6,11 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from seatrial.facts import Changeable, Code
 from seatrial.observe.archive import rooted
+from seatrial.observe.contents import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +62,7 @@ class Changes:
         if self._is_root:
             return
         for path in command:
-            self._look_with_above(path)
+            self._look_with_above(rooted(path))
         yield self._told("what its command runs", own=False)
         for path in (layout.executable, layout.real, f"{layout.prefix}/pyvenv.cfg", layout.library):
             self._look_with_above(path)
@@ -83,7 +86,7 @@ class Changes:
         for path in sorted(found, key=lambda path: path.split("/")):
             if not tops or not path.startswith(f"{tops[-1].path.rstrip('/')}/"):
                 tops.append(found[path])
-        changeable = tuple(tops[:MOST_CHANGEABLE])
+        changeable = tuple(structs.replace(row, path=shown(row.path)) for row in tops[:MOST_CHANGEABLE])
         return Code(name=name, origin=origin, files=files, own=own, changeable=changeable, count=len(found))
 
     def _is_site(self, folder: str) -> bool:

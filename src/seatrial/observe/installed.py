@@ -20,6 +20,7 @@ from seatrial.facts import (
 )
 from seatrial.inside.probe.base import named_for_env, shebang
 from seatrial.inside.probe.distributions import EGG_INFO, MOST_REQUIREMENTS, header, requires_text, script_names
+from seatrial.observe.contents import shown
 from seatrial.observe.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def packages_of(layout: Layout, access: Access) -> Packages:
                 why = "" if base or row.editable else recorded.without_code(folder, metadata)
                 found.append(structs.replace(row, without_code=why) if why else row)
             elif found[at].version != row.version and recorded.shadows(found[at].location, before, folder, metadata):
-                why = f"{row.version} in {folder} is the one with code"
+                here, there = shown(found[at].location), shown(folder)
+                why = f"its code is that of {row.version} in {there}; in {here} there is none"
                 found[at] = structs.replace(found[at], without_code=why)
     return Packages(distributions=tuple(found), broken=tuple(broken[:MOST_BROKEN]), complete=len(broken) <= MOST_BROKEN)
 

@@ -33,12 +33,12 @@ class Recorded:
         if names := self._names(folder, metadata):
             if any(self._is_there(folder, name) for name in names):
                 return ""
-            return f"its RECORD names {', '.join(map(shown, names[:SHOWN]))}, and none of that lies in {folder}"
+            return f"its RECORD names {', '.join(map(shown, names[:SHOWN]))}, and none of that lies in {shown(folder)}"
         has_record = self._files.end(posixpath.join(folder, metadata, "RECORD")) is not None
         if has_record or folder.startswith(OF_THE_SYSTEM) or self._holds_unclaimed(folder):
             # What holds no code has a RECORD of its metadata alone: a package of requirements, of data, of types.
             return ""
-        return f"it has no RECORD, and {folder} holds no code but that of other distributions"
+        return f"it has no RECORD, and {shown(folder)} holds no code but that of other distributions"
 
     def shadows(self, folder: str, metadata: str, other_folder: str, other_metadata: str) -> bool:
         """Tell whether metadata that names no code stands before that of the same distribution, and its code."""
