@@ -58,7 +58,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
     if kinds:
         found = _of_kind(chain, kinds, seen)
     elif check == "app/code-read-only":
-        found = _giver(chain, [seen, *evidence]) or _writer(chain, [seen, *evidence])
+        found = _giver(chain, [seen, *evidence]) or writer(chain, [seen, *evidence])
     else:
         found = writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
     return f"{source.path}:{(found or last.instructions[0]).line}"
@@ -107,7 +107,7 @@ def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
     return None
 
 
-GIVES = re.compile(r"\b(?:chown|chmod|chgrp|install|useradd|adduser|umask)\b")
+GIVES = re.compile(r"\b(?:chown|chmod|chgrp|useradd|adduser|umask)\b|\binstall\s+-[do]\b")
 
 
 def _giver(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
@@ -126,7 +126,7 @@ def _giver(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
         text = f"{instruction.text}\n{instruction.body}"
         if instruction.keyword == "WORKDIR" or given or (instruction.keyword == "RUN" and GIVES.search(text)):
             giving.append(instruction)
-    return _writer(giving, lines) or as_user
+    return writer(giving, lines) or as_user
 
 
 def _holds(folder: str, path: str) -> bool:
