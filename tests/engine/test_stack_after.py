@@ -324,7 +324,11 @@ def test_a_volume_that_is_older_than_the_password_is_told_and_its_data_is_kept(y
 def test_data_in_a_volume_without_a_name_is_told_as_out_of_reach(yard: Yard) -> None:
     yard.write({"db": yard.service(*SLEEP, volumes=["/data", "named:/named"])}, volumes={"named": {}})
     yard.up()
+    mounts = yard.engine.client.api.inspect_container(containers(yard)["db"].id)["Mounts"]
     removed = yard.down()
+    for mount in mounts:
+        # It is still there, and nothing of the stack's any more.
+        yard.engine.client.api.remove_volume(mount["Name"])
     assert removed.out_of_reach == ("db: /data",)
     assert len(removed.kept_volumes) == 1
 
