@@ -32,7 +32,7 @@ def database(image: str, target: str) -> dict[str, str | None]:
 TEST = '    healthcheck:\n      test: ["CMD", "pg_isready"]\n'
 ENVIRONMENT = "      DATABASE_URL: postgresql://app@db/app\n      PGPASSWORD: ${DB_PASSWORD:?set it in .env}\n"
 AS_LIST = "      - DATABASE_URL={0}postgresql://app@db/app{0}\n      - PGPASSWORD=${{DB_PASSWORD:?set it in .env}}\n"
-SERVE = "command: uvicorn shipapp.web:app --host {} --port 8000"
+SERVE = "command: python -m uvicorn shipapp.web:app --host {} --port 8000"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - text of a file
 
 COMPOSE_PROJECTS = (
@@ -126,12 +126,20 @@ COMPOSE_PROJECTS = (
         twin=compose("postgresql://app@db/app", "postgresql://app@db:5432/app"),
     ),
     Broken(
-        name="a command that only a shell understands",
-        files=web("command: cd /app && shipapp"),
+        name="a command that compose cuts off",
+        files=web("command: shipapp-migrate && shipapp"),
         finds="compose/command",
-        says=("no program 'cd' in any folder of PATH", '`command: ["sh", "-c", "cd /app && shipapp"]`'),
+        says=("compose starts no shell for its command, and drops all from `&&` on", '`command: ["sh", "-c", "…"]`'),
         where="compose.yaml:5",
-        twin=web('command: ["sh", "-c", "cd /app && shipapp"]'),
+        twin=web('command: ["sh", "-c", "shipapp-migrate && shipapp"]'),
+    ),
+    Broken(
+        name="a command that the image lacks",
+        files=web('command: ["alembic", "upgrade", "head"]'),
+        finds="compose/command",
+        says=("its command cannot be run: no program 'alembic' in any folder of PATH", "Install alembic"),
+        where="compose.yaml:5",
+        twin=web('command: ["shipapp-migrate"]'),
     ),
     Broken(
         name="a health check with a program that the image lacks",

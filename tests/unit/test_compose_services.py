@@ -20,7 +20,7 @@ from seatrial.compose.mounts import with_host
 from seatrial.compose.services import read_services
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.values import eaten_in, local_addresses, names_not_set
-from seatrial.facts import ComposeModel, ComposeSource, LocalAddress, Port, Service, Unavailable
+from seatrial.facts import ComposeModel, ComposeSource, ComposeValue, LocalAddress, Port, Service, Unavailable
 from seatrial.observe.services import service_image
 from seatrial.settings.model import Contract
 from seatrial.stack.preflight import judge_compose
@@ -240,7 +240,6 @@ def test_a_mount_over_a_health_checks_program_is_one_finding(tmp_path: Path) -> 
     ("table", "said"),
     [
         ({"command": ["alembic", "upgrade", "head"]}, "no program 'alembic' in any folder of PATH"),
-        ({"command": ["cd", "/app", "&&", "uvicorn"]}, "no program 'cd' in any folder of PATH"),
         ({"command": ["/app/static/site.css"]}, "is not executable by uid 10001"),
         ({"command": ["/app/gone"]}, "/app/gone"),
         ({"command": ["uvicorn", "shop:app"]}, ""),
@@ -253,7 +252,28 @@ def test_a_command_must_be_a_program_of_the_image(table: Any, said: str) -> None
     told = judged("compose/command", file_of(table))
     assert told.status is (Status.FAIL if said else Status.PASS)
     assert said in told.actual
-    assert ("compose starts no shell" in told.fix) is ("'cd'" in said)
+
+
+@pytest.mark.parametrize(
+    ("text", "operator"),
+    [
+        ("alembic upgrade head && uvicorn shop:app", "&&"),
+        ("python -m shop; sleep 1", ";"),
+        ("python -m shop > /tmp/log", ">"),
+        ("python -c 'a and b; c'", ""),
+        ('sh -c "a && b"', ""),
+        ("celery -A shop worker --concurrency=2", ""),
+        ("echo it's", ""),
+        ("python -m shop # not a comment", ""),
+    ],
+)
+def test_what_compose_drops_of_a_command_is_told(text: str, operator: str) -> None:
+    value = ComposeValue(key="command", where="services.web.command", text=text, line=4)
+    told = judged("compose/command", structs.replace(file_of({"command": ["uvicorn", "shop:app"]}), values=(value,)))
+    assert told.status is (Status.FAIL if operator else Status.PASS)
+    if operator:
+        assert told.actual.endswith(f"drops all from `{operator}` on")
+        assert told.where.endswith(":4")
 
 
 def test_a_command_that_a_mount_brings_is_there(tmp_path: Path) -> None:

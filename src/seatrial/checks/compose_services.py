@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 
 from msgspec import structs
 
@@ -32,24 +34,36 @@ def command(compose: ComposeSource) -> Outcome:
     if not services:
         return skipped(f"no service of {compose.path} has a command of its own")
     seen = with_files(compose, services)
-    found = [
+    found = [finding for service in services for finding in _cut_off(compose, service)]
+    cut = {finding.service for finding in found}
+    found += [
         Finding(
             service=service.name,
             what=f"its command cannot be run: {problem.actual}",
-            fix=f'Write `command: ["sh", "-c", "{" ".join(files.alone.words)}"]`: compose starts no shell by itself.'
-            if SHELL_WORDS & {*files.alone.words}
-            else problem.fix,
+            fix=problem.fix,
             line=service.lines.get("command") or service.lines.get("entrypoint") or service.line,
         )
         for service, files in seen
-        if _cannot_run(files.alone) and (problem := _cannot_run(files.mounted))
+        if service.name not in cut and _cannot_run(files.alone) and (problem := _cannot_run(files.mounted))
     ]
     expect = Expect("programs that the services' images hold")
     return outcome(compose, expect, found, names_of(seen), not_seen(compose, services))
 
 
-SHELL_WORDS = frozenset(("&&", "||", "|", ";", ">", ">>", "cd", "source", "export"))
-"""What only a shell understands."""
+def _cut_off(compose: ComposeSource, service: Service) -> Iterator[Finding]:
+    """Yield what compose drops of a command that is one text: it reads words up to the first operator of a shell."""
+    for value in compose.values:
+        if value.key in {"command", "entrypoint"} and value.where == f"services.{service.name}.{value.key}":
+            words = shlex.shlex(value.text, posix=True, punctuation_chars=True)
+            words.commenters = ""
+            with suppress(ValueError):
+                if operator := next((word for word in words if word[0] in words.punctuation_chars), None):
+                    yield Finding(
+                        service=service.name,
+                        what=f"compose starts no shell for its {value.key}, and drops all from `{operator}` on",
+                        fix=f'Write `{value.key}: ["sh", "-c", "…"]` with the whole line in the place of the dots.',
+                        line=value.line,
+                    )
 
 
 def _cannot_run(resolved: ResolvedCommand) -> Outcome | None:
