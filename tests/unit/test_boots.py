@@ -309,6 +309,23 @@ def test_a_start_that_comes_up_is_not_made_again_but_for_level_deep(monkeypatch:
     assert (first.came_up, relaxed, deep, len(engine.lives)) == (True, (), NOT_DEEP, 1)
 
 
+def test_what_forks_without_end_is_killed_and_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = tuple((number, 0.0, None) for number in range(100, 400))
+    engine = installed(monkeypatch, Script(healthy=None, exits=None, workers=workers))
+    first, relaxed, _ = boots(engine.starter(Contract(healthy_within=30.0)), {}, deep=False)
+    assert not first.came_up
+    assert "256 processes and threads" in first.filled
+    assert first.watched < 10
+    assert (relaxed, len(engine.lives)) == ((), 1)
+
+
+def test_what_says_that_it_has_no_more_processes_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = installed(monkeypatch, Script(healthy=None, exits=0.2, log=("sh: 1: Cannot fork",)))
+    first, relaxed, _ = boots(engine.starter(), {}, deep=False)
+    assert not first.came_up
+    assert (relaxed, len(engine.lives)) == ((), 1)
+
+
 def test_what_the_engine_cannot_start_is_not_tried_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = installed(monkeypatch, Script(refuses="no such file"))
     _, relaxed, deep = boots(engine.starter(), {}, deep=True)

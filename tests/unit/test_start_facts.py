@@ -149,6 +149,8 @@ def python_of_image(words: tuple[str, ...], path: str, tree: Tree) -> Python | N
         (sh(". /venv/bin/activate\npython main.py --colour=#fff"), (("python", "main.py", "--colour=#fff"), True)),
         (sh("uvicorn a:b \\\n --port 80"), (("uvicorn", "a:b", "--port", "80"), True)),
         (sh("if [ -f x ]; then python y; fi"), (sh("if [ -f x ]; then python y; fi"), True)),
+        (sh('main() { exec "$@"; }; main x'), (sh('main() { exec "$@"; }; main x'), True)),
+        (sh("f () { python x; }; f"), (sh("f () { python x; }; f"), True)),
         (sh('"$PYTHON" main.py'), (sh('"$PYTHON" main.py'), True)),
         (sh("it's"), (sh("it's"), True)),
         (sh("cd /app"), (sh("cd /app"), True)),

@@ -7,14 +7,12 @@ from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restriction, Unavailable, Usage
-from seatrial.facts.boot import REFUSED, TRACEBACK
+from seatrial.facts.boot import REFUSED, TRACEBACK, says_no_more_processes
 from seatrial.settings.model import TMPFS_SIZE, Contract
 
 MOST_RETURNS = 3
 """Carriage returns of a line that are shown as such."""
 ALL = frozenset(Restriction)
-NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "fork: retry", "fork: resource temp")
-"""How Python and shells say that the process limit is reached."""
 NO_SPACE = "no space left on device"
 """ENOSPC, likewise."""
 MIB = 1024 * 1024
@@ -348,7 +346,7 @@ def _limit_reached(boot: Boot, contract: Contract) -> str:
 def _said_limit(boot: Boot, contract: Contract) -> str:
     """Return which limit the log of a failed start names; empty where none."""
     for line in boot.log:
-        if any(words in line.lower() for words in NO_MORE_PROCESSES):
+        if says_no_more_processes(line):
             return f"it is limited to {contract.processes} processes and threads: {line.strip()}"
         if NO_SPACE in line.lower():
             return f"a tmpfs or a volume is full, each of which holds {TMPFS_SIZE // MIB} MiB: {line.strip()}"

@@ -92,7 +92,14 @@ class Usage(Fact, frozen=True, kw_only=True):
 TRACEBACK = "Traceback (most recent call last)"
 REFUSED = "read-only file system"
 """EROFS, as the C library says it."""
+NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "fork: retry", "fork: resource temp")
+"""How Python and shells say that the process limit is reached."""
 NOT_INSPECTED = Unavailable(reason="it was not inspected while it ran")
+
+
+def says_no_more_processes(line: str) -> bool:
+    """Tell whether a line of a log says that the process limit is reached."""
+    return any(words in line.lower() for words in NO_MORE_PROCESSES)
 
 
 class Restriction(StrEnum):
@@ -236,6 +243,13 @@ class Boot(Fact, frozen=True, kw_only=True):
         if self.start_error or self.exit is not None or self.fell_short:
             return False
         return self.health is Health.NONE or self.healthy_after is not None
+
+    @property
+    def out_of_processes(self) -> bool:
+        """Whether it was at its limit of processes, by the engine's count or by its log."""
+        limit = self.enforced.processes if self.enforced else 0
+        counted = self.usage.processes if isinstance(self.usage, Usage) else 0
+        return 0 < limit <= counted or any(map(says_no_more_processes, self.log))
 
 
 NOT_DEEP = Unavailable(reason="not started again: only level deep does")

@@ -149,7 +149,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         proc=proc,
         process_list=seen.introspection.process_list if seen.introspection else NOT_INSPECTED,
         usage=taken,
-        filled=filled or _written_to_disk(booted),
+        filled=filled or seen.forked or _written_to_disk(booted),
         answered=answered,
         workers=seen.workers.most,
         lost=seen.workers.lost if over is None else (),

@@ -239,9 +239,10 @@ def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootS
 
 def _may_start_relaxed(first: Boot) -> bool:
     """Tell whether a start failed that may succeed with fewer restrictions."""
-    # What fills the disk would fill it again; what is not there cannot be started at all.
+    # What fills the disk or forks without end would do so again, and the log says which limit that was.
+    # What is not there cannot be started at all.
     missing = any(words in first.start_error.lower() for words in NOT_THERE)
-    return not first.came_up and not first.filled and not missing
+    return not first.came_up and not first.filled and not first.out_of_processes and not missing
 
 
 def _is_doubtful(boot: Boot, configuration: Configuration) -> bool:

@@ -256,7 +256,8 @@ def _simple_command(line: str) -> tuple[str, ...]:
             command = []
         else:
             command.append(word)
-    opaque = not command or command[0] in KEYWORDS or any(mark in command[0] for mark in "$`(){}*?[")
+    defined = any(word.startswith("(") for word in command[1:2])  # `main() { …; }; main`
+    opaque = not command or defined or command[0] in KEYWORDS or any(mark in command[0] for mark in "$`(){}*?[")
     return () if opaque else tuple(command)
 
 

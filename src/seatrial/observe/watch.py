@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from seatrial.engine.containers import kill
 from seatrial.engine.startup import StartFollower, processes
 from seatrial.facts import Health, HealthAnswer, ProcInfo
 from seatrial.observe.health_check import health_poller
@@ -34,6 +35,12 @@ LISTED = 0.5
 """Seconds between two looks at its processes."""
 MOST_LISTED = 20
 """Looks at its processes in one start."""
+CROWDED = 0.95
+"""The part of the processes that it may have from which on it is crowded: those that end make room for a moment."""
+CROWDED_LOOKS = 3
+"""Looks in a row that find it crowded until it is killed: it forks without end."""
+ENDS_WITHIN = 20.0
+"""Seconds that what was killed may take to end, on a machine that it has made busy."""
 ENDED = {"exited", "dead"}
 
 
@@ -47,13 +54,17 @@ class Workers:
     """Those of the last look, PID 1 among them."""
     looked: float | None = None
     looks: int = 0
+    crowded: int = 0
+    """Looks in a row that found as many as it may have."""
 
-    def look(self, client: docker.APIClient, container: str, first: int, now: float) -> None:
-        """Look at the processes, not too often; `first` is PID 1's number on the engine's host."""
+    def look(self, client: docker.APIClient, container: str, first: int, now: float, limit: int = 0) -> None:
+        """Look at the processes, not too often; `first` is PID 1's number on the engine's host, `limit` their most."""
         # A long start is looked at less and less often: each look takes the engine some 20 ms.
         if now - (self.looked or 0.0) >= max(LISTED, now / 2) and self.looks < MOST_LISTED:
             self.looked, self.looks = now, self.looks + 1
-            self.take(processes(client, container), first)
+            listed = processes(client, container)
+            self.crowded = self.crowded + 1 if 0 < limit * CROWDED <= len(listed) else 0
+            self.take(listed, first)
 
     def take(self, listed: Iterable[ProcessRow], first: int) -> None:
         """Take in a list of the processes."""
@@ -116,6 +127,8 @@ class Watched:
     early: bool = False
     """It was inspected too early: it listened nowhere yet, and still computed."""
     workers: Workers = field(default_factory=Workers)
+    forked: str = ""
+    """That it forked without end, for which it was killed, as a clause."""
 
     @property
     def state(self) -> Json:
@@ -159,6 +172,8 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
                 return _ended(seen)
             late = seen.watched >= contract.healthy_within
             _follow(seen, follower, has_check=has_check, bare=bare)
+            if seen.workers.crowded >= CROWDED_LOOKS:
+                return _killed(seen, booted)
             over_after = seen.healthy_after if has_check else seen.finished_after
             if late and has_check and over_after is None and (bare or not _told_late(seen, starter, booted)):
                 return seen
@@ -179,10 +194,22 @@ def _ended(seen: Watched) -> Watched:
     return seen
 
 
+def _killed(seen: Watched, booted: Container) -> Watched:
+    """Kill what forks without end: it comes to nothing, and nothing else on the machine comes to its turn."""
+    limit, deadline = seen.inspected["HostConfig"]["PidsLimit"], time.monotonic() + ENDS_WITHIN
+    seen.forked = f"it had {limit} processes and threads, as many as it is allowed, started more, and was killed"
+    kill(booted)
+    while seen.state["Status"] not in ENDED and time.monotonic() < deadline:
+        booted.wait(POLL)
+        seen.inspected = booted.client.inspect_container(booted.id)
+    return _ended(seen)
+
+
 def _follow(seen: Watched, follower: StartFollower, *, has_check: bool, bare: bool) -> None:
     """Look whether a start is over, and at its workers meanwhile."""
     if not bare:
-        seen.workers.look(follower.client, follower.container, seen.pid, seen.watched)
+        limit = int(seen.inspected["HostConfig"].get("PidsLimit") or 0)
+        seen.workers.look(follower.client, follower.container, seen.pid, seen.watched, limit)
     if has_check and not bare and seen.healthy_after is not None:
         follower.sample(seen.watched)
     if not has_check and not seen.finished and follower.is_over(seen.watched):
