@@ -57,7 +57,7 @@ def _sweep(engine: Engine, this: Owner) -> None:
         closing(engine.connection(timeout=TIMEOUT)) as client,
     ):
         for action in chain(_left(client, this), _left_images(client, this)):
-            with suppress(docker.errors.APIError):
+            with suppress(docker.errors.APIError, requests.exceptions.Timeout):
                 action()
 
 
