@@ -237,7 +237,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def picture(session: nox.Session) -> None:
-    """Make the README's picture anew from a real smoke; wants the built image."""
+    """Make the README's pictures anew from real smokes; wants the built image of the Course Supporter."""
     sessions.skip_without_engine(session)
     install(session, "test")
     session.run("python", "docs/picture.py")

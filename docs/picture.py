@@ -25,7 +25,9 @@ from seatrial.smoke import app_target, smoke
 HERE = Path(__file__).parent
 PLAN = HERE.parent / "tests" / "defects" / "the_plan"
 """A team's image that passed its four checks, and cannot start."""
-WIDTH = 100
+WIDTH = 104
+FAMILY = re.compile(r"[A-Z]+ +[a-z]+ +\d")
+EVIDENCE = re.compile(r" {4}\S")
 LESSER = re.compile(r"(?:WARNING|NOTE) \S+/\S+: ")
 """How a finding begins that does not count."""
 
@@ -33,7 +35,7 @@ LESSER = re.compile(r"(?:WARNING|NOTE) \S+/\S+: ")
 def main() -> None:
     """Smoke both images and draw what is seen."""
     engine = find_engine(this_host())
-    _draw("refused", "invoke smoke --app plan", _plan(engine))
+    _draw("refused", "invoke smoke --app plan", _plan(engine), short=True)
     _draw("smoke", "invoke smoke --app course-supporter", _smoke(HERE.parent, "course-supporter", engine))
 
 
@@ -52,11 +54,12 @@ def _smoke(folder: Path, app: str, engine: Engine) -> Smoke:
     return smoke(app_target(read_project(folder), app, host=this_host()), engine, level=Level.STANDARD)[0]
 
 
-def _draw(name: str, command: str, smoked: Smoke) -> None:
+def _draw(name: str, command: str, smoked: Smoke, *, short: bool = False) -> None:
     whole = _console()
     print_smoke(smoked, whole)
+    lines = Text.from_ansi(whole.export_text(styles=True)).split("\n")
     drawn = _console()
-    for line in _shown(Text.from_ansi(whole.export_text(styles=True)).split("\n")):
+    for line in _in_short(lines) if short else lines:
         drawn.print(line, no_wrap=True, crop=True)
     svg = drawn.export_svg(title=command, unique_id=name)
     # rich names a font on another host: a picture should fetch nothing.
@@ -68,15 +71,19 @@ def _console() -> Console:
     return Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, highlight=False)
 
 
-def _shown(lines: Iterable[Text]) -> Iterator[Text]:
-    """Yield the lines to draw: of findings that do not count, only that there are some."""
-    left_out = False
+def _in_short(lines: Iterable[Text]) -> Iterator[Text]:
+    """Yield what counts, and `…` where lines are left out: the families, evidence, and findings that do not count."""
+    lesser = gap = False
     for line in lines:
-        lesser = LESSER.match(line.plain)
-        if lesser and not left_out:
-            yield Text("…")
-        left_out = bool(lesser) or (left_out and bool(line.plain.strip()))
-        if not left_out:
+        text = line.plain
+        # They end at an empty line.
+        lesser = bool(LESSER.match(text)) or (lesser and bool(text.strip()))
+        if lesser or FAMILY.match(text) or EVIDENCE.match(text):
+            if not gap:
+                yield Text("…" if FAMILY.match(text) or lesser else "    …")
+            gap = True
+        else:
+            gap = False
             yield line
 
 

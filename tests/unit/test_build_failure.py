@@ -148,6 +148,12 @@ def test_a_step_without_a_network_and_an_add_are_told_apart() -> None:
     assert network_fix(["AssertionError: 401 != 200", "1 test timed out"]) == ""
 
 
+def test_a_step_that_wants_a_variable_is_told_how_to_give_it_one() -> None:
+    said = "File \"/app/settings.py\", line 3\nKeyError: 'SECRET_KEY'\n"
+    assert "`RUN SECRET_KEY=unused …`" in explained(vertex("[4/4] RUN true", FAILED), log=said).fix
+    assert explained(vertex("[4/4] RUN true", FAILED), log="KeyError: 'name'\n").fix == ""
+
+
 def test_only_the_last_lines_of_a_step_are_shown() -> None:
     failed = explained(vertex("[4/4] RUN true", FAILED), log="".join(f"{number}\n" for number in range(50)))
     assert failed.detail.splitlines() == [str(number) for number in range(30, 50)]

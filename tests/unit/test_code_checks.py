@@ -116,8 +116,8 @@ def data(
 def test_a_folder_that_the_wheel_lacks_is_named_with_how_to_include_it() -> None:
     result = data()
     assert (result.status, result.severity, result.where) == (Status.FAIL, Severity.ERROR, "pyproject.toml:1")
-    assert result.actual == "/site/shop lacks src/shop/templates, of 1 files"
-    assert result.fix == 'Add to pyproject.toml: `[tool.setuptools.package-data] shop = ["templates/**/*"]`.'
+    assert result.actual == "/site/shop lacks src/shop/templates (1 file)"
+    assert result.fix == ('Below `[tool.setuptools.package-data]` of pyproject.toml, add `shop = ["templates/**/*"]`.')
     assert result.evidence == ("/site/shop/templates/home.html is not there",)
     assert data(files=("templates/home.html",)).status is Status.PASS
 
@@ -126,7 +126,7 @@ def test_a_folder_that_the_wheel_lacks_is_named_with_how_to_include_it() -> None
     ("backend", "words"),
     [
         ("hatchling.build", "[tool.hatch.build.targets.wheel]"),
-        ("poetry.core.masonry.api", '[tool.poetry] include = ["src/shop/templates/**/*"]'),
+        ("poetry.core.masonry.api", '`[tool.poetry]` of pyproject.toml, add `include = ["src/shop/templates/**/*"]'),
         ("uv_build", "Let uv_build put src/shop/templates into the wheel"),
     ],
 )

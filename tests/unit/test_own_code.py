@@ -270,7 +270,7 @@ def off_path(
 def test_packages_of_another_home_are_told_with_the_reason() -> None:
     (row,) = off_path(USER_SITE)
     assert (row.folder, row.distributions) == (USER_SITE, ("uvicorn",))
-    assert row.why == "it was installed with --user, and Python looks for such packages in /app/.local, as HOME is /app"
+    assert row.why == "installed with --user, and Python looks for such packages in /app/.local, as HOME is /app"
     assert "`ENV PYTHONUSERBASE=/home/app/.local`" in row.fix
     assert off_path(USER_SITE, home="/home/app") == []
     assert off_path(USER_SITE, PYTHONUSERBASE="/home/app/.local") == []
@@ -300,7 +300,7 @@ def test_each_reason_has_its_fix(folder: str, variables: dict[str, str], why: st
 def test_a_virtual_environment_leaves_users_folders_out() -> None:
     found = off_path(SITE, USER_SITE, python="/app/.venv/bin/python", home="/home/app")
     assert [row.why for row in found] == [
-        "it was installed with --user, and the environment /app/.venv leaves such folders out"
+        "installed with --user, and the environment /app/.venv leaves such folders out"
     ]
 
 

@@ -380,6 +380,10 @@ def test_a_pattern_that_matches_at_the_top_only_is_named() -> None:
     assert result.actual == "the build sees src/shop/.env; .dockerignore keeps .env out at the top of the context only"
     assert result.fix == "Write into .dockerignore: `**/.env*`."
     assert "at the top" not in judged("context/ignored", context=context(".env.local", kept_out=(".env",))).actual
+    nested = ("src/package/__pycache__/module.pyc",)
+    later = judged("context/ignored", context=context(admitted=nested, kept_out=("__pycache__/module.pyc",)))
+    assert later.actual == ".dockerignore keeps __pycache__ out at the top of the context only"
+    assert later.fix == "Write into .dockerignore: `**/__pycache__`."
 
 
 @pytest.mark.parametrize(

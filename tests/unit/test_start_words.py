@@ -137,7 +137,7 @@ def test_the_files_that_a_start_script_sources_or_runs() -> None:
     assert command.windows_files == ("/app/shop.env", "/app/wait.sh")
     assert command.expands
     result = judge(CHECKS["process/line-ends"], facts(command=command), Contract())
-    assert result.actual.startswith("the lines of /app/shop.env end with CRLF, and so do /app/wait.sh")
+    assert result.actual.startswith("the lines of /app/shop.env, /app/wait.sh end with CRLF")
 
 
 # --- tmpfs and processors --------------------------------------------------------------------------------------------

@@ -187,14 +187,16 @@ def package_data(own_code: OwnCode, context: BuildContext, project: ProjectFacts
     folder = next(iter(lacking))
     first = next(package for package in own_code.packaged if f"{package.folder}/" in lacking[folder][0])
     return expect.failed(
-        "; ".join(
-            f"{first.folder} lacks {name}, of {len(files)} files" for name, files in list(lacking.items())[:SHOWN]
-        ),
+        shorten([f"{first.folder} lacks {name} ({_files(len(files))})" for name, files in lacking.items()], SHOWN),
         fix=_data_fix(first, folder, project),
         evidence=tuple(f"{file} is not there" for files in lacking.values() for file in files),
         where=f"{posixpath.normpath(posixpath.join(context.path, 'pyproject.toml'))}:1" if first.installed else "",
         severity=Severity.ERROR if certain else Severity.NOTE,
     )
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _source_of(package: OwnPackage, context: BuildContext) -> str:
@@ -227,14 +229,14 @@ def _data_fix(package: OwnPackage, folder: str, project: ProjectFacts) -> str:
     backend = project.build_backend
     if "hatch" in backend:
         return (
-            f'Add to pyproject.toml: `[tool.hatch.build.targets.wheel] artifacts = ["{pattern}"]`. hatchling leaves '
-            "out what .gitignore names."
+            f'Below `[tool.hatch.build.targets.wheel]` of pyproject.toml, add `artifacts = ["{pattern}"]`: hatchling '
+            "leaves out what .gitignore names."
         )
     if "poetry" in backend:
-        return f'Add to pyproject.toml: `[tool.poetry] include = ["{folder}/**/*"]`.'
+        return f'Below `[tool.poetry]` of pyproject.toml, add `include = ["{folder}/**/*"]`.'
     if backend and "setuptools" not in backend:
         return f"Let {backend} put {folder} into the wheel."
-    return f'Add to pyproject.toml: `[tool.setuptools.package-data] {package.name} = ["{pattern}"]`.'
+    return f'Below `[tool.setuptools.package-data]` of pyproject.toml, add `{package.name} = ["{pattern}"]`.'
 
 
 # --- names of things outside of Python --------------------------------------------------------------------------
@@ -343,7 +345,8 @@ def packages_on_path(probe: Probe, dependencies: tuple[str, ...] | None) -> Outc
         found = [name for name in dict.fromkeys(wanted) if name in row.distributions]
         if found:
             return expect.failed(
-                f"{', '.join(found)} lies in {row.folder}, where {where} does not look: {row.why}",
+                f"{', '.join(found)} {'lies' if len(found) == 1 else 'lie'} in {row.folder}, where {where} does not "
+                f"look: {row.why}",
                 fix=row.fix,
                 evidence=tuple(f"on the path: {folder}" for folder in probe.interpreter.path),
             )

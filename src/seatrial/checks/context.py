@@ -47,13 +47,13 @@ def ignored(context: BuildContext) -> Outcome:
         file = ignore_file(context)
         # A pattern without `**/` is matched at the top of the context only.
         kept_out = {path.partition("/")[0] for path in context.kept_out}
-        below = [name for name, path in there.values() if name in kept_out and not path.startswith(name)]
+        seen = (*there.values(), *to_come.values())
+        below = [name for name, path in seen if name in kept_out and not path.startswith(name)]
+        unnamed = [name for name, _ in to_come.values() if name not in below]
         parts = (
             f"the build sees {', '.join(path for _, path in there.values())}" if there else "",
             f"{file} keeps {', '.join(below)} out at the top of the context only" if below else "",
-            f"no line of {file} keeps out {', '.join(name for name, _ in to_come.values())}"
-            if to_come and context.ignore_file
-            else "",
+            f"no line of {file} keeps out {', '.join(unnamed)}" if unnamed and context.ignore_file else "",
             "" if context.ignore_file else f"there is no {context.suggested}",
         )
         return expect.failed(

@@ -300,10 +300,9 @@ def variables_expand(configuration: Configuration, command: ResolvedCommand) -> 
 def line_ends(command: ResolvedCommand) -> Outcome:
     expect = Expect("the scripts that start it, and the files that they source, end their lines with LF alone")
     if command.windows_files:
-        first, *more = command.windows_files
-        others = f", and so do {', '.join(more)}" if more else ""
+        first = command.windows_files[0]
         return expect.failed(
-            f"the lines of {first} end with CRLF{others}: the carriage return becomes part of what the shell reads",
+            f"the lines of {', '.join(command.windows_files)} end with CRLF: the shell reads the carriage return, too",
             fix=f"Save {first} with Unix line ends; in .gitattributes: `{posixpath.basename(first)} text eol=lf`.",
         )
     return expect.passed(", ".join(command.sourced) or "no shell script starts it")
@@ -383,8 +382,8 @@ def reaps_children(
     return expect.failed(
         f"{len(zombies)} processes in state Z below PID 1, `{first_process(running)}`, which does not wait for them"
         f"{grows}: {', '.join(sorted(set(zombies)))}",
-        fix='Start it under an init that does: `ENTRYPOINT ["tini", "--"]`, `docker run --init`, or `init: true` in '
-        "the compose file; or wait for each process that the application starts.",
+        fix='Start it under an init: `apt-get install tini` and `ENTRYPOINT ["tini", "--"]`, `docker run --init`, or '
+        "`init: true` in the compose file; or wait for each process that the application starts.",
         # A few that stay are untidy; a number that grows ends at the limit of processes.
         severity=None if proc.more_zombies else Severity.WARNING,
     )

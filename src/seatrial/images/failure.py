@@ -18,6 +18,8 @@ LONGEST_STEP = 120
 
 LOCATION = re.compile(r"\S.*:(\d+)")
 RULE = re.compile(r"-{10,}")
+UNSET = re.compile(r"KeyError: '([A-Z][A-Z0-9_]+)'|The ([A-Z][A-Z0-9_]+) setting must not be empty")
+"""How a program of the project ends that wants a variable."""
 FULL_DISK = "no space left on device"
 GONE = re.compile(r"code = Unavailable|Cannot connect to the Docker daemon|error reading from server: EOF")
 SILENT = re.compile(r"context deadline exceeded$")
@@ -113,6 +115,13 @@ def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) 
         flags = step.instruction.flags if step.instruction is not None else ()
         # BuildKit itself fetches what ADD names, and says so in its error alone.
         fix = network_fix([*log, *step.error.splitlines()], keyword=step.keyword, flags=flags)
+    unset = next(filter(None, map(UNSET.search, reversed(log[-SHOWN_LOG_LINES:]))), None)
+    if unset is not None and not fix:
+        name = next(filter(None, unset.groups()))
+        fix = (
+            f"{name} has no value in the build. Where this step only wants one to start, give it to this RUN alone: "
+            f"`RUN {name}=unused …`; the real one comes when the container starts."
+        )
     return BuildFailedError(
         f"this step failed: {_shown(step)} ({reason}).",
         where=_where(progress, step, environment),

@@ -61,7 +61,7 @@ def _why(folder: str, layout: Layout, environment: Mapping[str, str], home: str,
 
 
 def _why_of_a_user(prefix: str, layout: Layout, environment: Mapping[str, str], home: str) -> tuple[str, str]:
-    installed = "it was installed with --user, and"
+    installed = "installed with --user, and"
     if layout.prefix != layout.base_prefix:
         why = f"{installed} the environment {layout.prefix} leaves such folders out"
         return why, "Install into the environment, without --user."

@@ -62,6 +62,8 @@ def name_of(check: str) -> str:
     return check.partition("/")[2] or check
 
 
+EFFECTS = 3
+"""Checks that are named of those that could not be decided for a finding; JSON and `--verbose` have all of them."""
 EFFECT_LINES = 5
 """Lines of evidence that are shown of a failure that follows from another one."""
 
@@ -111,7 +113,9 @@ class Finding:
         """What follows from it, a line each; what could not be decided for it, in one line."""
         lines = [f"{result.id}: {result.actual}" for result in self.also if result.status is Status.FAIL]
         undecided = [result.id for result in self.also if result.status is Status.ERROR]
-        return [*lines, *([f"not decided for it: {', '.join(undecided)}"] if undecided else [])]
+        more = len(undecided) - EFFECTS
+        named = ", ".join(undecided[:EFFECTS]) + (f" and {more} more" if more > 0 else "")
+        return [*lines, *([f"not decided for it: {named}"] if undecided else [])]
 
 
 def findings(smoke: Smoke) -> list[Finding]:
