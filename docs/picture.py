@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 PLAN = HERE.parent / "tests" / "defects" / "the_plan"
 """A team's image that passed its four checks, and cannot start."""
 WIDTH = 104
+PIXELS = 720
+"""As wide as it is shown: both are to be seen on the README's first screen."""
 FAMILY = re.compile(r"[A-Z]+ +[a-z]+ +\d")
 EVIDENCE = re.compile(r" {4}\S")
 LESSER = re.compile(r"(?:WARNING|NOTE) \S+/\S+: ")
@@ -64,6 +66,7 @@ def _draw(name: str, command: str, smoked: Smoke, *, short: bool = False) -> Non
     svg = drawn.export_svg(title=command, unique_id=name)
     # rich names a font on another host: a picture should fetch nothing.
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    svg = svg.replace("<svg ", f'<svg width="{PIXELS}" ', 1)
     (HERE / f"{name}.svg").write_text(re.sub(r"[ \t]+\n", "\n", svg), encoding="utf-8")
 
 
