@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -25,6 +26,8 @@ nox.options.download_python = "never"
 
 HERE = Path(__file__).parent
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+OTHER_PYTHONS = [version for version in PYTHONS if version != "{}.{}".format(*sys.version_info)]
+"""All but the one that runs nox: `tests` is for that."""
 
 # pyenv's shims answer only for the versions that are chosen: choose all that are there.
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -81,7 +84,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--python-version=3.10", "src/seatrial/inside")
 
 
-@nox.session
+@nox.session(tags=[FULL])
 def tests(session: nox.Session) -> None:
     """Run the tests that are named after `--`, or else the unit tests, on one Python.
 
@@ -92,9 +95,9 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs, *([] if named else [AT_ONCE, "tests/unit"]))
 
 
-@nox.session(python=PYTHONS, default=False, tags=[FULL])
+@nox.session(python=OTHER_PYTHONS, default=False, tags=[FULL])
 def unit(session: nox.Session) -> None:
-    """Run the unit tests, which need no engine, on each Python version that the host has."""
+    """Run the unit tests, which need no engine, on each other Python version that the host has."""
     install(session, "test")
     session.run("pytest", AT_ONCE, "tests/unit", *session.posargs)
 
