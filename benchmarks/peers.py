@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from tests.peer import leaving_nothing
 
 from seatrial.engine import runs
-from seatrial.engine.containers import container, run_to_end
+from seatrial.engine.containers import container
+from seatrial.engine.streams import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from tests.unit.test_checks import FAILING
 from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge, smoke_of
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.facts import Probe, Unavailable
 from seatrial.observe.answer import proof
 from seatrial.observe.probe import read_probe

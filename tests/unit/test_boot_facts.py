@@ -11,7 +11,7 @@ import pytest
 from tests.unit.factories import Tree, boot, configuration
 
 from seatrial import inside
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
 from seatrial.observe.answer import proof
 from seatrial.observe.boot import enforced

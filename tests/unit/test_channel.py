@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from seatrial.engine.containers import Channel, Container, Question, ask, run_to_end
+from seatrial.engine.containers import Container
+from seatrial.engine.streams import Channel, Question, ask, run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seatrial.engine.containers import Output
+    from seatrial.engine.streams import Output
 
 ASKED = Question(ready=b"ready", text=b"the question\n")
 

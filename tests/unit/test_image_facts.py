@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.unit.factories import configuration, distribution, probe
 
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.errors import SettingsError
 from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
 from seatrial.observe.answer import proof

@@ -15,7 +15,7 @@ from tests.unit.boot_engine import BootEngine, api_error, asked
 from tests.unit.factories import configuration, probe, start, trail
 
 from seatrial import inside
-from seatrial.engine.containers import Output, Question
+from seatrial.engine.streams import Output, Question
 from seatrial.errors import EngineError
 from seatrial.facts import CommandOverride, Probe, ProcessList, ProcInfo, Unavailable, Usage
 from seatrial.observe import introspect

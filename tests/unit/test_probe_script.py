@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from seatrial import inside, process
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.facts import Probe
 from seatrial.observe.probe import ProbeRequest, read_probe
 

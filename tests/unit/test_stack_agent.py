@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seatrial import inside
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.observe.answer import read_answer
 from seatrial.observe.answers import Reply
 

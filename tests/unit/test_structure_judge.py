@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seatrial.checks.model import Outcome, Status
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.facts import FileEntry, FileKind
 from seatrial.structure.files import (
     CommandTest,

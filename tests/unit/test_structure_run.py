@@ -11,7 +11,7 @@ import docker.errors
 import pytest
 
 from seatrial.checks.model import Result, Status
-from seatrial.engine import containers, runs
+from seatrial.engine import runs, streams
 from seatrial.settings.model import Contract
 from seatrial.structure import run
 from seatrial.structure.files import (
@@ -57,9 +57,9 @@ class Containers:
         yield f"image of {made.id}"
         self.left.remove(f"image of {made.id}")
 
-    def run_to_end(self, made: SimpleNamespace, **_limits: object) -> containers.Output:
+    def run_to_end(self, made: SimpleNamespace, **_limits: object) -> streams.Output:
         end: dict[str, Any] = {"out": b"", "errors": b"", "code": 0, "truncated": False, "timed_out": False}
-        return containers.Output(**{**end, **self.outputs.get(made.id, {})})
+        return streams.Output(**{**end, **self.outputs.get(made.id, {})})
 
     def inspect_container(self, _container: str) -> dict[str, Any]:
         return {"State": {"OOMKilled": self.out_of_memory}}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 import requests
 
-from seatrial.engine.containers import close_stream
+from seatrial.engine.streams import close_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from seatrial import inside
-from seatrial.engine.containers import Channel, Question, ask
+from seatrial.engine.streams import Channel, Question, ask
 from seatrial.facts import Unavailable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import docker
 
-    from seatrial.engine.containers import Output
+    from seatrial.engine.streams import Output
 
 Answer = TypeVar("Answer")
 

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from seatrial.engine.containers import close_stream
+from seatrial.engine.streams import close_stream
 
 if TYPE_CHECKING:
     from seatrial.engine.containers import Container

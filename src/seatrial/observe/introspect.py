@@ -22,9 +22,9 @@ from seatrial.observe.answer import ask_interpreter, read_answer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from seatrial.engine.containers import Output
     from seatrial.engine.runs import Run
     from seatrial.engine.startup import ProcessRow
+    from seatrial.engine.streams import Output
 
 
 LOOK_SECONDS = 5.0

@@ -12,7 +12,8 @@ import msgspec
 import requests
 
 from seatrial import inside
-from seatrial.engine.containers import Question, container, engine_errors, refusal, run_to_end
+from seatrial.engine.containers import container, engine_errors, refusal
+from seatrial.engine.streams import Question, run_to_end
 from seatrial.facts import CommandOverride, Fact, Import, Probe, Unavailable
 from seatrial.facts.probe import OPTIONAL
 from seatrial.observe import paths
@@ -24,8 +25,9 @@ from seatrial.observe.sandbox import USUAL_SHARES, override_config, probe_config
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from seatrial.engine.containers import Container, Output
+    from seatrial.engine.containers import Container
     from seatrial.engine.runs import Run
+    from seatrial.engine.streams import Output
     from seatrial.facts import Configuration, Json, ResolvedCommand
     from seatrial.observe.command import Python
     from seatrial.observe.paths import Files

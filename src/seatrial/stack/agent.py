@@ -19,8 +19,8 @@ import msgspec
 import requests
 
 from seatrial.compose.runner import lines_of
-from seatrial.engine.containers import SLACK, STDOUT, Channel
 from seatrial.engine.find import Engine
+from seatrial.engine.streams import SLACK, STDOUT, Channel
 from seatrial.errors import EngineError
 from seatrial.facts import Exchange, Fact, Ready, Reply, Unavailable
 from seatrial.inside import script

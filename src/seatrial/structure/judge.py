@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from seatrial.checks.model import Outcome, Status, failed, passed
-from seatrial.engine.containers import Output
+from seatrial.engine.streams import Output
 from seatrial.facts import FileEntry, FileKind, Json
 from seatrial.structure.files import (
     CommandTest,

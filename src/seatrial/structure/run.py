@@ -23,18 +23,10 @@ import msgspec
 from seatrial.checks.model import Result, Severity
 from seatrial.checks.verdict import Smoke, summed_up, truncate, truncate_lines
 from seatrial.engine import runs
-from seatrial.engine.containers import (
-    MOST_WRITTEN,
-    Container,
-    Output,
-    committed,
-    container,
-    engine_errors,
-    refusal,
-    run_to_end,
-)
+from seatrial.engine.containers import MOST_WRITTEN, Container, committed, container, engine_errors, refusal
 from seatrial.engine.find import Engine
 from seatrial.engine.runs import Run
+from seatrial.engine.streams import Output, run_to_end
 from seatrial.errors import SettingsError
 from seatrial.facts import FileEntry, FileKind, Json
 from seatrial.observe.configuration import read_configuration
