@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from tests.unit.factories import Tree, configuration, file
+from tests.unit.factories import Tree, configuration, file, start, trail
 
 from seatrial.errors import ImageError
 from seatrial.facts import Account, FileEntry, FileKind
@@ -322,3 +322,12 @@ def test_an_account_file_that_is_a_pipe_is_not_waited_for() -> None:
     tree.entry = lambda path: pipe if path == "/etc/group" else None  # type: ignore[method-assign]
     with pytest.raises(ImageError, match="/etc/group is not a regular file"):
         read_account(configuration(user="app"), tree)
+
+
+def test_what_a_command_runs_is_every_path_on_the_way() -> None:
+    command = start(sourced=("/start.sh",), starters={"sh": trail("/bin/sh", "/bin/dash"), "tini": None})
+    assert command.files == (
+        *("/start.sh", "/bin/sh", "/bin/dash", "/app/.venv/bin/uvicorn"),
+        *(command.python_resolved.steps if command.python_resolved else ()),
+    )
+    assert start(program=None, python_resolved=None).files == ()

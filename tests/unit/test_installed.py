@@ -867,6 +867,23 @@ def test_code_that_only_a_finder_finds_is_judged_where_the_probe_found_it() -> N
     assert own == [("shop", "/src/shop", 4), ("lost", "", 0)]
 
 
+def test_what_the_command_runs_is_judged_with_the_code() -> None:
+    tree = {**SOUND, "/entry.sh": "#!/bin/sh\n", "/srv/main.py": "", "/srv/settings.py": "", "/srv/data/x.csv": ""}
+    mine = {"/entry.sh": MINE, "/srv/main.py": MINE, "/srv/settings.py": MINE, "/srv/data": MINE}
+    seen = replace(image(tree), index=index(tree, mine), command=("/entry.sh", "/srv/main.py"))
+    asked = msgspec.structs.replace(REQUEST, script="/srv/main.py", import_root="/srv")
+    result, _ = settle(said(code=()), "/app/.venv/bin/python", asked, seen)
+    assert result.code is not None
+    assert {(row.name, row.own): [place.path for place in row.changeable] for row in result.code} == {
+        ("main.py", True): ["/srv/main.py"],
+        (COMMAND, False): ["/entry.sh"],
+        (INTERPRETER, False): [],
+        (PACKAGES, False): ["/srv/settings.py"],
+    }
+    unknown, _ = settle(said(code=None), "/app/.venv/bin/python", asked, seen)
+    assert unknown.code is None
+
+
 def test_files_that_were_not_read_whole_decide_nothing() -> None:
     partial = msgspec.structs.replace(index(SOUND), cut=("/: it was read for 60 s",))
     result, found = settle(said(), "/app/.venv/bin/python", REQUEST, replace(image({}), index=partial))
