@@ -526,6 +526,14 @@ def test_a_whole_project_of_users_is_told_once() -> None:
     }
 
 
+def test_links_that_lead_nowhere_are_no_code() -> None:
+    tree = {"/usr/local/bin/one": "-> two", "/usr/local/bin/two": "-> one", "/app/shop/a.py": "-> b.py"}
+    seen = access({**RUNS, **tree, "/app/shop/b.py": "-> a.py", f"{SITE}/tides/c.py": "-> /gone"})
+    assert code_of("shop", ["/app/shop"], seen).count == 0
+    parts = Changes(seen).of_environment(laid_out(seen), ("/usr/local/bin/one", "/usr/local/bin/two"), "/app/shop")
+    assert [part.count for part in parts] == [0, 0, 0]
+
+
 def test_paths_that_no_report_can_hold_are_shown() -> None:
     tree = {f"{SITE}/tides/a\udcff\n.py": ""}
     odd = f"{SITE}/tides/a\udcff\n.py"

@@ -191,7 +191,8 @@ class Changes:
     def _look(self, path: str, below: str = "") -> None:
         self._looked.add(path)
         entry = self._files.end(path)
-        if entry is None or path in self._known:
+        if entry is None or entry.letter == "l" or path in self._known:
+            # A link that leads nowhere has every permission, and nothing behind it.
             return
         if changes(entry, self._files.end(below) if below else None, self._access):
             self._known.add(path)
