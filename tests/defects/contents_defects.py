@@ -110,6 +110,7 @@ PERMISSIONS = (
         "RUN chmod 0666 /app/.venv/pyvenv.cfg",
         finds="files/world-writable",
         says=("/app/.venv/pyvenv.cfg has mode 0666",),
+        also={"app/code-read-only"},
     ),
 )
 
