@@ -66,7 +66,9 @@ def _draw(name: str, command: str, smoked: Smoke, *, short: bool = False) -> Non
     svg = drawn.export_svg(title=command, unique_id=name)
     # rich names a font on another host: a picture should fetch nothing.
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-    svg = svg.replace("<svg ", f'<svg width="{PIXELS}" ', 1)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if box is not None:
+        svg = svg.replace("<svg ", f'<svg width="{PIXELS}" height="{PIXELS * float(box[2]) / float(box[1]):.0f}" ', 1)
     (HERE / f"{name}.svg").write_text(re.sub(r"[ \t]+\n", "\n", svg), encoding="utf-8")
 
 

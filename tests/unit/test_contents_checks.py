@@ -224,7 +224,7 @@ def test_the_largest_cache_comes_first() -> None:
         FoundPath(kind=ContentKind.INSTALLER_CACHE, path=f"/{size}/.cache/pip", files=1, size=size)
         for size in (5, 9, 7)
     ]
-    assert judged("files/installer-caches", found(*rows)).actual.startswith("/9/.cache/pip: 1 files")
+    assert judged("files/installer-caches", found(*rows)).actual.startswith("/9/.cache/pip: 1 file")
 
 
 # --- tools and secrets ------------------------------------------------------------------------------------

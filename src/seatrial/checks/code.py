@@ -15,6 +15,7 @@ from seatrial.facts.code import MissingModule, NamedThing, OwnCode, OwnPackage
 from seatrial.facts.sources import BuildContext
 from seatrial.requirements import names_of, parse
 from seatrial.settings.model import Contract
+from seatrial.text import counted
 
 SHOWN = 10
 NOT_READ = skipped("no module of the application's own was read")
@@ -187,16 +188,14 @@ def package_data(own_code: OwnCode, context: BuildContext, project: ProjectFacts
     folder = next(iter(lacking))
     first = next(package for package in own_code.packaged if f"{package.folder}/" in lacking[folder][0])
     return expect.failed(
-        shorten([f"{first.folder} lacks {name} ({_files(len(files))})" for name, files in lacking.items()], SHOWN),
+        shorten(
+            [f"{first.folder} lacks {name} ({counted(len(files), 'file')})" for name, files in lacking.items()], SHOWN
+        ),
         fix=_data_fix(first, folder, project),
         evidence=tuple(f"{file} is not there" for files in lacking.values() for file in files),
         where=f"{posixpath.normpath(posixpath.join(context.path, 'pyproject.toml'))}:1" if first.installed else "",
         severity=Severity.ERROR if certain else Severity.NOTE,
     )
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _source_of(package: OwnPackage, context: BuildContext) -> str:

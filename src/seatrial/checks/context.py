@@ -9,7 +9,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError
 from seatrial.facts import BuildContext, Unavailable
 from seatrial.settings.model import Contract
-from seatrial.text import parse_size, show_size
+from seatrial.text import counted, parse_size, show_size
 
 SHOWN = 5
 """Files that a finding names."""
@@ -101,7 +101,7 @@ def size(context: BuildContext, contract: Contract) -> Outcome:
     evidence = tuple(f"{show_size(file.size)} {file.path}" for file in largest)
     if total > parse_size(contract.max_context):
         return expect.failed(
-            f"{show_size(total)} in {len(context.files)} files; the largest is {largest[0].path}, "
+            f"{show_size(total)} in {counted(len(context.files), 'file')}; the largest is {largest[0].path}, "
             f"{show_size(largest[0].size)}",
             fix=f"Name it in {ignore_file(context)}, or set `max-context`.",
             evidence=evidence,
@@ -111,4 +111,4 @@ def size(context: BuildContext, contract: Contract) -> Outcome:
         raise UndecidedError(
             f"the context {context.path} holds more files than were checked ({len(context.files)})", *evidence
         )
-    return expect.passed(f"{show_size(total)} in {len(context.files)} files", evidence=evidence)
+    return expect.passed(f"{show_size(total)} in {counted(len(context.files), 'file')}", evidence=evidence)

@@ -19,7 +19,7 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.settings.model import Contract
-from seatrial.text import show_size
+from seatrial.text import counted, show_size
 
 ENVIRONMENT_NAMES = {".venv", "venv", "env", ".env", "ENV", "virtualenv"}
 LARGE = 1_000_000
@@ -63,7 +63,7 @@ def none_found(
 
 
 def _content(folder: FoundPath) -> str:
-    return f"{folder.path}: {folder.files} files, {show_size(folder.size)}"
+    return f"{folder.path}: {counted(folder.files, 'file')}, {show_size(folder.size)}"
 
 
 def _first(rows: Sequence[FoundPath]) -> str:

@@ -27,6 +27,7 @@ from seatrial.facts.probe import Environment
 from seatrial.facts.sources import DockerfileSource, LockedPackage, LockFile
 from seatrial.requirements import closure, holds, image_environment, names_of, parse, resolve
 from seatrial.settings.model import Contract
+from seatrial.text import counted
 
 DEFAULT_FORBIDDEN = ("pytest", "ruff", "mypy")
 LISTED = 30
@@ -74,7 +75,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     expect = Expect(f"{len(wanted)} direct dependencies on the list: {', '.join(wanted)}")
     if missing:
         return expect.failed(
-            f"{where} lists {len(listed)} distributions, without {', '.join(missing)}",
+            f"{where} lists {counted(len(listed), 'distribution')}, without {', '.join(missing)}",
             fix="Install them for the interpreter that the command runs on, into the environment that it uses. If it "
             "runs on another one, name that one: `interpreter` in the contract.",
             evidence=(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from seatrial.checks.model import Result, Severity, Status, first_lines
+from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import Smoke, is_finding
 from seatrial.text import plain_line
 
@@ -65,7 +65,7 @@ def name_of(check: str) -> str:
 EFFECTS = 3
 """Checks that are named of those that could not be decided for a finding; JSON and `--verbose` have all of them."""
 EFFECT_LINES = 5
-"""Lines of evidence that are shown of a failure that follows from another one."""
+"""Lines of evidence, the last, that are shown of a failure that follows from another one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class Finding:
         failed = (result for result in self.also if result.status is Status.FAIL)
         return (
             *self.first.evidence,
-            *(line for result in failed for line in first_lines(result.evidence, EFFECT_LINES)),
+            *(line for result in failed for line in _last(result.evidence)),
         )
 
     @property
@@ -116,6 +116,13 @@ class Finding:
         more = len(undecided) - EFFECTS
         named = ", ".join(undecided[:EFFECTS]) + (f" and {more} more" if more > 0 else "")
         return [*lines, *([f"not decided for it: {named}"] if undecided else [])]
+
+
+def _last(evidence: Sequence[str]) -> Sequence[str]:
+    """Return the last lines: a log or a traceback tells at its end what happened."""
+    if len(evidence) <= EFFECT_LINES:
+        return evidence
+    return (f"… {len(evidence) - EFFECT_LINES} lines before", *evidence[-EFFECT_LINES:])
 
 
 def findings(smoke: Smoke) -> list[Finding]:
