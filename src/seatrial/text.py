@@ -32,6 +32,15 @@ def with_bytes_shown(text: str) -> str:
     return BYTES.sub(lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", text)
 
 
+MOST_RETURNS = 3
+"""Carriage returns of a line that are shown as such: a progress bar has many, and its last state is what counts."""
+
+
+def with_returns_shown(line: str) -> str:
+    r"""Return a line of a log in which carriage returns stand as `\r`: they are what a Windows line end leaves."""
+    return line.replace("\r", "\\r") if line.count("\r") <= MOST_RETURNS else line
+
+
 def plain(text: str) -> str:
     """Return text without terminal codes and control characters; line ends and tabs stay.
 

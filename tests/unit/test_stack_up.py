@@ -386,6 +386,13 @@ def test_an_override_file_is_told_as_left_out(world: World) -> None:
 # It does not come up.
 
 
+def test_carriage_returns_of_a_failed_service_are_shown(world: World) -> None:
+    world.memory.script("db", Life(ends=1, code=3, prints=["starting", "can't cd to /app\r"]))
+    assert "can't cd to /app\\r" in refused(world).detail
+    world.memory.script("db", Life(ends=1, code=3, prints=["from\r", "a terminal\r"]))
+    assert "\\r" not in refused(world).detail
+
+
 def test_a_crash_is_told_and_undone(world: World) -> None:
     world.memory.script("db", Life(ends=1, code=3, prints=["starting", "no disk"]))
     error = refused(world)

@@ -9,9 +9,8 @@ from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedErr
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restriction, Unavailable, Usage
 from seatrial.facts.boot import REFUSED, TRACEBACK, says_no_more_processes
 from seatrial.settings.model import TMPFS_SIZE, Contract
+from seatrial.text import with_returns_shown
 
-MOST_RETURNS = 3
-"""Carriage returns of a line that are shown as such."""
 ALL = frozenset(Restriction)
 NO_SPACE = "no space left on device"
 """ENOSPC, likewise."""
@@ -207,16 +206,11 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
     """Return its last lines and what the health check said last."""
     said = boot.answers[-1].output.strip().splitlines()[-3:] if boot.answers else []
     answers = tuple(f"health check said: {line}" for line in said)
-    shown = tuple(f"log: {shown_line(line)}" for line in boot.log[-LAST_LINES:])
+    shown = tuple(f"log: {with_returns_shown(line)}" for line in boot.log[-LAST_LINES:])
     cut = ("its log is longer than what is kept",) if boot.log_cut else ()
     before = len(boot.log) - LAST_LINES
     earlier = (f"… {before} lines before",) if before > 0 else ()
     return (*earlier, *shown, *cut, *answers) if shown or answers else ("it logged nothing",)
-
-
-def shown_line(line: str) -> str:
-    """Return a line of a log with its carriage returns visible; of a progress bar, which has many, the last state."""
-    return line.replace("\r", "\\r") if line.count("\r") <= MOST_RETURNS else line
 
 
 @check(

@@ -24,6 +24,7 @@ from seatrial.facts import (
 )
 from seatrial.facts.command import SHELLS, FileEntry, may_execute
 from seatrial.settings.model import Contract
+from seatrial.text import with_returns_shown
 
 PYTHON = re.compile(r"/python[\d.]*$")
 BY_SIGNAL = range(129, 193)
@@ -198,7 +199,7 @@ def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
         return Expect(f"{within}, with exit code 0 or that of the signal").failed(
             f"ended {stop.seconds:.1f} s after {stop.signal} with exit code {stop.code}, as if by an error",
             fix="Let the handler of the stop signal finish the work in progress and exit with 0.",
-            evidence=tuple(f"log: {line}" for line in boot.log[-15:]),
+            evidence=tuple(f"log: {with_returns_shown(line)}" for line in boot.log[-15:]),
             severity=Severity.WARNING,  # It does exit.
         )
     return expect.passed(f"exited {stop.seconds:.1f} s after {stop.signal}, exit code {stop.code}")
@@ -338,9 +339,8 @@ def pid1_is_app(running: Boot) -> Outcome:
             fix='Use the exec form, and end an entrypoint script with `exec "$@"`; or start it under tini.',
             evidence=evidence,
         )
-    if name in INITS:
-        return expect.passed(f"PID 1 is the init `{line}`", evidence=evidence)
-    return expect.passed(f"PID 1 is `{line}`")
+    init = "the init " if name in INITS else ""
+    return expect.passed(f"PID 1 is {init}`{line}`", evidence=evidence if init else ())
 
 
 def _has_init(configuration: Configuration, compose: ComposeSource | Unavailable) -> bool:

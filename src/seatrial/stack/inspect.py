@@ -25,7 +25,7 @@ from seatrial.engine.runs import own_labels
 from seatrial.errors import StackError
 from seatrial.facts import Condition, Dependency, Port
 from seatrial.stack.state import ContainerState, ContainerStatus, Health
-from seatrial.text import did_you_mean
+from seatrial.text import did_you_mean, with_returns_shown
 
 ENGINE_STOP_SECONDS = 10
 """How long the engine lets a container stop that does not say otherwise."""
@@ -84,7 +84,11 @@ def last_lines(container: str, engine: Engine, *, count: int) -> tuple[str, ...]
             output = engine.client.api.logs(container, tail=count)
         except docker.errors.APIError:
             return ()  # It is gone, or its logging driver keeps nothing to read.
-    return lines_of(output)[-count:]
+    text = output.decode("utf-8", "replace")
+    # A terminal ends each line with CRLF.
+    terminal = all(line.endswith("\r") for line in text.split("\n") if line)
+    shown = text if terminal else "\n".join(map(with_returns_shown, text.split("\n")))
+    return lines_of(shown)[-count:]
 
 
 def read_container(data: Mapping[str, Any], *, now: datetime | None) -> ContainerState:
