@@ -7,7 +7,7 @@ import re
 
 from seatrial.checks.boot import evidence_of, what_happened
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, first_lines, present, skipped
 from seatrial.facts import Boot, Configuration, DeepBoots, ProcInfo, Unavailable
 from seatrial.settings.model import Contract
 
@@ -141,7 +141,7 @@ def starts_after_kill(deep: DeepBoots) -> Outcome:
         f"the second time, {what_happened(again)}{left}",
         fix="Let a start remove the pidfile, lock or socket that a killed one left, after a look whether its process "
         "still runs; or keep it on a tmpfs, which a restart empties.",
-        evidence=(*(f"left behind: {path}" for path in killed.files[:10]), *evidence_of(again)),
+        evidence=(*(f"left behind: {path}" for path in first_lines(killed.files, 10)), *evidence_of(again)),
     )
 
 
@@ -168,7 +168,7 @@ def writes_declared(deep: DeepBoots, configuration: Configuration, contract: Con
         raise UndecidedError("it was not started with a writable root")
     if boot.written:
         return expect.failed(
-            f"on a writable root it writes {', '.join(boot.written[:5])}",
+            f"on a writable root it writes {', '.join(first_lines(boot.written, 5))}",
             fix="Write below a tmpfs or a volume (VOLUME, or the contract's `tmpfs`); for bytecode, set "
             "PYTHONDONTWRITEBYTECODE=1 and compile it in the build.",
             evidence=tuple(f"wrote {path}" for path in boot.written),

@@ -7,7 +7,7 @@ import re
 
 from seatrial.checks.boot import evidence_of
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, first_lines, present, skipped
 from seatrial.facts import Boot, Configuration, ProcInfo, Unavailable
 from seatrial.facts.boot import TRACEBACK
 from seatrial.settings.model import Contract
@@ -38,7 +38,7 @@ def keeps_workers(running: Boot) -> Outcome:
             f"it serves, and {count} ended while it started; its log holds the traceback",
             fix="Do once, before the workers start, what they must not do side by side: migrate in a job of its own, "
             "or in the entrypoint.",
-            evidence=(*(f"ended: {command}" for command in running.lost[:5]), *evidence_of(running)),
+            evidence=(*(f"ended: {command}" for command in first_lines(running.lost, 5)), *evidence_of(running)),
         )
     return expect.passed("none ended" if not running.lost else f"{len(running.lost)} ended, without a traceback")
 
@@ -68,7 +68,10 @@ def answers(running: Boot | Unavailable, contract: Contract) -> Outcome:
             "; ".join(f"{answer.request}: {answer}, not {answer.wanted}" for answer in bad),
             fix="Its log says what it missed. Where it needs its services for that, `invoke smoke --stack` asks the "
             "same among them.",
-            evidence=(*(f"answer: {line}" for line in first.body.strip().splitlines()[:5]), *evidence_of(running)),
+            evidence=(
+                *(f"answer: {line}" for line in first_lines(first.body.strip().splitlines(), 5)),
+                *evidence_of(running),
+            ),
         )
     return expect.passed("; ".join(f"{answer.request}: {answer}" for answer in seen))
 

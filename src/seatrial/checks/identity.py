@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import of_kind, refuse_partial
-from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.facts import Accounts, Configuration, ContentKind, Contents, Password, Probe, ResolvedCommand, Unavailable
 from seatrial.settings.model import Contract
 from seatrial.text import show_size
@@ -124,7 +124,7 @@ def no_empty_passwords(accounts: Accounts) -> Outcome:
     if found:
         names = ", ".join(user.name for user in users if user.password in kinds)
         return expect.failed(
-            "; ".join(found[:5]),
+            shorten(found, 5),
             fix=f"Lock it in the Dockerfile (`RUN passwd --lock NAME`; here: {names[:200]}).",
             evidence=tuple(found),
         )
@@ -153,7 +153,7 @@ def unique_ids(accounts: Accounts) -> Outcome:
     expect = Expect("each user and each group has its own number and name")
     if shared:
         return expect.failed(
-            "; ".join(shared[:5]),
+            shorten(shared, 5),
             fix="Give the account that the Dockerfile makes its own number (`RUN useradd --uid 10001 …`).",
             evidence=tuple(shared),
             # A second name of root is one that nobody looks at.

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, first_lines, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
@@ -331,7 +331,7 @@ def pid1_is_app(running: Boot) -> Outcome:
     words = line.split()
     name = posixpath.basename(words[0]).removeprefix("-")
     expect = Expect("PID 1 is the application itself, or an init that the command names, such as tini")
-    commands = running.process_list.commands[:10] if isinstance(running.process_list, ProcessList) else ()
+    commands = first_lines(running.process_list.commands, 10) if isinstance(running.process_list, ProcessList) else ()
     evidence = tuple(f"runs: {command}" for command in commands)
     if name in STAYING:
         return expect.failed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, first_lines, present, skipped
 from seatrial.facts import Exchange, ServiceStop, StackRun
 from seatrial.settings.model import Contract
 
@@ -247,4 +247,4 @@ def _stopped(stop: ServiceStop, app: str) -> str:
 
 
 def _body(body: str) -> tuple[str, ...]:
-    return tuple(line[:SHOWN] for line in body.strip().splitlines()[:5])
+    return first_lines([line[:SHOWN] for line in body.strip().splitlines()], 5)
