@@ -103,6 +103,7 @@ ENVIRONMENT = (
             "COPY hide.py /hide.py",
             "RUN cd /usr/local/lib/python3.13/json && cat /hide.py >> __init__.py && rm -rf __pycache__ /hide.py && \\",
             "    cd /app/.venv/lib/python3.13/site-packages && mkdir stowaway-1.0.dist-info && \\",
+            "    touch stowaway-1.0.dist-info/RECORD && \\",
             "    printf 'Name: stowaway\\nVersion: 1.0\\n' > stowaway-1.0.dist-info/METADATA",
         ),
         files={
