@@ -128,7 +128,7 @@ CONTENTS = (
         "    file.write('X: ' + 'x' * 10 ** 8 + '\\nName: pytest\\nVersion: 8.4.0\\n')",
         finds="packages/forbidden",
     ),
-    made("a .pth file of 100 MB", f"open('{SITE}/long.pth', 'w').write('x' * 10 ** 8)", finds="probe/agrees"),
+    made("a .pth file of 100 MB", f"open('{SITE}/long.pth', 'w').write('x' * 10 ** 8)", finds="boot/limits"),
     made(
         "20,000 packages",
         "for n in range(20000):",
