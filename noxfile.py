@@ -151,7 +151,9 @@ def engine_tests(session: nox.Session, *options: str, installed: bool = False) -
     if not installed:
         install(session, "test")
     # 5: what was asked for, such as by -k, is not among these.
-    session.run("pytest", "--durations=12", *options, *session.posargs, success_codes=[0, 5] if session.posargs else [0])
+    session.run(
+        "pytest", "--durations=12", *options, *session.posargs, success_codes=[0, 5] if session.posargs else [0]
+    )
 
 
 sessions.image_smoke(HERE, tags=[FULL])

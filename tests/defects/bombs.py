@@ -174,7 +174,7 @@ CONFIGURATIONS = (
         contract=BRIEF,
     ),
     starts("3,000 variables", *(f"ENV V{n}={n}" for n in range(120)), finds=ANY),
-    starts("all ports", "EXPOSE 1-65535", finds="network/no-privileged-ports"),
+    starts("all ports", "EXPOSE 1-65535", finds="network/exposed-ports"),
 )
 
 

@@ -402,6 +402,16 @@ def test_the_engines_own_resolver_is_no_port_of_the_application() -> None:
     assert (seen.status, seen.actual) == (Status.PASS, "listens on 0.0.0.0:8000/tcp")
 
 
+def test_of_very_many_ports_some_are_named() -> None:
+    ports = tuple(f"{port}/tcp" for port in range(1, 65536))
+    result = judged("network/exposed-ports", listening("0.0.0.0 8000 tcp", exposed=ports))
+    assert result.actual.endswith("9/tcp, 10/tcp and 65,524 more, and nothing listens there")
+    assert result.expected == (
+        "listens on 1/tcp, 2/tcp, 3/tcp, 4/tcp, 5/tcp, 6/tcp, 7/tcp, 8/tcp, 9/tcp, 10/tcp and 65,525 more, "
+        "and on nothing else"
+    )
+
+
 def test_a_port_that_only_another_port_answers_for_is_silent() -> None:
     result = judged("network/exposed-ports", listening("127.0.0.1 9999 tcp", exposed=("8000/tcp",)))
     assert result.actual == "EXPOSE names 8000/tcp, and nothing listens there"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.checks.process import first_process
 from seatrial.checks.python import THREAD, stopped_before
 from seatrial.facts import (
@@ -173,6 +174,8 @@ def command_override(probe: Probe, configuration: Configuration, override: Comma
 
 
 PRIVILEGED = 1024
+MOST_PORTS = 10
+"""Ports that a finding names."""
 EPHEMERAL = 32768
 """From here on the kernel hands out numbers for outgoing UDP, which look like listening: ip_local_port_range."""
 
@@ -193,18 +196,16 @@ def exposed_ports(proc: ProcInfo, running: Boot, configuration: Configuration) -
     reachable = {_port(seen): seen for seen in listeners if not seen.loopback and not _outgoing(seen)}
     other = [port for port in exposed if not port.endswith(("/tcp", "/udp"))]
     if other:
-        raise UndecidedError(f"only TCP and UDP are checked, and EXPOSE names {', '.join(other)}")
+        raise UndecidedError(f"only TCP and UDP are checked, and EXPOSE names {_some(other)}")
     silent = [port for port in exposed if port not in reachable]
     undeclared = {port: listener for port, listener in reachable.items() if port not in exposed}
     evidence = tuple(f"listens on {listener}" for listener in listeners) or ("listens on nothing",)
-    expect = Expect(
-        f"listens on {', '.join(exposed)}, and on nothing else" if exposed else "listens on nothing: no EXPOSE"
-    )
+    expect = Expect(f"listens on {_some(exposed)}, and on nothing else" if exposed else "listens on nothing: no EXPOSE")
     if silent:
         local = [listener for listener in listeners if listener.loopback and _port(listener) in silent]
         slow = " It has no HEALTHCHECK that tells when it is ready: a slow start needs a larger `healthy-within`."
         return expect.failed(
-            f"EXPOSE names {', '.join(silent)}, and "
+            f"EXPOSE names {_some(silent)}, and "
             + (f"{local[0]} answers inside the container only" if local else "nothing listens there")
             + ("" if running.finished else f", {running.watched:.1f} s after its start"),
             fix=(
@@ -218,12 +219,13 @@ def exposed_ports(proc: ProcInfo, running: Boot, configuration: Configuration) -
         )
     if undeclared:
         return expect.failed(
-            f"it listens on {', '.join(map(str, undeclared.values()))}, which EXPOSE does not name",
-            fix=f"Add `EXPOSE {' '.join(undeclared)}`, or let it listen on 127.0.0.1 if nothing outside needs it.",
+            f"it listens on {_some([*map(str, undeclared.values())])}, which EXPOSE does not name",
+            fix=f"Add `EXPOSE {' '.join([*undeclared][:MOST_PORTS])}`, or let it listen on 127.0.0.1 if nothing "
+            "outside needs it.",
             evidence=evidence,
         )
     _require_finished(running, listeners)
-    return expect.passed("; ".join(evidence))
+    return expect.passed(shorten(evidence, MOST_PORTS))
 
 
 @check(
@@ -242,10 +244,16 @@ def no_privileged_ports(proc: ProcInfo, running: Boot) -> Outcome:
     expect = Expect("listens on no port below 1024")
     if low:
         return expect.failed(
-            f"it listens on {', '.join(map(str, low))}",
+            f"it listens on {_some([*map(str, low)])}",
             fix="Listen on a port such as 8000, EXPOSE that, and publish it as 80 where it is run: `80:8000`.",
         )
     return expect.passed("; ".join(f"listens on {listener}" for listener in listeners) or "listens on nothing")
+
+
+def _some(ports: Sequence[str]) -> str:
+    """Return ports as a list, and how many more there are than are worth reading."""
+    more = len(ports) - MOST_PORTS
+    return ", ".join(ports[:MOST_PORTS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _require_finished(running: Boot, listeners: tuple[Listener, ...]) -> None:

@@ -116,7 +116,7 @@ def configuration_of(inspected: Json, history: list[Json], reference: str, engin
         working_directory=config.get("WorkingDir") or "/",
         # A compose file's `expose` stands there as it is written: a bare number is TCP.
         exposed_ports=tuple(
-            sorted(port if "/" in port else f"{port}/tcp" for port in config.get("ExposedPorts") or ())
+            sorted((port if "/" in port else f"{port}/tcp" for port in config.get("ExposedPorts") or ()), key=_number)
         ),
         volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
@@ -147,3 +147,9 @@ def _health_check(value: Json | None) -> HealthCheck | None:
         start_period=value.get("StartPeriod", 0) / NANOSECONDS,
         retries=value.get("Retries", 0) or 3,
     )
+
+
+def _number(port: str) -> tuple[int, str]:
+    """Return what sorts `80/tcp` before `443/tcp`; a range or a name comes last."""
+    number = port.partition("/")[0]
+    return int(number) if number.isdecimal() and len(number) <= 5 else 1 << 16, port  # noqa: PLR2004 - ports' digits
