@@ -281,3 +281,22 @@ def test_a_health_check_that_is_proposed_needs_no_file_that_is_not_there() -> No
     assert "age of a file" in fix_of(
         "health/declared", facts(configuration=configuration(health_check=None, exposed_ports=()))
     )
+
+
+# The line of the Dockerfile.
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "check", "line"),
+    [
+        (ContentKind.INSTALLER_CACHE, "/root/.cache/pip", "files/installer-caches", 3),
+        (ContentKind.PACKAGE_LISTS, "/var/lib/apt/lists", "files/package-lists", 2),
+    ],
+)
+def test_what_a_program_leaves_is_of_the_run_that_starts_it(
+    kind: ContentKind, path: str, check: str, line: int
+) -> None:
+    text = "FROM python:3.13-slim\nRUN apt-get update\nRUN pip install shop\nCOPY . /app\nRUN true\n"
+    left = contents(found=(FoundPath(kind=kind, path=path, files=1, size=9),))
+    result = judge(BY_ID[check], facts(contents=left, sources=sources(text)), Contract())
+    assert (result.status, result.where) == (Status.FAIL, f"Dockerfile:{line}")

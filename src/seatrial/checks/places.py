@@ -33,6 +33,11 @@ NOT_OF_THE_IMAGE = {"dockerfile", "context", "compose", "stack"}
 """Families that name their own lines, or are about more than the image."""
 INSTALLED = {"tools", "packages", "native"}
 """Families whose findings name what a RUN installed."""
+LEAVES = {
+    "files/package-lists": r"\b(?:apt|apt-get|apk|dnf|microdnf|yum)\b",
+    "files/installer-caches": r"\b(?:pip3?|uv|poetry|pdm|pipenv|conda)\b",
+}
+"""By check: the programs that leave what it finds, where their RUN does not name it."""
 MOST_WORDS = 40
 """Words of a finding that are looked for."""
 
@@ -61,6 +66,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
         found = _giver(chain, [seen, *evidence]) or writer(chain, [seen, *evidence])
     else:
         found = writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
+        found = found or _runs(chain, LEAVES.get(check, ""))
     return f"{source.path}:{(found or last.instructions[0]).line}"
 
 
@@ -94,6 +100,12 @@ def _mentions(chain: Sequence[Instruction], seen: str) -> Instruction | None:
         if found := next((run for run in runs if whole.search(run.text) or whole.search(run.body)), None):
             return found
     return None
+
+
+def _runs(chain: Sequence[Instruction], programs: str) -> Instruction | None:
+    """Return the last RUN with one of some programs, as an expression; none where that is empty."""
+    runs = (step for step in reversed(chain) if step.keyword == "RUN" and programs)
+    return next((step for step in runs if re.search(programs, f"{step.text}\n{step.body}")), None)
 
 
 def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
