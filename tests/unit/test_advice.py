@@ -300,3 +300,16 @@ def test_what_a_program_leaves_is_of_the_run_that_starts_it(
     left = contents(found=(FoundPath(kind=kind, path=path, files=1, size=9),))
     result = judge(BY_ID[check], facts(contents=left, sources=sources(text)), Contract())
     assert (result.status, result.where) == (Status.FAIL, f"Dockerfile:{line}")
+
+
+def test_all_labels_that_are_missing_are_told_together_with_the_lines_that_give_them() -> None:
+    seen = facts(configuration=configuration(labels={"org.opencontainers.image.created": "yesterday"}))
+    result = judge(BY_ID["config/labels"], seen, Contract(labels=("title", "version", "created")))
+    assert result.actual == (
+        "org.opencontainers.image.title, version are not there; org.opencontainers.image.created is 'yesterday', not "
+        "an RFC 3339 date-time"
+    )
+    assert result.fix.startswith(
+        'Write `ARG VERSION CREATED` and `LABEL org.opencontainers.image.title="…" '
+        'org.opencontainers.image.version="${VERSION}" org.opencontainers.image.created="${CREATED}"` at the end'
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -73,6 +74,8 @@ SYSTEM_ITSELF = ("/", "/root", "/run", "/tmp", "/usr/local", "/var", "/var/lib",
 """Folders that belong to the system; a folder of an application's own may lie in them."""
 OWN = ("/usr/local/share/", "/usr/src/")
 OCI = "org.opencontainers.image."
+GIT = {"version", "revision", "source", "created"}
+"""What `invoke build` fills in."""
 ADDRESSES = {"source", "url", "documentation"}
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 
@@ -126,15 +129,20 @@ def labels(configuration: Configuration, contract: Contract) -> Outcome:
     }
     expect = Expect(f"valid labels {OCI}… {', '.join(contract.labels)}".rstrip())
     if problems:
-        lines = (f"{OCI}{name} {problem}" for name, problem in problems.items())
-        return expect.failed("; ".join(lines), fix=_label_fix(next(iter(problems))))
+        absent = [name for name, problem in problems.items() if problem == ABSENT]
+        first = f"{OCI}{', '.join(absent)} {ABSENT if len(absent) == 1 else 'are not there'}"
+        lines = [f"{OCI}{name} {problem}" for name, problem in problems.items() if name not in absent]
+        return expect.failed("; ".join([*([first] if absent else []), *lines]), fix=_label_fix(list(problems)))
     shown = "; ".join(f"{name}={carried[name]}" for name in contract.labels)
     return expect.passed(shown or f"{len(carried)} OCI labels")
 
 
+ABSENT = "is not there"
+
+
 def _problem(name: str, value: str | None, *, wanted: bool) -> str:
     if value is None:
-        return "is not there"
+        return ABSENT
     text = value.strip()
     if not text:
         # An empty label means that the build argument was not passed: it counts as missing.
@@ -161,12 +169,12 @@ def _is_address(text: str) -> bool:
     return False
 
 
-def _label_fix(name: str) -> str:
-    if name == "title":
-        return f'Write `LABEL {OCI}title="…"` into the final stage.'
-    argument = name.replace(".", "_").upper()
-    told = " `invoke build` gives it what git says." if name in {"version", "revision", "source", "created"} else ""
-    return f'Write `ARG {argument}` and `LABEL {OCI}{name}="${{{argument}}}"` at the end of the final stage.{told}'
+def _label_fix(names: Sequence[str]) -> str:
+    arguments = {name: name.replace(".", "_").upper() for name in names if name != "title"}
+    labels = " ".join(f'{OCI}{name}="{f"${{{arguments[name]}}}" if name in arguments else "…"}"' for name in names)
+    given = f"`ARG {' '.join(arguments.values())}` and " if arguments else ""
+    told = " `invoke build` gives them what git says." if arguments.keys() & GIT else ""
+    return f"Write {given}`LABEL {labels}` at the end of the final stage.{told}"
 
 
 @check(
