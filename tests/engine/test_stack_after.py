@@ -298,6 +298,8 @@ def database(yard: Yard, password: str) -> None:
                 "image": "postgres:17",
                 "entrypoint": ["bash", "-c", ASKS],
                 "environment": {"PGPASSWORD": password},
+                # Its image declares a volume, which would outlast it without a name.
+                "tmpfs": ["/var/lib/postgresql/data"],
                 "depends_on": {"db": {"condition": "service_healthy"}},
             },
         },
