@@ -544,6 +544,8 @@ def test_a_package_behind_a_link_is_looked_at() -> None:
     tree = {f"{SITE}/linked": "-> /opt/cache/linked", "/opt/cache/linked/__init__.py": ""}
     assert changed_by_user({"/opt/cache/linked": (0o755, 10001, 0)}, tree=tree) == {PACKAGES: [f"{SITE}/linked"]}
     assert changed_by_user({"/opt/cache": (0o755, 10001, 0)}, tree=tree) == {PACKAGES: ["/opt/cache"]}
+    data = {f"{SITE}/linked": "-> /opt/data", "/opt/data/a.csv": ""}
+    assert changed_by_user({"/opt/data": (0o755, 10001, 0)}, tree=data) == {}
     assert changed_by_user({}, tree=tree) == {}
 
 

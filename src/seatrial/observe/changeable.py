@@ -42,6 +42,8 @@ class Changes:
         self._looked: set[str] = set()
         self._above: set[tuple[str, str]] = set()
         self._walked: set[str] = set()
+        self._linked: set[str] = set()
+        self._packages: dict[str, bool] = {}
         self._known: set[str] = set()
         self._found: dict[str, Changeable] = {}
 
@@ -98,8 +100,15 @@ class Changes:
         """Yield the modules and regular packages of a folder that may hold other things too."""
         for name in self._files.names(folder):
             path = posixpath.join(folder, name)
-            if _is_code(name) or any(inner.startswith("__init__.") for inner in self._files.names(path)):
+            if _is_code(name) or self._is_package(path):
                 yield path
+
+    def _is_package(self, path: str) -> bool:
+        """Tell whether it is a regular package; thousands of links may lead to one folder that holds very much."""
+        place = self._files.folder(path)
+        if place not in self._packages:
+            self._packages[place] = any(name.startswith("__init__.") for name in self._files.names(place))
+        return self._packages[place]
 
     def _walk(self, places: Iterable[str]) -> None:
         """Look at all that lies in some places, and at the folders above them."""
@@ -158,7 +167,10 @@ class Changes:
         """Look at the code that a link leads to, where it lies elsewhere."""
         place = self._files.folder(link)
         entry = self._files.end(place)
-        if entry is not None and not place.startswith(tops) and (entry.letter == "d" or _is_code(place)):
+        if entry is None or place in self._linked or place.startswith(tops):
+            return
+        self._linked.add(place)
+        if _is_code(place) or any(map(_is_code, self._files.names(place))):
             self._walk([link])
 
     def _folders_of_code(self, tops: tuple[str, ...]) -> set[str]:

@@ -27,6 +27,7 @@ class Recorded:
         self._files = files
         self._stems: dict[str, frozenset[str]] = {}
         self._unclaimed: dict[str, bool] = {}
+        self._filled: dict[str, bool] = {}
 
     def without_code(self, folder: str, metadata: str) -> str:
         """Return why the metadata in a folder stands for no code; empty where some is there, or none is needed."""
@@ -54,7 +55,14 @@ class Recorded:
 
     def _is_there(self, folder: str, name: str) -> bool:
         # An installer may leave a module's source out, or make one file of a package.
-        return bool(self._files.names(posixpath.join(folder, name))) or name.partition(".")[0] in self._modules(folder)
+        return self._is_filled(posixpath.join(folder, name)) or name.partition(".")[0] in self._modules(folder)
+
+    def _is_filled(self, path: str) -> bool:
+        """Tell whether it is a folder that holds anything; thousands of links may lead to one that holds very much."""
+        place = self._files.folder(path)
+        if place not in self._filled:
+            self._filled[place] = bool(self._files.names(place))
+        return self._filled[place]
 
     def _modules(self, folder: str) -> frozenset[str]:
         """Return the names of the single files in a folder that may be code, up to their first dot."""
