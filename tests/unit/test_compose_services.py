@@ -264,6 +264,9 @@ def test_a_command_must_be_a_program_of_the_image(table: Any, said: str) -> None
         ('sh -c "a && b"', ""),
         ("celery -A shop worker --concurrency=2", ""),
         ("echo it's", ""),
+        ("python -m shop --name ''", ""),
+        (r"find /tmp -exec rm {} \;", ""),
+        ("curl http://api/?a=1&b=2", "&"),
         ("python -m shop # not a comment", ""),
     ],
 )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
-from contextlib import suppress
 
 from msgspec import structs
 
@@ -50,20 +48,22 @@ def command(compose: ComposeSource) -> Outcome:
     return outcome(compose, expect, found, names_of(seen), not_seen(compose, services))
 
 
+HELD_TOGETHER = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|`[^`]*`""", re.DOTALL)
+"""What is quoted or escaped in a line of words."""
+
+
 def _cut_off(compose: ComposeSource, service: Service) -> Iterator[Finding]:
     """Yield what compose drops of a command that is one text: it reads words up to the first operator of a shell."""
-    for value in compose.values:
-        if value.key in {"command", "entrypoint"} and value.where == f"services.{service.name}.{value.key}":
-            words = shlex.shlex(value.text, posix=True, punctuation_chars=True)
-            words.commenters = ""
-            with suppress(ValueError):
-                if operator := next((word for word in words if word[0] in words.punctuation_chars), None):
-                    yield Finding(
-                        service=service.name,
-                        what=f"compose starts no shell for its {value.key}, and drops all from `{operator}` on",
-                        fix=f'Write `{value.key}: ["sh", "-c", "…"]` with the whole line in the place of the dots.',
-                        line=value.line,
-                    )
+    for key in ("command", "entrypoint"):
+        where = f"services.{service.name}.{key}"
+        for value in (value for value in compose.values if (value.key, value.where) == (key, where)):
+            if operator := re.search(r"[;&|<>]+", HELD_TOGETHER.sub("", value.text)):
+                yield Finding(
+                    service=service.name,
+                    what=f"compose starts no shell for its {key}, and drops all from `{operator[0]}` on",
+                    fix=f'Write `{key}: ["sh", "-c", "…"]` with the whole line in the place of the dots.',
+                    line=value.line,
+                )
 
 
 def _cannot_run(resolved: ResolvedCommand) -> Outcome | None:
