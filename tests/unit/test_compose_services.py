@@ -585,3 +585,9 @@ def test_a_databases_own_port() -> None:
     assert told.fix == "Publish the port that it listens on: `127.0.0.1:5433:5432`."
     own = structs.replace(DATABASE, ports=(port,), settings={"PGPORT": "5433"})
     assert judged("compose/published-ports", compose(own, images={})).status is Status.PASS
+
+
+def test_what_an_included_file_says_has_no_line_of_this_one() -> None:
+    told = judged("compose/hardening", file_of({"privileged": True}))
+    assert (told.status, told.where) == (Status.FAIL, "compose.yaml")
+    assert not any(":0" in line for line in told.evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from seatrial.checks.compose_findings import Finding, image_of, outcome
+from seatrial.checks.compose_findings import Finding, image_of, outcome, place
 from seatrial.checks.compose_images import example_check, has_no_check
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
@@ -52,8 +52,8 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
         return expect.failed(
             "; ".join(f"{service.name}: {what}" for service, what, *_ in found),
             fix=f"Write {fix} into the service {service.name}; `compose-exceptions` leaves one out, with a reason.",
-            evidence=(*(f"{compose.path}:{at} {service.name}: {what}" for service, what, at, *_ in found), *excepted),
-            where=f"{compose.path}:{line}",
+            evidence=(*(f"{place(compose, at)} {service.name}: {what}" for service, what, at, *_ in found), *excepted),
+            where=place(compose, line),
             severity=None if any(own_or_grave for *_, own_or_grave in found) else Severity.NOTE,
         )
     return expect.passed(", ".join(service.name for service in services), evidence=excepted)
@@ -102,7 +102,7 @@ def other_images(compose: ComposeSource, contract: Contract) -> Outcome:
             fix=f"Try {', '.join(fix for _, _, fix in rows)} in the service {service.name}, as far as its image allows "
             "it; `compose-exceptions` leaves one out, with a reason.",
             evidence=_excepted(contract),
-            where=f"{compose.path}:{service.line}",
+            where=place(compose, service.line),
         )
     return expect.passed(", ".join(service.name for service in services), evidence=_excepted(contract))
 
@@ -184,7 +184,7 @@ def ports(compose: ComposeSource) -> Outcome:
                 f"{seen.name}: {port.written or '(any)'}:{port.target} on every interface" for seen, port in bare
             ),
             fix=f"Write `127.0.0.1:{first.written or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
-            where=f"{compose.path}:{first.line}",
+            where=place(compose, first.line),
         )
     seen = (f"{service.name}: {port.host_ip}:{port.written or '(any)'}" for service, port in published)
     return expect.passed(", ".join(seen))
@@ -216,7 +216,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
         return expect.failed(
             "; ".join(f"line {value.line}: {value.where} ({why})" for value, why in found),
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
-            where=f"{compose.path}:{first.line}",
+            where=place(compose, first.line),
             severity=None if any(_is_real(value.text) for value, _ in found) else Severity.WARNING,
         )
     return expect.passed(f"{len(compose.values)} texts checked")
@@ -304,7 +304,7 @@ def environment(compose: ComposeSource) -> Outcome:
             "; ".join(f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown),
             fix=fix,
             evidence=tuple(evidence),
-            where=f"{compose.path}:{line}",
+            where=place(compose, line),
             severity=None if lost else Severity.NOTE,
         )
     if not compose.files and not compose.variables:

@@ -37,14 +37,19 @@ def outcome(
     if not found:
         return expect.passed(seen, evidence=tuple(unseen))
     first = found[0]
-    places = {id(finding): f"{finding.file or compose.path}:{finding.line}" for finding in found}
+    places = {id(finding): place(compose, finding.line, finding.file) for finding in found}
     return expect.failed(
         "; ".join(f"{finding.service}: {finding.what}" for finding in found),
         fix=first.fix,
         evidence=(*(_evidence(finding, places[id(finding)], first) for finding in found), *unseen),
-        where=places[id(first)] if first.line else first.file or compose.path,
+        where=places[id(first)],
         severity=first.severity,
     )
+
+
+def place(compose: ComposeSource, line: int, file: str = "") -> str:
+    """Return a line as `FILE:LINE`, of the compose file where no other is named; 0 is a line of an included file."""
+    return f"{file or compose.path}:{line}" if line else file or compose.path
 
 
 def _evidence(finding: Finding, place: str, first: Finding) -> str:
