@@ -286,6 +286,15 @@ def test_a_command_that_a_mount_brings_is_there(tmp_path: Path) -> None:
     table = {"command": ["/app/gone"], "volumes": [bind(script, "/app/gone")]}
     assert judged("compose/command", file_of(table)).status is Status.PASS
     assert judged("compose/command", file_of({})).status is Status.SKIP
+    # What a volume holds, or a folder of another machine, cannot be seen.
+    volume = {"type": "volume", "source": "tools", "target": "/tools"}
+    assert judged("compose/command", file_of({"command": ["/tools/gone"], "volumes": [volume]})).status is Status.PASS
+    there = file_of({"command": ["/app/gone"], "volumes": [bind(tmp_path / "nothing", "/app")]})
+    (service,) = there.model.services  # type: ignore[union-attr]
+    far = structs.replace(service, volumes=tuple(structs.replace(each, missing=False) for each in service.volumes))
+    assert judged("compose/command", there).status is Status.FAIL
+    there = structs.replace(there, model=ComposeModel(services=(far,)))
+    assert judged("compose/command", there).status is Status.PASS
 
 
 # --- health checks --------------------------------------------------------------------------------------------

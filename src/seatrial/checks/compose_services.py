@@ -42,10 +42,24 @@ def command(compose: ComposeSource) -> Outcome:
             line=service.lines.get("command") or service.lines.get("entrypoint") or service.line,
         )
         for service, files in seen
-        if service.name not in cut and _cannot_run(files.alone) and (problem := _cannot_run(files.mounted))
+        if service.name not in cut
+        and _cannot_run(files.alone)
+        and (problem := _cannot_run(files.mounted))
+        and not _may_be_mounted(service, files.mounted)
     ]
     expect = Expect("programs that the services' images hold")
     return outcome(compose, expect, found, names_of(seen), not_seen(compose, services))
+
+
+def _may_be_mounted(service: Service, resolved: ResolvedCommand) -> bool:
+    """Tell whether a command may lie in a mount whose files cannot be seen: a volume, or a bind of another machine."""
+    places = resolved.searched if resolved.program is None else resolved.program.steps[:1]
+    unseen = [
+        mount
+        for mount in service.volumes
+        if mount.kind is MountKind.VOLUME or (mount.of_host and mount.host is None and not mount.missing)
+    ]
+    return any(mount.covers(place) for mount in unseen for place in places)
 
 
 HELD_TOGETHER = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|`[^`]*`""", re.DOTALL)

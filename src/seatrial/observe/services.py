@@ -214,7 +214,9 @@ def service_files(service: Service, configuration: Configuration, image: IndexFi
         hidden_environments=tuple(_hidden_environments(image, mounted)),
         places={target: paths.follow(target, image) for target in volumes},
         filled=frozenset(target for target in volumes if image.names(target)),
-        no_health_program=_no_health_program(service.test, configuration, mounted, who),
+        no_health_program=_no_health_program(
+            service.test, configuration, mounted, who, unseen=[mount for mount in service.volumes if mount not in known]
+        ),
     )
 
 
@@ -229,9 +231,12 @@ ENDS = frozenset(("exit", "false", "true", ":", "kill", "return"))
 
 
 def _no_health_program(
-    test: Sequence[str], configuration: Configuration, files: MountedFiles, who: Account
+    test: Sequence[str], configuration: Configuration, files: MountedFiles, who: Account, *, unseen: Sequence[Mount]
 ) -> tuple[str, ...]:
-    """Return the programs that a health check's test begins with, where none of them is there; else nothing."""
+    """Return the programs that a health check's test begins with, where none of them is there; else nothing.
+
+    What `unseen` mounts hold is not known.
+    """
     kind, *words = test or ("",)
     if not words or kind not in {"CMD", "CMD-SHELL"}:
         return ()
@@ -248,6 +253,9 @@ def _no_health_program(
             continue
         found = resolve_command(structs.replace(configuration, entrypoint=(), command=line), files, who)
         unclear = kind == "CMD-SHELL" and (found.words == line or found.word in SHELLS_OWN)
+        unclear |= any(
+            mount.covers(step) for mount in unseen for step in (found.program.steps if found.program else ())
+        )
         if not found.word or unclear or (found.program is not None and found.program.entry is not None):
             return ()
         lost.append(found.word)
