@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +28,6 @@ from seatrial.stack.preflight import judge_compose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 PASSWD = "root:x:0:0::/root:/bin/sh\napp:x:10001:10001::/app:/bin/sh\n"
 PYTHON = "-> /usr/local/bin/python3.13"
@@ -320,6 +320,15 @@ def test_a_health_checks_program_is_looked_for(test: list[str], missing: str) ->
     told = judged("compose/health-program", file_of({"healthcheck": {"test": test}}))
     assert told.status is (Status.FAIL if missing else Status.SKIP if test == ["NONE"] else Status.PASS)
     assert f"the image has no {missing}, which" in told.actual if missing else True
+
+
+def test_a_health_check_of_a_mount_that_cannot_be_seen_is_not_told_as_missing() -> None:
+    document = {"web": {"healthcheck": {"test": ["CMD", "/checks/up"]}, "volumes": [bind(Path("/nowhere"), "/checks")]}}
+    (service,) = read_services({"services": document})
+    assert service_image(service, IMAGE, index(TREE, MODES)).files.no_health_program == ()  # type: ignore[union-attr]
+    service = structs.replace(service, volumes=tuple(map(with_host, service.volumes)))
+    seen = service_image(service, IMAGE, index(TREE, MODES)).files
+    assert seen.no_health_program == ("/checks/up",)  # type: ignore[union-attr]
 
 
 def test_a_line_after_cmd_is_told_as_that() -> None:
