@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -415,6 +416,15 @@ def test_the_port_that_the_image_exposes(world: World, app: App, exposed: dict[s
     world.memory.apps["api"] = answer
     tried(world)
     assert set(asked) == {9000}
+
+
+def test_where_services_listen_is_looked_at_among_the_ports_that_the_file_publishes(world: World, app: App) -> None:
+    assert app.pids
+    world.memory.script("api", Life(listens=((0.0, 8000), (0.0, 9000))))
+    world.memory.script("db", replace(healthy(2, stops=3), listens=((0.0, 5433),)))
+    published = {found.service: found for found in seen(tried(world).published, tuple)}
+    assert (published["api"].listening, published["api"].silent) == ((8000, 9000), ())
+    assert str(published["db"]) == "db publishes 5432, and listens on 5433"
 
 
 def test_an_agent_that_cannot_be_started(world: World, app: App) -> None:
