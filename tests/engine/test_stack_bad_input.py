@@ -157,9 +157,9 @@ def test_up_says_all_that_is_missing_and_what_the_catalogue_finds(yard: Yard) ->
     yard.folder.joinpath(".env").write_text("HARBOUR=1\nMAST=2\n", encoding="utf-8")
     up = seatrial(yard.folder, "up", "--app", "ship")
     assert up.returncode == 0, up.stderr
-    assert "warning: compose/hardening (compose.yaml:1)" in up.stderr
+    assert "note: compose/hardening (compose.yaml:1)" in up.stderr
     dry = seatrial(yard.folder, "up", "--app", "ship", "--dry-run")
-    assert "warning   compose/hardening" in dry.stdout
+    assert "note      compose/hardening" in dry.stdout
     assert " a: it does not drop all capabilities" in dry.stdout
     assert "fail: " not in dry.stdout + up.stderr
     again = seatrial(yard.folder, "up", "--app", "ship")
