@@ -437,3 +437,19 @@ def test_a_command_that_says_how_to_use_it_is_a_warning() -> None:
     assert "shop --help, says how to use it and ends" in result.actual
     crashed = facts(configuration=plain, boot=down(exit=Exit(code=1, after=0.3)))
     assert judged("boot/stays-up", crashed).severity is Severity.ERROR
+
+
+def late(**changed: Any) -> Boot:
+    seen = {"health": Health.STARTING, "healthy_after": None, "watched": 30.0, "stop": None, **changed}
+    return boot(**seen)
+
+
+def test_a_start_that_had_no_processor_is_undecided_and_not_failed() -> None:
+    ended = down(lifted=())
+    whole = late(lifted=tuple(Restriction), waited=20.0)
+    for seen in (facts(boot=late(waited=20.0)), facts(boot=ended, relaxed=(whole,))):
+        result = judged("boot/healthy", seen)
+        assert result.status is Status.ERROR
+        assert "for 20 s of these the machine had no processor for it" in result.actual
+        assert judged("boot/drop-capabilities", seen).status is Status.ERROR
+    assert judged("boot/healthy", facts(boot=late(waited=3.0))).status is Status.FAIL

@@ -309,6 +309,24 @@ def test_a_start_that_comes_up_is_not_made_again_but_for_level_deep(monkeypatch:
     assert (first.came_up, relaxed, deep, len(engine.lives)) == (True, (), NOT_DEEP, 1)
 
 
+@pytest.mark.parametrize(
+    ("computes", "starved", "is_starved"),
+    [
+        ((0.0, 1.0), (0.0, 90.0), True),  # It would compute all the time, and hardly ever did.
+        ((0.0, 90.0), (0.0, 90.0), False),  # It computed all the time.
+        ((0.0, 1.0), (0.0, 1.0), False),  # It waited for something else.
+    ],
+)
+def test_a_late_start_tells_whether_it_had_a_processor(
+    monkeypatch: pytest.MonkeyPatch, computes: tuple[float, float], starved: tuple[float, float], is_starved: bool
+) -> None:
+    engine = installed(monkeypatch, Script(healthy=None, computes=(computes,), starved=starved))
+    engine.counts, engine.answer = True, 1
+    first, _, _ = boots(engine.starter(Contract(healthy_within=20.0)), {}, deep=False)
+    assert first.healthy_after is None
+    assert first.is_starved is is_starved
+
+
 def test_what_forks_without_end_is_killed_and_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     workers = tuple((number, 0.0, None) for number in range(100, 400))
     engine = installed(monkeypatch, Script(healthy=None, exits=None, workers=workers))

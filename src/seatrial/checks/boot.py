@@ -66,7 +66,11 @@ FIX = {
     'CMD ["uvicorn", "shop.api:app", "--port", "8000"]',
 )
 def healthy(
-    boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
+    boot: Boot | Unavailable,
+    relaxed: tuple[Boot, ...],
+    configuration: Configuration,
+    services_left_out: bool,
+    contract: Contract,
 ) -> Outcome:
     if configuration.health_check is None:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
@@ -74,12 +78,24 @@ def healthy(
     expect = Expect(f"healthy within {contract.healthy_within:g} s")
     if boot.came_up and boot.healthy_after is not None:
         return expect.passed(f"healthy after {boot.healthy_after:.1f} s")
+    _require_a_processor(boot, *relaxed)
     elsewhere, ask_there = asked_elsewhere(boot, configuration)
     return expect.failed(
         what_happened(boot) + (f"; {elsewhere}" if elsewhere else ""),
         fix=ask_there or boot_fix(boot, services_left_out=services_left_out),
         evidence=evidence_of(boot),
     )
+
+
+def _require_a_processor(*starts: Boot) -> None:
+    """Leave open what a start shows that was late on a machine that had no processor for it."""
+    for start in starts:
+        if start.is_starved:
+            raise UndecidedError(
+                f"it was not healthy {start.watched:.0f} s after a start, and for {start.waited:.0f} s of these the "
+                "machine had no processor for it. Smoke it when the machine has less to do, or give it a larger "
+                "`healthy-within`"
+            )
 
 
 ASKS_FOR_HELP = {"--help", "-h", "--version"}
@@ -280,6 +296,7 @@ def limits(hardened: Boot, relaxed: tuple[Boot, ...], contract: Contract) -> Out
 def _restricted(restriction: Restriction, expected: str, starts: tuple[Boot, ...]) -> Outcome:
     """Judge one restriction by every start that was made, the hardened one first."""
     expect, (hardened, *relaxed) = Expect(expected), starts
+    _require_a_processor(*starts)
     by_lifted = {frozenset(start.lifted): start for start in starts}
     blamed = in_the_way(by_lifted)
     if restriction in blamed:

@@ -94,6 +94,8 @@ REFUSED = "read-only file system"
 """EROFS, as the C library says it."""
 NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "fork: retry", "fork: resource temp")
 """How Python and shells say that the process limit is reached."""
+STARVED = 0.4
+"""The part of a late start that it waited for a processor from which on the machine was too busy to judge it."""
 NOT_INSPECTED = Unavailable(reason="it was not inspected while it ran")
 
 
@@ -204,6 +206,8 @@ class Boot(Fact, frozen=True, kw_only=True):
     answers: tuple[HealthAnswer, ...] = ()
     watched: float = 0.0
     """Seconds that it was watched."""
+    waited: float = 0.0
+    """Seconds of these that it would have computed, and got no processor: of a start that was late."""
     exit: Exit | None = None
     stop: Stop | None = None
     log: tuple[str, ...] = ()
@@ -243,6 +247,11 @@ class Boot(Fact, frozen=True, kw_only=True):
         if self.start_error or self.exit is not None or self.fell_short:
             return False
         return self.health is Health.NONE or self.healthy_after is not None
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether it was late on a machine that gave it less than half of the time that it would have computed."""
+        return not self.came_up and self.exit is None and self.waited > STARVED * self.watched
 
     @property
     def out_of_processes(self) -> bool:

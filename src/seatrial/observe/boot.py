@@ -127,7 +127,9 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
     proc = seen.introspection.proc if seen.introspection else NOT_INSPECTED
     answered = ask(starter, booted.id, contract.answers, proc) if up and contract.answers else ()
     stop = _stop(booted, configuration, contract) if up else None
-    if over is None and not up:
+    late = over is None and not up
+    waited = seen.workers.waited(booted.client, booted.id, seen.watched) if late else 0.0
+    if late:
         kill(booted)
     lines, cut = last_lines(booted)
     return Boot(
@@ -139,6 +141,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
         finished_after=seen.finished_after,
         answers=(*([seen.answer] if seen.answer else ()), *_answers(seen.state)),
         watched=seen.watched,
+        waited=waited,
         exit=over,
         stop=stop,
         log=lines,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.engine.containers import kill
-from seatrial.engine.startup import StartFollower, processes
+from seatrial.engine.startup import StartFollower, processes, processor_seconds
 from seatrial.facts import Health, HealthAnswer, ProcInfo
 from seatrial.observe.health_check import health_poller
 from seatrial.observe.introspect import Introspection
@@ -54,6 +54,8 @@ class Workers:
     """Those of the last look, PID 1 among them."""
     looked: float | None = None
     looks: int = 0
+    computing: int = 0
+    """Looks that found one of them computing, or waiting for a processor."""
     crowded: int = 0
     """Looks in a row that found as many as it may have."""
 
@@ -65,6 +67,7 @@ class Workers:
             listed = processes(client, container)
             self.crowded = self.crowded + 1 if 0 < limit * CROWDED <= len(listed) else 0
             self.take(listed, first)
+            self.computing += self.busy
 
     def take(self, listed: Iterable[ProcessRow], first: int) -> None:
         """Take in a list of the processes."""
@@ -77,6 +80,11 @@ class Workers:
     def busy(self) -> bool:
         """Return whether one of them computed at the last look, PID 1 among them."""
         return any(row.busy for row in self.last)
+
+    def waited(self, client: docker.APIClient, container: str, seconds: float) -> float:
+        """Return for how many of these seconds it would have computed and got no processor, as far as looks tell."""
+        taken = processor_seconds(client, container) if self.computing > 1 else None
+        return 0.0 if taken is None else max(0.0, seconds * self.computing / self.looks - taken)
 
     @property
     def most(self) -> int:
