@@ -103,6 +103,8 @@ class Memory(threading.Thread):
 
 def adopt_orphans() -> None:
     """Become the parent of what a command leaves running; end as by Ctrl-C, with all that was made removed."""
+    # What runs in the background of a script ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 

@@ -119,7 +119,12 @@ def test_a_start_beside_its_services_is_named_where_the_log_asks_for_one() -> No
         ("curl: (7) Failed to connect to localhost port 8000: Connection refused", "Nothing takes the connection"),
         ("<urlopen error [Errno 111] Connection refused>", "Nothing takes the connection"),
         ("Health check exceeded timeout (5s)", "gets no answer in its time"),
-        ("curl: (22) The requested URL returned error: 503", "reaches the application, or fails by itself"),
+        ("curl: (22) The requested URL returned error: 503", "answers the health check with an error"),
+        (
+            "    response = opener.open(req, data, timeout)\nurllib.error.HTTPError: HTTP Error 500: Server Error",
+            "answers the health check with an error",
+        ),
+        ("    response = opener.open(req, data, timeout)\nValueError: no JSON", "or fails by itself"),
     ],
 )
 def test_a_health_check_that_was_refused_has_not_been_answered(said: str, told: str) -> None:

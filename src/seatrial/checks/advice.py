@@ -55,6 +55,8 @@ LAST_LINES = 15
 """Lines of a log that are shown, and read for what to do."""
 NOT_TAKEN = re.compile(r"refused|couldn't connect|failed to connect|could not connect|curl: \(7\)", re.IGNORECASE)
 """What a health check says of an address where nothing listens."""
+ANSWERED = re.compile(r"HTTP Error [45]\d\d|curl: \(22\)|returned error: [45]\d\d|\bHTTP/\S+ [45]\d\d", re.IGNORECASE)
+"""What it says of an answer that is an error."""
 TOO_LATE = re.compile(r"timed? ?out|exceeded timeout|curl: \(28\)", re.IGNORECASE)
 UNREACHED = re.compile(
     r"connection refused|ECONNREFUSED|name resolution|name or service not known|could not translate host name|"
@@ -185,6 +187,9 @@ def _health_fix(said: str) -> str:
             "Nothing takes the connection where the health check asks: compare its host and port with those that the "
             "command listens on. A start that is only slow needs a larger `healthy-within`."
         )
-    if TOO_LATE.search(said):
+    last = next((line for line in reversed(said.splitlines()) if line.strip()), "")
+    if ANSWERED.search(last):
+        return "The application answers the health check with an error: its log tells why."
+    if TOO_LATE.search(last):
         return "The health check gets no answer in its time: let it ask for less, or give it a longer `--timeout`."
     return "The health check reaches the application, or fails by itself: what it said and the log tell which."

@@ -61,11 +61,15 @@ class _Fact:
 
 
 def deciding_boot(facts: Facts) -> Boot | Unavailable:
-    """Return the start to judge by: the hardened one, or the least relaxed one that succeeded."""
+    """Return the start to judge by: the hardened one, or the least relaxed one that succeeded.
+
+    Where none did, the one with the fewest restrictions: no restriction is the cause of what that one shows.
+    """
     boot = facts.boot
     if isinstance(boot, Unavailable) or boot.came_up:
         return boot
-    return min((start for start in facts.relaxed if start.came_up), key=lambda start: len(start.lifted), default=boot)
+    least = max(facts.relaxed, key=lambda start: len(start.lifted), default=boot)
+    return min((start for start in facts.relaxed if start.came_up), key=lambda start: len(start.lifted), default=least)
 
 
 def _running(facts: Facts) -> Boot | Unavailable:
