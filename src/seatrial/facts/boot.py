@@ -96,6 +96,8 @@ NO_MORE_PROCESSES = ("can't start new thread", "cannot fork", "can't fork", "for
 """How Python and shells say that the process limit is reached."""
 STARVED = 0.4
 """The part of a late start that it waited for a processor from which on the machine was too busy to judge it."""
+STARVED_FOR = 5.0
+"""The seconds of it that this must be: of a few looks at a short start, nothing is sure."""
 NOT_INSPECTED = Unavailable(reason="it was not inspected while it ran")
 
 
@@ -251,7 +253,7 @@ class Boot(Fact, frozen=True, kw_only=True):
     @property
     def is_starved(self) -> bool:
         """Whether it was late on a machine that gave it less than half of the time that it would have computed."""
-        return not self.came_up and self.exit is None and self.waited > STARVED * self.watched
+        return not self.came_up and self.exit is None and self.waited > max(STARVED_FOR, STARVED * self.watched)
 
     @property
     def out_of_processes(self) -> bool:
