@@ -8,7 +8,8 @@ import pytest
 from tests.unit.factories import boot, configuration, contents, facts, probe
 from tests.unit.source_factories import DOCKERFILE, context, dockerfile, sources
 
-from seatrial.checks.advice import boot_fix, import_fix
+from seatrial.checks.advice import boot_fix, import_fix, raised_before
+from seatrial.checks.boot import evidence_of
 from seatrial.checks.installers import removal_command, removal_fix
 from seatrial.checks.model import Level, Status
 from seatrial.checks.registry import CATALOGUE
@@ -318,3 +319,12 @@ def test_all_labels_that_are_missing_are_told_together_with_the_lines_that_give_
         'Write `ARG VERSION CREATED` and `LABEL org.opencontainers.image.title="…" '
         'org.opencontainers.image.version="${VERSION}" org.opencontainers.image.created="${CREATED}"` at the end'
     )
+
+
+def test_what_was_raised_before_the_last_lines_is_shown_and_advised_on() -> None:
+    worker = ("Traceback (most recent call last):", '  File "/app/shop.py", line 3, in <module>', "KeyError: 'TOKEN'")
+    server = ("Traceback (most recent call last):", *("  File ...",) * 20, "HaltServer: Worker failed to boot")
+    ended_so = boot(health=Health.NONE, healthy_after=None, exit=Exit(code=3, after=1.0), log=(*worker, *server))
+    assert raised_before(ended_so.log) == ("KeyError: 'TOKEN'",)
+    assert evidence_of(ended_so)[:3] == ("… 10 lines before, among them", "log: KeyError: 'TOKEN'", "…")
+    assert "TOKEN has no value" in boot_fix(ended_so, services_left_out=False)

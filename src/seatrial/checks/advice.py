@@ -52,6 +52,8 @@ NO_VALUE = re.compile(
 SETTING = re.compile(r"environment variable|field required", re.IGNORECASE)
 """Likewise, with the name elsewhere: pydantic's words, and those of many others."""
 LAST_LINES = 15
+MOST_RAISED = 3
+"""Exceptions of a log before its last lines that are shown."""
 """Lines of a log that are shown, and read for what to do."""
 NOT_TAKEN = re.compile(r"refused|couldn't connect|failed to connect|could not connect|curl: \(7\)", re.IGNORECASE)
 """What a health check says of an address where nothing listens."""
@@ -156,7 +158,7 @@ def boot_fix(boot: Boot, *, services_left_out: bool) -> str:
         return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
     if boot.exit is not None and boot.exit.out_of_memory:
         return "Raise the contract's `memory`, or find out what takes it."
-    last = boot.log[-LAST_LINES:]
+    last = (*raised_before(boot.log), *boot.log[-LAST_LINES:])
     raised = any(TRACEBACK in line for line in last)
     if boot.exit is not None and boot.exit.code == 0 and not raised:
         return "Let CMD start what keeps running: this command ends, as if its work were done."
@@ -165,6 +167,19 @@ def boot_fix(boot: Boot, *, services_left_out: bool) -> str:
     if boot.answers and boot.answers[-1].exit_code:
         return _health_fix(boot.answers[-1].output)
     return "Read its last lines and health-check answers; a slow start needs a larger `healthy-within`."
+
+
+def raised_before(log: Sequence[str]) -> tuple[str, ...]:
+    """Return what the tracebacks of a log raise that its last lines do not show: often the cause of what they show."""
+    found: list[str] = []
+    inside = False
+    for line in log[:-LAST_LINES]:
+        if TRACEBACK in line:
+            inside = True
+        elif inside and line.strip() and not line[0].isspace():
+            inside = False
+            found.append(line)
+    return tuple(dict.fromkeys(found))[-MOST_RAISED:]
 
 
 def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.checks.advice import LAST_LINES, boot_fix
+from seatrial.checks.advice import LAST_LINES, boot_fix, raised_before
 from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
@@ -225,7 +225,9 @@ def evidence_of(boot: Boot) -> tuple[str, ...]:
     shown = tuple(f"log: {with_returns_shown(line)}" for line in boot.log[-LAST_LINES:])
     cut = ("its log is longer than what is kept",) if boot.log_cut else ()
     before = len(boot.log) - LAST_LINES
-    earlier = (f"… {before} lines before",) if before > 0 else ()
+    raised = tuple(f"log: {with_returns_shown(line)}" for line in raised_before(boot.log))
+    earlier = (f"… {before} lines before" + (", among them" if raised else ""), *raised) if before > 0 else ()
+    earlier += ("…",) * bool(raised)
     return (*earlier, *shown, *cut, *answers) if shown or answers else ("it logged nothing",)
 
 
