@@ -6,6 +6,7 @@ resolves neither `${NAME:-default}` nor a build argument inside another argument
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
 WITH_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*(?:\$\{[^{}]*\}[^{}]*)*))?\})")
 NO_IMAGE = "scratch"
+LINE = re.compile(r"[^\n]*\n|[^\n]+")
+"""A line as BuildKit knows it; other separators that Python knows end none."""
+RUN = re.compile(r"[ \t]*RUN(?=[ \t\v\f\r]+\S)", re.IGNORECASE)
+FLAG = re.compile(r"""\s*--(?:[^\s"'\\]|\\.?|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)*""")
+"""A flag of an instruction, as BuildKit's extractBuilderFlags reads it."""
+ONLY_HEREDOC = re.compile(r"""\d*<<-?(["']?)[^\s<"']+\1""")
 
 
 class DockerfileError(Exception):
@@ -56,7 +63,7 @@ def read(file: Path) -> str:
         if len(line) > LONGEST_LINE:
             raise DockerfileError(f"it has a line of more than {LONGEST_LINE} bytes", number)
     text = content.decode("utf-8", errors="replace")
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = _lines(text)
     found = _instructions(lines, escape=_directives(lines).get("escape", "\\"))
     if (beyond := next(islice(found, MOST_INSTRUCTIONS, None), None)) is not None:
         raise DockerfileError(f"it has more than {MOST_INSTRUCTIONS} instructions", beyond.line)
@@ -108,15 +115,21 @@ def secret_mounts(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) ->
     return tuple(sorted((mount for mount in found if mount is not None), key=lambda mount: mount.line))
 
 
-def _secret_mount(value: str, line: int) -> SecretMount | None:
-    """Read what `--mount=` says. Source: Dockerfile reference, RUN --mount=type=secret."""
+def read_mount(value: str) -> dict[str, str]:
+    """Read what a `--mount=` says, by its keys; the other names of `target` are made one."""
     words = [part.partition("=") for part in value.split(",")]
-    keys = {key.strip().lower(): content.strip("\"'") for key, _, content in words}
+    keys = {key.strip().lower().strip("\"'"): content.strip("\"'") for key, _, content in words}
+    target = keys.get("target") or keys.get("dst") or keys.get("destination")
+    return {**keys, **({"target": target} if target else {})}
+
+
+def _secret_mount(value: str, line: int) -> SecretMount | None:
+    """Return the secret that a mount names. Source: Dockerfile reference, RUN --mount=type=secret."""
+    keys = read_mount(value)
     if keys.get("type") != "secret":
         return None
-    target = keys.get("target") or keys.get("dst") or keys.get("destination") or ""
     required = keys.get("required", "false").lower() in {"", "true", "1"}
-    return SecretMount(id=keys.get("id") or target.rpartition("/")[2], required=required, line=line)
+    return SecretMount(id=keys.get("id") or keys.get("target", "").rpartition("/")[2], required=required, line=line)
 
 
 def _scope(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:
@@ -151,7 +164,7 @@ def _stage(dockerfile: Dockerfile, reference: str, asking: Stage, line: int) -> 
 
 def parse(text: str) -> Dockerfile:
     """Read a Dockerfile."""
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = _lines(text)
     directives = _directives(lines)
     instructions = list(_instructions(lines, escape=directives.get("escape", "\\")))
     starts = [at for at, instruction in enumerate(instructions) if instruction.keyword == "FROM"]
@@ -169,11 +182,89 @@ def parse(text: str) -> Dockerfile:
 
 def without_syntax(text: str) -> str:
     """Return the Dockerfile without its `# syntax=` line; every instruction keeps its line number."""
-    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    lines = LINE.findall(text.removeprefix("\ufeff"))
     count = len(_directives(lines))
     kept = [line for line in lines[:count] if DIRECTIVE.match(line).group(1).lower() != "syntax"]  # type: ignore[union-attr]
     # An ordinary comment ends the directives, so the place holder follows those that stay.
     return "".join([*kept, *["#\n"] * (count - len(kept)), *lines[count:]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A RUN, and the offsets in the Dockerfile's text where something can be put into it."""
+
+    instruction: Instruction
+    shell: str
+    """What the SHELL in force says; empty where the base's own holds."""
+    flags: int
+    """Behind its keyword."""
+    script: int | None
+    """Where its shell begins to read; None where no shell reads it: exec form, or a heredoc that names a program."""
+
+
+def runs(text: str) -> list[Run]:
+    """Return every RUN of every stage, in the order of their lines.
+
+    Left out is what BuildKit refuses or does not run itself: one without a command, and ONBUILD.
+    """
+    lines = LINE.findall(text)
+    escape = _directives(_lines(text)).get("escape", "\\")
+    shells: dict[str, str] = {}
+    found: list[Run] = []
+    for stage in parse(text).stages:
+        shell = shells.get(stage.base.lower(), "")
+        for instruction in stage.instructions:
+            if instruction.keyword == "SHELL":
+                shell = instruction.text
+            elif instruction.keyword == "RUN" and (run := _run(instruction, lines, escape, shell)) is not None:
+                found.append(run)
+        if stage.name is not None:
+            shells[stage.name] = shell
+    return found
+
+
+def _run(instruction: Instruction, lines: Sequence[str], escape: str, shell: str) -> Run | None:
+    """Find out where a RUN's flags and its command stand: its lines are joined as BuildKit joins them."""
+    goes_on = re.compile(re.escape(escape) + r"[ \t]*$")
+    joined = ""
+    offsets: list[int] = []
+    offset = sum(map(len, lines[: instruction.line - 1]))
+    for line in lines[instruction.line - 1 :]:
+        content = _content(line)
+        if not joined or (content.strip() and not content.lstrip().startswith("#")):
+            part = goes_on.sub("", content)
+            joined += part
+            offsets += range(offset, offset + len(part))
+            if part == content:
+                break
+        offset += len(line)
+    keyword = RUN.match(joined)
+    if keyword is None:
+        return None
+    at = _command(joined, keyword.end())
+    command = joined[at:].strip()
+    script: int | None = None if not command or _is_exec_form(command) else offsets[at]
+    if instruction.body and ONLY_HEREDOC.fullmatch(command):
+        # BuildKit makes its lines the shell's command, or a file to run where the first one says with what.
+        first, *others = instruction.body.split("\n")
+        script = None if not others or first.startswith("#!") else offset + len(line)
+    return Run(instruction=instruction, shell=shell, flags=offsets[keyword.end() - 1] + 1, script=script)
+
+
+def _command(joined: str, at: int) -> int:
+    """Return where the command begins, behind the flags."""
+    while (flag := FLAG.match(joined, at)) is not None:
+        at = flag.end()
+        if flag.group().strip() == "--":
+            break
+    return at + len(joined[at:]) - len(joined[at:].lstrip())
+
+
+def _is_exec_form(command: str) -> bool:
+    try:
+        return isinstance(json.loads(command), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def expand(text: str, scope: Mapping[str, str]) -> str:
@@ -190,6 +281,14 @@ def expand(text: str, scope: Mapping[str, str]) -> str:
         return known or ""
 
     return VARIABLE.sub(value, text)
+
+
+def _lines(text: str) -> list[str]:
+    return [_content(line) for line in LINE.findall(text.removeprefix("\ufeff"))]
+
+
+def _content(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
 
 
 def _directives(lines: Sequence[str]) -> dict[str, str]:
@@ -220,11 +319,12 @@ def _instructions(lines: Sequence[str], *, escape: str) -> Iterator[Instruction]
             parts.append(goes_on.sub("", line).strip() if more else line.strip())
         if not parts:
             continue
-        keyword, _, rest = " ".join(parts).partition(" ")
-        end = _after_heredocs(lines, at, rest) if keyword.upper() in WITH_HEREDOC else at
+        keyword, *rest = " ".join(parts).split(maxsplit=1) or [""]
+        text = rest[0].strip() if rest else ""
+        end = _after_heredocs(lines, at, text) if keyword.upper() in WITH_HEREDOC else at
         body = "\n".join(lines[at:end])
         at = end
-        yield Instruction(keyword=keyword.upper(), text=rest.strip(), body=body, line=first + 1)
+        yield Instruction(keyword=keyword.upper(), text=text, body=body, line=first + 1)
 
 
 def _after_heredocs(lines: Sequence[str], at: int, text: str) -> int:

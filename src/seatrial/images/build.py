@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import docker.errors
 import requests
 
 from seatrial import owner, process
-from seatrial.dockerfile import SecretMount, parse, secret_mounts, without_syntax
+from seatrial.dockerfile import SecretMount, parse, secret_mounts
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
@@ -28,6 +27,7 @@ from seatrial.images import untrusted
 from seatrial.images.bases import Registries, Replacements, replacements
 from seatrial.images.credentials import BuildSecrets, find_secrets, withheld
 from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
+from seatrial.images.handover import Frontend, Handed, hand_over
 from seatrial.images.leaks import provisional_tag, tag_when_clean
 from seatrial.images.oci_layout import save_images
 from seatrial.images.plan import BuildPlan, lies_outside, read_dockerfile
@@ -107,6 +107,7 @@ def build(
         ImageError: a local substitute cannot be made on this host.
     """
     began = clock()
+    registries = registries or Registries(engine=engine)
     buildx = programs.find("buildx", engine, host)
     observer.began(plan)
     if plan.outside:
@@ -127,12 +128,21 @@ def build(
             replaced = replacements(
                 plan, dockerfile, engine=engine, host=host, project=project,
                 say=lambda message: observer.say(redaction.strike(message)),
-                registries=registries or Registries(engine=engine), elsewhere=builder is not None,
+                registries=registries, elsewhere=builder is not None,
             )  # fmt: skip
+            frontend = Frontend(
+                image=dockerfile.syntax, left_out=replaced.syntax_left_out is not None,
+                local=dockerfile.syntax is not None and registries.has_locally(dockerfile.syntax),
+                engine_version=engine.version if builder is None else None,
+            )  # fmt: skip
+        with _file_errors(plan.dockerfile):
+            handed = hand_over(plan, frontend, secrets.files.get("ca-bundle"), settings=project.file.name)
+        if handed.note:
+            observer.say(handed.note)
 
         def run(plan: BuildPlan) -> tuple[str, int]:
             return _run(
-                buildx.path, plan, dockerfile, replaced, secrets,
+                buildx.path, plan, dockerfile, replaced, secrets, handed,
                 engine=engine, host=host, builder=builder, observer=observer, progress=progress,
             )  # fmt: skip
 
@@ -168,6 +178,7 @@ def _run(
     dockerfile: Dockerfile,
     replaced: Replacements,
     secrets: BuildSecrets,
+    handed: Handed,
     *,
     engine: Engine,
     host: Host,
@@ -179,25 +190,27 @@ def _run(
     environment = engine.programs_environment if builder is None else programs.builder_environment(engine, host)
 
     def relay(line: str) -> None:
-        for event in progress.feed(line):
+        for event in progress.feed(handed.mounted.as_written(line)):
             observer.event(event)
 
     with _temporary_folder() as folder:
+        with _file_errors(folder):
+            file = handed.file(plan, folder)
         arguments = buildx_arguments(
             plan, engine=engine, builder=builder, contexts=_contexts(replaced, builder, engine, folder),
             substitutes=replaced.substitutes,
             provenance=provenance(
                 dockerfile, plan.dockerfile, plan.context, plan.build_arguments, host.trust
             ),
-            dockerfile=_without_syntax(plan, folder) if replaced.syntax_left_out else plan.dockerfile,
+            dockerfile=file,
             id_file=folder / "image-id",
         )  # fmt: skip
         completed = process.stream(
-            [buildx, *arguments, *secrets.arguments(), "--", str(plan.context)],
+            [buildx, *arguments, *secrets.arguments(), *handed.mounted.arguments(), "--", str(plan.context)],
             timeout=None,
             on_output=lambda _: None,
             on_error=relay,
-            environment={**environment, **secrets.environment()},
+            environment={**environment, **secrets.environment(), **handed.mounted.environment()},
             tick=partial(_end_in_time, time.monotonic() + plan.within, plan, progress),
         )
         if completed.code != 0:
@@ -282,19 +295,6 @@ def _look_at(engine: Engine, image_id: str, tag: str) -> tuple[str, int]:
     except docker.errors.ImageNotFound:
         image = engine.client.images.get(tag)
     return str(image.id), sum(int(layer["Size"]) for layer in image.history())
-
-
-def _without_syntax(plan: BuildPlan, folder: Path) -> Path:
-    """Write the Dockerfile without its syntax line, with the ignore file that goes by its name."""
-    file = folder / plan.dockerfile.name
-    ignore = plan.dockerfile.with_name(f"{plan.dockerfile.name}.dockerignore")
-    with _file_errors(folder):
-        # BuildKit takes what is not UTF-8 as it is.
-        text = plan.dockerfile.read_bytes().decode("utf-8", errors="surrogateescape")
-        file.write_bytes(without_syntax(text).encode("utf-8", errors="surrogateescape"))
-        if ignore.is_file():
-            shutil.copyfile(ignore, folder / ignore.name)
-    return file
 
 
 def _build_environment(

@@ -44,6 +44,8 @@ class BuildPlan:
     """What stays the same from build to build."""
     secrets: tuple[str, ...] = ()
     """The host's credentials that the settings name for it."""
+    certificates: bool = True
+    """Each RUN gets the host's certificates while it runs."""
     within: float = 3600
     """Seconds that the builder may take."""
     outside: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ def plan_build(
             **({untrusted.LABEL: owner} if owner else {}),
         },
         secrets=app.build_secrets,
+        certificates=app.build_certificates,
         within=app.build_within,
         outside=outside,
         no_cache=no_cache,

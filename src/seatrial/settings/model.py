@@ -302,6 +302,8 @@ class App(Table, frozen=True, kw_only=True):
     """More build arguments; never secrets, as they stay in the image's history."""
     build_secrets: tuple[Literal["netrc", "pip-config", "uv-config", "proxy"], ...] = ()
     """The host's credentials that its Dockerfile gets: see Build secrets below."""
+    build_certificates: bool = True
+    """Whether each RUN of its Dockerfile gets the host's certificates while it runs: see Certificates below."""
     build_within: BuildSeconds = 3600.0
     """Seconds that its build may take, without the time to find out where its bases come from."""
     contract: Contract = field(default_factory=Contract)
