@@ -68,14 +68,36 @@ build-secrets = ["netrc", "pip-config"] # also uv-config; proxy: the address of 
   with what stands around it in a netrc or an address.
 
 ```dockerfile
-RUN --mount=type=secret,id=ca-bundle \\
-    if [ -s /run/secrets/ca-bundle ]; then export SSL_CERT_FILE=/run/secrets/ca-bundle; fi; \\
-    uv sync --frozen --no-dev
-
-RUN --mount=type=secret,id=ca-bundle --mount=type=secret,id=pip-config \\
-    if [ -s /run/secrets/ca-bundle ]; then export PIP_CERT=/run/secrets/ca-bundle; fi; \\
+RUN --mount=type=secret,id=netrc --mount=type=secret,id=pip-config \\
+    if [ -s /run/secrets/netrc ]; then export NETRC=/run/secrets/netrc; fi; \\
     if [ -s /run/secrets/pip-config ]; then export PIP_CONFIG_FILE=/run/secrets/pip-config; fi; \\
     pip install --no-cache-dir -r requirements.txt
+```
+
+## Certificates
+
+Behind a proxy that signs certificates itself, an unchanged Dockerfile builds. Where the host has a CA bundle (the table
+above), each RUN gets it while it runs, and a build says so. Put a bundle there that holds the public authorities too.
+`build-certificates = false` keeps it out.
+
+- It is mounted below `/dev/seatrial`, with variables that name it: `SSL_CERT_FILE` (OpenSSL, Python, uv, Go),
+  `REQUESTS_CA_BUNDLE` (requests, poetry), `PIP_CERT`, `CURL_CA_BUNDLE`, `GIT_SSL_CAINFO`, `NODE_EXTRA_CA_CERTS` (npm),
+  `CARGO_HTTP_CAINFO`, `AWS_CA_BUNDLE`; for apt and wget, `APT_CONFIG` and `WGETRC` name a file with their setting. What the
+  image sets itself stays. Java and a program behind `sudo` or `su -` see none of it.
+- The Dockerfile on disk is not touched, and every line keeps its number. What is put in stays in no layer. From Dockerfile
+  1.10 on (Docker 28, or a `# syntax=` line) nothing of it is in the history either. Older ones cannot set a variable for
+  one RUN: there a RUN begins with `. /dev/seatrial/env; ` in the history, without a certificate or a path of the host.
+- Left as they are: a RUN that mounts certificates itself (the secret `ca-bundle`, a target in `/etc/ssl`, `/etc/pki`,
+  `ca-certificates` or a pip.conf), `--network=none`, ONBUILD. For the older frontends also the exec form, a heredoc with a `#!`
+  line, and a SHELL that is no POSIX shell. The build names their lines.
+- Where the host has no bundle of its own, the builder gets the Dockerfile byte for byte.
+
+A program that heeds no variable takes the secret by hand:
+
+```dockerfile
+RUN --mount=type=secret,id=ca-bundle \\
+    if [ -s /run/secrets/ca-bundle ]; then export MY_CERTIFICATES=/run/secrets/ca-bundle; fi; \\
+    fetch-models
 ```
 """
 

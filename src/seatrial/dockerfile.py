@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
@@ -208,6 +208,7 @@ def runs(text: str) -> list[Run]:
     Left out is what BuildKit refuses or does not run itself: one without a command, and ONBUILD.
     """
     lines = LINE.findall(text)
+    starts = [0, *accumulate(map(len, lines))]
     escape = _directives(_lines(text)).get("escape", "\\")
     shells: dict[str, str] = {}
     found: list[Run] = []
@@ -216,38 +217,38 @@ def runs(text: str) -> list[Run]:
         for instruction in stage.instructions:
             if instruction.keyword == "SHELL":
                 shell = instruction.text
-            elif instruction.keyword == "RUN" and (run := _run(instruction, lines, escape, shell)) is not None:
+            elif instruction.keyword == "RUN" and (run := _run(instruction, lines, starts, escape, shell)) is not None:
                 found.append(run)
         if stage.name is not None:
             shells[stage.name] = shell
     return found
 
 
-def _run(instruction: Instruction, lines: Sequence[str], escape: str, shell: str) -> Run | None:
+def _run(instruction: Instruction, lines: Sequence[str], starts: Sequence[int], escape: str, shell: str) -> Run | None:
     """Find out where a RUN's flags and its command stand: its lines are joined as BuildKit joins them."""
     goes_on = re.compile(re.escape(escape) + r"[ \t]*$")
-    joined = ""
+    parts: list[str] = []
     offsets: list[int] = []
-    offset = sum(map(len, lines[: instruction.line - 1]))
-    for line in lines[instruction.line - 1 :]:
-        content = _content(line)
-        if not joined or (content.strip() and not content.lstrip().startswith("#")):
-            part = goes_on.sub("", content)
-            joined += part
-            offsets += range(offset, offset + len(part))
-            if part == content:
-                break
-        offset += len(line)
+    at = first = instruction.line - 1
+    more = True
+    while more and at < len(lines):
+        content = _content(lines[at])
+        if at == first or (content.strip() and not content.lstrip().startswith("#")):
+            parts.append(goes_on.sub("", content))
+            offsets += range(starts[at], starts[at] + len(parts[-1]))
+            more = parts[-1] != content
+        at += 1
+    joined = "".join(parts)
     keyword = RUN.match(joined)
     if keyword is None:
         return None
-    at = _command(joined, keyword.end())
-    command = joined[at:].strip()
-    script: int | None = None if not command or _is_exec_form(command) else offsets[at]
+    begin = _command(joined, keyword.end())
+    command = joined[begin:].strip()
+    script = None if not command or _is_exec_form(command) else offsets[begin]
     if instruction.body and ONLY_HEREDOC.fullmatch(command):
         # BuildKit makes its lines the shell's command, or a file to run where the first one says with what.
-        first, *others = instruction.body.split("\n")
-        script = None if not others or first.startswith("#!") else offset + len(line)
+        head, *others = instruction.body.split("\n")
+        script = None if not others or head.startswith("#!") else starts[at]
     return Run(instruction=instruction, shell=shell, flags=offsets[keyword.end() - 1] + 1, script=script)
 
 
@@ -257,7 +258,7 @@ def _command(joined: str, at: int) -> int:
         at = flag.end()
         if flag.group().strip() == "--":
             break
-    return at + len(joined[at:]) - len(joined[at:].lstrip())
+    return len(joined) - len(joined[at:].lstrip())
 
 
 def _is_exec_form(command: str) -> bool:

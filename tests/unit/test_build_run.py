@@ -533,3 +533,105 @@ def test_a_builder_that_was_named_is_said_before_the_builds(site: Site, monkeypa
         assert [result.image_id for result in results] == ["sha256:built"]
         named = [line for line in site.witness.said if "named by --builder, builds" in line]
         assert len(named) == (1 if found else 0)
+
+
+def with_bundle(site: Site) -> str:
+    bundle = site.folder / "ca.pem"
+    bundle.write_text("-----BEGIN CERTIFICATE-----\n")
+    site.host = replace(site.host, environment={**site.host.environment, "SSL_CERT_FILE": str(bundle)})
+    return str(bundle)
+
+
+def handed_file(site: Site) -> str:
+    arguments = site.read("arguments")
+    return arguments[arguments.index("--file") + 1]
+
+
+def test_without_certificates_of_the_hosts_own_the_dockerfile_is_the_projects_file(site: Site) -> None:
+    site.write("FROM scratch\nRUN true\n")
+    site.build()
+    assert handed_file(site) == str(site.folder / "Dockerfile")
+    assert "--secret" not in site.read("arguments")
+    assert site.witness.said == ["began one"]
+
+
+@pytest.mark.parametrize("trust", [Trust.NONE, Trust.PROJECT])
+def test_each_run_gets_the_hosts_certificates(site: Site, trust: Trust) -> None:
+    bundle = with_bundle(site)
+    text = "# syntax=docker/dockerfile:1.7\nFROM scratch\n\nRUN true\n"
+    site.write(text)
+    (site.folder / "Dockerfile.dockerignore").write_text("secret\n")
+    site.images.local["docker/dockerfile:1.7"] = image("sha256:syntax")
+    site.build(trust=trust)
+    assert handed_file(site) != str(site.folder / "Dockerfile")
+    assert set(site.read("beside")) >= {"Dockerfile", "Dockerfile.dockerignore"}
+    assert (site.folder / "Dockerfile").read_text() == text
+    handed = site.read("dockerfile")
+    assert handed[:3] == text.splitlines()[:3]
+    assert handed[3].startswith("RUN --mount=type=secret,id=ca-bundle,target=/dev/seatrial/ca.pem,mode=0444 --mount=")
+    assert handed[3].endswith(" . /dev/seatrial/env; true")
+    arguments = site.read("arguments")
+    given = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--secret"]
+    assert given[0] == f'"id=ca-bundle","src={bundle}"'
+    assert [word.partition(",")[0] for word in given[1:]] == [
+        "id=seatrial-apt",
+        "id=seatrial-wgetrc",
+        "id=seatrial-env",
+    ]
+    environment = "\n".join(site.read("environment"))
+    assert "SEATRIAL_SECRET_SEATRIAL_ENV={ export SSL_CERT_FILE=" in environment
+    [said] = site.witness.said[1:]
+    assert said == (
+        f"Dockerfile: 1 RUN gets the host's certificates ({bundle}) while running. `build-certificates = false` in "
+        "[tool.seatrial.apps.one] of pyproject.toml keeps them out."
+    )
+
+
+def test_a_setting_keeps_the_hosts_certificates_out(site: Site) -> None:
+    bundle = with_bundle(site)
+    (site.folder / "pyproject.toml").write_text("[tool.seatrial.apps.one]\nbuild-certificates = false\n")
+    site.write("FROM scratch\nRUN true\n")
+    site.build()
+    assert handed_file(site) == str(site.folder / "Dockerfile")
+    # A RUN can still mount them by itself.
+    assert f'"id=ca-bundle","src={bundle}"' in site.read("arguments")
+    assert site.witness.said == ["began one"]
+
+
+def test_a_dockerfile_that_something_else_reads_gets_no_certificates(site: Site) -> None:
+    with_bundle(site)
+    site.write("# syntax=example/frontend:1\nFROM scratch\nRUN true\n")
+    site.build()
+    assert handed_file(site) == str(site.folder / "Dockerfile")
+    assert "are given to no RUN, as example/frontend:1 reads it." in site.witness.said[-1]
+
+
+def test_a_syntax_that_is_left_out_leaves_the_mounts_to_the_builders_own(site: Site) -> None:
+    with_bundle(site)
+    site.images.remote["docker/dockerfile:1"] = NO_ANSWER
+    site.images.local["python:3.13-slim"] = image("sha256:base")
+    site.build()
+    first, _, run = site.read("dockerfile")
+    assert first == "#"
+    # The engine of these tests is one of those that have a new frontend built in.
+    assert ",env=SSL_CERT_FILE --mount" in run
+    assert run.endswith(" true")
+    assert "SEATRIAL_SECRET_SEATRIAL_CA_PATH=/dev/seatrial/ca.pem" in site.read("environment")
+
+
+def test_a_failure_quotes_the_dockerfile_as_it_is_written(site: Site) -> None:
+    with_bundle(site)
+    site.write("FROM scratch\nRUN --network=default false\n")
+    site.engine = replace(site.engine, version="26.1.5")
+    site.build()
+    run = site.read("dockerfile")[1]
+    command = run.partition("--network=default ")[2]
+    failed = {
+        **DONE, "name": f"[2/2] {run}",
+        "error": f'process "/bin/sh -c {command}" did not complete successfully: exit code: 1',
+    }  # fmt: skip
+    site.play(failed, said=f"Dockerfile:2\n--------------------\n   2 | >>> {run}\n", code=1)
+    error = site.fails()
+    assert error.where == "Dockerfile:2"
+    assert error.what == "this step failed: RUN --network=default false (exit code 1)."
+    assert "seatrial" not in f"{error.detail} {site.witness.events}"

@@ -37,8 +37,10 @@ VARIABLES = {
 FILES = {
     APT: f'Acquire::https::CaInfo "{BUNDLE}";\n',
     WGET: f"ca_certificate = {BUNDLE}\n",
-    # What the image itself sets stays.
-    VALUES: "".join(f'export {name}="${{{name}:-{value}}}"\n' for name, value in VARIABLES.items()),
+    # What the image itself sets stays. Nothing of it is shown where the shell tells what it does (`set -x`).
+    VALUES: "{ export "
+    + " ".join(f'{name}="${{{name}:-{value}}}"' for name, value in VARIABLES.items())
+    + "; } 2>/dev/null\n",
 }
 READ_VALUES = f". {VALUES}; "
 

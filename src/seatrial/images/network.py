@@ -80,8 +80,8 @@ FIXES = {
     ),
     Obstacle.CERTIFICATE: (
         "The build does not trust who signed the certificate of {host}. Install ca-certificates before this step, if "
-        "the base has none; where your network signs certificates itself, mount the secret ca-bundle in this RUN "
-        f"{SECRETS}."
+        "the base has none; where your network signs certificates itself, let SSL_CERT_FILE name them on this host, or "
+        "mount the secret ca-bundle in this RUN where it does already (docs/settings.md, Certificates)."
     ),
     Obstacle.LOGIN: (
         "{host} wants credentials: name `netrc`, `pip-config` or `uv-config` in the app's `build-secrets`, and mount "
