@@ -67,6 +67,10 @@ build-secrets = ["netrc", "pip-config"] # also uv-config; proxy: the address of 
   Where the credential is in it, the build fails and there is no tag. A short or simple password is searched for together
   with what stands around it in a netrc or an address.
 
+One that the settings name and that no RUN of the Dockerfile mounts reaches each RUN while it runs: netrc by `NETRC`, pip's and
+uv's settings as those of the whole system (`XDG_CONFIG_DIRS`), below those of the image and of the project. A Dockerfile
+that wants it in some of its RUNs only mounts it there:
+
 ```dockerfile
 RUN --mount=type=secret,id=netrc --mount=type=secret,id=pip-config \\
     if [ -s /run/secrets/netrc ]; then export NETRC=/run/secrets/netrc; fi; \\

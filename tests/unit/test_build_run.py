@@ -558,6 +558,7 @@ def test_without_certificates_of_the_hosts_own_the_dockerfile_is_the_projects_fi
 @pytest.mark.parametrize("trust", [Trust.NONE, Trust.PROJECT])
 def test_each_run_gets_the_hosts_certificates(site: Site, trust: Trust) -> None:
     bundle = with_bundle(site)
+    site.host = replace(site.host, trust=trust)
     text = "# syntax=docker/dockerfile:1.7\nFROM scratch\n\nRUN true\n"
     site.write(text)
     (site.folder / "Dockerfile.dockerignore").write_text("secret\n")
@@ -574,7 +575,7 @@ def test_each_run_gets_the_hosts_certificates(site: Site, trust: Trust) -> None:
     given = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--secret"]
     assert given[0] == f'"id=ca-bundle","src={bundle}"'
     assert [word.partition(",")[0] for word in given[1:]] == [
-        "id=seatrial-apt",
+        "id=seatrial-apt-conf",
         "id=seatrial-wgetrc",
         "id=seatrial-env",
     ]
@@ -603,7 +604,7 @@ def test_a_dockerfile_that_something_else_reads_gets_no_certificates(site: Site)
     site.write("# syntax=example/frontend:1\nFROM scratch\nRUN true\n")
     site.build()
     assert handed_file(site) == str(site.folder / "Dockerfile")
-    assert "are given to no RUN, as example/frontend:1 reads it." in site.witness.said[-1]
+    assert "no RUN gets the host's certificates" in site.witness.said[-1]
 
 
 def test_a_syntax_that_is_left_out_leaves_the_mounts_to_the_builders_own(site: Site) -> None:
@@ -616,7 +617,7 @@ def test_a_syntax_that_is_left_out_leaves_the_mounts_to_the_builders_own(site: S
     # The engine of these tests is one of those that have a new frontend built in.
     assert ",env=SSL_CERT_FILE --mount" in run
     assert run.endswith(" true")
-    assert "SEATRIAL_SECRET_SEATRIAL_CA_PATH=/dev/seatrial/ca.pem" in site.read("environment")
+    assert "SEATRIAL_SECRET_SEATRIAL_SSL_CERT_FILE=/dev/seatrial/ca.pem" in site.read("environment")
 
 
 def test_a_failure_quotes_the_dockerfile_as_it_is_written(site: Site) -> None:
@@ -635,3 +636,19 @@ def test_a_failure_quotes_the_dockerfile_as_it_is_written(site: Site) -> None:
     assert error.where == "Dockerfile:2"
     assert error.what == "this step failed: RUN --network=default false (exit code 1)."
     assert "seatrial" not in f"{error.detail} {site.witness.events}"
+
+
+def test_a_credential_that_the_settings_name_reaches_each_run_unless_the_dockerfile_mounts_it(site: Site) -> None:
+    (site.folder / ".netrc").write_text("machine a login b\n")
+    (site.folder / "pyproject.toml").write_text('[tool.seatrial.apps.one]\nbuild-secrets = ["netrc"]\n')
+    site.write("FROM scratch\nRUN true\n")
+    site.build()
+    assert "id=netrc,target=/dev/seatrial/netrc,mode=0444" in site.read("dockerfile")[1]
+    assert site.witness.said[-1] == "Dockerfile: 1 RUN gets netrc while running."
+    site.write("FROM scratch\nRUN --mount=type=secret,id=netrc true\nRUN true\n")
+    site.build()
+    assert handed_file(site) == str(site.folder / "Dockerfile")
+    site.write("FROM scratch\nRUN true\n")
+    site.host = replace(site.host, trust=Trust.NONE)
+    site.build(trust=Trust.NONE)
+    assert handed_file(site) == str(site.folder / "Dockerfile")

@@ -112,7 +112,7 @@ def test_a_frontend_that_sets_variables_needs_no_shell() -> None:
     # Every secret that a flag names is given, and no other.
     named = {part.split(",")[1].removeprefix("id=") for part in mounted.inserted[0].split(" --mount=")[1:]}
     assert named == {"ca-bundle", *mounted.secrets}
-    assert mounted.secrets["seatrial-ca-path"] == BUNDLE
+    assert mounted.secrets["seatrial-ssl-cert-file"] == BUNDLE
 
 
 def test_a_variable_that_the_image_sets_is_the_images() -> None:
@@ -125,15 +125,32 @@ def test_a_variable_that_the_image_sets_is_the_images() -> None:
 
 def test_the_message_tells_who_gets_them_and_who_does_not() -> None:
     text = 'FROM a\nRUN true\nRUN true\nRUN --mount=type=secret,id=ca-bundle true\nRUN ["true"]\n'
-    assert by_shell(text).message("Dockerfile", "/ca.pem", "Off: x.") == (
-        "Dockerfile: 2 RUNs get the host's certificates (/ca.pem) while running; left as written: "
+    assert by_shell(text).message("Dockerfile", "certificates", "Off: x.") == (
+        "Dockerfile: 2 RUNs get certificates while running; left as written: "
         "line 4 (mounts its own), line 5 (no shell reads it). Off: x."
     )
-    assert by_shell("FROM a\nRUN true\n").message("D", "/c", "x").startswith("D: 1 RUN gets the host's")
-    assert by_shell('FROM a\nSHELL ["pwsh"]\nRUN true\n').message("D", "/c", "x") == (
-        "D: the host's certificates (/c) are given to no RUN: line 3 (its SHELL is no POSIX shell)."
+    assert by_shell("FROM a\nRUN true\n").message("D", "them", "x") == "D: 1 RUN gets them while running. x"
+    assert by_shell('FROM a\nSHELL ["pwsh"]\nRUN true\n').message("D", "them", "x") == (
+        "D: no RUN gets them: line 3 (its SHELL is no POSIX shell)."
     )
-    assert by_shell("FROM a\nRUN --network=none true\n").message("D", "/c", "x") == ""
+    assert by_shell("FROM a\nRUN --network=none true\n").message("D", "them", "x") == ""
+
+
+def test_credentials_come_the_same_way_beside_certificates_or_alone() -> None:
+    text = "FROM a\nRUN true\n"
+    places = ("id=netrc,target=/dev/seatrial/netrc", "id=uv-config,target=/dev/seatrial/xdg/uv/uv.toml")
+    alone = mount(text, by_variables=False, certificates=False, credentials=["netrc", "uv-config"])
+    assert all(f"{place},mode=0444" in alone.text for place in places)
+    assert "ca-bundle" not in alone.text
+    assert list(alone.secrets) == ["seatrial-env"]
+    assert "SSL_CERT_FILE" not in alone.secrets["seatrial-env"]
+    assert 'XDG_CONFIG_DIRS="${XDG_CONFIG_DIRS:-/dev/seatrial/xdg:/etc/xdg}"' in alone.secrets["seatrial-env"]
+    both = mount(text, by_variables=True, credentials=["netrc", "pip-config", "uv-config"])
+    assert all(f"{place},mode=0444" in both.text for place in places)
+    assert (
+        both.text.count("env=XDG_CONFIG_DIRS") == both.text.count("env=NETRC") == both.text.count("id=ca-bundle") == 1
+    )
+    assert both.secrets["seatrial-xdg-config-dirs"] == "/dev/seatrial/xdg:/etc/xdg"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,10 @@ def build(
                 engine_version=engine.version if builder is None else None,
             )  # fmt: skip
         with _file_errors(plan.dockerfile):
-            handed = hand_over(plan, frontend, secrets.files.get("ca-bundle"), settings=project.file.name)
+            handed = hand_over(
+                plan, frontend, secrets.files.get("ca-bundle"), secrets.for_each_run(plan.secrets, mounts),
+                settings=project.file.name,
+            )  # fmt: skip
         if handed.note:
             observer.say(handed.note)
 

@@ -1,4 +1,4 @@
-"""Gives each RUN of an unchanged Dockerfile the host's certificates while it runs.
+"""Gives each RUN of an unchanged Dockerfile the host's certificates, and the credentials that the settings name.
 
 Programs find them by variables. A mount over /etc/ssl/certs/ca-certificates.crt would reach fewer of them (pip, poetry
 and Node bring their own), and would break each RUN that installs ca-certificates: that file is replaced, and a mount
@@ -11,7 +11,7 @@ older ones the RUN's shell reads them from a file first, and the history shows t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from seatrial.dockerfile import Run, parse, read_mount, runs
@@ -34,14 +34,14 @@ VARIABLES = {
     "APT_CONFIG": APT,
     "WGETRC": WGET,
 }
-FILES = {
-    APT: f'Acquire::https::CaInfo "{BUNDLE}";\n',
-    WGET: f"ca_certificate = {BUNDLE}\n",
-    # What the image itself sets stays. Nothing of it is shown where the shell tells what it does (`set -x`).
-    VALUES: "{ export "
-    + " ".join(f'{name}="${{{name}:-{value}}}"' for name, value in VARIABLES.items())
-    + "; } 2>/dev/null\n",
+FILES = {APT: f'Acquire::https::CaInfo "{BUNDLE}";\n', WGET: f"ca_certificate = {BUNDLE}\n"}
+CREDENTIALS = {
+    "netrc": (f"{FOLDER}/netrc", {"NETRC": f"{FOLDER}/netrc"}),
+    # Where pip and uv look for the settings of a whole system: those of the image and of the project stay in force.
+    "pip-config": (f"{FOLDER}/xdg/pip/pip.conf", {"XDG_CONFIG_DIRS": f"{FOLDER}/xdg:/etc/xdg"}),
+    "uv-config": (f"{FOLDER}/xdg/uv/uv.toml", {"XDG_CONFIG_DIRS": f"{FOLDER}/xdg:/etc/xdg"}),
 }
+"""Build secrets with the host's accounts: each with its place, and the variables by which it is found."""
 READ_VALUES = f". {VALUES}; "
 
 SHELLS = re.compile(r"(?:^|[\s\"/])(?:ba|da|a|k|z)?sh(?:[\"\s]|$)")
@@ -61,12 +61,12 @@ class Mounted:
 
     text: str
     lines: tuple[int, ...] = ()
-    """Those of the RUNs that get certificates."""
+    """Those of the RUNs that mount something now."""
     left: Mapping[int, str] = field(default_factory=dict)
     """Those of the RUNs that were left as they are, each with the reason."""
     inserted: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """What its mounts need beside the bundle: texts, by the secret's id."""
+    """What its mounts need beside the host's files: texts, by the secret's id."""
 
     def arguments(self) -> list[str]:
         """Return the arguments for buildx's command line."""
@@ -82,22 +82,23 @@ class Mounted:
             said = said.replace(inserted, "")
         return said
 
-    def message(self, dockerfile: str, bundle: object, setting: str) -> str:
-        """Return what is said of it, on one line; empty where there is nothing to say."""
+    def message(self, dockerfile: str, what: str, setting: str) -> str:
+        """Return what is said of it, on one line; empty where there is nothing to say. `what` is given to the RUNs."""
         left = ", ".join(f"line {line} ({reason})" for line, reason in self.left.items())
         if not self.lines:
-            return f"{dockerfile}: the host's certificates ({bundle}) are given to no RUN: {left}." if left else ""
+            return f"{dockerfile}: no RUN gets {what}: {left}." if left else ""
         runs = "1 RUN gets" if len(self.lines) == 1 else f"{len(self.lines)} RUNs get"
         but = f"; left as written: {left}" if left else ""
-        return f"{dockerfile}: {runs} the host's certificates ({bundle}) while running{but}. {setting}"
+        return f"{dockerfile}: {runs} {what} while running{but}. {setting}".rstrip()
 
 
-def mount(text: str, *, by_variables: bool) -> Mounted:
-    """Put mounts of the host's certificates into each RUN of a Dockerfile. Every line keeps its number.
+def mount(text: str, *, by_variables: bool, certificates: bool = True, credentials: Collection[str] = ()) -> Mounted:
+    """Put mounts of certificates and credentials into each RUN of a Dockerfile. Every line keeps its number.
 
-    `by_variables`: the frontend can set a variable from a secret; else a shell has to.
+    `by_variables`: the frontend can set a variable from a secret; else a shell has to. `credentials` are ids of
+    CREDENTIALS.
     """
-    flags, secrets = _by_variables(text) if by_variables else _by_shell()
+    flags, secrets = _flags(text, by_variables=by_variables, certificates=certificates, credentials=credentials)
     pieces: list[tuple[int, str]] = []
     lines: list[int] = []
     left: dict[int, str] = {}
@@ -141,31 +142,32 @@ def frontend_sets_variables(syntax: str | None, engine_version: str | None, *, l
     return not local and named["digest"] is None
 
 
-def _by_shell() -> tuple[str, dict[str, str]]:
-    secrets = {_id(path): text for path, text in FILES.items()}
-    return _flags({SECRET: BUNDLE, **{_id(path): path for path in FILES}}, {}), secrets
-
-
-def _by_variables(text: str) -> tuple[str, dict[str, str]]:
-    """Return the flags, and the secrets that they name: each path that a variable holds is one."""
-    stages = parse(text).stages
+def _flags(
+    text: str, *, by_variables: bool, certificates: bool, credentials: Collection[str]
+) -> tuple[str, dict[str, str]]:
+    """Return the flags for a RUN, and the texts of the secrets that they name and nobody else gives."""
+    targets = {SECRET: BUNDLE} if certificates else {}
+    variables = dict(VARIABLES) if certificates else {}
+    secrets = {_id(path): content for path, content in FILES.items()} if certificates else {}
+    targets.update({_id(path): path for path in FILES} if certificates else {})
+    for name in credentials:
+        targets[name], more = CREDENTIALS[name]
+        variables.update(more)
     # What the image itself sets stays.
-    own = " ".join(found.text for stage in stages for found in stage.instructions if found.keyword == "ENV")
-    variables = {name: path for name, path in VARIABLES.items() if not re.search(rf"\b{name}\b", own)}
-    files = {path: text for path, text in FILES.items() if path != VALUES}
-    secrets = {
-        **{_id(path): text for path, text in files.items()},
-        **{f"{_id(path)}-path": path for path in variables.values()},
-    }
-    targets = {SECRET: BUNDLE, **{_id(path): path for path in files}}
-    return _flags(targets, {name: f"{_id(path)}-path" for name, path in variables.items()}), secrets
-
-
-def _flags(targets: Mapping[str, str], variables: Mapping[str, str]) -> str:
+    if by_variables:
+        instructions = [found for stage in parse(text).stages for found in stage.instructions]
+        own = " ".join(found.text for found in instructions if found.keyword == "ENV")
+        variables = {name: value for name, value in variables.items() if not re.search(rf"\b{name}\b", own)}
+        secrets.update({_id(name): value for name, value in variables.items()})
+    else:
+        values = " ".join(f'{name}="${{{name}:-{value}}}"' for name, value in variables.items())
+        # A shell that tells what it does (`set -x`) tells nothing of it.
+        secrets[_id(VALUES)] = f"{{ export {values}; }} 2>/dev/null\n"
+        targets[_id(VALUES)], variables = VALUES, {}
     # Readable for all: a USER may stand before the RUN.
     files = [f"id={name},target={target},mode=0444" for name, target in targets.items()]
-    mounts = [*files, *(f"id={name},env={variable}" for variable, name in variables.items())]
-    return "".join(f" --mount=type=secret,{mount}" for mount in mounts)
+    mounts = [*files, *(f"id={_id(name)},env={name}" for name in variables)]
+    return "".join(f" --mount=type=secret,{mount}" for mount in mounts), secrets
 
 
 def _own(run: Run) -> str:
@@ -185,8 +187,9 @@ def _out_of_reach(run: Run) -> str:
     return "" if not run.shell or SHELLS.search(run.shell) else "its SHELL is no POSIX shell"
 
 
-def _id(path: str) -> str:
-    return f"seatrial-{path.rpartition('/')[2].partition('.')[0]}"
+def _id(name: str) -> str:
+    """Return the id of a secret of this module's own, for a file or a variable."""
+    return f"seatrial-{name.removeprefix(f'{FOLDER}/').lower().replace('_', '-').replace('.', '-')}"
 
 
 def _variable(name: str) -> str:

@@ -78,6 +78,11 @@ class BuildSecrets:
         """The names of all secrets and proxy variables."""
         return (*sorted({*self.files, *self.texts}), *self.proxies)
 
+    def for_each_run(self, named: Collection[str], mounts: Sequence[SecretMount]) -> list[str]:
+        """Return which secrets each RUN gets: those that the settings name, and that the Dockerfile mounts nowhere."""
+        by_hand = {mount.id for mount in mounts}
+        return [name for name in self.names if name in named and name != PROXY and name not in by_hand]
+
     def given(self, named: Collection[str], trust: Trust) -> BuildSecrets:
         """Return what a build gets: what holds no credential, and what its settings name.
 

@@ -7,11 +7,12 @@ would not look for the ignore file that goes by the Dockerfile's name.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seatrial.dockerfile import runs, without_syntax
-from seatrial.images.certificates import SECRET, Mounted, frontend_sets_variables, mount
+from seatrial.images.certificates import Mounted, frontend_sets_variables, mount
 from seatrial.images.plan import BuildPlan
 from seatrial.images.untrusted import SYNTAX_ARGUMENT
 from seatrial.settings.read import TABLE
@@ -53,10 +54,13 @@ class Handed:
         return file
 
 
-def hand_over(plan: BuildPlan, frontend: Frontend, bundle: Path | None, *, settings: str) -> Handed:
+def hand_over(
+    plan: BuildPlan, frontend: Frontend, bundle: Path | None, credentials: Collection[str], *, settings: str
+) -> Handed:
     """Return what the builder gets of a plan's Dockerfile; raises an OSError where it cannot be read.
 
-    `bundle` holds the host's certificates, if it has any of its own; `settings` is the file that a message names.
+    `bundle` holds the host's certificates, if it has any of its own; `credentials` are the secrets for every RUN;
+    `settings` is the file that a message names.
     """
     # BuildKit takes what is not UTF-8 as it is.
     text = plan.dockerfile.read_bytes().decode("utf-8", errors="surrogateescape")
@@ -65,13 +69,15 @@ def hand_over(plan: BuildPlan, frontend: Frontend, bundle: Path | None, *, setti
     named = plan.build_arguments.get(SYNTAX_ARGUMENT)
     image = named or (None if frontend.left_out else frontend.image)
     as_it_is = Handed(mounted=Mounted(text=text), changed=frontend.left_out)
-    if bundle is None or not plan.certificates or not runs(text):
+    certificates = bundle is not None and plan.certificates
+    if not (certificates or credentials) or not runs(text):
         return as_it_is
+    what = " and ".join([*([f"the host's certificates ({bundle})"] if certificates else []), *credentials])
     by_variables = frontend_sets_variables(image, frontend.engine_version, local=frontend.local or named is not None)
     if by_variables is None:
-        what = f"the host's certificates ({bundle}) are given to no RUN, as {image} reads it."
-        return replace(as_it_is, note=f"{plan.dockerfile_shown}: {what} Mount the secret {SECRET} there yourself.")
-    mounted = mount(text, by_variables=by_variables)
+        note = f"{plan.dockerfile_shown}: no RUN gets {what}, as {image} reads it. Mount such secrets there yourself."
+        return replace(as_it_is, note=note)
+    mounted = mount(text, by_variables=by_variables, certificates=certificates, credentials=credentials)
     off = f"`build-certificates = false` in [{TABLE}.apps.{plan.app}] of {settings} keeps them out."
-    note = mounted.message(plan.dockerfile_shown, bundle, off)
+    note = mounted.message(plan.dockerfile_shown, what, off if certificates else "")
     return Handed(mounted=mounted, changed=frontend.left_out or bool(mounted.lines), note=note)

@@ -84,8 +84,8 @@ FIXES = {
         "mount the secret ca-bundle in this RUN where it does already (docs/settings.md, Certificates)."
     ),
     Obstacle.LOGIN: (
-        "{host} wants credentials: name `netrc`, `pip-config` or `uv-config` in the app's `build-secrets`, and mount "
-        f"it in this RUN {SECRETS}."
+        "{host} wants credentials: name `netrc`, `pip-config` or `uv-config` in the app's `build-secrets`; where the "
+        f"Dockerfile mounts that secret itself, mount it in this RUN too {SECRETS}."
     ),
     Obstacle.FORBIDDEN: (
         "{host} refuses (403): check the rights and the expiry of the account or token in use, and the address."
