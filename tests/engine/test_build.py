@@ -406,8 +406,9 @@ def test_an_untrusted_dockerfile_gets_no_credential(yard: Yard) -> None:
     )
     yard.build()
     assert yard.run("cat", "/seen").strip() == ""
-    [said] = yard.witness.said
+    said, given = yard.witness.said
     assert said.startswith("The project is not trusted: its build gets the CA bundle, not netrc, HTTPS_PROXY")
+    assert given.startswith("Dockerfile: 1 RUN gets the host's certificates")
 
 
 def test_a_substitute_serves_for_from_and_copy_is_announced_and_recorded(yard: Yard) -> None:

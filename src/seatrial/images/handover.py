@@ -72,7 +72,7 @@ def hand_over(
     certificates = bundle is not None and plan.certificates
     if not (certificates or credentials) or not runs(text):
         return as_it_is
-    what = " and ".join([*([f"the host's certificates ({bundle})"] if certificates else []), *credentials])
+    what = ", ".join([*([f"the host's certificates ({bundle})"] if certificates else []), *credentials])
     by_variables = frontend_sets_variables(image, frontend.engine_version, local=frontend.local or named is not None)
     if by_variables is None:
         note = f"{plan.dockerfile_shown}: no RUN gets {what}, as {image} reads it. Mount such secrets there yourself."
