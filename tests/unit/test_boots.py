@@ -337,11 +337,14 @@ def test_what_forks_without_end_is_killed_and_not_started_again(monkeypatch: pyt
     assert (relaxed, len(engine.lives)) == ((), 1)
 
 
-def test_what_says_that_it_has_no_more_processes_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = installed(monkeypatch, Script(healthy=None, exits=0.2, log=("sh: 1: Cannot fork",)))
-    first, relaxed, _ = boots(engine.starter(), {}, deep=False)
+@pytest.mark.parametrize("exits", [None, 0.2])
+def test_what_says_that_it_has_no_more_processes_is_started_again_only_where_it_ended(
+    monkeypatch: pytest.MonkeyPatch, exits: float | None
+) -> None:
+    engine = installed(monkeypatch, Script(healthy=None, exits=exits, log=("sh: 1: Cannot fork",)))
+    first, relaxed, _ = boots(engine.starter(Contract(healthy_within=3.0)), {}, deep=False)
     assert not first.came_up
-    assert (relaxed, len(engine.lives)) == ((), 1)
+    assert bool(relaxed) is (exits is not None)
 
 
 def test_what_the_engine_cannot_start_is_not_tried_with_less(monkeypatch: pytest.MonkeyPatch) -> None:

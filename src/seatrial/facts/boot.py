@@ -257,10 +257,10 @@ class Boot(Fact, frozen=True, kw_only=True):
 
     @property
     def out_of_processes(self) -> bool:
-        """Whether it was at its limit of processes, by the engine's count or by its log."""
+        """Whether it ran at its limit of processes to the end of the start, by the engine's count or by its log."""
         limit = self.enforced.processes if self.enforced else 0
         counted = self.usage.processes if isinstance(self.usage, Usage) else 0
-        return 0 < limit <= counted or any(map(says_no_more_processes, self.log))
+        return self.exit is None and (0 < limit <= counted or any(map(says_no_more_processes, self.log)))
 
 
 NOT_DEEP = Unavailable(reason="not started again: only level deep does")

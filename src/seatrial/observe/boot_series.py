@@ -239,7 +239,7 @@ def boots(starter: BootSetup, seconds: dict[str, float], *, deep: bool) -> BootS
 
 def _may_start_relaxed(first: Boot) -> bool:
     """Tell whether a start failed that may succeed with fewer restrictions."""
-    # What fills the disk or forks without end would do so again, and the log says which limit that was.
+    # What fills the disk or forks without end would do so again. What ended for want of a thread may need a few more.
     # What is not there cannot be started at all.
     missing = any(words in first.start_error.lower() for words in NOT_THERE)
     return not first.came_up and not first.filled and not first.out_of_processes and not missing
