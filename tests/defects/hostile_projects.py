@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
 
-IMAGE = "seatrial-test/hostile"
+IMAGE = f"seatrial-test/hostile-{os.getpid()}"
+"""Of this process: another one tries others of them at the same time, and removes its own at its end."""
 SECRET = "s3ntinel-of-the-host"
 SETTINGS = f"""\
 [tool.seatrial.apps.ship]
@@ -173,7 +174,7 @@ BY_HAND = (
         name="a netrc in a layer",
         files={
             "pyproject.toml": SETTINGS.replace(IMAGE, f"{IMAGE}-netrc"),
-            "Dockerfile": "FROM seatrial-test/hostile\nUSER 0\n"
+            "Dockerfile": f"FROM {IMAGE}\nUSER 0\n"
             "RUN --mount=type=secret,id=netrc,target=/run/netrc cp /run/netrc /netrc; exit 1\n",
         },
         words=(*BUILD, UNTRUSTED),
