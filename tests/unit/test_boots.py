@@ -328,13 +328,24 @@ def test_a_late_start_tells_whether_it_had_a_processor(
 
 
 def test_what_forks_without_end_is_killed_and_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    workers = tuple((number, 0.0, None) for number in range(100, 400))
+    # At each moment 300 of them, each of which lives for 0.4 s.
+    workers = tuple(
+        (1000 * turn + number, 0.4 * turn, 0.4 * (turn + 1)) for turn in range(1, 80) for number in range(300)
+    )
     engine = installed(monkeypatch, Script(healthy=None, exits=None, workers=workers))
     first, relaxed, _ = boots(engine.starter(Contract(healthy_within=30.0)), {}, deep=False)
     assert not first.came_up
     assert "256 processes and threads" in first.filled
     assert first.watched < 10
     assert (relaxed, len(engine.lives)) == ((), 1)
+
+
+def test_many_workers_that_stay_are_no_fork_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = tuple((number, 0.0, None) for number in range(100, 350))
+    engine = installed(monkeypatch, Script(healthy=4.0, workers=workers))
+    first, relaxed, _ = boots(engine.starter(Contract(healthy_within=30.0)), {}, deep=False)
+    assert first.came_up
+    assert (first.filled, relaxed) == ("", ())
 
 
 @pytest.mark.parametrize("exits", [None, 0.2])

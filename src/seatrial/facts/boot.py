@@ -252,7 +252,7 @@ class Boot(Fact, frozen=True, kw_only=True):
 
     @property
     def is_starved(self) -> bool:
-        """Whether it was late on a machine that gave it less than half of the time that it would have computed."""
+        """Whether it was late, and waited for a processor for a large part of the time."""
         return not self.came_up and self.exit is None and self.waited > max(STARVED_FOR, STARVED * self.watched)
 
     @property

@@ -37,8 +37,10 @@ MOST_LISTED = 20
 """Looks at its processes in one start."""
 CROWDED = 0.95
 """The part of the processes that it may have from which on it is crowded: those that end make room for a moment."""
+FORKED = 0.05
+"""The part of them that must be new since the look before: a server with many workers starts no more of them."""
 CROWDED_LOOKS = 3
-"""Looks in a row that find it crowded until it is killed: it forks without end."""
+"""Looks in a row that find both until it is killed: it forks without end."""
 ENDS_WITHIN = 20.0
 """Seconds that what was killed may take to end, on a machine that it has made busy."""
 ENDED = {"exited", "dead"}
@@ -57,7 +59,8 @@ class Workers:
     computing: int = 0
     """Looks that found one of them computing, or waiting for a processor."""
     crowded: int = 0
-    """Looks in a row that found as many as it may have."""
+    """Looks in a row that found as many as it may have, new ones among them."""
+    _listed: frozenset[int] = frozenset()
 
     def look(self, client: docker.APIClient, container: str, first: int, now: float, limit: int = 0) -> None:
         """Look at the processes, not too often; `first` is PID 1's number on the engine's host, `limit` their most."""
@@ -65,7 +68,9 @@ class Workers:
         if now - (self.looked or 0.0) >= max(LISTED, now / 2) and self.looks < MOST_LISTED:
             self.looked, self.looks = now, self.looks + 1
             listed = processes(client, container)
-            self.crowded = self.crowded + 1 if 0 < limit * CROWDED <= len(listed) else 0
+            before, self._listed = self._listed, frozenset(row.pid for row in listed)
+            forks = len(self._listed - before) >= limit * FORKED
+            self.crowded = self.crowded + 1 if forks and 0 < limit * CROWDED <= len(listed) else 0
             self.take(listed, first)
             self.computing += self.busy
 
@@ -180,7 +185,7 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
                 return _ended(seen)
             late = seen.watched >= contract.healthy_within
             _follow(seen, follower, has_check=has_check, bare=bare)
-            if seen.workers.crowded >= CROWDED_LOOKS:
+            if seen.workers.crowded >= CROWDED_LOOKS and seen.healthy_after is None:
                 return _killed(seen, booted)
             over_after = seen.healthy_after if has_check else seen.finished_after
             if late and has_check and over_after is None and (bare or not _told_late(seen, starter, booted)):
