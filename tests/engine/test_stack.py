@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 import urllib.request
+import uuid
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -133,16 +134,21 @@ def engine(host: Host) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def image(engine: Engine, host: Host) -> str:
+def image(engine: Engine, host: Host) -> Iterator[str]:
+    """Give Debian a name of these tests' own, which no other test beside them takes away."""
     import docker.errors
 
+    found = BASE
     try:
         engine.client.images.get(BASE)
     except docker.errors.ImageNotFound:
         plan = offline.find_substitute(BASE, offline.recipes(None))
         assert plan is not None
-        return offline.ensure_substitute(plan, engine=engine, host=host, say=print)
-    return BASE
+        found = offline.ensure_substitute(plan, engine=engine, host=host, say=print)
+    name = f"seatrial-test/debian-{uuid.uuid4().hex[:12]}"
+    assert engine.client.images.get(found).tag(name, "trixie")
+    yield f"{name}:trixie"
+    engine.client.images.remove(f"{name}:trixie")
 
 
 @pytest.fixture

@@ -546,17 +546,22 @@ def test_what_is_no_secret(name: str, value: str) -> None:
 # --- boot -------------------------------------------------------------------------------------------------------
 
 
-def test_an_exit_at_start_is_told_with_its_code_and_log() -> None:
+@pytest.mark.parametrize(
+    ("known", "end"),
+    [(True, ", out of memory"), (False, ": it was killed, as a process is that reaches the memory limit")],
+    ids=["the-engine-tells", "the-engine-lost-it"],
+)
+def test_an_exit_at_start_is_told_with_its_code_and_log(*, known: bool, end: str) -> None:
     seen = booted(
         health=Health.STARTING,
         healthy_after=None,
         stop=None,
-        exit=Exit(code=137, after=0.5, out_of_memory=True),
+        exit=Exit(code=137, after=0.5, out_of_memory=known),
         log=("last",),
         log_cut=True,
     )
     result = judged("boot/healthy", seen)
-    assert result.actual == "the container exited at start: exit code 137 after 0.5 s, out of memory"
+    assert result.actual == f"the container exited at start: exit code 137 after 0.5 s{end}"
     assert "`memory`" in result.fix
     assert result.evidence == ("log: last", "its log is longer than what is kept")
 

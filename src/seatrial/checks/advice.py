@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.checks.system_libraries import how_to_install, missing_library
 from seatrial.facts import Boot, LockFile, ProjectFacts
-from seatrial.facts.boot import REFUSED, TRACEBACK
+from seatrial.facts.boot import KILLED, REFUSED, TRACEBACK
 from seatrial.requirements import names_of
 
 DISTRIBUTIONS = {
@@ -156,7 +156,7 @@ def boot_fix(boot: Boot, *, services_left_out: bool) -> str:
     """Return what to do about a start that failed; `services_left_out`: its compose file has services beside it."""
     if boot.start_error:
         return "See process/command-resolves and identity/non-root: they follow command and USER to what is missing."
-    if boot.exit is not None and boot.exit.out_of_memory:
+    if boot.exit is not None and (boot.exit.out_of_memory or boot.exit.code == KILLED):
         return "Raise the contract's `memory`, or find out what takes it."
     last = (*raised_before(boot.log), *boot.log[-LAST_LINES:])
     raised = any(TRACEBACK in line for line in last)

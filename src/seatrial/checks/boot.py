@@ -7,7 +7,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Restriction, Unavailable, Usage
-from seatrial.facts.boot import REFUSED, TRACEBACK, says_no_more_processes
+from seatrial.facts.boot import KILLED, REFUSED, TRACEBACK, says_no_more_processes
 from seatrial.settings.model import TMPFS_SIZE, Contract
 from seatrial.text import with_returns_shown
 
@@ -210,7 +210,10 @@ def what_happened(boot: Boot) -> str:
 def _ended(boot: Boot, seen: Exit) -> str:
     """Return how a start ended by itself, as a clause."""
     end = f"exit code {seen.code} after {seen.after:.1f} s"
-    end += ", out of memory" if seen.out_of_memory else ""
+    if seen.out_of_memory:
+        end += ", out of memory"
+    elif seen.code == KILLED:
+        end += ": it was killed, as a process is that reaches the memory limit"
     if boot.healthy_after is not None:
         return f"it became healthy after {boot.healthy_after:.1f} s, and then exited by itself: {end}"
     if boot.finished_after is not None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from seatrial.facts.base import Fact, Unavailable
 
+KILLED = 137
+"""The exit code of a process that SIGKILL ended: 128 + 9."""
 RESOLVER = "127.0.0.11"
 """Where the engine itself answers names, in every container on a user-defined network."""
 

@@ -13,7 +13,7 @@ import docker.errors
 
 from seatrial.engine.containers import MOST_WRITTEN, container, engine_errors, kill, refusal
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
-from seatrial.facts.boot import NOT_INSPECTED
+from seatrial.facts.boot import KILLED, NOT_INSPECTED
 from seatrial.observe.answers import ask
 from seatrial.observe.boot_log import between, first_line_after, last_lines
 from seatrial.observe.introspect import shared_memory, usage
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 KEPT_PATHS = 50
 DOCKER_INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
 """Where the engine puts its init; the second, where /sbin is a link."""
-KILLED = 137
-"""The exit code of a process that SIGKILL ended: 128 + 9."""
 AT_ONCE = 2
 """Starts side by side: more would make each other late on a small machine."""
 

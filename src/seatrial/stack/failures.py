@@ -14,6 +14,7 @@ from seatrial.compose.services import in_order, waiting_for
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.facts import DatabaseRestart, Exchange, ServiceStop, Unavailable, WorkerLoss
+from seatrial.facts.boot import KILLED
 from seatrial.settings.model import StackContract, StackWrite
 from seatrial.stack import down, inspect
 from seatrial.stack.agent import (
@@ -39,8 +40,6 @@ LEAST_ASKED = 2.0
 MOST_FAILURES = 20
 WRITES_BEFORE = 5
 """Writes before the database is restarted."""
-KILLED = 137
-"""The exit code of a process that SIGKILL ended: 128 + 9."""
 MOST_GRACE = 120
 """Seconds that a service has to stop, whatever its compose file says."""
 MOST_SHOWN = 10

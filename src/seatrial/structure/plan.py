@@ -60,6 +60,8 @@ class CommandRun:
     setup: tuple[Json, ...]
     """Each starts from what the one before it left; the command's own container starts from the last."""
     command: Json
+    exit_code: int = 0
+    """The one that is expected of the command."""
     missing: tuple[str, ...] = ()
     """Variables to pass on that the caller does not have: the tool then cannot start the command."""
 
@@ -192,7 +194,8 @@ def _command_run(
     literal = {variable.key: variable.value for variable in test.env_vars}
     there = {name: value for name, value in passed_on.items() if value is not None}
     missing = tuple(name for name, value in passed_on.items() if value is None)
-    return CommandRun(setup=setup, command=made(words, {**global_variables, **literal, **there}), missing=missing)
+    command = made(words, {**global_variables, **literal, **there})
+    return CommandRun(setup=setup, command=command, exit_code=test.exit_code, missing=missing)
 
 
 def _id(family: str, name: str, used: Counter[str]) -> str:

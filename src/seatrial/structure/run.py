@@ -29,6 +29,7 @@ from seatrial.engine.runs import Run
 from seatrial.engine.streams import Output, run_to_end
 from seatrial.errors import SettingsError
 from seatrial.facts import FileEntry, FileKind, Json
+from seatrial.facts.boot import KILLED
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles, leads_nowhere
 from seatrial.observe.gather import with_folders
@@ -177,8 +178,6 @@ MOST_OUTPUT = 16 * 1024 * 1024
 """Bytes that a command may write."""
 PARALLEL = 4
 """Commands that run at once: starting a container is mostly waiting for the engine."""
-KILLED = 137
-"""The exit code of what was killed, as by the memory limit."""
 
 
 def prove(
@@ -322,12 +321,13 @@ def _command(run: Run, planned: CommandRun) -> Output | Refusal | Unknown:
                     return Unknown(reason=f"{where}{output.reason}")
                 image = stack.enter_context(committed(run, made))
             where = ""
-            return _output(stack.enter_context(container(run, {**planned.command, "Image": image}, watched=True)))
+            made = stack.enter_context(container(run, {**planned.command, "Image": image}, watched=True))
+            return _output(made, expected=planned.exit_code)
         except docker.errors.APIError as error:
             return _refused(error, where)
 
 
-def _output(made: Container) -> Output | Unknown:
+def _output(made: Container, expected: int = 0) -> Output | Unknown:
     output = run_to_end(made, seconds=SECONDS, most=MOST_OUTPUT)
     if made.written:
         written, most = show_size(made.written[0]), show_size(MOST_WRITTEN)
@@ -336,9 +336,12 @@ def _output(made: Container) -> Output | Unknown:
         return Unknown(reason=f"the command was stopped after {SECONDS:g} s")
     if output.truncated or output.code is None:
         return Unknown(reason=f"the command was stopped when it had written {MOST_OUTPUT} bytes")
-    if output.code == KILLED and made.client.inspect_container(made.id)["State"]["OOMKilled"]:
+    # A container's first process cannot be killed from within, and the engine at times loses the kernel's word that the
+    # memory limit was the cause: what was killed, and was not expected to be, counts as killed for it.
+    killed = output.code == KILLED
+    if killed and (expected != KILLED or made.client.inspect_container(made.id)["State"]["OOMKilled"]):
         return Unknown(
-            reason="the command was killed at the contract's memory limit; `memory` in the contract raises it"
+            reason="the command was killed (exit code 137), as at the memory limit; the contract's `memory` raises it"
         )
     return output
 
