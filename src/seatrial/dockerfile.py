@@ -73,7 +73,7 @@ def read(file: Path) -> str:
 def declares(dockerfile: Dockerfile, argument: str) -> bool:
     """Tell whether an ARG of that name stands anywhere in it."""
     inner = (found for stage in dockerfile.stages for found in stage.instructions if found.keyword == "ARG")
-    return any(name == argument for arg in (*dockerfile.arguments, *inner) for name, _ in _assignments(arg))
+    return any(name == argument for arg in (*dockerfile.arguments, *inner) for name, _ in assignments(arg))
 
 
 def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
@@ -135,7 +135,7 @@ def _secret_mount(value: str, line: int) -> SecretMount | None:
 def _scope(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> dict[str, str]:
     scope: dict[str, str] = {}
     for argument in dockerfile.arguments:
-        for name, default in _assignments(argument):
+        for name, default in assignments(argument):
             value = build_arguments.get(name)
             scope[name] = expand(default or "", {**platform, **scope})[:LONGEST_VALUE] if value is None else value
     return scope
@@ -358,7 +358,8 @@ def _references(stage: Stage, scope: Mapping[str, str]) -> Iterator[tuple[str, i
                         yield reference, instruction.line
 
 
-def _assignments(argument: Instruction) -> Iterator[tuple[str, str | None]]:
+def assignments(argument: Instruction) -> Iterator[tuple[str, str | None]]:
+    """Yield the names of an ARG, each with its default, or None."""
     for match in re.finditer(r"""(\w+)(?:=("[^"]*"|'[^']*'|\S*))?""", argument.text):
         name, default = match.groups()
         yield name, None if default is None else default.strip("\"'")

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from seatrial.adopt.model import Understanding
+from seatrial.adopt.understand import understand
 from seatrial.errors import SettingsError
-from seatrial.filesystem import read_bytes, replace
+from seatrial.filesystem import is_file, read_bytes, replace
 from seatrial.settings.read import LARGEST, read_toml
 
 TASKS = 'from seatrial.tasks import ns\n\n__all__ = ["ns"]\n'
@@ -24,8 +26,11 @@ DEEPEST = 3
 """Levels of folders below the project's in which Dockerfiles are searched."""
 
 
-def plan(folder: Path) -> dict[Path, str]:
-    """Return the text to append, by file; empty where nothing is missing."""
+def plan(folder: Path, understanding: Understanding | None = None) -> dict[Path, str]:
+    """Return the text to append, by file; empty where nothing is missing.
+
+    `understanding` is what is understood of the folder, where that is known already.
+    """
     written: dict[Path, str] = {}
     pyproject = folder / "pyproject.toml"
     if not pyproject.resolve().is_relative_to(folder.resolve()):
@@ -36,15 +41,16 @@ def plan(folder: Path) -> dict[Path, str]:
         )
     document = read_toml(pyproject) if pyproject.exists() else {}
     if not _table(_table(document, "tool"), "seatrial").get("apps"):
-        dockerfiles = list(_dockerfiles(folder))
-        if not dockerfiles:
+        found = _understood(folder, understanding or understand(folder))
+        dockerfiles = [] if found else list(_dockerfiles(folder))
+        if not found and not dockerfiles:
             raise SettingsError(
                 "no Dockerfile in this folder or below it.",
                 where=str(folder),
                 fix="Write one, or declare an app yourself: [tool.seatrial.apps.NAME].",
             )
         project = str(_table(document, "project").get("name", folder.resolve().name))
-        written[pyproject] = "\n".join(_apps(folder, dockerfiles, project))
+        written[pyproject] = "\n".join(found or _apps(folder, dockerfiles, project))
         _require_appendable(pyproject, written[pyproject])
     if not (folder / "tasks.py").exists():
         written[folder / "tasks.py"] = TASKS
@@ -80,6 +86,27 @@ def _dockerfiles(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name not in SKIPPED) if depth < DEEPEST else []
         if "Dockerfile" in names:
             yield Path(here) / "Dockerfile"
+
+
+def _understood(folder: Path, understanding: Understanding) -> list[str]:
+    """Return a table for each image of a Python project that is understood and has a Dockerfile."""
+    tables: list[str] = []
+    for app in understanding.apps:
+        context, dockerfile = app.context.value, app.dockerfile.value if app.dockerfile is not None else ""
+        if not app.python or context.startswith("..") or not is_file(folder / dockerfile):
+            continue
+        rows = [
+            f"[tool.seatrial.apps.{app.name.value}]",
+            # JSON's strings are TOML's basic strings.
+            f"context = {json.dumps(context)}",
+            f"dockerfile = {json.dumps(dockerfile)}",
+        ]
+        if app.target:
+            rows.append(f"# The compose file builds its target {app.target}.")
+        if app.compose:
+            rows.append(f"compose = {json.dumps(app.compose[0])}")
+        tables.append("\n".join(rows) + "\n")
+    return tables
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

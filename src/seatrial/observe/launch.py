@@ -122,6 +122,8 @@ def _through(launch: Launch, files: Files, *, named: bool = False) -> Launch | N
     )
 
 
+ITSELF = {"$0", "$BASH_SOURCE", "${BASH_SOURCE[0]}", "${BASH_SOURCE}"}
+"""Words by which a script starts itself again, as another account: that is not what it becomes."""
 CLOSING = {"fi", "done", "esac", "}", "wait", "exit", "return"}
 OPENING = {"then", "else", "do", "{"}
 
@@ -141,7 +143,9 @@ def handed_on(
     for command in commands:
         if command[0] == "cd" and (target := _expanded(command[1:2], (), known)):
             folder = posixpath.join(folder, target[0])
-        elif command[0] == "exec" and (words := _expanded(command[1:], arguments, known)):
+        elif command[0] != "exec" or not ITSELF.isdisjoint(command):
+            continue
+        elif words := _expanded(command[1:], arguments, known):
             made.setdefault(words, folder)
     if made:
         return next(iter(made.items())) if len(made) == 1 else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from seatrial.observe.conditions import asks_first, decided
+from seatrial.observe.names import dotted_name, imported_from, parse
 
 LONGEST = 200
 """Characters of a text that may be the name of a file."""
@@ -112,12 +112,14 @@ def read_module(
     `version` is that of the image's interpreter, by which conditions on it are decided; `main` tells that the
     command runs the module itself.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    tree = parse(source)
+    return None if tree is None else read_tree(tree, name, package=package, version=version, main=main)
+
+
+def read_tree(
+    tree: ast.Module, name: str, *, package: bool, version: tuple[int, int], main: bool = False
+) -> Module | None:
+    """Return what the tree of a module asks for, as `read_module` does."""
     reader = _Reader(name, package=package, version=version, main=main)
     try:
         reader.block(tree.body, Where())
@@ -199,14 +201,9 @@ class _Reader:
             self._ask("import", alias.name, statement.lineno, where)
 
     def _from(self, statement: ast.ImportFrom, where: Where) -> None:
-        module = statement.module or ""
-        if statement.level:
-            parts = self._name.split(".")
-            count = len(parts) - statement.level + self._package
-            if count <= 0:
-                return
-            above = parts[:count]
-            module = ".".join([*above, module] if module else above)
+        module = imported_from(statement, self._name, package=self._package)
+        if module is None:
+            return
         names = tuple(alias.name for alias in statement.names)
         for alias in statement.names:
             self._aliases[alias.asname or alias.name] = f"{module}.{alias.name}"
@@ -259,14 +256,7 @@ class _Reader:
                         self._home(node.lineno, where)
 
     def _named(self, node: ast.expr) -> str:
-        """Return the dotted name that an expression stands for; empty where it is none."""
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
-            return ""
-        return ".".join([self._aliases.get(node.id, node.id), *reversed(parts)])
+        return dotted_name(node, self._aliases)
 
     def _call(self, call: ast.Call, where: Where) -> None:
         name = self._named(call.func)

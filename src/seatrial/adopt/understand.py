@@ -1,0 +1,296 @@
+"""Understands a Python project by reading its files; nothing of it is run or imported."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec import structs
+
+from seatrial.adopt import needs
+from seatrial.adopt.apps import build_contexts, find_apps, project_name, services_of
+from seatrial.adopt.commands import Image, Scripts, merged, stated_starts
+from seatrial.adopt.declarations import Declared
+from seatrial.adopt.dockerfiles import read_dockerfile, read_dockerfiles
+from seatrial.adopt.frameworks import CLASSES, STREAMLIT
+from seatrial.adopt.model import (
+    App,
+    DockerfileFound,
+    Found,
+    Note,
+    Project,
+    ServiceFound,
+    Stack,
+    Start,
+    Sure,
+    Understanding,
+    Unknown,
+)
+from seatrial.adopt.modules import Modules, read_modules
+from seatrial.adopt.needs import variables
+from seatrial.adopt.projects import read_projects
+from seatrial.adopt.stacks import container_port, read_stacks
+from seatrial.adopt.starts import CONSOLE, is_usual, starts
+from seatrial.adopt.tree import Tree, divided
+from seatrial.compose.text import settled
+
+URL = re.compile(r"https?://[^/\s\"'$)]+(?::\$?\{?[\w:-]+\}?)?(/[^\s\"'|&;)]*)?")
+SURE_ROUTE = re.compile(r"health|live|ready|readiness|alive")
+BASE_PYTHON = re.compile(r"(?:^|/)(?:python|uv):(?:python)?(\d+\.\d+(?:\.\d+)?)")
+DEFAULT_PORTS = {framework.name: framework.port for framework in (*CLASSES.values(), STREAMLIT) if framework.port}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What was read of a project's own files."""
+
+    declared: Declared
+    modules: Modules
+    files: Sequence[str]
+
+
+def understand(folder: Path) -> Understanding:
+    """Return what is understood of a project's folder."""
+    tree = Tree(folder)
+    stacks, notes = read_stacks(tree)
+    dockerfiles, more_notes = read_dockerfiles(tree)
+    contexts = build_contexts(tree, dockerfiles)
+    readings = _readings(tree, _built_from(stacks, dockerfiles, contexts) & set(tree.folders))
+    console = {name: target for each in readings for name, (target, _) in each.declared.scripts.items()}
+    scripts = Scripts(tree, console)
+    projects = tuple(map(_project, readings))
+    top = projects[0].name if projects and (len(projects) == 1 or not projects[0].folder) else None
+    name = project_name(tree, top, stacks)
+    apps = find_apps(tree, name, stacks, dockerfiles, contexts, projects)
+    finished = tuple(_with_apps(tree, *each, apps, stacks, scripts) for each in zip(projects, readings, strict=True))
+    found = [*notes, *more_notes, *(note for each in readings for note in (*each.declared.notes, *each.modules.notes))]
+    found += [Note(where=where, what=what) for where, what in dict.fromkeys(tree.notes)]
+    return Understanding(
+        name=name,
+        files=len(tree.files),
+        stacks=stacks,
+        dockerfiles=dockerfiles,
+        projects=finished,
+        apps=apps,
+        unknown=tuple(dict.fromkeys(_unknown(apps, finished, dockerfiles, name))),
+        notes=(*found, *_left_over(apps, dockerfiles)),
+    )
+
+
+def _built_from(
+    stacks: Sequence[Stack], dockerfiles: Sequence[DockerfileFound], contexts: Mapping[str, Found[str]]
+) -> set[str]:
+    """Return the folders that images are built from, as far as that is no guess."""
+    said = [service.context for stack in stacks if not stack.aside for service in stack.built]
+    own = [contexts[each.file] for each in dockerfiles if each.python and not each.aside]
+    said += [context.value for context in own if context.sure is not Sure.GUESSED]
+    return {"" if context == "." else context for context in said}
+
+
+def _readings(tree: Tree, contexts: set[str]) -> tuple[_Reading, ...]:
+    """Return what the files of each Python project say, that of the top folder first."""
+    declared = read_projects(tree, frozenset(contexts))
+    files = divided(tree, (each.folder for each in declared))
+    return tuple(
+        _Reading(
+            declared=each,
+            files=files[each.folder],
+            # The root of a workspace that is no project by itself holds tools alone.
+            modules=Modules()
+            if each.members and each.name is None
+            else read_modules(tree, each.folder, files[each.folder], each.sources),
+        )
+        for each in declared
+    )
+
+
+def _left_over(apps: Sequence[App], dockerfiles: Sequence[DockerfileFound]) -> Iterator[Note]:
+    built = {app.dockerfile.value for app in apps if app.dockerfile is not None}
+    for dockerfile in dockerfiles:
+        if dockerfile.file not in built and dockerfile.python and not dockerfile.aside:
+            yield Note(where=dockerfile.file, what="no compose service builds it, and another Dockerfile is used")
+
+
+def _project(reading: _Reading) -> Project:
+    """Return a project as its own files tell, without what compose files and Dockerfiles say about it."""
+    declared, modules = reading.declared, reading.modules
+    return Project(
+        folder=declared.folder,
+        name=declared.name,
+        installer=declared.installer,
+        lock=declared.lock,
+        requirements=declared.requirements,
+        python=declared.python,
+        layout=modules.layout,
+        packages=modules.packages,
+        members=declared.members,
+        dependencies={name: where for name, where in declared.dependencies.items() if "[" not in name},
+        starts=starts(modules, declared.dependencies, declared.scripts),
+        libraries=needs.libraries(declared),
+        programs=needs.programs(modules.codes),
+        data=modules.data,
+    )
+
+
+def _with_apps(
+    tree: Tree, project: Project, reading: _Reading, apps: Sequence[App], stacks: Sequence[Stack], scripts: Scripts
+) -> Project:
+    """Return a project with what the images that hold it, and their services, say."""
+    modules, dependencies = reading.modules, reading.declared.dependencies
+    own = [app for app in apps if app.python and app.project == project.folder]
+    images = [
+        Image(
+            dockerfile=read_dockerfile(tree, app.dockerfile.value, app.target) if app.dockerfile is not None else None,
+            services=services_of(app, stacks),
+        )
+        for app in own
+    ]
+    services = [service for image in images for service in image.services]
+    dockerfiles = [image.dockerfile for image in images if image.dockerfile is not None]
+    stack = next((each for each in stacks for app in own if app.compose and each.files[0] in app.compose), None)
+    if stack is None and project.folder == "":
+        stack = next((each for each in stacks if each.usual and posixpath.dirname(each.files[0]) == ""), None)
+    stated = list(stated_starts(tree, project, images, scripts))
+    chosen = merged([start for start, _ in stated], project.starts, modules)
+    frameworks = [start.value.framework for start in chosen]
+    return structs.replace(
+        project,
+        starts=chosen,
+        python=project.python or _python_of(dockerfiles),
+        port=next(_ports(chosen, stated, services, dockerfiles, modules), None),
+        health=_health(services, dockerfiles, modules),
+        variables=variables(tree, project.folder, modules.codes, services, reading.files),
+        services=needs.services(reading.declared, modules.codes, services, stack),
+        migrations=needs.migrations(tree, project.folder, dependencies, reading.files),
+        data=needs.data(tree, project.folder, project.data, frameworks),
+    )
+
+
+def _python_of(dockerfiles: Sequence[DockerfileFound]) -> Found[str] | None:
+    for image in dockerfiles:
+        for base in image.bases:
+            if match := BASE_PYTHON.search(base):
+                return Found(value=match[1], where=image.file, sure=Sure.INFERRED, why=f"it stands on {base}")
+    return None
+
+
+def _ports(
+    found: Sequence[Found[Start]],
+    stated: Sequence[tuple[Found[Start], int | None]],
+    services: Sequence[ServiceFound],
+    dockerfiles: Sequence[DockerfileFound],
+    modules: Modules,
+) -> Iterator[Found[int]]:
+    """Yield the ports that it may listen on, the surest first."""
+    for start, port in stated:
+        if port is not None and start.value.kind == "web":
+            yield Found(value=port, where=start.where, sure=Sure.STATED)
+    for service in services:
+        for port in filter(None, map(container_port, service.ports)):
+            yield Found(value=port, where=service.lines.get("ports", service.where), sure=Sure.STATED)
+    for image in dockerfiles:
+        for port in image.ports:
+            yield Found(value=port, where=image.file, sure=Sure.STATED, why="EXPOSE")
+    served = ((code.path, each) for code in modules.codes for each in code.served if each.port)
+    yield from (Found(value=each.port, where=f"{path}:{each.line}", sure=Sure.INFERRED) for path, each in served)
+    for start in found:
+        if start.value.kind == "web" and (port := DEFAULT_PORTS.get(start.value.framework, 0)):
+            yield Found(value=port, where=start.where, sure=Sure.GUESSED, why="its usual one")
+
+
+def _health(
+    services: Sequence[ServiceFound], dockerfiles: Sequence[DockerfileFound], modules: Modules
+) -> Found[str] | None:
+    for service in services:
+        if match := URL.search(settled(" ".join(service.health))):
+            return Found(value=match[1] or "/", where=service.lines.get("healthcheck", service.where), sure=Sure.STATED)
+    for image in dockerfiles:
+        if match := URL.search(settled(image.health)):
+            return Found(value=match[1] or "/", where=f"{image.file}:{image.health_line}", sure=Sure.STATED)
+    roots = {
+        posixpath.dirname(code.path)
+        for code in modules.codes
+        if code.path.endswith(("wsgi.py", "asgi.py", "settings.py"))
+    }
+    routes = [
+        # Of Django's modules of addresses, only that beside the settings is sure to be the first.
+        (path, code.path, line, aside or (code.path.endswith("urls.py") and posixpath.dirname(code.path) not in roots))
+        for code in modules.codes
+        for path, line, aside in code.routes
+    ]
+    routes = [row for row in routes if not row[3] or SURE_ROUTE.search(row[0])]
+    routes.sort(key=lambda row: (row[3], "health" not in row[0], len(row[0])))
+    for path, file, line, aside in routes:
+        why = "something may come before it" if aside else ""
+        return Found(value=path, where=f"{file}:{line}", sure=Sure.GUESSED if aside else Sure.INFERRED, why=why)
+    return None
+
+
+def _unknown(
+    apps: Sequence[App], projects: Sequence[Project], dockerfiles: Sequence[DockerfileFound], name: Found[str]
+) -> Iterator[Unknown]:
+    by_folder = {project.folder: project for project in projects}
+    arguments: Mapping[str, DockerfileFound] = {dockerfile.file: dockerfile for dockerfile in dockerfiles}
+    if not projects:
+        yield Unknown(
+            what="Python project", where=".", why="no file declares one, and there is no module", ask="--project"
+        )
+    if name.sure is Sure.GUESSED and len(apps) <= 1:
+        yield Unknown(
+            what="name", where=name.where, why=f"nothing names the project; {name.value} is the folder's", ask="--name"
+        )
+    for app in apps:
+        project = by_folder.get(app.project) if app.python else None
+        if app.dockerfile is not None:
+            found = arguments.get(app.dockerfile.value)
+            for argument in found.arguments if found is not None else ():
+                if argument.decides_base and argument.name not in app.arguments:
+                    yield Unknown(
+                        what=f"build argument {argument.name}",
+                        where=f"{app.dockerfile.value}:{argument.line}",
+                        why="a FROM needs it, and it has no value",
+                        ask=f"--build-argument {argument.name}=…",
+                    )
+        if app.dockerfile is not None and app.context.sure is Sure.GUESSED:
+            yield Unknown(
+                what=f"build context of {app.name.value}", where=app.context.where, why=app.context.why, ask="--context"
+            )
+        if project is not None:
+            yield from _unknown_of(app, project, arguments.get(app.dockerfile.value) if app.dockerfile else None)
+
+
+def _unknown_of(app: App, project: Project, image: DockerfileFound | None) -> Iterator[Unknown]:
+    where, what = project.folder or ".", app.name.value
+    if all(start.sure is Sure.GUESSED for start in project.starts):
+        why = project.starts[0].why if project.starts else "no command and no application was found"
+        if image is not None and (words := (*image.entrypoint, *image.command)):
+            where, why = f"{image.file}:{image.command_line}", f"what {words[0]} starts cannot be told"
+        yield Unknown(what=f"start of {what}", where=where, why=why, ask="--module")
+    # A console script may be there for something else.
+    stated = any(
+        start.sure is Sure.STATED and (start.value.kind == "web" or start.why != CONSOLE) for start in project.starts
+    )
+    web = [start for start in project.starts if start.value.kind == "web"]
+    rivals = {start.value.reference for start in web if start.value.framework != "Django"}
+    # One module of a usual name stands out: `shop.main:app` beside `shop.admin:app`.
+    usual = {reference for reference in rivals if is_usual(reference)}
+    rivals = usual if len(usual) == 1 else rivals
+    if not stated and len(rivals) > 1:
+        listed = ", ".join(sorted(rivals)[:4])
+        yield Unknown(
+            what=f"module of {what}", where=web[0].where, why=f"several could be served: {listed}", ask="--module"
+        )
+    if not stated and web and web[0].value.interface and not web[0].value.server:
+        kind = web[0].value.interface.upper()
+        yield Unknown(
+            what=f"server of {what}", where=where, why=f"no {kind} server is among its dependencies", ask="--server"
+        )
+    if project.python is None and app.dockerfile is None:
+        yield Unknown(what=f"Python version of {what}", where=where, why="nothing names one", ask="--python")
+    if project.installer is None and app.dockerfile is None:
+        yield Unknown(what=f"installer of {what}", where=where, why="it declares no dependencies", ask="--installer")
+    if any(start.value.framework == "Celery" for start in project.starts) and not project.services:
+        yield Unknown(what=f"broker of {what}", where=where, why="Celery needs one, and none is named", ask="--service")
