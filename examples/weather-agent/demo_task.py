@@ -108,7 +108,6 @@ def plan_demo(project: Project, *, engine: Engine, host: Host) -> StackPlan:
 
     """
     from seatrial.compose import guard
-    from seatrial.compose.services import read_services
     from seatrial.stack.plan import compose_file, planned
 
     file = compose_file(project, APP)
@@ -117,7 +116,7 @@ def plan_demo(project: Project, *, engine: Engine, host: Host) -> StackPlan:
     compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host)
     document, notes = compose.model()
     guard.require_trusted(guard.findings(reading, document, host.trust), lambda _: None)
-    return replace(planned(project, stack, file, read_services(document)), notes=notes, compose=compose)
+    return replace(planned(project, stack, file, document), notes=notes, compose=compose)
 
 
 def demo_stack(project: Project) -> Stack:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
 from seatrial.filesystem import read_bytes
+from seatrial.text import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +34,7 @@ DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
 HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
 WITH_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*(?:\$\{[^{}]*\}[^{}]*)*))?\})")
+OF_THE_PLATFORM = re.compile(r"\$\{?(TARGET|BUILD)(OS|ARCH|PLATFORM|VARIANT)")
 NO_IMAGE = "scratch"
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
 """A line as BuildKit knows it; other separators that Python knows end none."""
@@ -41,12 +45,13 @@ ONLY_HEREDOC = re.compile(r"""\d*<<-?(["']?)[^\s<"']+\1""")
 
 
 class DockerfileError(Exception):
-    """A Dockerfile is no text, or exceeds a limit."""
+    """A Dockerfile is no text, exceeds a limit, or lacks the stage that is to be built."""
 
-    def __init__(self, what: str, line: int = 0) -> None:
+    def __init__(self, what: str, line: int = 0, fix: str = "") -> None:
         super().__init__(f"{what} (line {line})" if line else what)
         self.what = what
         self.line = line
+        self.fix = fix
 
 
 def read(file: Path) -> str:
@@ -70,6 +75,35 @@ def read(file: Path) -> str:
     return text
 
 
+def for_target(dockerfile: Dockerfile, target: str | None, build_arguments: Mapping[str, str]) -> Dockerfile:
+    """Return a Dockerfile of which a stage is built, by its name; without a name the last one is.
+
+    BuildKit finds a stage by its name alone, in any case, and takes the last one of that name (dockerfile2llb).
+
+    Raises:
+        DockerfileError: no stage has that name, or several have.
+    """
+    if target is None:
+        return dockerfile
+    named = [stage for stage in dockerfile.stages if stage.name == target.lower()]
+    if len(named) > 1:
+        lines = ", ".join(str(stage.line) for stage in named)
+        what = f"the stage {target!r} is there {len(named)} times (lines {lines})"
+        raise DockerfileError(what, fix="Give each stage a name of its own.")
+    if not named:
+        known = [stage.name for stage in dockerfile.stages if stage.name]
+        shown = ", ".join(f"{stage.name or 'one without a name'} (line {stage.line})" for stage in dockerfile.stages)
+        raise DockerfileError(
+            f"no stage is called {target!r}; its stages: {shown or 'none'}",
+            fix=did_you_mean(target, known) if known else f"Name one: `FROM … AS {target}`.",
+        )
+    chosen = structs.replace(dockerfile, target=named[0].index)
+    needed = needed_stages(chosen, build_arguments)
+    if any(OF_THE_PLATFORM.search(stage.base) for stage in needed):
+        return chosen  # Which stage that is, only the builder knows.
+    return structs.replace(chosen, left_out=tuple(stage.index for stage in dockerfile.stages if stage not in needed))
+
+
 def declares(dockerfile: Dockerfile, argument: str) -> bool:
     """Tell whether an ARG of that name stands anywhere in it."""
     inner = (found for stage in dockerfile.stages for found in stage.instructions if found.keyword == "ARG")
@@ -77,7 +111,7 @@ def declares(dockerfile: Dockerfile, argument: str) -> bool:
 
 
 def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: Mapping[str, str]) -> tuple[Base, ...]:
-    """Return the outside images that its last stage needs, each once, in the order of their lines."""
+    """Return the outside images that the stage to build needs, each once, in the order of their lines."""
     scope = {**platform, **_scope(dockerfile, build_arguments, platform)}
     found: dict[str, int] = {}
     for stage in _needed(dockerfile, scope):
@@ -94,7 +128,7 @@ def bases(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform: 
 
 
 def needed_stages(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> tuple[Stage, ...]:
-    """Return the last stage and those that it takes from."""
+    """Return the stage to build and those that it takes from."""
     return tuple(_needed(dockerfile, _scope(dockerfile, build_arguments, {})))
 
 
@@ -108,7 +142,7 @@ class SecretMount:
 
 
 def secret_mounts(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) -> tuple[SecretMount, ...]:
-    """Return the build secrets that are mounted in what its last stage needs, in the order of their lines."""
+    """Return the build secrets that are mounted in what the stage to build needs, in the order of their lines."""
     stages = needed_stages(dockerfile, build_arguments)
     runs = [found for stage in stages for found in stage.instructions if found.keyword == "RUN"]
     found = (_secret_mount(value, run.line) for run in runs for name, value in run.flags if name == "mount")
@@ -142,8 +176,8 @@ def _scope(dockerfile: Dockerfile, build_arguments: Mapping[str, str], platform:
 
 
 def _needed(dockerfile: Dockerfile, scope: Mapping[str, str]) -> list[Stage]:
-    # BuildKit builds the last stage and what it reaches: the base of an unused stage is not asked for.
-    waiting = list(dockerfile.stages[-1:])
+    # BuildKit builds one stage and what it reaches: the base of an unused stage is not asked for.
+    waiting = [dockerfile.final] if dockerfile.final is not None else []
     needed: list[Stage] = []
     while waiting:
         stage = waiting.pop()

@@ -169,7 +169,8 @@ class ScriptedCompose:
             copied: Json = json.loads(json.dumps(self.model))
             return copied
         document = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        document["services"] = {name: _long(table) for name, table in (document.get("services") or {}).items()}
+        folder = Path(file).parent
+        document["services"] = {name: _long(table, folder) for name, table in (document.get("services") or {}).items()}
         return dict(document)
 
     def _config(
@@ -196,9 +197,13 @@ def digest(table: Json) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def _long(table: Json) -> Json:
-    """Return a service with its dependencies, ports and volumes in the long form, as compose prints them."""
+def _long(table: Json, folder: Path) -> Json:
+    """Return a service with its dependencies, ports, volumes and build in the long form, as compose prints them."""
     made = dict(table)
+    if build := made.get("build"):
+        long = {"context": build} if isinstance(build, str) else dict(build)
+        long["context"] = str((folder / long.get("context", ".")).resolve())
+        made["build"] = {"dockerfile": "Dockerfile", **long}
     depends = made.get("depends_on")
     if isinstance(depends, list):
         made["depends_on"] = {name: {"condition": "service_started", "required": True} for name in depends}

@@ -185,6 +185,16 @@ def test_a_build_tells_its_steps_and_gives_the_engines_image(site: Site) -> None
     assert arguments[:5] == ["build", "--progress=rawjson", "--load", "--builder", "default"]
     assert arguments[-2:] == ["--", str(site.folder)]
     assert site.read("dockerfile") == DOCKERFILE.splitlines()
+    assert not [word for word in arguments if word.startswith("--target")]
+
+
+def test_the_target_reaches_buildx_and_only_its_bases_are_asked_for(site: Site) -> None:
+    (site.folder / "pyproject.toml").write_text('[tool.seatrial.apps.one]\ntarget = "app"\n')
+    site.write("FROM scratch AS app\nRUN true\nFROM nowhere:1 AS dev\n")
+    site.build()
+    assert "--target=app" in site.read("arguments")
+    site.write("FROM scratch\n")
+    assert "no stage is called 'app'" in str(site.fails())
 
 
 def labelled(**labels: str) -> SimpleNamespace:

@@ -27,6 +27,7 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.observe import gather as module
+from seatrial.observe.configuration import OtherCommand
 from seatrial.observe.gather import NOT_ASKED, Wanted, gather
 from seatrial.observe.image_files import read_limits
 from seatrial.observe.index import LEAST_EXPORTED
@@ -76,6 +77,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         return made.probe
 
     def boots(starter: BootSetup, _: object, *, deep: bool) -> Any:
+        made.asked["boot image"] = starter.configuration
         made.asked["boots"] = (starter.python.result(5), deep)
         return made.first, (), NOT_DEEP
 
@@ -139,6 +141,15 @@ def test_another_command_is_tried_where_the_entrypoint_takes_one(
     found = world.gather(wanted=Wanted(deep=deep))
     assert found.override == (OVERRIDE if asked else None)
     assert world.asked["boots"][1] is deep
+
+
+def test_an_image_is_observed_with_the_command_of_the_settings(world: World) -> None:
+    world.image("uvicorn", "shop.api:app", Entrypoint=["tini", "--"])
+    found = world.gather(other_command=OtherCommand(command=("celery", "worker"), where="pyproject.toml:3"))
+    assert found.configuration.words == ("tini", "--", "celery", "worker")
+    assert not isinstance(found.command, Unavailable)
+    assert found.command.word == "celery"
+    assert world.asked["boot image"].command_from == "pyproject.toml:3"
 
 
 def test_an_image_without_python_is_read_all_the_same(world: World) -> None:

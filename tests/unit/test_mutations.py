@@ -112,7 +112,7 @@ def read_settings(folder: Path) -> None:
 
 def read_a_dockerfile(folder: Path) -> None:
     file = folder / "Dockerfile"
-    text = read_dockerfile(file, where="Dockerfile", app="shop")
+    text = read_dockerfile(file, where="Dockerfile", named="it")
     without_syntax(text)
     parsed = parse(text)
     secret_mounts(parsed, {})

@@ -106,9 +106,6 @@ def test_the_app_is_the_service_that_stays_up_on_its_image() -> None:
     assert 'service = "NAME", one of api, jobs' in caught.value.fix
     with pytest.raises(StackError, match="no service runs the image of ship"):
         app_service((DB,), own, "ship", StackContract(), FILE)
-    built = Service(name="web", built=True, context="/ship")
-    with pytest.raises(StackError, match=r"no service names the image of ship.*Write `image: ship` beside its `build`"):
-        app_service((DB, built), own, "ship", StackContract(), FILE, {"/ship": "ship"})
     with pytest.raises(StackError, match=r"`stack.database` names 'bd'.*Known: api, db"):
         app_service((DB, API), own, "ship", StackContract(database="bd"), FILE)
 

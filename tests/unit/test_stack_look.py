@@ -94,7 +94,10 @@ def test_an_image_that_is_pulled(world: World, has: bool) -> None:
 
 def test_a_service_that_is_only_built(world: World) -> None:
     world.write(COMPOSE + "  odd: {build: .}\n")
-    assert found(looked(world), "image")["the service 'odd' has no `image`, only a build section."] is Readiness.BLOCKED
+    assert found(looked(world), "image")["ship of odd is not here: it is built"] is Readiness.NOTE
+    world.write(COMPOSE + "  odd: {build: {dockerfile_inline: FROM scratch}}\n")
+    what = "the service 'odd' is built with `dockerfile_inline`, which seatrial's build does not know."
+    assert found(looked(world), "image")[what] is Readiness.BLOCKED
 
 
 def test_compose_refuses_the_file(world: World) -> None:

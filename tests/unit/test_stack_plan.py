@@ -6,7 +6,8 @@ import pytest
 
 from seatrial.compose import runner
 from seatrial.compose.runner import identify, messages, override, refused
-from seatrial.compose.services import in_order, read_services, repository
+from seatrial.compose.services import in_order, read_services
+from seatrial.compose.values import repository
 from seatrial.compose.variables import copy_example, example_to_copy
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Dependency, Port, Service
@@ -87,7 +88,6 @@ def test_services_are_read_dependencies_first() -> None:
         name="migrate",
         image=None,
         built=True,
-        context=".",
         depends_on=(Dependency(service="db", condition=Condition.HEALTHY),),
         replicas=2,
     )

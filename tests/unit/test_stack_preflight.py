@@ -22,7 +22,7 @@ from seatrial.facts import ComposeModel, ComposeSource, Port, Service, Unavailab
 from seatrial.reports.json import down_document, preflight_document, ps_document, restart_plan_document, up_document
 from seatrial.reports.stack_console import print_preflight
 from seatrial.settings.model import Contract
-from seatrial.stack.images import check_images
+from seatrial.stack.images import check_images, to_build
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.ports import check_ports
 from seatrial.stack.preflight import Preflight, judge_compose
@@ -140,19 +140,21 @@ def test_images_are_here_to_be_built_or_to_be_pulled(tmp_path: Path) -> None:
             Readiness.NOTE,
             "far of c is not here: it is pulled, or a local substitute is used; its files cannot be looked at before",
         ),
-        (Readiness.BLOCKED, "the service 'd' has no `image`, only a build section."),
+        (Readiness.BLOCKED, "the service 'd' has neither an image nor a build."),
     ]
     assert found[1].fix == "Build it: `invoke build --app ship`."
 
 
-def test_a_service_that_is_built_of_an_apps_own_folder_is_told_the_apps_image(tmp_path: Path) -> None:
-    services = [Service(name=name, built=True, context=str(tmp_path / name)) for name in (".", "elsewhere")]
-    of = replace(plan(tmp_path, *services), own_folders={str(tmp_path.resolve()): "ship"})
-    ours, other = check_images(of, {})
-    assert ours.fix == (
-        "Write `image: own/ship` beside its `build`: `invoke build --app ship` makes it from that very folder."
-    )
-    assert other.fix.startswith("Give it the `image` of one of the project's apps")
+def test_what_the_compose_file_builds_is_built_before_a_start_and_missed_by_one(tmp_path: Path) -> None:
+    services = [Service(name=name, built=name != "b", image="own/ship") for name in "abc"]
+    of = plan(tmp_path, *services, Service(name="d", image="other:1", built=True))
+    of = replace(of, makers={"a": "ship", "c": "ship"})
+    before, _ = check_images(of, {"other:1": "sha256:1"}, builds=True)
+    assert (before.readiness, before.what) == (Readiness.NOTE, "own/ship of a is not here: it is built")
+    missed, _ = check_images(of, {"other:1": "sha256:1"})
+    assert (missed.readiness, missed.fix) == (Readiness.BLOCKED, "Build it: `invoke build --app ship`.")
+    assert to_build(of, {}) == ("ship",)
+    assert to_build(of, {"own/ship": "sha256:1"}) == ()
 
 
 def an_engine(url: str = "unix:///x", **holders: list[dict[str, object]]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import posixpath
 import re
 from collections.abc import Iterator
@@ -77,6 +78,9 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
 
 
 def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
+    unneeded = [stage for stage in dockerfile.stages if stage.index in dockerfile.left_out]
+    if any(stage.line <= finding.line <= _end(dockerfile, stage) for stage in unneeded):
+        return "its stage is not needed for the target"
     if finding.rule not in ABOUT_CACHES:
         return ""
     above = [instruction for instruction in all_instructions(dockerfile) if instruction.line <= finding.line]
@@ -84,6 +88,12 @@ def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
     if any(re.search(r"(^|,)type=(cache|tmpfs)(,|$)", mount) for mount in mounts):
         return "the cache is a mount, and stays in no layer"
     return ""
+
+
+def _end(dockerfile: Dockerfile, stage: Stage) -> float:
+    """Return the last line of a stage: the one above the next FROM."""
+    following = dockerfile.stages[stage.index + 1 : stage.index + 2]
+    return following[0].line - 1 if following else math.inf
 
 
 @check(
@@ -155,8 +165,8 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
 
 
 def _lines_of_the_image(parsed: Dockerfile) -> set[int]:
-    """Return the lines that stay in the image: those of the final stage, and of the stages that it is built on."""
-    return {instruction.line for instruction in (all_of(parsed, parsed.stages[-1]) if parsed.stages else ())}
+    """Return the lines that stay in the image: those of its stage, and of the stages that this one is built on."""
+    return set() if parsed.final is None else {instruction.line for instruction in all_of(parsed, parsed.final)}
 
 
 def _secrets(instruction: Instruction) -> Iterator[str]:
@@ -217,7 +227,7 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
     seen_context = None if isinstance(context, Unavailable) else context
     expect = Expect("the dependencies are installed before the source is copied")
     seen: list[str] = []
-    for stage in parsed.stages:
+    for stage in parsed.built:
         copied: tuple[Instruction, str] | None = None
         for instruction in all_of(parsed, stage):
             found = installs(instruction) if instruction.keyword == "RUN" else ()
@@ -265,7 +275,7 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
     found: dict[tuple[str, int, str], None] = {}
     unseen: dict[str, None] = {}
     judged: dict[str, None] = {}
-    for stage in dockerfile.parsed.stages:
+    for stage in dockerfile.parsed.built:
         locked = False
         for install in _installs(dockerfile.parsed, stage):
             open_ones, hidden = loose(install, texts, after_lock=locked)
@@ -311,8 +321,8 @@ def _lock_fix(what: str, *, file: str) -> str:
 
 
 def all_instructions(dockerfile: Dockerfile) -> list[Instruction]:
-    """Return the instructions of all stages."""
-    return [instruction for stage in dockerfile.stages for instruction in stage.instructions]
+    """Return the instructions of all stages; where a target is named, of those that it needs."""
+    return [instruction for stage in dockerfile.built for instruction in stage.instructions]
 
 
 def from_context(instruction: Instruction) -> Iterator[str]:

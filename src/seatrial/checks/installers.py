@@ -57,9 +57,8 @@ def _files(folder: str, names: Sequence[str]) -> Iterator[str]:
 
 def _at(folder: str, command: str, dockerfile: Dockerfile | None) -> str:
     """Return where in the Dockerfile a command belongs that removes what lies in a folder."""
-    if dockerfile is None or not dockerfile.stages:
+    if dockerfile is None or (last := dockerfile.final) is None:
         return f"In the final stage, as root: `RUN {command}`"
-    last = dockerfile.stages[-1]
     made = writer(all_of(dockerfile, last), [folder])
     if made is not None and (stage := dict(made.flags).get("from")):
         return f"Line {made.line} copies them from {stage}: end that stage with `RUN {command}`"
@@ -84,11 +83,8 @@ def _in_stage(instructions: Sequence[Instruction]) -> str:
 
 
 def _program(path: str, dockerfile: Dockerfile | None) -> str:
-    made = (
-        None
-        if dockerfile is None or not dockerfile.stages
-        else writer(all_of(dockerfile, dockerfile.stages[-1]), [path])
-    )
+    final = None if dockerfile is None else dockerfile.final
+    made = None if dockerfile is None or final is None else writer(all_of(dockerfile, final), [path])
     if made is None:
         return f"Remove {path} in the step that brings it"
     origin = dict(made.flags).get("from")

@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from seatrial.facts import Facts, Unavailable
+from seatrial.facts import Configuration, Facts, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
 
 STARTING = ("CMD", "ENTRYPOINT")
@@ -47,19 +47,23 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
 
     It is the instruction of the check's kind that holds a word of what was seen, else the last one of its kind; of
     files, the one that wrote the first path that is named. What none of them made came with the last FROM.
+    What is wrong with a command of the settings belongs to them.
     """
     family = check.partition("/")[0]
     if not isinstance(facts, Facts) or isinstance(facts.sources, Unavailable) or family in NOT_OF_THE_IMAGE:
         return ""
     source = facts.sources.dockerfile
-    if not source.parsed.stages:
+    last = source.parsed.final
+    if last is None:
         return ""
-    last = source.parsed.stages[-1]
     chain = all_of(source.parsed, last)
     kinds = INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ()))
     if check == "process/variables-expand":
         # Its finding begins with the instruction.
         kinds = (seen.partition(" ")[0],)
+    if other := _elsewhere(facts.configuration, kinds, seen):
+        found = _of_kind(chain, [kind for kind in kinds if kind not in STARTING], seen)
+        return other if found is None else f"{source.path}:{found.line}"
     if kinds:
         found = _of_kind(chain, kinds, seen)
     elif check == "app/code-read-only":
@@ -68,6 +72,15 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
         found = writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
         found = found or _runs(chain, LEAVES.get(check, ""))
     return f"{source.path}:{(found or last.instructions[0]).line}"
+
+
+def _elsewhere(configuration: Configuration, kinds: Sequence[str], seen: str) -> str:
+    """Return where the command is said that a finding is about, where that is not the Dockerfile."""
+    if not set(kinds) & {*STARTING, "entrypoint", "command"}:
+        return ""
+    if seen.startswith("ENTRYPOINT") and not configuration.entrypoint_from:
+        return ""
+    return configuration.command_from
 
 
 def all_of(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:

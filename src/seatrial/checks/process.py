@@ -232,9 +232,9 @@ def exec_form(configuration: Configuration) -> Outcome:
     if not configuration.words:
         return skipped("the image has no ENTRYPOINT and no CMD; process/command-resolves decides")
     expect = Expect("ENTRYPOINT and CMD in exec form: a JSON list of words")
-    inner = shell_line(configuration.entrypoint)
+    (first, start), (second, behind) = configuration.named_words
     # A shell that was given its line as an ENTRYPOINT never looks at CMD.
-    kind, line = ("ENTRYPOINT", inner) if inner is not None else ("CMD", shell_line(configuration.command))
+    kind, line = (first, shell_line(start)) if shell_line(start) is not None else (second, shell_line(behind))
     if line is None:
         return expect.passed(json.dumps(list(configuration.words), ensure_ascii=False))
     if BECOMES.search(line):
@@ -252,7 +252,7 @@ def _as_list(kind: str, line: str) -> str:
     except ValueError:
         words = []
     if words:
-        return f"Write `{kind} {json.dumps(words, ensure_ascii=False)}`."
+        return f"Write `{kind}{' =' * kind.islower()} {json.dumps(words, ensure_ascii=False)}`."
     return f"Write a JSON list of words behind {kind}; where a shell is needed, let its line end with `exec PROGRAM`."
 
 
@@ -272,7 +272,7 @@ VARIABLE = re.compile(r"\$(?:([A-Z_][A-Z0-9_]*)|\{([A-Z_][A-Z0-9_]*)(?:[:?+=-][^
 def variables_expand(configuration: Configuration, command: ResolvedCommand) -> Outcome:
     expect = Expect("every variable in the line of a shell, or expanded by the entrypoint script")
     read_by_shell = command.shell or shell_line(configuration.words) is not None or command.expands
-    started = (("ENTRYPOINT", configuration.entrypoint), ("CMD", configuration.command)) if not read_by_shell else ()
+    started = configuration.named_words if not read_by_shell else ()
     check_words = configuration.health_words if shell_line(configuration.health_words) is None else ()
     for kind, words in (*started, ("HEALTHCHECK", check_words)):
         for word in words:
@@ -282,7 +282,7 @@ def variables_expand(configuration: Configuration, command: ResolvedCommand) -> 
                 line = shlex.join(words).replace("'", "")
                 return expect.failed(
                     f"{kind} is a list with the word `{word}`: no shell reads it, so {found.group()} stays as it is",
-                    fix=f'Write `{kind} ["sh", "-c", "exec {line}"]`, or let the program read '
+                    fix=f'Write `{kind}{" =" * kind.islower()} ["sh", "-c", "exec {line}"]`, or let the program read '
                     f"{found[1] or found[2]} from its environment.",
                 )
     return expect.passed("no word holds one" if not read_by_shell else "a shell reads it")

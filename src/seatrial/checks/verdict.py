@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -113,6 +114,9 @@ def _held(facts: Facts) -> Iterator[str]:
     lint = None if isinstance(facts.sources, Unavailable) else facts.sources.lint
     if isinstance(lint, Lint) and lint.configuration:
         yield f"hadolint was asked with the project's own {lint.configuration}"
+    if where := facts.configuration.command_from:
+        words = shlex.join(facts.configuration.words) or "nothing"
+        yield f"started with the command in {where}, not the image's own: {words}"
 
 
 def _unneeded(results: Iterable[Result], contract: Contract) -> Iterator[str]:

@@ -11,8 +11,12 @@ from seatrial.cli.command import command
 from seatrial.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seatrial.engine.find import Engine
     from seatrial.engine.programs import Choice
     from seatrial.host import Host
+    from seatrial.settings.read import Project
 
 
 @command(
@@ -46,6 +50,8 @@ def build(
     if builder is not None and not builder.strip():
         raise SettingsError("--builder names no builder.", fix="Give its name, or leave the option out.")
     project, host = output.project(), output.host()
+    if app is None or app not in project.settings.apps:
+        project = output.with_services(project)
     choice = choose_builder(builder, host.environment)
     plans = plan_matrix(
         project, tuple(project.chosen(app)), python=python, every=all, no_cache=no_cache, trust=host.trust
@@ -54,6 +60,18 @@ def build(
         print("\n".join(plan_lines(plans, by=_builder_name(choice, host))))
         return
     engine = output.engine()
+    with BuildReport(output.error_console()) as report:
+        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
+
+
+def build_apps(project: Project, names: Sequence[str], engine: Engine, host: Host) -> None:
+    """Build the images of some apps, as another command needs them."""
+    from seatrial.engine.programs import choose_builder
+    from seatrial.images.build import build_all
+    from seatrial.images.plan import plan_matrix
+    from seatrial.reports.build import BuildReport
+
+    plans, choice = plan_matrix(project, names, trust=host.trust), choose_builder(None, host.environment)
     with BuildReport(output.error_console()) as report:
         build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
 

@@ -9,7 +9,9 @@ import invoke
 
 from seatrial.cli import command as errors
 from seatrial.cli import output
+from seatrial.cli.build import build_apps
 from seatrial.cli.command import command
+from seatrial.cli.up import build_missing
 from seatrial.errors import EngineError, ExitCode
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def onboard(
     engine = _engine(project, host, provide=provide_engine)
     report.print_line(console, f"using {engine}")
     report.print_step(console, 2, "build")
-    _build(project, list(apps), engine, host)
+    build_apps(project, list(apps), engine, host)
     report.print_step(console, 3, "smoke")
     if code := _smoke(project, list(apps), engine, host, console, severity):
         report.print_line(console, "Not brought up: every image has to pass first. In full: `invoke smoke`.")
@@ -98,17 +100,6 @@ def _agreed() -> bool:
     return output.confirmed("Do that?")
 
 
-def _build(project: Project, names: list[str], engine: Engine, host: Host) -> None:
-    from seatrial.engine.programs import choose_builder
-    from seatrial.images.build import build_all
-    from seatrial.images.plan import plan_matrix
-    from seatrial.reports.build import BuildReport
-
-    plans, choice = plan_matrix(project, names, trust=host.trust), choose_builder(None, host.environment)
-    with BuildReport(output.error_console()) as report:
-        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
-
-
 def _smoke(
     project: Project, names: list[str], engine: Engine, host: Host, console: Console, fail_on: Severity | None
 ) -> ExitCode:
@@ -131,5 +122,6 @@ def _bring_up(project: Project, name: str, engine: Engine, host: Host) -> StackS
     from seatrial.stack.up import bring_up
 
     plan = plan_up(project, name, engine=engine, host=host, say=output.say, create_env=True)
+    build_missing(plan, engine, host)
     with progress(output.error_console()) as observer:
         return bring_up(plan, project, engine=engine, host=host, observer=observer)

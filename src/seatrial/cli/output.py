@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from seatrial.errors import SeatrialError, SettingsError
+from seatrial.errors import EngineError, SeatrialError, SettingsError
 from seatrial.text import did_you_mean, plain
 
 if TYPE_CHECKING:
@@ -93,6 +93,22 @@ def engine() -> Engine:
         keep_networks_open(host(), say)
     _sweeper = sweep.start(found, owner.this())
     return found
+
+
+def with_services(project: Project) -> Project:
+    """Return a project with the apps of its compose files' services that are built.
+
+    Where no engine answers, or compose is not there, those are left out, and a line says so.
+    """
+    from seatrial.images.services import building_files, with_services
+
+    if not building_files(project, host().trust):
+        return project
+    try:
+        return with_services(project, engine=engine(), host=host(), say=say)
+    except EngineError as error:
+        say(f"The services that compose files build are left out: {error}")
+        return project
 
 
 def swept() -> None:

@@ -85,7 +85,27 @@ def smoke(
         return _finish(_stacks(app, python, chosen, severity), reports, verbose=verbose)
     targets = [target.failing_on(severity) for target in _targets(app, image, contract, python, every=all)]
     smoked = _images(targets, None if files and level is None else chosen, files)
+    if app is None and image is None and not files:
+        smoked = smoked.joined(_images([target.failing_on(severity) for target in _of_services()], Level.QUICK, ()))
     return _finish(smoked, reports, verbose=verbose)
+
+
+def _of_services() -> list[Target]:
+    """Return the images that only compose files declare, as far as Python is in them: they are not started.
+
+    Nobody said what they need to start alone.
+    """
+    from seatrial.smoke import app_target, holds_python
+
+    project, host = output.with_services(output.project()), output.host()
+    targets = {name: app_target(project, name, host=host) for name in project.of_services}
+    python = [name for name, target in targets.items() if holds_python(target, output.engine())]
+    if other := [name for name in targets if name not in python]:
+        output.say(f"Not smoked, as there is no Python in their images: {', '.join(other)}.")
+    if python:
+        names = ", ".join(python)
+        output.say(f"Not started, as only compose files declare them: {names}. `invoke smoke --app NAME` starts it.")
+    return [targets[name] for name in python]
 
 
 def _preload() -> None:
@@ -95,9 +115,11 @@ def _preload() -> None:
 
 
 def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path]) -> Smoked:
-    from seatrial.smoke import StructureTests, smoke_images
+    from seatrial.smoke import Smoked, StructureTests, smoke_images
 
     tests = None
+    if not targets:
+        return Smoked(smokes=())
     if files:
         from seatrial.structure.files import read_structure_file
 
@@ -172,6 +194,8 @@ def _targets(
     if contract is not None:
         raise SettingsError("--contract goes with --image.", fix="An app's contract is in pyproject.toml.")
     project, host = output.project(), output.host()
+    if app is not None and app not in project.settings.apps:
+        project = output.with_services(project)
     if python is not None and every:
         raise SettingsError("--python names one version, --all means every one.", fix="Give only one of them.")
     return [

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import invoke
 
 from seatrial.cli import output
+from seatrial.cli.build import build_apps
 from seatrial.cli.command import command
 from seatrial.errors import ExitCode, SeatrialError
 
 if TYPE_CHECKING:
+    from seatrial.engine.find import Engine
+    from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.stack.plan import StackPlan
 
 
 @command(
@@ -52,12 +56,21 @@ def up(
         engine, host = output.engine(), output.host()
         ask = output.terminal_prompt()
         plan = plan_up(project, name, engine=engine, host=host, say=output.say, create_env=create_env, ask=ask)
+        build_missing(plan, engine, host)
         with progress(output.error_console()) as screen:
             observer = record.observer.wrapping(screen)
             state = record.state = bring_up(plan, project, engine=engine, host=host, observer=observer, timeout=seconds)
     if not as_json:
         print_up(state, output.console())
     return ExitCode.OK
+
+
+def build_missing(plan: StackPlan, engine: Engine, host: Host) -> None:
+    """Build the images that the compose file builds and that are not here."""
+    from seatrial.stack.images import present, to_build
+
+    if plan.project is not None and (names := to_build(plan, present(plan, engine))):
+        build_apps(plan.project, names, engine, host)
 
 
 def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -14,10 +14,9 @@ from msgspec import structs
 
 from seatrial.compose.guard import guarded
 from seatrial.compose.mounts import read_mounts, with_host
-from seatrial.compose.reach import resolved
 from seatrial.compose.runner import Compose, Stack, unescaped
 from seatrial.compose.text import ComposeText, read_text
-from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, settings_of
+from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, repository, settings_of
 from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variable_sources
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
@@ -46,30 +45,16 @@ PROJECT_LABEL = "com.docker.compose.project"
 """The label that compose sets on all that belongs to a stack."""
 
 
-def own_images(project: Project) -> dict[str, str]:
-    """Return the project's own images, which `seatrial build` makes: repository to app."""
-    return {app.image or name: name for name, app in project.settings.apps.items()}
+def own_images(project: Project, app: str | None = None) -> dict[str, str]:
+    """Return the project's own images, which `seatrial build` makes: repository to app.
 
-
-def own_folders(project: Project) -> dict[str, str]:
-    """Return the folders that the project's own images are built from: folder to app."""
-    return {str(resolved(str(project.context(app)))): name for name, app in project.settings.apps.items()}
-
-
-def name_its_image(service: Service, own: Mapping[str, str], folders: Mapping[str, str]) -> str:
-    """Return what to write into a service that only has a build section, of an app's own folder; else nothing."""
-    app = folders.get(str(resolved(service.context))) if service.context and service.image is None else None
-    image = next((image for image, name in own.items() if name == app), None)
-    if image is None:
-        return ""
-    return f"Write `image: {image}` beside its `build`: `invoke build --app {app}` makes it from that very folder."
-
-
-def repository(image: str) -> str:
-    """Return an image's name without its tag and digest."""
-    name = image.partition("@")[0]
-    head, separator, last = name.rpartition("/")
-    return f"{head}{separator}{last.partition(':')[0]}"
+    Of several apps of one image it is the given one, or the first.
+    """
+    found: dict[str, str] = {}
+    for name, settings in project.settings.apps.items():
+        image = settings.image or name
+        found[image] = name if name == app else found.get(image, name)
+    return found
 
 
 def app_of(image: str | None, own: Mapping[str, str]) -> str | None:
@@ -90,13 +75,12 @@ def _service(name: str, table: Json, document: Json, lines: Mapping[str, int]) -
     deploy = table.get("deploy") or {}
     limits = (deploy.get("resources") or {}).get("limits") or {}
     replicas = next((count for count in (table.get("scale"), deploy.get("replicas")) if count is not None), 1)
-    environment, build = table.get("environment") or {}, table.get("build")
+    environment = table.get("environment") or {}
     tested = bool(check) and not check.get("disable", False) and check.get("test") != ["NONE"]
     return Service(
         name=name,
         image=table.get("image"),
         built=bool(table.get("build")),
-        context=str(build.get("context") or "") if isinstance(build, dict) else str(build or ""),
         depends_on=tuple(
             Dependency(
                 service=other,
@@ -212,11 +196,19 @@ MOST_SIBLINGS = 500
 
 
 def read_compose(
-    file: Path, shown: str, project: Path, engine: Engine, host: Host, *, own: Mapping[str, str] | None = None
+    file: Path,
+    shown: str,
+    project: Path,
+    engine: Engine,
+    host: Host,
+    *,
+    own: Mapping[str, str] | None = None,
+    with_images: Callable[[Json], Json] = lambda document: document,
 ) -> ComposeSource | Unavailable:
     """Return what a compose file of a project's folder says; `shown` is its path for a person.
 
-    `own` are the project's own images: repository to app. What binds lead to is looked up where the engine is here.
+    `own` are the project's own images: repository to app; `with_images` gives services of the model that only have a
+    build section the image that is built for them. What binds lead to is looked up where the engine is here.
     """
     try:
         content = read_bytes(file, MOST_BYTES)
@@ -240,6 +232,7 @@ def read_compose(
     try:
         compose, _ = guarded(stack, file, project, engine=engine, host=host)
         document, notes = model_with_placeholders(compose, text)
+        document = with_images(document)
     except (StackError, EngineError) as error:
         said = error.what.removesuffix(".") if isinstance(error, StackError) else str(error)
         return structs.replace(source, model=Unavailable(reason=plain_line(said)[:300]))

@@ -1,4 +1,4 @@
-"""Values that a compose file gives its services and that are not what they look like."""
+"""Values in a compose file: settings among variables, names of images, and what is not what it looks like."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ SETTINGS = re.compile(
     r"|GUNICORN_CMD_ARGS"
 )
 """Variables that say where programs are, where a server listens or where it keeps its data."""
+
+
+def repository(image: str) -> str:
+    """Return an image's name without its tag and digest."""
+    name = image.partition("@")[0]
+    head, separator, last = name.rpartition("/")
+    return f"{head}{separator}{last.partition(':')[0]}"
 
 
 def settings_of(environment: Mapping[str, object]) -> dict[str, str]:

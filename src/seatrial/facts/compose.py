@@ -95,8 +95,6 @@ class Service(Fact, frozen=True, kw_only=True):
     """The compose file takes away the health check that its image may have."""
     built: bool = False
     """It has a build section."""
-    context: str = ""
-    """The folder of that build section."""
     own: bool = False
     """It runs an image of this project."""
     entrypoint: tuple[str, ...] | None = None

@@ -60,6 +60,10 @@ class Configuration(Fact, frozen=True, kw_only=True):
     user: str
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    entrypoint_from: str = ""
+    """The file and line that say it, where it is not the image's own."""
+    command_from: str = ""
+    """Likewise."""
     environment: dict[str, str] = {}
     working_directory: str = "/"
     exposed_ports: tuple[str, ...] = ()
@@ -88,6 +92,12 @@ class Configuration(Fact, frozen=True, kw_only=True):
     def words(self) -> tuple[str, ...]:
         """The whole command that a container of this image runs."""
         return self.entrypoint + self.command
+
+    @property
+    def named_words(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The two parts of that, each with the name by which its author writes it: `CMD`, or `command`."""
+        first = "entrypoint" if self.entrypoint_from else "ENTRYPOINT"
+        return (first, self.entrypoint), ("command" if self.command_from else "CMD", self.command)
 
     @property
     def tcp_ports(self) -> frozenset[int]:

@@ -49,6 +49,11 @@ class Stage(Fact, frozen=True, kw_only=True):
     instructions: tuple[Instruction, ...]
     """The FROM itself first."""
 
+    @property
+    def line(self) -> int:
+        """The line of its FROM."""
+        return self.instructions[0].line
+
     def answers_to(self, reference: str) -> bool:
         """Tell whether `COPY --from=reference` means this stage."""
         by_name = self.name is not None and self.name == reference.lower()
@@ -72,6 +77,23 @@ class Dockerfile(Fact, frozen=True, kw_only=True):
     arguments: tuple[Instruction, ...]
     """Every ARG before the first FROM."""
     stages: tuple[Stage, ...]
+    """All of them, in the order of their lines."""
+    target: int | None = None
+    """Which stage is built, by its index; None: the last one."""
+    left_out: tuple[int, ...] = ()
+    """The stages that the target does not need, by index; none where no target is named."""
+
+    @property
+    def final(self) -> Stage | None:
+        """The stage that becomes the image; None where there is no FROM."""
+        if not self.stages:
+            return None
+        return self.stages[-1 if self.target is None else self.target]
+
+    @property
+    def built(self) -> tuple[Stage, ...]:
+        """The stages to look at: all, or those that a named target needs."""
+        return tuple(stage for stage in self.stages if stage.index not in self.left_out)
 
 
 class LockRequirement(Fact, frozen=True, kw_only=True):

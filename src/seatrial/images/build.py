@@ -15,7 +15,7 @@ import docker.errors
 import requests
 
 from seatrial import owner, process
-from seatrial.dockerfile import SecretMount, parse, secret_mounts
+from seatrial.dockerfile import SecretMount, secret_mounts
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
@@ -30,11 +30,11 @@ from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
 from seatrial.images.handover import Frontend, Handed, hand_over
 from seatrial.images.leaks import provisional_tag, tag_when_clean
 from seatrial.images.oci_layout import save_images
-from seatrial.images.plan import BuildPlan, lies_outside, read_dockerfile
+from seatrial.images.plan import BuildPlan, lies_outside, parse_for_target, read_dockerfile
 from seatrial.images.progress import Event, Progress, Step, StepState
 from seatrial.images.provenance import provenance
 from seatrial.images.redaction import Redaction
-from seatrial.settings.read import TABLE, Project
+from seatrial.settings.read import Project
 
 SUBSTITUTES_LABEL = "seatrial.standins"
 
@@ -113,9 +113,11 @@ def build(
     if plan.outside:
         observer.say(f"Note that {lies_outside(plan.outside)}: the builder may be sent what is there.")
     if plan.owner:
-        where = f"{project.file.name} [{TABLE}.apps.{plan.app}]"
+        where = f"{project.file.name} {plan.table}" if not plan.of_service else project.of_services[plan.app].where
         untrusted.require_own_tags(engine, plan.tags, plan.image, plan.owner, where=where)
-    dockerfile = parse(read_dockerfile(plan.dockerfile, where=plan.dockerfile_shown, app=plan.app))
+    shown, named = plan.dockerfile_shown, partial(project.place, plan.app)
+    text = read_dockerfile(plan.dockerfile, where=shown, named=named("dockerfile"))
+    dockerfile = parse_for_target(text, plan.target, plan.build_arguments, where=shown, named=named("target"))
     mounts = secret_mounts(dockerfile, plan.build_arguments)
     found = find_secrets(host)
     secrets = found.given(plan.secrets, host.trust)
@@ -237,7 +239,7 @@ def _end_in_time(deadline: float, plan: BuildPlan, progress: Progress) -> None:
     raise BuildFailedError(
         f"the build took longer than {plan.within:g} s and was stopped: {what}.",
         where=plan.dockerfile_shown if step is None or step.line is None else f"{plan.dockerfile_shown}:{step.line}",
-        fix=f"Find out why that takes so long, or set `build-within` in [{TABLE}.apps.{plan.app}].",
+        fix=f"Find out why that takes so long, or set `build-within` in {plan.table}.",
         detail="" if step is None else "\n".join(progress.log(step)[-SHOWN_LOG_LINES:]),
     )
 
@@ -274,6 +276,7 @@ def buildx_arguments(
         "--provenance=false", "--sbom=false",
         "--iidfile", str(id_file),
         "--file", str(dockerfile),
+        *([f"--target={plan.target}"] if plan.target else []),
         *(["--no-cache"] if plan.no_cache else []),
         *(f"--tag={tag}" for tag in plan.tags),
         *(f"--label={key}={value}" for key, value in labels.items()),

@@ -16,7 +16,6 @@ from seatrial.host import Host
 from seatrial.images.installer_settings import pip_config, uv_config
 from seatrial.images.plan import BuildPlan
 from seatrial.images.redaction import Credential, in_addresses, in_netrc
-from seatrial.settings.read import TABLE
 from seatrial.trust import Trust
 
 SecretId = Literal["ca-bundle", "netrc", "pip-config", "uv-config"]
@@ -193,7 +192,7 @@ def withheld(
 def naming(plan: BuildPlan, secret: str, settings: str) -> str:
     """Return how the settings name one more secret."""
     named = ", ".join(json.dumps(name) for name in (*plan.secrets, secret))
-    return f"Write `build-secrets = [{named}]` in [{TABLE}.apps.{plan.app}] of {settings}."
+    return f"Write `build-secrets = [{named}]` in {plan.table} of {settings}."
 
 
 def cli_proxies(host: Host) -> dict[str, str]:

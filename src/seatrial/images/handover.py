@@ -15,7 +15,6 @@ from seatrial.dockerfile import runs, without_syntax
 from seatrial.images.certificates import Mounted, frontend_sets_variables, mount
 from seatrial.images.plan import BuildPlan
 from seatrial.images.untrusted import SYNTAX_ARGUMENT
-from seatrial.settings.read import TABLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,6 @@ def hand_over(
         note = f"{plan.dockerfile_shown}: no RUN gets {what}, as {image} reads it. Mount such secrets there yourself."
         return replace(as_it_is, note=note)
     mounted = mount(text, by_variables=by_variables, certificates=certificates, credentials=credentials)
-    off = f"`build-certificates = false` in [{TABLE}.apps.{plan.app}] of {settings} keeps them out."
+    off = f"`build-certificates = false` in {plan.table} of {settings} keeps them out."
     note = mounted.message(plan.dockerfile_shown, what, off if certificates else "")
     return Handed(mounted=mounted, changed=frontend.left_out or bool(mounted.lines), note=note)

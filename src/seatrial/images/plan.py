@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.dockerfile import DockerfileError, declares, parse, read
+from seatrial.dockerfile import DockerfileError, declares, for_target, parse, read
 from seatrial.errors import BuildError, SettingsError
 from seatrial.facts.sources import Dockerfile
 from seatrial.filesystem import exists, is_folder
@@ -42,6 +42,8 @@ class BuildPlan:
     build_arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """What stays the same from build to build."""
+    target: str | None = None
+    """The stage that is built; None: the last one."""
     secrets: tuple[str, ...] = ()
     """The host's credentials that the settings name for it."""
     certificates: bool = True
@@ -53,6 +55,13 @@ class BuildPlan:
     no_cache: bool = False
     owner: str = ""
     """Whose caches and tags it has, where the project is not trusted; empty where it is."""
+    of_service: bool = False
+    """No app of the settings: a service of a compose file is built so."""
+
+    @property
+    def table(self) -> str:
+        """The table of the settings that says more of it, for a person."""
+        return "an app that you declare with its context" if self.of_service else f"[{TABLE}.apps.{self.app}]"
 
 
 def plan_build(
@@ -75,40 +84,44 @@ def plan_build(
     image = app.image or name
     if IMAGE_NAME.fullmatch(image) is None:
         what = f"{image!r} is not an image name: those are lower-case letters and digits, with single separators."
-        raise SettingsError(what, where=f"{project.file.name} [{TABLE}.apps.{name}]", fix="Set `image` there.")
+        where = declared(project, name) if name in project.of_services else f"{project.file.name} [{TABLE}.apps.{name}]"
+        raise SettingsError(what, where=where, fix="Set `image` there.")
     context, dockerfile = project.context(app), project.dockerfile(app)
     outside = _outside(project, {"build context": context, "Dockerfile": dockerfile})
     if outside and trust is Trust.NONE:
         raise BuildError(
             f"{lies_outside(outside)}, and the project is not trusted.",
-            where=_declared(project, name),
+            where=declared(project, name),
             fix="Keep it inside; or, where you trust the project as your own, give --trust project.",
         )
     if not is_folder(context):
         raise BuildError(
             f"the build context {'is not a directory' if exists(context) else 'does not exist'}.",
             where=_shown(context, project),
-            fix=f"Correct `context` in [{TABLE}.apps.{name}] of {project.file.name}.",
+            fix=f"Correct {project.place(name, 'context')}.",
         )
     shown = _shown(dockerfile, project)
-    text = read_dockerfile(dockerfile, where=shown, app=name)
-    parsed = parse(text)
+    text = read_dockerfile(dockerfile, where=shown, named=project.place(name, "dockerfile"))
+    named = project.place(name, "target")
+    parsed = parse_for_target(text, app.target, app.build_arguments, where=shown, named=named)
     owner = untrusted.owner_of(project.folder) if trust is Trust.NONE else ""
     if owner:
-        untrusted.require_dockers_syntax(text, app.build_arguments, where=shown, settings=_declared(project, name))
+        untrusted.require_dockers_syntax(text, app.build_arguments, where=shown, settings=declared(project, name))
     default = app.pythons[0] if app.pythons else None
     specific = (f"{image}:py{version}",) if version else ()
+    latest = project.of_services[name].tag if name in project.of_services else "latest"
     return BuildPlan(
         app=name,
         python=version,
         image=image,
-        tags=(*specific, f"{image}:latest") if version == default else specific,
+        tags=(*specific, f"{image}:{latest}") if version == default else specific,
         context=context,
         dockerfile=dockerfile,
         dockerfile_shown=shown,
         build_arguments=_arguments(app, version, parsed, where=shown),
+        target=app.target,
         labels={
-            APP_LABEL: name,
+            APP_LABEL: _first_of(project, name),
             **({PYTHON_LABEL: version} if version else {}),
             **({untrusted.LABEL: owner} if owner else {}),
         },
@@ -118,7 +131,19 @@ def plan_build(
         outside=outside,
         no_cache=no_cache,
         owner=owner,
+        of_service=name in project.of_services,
     )
+
+
+def _first_of(project: Project, name: str) -> str:
+    """Return the first app with an app's image and build: apps that differ in their command share one image."""
+
+    def made(name: str) -> tuple[object, ...]:
+        app = project.app(name)
+        paths = (project.context(app), project.dockerfile(app), app.target)
+        return (app.image or name, *paths, app.build_arguments, app.pythons, app.python_argument)
+
+    return next(other for other in project.settings.apps if made(other) == made(name))
 
 
 def plan_matrix(
@@ -132,8 +157,8 @@ def plan_matrix(
 ) -> tuple[BuildPlan, ...]:
     """Plan the builds of several apps.
 
-    With `python`, those apps are built that declare it; with `every`, every version that each app declares; otherwise
-    each app's default.
+    Apps that share an image and its build are built once. With `python`, those apps are built that declare it; with
+    `every`, every version that each app declares; otherwise each app's default.
 
     Raises:
         SettingsError: an app is unknown, or none of them declares the version.
@@ -149,7 +174,9 @@ def plan_matrix(
     if not pairs and names:
         # Nobody declares it: planning the first app says so, and suggests the nearest.
         pairs = [(names[0], python)]
-    return tuple(plan_build(project, name, python=version, no_cache=no_cache, trust=trust) for name, version in pairs)
+    plans = [plan_build(project, name, python=version, no_cache=no_cache, trust=trust) for name, version in pairs]
+    unlike = {(plan.tags, plan.labels[APP_LABEL]): plan for plan in reversed(plans)}
+    return tuple(plan for plan in plans if unlike[plan.tags, plan.labels[APP_LABEL]] is plan)
 
 
 def _outside(project: Project, paths: Mapping[str, Path]) -> tuple[str, ...]:
@@ -164,27 +191,46 @@ def lies_outside(outside: Sequence[str]) -> str:
     return f"{' and '.join(outside)} {'lies' if len(outside) == 1 else 'lie'} outside of the project's folder"
 
 
-def _declared(project: Project, app: str) -> str:
-    """Return the file and line that declare an app."""
+def declared(project: Project, app: str, key: str = "") -> str:
+    """Return the file and line that declare an app, or a key of it."""
+    if app in project.of_services:
+        return project.of_services[app].where
     with suppress(OSError, UnicodeDecodeError):
-        line = line_of(project.file.read_text(encoding="utf-8"), [*TABLE.split("."), "apps", app])
+        line = line_of(
+            project.file.read_text(encoding="utf-8"), [*TABLE.split("."), "apps", app, *([key] if key else [])]
+        )
         return f"{project.file.name}:{line}" if line else project.file.name
     return project.file.name
 
 
-def read_dockerfile(file: Path, *, where: str, app: str) -> str:
-    """Return a Dockerfile's text."""
-    named = f"`dockerfile` in [{TABLE}.apps.{app}] names it."
+def read_dockerfile(file: Path, *, where: str, named: str) -> str:
+    """Return a Dockerfile's text; `named` tells where it is named."""
+    told = f"{named} names it."
     try:
         return read(file)
     except FileNotFoundError:
-        fix = f"Write it, or correct `dockerfile` in [{TABLE}.apps.{app}]."
+        fix = f"Write it, or correct {named}."
         raise BuildError("there is no such Dockerfile.", where=where, fix=fix) from None
     except OSError as error:
-        raise BuildError(f"the Dockerfile cannot be read: {error.strerror}.", where=where, fix=named) from error
+        raise BuildError(f"the Dockerfile cannot be read: {error.strerror}.", where=where, fix=told) from error
     except DockerfileError as error:
         at = f"{where}:{error.line}" if error.line else where
-        raise BuildError(f"the Dockerfile cannot be used: {error.what}.", where=at, fix=named) from error
+        raise BuildError(f"the Dockerfile cannot be used: {error.what}.", where=at, fix=told) from error
+
+
+def parse_for_target(
+    text: str, target: str | None, build_arguments: Mapping[str, str], *, where: str, named: str
+) -> Dockerfile:
+    """Return a Dockerfile of which a stage is built; `named` tells where the stage is named.
+
+    Raises:
+        BuildError: it has no such stage, or several.
+    """
+    try:
+        return for_target(parse(text), target, build_arguments)
+    except DockerfileError as error:
+        at = f"{where}:{error.line}" if error.line else where
+        raise BuildError(f"{error.what}.", where=at, fix=f"{error.fix} {named} names it.") from None
 
 
 def _shown(path: Path, project: Project) -> str:

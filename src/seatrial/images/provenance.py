@@ -80,9 +80,9 @@ def provenance(
 
 def wanted_arguments(dockerfile: Dockerfile) -> dict[str, str]:
     """Return the arguments that the final stage's OCI labels take, each with the label's last word."""
-    if not dockerfile.stages:
+    if dockerfile.final is None:
         return {}
-    last = dockerfile.stages[-1].instructions
+    last = dockerfile.final.instructions
     declared = {name for arg in last if arg.keyword == "ARG" for name in re.findall(r"(?:^|\s)(\w+)", arg.text)}
     found = [match for label in last if label.keyword == "LABEL" for match in LABEL.finditer(label.text)]
     return {name: match[1] for match in found if (name := match[2] or match[3]) in declared}

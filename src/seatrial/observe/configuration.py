@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
+from msgspec import structs
 
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import ImageError
@@ -17,6 +19,27 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.facts import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherCommand:
+    """Words with which an image is started in place of its own; None: its own hold."""
+
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    where: str = ""
+    """The settings' file and line that say so; empty for those of a compose service."""
+
+    def of(self, image: Configuration) -> Configuration:
+        """Return an image's configuration with these words. Whoever replaces the ENTRYPOINT loses the CMD, too."""
+        kept = image.command if self.entrypoint is None else ()
+        return structs.replace(
+            image,
+            entrypoint=image.entrypoint if self.entrypoint is None else self.entrypoint,
+            command=kept if self.command is None else self.command,
+            entrypoint_from="" if self.entrypoint is None else self.where,
+            command_from=self.where,
+        )
 
 
 NANOSECONDS = 1_000_000_000

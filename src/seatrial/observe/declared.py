@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.dependency_groups import DependencyGroupResolver
 from packaging.utils import canonicalize_name
 
-from seatrial.dockerfile import DockerfileError, parse, read
+from seatrial.dockerfile import DockerfileError, for_target, parse, read
 from seatrial.errors import SettingsError
 from seatrial.facts import ProjectFacts
 from seatrial.observe.chosen import NOTHING, chosen_by
@@ -28,17 +28,20 @@ DEV = "dev"
 
 
 def read_project_facts(
-    context: Path, dockerfile: Path | None = None, build_arguments: Mapping[str, str] | None = None
+    context: Path,
+    dockerfile: Path | None = None,
+    build_arguments: Mapping[str, str] | None = None,
+    target: str | None = None,
 ) -> ProjectFacts:
     """Return what the project in a build context declares; empty where it declares nothing.
 
-    The Dockerfile says which of its requirement files, extras and groups are installed.
+    The Dockerfile, as far as its target needs it, says which of its requirement files, extras and groups are installed.
 
     Raises:
         SettingsError: one of its files cannot be read, or lies outside of the context.
 
     """
-    chosen = _chosen(context, dockerfile, build_arguments or {})
+    chosen = _chosen(context, dockerfile, build_arguments or {}, target)
     pyproject = context / "pyproject.toml"
     document: dict[str, Any] = {}
     if pyproject.is_file():
@@ -74,9 +77,12 @@ def read_project_facts(
     )
 
 
-def _chosen(context: Path, dockerfile: Path | None, build_arguments: Mapping[str, str]) -> Chosen:
+def _chosen(context: Path, dockerfile: Path | None, build_arguments: Mapping[str, str], target: str | None) -> Chosen:
+    if dockerfile is None:
+        return NOTHING
     try:
-        return chosen_by(parse(read(dockerfile)), build_arguments, context) if dockerfile else NOTHING
+        parsed = for_target(parse(read(dockerfile)), target, build_arguments)
+        return chosen_by(parsed, build_arguments, context)
     except (OSError, DockerfileError):
         # Its own checks tell what is wrong with it.
         return NOTHING

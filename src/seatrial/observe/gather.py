@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from seatrial.observe.application import Application
     from seatrial.observe.boot_series import BootSeries
     from seatrial.observe.command import Python, Running
+    from seatrial.observe.configuration import OtherCommand
     from seatrial.observe.index import Index
     from seatrial.observe.sources import SourceFiles
     from seatrial.settings.model import Contract
@@ -102,11 +103,13 @@ def gather(
     wanted: Wanted = STANDARD,
     *,
     sources: SourceFiles | None = None,
+    other_command: OtherCommand | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Facts:
     """Observe an image, named by its name, tag, id or digest.
 
-    The contract says what to import and look for, and the limits that hold meanwhile.
+    The contract says what to import and look for, and the limits that hold meanwhile; `other_command` what it is
+    started with in place of its own command.
 
     Raises:
         ImageError: the engine has no such image.
@@ -117,6 +120,8 @@ def gather(
     with engine_errors(f"smoking {reference}"), runs.running(engine, pid=os.getpid()) as run:
         with timed(seconds, "configuration"):
             configuration = read_configuration(engine, reference)
+        if other_command is not None:
+            configuration = other_command.of(configuration)
         say("probing and starting" if wanted.boot else "probing")
         with ThreadPoolExecutor(max_workers=5) as beside, runs.ending(run):
             observation = Observation(

@@ -133,7 +133,15 @@ def environment(contract: Contract, *, without: str = "") -> list[str]:
 
 def override_config(configuration: Configuration, words: Sequence[str], contract: Contract) -> Json:
     """Plan a container of the image's own ENTRYPOINT with another command."""
-    return {**_short_run(configuration, words, contract, CpuShares=PROBE_SHARES), "Hostname": HOSTNAME}
+    plan = _short_run(configuration, words, contract, CpuShares=PROBE_SHARES)
+    return {**plan, **_other_command(configuration), "Cmd": list(words), "Hostname": HOSTNAME}
+
+
+def _other_command(configuration: Configuration) -> Json:
+    """Return what a plan says of its command; nothing where it is the image's own."""
+    if not configuration.command_from:
+        return {}
+    return {"Entrypoint": list(configuration.entrypoint) or NO_ENTRYPOINT, "Cmd": list(configuration.command)}
 
 
 def probe_config(
@@ -178,7 +186,7 @@ def boot_config(
     without: str = "",
     user: str = "",
 ) -> Json:
-    """Plan the boot's container: the image's own command, as it would run for real.
+    """Plan the boot's container: the image's own command, or that of the settings, as it would run for real.
 
     The health check is the image's own, asked more often; until the contract's deadline a failing answer
     does not count, as within a start period. `seatrial.observe.boot.run_boot` tells what a start may change.
@@ -188,6 +196,7 @@ def boot_config(
         "Image": configuration.id,
         # Without a network, a container's own name leads nowhere; many applications look it up at their start.
         "Hostname": HOSTNAME,
+        **_other_command(configuration),
         "Env": environment(contract, without=without),
         "HostConfig": host_config(contract, configuration, lifted=lifted, log=log),
     }

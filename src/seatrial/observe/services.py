@@ -17,7 +17,7 @@ from seatrial.errors import ImageError
 from seatrial.facts import FileEntry, FileKind, MountKind, ServiceFiles, ServiceImage, Unavailable
 from seatrial.observe import paths
 from seatrial.observe.command import resolve_command
-from seatrial.observe.configuration import read_configuration
+from seatrial.observe.configuration import OtherCommand, read_configuration
 from seatrial.observe.files import account_of, maps_users
 from seatrial.observe.health_check import SHELLS_OWN
 from seatrial.observe.index import IndexFiles
@@ -176,15 +176,8 @@ def _configuration(image: str, engine: Engine) -> Configuration | Unavailable:
 def service_image(service: Service, configuration: Configuration, index: Index | Unavailable) -> ServiceImage:
     """Return what an image makes of a service."""
     own = structs.replace(
-        configuration,
+        OtherCommand(entrypoint=service.entrypoint, command=service.command).of(configuration),
         user=service.user or configuration.user,
-        entrypoint=configuration.entrypoint if service.entrypoint is None else service.entrypoint,
-        # Whoever replaces the ENTRYPOINT loses the CMD, too.
-        command=service.command
-        if service.command is not None
-        else configuration.command
-        if service.entrypoint is None
-        else (),
         environment={**configuration.environment, **service.settings},
         working_directory=service.working_directory or configuration.working_directory,
     )

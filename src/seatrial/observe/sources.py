@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from seatrial import process
 from seatrial.compose.services import read_compose
-from seatrial.dockerfile import DockerfileError, bases, parse, read
+from seatrial.dockerfile import DockerfileError, bases, for_target, parse, read
 from seatrial.errors import ProgramError
 from seatrial.facts import (
     BuildContext,
@@ -31,10 +31,10 @@ from seatrial.observe.services import of_no_image, with_images
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from seatrial.engine.find import Engine
-    from seatrial.facts import ComposeSource
+    from seatrial.facts import ComposeSource, Json
     from seatrial.host import Host
     from seatrial.observe.services import IndexOf
 
@@ -205,8 +205,12 @@ class SourceFiles:
     compose: Path | None
     build_arguments: Mapping[str, str]
     host: Host
+    target: str | None = None
+    """The stage that is built; None: the last one."""
     own_images: Mapping[str, str] = field(default_factory=dict)
     """The project's own images: repository to app."""
+    with_images: Callable[[Json], Json] = lambda document: document
+    """Gives the services of compose's model that only have a build section the image that is built for them."""
 
     def shown(self, path: Path) -> str:
         """Return a path as a person knows it."""
@@ -219,7 +223,7 @@ def read_sources(files: SourceFiles, engine: Engine, index_of: IndexOf = of_no_i
     `index_of` gives the files of the images that the compose file names.
     """
     try:
-        parsed = parse(read(files.dockerfile))
+        parsed = for_target(parse(read(files.dockerfile)), files.target, files.build_arguments)
     except OSError as error:
         return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
     except DockerfileError as error:
@@ -236,7 +240,8 @@ def read_sources(files: SourceFiles, engine: Engine, index_of: IndexOf = of_no_i
 
 
 def _compose(files: SourceFiles, file: Path, engine: Engine, index_of: IndexOf) -> ComposeSource | Unavailable:
-    found = read_compose(file, files.shown(file), files.project, engine, files.host, own=files.own_images)
+    around = (file, files.shown(file), files.project, engine, files.host)
+    found = read_compose(*around, own=files.own_images, with_images=files.with_images)
     return found if isinstance(found, Unavailable) else with_images(found, engine, index_of)
 
 

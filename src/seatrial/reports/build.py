@@ -157,6 +157,7 @@ def plan_lines(plans: Iterable[BuildPlan], *, by: str) -> tuple[str, ...]:
         lines += [
             f"Would build {_name(plan)}: {', '.join(plan.tags)}",
             f"  from {plan.dockerfile_shown}, build context {plan.context}",
+            *([f"  stage {plan.target}"] if plan.target else []),
             f"  with {by}",
             *(f"  argument {key}={value}" for key, value in plan.build_arguments.items()),
             *(f"  label {key}={value}" for key, value in plan.labels.items()),

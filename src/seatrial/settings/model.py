@@ -62,6 +62,7 @@ Size = Annotated[
     str, _form(r"^(?=[^1-9]*[1-9])\d{1,12}(\.\d{1,6})? ?(B|kB|MB|GB|KiB|MiB|GiB)$", "a size such as 500 MB or 1 GiB")
 ]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
+StageName = Annotated[str, _form(r"^[A-Za-z][A-Za-z0-9._-]*\Z", "the name of a stage of the Dockerfile")]
 SeverityName = Literal["error", "warning", "note"]
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: an engine gives no container less (moby, daemon/daemon_unix.go)."""
@@ -288,6 +289,12 @@ class App(Table, frozen=True, kw_only=True):
     """The build context directory, from the file that declares it."""
     dockerfile: str | None = None
     """The Dockerfile; by default `Dockerfile` in the context."""
+    target: StageName | None = None
+    """The stage of the Dockerfile that is built, by the name behind its AS; by default the last one."""
+    entrypoint: tuple[NoZero, ...] | None = None
+    """What the image is started with in place of its own ENTRYPOINT, and CMD, as in a compose file."""
+    command: tuple[NoZero, ...] | None = None
+    """What the image is started with in place of its own CMD; with its services, what the compose file says holds."""
     compose: str | None = None
     """The compose file that brings it up with its services."""
     onboard: bool = True

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -179,6 +179,17 @@ DOTTED = re.compile(rf"""(?<![\w"'-])(?:(?:[\w-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfService:
+    """What a compose file says of an app that the settings do not declare: its service is built, and no app's build."""
+
+    service: str
+    where: str
+    """The file, and the line of its build."""
+    tag: str = "latest"
+    """That of the service's image."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Project:
     """A project: the folder of its pyproject.toml, and what that file says."""
 
@@ -188,6 +199,14 @@ class Project:
     declared: dict[str, Any]
     """The `[tool.seatrial]` table as written: what is not in it is a default."""
     name: str
+    of_services: Mapping[str, OfService] = field(default_factory=dict)
+    """Those of its apps that are services of a compose file."""
+
+    def place(self, app: str, key: str) -> str:
+        """Return where a key of an app is said, for a person: in the settings, or in the compose file."""
+        if (service := self.of_services.get(app)) is not None:
+            return f"`build` of the service {service.service!r} in {service.where}"
+        return f"`{key}` in [{TABLE}.apps.{app}] of {self.file.name}"
 
     def app(self, name: str) -> App:
         """Return an app by name; an error suggests the nearest."""

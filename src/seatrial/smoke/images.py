@@ -15,10 +15,15 @@ from seatrial.checks.registry import own_checks
 from seatrial.checks.verdict import Smoke, smoke_of, worst
 from seatrial.compose.services import own_images
 from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackLeftError
-from seatrial.facts import ProjectFacts
-from seatrial.images.plan import plan_build
+from seatrial.facts import ProjectFacts, Unavailable
+from seatrial.images.plan import declared, plan_build
+from seatrial.images.services import with_images
+from seatrial.observe.command import find_python
+from seatrial.observe.configuration import OtherCommand, read_configuration
 from seatrial.observe.declared import read_project_facts
 from seatrial.observe.gather import Wanted, gather
+from seatrial.observe.image_files import image_index
+from seatrial.observe.index import IndexFiles
 from seatrial.observe.sources import SourceFiles
 from seatrial.settings.model import Contract
 from seatrial.settings.read import TABLE, read_contract
@@ -47,6 +52,8 @@ class Target:
     app: str | None = None
     sources: SourceFiles | None = None
     """Where the Dockerfile, the context and the compose file are; None where they are not to be read."""
+    other_command: OtherCommand | None = None
+    """What it is started with in place of its own command."""
     own_checks: tuple[Check, ...] = ()
     """Checks beside seatrial's: of installed distributions, and of the app's project."""
     notes: tuple[str, ...] = ()
@@ -104,18 +111,41 @@ def app_target(
             context=plan.context,
             compose=project.folder / compose if compose else None,
             build_arguments=plan.build_arguments,
+            target=plan.target,
             host=host,
-            own_images=own_images(project),
+            own_images=own_images(project, name),
+            with_images=partial(with_images, project, name, project.folder / (compose or "")),
         )
     return Target(
         reference=plan.tags[0],
         contract=contract,
-        project=read_project_facts(plan.context, plan.dockerfile, plan.build_arguments),
+        project=read_project_facts(plan.context, plan.dockerfile, plan.build_arguments, plan.target),
         app=name,
         sources=sources,
+        other_command=_other_command(project, name),
         own_checks=own,
         notes=notes,
     )
+
+
+def _other_command(project: Project, name: str) -> OtherCommand | None:
+    app = project.app(name)
+    said = [key for key in ("entrypoint", "command") if getattr(app, key) is not None]
+    if not said:
+        return None
+    return OtherCommand(entrypoint=app.entrypoint, command=app.command, where=declared(project, name, said[0]))
+
+
+def holds_python(target: Target, engine: Engine) -> bool:
+    """Tell whether an image holds a Python that its command could run on; also where that is not known."""
+    try:
+        configuration = read_configuration(engine, target.reference)
+    except ImageError:
+        return True  # Its smoke says so.
+    if target.other_command is not None:
+        configuration = target.other_command.of(configuration)
+    index = image_index(engine, configuration)
+    return isinstance(index, Unavailable) or find_python(configuration, IndexFiles(index)) is not None
 
 
 def image_target(reference: str, contract_file: Path | None, trust: Trust = Trust.PROJECT) -> Target:
@@ -162,7 +192,7 @@ def observe(
     """
     wanted = Wanted(boot=level is not Level.QUICK, deep=level is Level.DEEP, imports=imports)
     asked = (engine, target.reference, target.contract, target.project, wanted)
-    return gather(*asked, sources=target.sources, say=say)
+    return gather(*asked, sources=target.sources, other_command=target.other_command, say=say)
 
 
 def smoke(
@@ -205,6 +235,10 @@ class Smoked:
     """Those that finished."""
     problems: tuple[SeatrialError, ...] = ()
     """Why the others did not."""
+
+    def joined(self, others: Smoked) -> Smoked:
+        """Return these, and others behind them."""
+        return Smoked(smokes=self.smokes + others.smokes, problems=self.problems + others.problems)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -5,13 +5,13 @@ What asks the engine raises EngineError when it does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from seatrial import offline
 from seatrial.compose.readiness import Finding, blocked, note, ready
 from seatrial.compose.runner import Compose
-from seatrial.compose.services import app_of, name_its_image
+from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import ImageError
@@ -20,6 +20,13 @@ from seatrial.host import Host
 from seatrial.settings.read import Project
 from seatrial.stack.plan import StackPlan
 
+BEYOND = {
+    "context": "Its context is fetched: check it out, and name its folder.",
+    "dockerfile_inline": "Write it into a file, and name that with `dockerfile`.",
+    "secrets": "Declare the service as an app, whose `build-secrets` names the host's credentials.",
+    "additional_contexts": "Name the images and folders in the Dockerfile itself.",
+}
+"""By key of a build section: what to do where seatrial's build does not know it."""
 MakeSubstitute = Callable[[str], str | None]
 """Given an official image, makes or finds a local one in its place and returns its name."""
 
@@ -50,28 +57,34 @@ def inspected(image: str, engine: Engine) -> Mapping[str, Any] | None:
 
 
 def check_images(
-    plan: StackPlan, there: Mapping[str, str], *, has_substitute: Callable[[str], bool] = lambda _: False
+    plan: StackPlan,
+    there: Mapping[str, str],
+    *,
+    has_substitute: Callable[[str], bool] = lambda _: False,
+    builds: bool = False,
 ) -> Iterator[Finding]:
     """Yield a finding for each service's image: it is here, or what to do about it.
 
-    `there` is what the engine holds; `has_substitute` tells whether a recipe could take an image's place.
+    `there` is what the engine holds; `has_substitute` tells whether a recipe could take an image's place; `builds`,
+    whether what the compose file builds is built before the start.
     """
     unbuilt: set[str] = set()
     for service in plan.services:
         image = service.image
+        app = plan.makers.get(service.name)
+        if app is not None and (beyond := plan.beyond.get(service.name)):
+            what = f"{image} of {service.name} is built as the settings say: {_keys(beyond)} of the file does not count"
+            yield note("image", what, where=_build_line(plan, service))
         if image is None:
-            yield blocked(
-                "image",
-                f"the service {service.name!r} has no `image`, only a build section.",
-                where=str(plan.file),
-                fix=name_its_image(service, plan.own_images, plan.own_folders)
-                or "Give it the `image` of one of the project's apps, which `seatrial build` makes.",
-            )
+            yield _not_built(plan, service)
         elif image in there:
             yield ready("image", f"{image} of {service.name} is here")
         elif image in unbuilt:
             continue  # One build is enough for all services.
-        elif (app := app_of(image, plan.own_images)) is not None:
+        elif builds and app is not None:
+            unbuilt.add(image)
+            yield note("image", f"{image} of {service.name} is not here: it is built")
+        elif (app := plan.builder(service)) is not None:
             unbuilt.add(image)
             yield blocked(
                 "image",
@@ -83,6 +96,32 @@ def check_images(
             other = ", or a local substitute is used" if has_substitute(image) else ""
             before = "; its files cannot be looked at before"
             yield note("image", f"{image} of {service.name} is not here: it is pulled{other}{before}")
+
+
+def _not_built(plan: StackPlan, service: Service) -> Finding:
+    """Return what is said of a service without an image, whose build is none that seatrial carries out."""
+    beyond = plan.beyond.get(service.name, ())
+    if not beyond:
+        what, fix = f"the service {service.name!r} has neither an image nor a build.", "Give it an `image`."
+    else:
+        what = f"the service {service.name!r} is built with {_keys(beyond)}, which seatrial's build does not know."
+        fix = BEYOND.get(beyond[0], "Build it with `docker compose build`, and name what that makes with `image`.")
+    return blocked("image", what, where=_build_line(plan, service), fix=fix)
+
+
+def _keys(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _build_line(plan: StackPlan, service: Service) -> str:
+    line = text_of(plan.file).lines.get(service.name, {}).get("build", 0)
+    return f"{plan.file}:{line}" if line else str(plan.file)
+
+
+def to_build(plan: StackPlan, there: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the apps whose images are to be built before a start: those that the compose file builds, not here yet."""
+    missing = [service.name for service in plan.services if service.image not in there]
+    return tuple(dict.fromkeys(plan.makers[name] for name in missing if name in plan.makers))
 
 
 def provide(
@@ -106,14 +145,21 @@ def provide(
         if image is None:
             continue
         if image not in known:
-            known[image] = _obtain(service, image, compose=compose, say=say, substitute=substitute)
+            app = plan.makers.get(service.name)
+            known[image] = _obtain(service, image, app, compose=compose, say=say, substitute=substitute)
         if (local := known[image]) is not None:
             replaced[service.name] = local
     return replaced
 
 
 def _obtain(
-    service: Service, image: str, *, compose: Compose, say: Callable[[str], None], substitute: MakeSubstitute | None
+    service: Service,
+    image: str,
+    app: str | None,
+    *,
+    compose: Compose,
+    say: Callable[[str], None],
+    substitute: MakeSubstitute | None,
 ) -> str | None:
     say(f"{image} is not here: pulling it.")
     problem = compose.pull(service.name)
@@ -124,7 +170,9 @@ def _obtain(
         raise ImageError(
             f"the image {image} of the service {service.name!r} cannot be pulled, and has no local substitute.",
             where=str(compose.file),
-            fix="Check the name and your network, or declare a local substitute in [tool.seatrial.standins].",
+            fix=f"Build it: `invoke build --app {app}`; or check the name and your network."
+            if app
+            else "Check the name and your network, or declare a local substitute in [tool.seatrial.standins].",
             detail="\n".join(problem),
         )
     say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from seatrial.compose import guard, runner
 from seatrial.compose.runner import Compose, Stack, identify
-from seatrial.compose.services import app_of, completing, name_its_image, own_folders, own_images, read_services
+from seatrial.compose.services import app_of, completing, own_images, read_services
 from seatrial.compose.variables import example_to_copy
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Service
 from seatrial.host import Host
+from seatrial.images.services import named, with_builds, with_named
 from seatrial.settings.model import StackContract
 from seatrial.settings.read import Project
 from seatrial.stack.plan import StackPlan, compose_file
@@ -76,9 +76,11 @@ def plan_isolated(
     # A trusted project's own networks and volumes are made anew below.
     brought_up = document if host.trust is Trust.NONE else {**document, "networks": {}, "volumes": {}}
     guard.require_trusted(guard.findings(reading, brought_up, host.trust, smoke=True), say)
-    own, contract = own_images(project), project.app(name).contract.stack
+    project = with_builds(project, name, file, document)
+    document = with_named(document, named(project, document))
+    own, contract = own_images(project, name), project.app(name).contract.stack
     declared = {service.name: service for service in read_services(document)}
-    app = app_service(tuple(declared.values()), own, name, contract, file, own_folders(project))
+    app = app_service(tuple(declared.values()), own, name, contract, file)
     document = isolated(document, file, labels=labels, environment={app: contract.environment})
     if image is not None:
         same = [service.name for service in declared.values() if service.image == declared[app].image]
@@ -104,11 +106,10 @@ def app_service(
     name: str,
     contract: StackContract,
     file: Path,
-    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the service that is the app: the one that the contract names, or the only one that can be meant.
 
-    `own` are the project's apps by their images, `folders` by what these are built from.
+    `own` are the project's apps by their images.
 
     Raises StackError: a named service does not exist, or none, or several, can be meant.
     """
@@ -126,8 +127,6 @@ def app_service(
     staying = [service for service in running if service not in completing(services)]
     if len(staying) == 1:
         return staying[0]
-    if not staying and (fix := next(filter(None, (name_its_image(each, own, folders) for each in services)), "")):
-        raise StackError(f"no service names the image of {name}.", where=str(file), fix=fix)
     choice = ", ".join(sorted(staying or known))
     raise StackError(
         f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",

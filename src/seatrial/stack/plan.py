@@ -10,7 +10,7 @@ from seatrial.compose import guard
 from seatrial.compose.reach import resolved
 from seatrial.compose.readiness import Readiness, unready
 from seatrial.compose.runner import Compose, Stack, identify
-from seatrial.compose.services import own_folders, own_images, read_services
+from seatrial.compose.services import app_of, own_images, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources
 from seatrial.engine.find import Engine
@@ -18,6 +18,7 @@ from seatrial.errors import StackError
 from seatrial.facts import Json, Service
 from seatrial.filesystem import exists, is_file
 from seatrial.host import Host
+from seatrial.images import services as built_services
 from seatrial.settings.read import TABLE, Project
 from seatrial.trust import Trust
 
@@ -32,8 +33,14 @@ class StackPlan:
     services: tuple[Service, ...]
     own_images: Mapping[str, str]
     """The apps of this project by image name: what `seatrial build` makes."""
-    own_folders: Mapping[str, str] = field(default_factory=dict)
-    """The same apps by the folder that their images are built from."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """The images of the services that only have a build section: what `seatrial build` makes for them."""
+    makers: Mapping[str, str] = field(default_factory=dict)
+    """The apps whose builds make the images of the services that are built, by service."""
+    beyond: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By service: the keys of its build section that seatrial's own build does not know."""
+    project: Project | None = field(default=None, repr=False)
+    """The project, with the apps of the services that are built."""
     notes: tuple[str, ...] = ()
     """What compose warned of while it read the file."""
     document: Json = field(default_factory=dict, repr=False)
@@ -42,6 +49,12 @@ class StackPlan:
     """Compose for this file, with the variables that it asks for."""
     required: tuple[str, ...] = ()
     """The variables without which the app's own image does not start, by its contract."""
+
+    def builder(self, service: Service) -> str | None:
+        """Return the app whose build alone makes a service's image; None where a registry may have it."""
+        app = self.makers.get(service.name) or app_of(service.image, self.own_images)
+        named_by_file = self.project is not None and app in self.project.of_services and service.name not in self.named
+        return None if named_by_file else app
 
 
 def plan_up(
@@ -80,10 +93,10 @@ def plan_up(
         # Compose names the first of what is missing; a person wants to know all of it.
         raise (_incomplete(compose) or error) from None
     guard.require_trusted(guard.findings(reading, document, host.trust), say)
-    services = read_services(document)
-    if not services:
+    plan = planned(project, stack, file, document)
+    if not plan.services:
         raise StackError("it declares no service.", where=str(file), fix="Declare one under `services:`.")
-    return replace(planned(project, stack, file, services), notes=notes, document=document, compose=compose)
+    return replace(plan, notes=notes, compose=compose)
 
 
 def require_trusted(project: Project, name: str, *, engine: Engine, host: Host) -> None:
@@ -96,15 +109,22 @@ def require_trusted(project: Project, name: str, *, engine: Engine, host: Host) 
         guard.require_trusted(guard.findings(reading, document, host.trust), lambda _: None)
 
 
-def planned(project: Project, stack: Stack, file: Path, services: tuple[Service, ...]) -> StackPlan:
-    """Return the plan for a stack whose services are known."""
+def planned(project: Project, stack: Stack, file: Path, document: Json) -> StackPlan:
+    """Return the plan for a stack by compose's own model of its file."""
+    project = built_services.with_builds(project, stack.app, file, document)
+    named, makers = built_services.named(project, document), built_services.makers(project, document)
+    document = built_services.with_named(document, named)
     required = project.app(stack.app).contract.required_environment
     return StackPlan(
         stack=stack,
         file=file,
-        services=services,
-        own_images=own_images(project),
-        own_folders=own_folders(project),
+        services=tuple(read_services(document)),
+        named=named,
+        makers=makers,
+        beyond={name: each.beyond for name, each in built_services.read_builds(document).items() if each.beyond},
+        document=document,
+        own_images=own_images(project, stack.app),
+        project=project,
         required=required,
     )
 

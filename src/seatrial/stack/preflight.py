@@ -23,7 +23,6 @@ from seatrial.compose.services import (
     model_with_placeholders,
     own_images,
     read_compose,
-    read_services,
 )
 from seatrial.compose.text import ComposeText, text_of
 from seatrial.compose.values import names_not_set
@@ -33,6 +32,7 @@ from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import ComposeSource, Json, Service, Unavailable
 from seatrial.host import Host
+from seatrial.images import services as built_services
 from seatrial.observe.image_files import image_index, kept_index
 from seatrial.observe.services import with_images
 from seatrial.settings.model import Contract
@@ -96,22 +96,29 @@ def check_all(
             replace(finding, readiness=Readiness.NOTE) if finding.readiness is Readiness.BLOCKED else finding
             for finding in variables
         )
-    services = read_services(document) if document is not None else ()
     findings = [*said, *variables, *guard.findings(reading, document or {}, host.trust)]
-    if services:
-        plan = replace(planned(project, stack, file, services), document=document or {})
-        findings += check_start(plan, engine, has_substitute=has_substitute)
+    plan = planned(project, stack, file, document or {})
+    if plan.services:
+        findings += check_start(plan, engine, has_substitute=has_substitute, builds=True)
     findings += check_override(file)
     if text != ComposeText():  # Of a file that is not YAML, compose has said so.
-        findings += check_catalogue(project, file, project.app(name).contract, engine=engine, host=host, read=True)
-    return Preflight(stack=stack, file=file, services=services, findings=tuple(findings))
+        findings += check_catalogue(project, name, file, engine=engine, host=host, read=True)
+    return Preflight(stack=stack, file=file, services=plan.services, findings=tuple(findings))
 
 
 def check_start(
-    plan: StackPlan, engine: Engine, *, has_substitute: Callable[[str], bool] = lambda _: False
+    plan: StackPlan,
+    engine: Engine,
+    *,
+    has_substitute: Callable[[str], bool] = lambda _: False,
+    builds: bool = False,
 ) -> Iterator[Finding]:
-    """Yield findings on a plan's images, ports, variables, and what it takes from outside."""
-    yield from images.check_images(plan, images.present(plan, engine), has_substitute=has_substitute)
+    """Yield findings on a plan's images, ports, variables, and what it takes from outside.
+
+    `builds`: what the compose file builds is built before the start.
+    """
+    there = images.present(plan, engine)
+    yield from images.check_images(plan, there, has_substitute=has_substitute, builds=builds)
     yield from check_ports(plan, inspect.containers(plan.stack, engine), engine)
     own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]
     yield from check_services(plan.file, plan.services, own, plan.required)
@@ -119,18 +126,21 @@ def check_start(
 
 
 def check_catalogue(
-    project: Project, file: Path, contract: Contract, *, engine: Engine, host: Host, read: bool = False
+    project: Project, name: str, file: Path, *, engine: Engine, host: Host, read: bool = False
 ) -> Iterator[Finding]:
-    """Yield what the catalogue's compose/* checks say. None of it stops a start: `invoke smoke` judges by it.
+    """Yield what the catalogue's compose/* checks say of an app's compose file.
+
+    None of it stops a start: `invoke smoke` judges by it.
 
     What images hold is taken from what is kept of them; with `read` those that are here are read, too.
     """
     shown = str(file.relative_to(project.folder) if file.is_relative_to(project.folder) else file)
-    source = read_compose(file, shown, project.folder, engine, host, own=own_images(project))
+    own, named = own_images(project), partial(built_services.with_images, project, name, file)
+    source = read_compose(file, shown, project.folder, engine, host, own=own, with_images=named)
     if isinstance(source, ComposeSource):
         index_of = partial(image_index, engine) if read else partial(kept_index, engine)
         source = with_images(source, engine, index_of)
-    for result in judge_compose(source, contract):
+    for result in judge_compose(source, project.app(name).contract):
         if result.status is not Status.SKIP:
             yield _of_catalogue(result)
 

@@ -83,7 +83,6 @@ def bring_up(
 
     The observer receives compose's warnings and the compose/* checks that do not pass.
     """
-    contract = project.app(plan.stack.app).contract
     with locked(plan.file.parent, waiting=lambda: observer.say("Waiting for another run on this stack.")):
         for note in plan.notes:
             observer.say(f"compose warns: {note}")
@@ -96,7 +95,7 @@ def bring_up(
             observer=observer,
             timeout=timeout,
             substitute=images.substitute_maker(project, engine, host, observer.say),
-            catalogue=lambda: check_catalogue(project, plan.file, contract, engine=engine, host=host),
+            catalogue=lambda: check_catalogue(project, plan.stack.app, plan.file, engine=engine, host=host),
         )
 
 
@@ -140,6 +139,7 @@ def up(
     check(plan, engine=engine)
     _tell_failed(catalogue(), plan, observer)
     replaced = images.provide(plan, there, compose=program, say=observer.say, substitute=substitute)
+    replaced = {**plan.named, **replaced}
     inspected = remember(before.containers, engine)
     watcher = StartWatcher(
         plan, engine, observer, before=before.containers, timeout=timeout, clock=clock, volumes=before.volumes
@@ -194,12 +194,14 @@ def _unchanged(
     """Return the services when all is up already, of the same configuration and images; else None."""
     containers = inspect.containers(plan.stack, engine)
     services = states(plan.services, containers)
-    if not all_up(services):
+    if not all_up(services) or any(service.image is None for service in plan.services):
+        # Without an image, nobody knows what a service should run.
         return None
     own = [container for container in containers if not container.one_off]
     # An image that is not here runs under a local substitute's name, if it runs.
     missing = {service.name for service in plan.services if service.image not in there}
-    hashes = program.hashes({container.service: container.image for container in own if container.service in missing})
+    local = {container.service: container.image for container in own if container.service in missing}
+    hashes = program.hashes({**plan.named, **local})
     wanted = {service.name: there.get(service.image or "") for service in plan.services}
     changed = any(
         container.config_hash != hashes.get(container.service)
@@ -234,10 +236,12 @@ def stack_state(
     }
     seen = where_they_listen(containers, published, engine, clock)
     images = {service.name: service.image or "" for service in plan.services}
+    others = plan.project.of_services if plan.project is not None else ()
+    apps = {image: app for image, app in plan.own_images.items() if app not in others}
     return StackState(
         stack=plan.stack,
         services=services,
-        addresses=addresses(services, plan.own_images, images, machine=machine_of(engine.candidate.url)),
+        addresses=addresses(services, apps, images, machine=machine_of(engine.candidate.url)),
         unanswered=tuple(str(found) for found in seen if found.silent),
         changed=changed,
         seconds=seconds,

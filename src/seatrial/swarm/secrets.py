@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from seatrial.compose.runner import unescaped
-from seatrial.compose.services import app_of, repository
+from seatrial.compose.values import repository
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
 from seatrial.filesystem import read_bytes
@@ -137,7 +137,7 @@ def resolve(plan: StackPlan, engine: Engine, *, local: Mapping[str, str]) -> dic
         if service.image is None:
             continue
         data = inspected(local.get(service.name, service.image), engine)
-        own = app_of(service.image, plan.own_images) is not None or service.name in local
+        own = plan.builder(service) is not None or service.name in local
         found[service.name] = choose(service.image, data, own=own)
     return found
 
