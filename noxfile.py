@@ -26,8 +26,10 @@ nox.options.download_python = "never"
 
 HERE = Path(__file__).parent
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
-OTHER_PYTHONS = [version for version in PYTHONS if version != "{}.{}".format(*sys.version_info)]
-"""All but the one that runs nox: `tests` is for that."""
+NEWEST_ON = "3.13"
+"""The Python on which the unit tests run with the newest dependencies; on the others they run with the locked ones."""
+OTHER_PYTHONS = [version for version in PYTHONS if version not in {NEWEST_ON, "{}.{}".format(*sys.version_info)}]
+"""All but that one and the one that runs nox: `tests` is for that."""
 
 # pyenv's shims answer only for the versions that are chosen: choose all that are there.
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -108,7 +110,7 @@ def lowest(session: nox.Session) -> None:
     resolved(session, "lowest-direct")
 
 
-@nox.session(default=False, tags=[FULL])
+@nox.session(python=NEWEST_ON, default=False, tags=[FULL])
 def newest(session: nox.Session) -> None:
     """Run the unit tests with the newest versions that there are, whatever the lock says."""
     resolved(session, "highest")

@@ -14,7 +14,8 @@ import tarfile
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ from seatrial.offline.install import Layout, layout_of
 from seatrial.settings.model import EngineSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.engine.find import Engine
 
@@ -165,6 +166,25 @@ SERVES = ["sh", "-c", "while true; do echo hello | busybox nc -l -p 80; done"]
 ASKS = "for n in 1 2 3; do busybox nc -w 2 {} 80 </dev/null && exit; sleep 1; done; echo refused"
 
 
+def ask_all(engine: Engine, networks: Iterable[str], served: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """Ask each server from each network, at once; return what came, by the two."""
+    pairs = [(of, to) for of in networks for to in served]
+
+    def ask(pair: tuple[str, str]) -> str:
+        command = ["sh", "-c", ASKS.format(served[pair[1]])]
+        with closing(engine.connection()) as client:
+            made = client.create_container(IMAGE, command, host_config=client.create_host_config(network_mode=pair[0]))
+            try:
+                client.start(made["Id"])
+                client.wait(made["Id"])
+                return str(client.logs(made["Id"], stderr=False).decode()).strip()
+            finally:
+                client.remove_container(made["Id"], force=True)
+
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        return dict(zip(pairs, pool.map(ask, pairs), strict=True))
+
+
 def answers(address: str, port: int) -> bool:
     """Tell whether a server can be reached; it takes one connection at a time, and begins again after each."""
     for _ in range(20):
@@ -191,11 +211,7 @@ def test_no_container_reaches_one_of_another_network(host: Host, rootfs: Path) -
             port = int(settings["Ports"]["80/tcp"][0]["HostPort"])
             served[name] = (settings["Networks"][name]["IPAddress"], port)
 
-        def ask(address: str, network: str) -> str:
-            command = ["sh", "-c", ASKS.format(address)]
-            return str(containers.run(IMAGE, command, network=network, remove=True).decode()).strip()
-
-        asked = {(of, to): ask(served[to][0], of) for of in ("one", "two", "mine", "bridge") for to in served}
+        asked = ask_all(engine, (*served, "bridge"), {name: address for name, (address, _) in served.items()})
         assert asked == {(of, to): "hello" if of == to else "refused" for of, to in asked}
         for address, port in served.values():
             for where in ((address, 80), ("127.0.0.1", port)):
@@ -204,7 +220,7 @@ def test_no_container_reaches_one_of_another_network(host: Host, rootfs: Path) -
         # A firewall that was reloaded has lost the rules: the next start adds them.
         network.close_firewall(place.tag, place.environment())
         with started(host):
-            assert ask(served["two"][0], "one") == "refused"
+            assert ask_all(engine, ["one"], {"two": served["two"][0]}) == {("one", "two"): "refused"}
     offline.stop_engine(host, print)
     assert network.FORWARDING.read_text() == forwarding
     assert not Path("/sys/class/net/stmine0").exists()
@@ -228,13 +244,7 @@ def test_networks_of_ipv6_are_kept_apart_and_the_hosts_forwarding_stays(host: Ho
         # A host that forwards by itself, for a VPN of its own.
         switch.write_text("1")
         try:
-            asked = {
-                (of, to): str(
-                    containers.run(IMAGE, ["sh", "-c", ASKS.format(served[to])], network=of, remove=True).decode()
-                ).strip()
-                for of in served
-                for to in served
-            }
+            asked = ask_all(engine, served, served)
         finally:
             switch.write_text(before)
         assert asked == {(of, to): "hello" if of == to else "refused" for of, to in asked}
