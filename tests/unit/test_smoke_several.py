@@ -161,7 +161,7 @@ def test_the_reports_of_what_finished_are_written_and_the_error_is_shown(
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     smoked = ran(passing("a"), EngineError("it went away.", detail="its last words"))
     file = tmp_path / "r.json"
-    code = command._finish(smoked, planned("json", None, [str(file)]), verbose=False)  # noqa: SLF001
+    code = command.finish(smoked, planned("json", None, [str(file)]), verbose=False)
     out, said = capsys.readouterr()
     assert code is ExitCode.UNDECIDED
     assert json.loads(out)["image"] == "a"

@@ -18,14 +18,13 @@ from typing import TypeVar
 
 from packaging.utils import canonicalize_name
 
-from seatrial.checks.model import Cause, Check, Level, Outcome, Severity, present, skipped
+from seatrial.checks.model import Cause, Check, Level, NotInstalledError, Outcome, Severity, present, skipped
 from seatrial.facts import (
     NO_SOURCES,
     Boot,
     DeepBoots,
     Distribution,
     Facts,
-    NotInstalled,
     Probe,
     ProcInfo,
     Unavailable,
@@ -38,9 +37,10 @@ T = TypeVar("T")
 
 ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
+NO_CONTEXT = Unavailable(reason="which folder it is built from is not known: no app names it, and no folder holds it")
 NOT_UP = Unavailable(reason="it does not start: see boot/healthy or boot/stays-up")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
-DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE)
+DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE, NO_CONTEXT)
 """Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
 
 
@@ -280,14 +280,17 @@ def _parameters(function: Callable[..., Outcome]) -> tuple[tuple[str, bool], ...
 def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -> Outcome:
     """Call a check with the facts that it reads, of an image or by name; a missing one leaves it undecided."""
     arguments: dict[str, object] = {}
-    for name, takes_unavailable in check.parameters:
-        if isinstance(facts, Facts):
-            value = FACTS[name].read(facts, contract)
-        else:
-            value = contract if name == "contract" else facts.get(name, NOT_OBSERVED)
-        if isinstance(value, Unavailable) and not takes_unavailable:
-            if isinstance(value, NotInstalled) or value in DOES_NOT_APPLY:
-                return skipped(value.reason)
-            present(value)
-        arguments[name] = value
-    return check.function(**arguments)
+    try:
+        for name, takes_unavailable in check.parameters:
+            if isinstance(facts, Facts):
+                value = FACTS[name].read(facts, contract)
+            else:
+                value = contract if name == "contract" else facts.get(name, NOT_OBSERVED)
+            if isinstance(value, Unavailable) and not takes_unavailable:
+                if value in DOES_NOT_APPLY:
+                    return skipped(value.reason)
+                present(value)
+            arguments[name] = value
+        return check.function(**arguments)
+    except NotInstalledError as missing:
+        return skipped(missing.reason)

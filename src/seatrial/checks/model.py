@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from seatrial.facts import Unavailable
+from seatrial.facts import NotInstalled, Unavailable
 
 T = TypeVar("T")
 
@@ -162,6 +162,10 @@ class UndecidedError(Exception):
         self.evidence = tuple(line for line in evidence if line)
 
 
+class NotInstalledError(UndecidedError):
+    """A check is not made, because an optional program is not installed: it is skipped."""
+
+
 def passed(actual: str, *, expected: str = "", evidence: tuple[str, ...] = ()) -> Outcome:
     """Return a pass; `actual` says what was seen, as no pass goes without evidence."""
     return Outcome(status=Status.PASS, expected=expected, actual=actual, evidence=evidence)
@@ -232,7 +236,9 @@ def skipped(reason: str) -> Outcome:
 
 
 def present(fact: T | Unavailable) -> T:
-    """Return a fact, or a part of one; where it is missing, the check is undecided."""
+    """Return a fact, or a part of one; where it is missing, the check is undecided, or skipped where a program is."""
+    if isinstance(fact, NotInstalled):
+        raise NotInstalledError(fact.reason)
     if isinstance(fact, Unavailable):
         raise UndecidedError(fact.reason, fact.detail)
     return fact

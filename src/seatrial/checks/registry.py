@@ -7,7 +7,7 @@ import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -163,6 +163,11 @@ FAMILIES = frozenset(check.family for check in CATALOGUE)
 def up_to(level: Level, own: Sequence[Check] = ()) -> tuple[Check, ...]:
     """Return the checks of a level and of those below it, then the project's own."""
     return tuple(check for check in (*CHECKS, *own) if not check.stack and check.level.rank <= level.rank)
+
+
+def reading(facts: Collection[str], own: Sequence[Check] = ()) -> tuple[Check, ...]:
+    """Return the checks of a smoke that read no other facts than these, by name, then the project's own such."""
+    return tuple(check for check in (*CHECKS, *own) if all(name in facts for name, _ in check.parameters))
 
 
 def of_family(family: str) -> tuple[Check, ...]:

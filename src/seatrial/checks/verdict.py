@@ -53,9 +53,9 @@ class Smoke(Struct, frozen=True, kw_only=True):
     schema: int = 1
     """The form of this document; a key that is taken away or changes its meaning raises it, a new key does not."""
     image: str
-    """The image, as it was asked for."""
+    """The image, as it was asked for; of sources without one, the app or the file."""
     id: str
-    """The image's id, as the engine knows it."""
+    """The image's id, as the engine knows it; empty where only sources were checked."""
     verdict: Verdict
     """Pass, fail (a check failed) or error (it could not be decided)."""
     seconds: float
@@ -69,7 +69,7 @@ class Smoke(Struct, frozen=True, kw_only=True):
     python: str = ""
     """The Python version that it was meant for, or runs: `3.13`; empty where neither is known."""
     level: str = ""
-    """How much was done: quick, standard or deep; stack for the app with its services."""
+    """How much was done: quick, standard or deep; stack for the app with its services; sources without an image."""
     timings: dict[str, float] = {}
     """Seconds that each observation took; some run beside each other."""
     notes: tuple[str, ...] = ()
@@ -93,9 +93,7 @@ def smoke_of(
     notes: Sequence[str] = (),
 ) -> Smoke:
     """Judge an image by its facts."""
-    asked = tuple(checks)
-    judged = [judge(check, facts, contract) for check in asked]
-    results = linked(judged, asked, fixed={result.id for result in judged if result.severity_reason})
+    results = _results(facts, contract, tuple(checks))
     return Smoke(
         image=truncate(facts.configuration.reference),
         id=facts.configuration.id,
@@ -105,13 +103,50 @@ def smoke_of(
         python=_python(facts, contract),
         level=level,
         timings={name: round(took, 3) for name, took in facts.seconds.items()},
-        notes=tuple(map(truncate, (*notes, *_held(facts), *_slowed(facts), *_unneeded(results, contract)))),
+        notes=tuple(
+            map(truncate, (*notes, *_held(_lint(facts)), *_slowed(facts), *_unneeded(results, contract))),
+        ),
     )
 
 
-def _held(facts: Facts) -> Iterator[str]:
+SOURCES = "sources"
+"""The level of a check of sources alone."""
+
+
+def check_of(
+    name: str,
+    facts: Mapping[str, object],
+    contract: Contract,
+    checks: Iterable[Check],
+    *,
+    seconds: float,
+    app: str = "",
+    notes: Sequence[str] = (),
+) -> Smoke:
+    """Judge sources without their image, by some facts; `name` is the app or the file."""
+    results = _results(facts, contract, tuple(checks))
+    return Smoke(
+        image=truncate(name),
+        id="",
+        seconds=round(seconds, 3),
+        **summed_up(results, Severity(contract.fail_on)),
+        app=app,
+        level=SOURCES,
+        notes=tuple(map(truncate, (*notes, *_held(facts.get("lint")), *_unneeded(results, contract)))),
+    )
+
+
+def _results(facts: Facts | Mapping[str, object], contract: Contract, checks: Sequence[Check]) -> tuple[Result, ...]:
+    judged = [judge(check, facts, contract) for check in checks]
+    return linked(judged, checks, fixed={result.id for result in judged if result.severity_reason})
+
+
+def _lint(facts: Facts) -> object:
+    return None if isinstance(facts.sources, Unavailable) else facts.sources.lint
+
+
+def _held(lint: object) -> Iterator[str]:
     """Yield what the project itself decided of its verdict, beside its contract."""
-    lint = None if isinstance(facts.sources, Unavailable) else facts.sources.lint
     if isinstance(lint, Lint) and lint.configuration:
         yield f"hadolint was asked with the project's own {lint.configuration}"
     if where := facts.configuration.command_from:

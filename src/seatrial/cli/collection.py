@@ -9,6 +9,7 @@ import invoke
 
 from seatrial import __version__
 from seatrial.cli.build import build
+from seatrial.cli.check import check
 from seatrial.cli.contract import contract
 from seatrial.cli.deploy import deploy
 from seatrial.cli.doctor import doctor
@@ -34,7 +35,7 @@ def collection() -> invoke.Collection:
     smokes.add_task(size)
     engine = invoke.Collection("engine", start, stop, remove)
     engine.add_task(status, default=True)
-    commands = (onboard, build, contract, explain, up, down, ps, logs, restart, execute, deploy, doctor, init)
+    commands = (onboard, build, check, contract, explain, up, down, ps, logs, restart, execute, deploy, doctor, init)
     return invoke.Collection(*commands, smokes, engine)
 
 

@@ -82,12 +82,12 @@ def smoke(
         others = {"--image": image, "--contract": contract, "--all": all, "--structure-test": files}
         if given := [option for option, value in others.items() if value]:
             raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
-        return _finish(_stacks(app, python, chosen, severity), reports, verbose=verbose)
+        return finish(_stacks(app, python, chosen, severity), reports, verbose=verbose)
     targets = [target.failing_on(severity) for target in _targets(app, image, contract, python, every=all)]
     smoked = _images(targets, None if files and level is None else chosen, files)
     if app is None and image is None and not files:
         smoked = smoked.joined(_images([target.failing_on(severity) for target in _of_services()], Level.QUICK, ()))
-    return _finish(smoked, reports, verbose=verbose)
+    return finish(smoked, reports, verbose=verbose)
 
 
 def _of_services() -> list[Target]:
@@ -163,7 +163,7 @@ def _stacks(app: str | None, python: str | None, level: Level, fail_on: Severity
         )
 
 
-def _finish(smoked: Smoked, reports: Sequence[Report], *, verbose: bool) -> ExitCode:
+def finish(smoked: Smoked, reports: Sequence[Report], *, verbose: bool) -> ExitCode:
     """Write the reports of the smokes that finished, and show why others did not."""
     from seatrial.reports.github import ACTIONS, workflow_commands
     from seatrial.reports.write import summarise, write

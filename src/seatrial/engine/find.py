@@ -117,6 +117,13 @@ def find_engine(host: Host) -> Engine:
     )
 
 
+def no_engine(host: Host) -> Engine:
+    """Return what stands for an engine where none is asked: programs that only read files are found by it."""
+    candidate = Candidate(source="no engine", url=DEFAULT_SOCKET)
+    environment = _programs_environment(candidate, host)
+    return Engine(candidate=candidate, version="", api_version="", platform="", programs_environment=environment)
+
+
 def connect(candidate: Candidate, host: Host) -> Engine:
     """Return the engine behind a candidate; an EngineError where it does not answer."""
     if missing := _missing_socket(candidate.url):

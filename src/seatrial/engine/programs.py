@@ -66,6 +66,11 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
     )
 
 
+def is_installed(name: Name, engine: Engine, host: Host) -> bool:
+    """Tell whether there is buildx or compose, of whatever version."""
+    return next(_paths(name, engine, host), None) is not None
+
+
 def require_named_contexts(engine: Engine) -> None:
     """Refuse, with an EngineError, an engine that is too old for named build contexts."""
     found = re.match(r"\d+(\.\d+)*", engine.version)

@@ -176,14 +176,14 @@ def _files(patterns: IgnoreFile, folder: Path) -> tuple[list[ContextFile], bool]
     return found, time.monotonic() > deadline
 
 
+def is_requirements(path: str) -> bool:
+    """Tell whether a file of a context is read as one of requirements."""
+    named = any(word in path.lower() for word in ("requirement", "constraint"))
+    return named and Path(path).suffix in {".txt", ".in", ".lock"}
+
+
 def _texts(folder: Path, files: list[ContextFile]) -> Iterator[tuple[str, str]]:
-    wanted = [
-        file.path
-        for file in files
-        if Path(file.path).suffix in {".txt", ".in", ".lock"}
-        and any(word in file.path.lower() for word in ("requirement", "constraint"))
-        and file.size <= MOST_TEXT
-    ]
+    wanted = [file.path for file in files if is_requirements(file.path) and file.size <= MOST_TEXT]
     for path in sorted(wanted)[:MOST_TEXTS]:
         file = folder / path
         # A link may lead out of the context: such a file is another one in the build.
@@ -222,21 +222,29 @@ def read_sources(files: SourceFiles, engine: Engine, index_of: IndexOf = of_no_i
 
     `index_of` gives the files of the images that the compose file names.
     """
-    try:
-        parsed = for_target(parse(read(files.dockerfile)), files.target, files.build_arguments)
-    except OSError as error:
-        return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be read: {error.strerror}")
-    except DockerfileError as error:
-        return Unavailable(reason=f"{files.shown(files.dockerfile)} cannot be used: {error}")
+    dockerfile = read_dockerfile(files.dockerfile, files.shown(files.dockerfile), files.build_arguments, files.target)
+    if isinstance(dockerfile, Unavailable):
+        return dockerfile
     compose = _compose(files, files.compose, engine, index_of) if files.compose else None
     return Sources(
-        dockerfile=DockerfileSource(
-            path=files.shown(files.dockerfile), parsed=parsed, bases=bases(parsed, files.build_arguments, _platform())
-        ),
+        dockerfile=dockerfile,
         lint=run_lint(files.dockerfile, files.project, files.host),
         context=read_context(files.context, files.dockerfile, files.shown(files.context), files.project),
         compose=compose,
     )
+
+
+def read_dockerfile(
+    file: Path, shown: str, build_arguments: Mapping[str, str], target: str | None = None
+) -> DockerfileSource | Unavailable:
+    """Return a Dockerfile, parsed, as far as a target needs it; `shown` is its path for a person."""
+    try:
+        parsed = for_target(parse(read(file)), target, build_arguments)
+    except OSError as error:
+        return Unavailable(reason=f"{shown} cannot be read: {error.strerror}")
+    except DockerfileError as error:
+        return Unavailable(reason=f"{shown} cannot be used: {error}")
+    return DockerfileSource(path=shown, parsed=parsed, bases=bases(parsed, build_arguments, _platform()))
 
 
 def _compose(files: SourceFiles, file: Path, engine: Engine, index_of: IndexOf) -> ComposeSource | Unavailable:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from seatrial.checks.model import Check, Result, Status
-from seatrial.checks.verdict import Smoke, Verdict
+from seatrial.checks.verdict import SOURCES, Smoke, Verdict
 from seatrial.facts import Distribution, Facts, Unavailable
 from seatrial.reports import groups as matrix
 from seatrial.reports.groups import (
@@ -74,7 +74,8 @@ def print_smokes(smokes: Sequence[Smoke], console: Console, *, verbose: bool = F
 
 def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> None:
     """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
-    _print(Text.assemble(("Smoke of ", "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console)
+    what = "Check of " if smoke.level == SOURCES else "Smoke of "
+    _print(Text.assemble((what, "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console)
     groups = grouped(smoke.checks)
     width = max((len(group.counts) for group in groups), default=0)
     for group in groups:
@@ -109,7 +110,7 @@ def print_matrix(smokes: Sequence[Smoke], console: Console) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     if console.is_terminal and sum(widths) + 2 * len(widths) > console.width:
         for smoke in smokes:
-            head = f"{matrix.app_of(smoke)}, {smoke.python or matrix.NO_PYTHON}: "
+            head = f"{matrix.app_of(smoke)}, {matrix.column_of(smoke)}: "
             _print(Text(head).append(matrix.brief(smoke), VERDICT_STYLES[smoke.verdict]), console)
         return
     styles = {verdict.value.upper(): style for verdict, style in VERDICT_STYLES.items()}

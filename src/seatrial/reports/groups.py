@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.checks.model import Result, Severity, Status
-from seatrial.checks.verdict import Smoke, is_finding
+from seatrial.checks.verdict import SOURCES, Smoke, is_finding
 from seatrial.text import plain_line
 
 ORDER = ("error", "undecided", "warning", "note", "follows", "waived", "pass", "skip")
@@ -212,6 +212,8 @@ def _listed(parts: Sequence[str]) -> str:
 
 NO_PYTHON = "no Python"
 """The column of images of which no version is known."""
+WORDS_FOR = (NO_PYTHON, SOURCES)
+"""The columns that are no version's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +230,7 @@ def matrix(smokes: Sequence[Smoke]) -> Matrix:
     """Return the table: apps as they come, versions from the oldest on."""
     cells: dict[tuple[str, str], list[int]] = {}
     for number, smoke in enumerate(smokes):
-        cells.setdefault((app_of(smoke), smoke.python or NO_PYTHON), []).append(number)
+        cells.setdefault((app_of(smoke), column_of(smoke)), []).append(number)
     pythons = sorted({python for _, python in cells}, key=_age)
     return Matrix(apps=list(dict.fromkeys(app for app, _ in cells)), pythons=pythons, cells=cells)
 
@@ -238,9 +240,14 @@ def app_of(smoke: Smoke) -> str:
     return plain_line(smoke.app or smoke.image)
 
 
+def column_of(smoke: Smoke) -> str:
+    """Return a smoke's column: its Python version, or what stands in its place."""
+    return SOURCES if smoke.level == SOURCES else smoke.python or NO_PYTHON
+
+
 def heading(python: str) -> str:
     """Return a column's heading: `Python 3.13`."""
-    return python if python == NO_PYTHON else f"Python {python}"
+    return python if python in WORDS_FOR else f"Python {python}"
 
 
 def brief(smoke: Smoke) -> str:

@@ -1,0 +1,275 @@
+"""Checks of sources alone: what is judged for which files, what is left for a smoke, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.factories import host
+from tests.unit.test_source_facts import VERSION, fake_compose, write
+
+from seatrial import process
+from seatrial.checks.model import Severity, Status
+from seatrial.checks.registry import CHECKS
+from seatrial.checks.verdict import Verdict
+from seatrial.cli.check import words_of
+from seatrial.engine import programs
+from seatrial.errors import SettingsError
+from seatrial.facts import Lint
+from seatrial.reports.write import ENDINGS
+from seatrial.settings.read import read_project
+from seatrial.smoke import sources
+from seatrial.smoke.sources import check_sources
+
+if TYPE_CHECKING:
+    from seatrial.checks.verdict import Smoke
+
+ROOT = Path(__file__).parents[2]
+CLEAN = "FROM python:3.13-slim\nWORKDIR /app\nCOPY src src\nUSER 10001\n"
+LEAKS = "FROM python:3.13-slim\nENV API_TOKEN=ghp_0123456789abcdefghijABCDEFGHIJ456789\n"
+COMPOSE = "services:\n  api:\n    image: shop\n    environment:\n      A: ${A}\n"
+SETTINGS = """
+[tool.seatrial.apps.api]
+dockerfile = "docker/api/Dockerfile"
+compose = "deploy/stack.yaml"
+[tool.seatrial.apps.worker]
+context = "worker"
+[tool.seatrial.apps.worker.contract]
+waive = { "dockerfile/base-pinned" = "a test" }
+"""
+PROJECT = {
+    "pyproject.toml": SETTINGS,
+    "docker/api/Dockerfile": CLEAN,
+    "docker/Dockerfile.tools": CLEAN,
+    "deploy/stack.yaml": COMPOSE,
+    "compose.yaml": COMPOSE,
+    "worker/Dockerfile": "FROM python\n",
+    "worker/requirements.txt": "flask==3\n",
+    "worker/notes.txt": "",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_compose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "PLUGIN_FOLDERS", ())
+
+
+def checked(folder: Path, *files: str, **options: object) -> dict[str, Smoke]:
+    there = (folder / "pyproject.toml").exists()
+    smoked = check_sources(
+        read_project(folder) if there else None,
+        folder,
+        host(folder, PATH="/nowhere"),
+        files=[folder / file for file in files],
+        **options,  # type: ignore[arg-type]
+    )
+    assert not smoked.problems
+    return {smoke.image: smoke for smoke in smoked.smokes}
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ([], "api worker"),
+        (["docker/api/Dockerfile"], "api"),
+        (["deploy/stack.yaml", "deploy/.env.example"], "api"),
+        (["pyproject.toml"], "api worker"),
+        (["worker/requirements.txt"], "api worker"),
+        (["docker/Dockerfile.tools", "compose.yaml"], "compose.yaml docker/Dockerfile.tools"),
+        (["docker", "worker/Dockerfile"], "docker/Dockerfile.tools docker/api/Dockerfile worker"),
+        (["worker/notes.txt", "docker/api/Dockerfile"], "api"),
+    ],
+)
+def test_files_restrict_a_check_to_what_they_concern(tmp_path: Path, files: list[str], names: str) -> None:
+    write(tmp_path, {**PROJECT, "deploy/.env.example": "A=\n"})
+    assert sorted(checked(tmp_path, *files)) == names.split()
+
+
+def test_without_settings_all_that_is_found_is_judged_by_itself(tmp_path: Path) -> None:
+    ours = ["Dockerfile", "api.Dockerfile", "b/Containerfile", ".docker/Dockerfile.prod", "b/docker-compose.prod.yml"]
+    others = ["Dockerfile.md", "a/Dockerfile.j2", "node_modules/x/Dockerfile", ".git/Dockerfile", "composer.json"]
+    write(tmp_path, {name: COMPOSE if name.endswith(("yml", "yaml")) else CLEAN for name in (*ours, *others)})
+    (tmp_path / "leads").mkdir()
+    (tmp_path / "leads" / "Dockerfile").symlink_to(ROOT / "docker" / "weather-agent" / "Dockerfile")
+    assert sorted(checked(tmp_path)) == sorted(ours)
+
+
+@pytest.mark.parametrize(("file", "said"), [("nope", "does not exist"), ("README.md", "nothing to check")])
+def test_a_name_that_checks_nothing_is_told(tmp_path: Path, file: str, said: str) -> None:
+    write(tmp_path, {"README.md": "", "Dockerfile": CLEAN})
+    with pytest.raises(SettingsError, match=said):
+        checked(tmp_path, file)
+
+
+def test_an_empty_folder_is_told_and_an_ignore_file_leads_to_its_dockerfile(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no Dockerfile and no compose file"):
+        checked(tmp_path)
+    write(tmp_path, {".dockerignore": "x\n"})
+    assert checked(tmp_path, ".dockerignore") == {}, "the Dockerfile that it is for lies in another folder"
+    write(tmp_path, {"Dockerfile": CLEAN, "b/x.Dockerfile": CLEAN, "b/x.Dockerfile.dockerignore": ""})
+    assert list(checked(tmp_path, ".dockerignore", "b/x.Dockerfile.dockerignore")) == ["Dockerfile", "b/x.Dockerfile"]
+
+
+def test_a_contract_holds_and_each_check_is_made_or_counted(tmp_path: Path) -> None:
+    write(tmp_path, PROJECT)
+    worker = checked(tmp_path, app="worker")["worker"]
+    assert {result.id: result.status for result in worker.checks}["dockerfile/base-pinned"] is Status.WAIVED
+    left = next(int(note.split()[0]) for note in worker.notes if "need an image" in note)
+    compose = [check for check in CHECKS if check.family == "compose"]
+    assert left + len(worker.checks) == len(CHECKS)
+    assert {check.id for check in compose} <= {result.id for result in worker.checks if result.status is Status.SKIP}
+    alone = checked(tmp_path, "docker/Dockerfile.tools")["docker/Dockerfile.tools"]
+    assert left + len(alone.checks) + len(compose) == len(CHECKS)
+
+
+def test_the_verdict_is_a_smokes(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": CLEAN, "leaks.Dockerfile": LEAKS, "new.Dockerfile": "FROM python\n"})
+    found = checked(tmp_path)
+    verdicts = {name: smoke.verdict for name, smoke in found.items()}
+    assert verdicts == {"Dockerfile": Verdict.PASS, "leaks.Dockerfile": Verdict.FAIL, "new.Dockerfile": Verdict.PASS}
+    assert checked(tmp_path, "new.Dockerfile", fail_on=Severity.WARNING)["new.Dockerfile"].verdict is Verdict.FAIL
+    assert "ghp_" not in str(found["leaks.Dockerfile"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Dockerfile has no FROM"),
+        ("FROM a:1\nRUN \\\n  x\nCOPPY a b\n", "Dockerfile:4: COPPY is no instruction"),
+        ("FROM a:1\nRUN <<X\nCOPPY\nX\n", ""),
+        ("# syntax=example/other\nFROM a:1\nINCLUDE b\n", ""),
+    ],
+)
+def test_what_no_build_takes_is_undecided(tmp_path: Path, text: str, said: str) -> None:
+    write(tmp_path, {"Dockerfile": text})
+    smoke = checked(tmp_path)["Dockerfile"]
+    undecided = {result.actual for result in smoke.checks if result.status is Status.ERROR}
+    assert undecided == ({f"could not be decided: {said}"} if said else set())
+    assert smoke.verdict is (Verdict.ERROR if said else Verdict.PASS)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "copies", "context"),
+    [
+        ("docker/a/Dockerfile", "src/app.py", "."),
+        ("svc/Dockerfile", "main.py", "svc"),
+        ("svc/Dockerfile", ".", "svc"),
+        ("docker/a/Dockerfile", ".", "."),
+        ("svc/Dockerfile", "svc/main.py src", "."),
+        ("svc/docker/Dockerfile", "main.py", "svc"),
+    ],
+)
+def test_the_context_is_the_folder_that_holds_what_is_copied(
+    tmp_path: Path, dockerfile: str, copies: str, context: str
+) -> None:
+    top = {"pyproject.toml": "", "src/app.py": "", "svc/main.py": "", "svc/requirements.txt": ""}
+    write(tmp_path, {**top, dockerfile: f"FROM python:3.13-slim\nCOPY {copies} /app/\n"})
+    (size,) = [result for result in checked(tmp_path)[dockerfile].checks if result.id == "context/size"]
+    inside = tmp_path / context
+    assert f"in {sum(file.is_file() for file in inside.rglob('*'))} file" in size.actual
+
+
+def test_a_context_that_nothing_tells_is_not_judged(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"docker/Dockerfile": "FROM python:3.13-slim\nCOPY app.py .\nRUN pip install -r requirements.txt\n"}
+    )
+    statuses = {result.id: result for result in checked(tmp_path)["docker/Dockerfile"].checks}
+    assert statuses["context/ignored"].status is statuses["context/size"].status is Status.SKIP
+    assert "which folder it is built from is not known" in statuses["dockerfile/locked-install"].actual
+
+
+def test_without_compose_the_text_is_judged_and_the_rest_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, {"compose.yaml": COMPOSE})
+    smoke = checked(tmp_path)["compose.yaml"]
+    statuses = {result.id: result.status for result in smoke.checks}
+    assert (statuses["compose/environment"], statuses["compose/secrets"]) == (Status.FAIL, Status.PASS)
+    assert (statuses["compose/ports"], smoke.verdict) == (Status.SKIP, Verdict.PASS)
+    skipped = sum(status is Status.SKIP for status in statuses.values())
+    assert smoke.notes == (f"{skipped} checks of the compose file need docker compose, which is not installed",)
+
+
+def test_with_compose_what_needs_an_image_is_counted_and_no_pass(tmp_path: Path) -> None:
+    model = {"api": {"image": "shop", "command": ["x"], "volumes": [{"type": "volume", "source": "a", "target": "/a"}]}}
+    fake_compose(tmp_path, f"{VERSION}print(json.dumps({{'services': {model}}}))")
+    write(tmp_path, {"p/compose.yaml": COMPOSE})
+    smoke = checked(tmp_path, "p/compose.yaml")["p/compose.yaml"]
+    statuses = {result.id: result.status for result in smoke.checks}
+    assert statuses["compose/hardening"] is not Status.SKIP
+    assert [statuses[f"compose/{name}"] for name in ("command", "mounts", "volumes")] == [Status.SKIP] * 3
+    assert smoke.notes == ("3 checks more need an image: `seatrial smoke` makes them",)
+
+
+def test_what_compose_refuses_is_undecided(tmp_path: Path) -> None:
+    fake_compose(tmp_path, f"{VERSION}sys.exit('services.api Additional property imagee is not allowed')")
+    write(tmp_path, {"p/compose.yaml": COMPOSE})
+    smoke = checked(tmp_path, "p/compose.yaml")["p/compose.yaml"]
+    assert smoke.verdict is Verdict.ERROR
+    assert any("imagee is not allowed" in result.actual for result in smoke.checks)
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("seatrial check", []),
+        ("seatrial check a b/c", ["a", "b/c"]),
+        ("invoke check --app x a --fail-on=note b -v c", ["a", "b", "c"]),
+        ("seatrial check a -- b", ["a"]),
+        ("seatrial --list", []),
+    ],
+)
+def test_all_words_but_options_are_files(line: str, words: list[str]) -> None:
+    assert words_of("check", line.split(), ["--app", "--fail-on"]) == words
+
+
+def run(folder: Path, *words: str) -> process.Completed:
+    program = [sys.executable, "-m", "seatrial", "check", *words]
+    return process.run(program, timeout=60, folder=folder, environment=os.environ, check=False)
+
+
+def test_the_command_takes_files_and_says_how_it_ended(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": CLEAN, "leaks.Dockerfile": LEAKS, "build": "FROM a:1\n", "x.md": ""})
+    done = run(tmp_path, "Dockerfile", "--fail-on", "error", "leaks.Dockerfile", "x.md")
+    assert done.code == 1
+    assert "Check of Dockerfile" in done.output
+    assert "FAIL  leaks.Dockerfile: 1 error" in done.output
+    assert "x.md is not checked" in done.errors
+    assert run(tmp_path, "Dockerfile").code == 0
+    assert run(tmp_path, "build").code == 2, "a file by the name of a command"
+
+
+def test_each_format_of_a_smoke_is_written(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": LEAKS})
+    files = [f"r{ending}" for ending in ENDINGS if ending.startswith(".")]
+    assert run(tmp_path, *(f"--also={file}" for file in files), "--format=json").code == 1
+    assert all((tmp_path / file).stat().st_size for file in files)
+    (ran,) = json.loads((tmp_path / "r.sarif").read_text())["runs"]
+    places = {
+        place["physicalLocation"]["artifactLocation"]["uri"] for row in ran["results"] for place in row["locations"]
+    }
+    assert "Dockerfile" in places
+
+
+def test_a_check_of_both_examples_takes_a_second_at_most() -> None:
+    # Of processor time, hadolint's included: the machine may be busy.
+    took = []
+    for _ in range(3):
+        before = sum(os.times()[2:4])
+        assert run(ROOT).code == 0
+        took.append(sum(os.times()[2:4]) - before)
+    assert min(took) <= 1.0, took
+
+
+def test_files_are_judged_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {f"{number}.Dockerfile": CLEAN for number in range(4)})
+    monkeypatch.setattr(sources, "run_lint", lambda *_: time.sleep(0.5) or Lint())
+    started = time.monotonic()
+    assert len(checked(tmp_path)) == 4
+    assert time.monotonic() - started < 1.5
