@@ -81,7 +81,7 @@ def checked(folder: Path, *files: str, **options: object) -> dict[str, Smoke]:
         (["pyproject.toml"], "api worker"),
         (["worker/requirements.txt"], "api worker"),
         (["docker/Dockerfile.tools", "compose.yaml"], "compose.yaml docker/Dockerfile.tools"),
-        (["docker", "worker/Dockerfile"], "docker/Dockerfile.tools docker/api/Dockerfile worker"),
+        (["docker", "worker/Dockerfile"], "api docker/Dockerfile.tools worker"),
         (["worker/notes.txt", "docker/api/Dockerfile"], "api"),
     ],
 )
@@ -97,6 +97,20 @@ def test_without_settings_all_that_is_found_is_judged_by_itself(tmp_path: Path) 
     (tmp_path / "leads").mkdir()
     (tmp_path / "leads" / "Dockerfile").symlink_to(ROOT / "docker" / "weather-agent" / "Dockerfile")
     assert sorted(checked(tmp_path)) == sorted(ours)
+
+
+def test_a_compose_file_is_judged_with_what_it_is_the_main_file_of(tmp_path: Path) -> None:
+    services = "services:\n  api:\n    build: {context: svc, dockerfile: ../d/api.Dockerfile, target: run}\n"
+    write(tmp_path, {"compose.yaml": services, "compose.override.yaml": "services:\n  api:\n    ports: [80:80]\n"})
+    write(tmp_path, {"ci/compose-notes.yaml": "a: 1\n", "ci/compose-broken.yaml": "services: [\n", "svc/a.py": ""})
+    write(tmp_path, {"d/api.Dockerfile": "FROM python:3.13 AS run\nCOPY . .\nFROM run\nCOPY .netrc /\n"})
+    assert list(checked(tmp_path, "compose.override.yaml")) == ["compose.yaml"]
+    found = checked(tmp_path)
+    assert sorted(found) == ["ci/compose-broken.yaml", "compose.yaml", "d/api.Dockerfile"]
+    assert found["ci/compose-broken.yaml"].verdict is Verdict.ERROR
+    of_dockerfile = {result.id: result for result in found["d/api.Dockerfile"].checks}
+    assert "in 1 file" in of_dockerfile["context/size"].actual, "the context is that of the service"
+    assert of_dockerfile["dockerfile/secret-mounts"].status is Status.PASS, "so is the stage"
 
 
 @pytest.mark.parametrize(("file", "said"), [("nope", "does not exist"), ("README.md", "nothing to check")])
@@ -172,15 +186,6 @@ def test_the_context_is_the_folder_that_holds_what_is_copied(
     (size,) = [result for result in checked(tmp_path)[dockerfile].checks if result.id == "context/size"]
     inside = tmp_path / context
     assert f"in {sum(file.is_file() for file in inside.rglob('*'))} file" in size.actual
-
-
-def test_a_context_that_nothing_tells_is_not_judged(tmp_path: Path) -> None:
-    write(
-        tmp_path, {"docker/Dockerfile": "FROM python:3.13-slim\nCOPY app.py .\nRUN pip install -r requirements.txt\n"}
-    )
-    statuses = {result.id: result for result in checked(tmp_path)["docker/Dockerfile"].checks}
-    assert statuses["context/ignored"].status is statuses["context/size"].status is Status.SKIP
-    assert "which folder it is built from is not known" in statuses["dockerfile/locked-install"].actual
 
 
 def test_without_compose_the_text_is_judged_and_the_rest_is_counted(tmp_path: Path) -> None:
@@ -269,7 +274,12 @@ def test_a_check_of_both_examples_takes_a_second_at_most() -> None:
 
 def test_files_are_judged_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {f"{number}.Dockerfile": CLEAN for number in range(4)})
-    monkeypatch.setattr(sources, "run_lint", lambda *_: time.sleep(0.5) or Lint())
+
+    def slow(*_: object) -> Lint:
+        time.sleep(0.5)
+        return Lint()
+
+    monkeypatch.setattr(sources, "run_lint", slow)
     started = time.monotonic()
     assert len(checked(tmp_path)) == 4
     assert time.monotonic() - started < 1.5

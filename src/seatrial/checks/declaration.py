@@ -37,10 +37,9 @@ T = TypeVar("T")
 
 ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
-NO_CONTEXT = Unavailable(reason="which folder it is built from is not known: no app names it, and no folder holds it")
 NOT_UP = Unavailable(reason="it does not start: see boot/healthy or boot/stays-up")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
-DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE, NO_CONTEXT)
+DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE)
 """Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
 
 

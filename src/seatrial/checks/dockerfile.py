@@ -296,7 +296,6 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
         )
     made = [name for name in unseen if not _made_in_build(name, dockerfile.parsed)]
     if made:
-        present(context)
         raise UndecidedError(f"the build context holds no {', '.join(made)}, which a RUN installs from", *judged)
     return expect.passed("; ".join(judged))
 

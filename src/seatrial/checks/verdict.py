@@ -103,9 +103,7 @@ def smoke_of(
         python=_python(facts, contract),
         level=level,
         timings={name: round(took, 3) for name, took in facts.seconds.items()},
-        notes=tuple(
-            map(truncate, (*notes, *_held(_lint(facts)), *_slowed(facts), *_unneeded(results, contract))),
-        ),
+        notes=tuple(map(truncate, (*notes, *_held(facts), *_slowed(facts), *_unneeded(results, contract)))),
     )
 
 
@@ -132,7 +130,7 @@ def check_of(
         **summed_up(results, Severity(contract.fail_on)),
         app=app,
         level=SOURCES,
-        notes=tuple(map(truncate, (*notes, *_held(facts.get("lint")), *_unneeded(results, contract)))),
+        notes=tuple(map(truncate, (*notes, *_configured(facts.get("lint")), *_unneeded(results, contract)))),
     )
 
 
@@ -141,17 +139,18 @@ def _results(facts: Facts | Mapping[str, object], contract: Contract, checks: Se
     return linked(judged, checks, fixed={result.id for result in judged if result.severity_reason})
 
 
-def _lint(facts: Facts) -> object:
-    return None if isinstance(facts.sources, Unavailable) else facts.sources.lint
-
-
-def _held(lint: object) -> Iterator[str]:
+def _held(facts: Facts) -> Iterator[str]:
     """Yield what the project itself decided of its verdict, beside its contract."""
-    if isinstance(lint, Lint) and lint.configuration:
-        yield f"hadolint was asked with the project's own {lint.configuration}"
+    if not isinstance(facts.sources, Unavailable):
+        yield from _configured(facts.sources.lint)
     if where := facts.configuration.command_from:
         words = shlex.join(facts.configuration.words) or "nothing"
         yield f"started with the command in {where}, not the image's own: {words}"
+
+
+def _configured(lint: object) -> Iterator[str]:
+    if isinstance(lint, Lint) and lint.configuration:
+        yield f"hadolint was asked with the project's own {lint.configuration}"
 
 
 def _unneeded(results: Iterable[Result], contract: Contract) -> Iterator[str]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from seatrial.checks.declaration import NO_COMPOSE, NO_CONTEXT
-from seatrial.checks.dockerfile import all_instructions, from_context
+from seatrial.adopt.apps import build_contexts
+from seatrial.adopt.dockerfiles import is_dockerfile, read_dockerfile
+from seatrial.adopt.stacks import NAMED, read_stacks
+from seatrial.adopt.tree import Tree
+from seatrial.checks.declaration import NO_COMPOSE
+from seatrial.checks.dockerfile import all_instructions
 from seatrial.checks.model import Status
 from seatrial.checks.registry import CHECKS, own_checks, reading
 from seatrial.checks.verdict import check_of
@@ -26,7 +28,8 @@ from seatrial.engine import programs
 from seatrial.engine.find import no_engine
 from seatrial.errors import SettingsError
 from seatrial.facts import ComposeSource, DockerfileSource, NotInstalled, ProjectFacts, Unavailable
-from seatrial.observe.sources import is_requirements, read_context, read_dockerfile, run_lint
+from seatrial.observe import sources
+from seatrial.observe.sources import SourceFiles, is_requirements, read_context, run_lint
 from seatrial.settings.model import Contract
 from seatrial.smoke.images import Smoked, app_target, each
 from seatrial.smoke.masking import masked
@@ -42,29 +45,15 @@ if TYPE_CHECKING:
 
 OBSERVED = frozenset(("contract", "project", "dockerfile", "lint", "context", "compose"))
 """The facts that need no image."""
-IGNORE = ".dockerignore"
 NOT_LOOKED_AT = Unavailable(reason="no image is looked at here")
 NO_PROGRAM = NotInstalled(reason="docker compose is not installed: what it makes of the file is not known")
-ROOTS = ("pyproject.toml", "setup.py", "requirements.txt", "Pipfile", "uv.lock", "poetry.lock", IGNORE)
-"""What lies at the top of a project, where most builds begin."""
 INSTRUCTIONS = re.compile(
     "ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME|"
     "WORKDIR"
 )
-DOCKERFILE = re.compile(
-    r"(?:Docker|Container)file(?:[._-][\w.-]+)?|[\w.-]+[._-](?:Docker|Container)file", re.IGNORECASE
-)
-NO_DOCKERFILE = re.compile(
-    r".*\.(?:\w+ignore|md|rst|txt|j2|jinja2?|tmpl|tpl|in|orig|bak|py|sh|ya?ml|json)", re.IGNORECASE
-)
-COMPOSE = re.compile(r"(?:[\w.-]+[._-])?compose(?:[._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
-SKIPPED = frozenset(("node_modules", "venv", "build", "dist", "site-packages", "__pycache__"))
-SEARCHED = frozenset((".docker", ".devcontainer"))
-"""Of the hidden folders."""
-DEEPEST = 5
-"""Levels of folders in which files are searched."""
-MOST_FOUND = 200
+IGNORE = ".dockerignore"
 AT_ONCE = 4
+"""Files that are judged at the same time: hadolint and compose run as programs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +63,14 @@ class Subject:
     name: str
     folder: Path
     """The project's: paths are shown from here."""
-    dockerfile: Path | None = None
-    context: Path | None = None
-    """The folder that a build sees; None where that is not known."""
+    files: SourceFiles | None = None
+    """The Dockerfile and what goes with it; None of a compose file alone."""
     compose: Path | None = None
-    build_arguments: Mapping[str, str] = field(default_factory=dict)
-    own_images: Mapping[str, str] = field(default_factory=dict)
     app: str = ""
     contract: Contract = field(default_factory=Contract)
     project: ProjectFacts = field(default_factory=ProjectFacts)
     own_checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
-
-    def shown(self, path: Path) -> str:
-        """Return a path as a person knows it."""
-        return str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path)
 
 
 def check_sources(
@@ -110,9 +92,10 @@ def check_sources(
     """
     apps = project.chosen(app) if project and (app or project.settings.apps) else {}
     root = project.folder if project else folder
-    names, alone = list(apps), [] if apps or files else list(_found(folder))
+    whole = _Folder(root)
+    names, alone = list(apps), [] if apps or files else _Folder(folder).all()
     if files:
-        names, alone = _concerned(project, apps, files, say)
+        names, alone = _concerned(project, apps, files, whole, say)
     elif not apps and not alone:
         raise SettingsError(
             "no Dockerfile and no compose file in this folder or below it.",
@@ -123,25 +106,57 @@ def check_sources(
     subjects: list[tuple[str, Callable[[], Subject]]] = []
     if project:
         subjects += [(name, partial(_of_app, project, name, host)) for name in names]
-    subjects += [(str(file), partial(_alone, file, root, own)) for file in alone]
+    for file in alone:
+        around = whole if file.is_relative_to(root) else _Folder(file.parent)
+        subjects.append((str(file), partial(_alone, file, around, host, own)))
     with ThreadPoolExecutor(max_workers=AT_ONCE) as beside:
         judged = [(name, beside.submit(_judged, subject, host, fail_on)) for name, subject in subjects]
         return each([(name, future.result) for name, future in judged])
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """What lies in a folder, read when it is first asked for."""
+
+    root: Path
+
+    @cached_property
+    def tree(self) -> Tree:
+        return Tree(self.root)
+
+    @cached_property
+    def composes(self) -> dict[str, str]:
+        """Return the compose files by what belongs to each: itself, overrides, what it includes."""
+        stacks, notes = read_stacks(self.tree)
+        found = {file: stack.over or stack.files[0] for stack in stacks for file in stack.files}
+        broken = (note.where.rpartition(":")[0] for note in notes)
+        return {**{file: file for file in broken if _is_compose(file)}, **found}
+
+    def all(self) -> list[Path]:
+        """Return every Dockerfile and compose file."""
+        paths = (*filter(is_dockerfile, self.tree.files), *self.composes.values())
+        return [self.root / path for path in dict.fromkeys(paths)]
+
+    def build_of(self, path: str) -> tuple[str, str, Mapping[str, str]]:
+        """Return the context, target and arguments of a Dockerfile: as a compose file says, or the likeliest."""
+        for service in (service for stack in read_stacks(self.tree)[0] for service in stack.built):
+            if service.dockerfile == path:
+                return service.context, service.target, service.arguments
+        found = read_dockerfile(self.tree, path)
+        if found is None:
+            return posixpath.dirname(path), "", {}
+        # What is likely for one of Python is likely for any.
+        contexts = build_contexts(self.tree, [msgspec.structs.replace(found, python=True)])
+        return contexts[path].value, "", {}
+
+
 def _of_app(project: Project, name: str, host: Host) -> Subject:
     target = app_target(project, name, host=host)
-    files = target.sources
-    if files is None:
-        raise ValueError("of an app on a host, the sources are known")
     return Subject(
         name=name,
         folder=project.folder,
-        dockerfile=files.dockerfile,
-        context=files.context,
-        compose=files.compose,
-        build_arguments=files.build_arguments,
-        own_images=files.own_images,
+        files=target.sources,
+        compose=target.sources.compose if target.sources else None,
         app=name,
         contract=target.contract,
         project=target.project,
@@ -150,39 +165,21 @@ def _of_app(project: Project, name: str, host: Host) -> Subject:
     )
 
 
-def _alone(file: Path, folder: Path, own: tuple[Check, ...]) -> Subject:
-    found = Subject(name="", folder=folder, own_checks=own)
-    name = found.shown(file)
-    if COMPOSE.fullmatch(file.name):
-        return Subject(name=name, folder=folder, compose=file, own_checks=own)
-    return Subject(name=name, folder=folder, dockerfile=file, context=_context_of(file, folder), own_checks=own)
-
-
-def _context_of(dockerfile: Path, folder: Path) -> Path | None:
-    """Return the folder that a Dockerfile is likely built from; None where no folder holds what it copies.
-
-    Of its own folder and those above it in the project, it is the nearest that holds most of that.
-    """
-    parsed = read_dockerfile(dockerfile, "", {})
-    if isinstance(parsed, Unavailable):
-        return None
-    copied = {what for instruction in all_instructions(parsed.parsed) for what in from_context(instruction)}
-    above = [each for each in (dockerfile.parent, *dockerfile.parent.parents) if each.is_relative_to(folder)]
-    if len(above) < 2 or not copied:  # noqa: PLR2004 - nothing to choose from
-        return dockerfile.parent
-    held = {each: sum(_holds(each, what) for what in (*copied, *ROOTS)) for each in above}
-    best = max(above, key=lambda each: held[each])
-    return best if held[best] else None
-
-
-def _holds(folder: Path, what: str) -> bool:
-    # Every folder holds all of itself; a variable's value is not known.
-    name = what.strip("/").removeprefix("./")
-    if name in {"", ".", "*"} or any(part in name for part in ("$", "://", "**", "..")):
-        return False
-    with suppress(OSError, ValueError, NotImplementedError):
-        return next(folder.glob(name), None) is not None
-    return False
+def _alone(file: Path, folder: _Folder, host: Host, own: tuple[Check, ...]) -> Subject:
+    path = file.relative_to(folder.root).as_posix()
+    if not is_dockerfile(file.name):
+        return Subject(name=path, folder=folder.root, compose=file, own_checks=own)
+    context, target, arguments = folder.build_of(path)
+    files = SourceFiles(
+        project=folder.root,
+        dockerfile=file,
+        context=folder.root / context,
+        compose=None,
+        build_arguments=arguments,
+        target=target or None,
+        host=host,
+    )
+    return Subject(name=path, folder=folder.root, files=files, own_checks=own)
 
 
 def _judged(subject_of: Callable[[], Subject], host: Host, fail_on: Severity | None) -> Smoke:
@@ -201,16 +198,15 @@ def _judged(subject_of: Callable[[], Subject], host: Host, fail_on: Severity | N
         app=subject.app,
         notes=subject.notes,
     )
-    return masked(
-        msgspec.structs.replace(smoke, notes=(*smoke.notes, *_left(smoke, subject))), contract.environment.items()
-    )
+    told = msgspec.structs.replace(smoke, notes=(*smoke.notes, *_left(smoke, subject)))
+    return masked(told, contract.environment.items())
 
 
 def _left(smoke: Smoke, subject: Subject) -> Iterator[str]:
     """Yield how many checks were not made, and what makes them."""
     skipped = [result.actual for result in smoke.checks if result.status is Status.SKIP]
     left = sum(NOT_LOOKED_AT.reason in reason for reason in skipped)
-    if subject.dockerfile is not None:
+    if subject.files is not None:
         left += len((*CHECKS, *subject.own_checks)) - len(reading(OBSERVED, subject.own_checks))
     if left:
         yield f"{counted(left, 'check')} more need an image: `seatrial smoke` makes them"
@@ -221,30 +217,23 @@ def _left(smoke: Smoke, subject: Subject) -> Iterator[str]:
 def _facts(subject: Subject, host: Host) -> dict[str, object]:
     """Return what is observed: the facts of a Dockerfile, of a compose file, or both."""
     found: dict[str, object] = {"project": subject.project}
+    files = subject.files
     with ThreadPoolExecutor(max_workers=2) as beside:
-        lint: Future[Lint | Unavailable] | None = None
-        if subject.dockerfile is not None:
-            lint = beside.submit(run_lint, subject.dockerfile, subject.folder, host)
         compose = beside.submit(_compose, subject, subject.compose, host) if subject.compose else None
-        if subject.dockerfile is not None:
-            found["dockerfile"] = _dockerfile(subject, subject.dockerfile)
-            found["context"] = NO_CONTEXT
-            if subject.context is not None:
-                shown = subject.shown(subject.context)
-                found["context"] = read_context(subject.context, subject.dockerfile, shown, subject.folder)
-        if lint is not None:
+        if files is not None:
+            lint: Future[Lint | Unavailable] = beside.submit(run_lint, files.dockerfile, files.project, host)
+            found["dockerfile"] = _dockerfile(files)
+            found["context"] = read_context(files.context, files.dockerfile, files.shown(files.context), files.project)
             found["lint"] = lint.result()
-        if compose is not None:
-            found["compose"] = compose.result()
-        elif subject.app:
-            found["compose"] = NO_COMPOSE
+        if compose is not None or subject.app:
+            found["compose"] = compose.result() if compose is not None else NO_COMPOSE
     return found
 
 
-def _dockerfile(subject: Subject, file: Path) -> DockerfileSource | Unavailable:
+def _dockerfile(files: SourceFiles) -> DockerfileSource | Unavailable:
     """Return a Dockerfile; `Unavailable` where no build takes it, which nobody has tried here."""
-    shown = subject.shown(file)
-    source = read_dockerfile(file, shown, subject.build_arguments)
+    shown = files.shown(files.dockerfile)
+    source = sources.read_dockerfile(files.dockerfile, shown, files.build_arguments, files.target)
     if isinstance(source, Unavailable):
         return source
     if not source.parsed.stages:
@@ -256,18 +245,24 @@ def _dockerfile(subject: Subject, file: Path) -> DockerfileSource | Unavailable:
 
 
 def _compose(subject: Subject, file: Path, host: Host) -> ComposeSource | Unavailable:
-    nobody = no_engine(host)
-    found = read_compose(file, subject.shown(file), subject.folder, nobody, host, own=subject.own_images)
+    nobody, files = no_engine(host), subject.files
+    shown = str(file.relative_to(subject.folder) if file.is_relative_to(subject.folder) else file)
+    asked = partial(read_compose, file, shown, subject.folder, nobody, host)
+    found = asked(own=files.own_images, with_images=files.with_images) if files else asked()
     if isinstance(found, Unavailable):
         return found
     if isinstance(found.model, Unavailable):
         there = programs.is_installed("compose", nobody, host)
         return found if there else msgspec.structs.replace(found, model=NO_PROGRAM)
-    return msgspec.structs.replace(found, images={each.name: NOT_LOOKED_AT for each in found.model.services})
+    return msgspec.structs.replace(found, images={service.name: NOT_LOOKED_AT for service in found.model.services})
 
 
 def _concerned(
-    project: Project | None, apps: Mapping[str, App], files: Sequence[Path], say: Callable[[str], None]
+    project: Project | None,
+    apps: Mapping[str, App],
+    files: Sequence[Path],
+    folder: _Folder,
+    say: Callable[[str], None],
 ) -> tuple[list[str], list[Path]]:
     """Return the apps that files concern, and the files that are judged by themselves."""
     names: dict[str, None] = {}
@@ -275,17 +270,16 @@ def _concerned(
     unknown = []
     for file in files:
         if not file.exists():
-            raise SettingsError(
-                "does not exist.", where=str(file), fix="Name a Dockerfile, a compose file or a folder."
-            )
-        whole = file.resolve()
-        found = [name for name, app in apps.items() if project and _concerns(project, app, whole)]
-        names |= dict.fromkeys(found)
-        own = [] if found else list(_found(whole) if whole.is_dir() else _served(whole))
-        alone |= dict.fromkeys(own)
-        if not found and not own:
+            raise SettingsError("does not exist.", where=str(file), fix="Name a Dockerfile or compose file.")
+        meant = _meant(file.resolve(), folder)
+        of_apps = {
+            part: [name for name, app in apps.items() if project and _concerns(project, app, part)] for part in meant
+        }
+        names |= dict.fromkeys(name for found in of_apps.values() for name in found)
+        alone |= dict.fromkeys(part for part, found in of_apps.items() if not found and _is_judged(part, folder))
+        if not any(found or part in alone for part, found in of_apps.items()):
             say(f"{file} is not checked: it is no Dockerfile and no compose file, and no app's.")
-            unknown += [file] if whole.name != IGNORE else []
+            unknown += [file] if file.name != IGNORE else []
     if unknown and not names and not alone:
         raise SettingsError(
             "there is nothing to check in these files.",
@@ -293,6 +287,32 @@ def _concerned(
             fix="Name a Dockerfile or a compose file; one of another name belongs to an app in the settings.",
         )
     return list(names), list(alone)
+
+
+def _meant(file: Path, folder: _Folder) -> Iterable[Path]:
+    """Return the files that are meant by one: all in a folder, a Dockerfile by its ignore file, a compose file."""
+    if file.is_dir():
+        return _Folder(file).all()
+    if file.name.endswith(IGNORE):
+        own = file.name.removesuffix(IGNORE)
+        beside = [file.with_name(own)] if own else sorted(file.parent.iterdir())
+        return [file, *(each for each in beside if is_dockerfile(each.name) and each.is_file())]
+    if file.suffix in {".yml", ".yaml"} and file.is_relative_to(folder.root):
+        path = file.relative_to(folder.root).as_posix()
+        return [folder.root / folder.composes.get(path, path)]
+    return [file]
+
+
+def _is_judged(file: Path, folder: _Folder) -> bool:
+    """Tell whether a file is judged by itself, where it is no app's."""
+    if is_dockerfile(file.name):
+        return True
+    inside = file.is_relative_to(folder.root)
+    return file.relative_to(folder.root).as_posix() in folder.composes if inside else _is_compose(file.name)
+
+
+def _is_compose(path: str) -> bool:
+    return NAMED.fullmatch(posixpath.basename(path)) is not None
 
 
 def _concerns(project: Project, app: App, file: Path) -> bool:
@@ -305,35 +325,3 @@ def _concerns(project: Project, app: App, file: Path) -> bool:
     if compose is not None and file.parent == compose.parent and file.name.startswith(".env"):
         return True
     return file.is_relative_to(context) and is_requirements(str(file.relative_to(context)))
-
-
-def _served(file: Path) -> Iterator[Path]:
-    """Yield a Dockerfile or compose file, or the Dockerfiles that an ignore file is for."""
-    if file.name.endswith(IGNORE):
-        own = file.name.removesuffix(IGNORE)
-        beside = [file.with_name(own)] if own else sorted(file.parent.iterdir())
-        yield from (each for each in beside if _is_dockerfile(each.name) and each.is_file())
-    elif _is_dockerfile(file.name) or COMPOSE.fullmatch(file.name):
-        yield file
-
-
-def _is_dockerfile(name: str) -> bool:
-    return DOCKERFILE.fullmatch(name) is not None and NO_DOCKERFILE.fullmatch(name) is None
-
-
-def _found(folder: Path) -> Iterator[Path]:
-    """Yield the Dockerfiles and compose files of a folder and those below it."""
-    return islice(_walked(folder), MOST_FOUND)
-
-
-def _walked(folder: Path) -> Iterator[Path]:
-    for here, folders, names in os.walk(folder):
-        place = Path(here)
-        deep = len(place.relative_to(folder).parts) >= DEEPEST
-        folders[:] = [] if deep else sorted(name for name in folders if _is_searched(name))
-        found = (place / name for name in sorted(names) if _is_dockerfile(name) or COMPOSE.fullmatch(name))
-        yield from (file for file in found if file.resolve().is_relative_to(folder.resolve()))
-
-
-def _is_searched(name: str) -> bool:
-    return name not in SKIPPED and (not name.startswith(".") or name in SEARCHED)
