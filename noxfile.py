@@ -194,6 +194,13 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(default=False, tags=[FULL])
+def hook(session: nox.Session) -> None:
+    """Run the pre-commit hook in a repository of another project; it installs itself from the package index."""
+    install(session, "dev")
+    session.run("pytest", "tests/release/test_hook.py")
+
+
+@nox.session(default=False, tags=[FULL])
 def docs(session: nox.Session) -> None:
     """Check that the reference pages are what the code says, and build the site, strictly, into site/."""
     install(session, "docs")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from tests.unit.factories import host
 from tests.unit.test_source_facts import VERSION, fake_compose, write
 
 from seatrial import process
+from seatrial.adopt.dockerfiles import is_dockerfile
+from seatrial.adopt.stacks import NAMED
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.registry import CHECKS
 from seatrial.checks.verdict import Verdict
@@ -283,3 +287,24 @@ def test_files_are_judged_side_by_side(tmp_path: Path, monkeypatch: pytest.Monke
     started = time.monotonic()
     assert len(checked(tmp_path)) == 4
     assert time.monotonic() - started < 1.5
+
+
+# --- the pre-commit hook ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "taken"),
+    [
+        *((name, True) for name in ("Dockerfile", "a/b.Dockerfile", "Dockerfile.prod", "docker/Containerfile")),
+        *((name, True) for name in ("compose.yaml", "a/docker-compose.prod.yml", "b.Dockerfile.dockerignore")),
+        *((name, True) for name in ("x-dockerfile", ".dockerignore")),
+        *((name, False) for name in ("Dockerfile.md", "Dockerfile.j2", "composer.yaml", "a.yaml", "Dockerfiles/a.py")),
+    ],
+)
+def test_the_hook_is_handed_the_files_that_a_check_looks_for(file: str, *, taken: bool) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    # As pre-commit does.
+    chosen = bool(re.search(hook["files"], file)) and not re.search(hook["exclude"], file)
+    assert chosen is taken
+    name = file.removesuffix(".dockerignore")
+    assert chosen is (is_dockerfile(name) or NAMED.fullmatch(Path(name).name) is not None or not name)
