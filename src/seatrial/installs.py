@@ -30,6 +30,8 @@ WITH_VALUE = {
 """Options of pip and uv whose value is a separate word."""
 TOOLS = {"pip", "setuptools", "wheel", "uv", "poetry", "pdm", "pipenv", "hatch", "pip-tools"}
 """What installs packages is not a dependency of the application."""
+PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
+"""The names of lock files that PEP 751 allows."""
 LOCKING = re.compile(r"\b(UV_FROZEN|UV_LOCKED)=[\"']?(1|true)\b", re.IGNORECASE)
 
 
@@ -189,6 +191,8 @@ def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = Fals
     found: list[Loose] = []
     unseen: list[str] = []
     for name in (*install.files, *install.constraints):
+        if PYLOCK.fullmatch(posixpath.basename(name)):
+            continue  # It holds exact versions alone.
         path = _path(name, texts)
         if path is None:
             unseen.append(name)

@@ -220,6 +220,8 @@ def installed(lines: str, **changed: Any) -> Any:
         "pip install poetry==${POETRY_VERSION}",
         "uv pip install --system -r requirements.txt",
         "uv pip sync requirements.txt",
+        "uv pip sync --python /venv pylock.toml",
+        "pip install -r pylock.web.toml",
         "poetry install --only main",
         "pipenv install --deploy",
         "pipenv sync",
