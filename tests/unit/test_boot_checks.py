@@ -143,6 +143,28 @@ def test_what_no_restriction_keeps_from_coming_up() -> None:
 
 
 @pytest.mark.parametrize(
+    ("exit_", "status", "says"),
+    [
+        (Exit(code=0, after=0.4), Status.PASS, "exit code 0 after 0.4 s"),
+        (Exit(code=3, after=0.4), Status.FAIL, "the container exited at start: exit code 3 after 0.4 s"),
+        (None, Status.FAIL, "still ran after 30.0 s"),
+    ],
+)
+def test_a_job_is_to_end_well(exit_: Exit | None, status: Status, says: str) -> None:
+    seen = facts(boot=down(job=True, exit=exit_, health=Health.NONE, watched=30.0))
+    found = judged("boot/stays-up", seen, job=True)
+    assert (found.status, found.actual) == (status, says)
+    for skipped in (
+        "boot/healthy",
+        "health/declared",
+        "health/cheap",
+        "process/graceful-stop",
+        "network/exposed-ports",
+    ):
+        assert judged(skipped, seen, job=True).status is Status.SKIP
+
+
+@pytest.mark.parametrize(
     ("seen", "says"),
     [
         (

@@ -161,7 +161,10 @@ def boot_fix(boot: Boot, *, services_left_out: bool) -> str:
     last = (*raised_before(boot.log), *boot.log[-LAST_LINES:])
     raised = any(TRACEBACK in line for line in last)
     if boot.exit is not None and boot.exit.code == 0 and not raised:
-        return "Let CMD start what keeps running: this command ends, as if its work were done."
+        return (
+            "Let CMD start what keeps running: this command ends, as if its work were done. Where it is, write "
+            "`job = true` in its contract."
+        )
     if boot.exit is not None or raised:
         return _log_fix(last, services_left_out=services_left_out)
     if boot.answers and boot.answers[-1].exit_code:

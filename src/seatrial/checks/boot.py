@@ -72,6 +72,8 @@ def healthy(
     services_left_out: bool,
     contract: Contract,
 ) -> Outcome:
+    if contract.job:
+        return skipped("it is a job; boot/stays-up decides")
     if configuration.health_check is None:
         return skipped("the image has no HEALTHCHECK; boot/stays-up decides")
     boot = present(boot)
@@ -122,10 +124,14 @@ ASKS_FOR_HELP = {"--help", "-h", "--version"}
     example='# looks at its settings, and ends\nCMD ["python", "-m", "bot", "--check-settings"]',
     fixed='CMD ["python", "-m", "bot"]',
 )
-def stays_up(boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool) -> Outcome:
-    if configuration.health_check is not None:
+def stays_up(
+    boot: Boot | Unavailable, configuration: Configuration, services_left_out: bool, contract: Contract
+) -> Outcome:
+    if configuration.health_check is not None and not contract.job:
         return skipped("the image has a HEALTHCHECK; boot/healthy decides")
     boot = present(boot)
+    if contract.job:
+        return _ends_well(boot, contract, services_left_out=services_left_out)
     expect = Expect("still runs when its start is over, with no traceback in its log")
     if boot.exit is not None and boot.exit.code == 0 and ASKS_FOR_HELP & set(configuration.words):
         return expect.failed(
@@ -145,10 +151,24 @@ def stays_up(boot: Boot | Unavailable, configuration: Configuration, services_le
             evidence=evidence_of(boot),
             severity=Severity.WARNING,
         )
-    if boot.finished_after is None:
-        return expect.passed(f"still ran after {boot.watched:.1f} s; its start was not over: {_unfinished(boot)}")
-    return expect.passed(
-        f"its start was over after {boot.finished_after:.1f} s; it still ran after {boot.watched:.1f} s"
+    after, watched = boot.finished_after, f"still ran after {boot.watched:.1f} s"
+    over = f"its start was over after {after:.1f} s; it {watched}" if after is not None else ""
+    return expect.passed(over or f"{watched}; its start was not over: {_unfinished(boot)}")
+
+
+def _ends_well(boot: Boot, contract: Contract, *, services_left_out: bool) -> Outcome:
+    """Judge a job: it is to end, and well."""
+    expect = Expect(f"does its work and ends with exit code 0 within {contract.healthy_within:g} s")
+    if boot.came_up and boot.exit is not None:
+        return expect.passed(f"exit code 0 after {boot.exit.after:.1f} s")
+    if boot.exit is None and not boot.start_error:
+        return expect.failed(
+            f"still ran after {boot.watched:.1f} s",
+            fix="Give it time with the contract's `healthy-within`; or take `job` out, where it is to run on.",
+            evidence=evidence_of(boot),
+        )
+    return expect.failed(
+        what_happened(boot), fix=boot_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
     )
 
 

@@ -39,7 +39,8 @@ ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
 NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
 NOT_UP = Unavailable(reason="it does not start: see boot/healthy or boot/stays-up")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
-DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE)
+IS_JOB = Unavailable(reason="it is a job, which does its work and ends: `job` in the contract")
+DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE, IS_JOB)
 """Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
 
 
@@ -73,7 +74,9 @@ def deciding_boot(facts: Facts) -> Boot | Unavailable:
 
 def _running(facts: Facts) -> Boot | Unavailable:
     boot = deciding_boot(facts)
-    return boot if isinstance(boot, Unavailable) or boot.came_up else NOT_UP
+    if isinstance(boot, Unavailable):
+        return boot
+    return IS_JOB if boot.job else boot if boot.came_up else NOT_UP
 
 
 def _proc(facts: Facts) -> ProcInfo | Unavailable:
@@ -82,7 +85,9 @@ def _proc(facts: Facts) -> ProcInfo | Unavailable:
 
 
 def _deep(facts: Facts) -> DeepBoots | Unavailable:
-    return facts.boot if isinstance(facts.boot, Unavailable) else facts.deep
+    if isinstance(facts.boot, Unavailable):
+        return facts.boot
+    return IS_JOB if facts.boot.job else facts.deep
 
 
 def _because(*checks: str, says: str = "") -> tuple[Cause, ...]:

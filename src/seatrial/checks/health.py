@@ -15,6 +15,7 @@ from seatrial.settings.model import Contract
 
 MOST = 0.5
 """The part of its timeout that a health check may take."""
+JOB = "a job, which ends, has no health to ask for"
 NO_CHECK = "the image has no HEALTHCHECK; health/declared decides"
 
 
@@ -67,7 +68,9 @@ def _answers(listening: str, asked: str) -> bool:
     'HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "healthcheck.py"]\n'
     'CMD ["uvicorn", "shop.api:app"]',
 )
-def health_declared(configuration: Configuration) -> Outcome:
+def health_declared(configuration: Configuration, contract: Contract) -> Outcome:
+    if contract.job:
+        return skipped(JOB)
     health_check = configuration.health_check
     expect = Expect("a HEALTHCHECK")
     if health_check is None:
@@ -156,8 +159,8 @@ def _seen(health: HealthCommand, line: str) -> str:
 )
 def cheap(boot: Boot, configuration: Configuration) -> Outcome:
     health_check = configuration.health_check
-    if health_check is None:
-        return skipped(NO_CHECK)
+    if health_check is None or boot.job:
+        return skipped(NO_CHECK if health_check is None else JOB)
     # The quickest: the first ones run while the application still starts.
     taken = min((answer.seconds for answer in boot.answers if answer.exit_code == 0), default=None)
     if not boot.came_up or taken is None:

@@ -179,6 +179,8 @@ def _not_executable(trail: ResolvedPath, entry: FileEntry, command: ResolvedComm
     fixed="# entrypoint.sh becomes the application\nexec uvicorn shop.api:app",
 )
 def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
+    if contract.job:
+        return skipped("a job ends by itself")
     if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application did not start, so it could not be stopped")
     stop = boot.stop

@@ -196,6 +196,8 @@ class Boot(Fact, frozen=True, kw_only=True):
 
     lifted: tuple[Restriction, ...] = ()
     """The restrictions that were lifted; none of a hardened start."""
+    job: bool = False
+    """Its command is to end by itself, with exit code 0."""
     enforced: Enforced | None = None
     """What the engine held it to; None where it did not start."""
     start_error: str = ""
@@ -247,7 +249,9 @@ class Boot(Fact, frozen=True, kw_only=True):
 
     @property
     def came_up(self) -> bool:
-        """Whether it became healthy, or (without a health check) stayed up."""
+        """Whether it became healthy, or (without a health check) stayed up; of a job, whether it ended well."""
+        if self.job:
+            return self.exit is not None and self.exit.code == 0 and not self.fell_short
         if self.start_error or self.exit is not None or self.fell_short:
             return False
         return self.health is Health.NONE or self.healthy_after is not None

@@ -19,7 +19,7 @@ from seatrial.observe.boot_log import between, first_line_after, last_lines
 from seatrial.observe.introspect import shared_memory, usage
 from seatrial.observe.probe import CANNOT_START
 from seatrial.observe.sandbox import HOSTNAME, boot_config, joined
-from seatrial.observe.watch import ENDED, POLL, Watched, health, until_up
+from seatrial.observe.watch import ENDED, POLL, Watched, health, until_ended, until_up
 from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import show_size
 
@@ -113,10 +113,11 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
     if error:
         return Boot(lifted=lifted, start_error=error)
     has_check = configuration.health_check is not None
-    seen = until_up(starter, booted, started)
+    within = contract.healthy_within
+    seen = until_ended(booted, started, within=within) if contract.job else until_up(starter, booted, started)
     over = ended(seen.state)
-    # An application that is not up has nothing to finish: it is killed, not asked.
-    up = over is None and (seen.healthy_after is not None or not has_check)
+    # An application that is not up has nothing to finish: it is killed, not asked. A job that is late is not up.
+    up = over is None and not contract.job and (seen.healthy_after is not None or not has_check)
     first_log = first_line_after(booted, seen.state["StartedAt"])
     taken = (
         seen.introspection.usage if seen.introspection else NOT_INSPECTED if over else usage(booted.client, booted.id)
@@ -132,6 +133,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
     lines, cut = last_lines(booted)
     return Boot(
         lifted=lifted,
+        job=contract.job,
         enforced=enforced(seen.inspected["HostConfig"]),
         health=health_of(seen, configuration),
         healthy_after=seen.healthy_after,

@@ -200,6 +200,15 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
             booted.wait(POLL)
 
 
+def until_ended(booted: Container, started: float, *, within: float) -> Watched:
+    """Watch a started job until it has ended, or time is up."""
+    while True:
+        seen = Watched(inspected=booted.client.inspect_container(booted.id), watched=time.monotonic() - started)
+        if seen.state["Status"] in ENDED or seen.watched >= within:
+            return seen
+        booted.wait(POLL)
+
+
 def _ended(seen: Watched) -> Watched:
     """Return what was seen of a start that has ended, with what its inspection could still tell."""
     if seen.introspection:

@@ -233,6 +233,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """The processors that the boot is given; on a host with fewer, those."""
     healthy_within: PositiveSeconds = 30.0
     """Seconds from the start until the health check must pass; without one, the most until the start is over."""
+    job: bool = False
+    """The command does its work and ends: with exit code 0, within `healthy-within`. It has no health to ask for."""
     stays_up: PositiveSeconds = 6.0
     """Without a health check and a port in EXPOSE: seconds for which it must have computed next to nothing before its
     start counts as over, and it must still run. With a port, its start is over once it listens there."""
