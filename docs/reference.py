@@ -106,9 +106,14 @@ RUN --mount=type=secret,id=ca-bundle \\
 """
 
 
+INTRODUCTION = """\
+They stand in `pyproject.toml`, as below, or in a `seatrial.toml` beside it, without `tool.seatrial.` in front:
+`[apps.NAME]`. Both at once are an error. This page is made from the code: `nox -s reference`."""
+
+
 def settings() -> str:
     """Return docs/settings.md."""
-    lines = ["# Settings", "", "They stand in `pyproject.toml`. This page is made from the code: `nox -s reference`."]
+    lines = ["# Settings", "", INTRODUCTION]
     for name, kind in TABLES:
         lines += ["", f"## `{name}`", ""]
         if kind.__doc__:

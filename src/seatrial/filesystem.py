@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from seatrial.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -115,3 +115,34 @@ def replace(file: Path, data: bytes) -> None:
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace_all(files: Mapping[Path, bytes]) -> None:
+    """Write files, all of them whole or none, and keep their modes.
+
+    Raises:
+        OSError: one cannot be written; all are as they were.
+
+    """
+    partials: dict[Path, Path] = {}
+    written: list[tuple[Path, bytes | None]] = []
+    try:
+        for file, data in files.items():
+            partials[file] = file.with_name(f".{file.name}.{os.getpid()}")
+            partials[file].write_bytes(data)
+            if file.exists():
+                shutil.copymode(file, partials[file])
+        for file, partial in partials.items():
+            before = file.read_bytes() if file.exists() else None
+            partial.replace(file)
+            written.append((file, before))
+    except BaseException:
+        for file, before in written:
+            if before is None:
+                file.unlink()
+            else:
+                file.write_bytes(before)
+        raise
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -110,3 +111,20 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3) -> str:
     if not shown:
         return "There is no similar name."
     return f"Did you mean {' or '.join(filter(None, (', '.join(shown[:-1]), shown[-1])))}?"
+
+
+def toml_value(value: object) -> str:
+    """Return a value as TOML on one line: JSON's numbers and strings are valid TOML, except for DEL."""
+    if isinstance(value, dict):
+        pairs = (f"{toml_key(str(key))} = {toml_value(inner)}" for key, inner in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(key: str) -> str:
+    """Return a key as TOML: in quotes only where it needs them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)

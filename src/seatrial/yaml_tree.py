@@ -35,10 +35,12 @@ JSON_TAB = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*')|\t""", re.DOTALL)
 class YamlError(Exception):
     """A text is not YAML, or exceeds a limit."""
 
-    def __init__(self, what: str, line: int, *, limit: bool = False) -> None:
+    def __init__(self, what: str, line: int, *, column: int = 0, limit: bool = False) -> None:
         super().__init__(what)
         self.what = what
         self.line = line
+        self.column = column
+        """0 where it is not known."""
         self.limit = limit
 
 
@@ -127,7 +129,8 @@ def read_documents(text: str, *, several: bool = True) -> tuple[Node, ...]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise YamlError(f"invalid YAML: {what}", mark.line + 1 if mark else 1) from None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
+        raise YamlError(f"invalid YAML: {what}", line, column=column) from None
     except yaml.reader.ReaderError as error:
         what = f"the character U+{int(error.character):04X} is not allowed"
         raise YamlError(f"invalid YAML: {what}", text.count("\n", 0, error.position) + 1) from None

@@ -97,7 +97,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "layout": "scripts",
             "start": ("web", "Litestar", "app:app"),
             "server": "",
-            "asks": ["--python", "--server"],
+            "asks": ["Python version", "server"],
         },
     ),
     "pipenv and Starlette": (
@@ -365,7 +365,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {
             "start": ("worker", "Celery", "tasks:app"),
             "services": [],
-            "asks": ["--name", "--python", "--service"],
+            "asks": ["--name", "Python version", "broker"],
         },
     ),
     "arq": (
@@ -497,7 +497,8 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "apps": [("PROJECT", ".", "Dockerfile")],
             "start": ("web", "Flask", "app:app"),
             "sure": Sure.STATED,
-            "port": (5000, Sure.STATED),
+            "command": "gunicorn app:app",
+            "port": (8000, Sure.GUESSED),
         },
     ),
     "anchors, include and extends": (
@@ -622,7 +623,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "two.py": FASTAPI,
         },
         {
-            "asks": ["--module", "--name", "--python"],
+            "asks": ["--module", "--name", "Python version"],
         },
     ),
     "pydantic-settings, environs, decouple, helpers, examples": (
@@ -736,7 +737,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         },
         {
             "apps": [],
-            "asks": ["--name", "--project"],
+            "asks": ["--name", "Python project"],
         },
     ),
     "a syntax error in TOML is named with its line": (
@@ -746,7 +747,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "requirements.txt": "fastapi\n",
         },
         {
-            "notes": "pyproject.toml:2: is not TOML: Invalid value (at line 2, column 8)",
+            "notes": "pyproject.toml:2:8: is not TOML: Invalid value",
         },
     ),
     "another tool's compose file is not used": (
@@ -772,7 +773,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {
             "starts": [],
             "apps": [("lib", ".", None)],
-            "asks": ["--module", "--python"],
+            "asks": ["--module", "Python version"],
         },
     ),
     "folders called docker and project name nothing": (
@@ -922,7 +923,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "shop/cli.py": "def main(): ...\n",
             "shop/main.py": FASTAPI,
         },
-        {"start": ("web", "FastAPI", "shop.main:app"), "asks": ["--server"]},
+        {"start": ("web", "FastAPI", "shop.main:app"), "asks": ["server"]},
     ),
     "a script that starts itself again as another account, and is renamed": (
         {

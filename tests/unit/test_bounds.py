@@ -148,7 +148,7 @@ def test_a_hostile_toml_is_one_clear_error(tmp_path: Path, text: str) -> None:
     with soon():
         error = problem_of(lambda: read_toml(file))
     # A few of them are TOML.
-    assert error is None or (error.where == str(file) and len(str(error)) < 1000)
+    assert error is None or (error.where.startswith(str(file)) and len(str(error)) < 1000)
 
 
 def test_keys_of_many_parts_that_people_write_are_read() -> None:

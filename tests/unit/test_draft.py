@@ -208,7 +208,7 @@ def test_an_image_that_does_not_come_up_names_what_its_log_speaks_of(tmp_path: P
     assert wanted_variables(seen) == ("DATABASE_URL",)
     assert wanted_variables(facts()) == ()
     text = written(seen)
-    assert '# environment = { "DATABASE_URL" = "..." }' in text
+    assert '# environment = { DATABASE_URL = "..." }' in text
     assert "# healthy-within = 30" in text
     assert read(tmp_path, text).environment == {}
 

@@ -175,7 +175,7 @@ def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, text: str, at: s
 @pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "x=" + "[" * 20_000, "x=" + "1" * 5000, "x = 2020-13-01"])
 def test_what_is_no_toml_is_one_clear_error(tmp_path: Path, text: str) -> None:
     error = refused(tmp_path, text)
-    assert error.where == str(tmp_path / "pyproject.toml")
+    assert error.where.startswith(str(tmp_path / "pyproject.toml"))
     assert error.what.startswith("is not TOML: ")
 
 

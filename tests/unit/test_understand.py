@@ -43,7 +43,7 @@ def summary(found: Understanding) -> dict[str, Any]:
         "name": found.name.value,
         "apps": [(app.name.value, app.context.value, app.dockerfile and app.dockerfile.value) for app in found.apps],
         "targets": [app.target for app in found.apps],
-        "asks": sorted({each.ask.split()[0] for each in found.unknown}),
+        "asks": sorted({each.ask.split()[0] if each.ask else each.what.partition(" of ")[0] for each in found.unknown}),
         "notes": " ".join(f"{note.where}: {note.what}" for note in found.notes),
     }
     if first is not None:
@@ -216,9 +216,10 @@ def test_a_dry_run_prints_a_table_and_writes_nothing(
     assert ("target", "app", "compose.yaml:3", "stated") in rows
     assert ("health route", "/up", "compose.yaml:11", "stated") in rows
     assert ("service", "postgres", "compose.yaml:15", "stated: the compose file's service db") in rows
-    assert "[tool.seatrial.apps.shop]" in printed
+    assert "[apps.shop]" in printed
     assert 'dockerfile = "deploy/prod.Dockerfile"' in printed
     assert (tmp_path / "pyproject.toml").read_text() == files["pyproject.toml"]
+    assert not (tmp_path / "seatrial.toml").exists()
     assert not (tmp_path / "tasks.py").exists()
 
 
@@ -236,7 +237,7 @@ def test_a_dry_run_as_json_holds_what_would_be_written(
         "sure": "stated",
         "why": "",
     }
-    assert 'dockerfile = "Dockerfile.prod"' in document["writes"][str(tmp_path / "pyproject.toml")]
+    assert 'dockerfile = "Dockerfile.prod"' in document["writes"][str(tmp_path / "seatrial.toml")]
     with pytest.raises(invoke.Exit):
         init(invoke.Context(), format="json")
     assert "--dry-run" in capsys.readouterr().err
@@ -251,7 +252,7 @@ def test_what_cannot_be_known_names_the_option_that_answers_it(
     with pytest.raises(invoke.Exit):
         init(invoke.Context(), dry_run=True)
     printed = capsys.readouterr()
-    assert "ask with --module" in printed.out
+    assert "say it with --module" in printed.out
     assert "several could be served: one:app, two:app" in printed.out
     assert "no Dockerfile" in printed.err, "the table is printed, and then what keeps init from writing"
 
@@ -433,12 +434,14 @@ def test_files_of_compose_are_put_together_as_compose_does(tmp_path: Path) -> No
         "compose.yaml": "include: [{path: more/cache.yaml, project_directory: .}]\n"
         "services:\n  web:\n    build: {context: a, args: {A: 1}}\n    ports: ['1:1']\n"
         "    environment: {X: 1}\n    command: one\n"
-        "  job: {extends: {file: base.yaml, service: job}}\n",
-        "compose.override.yaml": "services:\n  web:\n    build: {target: dev, args: {B: 2}}\n"
-        "    ports: !override ['2:2']\n    environment: {Y: 2}\n    command: two\n",
+        "  job:\n    extends: {file: base.yaml, service: job}\n    ports: !override ['2:2']\n"
+        "    environment: {Y: 2}\n    build: {target: dev, args: {B: 2}}\n"
+        "  bought: {image: shop/bought, command: four}\n",
+        "compose.override.yaml": "services:\n  web: {build: {target: dev}, command: two}\n"
+        "  bought: {build: d, command: five}\n  more: {build: e}\n",
         "docker-compose.yml": "services: {old: {image: x}}\n",
         "base.yaml": "services:\n  job:\n    extends: root\n    command: three\n"
-        "  root: {build: b, environment: [Z=3]}\n",
+        "  root: {build: {context: b, args: {A: 1}}, environment: [Z=3], ports: ['1:1']}\n",
         "more/cache.yaml": "services: {cache: {build: c}}\n",
         "docker-compose.prod.yml": "services: {web: {restart: always}}\n",
         "local.yml": "services: {solo: {image: y}}\n",
@@ -450,10 +453,13 @@ def test_files_of_compose_are_put_together_as_compose_does(tmp_path: Path) -> No
     main = found["compose.yaml"]
     assert main.files == ("compose.yaml", "more/cache.yaml", "base.yaml", "compose.override.yaml")
     services = {service.name: service for service in main.services}
-    web, job = services["web"], services["job"]
-    assert (web.context, web.target, web.arguments) == ("a", "dev", {"A": "1", "B": "2"})
-    assert (web.ports, web.environment, web.command) == (("2:2",), ("X", "Y"), ("two",))
-    assert (job.context, job.command, job.environment) == ("b", ("three",), ("Z",))
+    web, job, bought = services["web"], services["job"], services["bought"]
+    assert (job.context, job.target, job.arguments) == ("b", "dev", {"A": "1", "B": "2"})
+    assert (job.ports, job.environment, job.command) == (("2:2",), ("Z", "Y"), ("three",))
     assert services["cache"].context == "c"
+    # `up` leaves an override out: of it only a build counts that is nowhere else.
+    assert (web.context, web.target, web.command) == ("a", "", ("one",))
+    assert (bought.context, bought.command, bought.lines["build"]) == ("d", ("four",), "compose.override.yaml:3")
+    assert "more" not in services
     assert found["docker-compose.prod.yml"].over == "compose.yaml"
     assert (found["local.yml"].over, found["local.yml"].usual) == ("", False)

@@ -15,28 +15,18 @@ from seatrial.adopt.model import App, DockerfileFound, Found, Project, ServiceFo
 from seatrial.adopt.stacks import image_name
 from seatrial.adopt.tree import Tree, joined
 from seatrial.compose.reading import REMOTE
+from seatrial.compose.values import repository
 
 NAMELESS = {
-    *(
-        "docker",
-        "project",
-        "src",
-        "app",
-        "apps",
-        "code",
-        "repo",
-        "workspace",
-        "work",
-        "build",
-        "image",
-        "images",
-        "deploy",
-    ),
+    *("docker", "project", "src", "app", "apps", "code", "repo", "workspace", "work", "build", "image", "images"),
+    "deploy",
     *(".docker", "container", "service", "services", "python", "dockerfiles", "compose", "root", "home", "tmp", ""),
 }
 """Names of folders that say nothing of what is in them."""
 GENERIC = {"web", "server", "main", "django", "flask", "fastapi", "site", "http", "wsgi", "uwsgi", "gunicorn", "www"}
 """Names of services that only say what they do."""
+OTHER_BASE = re.compile(r"(?:^|/)(?:golang|node|rust|openjdk|eclipse-temurin|maven|gradle|nginx|php|ruby|dotnet)\b")
+"""Bases of images of other languages."""
 MOST_FOLDERS = 300
 """Folders with code that may be a Dockerfile's context."""
 REMOTE_NAME = re.compile(r"^\s*url\s*=\s*(?:\w+://|[\w.-]+@)\S*?[/:]([\w.-]+?)(?:\.git)?/?\s*$", re.MULTILINE)
@@ -74,6 +64,9 @@ def find_apps(
     covered = {app.dockerfile.value for app in apps if app.dockerfile is not None}
     folders = {app.project for app in apps if app.dockerfile is not None}
     own = [each for each in dockerfiles if each.python and not (each.aside and projects)]
+    if not own and not any(app.python for app in apps) and any(project.starts for project in projects):
+        # On a base of the project's own, which brings Python.
+        own = [each for each in dockerfiles if not each.aside and not any(map(OTHER_BASE.search, each.bases))]
     free: dict[str, list[DockerfileFound]] = {}
     for dockerfile in own:
         project = _project(dockerfile.file, contexts[dockerfile.file].value, projects)
@@ -107,11 +100,12 @@ def _of_stacks(tree: Tree, stacks: Sequence[Stack], projects: Sequence[Project])
     for (context, path, target), rows in found.items():
         if REMOTE.match(context):
             continue
-        stack, service = rows[0]
+        stack = rows[0][0]
+        same = sorted((service for other, service in rows if other is stack), key=_stands_back)
+        service = same[0]
         dockerfile = read_dockerfile(tree, path, target)
         python = dockerfile is not None and dockerfile.python
         where = service.lines.get("build", service.where)
-        same = [row for row in rows if row[0] is stack]
         yield App(
             name=Found(value=service.name, where=service.where, sure=Sure.STATED),
             context=Found(value=context, where=where, sure=Sure.STATED),
@@ -119,11 +113,22 @@ def _of_stacks(tree: Tree, stacks: Sequence[Stack], projects: Sequence[Project])
             target=target,
             arguments=service.arguments,
             compose=(*((stack.over,) if stack.over else ()), *stack.files),
-            services=tuple(each.name for _, each in same),
+            services=tuple(each.name for each in same),
+            image=repository(service.image),
             project=_project(path, context, projects) if python else "",
             python=python,
-            command=service.command,
+            command=_said(service, "command", service.command),
+            entrypoint=_said(service, "entrypoint", service.entrypoint),
         )
+
+
+def _stands_back(service: ServiceFound) -> tuple[bool, ...]:
+    """Return how little a service is the application, of those that run its image, for sorting."""
+    return bool(service.profiles), not service.ports, bool(service.command or service.entrypoint)
+
+
+def _said(service: ServiceFound, key: str, words: tuple[str, ...]) -> Found[tuple[str, ...]] | None:
+    return Found(value=words, where=service.lines.get(key, service.where), sure=Sure.STATED) if words else None
 
 
 def _of_dockerfile(dockerfile: DockerfileFound, context: Found[str], project: str) -> App:
@@ -138,9 +143,9 @@ def _of_dockerfile(dockerfile: DockerfileFound, context: Found[str], project: st
 
 
 def build_contexts(tree: Tree, dockerfiles: Iterable[DockerfileFound]) -> dict[str, Found[str]]:
-    """Return for each Dockerfile of Python the folder in which most of what it copies is: near it, or one with code."""
+    """Return for each Dockerfile the folder in which most of what it copies is: near it, or one with code."""
     with_code = list(islice((folder for folder in tree.folders if _has_code(tree, folder)), MOST_FOLDERS))
-    return {each.file: _build_context(tree, each, with_code) for each in dockerfiles if each.python}
+    return {each.file: _build_context(tree, each, with_code) for each in dockerfiles}
 
 
 def _build_context(tree: Tree, dockerfile: DockerfileFound, with_code: Sequence[str]) -> Found[str]:
@@ -268,7 +273,15 @@ def _with_stack(app: App, stacks: Sequence[Stack]) -> App:
         near = stack.usual or len(stacks) == 1
         services = [each for each in stack.services if image_name(each.image) == app.name.value]
         if services and near and not stack.aside:
-            return structs.replace(app, compose=stack.files, services=tuple(each.name for each in services))
+            services.sort(key=_stands_back)
+            return structs.replace(
+                app,
+                compose=stack.files,
+                services=tuple(each.name for each in services),
+                image=repository(services[0].image),
+                command=_said(services[0], "command", services[0].command),
+                entrypoint=_said(services[0], "entrypoint", services[0].entrypoint),
+            )
     return app
 
 

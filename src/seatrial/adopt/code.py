@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seatrial.adopt.frameworks import ARQ, CLASSES, DASH, DASH_SERVER, DRAMATIQ, STREAMLIT, Framework
+from seatrial.adopt.known import ARQ, CLASSES, DASH, DASH_SERVER, DRAMATIQ, STREAMLIT, Framework
 from seatrial.adopt.reads import Read, VariableReader, is_settings
 from seatrial.observe import syntax
 from seatrial.observe.names import (
@@ -33,16 +33,8 @@ TOPS = (
 ) - {"django"}
 """Packages whose users may make an application, read variables or call programs."""
 WORDS = (
-    *(
-        b"os.environ",
-        b"getenv",
-        b"environ[",
-        b"environ.get",
-        b"BaseSettings",
-        b"envvar",
-        b"__main__",
-        b"WorkerSettings",
-    ),
+    *(b"os.environ", b"getenv", b"environ[", b"environ.get", b"BaseSettings", b"envvar", b"__main__"),
+    b"WorkerSettings",
     *(b"get_wsgi_application", b"get_asgi_application", b"os.system", b"popen", b"create_subprocess", b"dramatiq"),
 )
 ASSIGNS = re.compile(rb"^(?:app|application|celery|celery_app|api|bot|server)\b[ :=]", re.MULTILINE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from seatrial.adopt.code import Code
-from seatrial.adopt.frameworks import ASGI, WSGI, Framework
+from seatrial.adopt.known import ASGI, WSGI, Framework
 from seatrial.adopt.model import DockerfileFound, Found, Project, ServiceFound, Start, Sure
 from seatrial.adopt.modules import Modules
 from seatrial.adopt.starts import nature

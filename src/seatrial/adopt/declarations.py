@@ -16,6 +16,7 @@ from seatrial.adopt.model import Found, Note, Requirements, Sure
 from seatrial.adopt.tree import Tree, joined
 from seatrial.observe.names import assigned_names, text_of
 from seatrial.requirements import parse
+from seatrial.settings.read import toml_error
 
 TOOLS = ("poetry", "pdm", "uv", "rye", "pixi")
 """Tools whose table says that they install the project; `[tool.hatch]` may be there for the build alone."""
@@ -103,8 +104,8 @@ def _toml(tree: Tree, path: str, notes: list[Note]) -> Table:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        where = re.search(r"line (\d+)", str(error))
-        notes.append(Note(where=f"{path}:{where[1]}" if where else path, what=f"is not TOML: {error}"))
+        what, place = toml_error(error)
+        notes.append(Note(where=f"{path}{place}", what=f"is not TOML: {what}", broken=True))
     except RecursionError:
         notes.append(Note(where=path, what="is nested too deep"))
     return {}

@@ -17,7 +17,7 @@ from seatrial.adopt.model import Argument, DockerfileFound, Note
 from seatrial.adopt.stacks import STARTING
 from seatrial.adopt.tree import Tree, is_aside
 from seatrial.compose.values import settings_of
-from seatrial.facts.sources import Dockerfile, Instruction, Stage
+from seatrial.facts.sources import INSTRUCTIONS, Dockerfile, Instruction, Stage
 
 NAMED = re.compile(r"(?:Docker|Container)file(?:[._-][\w.-]+)?|[\w.-]+[._-](?:Docker|Container)file", re.IGNORECASE)
 NOT_ONE = re.compile(
@@ -43,12 +43,26 @@ def read_dockerfiles(tree: Tree) -> tuple[tuple[DockerfileFound, ...], tuple[Not
         except (OSError, parser.DockerfileError) as error:
             notes.append(Note(where=path, what=f"cannot be read: {error}"))
             continue
-        if parser.parse(text).stages:
+        parsed = parser.parse(text)
+        if parsed.stages:
             found += filter(None, [read_dockerfile(tree, path)])
+            notes += _errors(path, text, parsed)
         elif text.strip():
             notes.append(Note(where=path, what="it has no FROM, and is no Dockerfile"))
     found.sort(key=lambda dockerfile: (dockerfile.aside, dockerfile.file.count("/"), not is_plain(dockerfile.file)))
     return tuple(found), tuple(notes)
+
+
+def _errors(path: str, text: str, parsed: Dockerfile) -> Iterator[Note]:
+    """Yield what BuildKit would refuse: a word that is no instruction; another frontend may know more of them."""
+    if parsed.syntax and "docker/dockerfile" not in parsed.syntax:
+        return
+    for each in (instruction for stage in parsed.stages for instruction in stage.instructions):
+        if each.keyword not in INSTRUCTIONS:
+            line = text.splitlines()[each.line - 1]
+            column = len(line) - len(line.lstrip()) + 1
+            what = f"unknown instruction {each.keyword}"
+            yield Note(where=f"{path}:{each.line}:{column}", what=what, broken=not is_aside(path))
 
 
 def is_dockerfile(path: str) -> bool:
@@ -110,6 +124,7 @@ def _read(path: str, parsed: Dockerfile) -> DockerfileFound:
         entrypoint=_words(entrypoint),
         command_line=(command or entrypoint).line if command or entrypoint else 0,  # type: ignore[union-attr]
         environment=kept,
+        given=tuple(environment),
         ports=tuple(
             int(word.partition("/")[0])
             for each in instructions

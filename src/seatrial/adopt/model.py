@@ -40,8 +40,14 @@ class Unknown(Fact, frozen=True, kw_only=True):
     what: str
     where: str
     why: str
-    ask: str
-    """The option that answers it, such as `--module`."""
+    ask: str = ""
+    """The option of `init` that answers it, such as `--module`; empty where none does."""
+    app: str = ""
+    """The app that it is about; empty for the whole."""
+    default: str = ""
+    """The likeliest answer."""
+    required: bool = False
+    """Without an answer nothing can be built."""
 
 
 class Note(Fact, frozen=True, kw_only=True):
@@ -49,6 +55,8 @@ class Note(Fact, frozen=True, kw_only=True):
 
     where: str
     what: str
+    broken: bool = False
+    """It keeps the project from being adopted: a file that its images are made of has an error in it."""
 
 
 class Argument(Fact, frozen=True, kw_only=True):
@@ -82,6 +90,8 @@ class DockerfileFound(Fact, frozen=True, kw_only=True):
     command_line: int = 0
     environment: dict[str, str] = {}
     """Variables of ENV that say where a server listens or what it serves."""
+    given: tuple[str, ...] = ()
+    """All variables of ENV."""
     ports: tuple[int, ...] = ()
     health: str = ""
     """What its HEALTHCHECK says."""
@@ -162,6 +172,8 @@ class Variable(Fact, frozen=True, kw_only=True):
     """It does not start without it, as far as the code tells."""
     default: str = ""
     """As written in code or example; never a secret's."""
+    type: str = ""
+    """What its value must be, as the code says: `int`, `PostgresDsn`."""
     read: bool = False
     """The code reads it; else a file only names it."""
     comment: str = ""
@@ -220,11 +232,17 @@ class App(Fact, frozen=True, kw_only=True):
     arguments: dict[str, str] = {}
     compose: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
-    """The services of the compose file that run it."""
+    """The services of the compose file that run it, that which is the app first."""
+    image: str = ""
+    """The name of its image, without a tag, where the compose file gives it one."""
     python: bool = False
     project: str = ""
     """The folder of its Python project, from the project's folder; empty for that itself."""
-    command: tuple[str, ...] = ()
+    module: str = ""
+    """What it serves, as a person said."""
+    command: Found[tuple[str, ...]] | None = None
+    """What the compose file starts in place of the image's own command."""
+    entrypoint: Found[tuple[str, ...]] | None = None
 
 
 class Understanding(Fact, frozen=True, kw_only=True):

@@ -20,20 +20,8 @@ LIKELY = re.compile(
     r"celery|celery_app|tasks|bot|run|base|prod|production|urls|health|views|routes|core)\.py"
 )
 TOOLING = {
-    *(
-        "scripts",
-        "tools",
-        "bin",
-        "dev",
-        "hooks",
-        "docker",
-        ".docker",
-        "packaging",
-        "ci",
-        "build",
-        "deploy",
-        "deployment",
-    ),
+    *("scripts", "tools", "bin", "dev", "hooks", "docker", ".docker", "packaging", "ci", "build", "deploy"),
+    "deployment",
     *("maintenance", "alembic", "migrations", "hack", "infra", "ansible", "terraform", "release", "utils-dev"),
 }
 """Folders beside the code whose scripts are for developers, where they are no package."""

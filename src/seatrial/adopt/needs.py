@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from seatrial.adopt.code import Code
 from seatrial.adopt.declarations import Declared
-from seatrial.adopt.frameworks import DRIVERS, EXTRA_SERVICES, IMAGES, LIBRARIES, PERHAPS, SCHEMES, SELF_CONTAINED
+from seatrial.adopt.known import DRIVERS, EXTRA_SERVICES, IMAGES, LIBRARIES, PERHAPS, SCHEMES, SELF_CONTAINED
 from seatrial.adopt.model import Found, ServiceFound, Stack, Sure, Variable
 from seatrial.adopt.reads import Read
 from seatrial.adopt.stacks import image_name
@@ -185,18 +185,8 @@ DEEPEST = 3
 MOST = 400
 OF_THE_SYSTEM = {
     *("PATH", "HOME", "USER", "USERNAME", "LOGNAME", "TERM", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "PWD", "SHELL"),
-    *(
-        "COLUMNS",
-        "LINES",
-        "CI",
-        "GITHUB_ACTIONS",
-        "PYTHONPATH",
-        "VIRTUAL_ENV",
-        "HOSTNAME",
-        "DISPLAY",
-        "EDITOR",
-        "PAGER",
-    ),
+    *("COLUMNS", "LINES", "CI", "GITHUB_ACTIONS", "PYTHONPATH", "VIRTUAL_ENV", "HOSTNAME", "DISPLAY", "EDITOR"),
+    "PAGER",
     *("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA", "WERKZEUG_RUN_MAIN", "NO_COLOR"),
     *("PYTEST_CURRENT_TEST", "LD_LIBRARY_PATH", "USERPROFILE", "RUN_MAIN", "SYSTEMROOT", "PROGRAMFILES", "WINDIR"),
 }
@@ -241,6 +231,7 @@ def _of_code(read: Read, path: str, named: Found[Variable] | None) -> Found[Vari
             name=read.name,
             required=read.required,
             default=default or (named.value.default if named is not None else ""),
+            type=read.type,
             read=True,
             comment=named.value.comment if named is not None else "",
         ),

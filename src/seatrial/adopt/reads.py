@@ -7,7 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from seatrial.observe.names import argument, assigned_names, dotted_name, ends_with, entry, shown, statements, text_of
+from seatrial.observe.names import (
+    LONGEST,
+    argument,
+    assigned_names,
+    dotted_name,
+    ends_with,
+    entry,
+    shown,
+    statements,
+    text_of,
+)
 
 READERS = {"os.getenv": False, "os.environ.get": False, "decouple.config": True, "starlette.config.Config": True}
 """Functions whose first argument is a variable's name; whether they want a value where there is no default."""
@@ -37,6 +47,7 @@ class Read:
     line: int
     required: bool
     default: str = ""
+    type: str = ""
 
 
 class VariableReader:
@@ -90,7 +101,14 @@ class VariableReader:
         default = call.args[1] if len(call.args) > 1 else argument(call, "default")
         wants = self._wants(name, first)
         if wants is not None:
-            self._add(first, call.lineno, required=wants and default is None and certain, default=shown(default))
+            cast = argument(call, "cast")
+            self._add(
+                first,
+                call.lineno,
+                required=wants and default is None and certain,
+                default=shown(default),
+                type=dotted_name(cast, {}) if cast is not None else "",
+            )
 
     def _wants(self, name: str, first: str) -> bool | None:
         """Return whether a function wants its variable to have a value; None where it reads none."""
@@ -102,9 +120,9 @@ class VariableReader:
         of_another = "." in name and first.isupper() and HELPER.fullmatch(name.rpartition(".")[2])
         return False if of_another else None
 
-    def _add(self, name: str, line: int, *, required: bool, default: str = "") -> None:
+    def _add(self, name: str, line: int, *, required: bool, default: str = "", type: str = "") -> None:  # noqa: A002
         if NAME.fullmatch(name):
-            self.found.append(Read(name=name, line=line, required=required, default=default))
+            self.found.append(Read(name=name, line=line, required=required, default=default, type=type))
 
     def settings(self, statement: ast.ClassDef) -> None:
         """Read the fields of a class of pydantic's settings. Source: pydantic's documentation, Settings Management."""
@@ -117,7 +135,8 @@ class VariableReader:
                     names, default = self._field(node.value)
                     required = default is None or (isinstance(default, ast.Constant) and default.value is ...)
                     called = (names or [f"{prefix}{name}"])[0].upper()
-                    self._add(called, node.lineno, required=required, default=shown(default))
+                    annotation = ast.unparse(node.annotation)[:LONGEST]
+                    self._add(called, node.lineno, required=required, default=shown(default), type=annotation)
 
     def _field(self, value: ast.expr | None) -> tuple[list[str], ast.expr | None]:
         """Return the names that a field is given instead of its own, and its default."""

@@ -132,7 +132,11 @@ class _Reader:
         if not files:
             return
         values = self._values(folder)
-        services = tuple(self._service(key, found, values) for key, found in layers.items())
+        parts = {key: _without(override, found) for key, found in layers.items()}
+        services = tuple(self._service(key, *found, values) for key, found in parts.items() if found[0])
+        if override:
+            what = f"docker compose merges it into {name} by itself; seatrial brings {name} up without it"
+            self.notes.append(Note(where=joined(folder, override), what=what))
         yield Stack(
             files=tuple(files),
             name=next(iter(called), ""),
@@ -158,7 +162,10 @@ class _Reader:
         try:
             roots = read_documents(text)
         except YamlError as error:
-            self.notes.append(Note(where=f"{file}:{error.line}", what=f"{error.what}: this compose file is not used"))
+            column = f":{error.column}" if error.column else ""
+            usual = posixpath.basename(file) in USUAL and not is_aside(file)
+            what = error.what if usual else f"{error.what}: this compose file is not used"
+            self.notes.append(Note(where=f"{file}:{error.line}{column}", what=what, broken=usual))
             return ()
         return roots
 
@@ -216,9 +223,9 @@ class _Reader:
         self.notes.append(Note(where=f"{file}:{text.line}", what=f"{written} {why}, and was not read"))
         return None
 
-    def _service(self, name: str, layers: list[_Layer], values: dict[str, str]) -> ServiceFound:
+    def _service(self, name: str, layers: list[_Layer], building: list[_Layer], values: dict[str, str]) -> ServiceFound:
         environment = _environment(layers, values)
-        build = self._build([layer for layer in layers if not _empty(child(layer.node, "build"))], values)
+        build = self._build(building, values)
         check = _last(layers, "healthcheck")
         disabled = _text(child(check, "disable")).lower() in {"true", "yes", "on"}
         waits = [*_items(layers, "depends_on"), *(key for key, _ in _pairs(layers, "depends_on"))]
@@ -242,7 +249,12 @@ class _Reader:
             depends_on=tuple(dict.fromkeys(map(_text, waits))),
             profiles=tuple(_text(item) for item in items_of(_last(layers, "profiles"))),
             urls=tuple(dict.fromkeys(scheme for value in environment.values() for scheme in ADDRESS.findall(value))),
-            lines={key.text: f"{layer.file}:{key.line}" for layer in layers for key, _ in pairs_of(layer.node)},
+            lines={
+                key.text: f"{layer.file}:{key.line}"
+                for layer in (*building, *layers)
+                for key, _ in pairs_of(layer.node)
+                if key.text != "build" or layer in building
+            },
         )
 
     def _build(self, layers: list[_Layer], values: dict[str, str]) -> _Build:
@@ -263,6 +275,16 @@ class _Reader:
             places = [joined(context, name) for name in names]
             dockerfile = next((place for place in places if place in self.tree), places[0])
         return _Build(context=context, dockerfile=dockerfile, target=target, arguments=arguments)
+
+
+def _without(override: str, layers: list[_Layer]) -> tuple[list[_Layer], list[_Layer]]:
+    """Return the layers of a service that hold, and those with its build.
+
+    Of an override, which `up` leaves out, only a build counts that is nowhere else.
+    """
+    own = [layer for layer in layers if posixpath.basename(layer.file) != override]
+    building = [layer for layer in own if not _empty(child(layer.node, "build"))]
+    return own, building or [layer for layer in layers if not _empty(child(layer.node, "build"))]
 
 
 def _last(layers: list[_Layer], key: str) -> Node | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from seatrial.adopt.code import Code, Made, resolve
-from seatrial.adopt.frameworks import ASGI, BRINGS, SERVERS, Framework
+from seatrial.adopt.known import ASGI, BRINGS, SERVERS, Framework
 from seatrial.adopt.model import Found, Start, Sure
 from seatrial.adopt.modules import Modules
 

@@ -21,17 +21,8 @@ MOST_PARSED = 800_000
 """Bytes of modules that are parsed: about a second."""
 SKIPPED = {
     *(".git", ".hg", ".svn", ".venv", "venv", "node_modules", ".nox", ".tox", "__pycache__", "site-packages"),
-    *(
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".idea",
-        ".vscode",
-        ".terraform",
-        ".eggs",
-        "dist",
-        "__pypackages__",
-    ),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".vscode", ".terraform", ".eggs", "dist"),
+    "__pypackages__",
     *("bower_components", ".direnv", ".cache", ".next", ".nuxt", ".ipynb_checkpoints", "htmlcov"),
 }
 ASIDE = {

@@ -12,10 +12,10 @@ from msgspec import structs
 
 from seatrial.adopt import needs
 from seatrial.adopt.apps import build_contexts, find_apps, project_name, services_of
-from seatrial.adopt.commands import Image, Scripts, merged, stated_starts
+from seatrial.adopt.commands import Image, Scripts, merged, start_of, stated_starts
 from seatrial.adopt.declarations import Declared
 from seatrial.adopt.dockerfiles import read_dockerfile, read_dockerfiles
-from seatrial.adopt.frameworks import CLASSES, STREAMLIT
+from seatrial.adopt.known import CLASSES, STREAMLIT
 from seatrial.adopt.model import (
     App,
     DockerfileFound,
@@ -27,13 +27,13 @@ from seatrial.adopt.model import (
     Start,
     Sure,
     Understanding,
-    Unknown,
 )
 from seatrial.adopt.modules import Modules, read_modules
 from seatrial.adopt.needs import variables
 from seatrial.adopt.projects import read_projects
+from seatrial.adopt.proposal import unknown
 from seatrial.adopt.stacks import container_port, read_stacks
-from seatrial.adopt.starts import CONSOLE, is_usual, starts
+from seatrial.adopt.starts import starts
 from seatrial.adopt.tree import Tree, divided
 from seatrial.compose.text import settled
 
@@ -65,6 +65,7 @@ def understand(folder: Path) -> Understanding:
     top = projects[0].name if projects and (len(projects) == 1 or not projects[0].folder) else None
     name = project_name(tree, top, stacks)
     apps = find_apps(tree, name, stacks, dockerfiles, contexts, projects)
+    apps = tuple(_with_command(tree, app, scripts) for app in apps)
     finished = tuple(_with_apps(tree, *each, apps, stacks, scripts) for each in zip(projects, readings, strict=True))
     found = [*notes, *more_notes, *(note for each in readings for note in (*each.declared.notes, *each.modules.notes))]
     found += [Note(where=where, what=what) for where, what in dict.fromkeys(tree.notes)]
@@ -75,9 +76,25 @@ def understand(folder: Path) -> Understanding:
         dockerfiles=dockerfiles,
         projects=finished,
         apps=apps,
-        unknown=tuple(dict.fromkeys(_unknown(apps, finished, dockerfiles, name))),
+        unknown=tuple(dict.fromkeys(unknown(apps, finished, dockerfiles, name))),
         notes=(*found, *_left_over(apps, dockerfiles)),
     )
+
+
+def _with_command(tree: Tree, app: App, scripts: Scripts) -> App:
+    """Return an app without the command of its compose file, where its image starts something by itself.
+
+    Such a command may wait for other services, which an image that is started alone does not have.
+    """
+    image = read_dockerfile(tree, app.dockerfile.value, app.target) if app.dockerfile is not None else None
+    if image is None:
+        return app
+    own, given = (*image.entrypoint, *image.command), [found.value for found in (app.entrypoint, app.command) if found]
+    files = scripts.of_image(image)
+    words = tuple(word for value in given for word in value)
+    if own and (start_of(own, image.environment, files) or not start_of(words, image.environment, files)):
+        return structs.replace(app, command=None, entrypoint=None)
+    return app
 
 
 def _built_from(
@@ -227,70 +244,3 @@ def _health(
         why = "something may come before it" if aside else ""
         return Found(value=path, where=f"{file}:{line}", sure=Sure.GUESSED if aside else Sure.INFERRED, why=why)
     return None
-
-
-def _unknown(
-    apps: Sequence[App], projects: Sequence[Project], dockerfiles: Sequence[DockerfileFound], name: Found[str]
-) -> Iterator[Unknown]:
-    by_folder = {project.folder: project for project in projects}
-    arguments: Mapping[str, DockerfileFound] = {dockerfile.file: dockerfile for dockerfile in dockerfiles}
-    if not projects:
-        yield Unknown(
-            what="Python project", where=".", why="no file declares one, and there is no module", ask="--project"
-        )
-    if name.sure is Sure.GUESSED and len(apps) <= 1:
-        yield Unknown(
-            what="name", where=name.where, why=f"nothing names the project; {name.value} is the folder's", ask="--name"
-        )
-    for app in apps:
-        project = by_folder.get(app.project) if app.python else None
-        if app.dockerfile is not None:
-            found = arguments.get(app.dockerfile.value)
-            for argument in found.arguments if found is not None else ():
-                if argument.decides_base and argument.name not in app.arguments:
-                    yield Unknown(
-                        what=f"build argument {argument.name}",
-                        where=f"{app.dockerfile.value}:{argument.line}",
-                        why="a FROM needs it, and it has no value",
-                        ask=f"--build-argument {argument.name}=…",
-                    )
-        if app.dockerfile is not None and app.context.sure is Sure.GUESSED:
-            yield Unknown(
-                what=f"build context of {app.name.value}", where=app.context.where, why=app.context.why, ask="--context"
-            )
-        if project is not None:
-            yield from _unknown_of(app, project, arguments.get(app.dockerfile.value) if app.dockerfile else None)
-
-
-def _unknown_of(app: App, project: Project, image: DockerfileFound | None) -> Iterator[Unknown]:
-    where, what = project.folder or ".", app.name.value
-    if all(start.sure is Sure.GUESSED for start in project.starts):
-        why = project.starts[0].why if project.starts else "no command and no application was found"
-        if image is not None and (words := (*image.entrypoint, *image.command)):
-            where, why = f"{image.file}:{image.command_line}", f"what {words[0]} starts cannot be told"
-        yield Unknown(what=f"start of {what}", where=where, why=why, ask="--module")
-    # A console script may be there for something else.
-    stated = any(
-        start.sure is Sure.STATED and (start.value.kind == "web" or start.why != CONSOLE) for start in project.starts
-    )
-    web = [start for start in project.starts if start.value.kind == "web"]
-    rivals = {start.value.reference for start in web if start.value.framework != "Django"}
-    # One module of a usual name stands out: `shop.main:app` beside `shop.admin:app`.
-    usual = {reference for reference in rivals if is_usual(reference)}
-    rivals = usual if len(usual) == 1 else rivals
-    if not stated and len(rivals) > 1:
-        listed = ", ".join(sorted(rivals)[:4])
-        yield Unknown(
-            what=f"module of {what}", where=web[0].where, why=f"several could be served: {listed}", ask="--module"
-        )
-    if not stated and web and web[0].value.interface and not web[0].value.server:
-        kind = web[0].value.interface.upper()
-        yield Unknown(
-            what=f"server of {what}", where=where, why=f"no {kind} server is among its dependencies", ask="--server"
-        )
-    if project.python is None and app.dockerfile is None:
-        yield Unknown(what=f"Python version of {what}", where=where, why="nothing names one", ask="--python")
-    if project.installer is None and app.dockerfile is None:
-        yield Unknown(what=f"installer of {what}", where=where, why="it declares no dependencies", ask="--installer")
-    if any(start.value.framework == "Celery" for start in project.starts) and not project.services:
-        yield Unknown(what=f"broker of {what}", where=where, why="Celery needs one, and none is named", ask="--service")

@@ -21,7 +21,7 @@ from seatrial.checks.declaration import checks_of
 from seatrial.checks.model import Check, Level, Outcome, UndecidedError
 from seatrial.errors import SettingsError
 from seatrial.settings.model import Contract
-from seatrial.settings.read import Project
+from seatrial.settings.read import Project, key_in
 from seatrial.text import did_you_mean
 
 GROUP = "seatrial.checks"
@@ -73,10 +73,10 @@ def _named(project: Project) -> Iterator[tuple[str, ModuleType]]:
         if file is None:
             raise SettingsError(
                 f"there is no checks module {name!r}.",
-                where=f"{project.file} tool.seatrial.checks",
+                where=f"{project.file} {key_in(project.file, 'checks')}",
                 fix=f"Name the module without its ending: {name.removesuffix('.py')!r}."
                 if name.endswith(".py")
-                else f"It is looked for in {base}.py, beside pyproject.toml.",
+                else f"It is looked for in {base}.py, beside the settings.",
             )
         yield name, _loaded(partial(_executed, name, file), name, str(file), str(file))
 

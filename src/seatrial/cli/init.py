@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,56 +16,129 @@ from seatrial.cli.command import command
 from seatrial.errors import SettingsError
 
 if TYPE_CHECKING:
-    from seatrial.adopt.model import Understanding
+    from seatrial.adopt.model import Understanding, Unknown
+
+OF_APP = "; of several apps, APP=VALUE"
 
 
 @command(
     help={
+        "name": f"what an app is called{OF_APP}",
+        "module": f"what an app serves, such as shop.main:app{OF_APP}",
+        "context": f"the folder that an app is built from{OF_APP}",
+        "build-argument": "a build argument of all apps, NAME=VALUE; may be given more than once",
+        "force": "change files that exist: settings are proposed anew",
         "dry-run": "print what is understood of the project and what would be written, and write nothing",
         "format": "of what --dry-run prints: text or json",
-    }
+    },
+    iterable=["name", "module", "context", "build_argument"],
 )
-def init(_context: invoke.Context, dry_run: bool = False, format: str = "text") -> None:
-    """Declare the project's Dockerfiles as apps in pyproject.toml, and make a tasks.py."""
+def init(
+    _context: invoke.Context,
+    name: Sequence[str] | None = None,
+    module: Sequence[str] | None = None,
+    context: Sequence[str] | None = None,
+    build_argument: Sequence[str] | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    format: str = "text",
+) -> None:
+    """Declare the project's Dockerfiles as apps in a seatrial.toml, and make a tasks.py."""
     from seatrial import scaffold
+    from seatrial.adopt.proposal import ARGUMENT, CONTEXT, MODULE, NAME, answered
+    from seatrial.adopt.understand import understand
+    from seatrial.filesystem import replace_all
 
     as_json = output.wants_json(format)
     if as_json and not dry_run:
         raise SettingsError("--format json is for --dry-run.", fix="Add --dry-run, or leave --format out.")
-    understanding = _understanding(as_json=as_json) if dry_run else None
-    if as_json:
+    answers = dict(_answers({NAME: name, MODULE: module, CONTEXT: context}))
+    answers |= {(f"{ARGUMENT} {key}", ""): value for key, value in map(_assignment, build_argument or ())}
+
+    def understood() -> Understanding:
+        found = answered(understand(Path.cwd()), answers)
+        return answered(found, _asked(found.unknown))
+
+    if dry_run:
+        _print_dry_run(answered(understand(Path.cwd()), answers), as_json=as_json, force=force)
         return
-    plan = scaffold.plan(Path.cwd(), understanding)
-    for file, text in plan.items():
-        print(f"{'would write' if dry_run else 'writing'} {file}:")
-        print("".join(f"    {line}\n" for line in text.strip().splitlines()))
+    plan = scaffold.plan(Path.cwd(), understood, anew=force)
+    _print_plan(plan, "writing")
+    _require_consent([file for file in plan if file.is_file()], force=force)
+    try:
+        replace_all(plan)
+    except OSError as error:
+        raise SettingsError(f"cannot be written: {error.strerror}; nothing was.", where=str(error.filename)) from error
+    if plan:
+        output.project()
+
+
+def _answers(given: Mapping[str, Sequence[str] | None]) -> Sequence[tuple[tuple[str, str], str]]:
+    """Return the answers that options give, by option and app."""
+    pairs = [(option, *text.rpartition("=")[::2]) for option, texts in given.items() for text in texts or ()]
+    return [((option, app), value) for option, app, value in pairs]
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (equals and re.fullmatch(r"[A-Za-z_]\w*", key)):
+        raise SettingsError(f"--build-argument {text!r} is not an argument.", fix="Give it as NAME=VALUE.")
+    return key, value
+
+
+def _asked(unknown: Sequence[Unknown]) -> dict[tuple[str, str], str]:
+    """Ask on a terminal for what is not known; an empty answer takes the default."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return {}
+    answers: dict[tuple[str, str], str] = {}
+    for each in unknown:
+        if each.ask and (each.ask, each.app) not in answers:
+            default = f" [{each.default}]" if each.default else ""
+            answer = output.answer(f"{each.what} ({each.where}: {each.why}){default}: ") or each.default
+            if answer:
+                answers[each.ask, each.app] = answer
+    return answers
+
+
+def _require_consent(files: Sequence[Path], *, force: bool) -> None:
+    """Ask whether files that exist may be changed; without a terminal, --force says so."""
+    if not files or force:
+        return
+    names = " and ".join(file.name for file in files)
+    ask = output.terminal_prompt()
+    if ask is None or not ask(f"Change {names} so?"):
+        raise SettingsError(f"{names} exists, and is left as it is.", fix="Give --force to have it changed so.")
+
+
+def _print_plan(plan: Mapping[Path, bytes], doing: str) -> None:
+    for file, content in plan.items():
+        text = content.decode()
+        if file.is_file():
+            before = file.read_bytes().decode("utf-8", errors="replace")
+            lines = difflib.unified_diff(before.splitlines(), text.splitlines(), file.name, file.name, lineterm="")
+            print(f"{doing} {file}, which exists:")
+        else:
+            lines = iter(text.strip().splitlines())
+            print(f"{doing} {file}:")
+        print("".join(f"    {line}\n" for line in lines))
     if not plan:
         print("nothing to do: the project declares its apps already")
     tasks = Path("tasks.py")
     if tasks not in plan and tasks.is_file() and b"seatrial" not in tasks.read_bytes():
         print("tasks.py exists: add `from seatrial.tasks import ns` to it, and `invoke build` is `seatrial build`")
-    if not dry_run:
-        try:
-            scaffold.write(plan)
-        except OSError as error:
-            raise SettingsError(f"cannot be written: {error.strerror}.", where=str(error.filename)) from error
-        if plan:
-            output.project()
 
 
-def _understanding(*, as_json: bool) -> Understanding:
-    """Print and return what is understood of the current folder; as JSON with what would be written, where known."""
+def _print_dry_run(understanding: Understanding, *, as_json: bool, force: bool) -> None:
+    """Print what is understood of the current folder, and what would be written, where that is known."""
     from seatrial import scaffold
-    from seatrial.adopt.understand import understand
     from seatrial.reports.understanding import print_understanding, understanding_document
 
-    understanding = understand(Path.cwd())
     if not as_json:
         print_understanding(output.console(), understanding)
-        return understanding
+        _print_plan(scaffold.plan(Path.cwd(), lambda: understanding, anew=force), "would write")
+        return
     try:
-        plan: Mapping[Path, str] = scaffold.plan(Path.cwd(), understanding)
+        plan = scaffold.plan(Path.cwd(), lambda: understanding, anew=force)
     except SettingsError:
         plan = {}
-    print(understanding_document(understanding, plan), end="")
-    return understanding
+    print(understanding_document(understanding, {file: text.decode() for file, text in plan.items()}), end="")

@@ -127,7 +127,7 @@ def app_with_stack(project: Project, name: str | None) -> str:
         return apps[0]
     raise SettingsError(
         "which app?" if apps else "no app has a compose file.",
-        where=f"{project.file.name} [tool.seatrial.apps]",
+        where=f"{project.file.name} {project.table('apps')}",
         fix=f"Name one with --app: {', '.join(apps)}." if apps else "Set `compose` for one.",
     )
 
@@ -219,10 +219,15 @@ def terminal_prompt() -> Callable[[str], bool] | None:
 
 def confirmed(question: str) -> bool:
     """Ask yes or no."""
+    return answer(f"{question} [y/N] ").lower() in {"y", "yes"}
+
+
+def answer(question: str) -> str:
+    """Ask for a line; return it without the spaces around it."""
     # Not by `input`: its prompt goes to standard output, which may have to hold JSON alone.
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(plain(question))
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return sys.stdin.readline().strip()
 
 
 @contextmanager

@@ -192,7 +192,7 @@ def _targets(
             raise SettingsError("--image names the image by itself.", fix="Leave --app, --python and --all out.")
         return [image_target(image, Path(contract) if contract else None, output.host().trust)]
     if contract is not None:
-        raise SettingsError("--contract goes with --image.", fix="An app's contract is in pyproject.toml.")
+        raise SettingsError("--contract goes with --image.", fix="An app's contract is in its settings.")
     project, host = output.project(), output.host()
     if app is not None and app not in project.settings.apps:
         project = output.with_services(project)

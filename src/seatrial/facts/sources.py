@@ -5,6 +5,12 @@ from __future__ import annotations
 from seatrial.facts.base import Fact, Unavailable
 from seatrial.facts.compose import ComposeSource
 
+INSTRUCTIONS = {
+    *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
+    *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+}
+"""Source: Dockerfile reference."""
+
 
 class Instruction(Fact, frozen=True, kw_only=True):
     """One instruction, its continuation lines joined."""

@@ -14,7 +14,7 @@ from seatrial.facts.sources import Dockerfile
 from seatrial.filesystem import exists, is_folder
 from seatrial.images import untrusted
 from seatrial.settings.model import App
-from seatrial.settings.read import TABLE, Project, line_of, python_of
+from seatrial.settings.read import Project, key_in, line_of, python_of
 from seatrial.trust import Trust
 
 APP_LABEL = untrusted.APP_LABEL
@@ -57,11 +57,8 @@ class BuildPlan:
     """Whose caches and tags it has, where the project is not trusted; empty where it is."""
     of_service: bool = False
     """No app of the settings: a service of a compose file is built so."""
-
-    @property
-    def table(self) -> str:
-        """The table of the settings that says more of it, for a person."""
-        return "an app that you declare with its context" if self.of_service else f"[{TABLE}.apps.{self.app}]"
+    table: str = ""
+    """The table of the settings that says more of it, for a person."""
 
 
 def plan_build(
@@ -84,7 +81,8 @@ def plan_build(
     image = app.image or name
     if IMAGE_NAME.fullmatch(image) is None:
         what = f"{image!r} is not an image name: those are lower-case letters and digits, with single separators."
-        where = declared(project, name) if name in project.of_services else f"{project.file.name} [{TABLE}.apps.{name}]"
+        said = name in project.of_services
+        where = declared(project, name) if said else f"{project.file.name} {project.table('apps', name)}"
         raise SettingsError(what, where=where, fix="Set `image` there.")
     context, dockerfile = project.context(app), project.dockerfile(app)
     outside = _outside(project, {"build context": context, "Dockerfile": dockerfile})
@@ -132,6 +130,9 @@ def plan_build(
         no_cache=no_cache,
         owner=owner,
         of_service=name in project.of_services,
+        table="an app that you declare with its context"
+        if name in project.of_services
+        else project.table("apps", name),
     )
 
 
@@ -196,9 +197,8 @@ def declared(project: Project, app: str, key: str = "") -> str:
     if app in project.of_services:
         return project.of_services[app].where
     with suppress(OSError, UnicodeDecodeError):
-        line = line_of(
-            project.file.read_text(encoding="utf-8"), [*TABLE.split("."), "apps", app, *([key] if key else [])]
-        )
+        keys = key_in(project.file, "apps", app, *([key] if key else [])).split(".")
+        line = line_of(project.file.read_text(encoding="utf-8"), keys)
         return f"{project.file.name}:{line}" if line else project.file.name
     return project.file.name
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.errors import SettingsError
-from seatrial.text import did_you_mean
+from seatrial.text import did_you_mean, toml_value
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/v
 
 
 def recipes(project: Project | None, trust: Trust = Trust.PROJECT) -> tuple[Recipe, ...]:
-    """Return the recipes of `[tool.seatrial.standins]`, then the built-in ones: the first that fits is taken.
+    """Return the recipes of the settings, then the built-in ones: the first that fits is taken.
 
     A project that is not trusted has none of its own. Raises a SettingsError where an input of a project's recipe is
     malformed, or its Dockerfile lies outside of the project.
@@ -237,7 +237,7 @@ def built_in() -> tuple[Recipe, ...]:
 def _of_project(project: Project) -> list[Recipe]:
     found: list[Recipe] = []
     for name, declared in project.settings.standins.items():
-        where = f'{project.file}: [tool.seatrial.standins."{name}"]'
+        where = f"{project.file}: {project.table('standins', toml_value(name))}"
         for key, text in declared.inputs.items():
             parse_input(text, where=f"{where} inputs.{key}")
         dockerfile = project.folder / declared.recipe

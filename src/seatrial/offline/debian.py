@@ -304,7 +304,7 @@ class _Apt:
         if "does not have a Release file" in evidence:
             raise EngineError(
                 f"Debian's mirror {self.archive.uri} has no suite {self.suite!r}.",
-                where="[tool.seatrial.engine] suite",
+                where="`suite` of the settings' `engine`",
                 fix="Name a suite of Debian, such as 'trixie'.",
                 detail=evidence,
             )

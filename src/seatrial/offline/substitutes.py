@@ -91,7 +91,7 @@ def _resolve(substitute: Substitute, host: Host) -> _Resolved:
         raise ImageError(
             f"there is no local substitute for {substitute.reference}: {substitute.refusal}",
             fix="Use one of those, pull the official image where a registry can be reached, or add a recipe "
-            "to [tool.seatrial.standins].",
+            "to `standins` of the settings.",
         )
     recipe = _recipe_text(substitute)
     interpreters: dict[str, HostPython] = {}
@@ -132,7 +132,7 @@ def _recipe_text(substitute: Substitute) -> str:
         raise BuildError(
             f"the recipe for {substitute.reference} cannot be read.",
             where=str(substitute.dockerfile),
-            fix="Correct `recipe` in [tool.seatrial.standins], or the file.",
+            fix="Correct `recipe` in `standins` of the settings, or the file.",
             detail=str(error),
         ) from error
 

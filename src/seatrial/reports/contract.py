@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from seatrial.checks.model import Result, Status
 from seatrial.facts import Facts, ResolvedCommand, Unavailable
 from seatrial.facts.boot import Restriction
 from seatrial.settings.model import Contract
 from seatrial.smoke.draft import wanted_variables, working_boot
-from seatrial.text import plain_line, show_size
+from seatrial.text import plain_line, show_size, toml_value
 
 LONGEST = 300
 """Characters of a comment that quotes an image."""
@@ -20,7 +19,7 @@ WIDTH = 100
 HEAD = """\
 # The contract of {image}, drafted from what was seen of it. Read it, change it, keep it beside the Dockerfile.
 #   seatrial smoke --image {image} --contract FILE
-# For an app of a project, the same keys go into pyproject.toml under [tool.seatrial.apps.NAME.contract].
+# For an app of a project, the same keys go into its settings: [apps.NAME.contract] of seatrial.toml.
 # docs/settings.md explains each key; `seatrial smoke` runs all checks, also those not named here.
 """
 
@@ -87,14 +86,14 @@ def _runs(facts: Facts, contract: Contract) -> Iterator[str]:
 def _environment(facts: Facts, contract: Contract) -> Iterator[str]:
     if contract.environment:
         yield "# Values for a trial start; never real secrets."
-        yield f"environment = {_table(contract.environment)}"
+        yield f"environment = {toml_value(contract.environment)}"
     elif working_boot(facts) is not None:
         yield "# It started without any variable of yours. What it needs to work goes here, with made-up values."
         yield '# environment = { NAME = "value" }'
     if working_boot(facts) is None:
         names = wanted_variables(facts) or ("NAME",)
         yield "# It did not start. Its last lines name these; set what it needs, with made-up values."
-        yield f"# environment = {_table(dict.fromkeys(names, '...'))}"
+        yield f"# environment = {toml_value(dict.fromkeys(names, '...'))}"
 
 
 def _waivers(facts: Facts, results: Iterable[Result]) -> Iterator[str]:
@@ -118,22 +117,11 @@ def _line(key: str, value: object) -> Iterator[str]:
     if value is None or value == ():
         return
     if isinstance(value, tuple):
-        words = [_text(word) for word in value]
+        words = [toml_value(word) for word in value]
         flat = ", ".join(words)
         yield f"{key} = [{flat}]" if len(flat) <= WIDTH else f"{key} = [\n    " + ",\n    ".join(words) + ",\n]"
     else:
-        yield f"{key} = {_text(value)}"
-
-
-def _table(values: Mapping[str, str]) -> str:
-    return "{ " + ", ".join(f"{_text(key)} = {_text(value)}" for key, value in values.items()) + " }"
-
-
-def _text(value: object) -> str:
-    """Return a value as TOML: JSON's numbers and strings are valid TOML, except for DEL."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        yield f"{key} = {toml_value(value)}"
 
 
 def _comment(text: str) -> str:

@@ -99,7 +99,8 @@ def sections(understanding: Understanding) -> Iterator[tuple[str, list[Row]]]:
                 list(_project(project, short=True)),
             )
     unknown = [
-        Row(each.what, f"ask with {each.ask}", each.where, NOT_KNOWN, each.why) for each in understanding.unknown
+        Row(each.what, f"say it with {each.ask}" if each.ask else "", each.where, NOT_KNOWN, each.why)
+        for each in understanding.unknown
     ]
     if unknown:
         yield "not known", unknown

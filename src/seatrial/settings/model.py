@@ -1,4 +1,4 @@
-"""What `[tool.seatrial]` may say, as types: the reader, the JSON Schema and the docs all come from here."""
+"""What the settings may say, as types: the reader, the JSON Schema and the docs all come from here."""
 
 from __future__ import annotations
 
@@ -345,4 +345,4 @@ class Settings(Table, frozen=True, kw_only=True):
     engine: EngineSettings = field(default_factory=EngineSettings)
     """The engine that seatrial provides."""
     checks: tuple[Module, ...] = ()
-    """Modules beside pyproject.toml with checks of the project's own: docs/own-checks.md."""
+    """Modules beside the settings with checks of the project's own: docs/own-checks.md."""

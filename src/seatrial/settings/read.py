@@ -170,9 +170,15 @@ def _refused(value: object, kind: Any) -> bool:
     return False
 
 
+OWN = "seatrial.toml"
+"""The file that holds the settings alone: what is below `[tool.seatrial]` in pyproject.toml is at its top."""
+PYPROJECT = "pyproject.toml"
 TABLE = "tool.seatrial"
+DECLARES = re.compile(r"^[ \t]*(?:\[\[?[ \t]*tool[ \t]*\.[ \t]*)?seatrial\b", re.MULTILINE)
 LARGEST = 4 * 1024 * 1024
 """Bytes of a TOML file: each million takes a second to read."""
+AT = re.compile(r" \(at line (\d+)(?:, column (\d+))?\)$")
+"""How tomllib says where an error is."""
 DEEPEST = 60
 """Parts of a key: tomllib's time grows with their square."""
 DOTTED = re.compile(rf"""(?<![\w"'-])(?:(?:[\w-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
@@ -191,13 +197,14 @@ class OfService:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project: the folder of its pyproject.toml, and what that file says."""
+    """A project: its folder, and what the file of its settings says."""
 
     folder: Path
     file: Path
+    """Its seatrial.toml, or its pyproject.toml."""
     settings: Settings
     declared: dict[str, Any]
-    """The `[tool.seatrial]` table as written: what is not in it is a default."""
+    """The settings as written: what is not in them is a default."""
     name: str
     of_services: Mapping[str, OfService] = field(default_factory=dict)
     """Those of its apps that are services of a compose file."""
@@ -206,7 +213,11 @@ class Project:
         """Return where a key of an app is said, for a person: in the settings, or in the compose file."""
         if (service := self.of_services.get(app)) is not None:
             return f"`build` of the service {service.service!r} in {service.where}"
-        return f"`{key}` in [{TABLE}.apps.{app}] of {self.file.name}"
+        return f"`{key}` in {self.table('apps', app)} of {self.file.name}"
+
+    def table(self, *keys: str) -> str:
+        """Return the header of a table of the settings: `[tool.seatrial.apps.api]`, or `[apps.api]`."""
+        return f"[{key_in(self.file, *keys)}]"
 
     def app(self, name: str) -> App:
         """Return an app by name; an error suggests the nearest."""
@@ -215,7 +226,7 @@ class Project:
         except KeyError:
             raise SettingsError(
                 f"no app is called {name!r}.",
-                where=f"{self.file.name} [{TABLE}.apps]",
+                where=f"{self.file.name} {self.table('apps')}",
                 fix=did_you_mean(name, self.settings.apps),
             ) from None
 
@@ -226,8 +237,8 @@ class Project:
         if not self.settings.apps:
             raise SettingsError(
                 "no app is declared.",
-                where=f"{self.file.name} [{TABLE}.apps]",
-                fix=f"Declare one: [{TABLE}.apps.NAME] with context and dockerfile, or run `seatrial init`.",
+                where=f"{self.file.name} {self.table('apps')}",
+                fix=f"Declare one: {self.table('apps', 'NAME')} with context and dockerfile, or run `seatrial init`.",
             )
         return dict(self.settings.apps)
 
@@ -247,7 +258,7 @@ def python_of(name: str, app: App, version: str | None) -> str | None:
     if version not in app.pythons:
         raise SettingsError(
             f"{name} is not declared for Python {version!r}.",
-            where=f"[{TABLE}.apps.{name}] pythons",
+            where=f"`pythons` of {name}",
             fix=f"Declared: {', '.join(app.pythons)}." if app.pythons else "It declares none: set `pythons`.",
         )
     return version
@@ -259,26 +270,57 @@ def read_project(start: Path, trust: Trust = Trust.PROJECT) -> Project:
     Raises:
         SettingsError: they cannot be read or used, or lead out of the folder of a project that is not trusted.
     """
-    file = find_file(start)
-    if trust is Trust.NONE and not file.resolve().is_relative_to(file.parent.resolve()):
-        raise SettingsError(
-            f"leads out of the project, to {file.resolve()}: refused, as the project is not trusted.",
-            where=str(file),
-            fix="Keep it inside; or, if you trust this project, give --trust project.",
-        )
-    document = read_toml(file)
-    tool = document.get("tool", {})
-    declared = tool.get("seatrial", {}) if isinstance(tool, dict) else {}
-    settings = convert(declared, Settings, file=file, table=TABLE)
-    project = document.get("project", {})
-    name = project.get("name") if isinstance(project, dict) else None
-    return Project(
-        folder=file.parent,
-        file=file,
-        settings=settings,
-        declared=declared,
-        name=name if isinstance(name, str) else file.parent.name,
-    )
+    file, declared, name = _read(find_file(start), trust)
+    settings = convert(declared, Settings, file=file, table=key_in(file))
+    return Project(folder=file.parent, file=file, settings=settings, declared=declared, name=name or file.parent.name)
+
+
+def _read(file: Path, trust: Trust) -> tuple[Path, dict[str, Any], str]:
+    """Return the file of the settings in a file's folder, what it declares, and the project's own name."""
+    own, pyproject = file.with_name(OWN), file.with_name(PYPROJECT)
+    for each in (own, pyproject):
+        if trust is Trust.NONE and not each.resolve().is_relative_to(file.parent.resolve()):
+            raise SettingsError(
+                f"leads out of the project, to {each.resolve()}: refused, as the project is not trusted.",
+                where=str(each),
+                fix="Keep it inside; or, if you trust this project, give --trust project.",
+            )
+    document = read_toml(pyproject) if pyproject.is_file() else {}
+    shared = table_of(document, "tool").get("seatrial", {})
+    name = table_of(document, "project").get("name")
+    if own.is_file():
+        if shared:
+            text = pyproject.read_text(encoding="utf-8")
+            line = text.count("\n", 0, found.start()) + 1 if (found := DECLARES.search(text)) else 1
+            raise SettingsError(
+                f"the settings stand in two files: here, and in [{TABLE}] of {pyproject}:{line}.",
+                where=str(own),
+                fix=f"Keep one: what stands below [{TABLE}] goes into {OWN} without `{TABLE}.` in front of it.",
+            )
+        return own, read_toml(own), name if isinstance(name, str) else ""
+    return pyproject, shared, name if isinstance(name, str) else ""
+
+
+def settings_of(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the file in a folder that the settings stand in, or belong into, and what it declares.
+
+    Raises:
+        SettingsError: it cannot be read or used, or two files declare them.
+    """
+    file, declared, _ = _read(folder / OWN, Trust.PROJECT)
+    convert(declared, Settings, file=file, table=key_in(file))
+    return (file if declared else folder / OWN), declared
+
+
+def key_in(file: Path, *keys: str) -> str:
+    """Return the dotted name of a key of the settings in a file."""
+    return ".".join(keys if file.name == OWN else (TABLE, *keys))
+
+
+def table_of(document: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a table of a document; an empty one where there is none."""
+    table = document.get(key)
+    return table if isinstance(table, dict) else {}
 
 
 def read_contract(file: Path) -> Contract:
@@ -287,13 +329,13 @@ def read_contract(file: Path) -> Contract:
 
 
 def find_file(start: Path) -> Path:
-    """Return the nearest pyproject.toml from a folder upwards."""
+    """Return the nearest file of settings from a folder upwards."""
     for folder in (start, *start.parents):
-        file = folder / "pyproject.toml"
-        if file.is_file():
-            return file
+        for file in (folder / OWN, folder / PYPROJECT):
+            if file.is_file():
+                return file
     raise SettingsError(
-        "no pyproject.toml here or in a folder above.",
+        f"no {PYPROJECT} and no {OWN} here or in a folder above.",
         where=str(start),
         fix="Go to your project's folder, or run `seatrial init` there.",
     )
@@ -317,4 +359,13 @@ def read_toml(file: Path, most: int = LARGEST) -> dict[str, Any]:
         raise SettingsError("is not UTF-8 text.", where=str(file), fix="Save it as UTF-8.") from error
     except (ValueError, RecursionError) as error:
         # ValueError: what tomllib calls wrong, and also a number too long for Python to read.
-        raise SettingsError(f"is not TOML: {error}.", where=str(file)) from error
+        what, place = toml_error(error)
+        raise SettingsError(f"is not TOML: {what}.", where=f"{file}{place}") from error
+
+
+def toml_error(error: Exception) -> tuple[str, str]:
+    """Return what tomllib says, and the place in the file that it names: `:3:5`, or nothing."""
+    found = AT.search(what := str(error))
+    if found is None:
+        return what, ""
+    return what[: found.start()], f":{found[1]}" + (f":{found[2]}" if found[2] else "")

@@ -9,7 +9,7 @@ import msgspec
 from seatrial import capabilities
 from seatrial.errors import SettingsError
 from seatrial.settings.model import Contract
-from seatrial.settings.read import line_of
+from seatrial.settings.read import key_in, line_of
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def counted(contract: Contract, trust: Trust, file: Path, table: str = "") -> tu
 
 def unasked(project: Project) -> tuple[str, ...]:
     """Return a line for each module of checks that an untrusted project names: it is not imported."""
-    where = _where(project.file, "tool.seatrial", "checks")
+    where = _where(project.file, key_in(project.file), "checks")
     return tuple(
         f"{where}: the checks of {name} are not asked, {UNTRUSTED}: they would run on this host"
         for name in project.settings.checks

@@ -26,7 +26,7 @@ from seatrial.observe.image_files import image_index
 from seatrial.observe.index import IndexFiles
 from seatrial.observe.sources import SourceFiles
 from seatrial.settings.model import Contract
-from seatrial.settings.read import TABLE, read_contract
+from seatrial.settings.read import key_in, read_contract
 from seatrial.smoke.contracts import counted, unasked
 from seatrial.trust import Trust
 
@@ -93,7 +93,7 @@ def app_target(
     """
     trust = trust if host is None else host.trust
     plan = plan_build(project, name, python=python, trust=trust)
-    table = f"{TABLE}.apps.{name}.contract"
+    table = key_in(project.file, "apps", name, "contract")
     contract, notes = counted(project.app(name).contract, trust, project.file, table)
     if trust is Trust.NONE:
         own, notes = own_checks(), (*unasked(project), *notes)

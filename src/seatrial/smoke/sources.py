@@ -27,7 +27,7 @@ from seatrial.compose.services import read_compose
 from seatrial.engine import programs
 from seatrial.engine.find import no_engine
 from seatrial.errors import SettingsError
-from seatrial.facts import ComposeSource, DockerfileSource, NotInstalled, ProjectFacts, Unavailable
+from seatrial.facts import INSTRUCTIONS, ComposeSource, DockerfileSource, NotInstalled, ProjectFacts, Unavailable
 from seatrial.observe import sources
 from seatrial.observe.sources import SourceFiles, is_requirements, read_context, run_lint
 from seatrial.settings.model import Contract
@@ -47,10 +47,8 @@ OBSERVED = frozenset(("contract", "project", "dockerfile", "lint", "context", "c
 """The facts that need no image."""
 NOT_LOOKED_AT = Unavailable(reason="no image is looked at here")
 NO_PROGRAM = NotInstalled(reason="docker compose is not installed: what it makes of the file is not known")
-INSTRUCTIONS = re.compile(
-    "ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME|"
-    "WORKDIR"
-)
+AT_LINE = re.compile(r"(.*?):\d+(?::\d+)?")
+"""How a note names a line of a file."""
 IGNORE = ".dockerignore"
 AT_ONCE = 4
 """Files that are judged at the same time: hadolint and compose run as programs."""
@@ -129,7 +127,7 @@ class _Folder:
         """Return the compose files by what belongs to each: itself, overrides, what it includes."""
         stacks, notes = read_stacks(self.tree)
         found = {file: stack.over or stack.files[0] for stack in stacks for file in stack.files}
-        broken = (note.where.rpartition(":")[0] for note in notes)
+        broken = [match[1] for note in notes if (match := AT_LINE.fullmatch(note.where))]
         return {**{file: file for file in broken if _is_compose(file)}, **found}
 
     def all(self) -> list[Path]:
@@ -239,7 +237,7 @@ def _dockerfile(files: SourceFiles) -> DockerfileSource | Unavailable:
     if not source.parsed.stages:
         return Unavailable(reason=f"{shown} has no FROM")
     for instruction in all_instructions(source.parsed):
-        if not INSTRUCTIONS.fullmatch(instruction.keyword) and not source.parsed.syntax:
+        if instruction.keyword not in INSTRUCTIONS and not source.parsed.syntax:
             return Unavailable(reason=f"{shown}:{instruction.line}: {instruction.keyword} is no instruction")
     return source
 

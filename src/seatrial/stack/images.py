@@ -172,7 +172,7 @@ def _obtain(
             where=str(compose.file),
             fix=f"Build it: `invoke build --app {app}`; or check the name and your network."
             if app
-            else "Check the name and your network, or declare a local substitute in [tool.seatrial.standins].",
+            else "Check the name and your network, or declare a local substitute in the settings: `standins`.",
             detail="\n".join(problem),
         )
     say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")

@@ -131,7 +131,7 @@ def app_service(
     raise StackError(
         f"{'several services run' if staying else 'no service runs'} the image of {name}: which one is the app?",
         where=str(file),
-        fix=f'Set it in [tool.seatrial.apps.{name}.contract.stack]: service = "NAME", one of {choice}.',
+        fix=f'Set it in the `contract.stack` of {name}: service = "NAME", one of {choice}.',
     )
 
 

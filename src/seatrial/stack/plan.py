@@ -19,7 +19,7 @@ from seatrial.facts import Json, Service
 from seatrial.filesystem import exists, is_file
 from seatrial.host import Host
 from seatrial.images import services as built_services
-from seatrial.settings.read import TABLE, Project
+from seatrial.settings.read import Project
 from seatrial.trust import Trust
 
 
@@ -148,7 +148,7 @@ def compose_file(project: Project, name: str) -> Path:
     if app.compose is None:
         raise StackError(
             f"{name} has no compose file.",
-            where=f"{project.file.name} [{TABLE}.apps.{name}]",
+            where=f"{project.file.name} {project.table('apps', name)}",
             fix='Name one: compose = "compose.yaml".',
         )
     named = project.folder / app.compose
@@ -157,6 +157,6 @@ def compose_file(project: Project, name: str) -> Path:
         raise StackError(
             "it is not a regular file." if exists(file) else "there is no such compose file.",
             where=str(named if exists(file) else file),
-            fix=f"Correct `compose` in {project.file.name} [{TABLE}.apps.{name}].",
+            fix=f"Correct `compose` in {project.file.name} {project.table('apps', name)}.",
         )
     return file
