@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -89,3 +90,12 @@ class StackLeftError(SeatrialError):
 
 class ProgramError(SeatrialError):
     """A program that seatrial starts is missing, failed, or took too long."""
+
+
+def together(problems: Sequence[SeatrialError], what: str, *, where: str) -> SeatrialError:
+    """Return one error for several problems of a kind, each a line of its detail; of a single one, that itself."""
+    if len(problems) == 1:
+        return problems[0]
+    lines = [line for problem in problems for line in (str(problem), *problem.detail.splitlines())]
+    detail = "\n".join(lines)
+    return type(problems[0])(f"{len(problems)} {what}; a line each tells what to do.", where=where, detail=detail)

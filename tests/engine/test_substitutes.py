@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from seatrial.engine.find import find_engine
 from seatrial.errors import BuildError, EngineError, ImageError
 from seatrial.host import Host, this_host
 from seatrial.offline import Substitute, ensure_substitute, find_substitute, interpreter, recipes
-from seatrial.offline.catalogue import Input, Kind
+from seatrial.offline.recipe import Input, Kind
 from seatrial.offline.substitutes import LABEL, NOTE_LABEL
 
 if TYPE_CHECKING:
@@ -163,13 +163,12 @@ def test_uv_and_uvx_run_where_there_is_nothing_else(engine: Engine, host: Host) 
 
 
 @contextmanager
-def database(engine: Engine, image: str, *, user: str = "", **environment: str) -> Iterator[Container]:
-    container = engine.client.containers.run(
-        image, detach=True, user=user, environment=environment, tmpfs={"/tmp": "", "/var/run/postgresql": ""}
-    )
+def server(engine: Engine, image: str, ready: list[str], *command: str, **options: Any) -> Iterator[Container]:
+    """Start a server, and wait until a command in its container succeeds."""
+    container = engine.client.containers.run(image, list(command), detach=True, **options)
     try:
         deadline = time.monotonic() + 60
-        while container.exec_run(["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]).exit_code != 0:
+        while container.exec_run(ready).exit_code != 0:
             container.reload()
             assert container.status == "running", container.logs().decode()
             assert time.monotonic() < deadline, container.logs().decode()
@@ -179,12 +178,28 @@ def database(engine: Engine, image: str, *, user: str = "", **environment: str) 
         container.remove(force=True, v=True)
 
 
-def query(container: Container, sql: str, *, password: str, user: str, name: str) -> str:
-    done: Any = container.exec_run(
-        ["psql", "-h", container.attrs["Config"]["Hostname"], "-U", user, "-d", name, "-At", "-c", sql],
-        environment={"PGPASSWORD": password},
-    )
+def said(container: Container, *command: str, **options: Any) -> str:
+    done: Any = container.exec_run(list(command), **options)
     return str(done.output.decode()).strip()
+
+
+def stops_at_once(container: Container) -> None:
+    started = time.monotonic()
+    container.stop(timeout=20)
+    assert time.monotonic() - started < 10
+    container.reload()
+    assert container.attrs["State"]["ExitCode"] == 0
+
+
+def database(engine: Engine, image: str, *, user: str = "", **environment: str) -> AbstractContextManager[Container]:
+    ready = ["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]
+    folders = {"/tmp": "", "/var/run/postgresql": ""}
+    return server(engine, image, ready, user=user, environment=environment, tmpfs=folders)
+
+
+def query(container: Container, sql: str, *, password: str, user: str, name: str) -> str:
+    words = ("psql", "-h", container.attrs["Config"]["Hostname"], "-U", user, "-d", name, "-At", "-c", sql)
+    return said(container, *words, environment={"PGPASSWORD": password})
 
 
 def test_postgres_makes_the_database_lets_in_by_password_and_stops_at_once(engine: Engine, host: Host) -> None:
@@ -196,11 +211,7 @@ def test_postgres_makes_the_database_lets_in_by_password_and_stops_at_once(engin
         assert query(container, "select 6*7", password="it's deep", **who) == "42"
         assert "password authentication failed" in query(container, "select 1", password="no", **who)
         assert query(container, "show password_encryption", password="it's deep", **who) == "scram-sha-256"
-        started = time.monotonic()
-        container.stop(timeout=20)
-        assert time.monotonic() - started < 10
-        container.reload()
-        assert container.attrs["State"]["ExitCode"] == 0
+        stops_at_once(container)
     assert output(engine, name, "id", "-u", "postgres").strip() == "999"
 
 
@@ -208,6 +219,114 @@ def test_postgres_makes_the_database_lets_in_by_password_and_stops_at_once(engin
 def test_postgres_runs_as_any_account(user: str, engine: Engine, host: Host) -> None:
     with database(engine, made("postgres:17", engine, host), user=user, POSTGRES_PASSWORD="x") as container:
         assert query(container, "select 1", password="x", user="postgres", name="postgres") == "1"
+
+
+@pytest.mark.parametrize("reference", ["redis:8", "redis:7", "valkey/valkey:8"])
+def test_redis_lets_in_by_password_keeps_data_and_stops_at_once(reference: str, engine: Engine, host: Host) -> None:
+    name = made(reference, engine, host)
+    kind = "valkey" if "valkey" in reference else "redis"
+    client = (f"{kind}-cli", "-h")
+    assert engine.client.images.get(name).attrs["Config"]["Cmd"] == [f"{kind}-server"]
+    with server(engine, name, [*client[:1], "ping"], "--requirepass", "deep sea") as container:
+        outside = (*client, container.attrs["Config"]["Hostname"])
+        assert "NOAUTH" in said(container, *outside, "get", "key")
+        inside = {"environment": {"REDISCLI_AUTH": "deep sea", "VALKEYCLI_AUTH": "deep sea"}}
+        assert said(container, *outside, "set", "key", "kept", **inside) == "OK"
+        assert said(container, "stat", "--format=%U %u", "/proc/1") == f"{kind} 999"
+        stops_at_once(container)
+        container.start()
+        while "PONG" not in said(container, *client[:1], "ping", **inside):
+            time.sleep(0.2)
+        assert said(container, *outside, "get", "key", **inside) == "kept"
+        assert said(container, "stat", "--format=%u %a", "/data/dump.rdb") == "999 600"
+    # Without a password anybody is let in, as by the official image; another command is not the server's.
+    with server(engine, name, [*client[:1], "ping"], user="4321:4321", tmpfs={"/data": "mode=1777"}) as container:
+        assert said(container, *client, container.attrs["Config"]["Hostname"], "ping") == "PONG"
+    assert output(engine, name, "cat", "/etc/hostname")
+
+
+def test_redis_reads_a_configuration_file(engine: Engine, host: Host) -> None:
+    script = "printf 'port 7000\\nprotected-mode yes\\n' > /tmp/own.conf; exec docker-entrypoint.sh /tmp/own.conf"
+    name = made("redis:8", engine, host)
+    with server(engine, name, ["redis-cli", "-p", "7000", "ping"], "sh", "-c", script) as container:
+        assert said(container, "redis-cli", "-p", "7000", "config", "get", "protected-mode").endswith("yes")
+
+
+HEALTHY = ["healthcheck.sh", "--connect", "--innodb_initialized"]
+
+
+@pytest.mark.parametrize("reference", ["mariadb:11", "mariadb:10.11"])
+def test_mariadb_makes_the_database_keeps_it_and_stops_at_once(reference: str, engine: Engine, host: Host) -> None:
+    name = made(reference, engine, host)
+    secret = 'it\'s \\ "deep"'
+    given = {
+        "MARIADB_ROOT_PASSWORD": "r`oot",
+        "MYSQL_DATABASE": "log_book",
+        "MYSQL_USER": "captain",
+        "MARIADB_PASSWORD": secret,
+    }
+    with server(engine, name, HEALTHY, environment=given) as container:
+        outside = ("mariadb", "--skip-ssl", "-N", "-h", container.attrs["Config"]["Hostname"])
+
+        def query(user: str, password: str, sql: str, database: str = "") -> str:
+            words = (*outside, f"--user={user}", f"--execute={sql}", *([database] if database else []))
+            return said(container, *words, environment={"MYSQL_PWD": password})
+
+        assert query("captain", secret, "create table t (a text); insert into t values ('kept')", "log_book") == ""
+        assert "Access denied" in query("captain", "no", "select 1")
+        assert "denied" in query("captain", secret, "create database logxbook")
+        assert "Access denied" in query("", "", "select 1")
+        zone = "select @@character_set_server, convert_tz('2026-07-01', 'UTC', 'Europe/Kyiv')"
+        assert query("root", "r`oot", zone) == "utf8mb4\t2026-07-01 03:00:00"
+        assert said(container, "stat", "--format=%U %u", "/proc/1") == "mysql 999"
+        stops_at_once(container)
+        container.start()
+        while container.exec_run(HEALTHY).exit_code != 0:
+            time.sleep(0.2)
+        assert query("captain", secret, "select * from t", "log_book") == "kept"
+        assert b"there already" in container.logs()
+        assert "not known here" in said(container, "healthcheck.sh", "--conect")
+    has_old_names = output(engine, name, "sh", "-c", "command -v mysqladmin || echo no").strip() != "no"
+    assert has_old_names is (reference == "mariadb:10.11")
+
+
+def test_mariadb_runs_as_any_account_with_options_and_files(engine: Engine, host: Host) -> None:
+    script = "echo hidden > /tmp/root; exec docker-entrypoint.sh --max-connections=17"
+    given = {"MARIADB_ROOT_PASSWORD_FILE": "/tmp/root"}
+    name = made("mariadb:11", engine, host)
+    with server(engine, name, HEALTHY, "sh", "-c", script, environment=given, user="4321:4321") as container:
+        asked = ("mariadb", "-N", "--user=root", "--execute=select @@max_connections")
+        assert said(container, *asked, environment={"MYSQL_PWD": "hidden"}) == "17"
+
+
+def test_a_new_mariadb_without_a_password_says_so(engine: Engine, host: Host) -> None:
+    code, _, errors = ran(engine, made("mariadb:11", engine, host))
+    assert code == 1
+    assert "MARIADB_ROOT_PASSWORD is empty" in errors
+
+
+def test_a_full_python_compiles(engine: Engine, host: Host) -> None:
+    name = made("python:3.13", engine, host)
+    code = (
+        '#include <Python.h>\nstatic struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "deep", 0, -1, 0};\n'
+        "PyMODINIT_FUNC PyInit_deep(void) { return PyModule_Create(&m); }\n"
+    )
+    script = (
+        "cc -shared -fPIC $(python3-config --includes) deep.c -o deep.so && python3 -c 'import deep' && git --version"
+    )
+    done = output(engine, name, "sh", "-c", f"cd /tmp; printf '%s' \"$0\" > deep.c; {script}", code)
+    assert done.startswith("git version")
+    assert "ImageMagick" in engine.client.images.get(name).labels[NOTE_LABEL]
+
+
+@pytest.mark.parametrize(
+    ("reference", "seen"), [("python3.13-trixie-slim", "Python 3.13"), ("trixie-slim", "no Python")]
+)
+def test_uv_comes_with_a_python_or_with_debian_alone(reference: str, seen: str, engine: Engine, host: Host) -> None:
+    name = made(f"ghcr.io/astral-sh/uv:{reference}", engine, host)
+    printed = output(engine, name, "sh", "-c", "uv --version && { python --version || echo no Python; } 2>&1")
+    assert printed.startswith("uv ")
+    assert seen in printed
 
 
 def test_a_new_postgres_without_a_password_says_so(engine: Engine, host: Host) -> None:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.errors import BuildError
+from seatrial.errors import BuildError, ImageError, SeatrialError
 from seatrial.facts.sources import Base
-from seatrial.images.bases import Origin, Refusal, find_base, reason_of, registry_of
+from seatrial.images.bases import NO_RECIPE, Origin, Refusal, find_base, reason_of, registry_of
 
 if TYPE_CHECKING:
     from seatrial.images.bases import Registries
@@ -28,10 +28,13 @@ class Answers:
         return self.given
 
 
-def found(answers: Answers, *, known: bool = False, base: Base | None = None) -> tuple[Origin, str]:
+def found(
+    answers: Answers, *, known: bool = False, hindrance: SeatrialError = NO_RECIPE, base: Base | None = None
+) -> tuple[Origin, str]:
     registries: Registries = answers  # type: ignore[assignment]
     base = base or Base(reference="python:3.13-slim", line=4)
-    return find_base(base, registries=registries, known=lambda _: known, dockerfile="docker/Dockerfile")
+    hindered = None if known else hindrance
+    return find_base(base, registries=registries, hindrance=lambda _: hindered, dockerfile="docker/Dockerfile")
 
 
 OUT_OF_REACH = Refusal(reason="no registry in reach", certain=True)
@@ -62,6 +65,17 @@ def test_a_base_that_nobody_has_is_named_with_its_line_and_the_reason() -> None:
     assert "python:3.13-slim cannot be pulled: no registry in reach" in raised.value.what
     assert "it has no local substitute either" in raised.value.what
     assert raised.value.exit_code == 2
+
+
+def test_a_substitute_that_cannot_be_made_is_told_with_what_to_do_and_is_none_for_a_slow_registry() -> None:
+    alpine = ImageError("no Alpine here.", fix="Name python:3.13-slim.", where="recipe")
+    with pytest.raises(BuildError) as raised:
+        found(Answers(refusal=OUT_OF_REACH), hindrance=alpine)
+    assert str(raised.value) == (
+        "docker/Dockerfile:4: the base image python:3.13-slim cannot be pulled: no registry in reach; "
+        "recipe: no Alpine here. Name python:3.13-slim."
+    )
+    assert found(Answers(refusal=Refusal(reason="slow", certain=False)), hindrance=alpine)[0] is Origin.UNCERTAIN
 
 
 def test_a_misspelt_stage_is_not_taken_for_an_image() -> None:

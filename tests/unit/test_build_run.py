@@ -197,6 +197,28 @@ def test_the_target_reaches_buildx_and_only_its_bases_are_asked_for(site: Site) 
     assert "no stage is called 'app'" in str(site.fails())
 
 
+def test_bases_that_cannot_be_had_are_told_all_at_once_with_their_lines(site: Site) -> None:
+    site.write(
+        "FROM python:3.13-alpine AS made\nCOPY --from=me.test/tools:1 /x /x\nFROM redis:6 AS unused\n"
+        "FROM python:2.7\nCOPY --from=made /x /x\nCOPY --from=mad /y /y\n"
+    )
+    for name in ("python:3.13-alpine", "me.test/tools:1", "python:2.7", "mad"):
+        site.images.remote[name] = refusal(500, "dial tcp: lookup registry.test on 10.0.0.1:53: no such host")
+    error = site.fails()
+    assert (error.what, error.where) == ("4 base images cannot be had; a line each tells what to do.", "Dockerfile")
+    told = [
+        ("Dockerfile:1: the base image python:3.13-alpine cannot", "an Alpine image", "Name python:3.13-slim, pull"),
+        ("Dockerfile:2: the base image me.test/tools:1 cannot", "no local substitute either", "`docker load`"),
+        ("Dockerfile:4: the base image python:2.7 cannot", "Debian has none either", "`uv python install 2.7`"),
+        ("Dockerfile:6: no stage is called 'mad'", "no registry in reach", "Did you mean the stage 'made'?"),
+    ]
+    for line, (where, why, advice) in zip(error.detail.splitlines(), told, strict=True):
+        assert line.startswith(where)
+        assert "no registry in reach (no such host: registry.test)" in line
+        assert why in line
+        assert advice in line
+
+
 def labelled(**labels: str) -> SimpleNamespace:
     return SimpleNamespace(id="sha256:there", labels=labels, history=list)
 

@@ -14,8 +14,8 @@ from seatrial.engine.find import Candidate, Engine
 from seatrial.errors import BuildError, EngineError, ImageError, ProgramError, SeatrialError
 from seatrial.host import Host
 from seatrial.offline import Substitute, ensure_substitute, find_substitute, recipes
-from seatrial.offline.catalogue import Input, Kind
 from seatrial.offline.interpreter import HostPython
+from seatrial.offline.recipe import Input, Kind
 from seatrial.offline.rootfs import text_digest
 from seatrial.offline.substitutes import _resolve, fetch_programs, last_lines
 from seatrial.process import Completed
@@ -39,6 +39,24 @@ OUTPUT = """\
 own.Dockerfile:3
 ERROR: failed to solve
 """
+
+
+def test_a_note_says_which_python_it_is_where_that_is_not_the_one_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = HostPython(prefix=tmp_path, version="3.13.4")
+    monkeypatch.setattr("seatrial.offline.interpreter.find", lambda *_: there)
+    host = Host(environment={}, home=tmp_path, data=tmp_path, cache=tmp_path)
+
+    def note(reference: str) -> str:
+        found = find_substitute(reference, recipes(None))
+        assert found is not None
+        return _resolve(found, host).substitute.note
+
+    assert [note(f"python:{version}-slim") for version in ("3.13", "3.13.4")] == ["", ""]
+    assert note("python:3.13.7-slim") == "it has Python 3.13.4, as this host has no 3.13.7"
+    assert note("python:3-slim") == "it has Python 3.13.4, the newest of this host"
+    assert note("ghcr.io/astral-sh/uv:python3.13-trixie").startswith("ImageMagick")
 
 
 def never(message: str) -> None:

@@ -55,9 +55,24 @@ def test_the_newest_interpreter_of_a_version_is_found(tmp_path: Path) -> None:
     assert found.version == "3.63.10"
 
 
-def test_an_exact_version_takes_no_other(tmp_path: Path) -> None:
-    installed(tmp_path, "3.63.10")
-    assert find("3.63.2", host(tmp_path)) is None
+@pytest.mark.parametrize(
+    ("wanted", "taken"),
+    [
+        ("3.63.10", "3.63.10"),
+        ("3.63.8", "3.63.10"),
+        ("3.63.4", "3.63.2"),
+        ("3.63.6", "3.63.10"),
+        ("3", "3.64.0"),
+        ("3.6", None),
+    ],
+)
+def test_of_an_exact_version_the_nearest_is_taken_and_of_a_major_one_the_newest(
+    tmp_path: Path, wanted: str, taken: str | None
+) -> None:
+    for version in ("3.63.2", "3.63.10", "3.64.0"):
+        installed(tmp_path, version)
+    found = find(wanted, host(tmp_path))
+    assert (found and found.version) == taken
 
 
 @pytest.mark.parametrize("version", ["3.63.0rc1", "3.63.1+"])

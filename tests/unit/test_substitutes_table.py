@@ -8,7 +8,8 @@ import pytest
 
 from seatrial.errors import SettingsError
 from seatrial.offline import Recipe, Substitute, find_substitute, recipes
-from seatrial.offline.catalogue import built_in, local_name, short_name
+from seatrial.offline.catalogue import built_in
+from seatrial.offline.recipe import local_name, short_name
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:
@@ -110,7 +111,106 @@ def test_a_postgres_that_debian_lacks_is_refused_with_what_there_is(reference: s
 
 
 @pytest.mark.parametrize(
-    "reference", ["python:3.13", "python:3.13-alpine", "redis:8", "node:22-slim", "example.com/python:3.13-slim"]
+    ("reference", "interpreter", "suite", "full"),
+    [
+        ("python:3.13", "3.13", "trixie", True),
+        ("python:3.12.7-bookworm", "3.12.7", "bookworm", True),
+        ("python:3-slim", "3", "trixie", False),
+        ("python", "3", "trixie", True),
+        ("python:slim-bookworm", "3", "bookworm", False),
+        ("python:3.14.2-slim", "3.14.2", "trixie", False),
+    ],
+)
+def test_every_tag_of_python_names_an_interpreter_and_says_what_a_full_one_lacks(
+    reference: str, interpreter: str, suite: str, *, full: bool
+) -> None:
+    plan = planned(reference)
+    assert str(plan.inputs["interpreter"]) == f"interpreter:{interpreter}"
+    packages = plan.inputs["rootfs"].argument.split("+")
+    assert (packages[0], "build-essential" in packages, "ImageMagick" in plan.note) == (suite, full, full)
+
+
+@pytest.mark.parametrize(
+    ("reference", "version", "note"),
+    [
+        ("python:3.14.2", "3.14", "no Python 3.14; Debian forky's own 3.14 is used; ImageMagick"),
+        ("python:3-slim", "3.14", "no Python 3;"),
+    ],
+)
+def test_debians_own_python_serves_for_a_patch_and_for_the_newest(reference: str, version: str, note: str) -> None:
+    fallback = planned(reference).fallback
+    assert fallback is not None
+    assert fallback.arguments["VERSION"] == version
+    assert note in fallback.note
+    assert (f"python{version}-dev" in fallback.inputs["rootfs"].argument) is ("slim" not in reference)
+
+
+@pytest.mark.parametrize(
+    ("tag", "base"),
+    [
+        ("python3.13-bookworm-slim", "python:3.13-slim-bookworm"),
+        ("0.9-python3.12-trixie", "python:3.12-trixie"),
+        ("0.9.5-debian-slim", "debian:trixie-slim"),
+        ("bookworm-slim", "debian:bookworm-slim"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ghcr.io/astral-sh/uv", "docker.io/astral/uv"])
+def test_uv_stands_on_a_python_or_on_debian(name: str, tag: str, base: str) -> None:
+    plan = planned(f"{name}:{tag}")
+    assert list(plan.images) == [base]
+    assert str(plan.inputs["programs"]).startswith("wheel:uv" + ("==0.9" if tag.startswith("0.9") else ""))
+
+
+@pytest.mark.parametrize(
+    ("reference", "suite", "note"),
+    [
+        ("redis", "trixie", "it is Redis 8.0 of Debian trixie; the modules for search"),
+        ("redis:7.2.4-bookworm", "bookworm", "it is Redis 7.0 of Debian bookworm"),
+        ("redis:8", "trixie", "Redis 8.0"),
+        ("valkey/valkey:9.0", "forky", "it is Valkey 9.1 of Debian forky"),
+        ("valkey/valkey:8-trixie", "trixie", "Valkey 8.1"),
+        ("mariadb:lts", "trixie", "it is MariaDB 11.8 of Debian trixie"),
+        ("mariadb:10.6-jammy", "bookworm", "it is MariaDB 10.11 of Debian bookworm"),
+    ],
+)
+def test_a_server_of_the_same_major_version_serves_and_that_is_said(reference: str, suite: str, note: str) -> None:
+    plan = planned(reference)
+    assert plan.inputs["rootfs"].argument.startswith(f"{suite}+")
+    assert note in plan.note
+    assert plan.arguments["VERSION"] in plan.note
+
+
+@pytest.mark.parametrize(
+    ("reference", "says", "advice"),
+    [
+        ("redis:6", "Redis 7.0 (bookworm), 8.0 (trixie) and no other", "Use one of those"),
+        ("mariadb:12.1-noble", "MariaDB 10.11 (bookworm), 11.8 (trixie)", "Use one of those"),
+        ("valkey/valkey:7.2", "Valkey 8.1 (trixie), 9.1 (forky)", "Use one of those"),
+        ("mysql:8.4", "Debian has no MySQL", "Name mariadb:11"),
+        ("python:3.9-slim-bullseye", "Debian bookworm or trixie alone", "Use one of those"),
+        ("python:3.13-alpine3.22", "an Alpine image cannot be made", "Name python:3.13-slim"),
+        ("python:alpine", "an Alpine image", "Name python:slim"),
+        ("alpine:3.22", "an Alpine image", "Name debian:trixie-slim"),
+        ("redis:7-alpine", "an Alpine image", "Name redis:7"),
+        ("postgres:17-alpine3.22", "an Alpine image", "Name postgres:17"),
+        (
+            "ghcr.io/astral-sh/uv:0.9-python3.12-alpine",
+            "an Alpine image",
+            "Name ghcr.io/astral-sh/uv:0.9-python3.12-trixie-slim",
+        ),
+        ("postgres:16-alpine", "an Alpine image", "Name an image that is built on Debian"),
+        ("nginx:1-alpine-slim", "an Alpine image", "Name an image that is built on Debian"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_what_can(reference: str, says: str, advice: str) -> None:
+    plan = planned(reference)
+    assert says in plan.refusal
+    assert plan.instead == advice
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["python:3.15-rc-slim", "node:22-slim", "example.com/python:3.13-slim", "me/alpinista:1", "builder-alpine"],
 )
 def test_an_image_that_no_row_names_has_none(reference: str) -> None:
     assert find_substitute(reference, BUILT_IN) is None

@@ -86,7 +86,10 @@ def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
         name,
         engine=output.engine(),
         host=output.host(),
-        has_substitute=lambda image: offline.find_substitute(image, recipes) is not None,
+        has_substitute=lambda image: (
+            (found := offline.find_substitute(image, recipes)) is not None
+            and offline.hindrance(found, output.host()) is None
+        ),
     )
     if as_json:
         print(preflight_document(found), end="")

@@ -18,7 +18,7 @@ from seatrial import offline
 from seatrial.dockerfile import bases as bases_of
 from seatrial.engine import programs
 from seatrial.engine.find import Engine
-from seatrial.errors import BuildError
+from seatrial.errors import BuildError, ImageError, SeatrialError, together
 from seatrial.facts.sources import Base, Dockerfile
 from seatrial.host import Host
 from seatrial.images import untrusted
@@ -113,34 +113,50 @@ def registry_of(reference: str) -> str:
 
 
 def find_base(
-    base: Base, *, registries: Registries, known: Callable[[str], bool], dockerfile: str
+    base: Base, *, registries: Registries, hindrance: Callable[[str], SeatrialError | None], dockerfile: str
 ) -> tuple[Origin, str]:
-    """Return where a base comes from, and why it cannot be pulled; `known` tells what has a local substitute."""
+    """Return where a base comes from, and why it cannot be pulled.
+
+    `hindrance` gives why there is no local substitute for an image; None where there is. Raises a BuildError where the
+    base comes from nowhere.
+    """
     if registries.has_locally(base.reference):
         return Origin.PRESENT, ""
     refusal = registries.refusal(base.reference)
     if refusal is None:
         return Origin.PULLABLE, ""
-    if known(base.reference):
+    hindered = hindrance(base.reference)
+    if hindered is None:
         return Origin.SUBSTITUTE, refusal.reason
     if not refusal.certain:
         return Origin.UNCERTAIN, refusal.reason
-    raise unavailable(base.reference, refusal.reason, where=f"{dockerfile}:{base.line}", stages=base.stages)
+    where = f"{dockerfile}:{base.line}"
+    raise unavailable(base.reference, refusal.reason, where=where, stages=base.stages, hindered=hindered)
 
 
-def unavailable(reference: str, reason: str, *, where: str, stages: Sequence[str] = ()) -> BuildError:
-    """Return the error for a base that comes from nowhere."""
+NO_RECIPE = ImageError(
+    "it has no local substitute either.",
+    fix="Check its name, load it into the engine with `docker load`, or declare a local substitute: see "
+    "docs/local-substitutes.md.",
+)
+
+
+def unavailable(
+    reference: str, reason: str, *, where: str, stages: Sequence[str] = (), hindered: SeatrialError = NO_RECIPE
+) -> BuildError:
+    """Return the error for a base that comes from nowhere; `hindered` is why it has no local substitute."""
     if close := difflib.get_close_matches(reference, stages, n=1):
         return BuildError(
             f"no stage is called {reference!r}, and no such image can be pulled: {reason.rstrip('.')}.",
             where=where,
             fix=f"Did you mean the stage {close[0]!r}?",
         )
+    why = f"{hindered.where}: {hindered.what}" if hindered.where else hindered.what
     return BuildError(
-        f"the base image {reference} cannot be pulled: {reason.rstrip('.')}; it has no local substitute either.",
+        f"the base image {reference} cannot be pulled: {reason.rstrip('.')}; {why}",
         where=where,
-        fix="Check its name, load it into the engine with `docker load`, or declare a local substitute: see "
-        "docs/local-substitutes.md.",
+        fix=hindered.fix,
+        detail=hindered.detail,
     )
 
 
@@ -193,16 +209,23 @@ def replacements(
     """
     recipes = offline.recipes(project, host.trust)
 
-    def known(reference: str) -> bool:
-        return offline.find_substitute(reference, recipes) is not None
+    def hindrance(reference: str) -> SeatrialError | None:
+        found = offline.find_substitute(reference, recipes)
+        return NO_RECIPE if found is None else offline.hindrance(found, host)
 
     bases = bases_of(dockerfile, plan.build_arguments, _platform_arguments(engine))
     if plan.owner:
         untrusted.require_no_other_projects(engine, dockerfile, bases, plan.owner, where=plan.dockerfile_shown)
-    origins = {
-        base.reference: find_base(base, registries=registries, known=known, dockerfile=plan.dockerfile_shown)
-        for base in bases
-    }
+    origins: dict[str, tuple[Origin, str]] = {}
+    problems: list[BuildError] = []
+    shown = plan.dockerfile_shown
+    for base in bases:
+        try:
+            origins[base.reference] = find_base(base, registries=registries, hindrance=hindrance, dockerfile=shown)
+        except BuildError as error:
+            problems.append(error)
+    if problems:
+        raise together(problems, "base images cannot be had", where=shown)
     substitutes: dict[str, str] = {}
     engine_images: dict[str, str] = {}
     for reference, (origin, reason) in origins.items():

@@ -6,12 +6,13 @@ Nothing outside imports a module of it, and nothing outside knows of Debian. It 
   `keep_networks_open`.
   Docker's programs are unpacked from Debian's archive into a folder, and run next to whatever the host has.
 - a local substitute for an official image: `recipes` lists the known ones, `find_substitute` finds that of an image,
-  `ensure_substitute` builds it where it is missing and returns its local name.
+  `hindrance` tells why this host cannot make it, `ensure_substitute` builds it where it is missing and returns
+  its local name.
 """
 
 from __future__ import annotations
 
-from seatrial.offline.catalogue import Recipe, Substitute, find_substitute, recipes
+from seatrial.offline.catalogue import recipes
 from seatrial.offline.provide import (
     EngineStatus,
     engine_disk_bytes,
@@ -22,7 +23,8 @@ from seatrial.offline.provide import (
     start_engine,
     stop_engine,
 )
-from seatrial.offline.substitutes import ensure_substitute
+from seatrial.offline.recipe import Recipe, Substitute, find_substitute
+from seatrial.offline.substitutes import ensure_substitute, hindrance
 
 __all__ = [
     "EngineStatus",
@@ -33,6 +35,7 @@ __all__ = [
     "engine_status",
     "ensure_substitute",
     "find_substitute",
+    "hindrance",
     "keep_networks_open",
     "recipes",
     "remove_engine",

@@ -1,189 +1,23 @@
-"""The local substitutes that are known: a project's own recipes first, then the built-in ones."""
+"""The local substitutes that are known: a project's own recipes first, then the built-in ones, which are a table here.
+
+A note of a recipe says how what it makes differs from what the official image's name promises.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.errors import SettingsError
-from seatrial.text import did_you_mean, toml_value
+from seatrial.offline.recipe import Recipe, parse_input
+from seatrial.text import toml_value
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from seatrial.settings.read import Project
-
-
-PREFIX = "seatrial-standin"
-"""What the name of every local substitute starts with."""
-
-HUB = re.compile(r"^(?:(?:index\.|registry-1\.)?docker\.io/)?(?:library/)?(?=[^/]+$)|^(?:index\.)?docker\.io/")
-
-
-class Kind(StrEnum):
-    """What an input of a recipe can be."""
-
-    ROOTFS = "rootfs"
-    """`rootfs:SUITE+PACKAGE+…`: a root filesystem of Debian."""
-    INTERPRETER = "interpreter"
-    """`interpreter:X.Y`: a CPython of the host, laid out for /usr/local."""
-    WHEEL = "wheel"
-    """`wheel:NAME==VERSION`: the programs that a wheel holds."""
-    IMAGE = "image"
-    """`image:REFERENCE`: another local substitute."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Input:
-    """A named build context of a recipe, prepared on the host."""
-
-    kind: Kind
-    argument: str
-
-    def __str__(self) -> str:
-        """Return it as the settings write it."""
-        return f"{self.kind}:{self.argument}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How the local substitutes for the images of one name are made; the name may hold `{part}`s."""
-
-    pattern: str
-    dockerfile: Path
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Named build contexts, each `kind:argument`; parts of the name are filled in."""
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    """Build arguments besides the parts of the name."""
-    where: str = ""
-    """The settings key that declares it; empty for a built-in one."""
-    fallback: Recipe | None = None
-    """What is used where the host has no interpreter as the inputs name it."""
-    note: str = ""
-    """How the image differs from what its name promises."""
-    refusal: str = ""
-    """Why there can be no local substitute, where one could be expected."""
-
-    def match(self, name: str) -> dict[str, str] | None:
-        """Return the parts of a name that fits, or None."""
-        found = re.fullmatch(_expression(self.pattern), name)
-        return None if found is None else found.groupdict()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Substitute:
-    """How the local substitute for one image is made."""
-
-    reference: str
-    """The official image, by its short name."""
-    name: str
-    """The local image."""
-    dockerfile: Path
-    inputs: Mapping[str, Input] = field(default_factory=dict)
-    images: Mapping[str, Substitute] = field(default_factory=dict)
-    """The local substitutes that the inputs name."""
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    """Build arguments."""
-    fallback: Substitute | None = None
-    """What is used where the host has no interpreter as the inputs name it."""
-    note: str = ""
-    """How it differs from what its name promises."""
-    refusal: str = ""
-    """Why there can be none."""
-
-
-def parse_input(text: str, *, where: str) -> Input:
-    """Read `kind:argument`."""
-    kind, _, argument = text.partition(":")
-    kinds = [known.value for known in Kind]
-    if kind not in kinds:
-        raise SettingsError(f"{text!r} is not a valid input.", where=where, fix=did_you_mean(kind, kinds))
-    if not argument:
-        raise SettingsError(f"the input {text!r} has nothing after its kind.", where=where)
-    return Input(kind=Kind(kind), argument=argument)
-
-
-def find_substitute(reference: str, recipes: Sequence[Recipe], *, parents: tuple[str, ...] = ()) -> Substitute | None:
-    """Return the local substitute for an image as a Dockerfile or a compose file names it; None without a recipe.
-
-    Nothing is built. A digest after the tag is ignored: no local substitute can have it. Raises a SettingsError where
-    a project's recipe needs an image that has no recipe, or needs itself: `parents` are the images that need this one.
-    """
-    name = short_name(reference)
-    for recipe in recipes:
-        if (parts := recipe.match(name)) is not None:
-            return _substitute(recipe, name, parts, recipes, parents)
-    return None
-
-
-def _substitute(
-    recipe: Recipe, name: str, parts: Mapping[str, str], recipes: Sequence[Recipe], parents: tuple[str, ...]
-) -> Substitute:
-    inputs = {key: _filled(text, parts, recipe.where) for key, text in recipe.inputs.items()}
-    images: dict[str, Substitute] = {}
-    for needed in (value.argument for value in inputs.values() if value.kind is Kind.IMAGE):
-        if short_name(needed) in (*parents, name):
-            raise SettingsError(
-                f"the local substitute for {name} needs itself, through {needed}.",
-                where=recipe.where,
-                fix="Name another image in its inputs.",
-            )
-        found = find_substitute(needed, recipes, parents=(*parents, name))
-        if found is None:
-            raise SettingsError(
-                f"the local substitute for {name} needs {needed}, which has no recipe.",
-                where=recipe.where,
-                fix="Name an image that has a local substitute: see docs/local-substitutes.md.",
-            )
-        images[needed] = found
-    fallback = recipe.fallback
-    return Substitute(
-        reference=name,
-        name=local_name(name),
-        dockerfile=recipe.dockerfile,
-        inputs=inputs,
-        images=images,
-        arguments={**{part.upper(): value for part, value in parts.items()}, **recipe.arguments},
-        fallback=None if fallback is None else _substitute(fallback, name, parts, recipes, parents),
-        note=recipe.note,
-        refusal=recipe.refusal,
-    )
-
-
-def _filled(text: str, parts: Mapping[str, str], where: str) -> Input:
-    for part, value in parts.items():
-        text = text.replace(f"{{{part}}}", value)
-    return parse_input(text, where=where)
-
-
-def _expression(pattern: str) -> str:
-    # A version that could be a word would let `{version}` take `latest` or `alpine`.
-    kinds = {"version": r"\d+(?:\.\d+)*", "suite": r"[a-z]+"}
-    pieces = re.split(r"\{([a-z_]+)\}", pattern)
-    return "".join(
-        f"(?P<{piece}>{kinds.get(piece, r'[A-Za-z0-9_.-]+')})" if index % 2 else re.escape(piece)
-        for index, piece in enumerate(pieces)
-    )
-
-
-def short_name(reference: str) -> str:
-    """Return an image's name as people write it.
-
-    `docker.io/library/python:3.13-slim@sha256:…` is python:3.13-slim; a name without a tag means `latest`.
-    """
-    name = HUB.sub("", reference.partition("@")[0].strip())
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def local_name(name: str) -> str:
-    """Return the local substitute's own name: never the official one."""
-    repository, _, tag = name.rpartition(":")
-    return f"{PREFIX}/{repository.replace(':', '-')}:{tag}"
-
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -204,6 +38,16 @@ PYTHON_LIBRARIES = {
     ),
 }  # fmt: skip
 """The shared libraries that CPython's C modules need; package names differ between suites."""
+BUILD_PACKAGES = (
+    "autoconf", "automake", "build-essential", "bzip2", "curl", "default-libmysqlclient-dev", "file", "git",
+    "gnupg", "libbluetooth-dev", "libbz2-dev", "libcurl4-openssl-dev", "libdb-dev", "libevent-dev", "libffi-dev",
+    "libgdbm-dev", "libglib2.0-dev", "libgmp-dev", "libjpeg-dev", "libkrb5-dev", "liblzma-dev", "libmaxminddb-dev",
+    "libncurses-dev", "libpng-dev", "libpq-dev", "libreadline-dev", "libsqlite3-dev", "libssl-dev", "libtool",
+    "libwebp-dev", "libxml2-dev", "libxslt1-dev", "libyaml-dev", "openssh-client", "patch", "procps", "unzip",
+    "uuid-dev", "wget", "xz-utils", "zlib1g-dev",
+)  # fmt: skip
+"""What the full official image has of docker-library's buildpack-deps, but for what WITHOUT names."""
+WITHOUT = "ImageMagick, Mercurial, Subversion and Tk, which the official full image has, are left out"
 LAST_WITH_LOCALE = 12
 """The last 3.x whose official image sets LANG."""
 DEBIAN_PYTHONS = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
@@ -214,6 +58,11 @@ DEBIAN_POSTGRES = {"15": "bookworm", "17": "trixie", "18": "forky"}
 POSTGRES_PACKAGES = ("ca-certificates", "libnss-wrapper", "tzdata")
 POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/var/lib/postgresql"}}
 """Since 18 the official image has its volume one folder higher."""
+DEBIAN_REDIS = {"7.0": "bookworm", "8.0": "trixie"}
+DEBIAN_VALKEY = {"8.1": "trixie", "9.1": "forky"}
+DEBIAN_MARIADB = {"10.11": "bookworm", "11.8": "trixie"}
+"""The suite that has a version, of which the newest is what a tag without a version is taken for."""
+NO_MODULES = "the modules for search, JSON, time series and others, which the official image has since 8, are left out"
 
 
 def recipes(project: Project | None, trust: Trust = Trust.PROJECT) -> tuple[Recipe, ...]:
@@ -227,11 +76,12 @@ def recipes(project: Project | None, trust: Trust = Trust.PROJECT) -> tuple[Reci
 
 def built_in() -> tuple[Recipe, ...]:
     """Return the built-in recipes, the more particular ones first."""
+    alpine = Recipe(pattern="{alpine}", refusal="an Alpine image cannot be made of Debian's packages.")
     debian = [
         Recipe(pattern=f"debian:{suite}-slim", dockerfile=FOLDER / "debian.Dockerfile", inputs=_rootfs(suite))
         for suite in DEBIAN_SUITES
     ]
-    return (*debian, *_pythons(), *_uv(), *_postgres())
+    return (alpine, *debian, *_pythons(), *_uv(), *_postgres(), *_stores(), *_mariadb())
 
 
 def _of_project(project: Project) -> list[Recipe]:
@@ -256,28 +106,42 @@ def _rootfs(suite: str, *packages: str) -> dict[str, str]:
 def _pythons() -> list[Recipe]:
     found: list[Recipe] = []
     for suite in PYTHON_LIBRARIES:
-        for ending in [f"-{suite}", ""] if suite == DEFAULT_SUITE else [f"-{suite}"]:
-            found += [_python(version, suite, ending) for version in (*DEBIAN_PYTHONS, "{version}")]
-    return found
+        for ending in [suite, ""] if suite == DEFAULT_SUITE else [suite]:
+            for slim in (True, False):
+                found += [_python(version, suite, ending, slim=slim) for version in ("", "3")]
+                for series in DEBIAN_PYTHONS:
+                    found += [_python(version, suite, ending, slim=slim) for version in (series, f"{series}.{{patch}}")]
+                found.append(_python("{version}", suite, ending, slim=slim))
+    refusal = f"Python is put on Debian {' or '.join(PYTHON_LIBRARIES)} alone."
+    unknown = ("{version}-slim-{suite}", "{version}-{suite}", "slim-{suite}", "{suite}")
+    return found + [Recipe(pattern=f"python:{tag}", refusal=refusal) for tag in unknown]
 
 
-def _python(version: str, suite: str, ending: str) -> Recipe:
+def _python(version: str, suite: str, ending: str, *, slim: bool) -> Recipe:
+    """Return the recipe of a tag; one without a minor version is taken for the newest Python of the host."""
+    tag = "-".join(filter(None, (version, "slim" if slim else "", ending))) or "latest"
+    packages = (*PYTHON_PACKAGES, *PYTHON_LIBRARIES[suite], *(() if slim else BUILD_PACKAGES))
+    series = version.removesuffix(".{patch}")
     return Recipe(
-        pattern=f"python:{version}-slim{ending}",
+        pattern=f"python:{tag}",
         dockerfile=FOLDER / "python.Dockerfile",
-        inputs={**_rootfs(suite, *PYTHON_PACKAGES, *PYTHON_LIBRARIES[suite]), "interpreter": f"interpreter:{version}"},
-        fallback=_debian_python(version) if version in DEBIAN_PYTHONS else None,
+        inputs={**_rootfs(suite, *packages), "interpreter": f"interpreter:{version or '3'}"},
+        fallback=None if series == "{version}" else _debian_python(series, slim=slim),
+        note="" if slim else WITHOUT,
     )
 
 
-def _debian_python(version: str) -> Recipe:
+def _debian_python(series: str, *, slim: bool) -> Recipe:
+    version = series if series in DEBIAN_PYTHONS else list(DEBIAN_PYTHONS)[-1]
     suite = DEBIAN_PYTHONS[version]
+    more = () if slim else (f"python{version}-dev", *BUILD_PACKAGES)
+    note = f"this host has no Python {series or '3'}; Debian {suite}'s own {version} is used"
     return Recipe(
         pattern="",
         dockerfile=FOLDER / "python-debian.Dockerfile",
-        inputs=_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl"),
+        inputs=_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl", *more),
         arguments={"VERSION": version, "LOCALE": locale(version)},
-        note=f"this host has no Python {version}; Debian {suite}'s own is used",
+        note=note if slim else f"{note}; {WITHOUT}",
     )
 
 
@@ -289,14 +153,26 @@ def locale(version: str) -> str:
 def _uv() -> list[Recipe]:
     # Tags such as 0.9 or 0.9.5 mean the newest release that starts so.
     requirements = {"latest": "uv", "{version}": "uv=={version}.*"}
-    return [
-        Recipe(
-            pattern=f"ghcr.io/astral-sh/uv:{tag}",
-            dockerfile=FOLDER / "uv.Dockerfile",
-            inputs={"programs": f"wheel:{requirement}"},
-        )
-        for tag, requirement in requirements.items()
-    ]
+    bases = {f"{suite}-slim": f"debian:{suite}-slim" for suite in DEBIAN_SUITES}
+    bases["debian-slim"] = f"debian:{DEFAULT_SUITE}-slim"
+    for suite in PYTHON_LIBRARIES:
+        bases[f"python{{python}}-{suite}-slim"] = f"python:{{python}}-slim-{suite}"
+        bases[f"python{{python}}-{suite}"] = f"python:{{python}}-{suite}"
+    found = []
+    for name in ("ghcr.io/astral-sh/uv", "astral/uv"):
+        for tag, requirement in requirements.items():
+            programs = {"programs": f"wheel:{requirement}"}
+            found.append(Recipe(pattern=f"{name}:{tag}", dockerfile=FOLDER / "uv.Dockerfile", inputs=programs))
+            before = "" if tag == "latest" else f"{tag}-"
+            found += [
+                Recipe(
+                    pattern=f"{name}:{before}{ending}",
+                    dockerfile=FOLDER / "uv-python.Dockerfile",
+                    inputs={**programs, "base": f"image:{base}"},
+                )
+                for ending, base in bases.items()
+            ]
+    return found
 
 
 def _postgres() -> list[Recipe]:
@@ -314,7 +190,53 @@ def _postgres() -> list[Recipe]:
     known = ", ".join(f"{major} ({suite})" for major, suite in DEBIAN_POSTGRES.items())
     refusal = f"Debian has PostgreSQL {known} and no other."
     refused = {"{version}": refusal, "{version}-{suite}": refusal, "latest": f"{refusal} Name one of them."}
-    found += [
-        Recipe(pattern=f"postgres:{tag}", dockerfile=dockerfile, refusal=reason) for tag, reason in refused.items()
-    ]
+    return [*found, *(Recipe(pattern=f"postgres:{tag}", refusal=reason) for tag, reason in refused.items())]
+
+
+def _stores() -> list[Recipe]:
+    found = []
+    for name, image, table in (("redis", "redis", DEBIAN_REDIS), ("valkey", "valkey/valkey", DEBIAN_VALKEY)):
+        for version, suite in table.items():
+            note = f"; {NO_MODULES}" if (name, version) == ("redis", "8.0") else ""
+            made = Recipe(
+                pattern=image,
+                dockerfile=FOLDER / "redis.Dockerfile",
+                inputs=_rootfs(suite, f"{name}-server"),
+                arguments={"NAME": name, "VERSION": version},
+                note=f"it is {name.capitalize()} {version} of Debian {suite}{note}",
+            )
+            found += _tags(made, latest=version == list(table)[-1])
+        found += _other_versions(image, name.capitalize(), table)
     return found
+
+
+def _mariadb() -> list[Recipe]:
+    found = []
+    for version, suite in DEBIAN_MARIADB.items():
+        made = Recipe(
+            pattern="mariadb",
+            dockerfile=FOLDER / "mariadb.Dockerfile",
+            inputs=_rootfs(suite, "mariadb-client", "mariadb-server-core", "tzdata", "xz-utils"),
+            arguments={"VERSION": version},
+            note=f"it is MariaDB {version} of Debian {suite}",
+        )
+        found += _tags(made, latest=version == list(DEBIAN_MARIADB)[-1])
+    mysql = Recipe(pattern="mysql:{tag}", refusal="Debian has no MySQL; mariadb is there.", instead="Name mariadb:11")
+    return [*found, *_other_versions("mariadb", "MariaDB", DEBIAN_MARIADB), mysql]
+
+
+def _tags(made: Recipe, *, latest: bool) -> list[Recipe]:
+    """Return a server's recipe for each tag of its major version; for those without a version, if it is the latest."""
+    major = made.arguments["VERSION"].partition(".")[0]
+    tags = [major, f"{major}.{{version}}", *(("latest", "lts", "{suite}") if latest else ())]
+    return [
+        replace(made, pattern=f"{made.pattern}:{tag}{ending}")
+        for tag in tags
+        for ending in (("", "-{suite}") if major in tag else ("",))
+    ]
+
+
+def _other_versions(image: str, name: str, table: Mapping[str, str]) -> list[Recipe]:
+    known = ", ".join(f"{version} ({suite})" for version, suite in table.items())
+    refusal = f"Debian has {name} {known} and no other."
+    return [Recipe(pattern=f"{image}:{tag}", refusal=refusal) for tag in ("{version}", "{version}-{suite}")]

@@ -66,14 +66,19 @@ class HostPython:
 
 
 def find(version: str, host: Host) -> HostPython | None:
-    """Return the newest interpreter of a version (`3.13`, or exactly `3.13.0`) that the host has.
+    """Return the newest interpreter of a version (`3`, `3.13`) that the host has; of `3.13.2` that one, or the nearest.
 
     A distribution's own interpreter is not a candidate: it is patched, and spread over the system.
     """
-    series = ".".join(version.split(".")[:2])
-    found = [python for prefix in _prefixes(host) if (python := _python(prefix, series)) is not None]
-    fitting = [python for python in found if version in {series, python.version}]
-    return max(fitting, key=lambda python: Version(python.version), default=None)
+    series, patch = ".".join(version.split(".")[:2]), version.split(".")[2:]
+    found = [python for prefix in _prefixes(host) for python in _pythons(prefix)]
+    fitting = [python for python in found if f"{python.version}.".startswith(f"{series}.")]
+
+    def rank(python: HostPython) -> tuple[int, Version]:
+        known = Version(python.version)
+        return -abs(known.micro - int(patch[0])) if patch else 0, known
+
+    return max(fitting, key=rank, default=None)
 
 
 def _prefixes(host: Host) -> Iterator[Path]:
@@ -86,6 +91,11 @@ def _prefixes(host: Host) -> Iterator[Path]:
     yield from sorted(Path("/opt/python").glob("3.*"))
     yield from sorted(Path("/opt/hostedtoolcache/Python").glob("3.*/*"))
     yield Path(HOME)
+
+
+def _pythons(prefix: Path) -> list[HostPython]:
+    names = (folder.name.removeprefix("python") for folder in (prefix / "include").glob("python3.*"))
+    return [python for name in names if (python := _python(prefix, name)) is not None]
 
 
 def _python(prefix: Path, series: str) -> HostPython | None:

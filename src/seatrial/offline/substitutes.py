@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -19,11 +19,12 @@ import docker.errors
 from seatrial import process
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import BuildError, ImageError, ProgramError
+from seatrial.errors import BuildError, ImageError, ProgramError, SeatrialError
 from seatrial.filesystem import locked, os_errors
 from seatrial.host import passed_on
 from seatrial.offline import interpreter, rootfs
-from seatrial.offline.catalogue import PREFIX, Input, Kind, locale
+from seatrial.offline.catalogue import locale
+from seatrial.offline.recipe import PREFIX, Input, Kind
 from seatrial.offline.rootfs import text_digest
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.offline.catalogue import Substitute
     from seatrial.offline.interpreter import HostPython
+    from seatrial.offline.recipe import Substitute
 
 
 LABEL = "seatrial.standin"
@@ -75,6 +76,15 @@ def ensure_substitute(
     return _Builder(engine=engine, host=host, say=say, now=now).ensure(_resolve(substitute, host))
 
 
+def hindrance(substitute: Substitute, host: Host) -> SeatrialError | None:
+    """Return why this host cannot make a local substitute: it is refused, or a Python or a recipe is missing."""
+    try:
+        _resolve(substitute, host)
+    except (ImageError, BuildError) as error:
+        return error
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Resolved:
     """A local substitute with the host's interpreters that it will use."""
@@ -90,18 +100,25 @@ def _resolve(substitute: Substitute, host: Host) -> _Resolved:
     if substitute.refusal:
         raise ImageError(
             f"there is no local substitute for {substitute.reference}: {substitute.refusal}",
-            fix="Use one of those, pull the official image where a registry can be reached, or add a recipe "
+            fix=f"{substitute.instead}, pull the official image where a registry can be reached, or add a recipe "
             "to `standins` of the settings.",
         )
     recipe = _recipe_text(substitute)
     interpreters: dict[str, HostPython] = {}
+    notes = [substitute.note]
     for key, wanted in substitute.inputs.items():
         if wanted.kind is Kind.INTERPRETER:
             python = interpreter.find(wanted.argument, host)
             if python is None:
                 return _without_interpreter(substitute, wanted.argument, host)
             interpreters[key] = python
+            if not f"{python.version}.".startswith(f"{wanted.argument}."):
+                notes.append(f"it has Python {python.version}, as this host has no {wanted.argument}")
+            elif "." not in wanted.argument:
+                notes.append(f"it has Python {python.version}, the newest of this host")
     images = {key: _resolve(needed, host) for key, needed in substitute.images.items()}
+    notes += [needed.substitute.note for needed in images.values()]
+    substitute = replace(substitute, note="; ".join(filter(None, notes)))
     digest = text_digest(
         FORMAT,
         rootfs.FORMAT,
@@ -148,8 +165,10 @@ class _Builder:
 
     def ensure(self, resolved: _Resolved) -> str:
         """Return a local substitute's name; build it, and what it is made from, where an up-to-date one is missing."""
-        name = resolved.substitute.name
+        name, note = resolved.substitute.name, resolved.substitute.note
         if _digest(self._image(name)) == resolved.digest:
+            if note:
+                self.say(f"The local substitute for {resolved.substitute.reference}: {note}.")
             return name
         for needed in resolved.images.values():
             self.ensure(needed)
@@ -165,8 +184,8 @@ class _Builder:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             cleanup.callback(shutil.rmtree, work, ignore_errors=True)
-            note = f": {resolved.substitute.note}" if resolved.substitute.note else ""
-            self.say(f"Building the local substitute for {resolved.substitute.reference}{note}.")
+            said = f"Building the local substitute for {resolved.substitute.reference}"
+            self.say(f"{said}: {note}." if note else f"{said}.")
             self._build(resolved, work, cleanup)
             if former is not None:
                 self._remove_nameless(str(former.id))

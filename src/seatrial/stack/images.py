@@ -14,7 +14,7 @@ from seatrial.compose.runner import Compose
 from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
-from seatrial.errors import ImageError
+from seatrial.errors import ImageError, together
 from seatrial.facts import Service
 from seatrial.host import Host
 from seatrial.settings.read import Project
@@ -135,20 +135,27 @@ def provide(
     """Pull what is missing, or find a local substitute for it; return the services that run on a local substitute.
 
     Raises:
-        ImageError: an image can neither be pulled nor replaced.
+        ImageError: images can neither be pulled nor replaced; all of them are told.
         ProgramError: a pull took too long.
     """
     replaced: dict[str, str] = {}
     known: dict[str, str | None] = dict.fromkeys(there)
+    problems: list[ImageError] = []
     for service in plan.services:
         image = service.image
         if image is None:
             continue
         if image not in known:
             app = plan.makers.get(service.name)
-            known[image] = _obtain(service, image, app, compose=compose, say=say, substitute=substitute)
+            try:
+                known[image] = _obtain(service, image, app, compose=compose, say=say, substitute=substitute)
+            except ImageError as error:
+                problems.append(error)
+                known[image] = None
         if (local := known[image]) is not None:
             replaced[service.name] = local
+    if problems:
+        raise together(problems, "images cannot be had", where=str(compose.file))
     return replaced
 
 
@@ -165,14 +172,19 @@ def _obtain(
     problem = compose.pull(service.name)
     if not problem:
         return None
-    local = substitute(image) if substitute is not None else None
+    why, fix = (
+        "it has no local substitute.",
+        "Check the name and your network, or declare one in the settings: `standins`.",
+    )
+    try:
+        local = substitute(image) if substitute is not None else None
+    except ImageError as error:
+        local, why, fix = None, error.what, error.fix
     if local is None:
         raise ImageError(
-            f"the image {image} of the service {service.name!r} cannot be pulled, and has no local substitute.",
+            f"the image {image} of the service {service.name!r} cannot be pulled; {why}",
             where=str(compose.file),
-            fix=f"Build it: `invoke build --app {app}`; or check the name and your network."
-            if app
-            else "Check the name and your network, or declare a local substitute in the settings: `standins`.",
+            fix=f"Build it: `invoke build --app {app}`; or check the name and your network." if app else fix,
             detail="\n".join(problem),
         )
     say(f"{image} cannot be pulled: {service.name} runs on the local substitute {local}.")
