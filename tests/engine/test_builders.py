@@ -322,3 +322,28 @@ def test_a_builder_that_goes_away_in_the_middle_is_told(yard: Yard) -> None:
         )  # fmt: skip
     engine.client.close()
     assert raised.value.where == "'weak' (remote)"
+
+
+def test_layers_are_kept_in_a_folder_for_a_builder_that_has_none(yard: Yard) -> None:
+    yard.write(f"FROM {yard.base}\nCOPY a /a\nRUN --network=none echo once\n")
+    kept = yard.folder / "kept"
+    for before in (False, True):
+        assert (kept / "ship" / "index.json").is_file() is before
+        yard.buildx("prune", "--builder", "far", "--all", "--force")
+        built = yard.seatrial("build", "--builder", "far", "--cache", str(kept))
+        assert built.returncode == 0, built.stderr
+        assert ("2 of 2 steps from the cache" in built.stderr) is before, built.stderr
+        yard.engine.client.images.remove(yard.image, force=True)
+    secret = f"FROM {yard.base}\nRUN --network=none --mount=type=secret,id=netrc true\n"
+    yard.write(secret, more='build-secrets = ["netrc"]\n')
+    told = yard.seatrial("build", "--builder", "far", "--cache", str(yard.folder / "other"))
+    assert told.returncode == 0, told.stderr
+    assert "Its layers are not kept" in told.stderr
+    assert not (yard.folder / "other").exists()
+
+
+def test_the_engines_own_builder_keeps_none(yard: Yard) -> None:
+    yard.write(f"FROM {yard.base}\n")
+    refused = yard.seatrial("build", "--cache", "kept")
+    assert refused.returncode == 2
+    assert "docker buildx create --name ci --driver docker-container" in refused.stderr

@@ -26,8 +26,8 @@ from seatrial.engine.programs import (
     read_names,
     require_usable_builder,
 )
-from seatrial.errors import BuildError, EngineError, SeatrialError
-from seatrial.images import bases, oci_layout
+from seatrial.errors import BuildError, EngineError, SeatrialError, SettingsError
+from seatrial.images import bases, layer_cache, oci_layout
 from seatrial.images.bases import Refusal
 from seatrial.images.build import buildx_arguments
 from seatrial.images.failure import BuildEnvironment, explain
@@ -376,3 +376,28 @@ def test_a_builder_that_cannot_be_started_tells_why() -> None:
 def test_a_full_disk_may_be_the_builders() -> None:
     error = failed("failed to solve: write /x: no space left on device")
     assert (error.where, "the builder's disk" in error.what) == ("'far' (remote)", True)
+
+
+# --- layers in a folder -----------------------------------------------------------------------------------
+
+
+def test_layers_have_a_folder_for_each_build_and_older_ones_are_dropped(tmp_path: Path) -> None:
+    kept = layer_cache.cached_in(str(tmp_path), replace(plan(tmp_path), python="3.13"), FAR).cache
+    assert kept == tmp_path / "one-3.13"
+    made = tmp_path / "made"
+    assert layer_cache.arguments(kept, made) == [f"--cache-to=type=local,dest={made},mode=max"]
+    for name in ("old", "index.json"):
+        made.mkdir()
+        (made / name).touch()
+        layer_cache.keep(made, kept)
+    assert [file.name for file in kept.iterdir()] == ["index.json"]
+    assert layer_cache.arguments(kept, made)[0] == f"--cache-from=type=local,src={kept}"
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="layers cannot be kept"):
+        layer_cache.keep(kept, tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize(("folder", "builder", "said"), [("a", None, "docker-container"), ("a,b", FAR, "comma")])
+def test_where_no_layers_can_be_kept_is_told(tmp_path: Path, folder: str, builder: Builder | None, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        layer_cache.cached_in(folder, plan(tmp_path), builder)

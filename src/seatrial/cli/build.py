@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         "all": "every Python version that each app declares",
         "builder": "the buildx builder; without it what BUILDX_BUILDER names, or the engine's own",
         "no-cache": "build every step anew",
+        "cache": "keep layers in this folder, and take them from it, for CI; wants a builder of the "
+        "driver docker-container",
         "dry-run": "print what would be built, and build nothing",
     },
 )
@@ -37,6 +39,7 @@ def build(
     all: bool = False,
     builder: str | None = None,
     no_cache: bool = False,
+    cache: str | None = None,
     dry_run: bool = False,
 ) -> None:
     """Build images: live progress, then what was made, how large, how long, what came from the cache."""
@@ -61,7 +64,7 @@ def build(
         return
     engine = output.engine()
     with BuildReport(output.error_console()) as report:
-        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
+        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report, cache=cache)
 
 
 def build_apps(project: Project, names: Sequence[str], engine: Engine, host: Host) -> None:

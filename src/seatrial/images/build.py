@@ -23,7 +23,7 @@ from seatrial.engine.programs import Builder
 from seatrial.errors import BuildError, BuildFailedError, SeatrialError
 from seatrial.facts.sources import Dockerfile
 from seatrial.host import Host
-from seatrial.images import untrusted
+from seatrial.images import layer_cache, untrusted
 from seatrial.images.bases import Registries, Replacements, replacements
 from seatrial.images.credentials import BuildSecrets, find_secrets, withheld
 from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
@@ -123,6 +123,9 @@ def build(
     secrets = found.given(plan.secrets, host.trust)
     for note in (*secrets.notes, *withheld(found, secrets, mounts, plan, trust=host.trust, settings=project.file.name)):
         observer.say(note)
+    if plan.cache is not None and secrets.credentials:
+        observer.say("Its layers are not kept in the cache folder: the build gets credentials.")
+        plan = replace(plan, cache=None)
     redaction = Redaction(secrets.credentials)
     progress = Progress(dockerfile, redaction)
     with redaction.of_errors():
@@ -210,6 +213,8 @@ def _run(
             dockerfile=file,
             id_file=folder / "image-id",
         )  # fmt: skip
+        if plan.cache is not None:
+            arguments += layer_cache.arguments(plan.cache, folder / "layers")
         completed = process.stream(
             [buildx, *arguments, *secrets.arguments(), *handed.mounted.arguments(), "--", str(plan.context)],
             timeout=None,
@@ -221,6 +226,8 @@ def _run(
         if completed.code != 0:
             raise explain(progress, _build_environment(plan, engine, replaced, builder))
         image_id = (folder / "image-id").read_text(encoding="ascii").strip()
+        if plan.cache is not None:
+            layer_cache.keep(folder / "layers", plan.cache)
     with engine_errors(f"building {plan.tags[0]}"):
         return _look_at(engine, image_id, plan.tags[0])
 
@@ -357,12 +364,16 @@ def build_all(
     project: Project,
     choice: programs.Choice | None,
     observer: Observer,
+    cache: str | None = None,
 ) -> list[BuildResult]:
     """Build one after the other; all are tried, and the first problem is raised at the end.
 
-    `choice` is the builder that was named; None: the engine's own. See `build`.
+    `choice` is the builder that was named; None: the engine's own. `cache` is the folder of layers that are kept. See
+    `build`.
     """
     builder = programs.find_builder(choice, engine, host)
+    if cache is not None:
+        plans = [layer_cache.cached_in(cache, plan, builder) for plan in plans]
     if builder is not None and choice is not None:
         observer.say(f"The builder {builder}, named by {choice.source}, builds; the images go into {engine}.")
     build_one = partial(

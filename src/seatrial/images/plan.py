@@ -53,6 +53,8 @@ class BuildPlan:
     outside: tuple[str, ...] = ()
     """What it reads outside of the project's folder, for a person."""
     no_cache: bool = False
+    cache: Path | None = None
+    """The folder in which its layers are kept for other machines."""
     owner: str = ""
     """Whose caches and tags it has, where the project is not trusted; empty where it is."""
     of_service: bool = False
