@@ -56,6 +56,9 @@ def _settings(file: Path, understanding: Understanding, *, kept: bool) -> str:
         ) from None
     declared = document if file.name == OWN else table_of(document, "tool")["seatrial"]
     convert(declared, Settings, file=file, table=key_in(file))
+    for app in adopted(understanding):
+        if not is_folder(file.parent / app.context.value):
+            raise SettingsError(f"there is no folder {app.context.value} to build from.", where=app.context.where)
     return text
 
 

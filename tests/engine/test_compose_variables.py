@@ -120,7 +120,8 @@ def test_a_placeholder_stands_for_what_is_not_set_and_for_nothing_else(yard: Yar
                 "image": "x",
                 "ports": ["${PORT}:80", "${OTHER:?say one}:81"],
                 "environment": {"E": "${EMPTY:?}", "T": "${FROM_SHELL:?}"},
-                "env_file": ["gone.env"],
+                "env_file": ["gone.env", "../gone.env"],
+                "build": {"context": "..", "dockerfile": "docker/Dockerfile"},
             }
         }
     )
@@ -129,6 +130,7 @@ def test_a_placeholder_stands_for_what_is_not_set_and_for_nothing_else(yard: Yar
         compose.model()
     document, _ = model_with_placeholders(compose, text_of(compose.file))
     (service,) = document["services"].values()
+    assert service["build"]["context"] == str(yard.folder.parent)
     assert [port["published"] for port in service["ports"]] == ["8123", "1"]
     assert service["environment"] == {"E": "1", "T": "the shell's"}
 

@@ -75,7 +75,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def test_a_project_with_one_dockerfile(folder: Folder) -> None:
-    folder.write({**SHOP, "compose.yml": "services: {web: {image: my-shop}}\n"}).init()
+    folder.write(
+        {
+            **SHOP,
+            "compose.yml": "services: {web: {image: my-shop}}\n",
+            "compose.prod.yml": "services: {web: {image: my-shop:2}}\n",
+        }
+    ).init()
     (app,) = read_project(folder.path).settings.apps.items()
     assert (app[0], app[1].context, app[1].dockerfile, app[1].compose) == ("my-shop", ".", "Dockerfile", "compose.yml")
     assert (folder.path / "tasks.py").read_text() == scaffold.TASKS
@@ -187,6 +193,7 @@ def test_what_a_build_needs_is_asked_for_by_its_option(folder: Folder) -> None:
     assert "--build-argument BASE=VALUE" in said
     assert "is not an argument" in folder.refusal(build_argument=["BASE"])
     assert "there is no such app" in folder.refusal(module=["x=one:app"])
+    assert "there is no folder x" in folder.refusal(build_argument=["BASE=python:3.13"], context=["x"])
     assert "expected a module" in folder.refusal(build_argument=["BASE=python:3.13"], module=["one app"])
     folder.init(build_argument=["BASE=python:3.13"], module=["two:app"], name=["Shop Front"], context=["handmade=."])
     app = folder.declared["shop-front"]

@@ -271,7 +271,9 @@ def _with_stack(app: App, stacks: Sequence[Stack]) -> App:
         return app
     for stack in stacks:
         near = stack.usual or len(stacks) == 1
-        services = [each for each in stack.services if image_name(each.image) == app.name.value]
+        # A build makes `latest` alone: what runs another tag runs what was released.
+        named = [each for each in stack.services if image_name(each.image) == app.name.value]
+        services = [each for each in named if each.image in {(name := repository(each.image)), f"{name}:latest"}]
         if services and near and not stack.aside:
             services.sort(key=_stands_back)
             return structs.replace(

@@ -18,6 +18,7 @@ from seatrial.errors import SettingsError
 if TYPE_CHECKING:
     from seatrial.adopt.model import Understanding, Unknown
 
+MOST_NOTES = 12
 OF_APP = "; of several apps, APP=VALUE"
 
 
@@ -55,15 +56,20 @@ def init(
     answers = dict(_answers({NAME: name, MODULE: module, CONTEXT: context}))
     answers |= {(f"{ARGUMENT} {key}", ""): value for key, value in map(_assignment, build_argument or ())}
 
+    seen: list[Understanding] = []
+
     def understood() -> Understanding:
         found = answered(understand(Path.cwd()), answers)
-        return answered(found, _asked(found.unknown))
+        seen.append(answered(found, _asked(found.unknown)))
+        return seen[-1]
 
     if dry_run:
         _print_dry_run(answered(understand(Path.cwd()), answers), as_json=as_json, force=force)
         return
     plan = scaffold.plan(Path.cwd(), understood, anew=force)
     _print_plan(plan, "writing")
+    for each in seen:
+        _say_what_is_open(each)
     _require_consent([file for file in plan if file.is_file()], force=force)
     try:
         replace_all(plan)
@@ -98,6 +104,14 @@ def _asked(unknown: Sequence[Unknown]) -> dict[tuple[str, str], str]:
             if answer:
                 answers[each.ask, each.app] = answer
     return answers
+
+
+def _say_what_is_open(understanding: Understanding) -> None:
+    for note in understanding.notes[:MOST_NOTES]:
+        output.say(f"note: {note.where}: {note.what}")
+    for each in understanding.unknown:
+        if each.ask:
+            output.say(f"not known: {each.what}, {each.where}: {each.why}; {each.ask} says it")
 
 
 def _require_consent(files: Sequence[Path], *, force: bool) -> None:

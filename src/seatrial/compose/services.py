@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -193,6 +194,8 @@ def in_order(services: Mapping[str, Service]) -> list[Service]:
 
 MOST_BYTES = 1024 * 1024
 MOST_SIBLINGS = 500
+MIRRORED = 3
+"""Folders that are mirrored: that of the compose file, and those above it."""
 
 
 def read_compose(
@@ -279,7 +282,8 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> tuple[Json, 
         with _with_env_files(compose.file.parent, missing) as folder:
             document, notes = replace(compose, environment=environment, folder=folder).model()
             if folder is not None:
-                document = json.loads(json.dumps(document).replace(str(folder), str(compose.file.parent)))
+                above = str(folder).removesuffix(str(compose.file.parent))
+                document = json.loads(json.dumps(document).replace(above, ""))
     except OSError as error:
         raise StackError(f"docker compose could not read it: {error.strerror}.", where=str(compose.file)) from error
     return document, notes
@@ -287,16 +291,23 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> tuple[Json, 
 
 @contextmanager
 def _with_env_files(folder: Path, missing: list[str]) -> Iterator[Path | None]:
-    """Give a folder that also has the missing env files, empty; None where none is missing."""
-    # Only what lies beside the compose file: further down, the links lead into the project itself.
-    names = [name for name in missing if Path(name).name == name]
-    if not names:
+    """Give a folder that also has the missing env files, empty; None where none is missing.
+
+    It lies below a temporary folder as the folder itself lies below the root: `..` leads into that one too.
+    """
+    # Only what lies beside the compose file, or above: further down, the links lead into the project itself.
+    levels = [folder, *folder.parents][:MIRRORED]
+    made = [file for name in missing if (file := Path(os.path.normpath(folder / name))).parent in levels]
+    if not made:
         yield None
         return
     with temporary_folder("compose") as temporary:
-        for entry in islice(folder.iterdir(), MOST_SIBLINGS):
-            if entry.name not in names:
-                (temporary / entry.name).symlink_to(entry.absolute())
-        for name in names:
-            (temporary / name).touch()
-        yield temporary
+        for level in levels:
+            here = temporary / level.relative_to(level.anchor)
+            here.mkdir(parents=True, exist_ok=True)
+            for entry in islice(level.iterdir(), MOST_SIBLINGS):
+                if entry not in levels and entry not in made:
+                    (here / entry.name).symlink_to(entry)
+        for file in made:
+            (temporary / file.relative_to(file.anchor)).touch()
+        yield temporary / folder.relative_to(folder.anchor)
