@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from seatrial.checks.baseline import Baseline, Entry, Record
 from seatrial.checks.declaration import ID
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.registry import CATALOGUE, FAMILIES
@@ -274,6 +275,11 @@ def smoke_schema() -> Json:
     return made
 
 
+def baseline_schema() -> Json:
+    """Return the schema of `seatrial-baseline.json`."""
+    return {**_schema(Baseline, (Baseline, Record, Entry)), "title": "seatrial-baseline.json"}
+
+
 def _schema(kind: Any, types: tuple[type[msgspec.Struct], ...]) -> Json:
     made: Json = {"$schema": DRAFT, **msgspec.json.schema(kind)}
     for struct in types:
@@ -338,7 +344,11 @@ def _ordered(schema: Json) -> Json:
     return ordered
 
 
-FILES = {"settings.schema.json": settings_schema, "smoke.schema.json": smoke_schema}
+FILES = {
+    "baseline.schema.json": baseline_schema,
+    "settings.schema.json": settings_schema,
+    "smoke.schema.json": smoke_schema,
+}
 
 
 def main() -> None:

@@ -75,6 +75,7 @@ def test_a_trusted_projects_waivers_count(tmp_path: Path, trust: Trust) -> None:
 BAR = """\
 [tool.seatrial.apps.api.contract]
 fail-on = "note"
+max-growth = 500
 
 [tool.seatrial.apps.api.contract.severity]
 "secrets" = { severity = "note", reason = "nobody looks" }
@@ -83,11 +84,12 @@ fail-on = "note"
 
 def test_an_untrusted_project_does_not_say_what_matters(tmp_path: Path) -> None:
     target = app_target(project(tmp_path, BAR), "api", trust=Trust.NONE)
-    assert (target.contract.fail_on, target.contract.severity) == ("error", {})
+    assert (target.contract.fail_on, target.contract.severity, target.contract.max_growth) == ("error", {}, 5)
     file = tmp_path / "pyproject.toml"
     assert target.notes == (
-        f"{file}:4: the severity of secrets does not count, as the project is not trusted (nobody looks)",
+        f"{file}:5: the severity of secrets does not count, as the project is not trusted (nobody looks)",
         f"{file}:2: `fail-on = note` does not count, as the project is not trusted; `--fail-on` does",
+        f"{file}:3: `max-growth = 500` does not count, as the project is not trusted",
     )
     assert target.failing_on(Severity.WARNING).contract.fail_on == "warning"
     trusted = app_target(project(tmp_path, BAR), "api", trust=Trust.PROJECT)

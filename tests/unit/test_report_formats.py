@@ -178,11 +178,12 @@ def test_json_has_the_agreed_keys_first() -> None:
     read = json.loads(made)
     assert list(read)[:7] == ["schema", "image", "id", "verdict", "seconds", "counts", "checks"]
     later = ["app", "python", "level", "timings", "notes", "fail_on", "findings", "undecided"]
+    later += ["unpacked", "baseline", "known"]
     assert list(read)[7:] == later
     assert (read["schema"], read["verdict"], read["seconds"], read["level"]) == (1, "fail", 2.5, "deep")
     assert set(read["counts"]) == {status.value for status in Status}
     keys = ["id", "title", "status", "expected", "actual", "why", "fix", "evidence", "seconds", "where"]
-    keys += ["severity", "severity_reason", "follows_from"]
+    keys += ["severity", "severity_reason", "follows_from", "items", "baseline"]
     assert all(list(entry) == keys for entry in read["checks"])
     assert sum(read["counts"].values()) == len(read["checks"]) == len(registry.CHECKS)
 

@@ -56,6 +56,7 @@ def imports(probe: Probe, command: ResolvedCommand | Unavailable, project: Proje
         tracebacks = ((f"{module.name}: {module.error}", *last_lines(module.traceback)) for module in broken)
         return expect.failed(
             f"{first.name}: {first.error}",
+            items=[f"{module.name}: {module.error}" for module in broken],
             fix=import_fix(first.name, first.error, traceback=bool(first.traceback), declared=declared_by(project)),
             evidence=tuple(chain.from_iterable(tracebacks)),
             # What it may write is boot/read-only's to decide: without restrictions it imports.
@@ -101,6 +102,7 @@ def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     if missing:
         return expect.failed(
             f"not on PATH: {', '.join(missing)}",
+            items=missing,
             fix="Install them in the final stage; what is installed in the builder stays there.",
         )
     return expect.passed(", ".join(found[name] for name in contract.executables))
@@ -125,7 +127,7 @@ def writable_paths(probe: Probe, contract: Contract) -> Outcome:
     expect = Expect(f"USER can write to {', '.join(place.path for place in places)}")
     if refused:
         return expect.failed(
-            "; ".join(_refusal(place, contract) for place in refused),
+            [_refusal(place, contract) for place in refused],
             fix="Point caches at a tmpfs (`ENV XDG_CACHE_HOME=/tmp/.cache`), or make the folder in the Dockerfile "
             "and give it to USER (`COPY --chown`, `install -d -o`).",
             severity=None if {place.path for place in refused} & set(contract.writable_paths) else Severity.WARNING,
@@ -181,13 +183,16 @@ def libraries_resolve(probe: Probe) -> Outcome:
             f"{first.library}, which {first.needed_by} needs, is not there",
             fix=how_to_install(first.library),
             evidence=rows,
+            items=rows,
         )
     if native.missing:
         optional = native.missing[0]
+        rows = tuple(f"{row.library}: wanted by {row.needed_by}" for row in native.missing)
         return expect.failed(
             f"{optional.library}, which {optional.needed_by} wants, is not there; its package imports without it",
             fix=how_to_install(optional.library),
-            evidence=tuple(f"{row.library}: wanted by {row.needed_by}" for row in native.missing),
+            evidence=rows,
+            items=rows,
             severity=Severity.NOTE,
         )
     return expect.passed(f"{native.modules} shared objects checked")
@@ -219,6 +224,7 @@ def read_only(probe: Probe, code: tuple[Code, ...] | Unavailable) -> Outcome:
             fix="Let root own the code: `COPY` without --chown, installs before USER, a WORKDIR that root made. What "
             "must be written belongs on a tmpfs or a volume.",
             evidence=tuple(f"{place.path}: mode {place.mode}, owner {place.owner}" for place in found),
+            items=[place.path for place in found],
         )
     if not own:
         return skipped("neither the contract nor the command names a module; set `modules`")
@@ -262,6 +268,7 @@ def platform(probe: Probe, environment: Environment, context: BuildContext | Una
                 else "."
             ),
             evidence=tuple(f"{module.path}: {module.built_for}" for module in native.foreign),
+            items=[module.path for module in native.foreign],
             # Some distributions bring modules for several platforms, and load the right one.
             severity=Severity.WARNING if probe.imports and all(tried.ok for tried in probe.imports) else None,
         )
@@ -375,7 +382,8 @@ def _valid(seen: Bytecode, of: str, *, fix: str, all_have_it: str) -> Outcome:
         parts.append(f"{seen.stale_count} of {seen.sources} have some that is not valid{first}")
     if parts:
         return expect.failed(
-            "; ".join(parts),
+            parts,
+            items=[part.partition(": ")[0] for part in parts],
             fix=fix,
             evidence=(
                 *(f"{path}: none" for path in seen.missing),

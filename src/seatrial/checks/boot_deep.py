@@ -172,5 +172,6 @@ def writes_declared(deep: DeepBoots, configuration: Configuration, contract: Con
             fix="Write below a tmpfs or a volume (VOLUME, or the contract's `tmpfs`); for bytecode, set "
             "PYTHONDONTWRITEBYTECODE=1 and compile it in the build.",
             evidence=tuple(f"wrote {path}" for path in boot.written),
+            items=boot.written,
         )
     return expect.passed("on a writable root it wrote nothing elsewhere")

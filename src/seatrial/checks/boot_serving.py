@@ -65,7 +65,7 @@ def answers(running: Boot | Unavailable, contract: Contract) -> Outcome:
     if bad:
         first = bad[0]
         return expect.failed(
-            "; ".join(f"{answer.request}: {answer}, not {answer.wanted}" for answer in bad),
+            [f"{answer.request}: {answer}, not {answer.wanted}" for answer in bad],
             fix="Its log says what it missed. Where it needs its services for that, `invoke smoke --stack` asks the "
             "same among them.",
             evidence=(

@@ -348,6 +348,7 @@ def packages_on_path(probe: Probe, dependencies: tuple[str, ...] | None) -> Outc
                 f"look: {row.why}",
                 fix=row.fix,
                 evidence=tuple(f"on the path: {folder}" for folder in probe.interpreter.path),
+                items=[*found],
             )
     return expect.passed(
         f"nothing that it needs lies off the path ({len(probe.interpreter.off_path)} other folders with distributions)"

@@ -50,7 +50,7 @@ def hardening(compose: ComposeSource, contract: Contract) -> Outcome:
     if found:
         service, _, line, fix, _ = found[0]
         return expect.failed(
-            "; ".join(f"{service.name}: {what}" for service, what, *_ in found),
+            [f"{service.name}: {what}" for service, what, *_ in found],
             fix=f"Write {fix} into the service {service.name}; `compose-exceptions` leaves one out, with a reason.",
             evidence=(*(f"{place(compose, at)} {service.name}: {what}" for service, what, at, *_ in found), *excepted),
             where=place(compose, line),
@@ -99,6 +99,7 @@ def other_images(compose: ComposeSource, contract: Contract) -> Outcome:
         service, rows = found[0]
         return expect.failed(
             "; ".join(f"{service.name}: {', '.join(what for _, what, _ in rows)}" for service, rows in found),
+            items=[f"{service.name}: {what}" for service, rows in found for _, what, _ in rows],
             fix=f"Try {', '.join(fix for _, _, fix in rows)} in the service {service.name}, as far as its image allows "
             "it; `compose-exceptions` leaves one out, with a reason.",
             evidence=_excepted(contract),
@@ -180,9 +181,7 @@ def ports(compose: ComposeSource) -> Outcome:
     if bare:
         first = bare[0][1]
         return expect.failed(
-            "; ".join(
-                f"{seen.name}: {port.written or '(any)'}:{port.target} on every interface" for seen, port in bare
-            ),
+            [f"{seen.name}: {port.written or '(any)'}:{port.target} on every interface" for seen, port in bare],
             fix=f"Write `127.0.0.1:{first.written or first.target}:{first.target}`; where all are meant, `0.0.0.0:…`.",
             where=place(compose, first.line),
         )
@@ -214,7 +213,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
         first = found[0][0]
         name = re.sub(r"\W", "_", first.key).upper() or "NAME"
         return expect.failed(
-            "; ".join(f"line {value.line}: {value.where} ({why})" for value, why in found),
+            [f"line {value.line}: {value.where} ({why})" for value, why in found],
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
             where=place(compose, first.line),
             severity=None if any(_is_real(value.text) for value, _ in found) else Severity.WARNING,
@@ -301,7 +300,7 @@ def environment(compose: ComposeSource) -> Outcome:
         if lost:
             fix = f"Add {name}.example beside it, or make the file optional (`required: false`)."
         return expect.failed(
-            "; ".join(f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown),
+            [f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown],
             fix=fix,
             evidence=tuple(evidence),
             where=place(compose, line),

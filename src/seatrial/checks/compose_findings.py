@@ -39,7 +39,7 @@ def outcome(
     first = found[0]
     places = {id(finding): place(compose, finding.line, finding.file) for finding in found}
     return expect.failed(
-        "; ".join(f"{finding.service}: {finding.what}" for finding in found),
+        [f"{finding.service}: {finding.what}" for finding in found],
         fix=first.fix,
         evidence=(*(_evidence(finding, places[id(finding)], first) for finding in found), *unseen),
         where=places[id(first)],

@@ -64,7 +64,7 @@ def size_unpacked(configuration: Configuration, contract: Contract) -> Outcome:
     expect = Expect(f"at most {contract.max_unpacked}")
     if size > most:
         fix = "See where it went with `docker history`; multi-stage builds and pinned indexes help most."
-        return expect.failed(f"{show_size(size)}, {show_size(size - most)} over", fix=fix)
+        return expect.failed(f"{show_size(size)}, {show_size(size - most)} over", fix=fix, items=[f"{size} B unpacked"])
     return expect.passed(show_size(size))
 
 
@@ -96,6 +96,7 @@ def volumes(configuration: Configuration) -> Outcome:
     if bad:
         return expect.failed(
             ", ".join(f"{path} is a volume" for path in bad),
+            items=bad,
             fix=f"Remove `VOLUME {bad[0]}`; name a folder of the application's own, such as /data.",
         )
     return expect.passed(", ".join(declared) or "no VOLUME at all")
@@ -132,7 +133,11 @@ def labels(configuration: Configuration, contract: Contract) -> Outcome:
         absent = [name for name, problem in problems.items() if problem == ABSENT]
         first = f"{OCI}{', '.join(absent)} {ABSENT if len(absent) == 1 else 'are not there'}"
         lines = [f"{OCI}{name} {problem}" for name, problem in problems.items() if name not in absent]
-        return expect.failed("; ".join([*([first] if absent else []), *lines]), fix=_label_fix(list(problems)))
+        return expect.failed(
+            "; ".join([*([first] if absent else []), *lines]),
+            fix=_label_fix(list(problems)),
+            items=[f"{OCI}{name} {problem}" for name, problem in problems.items()],
+        )
     shown = "; ".join(f"{name}={carried[name]}" for name in contract.labels)
     return expect.passed(shown or f"{len(carried)} OCI labels")
 
@@ -204,7 +209,7 @@ def utc_utf8(locale: Locale) -> Outcome:
     if wrong:
         fix = "; ".join(fixes)
         severity = None if others else Severity.NOTE
-        return expect.failed("; ".join(wrong), fix=f"{fix[0].upper()}{fix[1:]}.", severity=severity)
+        return expect.failed(wrong, fix=f"{fix[0].upper()}{fix[1:]}.", severity=severity)
     return expect.passed(f"{locale.zone}, {locale.preferred}")
 
 
@@ -229,7 +234,7 @@ def trust_store(selftest: SelfTest) -> Outcome:
     expect = Expect("a default TLS context finds at least one certificate authority")
     if seen.lost:
         return expect.failed(
-            "; ".join(f"{path}, which is not there" for path in seen.lost),
+            [f"{path}, which is not there" for path in seen.lost],
             fix="Remove it from ENV: what only a build needs is exported in the RUN that needs it.",
             severity=Severity.ERROR,  # Every client fails, also one that brings its own certificates.
         )

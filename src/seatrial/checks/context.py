@@ -58,6 +58,7 @@ def ignored(context: BuildContext) -> Outcome:
         )
         return expect.failed(
             "; ".join(filter(None, parts)),
+            items=[*(name for name, _ in seen), *filter(None, parts[-1:])],
             fix=f"Write into {file}: {', '.join(f'`{line}`' for line in (*there, *to_come))}.",
             where=f"{file}:1",
             severity=Severity.WARNING if ENVIRONMENT_FILES in there else None,

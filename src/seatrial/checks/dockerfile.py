@@ -69,6 +69,7 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
     if kept:
         return expect.failed(
             shorten([f"line {row.line}: {row.rule} {row.message}" for row in kept], SHOWN),
+            items=[f"{row.rule} {row.message}" for row in kept],
             fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
             evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
@@ -114,7 +115,7 @@ def base_pinned(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
         first, _ = unpinned[0]
         name = re.sub(r"(:[^/]*)?(@.*)?$", "", first.reference)
         return expect.failed(
-            "; ".join(f"line {base.line}: {base.reference} {problem}" for base, problem in unpinned),
+            [f"line {base.line}: {base.reference} {problem}" for base, problem in unpinned],
             fix=f"Write `{first.reference}@sha256:…`." if digest else f"Write `{name}:VERSION`.",
             where=f"{path}:{first.line}",
         )
@@ -153,7 +154,7 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
     expect = Expect("secrets reach the build by `--mount=type=secret` alone")
     if found:
         return expect.failed(
-            "; ".join(f"line {line}: {what}" for line, what in found),
+            [f"line {line}: {what}" for line, what in found],
             fix="Hand it to the one RUN that needs it: `RUN --mount=type=secret,id=…,target=… …`.",
             where=f"{path}:{found[0][0]}",
             severity=None if {line for line, _ in found} & _lines_of_the_image(parsed) else Severity.WARNING,
@@ -287,9 +288,11 @@ def locked_install(dockerfile: DockerfileSource, context: BuildContext | Unavail
         return skipped(PACKAGES)
     if found:
         file, line, what = next(iter(found))
+        lines = [f"{at or 'line'}{':' if at else ' '}{number}: {seen}" for at, number, seen in found]
         folder = present(context).path if file else ""
         return expect.failed(
-            "; ".join(f"{each[0] or 'line'}{':' if each[0] else ' '}{each[1]}: {each[2]}" for each in list(found)[:8]),
+            "; ".join(lines[:8]),
+            items=lines,
             fix=_lock_fix(what, file=file),
             evidence=tuple(judged),
             where=f"{posixpath.normpath(posixpath.join(folder, file)) if file else dockerfile.path}:{line}",

@@ -76,6 +76,7 @@ def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
             actual,
             fix="Change the Dockerfile's last USER, or the account that its RUN makes, or the contract.",
             evidence=tuple(differences),
+            items=differences,
         )
     return expect.passed(actual)
 
@@ -195,7 +196,7 @@ def no_sparse_logs(contents: Contents) -> Outcome:
     expect = Expect(f"no lastlog or faillog of more than {show_size(LARGEST_LOG)}")
     if large:
         return expect.failed(
-            "; ".join(f"{log.path} has {show_size(log.size)}" for log in large),
+            [f"{log.path} has {show_size(log.size)}" for log in large],
             fix="Make the account with `useradd --no-log-init`, or give it a smaller number.",
         )
     refuse_partial(contents)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from functools import partial
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
@@ -68,6 +69,8 @@ class Outcome:
     """`file:line` of what is to be changed, where that is known."""
     severity: Severity | None = None
     """Of this very finding, where it is not the check's own."""
+    items: tuple[str, ...] = ()
+    """What was found, each by itself, where it may be several things."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +154,11 @@ class Result(Struct, frozen=True, kw_only=True):
     """Why the contract gives it this severity; empty where it does not."""
     follows_from: str = ""
     """The check whose failure explains this result: it is no finding of its own, and no part of the verdict."""
+    items: tuple[str, ...] = ()
+    """What was found, each by itself, where it may be several things; beside a baseline, those that it excuses are left
+    out of a finding that is new."""
+    baseline: Literal["", "known", "grown", "new"] = ""
+    """What a baseline says of a failure: it excuses a known one; empty where there is no baseline."""
 
 
 class UndecidedError(Exception):
@@ -172,18 +180,25 @@ def passed(actual: str, *, expected: str = "", evidence: tuple[str, ...] = ()) -
 
 
 def failed(
-    actual: str,
+    actual: str | Sequence[str],
     *,
     expected: str,
     fix: str,
     evidence: tuple[str, ...] = (),
     where: str = "",
     severity: Severity | None = None,
+    items: Sequence[str] = (),
 ) -> Outcome:
     """Return a failure: what was expected, what was seen, what to change, and at which `file:line`.
 
-    `severity` is that of this very finding, where it is not the check's own.
+    `severity` is that of this very finding, where it is not the check's own. A check that can find several things gives
+    them as a list, or as `items` beside a text: a baseline knows each by itself. Evidence that the text begins with is
+    such a list, too.
     """
+    if not isinstance(actual, str):
+        actual, items = "; ".join(actual), items or actual
+    if not items and evidence and actual.startswith(evidence[0]):
+        items = evidence
     return Outcome(
         status=Status.FAIL,
         expected=expected,
@@ -192,6 +207,7 @@ def failed(
         evidence=evidence,
         where=where,
         severity=severity,
+        items=tuple(items),
     )
 
 
@@ -207,15 +223,17 @@ class Expect:
 
     def failed(
         self,
-        actual: str,
+        actual: str | Sequence[str],
         *,
         fix: str,
         evidence: tuple[str, ...] = (),
         where: str = "",
         severity: Severity | None = None,
+        items: Sequence[str] = (),
     ) -> Outcome:
-        """Return a failure: what was seen, what to change, at which `file:line`, and how much this finding matters."""
-        return failed(actual, expected=self.text, fix=fix, evidence=evidence, where=where, severity=severity)
+        """Return a failure, as `failed` does."""
+        seen = partial(failed, evidence=evidence, where=where, severity=severity, items=items)
+        return seen(actual, expected=self.text, fix=fix)
 
 
 def shorten(lines: Sequence[str], most: int, total: int = 0) -> str:

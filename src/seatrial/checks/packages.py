@@ -76,6 +76,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contr
     if missing:
         return expect.failed(
             f"{where} lists {counted(len(listed), 'distribution')}, without {', '.join(missing)}",
+            items=missing,
             fix="Install them for the interpreter that the command runs on, into the environment that it uses. If it "
             "runs on another one, name that one: `interpreter` in the contract.",
             evidence=(
@@ -115,6 +116,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     if found or unreadable:
         return expect.failed(
             ", ".join((*(f"{package.name} {package.version}" for package in found), *unreadable)),
+            items=(*(package.name for package in found), *unreadable),
             fix="Leave them out: `uv sync --no-dev`, or a requirements file without them. If the application itself "
             "needs one, say in the contract's `forbidden` what is forbidden instead.",
             evidence=(*(_located(package) for package in found), *unreadable),

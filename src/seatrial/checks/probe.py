@@ -55,6 +55,7 @@ def agrees(agreement: Agreement, start: Start, command: ResolvedCommand | Unavai
             fix=f"Look at what runs at the interpreter's start{f': {named}' if named else ''}, and at LD_PRELOAD. "
             "Remove what changes what it says. A folder that holds packages belongs into PYTHONPATH or a .pth file.",
             evidence=(*first_lines(lines, SHOWN), *first_lines(hooks, SHOWN)),
+            items=lines,
         )
     return expect.passed(
         f"{agreement.distributions} distributions and {agreement.executables} programs compared"

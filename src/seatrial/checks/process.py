@@ -375,8 +375,7 @@ def reaps_children(
     proc: ProcInfo, running: Boot, configuration: Configuration, compose: ComposeSource | Unavailable
 ) -> Outcome:
     expect = Expect("no ended process left as a zombie (state Z) below PID 1")
-    zombies = proc.zombies
-    if len(zombies) < FEW_ZOMBIES:
+    if len(zombies := proc.zombies) < FEW_ZOMBIES:
         return expect.passed(f"{len(zombies)} in state Z" if zombies else "none in state Z")
     if _has_init(configuration, compose):
         return expect.passed(f"{len(zombies)} in state Z; its services of the compose file run under an init")
@@ -386,6 +385,7 @@ def reaps_children(
         f"{grows}: {', '.join(sorted(set(zombies)))}",
         fix='Start it under an init: `apt-get install tini` and `ENTRYPOINT ["tini", "--"]`, `docker run --init`, or '
         "`init: true` in the compose file; or wait for each process that the application starts.",
+        items=sorted(set(zombies)),
         # A few that stay are untidy; a number that grows ends at the limit of processes.
         severity=None if proc.more_zombies else Severity.WARNING,
     )

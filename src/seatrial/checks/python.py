@@ -93,6 +93,7 @@ def script_interpreters(probe: Probe) -> Outcome:
             f"{broken[0].path} names {broken[0].interpreter}",
             fix="Make the environment at the path that it runs at, or install its scripts again in the final stage.",
             evidence=tuple(f"{script.path}: #!{script.interpreter}" for script in broken),
+            items=[script.path for script in broken],
         )
     if not scripts:
         return skipped("there is no script beside the interpreter")
@@ -253,7 +254,7 @@ def stdlib_complete(selftest: SelfTest, contract: Contract) -> Outcome:
     if broken:
         absent = [module.name for module in broken if module.absent]
         return expect.failed(
-            "; ".join(f"{module.name}: {module.error}" for module in broken),
+            [f"{module.name}: {module.error}" for module in broken],
             fix=(
                 f"This Python was built without {', '.join(absent)}: base the image on an official one, or install "
                 "the library's -dev package before Python is built. What the application can do without goes into "

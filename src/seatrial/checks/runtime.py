@@ -215,6 +215,7 @@ def exposed_ports(proc: ProcInfo, running: Boot, configuration: Configuration) -
                 f"{slow if configuration.health_check is None else ''}"
             ),
             evidence=evidence,
+            items=silent,
             severity=Severity.ERROR if local else None,  # Nobody outside of the container reaches it.
         )
     if undeclared:
@@ -223,6 +224,7 @@ def exposed_ports(proc: ProcInfo, running: Boot, configuration: Configuration) -
             fix=f"Add `EXPOSE {' '.join([*undeclared][:MOST_PORTS])}`, or let it listen on 127.0.0.1 if nothing "
             "outside needs it.",
             evidence=evidence,
+            items=[*undeclared],
         )
     _require_finished(running, listeners)
     return expect.passed(shorten(evidence, MOST_PORTS))
@@ -245,6 +247,7 @@ def no_privileged_ports(proc: ProcInfo, running: Boot) -> Outcome:
     if low:
         return expect.failed(
             f"it listens on {_some([*map(str, low)])}",
+            items=[*map(str, low)],
             fix="Listen on a port such as 8000, EXPOSE that, and publish it as 80 where it is run: `80:8000`.",
         )
     return expect.passed("; ".join(f"listens on {listener}" for listener in listeners) or "listens on nothing")

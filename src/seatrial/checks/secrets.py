@@ -144,7 +144,7 @@ def secrets_environment(configuration: Configuration, contract: Contract) -> Out
     expect = Expect("no variable of the image holds a secret")
     if found:
         return expect.failed(
-            "; ".join(f"{name} ({why})" for name, why in found.items()),
+            [f"{name} ({why})" for name, why in found.items()],
             fix="Remove it from the Dockerfile and give it when the container starts (env file, secret); change the "
             "secret, as the image's history keeps it. If it is not a secret, name it in `declared-secrets`.",
             severity=Severity.WARNING if all(why.startswith(LOOKS_RANDOM) for why in found.values()) else None,
@@ -177,7 +177,7 @@ def history(configuration: Configuration, contract: Contract) -> Outcome:
     }
     if found:
         return expect.failed(
-            "; ".join(found),
+            list(found),
             fix="Hand it to the one RUN that needs it with `--mount=type=secret,id=…`, never as ARG, ENV or text; "
             "change the secret. If it is not a secret, name it in `declared-secrets`.",
             severity=Severity.WARNING if all(f"({LOOKS_RANDOM}" in line for line in found) else None,

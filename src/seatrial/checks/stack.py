@@ -54,7 +54,7 @@ def published_ports(stack: StackRun) -> Outcome:
         first = silent[0]
         alone = first.silent[0] in first.own
         return expect.failed(
-            "; ".join(map(str, silent)),
+            list(map(str, silent)),
             fix=f"Let {first.service} listen on 0.0.0.0:{first.silent[0]}."
             if alone
             else f"Publish the port that {first.service} listens on, or let it listen on 0.0.0.0:{first.silent[0]}.",
@@ -229,7 +229,7 @@ def graceful_stop(stack: StackRun, contract: Contract) -> Outcome:
     evidence = tuple(_stopped(stop, stack.app) for stop in stops)
     if bad:
         return expect.failed(
-            "; ".join(_stopped(stop, stack.app) for stop in bad),
+            [_stopped(stop, stack.app) for stop in bad],
             fix="Let it finish its requests and exit on its stop signal; a database that needs longer gets a longer "
             "`stop_grace_period`.",
             evidence=evidence,

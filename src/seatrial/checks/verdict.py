@@ -10,7 +10,9 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from seatrial.checks.baseline import Record, compared, counted
 from seatrial.checks.causes import linked
 from seatrial.checks.declaration import ask
 from seatrial.checks.model import Check, Outcome, Result, Severity, Status, UndecidedError
@@ -27,6 +29,8 @@ MOST_EVIDENCE = 200
 MOST_TEXT = 20_000
 """Characters of the evidence of one check: what an image prints must not make a report too large to open."""
 
+MOST_PAID = 10
+"""Entries of a baseline that are told as paid."""
 UNMET = (Status.FAIL, Status.ERROR)
 """The statuses of a check that does not hold, and of one that could not be decided."""
 UNASKED = Contract()
@@ -80,6 +84,12 @@ class Smoke(Struct, frozen=True, kw_only=True):
     """How many findings there are of each severity: checks that failed, without those that follow from another one."""
     undecided: dict[Severity, int] = {}
     """How many checks of each severity could not be decided, counted likewise."""
+    unpacked: int = 0
+    """Bytes that the image takes on disk; 0 where they were not asked for."""
+    baseline: str = ""
+    """The baseline that it was compared with; empty where there was none."""
+    known: dict[Severity, int] = {}
+    """How many findings of each severity that baseline excuses; they are not among `findings`."""
 
 
 def smoke_of(
@@ -104,6 +114,27 @@ def smoke_of(
         level=level,
         timings={name: round(took, 3) for name, took in facts.seconds.items()},
         notes=tuple(map(truncate, (*notes, *_held(facts), *_slowed(facts), *_unneeded(results, contract)))),
+        unpacked=facts.configuration.unpacked,
+    )
+
+
+def beside(smoke: Smoke, record: Record | None, *, name: str, file: str, max_growth: float) -> Smoke:
+    """Judge a smoke again, beside what a baseline records of its image, which is called `name` there.
+
+    `file` is the baseline's name, and `max_growth` the percent of its recorded size by which an image may grow.
+    """
+    if record is None:
+        said = f"{file} records nothing of {name}: `--update-baseline` adds it"
+        notes = (*smoke.notes, said) if smoke.verdict is Verdict.FAIL else smoke.notes
+        return replace(smoke, baseline=file, notes=notes)
+    found = compared(smoke.checks, record, unpacked=smoke.unpacked, max_growth=max_growth, file=file)
+    paid = [f"paid: {entry.check}: {entry.cause}; `--update-baseline` takes it out of {file}" for entry in found.paid]
+    more = [f"paid: {len(paid) - MOST_PAID} more"] if len(paid) > MOST_PAID else []
+    return replace(
+        smoke,
+        **summed_up(found.results, smoke.fail_on),
+        baseline=file,
+        notes=tuple(map(truncate, (*smoke.notes, *paid[:MOST_PAID], *more))),
     )
 
 
@@ -185,7 +216,7 @@ def _python(facts: Facts, contract: Contract) -> str:
 
 def summed_up(results: tuple[Result, ...], fail_on: Severity) -> dict[str, Any]:
     """Return the keys of a smoke that follow from its results."""
-    failed, undecided = ([result for result in results if is_finding(result, kind)] for kind in UNMET)
+    failed, undecided = ([result for result in results if is_open(result, kind)] for kind in UNMET)
     return {
         "verdict": verdict_of(results, fail_on),
         "counts": {status: sum(result.status is status for result in results) for status in Status},
@@ -193,6 +224,7 @@ def summed_up(results: tuple[Result, ...], fail_on: Severity) -> dict[str, Any]:
         "fail_on": fail_on,
         "findings": {severity: sum(result.severity is severity for result in failed) for severity in Severity},
         "undecided": {severity: sum(result.severity is severity for result in undecided) for severity in Severity},
+        "known": counted(results),
     }
 
 
@@ -201,9 +233,14 @@ def is_finding(result: Result, *statuses: Status) -> bool:
     return result.status in statuses and not result.follows_from
 
 
+def is_open(result: Result, *statuses: Status) -> bool:
+    """Tell whether it is such a finding, and no baseline excuses it."""
+    return is_finding(result, *statuses) and result.baseline != "known"
+
+
 def decisive(results: Iterable[Result], fail_on: Severity) -> list[Result]:
     """Return what keeps an image from passing: the findings that count, and what counts and could not be decided."""
-    return [result for result in results if is_finding(result, *UNMET) and result.severity.counts(fail_on)]
+    return [result for result in results if is_open(result, *UNMET) and result.severity.counts(fail_on)]
 
 
 def verdict_of(results: Iterable[Result], fail_on: Severity = Severity.ERROR) -> Verdict:
@@ -275,6 +312,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
         why=check.why,
         fix=truncate(fix),
         evidence=truncate_lines(outcome.evidence),
+        items=truncate_lines(outcome.items) if status is Status.FAIL else (),
         where=truncate(where),
         seconds=round(time.perf_counter() - started, 6),
     )

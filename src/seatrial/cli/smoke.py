@@ -15,7 +15,7 @@ from seatrial.cli import command as errors
 from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.cli.output import chosen_severity, known_choice
-from seatrial.errors import ExitCode, SettingsError
+from seatrial.errors import ExitCode, SeatrialError, SettingsError
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seatrial.checks.verdict import Smoke
     from seatrial.reports.write import Report
     from seatrial.smoke import Smoked, Target
+    from seatrial.smoke.baseline import BaselineFile
 
 ONE_IMAGE = {
     "app": "the app whose image to check; all apps without it",
@@ -30,6 +31,8 @@ ONE_IMAGE = {
     "python": "the app's image for this Python version, such as 3.13",
     "fail-on": "error, warning or note: the findings that fail it, those of this severity and above; by default the "
     "contract's `fail-on`, or error",
+    "baseline": "the file of known findings; by default seatrial-baseline.json beside the settings, with --image none",
+    "no-baseline": "let known findings count, too",
 }
 
 
@@ -44,6 +47,7 @@ ONE_IMAGE = {
         "with --level besides them; repeatable",
         "stack": "bring the app up with its services, in its own compose project, and test it there; --level "
         "standard (the default) starts it once more among them, deep several times",
+        "update-baseline": "write what is found now into the baseline: then only what is new, or has grown, fails",
         "all": "the app's image for every Python version that it declares",
         "format": "text, json, junit, sarif, codequality (GitLab), markdown or html; without it, by --output's file "
         "name extension, or text",
@@ -69,6 +73,9 @@ def smoke(
     structure_test: Sequence[str] | None = None,
     stack: bool = False,
     fail_on: str | None = None,
+    baseline: str | None = None,
+    update_baseline: bool = False,
+    no_baseline: bool = False,
 ) -> ExitCode:
     """Prove images against their contracts: exit 0 all pass, 1 a check failed, 2 undecided."""
     from seatrial.checks.model import Level
@@ -82,12 +89,20 @@ def smoke(
         others = {"--image": image, "--contract": contract, "--all": all, "--structure-test": files}
         if given := [option for option, value in others.items() if value]:
             raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
-        return finish(_stacks(app, python, chosen, severity), reports, verbose=verbose)
-    targets = [target.failing_on(severity) for target in _targets(app, image, contract, python, every=all)]
-    smoked = _images(targets, None if files and level is None else chosen, files)
-    if app is None and image is None and not files:
-        smoked = smoked.joined(_images([target.failing_on(severity) for target in _of_services()], Level.QUICK, ()))
-    return finish(smoked, reports, verbose=verbose)
+    known = _baseline(image, baseline, update=update_baseline, off=no_baseline)
+    if stack:
+        smoked = _stacks(app, python, chosen, severity, known)
+    else:
+        targets = _judged_by(_targets(app, image, contract, python, every=all), severity, known)
+        smoked = _images(targets, None if files and level is None else chosen, files)
+        if app is None and image is None and not files:
+            smoked = smoked.joined(_images(_judged_by(_of_services(), severity, known), Level.QUICK, ()))
+    return finish(_recorded(smoked, known), reports, verbose=verbose)
+
+
+def _judged_by(targets: list[Target], fail_on: Severity | None, baseline: BaselineFile | None) -> list[Target]:
+    """Return the targets with what the options say of their verdicts."""
+    return [replace(target, baseline=baseline).failing_on(fail_on) for target in targets]
 
 
 def _of_services() -> list[Target]:
@@ -106,6 +121,31 @@ def _of_services() -> list[Target]:
         names = ", ".join(python)
         output.say(f"Not started, as only compose files declare them: {names}. `invoke smoke --app NAME` starts it.")
     return [targets[name] for name in python]
+
+
+def _baseline(image: str | None, name: str | None, *, update: bool = False, off: bool = False) -> BaselineFile | None:
+    """Return the baseline that the options name, or the project's; None where there is to be none."""
+    from seatrial.smoke.baseline import NAME, open_baseline
+
+    if off and (name or update):
+        raise SettingsError("--no-baseline goes with no other option of a baseline.", fix="Give one of them.")
+    if off or (image and name is None and not update):
+        return None
+    if image and name is None:
+        raise SettingsError("an image has no baseline of its own.", fix="Name its file: --baseline FILE.")
+    folder = output.project_folder()
+    file = Path(name) if name else folder / NAME
+    return open_baseline(file, trust=output.host().trust, folder=folder, required=bool(name), update=update)
+
+
+def _recorded(smoked: Smoked, baseline: BaselineFile | None) -> Smoked:
+    """Write the baseline, where it is updated; return the smokes, with why it was not written."""
+    try:
+        if baseline is not None:
+            baseline.write(output.say)
+    except SeatrialError as error:
+        return replace(smoked, problems=(*smoked.problems, error))
+    return smoked
 
 
 def _preload() -> None:
@@ -142,7 +182,9 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
         return smoke_images(targets, engine, level=level, tests=tests, say=status)
 
 
-def _stacks(app: str | None, python: str | None, level: Level, fail_on: Severity | None) -> Smoked:
+def _stacks(
+    app: str | None, python: str | None, level: Level, fail_on: Severity | None, baseline: BaselineFile | None
+) -> Smoked:
     from seatrial.smoke.stacks import apps_with_stack_contract, require_started, smoke_stacks
 
     require_started(level)
@@ -158,6 +200,7 @@ def _stacks(app: str | None, python: str | None, level: Level, fail_on: Severity
             level=level,
             python=python,
             fail_on=fail_on,
+            baseline=baseline,
             say=output.say,
             status=status,
         )
@@ -206,7 +249,13 @@ def _targets(
 
 
 def _classic(
-    app: str | None, image: str | None, python: str | None, fail_on: str | None, names: tuple[str, ...], show: str
+    app: str | None,
+    image: str | None,
+    python: str | None,
+    fail_on: str | None,
+    baseline: BaselineFile | None,
+    names: tuple[str, ...],
+    show: str,
 ) -> ExitCode:
     """Run some checks of level quick alone, and print one fact as the well-known command prints it."""
     from seatrial.checks.model import Level
@@ -222,8 +271,9 @@ def _classic(
     for target in _targets(app, image, None, python):
         with target.build_named():
             # These checks need only the image.
-            bare = replace(target, sources=None).failing_on(severity)
+            bare = replace(target, sources=None, baseline=baseline).failing_on(severity)
             judged, facts = smoke_image(bare, engine, level=Level.QUICK, checks=checks, imports=False)
+            judged = bare.beside_baseline(judged)
         print_classic(show, judged, facts, console)
         smokes.append(judged)
     # Where nothing counts, as the contract asks for nothing and all checks are skipped, the fact was the point.
@@ -238,9 +288,12 @@ def whoami(
     image: str | None = None,
     python: str | None = None,
     fail_on: str | None = None,
+    baseline: str | None = None,
+    no_baseline: bool = False,
 ) -> ExitCode:
     """Print the user that an image runs as; judge it by the contract."""
-    return _classic(app, image, python, fail_on, ("identity/non-root", "identity/expected-user"), "whoami")
+    known = _baseline(image, baseline, off=no_baseline)
+    return _classic(app, image, python, fail_on, known, ("identity/non-root", "identity/expected-user"), "whoami")
 
 
 @command(trusting=True, help=ONE_IMAGE)
@@ -250,10 +303,13 @@ def pip_list(
     image: str | None = None,
     python: str | None = None,
     fail_on: str | None = None,
+    baseline: str | None = None,
+    no_baseline: bool = False,
 ) -> ExitCode:
     """Print the packages of the interpreter that the app runs on; judge them by the contract."""
     names = ("packages/evidence", "packages/forbidden", "packages/no-installers")
-    return _classic(app, image, python, fail_on, names, "pip-list")
+    known = _baseline(image, baseline, off=no_baseline)
+    return _classic(app, image, python, fail_on, known, names, "pip-list")
 
 
 @command(trusting=True, help=ONE_IMAGE)
@@ -263,6 +319,9 @@ def size(
     image: str | None = None,
     python: str | None = None,
     fail_on: str | None = None,
+    baseline: str | None = None,
+    no_baseline: bool = False,
 ) -> ExitCode:
     """Print an image's unpacked size; judge it by the contract."""
-    return _classic(app, image, python, fail_on, ("size/unpacked",), "size")
+    known = _baseline(image, baseline, off=no_baseline)
+    return _classic(app, image, python, fail_on, known, ("size/unpacked",), "size")

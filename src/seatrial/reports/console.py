@@ -47,6 +47,7 @@ STYLES = {
     "warning": "yellow",
     "note": "cyan",
     "follows": QUIET,
+    "known": "blue",
     "waived": "blue",
     "pass": "green",
     "skip": QUIET,

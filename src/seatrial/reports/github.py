@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.verdict import Smoke
-from seatrial.reports.groups import Finding, findings
+from seatrial.reports.groups import EXCUSED, Finding, findings, known_of
 from seatrial.text import plain
 
 ACTIONS = "GITHUB_ACTIONS"
@@ -28,9 +28,15 @@ def workflow_commands(smokes: Sequence[Smoke], environment: Mapping[str, str], f
     prefix = _prefix(folder, environment.get(WORKSPACE, ""))
     shown = [(smoke, finding) for smoke in smokes for finding in findings(smoke)]
     for smoke, finding in sorted(shown, key=lambda pair: list(Severity).index(pair[1].first.severity)):
-        # What could not be decided is told where it keeps the image from passing.
+        # What could not be decided is told where it keeps the image from passing; what is known, in one line.
+        if finding.word in EXCUSED:
+            continue
         if finding.first.status is Status.FAIL or (finding.first.status is Status.ERROR and finding.counts):
             yield _command(smoke, finding, prefix)
+    for smoke in smokes:
+        if known := known_of(smoke):
+            names = ", ".join(result.id for result in smoke.checks if result.baseline == "known")
+            yield f"::notice title={_property(smoke.app or smoke.image)}::{_data(f'{known}: {names}')}"
 
 
 def _prefix(folder: Path | None, workspace: str) -> str:

@@ -33,15 +33,17 @@ def _is_shown(finding: Finding) -> bool:
 
 def _issue(smoke: Smoke, finding: Finding) -> dict[str, Any]:
     result = finding.first
+    # Not left out: GitLab would tell it as resolved.
+    known = finding.word == "known"
     image = plain_line(smoke.image)
     place = re.fullmatch(r"(.+?)(?::(\d{1,9}))?", plain_line(result.where))
     app = smoke.app or re.sub(r"(@.*|:[^/:]*)$", "", smoke.image)
     return {
-        "description": f"{result.title}: {plain_line(result.actual)}"[:LONGEST],
+        "description": f"{'known: ' if known else ''}{result.title}: {plain_line(result.actual)}"[:LONGEST],
         "check_name": result.id,
         # The same as long as the finding is, whatever line it moves to.
         "fingerprint": hashlib.sha256(f"{app} {smoke.python} {result.id}".encode()).hexdigest(),
-        "severity": SEVERITIES[result.severity],
+        "severity": SEVERITIES[Severity.NOTE if known else result.severity],
         "location": {
             "path": place[1] if place else image,
             "lines": {"begin": max(1, int(place[2] or 1)) if place else 1},

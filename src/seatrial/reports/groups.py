@@ -10,16 +10,22 @@ from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import SOURCES, Smoke, is_finding
 from seatrial.text import plain_line
 
-ORDER = ("error", "undecided", "warning", "note", "follows", "waived", "pass", "skip")
+ORDER = ("error", "undecided", "warning", "note", "follows", "known", "waived", "pass", "skip")
 """The words for a result, the one that needs a person most first."""
 WORDS = {Status.ERROR: "undecided", Status.PASS: "pass", Status.SKIP: "skip", Status.WAIVED: "waived"}
 
 
 def word_of(result: Result) -> str:
-    """Return a result in one word: a failure by its severity, and what follows from one as that."""
+    """Return a result in one word: a failure by its severity, what a baseline excuses and what follows as that."""
     if result.follows_from:
         return "follows"
+    if result.baseline == "known":
+        return "known"
     return WORDS.get(result.status) or result.severity.value
+
+
+EXCUSED = ("known", "waived")
+"""The words for what a baseline or a contract excuses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +92,7 @@ class Finding:
 
     @property
     def word(self) -> str:
-        """The word for it: error, warning, note, undecided or waived."""
+        """The word for it: error, warning, note, undecided, known or waived."""
         return word_of(self.first)
 
     @property
@@ -126,7 +132,7 @@ def _last(evidence: Sequence[str]) -> Sequence[str]:
 
 
 def findings(smoke: Smoke) -> list[Finding]:
-    """Return what a report tells in full or in short: the gravest first, of equal ones failures, and waivers last."""
+    """Return what a report tells in full or in short: the gravest first, of equals failures; what is excused last."""
     reasons: dict[tuple[str, str], list[Result]] = {}
     for result in sorted(smoke.checks, key=lambda result: list(Severity).index(result.severity)):
         if is_finding(result, Status.FAIL, Status.WAIVED):
@@ -141,16 +147,17 @@ def findings(smoke: Smoke) -> list[Finding]:
         Finding(
             results=tuple(results),
             also=tuple(effects.get(results[0].id, ())),
-            counts=results[0].status is not Status.WAIVED and results[0].severity.counts(smoke.fail_on),
+            counts=word_of(results[0]) not in EXCUSED and results[0].severity.counts(smoke.fail_on),
         )
         for results in reasons.values()
     ]
     return sorted(found, key=_gravity)
 
 
-def _gravity(finding: Finding) -> tuple[bool, int, bool]:
+def _gravity(finding: Finding) -> tuple[int, int, bool]:
     first = finding.first
-    return first.status is Status.WAIVED, list(Severity).index(first.severity), first.status is not Status.FAIL
+    excused = ("", *EXCUSED).index(finding.word if finding.word in EXCUSED else "")
+    return excused, list(Severity).index(first.severity), first.status is not Status.FAIL
 
 
 def rows_of(finding: Finding) -> list[tuple[str, str]]:
@@ -167,9 +174,10 @@ def rows_of(finding: Finding) -> list[tuple[str, str]]:
 
 
 def short_rows_of(finding: Finding) -> list[tuple[str, str]]:
-    """Return what a report shows of a finding that does not count, beside what was seen."""
+    """Return what a report shows of a finding that does not count, beside what was seen; little of a known one."""
     result = finding.first
-    rows = [("to do", result.fix), ("where", result.where), *(("also", line) for line in finding.effects)]
+    what = [] if finding.word == "known" else [("to do", result.fix), ("where", result.where)]
+    rows = [*what, *(("also", line) for line in finding.effects)]
     return [(name, value) for name, value in rows if value]
 
 
@@ -198,7 +206,14 @@ def made_of(smoke: Smoke) -> str:
     nothing = "" if smoke.counts.get(Status.PASS) else "no check passed; "
     alone = len(rest) == 1 and rest[0].startswith("1 ")
     ignored = f"; {_listed(rest)} {'does' if alone else 'do'} not count" if rest else ""
-    return f"{nothing}{_listed(parts)} (fail-on = {smoke.fail_on.value}){ignored}"
+    known = f"; {excused}" if (excused := known_of(smoke)) else ""
+    return f"{nothing}{_listed(parts)} (fail-on = {smoke.fail_on.value}){ignored}{known}"
+
+
+def known_of(smoke: Smoke) -> str:
+    """Return how many findings a baseline excuses: `2 known errors in seatrial-baseline.json`; empty for none."""
+    known = _amounts(smoke.known, Severity, " known")
+    return f"{_listed(known)} in {plain_line(smoke.baseline)}" if known else ""
 
 
 def _amounts(found: Mapping[Severity, int], severities: Iterable[Severity], what: str = "") -> list[str]:
@@ -256,6 +271,8 @@ def brief(smoke: Smoke) -> str:
     parts = _amounts(smoke.findings, counting)
     if undecided := sum(smoke.undecided.get(severity, 0) for severity in counting):
         parts.append(f"{undecided} undecided")
+    if known := sum(smoke.known.values()):
+        parts.append(f"{known} known")
     return f"{smoke.verdict.value.upper()} {', '.join(parts) or f'{smoke.counts.get(Status.PASS, 0)} passed'}"
 
 

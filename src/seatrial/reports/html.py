@@ -47,9 +47,9 @@ PAGE = """\
 </body>
 </html>
 """
-TO_LOOK_AT = {"error", "undecided", "warning", "note", "waived"}
+TO_LOOK_AT = {"error", "undecided", "warning", "note", "known", "waived"}
 """The words of results that are shown above the families."""
-KINDS = {"error": "fail", "undecided": "error", "follows": "skip"}
+KINDS = {"error": "fail", "undecided": "error", "follows": "skip", "known": "waived"}
 """The style sheet's names for the words of results, where they are others."""
 PLURALS = {"error": "errors", "warning": "warnings", "note": "notes", "follows": "that follow"}
 VERDICTS = {"pass": "This image passes.", "fail": "This image does not pass.", "error": "This could not be decided."}

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from seatrial.checks.model import Result, Status
 from seatrial.checks.verdict import UNMET, Smoke, decisive
-from seatrial.reports.groups import family_of, name_of, severity_of, word_of
+from seatrial.reports.groups import family_of, known_of, name_of, severity_of, word_of
 from seatrial.text import plain, plain_line
 
 
@@ -28,8 +28,8 @@ def as_junit(smokes: Sequence[Smoke]) -> str:
         suite.set("skipped", str(elements.count("skipped")))
         suite.set("time", f"{smoke.seconds:.3f}")
         properties = ET.SubElement(suite, "properties")
-        known = (("id", smoke.id), ("app", smoke.app), ("python", smoke.python), ("level", smoke.level))
-        for name, value in (*known, ("fail-on", smoke.fail_on.value)):
+        about = {"id": smoke.id, "app": smoke.app, "python": smoke.python, "level": smoke.level}
+        for name, value in (*about.items(), ("fail-on", smoke.fail_on.value), ("known", known_of(smoke))):
             if value:
                 ET.SubElement(properties, "property", name=name, value=plain_line(value))
         for note in smoke.notes:
@@ -72,11 +72,8 @@ def _said(result: Result, kind: str) -> str:
         return result.fix
     if result.follows_from:
         return f"follows from {result.follows_from}: {result.actual}"
-    return (
-        f"{word_of(result)}: {result.actual}"
-        if kind == "skipped" and result.status is not Status.SKIP
-        else result.actual
-    )
+    word = f"known {result.severity.value}" if result.baseline == "known" else word_of(result)
+    return f"{word}: {result.actual}" if kind == "skipped" and result.status is not Status.SKIP else result.actual
 
 
 def _rows(result: Result) -> list[tuple[str, str]]:

@@ -12,13 +12,15 @@ from seatrial import __version__
 from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke
-from seatrial.reports.groups import Finding, family_of, findings, name_of, severity_of
+from seatrial.reports.groups import EXCUSED, Finding, family_of, findings, known_of, name_of, severity_of
 from seatrial.reports.json import dumped
 from seatrial.reports.markdown import fenced
 from seatrial.text import plain, plain_line
 
 Json = dict[str, Any]
 
+BASELINE_STATES = {"known": "unchanged", "grown": "updated"}
+"""The standard's words for what a baseline says; else it is new."""
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -53,6 +55,7 @@ def _run(smoke: Smoke) -> Json:
             "id": smoke.id,
             "verdict": smoke.verdict.value,
             "failOn": smoke.fail_on.value,
+            **({"excused": excused} if (excused := known_of(smoke)) else {}),
         },
     }
 
@@ -113,8 +116,11 @@ def _result(result: Result, finding: Finding, smoke: Smoke, place: int | None) -
     }
     if place is not None:
         made["ruleIndex"] = place
-    if result.status is Status.WAIVED:
-        reason = plain(result.fix.removeprefix("Waived: "))
+    if smoke.baseline:
+        made["baselineState"] = BASELINE_STATES.get(result.baseline, "new")
+    if finding.word in EXCUSED:
+        waived = result.status is Status.WAIVED
+        reason = plain(result.fix.removeprefix("Waived: ")) if waived else f"known in {plain_line(smoke.baseline)}"
         made["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
     return made
 

@@ -258,6 +258,9 @@ class Contract(Table, frozen=True, kw_only=True):
     """Rules of hadolint that do not count, each with the reason: `{ DL3008 = "…" }`."""
     pin_digests: bool = False
     """Whether the Dockerfile must pin its bases by digest; by default a tag that says a version is enough."""
+    max_growth: Annotated[float, Meta(ge=0, le=1000)] = 5.0
+    """Percent of the size that a baseline records by which the image may grow where it has no `max-unpacked`, and by
+    which a finding about a size may."""
     max_context: Size = "50 MB"
     """The most that a build may be sent."""
     compose_exceptions: dict[str, Reason] = {}

@@ -48,12 +48,16 @@ def counted(contract: Contract, trust: Trust, file: Path, table: str = "") -> tu
     if contract.fail_on != Contract().fail_on:
         where = _where(file, table, "fail-on")
         notes.append(f"{where}: `fail-on = {contract.fail_on}` does not count, {UNTRUSTED}; `--fail-on` does")
+    if contract.max_growth != Contract().max_growth:
+        where = _where(file, table, "max-growth")
+        notes.append(f"{where}: `max-growth = {contract.max_growth:g}` does not count, {UNTRUSTED}")
     own: dict[str, Any] = {
         "waive": {},
         "lint_ignore": {},
         "compose_exceptions": {},
         "severity": {},
         "fail_on": Contract().fail_on,
+        "max_growth": Contract().max_growth,
     }
     return msgspec.structs.replace(contract, **own), tuple(notes)
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Facts
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.smoke.baseline import BaselineFile
     from seatrial.structure.files import StructureFile
 
 
@@ -58,12 +59,18 @@ class Target:
     """Checks beside seatrial's: of installed distributions, and of the app's project."""
     notes: tuple[str, ...] = ()
     """What of the project's own say does not count."""
+    baseline: BaselineFile | None = None
+    """What it is compared with."""
 
     def failing_on(self, fail_on: Severity | None) -> Target:
         """Return it, failed by findings of this severity and above; as its contract says, where none is given."""
         if fail_on is None:
             return self
         return replace(self, contract=msgspec.structs.replace(self.contract, fail_on=fail_on.value))
+
+    def beside_baseline(self, smoke: Smoke) -> Smoke:
+        """Return its smoke as its baseline leaves it."""
+        return smoke if self.baseline is None else self.baseline.judged(smoke, self.contract)
 
     @contextmanager
     def build_named(self) -> Iterator[None]:
@@ -294,7 +301,8 @@ def smoke_images(
 
     def run(target: Target) -> Smoke:
         with target.build_named():
-            return _smoke(target, engine, level, tests, lambda step: say(f"{target.reference}: {step}"))
+            made = _smoke(target, engine, level, tests, lambda step: say(f"{target.reference}: {step}"))
+        return target.beside_baseline(made)
 
     return each([(target.reference, partial(run, target)) for target in targets])
 

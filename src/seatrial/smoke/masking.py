@@ -38,6 +38,7 @@ def masked(smoke: Smoke, variables: Iterable[tuple[str, str]]) -> Smoke:
                 actual=redaction.strike(result.actual),
                 fix=redaction.strike(result.fix),
                 evidence=tuple(map(redaction.strike, result.evidence)),
+                items=tuple(map(redaction.strike, result.items)),
             )
             for result in smoke.checks
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seatrial.facts import StackRun
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.smoke.baseline import BaselineFile
     from seatrial.smoke.images import Target
     from seatrial.stack.state import ServiceState
 
@@ -82,6 +83,7 @@ def smoke_stacks(
     level: Level,
     python: str | None = None,
     fail_on: Severity | None = None,
+    baseline: BaselineFile | None = None,
     say: Callable[[str], None],
     status: Callable[[str], None] = lambda _: None,
 ) -> Smoked:
@@ -89,8 +91,8 @@ def smoke_stacks(
 
     The level, standard or deep, says how often the app is started among its services. `python` takes the app's image
     for that version in place of the one that its compose file names. `fail_on` is
-    taken in place of the contracts' own. `say` receives messages for a person, such as that
-    a local substitute is used, and `status` how far it is.
+    taken in place of the contracts' own, and each is compared with the baseline, if there is one. `say` receives
+    messages for a person, such as that a local substitute is used, and `status` how far it is.
 
     Raises:
         SettingsError: the level starts nothing.
@@ -108,7 +110,7 @@ def smoke_stacks(
             labels = {runs.LABEL: secrets.token_hex(8), runs.OWNER: str(owner.this())}
             image = target.reference if python else None
             stack = plan_isolated(project, name, engine=engine, host=host, labels=labels, image=image, say=say)
-            target = of_image(target, stack.image)
+            target = replace(of_image(target, stack.image), baseline=baseline)
             trial = Trial(
                 stack=stack,
                 contract=target.contract,
@@ -120,7 +122,7 @@ def smoke_stacks(
                 wanted=Wanted(deep=level is Level.DEEP),
             )
             judged = judge_stack(target, try_stack(trial), engine, started=started, level=level)
-            return masked(judged, variables_of(stack.compose.document or {}))
+            return target.beside_baseline(masked(judged, variables_of(stack.compose.document or {})))
 
     return each([(name, partial(run, name)) for name in names])
 
