@@ -28,7 +28,9 @@ from seatrial.facts import Lint
 from seatrial.reports.write import ENDINGS
 from seatrial.settings.read import read_project
 from seatrial.smoke import sources
+from seatrial.smoke.baseline import NAME, BaselineFile, open_baseline
 from seatrial.smoke.sources import check_sources
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
     from seatrial.checks.verdict import Smoke
@@ -308,3 +310,18 @@ def test_the_hook_is_handed_the_files_that_a_check_looks_for(file: str, *, taken
     assert chosen is taken
     name = file.removesuffix(".dockerignore")
     assert chosen is (is_dockerfile(name) or NAMED.fullmatch(Path(name).name) is not None or not name)
+
+
+def test_what_a_baseline_knows_of_an_app_is_excused_without_an_image_too(tmp_path: Path) -> None:
+    write(tmp_path, {**PROJECT, "docker/api/Dockerfile": LEAKS})
+    known = BaselineFile(file=tmp_path / NAME, update=True)
+    failing = checked(tmp_path)["api"]
+    assert failing.verdict is Verdict.FAIL
+    assert checked(tmp_path, baseline=known)["api"].verdict is Verdict.PASS
+    known.write(lambda _: None)
+    write(tmp_path, {"docker/api/Dockerfile": LEAKS.replace("ENV", "\nENV OTHER_TOKEN=ghp_012\nENV")})
+    read = open_baseline(tmp_path / NAME, trust=Trust.PROJECT, folder=tmp_path)
+    (told,) = [made for made in checked(tmp_path, baseline=read)["api"].checks if made.baseline == "new"]
+    assert told.id == "dockerfile/secret-mounts"
+    assert "OTHER_TOKEN" in told.actual
+    assert "API_TOKEN" not in told.actual

@@ -12,7 +12,7 @@ from invoke.parser.context import to_flag
 
 from seatrial.cli import output as edge
 from seatrial.cli.command import command
-from seatrial.cli.output import chosen_severity
+from seatrial.cli.output import BASELINE, chosen_severity
 from seatrial.errors import ExitCode
 
 
@@ -68,6 +68,7 @@ def words_of(task: str, arguments: Sequence[str], valued: Collection[str]) -> li
         "app": "the app whose sources to check; all apps without it",
         "fail-on": "error, warning or note: the findings that fail it, those of this severity and above; by default "
         "the contract's `fail-on`, or error",
+        **BASELINE,
         "format": "as smoke's: text, json, junit, sarif, codequality, markdown or html",
         "output": "write the report to this file instead of standard output",
         "also": "write this report too, its format by its extension; repeatable",
@@ -83,9 +84,11 @@ def check(
     output: str | None = None,
     also: Sequence[str] | None = None,
     verbose: bool = False,
+    baseline: str | None = None,
+    no_baseline: bool = False,
 ) -> ExitCode:
     """Check Dockerfiles, what their builds see, and compose files: no image, no engine. check [FILES]."""
-    from seatrial.cli.smoke import finish
+    from seatrial.cli.smoke import finish, known_findings
     from seatrial.reports.write import planned
     from seatrial.smoke.sources import check_sources
 
@@ -97,6 +100,7 @@ def check(
         files=[Path(file) for file in files],
         app=app,
         fail_on=chosen_severity(fail_on),
+        baseline=known_findings(None, baseline, off=no_baseline),
         say=edge.say,
     )
     return finish(smoked, reports, verbose=verbose)

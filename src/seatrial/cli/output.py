@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 APP = {"app": "the app; may be left out where only one has a compose file"}
 """The help of the option that all commands about a stack have."""
+BASELINE = {
+    "baseline": "the file of known findings; by default seatrial-baseline.json beside the settings, with --image none",
+    "no-baseline": "let known findings count, too",
+}
+"""The help of the options of a baseline."""
 FORMAT = {"format": "text or json"}
 FORMATS = ("text", "json")
 BRIDGES = Path("/proc/sys/net/bridge")

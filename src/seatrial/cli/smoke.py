@@ -31,8 +31,7 @@ ONE_IMAGE = {
     "python": "the app's image for this Python version, such as 3.13",
     "fail-on": "error, warning or note: the findings that fail it, those of this severity and above; by default the "
     "contract's `fail-on`, or error",
-    "baseline": "the file of known findings; by default seatrial-baseline.json beside the settings, with --image none",
-    "no-baseline": "let known findings count, too",
+    **output.BASELINE,
 }
 
 
@@ -89,7 +88,7 @@ def smoke(
         others = {"--image": image, "--contract": contract, "--all": all, "--structure-test": files}
         if given := [option for option, value in others.items() if value]:
             raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
-    known = _baseline(image, baseline, update=update_baseline, off=no_baseline)
+    known = known_findings(image, baseline, update=update_baseline, off=no_baseline)
     if stack:
         smoked = _stacks(app, python, chosen, severity, known)
     else:
@@ -123,7 +122,9 @@ def _of_services() -> list[Target]:
     return [targets[name] for name in python]
 
 
-def _baseline(image: str | None, name: str | None, *, update: bool = False, off: bool = False) -> BaselineFile | None:
+def known_findings(
+    image: str | None, name: str | None, *, update: bool = False, off: bool = False
+) -> BaselineFile | None:
     """Return the baseline that the options name, or the project's; None where there is to be none."""
     from seatrial.smoke.baseline import NAME, open_baseline
 
@@ -292,7 +293,7 @@ def whoami(
     no_baseline: bool = False,
 ) -> ExitCode:
     """Print the user that an image runs as; judge it by the contract."""
-    known = _baseline(image, baseline, off=no_baseline)
+    known = known_findings(image, baseline, off=no_baseline)
     return _classic(app, image, python, fail_on, known, ("identity/non-root", "identity/expected-user"), "whoami")
 
 
@@ -308,7 +309,7 @@ def pip_list(
 ) -> ExitCode:
     """Print the packages of the interpreter that the app runs on; judge them by the contract."""
     names = ("packages/evidence", "packages/forbidden", "packages/no-installers")
-    known = _baseline(image, baseline, off=no_baseline)
+    known = known_findings(image, baseline, off=no_baseline)
     return _classic(app, image, python, fail_on, known, names, "pip-list")
 
 
@@ -323,5 +324,5 @@ def size(
     no_baseline: bool = False,
 ) -> ExitCode:
     """Print an image's unpacked size; judge it by the contract."""
-    known = _baseline(image, baseline, off=no_baseline)
+    known = known_findings(image, baseline, off=no_baseline)
     return _classic(app, image, python, fail_on, known, ("size/unpacked",), "size")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from seatrial.host import Host
     from seatrial.settings.model import App
     from seatrial.settings.read import Project
+    from seatrial.smoke.baseline import BaselineFile
 
 OBSERVED = frozenset(("contract", "project", "dockerfile", "lint", "context", "compose"))
 """The facts that need no image."""
@@ -79,11 +80,12 @@ def check_sources(
     files: Sequence[Path] = (),
     app: str | None = None,
     fail_on: Severity | None = None,
+    baseline: BaselineFile | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Smoked:
     """Judge the sources of a project's apps, or those that files concern; without an app, all that a folder holds.
 
-    `say` receives which files are not checked.
+    `say` receives which files are not checked. What the baseline knows of an app is excused.
 
     Raises:
         SettingsError: a file or the app does not exist, or there is nothing to check.
@@ -108,7 +110,7 @@ def check_sources(
         around = whole if file.is_relative_to(root) else _Folder(file.parent)
         subjects.append((str(file), partial(_alone, file, around, host, own)))
     with ThreadPoolExecutor(max_workers=AT_ONCE) as beside:
-        judged = [(name, beside.submit(_judged, subject, host, fail_on)) for name, subject in subjects]
+        judged = [(name, beside.submit(_judged, subject, host, fail_on, baseline)) for name, subject in subjects]
         return each([(name, future.result) for name, future in judged])
 
 
@@ -180,7 +182,9 @@ def _alone(file: Path, folder: _Folder, host: Host, own: tuple[Check, ...]) -> S
     return Subject(name=path, folder=folder.root, files=files, own_checks=own)
 
 
-def _judged(subject_of: Callable[[], Subject], host: Host, fail_on: Severity | None) -> Smoke:
+def _judged(
+    subject_of: Callable[[], Subject], host: Host, fail_on: Severity | None, baseline: BaselineFile | None
+) -> Smoke:
     started = time.perf_counter()
     subject = subject_of()
     contract = subject.contract
@@ -197,7 +201,8 @@ def _judged(subject_of: Callable[[], Subject], host: Host, fail_on: Severity | N
         notes=subject.notes,
     )
     told = msgspec.structs.replace(smoke, notes=(*smoke.notes, *_left(smoke, subject)))
-    return masked(told, contract.environment.items())
+    told = masked(told, contract.environment.items())
+    return baseline.judged(told, contract) if baseline and subject.app else told
 
 
 def _left(smoke: Smoke, subject: Subject) -> Iterator[str]:
