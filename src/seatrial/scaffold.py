@@ -35,7 +35,7 @@ def plan(folder: Path, understand: Callable[[], Understanding], *, anew: bool = 
     if not tasks.is_file():
         written[tasks] = TASKS.encode()
     for each in written:
-        _require_writable(each, folder)
+        require_writable(each, folder)
     return {each: text for each, text in written.items() if not each.is_file() or each.read_bytes() != text}
 
 
@@ -94,7 +94,7 @@ def _require_adoptable(understanding: Understanding) -> None:
         )
 
 
-def _require_writable(file: Path, folder: Path) -> None:
+def require_writable(file: Path, folder: Path) -> None:
     """Refuse a folder in a file's place, and a link out of the project."""
     if not file.resolve().is_relative_to(folder.resolve()):
         raise SettingsError(

@@ -28,6 +28,7 @@ OF_APP = "; of several apps, APP=VALUE"
         "module": f"what an app serves, such as shop.main:app{OF_APP}",
         "context": f"the folder that an app is built from{OF_APP}",
         "build-argument": "a build argument of all apps, NAME=VALUE; may be given more than once",
+        "ci": "github or gitlab: also write a workflow that builds and smokes each app; --force replaces only that",
         "force": "change files that exist: settings are proposed anew",
         "dry-run": "print what is understood of the project and what would be written, and write nothing",
         "format": "of what --dry-run prints: text or json",
@@ -40,6 +41,7 @@ def init(
     module: Sequence[str] | None = None,
     context: Sequence[str] | None = None,
     build_argument: Sequence[str] | None = None,
+    ci: str | None = None,
     force: bool = False,
     dry_run: bool = False,
     format: str = "text",
@@ -49,8 +51,10 @@ def init(
     from seatrial.adopt.proposal import ARGUMENT, CONTEXT, MODULE, NAME, answered
     from seatrial.adopt.understand import understand
     from seatrial.filesystem import replace_all
+    from seatrial.workflows import FILES
 
     as_json = output.wants_json(format)
+    system = None if ci is None else output.known_choice("--ci", ci, tuple(FILES))
     if as_json and not dry_run:
         raise SettingsError("--format json is for --dry-run.", fix="Add --dry-run, or leave --format out.")
     answers = dict(_answers({NAME: name, MODULE: module, CONTEXT: context}))
@@ -65,8 +69,10 @@ def init(
 
     if dry_run:
         _print_dry_run(answered(understand(Path.cwd()), answers), as_json=as_json, force=force)
+        if system and not as_json:
+            _write_workflow(system, force=force, dry_run=True)
         return
-    plan = scaffold.plan(Path.cwd(), understood, anew=force)
+    plan = scaffold.plan(Path.cwd(), understood, anew=force and system is None)
     _print_plan(plan, "writing")
     for each in seen:
         _say_what_is_open(each)
@@ -77,6 +83,35 @@ def init(
         raise SettingsError(f"cannot be written: {error.strerror}; nothing was.", where=str(error.filename)) from error
     if plan:
         output.project()
+    if system:
+        _write_workflow(system, force=force, dry_run=False)
+
+
+def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:
+    """Print a CI system's workflow, and write it; one that exists is left unless that is wanted."""
+    from seatrial import scaffold
+    from seatrial.filesystem import replace
+    from seatrial.workflows import FILES, workflow
+
+    project = output.project_if_any()
+    if dry_run and not (project and project.settings.apps):
+        print(f"would write {FILES[system]}, once the apps are declared")
+        return
+    file = output.project_folder() / FILES[system]
+    plan = {file: workflow(system, project or output.project()).encode()}
+    scaffold.require_writable(file, output.project_folder())
+    if file.is_file() and file.read_bytes() == plan[file]:
+        print(f"nothing to do: {file} is as it would be written")
+        return
+    _print_files(plan, "would write" if dry_run else "writing")
+    if dry_run:
+        return
+    _require_consent([file for file in plan if file.is_file()], force=force)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace(file, plan[file])
+    except OSError as error:
+        raise SettingsError(f"cannot be written: {error.strerror}.", where=str(file)) from error
 
 
 def _answers(given: Mapping[str, Sequence[str] | None]) -> Sequence[tuple[tuple[str, str], str]]:
@@ -124,7 +159,7 @@ def _require_consent(files: Sequence[Path], *, force: bool) -> None:
         raise SettingsError(f"{names} exists, and is left as it is.", fix="Give --force to have it changed so.")
 
 
-def _print_plan(plan: Mapping[Path, bytes], doing: str) -> None:
+def _print_files(plan: Mapping[Path, bytes], doing: str) -> None:
     for file, content in plan.items():
         text = content.decode()
         if file.is_file():
@@ -135,6 +170,10 @@ def _print_plan(plan: Mapping[Path, bytes], doing: str) -> None:
             lines = iter(text.strip().splitlines())
             print(f"{doing} {file}:")
         print("".join(f"    {line}\n" for line in lines))
+
+
+def _print_plan(plan: Mapping[Path, bytes], doing: str) -> None:
+    _print_files(plan, doing)
     if not plan:
         print("nothing to do: the project declares its apps already")
     tasks = Path("tasks.py")
