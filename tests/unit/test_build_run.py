@@ -552,6 +552,23 @@ def test_every_build_is_tried_and_the_first_problem_is_raised(site: Site, count:
     assert sum("one:latest was not built: " in line for line in site.witness.said) == (count if count > 1 else 0)
 
 
+def test_bases_of_all_builds_are_looked_for_before_the_first_and_what_has_its_own_is_built(site: Site) -> None:
+    tables = {"one": "", "two": 'dockerfile = "two"', "three": 'target = "x"'}
+    settings = (f"[tool.seatrial.apps.{name}]\n{line}\n" for name, line in tables.items())
+    (site.folder / "pyproject.toml").write_text("".join(settings))
+    site.write("FROM scratch AS x\nRUN true\n")
+    (site.folder / "two").write_text("FROM a.test/a:1\nCOPY --from=a.test/b:1 /x /x\n")
+    site.images.remote |= dict.fromkeys(("a.test/a:1", "a.test/b:1"), refusal(404, "no such manifest"))
+    project = read_project(site.folder)
+    plans = [plan_build(project, name) for name in tables]
+    with pytest.raises(BuildError, match="2 base images cannot be had"):
+        build_all(plans, engine=site.engine, host=site.host, project=project, choice=None, observer=site.witness)
+    first, *others = site.witness.said
+    assert first.startswith("two:latest was not built: two: 2 base images cannot be had")
+    assert "two:2: the base image a.test/b:1 cannot be pulled: no such manifest" in first
+    assert others == ["began one", "began three"]
+
+
 def test_a_builder_that_was_named_is_said_before_the_builds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     project = read_project(site.folder)
     far = Builder(name="far", driver="remote")

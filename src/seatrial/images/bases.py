@@ -22,7 +22,7 @@ from seatrial.errors import BuildError, ImageError, SeatrialError, together
 from seatrial.facts.sources import Base, Dockerfile
 from seatrial.host import Host
 from seatrial.images import untrusted
-from seatrial.images.plan import BuildPlan
+from seatrial.images.plan import BuildPlan, dockerfile_of
 from seatrial.settings.read import Project
 from seatrial.text import plain_line
 
@@ -192,20 +192,12 @@ class Replacements:
     """The `# syntax=` image, where it cannot be pulled."""
 
 
-def replacements(
-    plan: BuildPlan,
-    dockerfile: Dockerfile,
-    *,
-    engine: Engine,
-    host: Host,
-    project: Project,
-    say: Callable[[str], None],
-    registries: Registries,
-    elsewhere: bool = False,
-) -> Replacements:
-    """Find out which bases need a local substitute, build those, and announce each.
+def find_bases(
+    plan: BuildPlan, dockerfile: Dockerfile, *, engine: Engine, host: Host, project: Project, registries: Registries
+) -> dict[str, tuple[Origin, str]]:
+    """Return where each base comes from, and why it cannot be pulled.
 
-    `elsewhere`: the builder is not the engine's own and does not see the engine's images.
+    Raises a BuildError for all bases that come from nowhere.
     """
     recipes = offline.recipes(project, host.trust)
 
@@ -226,6 +218,32 @@ def replacements(
             problems.append(error)
     if problems:
         raise together(problems, "base images cannot be had", where=shown)
+    return origins
+
+
+def require_bases(plan: BuildPlan, *, engine: Engine, host: Host, project: Project, registries: Registries) -> None:
+    """Raise a BuildError where bases of a build come from nowhere, as find_bases does."""
+    dockerfile = dockerfile_of(plan, project)
+    find_bases(plan, dockerfile, engine=engine, host=host, project=project, registries=registries)
+
+
+def replacements(
+    plan: BuildPlan,
+    dockerfile: Dockerfile,
+    *,
+    engine: Engine,
+    host: Host,
+    project: Project,
+    say: Callable[[str], None],
+    registries: Registries,
+    elsewhere: bool = False,
+) -> Replacements:
+    """Find out which bases need a local substitute, build those, and announce each.
+
+    `elsewhere`: the builder is not the engine's own and does not see the engine's images.
+    """
+    recipes = offline.recipes(project, host.trust)
+    origins = find_bases(plan, dockerfile, engine=engine, host=host, project=project, registries=registries)
     substitutes: dict[str, str] = {}
     engine_images: dict[str, str] = {}
     for reference, (origin, reason) in origins.items():

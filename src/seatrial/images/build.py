@@ -24,13 +24,13 @@ from seatrial.errors import BuildError, BuildFailedError, SeatrialError
 from seatrial.facts.sources import Dockerfile
 from seatrial.host import Host
 from seatrial.images import layer_cache, untrusted
-from seatrial.images.bases import Registries, Replacements, replacements
+from seatrial.images.bases import Registries, Replacements, replacements, require_bases
 from seatrial.images.credentials import BuildSecrets, find_secrets, withheld
 from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
 from seatrial.images.handover import Frontend, Handed, hand_over
 from seatrial.images.leaks import provisional_tag, tag_when_clean
 from seatrial.images.oci_layout import save_images
-from seatrial.images.plan import BuildPlan, lies_outside, parse_for_target, read_dockerfile
+from seatrial.images.plan import BuildPlan, dockerfile_of, lies_outside
 from seatrial.images.progress import Event, Progress, Step, StepState
 from seatrial.images.provenance import provenance
 from seatrial.images.redaction import Redaction
@@ -115,9 +115,7 @@ def build(
     if plan.owner:
         where = f"{project.file.name} {plan.table}" if not plan.of_service else project.of_services[plan.app].where
         untrusted.require_own_tags(engine, plan.tags, plan.image, plan.owner, where=where)
-    shown, named = plan.dockerfile_shown, partial(project.place, plan.app)
-    text = read_dockerfile(plan.dockerfile, where=shown, named=named("dockerfile"))
-    dockerfile = parse_for_target(text, plan.target, plan.build_arguments, where=shown, named=named("target"))
+    dockerfile = dockerfile_of(plan, project)
     mounts = secret_mounts(dockerfile, plan.build_arguments)
     found = find_secrets(host)
     secrets = found.given(plan.secrets, host.trust)
@@ -366,7 +364,7 @@ def build_all(
     observer: Observer,
     cache: str | None = None,
 ) -> list[BuildResult]:
-    """Build one after the other; all are tried, and the first problem is raised at the end.
+    """Build one after the other; all whose bases can be had are tried, and the first problem is raised at the end.
 
     `choice` is the builder that was named; None: the engine's own. `cache` is the folder of layers that are kept. See
     `build`.
@@ -376,24 +374,26 @@ def build_all(
         plans = [layer_cache.cached_in(cache, plan, builder) for plan in plans]
     if builder is not None and choice is not None:
         observer.say(f"The builder {builder}, named by {choice.source}, builds; the images go into {engine}.")
-    build_one = partial(
-        build,
-        engine=engine,
-        host=host,
-        project=project,
-        observer=observer,
-        registries=Registries(engine=engine),
-        builder=builder,
-    )
+    registries = Registries(engine=engine)
+    look = partial(require_bases, engine=engine, host=host, project=project, registries=registries)
+    build_one = partial(build, engine=engine, host=host, project=project, registries=registries, builder=builder)
     problems: list[SeatrialError] = []
     results: list[BuildResult] = []
-    for plan in plans:
+
+    def succeeds(run: Callable[[BuildPlan], object], plan: BuildPlan) -> bool:
         try:
-            results.append(build_one(plan))
+            with engine_errors(f"building {plan.tags[0]}"):
+                run(plan)
         except SeatrialError as error:
             if len(plans) > 1:
-                observer.say(f"{plan.tags[0]} was not built: {error}")
+                observer.say("\n  ".join([f"{plan.tags[0]} was not built: {error}", *error.detail.splitlines()]))
             problems.append(error)
+            return False
+        return True
+
+    # What cannot be built for want of a base is told before the first build: those may take long.
+    for plan in [plan for plan in plans if len(plans) == 1 or succeeds(look, plan)]:
+        succeeds(lambda plan: results.append(build_one(plan, observer=observer)), plan)
     if problems:
         raise problems[0]
     return results

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from seatrial.dockerfile import DockerfileError, declares, for_target, parse, read
@@ -233,6 +234,13 @@ def parse_for_target(
     except DockerfileError as error:
         at = f"{where}:{error.line}" if error.line else where
         raise BuildError(f"{error.what}.", where=at, fix=f"{error.fix} {named} names it.") from None
+
+
+def dockerfile_of(plan: BuildPlan, project: Project) -> Dockerfile:
+    """Return a plan's Dockerfile, of which its stage is built. Raises BuildError: it cannot be, or cannot be read."""
+    where, named = plan.dockerfile_shown, partial(project.place, plan.app)
+    text = read_dockerfile(plan.dockerfile, where=where, named=named("dockerfile"))
+    return parse_for_target(text, plan.target, plan.build_arguments, where=where, named=named("target"))
 
 
 def _shown(path: Path, project: Project) -> str:
