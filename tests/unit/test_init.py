@@ -163,8 +163,15 @@ def test_what_is_written_is_read_again(folder: Folder, shape: str) -> None:
 
 
 def test_what_is_a_guess_is_a_comment(folder: Folder) -> None:
-    folder.write({"Dockerfile": 'FROM python\nCOPY . .\nCMD ["/start"]\n', "one.py": FASTAPI, "two.py": FASTAPI}).init()
+    image = 'FROM python\nCOPY . .\nCMD ["/start"]\n'
+    compose = "services: {web: {image: 'registry/other:2'}, db: {image: postgres}}\n"
+    folder.write({"Dockerfile": image, "compose.yaml": compose, "one.py": FASTAPI, "two.py": FASTAPI}).init()
     assert "contract" not in folder.declared["handmade"]
+    assert "compose" not in folder.declared["handmade"]
+    assert (
+        '# compose = "compose.yaml"  # a guess: it runs registry/other:2, postgres; with `image = NAME`'
+        in folder.settings
+    )
     assert '# modules = ["one:app"]  # ' in folder.settings
     assert "a guess: several could be served: one:app, two:app" in folder.settings
 
@@ -198,6 +205,15 @@ def test_what_a_build_needs_is_asked_for_by_its_option(folder: Folder) -> None:
     folder.init(build_argument=["BASE=python:3.13"], module=["two:app"], name=["Shop Front"], context=["handmade=."])
     app = folder.declared["shop-front"]
     assert (app["build-arguments"], app["contract"]["modules"]) == ({"BASE": "python:3.13"}, ["two:app"])
+
+
+def test_what_a_compose_file_takes_from_its_environment_is_asked_for(folder: Folder) -> None:
+    built = "a: {build: {context: ., args: [BASE, X=1]}, ports: ['80']}"
+    compose = f"services:\n  {built}\n  b: {{build: {{dockerfile_inline: FROM x}}}}\n"
+    assert "--build-argument BASE=VALUE" in folder.write({**ASKING, "compose.yaml": compose}).refusal()
+    folder.init(build_argument=["BASE=python:3.13"])
+    app = folder.declared["a"]
+    assert (app["build-arguments"], "stack" in app.get("contract", {})) == ({"X": "1", "BASE": "python:3.13"}, False)
 
 
 def test_a_person_is_asked_once_for_each_thing(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,18 @@ from itertools import islice
 from msgspec import structs
 
 from seatrial.adopt.dockerfiles import is_plain, read_dockerfile, variant
-from seatrial.adopt.model import App, DockerfileFound, Found, Project, ServiceFound, Stack, Sure
+from seatrial.adopt.model import (
+    App,
+    DockerfileFound,
+    Found,
+    Project,
+    ServiceFound,
+    Stack,
+    Sure,
+    guessed,
+    inferred,
+    stated,
+)
 from seatrial.adopt.stacks import image_name
 from seatrial.adopt.tree import Tree, joined
 from seatrial.compose.reading import REMOTE
@@ -43,12 +54,12 @@ def project_name(tree: Tree, declared: Found[str] | None, stacks: Sequence[Stack
         return Found(value=slug(declared.value), where=declared.where, sure=declared.sure)
     for stack in stacks:
         if stack.name and stack.usual and "/" not in stack.files[0] and slug(stack.name) not in NAMELESS:
-            return Found(value=slug(stack.name), where=stack.files[0], sure=Sure.STATED, why="its `name:`")
+            return stated(slug(stack.name), stack.files[0], "its `name:`")
     match = REMOTE_NAME.search(tree.git_configuration())
     if match is not None and slug(match[1]) not in NAMELESS:
-        return Found(value=slug(match[1]), where=".git/config", sure=Sure.INFERRED, why="the repository's name")
+        return inferred(slug(match[1]), ".git/config", "the repository's name")
     folder = next((name for name in reversed(tree.root.split("/")) if slug(name) not in NAMELESS), "")
-    return Found(value=slug(folder) or "python-app", where=".", sure=Sure.GUESSED, why="the folder's name")
+    return guessed(slug(folder) or "python-app", ".", "the folder's name")
 
 
 def find_apps(
@@ -107,9 +118,9 @@ def _of_stacks(tree: Tree, stacks: Sequence[Stack], projects: Sequence[Project])
         python = dockerfile is not None and dockerfile.python
         where = service.lines.get("build", service.where)
         yield App(
-            name=Found(value=service.name, where=service.where, sure=Sure.STATED),
-            context=Found(value=context, where=where, sure=Sure.STATED),
-            dockerfile=Found(value=path, where=where, sure=Sure.STATED, why="" if path in tree else "it is not there"),
+            name=stated(service.name, service.where),
+            context=stated(context, where),
+            dockerfile=stated(path, where, "" if path in tree else "it is not there"),
             target=target,
             arguments=service.arguments,
             compose=(*((stack.over,) if stack.over else ()), *stack.files),
@@ -128,17 +139,13 @@ def _stands_back(service: ServiceFound) -> tuple[bool, ...]:
 
 
 def _said(service: ServiceFound, key: str, words: tuple[str, ...]) -> Found[tuple[str, ...]] | None:
-    return Found(value=words, where=service.lines.get(key, service.where), sure=Sure.STATED) if words else None
+    return stated(words, service.lines.get(key, service.where)) if words else None
 
 
 def _of_dockerfile(dockerfile: DockerfileFound, context: Found[str], project: str) -> App:
     path = dockerfile.file
     return App(
-        name=Found(value=variant(path), where=path, sure=Sure.GUESSED),
-        context=context,
-        dockerfile=Found(value=path, where=path, sure=Sure.STATED),
-        project=project,
-        python=True,
+        name=guessed(variant(path), path), context=context, dockerfile=stated(path, path), project=project, python=True
     )
 
 
@@ -210,8 +217,8 @@ def _of_projects(projects: Sequence[Project]) -> Iterator[App]:
     for project in started:
         where = project.folder or "."
         yield App(
-            name=Found(value="", where=where, sure=Sure.GUESSED),
-            context=Found(value=where, where=where, sure=Sure.INFERRED, why="it has no Dockerfile"),
+            name=guessed("", where),
+            context=inferred(where, where, "it has no Dockerfile"),
             project=project.folder,
             python=True,
         )
@@ -258,7 +265,7 @@ def _file_name(app: App, whole: Found[str], of_project: Found[str] | None, *, si
     """Return the name of an app that no compose file builds: its project's, with what its Dockerfile adds."""
     folder = posixpath.basename(app.context.value)
     if of_project is None and slug(folder) not in NAMELESS:
-        of_project = Found(value=folder, where=app.context.where, sure=Sure.GUESSED, why="the folder's name")
+        of_project = guessed(folder, app.context.where, "the folder's name")
     base, more = of_project or whole, app.name.value
     if single or not more:
         return base

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from seatrial.adopt.code import Code
 from seatrial.adopt.known import ASGI, WSGI, Framework
-from seatrial.adopt.model import DockerfileFound, Found, Project, ServiceFound, Start, Sure
+from seatrial.adopt.model import DockerfileFound, Found, Project, ServiceFound, Start, stated
 from seatrial.adopt.modules import Modules
 from seatrial.adopt.starts import nature
 from seatrial.adopt.tree import Tree, joined, line_of
@@ -173,7 +173,7 @@ def procfile(tree: Tree, folder: str, scripts: Scripts) -> Iterator[tuple[Found[
             continue
         if (start := start_of(["sh", "-c", match[2]], {}, scripts)) is not None and match[1] != "release":
             where = f"{path}:{line_of(text, match.start())}"
-            yield Found(value=start, where=where, sure=Sure.STATED), port_of(words, {})
+            yield stated(start, where), port_of(words, {})
 
 
 DEVELOPMENT = re.compile(r"^(?:fastapi dev|flask run|.*manage\.py runserver)|--reload\b|--debug\b")
@@ -220,14 +220,14 @@ def _of_services(image: Image, scripts: Scripts) -> Iterator[tuple[Found[Start],
 
 def _says(start: Start, where: str) -> Found[Start]:
     development = DEVELOPMENT.search(" ".join(start.command))
-    return Found(value=start, where=where, sure=Sure.STATED, why="a server for development" if development else "")
+    return stated(start, where, "a server for development" if development else "")
 
 
-def merged(stated: Sequence[Found[Start]], coded: Sequence[Found[Start]], modules: Modules) -> tuple[Found[Start], ...]:
+def merged(said: Sequence[Found[Start]], coded: Sequence[Found[Start]], modules: Modules) -> tuple[Found[Start], ...]:
     """Return what files state first, with what the code adds to it; then what only the code tells."""
     found: dict[tuple[str, str], Found[Start]] = {}
     taken: set[int] = set()
-    for each in sorted(stated, key=lambda each: (each.value.kind != "web", bool(each.why))):
+    for each in sorted(said, key=lambda each: (each.value.kind != "web", bool(each.why))):
         start = each.value
         same = [number for number, code in enumerate(coded) if _same(start, code.value)]
         if same:

@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from seatrial.adopt.model import Found, Note, Requirements, Sure
+from seatrial.adopt.model import Found, Note, Requirements, Sure, stated
 from seatrial.adopt.tree import Tree, joined
 from seatrial.observe.names import assigned_names, text_of
 from seatrial.requirements import parse
@@ -59,12 +59,12 @@ class Declared:
     def call(self, name: object, where: str) -> None:
         """Take a name, where none was declared yet."""
         if isinstance(name, str) and name.strip() and self.name is None:
-            self.name = Found(value=name, where=where, sure=Sure.STATED)
+            self.name = stated(name, where)
 
     def wants_python(self, version: object, where: str) -> None:
         """Take the versions of Python that it runs on, where none were declared yet."""
         if isinstance(version, str) and version and self.python is None:
-            self.python = Found(value=version, where=where, sure=Sure.STATED)
+            self.python = stated(version, where)
 
     def depend(self, requirement: str, where: str) -> None:
         """Take a requirement; what is none is left out."""
@@ -138,7 +138,7 @@ def _pyproject(tree: Tree, made: Declared) -> None:
     if members := _strings(workspace.get("members")):
         where = lines.key("tool", "uv", "workspace", "members")
         inside = _matching(tree, made.folder, members, _strings(workspace.get("exclude")))
-        made.members = tuple(Found(value=folder, where=where, sure=Sure.STATED) for folder in inside)
+        made.members = tuple(stated(folder, where) for folder in inside)
     made.sources = tuple(_sources(tool))
 
 
@@ -270,7 +270,7 @@ def _pipfile(tree: Tree, made: Declared) -> None:
         return
     document, lines = _toml(tree, path, made.notes), _Lines(path, tree.text(path))
     made.declares = True
-    made.installer = Found(value="pipenv", where=path, sure=Sure.STATED)
+    made.installer = stated("pipenv", path)
     for name in _table(document, "packages"):
         made.depend_on(name, (), lines.key("packages", name))
     required = _table(document, "requires")
@@ -283,7 +283,7 @@ def _conda(tree: Tree, made: Declared) -> None:
         path = joined(made.folder, name)
         if re.search(r"^dependencies:", tree.text(path), re.MULTILINE):
             made.declares = True
-            made.installer = Found(value="conda", where=path, sure=Sure.STATED)
+            made.installer = stated("conda", path)
 
 
 class _Lines:

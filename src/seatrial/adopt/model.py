@@ -34,6 +34,21 @@ class Found(Struct, Generic[T], frozen=True, kw_only=True):
     """How it follows, where that is not plain."""
 
 
+def stated(value: T, where: str, why: str = "") -> Found[T]:
+    """Return what a file says in so many words."""
+    return Found(value=value, where=where, sure=Sure.STATED, why=why)
+
+
+def inferred(value: T, where: str, why: str = "") -> Found[T]:
+    """Return what follows from files."""
+    return Found(value=value, where=where, sure=Sure.INFERRED, why=why)
+
+
+def guessed(value: T, where: str, why: str = "") -> Found[T]:
+    """Return what is usual."""
+    return Found(value=value, where=where, sure=Sure.GUESSED, why=why)
+
+
 class Unknown(Fact, frozen=True, kw_only=True):
     """What cannot be known from the files."""
 

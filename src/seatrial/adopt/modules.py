@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.adopt.code import Code, is_telling, read_code
-from seatrial.adopt.model import Found, Note, Sure
+from seatrial.adopt.model import Found, Note, Sure, inferred
 from seatrial.adopt.reads import reads_in_text
 from seatrial.adopt.tree import Tree, is_aside, joined
 
@@ -207,9 +207,9 @@ def _layout(
         layout, where = "flat", next(iter(packages))
     else:
         layout, where = "scripts", modules[0] if modules else folder or "."
-    found = [Found(value=name, where=place, sure=Sure.INFERRED) for place, name in packages.items()]
-    found += [Found(value=posixpath.basename(place), where=place, sure=Sure.INFERRED) for place in modules]
-    return Found(value=layout, where=where, sure=Sure.INFERRED), tuple(found)
+    found = [inferred(name, place) for place, name in packages.items()]
+    found += [inferred(posixpath.basename(place), place) for place in modules]
+    return inferred(layout, where), tuple(found)
 
 
 def _data_names(tree: Tree, folder: str, paths: Sequence[str]) -> frozenset[str]:

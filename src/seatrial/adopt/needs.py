@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from seatrial.adopt.code import Code
 from seatrial.adopt.declarations import Declared
 from seatrial.adopt.known import DRIVERS, EXTRA_SERVICES, IMAGES, LIBRARIES, PERHAPS, SCHEMES, SELF_CONTAINED
-from seatrial.adopt.model import Found, ServiceFound, Stack, Sure, Variable
+from seatrial.adopt.model import Found, ServiceFound, Stack, Sure, Variable, guessed, inferred, stated
 from seatrial.adopt.reads import Read
 from seatrial.adopt.stacks import image_name
 from seatrial.adopt.tree import Tree, is_aside, joined
@@ -38,14 +38,14 @@ def services(
         for scheme in service.urls:
             if named := SCHEMES.get(scheme.partition("+")[0]):
                 where = service.lines.get("environment", service.where)
-                found.setdefault(named, Found(value=named, where=where, sure=Sure.STATED, why="an address names it"))
+                found.setdefault(named, stated(named, where, "an address names it"))
     for kind, each in _driven(declared):
         found.setdefault(kind, each)
     for code in codes:
         for read in code.variables:
             if (match := ADDRESS.match(read.default)) and (named := SCHEMES.get(match[1].lower())):
                 where, why = f"{code.path}:{read.line}", f"the default of {read.name}"
-                found.setdefault(named, Found(value=named, where=where, sure=Sure.INFERRED, why=why))
+                found.setdefault(named, inferred(named, where, why))
     return tuple(found.values())
 
 
@@ -75,7 +75,7 @@ def _driven(declared: Declared) -> Iterator[tuple[str, Found[str]]]:
     for extra, kind in EXTRA_SERVICES.items():
         if extra in declared.dependencies:
             where = declared.dependencies[extra]
-            yield kind, Found(value=kind, where=where, sure=Sure.INFERRED, why=f"{extra} is a dependency")
+            yield kind, inferred(kind, where, f"{extra} is a dependency")
     for kind, names in DRIVERS.items():
         for name in names:
             if name in declared.dependencies:
@@ -88,7 +88,7 @@ def _driven(declared: Declared) -> Iterator[tuple[str, Found[str]]]:
         for name in names:
             if name in declared.optional:
                 where, extra = declared.optional[name]
-                yield kind, Found(value=kind, where=where, sure=Sure.GUESSED, why=f"{name}, of the extra {extra}")
+                yield kind, guessed(kind, where, f"{name}, of the extra {extra}")
                 break
 
 
@@ -132,12 +132,12 @@ def migrations(
             flask = "flask-migrate" in dependencies
             option = "" if posixpath.dirname(path) == folder else f" -c {path[len(folder) :].lstrip('/')}"
             value = "flask db upgrade" if flask else f"alembic{option} upgrade head"
-            found.append(Found(value=value, where=path, sure=Sure.INFERRED, why="it is there"))
+            found.append(inferred(value, path, "it is there"))
             break
     else:
         if path := next((path for path in files if path.endswith("migrations/env.py")), ""):
             value = "flask db upgrade" if "flask-migrate" in dependencies else "alembic upgrade head"
-            found.append(Found(value=value, where=path, sure=Sure.INFERRED, why="it is alembic's"))
+            found.append(inferred(value, path, "it is alembic's"))
     manage = min((path for path in files if posixpath.basename(path) == "manage.py"), key=len, default="")
     if manage and "django" in tree.text(manage):
         own = next((path for path in sorted(files) if "/migrations/0" in path), "")
@@ -146,9 +146,7 @@ def migrations(
         inner = manage[len(folder) :].lstrip("/")
         found.append(Found(value=f"python {inner} migrate", where=own or manage, sure=sure, why=why))
     if "aerich" in dependencies:
-        found.append(
-            Found(value="aerich upgrade", where=dependencies["aerich"], sure=Sure.INFERRED, why="a dependency")
-        )
+        found.append(inferred("aerich upgrade", dependencies["aerich"], "a dependency"))
     return tuple(found)
 
 
@@ -166,7 +164,7 @@ def data(tree: Tree, folder: str, found: tuple[Found[str], ...], frameworks: Ite
             path = joined(folder, name)
             if path in tree.folders and path not in known:
                 known.add(path)
-                more.append(Found(value=path, where=path, sure=Sure.INFERRED, why=f"{framework} looks for it"))
+                more.append(inferred(path, path, f"{framework} looks for it"))
     return (*found, *more)
 
 
@@ -215,10 +213,7 @@ def variables(
         for name in service.environment:
             if name not in found and name not in OF_THE_SYSTEM:
                 where = service.lines.get("environment", service.where)
-                named.setdefault(
-                    name,
-                    Found(value=Variable(name=name), where=where, sure=Sure.STATED, why="the compose file gives it"),
-                )
+                named.setdefault(name, stated(Variable(name=name), where, "the compose file gives it"))
     for name, each in named.items():
         found.setdefault(name, each)
     return tuple(sorted(found.values(), key=lambda each: (not each.value.read, not each.value.required)))[:MOST]
@@ -226,8 +221,8 @@ def variables(
 
 def _of_code(read: Read, path: str, named: Found[Variable] | None) -> Found[Variable]:
     default = read.default if not named_secret(read.name) and not secret(read.name, read.default) else ""
-    return Found(
-        value=Variable(
+    return inferred(
+        Variable(
             name=read.name,
             required=read.required,
             default=default or (named.value.default if named is not None else ""),
@@ -235,9 +230,8 @@ def _of_code(read: Read, path: str, named: Found[Variable] | None) -> Found[Vari
             read=True,
             comment=named.value.comment if named is not None else "",
         ),
-        where=f"{path}:{read.line}",
-        sure=Sure.INFERRED,
-        why=f"{named.where} names it too" if named is not None else "",
+        f"{path}:{read.line}",
+        f"{named.where} names it too" if named is not None else "",
     )
 
 
@@ -257,14 +251,7 @@ def _of_files(tree: Tree, folder: str, files: Iterable[str]) -> Iterator[tuple[s
                 name, value = assigned["name"], plain_line(assigned["value"]).strip("\"' ")
                 shown = value if path in examples and not named_secret(name) and not secret(name, value) else ""
                 above = plain_line(" ".join(comment))[:200]
-                yield (
-                    name,
-                    Found(
-                        value=Variable(name=name, default=shown[:100], comment=above),
-                        where=f"{path}:{number}",
-                        sure=Sure.STATED,
-                    ),
-                )
+                yield (name, stated(Variable(name=name, default=shown[:100], comment=above), f"{path}:{number}"))
             comment = [*comment, line.lstrip("# \t")] if line.lstrip().startswith("#") and not assigned else []
 
 

@@ -8,7 +8,7 @@ import re
 from packaging.utils import canonicalize_name
 
 from seatrial.adopt.declarations import DEVELOPMENT, Declared, read_declarations
-from seatrial.adopt.model import Found, Note, Requirements, Sure
+from seatrial.adopt.model import Note, Requirements, inferred, stated
 from seatrial.adopt.tree import Tree, is_aside, joined, line_of
 
 LOCKS = {
@@ -122,13 +122,7 @@ def _requirements(tree: Tree, made: Declared) -> None:
             continue
         development = DEVELOPMENT.search(path[len(made.folder) :].removesuffix(".txt").removesuffix(".in")) is not None
         pinned, hashed, requirements = requirement_file(tree, path)
-        found.append(
-            Found(
-                value=Requirements(file=path, pinned=pinned, hashed=hashed, development=development),
-                where=path,
-                sure=Sure.STATED,
-            )
-        )
+        found.append(stated(Requirements(file=path, pinned=pinned, hashed=hashed, development=development), path))
         # What was compiled from another file, or from what the project declares, names more than that asks for.
         compiled = path.removesuffix(".txt") + ".in" in names or (declared and pinned)
         for requirement, where in requirements if not (development or compiled) else ():
@@ -164,12 +158,12 @@ def _installer(tree: Tree, made: Declared) -> None:
     there = [name for name in LOCKS if name in names] + [name for name in names if PYLOCK.fullmatch(name)]
     if there:
         path = joined(made.folder, there[0])
-        made.lock = Found(value=path, where=path, sure=Sure.STATED)
+        made.lock = stated(path, path)
         tool = LOCKS.get(there[0], "pip")
         if there[0].startswith("pylock"):
             created = CREATED.search(tree.beginning(path))
             tool = created[1].decode() if created else tool
-        made.installer = Found(value=tool, where=path, sure=Sure.STATED, why=f"{there[0]} is its lock")
+        made.installer = stated(tool, path, f"{there[0]} is its lock")
     if len(there) > 1:
         made.notes.append(
             Note(where=joined(made.folder, there[1]), what=f"a second lock beside {there[0]}, which was taken")
@@ -180,11 +174,11 @@ def _installer(tree: Tree, made: Declared) -> None:
     if running:
         first = min(running, key=lambda found: (not found.value.pinned, len(found.value.file)))
         lock = first.value.file if first.value.pinned else ""
-        made.lock = Found(value=lock, where=lock, sure=Sure.INFERRED, why="it pins each version") if lock else None
-        made.installer = Found(value="pip", where=first.value.file, sure=Sure.STATED, why="a file of requirements")
+        made.lock = inferred(lock, lock, "it pins each version") if lock else None
+        made.installer = stated("pip", first.value.file, "a file of requirements")
     elif made.declares:
         path = next((joined(made.folder, name) for name in MARKERS if name in names), made.folder or ".")
-        made.installer = Found(value="pip", where=path, sure=Sure.INFERRED, why="no lock, and no tool is named")
+        made.installer = inferred("pip", path, "no lock, and no tool is named")
 
 
 VERSION_FILES = (
@@ -199,4 +193,4 @@ def _versions(tree: Tree, made: Declared) -> None:
         path = joined(made.folder, name)
         if made.python is None and (match := pattern.search(tree.text(path))):
             where = f"{path}:{line_of(tree.text(path), match.start())}"
-            made.python = Found(value=match[1], where=where, sure=Sure.STATED)
+            made.python = stated(match[1], where)

@@ -17,11 +17,13 @@ from seatrial.adopt.model import (
     Found,
     Project,
     ServiceFound,
+    Stack,
     Start,
     Sure,
     Understanding,
     Unknown,
     Variable,
+    stated,
 )
 from seatrial.adopt.stacks import container_port
 from seatrial.adopt.starts import CONSOLE, is_usual
@@ -59,7 +61,7 @@ def unknown(
 def _of_build(app: App, image: DockerfileFound, project: Project | None) -> Iterator[Unknown]:
     name = app.name.value
     for argument in image.arguments:
-        if argument.decides_base and argument.name not in app.arguments:
+        if argument.decides_base and not app.arguments.get(argument.name):
             python = project.python if project is not None and "PYTHON" in argument.name else None
             yield Unknown(
                 what=f"build argument {argument.name} of {name}",
@@ -166,7 +168,7 @@ def _answered(app: App, answers: Mapping[str, str]) -> App:
 
 
 def _said(option: str, value: str) -> Found[str]:
-    return Found(value=value, where=f"as {option} says", sure=Sure.STATED)
+    return stated(value, f"as {option} says")
 
 
 HEAD = """\
@@ -231,7 +233,7 @@ def proposed_settings(understanding: Understanding, table: str) -> str:
         services = services_of(app, understanding.stacks)
         assert app.dockerfile is not None  # noqa: S101 - adopted
         image = images.get(app.dockerfile.value)
-        parts += _table(name, _app(app))
+        parts += _table(name, _app(app, understanding.stacks))
         parts += _table(f"{name}.contract", _contract(app, project, understanding.unknown))
         parts += _table(f"{name}.contract.environment", _environment(project, image))
         parts += _table(f"{name}.contract.stack", _stack(app, project, services) if app.compose else ())
@@ -266,7 +268,7 @@ def _because(found: Found[Any]) -> str:
     return ", ".join(filter(None, (found.where, why)))
 
 
-def _app(app: App) -> Iterator[Line]:
+def _app(app: App, stacks: Sequence[Stack]) -> Iterator[Line]:
     yield Line("context", app.context.value, _because(app.context))
     assert app.dockerfile is not None  # noqa: S101 - adopted
     yield Line("dockerfile", app.dockerfile.value, app.dockerfile.where)
@@ -274,11 +276,15 @@ def _app(app: App) -> Iterator[Line]:
         yield Line("target", app.target, app.context.where)
     arguments = {key: value for key, value in app.arguments.items() if not (named_secret(key) or secret(key, value))}
     if arguments:
-        yield Line("build-arguments", arguments, app.context.where)
+        yield Line("build-arguments", arguments, app.context.where if app.services else f"as {ARGUMENT} says")
     if app.image and app.image != app.name.value:
         yield Line("image", app.image, f"as {app.compose[0]} calls it")
     if app.compose:
         yield Line("compose", app.compose[0], f"it runs it as {', '.join(app.services)}")
+    elif stack := next((each for each in stacks if each.usual and not each.aside and not each.built), None):
+        runs = ", ".join(dict.fromkeys(service.image for service in stack.services if service.image))
+        why = f"a guess: it runs {runs}; with `image = NAME`, a build of this app makes NAME:latest"
+        yield Line("compose", stack.files[0], why, guess=True)
     for key, found in (("entrypoint", app.entrypoint), ("command", app.command)):
         if found is not None:
             yield Line(key, found.value, f"{found.where}: the image by itself starts nothing that is known")

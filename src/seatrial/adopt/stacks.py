@@ -259,7 +259,7 @@ class _Reader:
 
     def _build(self, layers: list[_Layer], values: dict[str, str]) -> _Build:
         """Return what the build sections of a service's layers say together."""
-        context, dockerfile, target = "", "", ""
+        context, dockerfile, target, inline = "", "", "", False
         arguments: dict[str, str] = {}
         for layer in layers:
             build = child(layer.node, "build")
@@ -269,8 +269,9 @@ class _Reader:
                 context = context if REMOTE.match(context) else joined(layer.folder, context)
             dockerfile = settled(_text(child(build, "dockerfile")), values) or dockerfile
             target = settled(_text(child(build, "target")), values) or target
-            arguments.update(_assigned(child(build, "args"), values))
-        if context and not REMOTE.match(context):
+            arguments.update(_assigned(child(build, "args"), values, passed=False))
+            inline = inline or child(build, "dockerfile_inline") is not None
+        if context and not REMOTE.match(context) and not inline:
             names = (dockerfile,) if dockerfile else ("Dockerfile", "dockerfile", "Containerfile")
             places = [joined(context, name) for name in names]
             dockerfile = next((place for place in places if place in self.tree), places[0])
@@ -305,7 +306,7 @@ def _pairs(layers: list[_Layer], key: str) -> Iterator[tuple[Scalar, Node]]:
 def _environment(layers: list[_Layer], values: dict[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for layer in _since_override(layers, "environment"):
-        found.update(_assigned(child(layer.node, "environment"), values))
+        found.update(_assigned(child(layer.node, "environment"), values, passed=True))
     return found
 
 
@@ -326,11 +327,16 @@ def _since_override(layers: list[_Layer], key: str) -> list[_Layer]:
     return layers[start:]
 
 
-def _assigned(node: Node | None, values: dict[str, str]) -> dict[str, str]:
+def _assigned(node: Node | None, values: dict[str, str], *, passed: bool) -> dict[str, str]:
     """Return the variables of an `environment` or `args`, with their values."""
     keyed = isinstance(node, Mapping)
-    found = assignments(node)
-    return {key: settled(value.text if keyed else value.text.partition("=")[2], values) for key, value, _ in found}
+    found = [(key, value.text if keyed else value.text.partition("=")[2], value) for key, value, _ in assignments(node)]
+    return {key: settled(text, values) for key, text, value in found if passed or _has_value(value, keyed=keyed)}
+
+
+def _has_value(value: Scalar, *, keyed: bool) -> bool:
+    """Tell whether a variable is given a value; otherwise it is taken from the environment of compose."""
+    return not value.is_null and (keyed or "=" in value.text)
 
 
 def _listed(node: Node | None) -> tuple[Node, ...]:

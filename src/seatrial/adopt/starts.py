@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from seatrial.adopt.code import Code, Made, resolve
 from seatrial.adopt.known import ASGI, BRINGS, SERVERS, Framework
-from seatrial.adopt.model import Found, Start, Sure
+from seatrial.adopt.model import Found, Start, Sure, guessed, stated
 from seatrial.adopt.modules import Modules
 
 USUAL_MODULES = ("main", "app", "asgi", "wsgi", "api", "server", "application")
@@ -202,8 +202,7 @@ def _scripts(modules: Modules, scripts: Mapping[str, tuple[str, str]]) -> Iterat
         kind, framework = nature(code, by_name)
         start = Start(kind=kind, framework=framework, reference=target, command=(name,))
         yield _Candidate(
-            found=Found(value=start, where=where, sure=Sure.STATED, why=CONSOLE),
-            score=(_order(kind), 1 if kind != "command" else 0, 0, 0, 0),
+            found=stated(start, where, CONSOLE), score=(_order(kind), 1 if kind != "command" else 0, 0, 0, 0)
         )
 
 
@@ -239,7 +238,7 @@ def _acting(modules: Modules) -> Iterator[_Candidate]:
                 kind="command", reference=code.name, command=_python(code, modules), folder=_folder(code, modules)
             )
             why = "it does something when it is run, and nothing imports it"
-            found = Found(value=start, where=f"{code.path}:{code.acts}", sure=Sure.GUESSED, why=why)
+            found = guessed(start, f"{code.path}:{code.acts}", why)
             yield _Candidate(found=found, score=(_order("command"), 4, *_shape(code, "")))
 
 

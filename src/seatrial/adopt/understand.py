@@ -27,6 +27,9 @@ from seatrial.adopt.model import (
     Start,
     Sure,
     Understanding,
+    guessed,
+    inferred,
+    stated,
 )
 from seatrial.adopt.modules import Modules, read_modules
 from seatrial.adopt.needs import variables
@@ -170,14 +173,14 @@ def _with_apps(
     stack = next((each for each in stacks for app in own if app.compose and each.files[0] in app.compose), None)
     if stack is None and project.folder == "":
         stack = next((each for each in stacks if each.usual and posixpath.dirname(each.files[0]) == ""), None)
-    stated = list(stated_starts(tree, project, images, scripts))
-    chosen = merged([start for start, _ in stated], project.starts, modules)
+    said = list(stated_starts(tree, project, images, scripts))
+    chosen = merged([start for start, _ in said], project.starts, modules)
     frameworks = [start.value.framework for start in chosen]
     return structs.replace(
         project,
         starts=chosen,
         python=project.python or _python_of(dockerfiles),
-        port=next(_ports(chosen, stated, services, dockerfiles, modules), None),
+        port=next(_ports(chosen, said, services, dockerfiles, modules), None),
         health=_health(services, dockerfiles, modules),
         variables=variables(tree, project.folder, modules.codes, services, reading.files),
         services=needs.services(reading.declared, modules.codes, services, stack),
@@ -190,32 +193,32 @@ def _python_of(dockerfiles: Sequence[DockerfileFound]) -> Found[str] | None:
     for image in dockerfiles:
         for base in image.bases:
             if match := BASE_PYTHON.search(base):
-                return Found(value=match[1], where=image.file, sure=Sure.INFERRED, why=f"it stands on {base}")
+                return inferred(match[1], image.file, f"it stands on {base}")
     return None
 
 
 def _ports(
     found: Sequence[Found[Start]],
-    stated: Sequence[tuple[Found[Start], int | None]],
+    said: Sequence[tuple[Found[Start], int | None]],
     services: Sequence[ServiceFound],
     dockerfiles: Sequence[DockerfileFound],
     modules: Modules,
 ) -> Iterator[Found[int]]:
     """Yield the ports that it may listen on, the surest first."""
-    for start, port in stated:
+    for start, port in said:
         if port is not None and start.value.kind == "web":
-            yield Found(value=port, where=start.where, sure=Sure.STATED)
+            yield stated(port, start.where)
     for service in services:
         for port in filter(None, map(container_port, service.ports)):
-            yield Found(value=port, where=service.lines.get("ports", service.where), sure=Sure.STATED)
+            yield stated(port, service.lines.get("ports", service.where))
     for image in dockerfiles:
         for port in image.ports:
-            yield Found(value=port, where=image.file, sure=Sure.STATED, why="EXPOSE")
+            yield stated(port, image.file, "EXPOSE")
     served = ((code.path, each) for code in modules.codes for each in code.served if each.port)
-    yield from (Found(value=each.port, where=f"{path}:{each.line}", sure=Sure.INFERRED) for path, each in served)
+    yield from (inferred(each.port, f"{path}:{each.line}") for path, each in served)
     for start in found:
         if start.value.kind == "web" and (port := DEFAULT_PORTS.get(start.value.framework, 0)):
-            yield Found(value=port, where=start.where, sure=Sure.GUESSED, why="its usual one")
+            yield guessed(port, start.where, "its usual one")
 
 
 def _health(
@@ -223,10 +226,10 @@ def _health(
 ) -> Found[str] | None:
     for service in services:
         if match := URL.search(settled(" ".join(service.health))):
-            return Found(value=match[1] or "/", where=service.lines.get("healthcheck", service.where), sure=Sure.STATED)
+            return stated(match[1] or "/", service.lines.get("healthcheck", service.where))
     for image in dockerfiles:
         if match := URL.search(settled(image.health)):
-            return Found(value=match[1] or "/", where=f"{image.file}:{image.health_line}", sure=Sure.STATED)
+            return stated(match[1] or "/", f"{image.file}:{image.health_line}")
     roots = {
         posixpath.dirname(code.path)
         for code in modules.codes
