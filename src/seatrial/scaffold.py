@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import structs
+
 from seatrial.adopt.model import Understanding
 from seatrial.adopt.proposal import HEAD, adopted, proposed_settings
+from seatrial.adopt.recipes import write_missing
+from seatrial.adopt.tree import Tree
 from seatrial.errors import SettingsError
 from seatrial.filesystem import is_folder, read_bytes
 from seatrial.settings.model import Settings
@@ -30,13 +34,27 @@ def plan(folder: Path, understand: Callable[[], Understanding], *, anew: bool = 
     file, declared = settings_of(folder)
     if not declared.get("apps") or (anew and file.name == OWN):
         kept = file.is_file() and not declared.get("apps")
-        written[file] = _settings(file, understand(), kept=kept).encode()
+        understanding, files = _with_what_is_missing(folder, understand())
+        written |= {folder / name: text.encode() for name, text in files.items()}
+        written[file] = _settings(file, understanding, kept=kept).encode()
     tasks = folder / "tasks.py"
     if not tasks.is_file():
         written[tasks] = TASKS.encode()
     for each in written:
         require_writable(each, folder)
     return {each: text for each, text in written.items() if not each.is_file() or each.read_bytes() != text}
+
+
+def _with_what_is_missing(folder: Path, understanding: Understanding) -> tuple[Understanding, dict[str, str]]:
+    """Return what is understood, and the files of the apps that have no Dockerfile, in which these are in place."""
+    outside = any(app.context.value.startswith(("..", "/")) for app in understanding.apps)
+    if outside or adopted(understanding) or any(note.broken for note in understanding.notes):
+        return understanding, {}
+    made = write_missing(Tree(folder), understanding)
+    replaced = {written.app.project: written.app for written in made}
+    apps = tuple(replaced.get(app.project, app) for app in understanding.apps)
+    files = {name: text for written in made for name, text in written.files.items()}
+    return structs.replace(understanding, apps=apps), files
 
 
 def _settings(file: Path, understanding: Understanding, *, kept: bool) -> str:

@@ -239,7 +239,7 @@ def test_a_person_is_asked_once_for_each_thing(folder: Folder, monkeypatch: pyte
     [
         ({}, "no Python project"),
         ({"main.go": "package main", "Dockerfile": "FROM golang\n"}, "no Python project"),
-        ({"shop.py": FASTAPI}, "no Dockerfile in this folder or below it"),
+        ({"shop.py": FASTAPI}, "shop.py:2: no ASGI server is among its dependencies"),
         ({**SHOP, "pyproject.toml": "x = [\ny ="}, "pyproject.toml:2:1: is not TOML"),
         ({**SHOP, "Dockerfile": "FROM python\n  RUNN pip install x\n"}, "Dockerfile:2:3: unknown instruction RUNN"),
         ({**SHOP, "compose.yaml": "services:\n  web: {build: .\n"}, "compose.yaml:3:1: invalid YAML"),

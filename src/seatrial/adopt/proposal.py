@@ -291,6 +291,8 @@ def _app(app: App, stacks: Sequence[Stack]) -> Iterator[Line]:
 
 
 def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterator[Line]:
+    if app.job:
+        yield Line("job", value=True, found=f"a guess: {app.job}")
     if app.module:
         yield Line("modules", [app.module], f"as {MODULE} says")
     elif ask := next((each for each in unknown if each.ask == MODULE and each.app == app.name.value), None):

@@ -1,0 +1,559 @@
+"""The files that a project without a Dockerfile lacks: Dockerfile, ignore file, compose file, example of variables.
+
+One template each, in `templates/`; the tables here say what each installer and each service adds to them.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
+from seatrial.adopt.proposal import rival_modules
+from seatrial.adopt.stacks import USUAL
+from seatrial.adopt.tree import Tree, joined
+from seatrial.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")
+"""Versions with an official image, the one with the most wheels first."""
+TILDE = re.compile(r"^~(\d+)\.(\d+)")
+CARET = re.compile(r"^\^(\d+)")
+VERSION = re.compile(r"\d+\.\d+")
+UV, POETRY, PIPENV = ("uv==0.13.9",), ("poetry==2.5.1",), ("pipenv==2026.10.3",)
+PDM = ("pdm==2.29.4", '"hishel<2"')
+"""With hishel 2 it does not start."""
+NO_LOCK = "There is no lock: these are the newest versions of the day that fit."
+VENV = "/app/.venv"
+RUN_UV = "/opt/tool/bin/uv"
+EMPTY = f"{RUN_UV} venv --quiet {VENV}"
+MADE = f"python -m venv --without-pip {VENV}"
+INTO = f"/opt/tool/bin/pip --python {VENV}/bin/python install"
+NOT_COPIED = re.compile(r"(?:^|/)(?:tests?|docs?|\.[^/]*|node_modules|build|dist)(?:/|$)")
+BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "PKG-INFO")
+DESCRIPTIONS = re.compile(r"(?:README|LICEN[CS]E|COPYING|NOTICE|AUTHORS|CHANGE|HISTORY|VERSION)[\w.-]*", re.IGNORECASE)
+COMPILED = {
+    "mysqlclient": ("build-essential", "pkg-config", "default-libmysqlclient-dev"),
+    "psycopg2": ("build-essential", "libpq-dev"),
+    "psycopg-c": ("build-essential", "libpq-dev"),
+    "uwsgi": ("build-essential",),
+    "pyuwsgi": ("build-essential",),
+    "pycairo": ("build-essential", "pkg-config", "libcairo2-dev"),
+    "python-ldap": ("build-essential", "libldap2-dev", "libsasl2-dev"),
+}
+"""Distributions without wheels, and the Debian packages that compile them."""
+GOES_ON = re.compile(
+    r"\bwhile (?:True|1)\b|forever|signal\.|\.(?:run|start|serve|listen|poll\w*|join|wait)\(|schedul", re.IGNORECASE
+)
+"""What code says that goes on until it is stopped."""
+STOPS = {"gunicorn": "SIGTERM", "uwsgi": "SIGINT", "pyuwsgi": "SIGINT"}
+"""How a server is asked to finish its requests, where that is not SIGTERM by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """How an installer makes the environment, in a stage of its own."""
+
+    name: str
+    requirements: Sequence[str]
+    says: str = ""
+    environment: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+    files: Sequence[str] = ()
+    """Files that the dependencies are read from, from the build context."""
+    dependencies: Sequence[str] = ()
+    """Commands; empty where the dependencies come with the project."""
+    project: Sequence[str] = ()
+    """Commands; empty where the project runs from its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service that the compose file brings."""
+
+    name: str
+    image: str
+    data: str
+    health: Sequence[str]
+    scheme: str
+    port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+PASSWORD = "${POSTGRES_PASSWORD:?copy .env.example to .env and set POSTGRES_PASSWORD}"  # noqa: S105 - asks for one
+SERVICES = {
+    "postgres": Service(
+        name="postgres",
+        image="postgres:17",
+        data="/var/lib/postgresql/data",
+        health=("CMD-SHELL", 'pg_isready --quiet --host=127.0.0.1 --username="$$POSTGRES_USER"'),
+        scheme="postgresql",
+        port=5432,
+        environment={"POSTGRES_USER": "app", "POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": "app"},
+    ),
+    "mysql": Service(
+        name="mariadb",
+        image="mariadb:11",
+        data="/var/lib/mysql",
+        health=("CMD", "healthcheck.sh", "--connect", "--innodb_initialized"),
+        scheme="mysql",
+        port=3306,
+        environment={
+            "MARIADB_USER": "app", "MARIADB_PASSWORD": PASSWORD.replace("POSTGRES", "MARIADB"),
+            "MARIADB_DATABASE": "app", "MARIADB_RANDOM_ROOT_PASSWORD": "1",
+        },
+    ),
+    "redis": Service(
+        name="redis", image="redis:8", data="/data", health=("CMD", "redis-cli", "ping"), scheme="redis", port=6379
+    ),
+    "rabbitmq": Service(
+        name="rabbitmq", image="rabbitmq:4", data="/var/lib/rabbitmq", scheme="amqp", port=5672,
+        health=("CMD", "rabbitmq-diagnostics", "--quiet", "check_running"),
+    ),
+    "mongo": Service(
+        name="mongo", image="mongo:8", data="/data/db", scheme="mongodb", port=27017,
+        health=("CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What an app without a Dockerfile gets."""
+
+    app: App
+    """The app, with its new Dockerfile and compose file."""
+    files: Mapping[str, str]
+    """Texts by their paths from the project's folder."""
+
+
+def write_missing(tree: Tree, understanding: Understanding) -> tuple[Written, ...]:
+    """Return the files of each app of a Python project that has no Dockerfile.
+
+    Raises:
+        SettingsError: it cannot be known how to install, start or base it; what to do is said.
+    """
+    projects = {project.folder: project for project in understanding.projects}
+    return tuple(
+        _Recipe(tree, app, projects[app.project]).written()
+        for app in understanding.apps
+        if app.python and app.dockerfile is None and app.project in projects
+    )
+
+
+class _Recipe:
+    """One app, and what its files are made of."""
+
+    def __init__(self, tree: Tree, app: App, project: Project) -> None:
+        if project.installer is not None and project.installer.value == "conda":
+            raise SettingsError(
+                "there is no recipe for conda.",
+                where=project.installer.where,
+                fix="Write a Dockerfile, and run this again: it is taken as it is.",
+            )
+        self.tree, self.app, self.project = tree, app, project
+        lock = project.lock.value if project.lock is not None else ""
+        self.workspace = bool(lock) and posixpath.dirname(lock) != project.folder
+        self.root = posixpath.dirname(lock) if self.workspace else project.folder
+        self.start = _start(app, project)
+        self.builds = _is_package(tree, project)
+
+    def written(self) -> Written:
+        """Return the app and its files; what the project has already stays as it is."""
+        folder = self.project.folder
+        dockerfile, compose = joined(folder, "Dockerfile"), joined(folder, "compose.yaml")
+        values = self._values()
+        files = {
+            dockerfile: _render("Dockerfile", values),
+            f"{dockerfile}.dockerignore" if self.workspace else joined(self.root, ".dockerignore"): _render(
+                "dockerignore", {"paths": list(self._paths())}
+            ),
+        }
+        app = structs.replace(
+            self.app, context=_found(self.root or "."), dockerfile=_found(dockerfile), job=self._job()
+        )
+        if not any(joined(folder, name) in self.tree for name in USUAL):
+            stack = self._stack(values)
+            files |= {compose: _render("compose.yaml", stack)}
+            app = structs.replace(app, compose=(compose,), services=(str(stack["service"]),))
+            if stack["secrets"]:
+                files[joined(folder, ".env.example")] = "".join(f"{name}=change-me\n" for name in stack["secrets"])
+        return Written(app=app, files={name: text for name, text in files.items() if name not in self.tree})
+
+    def _job(self) -> str:
+        """Return why the command counts as a job; empty where it may go on."""
+        start = self.start
+        if start.kind != "command":
+            return ""
+        module = start.reference.partition(":")[0].replace(".", "/").removesuffix("/__main__")
+        folder = joined(self.project.folder, start.folder.removeprefix("."))
+        names = (
+            start.reference,
+            f"{module}.py",
+            f"{module}/__main__.py",
+            f"src/{module}.py",
+            f"src/{module}/__main__.py",
+        )
+        found = next((joined(folder, name) for name in names if joined(folder, name) in self.tree), "")
+        return "" if not found or GOES_ON.search(self.tree.text(found)) else f"nothing in {found} goes on for ever"
+
+    def _values(self) -> dict[str, object]:
+        project, start = self.project, self.start
+        found = [each for each in project.libraries if each.sure is not Sure.GUESSED]
+        port = (project.port.value if project.port is not None else 0) if start.kind == "web" else 0
+        return {
+            "name": self.app.name.value,
+            "python": _python(project),
+            "tool": self._tool(),
+            "compilers": sorted({each for name in project.dependencies for each in COMPILED.get(name, ())}),
+            "libraries": sorted(each.value for each in found),
+            "libraries_of": sorted({each.why.partition(" ")[0] for each in found}),
+            "pythonpath": "" if self.builds else joined("/app", start.folder.removeprefix(".")).rstrip("/"),
+            "copies": list(self._data()) if self.builds else [],
+            "folder": ".",
+            "port": port,
+            "health": _health(project, port),
+            "stop_signal": STOPS.get(start.server, "SIGTERM"),
+            "command": _command(start),
+        }
+
+    def _tool(self) -> Tool:
+        """Return how the environment is made."""
+        project, whole = self.project, (f"{INTO} --no-deps .",) if self.builds else ()
+        installer = project.installer.value if project.installer is not None else "pip"
+        lock = posixpath.basename(project.lock.value) if project.lock is not None else ""
+        exactly = f"The dependencies, exactly as {lock} says." if lock else NO_LOCK
+        declared = ("pyproject.toml", *([lock] if lock else []))
+        if lock == "uv.lock":
+            return self._uv()
+        if lock.startswith("pylock"):
+            return _with_uv(exactly, (lock,), f"{EMPTY} && {RUN_UV} pip sync --quiet --python {VENV} {lock}", whole)
+        if installer == "poetry":
+            return Tool(
+                name="Poetry",
+                requirements=POETRY,
+                says=exactly,
+                reasons=("In the project's folder, from where the image gets it; without pip.",),
+                environment=("POETRY_VIRTUALENVS_IN_PROJECT=true", "POETRY_VIRTUALENVS_OPTIONS_NO_PIP=true"),
+                files=declared,
+                dependencies=("/opt/tool/bin/poetry install --no-interaction --only=main --no-root",),
+                # Its pip is not needed for the project alone: the environment's own Python builds it.
+                project=whole,
+            )
+        if installer == "pdm":
+            command = f"/opt/tool/bin/pdm {'sync' if lock else 'install'} --prod --no-self --no-editable"
+            return Tool(
+                name="PDM", requirements=PDM, says=exactly, files=declared, project=whole,
+                dependencies=(MADE, f"VIRTUAL_ENV={VENV} {command}"),
+            )  # fmt: skip
+        if lock == "Pipfile.lock":
+            listed = "/opt/tool/bin/pipenv requirements --hash > /tmp/requirements.txt"
+            return Tool(
+                name="Pipenv", requirements=PIPENV, says=exactly, files=("Pipfile", lock), project=whole,
+                dependencies=(MADE, listed, f"{INTO} --requirement /tmp/requirements.txt"),
+            )  # fmt: skip
+        return self._pip(whole)
+
+    def _uv(self) -> Tool:
+        if not self.workspace and not self.project.members:
+            sync = f"{RUN_UV} sync --locked --no-dev"
+            return _with_uv(
+                "The dependencies, exactly as uv.lock says.",
+                ("pyproject.toml", "uv.lock"),
+                f"{sync} --no-install-project",
+                (f"{sync} --no-editable",) if self.builds else (),
+            )
+        name = self.project.name.value if self.project.name is not None else self.app.name.value
+        # The members' own declarations are not there yet, so the lock cannot be held against them.
+        sync = f"{RUN_UV} sync --frozen --no-dev --package={name}"
+        says = f"The dependencies of {name}, exactly as uv.lock says."
+        files = ("pyproject.toml", "uv.lock")
+        return _with_uv(says, files, f"{sync} --no-install-workspace", (f"{sync} --no-editable",))
+
+    def _pip(self, whole: Sequence[str]) -> Tool:
+        running = [each.value for each in self.project.requirements if not each.value.development]
+        lock = self.project.lock.value if self.project.lock is not None else ""
+        # The one that pins each version, or else the first.
+        chosen = next((each for each in running if each.file == lock), running[0] if running else None)
+        if chosen is not None:
+            name = self._inside(chosen.file)
+            says = f"The dependencies, exactly as {name} says." if chosen.pinned else NO_LOCK
+            return Tool(
+                name="pip", requirements=(), says=says, files=[self._inside(each.file) for each in running],
+                dependencies=(MADE, f"{INTO} --requirement {name}"), project=whole,
+            )  # fmt: skip
+        if self.builds:
+            return Tool(name="pip", requirements=(), project=(MADE, f"{INTO} ."))
+        if not self.project.dependencies:
+            return Tool(name="pip", requirements=(), project=(MADE,))
+        command = f"{EMPTY} && {RUN_UV} pip install --quiet --python {VENV} --requirement pyproject.toml"
+        return _with_uv(NO_LOCK, ("pyproject.toml",), command, ())
+
+    def _inside(self, path: str) -> str:
+        """Return a path from the project's folder as one from the build context."""
+        return path[len(self.root) + 1 :] if self.root else path
+
+    def _paths(self) -> Iterator[str]:
+        """Yield what the build context needs: what declares the project, its code, and what it reads."""
+        tree, root = self.tree, self.root
+        if self.workspace or self.project.members:
+            yield from (name for name in ("pyproject.toml", "uv.lock", "README.md") if joined(root, name) in tree)
+            tops = {each.split("/", 1)[0] for each in self._members()}
+            yield from sorted(tops)
+            return
+        names = tree.folders.get(root, ())
+        wanted = {posixpath.basename(self.project.lock.value) if self.project.lock is not None else "", "Pipfile"}
+        wanted |= {name for name in names if name in BUILD_FILES or (self.builds and DESCRIPTIONS.fullmatch(name))}
+        listed = {self._inside(each.value.file) for each in self.project.requirements if not each.value.development}
+        yield from sorted(wanted.intersection(names) | listed)
+        code = {
+            self._inside(path).split("/", 1)[0]
+            for path in tree.files
+            if path.endswith(".py") and joined(root, self._inside(path)) == path
+            if not NOT_COPIED.search(self._inside(path))
+        }
+        yield from sorted((code | set(self._data())) - wanted)
+
+    def _members(self) -> Iterator[str]:
+        for path in self.tree.files:
+            if path.endswith("/pyproject.toml") and not NOT_COPIED.search(path):
+                yield path
+
+    def _data(self) -> Iterator[str]:
+        """Yield what is no code and is read at run time, from the build context: files and top-level folders."""
+        there = self.tree.folders.keys() | set(self.tree.files)
+        for found in dict.fromkeys(each.value for each in (*self.project.data, *self.project.migrations)):
+            inside = self._inside(found).strip("/")
+            top = inside.split("/", 1)[0]
+            if inside and not NOT_COPIED.search(inside) and top not in {"src", "."} and joined(self.root, top) in there:
+                yield top
+
+    def _stack(self, values: Mapping[str, object]) -> dict[str, Any]:
+        project = self.project
+        services = [
+            SERVICES[each.value]
+            for each in project.services
+            if each.value in SERVICES and each.sure is not Sure.GUESSED
+        ]
+        unique = list({service.name: service for service in services}.values())
+        own = self.app.name.value if self.app.name.value not in {each.name for each in unique} else "app"
+        secrets = [key for service in unique for key, value in service.environment.items() if ":?" in value]
+        return {
+            **values,
+            "service": own,
+            "services": unique,
+            "environment": dict(_environment(project, unique)),
+            "secrets": secrets,
+            "migrate": _migrate(project),
+            "stays": not self._job(),
+        }
+
+
+def _found(value: str) -> Found[str]:
+    return Found(value=value, where=value, sure=Sure.STATED)
+
+
+def _with_uv(says: str, files: Sequence[str], command: str, project: Sequence[str]) -> Tool:
+    return Tool(
+        name="uv",
+        requirements=UV,
+        says=says,
+        reasons=(
+            "UV_PYTHON: the image's interpreter, whichever version the project names. UV_LINK_MODE: the cache is",
+            "another filesystem, to which no hard link leads.",
+        ),
+        environment=(
+            "UV_PYTHON=/usr/local/bin/python3",
+            "UV_PYTHON_DOWNLOADS=never",
+            "UV_LINK_MODE=copy",
+            f"VIRTUAL_ENV={VENV}",
+        ),
+        files=files,
+        dependencies=(command,),
+        project=project,
+    )
+
+
+def _start(app: App, project: Project) -> Start:
+    """Return how a project starts.
+
+    Raises:
+        SettingsError: that is not known, several could be meant, or no server is among its dependencies.
+    """
+    said = next((found for found in project.starts if app.module and found.value.reference == app.module), None)
+    if app.module and said is None:
+        raise SettingsError(
+            f"{app.module} is no application that its code makes.",
+            where=project.folder or ".",
+            fix=f"Name one of: {', '.join(found.value.reference for found in project.starts) or 'none was found'}.",
+        )
+    if said is None and (rivals := rival_modules(project)):
+        raise SettingsError(
+            f"several could be served: {', '.join(sorted(rivals)[:4])}.",
+            where=project.starts[0].where,
+            fix=f"Say which: --module {min(rivals)}.",
+        )
+    if not project.starts:
+        raise SettingsError(
+            "how it starts cannot be told: there is no command, no application and no script.",
+            where=project.folder or ".",
+            fix="Name its module: `seatrial init --module package.module:application`.",
+        )
+    found = said or project.starts[0]
+    start = found.value
+    if not start.command:
+        kind = start.interface.upper() or "web"
+        server = "uvicorn" if start.interface == "asgi" else "gunicorn"
+        raise SettingsError(
+            f"no {kind} server is among its dependencies, and {start.reference} needs one.",
+            where=found.where,
+            fix=f"Add one, such as {server}, to its dependencies: {_adding(project, server)}.",
+        )
+    return start
+
+
+def _adding(project: Project, name: str) -> str:
+    installer = project.installer.value if project.installer is not None else ""
+    if installer in {"uv", "poetry", "pdm"}:
+        return f"`{installer} add {name}`"
+    if installer == "pipenv":
+        return f"`pipenv install {name}`"
+    file = next((each.value.file for each in project.requirements if not each.value.development), "pyproject.toml")
+    return f"a line in {file}"
+
+
+def _command(start: Start) -> list[str]:
+    """Return the command as it starts from the project's folder."""
+    words = list(start.command)
+    for number, word in enumerate(words):
+        if number and word.endswith(".py") and start.folder not in {"", "."}:
+            words[number] = f"{start.folder}/{word}"
+    return words
+
+
+def _python(project: Project) -> str:
+    """Return the version of Python for the image.
+
+    Raises:
+        SettingsError: there is no image of a version that the project allows.
+    """
+    if project.python is None:
+        return PYTHONS[0]
+    said = project.python.value.strip()
+    if match := CARET.match(said):
+        said = f">={said[1:]},<{int(match[1]) + 1}"
+    elif match := TILDE.match(said):
+        said = f">={said[1:]},<{match[1]}.{int(match[2]) + 1}"
+    elif VERSION.match(said):
+        said = f"=={'.'.join(said.split('.')[:2])}.*"
+    try:
+        allowed = SpecifierSet(said)
+    except InvalidSpecifier:
+        allowed = SpecifierSet()
+    for version in PYTHONS:
+        # Its newest patch: `>=3.10.2` wants one too.
+        if allowed.contains(f"{version}.99"):
+            return version
+    raise SettingsError(
+        f"there is no image of a Python that {project.python.value!r} allows: {', '.join(sorted(PYTHONS))}.",
+        where=project.python.where,
+        fix="Allow one of these, or write a Dockerfile with a base of your own.",
+    )
+
+
+def _is_package(tree: Tree, project: Project) -> bool:
+    """Tell whether a project is to be installed: it has a build backend, or a setup.py."""
+    folder = project.folder
+    if "[build-system]" in tree.text(joined(folder, "pyproject.toml")):
+        return True
+    return joined(folder, "setup.py") in tree and joined(folder, "pyproject.toml") not in tree
+
+
+def _health(project: Project, port: int) -> dict[str, object]:
+    """Return how the image's health check asks, by the standard library alone."""
+    route = project.health.value if project.health is not None else ""
+    limit = 400 if route else 500
+    code = (
+        f"import http.client as h; c = h.HTTPConnection('127.0.0.1', {port}, timeout=4); "
+        f"c.request('GET', '{route or '/'}'); raise SystemExit(c.getresponse().status >= {limit})"
+    )
+    says = f"{route} answers." if route else "It answers: an error of the server's own, 500 and above, is none."
+    return {"says": says, "command": ["python", "-I", "-S", "-c", code]}
+
+
+def _migrate(project: Project) -> list[str]:
+    for found in project.migrations:
+        if posixpath.basename(found.value) == "alembic.ini" or "alembic" in found.why.lower():
+            return ["alembic", "upgrade", "head"]
+        if "django" in found.why.lower() or posixpath.basename(found.value) == "manage.py":
+            return ["python", "manage.py", "migrate", "--noinput"]
+    return []
+
+
+def _environment(project: Project, services: Sequence[Service]) -> Iterator[tuple[str, str]]:
+    """Yield the variables of the application: addresses of the services, and what it needs and has no value."""
+    by_scheme = {service.scheme: service for service in services}
+    for found in project.variables:
+        variable = found.value
+        name = variable.name.upper()
+        service = _service_of(name, variable.default, by_scheme, services)
+        if service is not None and name.endswith(("URL", "URI", "DSN", "BROKER", "BACKEND")):
+            scheme = variable.default.partition("://")[0] if "://" in variable.default else service.scheme
+            yield variable.name, _address(scheme, service)
+        elif service is not None and name.endswith("HOST"):
+            yield variable.name, service.name
+        elif variable.required:
+            yield variable.name, f"${{{variable.name}:-}}"
+
+
+def _service_of(
+    name: str, default: str, by_scheme: Mapping[str, Service], services: Sequence[Service]
+) -> Service | None:
+    scheme = default.partition("://")[0].partition("+")[0] if "://" in default else ""
+    if scheme:
+        return by_scheme.get({"postgres": "postgresql", "rediss": "redis"}.get(scheme, scheme))
+    marks = {
+        "postgresql": ("POSTGRES", "PG", "DATABASE", "DB_", "SQLALCHEMY"),
+        "mysql": ("MYSQL", "MARIADB", "DATABASE", "DB_", "SQLALCHEMY"),
+        "redis": ("REDIS", "CACHE", "BROKER", "RESULT"),
+        "amqp": ("RABBIT", "AMQP", "BROKER"),
+        "mongodb": ("MONGO",),
+    }
+    return next((each for each in services if any(mark in name for mark in marks[each.scheme])), None)
+
+
+def _address(scheme: str, service: Service) -> str:
+    if service.scheme == "redis":
+        return f"{scheme}://{service.name}:{service.port}/0"
+    password = next((value for key, value in service.environment.items() if key.endswith("_PASSWORD")), "")
+    if not password or "RANDOM" in password:
+        return f"{scheme}://{service.name}:{service.port}"
+    return f"{scheme}://app:{password}@{service.name}:{service.port}/app"
+
+
+def _render(name: str, values: Mapping[str, object]) -> str:
+    """Return a template's text with values in their places."""
+    return str(_templates().get_template(f"{name}.jinja").render(values))
+
+
+@cache
+def _templates() -> Environment:
+    # It takes 40 ms to import, and only `init` writes anything.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(  # noqa: S701 - no HTML
+        loader=PackageLoader("seatrial.adopt"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    made.filters["json"] = json.dumps
+    return made

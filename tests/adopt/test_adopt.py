@@ -1,0 +1,69 @@
+"""Projects as people have them are adopted without a hand edit: init, build, smoke, with the real engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.adopt.projects import WITH, WITHOUT, Small
+
+from seatrial.engine.find import find_engine
+from seatrial.host import this_host
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+INDEX = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+"""Asks pip for the package index that it takes by itself."""
+
+
+@pytest.fixture(scope="module")
+def index() -> str:
+    """Give the address of the package index, for installers that want it written down."""
+    pip = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}"
+    return subprocess.run([pip, "-c", INDEX], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    # What runs the tests has an environment of its own, which no installer is to take for the project's.
+    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def seatrial(*words: str, folder: Path) -> str:
+    done = run(sys.executable, "-m", "seatrial", *words, folder=folder)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+@pytest.mark.parametrize("project", [*WITHOUT, *WITH], ids=lambda project: project.app)
+def test_it_is_adopted_without_a_hand_edit(project: Small, tmp_path: Path, index: str) -> None:
+    folder = tmp_path / project.app
+    project.write(folder, index)
+    if project.lock:
+        locked = run("sh", "-c", project.lock, folder=folder)
+        assert locked.returncode == 0, locked.stdout + locked.stderr
+    engine = find_engine(this_host())
+    try:
+        seatrial("init", folder=folder)
+        seatrial("build", folder=folder)
+        said = seatrial("smoke", folder=folder)
+        assert "PASS" in said
+    finally:
+        for image in engine.client.images.list():
+            for tag in image.tags:
+                if tag.startswith(f"{project.app}"):
+                    engine.client.images.remove(tag, force=True)
+        engine.client.close()

@@ -1,0 +1,124 @@
+"""The files that a project without a Dockerfile gets: what is in them, and when there are none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.adopt.projects import FASTAPI, FLASK, WITHOUT, Small, pyproject
+
+from seatrial.adopt.recipes import Written, write_missing
+from seatrial.adopt.tree import Tree
+from seatrial.adopt.understand import understand
+from seatrial.dockerfile import parse
+from seatrial.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOCKS = {
+    "adopt-flat": "uv.lock", "adopt-package": "uv.lock", "adopt-workspace": "uv.lock", "adopt-poetry": "poetry.lock",
+    "adopt-pdm": "pdm.lock", "adopt-pipenv": "Pipfile.lock", "adopt-pylock": "pylock.toml",
+    "adopt-wsgi": "requirements.txt",
+}  # fmt: skip
+INSTALLS = {
+    "adopt-flat": "/opt/tool/bin/uv sync --locked --no-dev --no-install-project",
+    "adopt-package": "/opt/tool/bin/uv sync --locked --no-dev --no-editable",
+    "adopt-workspace": "/opt/tool/bin/uv sync --frozen --no-dev --package=adopt-workspace --no-editable",
+    "adopt-poetry": "/opt/tool/bin/poetry install --no-interaction --only=main --no-root",
+    "adopt-pdm": "/opt/tool/bin/pdm sync --prod --no-self --no-editable",
+    "adopt-pipenv": "/opt/tool/bin/pipenv requirements --hash > /tmp/requirements.txt",
+    "adopt-pylock": "/opt/tool/bin/uv pip sync --quiet --python /app/.venv pylock.toml",
+    "adopt-wsgi": "python install --requirement requirements.txt",
+    "adopt-asgi": "python install --requirement requirements.txt",
+    "adopt-celery": "python install --requirement requirements.txt",
+    "adopt-console": "python install .",
+    "adopt-job": "python -m venv --without-pip /app/.venv",
+    "adopt-main": "python install .",
+    "adopt-streamlit": "python install --requirement requirements.txt",
+}
+ANY = "0.0.0.0"  # noqa: S104 - in a container
+STARTS = {
+    "adopt-flat": ["uvicorn", "main:app", "--host", ANY, "--port", "8000"],
+    "adopt-package": ["gunicorn", "--bind", "0.0.0.0:8000", "ship.app:create_app()"],
+    "adopt-pdm": ["python", "server.py"],
+    "adopt-wsgi": ["gunicorn", "--bind", "0.0.0.0:8000", "harbour.wsgi:application"],
+    "adopt-asgi": ["uvicorn", "harbour.asgi:application", "--host", ANY, "--port", "8000"],
+    "adopt-celery": ["celery", "-A", "tasks", "worker"],
+    "adopt-console": ["adopt-console"],
+    "adopt-job": ["python", "job.py"],
+    "adopt-main": ["python", "-m", "ship"],
+}
+
+
+def written(project: Small, folder: Path) -> Written:
+    project.write(folder, "index")
+    if project.app in LOCKS and not (folder / LOCKS[project.app]).exists():
+        (folder / LOCKS[project.app]).write_text("a==1\n" if project.app == "adopt-wsgi" else "", encoding="utf-8")
+    (made,) = write_missing(Tree(folder), understand(folder))
+    return made
+
+
+@pytest.mark.parametrize("project", WITHOUT, ids=lambda project: project.app)
+def test_each_installer_and_start_has_its_recipe(project: Small, tmp_path: Path) -> None:
+    folder = tmp_path / project.app
+    made = written(project, folder)
+    assert made.app.dockerfile is not None
+    text = made.files[made.app.dockerfile.value]
+    stage = parse(text).stages[-1]
+    words = {each.keyword: each.text for each in stage.instructions}
+    assert words["USER"] == "10001:10001"
+    assert INSTALLS[project.app] in text
+    if project.app in STARTS:
+        assert f"CMD {STARTS[project.app]!r}".replace("'", '"') in text
+    ignored = next(text for name, text in made.files.items() if name.endswith("ignore"))
+    let_in = [line[1:] for line in ignored.splitlines() if line.startswith("!")]
+    context = folder / made.app.context.value
+    assert let_in
+    assert all((context / name).exists() for name in let_in)
+    assert made.app.compose[0] in made.files
+
+
+def test_services_are_brought_with_their_addresses(tmp_path: Path) -> None:
+    code = 'import os\n\nURL = os.environ["DATABASE_URL"]\n' + FASTAPI
+    project = Small(
+        app="ship", about="", files={"requirements.txt": "fastapi\nuvicorn\npsycopg[binary]\nredis\n", "main.py": code}
+    )
+    compose = written(project, tmp_path / "ship").files["compose.yaml"]
+    assert "image: postgres:17" in compose
+    assert 'DATABASE_URL: "postgresql://app:${POSTGRES_PASSWORD:?' in compose
+    assert "redis:\n        condition: service_healthy" in compose
+    assert written(project, tmp_path / "ship").files[".env.example"] == "POSTGRES_PASSWORD=change-me\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "says", "fix"),
+    [
+        (
+            {"requirements.txt": "flask\n", "app.py": FLASK},
+            "no WSGI server is among its dependencies",
+            "requirements.txt",
+        ),
+        ({"pyproject.toml": pyproject("fastapi"), "main.py": FASTAPI}, "no ASGI server", "uvicorn"),
+        ({"pyproject.toml": pyproject(), "shop/__init__.py": ""}, "how it starts cannot be told", "--module"),
+        (
+            {"pyproject.toml": pyproject("uvicorn", "fastapi").replace(">=3.11", "<3.9"), "main.py": FASTAPI},
+            "there is no image of a Python that '<3.9' allows",
+            "Allow one of these",
+        ),
+        (
+            {
+                "environment.yml": "name: ship\ndependencies:\n  - python=3.12\n  - fastapi\n  - uvicorn\n",
+                "main.py": FASTAPI,
+            },
+            "there is no recipe for conda",
+            "Write a Dockerfile",
+        ),
+    ],
+)
+def test_what_nobody_can_write_is_told(files: dict[str, str], says: str, fix: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        written(Small(app="ship", about="", files=files), tmp_path)
+    assert says in caught.value.what
+    assert fix in caught.value.fix
+    assert caught.value.where
