@@ -142,6 +142,12 @@ def defects(session: nox.Session) -> None:
 
 
 @nox.session(default=False, tags=[FULL])
+def adopt(session: nox.Session) -> None:
+    """Adopt small projects of each shape without a hand edit: init, build, smoke."""
+    engine_tests(session, AT_ONCE, "tests/adopt")
+
+
+@nox.session(default=False, tags=[FULL])
 def swarm(session: nox.Session) -> None:
     """Deploy to a real swarm of three engines on this machine; wants root, an engine's programs and iproute2."""
     engine_tests(session, "tests/swarm")

@@ -62,8 +62,8 @@ def test_it_is_adopted_without_a_hand_edit(project: Small, tmp_path: Path, index
         said = seatrial("smoke", folder=folder)
         assert "PASS" in said
     finally:
-        for image in engine.client.images.list():
-            for tag in image.tags:
-                if tag.startswith(f"{project.app}"):
-                    engine.client.images.remove(tag, force=True)
+        names = [name for image in engine.client.api.images() for name in image["RepoTags"] or ()]
+        for name in names:
+            if name.startswith(f"{project.app}:"):
+                engine.client.images.remove(name, force=True)
         engine.client.close()

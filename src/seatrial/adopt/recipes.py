@@ -283,8 +283,10 @@ class _Recipe:
     def _pip(self, whole: Sequence[str]) -> Tool:
         running = [each.value for each in self.project.requirements if not each.value.development]
         lock = self.project.lock.value if self.project.lock is not None else ""
-        # The one that pins each version, or else the first.
-        chosen = next((each for each in running if each.file == lock), running[0] if running else None)
+        # The one that pins each version; or else that of the usual name, unless the project says itself what it needs.
+        usual = [each for each in running if posixpath.basename(each.file) == "requirements.txt"]
+        unpinned = [] if self.builds and self.project.dependencies else [*usual, *running]
+        chosen = next((each for each in running if each.file == lock), next(iter(unpinned), None))
         if chosen is not None:
             name = self._inside(chosen.file)
             says = f"The dependencies, exactly as {name} says." if chosen.pinned else NO_LOCK
@@ -474,9 +476,7 @@ def _python(project: Project) -> str:
 def _is_package(tree: Tree, project: Project) -> bool:
     """Tell whether a project is to be installed: it has a build backend, or a setup.py."""
     folder = project.folder
-    if "[build-system]" in tree.text(joined(folder, "pyproject.toml")):
-        return True
-    return joined(folder, "setup.py") in tree and joined(folder, "pyproject.toml") not in tree
+    return "[build-system]" in tree.text(joined(folder, "pyproject.toml")) or joined(folder, "setup.py") in tree
 
 
 def _health(project: Project, port: int) -> dict[str, object]:
