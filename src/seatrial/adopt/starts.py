@@ -201,8 +201,11 @@ def _scripts(modules: Modules, scripts: Mapping[str, tuple[str, str]]) -> Iterat
         code = by_name.get(module)
         kind, framework = nature(code, by_name)
         start = Start(kind=kind, framework=framework, reference=target, command=(name,))
+        # Of several, the one that is called like its package.
+        other = name.replace("-", "_") != module.partition(".")[0]
         yield _Candidate(
-            found=stated(start, where, CONSOLE), score=(_order(kind), 1 if kind != "command" else 0, 0, 0, 0)
+            found=stated(start, where, CONSOLE),
+            score=(_order(kind), 1 if kind != "command" else 0, 1 if other else 0, 0, 0),
         )
 
 
