@@ -254,7 +254,7 @@ def test_what_cannot_be_known_names_the_option_that_answers_it(
     printed = capsys.readouterr()
     assert "say it with --module" in printed.out
     assert "several could be served: one:app, two:app" in printed.out
-    assert "no Dockerfile" in printed.err, "the table is printed, and then what keeps init from writing"
+    assert "Say which: --module one:app." in printed.err, "the table is printed, and then what keeps init from it"
 
 
 def test_the_two_example_systems_are_understood_as_they_are_declared() -> None:
