@@ -119,6 +119,13 @@ def test_a_compose_file_is_judged_with_what_it_is_the_main_file_of(tmp_path: Pat
     assert of_dockerfile["dockerfile/secret-mounts"].status is Status.PASS, "so is the stage"
 
 
+@pytest.mark.parametrize(("name", "verdict"), [("compose.tls.yaml", Verdict.PASS), ("compose.yaml", Verdict.ERROR)])
+def test_a_part_of_a_compose_file_is_judged_by_its_text(tmp_path: Path, name: str, verdict: Verdict) -> None:
+    fake_compose(tmp_path, f"{VERSION}sys.exit('service \"api\" has neither an image nor a build context specified')")
+    write(tmp_path, {f"p/{name}": COMPOSE})
+    assert checked(tmp_path, f"p/{name}")[f"p/{name}"].verdict is verdict
+
+
 @pytest.mark.parametrize(("file", "said"), [("nope", "does not exist"), ("README.md", "nothing to check")])
 def test_a_name_that_checks_nothing_is_told(tmp_path: Path, file: str, said: str) -> None:
     write(tmp_path, {"README.md": "", "Dockerfile": CLEAN})

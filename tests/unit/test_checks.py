@@ -508,6 +508,8 @@ def test_no_extension_module_at_all_is_no_pass() -> None:
         ("X", "-----BEGIN RSA PRIVATE KEY-----"),
         ("X", "eyJhbGciOiJI.eyJzdWIiOiIx.x" + "A" * 8),
         ("X", "kP9xQ2mZ7vL4nB8wR1tY6uJ3hG5fD0sA"),
+        ("X", "--with=kP9xQ2mZ7vL4nB8wR1tY6uJ3hG5fD0sA"),
+        ("X", "--db-password=hunter2"),
     ],
 )
 def test_a_secret_is_known_by_name_form_or_entropy_and_not_shown(name: str, value: str) -> None:
@@ -535,6 +537,8 @@ def test_a_secret_is_known_by_name_form_or_entropy_and_not_shown(name: str, valu
         ("HF_HOME", "/home/app/.cache/huggingface/hub-models_v2"),
         ("PYTHONPATH", "/usr/local/lib/python3.13/site-packages"),
         ("DATABASE_URL", "postgresql://db:5432/shop"),
+        ("command", "--default-authentication-plugin=mysql_native_password"),
+        ("command", "--certificatesResolvers.main-resolver.acme.httpChallenge.entrypoint=web"),
         ("COMMIT", "0123456789abcdef0123456789abcdef01234567"),
     ],
 )

@@ -18,12 +18,12 @@ from typing import TypeVar
 
 from packaging.utils import canonicalize_name
 
-from seatrial.checks.model import Cause, Check, Level, NotInstalledError, Outcome, Severity, present, skipped
+from seatrial.checks.model import Cause, Check, DoesNotApplyError, Level, Outcome, Severity, present, skipped
 from seatrial.facts import (
-    NO_SOURCES,
     Boot,
     DeepBoots,
     Distribution,
+    DoesNotApply,
     Facts,
     Probe,
     ProcInfo,
@@ -36,12 +36,10 @@ from seatrial.text import did_you_mean
 T = TypeVar("T")
 
 ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
-NO_COMPOSE = Unavailable(reason="the app has no compose file; `compose` in its settings names one")
+NO_COMPOSE = DoesNotApply(reason="the app has no compose file; `compose` in its settings names one")
 NOT_UP = Unavailable(reason="it does not start: see boot/healthy or boot/stays-up")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
-IS_JOB = Unavailable(reason="it is a job, which does its work and ends: `job` in the contract")
-DOES_NOT_APPLY = (NO_SOURCES, NO_COMPOSE, IS_JOB)
-"""Of a missing fact: these skip a check, as an optional program that is not installed does; any other is undecided."""
+IS_JOB = DoesNotApply(reason="it is a job, which does its work and ends: `job` in the contract")
 
 
 class DeclarationError(Exception):
@@ -290,11 +288,7 @@ def ask(check: Check, facts: Facts | Mapping[str, object], contract: Contract) -
                 value = FACTS[name].read(facts, contract)
             else:
                 value = contract if name == "contract" else facts.get(name, NOT_OBSERVED)
-            if isinstance(value, Unavailable) and not takes_unavailable:
-                if value in DOES_NOT_APPLY:
-                    return skipped(value.reason)
-                present(value)
-            arguments[name] = value
+            arguments[name] = value if takes_unavailable else present(value)
         return check.function(**arguments)
-    except NotInstalledError as missing:
+    except DoesNotApplyError as missing:
         return skipped(missing.reason)

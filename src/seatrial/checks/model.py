@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from seatrial.facts import NotInstalled, Unavailable
+from seatrial.facts import DoesNotApply, Unavailable
 
 T = TypeVar("T")
 
@@ -170,8 +170,8 @@ class UndecidedError(Exception):
         self.evidence = tuple(line for line in evidence if line)
 
 
-class NotInstalledError(UndecidedError):
-    """A check is not made, because an optional program is not installed: it is skipped."""
+class DoesNotApplyError(UndecidedError):
+    """A check does not apply, as there is no need of a fact that it reads: it is skipped."""
 
 
 def passed(actual: str, *, expected: str = "", evidence: tuple[str, ...] = ()) -> Outcome:
@@ -254,9 +254,9 @@ def skipped(reason: str) -> Outcome:
 
 
 def present(fact: T | Unavailable) -> T:
-    """Return a fact, or a part of one; where it is missing, the check is undecided, or skipped where a program is."""
-    if isinstance(fact, NotInstalled):
-        raise NotInstalledError(fact.reason)
+    """Return a fact, or a part of one; where it is missing, the check is undecided, or does not apply."""
+    if isinstance(fact, DoesNotApply):
+        raise DoesNotApplyError(fact.reason)
     if isinstance(fact, Unavailable):
         raise UndecidedError(fact.reason, fact.detail)
     return fact

@@ -68,6 +68,10 @@ def secret(name: str, value: str) -> str:
         return "its value has a secret's form"
     if SECRET_NAME.search(name) and not value.startswith("/"):
         return f"secret-like name; {len(value)} characters"
+    if value.startswith("--"):
+        # An option of a command: `--character-set-server=utf8mb4` is a name and a value.
+        option, _, given = value.partition("=")
+        return secret(option.strip("-").replace("-", "_").replace(".", "_"), given) if given else ""
     # A long path holds as many different letters as a random text does.
     if re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
         return f"{LOOKS_RANDOM}: {len(value)} characters"

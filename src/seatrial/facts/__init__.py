@@ -12,7 +12,7 @@ from seatrial.facts.probe import *
 from seatrial.facts.sources import *
 from seatrial.facts.stack import *
 
-NO_SOURCES = Unavailable(
+NO_SOURCES = DoesNotApply(
     reason="the image was named by itself: no project of it is known, so it has no sources to check"
 )
 """Of an image that no app describes."""

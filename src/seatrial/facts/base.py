@@ -18,5 +18,9 @@ class Unavailable(Fact, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class DoesNotApply(Unavailable, frozen=True, kw_only=True):
+    """A fact that there is no need of: what reads it is skipped, and not undecided."""
+
+
 Json = dict[str, Any]
 """An object of the engine's API."""

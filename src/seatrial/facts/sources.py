@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.facts.base import Fact, Unavailable
+from seatrial.facts.base import DoesNotApply, Fact, Unavailable
 from seatrial.facts.compose import ComposeSource
 
 INSTRUCTIONS = {
@@ -196,7 +196,7 @@ class Lint(Fact, frozen=True, kw_only=True):
     """The project's own configuration that held; empty where there is none."""
 
 
-class NotInstalled(Unavailable, frozen=True, kw_only=True):
+class NotInstalled(DoesNotApply, frozen=True, kw_only=True):
     """A fact that an optional program would give, which is not there."""
 
 

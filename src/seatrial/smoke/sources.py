@@ -16,7 +16,7 @@ import msgspec
 
 from seatrial.adopt.apps import build_contexts
 from seatrial.adopt.dockerfiles import is_dockerfile, read_dockerfile
-from seatrial.adopt.stacks import NAMED, read_stacks
+from seatrial.adopt.stacks import NAMED, USUAL, read_stacks
 from seatrial.adopt.tree import Tree
 from seatrial.checks.declaration import NO_COMPOSE
 from seatrial.checks.dockerfile import all_instructions
@@ -27,7 +27,15 @@ from seatrial.compose.services import read_compose
 from seatrial.engine import programs
 from seatrial.engine.find import no_engine
 from seatrial.errors import SettingsError
-from seatrial.facts import INSTRUCTIONS, ComposeSource, DockerfileSource, NotInstalled, ProjectFacts, Unavailable
+from seatrial.facts import (
+    INSTRUCTIONS,
+    ComposeSource,
+    DockerfileSource,
+    DoesNotApply,
+    NotInstalled,
+    ProjectFacts,
+    Unavailable,
+)
 from seatrial.observe import sources
 from seatrial.observe.sources import SourceFiles, is_requirements, read_context, run_lint
 from seatrial.settings.model import Contract
@@ -47,6 +55,9 @@ if TYPE_CHECKING:
 OBSERVED = frozenset(("contract", "project", "dockerfile", "lint", "context", "compose"))
 """The facts that need no image."""
 NOT_LOOKED_AT = Unavailable(reason="no image is looked at here")
+ONLY_A_PART = DoesNotApply(reason="the file only adds to another one, which is not known")
+A_PART = re.compile(r"has neither an image nor a build context|depends on undefined service|refers to undefined")
+"""What compose says of a file that only adds to another one."""
 NO_PROGRAM = NotInstalled(reason="docker compose is not installed: what it makes of the file is not known")
 AT_LINE = re.compile(r"(.*?):\d+(?::\d+)?")
 """How a note names a line of a file."""
@@ -255,8 +266,11 @@ def _compose(subject: Subject, file: Path, host: Host) -> ComposeSource | Unavai
     if isinstance(found, Unavailable):
         return found
     if isinstance(found.model, Unavailable):
-        there = programs.is_installed("compose", nobody, host)
-        return found if there else msgspec.structs.replace(found, model=NO_PROGRAM)
+        if not programs.is_installed("compose", nobody, host):
+            return msgspec.structs.replace(found, model=NO_PROGRAM)
+        # One of a usual name is started as it is.
+        part = not subject.app and file.name not in USUAL and A_PART.search(found.model.reason)
+        return msgspec.structs.replace(found, model=ONLY_A_PART) if part else found
     return msgspec.structs.replace(found, images={service.name: NOT_LOOKED_AT for service in found.model.services})
 
 
