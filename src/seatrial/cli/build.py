@@ -11,11 +11,13 @@ from seatrial.cli.command import command
 from seatrial.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from seatrial.engine.find import Engine
     from seatrial.engine.programs import Choice
+    from seatrial.errors import SeatrialError
     from seatrial.host import Host
+    from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
 
 
@@ -67,8 +69,14 @@ def build(
         build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report, cache=cache)
 
 
-def build_apps(project: Project, names: Sequence[str], engine: Engine, host: Host) -> None:
-    """Build the images of some apps, as another command needs them."""
+def build_apps(
+    project: Project,
+    names: Sequence[str],
+    engine: Engine,
+    host: Host,
+    failed: Callable[[BuildPlan, SeatrialError], None] | None = None,
+) -> None:
+    """Build the images of some apps, as another command needs them; `failed` receives why one is not built."""
     from seatrial.engine.programs import choose_builder
     from seatrial.images.build import build_all
     from seatrial.images.plan import plan_matrix
@@ -76,7 +84,7 @@ def build_apps(project: Project, names: Sequence[str], engine: Engine, host: Hos
 
     plans, choice = plan_matrix(project, names, trust=host.trust), choose_builder(None, host.environment)
     with BuildReport(output.error_console()) as report:
-        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report)
+        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report, failed=failed)
 
 
 def _builder_name(choice: Choice | None, host: Host) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import invoke
@@ -12,15 +13,18 @@ from seatrial.cli import output
 from seatrial.cli.build import build_apps
 from seatrial.cli.command import command
 from seatrial.cli.up import build_missing
-from seatrial.errors import EngineError, ExitCode
+from seatrial.errors import EngineError, ExitCode, SeatrialError, StackLeftError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from rich.console import Console
 
-    from seatrial.checks.model import Severity
     from seatrial.engine.find import Engine
     from seatrial.host import Host
+    from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
+    from seatrial.smoke import Target
     from seatrial.stack.state import StackState
 
 
@@ -36,6 +40,8 @@ def onboard(
     _context: invoke.Context, provide_engine: bool = False, dry_run: bool = False, fail_on: str | None = None
 ) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
+    from seatrial.cli.smoke import judged_by, known_findings
+
     severity = output.chosen_severity(fail_on)
     project, host = output.project(), output.host()
     apps = project.chosen(None)
@@ -43,24 +49,74 @@ def onboard(
     if dry_run:
         return _plan(list(apps), stacked, host)
     from seatrial.reports import console as report
+    from seatrial.smoke import app_target
 
-    console = output.console()
+    console, left, known = output.console(), Left(), known_findings(None, None)
     report.print_step(console, 1, "an engine")
     engine = _engine(project, host, provide=provide_engine)
     report.print_line(console, f"using {engine}")
     report.print_step(console, 2, "build")
-    build_apps(project, list(apps), engine, host)
+    targets: list[Target] = []
+    for name in apps:
+        # What the settings say of it has to hold before anything is built.
+        with left.going_on(name, NOT_BUILT):
+            targets += judged_by([app_target(project, name, host=host)], severity, known)
+    build_apps(project, left.others(apps), engine, host, left.not_built)
     report.print_step(console, 3, "smoke")
-    if code := _smoke(project, list(apps), engine, host, console, severity):
-        report.print_line(console, "Not brought up: every image has to pass first. In full: `invoke smoke`.")
-        return code
+    targets = [target for target in targets if target.app not in left.reasons]
+    _smoke(targets, engine, console, left)
     report.print_step(console, 4, "up")
     states: list[StackState] = []
-    for name in stacked:
-        states.append(_bring_up(project, name, engine, host))
-        report.print_up_line(console, states[-1])
-    report.print_next_steps(console, states, [name for name in apps if name not in stacked])
-    return ExitCode.OK
+    for name in left.others(stacked):
+        with left.going_on(name, "it did not come up"):
+            states.append(_bring_up(project, name, engine, host))
+            report.print_up_line(console, states[-1])
+    report.print_next_steps(console, states, [name for name in left.others(apps) if name not in stacked])
+    report.print_left(console, left.reasons)
+    return left.exit_code
+
+
+NOT_BUILT = "it was not built"
+
+
+class Left:
+    """The apps that did not come through a step: the others go on."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+        self.exit_code = ExitCode.OK
+
+    def add(self, name: str, reason: str, code: ExitCode) -> None:
+        """Leave an app, for a reason; of all exit codes a failure counts most."""
+        self.reasons[name] = reason
+        if self.exit_code is not ExitCode.FAILED:
+            self.exit_code = code
+
+    def others(self, names: Iterable[str]) -> list[str]:
+        """Return those that are not left."""
+        return [name for name in names if name not in self.reasons]
+
+    def not_built(self, plan: BuildPlan, error: SeatrialError) -> None:
+        """Leave an app whose build failed."""
+        if isinstance(error, EngineError):
+            raise error
+        self.add(plan.app, NOT_BUILT, error.exit_code)
+
+    @contextmanager
+    def going_on(self, name: str, reason: str) -> Iterator[None]:
+        """Show what keeps an app from coming through, and leave it. Nothing goes on without an engine.
+
+        Raises:
+            EngineError: the engine answers no more.
+            StackLeftError: interrupted.
+        """
+        try:
+            yield
+        except (EngineError, StackLeftError):
+            raise
+        except SeatrialError as error:
+            errors.show(error)
+            self.add(name, reason, error.exit_code)
 
 
 def _plan(apps: list[str], stacked: list[str], host: Host) -> ExitCode:
@@ -100,20 +156,21 @@ def _agreed() -> bool:
     return output.confirmed("Do that?")
 
 
-def _smoke(
-    project: Project, names: list[str], engine: Engine, host: Host, console: Console, fail_on: Severity | None
-) -> ExitCode:
+def _smoke(targets: Sequence[Target], engine: Engine, console: Console, left: Left) -> None:
     from seatrial.checks.model import Level
     from seatrial.reports.console import print_smoke_line
-    from seatrial.smoke import app_target, smoke_images
+    from seatrial.smoke import smoke_images
 
-    targets = [app_target(project, name, host=host).failing_on(fail_on) for name in names]
     smoked = smoke_images(targets, engine, level=Level.STANDARD)
+    codes = {target.app or "": ExitCode.UNDECIDED for target in targets}
     for smoke in smoked.smokes:
         print_smoke_line(console, smoke)
+        codes[smoke.app] = smoke.verdict.exit_code
     for problem in smoked.problems:
         errors.show(problem)
-    return smoked.exit_code
+    for name, code in codes.items():
+        if code:
+            left.add(name, f"its image does not pass; in full: `invoke smoke --app {name}`", code)
 
 
 def _bring_up(project: Project, name: str, engine: Engine, host: Host) -> StackState:

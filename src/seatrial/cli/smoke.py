@@ -92,14 +92,14 @@ def smoke(
     if stack:
         smoked = _stacks(app, python, chosen, severity, known)
     else:
-        targets = _judged_by(_targets(app, image, contract, python, every=all), severity, known)
+        targets = judged_by(_targets(app, image, contract, python, every=all), severity, known)
         smoked = _images(targets, None if files and level is None else chosen, files)
         if app is None and image is None and not files:
-            smoked = smoked.joined(_images(_judged_by(_of_services(), severity, known), Level.QUICK, ()))
+            smoked = smoked.joined(_images(judged_by(_of_services(), severity, known), Level.QUICK, ()))
     return finish(_recorded(smoked, known), reports, verbose=verbose)
 
 
-def _judged_by(targets: list[Target], fail_on: Severity | None, baseline: BaselineFile | None) -> list[Target]:
+def judged_by(targets: list[Target], fail_on: Severity | None, baseline: BaselineFile | None) -> list[Target]:
     """Return the targets with what the options say of their verdicts."""
     return [replace(target, baseline=baseline).failing_on(fail_on) for target in targets]
 

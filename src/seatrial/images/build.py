@@ -363,11 +363,12 @@ def build_all(
     choice: programs.Choice | None,
     observer: Observer,
     cache: str | None = None,
+    failed: Callable[[BuildPlan, SeatrialError], None] | None = None,
 ) -> list[BuildResult]:
     """Build one after the other; all whose bases can be had are tried, and the first problem is raised at the end.
 
-    `choice` is the builder that was named; None: the engine's own. `cache` is the folder of layers that are kept. See
-    `build`.
+    `choice` is the builder that was named; None: the engine's own. `cache` is the folder of layers that are kept.
+    `failed` receives each problem, and none is raised then. See `build`.
     """
     builder = programs.find_builder(choice, engine, host)
     if cache is not None:
@@ -385,15 +386,17 @@ def build_all(
             with engine_errors(f"building {plan.tags[0]}"):
                 run(plan)
         except SeatrialError as error:
-            if len(plans) > 1:
+            if len(plans) > 1 or failed:
                 observer.say("\n  ".join([f"{plan.tags[0]} was not built: {error}", *error.detail.splitlines()]))
             problems.append(error)
+            if failed:
+                failed(plan, error)
             return False
         return True
 
     # What cannot be built for want of a base is told before the first build: those may take long.
     for plan in [plan for plan in plans if len(plans) == 1 or succeeds(look, plan)]:
         succeeds(lambda plan: results.append(build_one(plan, observer=observer)), plan)
-    if problems:
+    if problems and not failed:
         raise problems[0]
     return results

@@ -6,7 +6,7 @@ The classics, the doctor and the first day are printed here too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -282,6 +282,14 @@ def print_next_steps(console: Console, states: Sequence[StackState], not_up: Seq
     console.print(Text("Try next", style="bold"))
     for command, meaning in rows:
         console.print(Text(f"    {command:{width}}  {meaning}"), soft_wrap=True)
+
+
+def print_left(console: Console, reasons: Mapping[str, str]) -> None:
+    """Print the apps that did not come through, each with why."""
+    if reasons:
+        console.print(Text("Not done", style="bold red"))
+    for name, reason in reasons.items():
+        print_line(console, f"{name}: {reason}")
 
 
 LEVELS = {
