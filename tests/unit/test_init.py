@@ -201,6 +201,7 @@ def test_what_a_build_needs_is_asked_for_by_its_option(folder: Folder) -> None:
     assert "is not an argument" in folder.refusal(build_argument=["BASE"])
     assert "there is no such app" in folder.refusal(module=["x=one:app"])
     assert "there is no folder x" in folder.refusal(build_argument=["BASE=python:3.13"], context=["x"])
+    assert "says no name" in folder.refusal(name=["!!"])
     assert "expected a module" in folder.refusal(build_argument=["BASE=python:3.13"], module=["one app"])
     folder.init(build_argument=["BASE=python:3.13"], module=["two:app"], name=["Shop Front"], context=["handmade=."])
     app = folder.declared["shop-front"]

@@ -147,6 +147,10 @@ def answered(understanding: Understanding, answers: Answers) -> Understanding:
             )
     given = {name: {option: value for (option, app), value in answers.items() if app in {"", name}} for name in names}
     apps = tuple(_answered(app, given[app.name.value]) if app.python else app for app in understanding.apps)
+    taken = [app.name.value for app in apps]
+    if wrong := [name for name in taken if not name or taken.count(name) > 1]:
+        what = f"two apps are called {wrong[0]}" if wrong[0] else "it says no name: small letters, digits and dashes"
+        raise SettingsError(f"{what}.", where=NAME, fix="Give each app a name of its own.")
     called = {before.name.value: after.name.value for before, after in zip(understanding.apps, apps, strict=True)}
     left = [
         structs.replace(each, app=called.get(each.app, ""))
