@@ -311,10 +311,13 @@ def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterato
 
 
 def _is_in_image(app: App, project: Project, start: Found[Start]) -> bool:
-    """Tell whether the image's own command names a module, or the module is one of the project's."""
+    """Tell whether a command names a module, and it is the image's own, or the module is one of the project's."""
+    module = start.value.reference.partition(":")[0]
+    words = " ".join(start.value.command)
+    if module not in words and module.replace(".", "/") not in words:
+        return False  # A configuration file or a variable names it, and may name a folder, too.
     own = app.dockerfile is not None and start.where.startswith(f"{app.dockerfile.value}:")
-    top = start.value.reference.partition(":")[0].partition(".")[0]
-    return own or top in {found.value.removesuffix(".py") for found in project.packages}
+    return own or module.partition(".")[0] in {found.value.removesuffix(".py") for found in project.packages}
 
 
 def _is_module(reference: str) -> bool:
