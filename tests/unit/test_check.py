@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,12 +66,12 @@ def no_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "PLUGIN_FOLDERS", ())
 
 
-def checked(folder: Path, *files: str, **options: object) -> dict[str, Smoke]:
+def checked(folder: Path, *files: str, trust: Trust = Trust.PROJECT, **options: object) -> dict[str, Smoke]:
     there = (folder / "pyproject.toml").exists()
     smoked = check_sources(
         read_project(folder) if there else None,
         folder,
-        host(folder, PATH="/nowhere"),
+        replace(host(folder, PATH="/nowhere"), trust=trust),
         files=[folder / file for file in files],
         **options,  # type: ignore[arg-type]
     )
@@ -220,6 +221,19 @@ def test_with_compose_what_needs_an_image_is_counted_and_no_pass(tmp_path: Path)
     assert statuses["compose/hardening"] is not Status.SKIP
     assert [statuses[f"compose/{name}"] for name in ("command", "mounts", "volumes")] == [Status.SKIP] * 3
     assert smoke.notes == ("3 checks more need an image: `seatrial smoke` makes them",)
+
+
+def test_a_project_that_is_not_trusted_gets_nothing_of_the_host(tmp_path: Path) -> None:
+    fake_compose(tmp_path / "p", f"{VERSION}open('{tmp_path}/asked', 'w')")
+    (tmp_path / "key").write_text(LEAKS)
+    reaches = "services:\n  api:\n    image: a\n    env_file: ../../key\n"
+    write(tmp_path, {"p/compose.yaml": reaches, "p/.hadolint.yaml": "ignored: [DL3064]\n", "p/Dockerfile": LEAKS})
+    (tmp_path / "p" / "a.Dockerfile").symlink_to(tmp_path / "key")
+    found = checked(tmp_path / "p", trust=Trust.NONE)
+    assert sorted(found) == ["Dockerfile", "compose.yaml"]
+    assert "DL3064" in str(found["Dockerfile"])
+    assert found["compose.yaml"].verdict is Verdict.ERROR
+    assert not (tmp_path / "asked").exists()
 
 
 def test_what_compose_refuses_is_undecided(tmp_path: Path) -> None:

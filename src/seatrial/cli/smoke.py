@@ -217,8 +217,7 @@ def finish(smoked: Smoked, reports: Sequence[Report], *, verbose: bool) -> ExitC
         write(smoked.smokes, reports, console=output.console, say=output.say, verbose=verbose)
         summarise(smoked.smokes, environment, say=output.say)
         if environment.get(ACTIONS):
-            project = output.project_if_any()
-            for line in workflow_commands(smoked.smokes, environment, project.folder if project else None):
+            for line in workflow_commands(smoked.smokes, environment, output.project_folder()):
                 # On standard error, which GitHub reads too: a report may go to standard output.
                 output.say(line)
     for problem in smoked.problems:

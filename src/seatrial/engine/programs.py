@@ -31,6 +31,8 @@ NEEDED: dict[Name, Version] = {
 NEEDED_ENGINE = Version("23.0")
 """The first engine whose BuildKit has named build contexts."""
 
+NOT_INSTALLED = "it is not installed"
+"""In the message of a program that is missing, and not too old."""
 OWN_PLUGINS = "programs/usr/libexec/docker/cli-plugins"
 PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
@@ -60,15 +62,10 @@ def find(name: Name, engine: Engine, host: Host) -> Program:
         too_old.append(f"{path} is {version}")
     raise EngineError(
         f"docker {name} {needed} or later is needed; "
-        + (f"found: {', '.join(too_old)}." if too_old else "it is not installed."),
+        + (f"found: {', '.join(too_old)}." if too_old else f"{NOT_INSTALLED}."),
         where=str(engine),
         fix=f"Install your system's docker-{name}-plugin, or run `invoke engine.start` to have seatrial's.",
     )
-
-
-def is_installed(name: Name, engine: Engine, host: Host) -> bool:
-    """Tell whether there is buildx or compose, of whatever version."""
-    return next(_paths(name, engine, host), None) is not None
 
 
 def require_named_contexts(engine: Engine) -> None:

@@ -24,8 +24,8 @@ from seatrial.checks.model import Status
 from seatrial.checks.registry import CHECKS, own_checks, reading
 from seatrial.checks.verdict import check_of
 from seatrial.compose.services import read_compose
-from seatrial.engine import programs
 from seatrial.engine.find import no_engine
+from seatrial.engine.programs import NOT_INSTALLED
 from seatrial.errors import SettingsError
 from seatrial.facts import (
     INSTRUCTIONS,
@@ -266,7 +266,7 @@ def _compose(subject: Subject, file: Path, host: Host) -> ComposeSource | Unavai
     if isinstance(found, Unavailable):
         return found
     if isinstance(found.model, Unavailable):
-        if not programs.is_installed("compose", nobody, host):
+        if NOT_INSTALLED in found.model.reason:
             return msgspec.structs.replace(found, model=NO_PROGRAM)
         # One of a usual name is started as it is.
         part = not subject.app and file.name not in USUAL and A_PART.search(found.model.reason)
