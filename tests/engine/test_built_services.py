@@ -89,7 +89,7 @@ def test_a_build_makes_the_images_of_apps_and_services(site: Yard) -> None:
     labels = site.engine.client.images.get(proxy).labels
     assert labels["seatrial.app"] == "proxy"
     smoked = seatrial(site, "smoke", "--level", "quick")
-    assert "Not smoked, as there is no Python in their images: proxy." in smoked.stderr
+    assert "Not smoked: proxy, which only a compose file declares: there is no Python in its image." in smoked.stderr
     one = seatrial(site, "build", "--app", "proxy")
     assert one.returncode == 0, one.stderr
     site.write({"proxy": {"build": {"context": ".", "target": "prodution"}}})
@@ -97,6 +97,9 @@ def test_a_build_makes_the_images_of_apps_and_services(site: Yard) -> None:
     assert wrong.returncode == 2
     assert "Did you mean 'production'?" in wrong.stderr
     assert "`build` of the service 'proxy' in compose.yaml:1 names it." in wrong.stderr
+    both = seatrial(site, "build")
+    assert both.returncode == 2
+    assert f"Built {site.project.app('ship').image}:latest" in both.stdout + both.stderr
 
 
 def test_what_seatrials_build_does_not_know_is_refused_with_its_line(site: Yard) -> None:

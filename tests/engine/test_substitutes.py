@@ -305,8 +305,9 @@ def test_a_new_mariadb_without_a_password_says_so(engine: Engine, host: Host) ->
     assert "MARIADB_ROOT_PASSWORD is empty" in errors
 
 
-def test_a_full_python_compiles(engine: Engine, host: Host) -> None:
-    name = made("python:3.13", engine, host)
+@pytest.mark.parametrize("reference", ["python:3.13", "python:3.14"])
+def test_a_full_python_compiles(reference: str, engine: Engine, host: Host) -> None:
+    name = made(reference, engine, host)
     code = (
         '#include <Python.h>\nstatic struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "deep", 0, -1, 0};\n'
         "PyMODINIT_FUNC PyInit_deep(void) { return PyModule_Create(&m); }\n"

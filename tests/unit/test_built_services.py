@@ -28,7 +28,9 @@ from seatrial.trust import Trust
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from seatrial.engine.find import Engine
     from seatrial.settings.read import Project
+    from seatrial.smoke import Target
     from seatrial.stack.plan import StackPlan
 
 DOCKERFILE = "FROM python:3.13-slim AS base\nFROM base AS production\nFROM base AS dev\nFROM production\n"
@@ -461,16 +463,27 @@ def test_a_smoke_of_a_service_by_its_name(at_home: World) -> None:
 def test_a_smoke_of_all_apps_looks_at_what_only_compose_files_build(
     at_home: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("seatrial.smoke.holds_python", lambda target, _: target.app != "proxy")
+    def holds(target: Target, _: Engine) -> bool:
+        if target.app == "lost":
+            raise ImageError("no image.", fix="Build it.")
+        return target.app != "proxy"
+
+    monkeypatch.setattr("seatrial.smoke.holds_python", holds)
     api = "api: {build: {context: ., target: production}}"
     job = "job: {build: ., command: [work], environment: {MODE: 'a$$b', EMPTY: }}"
-    at_home.write(f"services:\n  {api}\n  proxy: {{build: proxy}}\n  {job}\n  same: {{build: .}}\n")
+    at_home.write(
+        f"services:\n  {api}\n  proxy: {{build: proxy}}\n  {job}\n  same: {{build: .}}\n"
+        "  lost: {build: {context: ., target: dev}}\n  none: {build: nowhere}\n"
+    )
     (target,) = smoke_command._of_services()  # noqa: SLF001
     assert (target.app, target.contract.environment) == ("job", {"MODE": "a$b"})
-    assert capsys.readouterr().err == (
-        "Not smoked, as there is no Python in their images: proxy.\n"
-        "Not started, as only compose files declare them: job. `invoke smoke --app NAME` starts it.\n"
+    lost, none, proxy, started = capsys.readouterr().err.splitlines()
+    assert lost == "Not smoked: lost, which only a compose file declares: no image. Build it."
+    assert none.startswith(
+        "Not smoked: none, which only a compose file declares: nowhere: the build context does not exist"
     )
+    assert proxy.endswith("there is no Python in its image.")
+    assert started.startswith("Not started, as only compose files declare them: job. `invoke smoke --app NAME`")
     at_home.write(f"services:\n  {api}\n")
     assert smoke_command._of_services() == []  # noqa: SLF001
     assert capsys.readouterr().err == ""

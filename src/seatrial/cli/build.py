@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import SettingsError
+from seatrial.errors import SeatrialError, SettingsError, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,15 +59,25 @@ def build(
     if app is None or app not in project.settings.apps:
         project = output.with_services(project)
     choice = choose_builder(builder, host.environment)
-    plans = plan_matrix(
-        project, tuple(project.chosen(app)), python=python, every=all, no_cache=no_cache, trust=host.trust
-    )
+    planned = partial(plan_matrix, project, python=python, every=all, no_cache=no_cache, trust=host.trust)
+    names = tuple(project.chosen(app))
+    others = [name for name in names if app is None and name in project.of_services]
+    plans = planned([name for name in names if name not in others])
+    problems: list[SeatrialError] = []
+    for name in others if python is None else ():
+        # What only a compose file declares keeps no app from its build.
+        try:
+            plans += planned([name])
+        except SeatrialError as error:
+            problems.append(error)
     if dry_run:
         print("\n".join(plan_lines(plans, by=_builder_name(choice, host))))
-        return
-    engine = output.engine()
-    with BuildReport(output.error_console()) as report:
-        build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report, cache=cache)
+    else:
+        engine = output.engine()
+        with BuildReport(output.error_console()) as report:
+            build_all(plans, engine=engine, host=host, project=project, choice=choice, observer=report, cache=cache)
+    if problems:
+        raise together(problems, "services cannot be built", where=str(project.folder))
 
 
 def build_apps(

@@ -15,7 +15,7 @@ from seatrial.cli import command as errors
 from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.cli.output import chosen_severity, known_choice
-from seatrial.errors import ExitCode, SeatrialError, SettingsError
+from seatrial.errors import BuildError, ExitCode, ImageError, SeatrialError, SettingsError
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -105,21 +105,28 @@ def judged_by(targets: list[Target], fail_on: Severity | None, baseline: Baselin
 
 
 def _of_services() -> list[Target]:
-    """Return the images that only compose files declare, as far as Python is in them: they are not started.
+    """Return the images that only compose files declare, as far as they are here and Python is in them.
 
-    Nobody said what they need to start alone.
+    They are not started: nobody said what they need to start alone. A line tells which are left out, and why.
     """
     from seatrial.smoke import app_target, holds_python
 
     project, host = output.with_services(output.project()), output.host()
-    targets = {name: app_target(project, name, host=host) for name in project.of_services}
-    python = [name for name, target in targets.items() if holds_python(target, output.engine())]
-    if other := [name for name in targets if name not in python]:
-        output.say(f"Not smoked, as there is no Python in their images: {', '.join(other)}.")
-    if python:
-        names = ", ".join(python)
+    found: dict[str, Target] = {}
+    for name in project.of_services:
+        try:
+            target = app_target(project, name, host=host)
+            why = "" if holds_python(target, output.engine()) else "there is no Python in its image."
+        except (BuildError, ImageError, SettingsError) as error:
+            why = str(error)
+        if why:
+            output.say(f"Not smoked: {name}, which only a compose file declares: {why}")
+        else:
+            found[name] = target
+    if found:
+        names = ", ".join(found)
         output.say(f"Not started, as only compose files declare them: {names}. `invoke smoke --app NAME` starts it.")
-    return [targets[name] for name in python]
+    return list(found.values())
 
 
 def known_findings(

@@ -144,11 +144,12 @@ def _other_command(project: Project, name: str) -> OtherCommand | None:
 
 
 def holds_python(target: Target, engine: Engine) -> bool:
-    """Tell whether an image holds a Python that its command could run on; also where that is not known."""
-    try:
+    """Tell whether an image holds a Python that its command could run on; also where that is not known.
+
+    Raises ImageError: the engine has no such image.
+    """
+    with target.build_named():
         configuration = read_configuration(engine, target.reference)
-    except ImageError:
-        return True  # Its smoke says so.
     if target.other_command is not None:
         configuration = target.other_command.of(configuration)
     index = image_index(engine, configuration)

@@ -14,6 +14,9 @@ for name in "python${VERSION}" python3 python; do
     ln -s "/usr/bin/python${VERSION}" "/usr/local/bin/${name}"
 done
 ln -s "/usr/bin/pydoc${VERSION}" /usr/local/bin/pydoc3
+if [ -e "/usr/bin/python${VERSION}-config" ]; then
+    ln -s "/usr/bin/python${VERSION}-config" /usr/local/bin/python3-config
+fi
 # Debian calls the folder dist-packages; Dockerfiles that copy it know it by the usual name.
 mkdir -p "/usr/local/lib/python${VERSION}/dist-packages"
 ln -s dist-packages "/usr/local/lib/python${VERSION}/site-packages"
