@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from seatrial.engine.find import Engine
     from seatrial.engine.programs import Choice
-    from seatrial.errors import SeatrialError
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project

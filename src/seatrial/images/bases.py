@@ -17,6 +17,7 @@ import requests
 from seatrial import offline
 from seatrial.dockerfile import bases as bases_of
 from seatrial.engine import programs
+from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, ImageError, SeatrialError, together
 from seatrial.facts.sources import Base, Dockerfile
@@ -224,7 +225,8 @@ def find_bases(
 def require_bases(plan: BuildPlan, *, engine: Engine, host: Host, project: Project, registries: Registries) -> None:
     """Raise a BuildError where bases of a build come from nowhere, as find_bases does."""
     dockerfile = dockerfile_of(plan, project)
-    find_bases(plan, dockerfile, engine=engine, host=host, project=project, registries=registries)
+    with engine_errors(f"building {plan.tags[0]}"):
+        find_bases(plan, dockerfile, engine=engine, host=host, project=project, registries=registries)
 
 
 def replacements(

@@ -97,8 +97,7 @@ def build(
 ) -> BuildResult:
     """Build an image and tag it.
 
-    The engine gets the image, also where another `builder` than its own builds it. `project` declares recipes of local
-    substitutes; `registries` holds the answers that the builds of one run share.
+    The engine gets the image, also of another `builder` than its own. `registries` holds the answers of one run.
 
     Raises:
         BuildError: it could not be tried: a base that cannot be pulled, a malformed Dockerfile, a full disk.
@@ -365,10 +364,9 @@ def build_all(
     cache: str | None = None,
     failed: Callable[[BuildPlan, SeatrialError], None] | None = None,
 ) -> list[BuildResult]:
-    """Build one after the other; all whose bases can be had are tried, and the first problem is raised at the end.
+    """Build all whose bases can be had, and raise the first problem at the end; `failed` receives each instead.
 
     `choice` is the builder that was named; None: the engine's own. `cache` is the folder of layers that are kept.
-    `failed` receives each problem, and none is raised then. See `build`.
     """
     builder = programs.find_builder(choice, engine, host)
     if cache is not None:
@@ -383,8 +381,7 @@ def build_all(
 
     def succeeds(run: Callable[[BuildPlan], object], plan: BuildPlan) -> bool:
         try:
-            with engine_errors(f"building {plan.tags[0]}"):
-                run(plan)
+            run(plan)
         except SeatrialError as error:
             if len(plans) > 1 or failed:
                 observer.say("\n  ".join([f"{plan.tags[0]} was not built: {error}", *error.detail.splitlines()]))

@@ -15,7 +15,9 @@ for name in "python${VERSION}" python3 python; do
 done
 ln -s "/usr/bin/pydoc${VERSION}" /usr/local/bin/pydoc3
 if [ -e "/usr/bin/python${VERSION}-config" ]; then
-    ln -s "/usr/bin/python${VERSION}-config" /usr/local/bin/python3-config
+    # No link: it looks for the headers from where it is called.
+    printf '#!/bin/sh\nexec %s "$@"\n' "/usr/bin/python${VERSION}-config" > /usr/local/bin/python3-config
+    chmod 755 /usr/local/bin/python3-config
 fi
 # Debian calls the folder dist-packages; Dockerfiles that copy it know it by the usual name.
 mkdir -p "/usr/local/lib/python${VERSION}/dist-packages"
