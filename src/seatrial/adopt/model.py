@@ -255,10 +255,12 @@ class App(Fact, frozen=True, kw_only=True):
     """The folder of its Python project, from the project's folder; empty for that itself."""
     module: str = ""
     """What it serves, as a person said."""
+    port: int = 0
+    """What it listens on, as a person said."""
     job: str = ""
     """Why its command counts as a job, which does its work and ends; empty where it does not."""
     command: Found[tuple[str, ...]] | None = None
-    """What the compose file starts in place of the image's own command."""
+    """What the compose file, or a person, starts in place of the image's own command."""
     entrypoint: Found[tuple[str, ...]] | None = None
 
 

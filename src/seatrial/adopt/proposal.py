@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ from seatrial.settings.model import Module
 from seatrial.text import plain_line, toml_key, toml_value
 
 NAME, MODULE, CONTEXT, ARGUMENT = "--name", "--module", "--context", "--build-argument"
+COMMAND, PORT = "--command", "--port"
+LAST_PORT = 65_535
 VERSION = re.compile(r"3\.\d+")
 Answers = Mapping[tuple[str, str], str]
 """Answers by option and app; the app is empty for the only one. A build argument's name is a part of the option."""
@@ -167,8 +170,28 @@ def _answered(app: App, answers: Mapping[str, str]) -> App:
         name=_said(NAME, slug(answers[NAME])) if NAME in answers else app.name,
         context=_said(CONTEXT, answers[CONTEXT]) if CONTEXT in answers else app.context,
         module=answers.get(MODULE, app.module),
+        command=_words(answers[COMMAND]) if COMMAND in answers else app.command,
+        port=_port_number(answers[PORT]) if PORT in answers else app.port,
         arguments={**app.arguments, **arguments},
     )
+
+
+def _words(command: str) -> Found[tuple[str, ...]]:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        words, why = (), str(error)
+    else:
+        why = "it has no word"
+    if not words:
+        raise SettingsError(f"{COMMAND} {command!r} is no command: {why}.", fix="Quote its words as a shell wants it.")
+    return Found(value=words, where=f"as {COMMAND} says", sure=Sure.STATED)
+
+
+def _port_number(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= LAST_PORT):
+        raise SettingsError(f"{PORT} {text!r} is no port.", fix=f"Give a number from 1 to {LAST_PORT}.")
+    return int(text)
 
 
 def _said(option: str, value: str) -> Found[str]:
@@ -291,7 +314,8 @@ def _app(app: App, stacks: Sequence[Stack]) -> Iterator[Line]:
         yield Line("compose", stack.files[0], why, guess=True)
     for key, found in (("entrypoint", app.entrypoint), ("command", app.command)):
         if found is not None:
-            yield Line(key, found.value, f"{found.where}: the image by itself starts nothing that is known")
+            why = "" if found.where.startswith("as ") else ": the image by itself starts nothing that is known"
+            yield Line(key, found.value, f"{found.where}{why}")
 
 
 def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterator[Line]:

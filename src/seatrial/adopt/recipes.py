@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from seatrial.adopt.commands import port_of
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules
 from seatrial.adopt.stacks import USUAL
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")
 """Versions with an official image, the one with the most wheels first."""
+LOWEST = 80
+"""A port below is none that an application serves."""
 TILDE = re.compile(r"^~(\d+)\.(\d+)")
 CARET = re.compile(r"^\^(\d+)")
 VERSION = re.compile(r"\d+\.\d+")
@@ -180,7 +183,7 @@ class _Recipe:
             ),
         }
         app = structs.replace(
-            self.app, context=_found(self.root or "."), dockerfile=_found(dockerfile), job=self._job()
+            self.app, context=_found(self.root or "."), dockerfile=_found(dockerfile), job=self._job(), command=None
         )
         if not any(joined(folder, name) in self.tree for name in USUAL):
             stack = self._stack(values)
@@ -210,7 +213,7 @@ class _Recipe:
     def _values(self) -> dict[str, object]:
         project, start = self.project, self.start
         found = [each for each in project.libraries if each.sure is not Sure.GUESSED]
-        port = (project.port.value if project.port is not None else 0) if start.kind == "web" else 0
+        port = self._port()
         return {
             "name": self.app.name.value,
             "python": _python(project),
@@ -222,10 +225,21 @@ class _Recipe:
             "copies": list(self._data()) if self.builds else [],
             "folder": ".",
             "port": port,
-            "health": _health(project, port),
+            # Its routes are those of the application in the code, and a command may start another.
+            "health": _health("" if self.app.command or project.health is None else project.health.value, port),
             "stop_signal": STOPS.get(start.server, "SIGTERM"),
             "command": _command(start),
         }
+
+    def _port(self) -> int:
+        """Return the port that it serves; 0 for none."""
+        start, found = self.start, self.project.port
+        if start.kind != "web":
+            return 0
+        if self.app.port or self.app.command is not None:
+            return self.app.port or port_of(start.command, {}) or 0
+        # The backlog of a socket looks like a port.
+        return found.value if found is not None and found.value >= LOWEST else 0
 
     def _tool(self) -> Tool:
         """Return how the environment is made."""
@@ -392,6 +406,9 @@ def _start(app: App, project: Project) -> Start:
     Raises:
         SettingsError: that is not known, several could be meant, or no server is among its dependencies.
     """
+    if app.command is not None:
+        port = app.port or port_of(app.command.value, {})
+        return Start(kind="web" if port else "command", command=app.command.value)
     said = next((found for found in project.starts if app.module and found.value.reference == app.module), None)
     if app.module and said is None:
         raise SettingsError(
@@ -479,9 +496,8 @@ def _is_package(tree: Tree, project: Project) -> bool:
     return "[build-system]" in tree.text(joined(folder, "pyproject.toml")) or joined(folder, "setup.py") in tree
 
 
-def _health(project: Project, port: int) -> dict[str, object]:
-    """Return how the image's health check asks, by the standard library alone."""
-    route = project.health.value if project.health is not None else ""
+def _health(route: str, port: int) -> dict[str, object]:
+    """Return how the image's health check asks, by the standard library alone; without a route, whether it answers."""
     limit = 400 if route else 500
     code = (
         f"import http.client as h; c = h.HTTPConnection('127.0.0.1', {port}, timeout=4); "

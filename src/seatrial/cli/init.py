@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from seatrial.adopt.model import Understanding, Unknown
 
 MOST_NOTES = 12
+FOR_APP = re.compile(r"([A-Za-z0-9][\w.-]*)=")
+"""How an answer begins that is for one of several apps."""
 OF_APP = "; of several apps, APP=VALUE"
 
 
@@ -26,6 +28,8 @@ OF_APP = "; of several apps, APP=VALUE"
     help={
         "name": f"what an app is called{OF_APP}",
         "module": f"what an app serves, such as shop.main:app{OF_APP}",
+        "command": f"what an app without a Dockerfile starts with, as a shell would read it{OF_APP}",
+        "port": f"the port that an app without a Dockerfile listens on{OF_APP}",
         "context": f"the folder that an app is built from{OF_APP}",
         "build-argument": "a build argument of all apps, NAME=VALUE; may be given more than once",
         "ci": "github or gitlab: also write a workflow that builds and smokes each app; --force replaces only that",
@@ -33,12 +37,14 @@ OF_APP = "; of several apps, APP=VALUE"
         "dry-run": "print what is understood of the project and what would be written, and write nothing",
         "format": "of what --dry-run prints: text or json",
     },
-    iterable=["name", "module", "context", "build_argument"],
+    iterable=["name", "module", "command", "port", "context", "build_argument"],
 )
 def init(
     _context: invoke.Context,
     name: Sequence[str] | None = None,
     module: Sequence[str] | None = None,
+    command: Sequence[str] | None = None,
+    port: Sequence[str] | None = None,
     context: Sequence[str] | None = None,
     build_argument: Sequence[str] | None = None,
     ci: str | None = None,
@@ -48,7 +54,7 @@ def init(
 ) -> None:
     """Declare the project's Dockerfiles as apps in a seatrial.toml, and make a tasks.py."""
     from seatrial import scaffold
-    from seatrial.adopt.proposal import ARGUMENT, CONTEXT, MODULE, NAME, answered
+    from seatrial.adopt.proposal import ARGUMENT, COMMAND, CONTEXT, MODULE, NAME, PORT, answered
     from seatrial.adopt.understand import understand
     from seatrial.filesystem import replace_all
     from seatrial.workflows import FILES
@@ -57,7 +63,7 @@ def init(
     system = None if ci is None else output.known_choice("--ci", ci, tuple(FILES))
     if as_json and not dry_run:
         raise SettingsError("--format json is for --dry-run.", fix="Add --dry-run, or leave --format out.")
-    answers = dict(_answers({NAME: name, MODULE: module, CONTEXT: context}))
+    answers = dict(_answers({NAME: name, MODULE: module, COMMAND: command, PORT: port, CONTEXT: context}))
     answers |= {(f"{ARGUMENT} {key}", ""): value for key, value in map(_assignment, build_argument or ())}
 
     seen: list[Understanding] = []
@@ -116,8 +122,8 @@ def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:
 
 def _answers(given: Mapping[str, Sequence[str] | None]) -> Sequence[tuple[tuple[str, str], str]]:
     """Return the answers that options give, by option and app."""
-    pairs = [(option, *text.rpartition("=")[::2]) for option, texts in given.items() for text in texts or ()]
-    return [((option, app), value) for option, app, value in pairs]
+    pairs = [(option, FOR_APP.match(text), text) for option, texts in given.items() for text in texts or ()]
+    return [((option, app[1] if app else ""), text[app.end() :] if app else text) for option, app, text in pairs]
 
 
 def _assignment(text: str) -> tuple[str, str]:
