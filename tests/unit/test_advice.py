@@ -97,6 +97,7 @@ def ended(*log: str, code: int = 1, services: bool = False) -> str:
         (("1 validation error for Settings", "api_key", "  Field required [type=missing]"), "api_key has no value"),
         (("ImportError: libpq.so.5: cannot open shared object file: No such file",), " libpq5 "),
         (("psycopg.OperationalError: connection failed: Connection refused",), "this start has no network"),
+        ((TRACEBACK, "ModuleNotFoundError: No module named 'cheroot'"), "Add what brings cheroot to the project's"),
         ((TRACEBACK, "ValueError: bad"), "Correct what the traceback names."),
         (("WARNING: LOG_LEVEL is not set, using INFO", "panic"), "Correct what its last lines name."),
         ((), "It says nothing"),

@@ -128,8 +128,11 @@ def test_what_a_start_reaches_is_certain_and_the_rest_is_not() -> None:
                 from shop import guarded
             except ImportError:
                 guarded = None
+            from shop import bottle, _vendor
             APPS = ["shop.plugin.Config"]
             """,
+        "shop/bottle.py": "__author__ = 'Somebody'\n__version__ = '0.13'\ndef f():\n    import flup\n",
+        "shop/_vendor/__init__.py": "import gone8",
         "shop/export.py": "import gone1",
         "shop/cloud.py": "import gone2",
         "shop/guarded.py": "import gone3",

@@ -62,7 +62,7 @@ ANSWERED = re.compile(r"HTTP Error [45]\d\d|curl: \(22\)|returned error: [45]\d\
 TOO_LATE = re.compile(r"timed? ?out|exceeded timeout|curl: \(28\)", re.IGNORECASE)
 UNREACHED = re.compile(
     r"connection refused|ECONNREFUSED|name resolution|name or service not known|could not translate host name|"
-    r"network is unreachable|no route to host|ENOTFOUND|EAI_AGAIN|could not connect|can't connect to|"
+    r"network is unreachable|no route to host|\bENOTFOUND\b|EAI_AGAIN|could not connect|can't connect to|"
     r"connect call failed|all connection attempts failed|no such host|nodename nor servname",
     re.IGNORECASE,
 )
@@ -190,6 +190,8 @@ def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:
         return how_to_install(library)
     if unset := value_fix(lines):
         return unset
+    if module := next((found[1] for line in reversed(lines) if (found := NO_MODULE.search(line))), ""):
+        return _module_fix(module, "", ())
     if any(UNREACHED.search(line) for line in lines):
         return WITHOUT_SERVICES if services_left_out else WITHOUT_NETWORK
     if not any(line.strip() for line in lines):

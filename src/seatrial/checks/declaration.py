@@ -148,9 +148,12 @@ def _source(name: str) -> Callable[[Facts, Contract], object]:
 
 
 def _started_without_services(facts: Facts) -> bool:
-    """Tell whether it was started alone, though its project has a compose file that starts what it may need."""
-    has_compose = not isinstance(facts.sources, Unavailable) and facts.sources.compose is not None
-    return has_compose and isinstance(facts.stack, Unavailable)
+    """Tell whether it was started alone, though its project has a compose file that starts something beside it."""
+    compose = None if isinstance(facts.sources, Unavailable) else facts.sources.compose
+    if compose is None or not isinstance(facts.stack, Unavailable):
+        return False
+    model = compose if isinstance(compose, Unavailable) else compose.model
+    return isinstance(model, Unavailable) or len(model.services) > 1
 
 
 def _plain(read: Callable[[Facts], object]) -> Callable[[Facts, Contract], object]:

@@ -48,9 +48,12 @@ MOST_FILES = 5000
 MOST_TEXTS = 5000
 NOT_RUN = re.compile(
     r"(?:^|/)(?:tests?(?:_\w+)?|e2e|testing|conftest\.py|test_[^/]*|[^/]*_tests?\.py|migrations|docs?|examples?|benchmarks?|scripts?"
-    r"|setup\.py|noxfile\.py|tasks\.py|fabfile\.py|node_modules|__pycache__|alembic|versions|dev|devtools?)(?:/|$)"
+    r"|setup\.py|noxfile\.py|tasks\.py|fabfile\.py|node_modules|__pycache__|alembic|versions|dev|devtools?"
+    r"|_?vendor(?:ed|s)?|_?third_?party)(?:/|$)"
 )
-"""What a server does not load."""
+"""What a server does not load, or is somebody else's."""
+LIBRARY = re.compile(r"(?ms)(?=.*^__version__ *=)(?=.*^__(?:author|license)__ *=)")
+"""A module that says this of itself, inside of a package, is a copy of a library of one file, such as bottle."""
 DYNAMIC = re.compile(
     r"__path__|sys\.modules|__getattr__|import_module|__import__|[Ll]azy|declare_namespace|globals\(\)|\bexec\(|setattr\("
 )
@@ -120,7 +123,7 @@ class _Reading:
         for path in place.folders or (place.file,):
             for file, source in self.load(path).items():
                 below = posixpath.relpath(file, posixpath.dirname(path))
-                if NOT_RUN.search(below) and file != main:
+                if file != main and (NOT_RUN.search(below) or _is_library(below, source)):
                     continue
                 self.characters += len(source)
                 if self.characters > MOST_SOURCE or len(self.modules) >= MOST_MODULES:
@@ -194,6 +197,11 @@ class _Reading:
             if name in self.modules:
                 yield name
                 return
+
+
+def _is_library(below: str, source: str) -> bool:
+    """Tell whether a module of a package is a copy of somebody else's library."""
+    return "/" in below and not below.endswith("__init__.py") and LIBRARY.match(source) is not None
 
 
 def _with_parents(dotted: str) -> list[str]:
