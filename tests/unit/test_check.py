@@ -182,6 +182,15 @@ def test_what_no_build_takes_is_undecided(tmp_path: Path, text: str, said: str) 
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["RUN x\nFROM a:1\n", "FROM a:1 AS b\nCOPY --from=b x y\n", "FROM a:1\nONBUILD FROM b\n"],
+)
+def test_what_hadolint_knows_that_no_build_takes_is_an_error(tmp_path: Path, text: str) -> None:
+    write(tmp_path, {"Dockerfile": text})
+    assert checked(tmp_path)["Dockerfile"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
     ("dockerfile", "copies", "context"),
     [
         ("docker/a/Dockerfile", "src/app.py", "."),

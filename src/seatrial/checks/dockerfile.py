@@ -21,6 +21,8 @@ SHOWN = 5
 LEVELS = ("error", "warning", "info", "style")
 ABOUT_CACHES = {"DL3009", "DL3019", "DL3032", "DL3036", "DL3040", "DL3042", "DL3060"}
 """hadolint's rules that want a cache deleted: wrong where it is a mount (its issues 497, 983, 1095, 1139)."""
+REFUSED = frozenset(("DL3023", "DL3043", "DL3061"))
+"""hadolint's rules on what no build takes: a stage that copies from itself, ONBUILD FROM, instructions before FROM."""
 FLOATING = {
     *("latest", "stable", "edge", "nightly", "main", "master", "dev", "rolling", "testing", "unstable", "current"),
     *("lts", "slim", "alpine"),
@@ -73,9 +75,15 @@ def lint(lint: Lint, dockerfile: DockerfileSource, contract: Contract) -> Outcom
             fix=f"hadolint's wiki explains {kept[0].rule}; with a reason, `lint-ignore` in the contract leaves it out.",
             evidence=(*(f"{path}:{row.line} {row.level} {row.rule} {row.message}" for row in kept), *aside),
             where=f"{path}:{kept[0].line}",
-            severity=Severity.WARNING if any(row.level == "error" for row in kept) else None,
+            severity=_gravest(kept),
         )
     return expect.passed(f"hadolint finds nothing in {path}", evidence=tuple(aside))
+
+
+def _gravest(findings: list[LintFinding]) -> Severity | None:
+    if any(row.rule in REFUSED for row in findings):
+        return Severity.ERROR
+    return Severity.WARNING if any(row.level == "error" for row in findings) else None
 
 
 def _false_alarm(finding: LintFinding, dockerfile: Dockerfile) -> str:
