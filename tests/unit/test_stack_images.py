@@ -42,5 +42,8 @@ def test_images_that_cannot_be_had_are_told_all_at_once(tmp_path: Path, monkeypa
     assert caught.value.what == "2 images cannot be had; a line each tells what to do."
     assert "redis:7-alpine of the service 'a' cannot be pulled; there is no local substitute" in caught.value.detail
     assert "Name redis:7, pull" in caught.value.detail
-    assert "me/x:1 of the service 'b' cannot be pulled; it has no local substitute." in caught.value.detail
+    assert (
+        "compose.yaml:3: the image me/x:1 of the service 'b' cannot be pulled; it has no local substitute."
+        in caught.value.detail
+    )
     assert "service 'c'" not in caught.value.detail

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.world import World
 
 from seatrial.compose.readiness import Readiness
-from seatrial.errors import StackError
+from seatrial.errors import ImageError, SeatrialError, StackError
 from seatrial.stack.inspect import containers
 from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import plan_up
@@ -41,7 +41,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def looked(world: World, **substitutes: bool) -> Preflight:
+def looked(world: World, **substitutes: bool | SeatrialError) -> Preflight:
     return check_all(
         world.project,
         "ship",
@@ -84,12 +84,13 @@ def test_an_own_image_that_is_not_built_is_told_once(world: World) -> None:
     }
 
 
-@pytest.mark.parametrize("has", [True, False])
-def test_an_image_that_is_pulled(world: World, has: bool) -> None:
+@pytest.mark.parametrize("has", [True, False, ImageError("No Alpine.", fix="Name postgres:17.")])
+def test_an_image_that_is_pulled(world: World, has: bool | SeatrialError) -> None:
     del world.memory.images["postgres:17"]
     (told,) = [what for what in found(looked(world, postgres=has), "image") if what.startswith("postgres")]
-    other = ", or a local substitute is used" if has else ""
-    assert told == f"postgres:17 of db is not here: it is pulled{other}; its files cannot be looked at before"
+    other = ", or a local substitute is used" if has is True else ""
+    why = f"; {has}" if isinstance(has, ImageError) else ""
+    assert told == f"postgres:17 of db is not here: it is pulled{other}; its files cannot be looked at before{why}"
 
 
 def test_a_service_that_is_only_built(world: World) -> None:

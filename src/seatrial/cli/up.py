@@ -81,15 +81,17 @@ def _dry_run(project: Project, name: str, *, as_json: bool) -> ExitCode:
     from seatrial.stack.preflight import check_all
 
     recipes = offline.recipes(project, output.host().trust)
+
+    def has_substitute(image: str) -> bool | SeatrialError:
+        found = offline.find_substitute(image, recipes)
+        return False if found is None else offline.hindrance(found, output.host()) or True
+
     found = check_all(
         project,
         name,
         engine=output.engine(),
         host=output.host(),
-        has_substitute=lambda image: (
-            (found := offline.find_substitute(image, recipes)) is not None
-            and offline.hindrance(found, output.host()) is None
-        ),
+        has_substitute=has_substitute,
     )
     if as_json:
         print(preflight_document(found), end="")

@@ -14,7 +14,7 @@ from seatrial.compose.runner import Compose
 from seatrial.compose.text import text_of
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
-from seatrial.errors import ImageError, together
+from seatrial.errors import ImageError, SeatrialError, together
 from seatrial.facts import Service
 from seatrial.host import Host
 from seatrial.settings.read import Project
@@ -27,6 +27,8 @@ BEYOND = {
     "additional_contexts": "Name the images and folders in the Dockerfile itself.",
 }
 """By key of a build section: what to do where seatrial's build does not know it."""
+HasSubstitute = Callable[[str], bool | SeatrialError]
+"""Given an image, tells whether a recipe can take its place, or why one that is known cannot."""
 MakeSubstitute = Callable[[str], str | None]
 """Given an official image, makes or finds a local one in its place and returns its name."""
 
@@ -60,13 +62,13 @@ def check_images(
     plan: StackPlan,
     there: Mapping[str, str],
     *,
-    has_substitute: Callable[[str], bool] = lambda _: False,
+    has_substitute: HasSubstitute = lambda _: False,
     builds: bool = False,
 ) -> Iterator[Finding]:
     """Yield a finding for each service's image: it is here, or what to do about it.
 
-    `there` is what the engine holds; `has_substitute` tells whether a recipe could take an image's place; `builds`,
-    whether what the compose file builds is built before the start.
+    `there` is what the engine holds; `builds` tells whether what the compose file builds is built before
+    the start.
     """
     unbuilt: set[str] = set()
     for service in plan.services:
@@ -74,7 +76,7 @@ def check_images(
         app = plan.makers.get(service.name)
         if app is not None and (beyond := plan.beyond.get(service.name)):
             what = f"{image} of {service.name} is built as the settings say: {_keys(beyond)} of the file does not count"
-            yield note("image", what, where=_build_line(plan, service))
+            yield note("image", what, where=_line(plan, service, "build"))
         if image is None:
             yield _not_built(plan, service)
         elif image in there:
@@ -93,8 +95,9 @@ def check_images(
                 fix=f"Build it: `invoke build --app {app}`.",
             )
         else:
-            other = ", or a local substitute is used" if has_substitute(image) else ""
-            before = "; its files cannot be looked at before"
+            found = has_substitute(image)
+            other = ", or a local substitute is used" if found is True else ""
+            before = f"; its files cannot be looked at before{f'; {found}' if isinstance(found, SeatrialError) else ''}"
             yield note("image", f"{image} of {service.name} is not here: it is pulled{other}{before}")
 
 
@@ -106,15 +109,15 @@ def _not_built(plan: StackPlan, service: Service) -> Finding:
     else:
         what = f"the service {service.name!r} is built with {_keys(beyond)}, which seatrial's build does not know."
         fix = BEYOND.get(beyond[0], "Build it with `docker compose build`, and name what that makes with `image`.")
-    return blocked("image", what, where=_build_line(plan, service), fix=fix)
+    return blocked("image", what, where=_line(plan, service, "build"), fix=fix)
 
 
 def _keys(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _build_line(plan: StackPlan, service: Service) -> str:
-    line = text_of(plan.file).lines.get(service.name, {}).get("build", 0)
+def _line(plan: StackPlan, service: Service, key: str) -> str:
+    line = text_of(plan.file).lines.get(service.name, {}).get(key, 0)
     return f"{plan.file}:{line}" if line else str(plan.file)
 
 
@@ -150,6 +153,7 @@ def provide(
             try:
                 known[image] = _obtain(service, image, app, compose=compose, say=say, substitute=substitute)
             except ImageError as error:
+                error.where = _line(plan, service, "image")
                 problems.append(error)
                 known[image] = None
         if (local := known[image]) is not None:
@@ -183,7 +187,6 @@ def _obtain(
     if local is None:
         raise ImageError(
             f"the image {image} of the service {service.name!r} cannot be pulled; {why}",
-            where=str(compose.file),
             fix=f"Build it: `invoke build --app {app}`; or check the name and your network." if app else fix,
             detail="\n".join(problem),
         )

@@ -5,7 +5,7 @@ What asks the engine raises EngineError when it does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ class Preflight:
 
 
 def check_all(
-    project: Project, name: str, *, engine: Engine, host: Host, has_substitute: Callable[[str], bool] = lambda _: False
+    project: Project, name: str, *, engine: Engine, host: Host, has_substitute: images.HasSubstitute = lambda _: False
 ) -> Preflight:
     """Return what there is to know before the start of an app's stack.
 
@@ -110,7 +110,7 @@ def check_start(
     plan: StackPlan,
     engine: Engine,
     *,
-    has_substitute: Callable[[str], bool] = lambda _: False,
+    has_substitute: images.HasSubstitute = lambda _: False,
     builds: bool = False,
 ) -> Iterator[Finding]:
     """Yield findings on a plan's images, ports, variables, and what it takes from outside.
