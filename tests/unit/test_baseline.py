@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+from tests.unit.factories import boot, configuration, facts
 from tests.unit.samples import result, smoke
 from tests.unit.test_checks import CHECKS, CONTRACT, FAILING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from seatrial.checks.verdict import Smoke
 
 PASS = result(Status.PASS, "a/b")
+NO_CHECK = configuration(health_check=None)
 SCHEMA = Path(files.__file__).parents[1] / "schemas/baseline.schema.json"
 
 
@@ -73,6 +75,7 @@ def beside(known: BaselineFile, *results: Result, contract: Contract = Contract(
         ("sha256:" + "ab" * 32, "sha256:" + "cd" * 32),
         ("<object at 0x7f12ab>, pid 17", "<object at 0x7f99cd>, pid 4"),
         ("2026-11-30T13:00:01Z failed", "2026-12-01 09:10:11.123+01:00 failed"),
+        ("/bin/wall has mode 2755 and owner 0:5", "/bin/wall has mode 2755 and owner 0:101"),
         ("/tmp/tmpab12cd_x/state", "/tmp/tmpzz99zz_y/state"),
         ("a\n  b", "a b"),
     ],
@@ -88,6 +91,7 @@ def test_what_another_build_changes_is_no_part_of_a_cause(before: str, after: st
         ("it listens on 0.0.0.0:80", "it listens on 127.0.0.1:80"),
         ("db:5432 is refused", "db:6432 is refused"),
         ("/a has mode 4755", "/a has mode 0777"),
+        ("/a has mode 4755 and owner 0:0", "/a has mode 4755 and owner 9:0"),
         ("exit code 1", "exit code 137"),
         ("DL3008 pin", "DL3013 pin"),
     ],
@@ -115,6 +119,20 @@ def test_a_list_of_things_is_known_item_by_item() -> None:
     assert failed("a; and 1 more", expected="", fix="", evidence=("a", "b")).items == ("a", "b")
     assert failed("it ended", expected="", fix="", evidence=("log: x",)).items == ()
     assert failed("a, b", expected="", fix="", items=["a", "b"]).items == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("raised", "state"),
+    [("ValueError: 7 is no port", "known"), ("ValueError: 12 is no port", "known"), ("KeyError: 'PORT'", "new")],
+)
+def test_a_traceback_in_a_log_is_known_by_what_it_raises(raised: str, state: str) -> None:
+    def told(line: str) -> Result:
+        log = ("up", "Traceback (most recent call last):", '  File "/app/a.py", line 3, in go', "    1 / 0", line, "on")
+        return judge(CHECKS["boot/stays-up"], facts(boot=boot(log=log), configuration=NO_CHECK), Contract())
+
+    known = adopted(told("ValueError: 7 is no port"))
+    assert [entry.cause for entry in known.read.images[0].findings] == ["a traceback of ValueError"]  # type: ignore[union-attr]
+    assert beside(known, told(raised)).checks[1].baseline == state
 
 
 # --- new, same, grown, paid ---------------------------------------------------------------------------------
@@ -166,6 +184,14 @@ def test_what_was_not_asked_or_not_decided_is_neither_paid_nor_dropped() -> None
     found_now = compared([PASS, undecided], known.images[0], unpacked=0, max_growth=5, file=NAME)
     assert found_now.paid == ()
     assert recorded([PASS, undecided], known.images[0].findings) == known.images[0].findings
+
+
+def test_an_update_at_a_lesser_level_does_not_make_a_finding_lighter() -> None:
+    known = adopted(found("x"))
+    known.update = True
+    known.judged(shop(found("x", severity=Severity.WARNING)), Contract())
+    (record,) = known.made.values()
+    assert [entry.severity for entry in record.findings] == [Severity.ERROR]
 
 
 @pytest.mark.parametrize(

@@ -174,15 +174,24 @@ def boot_fix(boot: Boot, *, services_left_out: bool) -> str:
 
 def raised_before(log: Sequence[str]) -> tuple[str, ...]:
     """Return what the tracebacks of a log raise that its last lines do not show: often the cause of what they show."""
-    found: list[str] = []
+    return tuple(_raised(log[:-LAST_LINES]))[-MOST_RAISED:]
+
+
+def tracebacks(log: Sequence[str]) -> list[str]:
+    """Return the kinds of tracebacks that a log holds."""
+    return [f"a traceback of {name}" for name in sorted({line.partition(":")[0] for line in _raised(log)})]
+
+
+def _raised(log: Sequence[str]) -> dict[str, None]:
+    found: dict[str, None] = {}
     inside = False
-    for line in log[:-LAST_LINES]:
+    for line in log:
         if TRACEBACK in line:
             inside = True
         elif inside and line.strip() and not line[0].isspace():
             inside = False
-            found.append(line)
-    return tuple(dict.fromkeys(found))[-MOST_RAISED:]
+            found[line] = None
+    return found
 
 
 def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from seatrial.checks.causes import graver
 from seatrial.checks.model import Result, Severity, Status, shorten
 from seatrial.text import UNITS, parse_size, plain_line, show_size
 
@@ -43,7 +44,7 @@ VOLATILE = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?", "<time>"),
     (r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b(?:sha256:)?[0-9a-f]{12,64}\b", "<id>"),
     (r"\btmp[a-z0-9_]{8}\b", "<temporary>"),
-    (r"\b(line|pid) \d+", r"\1 <n>"),
+    (r"\b(line|pid|owner \d+:)( ?)\d+", r"\1\2<n>"),
     (r"((?:\.[A-Za-z]\w*|[Dd]ockerfile|[Cc]ontainerfile)):\d+(?::\d+)?\b", r"\1:<n>"),
     (r"\b\d+(?:\.\d+)? ?(?:ms|s|min|seconds?|minutes?)\b", "<time>"),
     (r"\b\d+(?:\.\d+)? ?(?:B|kB|MB|GB|KiB|MiB|GiB|bytes)\b", "<size>"),
@@ -63,7 +64,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     cause: str
     """What was found, without what another build changes."""
     severity: Severity
-    """How much it mattered; a graver one is not excused."""
+    """How much it mattered at most; a graver one is not excused."""
     count: Annotated[int, Meta(ge=1)] = 1
     """How often it was found."""
     size: str = ""
@@ -184,10 +185,18 @@ def is_recordable(result: Result, results: Iterable[Result]) -> bool:
 
 
 def recorded(results: Sequence[Result], known: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Return the entries that stand for these results; what was not asked, or not decided, is kept of those known."""
+    """Return the entries that stand for these results; what was not asked, or not decided, is kept of those known.
+
+    None becomes lighter: what makes a finding grave may follow from it at another level only.
+    """
+    before = {(entry.check, entry.cause): entry.severity for entry in known}
     decided = {result.id for result in results if result.status is not Status.ERROR and not result.follows_from}
     kept = [entry for entry in known if entry.check not in decided]
-    found = [entry for result in results if is_recordable(result, results) for entry in entries_of(result)]
+    now = [entry for result in results if is_recordable(result, results) for entry in entries_of(result)]
+    found = [
+        replace(entry, severity=graver(entry.severity, before.get((entry.check, entry.cause), entry.severity)))
+        for entry in now
+    ]
     return tuple(sorted((*kept, *found), key=lambda entry: (entry.check, entry.cause)))
 
 

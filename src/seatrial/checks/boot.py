@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.checks.advice import LAST_LINES, boot_fix, raised_before
+from seatrial.checks.advice import LAST_LINES, boot_fix, raised_before, tracebacks
 from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
@@ -147,6 +147,7 @@ def stays_up(
     if any(TRACEBACK in line for line in boot.log):
         return expect.failed(
             "it runs, but its log holds a traceback",
+            items=tracebacks(boot.log),
             fix="Correct what the traceback names.",
             evidence=evidence_of(boot),
             severity=Severity.WARNING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from seatrial.checks.advice import tracebacks
 from seatrial.checks.boot import evidence_of
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, first_lines, present, skipped
@@ -36,6 +37,7 @@ def keeps_workers(running: Boot) -> Outcome:
         count = f"{len(running.lost)} of its workers" if len(running.lost) > 1 else "a worker of it"
         return expect.failed(
             f"it serves, and {count} ended while it started; its log holds the traceback",
+            items=tracebacks(running.log),
             fix="Do once, before the workers start, what they must not do side by side: migrate in a job of its own, "
             "or in the entrypoint.",
             evidence=(*(f"ended: {command}" for command in first_lines(running.lost, 5)), *evidence_of(running)),
