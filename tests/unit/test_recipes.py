@@ -122,3 +122,17 @@ def test_what_nobody_can_write_is_told(files: dict[str, str], says: str, fix: st
     assert says in caught.value.what
     assert fix in caught.value.fix
     assert caught.value.where
+
+
+def test_pinned_requirements_in_a_folder_below_are_built_from_the_project(tmp_path: Path) -> None:
+    for name, text in {
+        "pyproject.toml": pyproject("uvicorn", name="ship"),
+        "ship.py": FASTAPI,
+        "requirements/all.txt": "a==1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (made,) = write_missing(Tree(tmp_path), understand(tmp_path))
+    assert made.app.context.value == "."
+    assert "--requirement requirements/all.txt" in made.files["Dockerfile"]
+    assert ".dockerignore" in made.files

@@ -49,7 +49,7 @@ def unknown(
     images = {dockerfile.file: dockerfile for dockerfile in dockerfiles}
     if not projects:
         yield Unknown(what="Python project", where=".", why="no file declares one, and there is no module")
-    if name.sure is Sure.GUESSED and len(apps) <= 1:
+    if name.sure is Sure.GUESSED and [app.name.value for app in apps] in ([], [name.value]):
         why = f"nothing names the project; {name.value} is the folder's"
         yield Unknown(what="name", where=name.where, why=why, ask=NAME, default=name.value)
     for app in apps:

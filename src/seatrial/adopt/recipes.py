@@ -166,8 +166,11 @@ class _Recipe:
             )
         self.tree, self.app, self.project = tree, app, project
         lock = project.lock.value if project.lock is not None else ""
-        self.workspace = bool(lock) and posixpath.dirname(lock) != project.folder
-        self.root = posixpath.dirname(lock) if self.workspace else project.folder
+        above = posixpath.dirname(lock)
+        # A lock below the project, such as requirements/all.txt, is no workspace's.
+        inside = not above or project.folder.startswith(f"{above}/")
+        self.workspace = bool(lock) and above != project.folder and inside
+        self.root = above if self.workspace else project.folder
         self.start = _start(app, project)
         self.builds = _is_package(tree, project)
 
