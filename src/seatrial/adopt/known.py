@@ -62,3 +62,8 @@ LIBRARIES: Mapping[str, list[str]] = {
     for distribution in names
 }
 SELF_CONTAINED: Mapping[str, str] = _known["self-contained"]
+ADDRESSES: Mapping[str, str] = {
+    service: row["address"] for service, row in _known["services"].items() if "address" in row
+}
+VALUES_BY_TYPE: Mapping[str, str] = _known["values"]["types"]
+VALUES_BY_WORD: Mapping[str, str] = _known["values"]["words"]

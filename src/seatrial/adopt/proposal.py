@@ -12,6 +12,7 @@ import msgspec
 from msgspec import structs
 
 from seatrial.adopt.apps import services_of, slug
+from seatrial.adopt.known import ADDRESSES, VALUES_BY_TYPE, VALUES_BY_WORD
 from seatrial.adopt.model import (
     App,
     DockerfileFound,
@@ -204,38 +205,6 @@ HEAD = """\
 """
 LONGEST = 200
 """Characters of a comment."""
-ADDRESSES = {
-    "postgres": "postgresql://app:made-up@localhost:5432/app",
-    "mysql": "mysql://app:made-up@localhost:3306/app",
-    "redis": "redis://localhost:6379/0",
-    "rabbitmq": "amqp://localhost:5672//",
-    "mongo": "mongodb://localhost:27017/app",
-}
-"""Addresses for a trial start, by service."""
-SPEAKING = (
-    (r"bool", "false"),
-    (r"int|float|Decimal|PositiveInt|NonNegativeInt", "1"),
-    (r"EmailStr", "nobody@example.com"),
-    (r"(?:list|set|tuple|frozenset|Sequence)\b.*", "[]"),
-    (r"(?:dict|Mapping)\b.*", "{}"),
-    (r"RedisDsn", ADDRESSES["redis"]),
-    (r"AmqpDsn", ADDRESSES["rabbitmq"]),
-    (r"MongoDsn", ADDRESSES["mongo"]),
-    (r"(?:Any)?(?:Http)?Url", "http://localhost"),
-    (r"(?:File|Directory)?Path", "/tmp"),  # noqa: S108 - in a container
-)
-"""Values by the type that the code says."""
-WORDS = {
-    "REDIS": ADDRESSES["redis"],
-    "AMQP": ADDRESSES["rabbitmq"],
-    "RABBITMQ": ADDRESSES["rabbitmq"],
-    "MONGO": ADDRESSES["mongo"],
-    "PORT": "8000",
-    "EMAIL": "nobody@example.com",
-    "HOST": "localhost",
-    "DEBUG": "false",
-}
-"""Values by a word of a variable's name."""
 
 
 @dataclass(frozen=True)
@@ -364,10 +333,10 @@ def _environment(project: Project, image: DockerfileFound | None) -> Iterator[Li
 def made_up(variable: Variable, project: Project) -> str:
     """Return a value that a variable of that name and type may have."""
     name, kind = variable.name.upper(), variable.type.removesuffix(" | None").rpartition("pydantic.")[2]
-    if value := next((value for pattern, value in SPEAKING if re.fullmatch(pattern, kind)), ""):
-        return value if value != "1" or not name.endswith("PORT") else WORDS["PORT"]
+    if value := next((value for pattern, value in VALUES_BY_TYPE.items() if re.fullmatch(pattern, kind)), ""):
+        return value if value != "1" or not name.endswith("PORT") else VALUES_BY_WORD["PORT"]
     words = name.split("_")
-    if value := next((WORDS[word] for word in words if word in WORDS), ""):
+    if value := next((VALUES_BY_WORD[word] for word in words if word in VALUES_BY_WORD), ""):
         return value
     if words[-1] not in {"URL", "URI", "DSN"} and not kind.endswith("Dsn"):
         return "made-up"
