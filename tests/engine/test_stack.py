@@ -465,7 +465,7 @@ def test_an_own_image_that_was_not_built(yard: Yard) -> None:
 
 def test_an_image_that_nobody_has(yard: Yard) -> None:
     yard.write({"db": {"image": "localhost:1/nosuch:1"}})
-    with pytest.raises(ImageError, match="cannot be pulled, and has no local substitute"):
+    with pytest.raises(ImageError, match="cannot be pulled; it has no local substitute"):
         yard.up(substitute=lambda _: None)
     assert yard.left() == []
 
