@@ -298,13 +298,13 @@ def test_each_format_of_a_smoke_is_written(tmp_path: Path) -> None:
     assert "Dockerfile" in places
 
 
-def test_a_check_of_both_examples_takes_a_second_at_most() -> None:
-    # Of processor time, hadolint's included: the machine may be busy.
+def test_a_check_of_an_app_takes_a_second_at_most() -> None:
+    # Of processor time, hadolint's and compose's included: the machine may be busy.
     took = []
     for _ in range(3):
-        before = sum(os.times()[2:4])
-        assert run(ROOT).code == 0
-        took.append(sum(os.times()[2:4]) - before)
+        before = sum(os.times()[:4])
+        assert run(ROOT, "docker/course-supporter/Dockerfile").code == 0
+        took.append(sum(os.times()[:4]) - before)
     assert min(took) <= 1.0, took
 
 
