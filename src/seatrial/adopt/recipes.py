@@ -59,8 +59,10 @@ GOES_ON = re.compile(
     r"\bwhile (?:True|1)\b|forever|signal\.|\.(?:run|start|serve|listen|poll\w*|join|wait)\(|schedul", re.IGNORECASE
 )
 """What code says that goes on until it is stopped."""
-STOPS = {"gunicorn": "SIGTERM", "uwsgi": "SIGINT", "pyuwsgi": "SIGINT"}
-"""How a server is asked to finish its requests, where that is not SIGTERM by default."""
+HANDLE = {"aiohttp", "Sanic", "Streamlit", "python-telegram-bot", "aiogram"}
+"""Frameworks that handle SIGTERM by themselves, as all servers but uWSGI and waitress do."""
+MOST_READ = 500
+"""Modules that are searched for a handler of SIGTERM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,9 +232,18 @@ class _Recipe:
             "port": port,
             # Its routes are those of the application in the code, and a command may start another.
             "health": _health("" if self.app.command or project.health is None else project.health.value, port),
-            "stop_signal": STOPS.get(start.server, "SIGTERM"),
+            "stop_signal": self._stop_signal(),
             "command": _command(start),
         }
+
+    def _stop_signal(self) -> str:
+        """Return the signal that it ends by: a container's first process ignores SIGTERM where nothing handles it."""
+        start = self.start
+        if start.server in {"uwsgi", "pyuwsgi", "waitress"}:
+            return "SIGINT"
+        own = [path for path in self.tree.files if path.endswith(".py") and not NOT_COPIED.search(path)][:MOST_READ]
+        handled = start.server or start.framework in HANDLE or any("SIGTERM" in self.tree.text(path) for path in own)
+        return "SIGTERM" if handled else "SIGINT"
 
     def _port(self) -> int:
         """Return the port that it serves; 0 for none."""
@@ -302,7 +313,8 @@ class _Recipe:
         lock = self.project.lock.value if self.project.lock is not None else ""
         # The one that pins each version; or else that of the usual name, unless the project says itself what it needs.
         usual = [each for each in running if posixpath.basename(each.file) == "requirements.txt"]
-        unpinned = [] if self.builds and self.project.dependencies else [*usual, *running]
+        own = self.builds and self.project.dependencies and not self.start.server
+        unpinned = [] if own else usual if self.builds and self.project.dependencies else [*usual, *running]
         chosen = next((each for each in running if each.file == lock), next(iter(unpinned), None))
         if chosen is not None:
             name = self._inside(chosen.file)
@@ -333,7 +345,10 @@ class _Recipe:
         names = tree.folders.get(root, ())
         wanted = {posixpath.basename(self.project.lock.value) if self.project.lock is not None else "", "Pipfile"}
         wanted |= {name for name in names if name in BUILD_FILES or (self.builds and DESCRIPTIONS.fullmatch(name))}
-        listed = {self._inside(each.value.file) for each in self.project.requirements if not each.value.development}
+        # A setup.py may read any of them.
+        whole = joined(root, "setup.py") in tree
+        required = [each.value for each in self.project.requirements if whole or not each.value.development]
+        listed = {self._inside(each.file) for each in required}
         yield from sorted(wanted.intersection(names) | listed)
         code = {
             self._inside(path).split("/", 1)[0]
