@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.adopt.projects import WITH, WITHOUT, Small
 
 from seatrial.engine.find import find_engine
 from seatrial.host import this_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -48,6 +53,20 @@ def seatrial(*words: str, folder: Path) -> str:
     return said
 
 
+@contextmanager
+def removed(app: str) -> Iterator[None]:
+    """Remove an app's images at the end."""
+    try:
+        yield
+    finally:
+        engine = find_engine(this_host())
+        names = [name for image in engine.client.api.images() for name in image["RepoTags"] or ()]
+        for name in names:
+            if name.startswith(f"{app}:"):
+                engine.client.images.remove(name, force=True)
+        engine.client.close()
+
+
 @pytest.mark.parametrize("project", [*WITHOUT, *WITH], ids=lambda project: project.app)
 def test_it_is_adopted_without_a_hand_edit(project: Small, tmp_path: Path, index: str) -> None:
     folder = tmp_path / project.app
@@ -55,15 +74,7 @@ def test_it_is_adopted_without_a_hand_edit(project: Small, tmp_path: Path, index
     if project.lock:
         locked = run("sh", "-c", project.lock, folder=folder)
         assert locked.returncode == 0, locked.stdout + locked.stderr
-    engine = find_engine(this_host())
-    try:
+    with removed(project.app):
         seatrial("init", folder=folder)
         seatrial("build", folder=folder)
-        said = seatrial("smoke", folder=folder)
-        assert "PASS" in said
-    finally:
-        names = [name for image in engine.client.api.images() for name in image["RepoTags"] or ()]
-        for name in names:
-            if name.startswith(f"{project.app}:"):
-                engine.client.images.remove(name, force=True)
-        engine.client.close()
+        assert "PASS" in seatrial("smoke", folder=folder)

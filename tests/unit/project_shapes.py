@@ -97,7 +97,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "layout": "scripts",
             "start": ("web", "Litestar", "app:app"),
             "server": "",
-            "asks": ["Python version", "server"],
+            "asks": ["--server", "Python version"],
         },
     ),
     "pipenv and Starlette": (
@@ -923,7 +923,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "shop/cli.py": "def main(): ...\n",
             "shop/main.py": FASTAPI,
         },
-        {"start": ("web", "FastAPI", "shop.main:app"), "asks": ["server"]},
+        {"start": ("web", "FastAPI", "shop.main:app"), "asks": ["--server"]},
     ),
     "a script that starts itself again as another account, and is renamed": (
         {

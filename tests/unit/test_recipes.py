@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.adopt.projects import FASTAPI, FLASK, WITHOUT, Small, pyproject
 
+from seatrial.adopt.proposal import answered
 from seatrial.adopt.recipes import Written, write_missing
 from seatrial.adopt.tree import Tree
 from seatrial.adopt.understand import understand
@@ -38,11 +40,12 @@ INSTALLS = {
     "adopt-streamlit": "python install --requirement requirements.txt",
 }
 ANY = "0.0.0.0"  # noqa: S104 - in a container
+GUNICORN = ("gunicorn", "--worker-tmp-dir", "/dev/shm")
 STARTS = {
     "adopt-flat": ["uvicorn", "main:app", "--host", ANY, "--port", "8000"],
-    "adopt-package": ["gunicorn", "--bind", "0.0.0.0:8000", "ship.app:create_app()"],
+    "adopt-package": [*GUNICORN, "--bind", "0.0.0.0:8000", "ship.app:create_app()"],
     "adopt-pdm": ["python", "server.py"],
-    "adopt-wsgi": ["gunicorn", "--bind", "0.0.0.0:8000", "harbour.wsgi:application"],
+    "adopt-wsgi": [*GUNICORN, "--bind", "0.0.0.0:8000", "harbour.wsgi:application"],
     "adopt-asgi": ["uvicorn", "harbour.asgi:application", "--host", ANY, "--port", "8000"],
     "adopt-celery": ["celery", "-A", "tasks", "worker"],
     "adopt-console": ["adopt-console"],
@@ -89,6 +92,35 @@ def test_services_are_brought_with_their_addresses(tmp_path: Path) -> None:
     assert 'DATABASE_URL: "postgresql://app:${POSTGRES_PASSWORD:?' in compose
     assert "redis:\n        condition: service_healthy" in compose
     assert written(project, tmp_path / "ship").files[".env.example"] == "POSTGRES_PASSWORD=change-me\n"
+
+
+def test_what_a_person_says_comes_first(tmp_path: Path) -> None:
+    Small(app="ship", about="", files={"requirements.txt": "flask\n", "app.py": FLASK}).write(tmp_path, "")
+    found = understand(tmp_path)
+    (made,) = write_missing(Tree(tmp_path), answered(found, {("--server", ""): "waitress"}))
+    text = made.files["Dockerfile"]
+    assert "/opt/tool/bin/pip --python /app/.venv/bin/python install waitress==3.0.2" in text
+    assert 'CMD ["waitress-serve", "--listen=0.0.0.0:8000", "app:app"]' in text
+    assert "STOPSIGNAL SIGINT" in text
+    (made,) = write_missing(Tree(tmp_path), answered(found, {("--command", ""): "ship serve --port 7000"}))
+    assert 'CMD ["ship", "serve", "--port", "7000"]' in made.files["Dockerfile"]
+    assert "create_connection(('127.0.0.1', 7000)" in made.files["Dockerfile"]
+    assert made.app.command is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--server", "apache", "apache is none of gunicorn, waitress"),
+        ("--module", "app:other", "app:other is no application that its code makes"),
+        ("--command", "'", "is no command: No closing quotation"),
+        ("--port", "0", "'0' is no port"),
+    ],
+)
+def test_an_answer_that_cannot_be_taken_is_told(option: str, value: str, says: str, tmp_path: Path) -> None:
+    Small(app="ship", about="", files={"requirements.txt": "flask\n", "app.py": FLASK}).write(tmp_path, "")
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        write_missing(Tree(tmp_path), answered(understand(tmp_path), {(option, ""): value}))
 
 
 @pytest.mark.parametrize(

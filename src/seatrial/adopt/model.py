@@ -257,6 +257,8 @@ class App(Fact, frozen=True, kw_only=True):
     """What it serves, as a person said."""
     port: int = 0
     """What it listens on, as a person said."""
+    server: str = ""
+    """What serves it, as a person said, where its dependencies have none."""
     job: str = ""
     """Why its command counts as a job, which does its work and ends; empty where it does not."""
     command: Found[tuple[str, ...]] | None = None

@@ -35,7 +35,7 @@ from seatrial.settings.model import Module
 from seatrial.text import plain_line, toml_key, toml_value
 
 NAME, MODULE, CONTEXT, ARGUMENT = "--name", "--module", "--context", "--build-argument"
-COMMAND, PORT = "--command", "--port"
+COMMAND, SERVER, PORT = "--command", "--server", "--port"
 LAST_PORT = 65_535
 VERSION = re.compile(r"3\.\d+")
 Answers = Mapping[tuple[str, str], str]
@@ -106,7 +106,8 @@ def _of_start(app: App, project: Project, image: DockerfileFound | None) -> Iter
     web = next((start.value for start in starts if start.value.kind == "web"), None)
     if web is not None and web.interface and not web.server and not _is_stated(project):
         why = f"no {web.interface.upper()} server is among its dependencies"
-        yield Unknown(what=f"server of {name}", where=where, why=why, app=name)
+        usual = "uvicorn" if web.interface == "asgi" else "gunicorn"
+        yield Unknown(what=f"server of {name}", where=where, why=why, ask=SERVER, app=name, default=usual)
     if project.python is None:
         yield Unknown(what=f"Python version of {name}", where=where, why="nothing names one", app=name)
     if project.installer is None:
@@ -172,6 +173,7 @@ def _answered(app: App, answers: Mapping[str, str]) -> App:
         context=_said(CONTEXT, answers[CONTEXT]) if CONTEXT in answers else app.context,
         module=answers.get(MODULE, app.module),
         command=_words(answers[COMMAND]) if COMMAND in answers else app.command,
+        server=answers.get(SERVER, app.server),
         port=_port_number(answers[PORT]) if PORT in answers else app.port,
         arguments={**app.arguments, **arguments},
     )

@@ -17,9 +17,11 @@ from msgspec import structs
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from seatrial.adopt.commands import port_of
+from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules
 from seatrial.adopt.stacks import USUAL
+from seatrial.adopt.starts import serving
 from seatrial.adopt.tree import Tree, joined
 from seatrial.errors import SettingsError
 
@@ -59,6 +61,11 @@ GOES_ON = re.compile(
     r"\bwhile (?:True|1)\b|forever|signal\.|\.(?:run|start|serve|listen|poll\w*|join|wait)\(|schedul", re.IGNORECASE
 )
 """What code says that goes on until it is stopped."""
+BROUGHT = {
+    "wsgi": {"gunicorn": "gunicorn==23.0.0", "waitress": "waitress==3.0.2"},
+    "asgi": {"uvicorn": "uvicorn==0.35.0", "hypercorn": "hypercorn==0.17.3"},
+}
+"""Servers that the image can bring where no dependency is one, by interface."""
 HANDLE = {"aiohttp", "Sanic", "Streamlit", "python-telegram-bot", "aiogram"}
 """Frameworks that handle SIGTERM by themselves, as all servers but uWSGI and waitress do."""
 MOST_READ = 500
@@ -223,6 +230,8 @@ class _Recipe:
             "name": self.app.name.value,
             "python": _python(project),
             "tool": self._tool(),
+            "server": BROUGHT.get(start.interface, {}).get(self.app.server, ""),
+            "into": INTO,
             "compilers": sorted({each for name in project.dependencies for each in COMPILED.get(name, ())}),
             "libraries": sorted(each.value for each in found),
             "libraries_of": sorted({each.why.partition(" ")[0] for each in found}),
@@ -230,8 +239,8 @@ class _Recipe:
             "copies": list(self._data()) if self.builds else [],
             "folder": ".",
             "port": port,
-            # Its routes are those of the application in the code, and a command may start another.
-            "health": _health("" if self.app.command or project.health is None else project.health.value, port),
+            # What a person's command starts need not speak HTTP.
+            "health": _connects(port) if self.app.command else _health(project, port),
             "stop_signal": self._stop_signal(),
             "command": _command(start),
         }
@@ -448,15 +457,26 @@ def _start(app: App, project: Project) -> Start:
         )
     found = said or project.starts[0]
     start = found.value
-    if not start.command:
-        kind = start.interface.upper() or "web"
-        server = "uvicorn" if start.interface == "asgi" else "gunicorn"
-        raise SettingsError(
-            f"no {kind} server is among its dependencies, and {start.reference} needs one.",
-            where=found.where,
-            fix=f"Add one, such as {server}, to its dependencies: {_adding(project, server)}.",
+    return start if start.command else _served(app, project, found)
+
+
+def _served(app: App, project: Project, found: Found[Start]) -> Start:
+    """Return a start by the server that a person named, where no dependency is one."""
+    start, known = found.value, BROUGHT.get(found.value.interface, {})
+    if app.server not in known:
+        usual = "uvicorn" if start.interface == "asgi" else "gunicorn"
+        missing = (
+            f"no {start.interface.upper() or 'web'} server is among its dependencies, and {start.reference} needs one"
         )
-    return start
+        wrong = f"{app.server} is none of {', '.join(known)}; {missing}"
+        raise SettingsError(
+            f"{wrong if app.server else missing}.",
+            where=found.where,
+            fix=f"Add one to its dependencies: {_adding(project, usual)}. Or let the image bring it: --server {usual}.",
+        )
+    framework = Framework(start.framework, interface=start.interface, port=project.port.value if project.port else 0)
+    command = serving(app.server, start.reference, framework, factory=start.factory)
+    return structs.replace(start, server=app.server, command=command)
 
 
 def _adding(project: Project, name: str) -> str:
@@ -472,6 +492,9 @@ def _adding(project: Project, name: str) -> str:
 def _command(start: Start) -> list[str]:
     """Return the command as it starts from the project's folder."""
     words = list(start.command)
+    if start.server == "gunicorn" and words[0] == "gunicorn" and "--worker-tmp-dir" not in words:
+        # Its workers' heartbeat belongs in memory.
+        words[1:1] = ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108 - in a container
     for number, word in enumerate(words):
         if number and word.endswith(".py") and start.folder not in {"", "."}:
             words[number] = f"{start.folder}/{word}"
@@ -514,8 +537,15 @@ def _is_package(tree: Tree, project: Project) -> bool:
     return "[build-system]" in tree.text(joined(folder, "pyproject.toml")) or joined(folder, "setup.py") in tree
 
 
-def _health(route: str, port: int) -> dict[str, object]:
+def _connects(port: int) -> dict[str, object]:
+    """Return a health check that sees whether something takes connections."""
+    code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 4).close()"
+    return {"says": "Something takes the connection.", "command": ["python", "-I", "-S", "-c", code]}
+
+
+def _health(project: Project, port: int) -> dict[str, object]:
     """Return how the image's health check asks, by the standard library alone; without a route, whether it answers."""
+    route = project.health.value if project.health is not None else ""
     limit = 400 if route else 500
     code = (
         f"import http.client as h; c = h.HTTPConnection('127.0.0.1', {port}, timeout=4); "

@@ -29,6 +29,7 @@ OF_APP = "; of several apps, APP=VALUE"
         "name": f"what an app is called{OF_APP}",
         "module": f"what an app serves, such as shop.main:app{OF_APP}",
         "command": f"what an app without a Dockerfile starts with, as a shell would read it{OF_APP}",
+        "server": f"what serves an app whose dependencies have no server: gunicorn, uvicorn and others{OF_APP}",
         "port": f"the port that an app without a Dockerfile listens on{OF_APP}",
         "context": f"the folder that an app is built from{OF_APP}",
         "build-argument": "a build argument of all apps, NAME=VALUE; may be given more than once",
@@ -37,13 +38,14 @@ OF_APP = "; of several apps, APP=VALUE"
         "dry-run": "print what is understood of the project and what would be written, and write nothing",
         "format": "of what --dry-run prints: text or json",
     },
-    iterable=["name", "module", "command", "port", "context", "build_argument"],
+    iterable=["name", "module", "command", "server", "port", "context", "build_argument"],
 )
 def init(
     _context: invoke.Context,
     name: Sequence[str] | None = None,
     module: Sequence[str] | None = None,
     command: Sequence[str] | None = None,
+    server: Sequence[str] | None = None,
     port: Sequence[str] | None = None,
     context: Sequence[str] | None = None,
     build_argument: Sequence[str] | None = None,
@@ -54,7 +56,7 @@ def init(
 ) -> None:
     """Declare the project's Dockerfiles as apps in a seatrial.toml, and make a tasks.py."""
     from seatrial import scaffold
-    from seatrial.adopt.proposal import ARGUMENT, COMMAND, CONTEXT, MODULE, NAME, PORT, answered
+    from seatrial.adopt.proposal import ARGUMENT, COMMAND, CONTEXT, MODULE, NAME, PORT, SERVER, answered
     from seatrial.adopt.understand import understand
     from seatrial.filesystem import replace_all
     from seatrial.workflows import FILES
@@ -63,7 +65,9 @@ def init(
     system = None if ci is None else output.known_choice("--ci", ci, tuple(FILES))
     if as_json and not dry_run:
         raise SettingsError("--format json is for --dry-run.", fix="Add --dry-run, or leave --format out.")
-    answers = dict(_answers({NAME: name, MODULE: module, COMMAND: command, PORT: port, CONTEXT: context}))
+    answers = dict(
+        _answers({NAME: name, MODULE: module, COMMAND: command, SERVER: server, PORT: port, CONTEXT: context})
+    )
     answers |= {(f"{ARGUMENT} {key}", ""): value for key, value in map(_assignment, build_argument or ())}
 
     seen: list[Understanding] = []
