@@ -30,7 +30,6 @@ APPLICATIONS = {
     "wsgidav-4.4.0": ("--command", "wsgidav --host 0.0.0.0 --port 8080 --root /tmp --auth anonymous --server wsgiref"),
     "websockify-0.13.0": ("--command", "websockify 6080 localhost:5900", "--port", "6080"),
     "webssh-1.6.3": ("--command", "wssh --address=0.0.0.0 --port=8888"),
-    "proxy_py-2.4.10": ("--command", "proxy --hostname 0.0.0.0 --port 8899 --data-dir /tmp"),
     "flower-2.2.0": ("--command", "celery flower --port=5555"),
     "aiosmtpd-1.4.6": ("--command", "aiosmtpd --nosetuid --listen 0.0.0.0:8025"),
 }
