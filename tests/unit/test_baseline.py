@@ -14,6 +14,7 @@ import pytest
 from tests.unit.factories import boot, configuration, facts
 from tests.unit.samples import result, smoke
 from tests.unit.test_checks import CHECKS, CONTRACT, FAILING
+from tests.unit.test_report_formats import assert_valid
 
 from seatrial.checks.baseline import REST, RUNS, Baseline, Entry, Record, cause_of, compared, entries_of, recorded
 from seatrial.checks.model import Result, Severity, Status, failed
@@ -21,7 +22,7 @@ from seatrial.checks.verdict import Verdict, judge
 from seatrial.errors import SettingsError
 from seatrial.reports.github import workflow_commands
 from seatrial.reports.groups import brief, made_of
-from seatrial.reports.write import render
+from seatrial.reports.write import Format, render
 from seatrial.settings.model import Contract
 from seatrial.smoke import baseline as files
 from seatrial.smoke.baseline import NAME, BaselineFile, open_baseline, text_of
@@ -109,7 +110,7 @@ def test_every_check_that_fails_is_known_when_it_fails_the_same_way_again(check:
         return
     assert {entry.check for entry in known} == {check}
     assert all(re.search(r"\w{2}", re.sub(r"<\w+>", "", entry.cause)) for entry in known)
-    again = compared([PASS, failing], Record(findings=known), unpacked=0, max_growth=0, file=NAME)
+    again = compared([PASS, failing], Record(findings=known), Contract(max_growth=0), unpacked=0, file=NAME)
     assert ([judged.baseline for judged in again.results], again.paid) == (["", "known"], ())
 
 
@@ -181,7 +182,7 @@ def test_what_was_not_asked_or_not_decided_is_neither_paid_nor_dropped() -> None
     known = adopted(found("/a"), found("gcc", check="tools/build")).read
     assert known is not None
     undecided = result(Status.ERROR, "tools/build")
-    found_now = compared([PASS, undecided], known.images[0], unpacked=0, max_growth=5, file=NAME)
+    found_now = compared([PASS, undecided], known.images[0], Contract(), unpacked=0, file=NAME)
     assert found_now.paid == ()
     assert recorded([PASS, undecided], known.images[0].findings) == known.images[0].findings
 
@@ -232,9 +233,24 @@ def test_an_image_without_a_limit_may_grow_by_max_growth(size: int, growth: floa
         assert judged.checks[1].baseline == "grown"
 
 
-def test_a_limit_of_the_contract_holds_in_place_of_the_recorded_size() -> None:
+def test_a_limit_of_the_contract_or_a_waiver_holds_in_place_of_the_recorded_size() -> None:
     within = result(Status.PASS, "size/unpacked")
     assert beside(adopted(within), within, unpacked=900_000_000).verdict is Verdict.PASS
+    waiving = Contract(waive={"size/unpacked": "the registry is large"})
+    assert beside(adopted(SKIPPED), SKIPPED, unpacked=900_000_000, contract=waiving).verdict is Verdict.PASS
+
+
+def test_evidence_of_what_is_known_is_left_out() -> None:
+    evidence = ("Dockerfile:3 DL3025 as JSON", "Dockerfile:4 DL3008 pin", "hadolint 2.12")
+    known = adopted(found("DL3025 as JSON", "DL3015 x", check="dockerfile/lint"))
+    (told,) = [
+        made
+        for made in beside(
+            known, found("DL3025 as JSON", "DL3008 pin", check="dockerfile/lint", evidence=evidence)
+        ).checks
+        if made.baseline
+    ]
+    assert told.evidence == evidence[1:]
 
 
 def test_many_things_are_recorded_as_some_and_a_number() -> None:
@@ -476,3 +492,6 @@ def test_every_report_says_what_is_excused_and_how_much() -> None:
     lines = list(workflow_commands([judged], {"GITHUB_ACTIONS": "true"}, None))
     assert lines[0].startswith("::error title=tools/build")
     assert lines[1:] == [f"::notice title=shop::{known}: files/setuid"]
+    schemas: tuple[Format, ...] = ("json", "junit", "html", "sarif")
+    for shape in schemas:
+        assert_valid(shape, render([judged], shape))

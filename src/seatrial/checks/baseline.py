@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from seatrial.checks.causes import graver
 from seatrial.checks.model import Result, Severity, Status, shorten
+from seatrial.settings.model import Contract
 from seatrial.text import UNITS, parse_size, plain_line, show_size
 
 VERSION = 1
@@ -200,18 +201,18 @@ def recorded(results: Sequence[Result], known: Sequence[Entry]) -> tuple[Entry, 
     return tuple(sorted((*kept, *found), key=lambda entry: (entry.check, entry.cause)))
 
 
-def compared(results: Sequence[Result], record: Record, *, unpacked: int, max_growth: float, file: str) -> Compared:
+def compared(results: Sequence[Result], record: Record, contract: Contract, *, unpacked: int, file: str) -> Compared:
     """Compare an image's results with what a baseline records of it.
 
     Args:
         results: of all checks that were asked.
         record: what is known of the image.
+        contract: what says how much it may grow.
         unpacked: bytes that it takes on disk; 0 where that is not known.
-        max_growth: percent of its recorded size by which it, and each finding about a size, may grow.
         file: the baseline's name, for messages.
 
     """
-    allowed = parse_size(record.unpacked or "0 B") * max_growth / 100
+    allowed = parse_size(record.unpacked or "0 B") * contract.max_growth / 100
     judged: list[Result] = []
     paid: list[Entry] = []
     for result in results:
@@ -221,7 +222,8 @@ def compared(results: Sequence[Result], record: Record, *, unpacked: int, max_gr
             now = _texts(result)
             paid += [entry for cause, entry in mine.items() if cause not in now and REST not in now]
             continue
-        judged.append(_grown(result, record, unpacked, max_growth, file) if result.id == SIZE else result)
+        limited = result.id == SIZE and SIZE not in contract.waive
+        judged.append(_grown(result, record, unpacked, contract.max_growth, file) if limited else result)
         if result.status not in {Status.FAIL, Status.ERROR}:
             paid += mine.values()
     return Compared(results=tuple(judged), paid=tuple(paid))
@@ -239,17 +241,22 @@ def _against(result: Result, mine: dict[str, Entry], allowed: float) -> Result:
     first, *others = result.items or (result.actual,)
     if not others:
         texts = {cause: [result.actual] for cause in texts}
+    left = [text for cause in wrong for text in texts[cause]]
     shown = [f"{text}{more}" for cause, more in wrong.items() for text in texts[cause]]
     return replace(
         result,
         baseline="new" if wrong.keys() - mine.keys() else "grown",
         actual=shorten(shown, SHOWN) + (f" (beside {len(excused)} known)" if excused else ""),
         items=tuple(shown),
-        evidence=tuple(line for line in result.evidence if line not in excused),
+        evidence=tuple(line for line in result.evidence if _names(line, left) or not _names(line, excused)),
         # It may be of what is known.
         fix=f"As for what is known: {result.fix}" if first in excused else result.fix,
         where="" if first in excused else result.where,
     )
+
+
+def _names(line: str, texts: Iterable[str]) -> bool:
+    return any(text in line for text in texts)
 
 
 def _exceeding(result: Result, mine: dict[str, Entry], allowed: float) -> Iterator[tuple[str, str]]:
@@ -280,7 +287,6 @@ def _grown(result: Result, record: Record, unpacked: int, max_growth: float, fil
     return replace(
         result,
         status=Status.FAIL,
-        severity=Severity.ERROR,
         baseline="grown",
         expected=f"at most {max_growth:g} % more than the {record.unpacked} that {file} records",
         actual=f"{show_size(unpacked)}, {show_size(unpacked - before)} more",

@@ -118,16 +118,13 @@ def smoke_of(
     )
 
 
-def beside(smoke: Smoke, record: Record | None, *, name: str, file: str, max_growth: float) -> Smoke:
-    """Judge a smoke again, beside what a baseline records of its image, which is called `name` there.
-
-    `file` is the baseline's name, and `max_growth` the percent of its recorded size by which an image may grow.
-    """
+def beside(smoke: Smoke, record: Record | None, contract: Contract, *, name: str, file: str) -> Smoke:
+    """Judge a smoke again, beside what a baseline, the file of that name, records of its image, called `name` there."""
     if record is None:
         said = f"{file} records nothing of {name}: `--update-baseline` adds it"
         notes = (*smoke.notes, said) if smoke.verdict is Verdict.FAIL else smoke.notes
         return replace(smoke, baseline=file, notes=notes)
-    found = compared(smoke.checks, record, unpacked=smoke.unpacked, max_growth=max_growth, file=file)
+    found = compared(smoke.checks, record, contract, unpacked=smoke.unpacked, file=file)
     paid = [f"paid: {entry.check}: {entry.cause}; `--update-baseline` takes it out of {file}" for entry in found.paid]
     more = [f"paid: {len(paid) - MOST_PAID} more"] if len(paid) > MOST_PAID else []
     return replace(

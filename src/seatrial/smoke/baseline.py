@@ -60,7 +60,7 @@ class BaselineFile:
         record = _find(self.read, blank)
         if self.update:
             record = self._recorded(smoke, blank, record)
-        return beside(smoke, record, name=blank.name, file=self.file.name, max_growth=contract.max_growth)
+        return beside(smoke, record, contract, name=blank.name, file=self.file.name)
 
     def _recorded(self, smoke: Smoke, blank: Record, known: Record | None) -> Record:
         entries = recorded(smoke.checks, known.findings if known else ())
