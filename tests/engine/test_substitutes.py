@@ -305,7 +305,7 @@ def test_a_new_mariadb_without_a_password_says_so(engine: Engine, host: Host) ->
     assert "MARIADB_ROOT_PASSWORD is empty" in errors
 
 
-@pytest.mark.parametrize("reference", ["python:3.13", "python:3.14"])
+@pytest.mark.parametrize("reference", ["python:3.13"])
 def test_a_full_python_compiles(reference: str, engine: Engine, host: Host) -> None:
     name = made(reference, engine, host)
     code = (

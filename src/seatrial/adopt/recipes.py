@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from seatrial.adopt.commands import port_of
+from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python_of, tool_of
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules
+from seatrial.adopt.services import SERVICES, environment, migrate
 from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.starts import serving
 from seatrial.adopt.tree import Tree, joined
@@ -28,35 +29,11 @@ from seatrial.errors import SettingsError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")
-"""Versions with an official image, the one with the most wheels first."""
 LOWEST = 80
 """A port below is none that an application serves."""
-TILDE = re.compile(r"^~(\d+)\.(\d+)")
-CARET = re.compile(r"^\^(\d+)")
-VERSION = re.compile(r"\d+\.\d+")
-UV, POETRY, PIPENV = ("uv==0.13.9",), ("poetry==2.5.1",), ("pipenv==2026.10.3",)
-PDM = ("pdm==2.29.4", '"hishel<2"')
-"""With hishel 2 it does not start."""
-NO_LOCK = "There is no lock: these are the newest versions of the day that fit."
-VENV = "/app/.venv"
-RUN_UV = "/opt/tool/bin/uv"
-EMPTY = f"{RUN_UV} venv --quiet {VENV}"
-MADE = f"python -m venv --without-pip {VENV}"
-INTO = f"/opt/tool/bin/pip --python {VENV}/bin/python install"
 NOT_COPIED = re.compile(r"(?:^|/)(?:tests?|docs?|\.[^/]*|node_modules|build|dist)(?:/|$)")
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "PKG-INFO")
 DESCRIPTIONS = re.compile(r"(?:README|LICEN[CS]E|COPYING|NOTICE|AUTHORS|CHANGE|HISTORY|VERSION)[\w.-]*", re.IGNORECASE)
-COMPILED = {
-    "mysqlclient": ("build-essential", "pkg-config", "default-libmysqlclient-dev"),
-    "psycopg2": ("build-essential", "libpq-dev"),
-    "psycopg-c": ("build-essential", "libpq-dev"),
-    "uwsgi": ("build-essential",),
-    "pyuwsgi": ("build-essential",),
-    "pycairo": ("build-essential", "pkg-config", "libcairo2-dev"),
-    "python-ldap": ("build-essential", "libldap2-dev", "libsasl2-dev"),
-}
-"""Distributions without wheels, and the Debian packages that compile them."""
 GOES_ON = re.compile(
     r"\bwhile (?:True|1)\b|forever|signal\.|\.(?:run|start|serve|listen|poll\w*|join|wait)\(|schedul", re.IGNORECASE
 )
@@ -70,73 +47,6 @@ HANDLE = {"aiohttp", "Sanic", "Streamlit", "python-telegram-bot", "aiogram"}
 """Frameworks that handle SIGTERM by themselves, as all servers but uWSGI and waitress do."""
 MOST_READ = 500
 """Modules that are searched for a handler of SIGTERM."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tool:
-    """How an installer makes the environment, in a stage of its own."""
-
-    name: str
-    requirements: Sequence[str]
-    says: str = ""
-    environment: Sequence[str] = ()
-    reasons: Sequence[str] = ()
-    files: Sequence[str] = ()
-    """Files that the dependencies are read from, from the build context."""
-    dependencies: Sequence[str] = ()
-    """Commands; empty where the dependencies come with the project."""
-    project: Sequence[str] = ()
-    """Commands; empty where the project runs from its folder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """A service that the compose file brings."""
-
-    name: str
-    image: str
-    data: str
-    health: Sequence[str]
-    scheme: str
-    port: int
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-PASSWORD = "${POSTGRES_PASSWORD:?copy .env.example to .env and set POSTGRES_PASSWORD}"  # noqa: S105 - asks for one
-SERVICES = {
-    "postgres": Service(
-        name="postgres",
-        image="postgres:17",
-        data="/var/lib/postgresql/data",
-        health=("CMD-SHELL", 'pg_isready --quiet --host=127.0.0.1 --username="$$POSTGRES_USER"'),
-        scheme="postgresql",
-        port=5432,
-        environment={"POSTGRES_USER": "app", "POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": "app"},
-    ),
-    "mysql": Service(
-        name="mariadb",
-        image="mariadb:11",
-        data="/var/lib/mysql",
-        health=("CMD", "healthcheck.sh", "--connect", "--innodb_initialized"),
-        scheme="mysql",
-        port=3306,
-        environment={
-            "MARIADB_USER": "app", "MARIADB_PASSWORD": PASSWORD.replace("POSTGRES", "MARIADB"),
-            "MARIADB_DATABASE": "app", "MARIADB_RANDOM_ROOT_PASSWORD": "1",
-        },
-    ),
-    "redis": Service(
-        name="redis", image="redis:8", data="/data", health=("CMD", "redis-cli", "ping"), scheme="redis", port=6379
-    ),
-    "rabbitmq": Service(
-        name="rabbitmq", image="rabbitmq:4", data="/var/lib/rabbitmq", scheme="amqp", port=5672,
-        health=("CMD", "rabbitmq-diagnostics", "--quiet", "check_running"),
-    ),
-    "mongo": Service(
-        name="mongo", image="mongo:8", data="/data/db", scheme="mongodb", port=27017,
-        health=("CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"),
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +91,7 @@ class _Recipe:
         self.workspace = bool(lock) and above != project.folder and inside
         self.root = above if self.workspace else project.folder
         self.start = _start(app, project)
-        self.builds = _is_package(tree, project)
+        self.builds = is_package(tree, project)
 
     def written(self) -> Written:
         """Return the app and its files; what the project has already stays as it is."""
@@ -228,8 +138,10 @@ class _Recipe:
         port = self._port()
         return {
             "name": self.app.name.value,
-            "python": _python(project),
-            "tool": self._tool(),
+            "python": python_of(project),
+            "tool": tool_of(
+                project, root=self.root, builds=self.builds, workspace=self.workspace, served=bool(start.server)
+            ),
             "server": BROUGHT.get(start.interface, {}).get(self.app.server, ""),
             "into": INTO,
             "compilers": sorted({each for name in project.dependencies for each in COMPILED.get(name, ())}),
@@ -264,84 +176,8 @@ class _Recipe:
         # The backlog of a socket looks like a port.
         return found.value if found is not None and found.value >= LOWEST else 0
 
-    def _tool(self) -> Tool:
-        """Return how the environment is made."""
-        project, whole = self.project, (f"{INTO} --no-deps .",) if self.builds else ()
-        installer = project.installer.value if project.installer is not None else "pip"
-        lock = posixpath.basename(project.lock.value) if project.lock is not None else ""
-        exactly = f"The dependencies, exactly as {lock} says." if lock else NO_LOCK
-        declared = ("pyproject.toml", *([lock] if lock else []))
-        if lock == "uv.lock":
-            return self._uv()
-        if lock.startswith("pylock"):
-            return _with_uv(exactly, (lock,), f"{EMPTY} && {RUN_UV} pip sync --quiet --python {VENV} {lock}", whole)
-        if installer == "poetry":
-            return Tool(
-                name="Poetry",
-                requirements=POETRY,
-                says=exactly,
-                reasons=("In the project's folder, from where the image gets it; without pip.",),
-                environment=("POETRY_VIRTUALENVS_IN_PROJECT=true", "POETRY_VIRTUALENVS_OPTIONS_NO_PIP=true"),
-                files=declared,
-                dependencies=("/opt/tool/bin/poetry install --no-interaction --only=main --no-root",),
-                # Its pip is not needed for the project alone: the environment's own Python builds it.
-                project=whole,
-            )
-        if installer == "pdm":
-            command = f"/opt/tool/bin/pdm {'sync' if lock else 'install'} --prod --no-self --no-editable"
-            return Tool(
-                name="PDM", requirements=PDM, says=exactly, files=declared, project=whole,
-                dependencies=(MADE, f"VIRTUAL_ENV={VENV} {command}"),
-            )  # fmt: skip
-        if lock == "Pipfile.lock":
-            listed = "/opt/tool/bin/pipenv requirements --hash > /tmp/requirements.txt"
-            return Tool(
-                name="Pipenv", requirements=PIPENV, says=exactly, files=("Pipfile", lock), project=whole,
-                dependencies=(MADE, listed, f"{INTO} --requirement /tmp/requirements.txt"),
-            )  # fmt: skip
-        return self._pip(whole)
-
-    def _uv(self) -> Tool:
-        if not self.workspace and not self.project.members:
-            sync = f"{RUN_UV} sync --locked --no-dev"
-            return _with_uv(
-                "The dependencies, exactly as uv.lock says.",
-                ("pyproject.toml", "uv.lock"),
-                f"{sync} --no-install-project",
-                (f"{sync} --no-editable",) if self.builds else (),
-            )
-        name = self.project.name.value if self.project.name is not None else self.app.name.value
-        # The members' own declarations are not there yet, so the lock cannot be held against them.
-        sync = f"{RUN_UV} sync --frozen --no-dev --package={name}"
-        says = f"The dependencies of {name}, exactly as uv.lock says."
-        files = ("pyproject.toml", "uv.lock")
-        return _with_uv(says, files, f"{sync} --no-install-workspace", (f"{sync} --no-editable",))
-
-    def _pip(self, whole: Sequence[str]) -> Tool:
-        running = [each.value for each in self.project.requirements if not each.value.development]
-        lock = self.project.lock.value if self.project.lock is not None else ""
-        # The one that pins each version; or else that of the usual name, unless the project says itself what it needs.
-        usual = [each for each in running if posixpath.basename(each.file) == "requirements.txt"]
-        own = self.builds and self.project.dependencies and not self.start.server
-        unpinned = [] if own else usual if self.builds and self.project.dependencies else [*usual, *running]
-        chosen = next((each for each in running if each.file == lock), next(iter(unpinned), None))
-        if chosen is not None:
-            name = self._inside(chosen.file)
-            says = f"The dependencies, exactly as {name} says." if chosen.pinned else NO_LOCK
-            return Tool(
-                name="pip", requirements=(), says=says, files=[self._inside(each.file) for each in running],
-                dependencies=(MADE, f"{INTO} --requirement {name}"), project=whole,
-            )  # fmt: skip
-        if self.builds:
-            return Tool(name="pip", requirements=(), project=(MADE, f"{INTO} ."))
-        if not self.project.dependencies:
-            return Tool(name="pip", requirements=(), project=(MADE,))
-        command = f"{EMPTY} && {RUN_UV} pip install --quiet --python {VENV} --requirement pyproject.toml"
-        return _with_uv(NO_LOCK, ("pyproject.toml",), command, ())
-
     def _inside(self, path: str) -> str:
-        """Return a path from the project's folder as one from the build context."""
-        return path[len(self.root) + 1 :] if self.root else path
+        return inside(self.root, path)
 
     def _paths(self) -> Iterator[str]:
         """Yield what the build context needs: what declares the project, its code, and what it reads."""
@@ -395,36 +231,15 @@ class _Recipe:
             **values,
             "service": own,
             "services": unique,
-            "environment": dict(_environment(project, unique)),
+            "environment": dict(environment(project, unique)),
             "secrets": secrets,
-            "migrate": _migrate(project),
+            "migrate": migrate(project),
             "stays": not self._job(),
         }
 
 
 def _found(value: str) -> Found[str]:
     return Found(value=value, where=value, sure=Sure.STATED)
-
-
-def _with_uv(says: str, files: Sequence[str], command: str, project: Sequence[str]) -> Tool:
-    return Tool(
-        name="uv",
-        requirements=UV,
-        says=says,
-        reasons=(
-            "UV_PYTHON: the image's interpreter, whichever version the project names. UV_LINK_MODE: the cache is",
-            "another filesystem, to which no hard link leads.",
-        ),
-        environment=(
-            "UV_PYTHON=/usr/local/bin/python3",
-            "UV_PYTHON_DOWNLOADS=never",
-            "UV_LINK_MODE=copy",
-            f"VIRTUAL_ENV={VENV}",
-        ),
-        files=files,
-        dependencies=(command,),
-        project=project,
-    )
 
 
 def _start(app: App, project: Project) -> Start:
@@ -501,42 +316,6 @@ def _command(start: Start) -> list[str]:
     return words
 
 
-def _python(project: Project) -> str:
-    """Return the version of Python for the image.
-
-    Raises:
-        SettingsError: there is no image of a version that the project allows.
-    """
-    if project.python is None:
-        return PYTHONS[0]
-    said = project.python.value.strip()
-    if match := CARET.match(said):
-        said = f">={said[1:]},<{int(match[1]) + 1}"
-    elif match := TILDE.match(said):
-        said = f">={said[1:]},<{match[1]}.{int(match[2]) + 1}"
-    elif VERSION.match(said):
-        said = f"=={'.'.join(said.split('.')[:2])}.*"
-    try:
-        allowed = SpecifierSet(said)
-    except InvalidSpecifier:
-        allowed = SpecifierSet()
-    for version in PYTHONS:
-        # Its newest patch: `>=3.10.2` wants one too.
-        if allowed.contains(f"{version}.99"):
-            return version
-    raise SettingsError(
-        f"there is no image of a Python that {project.python.value!r} allows: {', '.join(sorted(PYTHONS))}.",
-        where=project.python.where,
-        fix="Allow one of these, or write a Dockerfile with a base of your own.",
-    )
-
-
-def _is_package(tree: Tree, project: Project) -> bool:
-    """Tell whether a project is to be installed: it has a build backend, or a setup.py."""
-    folder = project.folder
-    return "[build-system]" in tree.text(joined(folder, "pyproject.toml")) or joined(folder, "setup.py") in tree
-
-
 def _connects(port: int) -> dict[str, object]:
     """Return a health check that sees whether something takes connections."""
     code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 4).close()"
@@ -553,56 +332,6 @@ def _health(project: Project, port: int) -> dict[str, object]:
     )
     says = f"{route} answers." if route else "It answers: an error of the server's own, 500 and above, is none."
     return {"says": says, "command": ["python", "-I", "-S", "-c", code]}
-
-
-def _migrate(project: Project) -> list[str]:
-    for found in project.migrations:
-        if posixpath.basename(found.value) == "alembic.ini" or "alembic" in found.why.lower():
-            return ["alembic", "upgrade", "head"]
-        if "django" in found.why.lower() or posixpath.basename(found.value) == "manage.py":
-            return ["python", "manage.py", "migrate", "--noinput"]
-    return []
-
-
-def _environment(project: Project, services: Sequence[Service]) -> Iterator[tuple[str, str]]:
-    """Yield the variables of the application: addresses of the services, and what it needs and has no value."""
-    by_scheme = {service.scheme: service for service in services}
-    for found in project.variables:
-        variable = found.value
-        name = variable.name.upper()
-        service = _service_of(name, variable.default, by_scheme, services)
-        if service is not None and name.endswith(("URL", "URI", "DSN", "BROKER", "BACKEND")):
-            scheme = variable.default.partition("://")[0] if "://" in variable.default else service.scheme
-            yield variable.name, _address(scheme, service)
-        elif service is not None and name.endswith("HOST"):
-            yield variable.name, service.name
-        elif variable.required:
-            yield variable.name, f"${{{variable.name}:-}}"
-
-
-def _service_of(
-    name: str, default: str, by_scheme: Mapping[str, Service], services: Sequence[Service]
-) -> Service | None:
-    scheme = default.partition("://")[0].partition("+")[0] if "://" in default else ""
-    if scheme:
-        return by_scheme.get({"postgres": "postgresql", "rediss": "redis"}.get(scheme, scheme))
-    marks = {
-        "postgresql": ("POSTGRES", "PG", "DATABASE", "DB_", "SQLALCHEMY"),
-        "mysql": ("MYSQL", "MARIADB", "DATABASE", "DB_", "SQLALCHEMY"),
-        "redis": ("REDIS", "CACHE", "BROKER", "RESULT"),
-        "amqp": ("RABBIT", "AMQP", "BROKER"),
-        "mongodb": ("MONGO",),
-    }
-    return next((each for each in services if any(mark in name for mark in marks[each.scheme])), None)
-
-
-def _address(scheme: str, service: Service) -> str:
-    if service.scheme == "redis":
-        return f"{scheme}://{service.name}:{service.port}/0"
-    password = next((value for key, value in service.environment.items() if key.endswith("_PASSWORD")), "")
-    if not password or "RANDOM" in password:
-        return f"{scheme}://{service.name}:{service.port}"
-    return f"{scheme}://app:{password}@{service.name}:{service.port}/app"
 
 
 def _render(name: str, values: Mapping[str, object]) -> str:
