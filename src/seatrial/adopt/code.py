@@ -345,13 +345,13 @@ class _Reader:
 
     def _route(self, call: ast.Call, name: str, last: str) -> None:
         path = (text_of(call.args[0]) if call.args else "") or text_of(argument(call, "path"))
-        plain = path.strip("^$")
-        if not HEALTH.fullmatch(plain):
-            return
-        owner = name.partition(".")[0]
-        aside = owner in self._routers or (owner not in self._local and "." in name and last not in DJANGOS)
+        plain, owner = path.strip("^$"), name.partition(".")[0]
         prefix = self._routers.get(owner, "").rstrip("/")
-        self.code.routes.append((f"{prefix}/{plain.lstrip('/')}", call.lineno, aside))
+        whole = f"{prefix}/{plain.lstrip('/')}".rstrip("/") if prefix and not plain.strip("/") else plain
+        if not HEALTH.fullmatch(whole):
+            return
+        aside = owner in self._routers or (owner not in self._local and "." in name and last not in DJANGOS)
+        self.code.routes.append((whole if whole != plain else f"{prefix}/{plain.lstrip('/')}", call.lineno, aside))
 
     def _serves(self, call: ast.Call, name: str, last: str) -> None:
         """Read a call that serves an application, or runs a bot, for ever."""

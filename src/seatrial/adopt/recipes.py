@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules
-from seatrial.adopt.services import SERVICES, environment, migrate
+from seatrial.adopt.services import SERVICES, Service, environment, migrate
 from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.starts import serving
 from seatrial.adopt.tree import Tree, joined
@@ -29,6 +30,8 @@ from seatrial.errors import SettingsError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+SCRIPTS = re.compile(r"^script_location\s*=\s*(?:%\(here\)s/)?([\w./-]+)", re.MULTILINE)
+"""Alembic's folder of migrations, in alembic.ini."""
 LOWEST = 80
 """A port below is none that an application serves."""
 NOT_COPIED = re.compile(r"(?:^|/)(?:tests?|docs?|\.[^/]*|node_modules|build|dist)(?:/|$)")
@@ -111,7 +114,7 @@ class _Recipe:
             stack = self._stack(values)
             files |= {compose: _render("compose.yaml", stack)}
             app = structs.replace(app, compose=(compose,), services=(str(stack["service"]),))
-            if stack["secrets"]:
+            if stack["secrets"]:  # An example that is there already stays as it is.
                 files[joined(folder, ".env.example")] = "".join(f"{name}=change-me\n" for name in stack["secrets"])
         return Written(app=app, files={name: text for name, text in files.items() if name not in self.tree})
 
@@ -208,14 +211,33 @@ class _Recipe:
             if path.endswith("/pyproject.toml") and not NOT_COPIED.search(path):
                 yield path
 
+    def _with_default(self, service: Service) -> Service:
+        """Return a service with a password of its own, where an example of variables is there already without one."""
+        example = self.tree.text(joined(self.project.folder, ".env.example"))
+        values = {
+            key: f"${{{key}:-app}}" if ":?" in value and example and key not in example else value
+            for key, value in service.environment.items()
+        }
+        return replace(service, environment=values)
+
     def _data(self) -> Iterator[str]:
         """Yield what is no code and is read at run time, from the build context: files and top-level folders."""
         there = self.tree.folders.keys() | set(self.tree.files)
-        for found in dict.fromkeys(each.value for each in (*self.project.data, *self.project.migrations)):
+        for found in dict.fromkeys((*(each.value for each in self.project.data), *self._migrations())):
             inside = self._inside(found).strip("/")
             top = inside.split("/", 1)[0]
             if inside and not NOT_COPIED.search(inside) and top not in {"src", "."} and joined(self.root, top) in there:
                 yield top
+
+    def _migrations(self) -> Iterator[str]:
+        """Yield what the command of the migrations reads beside the project's packages."""
+        for found in self.project.migrations:
+            file = found.where.partition(":")[0]
+            yield file
+            if location := SCRIPTS.search(self.tree.text(file)):
+                yield joined(posixpath.dirname(file), location[1])
+            if found.value.startswith("python "):
+                yield joined(self.project.folder, shlex.split(found.value)[1])
 
     def _stack(self, values: Mapping[str, object]) -> dict[str, Any]:
         project = self.project
@@ -224,7 +246,7 @@ class _Recipe:
             for each in project.services
             if each.value in SERVICES and each.sure is not Sure.GUESSED
         ]
-        unique = list({service.name: service for service in services}.values())
+        unique = [self._with_default(each) for each in {service.name: service for service in services}.values()]
         own = self.app.name.value if self.app.name.value not in {each.name for each in unique} else "app"
         secrets = [key for service in unique for key, value in service.environment.items() if ":?" in value]
         return {

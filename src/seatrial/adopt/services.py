@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seatrial.adopt.model import Project
+from seatrial.adopt.model import Project, Sure
+from seatrial.adopt.proposal import made_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +62,8 @@ SERVICES = {
 
 def migrate(project: Project) -> list[str]:
     """Return the command that brings the database's schema up to date; empty where there are no migrations."""
-    for found in project.migrations:
-        if posixpath.basename(found.value) == "alembic.ini" or "alembic" in found.why.lower():
-            return ["alembic", "upgrade", "head"]
-        if "django" in found.why.lower() or posixpath.basename(found.value) == "manage.py":
-            return ["python", "manage.py", "migrate", "--noinput"]
-    return []
+    sure = [found.value for found in project.migrations if found.sure is not Sure.GUESSED]
+    return shlex.split(sure[0]) if sure else []
 
 
 def environment(project: Project, services: Sequence[Service]) -> Iterator[tuple[str, str]]:
@@ -77,7 +74,8 @@ def environment(project: Project, services: Sequence[Service]) -> Iterator[tuple
         name = variable.name.upper()
         service = _service_of(name, variable.default, by_scheme, services)
         if service is not None and name.endswith(("URL", "URI", "DSN", "BROKER", "BACKEND")):
-            scheme = variable.default.partition("://")[0] if "://" in variable.default else service.scheme
+            likely = variable.default if "://" in variable.default else made_up(variable, project)
+            scheme = likely.partition("://")[0] if likely.startswith(service.scheme) else service.scheme
             yield variable.name, _address(scheme, service)
         elif service is not None and name.endswith("HOST"):
             yield variable.name, service.name
