@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 INDEX = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
 """Asks pip for the package index that it takes by itself."""
 
@@ -78,3 +82,22 @@ def test_it_is_adopted_without_a_hand_edit(project: Small, tmp_path: Path, index
         seatrial("init", folder=folder)
         seatrial("build", folder=folder)
         assert "PASS" in seatrial("smoke", folder=folder)
+
+
+def test_of_the_course_supporter_its_sources_alone_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"adopt-course-{uuid.uuid4().hex[:8]}"
+    folder = tmp_path / name
+    ignored = shutil.ignore_patterns(".dockerignore", ".venv", "__pycache__", ".*_cache")
+    shutil.copytree(EXAMPLES / "course-supporter", folder, ignore=ignored)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PORT", str(free.getsockname()[1]))
+    with removed(name):
+        seatrial("init", "--name", name, folder=folder)
+        assert "alembic" in (folder / "compose.yaml").read_text(encoding="utf-8")
+        seatrial("build", folder=folder)
+        assert "PASS" in seatrial("smoke", folder=folder)
+        try:
+            assert f"{name}: http://127.0.0.1:{os.environ['PORT']}" in seatrial("up", "--create-env", folder=folder)
+        finally:
+            seatrial("down", "--volumes", "--yes", folder=folder)
