@@ -5,7 +5,7 @@ What cannot be planned raises SettingsError.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from msgspec import structs
@@ -15,7 +15,7 @@ from seatrial.adopt.proposal import HEAD, adopted, proposed_settings
 from seatrial.adopt.recipes import write_missing
 from seatrial.adopt.tree import Tree
 from seatrial.errors import SettingsError
-from seatrial.filesystem import is_folder, read_bytes
+from seatrial.filesystem import is_folder, read_bytes, replace_all
 from seatrial.settings.model import Settings
 from seatrial.settings.read import LARGEST, OWN, convert, key_in, parse_toml, settings_of, table_of
 
@@ -45,12 +45,48 @@ def plan(folder: Path, understand: Callable[[], Understanding], *, anew: bool = 
     return {each: text for each, text in written.items() if not each.is_file() or each.read_bytes() != text}
 
 
-def _with_what_is_missing(folder: Path, understanding: Understanding) -> tuple[Understanding, dict[str, str]]:
+def changed(
+    folder: Path, before: Understanding, after: Understanding, written: Mapping[Path, bytes]
+) -> dict[Path, bytes]:
+    """Return those of the files that init wrote by what was understood before, as what is understood now makes them.
+
+    Where someone has changed one of them since, nothing is.
+    """
+    hidden = {file.relative_to(folder).as_posix() for file in written}
+    was, old = _with_what_is_missing(folder, before, hidden)
+    now, new = _with_what_is_missing(folder, after, hidden)
+    made = {folder / name: text.encode() for name, text in new.items() if old.get(name) != text}
+    file, _ = settings_of(folder)
+    table = key_in(file, "")
+    if file in written:
+        made[file] = written[file].replace(
+            proposed_settings(was, table).encode(), proposed_settings(now, table).encode()
+        )
+    made = {each: text for each, text in made.items() if each in written and written[each] != text}
+    untouched = all(each.is_file() and each.read_bytes() == written[each] for each in made)
+    return made if untouched else {}
+
+
+def write(files: Mapping[Path, bytes]) -> None:
+    """Write files, all of them or none.
+
+    Raises:
+        SettingsError: one cannot be written.
+    """
+    try:
+        replace_all(files)
+    except OSError as error:
+        raise SettingsError(f"cannot be written: {error.strerror}; nothing was.", where=str(error.filename)) from error
+
+
+def _with_what_is_missing(
+    folder: Path, understanding: Understanding, hidden: Collection[str] = ()
+) -> tuple[Understanding, dict[str, str]]:
     """Return what is understood, and the files of the apps that have no Dockerfile, in which these are in place."""
     outside = any(app.context.value.startswith(("..", "/")) for app in understanding.apps)
     if outside or adopted(understanding) or any(note.broken for note in understanding.notes):
         return understanding, {}
-    made = write_missing(Tree(folder), understanding)
+    made = write_missing(Tree(folder, hidden), understanding)
     replaced = {written.app.project: written.app for written in made}
     apps = tuple(replaced.get(app.project, app) for app in understanding.apps)
     files = {name: text for written in made for name, text in written.files.items()}

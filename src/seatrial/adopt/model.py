@@ -261,6 +261,10 @@ class App(Fact, frozen=True, kw_only=True):
     """What serves it, as a person said, where its dependencies have none."""
     job: str = ""
     """Why its command counts as a job, which does its work and ends; empty where it does not."""
+    tmpfs: tuple[str, ...] = ()
+    """Folders that it makes and writes, as a smoke showed."""
+    not_imported: tuple[str, ...] = ()
+    """Modules that are not in its image, as a smoke showed."""
     command: Found[tuple[str, ...]] | None = None
     """What the compose file, or a person, starts in place of the image's own command."""
     entrypoint: Found[tuple[str, ...]] | None = None

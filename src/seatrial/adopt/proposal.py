@@ -292,6 +292,8 @@ def _app(app: App, stacks: Sequence[Stack]) -> Iterator[Line]:
 def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterator[Line]:
     if app.job:
         yield Line("job", value=True, found=f"a guess: {app.job}")
+    if app.tmpfs:
+        yield Line("tmpfs", ["/tmp", *app.tmpfs], "a smoke showed that it writes there")  # noqa: S108 - in a container
     if app.module:
         yield Line("modules", [app.module], f"as {MODULE} says")
     elif ask := next((each for each in unknown if each.ask == MODULE and each.app == app.name.value), None):
@@ -299,10 +301,11 @@ def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterato
             yield Line("modules", [ask.default], f"{ask.where}, a guess: {ask.why}; {MODULE} says it", guess=True)
     else:
         for start in project.starts[:1]:
-            if _is_module(start.value.reference) and start.value.server:
+            reference = start.value.reference
+            if _is_module(reference) and start.value.server and reference not in app.not_imported:
                 guess = start.sure is not Sure.STATED or not _is_in_image(app, project, start)
                 found = f"{_because(start)}, a guess: no command of the image names it" if guess else _because(start)
-                yield Line("modules", [start.value.reference], found, guess=guess)
+                yield Line("modules", [reference], found, guess=guess)
 
 
 def _is_in_image(app: App, project: Project, start: Found[Start]) -> bool:

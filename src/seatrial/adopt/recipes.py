@@ -121,8 +121,8 @@ class _Recipe:
     def _job(self) -> str:
         """Return why the command counts as a job; empty where it may go on."""
         start = self.start
-        if start.kind != "command":
-            return ""
+        if self.app.job or start.kind != "command":
+            return self.app.job
         module = start.reference.partition(":")[0].replace(".", "/").removesuffix("/__main__")
         folder = joined(self.project.folder, start.folder.removeprefix("."))
         names = (
@@ -252,6 +252,7 @@ class _Recipe:
         return {
             **values,
             "service": own,
+            "tmpfs": self.app.tmpfs,
             "services": unique,
             "environment": dict(environment(project, unique)),
             "secrets": secrets,

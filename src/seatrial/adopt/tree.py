@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from seatrial.filesystem import read_bytes
@@ -37,8 +37,10 @@ ASIDE = {
 class Tree:
     """The files below a folder, by their paths from it; no link of a folder is followed, and none that leads out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, without: Collection[str] = ()) -> None:
         self.folder = folder
+        self.without = without
+        """Files that are not seen."""
         self.root = os.path.realpath(folder)
         self.files: dict[str, int] = {}
         """Paths with their sizes, those near the top first."""
@@ -73,7 +75,7 @@ class Tree:
                         self.folders[here].append(entry.name)
                         if depth < DEEPEST:
                             waiting.append((path, depth + 1))
-                elif self._is_own_file(entry):
+                elif path not in self.without and self._is_own_file(entry):
                     if len(self.files) >= MOST_FILES:
                         self.notes.append((".", f"more than {MOST_FILES} files: those deep down were not searched"))
                         return

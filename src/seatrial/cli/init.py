@@ -13,7 +13,7 @@ import invoke
 
 from seatrial.cli import output
 from seatrial.cli.command import command
-from seatrial.errors import SettingsError
+from seatrial.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
     from seatrial.adopt.model import Understanding, Unknown
@@ -35,6 +35,8 @@ OF_APP = "; of several apps, APP=VALUE"
         "build-argument": "a build argument of all apps, NAME=VALUE; may be given more than once",
         "ci": "github or gitlab: also write a workflow that builds and smokes each app; --force replaces only that",
         "force": "change files that exist: settings are proposed anew",
+        "prove": "then build and smoke each app, change what is certain in the files just written, and smoke again; "
+        "the exit code is that of the last smoke",
         "dry-run": "print what is understood of the project and what would be written, and write nothing",
         "format": "of what --dry-run prints: text or json",
     },
@@ -51,20 +53,22 @@ def init(
     build_argument: Sequence[str] | None = None,
     ci: str | None = None,
     force: bool = False,
+    prove: bool = False,
     dry_run: bool = False,
     format: str = "text",
-) -> None:
+) -> ExitCode:
     """Declare the project's Dockerfiles as apps in a seatrial.toml, and make a tasks.py."""
     from seatrial import scaffold
     from seatrial.adopt.proposal import ARGUMENT, COMMAND, CONTEXT, MODULE, NAME, PORT, SERVER, answered
     from seatrial.adopt.understand import understand
-    from seatrial.filesystem import replace_all
     from seatrial.workflows import FILES
 
     as_json = output.wants_json(format)
     system = None if ci is None else output.known_choice("--ci", ci, tuple(FILES))
     if as_json and not dry_run:
         raise SettingsError("--format json is for --dry-run.", fix="Add --dry-run, or leave --format out.")
+    if prove and dry_run:
+        raise SettingsError("--prove builds what is written, and --dry-run writes nothing.", fix="Give one of them.")
     answers = dict(
         _answers({NAME: name, MODULE: module, COMMAND: command, SERVER: server, PORT: port, CONTEXT: context})
     )
@@ -81,20 +85,22 @@ def init(
         _print_dry_run(answered(understand(Path.cwd()), answers), as_json=as_json, force=force)
         if system and not as_json:
             _write_workflow(system, force=force, dry_run=True)
-        return
+        return ExitCode.OK
     plan = scaffold.plan(Path.cwd(), understood, anew=force and system is None)
     _print_plan(plan, "writing")
     for each in seen:
         _say_what_is_open(each)
     _require_consent([file for file in plan if file.is_file()], force=force)
-    try:
-        replace_all(plan)
-    except OSError as error:
-        raise SettingsError(f"cannot be written: {error.strerror}; nothing was.", where=str(error.filename)) from error
+    scaffold.write(plan)
     if plan:
         output.project()
     if system:
         _write_workflow(system, force=force, dry_run=False)
+    if not prove:
+        return ExitCode.OK
+    from seatrial.cli.prove import prove as proved
+
+    return proved(seen[-1] if seen else None, plan)
 
 
 def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:

@@ -16,10 +16,10 @@ from seatrial.cli.up import build_missing
 from seatrial.errors import EngineError, ExitCode, SeatrialError, StackLeftError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from rich.console import Console
-
+    from seatrial.checks.model import Severity
+    from seatrial.checks.verdict import Smoke
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.images.plan import BuildPlan
@@ -40,8 +40,6 @@ def onboard(
     _context: invoke.Context, provide_engine: bool = False, dry_run: bool = False, fail_on: str | None = None
 ) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
-    from seatrial.cli.smoke import judged_by, known_findings
-
     severity = output.chosen_severity(fail_on)
     project, host = output.project(), output.host()
     apps = project.chosen(None)
@@ -49,22 +47,12 @@ def onboard(
     if dry_run:
         return _plan(list(apps), stacked, host)
     from seatrial.reports import console as report
-    from seatrial.smoke import app_target
 
-    console, left, known = output.console(), Left(), known_findings(None, None)
+    console, left = output.console(), Left()
     report.print_step(console, 1, "an engine")
     engine = _engine(project, host, provide=provide_engine)
     report.print_line(console, f"using {engine}")
-    report.print_step(console, 2, "build")
-    targets: list[Target] = []
-    for name in apps:
-        # What the settings say of it has to hold before anything is built.
-        with left.going_on(name, NOT_BUILT):
-            targets += judged_by([app_target(project, name, host=host)], severity, known)
-    build_apps(project, left.others(apps), engine, host, left.not_built)
-    report.print_step(console, 3, "smoke")
-    targets = [target for target in targets if target.app not in left.reasons]
-    _smoke(targets, engine, console, left)
+    build_and_smoke(project, engine, left, severity, lambda at, step: report.print_step(console, at + 1, step))
     report.print_step(console, 4, "up")
     states: list[StackState] = []
     for name in left.others(stacked):
@@ -77,6 +65,30 @@ def onboard(
 
 
 NOT_BUILT = "it was not built"
+
+
+def build_and_smoke(
+    project: Project,
+    engine: Engine,
+    left: Left,
+    fail_on: Severity | None,
+    step: Callable[[int, str], None] = lambda *_: None,
+) -> Sequence[Smoke]:
+    """Build every app and smoke it; print the verdicts, and return the smokes. `step` announces each."""
+    from seatrial.cli.smoke import judged_by, known_findings
+    from seatrial.smoke import app_target
+
+    host, known = output.host(), known_findings(None, None)
+    apps = project.chosen(None)
+    step(1, "build")
+    targets: list[Target] = []
+    for name in apps:
+        # What the settings say of it has to hold before anything is built.
+        with left.going_on(name, NOT_BUILT):
+            targets += judged_by([app_target(project, name, host=host)], fail_on, known)
+    build_apps(project, left.others(apps), engine, host, left.not_built)
+    step(2, "smoke")
+    return _smoke([target for target in targets if target.app not in left.reasons], engine, left)
 
 
 class Left:
@@ -156,12 +168,12 @@ def _agreed() -> bool:
     return output.confirmed("Do that?")
 
 
-def _smoke(targets: Sequence[Target], engine: Engine, console: Console, left: Left) -> None:
+def _smoke(targets: Sequence[Target], engine: Engine, left: Left) -> Sequence[Smoke]:
     from seatrial.checks.model import Level
     from seatrial.reports.console import print_smoke_line
     from seatrial.smoke import smoke_images
 
-    smoked = smoke_images(targets, engine, level=Level.STANDARD)
+    console, smoked = output.console(), smoke_images(targets, engine, level=Level.STANDARD)
     codes = {target.app or "": ExitCode.UNDECIDED for target in targets}
     for smoke in smoked.smokes:
         print_smoke_line(console, smoke)
@@ -171,6 +183,7 @@ def _smoke(targets: Sequence[Target], engine: Engine, console: Console, left: Le
     for name, code in codes.items():
         if code:
             left.add(name, f"its image does not pass; in full: `invoke smoke --app {name}`", code)
+    return smoked.smokes
 
 
 def _bring_up(project: Project, name: str, engine: Engine, host: Host) -> StackState:
