@@ -5,6 +5,7 @@ What cannot be planned raises SettingsError.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from seatrial.filesystem import is_folder, read_bytes, replace_all
 from seatrial.settings.model import Settings
 from seatrial.settings.read import LARGEST, OWN, convert, key_in, parse_toml, settings_of, table_of
 
+WRITTEN = ("Dockerfile", ".dockerignore", "compose.yaml")
+BEGINNING = re.compile(r"# (?:The image of |Nothing reaches the build |\S+ with the services that it needs\.)")
+"""How the templates of these begin."""
 TASKS = 'from seatrial.tasks import ns\n\n__all__ = ["ns"]\n'
 
 
@@ -45,6 +49,27 @@ def plan(folder: Path, understand: Callable[[], Understanding], *, anew: bool = 
     return {each: text for each, text in written.items() if not each.is_file() or each.read_bytes() != text}
 
 
+def still_own(
+    folder: Path, understand: Callable[[Collection[str]], Understanding]
+) -> tuple[Understanding, dict[Path, bytes]] | None:
+    """Return what an earlier init understood, and those files that are as it wrote them; None where it is not known.
+
+    `understand` is asked for what is understood without some files: those that begin as the templates do.
+    """
+    tree = Tree(folder)
+    hidden = {path for path in tree.files if path.endswith(WRITTEN) and BEGINNING.match(tree.text(path))}
+    file, _ = settings_of(folder)
+    try:
+        understanding = understand(hidden)
+        finished, files = _with_what_is_missing(folder, understanding, hidden)
+        made = {file: _settings(file, finished, kept=False).encode()}
+    except SettingsError:
+        return None
+    made |= {folder / name: text.encode() for name, text in files.items()}
+    own = {each: text for each, text in made.items() if each.is_file() and each.read_bytes() == text}
+    return (understanding, own) if file in own else None
+
+
 def changed(
     folder: Path, before: Understanding, after: Understanding, written: Mapping[Path, bytes]
 ) -> dict[Path, bytes]:
@@ -62,8 +87,8 @@ def changed(
         made[file] = written[file].replace(
             proposed_settings(was, table).encode(), proposed_settings(now, table).encode()
         )
-    made = {each: text for each, text in made.items() if each in written and written[each] != text}
-    untouched = all(each.is_file() and each.read_bytes() == written[each] for each in made)
+    made = {each: text for each, text in made.items() if written.get(each) != text}
+    untouched = all(each in written and each.is_file() and each.read_bytes() == written[each] for each in made)
     return made if untouched else {}
 
 

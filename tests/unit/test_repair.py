@@ -194,14 +194,26 @@ def test_rounds_come_to_an_end(shop: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "shop: left, as" in capsys.readouterr().err
 
 
-def test_what_was_declared_before_is_not_changed(
-    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_init_wrote_before_is_still_its_own(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shop / "pyproject.toml").write_text('[project]\nname = "shop"\n', encoding="utf-8")
+    assert proved(shop, monkeypatch, [[]]) == 0
+    assert proved(shop, monkeypatch, [[*LACKS, refused("state")], []]) == 0
+    assert "libusb-1.0-0" in (shop / "Dockerfile").read_text(encoding="utf-8")
+    assert "- /app/state" in (shop / "compose.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "seatrial.toml"])
+def test_what_a_person_has_changed_is_not_changed(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
     assert proved(shop, monkeypatch, [[]], name=["shop"]) == 0
+    with (shop / file).open("a", encoding="utf-8") as opened:
+        opened.write("# mine\n")
     before = {file: file.read_bytes() for file in shop.iterdir() if file.is_file()}
-    assert proved(shop, monkeypatch, [LACKS]) == 1
+    assert proved(shop, monkeypatch, [[*LACKS, refused("state")]], name=["shop"]) == 1
     assert {file: file.read_bytes() for file in shop.iterdir() if file.is_file()} == before
-    assert "declared before" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "nothing is changed" in said or "left, as the files were changed by hand" in said
 
 
 def test_nothing_is_proved_by_a_dry_run(monkeypatch: pytest.MonkeyPatch, shop: Path) -> None:

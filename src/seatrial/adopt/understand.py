@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +55,9 @@ class _Reading:
     files: Sequence[str]
 
 
-def understand(folder: Path) -> Understanding:
-    """Return what is understood of a project's folder."""
-    tree = Tree(folder)
+def understand(folder: Path, without: Collection[str] = ()) -> Understanding:
+    """Return what is understood of a project's folder; some of its files may be left out."""
+    tree = Tree(folder, without)
     stacks, notes = read_stacks(tree)
     dockerfiles, more_notes = read_dockerfiles(tree)
     contexts = build_contexts(tree, dockerfiles)

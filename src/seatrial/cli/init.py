@@ -100,7 +100,9 @@ def init(
         return ExitCode.OK
     from seatrial.cli.prove import prove as proved
 
-    return proved(seen[-1] if seen else None, plan)
+    # What is declared already may be as an init before this one wrote it.
+    before = scaffold.still_own(Path.cwd(), lambda files: answered(understand(Path.cwd(), files), answers))
+    return proved(*((seen[-1], plan) if seen else before or (None, {})))
 
 
 def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:

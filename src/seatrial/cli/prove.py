@@ -24,14 +24,16 @@ ROUNDS = 3
 def prove(understanding: Understanding | None, written: Mapping[Path, bytes]) -> ExitCode:
     """Build every app and smoke it; change what is certain, and begin again, a few times at most.
 
-    Changed are the files that this run of init has written by what is understood, no others. What does not build
-    after that is put back. Returns the exit code of the last smoke.
+    Changed are the files that init has written by what is understood, no others. What does not build after that is put
+    back. Returns the exit code of the last smoke.
     """
     engine, folder = output.engine(), Path.cwd()
     before: dict[Path, bytes] = {}
     unbuilt: set[str] = set()
     if understanding is None:
-        output.say("The apps were declared before: they are proved as they are, and nothing is changed.")
+        output.say(
+            "The settings are not as init would write them: the apps are proved as they are, and nothing is changed."
+        )
     for number in range(1, ROUNDS + 2):
         left = Left()
         output.say(f"round {number}: building and smoking")
