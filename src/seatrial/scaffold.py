@@ -56,8 +56,7 @@ def still_own(
 
     `understand` is asked for what is understood without some files: those that begin as the templates do.
     """
-    tree = Tree(folder)
-    hidden = {path for path in tree.files if path.endswith(WRITTEN) and BEGINNING.match(tree.text(path))}
+    hidden = _from_templates(folder)
     file, _ = settings_of(folder)
     try:
         understanding = understand(hidden)
@@ -70,6 +69,11 @@ def still_own(
     return (understanding, own) if file in own else None
 
 
+def _from_templates(folder: Path) -> set[str]:
+    tree = Tree(folder)
+    return {path for path in tree.files if path.endswith(WRITTEN) and BEGINNING.match(tree.text(path))}
+
+
 def changed(
     folder: Path, before: Understanding, after: Understanding, written: Mapping[Path, bytes]
 ) -> dict[Path, bytes]:
@@ -77,7 +81,7 @@ def changed(
 
     Where someone has changed one of them since, nothing is.
     """
-    hidden = {file.relative_to(folder).as_posix() for file in written}
+    hidden = {file.relative_to(folder).as_posix() for file in written} | _from_templates(folder)
     was, old = _with_what_is_missing(folder, before, hidden)
     now, new = _with_what_is_missing(folder, after, hidden)
     made = {folder / name: text.encode() for name, text in new.items() if old.get(name) != text}
