@@ -181,7 +181,7 @@ def test_an_image_that_needs_a_variable_says_which(yard: Yard, tmp_path: Path) -
     ended = drafted(image, tmp_path, "--output", "contract.toml")
     assert ended.code == 1
     assert "did not start" in ended.errors
-    assert '# environment = { "SHIP_URL" = "..." }' in (tmp_path / "contract.toml").read_text(encoding="utf-8")
+    assert '# environment = { SHIP_URL = "..." }' in (tmp_path / "contract.toml").read_text(encoding="utf-8")
     ended = drafted(image, tmp_path, "--output", "contract.toml", "--force", "--environment", "SHIP_URL=x")
     assert ended.code == 0, ended.errors
     assert run("seatrial", "smoke", "--image", image, "--contract", "contract.toml", folder=tmp_path).code == 0

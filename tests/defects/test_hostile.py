@@ -173,9 +173,11 @@ def test_it_is_judged_in_bounds(yard: Yard, tmp_path: Path, hostile: Hostile) ->
     ended = run(*words, "--format", "json", folder=tmp_path, within=hostile.within)
     document = json.loads(ended.out)
     found = next(entry for entry in document["checks"] if entry["id"] == hostile.finds)
-    assert ended.code == 1
+    # On a busy machine a start that was late stays undecided; all else is judged.
+    starved = "the machine had no processor for it" in found["actual"]
+    assert ended.code == (2 if starved else 1)
     assert ended.errors == ""
-    assert hostile.says in found["actual"], found
+    assert starved or hostile.says in found["actual"], found
     assert ended.memory < MOST_MEMORY
     assert len(ended.out) < 200_000
     assert yard.left_behind() == []
