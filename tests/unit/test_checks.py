@@ -582,10 +582,13 @@ def test_without_a_health_check_staying_up_decides() -> None:
     up = boot(health=Health.NONE, healthy_after=None, watched=3.0)
     assert judged("boot/healthy", facts(configuration=plain, boot=up)).status is Status.SKIP
     assert judged("boot/stays-up", facts(configuration=plain, boot=up)).status is Status.PASS
-    log = ("Traceback (most recent call last):", "ValueError")
-    traceback = msgspec.structs.replace(up, log=log)
-    result = judged("boot/stays-up", facts(configuration=plain, boot=traceback))
-    assert (result.status, result.actual) == (Status.FAIL, "it runs, but its log holds a traceback")
+    ended = ("Traceback (most recent call last):", '  File "/app/main.py", line 7', "KeyboardInterrupt")
+    interrupted = msgspec.structs.replace(up, log=ended)
+    assert judged("boot/stays-up", facts(configuration=plain, boot=interrupted)).status is Status.PASS
+    for log in ((ended[0], "ValueError"), (*ended, ended[0], "ValueError: no"), (ended[0], "  File")):
+        traceback = msgspec.structs.replace(up, log=log)
+        result = judged("boot/stays-up", facts(configuration=plain, boot=traceback))
+        assert (result.status, result.actual) == (Status.FAIL, "it runs, but its log holds a traceback")
 
 
 def test_only_a_read_only_root_in_the_way_is_told_once_where_it_belongs() -> None:

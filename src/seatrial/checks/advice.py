@@ -182,6 +182,13 @@ def tracebacks(log: Sequence[str]) -> list[str]:
     return [f"a traceback of {name}" for name in sorted({line.partition(":")[0] for line in _raised(log)})]
 
 
+def broke(log: Sequence[str]) -> bool:
+    """Tell whether a log holds a traceback, beside the one by which Python ends at SIGINT, such as a stop signal."""
+    kinds = {line.partition(":")[0] for line in _raised(log)}
+    interrupted = "KeyboardInterrupt" in kinds and kinds <= {"KeyboardInterrupt", "asyncio.exceptions.CancelledError"}
+    return not interrupted and any(TRACEBACK in line for line in log)
+
+
 def _raised(log: Sequence[str]) -> dict[str, None]:
     found: dict[str, None] = {}
     inside = False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from seatrial.checks.advice import LAST_LINES, boot_fix, raised_before, tracebacks
+from seatrial.checks.advice import LAST_LINES, boot_fix, broke, raised_before, tracebacks
 from seatrial.checks.declaration import check
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Unavailable
-from seatrial.facts.boot import KILLED, TRACEBACK
+from seatrial.facts.boot import KILLED
 from seatrial.settings.model import Contract
 from seatrial.text import with_returns_shown
 
@@ -113,7 +113,7 @@ def stays_up(
         return expect.failed(
             what_happened(boot), fix=boot_fix(boot, services_left_out=services_left_out), evidence=evidence_of(boot)
         )
-    if any(TRACEBACK in line for line in boot.log):
+    if broke(boot.log):
         return expect.failed(
             "it runs, but its log holds a traceback",
             items=tracebacks(boot.log),
