@@ -160,6 +160,14 @@ def compose_value(text: str) -> Facts:
         ("files/expected", found(ContentKind.TESTS), {"files": {"/app": (".venv",)}}, Severity.ERROR),
         ("compose/secrets", compose_value("postgres"), {}, Severity.WARNING),
         ("compose/secrets", compose_value("k7Hq9-Lw2_pXz4RtVb8N"), {}, Severity.ERROR),
+        (
+            "compose/secrets",
+            compose_value("redis://:p@ssw0rd@host.docker.internal:6379/queue_of_jobs"),
+            {},
+            Severity.WARNING,
+        ),
+        ("compose/secrets", compose_value("redis://:k7Hq9-Lw2_pXz4RtVb8N@db"), {}, Severity.ERROR),
+        ("compose/secrets", compose_value("http://a:b@api?key=k7Hq9-Lw2_pXz4RtVb8N"), {}, Severity.ERROR),
         ("compose/hardening", with_sources(compose=compose(service(read_only=False))), {}, Severity.NOTE),
         (
             "compose/hardening",

@@ -223,7 +223,9 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
 
 def _is_real(text: str) -> bool:
     """Tell a secret that opens something from a password that a first start on one's own machine gets: `postgres`."""
-    return any(SECRET_VALUE.match(word) or entropy(word) >= MADE_BY_CHANCE for word in re.split(r"[:/@]", text))
+    # Of an address, its host and path say nothing about the password.
+    words = re.split(r"[:/@?&=]", re.sub(r"\w+://[^/\s:@]*:([^/\s]*)@[^\s?,]*", r"\1", text))
+    return any(SECRET_VALUE.match(word) or entropy(word) >= MADE_BY_CHANCE for word in words)
 
 
 @check(
