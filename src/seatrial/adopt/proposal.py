@@ -232,7 +232,7 @@ def proposed_settings(understanding: Understanding, table: str) -> str:
         assert app.dockerfile is not None  # noqa: S101 - adopted
         image = images.get(app.dockerfile.value)
         parts += _table(name, _app(app, understanding.stacks))
-        parts += _table(f"{name}.contract", _contract(app, project, understanding.unknown))
+        parts += _table(f"{name}.contract", _contract(app, project, understanding.unknown, image))
         parts += _table(f"{name}.contract.environment", _environment(project, image))
         parts += _table(f"{name}.contract.stack", _stack(app, project, services) if app.compose else ())
     return "\n".join(parts)
@@ -289,7 +289,7 @@ def _app(app: App, stacks: Sequence[Stack]) -> Iterator[Line]:
             yield Line(key, found.value, f"{found.where}{why}")
 
 
-def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterator[Line]:
+def _contract(app: App, project: Project, unknown: Iterable[Unknown], image: DockerfileFound | None) -> Iterator[Line]:
     if app.job:
         yield Line("job", value=True, found=f"a guess: {app.job}")
     if app.tmpfs:
@@ -299,7 +299,7 @@ def _contract(app: App, project: Project, unknown: Iterable[Unknown]) -> Iterato
     elif ask := next((each for each in unknown if each.ask == MODULE and each.app == app.name.value), None):
         if _is_module(ask.default):
             yield Line("modules", [ask.default], f"{ask.where}, a guess: {ask.why}; {MODULE} says it", guess=True)
-    else:
+    elif image is not None:  # Otherwise its Dockerfile is written now, and its command names what it serves.
         for start in project.starts[:1]:
             reference = start.value.reference
             if _is_module(reference) and start.value.server and reference not in app.not_imported:

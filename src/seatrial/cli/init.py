@@ -14,11 +14,13 @@ import invoke
 from seatrial.cli import output
 from seatrial.cli.command import command
 from seatrial.errors import ExitCode, SettingsError
+from seatrial.text import counted
 
 if TYPE_CHECKING:
     from seatrial.adopt.model import Understanding, Unknown
 
 MOST_NOTES = 12
+WRITING = "writing"
 FOR_APP = re.compile(r"([A-Za-z0-9][\w.-]*)=")
 """How an answer begins that is for one of several apps."""
 OF_APP = "; of several apps, APP=VALUE"
@@ -87,13 +89,13 @@ def init(
             _write_workflow(system, force=force, dry_run=True)
         return ExitCode.OK
     plan = scaffold.plan(Path.cwd(), understood, anew=force and system is None)
-    _print_plan(plan, "writing")
+    _print_plan(plan, WRITING)
     for each in seen:
         _say_what_is_open(each)
     _require_consent([file for file in plan if file.is_file()], force=force)
     scaffold.write(plan)
     if plan:
-        output.project()
+        _say_what_is_next(prove=prove)
     if system:
         _write_workflow(system, force=force, dry_run=False)
     if not prove:
@@ -103,6 +105,13 @@ def init(
     # What is declared already may be as an init before this one wrote it.
     before = scaffold.still_own(Path.cwd(), lambda files: answered(understand(Path.cwd(), files), answers))
     return proved(*((seen[-1], plan) if seen else before or (None, {})))
+
+
+def _say_what_is_next(*, prove: bool) -> None:
+    """See that the settings can be read as they were written, and say how to go on."""
+    output.project()
+    if not prove:
+        print("next: `seatrial build`, then `seatrial smoke`; or `seatrial init --prove`, which mends what is certain")
 
 
 def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:
@@ -121,7 +130,7 @@ def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:
     if file.is_file() and file.read_bytes() == plan[file]:
         print(f"nothing to do: {file} is as it would be written")
         return
-    _print_files(plan, "would write" if dry_run else "writing")
+    _print_files(plan, "would write" if dry_run else WRITING)
     if dry_run:
         return
     _require_consent([file for file in plan if file.is_file()], force=force)
@@ -184,6 +193,10 @@ def _print_files(plan: Mapping[Path, bytes], doing: str) -> None:
             before = file.read_bytes().decode("utf-8", errors="replace")
             lines = difflib.unified_diff(before.splitlines(), text.splitlines(), file.name, file.name, lineterm="")
             print(f"{doing} {file}, which exists:")
+        elif doing == WRITING and file.suffix != ".toml":
+            # What is in it can be read there.
+            print(f"{doing} {file}, {counted(len(text.splitlines()), 'line')}")
+            continue
         else:
             lines = iter(text.strip().splitlines())
             print(f"{doing} {file}:")
