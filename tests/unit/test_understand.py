@@ -290,6 +290,16 @@ def test_a_project_of_5000_files_takes_two_seconds_at_most(tmp_path: Path) -> No
     assert any("too many modules" in note.what for note in found.notes), "what was left out is said"
 
 
+def test_a_template_of_a_project_is_told_in_one_line(tmp_path: Path) -> None:
+    broken = tmp_path / "{{cookiecutter.name}}" / "Dockerfile"
+    broken.parent.mkdir()
+    broken.write_text("{%- if cookiecutter.node %}\nFROM node\n{%- endif %}\n")
+    (tmp_path / "Dockerfile").write_text('FROM python:3.13-slim\nCMD ["python"]\n')
+    found = understand(tmp_path)
+    assert [note.where for note in found.notes] == ["{{cookiecutter.name}}"]
+    assert [app.dockerfile and app.dockerfile.value for app in found.apps] == ["Dockerfile"]
+
+
 def test_a_tree_without_end_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MOST_FILES", 10)
     write(tmp_path, {f"d{number}/x.txt": "" for number in range(20)} | {"app.py": FASTAPI})

@@ -73,7 +73,7 @@ class Tree:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in SKIPPED and not entry.name.endswith(".egg-info"):
                         self.folders[here].append(entry.name)
-                        if depth < DEEPEST:
+                        if depth < DEEPEST and not self._is_template(path, entry.name):
                             waiting.append((path, depth + 1))
                 elif path not in self.without and self._is_own_file(entry):
                     if len(self.files) >= MOST_FILES:
@@ -81,6 +81,12 @@ class Tree:
                         return
                     self.folders[here].append(entry.name)
                     self.files[path] = 0
+
+    def _is_template(self, path: str, name: str) -> bool:
+        found = "{{" in name or "{%" in name
+        if found:
+            self.notes.append((path, "a template of a project: what is in it was not read"))
+        return found
 
     def _is_own_file(self, entry: os.DirEntry[str]) -> bool:
         if not entry.is_symlink():
