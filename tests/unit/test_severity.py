@@ -166,6 +166,7 @@ def compose_value(text: str) -> Facts:
             {},
             Severity.WARNING,
         ),
+        ("compose/secrets", compose_value("suitable-for-development-only"), {}, Severity.WARNING),
         ("compose/secrets", compose_value("redis://:k7Hq9-Lw2_pXz4RtVb8N@db"), {}, Severity.ERROR),
         ("compose/secrets", compose_value("http://a:b@api?key=k7Hq9-Lw2_pXz4RtVb8N"), {}, Severity.ERROR),
         ("compose/hardening", with_sources(compose=compose(service(read_only=False))), {}, Severity.NOTE),

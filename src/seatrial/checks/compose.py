@@ -9,7 +9,7 @@ from seatrial.checks.compose_findings import Finding, image_of, outcome, place
 from seatrial.checks.compose_images import example_check, has_no_check
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
-from seatrial.checks.secrets import PUBLIC, SECRET_VALUE, entropy, secret
+from seatrial.checks.secrets import PLACEHOLDER, PUBLIC, SECRET_VALUE, entropy, secret
 from seatrial.facts import ComposeSource, Condition, MountKind, Service
 from seatrial.settings.model import Contract
 
@@ -225,7 +225,9 @@ def _is_real(text: str) -> bool:
     """Tell a secret that opens something from a password that a first start on one's own machine gets: `postgres`."""
     # Of an address, its host and path say nothing about the password.
     words = re.split(r"[:/@?&=]", re.sub(r"\w+://[^/\s:@]*:([^/\s]*)@[^\s?,]*", r"\1", text))
-    return any(SECRET_VALUE.match(word) or entropy(word) >= MADE_BY_CHANCE for word in words)
+    return any(
+        SECRET_VALUE.match(word) or (entropy(word) >= MADE_BY_CHANCE and not PLACEHOLDER.search(word)) for word in words
+    )
 
 
 @check(
