@@ -176,6 +176,20 @@ def test_what_is_a_guess_is_a_comment(folder: Folder) -> None:
     assert "a guess: several could be served: one:app, two:app" in folder.settings
 
 
+def test_a_dashboards_port_is_not_the_web_servers(folder: Folder) -> None:
+    celery = "celery --broker=redis://redis:6379/0 flower --port=5555"
+    services = (
+        "  web:\n    build: .\n    command: uvicorn main:app --host 0.0.0.0\n    ports: ['8004:8000']\n"
+        f"  dashboard:\n    build: .\n    command: {celery}\n    ports: ['5556:5555']\n"
+    )
+    image = "FROM python:3.13-slim\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .\n"
+    requirements = "fastapi==0.1\nuvicorn==0.1\ncelery==5.1\nflower==1.0\n"
+    files = {"Dockerfile": image, "compose.yaml": f"services:\n{services}", "requirements.txt": requirements}
+    folder.write({**files, "main.py": FASTAPI}).init()
+    (app,) = folder.declared.values()
+    assert app["contract"]["stack"] == {"service": "web"}
+
+
 def test_a_project_with_many_dockerfiles(folder: Folder) -> None:
     names = ("services/api", "docker/worker", "legacy/api", 'a"b\\c', "\u00e9t\u00e9")
     without = ("node_modules/x", ".venv", "a/b/c/d/e/f")

@@ -364,7 +364,9 @@ def _stack(app: App, project: Project, services: Sequence[ServiceFound]) -> Iter
         yield Line("service", service.name, f"{service.where}; its image also runs {others}")
     published = next(filter(None, map(container_port, service.ports)), None)
     port = project.port
-    if port is not None and port.value != published and port.sure is not Sure.GUESSED:
+    # What another service of the image publishes is its own: a dashboard's port.
+    elsewhere = {container_port(each) for found in services if found.name in app.services[1:] for each in found.ports}
+    if port is not None and port.value not in {published, *elsewhere} and port.sure is not Sure.GUESSED:
         yield Line("port", port.value, _because(port))
     if project.health is not None and project.health.sure is Sure.STATED:
         yield Line("ready", project.health.value, _because(project.health))
