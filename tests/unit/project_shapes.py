@@ -644,6 +644,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             ),
             "shop/a.py": ("from environs import Env\nenv = Env()\nA = env.str('A_NAME')\nB = env.int('B_NAME', 3)\n"),
             "shop/b.py": "from decouple import config\nC = config('C_NAME')\n",
+            "shop/d.py": "import environ\nenv = environ.Env(H_NAME=(bool, False))\nH = env('H_NAME')\nenv('I_NAME')\n",
             "shop/c.py": (
                 "import os\n"
                 "\n"
@@ -668,6 +669,8 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
                 "A_NAME": True,
                 "C_NAME": True,
                 "E_NAME": True,
+                "H_NAME": False,
+                "I_NAME": True,
                 "SHOP_SIZE": False,
                 "B_NAME": False,
                 "D_NAME": False,

@@ -289,7 +289,7 @@ class _Reader:
             called = self._named(call.func)
             if called.rpartition(".")[2] in {"APIRouter", "Blueprint", "Router"}:
                 self._routers[name] = text_of(argument(call, "prefix", "url_prefix"))
-            elif not self._variables.is_reader(name, called) and not nested and called:
+            elif not self._variables.is_reader(name, called, call) and not nested and called:
                 self.code.calls.append((name, called, line))
 
     # --- expressions ----------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ class VariableReader:
         self._aliases = aliases
         self._objects: set[str] = set()
         """Names of objects that read variables."""
+        self._defaults: set[str] = set()
+        """Variables to which such an object gives a default."""
         self._helpers: dict[str, bool] = {}
         """Its functions that read the variable that they are given; whether they want a value."""
 
@@ -75,10 +77,12 @@ class VariableReader:
             if isinstance(keyed, ast.Name) and keyed.id == first:
                 self._helpers[function.name] = not function.args.defaults and len(function.args.args) == 1
 
-    def is_reader(self, name: str, called: str) -> bool:
+    def is_reader(self, name: str, called: str, call: ast.Call) -> bool:
         """Take an object's name, where what was called makes one that reads variables."""
         if called in OBJECTS:
             self._objects.add(name)
+            # django-environ: `Env(DEBUG=(bool, False))`.
+            self._defaults |= {each.arg for each in call.keywords if isinstance(each.value, ast.Tuple) and each.arg}
         return called in OBJECTS
 
     def is_environment(self, node: ast.expr) -> bool:
@@ -105,7 +109,7 @@ class VariableReader:
             self._add(
                 first,
                 call.lineno,
-                required=wants and default is None and certain,
+                required=wants and default is None and certain and first not in self._defaults,
                 default=shown(default),
                 type=dotted_name(cast, {}) if cast is not None else "",
             )
