@@ -498,7 +498,7 @@ SETTINGS_FILES = (
         name="settings that are a pipe",
         files={"pyproject.toml": "|"},
         words=("seatrial", "smoke", "--app", "ship"),
-        says=("no pyproject.toml here",),
+        says=("no pyproject.toml and no seatrial.toml here",),
         within=20,
     ),
     Project(
