@@ -134,13 +134,12 @@ def _python(version: str, suite: str, ending: str, *, slim: bool) -> Recipe:
 def _debian_python(series: str, *, slim: bool) -> Recipe:
     version = series if series in DEBIAN_PYTHONS else list(DEBIAN_PYTHONS)[-1]
     suite = DEBIAN_PYTHONS[version]
-    # The slim official images have Python's headers, too: packages are compiled in a stage on one.
-    python = (f"python{version}-venv", f"python{version}-dev", "python3-pip-whl")
+    more = () if slim else (f"python{version}-dev", *BUILD_PACKAGES)
     note = f"this host has no Python {series or '3'}; Debian {suite}'s own {version} is used"
     return Recipe(
         pattern="",
         dockerfile=FOLDER / "python-debian.Dockerfile",
-        inputs=_rootfs(suite, *PYTHON_PACKAGES, *python, *(() if slim else BUILD_PACKAGES)),
+        inputs=_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl", *more),
         arguments={"VERSION": version, "LOCALE": locale(version)},
         note=note if slim else f"{note}; {WITHOUT}",
     )
