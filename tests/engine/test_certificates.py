@@ -208,7 +208,8 @@ EOF
     "apt, curl, wget": """FROM debian:trixie-slim
 RUN find /etc/apt -name '*.sources' -o -name sources.list | xargs sed -i 's/http:/https:/' && \\
     apt-get update && apt-get install -y --no-install-recommends ca-certificates curl wget && \\
-    curl -fsS https://pypi.org/simple/six/ > /dev/null && wget -q -O /dev/null https://pypi.org/simple/six/
+    curl -fsS --retry 5 --retry-all-errors https://pypi.org/simple/six/ > /dev/null && \\
+    for n in 1 2 3; do wget -q -O /dev/null https://pypi.org/simple/six/ && exit; sleep 5; done; exit 4
 """,
     "npm": """FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm

@@ -131,6 +131,9 @@ def stack(engine: Engine, project: Path) -> Iterator[Path]:
     example = (project / "docker/course-supporter/.env.example").read_text(encoding="utf-8")
     environment = re.sub(r"(?m)^#?\s*API_PORT=.*$", "", example) + f"\nAPI_PORT={PORT}\n"
     (project / "docker/course-supporter/.env").write_text(environment, encoding="utf-8")
+    # Where these tests are not run as a whole, nothing has built it.
+    built = seatrial("build", "--app", "course-supporter", folder=project)
+    assert built.returncode == 0, built.stderr
     up = seatrial("up", "--app", "course-supporter", folder=project)
     try:
         assert up.returncode == 0, up.stderr

@@ -141,7 +141,7 @@ def _debian_python(series: str, *, slim: bool) -> Recipe:
         dockerfile=FOLDER / "python-debian.Dockerfile",
         inputs=_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl", *more),
         arguments={"VERSION": version, "LOCALE": locale(version)},
-        note=note if slim else f"{note}; {WITHOUT}",
+        note=f"{note}, without Python's headers" if slim else f"{note}; {WITHOUT}",
     )
 
 
