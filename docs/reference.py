@@ -270,7 +270,7 @@ def smoke_schema() -> Json:
     statuses = [status.value for status in Status]
     definitions["Smoke"]["properties"]["counts"] |= {"propertyNames": {"enum": statuses}, "required": statuses}
     severities = [severity.value for severity in Severity]
-    for name in ("findings", "undecided"):
+    for name in ("findings", "undecided", "known"):
         definitions["Smoke"]["properties"][name] |= {"propertyNames": {"enum": severities}}
     return made
 
