@@ -35,9 +35,9 @@ def index() -> str:
     return subprocess.run([pip, "-c", INDEX], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def run(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(*words: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     # What runs the tests has an environment of its own, which no installer is to take for the project's.
-    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"} | more
     return subprocess.run(
         words,
         cwd=folder,
@@ -68,6 +68,10 @@ def removed(app: str) -> Iterator[None]:
         for name in names:
             if name.startswith(f"{app}:"):
                 engine.client.images.remove(name, force=True)
+        # What a later build took the name from.
+        titled = {"dangling": True, "label": f"org.opencontainers.image.title={app}"}
+        for image in engine.client.api.images(filters=titled):
+            engine.client.images.remove(image["Id"], force=True)
         engine.client.close()
 
 
@@ -76,7 +80,10 @@ def test_it_is_adopted_without_a_hand_edit(project: Small, tmp_path: Path, index
     folder = tmp_path / project.app
     project.write(folder, index)
     if project.lock:
-        locked = run("sh", "-c", project.lock, folder=folder)
+        # Pipenv leaves what it asked and got among the temporary files.
+        own = tmp_path / "temporary"
+        own.mkdir()
+        locked = run("sh", "-c", project.lock, folder=folder, TMPDIR=str(own))
         assert locked.returncode == 0, locked.stdout + locked.stderr
     with removed(project.app):
         seatrial("init", folder=folder)
