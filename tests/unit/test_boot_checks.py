@@ -164,6 +164,13 @@ def test_a_job_is_to_end_well(exit_: Exit | None, status: Status, says: str) -> 
         assert judged(skipped, seen, job=True).status is Status.SKIP
 
 
+def test_a_job_that_is_late_for_want_of_a_processor_is_undecided() -> None:
+    late = down(job=True, exit=None, health=Health.NONE, watched=30.0, waited=20.0)
+    found = judged("boot/stays-up", facts(boot=late), job=True)
+    assert found.status is Status.ERROR
+    assert "it had not ended 30 s after a start, and for 20 s of these the machine had no processor" in found.actual
+
+
 @pytest.mark.parametrize(
     ("seen", "says"),
     [

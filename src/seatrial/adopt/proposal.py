@@ -203,7 +203,7 @@ def _said(option: str, value: str) -> Found[str]:
 
 HEAD = """\
 # Settings of seatrial, proposed by `seatrial init`: behind each line is where it was found. Change what you like;
-# all keys are in docs/settings.md.
+# seatrial's docs/settings.md tells all keys.
 """
 LONGEST = 200
 """Characters of a comment."""

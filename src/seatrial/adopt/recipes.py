@@ -152,7 +152,6 @@ class _Recipe:
             "libraries_of": sorted({each.why.partition(" ")[0] for each in found}),
             "pythonpath": "" if self.builds else joined("/app", start.folder.removeprefix(".")).rstrip("/"),
             "copies": list(self._data()) if self.builds else [],
-            "folder": ".",
             "port": port,
             # What a person's command starts need not speak HTTP.
             "health": _connects(port) if self.app.command else _health(project, port),

@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import structs
 
 from seatrial.adopt.model import App, Project, Understanding, inferred
+from seatrial.checks.advice import NO_MODULE
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.system_libraries import debian_package, missing_library
 from seatrial.checks.verdict import Smoke
@@ -27,7 +28,6 @@ NEAR = 4
 FOLDER = re.compile(r"(?:/[\w.@+-]+)+")
 ENDED_WELL = re.compile(r"exited (?:at start|by itself): exit code 0 after")
 NO_JOB = re.compile(r"Traceback|(?:^|: )usage:", re.IGNORECASE)
-NO_MODULE = re.compile(r"No module named '?([\w.]+)")
 
 
 class Kind(StrEnum):

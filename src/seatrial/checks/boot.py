@@ -62,8 +62,9 @@ def require_a_processor(*starts: Boot) -> None:
     """Leave open what a start shows that was late on a machine that had no processor for it."""
     for start in starts:
         if start.is_starved:
+            late = "had not ended" if start.job else "was not healthy"
             raise UndecidedError(
-                f"it was not healthy {start.watched:.0f} s after a start, and for {start.waited:.0f} s of these the "
+                f"it {late} {start.watched:.0f} s after a start, and for {start.waited:.0f} s of these the "
                 "machine had no processor for it. Smoke it when the machine has less to do, or give it a larger "
                 "`healthy-within`"
             )
@@ -131,6 +132,7 @@ def _ends_well(boot: Boot, contract: Contract, *, services_left_out: bool) -> Ou
     expect = Expect(f"does its work and ends with exit code 0 within {contract.healthy_within:g} s")
     if boot.came_up and boot.exit is not None:
         return expect.passed(f"exit code 0 after {boot.exit.after:.1f} s")
+    require_a_processor(boot)
     if boot.exit is None and not boot.start_error:
         return expect.failed(
             f"still ran after {boot.watched:.1f} s",

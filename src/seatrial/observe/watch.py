@@ -201,11 +201,16 @@ def until_up(starter: BootSetup, booted: Container, started: float, *, bare: boo
 
 
 def until_ended(booted: Container, started: float, *, within: float) -> Watched:
-    """Watch a started job until it has ended, or time is up."""
+    """Watch a started job until it has ended, time is up, or it forks without end."""
+    seen = Watched(inspected={})
     while True:
-        seen = Watched(inspected=booted.client.inspect_container(booted.id), watched=time.monotonic() - started)
+        seen.inspected = booted.client.inspect_container(booted.id)
+        seen.watched = time.monotonic() - started
         if seen.state["Status"] in ENDED or seen.watched >= within:
             return seen
+        _look(seen, booted.client, booted.id)
+        if seen.workers.crowded >= CROWDED_LOOKS:
+            return _killed(seen, booted)
         booted.wait(POLL)
 
 
@@ -227,11 +232,16 @@ def _killed(seen: Watched, booted: Container) -> Watched:
     return _ended(seen)
 
 
+def _look(seen: Watched, client: docker.APIClient, container: str) -> None:
+    """Look at the processes of a start."""
+    limit = int(seen.inspected["HostConfig"].get("PidsLimit") or 0)
+    seen.workers.look(client, container, seen.pid, seen.watched, limit)
+
+
 def _follow(seen: Watched, follower: StartFollower, *, has_check: bool, bare: bool) -> None:
     """Look whether a start is over, and at its workers meanwhile."""
     if not bare:
-        limit = int(seen.inspected["HostConfig"].get("PidsLimit") or 0)
-        seen.workers.look(follower.client, follower.container, seen.pid, seen.watched, limit)
+        _look(seen, follower.client, follower.container)
     if has_check and not bare and seen.healthy_after is not None:
         follower.sample(seen.watched)
     if not has_check and not seen.finished and follower.is_over(seen.watched):
