@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -201,7 +202,8 @@ def test_a_program_whose_output_nobody_takes_is_interrupted() -> None:
 def whole(log: Path) -> str:
     """Return the log of a program that was spawned, once what writes it has ended."""
     while True:
-        with log.open("rb") as file:
+        # Between the two steps of a rotation there is no file of this name.
+        with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             # Rotated meanwhile, it is another file that is written now.
             if os.fstat(file.fileno()).st_ino == log.stat().st_ino:
