@@ -397,6 +397,16 @@ COPY api.py /app/src/course/api.py
         twin_contract={"modules": ("shipapp.web:app",)},
     ),
     Defect(
+        name="an import that looks up another machine",
+        dockerfile="FROM {clean}\nCOPY api.py /app/src/course.py\nENV PYTHONPATH=/app/src MACHINE=db.invalid",
+        files={"api.py": "import os, socket as s\ns.gethostbyname(os.environ.get('MACHINE') or s.gethostname())\n"},
+        finds="app/imports",
+        says=("course", "gaierror"),
+        contract={"modules": ("course", "shipapp.web")},
+        # Its own name leads somewhere, as in a start.
+        twin="FROM {clean}\nCOPY api.py /app/src/course.py\nENV PYTHONPATH=/app/src",
+    ),
+    Defect(
         name="an import that ends the process",
         dockerfile="FROM {clean}\nCOPY api.py /app/src/course.py\nENV PYTHONPATH=/app/src",
         files={"api.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"},

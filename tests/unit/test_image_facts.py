@@ -101,6 +101,7 @@ def test_every_container_of_an_image_is_held_tight() -> None:
         assert limits["PidsLimit"] == 64
         assert limits["ShmSize"] == 64 * 1024 * 1024
         assert set(limits["Tmpfs"]) == {"/tmp", "/run/x"}
+        assert limits["ExtraHosts"] == [f"{plan['Hostname']}:127.0.0.1"], "its own name leads somewhere"
         assert "Binds" not in limits
         assert plan["Env"] == ["A=b=c"]
         json.dumps(plan)

@@ -134,7 +134,7 @@ def environment(contract: Contract, *, without: str = "") -> list[str]:
 def override_config(configuration: Configuration, words: Sequence[str], contract: Contract) -> Json:
     """Plan a container of the image's own ENTRYPOINT with another command."""
     plan = _short_run(configuration, words, contract, CpuShares=PROBE_SHARES)
-    return {**plan, **_other_command(configuration), "Cmd": list(words), "Hostname": HOSTNAME}
+    return {**plan, **_other_command(configuration), "Cmd": list(words)}
 
 
 def _other_command(configuration: Configuration) -> Json:
@@ -169,6 +169,8 @@ def _short_run(configuration: Configuration, words: Sequence[str], contract: Con
     """Plan a container whose output is read as it comes."""
     return {
         "Image": configuration.id,
+        # As in a start: what is imported may look it up.
+        "Hostname": HOSTNAME,
         "Cmd": list(words),
         "Env": environment(contract),
         "Healthcheck": {"Test": ["NONE"]},
