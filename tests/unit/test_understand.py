@@ -203,6 +203,20 @@ def test_values_of_secrets_stay_where_they_are(tmp_path: Path) -> None:
     assert "hunter" not in understanding_document(understand(write(tmp_path, files)), {})
 
 
+@pytest.mark.parametrize("volume", ["./src:/srv", "{type: bind, source: ., target: /srv}"])
+def test_a_target_whose_code_is_mounted_is_told(volume: str, tmp_path: Path) -> None:
+    files = {
+        "src/shop.py": "print('ahoy')\n",
+        "Dockerfile": "FROM python AS dev\nWORKDIR /srv\nFROM dev AS prod\nCOPY src /srv\n",
+        "compose.yaml": f"services:\n  web:\n    build: {{context: ., target: dev}}\n    volumes: [d:/d, {volume}]\n",
+    }
+    (note,) = [note for note in understand(write(tmp_path, files)).notes if "mounts" in note.what]
+    assert note.where == "compose.yaml:4"
+    assert "its target dev" in note.what
+    files["compose.yaml"] = files["compose.yaml"].replace(volume, "./more:/srv")
+    assert not any("mounts" in note.what for note in understand(write(tmp_path, files)).notes)
+
+
 def test_a_dry_run_prints_a_table_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -134,6 +134,8 @@ class ServiceFound(Fact, frozen=True, kw_only=True):
     ports: tuple[str, ...] = ()
     """As written, variables with their defaults in place."""
     health: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    """Folders of the project that are mounted, from its own folder."""
     depends_on: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()

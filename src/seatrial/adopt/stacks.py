@@ -245,6 +245,7 @@ class _Reader:
             settings={**settings_of(environment), **starting},
             env_files=tuple(_env_files(layers, values)),
             ports=tuple(_port(item, values) for item in _items(layers, "ports")),
+            mounts=tuple(_mounts(layers, values, self.tree)),
             health=() if disabled else _words(child(check, "test"), values),
             depends_on=tuple(dict.fromkeys(map(_text, waits))),
             profiles=tuple(_text(item) for item in items_of(_last(layers, "profiles"))),
@@ -364,6 +365,17 @@ def _words(node: Node | None, values: dict[str, str]) -> tuple[str, ...]:
         except ValueError:
             return tuple(text.split())
     return tuple(settled(_text(item), values) for item in items_of(node))
+
+
+def _mounts(layers: list[_Layer], values: dict[str, str], tree: Tree) -> Iterator[str]:
+    """Yield the folders of the project that a service mounts."""
+    for layer in layers:
+        for node in items_of(child(layer.node, "volumes")):
+            source = _text(child(node, "source")) if isinstance(node, Mapping) else _text(node).partition(":")[0]
+            written = settled(source, values)
+            folder = joined(layer.folder, written)
+            if written.startswith(".") and (folder == "." or folder in tree.folders):
+                yield folder
 
 
 def _port(node: Node, values: dict[str, str]) -> str:

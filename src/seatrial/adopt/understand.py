@@ -80,7 +80,7 @@ def understand(folder: Path, without: Collection[str] = ()) -> Understanding:
         projects=finished,
         apps=apps,
         unknown=tuple(dict.fromkeys(unknown(apps, finished, dockerfiles, name))),
-        notes=(*found, *_left_over(apps, dockerfiles)),
+        notes=(*found, *_left_over(apps, dockerfiles), *_mounted_over(apps, stacks)),
     )
 
 
@@ -132,6 +132,22 @@ def _left_over(apps: Sequence[App], dockerfiles: Sequence[DockerfileFound]) -> I
     for dockerfile in dockerfiles:
         if dockerfile.file not in built and dockerfile.python and not dockerfile.aside:
             yield Note(where=dockerfile.file, what="no compose service builds it, and another Dockerfile is used")
+
+
+def _mounted_over(apps: Sequence[App], stacks: Sequence[Stack]) -> Iterator[Note]:
+    """Yield a note for each target whose code is mounted where it runs: the image alone may hold none."""
+    for app in apps:
+        for service in services_of(app, stacks) if app.target else ():
+            context = app.context.value
+            inside = [each for each in service.mounts if context == "." or f"{each}/".startswith(f"{context}/")]
+            if inside:
+                where = service.lines.get("volumes", service.where)
+                what = (
+                    f"{service.name} is built to its target {app.target} and mounts {inside[0]} there: the image alone "
+                    "may hold no code. `target` of the app says which stage is proved"
+                )
+                yield Note(where=where, what=what)
+                break
 
 
 def _project(reading: _Reading) -> Project:
