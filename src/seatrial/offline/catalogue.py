@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parent / "recipes"
 
 DEFAULT_SUITE = "trixie"
 """The suite of an official Python tag that names none."""
+OLD_SUITES = ("bullseye", "buster")
+"""Suites whose tags the oldest of the others serves: a Python of the host needs a newer C library than theirs."""
 DEBIAN_SUITES = ("bookworm", "trixie", "forky")
 
 PYTHON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
@@ -106,7 +108,7 @@ def _rootfs(suite: str, *packages: str) -> dict[str, str]:
 def _pythons() -> list[Recipe]:
     found: list[Recipe] = []
     for suite in PYTHON_LIBRARIES:
-        for ending in [suite, ""] if suite == DEFAULT_SUITE else [suite]:
+        for ending in [suite, ""] if suite == DEFAULT_SUITE else [suite, *OLD_SUITES]:
             for slim in (True, False):
                 found += [_python(version, suite, ending, slim=slim) for version in ("", "3")]
                 for series in DEBIAN_PYTHONS:
@@ -122,12 +124,13 @@ def _python(version: str, suite: str, ending: str, *, slim: bool) -> Recipe:
     tag = "-".join(filter(None, (version, "slim" if slim else "", ending))) or "latest"
     packages = (*PYTHON_PACKAGES, *PYTHON_LIBRARIES[suite], *(() if slim else BUILD_PACKAGES))
     series = version.removesuffix(".{patch}")
+    old = f"Debian {ending} is not made here any more; {suite} is used" if ending in OLD_SUITES else ""
     return Recipe(
         pattern=f"python:{tag}",
         dockerfile=FOLDER / "python.Dockerfile",
         inputs={**_rootfs(suite, *packages), "interpreter": f"interpreter:{version or '3'}"},
         fallback=None if series == "{version}" else _debian_python(series, slim=slim),
-        note="" if slim else WITHOUT,
+        note="; ".join(filter(None, (old, "" if slim else WITHOUT))),
     )
 
 
