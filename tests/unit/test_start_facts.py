@@ -94,6 +94,24 @@ def test_what_a_command_becomes_and_imports(words: tuple[str, ...], modules: tup
 
 
 @pytest.mark.parametrize(
+    ("text", "modules", "script"),
+    [
+        (b"import asyncio\nasyncio.run(serve())\n", (), "/app/shop/main.py"),
+        (b"def main(): ...\nif __name__ == '__main__':\n    main()\n", ("shop.main",), ""),
+        (None, ("shop.main",), ""),
+    ],
+    ids=["it-serves-wherever-it-is-loaded", "guarded", "not-there"],
+)
+def test_a_module_that_is_run_and_has_no_guard_is_not_imported(
+    text: bytes | None, modules: tuple[str, ...], script: str
+) -> None:
+    files = Tree({**SCRIPTS, **({} if text is None else {"/app/shop/main.py": text})})
+    made = configuration(entrypoint=("python", "-m", "shop.main"), command=(), working_directory="/app")
+    found = application_of(launched(made, files), files)
+    assert (found.modules, found.script, found.import_root) == (modules, script, "/app")
+
+
+@pytest.mark.parametrize(
     ("lines", "python", "modules"),
     [
         (("/bin/sh /x", "/app/.venv/bin/python /app/.venv/bin/uvicorn a.b:c"), "/app/.venv/bin/python", ("a.b:c",)),

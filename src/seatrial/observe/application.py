@@ -56,7 +56,9 @@ def application(launch: Launch, files: Files | None = None) -> Application:
             module = posixpath.basename(behind[1])
             if module not in SERVERS:
                 development = " ".join(behind[:2]) if module == "http.server" else ""
-                return Application(modules=(behind[1],), import_root=root, runs=behind[1], development=development)
+                script = _unguarded(behind[1], root, files)
+                named = Application(modules=(behind[1],), import_root=root, runs=behind[1], development=development)
+                return Application(import_root=root, script=script) if script else named
             return _server(replace(launch, words=tuple(behind[1:])), files)
         name = posixpath.basename(behind[0]) if behind else ""
         if name in SERVERS:
@@ -68,6 +70,13 @@ def application(launch: Launch, files: Files | None = None) -> Application:
     if rest and posixpath.basename(rest[0]) in SERVERS:
         return _server(replace(launch, words=tuple(rest)), files)
     return _of_script(rest, launch, files)
+
+
+def _unguarded(module: str, root: str, files: Files | None) -> str:
+    """Return a module's file, if it does its work wherever it is loaded: imported, it would never come to its end."""
+    file = posixpath.join(root, f"{module.replace('.', '/')}.py") if root else ""
+    text = files.text(file) if files is not None and file else ""
+    return file if text and "__name__" not in text else ""
 
 
 def _pythons_root(behind: Sequence[str], options: Sequence[str], launch: Launch) -> str:
