@@ -19,8 +19,8 @@ from tests.unit.factories import configuration
 from seatrial import inside
 from seatrial.engine.containers import Container
 from seatrial.engine.startup import COLUMNS, READ_TABLES
-from seatrial.observe.answer import proof
-from seatrial.observe.boot import BootSetup
+from seatrial.observe.questions import proof
+from seatrial.observe.sandbox import BootSetup
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -361,6 +361,5 @@ def installed(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> BootEngine:
 
     monkeypatch.setattr(threading.Thread, "start", started)
     monkeypatch.setattr("seatrial.observe.boot.container", engine.container)
-    monkeypatch.setattr("seatrial.observe.boot_series.container", engine.container)
-    monkeypatch.setattr("seatrial.observe.restart.container", engine.container)
+    monkeypatch.setattr("seatrial.observe.deep_boots.container", engine.container)
     return engine

@@ -10,8 +10,8 @@ from tests.unit.boot_engine import BootEngine, Script, asked, installed
 from tests.unit.factories import configuration, inside
 
 from seatrial.facts import Listener, Unavailable
-from seatrial.observe.answers import ask, port_of
 from seatrial.observe.boot import run_boot
+from seatrial.observe.questions import port_of, send_requests
 from seatrial.settings.model import Answer, Contract
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def test_they_are_sent_once_the_start_is_over(monkeypatch: pytest.MonkeyPatch) -
 def test_what_cannot_be_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = replying(monkeypatch)
     silent = inside(listeners=())
-    nowhere = ask(engine.starter(exposed_ports=()), "c0", ASKED, silent)
+    nowhere = send_requests(engine.starter(exposed_ports=()), "c0", ASKED, silent)
     assert isinstance(nowhere, Unavailable)
     assert "set `port`" in nowhere.reason
-    without = ask(engine.starter(python="", exposed_ports=("1/tcp",)), "c0", ASKED, silent)
+    without = send_requests(engine.starter(python="", exposed_ports=("1/tcp",)), "c0", ASKED, silent)
     assert isinstance(without, Unavailable)
     run_boot(engine.starter())
-    garbled = ask(engine.starter(exposed_ports=("1/tcp",)), "c0", ASKED, silent)
+    garbled = send_requests(engine.starter(exposed_ports=("1/tcp",)), "c0", ASKED, silent)
     assert isinstance(garbled, Unavailable)
     assert "told what came of 0 of the contract's 2 requests" in garbled.reason

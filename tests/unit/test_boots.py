@@ -28,19 +28,18 @@ from seatrial.facts import (
     Usage,
     VolumeFolder,
 )
-from seatrial.observe.boot import run_boot
-from seatrial.observe.boot_log import KEPT_LINE, KEPT_LINES
-from seatrial.observe.boot_series import ARBITRARY_USER, boot_as_service, boots, deep_boots, freeze
+from seatrial.observe.boot import KEPT_LINE, KEPT_LINES, run_boot
+from seatrial.observe.boot_series import boot_as_service, boots
 from seatrial.observe.command import Python
-from seatrial.observe.restart import restart
+from seatrial.observe.deep_boots import ARBITRARY_USER, deep_boots, freeze, restart
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from tests.unit.boot_engine import BootEngine
 
     from seatrial.facts import Json
-    from seatrial.observe.boot import BootSetup
     from seatrial.observe.boot_series import BootSeries
+    from seatrial.observe.sandbox import BootSetup
 
 WITHOUT_CHECK: dict[str, Any] = {"health_check": None}
 STARTS_AFTER_KILL = next(check for check in registry.CHECKS if check.id == "boot/starts-after-kill")

@@ -36,7 +36,7 @@ from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from seatrial.facts import Facts
-    from seatrial.observe.boot import BootSetup
+    from seatrial.observe.sandbox import BootSetup
 
 OVERRIDE = CommandOverride(ran=True, happened="it ended with exit code 0")
 SOUND = cast("Probe", facts().probe)

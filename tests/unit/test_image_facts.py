@@ -10,10 +10,10 @@ from tests.unit.factories import configuration, distribution, probe
 from seatrial.engine.streams import Output
 from seatrial.errors import SettingsError
 from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
-from seatrial.observe.answer import proof
 from seatrial.observe.configuration import configuration_of
 from seatrial.observe.declared import read_project_facts
 from seatrial.observe.probe import read_probe
+from seatrial.observe.questions import proof
 from seatrial.observe.sandbox import boot_config, probe_config
 from seatrial.requirements import closure, names_of
 from seatrial.settings.model import Contract

@@ -17,7 +17,7 @@ from seatrial import process
 from seatrial.facts import Account, Accounts, Agreement, Code, Difference, Password, PathAccess, Unavailable, User
 from seatrial.observe import agreement, installed
 from seatrial.observe.agreement import settle
-from seatrial.observe.changeable import Changes, code_of
+from seatrial.observe.changeable import Changes
 from seatrial.observe.index import LEAST_EXPORTED
 from seatrial.observe.layout import Layout, layout_of, runs_code
 from seatrial.observe.probe import ProbeRequest
@@ -177,7 +177,7 @@ def test_code_in_a_path_file_is_seen_however_its_lines_end(text: str) -> None:
 
 @pytest.mark.parametrize("place", ["src/app", "", "//app/pkg", "../x"])
 def test_a_place_that_is_none_ends_the_search(place: str) -> None:
-    assert code_of("pkg", (place,), access({**BASE, **VENV})).origin.startswith("/")
+    assert Changes(access({**BASE, **VENV})).of_package("pkg", (place,)).origin.startswith("/")
 
 
 def test_path_files_are_read_and_their_code_is_not_run() -> None:
@@ -413,20 +413,20 @@ def test_code_is_found_as_the_import_system_finds_it() -> None:
 def test_code_that_user_can_change_is_named() -> None:
     tree = {"/app/shop/__init__.py": "", "/app/shop/mine.py": "", "/app/shop/open/x.py": ""}
     modes = {"/app/shop/mine.py": (0o400, 10001, 0), "/app/shop/open": (0o757, 0, 0), "/app": (0o1777, 0, 0)}
-    found = code_of("shop", ["/app/shop"], access(tree, modes))
+    found = Changes(access(tree, modes)).of_package("shop", ["/app/shop"])
     assert (found.origin, found.files) == ("/app/shop", 7)
     # Of a folder and what lies below it, the folder is listed, and all are counted.
     assert [(row.path, row.mode) for row in found.changeable] == [("/app", "1777")]
     assert found.count == 3
-    found = code_of("shop", ["/app/shop"], access(tree, {**modes, "/app": (0o755, 0, 0)}))
+    found = Changes(access(tree, {**modes, "/app": (0o755, 0, 0)})).of_package("shop", ["/app/shop"])
     assert [(row.path, row.mode) for row in found.changeable] == [
         ("/app/shop/mine.py", "0400"),
         ("/app/shop/open", "0757"),
     ]
     # In a sticky folder above, what belongs to others stays where it is.
-    deeper = code_of("shop", ["/app/shop/open"], access(tree, {"/app": (0o1777, 0, 0)}))
+    deeper = Changes(access(tree, {"/app": (0o1777, 0, 0)})).of_package("shop", ["/app/shop/open"])
     assert deeper.changeable == ()
-    assert code_of("shop", ["/app/shop"], access(tree, modes, Account(uid=0))).files == 0
+    assert Changes(access(tree, modes, Account(uid=0))).of_package("shop", ["/app/shop"]).files == 0
 
 
 MINE = (0o755, 10001, 10001)
@@ -529,7 +529,7 @@ def test_a_whole_project_of_users_is_told_once() -> None:
 def test_links_that_lead_nowhere_are_no_code() -> None:
     tree = {"/usr/local/bin/one": "-> two", "/usr/local/bin/two": "-> one", "/app/shop/a.py": "-> b.py"}
     seen = access({**RUNS, **tree, "/app/shop/b.py": "-> a.py", f"{SITE}/tides/c.py": "-> /gone"})
-    assert code_of("shop", ["/app/shop"], seen).count == 0
+    assert Changes(seen).of_package("shop", ["/app/shop"]).count == 0
     parts = Changes(seen).of_environment(laid_out(seen), ("/usr/local/bin/one", "/usr/local/bin/two"), "/app/shop")
     assert [part.count for part in parts] == [0, 0, 0]
 
@@ -849,9 +849,9 @@ def test_what_a_tmpfs_hides_is_not_there_and_its_modes_are_the_engines() -> None
 
 def test_code_behind_a_link_is_looked_at() -> None:
     tree = {"/app/shop/__init__.py": "", "/app/shop/sub": "-> /srv/sub", "/srv/sub/__init__.py": "x"}
-    found = code_of("shop", ["/app/shop"], access(tree, {"/srv/sub/__init__.py": (0o400, 10001, 0)}))
+    found = Changes(access(tree, {"/srv/sub/__init__.py": (0o400, 10001, 0)})).of_package("shop", ["/app/shop"])
     assert [row.path for row in found.changeable] == ["/app/shop/sub/__init__.py"]
-    found = code_of("shop", ["/app/shop"], access(tree, {"/srv": (0o755, 10001, 0)}))
+    found = Changes(access(tree, {"/srv": (0o755, 10001, 0)})).of_package("shop", ["/app/shop"])
     assert [row.path for row in found.changeable] == ["/srv"]
 
 

@@ -19,10 +19,10 @@ from seatrial.engine.streams import Output, Question
 from seatrial.errors import EngineError
 from seatrial.facts import CommandOverride, Probe, ProcessList, ProcInfo, Unavailable, Usage
 from seatrial.observe import introspect
-from seatrial.observe.answer import proof
 from seatrial.observe.command import Python
 from seatrial.observe.introspect import Introspection, read_top
 from seatrial.observe.probe import ProbeRequest, run_override, run_probe, sharing_soon
+from seatrial.observe.questions import proof
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

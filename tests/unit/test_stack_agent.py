@@ -16,8 +16,7 @@ import pytest
 
 from seatrial import inside
 from seatrial.engine.streams import Output
-from seatrial.observe.answer import read_answer
-from seatrial.observe.answers import Reply
+from seatrial.observe.questions import Reply, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

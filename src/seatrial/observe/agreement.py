@@ -14,8 +14,7 @@ from seatrial.observe import installed
 from seatrial.observe.changeable import Changes
 from seatrial.observe.contents import shown
 from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
-from seatrial.observe.layout import Access, layout_of, runs_code
-from seatrial.observe.off_path import off_path_of
+from seatrial.observe.layout import Access, layout_of, off_path_of, runs_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

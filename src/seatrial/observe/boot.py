@@ -4,82 +4,37 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import tarfile
 import time
-from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import docker.errors
 
 from seatrial.engine.containers import MOST_WRITTEN, container, engine_errors, kill, refusal
+from seatrial.engine.streams import close_stream
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.boot import KILLED, NOT_INSPECTED
-from seatrial.observe.answers import ask
-from seatrial.observe.boot_log import between, first_line_after, last_lines
 from seatrial.observe.introspect import shared_memory, usage
 from seatrial.observe.probe import CANNOT_START
-from seatrial.observe.sandbox import HOSTNAME, boot_config, joined
+from seatrial.observe.questions import send_requests
+from seatrial.observe.sandbox import BootSetup
 from seatrial.observe.watch import ENDED, POLL, Watched, health, until_ended, until_up
 from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import show_size
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Collection
-    from concurrent.futures import Future
 
     from seatrial.engine.containers import Container
-    from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json
-    from seatrial.observe.sandbox import Service
     from seatrial.settings.model import Contract
 
 
 KEPT_PATHS = 50
 DOCKER_INIT = ("/sbin/docker-init", "/usr/sbin/docker-init")
 """Where the engine puts its init; the second, where /sbin is a link."""
-AT_ONCE = 2
-"""Starts side by side: more would make each other late on a small machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BootSetup:
-    """What every start of an image's own command needs."""
-
-    run: Run
-    configuration: Configuration
-    contract: Contract
-    python: Future[str]
-    """The interpreter to read /proc with; it is looked for while the first container starts."""
-    probed: threading.Event | None = None
-    """Set when the probe has ended: starts that may loop do not take its processors. None where there is no probe."""
-    service: Service | None = None
-    """What a compose service adds, where it is started among its services; None where it is started alone."""
-
-    def interpreter(self) -> str:
-        """Return the interpreter to read /proc with; empty where the image holds none, or it is not known yet."""
-        return self.python.result() if self.python.done() else ""
-
-    @property
-    def asked_names(self) -> tuple[str, ...]:
-        """The names of hosts that the health check asks, of those that are in each container's /etc/hosts."""
-        hosts = {address.host for address in self.configuration.health_addresses}
-        return tuple(sorted(hosts & {"localhost", HOSTNAME}))
-
-    @property
-    def at_once(self) -> int:
-        """How many starts may run side by side."""
-        return AT_ONCE if self.service is None else 1
-
-    def writes_to_disk(self, lifted: Collection[Restriction]) -> bool:
-        """Whether a start can write to the engine's disk: to a writable root, or a volume that is no tmpfs."""
-        volumes = set(self.configuration.volumes) - set(self.contract.tmpfs) - set(self.configuration.empty_volumes)
-        return Restriction.READ_ONLY in lifted or bool(volumes) or self.service is not None
-
-    def plan(self, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Json:
-        """Return the engine's JSON for a container of one start."""
-        plan = boot_config(self.configuration, self.contract, lifted=lifted, without=without, user=user)
-        return plan if self.service is None else joined(plan, self.service, self.configuration)
 
 
 def run_boot(starter: BootSetup, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Boot:
@@ -124,7 +79,7 @@ def watch(starter: BootSetup, booted: Container, lifted: tuple[Restriction, ...]
     )
     filled = _full_volume(booted, configuration) if over is None else ""
     proc = seen.introspection.proc if seen.introspection else NOT_INSPECTED
-    answered = ask(starter, booted.id, contract.answers, proc) if up and contract.answers else ()
+    answered = send_requests(starter, booted.id, contract.answers, proc) if up and contract.answers else ()
     stop = _stop(booted, configuration, contract) if up else None
     late = over is None and not up
     waited = seen.workers.waited(booted.client, booted.id, seen.watched) if late else 0.0
@@ -291,3 +246,63 @@ def _written(booted: Container, inspected: Json, contract: Contract) -> tuple[st
     ends = [path for path in changed if path not in above]
     outside = [path for path in ends if not any(path == top or path.startswith(f"{top}/") for top in allowed)]
     return tuple(outside[:KEPT_PATHS])
+
+
+KEPT_LINES = 100
+KEPT_LINE = 1000
+"""Characters of one line."""
+KEPT_BYTES = 64 * 1024
+STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) ")
+STAMP_BYTES = 64
+"""Bytes in which the engine's time of a line has its place."""
+
+
+def last_lines(booted: Container, *, since: str = "") -> tuple[tuple[str, ...], bool]:
+    """Return the last lines of the log, and whether more was written than is kept.
+
+    A flood is kept small by the engine (log rotation) and here. `since` is the engine's time from which on they count.
+    """
+    kept, cut = bytearray(), False
+    later = datetime.fromisoformat(since).timestamp() if since else None
+    stream = booted.client.logs(booted.id, stream=True, tail=KEPT_LINES, since=later)
+    for part in stream:
+        kept += part
+        if len(kept) > 2 * KEPT_BYTES:
+            cut = True
+            del kept[:-KEPT_BYTES]
+        if cut and len(kept) > KEPT_BYTES:
+            del kept[:-KEPT_BYTES]
+    lines = lines_in(bytes(kept))[-KEPT_LINES:]
+    cut = cut or any(len(line) > KEPT_LINE for line in lines)
+    return tuple(line[:KEPT_LINE] for line in lines), cut
+
+
+def lines_in(output: bytes) -> list[str]:
+    """Return the lines of an output, with their carriage returns: these tell of files with Windows line ends."""
+    lines = output.decode("utf-8", errors="replace").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def first_line_after(booted: Container, started_at: str) -> float | None:
+    """Return the seconds from the start to the first line that the log holds; None where it holds none.
+
+    Of a log that was rotated, the first line is gone: the oldest that is left came later.
+    """
+    kept = bytearray()
+    stream = booted.client.logs(booted.id, stream=True, follow=False, timestamps=True)
+    try:
+        for part in stream:
+            kept += part
+            if len(kept) >= STAMP_BYTES:
+                break
+    finally:
+        close_stream(stream)
+    found = STAMP.match(bytes(kept))
+    if found is None:
+        return None
+    return between(started_at, found.group().decode().strip())
+
+
+def between(first: str, last: str) -> float:
+    """Return the seconds between two of the engine's times (RFC 3339, nanoseconds)."""
+    return max(0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds())

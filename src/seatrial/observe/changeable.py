@@ -26,11 +26,6 @@ MODULES = (".py", ".pyc", ".pth")
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def code_of(name: str, places: Iterable[str], access: Access) -> Code:
-    """Return what the account may change of a package and the folders above it; links are followed."""
-    return Changes(access).of_package(name, places)
-
-
 class Changes:
     """Looks at one part of the code after another; a path that belongs to several is told with the first."""
 

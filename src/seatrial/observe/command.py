@@ -7,18 +7,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import structs
 
-from seatrial.facts import Account, ResolvedCommand, ResolvedPath, Shebang, Unavailable
+from seatrial.facts import Account, HealthCommand, ResolvedCommand, ResolvedPath, Shebang, Unavailable
+from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
 from seatrial.observe.application import Application, application_of
-from seatrial.observe.launch import PYTHON, Launch, behind_wrappers, is_wrapper, launches, unwrapped
-from seatrial.observe.shell_scripts import follow_scripts
+from seatrial.observe.launch import PYTHON, Launch, behind_wrappers, follow_scripts, is_wrapper, launches, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seatrial.facts import Boot, Configuration
+    from seatrial.facts import Account, Boot, Configuration, ResolvedPath
     from seatrial.observe.index import IndexFiles
     from seatrial.observe.paths import Files
 
@@ -268,3 +269,43 @@ def running_application(
         if trail is not None and trail.is_file and (known is None or path != known.path):
             python = Python(path=path, why="a process of its start runs on it", resolved=trail)
     return Running(python=python, application=application_of(launches_seen, files))
+
+
+SHELLS_OWN = {"exit", "return", "[", "[[", "read", "wait", "kill", "command", "type", "pwd", "shift", "local", "false"}
+"""Words that a shell carries out by itself: behind them only the shell can tell what comes."""
+TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
+"""Options of Python whose value is a separate word."""
+
+
+def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
+    """Return what the health check resolves to; None where the image has none."""
+    check = configuration.health_check
+    if check is None:
+        return None
+    # A test that the engine cannot run is shown by its words.
+    asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words or check.test)
+    start = resolve_command(asked, files, who)
+    if start.shell and start.word in SHELLS_OWN:
+        start = msgspec.structs.replace(start, word="", program=None, scripts=())
+    script = script_of(start.words)
+    path = posixpath.join(configuration.working_directory or "/", script)
+    trail: ResolvedPath | None = paths.follow(path, files) if script else None
+    barrier = paths.blocking_folder(trail.steps, who, files) if trail else None
+    return HealthCommand(command=start, script=trail, script_blocked_by=barrier)
+
+
+def script_of(words: Sequence[str]) -> str:
+    """Return the file that an interpreter runs; empty where it runs none."""
+    name = posixpath.basename(words[0]) if words else ""
+    python = PYTHON.fullmatch(name) is not None
+    if not python and name not in SHELLS - {"busybox"}:
+        return ""
+    rest = list(words[1:])
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        # `-c LINE`, `-m MODULE` and `-` (standard input) name no file.
+        if option == "-" or (python and option == "--version") or re.match(r"-[A-Za-z]*[cm]$", option):
+            return ""
+        if python and option in TAKES_A_VALUE and rest:
+            rest.pop(0)
+    return rest[0] if rest and not any(mark in rest[0] for mark in "$`*") else ""

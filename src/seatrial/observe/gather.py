@@ -18,11 +18,11 @@ from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCod
 from seatrial.observe import index_cache, paths
 from seatrial.observe.agreement import Image, settle
 from seatrial.observe.application import application_of
-from seatrial.observe.boot import BootSetup
 from seatrial.observe.boot_series import boots, timed
 from seatrial.observe.command import (
     MOST_FOLDERS,
     find_python,
+    health_command,
     launched,
     resolve_command,
     running_application,
@@ -40,13 +40,13 @@ from seatrial.observe.files import (
     read_accounts,
     tmpfs_folders,
 )
-from seatrial.observe.health_check import health_command
 from seatrial.observe.image_files import image_files, read_limits
 from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.layout import Access
 from seatrial.observe.own_code import Start, own_code_of, sources_below
 from seatrial.observe.path_rules import rules
 from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
+from seatrial.observe.sandbox import BootSetup
 from seatrial.observe.services import NOT_READ
 from seatrial.observe.sources import read_sources
 

@@ -1,4 +1,4 @@
-"""Where an interpreter looks for packages, by the image's files: what `site` and `getpath` do, and nothing is run.
+"""Where an interpreter looks for packages, and where it does not and why: what `site` and `getpath` do, by files.
 
 Sources: Python's `site` module, PEP 405 (virtual environments), Debian's README.python (dist-packages).
 """
@@ -10,8 +10,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from seatrial.facts import Account
+from seatrial.facts.probe import OffPath
 from seatrial.observe.archive import rooted
+from seatrial.observe.contents import shown
 from seatrial.observe.index import LOCAL_FIRST
 
 if TYPE_CHECKING:
@@ -19,12 +23,13 @@ if TYPE_CHECKING:
 
     from seatrial.observe.index import Entry, IndexFiles
 
+
 PYTHON_FILE = re.compile(r"(?:python|pypy)(3\.\d{1,3}t?)")
 LIBRARY = re.compile(r"(?:python|pypy)3\.\d{1,3}t?")
 LIBS = ("lib", "lib64")
 LONGEST_PATH_FILE = 2000
 """Lines of a .pth file that are read."""
-MOST_FOLDERS = 1000
+MOST_ON_PATH = 1000
 """Folders of one interpreter's path."""
 
 
@@ -211,7 +216,7 @@ class _Path:
     def add(self, folder: str) -> bool:
         """Add a folder, where it exists and is new; a file is noted."""
         folder = rooted(posixpath.normpath(folder)) if folder else ""
-        if not folder or folder in self._known or len(self._known) >= MOST_FOLDERS:
+        if not folder or folder in self._known or len(self._known) >= MOST_ON_PATH:
             return False
         if not self.access.lists(folder):
             if self.access.reads(folder):
@@ -287,3 +292,73 @@ def runs_code(folders: Iterable[str], files: IndexFiles) -> tuple[str, ...]:
             ):
                 found.append(path)
     return tuple(found)
+
+
+MOST_OFF_PATH = 50
+MOST_NAMES = 1000
+SITE = re.compile(r"(?P<prefix>.*)/lib(?:64)?/python(?P<version>3(?:\.\d+t?)?)/(?:site|dist)-packages")
+
+
+def off_path_of(layout: Layout, environment: Mapping[str, str], home: str, access: Access) -> tuple[OffPath, ...]:
+    """Return the folders with distributions that are neither on the path nor the base interpreter's own."""
+    files = access.files
+    known = {files.folder(folder) for folder in (*layout.path, *layout.base)}
+    names: dict[str, set[str]] = {}
+    for path in files.index.texts:
+        if path.endswith(".dist-info/METADATA"):
+            folder, _, named = path.removesuffix("/METADATA").rpartition("/")
+            if folder not in known:
+                names.setdefault(folder, set()).add(
+                    canonicalize_name(named.removesuffix(".dist-info").partition("-")[0])
+                )
+    found = []
+    for folder in sorted(names)[:MOST_OFF_PATH]:
+        why, fix = _why(shown(folder), layout, environment, home, access)
+        listed = tuple(map(shown, sorted(names[folder])[:MOST_NAMES]))
+        found.append(OffPath(folder=shown(folder), distributions=listed, why=why, fix=fix))
+    return tuple(found)
+
+
+def _why(folder: str, layout: Layout, environment: Mapping[str, str], home: str, access: Access) -> tuple[str, str]:
+    """Return why an interpreter does not look into a folder, and what to do about it."""
+    site = SITE.fullmatch(folder)
+    if site is None:
+        return "sys.path does not name it", f"Put it on the path: `ENV PYTHONPATH={folder}`."
+    prefix, version = site["prefix"], site["version"]
+    if version not in {"3", layout.version}:
+        why = f"it is for Python {version}, and the application runs on Python {layout.version}"
+        return why, "Install with the interpreter that the command runs on: the same base image in every stage."
+    if access.files.end(posixpath.join(prefix, "pyvenv.cfg")):
+        why = f"it belongs to the environment {prefix}, and the command runs on {layout.executable}"
+        return why, f'Run {prefix}/bin/python: name it in the command, or `ENV PATH="{prefix}/bin:$PATH"`.'
+    if prefix.endswith("/.local"):
+        return _why_of_a_user(prefix, layout, environment, home)
+    if not access.lists(folder):
+        return _closed(prefix, access)
+    return f"it is not below {layout.prefix}", f"Put it on the path: `ENV PYTHONPATH={folder}`."
+
+
+def _why_of_a_user(prefix: str, layout: Layout, environment: Mapping[str, str], home: str) -> tuple[str, str]:
+    installed = "installed with --user, and"
+    if layout.prefix != layout.base_prefix:
+        why = f"{installed} the environment {layout.prefix} leaves such folders out"
+        return why, "Install into the environment, without --user."
+    if environment.get("PYTHONNOUSERSITE"):
+        return f"{installed} PYTHONNOUSERSITE is set", "Leave PYTHONNOUSERSITE out of ENV."
+    base = environment.get("PYTHONUSERBASE")
+    looked = base or posixpath.join(home, ".local")
+    if posixpath.normpath(looked) == prefix:
+        why = f"{installed} USER may not read it"
+        return (
+            why,
+            f"Let every account read it: `RUN chmod -R go=rX {prefix}`; a folder below /root is closed to others.",
+        )
+    says = "PYTHONUSERBASE says so" if base else f"HOME is {home}"
+    why = f"{installed} Python looks for such packages in {looked}, as {says}"
+    fix = f"Tell Python where they lie: `ENV PYTHONUSERBASE={prefix}`; or install into a virtual environment."
+    return why, fix
+
+
+def _closed(prefix: str, access: Access) -> tuple[str, str]:
+    why = f"uid {access.who.uid} may not read it"
+    return why, f"Let every account read it: `RUN chmod -R go=rX {prefix}`."

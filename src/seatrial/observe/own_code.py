@@ -18,10 +18,9 @@ from packaging.utils import canonicalize_name
 from seatrial.facts.code import MissingModule, NamedThing, OwnCode, OwnPackage
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
 from seatrial.observe.contents import shown
-from seatrial.observe.finder import BUILT_IN, Finder, Place
+from seatrial.observe.finder import BUILT_IN, Finder, Held, Place
 from seatrial.observe.installed import packages_of, place_of
 from seatrial.observe.layout import layout_of, runs_code
-from seatrial.observe.named_things import Held
 from seatrial.observe.syntax import Asked, Module, read_module
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from seatrial.engine.streams import Question, run_to_end
 from seatrial.facts import CommandOverride, Fact, Import, Probe, Unavailable
 from seatrial.facts.probe import OPTIONAL
 from seatrial.observe import paths
-from seatrial.observe.answer import read_answer
 from seatrial.observe.command import searched
 from seatrial.observe.configuration import other_platform
+from seatrial.observe.questions import read_answer
 from seatrial.observe.sandbox import USUAL_SHARES, override_config, probe_config
 
 if TYPE_CHECKING:

@@ -18,8 +18,11 @@ from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import parse_size
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Collection, Mapping, Sequence
+    from concurrent.futures import Future
 
+    from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Json, VolumeFolder
     from seatrial.settings.model import Contract
 
@@ -45,7 +48,7 @@ LOG_BYTES = "1m"
 HEALTH_EVERY = 0.5
 """Seconds between two health checks of a boot: the image's own 30 s would only be waited out."""
 HEALTH_AT_START = 1.0
-"""Seconds between two until the first good answer: `seatrial.observe.health_check` asks at better moments meanwhile."""
+"""Seconds between two until the first good answer: the health poller asks at better moments meanwhile."""
 LIFTED_LIMITS = 4
 """A start with lifted limits gets this many times the contract's: what is not trusted stays bounded."""
 
@@ -252,14 +255,10 @@ def read_service(inspected: Json) -> Service:
     host = inspected.get("HostConfig") or {}
     config = inspected.get("Config") or {}
     mode = str(host.get("NetworkMode") or "none")
-    known = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     own = mode != "none" and not mode.startswith(SHARED)
+    known = ((inspected.get("NetworkSettings") or {}).get("Networks") or {}) if own else {}
     # An address that is fixed belongs to the service's own container.
-    networks = (
-        {name: {**endpoint_of(endpoint, inspected), "IPAMConfig": None} for name, endpoint in known.items()}
-        if own
-        else {}
-    )
+    networks = {name: {**endpoint_of(endpoint, inspected), "IPAMConfig": None} for name, endpoint in known.items()}
     hostname = str(config.get("Hostname") or "")
     asked = {str(mount.get("Target")) for mount in host.get("Mounts") or ()}
     asked |= {str(bind).split(":")[1] for bind in host.get("Binds") or () if ":" in str(bind)}
@@ -277,6 +276,11 @@ def read_service(inspected: Json) -> Service:
             if mount.get("Type") != "volume" or mount["Destination"] not in unnamed
         ),
     )
+
+
+def with_service_environment(contract: Contract, configured: Configuration) -> Contract:
+    """Return the contract with the service's environment: the contract's own is for a start without services."""
+    return msgspec.structs.replace(contract, environment=configured.environment)
 
 
 def as_configured(image: Configuration, inspected: Json) -> Configuration:
@@ -299,11 +303,6 @@ def as_configured(image: Configuration, inspected: Json) -> Configuration:
         stop_signal=made.stop_signal,
         volumes=tuple(sorted({*image.volumes, *mounted, *tmpfs})),
     )
-
-
-def with_service_environment(contract: Contract, configured: Configuration) -> Contract:
-    """Return the contract with the service's environment: the contract's own is for a start without services."""
-    return msgspec.structs.replace(contract, environment=configured.environment)
 
 
 def joined(plan: Json, service: Service, configured: Configuration) -> Json:
@@ -351,3 +350,47 @@ def _with_fresh_volumes(plan: Json) -> Json:
     host["Binds"] = [bind for bind in bound if bind not in named]
     host["Mounts"] = [mount for mount in mounts if mount not in volumes]
     return {**plan, "HostConfig": host, "Volumes": {place: {} for place in places}}
+
+
+AT_ONCE = 2
+"""Starts side by side: more would make each other late on a small machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootSetup:
+    """What every start of an image's own command needs."""
+
+    run: Run
+    configuration: Configuration
+    contract: Contract
+    python: Future[str]
+    """The interpreter to read /proc with; it is looked for while the first container starts."""
+    probed: threading.Event | None = None
+    """Set when the probe has ended: starts that may loop do not take its processors. None where there is no probe."""
+    service: Service | None = None
+    """What a compose service adds, where it is started among its services; None where it is started alone."""
+
+    def interpreter(self) -> str:
+        """Return the interpreter to read /proc with; empty where the image holds none, or it is not known yet."""
+        return self.python.result() if self.python.done() else ""
+
+    @property
+    def asked_names(self) -> tuple[str, ...]:
+        """The names of hosts that the health check asks, of those that are in each container's /etc/hosts."""
+        hosts = {address.host for address in self.configuration.health_addresses}
+        return tuple(sorted(hosts & {"localhost", HOSTNAME}))
+
+    @property
+    def at_once(self) -> int:
+        """How many starts may run side by side."""
+        return AT_ONCE if self.service is None else 1
+
+    def writes_to_disk(self, lifted: Collection[Restriction]) -> bool:
+        """Whether a start can write to the engine's disk: to a writable root, or a volume that is no tmpfs."""
+        volumes = set(self.configuration.volumes) - set(self.contract.tmpfs) - set(self.configuration.empty_volumes)
+        return Restriction.READ_ONLY in lifted or bool(volumes) or self.service is not None
+
+    def plan(self, *, lifted: Collection[Restriction] = (), without: str = "", user: str = "") -> Json:
+        """Return the engine's JSON for a container of one start."""
+        plan = boot_config(self.configuration, self.contract, lifted=lifted, without=without, user=user)
+        return plan if self.service is None else joined(plan, self.service, self.configuration)

@@ -16,10 +16,9 @@ from seatrial.compose.values import settings_of
 from seatrial.errors import ImageError
 from seatrial.facts import FileEntry, FileKind, MountKind, ServiceFiles, ServiceImage, Unavailable
 from seatrial.observe import paths
-from seatrial.observe.command import resolve_command
+from seatrial.observe.command import SHELLS_OWN, resolve_command
 from seatrial.observe.configuration import OtherCommand, read_configuration
 from seatrial.observe.files import account_of, maps_users
-from seatrial.observe.health_check import SHELLS_OWN
 from seatrial.observe.index import IndexFiles
 from seatrial.observe.launch import unwrapped
 

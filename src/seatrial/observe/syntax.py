@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from seatrial.observe.conditions import asks_first, decided
-from seatrial.observe.names import dotted_name, imported_from, parse
+from seatrial.observe.trees import asks_first, decided, dotted_name, imported_from, parse
 
 LONGEST = 200
 """Characters of a text that may be the name of a file."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from seatrial.engine.containers import kill
 from seatrial.engine.startup import StartFollower, processes, processor_seconds
 from seatrial.facts import Health, HealthAnswer, ProcInfo
-from seatrial.observe.health_check import health_poller
+from seatrial.observe.health_poller import health_poller
 from seatrial.observe.introspect import Introspection
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seatrial.engine.containers import Container
     from seatrial.engine.startup import ProcessRow
     from seatrial.facts import Json
-    from seatrial.observe.boot import BootSetup
+    from seatrial.observe.sandbox import BootSetup
 
 
 SETTLES = 0.3

@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
-import msgspec
 import requests
 
-from seatrial.facts import HealthAnswer, HealthCommand
-from seatrial.facts.command import SHELLS
-from seatrial.observe import paths
-from seatrial.observe.command import resolve_command
-from seatrial.observe.launch import PYTHON
+from seatrial.facts import HealthAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from seatrial.engine.runs import Run
-    from seatrial.facts import Account, Configuration, ResolvedPath
-    from seatrial.observe.paths import Files
-
-
-SHELLS_OWN = {"exit", "return", "[", "[[", "read", "wait", "kill", "command", "type", "pwd", "shift", "local", "false"}
-"""Words that a shell carries out by itself: behind them only the shell can tell what comes."""
-TAKES_A_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
-"""Options of Python whose value is a separate word."""
-
-
-def health_command(configuration: Configuration, files: Files, who: Account) -> HealthCommand | None:
-    """Return what the health check resolves to; None where the image has none."""
-    check = configuration.health_check
-    if check is None:
-        return None
-    # A test that the engine cannot run is shown by its words.
-    asked = msgspec.structs.replace(configuration, entrypoint=(), command=configuration.health_words or check.test)
-    start = resolve_command(asked, files, who)
-    if start.shell and start.word in SHELLS_OWN:
-        start = msgspec.structs.replace(start, word="", program=None, scripts=())
-    script = script_of(start.words)
-    path = posixpath.join(configuration.working_directory or "/", script)
-    trail: ResolvedPath | None = paths.follow(path, files) if script else None
-    barrier = paths.blocking_folder(trail.steps, who, files) if trail else None
-    return HealthCommand(command=start, script=trail, script_blocked_by=barrier)
-
-
-def script_of(words: Sequence[str]) -> str:
-    """Return the file that an interpreter runs; empty where it runs none."""
-    name = posixpath.basename(words[0]) if words else ""
-    python = PYTHON.fullmatch(name) is not None
-    if not python and name not in SHELLS - {"busybox"}:
-        return ""
-    rest = list(words[1:])
-    while rest and rest[0].startswith("-"):
-        option = rest.pop(0)
-        # `-c LINE`, `-m MODULE` and `-` (standard input) name no file.
-        if option == "-" or (python and option == "--version") or re.match(r"-[A-Za-z]*[cm]$", option):
-            return ""
-        if python and option in TAKES_A_VALUE and rest:
-            rest.pop(0)
-    return rest[0] if rest and not any(mark in rest[0] for mark in "$`*") else ""
+    from seatrial.facts import Configuration
 
 
 IDLE = 0.25

@@ -1,24 +1,33 @@
-"""Reads what a script in an image answered: the one line that proves that it knows the secret it was handed."""
+"""Asks an image's interpreter, and reads the one answer that proves that it knows the secret it was handed.
+
+The contract's requests to a running application are sent so, from inside of its container.
+"""
 
 from __future__ import annotations
 
 import hmac
+import json
 import re
-from hmac import compare_digest
+import secrets
 from typing import TYPE_CHECKING, TypeVar
 
+import docker.errors
 import msgspec
+import requests
+from msgspec.structs import replace
 
 from seatrial import inside
 from seatrial.engine.streams import Channel, Question, ask
-from seatrial.facts import Unavailable
+from seatrial.facts import Answered, Fact, ProcInfo, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import docker
-
     from seatrial.engine.streams import Output
+    from seatrial.facts import Configuration
+    from seatrial.observe.sandbox import BootSetup
+    from seatrial.settings.model import Answer as ContractAnswer
+
 
 Answer = TypeVar("Answer")
 
@@ -108,9 +117,96 @@ def _lie(out: bytes, asked_at: int | None, answers: Sequence[re.Match[bytes]], s
     first, after = answers[0], out[answers[-1].end() :].strip()
     if asked_at is None or first.start() < asked_at:
         return "answered before it was asked", first[0]
-    unproven = [answer[0] for answer in answers if not compare_digest(answer[1], proof(secret, answer[2]))]
+    unproven = [answer[0] for answer in answers if not hmac.compare_digest(answer[1], proof(secret, answer[2]))]
     if len(unproven) == len(answers):
         return "gave an answer without the proof that it was asked", first[0]
     if unproven:
         return f"answered {len(answers)} times", unproven[0]
     return ("wrote something after its answer", after) if after else None
+
+
+REQUEST_SECONDS = 5.0
+"""The most that one request may take."""
+WITHIN = 2.0
+"""Seconds during which a request is sent again until the right answer comes."""
+SLACK = 10
+MOST_OUTPUT = 512 * 1024
+"""Bytes that the script may write; its own limits keep it far below."""
+NO_PYTHON = Unavailable(reason="the image holds no Python interpreter to send the contract's requests with")
+
+
+class Reply(Fact, frozen=True, kw_only=True):
+    """What the script says of one request."""
+
+    status: int = 0
+    body: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    held: bool = False
+
+
+def send_requests(
+    starter: BootSetup, container: str, asked: tuple[ContractAnswer, ...], proc: ProcInfo | Unavailable
+) -> tuple[Answered, ...] | Unavailable:
+    """Send all requests, one after the other; return what came of each."""
+    port = port_of(starter.configuration, proc)
+    if port is None and any(answer.port is None for answer in asked):
+        return Unavailable(reason="nothing says which port it listens on: set `port` in the contract's `answers`")
+    python = starter.python.result()
+    if not python:
+        return NO_PYTHON
+    questions = [question(answer, port) for answer in asked]
+    # The script ends by itself; an image may stand in its place.
+    seconds = int(len(asked) * (REQUEST_SECONDS + WITHIN)) + SLACK
+    client = starter.run.engine.connection(seconds)
+    secret = secrets.token_hex(32)
+    text = inside.requests(secret, json.dumps(questions))
+    try:
+        output = ask_interpreter(client, container, python, text, seconds=seconds, most=MOST_OUTPUT)
+    except (docker.errors.APIError, requests.exceptions.RequestException, OSError) as error:
+        return Unavailable(reason="the contract's requests could not be sent", detail=str(error)[:500])
+    finally:
+        client.close()
+    replies = read_answer(output, secret, tuple[Reply, ...], seconds=seconds, most=MOST_OUTPUT)
+    if isinstance(replies, Unavailable):
+        return replace(replies, reason=f"{python}, asked to send the contract's requests, {replies.reason}")
+    if len(replies) != len(asked):
+        return Unavailable(reason=f"{python} told what came of {len(replies)} of the contract's {len(asked)} requests")
+    return tuple(answered(answer, port, reply) for answer, reply in zip(asked, replies, strict=True))
+
+
+def port_of(configuration: Configuration, proc: ProcInfo | Unavailable) -> int | None:
+    """Return the one port that an application serves; None where there are several, or none."""
+    if len(configuration.tcp_ports) == 1:
+        return next(iter(configuration.tcp_ports))
+    found = proc.tcp_ports if isinstance(proc, ProcInfo) else set()
+    found = found & configuration.tcp_ports or found
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def question(answer: ContractAnswer, port: int | None) -> dict[str, object]:
+    """Return a request as the script takes it."""
+    return {
+        "path": answer.path,
+        "method": answer.method,
+        "headers": dict(answer.headers),
+        "body": None,
+        "port": answer.port or port,
+        "status": answer.status,
+        "pattern": answer.pattern,
+        "timeout": REQUEST_SECONDS,
+        "within": WITHIN,
+    }
+
+
+def answered(answer: ContractAnswer, port: int | None, reply: Reply) -> Answered:
+    """Return what came of a request."""
+    holds = f", and a body that holds `{answer.pattern}`" if answer.pattern is not None else ""
+    return Answered(
+        request=f"{answer.method} {answer.path} on port {answer.port or port}",
+        wanted=f"status {answer.status}{holds}",
+        status=reply.status,
+        body=reply.body,
+        error=reply.error,
+        held=reply.held,
+    )
