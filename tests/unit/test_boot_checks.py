@@ -11,7 +11,7 @@ from tests.unit.factories import PYTHON, boot, configuration, facts, inside, sta
 from tests.unit.source_factories import sources
 
 from seatrial.checks import registry
-from seatrial.checks.boot_constraints import in_the_way
+from seatrial.checks.boot_again import in_the_way
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import (

@@ -11,9 +11,9 @@ from tests.unit import boot_cases, code_cases, contents_cases, environment_cases
 from tests.unit.factories import boot, configuration, distribution, facts, file, lock, probe, start, trail
 
 from seatrial.checks import registry
+from seatrial.checks.advice import debian_package
 from seatrial.checks.model import Check, Level, Outcome, Severity, Status, UndecidedError, failed, passed, skipped
 from seatrial.checks.secrets import secret
-from seatrial.checks.system_libraries import debian_package
 from seatrial.checks.verdict import Verdict, judge, smoke_of, verdict_of
 from seatrial.errors import ExitCode, SettingsError
 from seatrial.facts import (

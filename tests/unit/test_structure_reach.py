@@ -9,7 +9,7 @@ import pytest
 from seatrial.compose.reach import Surroundings
 from seatrial.errors import SettingsError
 from seatrial.structure.files import RunOptions, StructureFile
-from seatrial.structure.reach import announced
+from seatrial.structure.plan import announced
 from seatrial.trust import Trust
 
 PROJECT = Path("/code/shop")

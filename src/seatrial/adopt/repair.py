@@ -11,9 +11,8 @@ from enum import StrEnum
 from msgspec import structs
 
 from seatrial.adopt.model import App, Project, Understanding, inferred
-from seatrial.checks.advice import NO_MODULE
+from seatrial.checks.advice import NO_MODULE, debian_package, missing_library
 from seatrial.checks.model import Result, Severity, Status
-from seatrial.checks.system_libraries import debian_package, missing_library
 from seatrial.checks.verdict import Smoke
 
 WORKDIR = "/app"

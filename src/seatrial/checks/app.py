@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from itertools import chain
 
-from seatrial.checks.advice import declared_by, import_fix
+from seatrial.checks.advice import declared_by, how_to_install, import_fix
 from seatrial.checks.context import ignore_file
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, skipped
-from seatrial.checks.system_libraries import how_to_install
 from seatrial.facts import BuildContext, PathAccess, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.boot import REFUSED
 from seatrial.facts.probe import Bytecode, Changeable, Code, Environment

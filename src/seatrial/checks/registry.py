@@ -136,7 +136,17 @@ ORDER = (
     *("probe", "identity", "accounts", "process", "python", "runtime/deep-recursion", "packages", "app"),
     *("native/libraries-resolve", "app/code-read-only", "native", "bytecode", "system", "files", "config/workdir"),
     *("tools", "secrets/files", "health/declared", "secrets/environment", "size", "identity/numeric-user"),
-    *("process/exec-form", "health/command-exists", "config", "secrets", "boot", "process/pid1-is-app", "runtime"),
+    *(
+        "process/exec-form",
+        "health/command-exists",
+        "config",
+        "secrets",
+        "boot",
+        "boot/keeps-workers",
+        "boot/answers",
+        "process/pid1-is-app",
+        "runtime",
+    ),
     *("network", "health", "dockerfile", "context", "compose", "stack"),
 )
 """The order of reports: a family, in its module's order, or a check that stands apart from its family."""

@@ -180,7 +180,7 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
     engine = output.engine()
     if tests is not None:
         from seatrial.compose.guard import surroundings
-        from seatrial.structure.reach import announced
+        from seatrial.structure.plan import announced
 
         around = surroundings(output.project_folder(), engine, output.host())
         for line in announced(tests.files, tests.folder, around, output.host().trust):
