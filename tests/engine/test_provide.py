@@ -16,7 +16,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -45,6 +45,7 @@ pytestmark = [
 ]
 
 IMAGE = "seatrial-test-busybox:1"
+ROUTES = Path("/proc/net/route")
 
 
 @pytest.fixture
@@ -160,6 +161,25 @@ def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: P
     assert offline.remove_engine(host, said.append) is True
     assert offline.remove_engine(host, said.append) is False
     assert foreign_bridge.read_text() == before
+
+
+def test_its_containers_reach_outside_where_the_host_took_its_addresses(
+    host: Host, rootfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(host) as engine:
+        load(engine, rootfs)
+        engine.client.networks.create("before")
+    offline.stop_engine(host, print)
+    taken = daemon.pool_before(layout_of(host))
+    assert taken is not None
+    monkeypatch.setattr(network, "host_routes", lambda: [*network.parse_routes(ROUTES.read_text()), taken])
+    with started(host) as engine:
+        assert reaches_outside(engine)
+        assert engine.client.networks.list(names=["before"]) == []
+        engine.client.networks.create("after")
+        for name in ("bridge", "after"):
+            (given,) = engine.client.networks.list(names=[f"^{name}$"])
+            assert not IPv4Network(given.attrs["IPAM"]["Config"][0]["Subnet"]).overlaps(taken)
 
 
 SERVES = ["sh", "-c", "while true; do echo hello | busybox nc -l -p 80; done"]

@@ -202,9 +202,11 @@ def _launch(layout: Layout, host: Host, say: Callable[[str], None]) -> Engine:
     pool = network.choose_pool(network.host_routes(), before=before)
     if before and before != pool:
         say(
-            f"The host now uses addresses of {before}. Recreate the networks of compose files: "
-            "`invoke down`, `invoke up`."
+            f"The host now uses addresses of {before}: the engine's networks are removed. "
+            "Recreate those of compose files: `invoke down`, `invoke up`."
         )
+        # A network, the engine's own bridge too, would keep its addresses, which the firewall's rules do not name.
+        shutil.rmtree(layout.data / "network", ignore_errors=True)
     pid: int | None = None
     try:
         network.add_bridge(layout.tag)
