@@ -226,3 +226,70 @@ def test_a_builder_that_cannot_quote_the_line_is_told_with_what_to_look_for() ->
     error = explained(said="ERROR: Internal: stream terminated by RST_STREAM with error code: INTERNAL_ERROR\n")
     assert error.where == "docker/Dockerfile"
     assert "Save the Dockerfile as UTF-8" in error.fix
+
+
+NO_COMPILER = """\
+Collecting netifaces==0.11.0
+  Building wheel for netifaces (pyproject.toml): finished with status 'error'
+      gcc -c netifaces.c
+      error: [Errno 2] No such file or directory: 'gcc'
+  ERROR: Failed building wheel for netifaces
+"""
+TAIL = "".join(f"line {number}\n" for number in range(40))
+
+
+NOT_THERE = "No such file or directory"
+NO_MATCH = """\
+ERROR: Could not find a version that satisfies the requirement a==1 (from versions: {})
+ERROR: No matching distribution found for a==1
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "what", "fix"),
+    [
+        (NO_COMPILER, "netifaces has no wheel for this Python here, and gcc is missing", "gcc libc6-dev`"),
+        ("Collecting pg\n  Error: pg_config executable not found.", "pg has no wheel", "gcc libc6-dev libpq-dev`"),
+        (
+            f"Failed to build `ldap==3`\n x.c:1: fatal error: a/sasl.h: {NOT_THERE}",
+            "a/sasl.h is missing",
+            "libsasl2-dev`",
+        ),
+        (f"Failed to build x\nfatal error: odd/thing.h: {NOT_THERE}", "odd/thing.h is", "`apt-file search thing.h`"),
+        ("  - Installing db (2): Failed\nvalid pkg-config name. Specify MYSQLCLIENT_CFLAGS", "MySQL's client", "mysql"),
+        ("can't find Rust compiler\nERROR: Failed building wheel for rpds", "and a Rust compiler is missing", "cargo`"),
+        (f"command 'make' failed: {NOT_THERE}", "(exit code 1): make is missing.", "recommends make`"),
+        (NO_MATCH.format("2.0, 3.0"), "the index has no a==1 for this Python", "a version of a that it has: 2.0, 3.0."),
+        (
+            f"versions that require a different python version: 1\n{NO_MATCH.format('2, 3, 4, 5, 6')}",
+            "no a==1",
+            "2 to 6.",
+        ),
+        (NO_MATCH.format("none"), "the index has no a==1", "Correct the name a,"),
+        ("cause: Because there is no version of a==1, it is unsatisfiable.", "fit together: Because there", "Change"),
+        (
+            "Distribution `a==1 @ x` can't be installed because it doesn't have a source distribution or wheel",
+            "a==1 has",
+            "Lock",
+        ),
+        ("E: Unable to locate package python-dev", "the base's Debian has no package python-dev", "apt-get update"),
+        ("/bin/sh: 1: curl: not found", "(exit code 127): the program curl is not there", "recommends curl`"),
+        ("ERROR: Failed building wheel for a", "a has no wheel for this Python here, and its source does not", "Take"),
+    ],
+)
+def test_what_could_not_be_installed_is_named_with_what_to_do(log: str, what: str, fix: str) -> None:
+    error = FAILED.replace("1", "127") if log.startswith("/bin/sh") else FAILED
+    failed = explained(vertex("[4/4] RUN true", error), log=f"before\n{log}\n")
+    assert what in failed.what
+    assert fix in failed.fix
+    assert failed.where == "docker/Dockerfile:7"
+
+
+def test_a_cause_before_the_last_lines_is_shown_and_others_are_no_cause() -> None:
+    failed = explained(vertex("[4/4] RUN true", FAILED), log=NO_COMPILER + TAIL)
+    lines = failed.detail.splitlines()
+    assert "      error: [Errno 2] No such file or directory: 'gcc'" in lines
+    assert lines[-21:-19] == ["…", "line 20"]
+    # A shell that goes on past a missing program did not end for that.
+    other = explained(vertex("[4/4] RUN true", FAILED), log="/bin/sh: 1: curl: not found\nTests failed\n")
+    assert (other.fix, other.what.endswith("(exit code 1).")) == ("", True)

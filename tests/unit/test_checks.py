@@ -351,6 +351,10 @@ def test_nothing_to_hold_the_list_against_is_skipped() -> None:
     unknown = msgspec.structs.replace(facts(), project=ProjectFacts())
     assert judged("packages/evidence", unknown).status is Status.SKIP
     assert judged("packages/evidence", unknown, dependencies=("fastapi",)).status is Status.PASS
+    # One that declares none may need none.
+    for declared, status in ((None, Status.SKIP), ((), Status.PASS)):
+        bare = facts(probe=probe(distributions=()), project=ProjectFacts(dependencies=declared))
+        assert judged("packages/evidence", bare).status is status
 
 
 def test_a_dependency_of_another_python_is_not_missed() -> None:

@@ -306,8 +306,11 @@ def test_what_pinned_requirements_bring_in_is_theirs() -> None:
     rows = (distribution("fastapi", requires=("starlette",)), distribution("uvicorn"), distribution("starlette"))
     whole = judged("packages/match-lock", listing(*rows))
     assert whole.actual == "starlette 1.0 is not in it"
-    direct = listing(*rows, project=locked(whole=False, file="requirements.txt"))
+    # The project itself, under a name that only its setup.py tells: no requirement names the folder of it.
+    own = distribution("shop-server", origin="file:///src")
+    direct = listing(*rows, own, project=locked(whole=False, file="requirements.txt"))
     assert judged("packages/match-lock", direct).status is Status.PASS
+    assert "shop-server" in judged("packages/match-lock", listing(*rows, own)).actual
 
 
 @pytest.mark.parametrize(

@@ -328,6 +328,17 @@ def test_a_requirements_file_without_its_options_and_comments(tmp_path: Path) ->
     assert facts.dependencies_file == "requirements.txt"
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("setup.cfg", "[metadata]\nname = shop\n"), ("pyproject.toml", "[tool.poetry]\nname = 'shop'\n")],
+)
+def test_a_project_is_named_by_older_files_too(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / "setup.cfg").write_text("no [section")
+    assert read_project_facts(tmp_path).name == ""
+    (tmp_path / file).write_text(text)
+    assert read_project_facts(tmp_path).name == "shop"
+
+
 def test_a_project_without_any_declares_none(tmp_path: Path) -> None:
     assert read_project_facts(tmp_path) == ProjectFacts()
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\ndependencies = []\n")

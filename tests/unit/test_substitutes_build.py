@@ -15,9 +15,10 @@ from seatrial.errors import BuildError, EngineError, ImageError, ProgramError, S
 from seatrial.host import Host
 from seatrial.offline import Substitute, ensure_substitute, find_substitute, recipes
 from seatrial.offline.interpreter import HostPython
+from seatrial.offline.packages import fetch_npm, fetch_programs
 from seatrial.offline.recipe import Input, Kind
 from seatrial.offline.rootfs import text_digest
-from seatrial.offline.substitutes import _resolve, fetch_programs, last_lines
+from seatrial.offline.substitutes import _resolve, last_lines
 from seatrial.process import Completed
 
 if TYPE_CHECKING:
@@ -330,3 +331,33 @@ def test_a_wheel_that_is_a_path_or_an_option_is_refused(tmp_path: Path, text: st
     host = Host(environment={}, home=tmp_path, data=tmp_path, cache=tmp_path)
     with pytest.raises(BuildError, match="is no requirement"):
         fetch_programs(text, tmp_path / "bin", host=host, say=never)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_packages_of_npm_are_fetched_by_the_hosts_npm_or_by_that_of_a_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(argv: list[Any], **_: object) -> None:
+        ran.append(list(map(str, argv)))
+        if "--prefix" in argv:
+            package = tmp_path / "p.unpacked/node_modules/@oven/bun"
+            package.mkdir(parents=True)
+            (package / "package.json").write_text('{"version": "1.2.3"}')
+
+    monkeypatch.setattr("seatrial.process.run", run)
+    monkeypatch.setattr("shutil.which", lambda name, **_: "/bin/npm" if there and name == "npm" else None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: SimpleNamespace(origin=None))
+    host = Host(environment={}, home=tmp_path, data=tmp_path, cache=tmp_path)
+    assert fetch_npm("@oven/bun@1+npm@10", tmp_path / "p", host=host, say=lambda _: None) == "1.2.3"
+    assert (tmp_path / "p/@oven/bun/package.json").exists()
+    assert {"--ignore-scripts", "@oven/bun@1", "npm@10"} <= set(ran[-1])
+    if there:
+        assert ran[0][0] == "/bin/npm"
+    else:
+        assert any("manylinux" in word for word in ran[0])
+        assert not any("musl" in word for word in ran[0])
+        assert [word.rpartition("/")[2] for word in ran[1][:2]] == ["node", "npm-cli.js"]
+    with pytest.raises(BuildError, match="is no package of npm"):
+        fetch_npm("npm+--prefix=/x", tmp_path / "q", host=host, say=never)

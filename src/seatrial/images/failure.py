@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from seatrial.errors import BuildError, BuildFailedError, EngineError, SeatrialError
 from seatrial.images.bases import reason_of, unavailable
+from seatrial.images.installing import hindrance
 from seatrial.images.network import network_fix
 from seatrial.images.progress import Progress, Step, StepState
 
@@ -122,12 +123,22 @@ def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) 
             f"{name} has no value in the build. Where this step only wants one to start, give it to this RUN alone: "
             f"`RUN {name}=unused …`; the real one comes when the container starts."
         )
+    found = None if fix else hindrance(log, int(code.group(1)) if code else None)
     return BuildFailedError(
-        f"this step failed: {_shown(step)} ({reason}).",
+        f"this step failed: {_shown(step)} ({reason}){f': {found.what}' if found else ''}.",
         where=_where(progress, step, environment),
-        fix=fix,
-        detail="\n".join(log[-SHOWN_LOG_LINES:]),
+        fix=found.fix if found else fix,
+        detail="\n".join(_detail(log, found.line if found else None)),
     )
+
+
+def _detail(log: Sequence[str], cause: int | None) -> Sequence[str]:
+    """Return the last lines of a log, and before them the one that tells the cause, where they leave it out."""
+    last = max(0, len(log) - SHOWN_LOG_LINES)
+    if cause is None or cause >= last:
+        return log[last:]
+    around = log[max(0, cause - 2) : min(cause + 3, last)]
+    return (*around, "…", *log[last:])
 
 
 def _full_disk(progress: Progress, step: Step | None, message: str, environment: BuildEnvironment) -> BuildError | None:

@@ -15,7 +15,7 @@ from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.images.redaction import Redaction
 from seatrial.text import plain, plain_line
 
-KEPT_LOG_LINES = 60
+KEPT_LOG_LINES = 400
 """Lines of a step's output that are kept for an error message."""
 LONGEST_LINE = 2000
 """Characters of one line of output; the rest of it is left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from packaging.utils import canonicalize_name
 from seatrial.dockerfile import DockerfileError, for_target, parse, read
 from seatrial.errors import SettingsError
 from seatrial.facts import ProjectFacts
+from seatrial.filesystem import read_bytes
 from seatrial.observe.chosen import NOTHING, chosen_by
-from seatrial.observe.lockfiles import read_lock, require_inside, requirement_lines
+from seatrial.observe.lockfiles import LARGEST_REQUIREMENTS, read_lock, require_inside, requirement_lines
 from seatrial.requirements import names_of
 from seatrial.settings.read import read_toml
 
@@ -48,7 +50,7 @@ def read_project_facts(
         require_inside(pyproject, context)
         document = read_toml(pyproject)
     project = _table(document, "project", pyproject)
-    name = str(project.get("name", ""))
+    name = str(project.get("name") or _poetry(document).get("name") or _setup_cfg_name(context))
     optional = _optional(document, pyproject)
     lock = read_lock(context, name, chosen, _default_groups(document, chosen, optional))
     declared = project.get("dependencies")
@@ -75,6 +77,16 @@ def read_project_facts(
         optional=names_of(text for texts in optional.values() for text in texts),
         lock=lock,
     )
+
+
+def _setup_cfg_name(context: Path) -> str:
+    """Return the project's name in its setup.cfg; empty without one."""
+    parsed = configparser.RawConfigParser(strict=False)
+    with suppress(OSError, ValueError, configparser.Error, SettingsError):
+        file = context / "setup.cfg"
+        require_inside(file, context)
+        parsed.read_string(read_bytes(file, LARGEST_REQUIREMENTS).decode("utf-8"))
+    return parsed.get("metadata", "name", fallback="").strip()
 
 
 def _chosen(context: Path, dockerfile: Path | None, build_arguments: Mapping[str, str], target: str | None) -> Chosen:

@@ -5,6 +5,8 @@ A note of a recipe says how what it makes differs from what the official image's
 
 from __future__ import annotations
 
+import itertools
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +27,16 @@ DEFAULT_SUITE = "trixie"
 """The suite of an official Python tag that names none."""
 OLD_SUITES = ("bullseye", "buster")
 """Suites whose tags the oldest of the others serves: a Python of the host needs a newer C library than theirs."""
+NOT_MADE = "Debian {} is not made here any more; bookworm is used"
 DEBIAN_SUITES = ("bookworm", "trixie", "forky")
+DEBIAN_NAMES = {"12": "bookworm", "13": "trixie", "stable": "trixie", "latest": "trixie"}
+PYTHONS_BEFORE = {
+    "3.13": (6, 0), "3.12": (11, 0), "3.11": (13, 4), "3.10": (18, 12), "3.9": (23, 17),
+    "3.8": (21, 17), "3.7": (18, 17), "3.6": (16, 16),
+}  # fmt: skip
+"""The first patch release whose official tag without a suite is on trixie, and the first on bookworm. Versions up to
+3.8 ended before trixie came: their tags stayed where they were."""
+LAST_BEFORE_TRIXIE = 8
 
 PYTHON_PACKAGES = ("ca-certificates", "netbase", "tzdata")
 PYTHON_LIBRARIES = {
@@ -55,6 +66,20 @@ LAST_WITH_LOCALE = 12
 DEBIAN_PYTHONS = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
 """The suite whose own Python is used where the host has none of that version."""
 
+NODE_NPM = {
+    **dict.fromkeys((8, 10, 12, 13, 14), 6), **dict.fromkeys((15,), 7), **dict.fromkeys((16, 17), 8),
+    **dict.fromkeys((19, 21), 9), **dict.fromkeys((18, 20, 22, 23), 10), **dict.fromkeys((24, 25, 26), 11),
+}  # fmt: skip
+"""The major version of npm that a major version of Node.js brings along."""
+NODE_NAMES = {"hydrogen": 18, "iron": 20, "jod": 22, "krypton": 24, "lts": 26, "current": 26, "latest": 26, "": 26}
+LAST_NODE_ON_BOOKWORM = 24
+"""The last whose tag without a suite is on bookworm, and the last with yarn and corepack."""
+NODE_MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
+"""What Node.js calls a machine, by what Python calls it."""
+NODE_LIBRARIES = ("libatomic1",)
+NODE_NOTE = "npm is the newest of the major version that this Node.js brings along"
+BUN_MACHINES = {"x86_64": "x64-baseline", "aarch64": "aarch64"}
+
 DEBIAN_POSTGRES = {"15": "bookworm", "17": "trixie", "18": "forky"}
 """The suite that has a major version of PostgreSQL."""
 POSTGRES_PACKAGES = ("ca-certificates", "libnss-wrapper", "tzdata")
@@ -79,11 +104,23 @@ def recipes(project: Project | None, trust: Trust = Trust.PROJECT) -> tuple[Reci
 def built_in() -> tuple[Recipe, ...]:
     """Return the built-in recipes, the more particular ones first."""
     alpine = Recipe(pattern="{alpine}", refusal="an Alpine image cannot be made of Debian's packages.")
-    debian = [
-        Recipe(pattern=f"debian:{suite}-slim", dockerfile=FOLDER / "debian.Dockerfile", inputs=_rootfs(suite))
-        for suite in DEBIAN_SUITES
-    ]
-    return (alpine, *debian, *_pythons(), *_uv(), *_postgres(), *_stores(), *_mariadb())
+    ubuntu = Recipe(
+        pattern="ubuntu:{tag}",
+        refusal="Ubuntu's packages are not Debian's.",
+        instead=f"Name debian:{DEFAULT_SUITE}",
+    )
+    return (
+        alpine,
+        ubuntu,
+        *_debians(),
+        *_pythons(),
+        *_uv(),
+        *_nodes(),
+        *_buns(),
+        *_postgres(),
+        *_stores(),
+        *_mariadb(),
+    )
 
 
 def _of_project(project: Project) -> list[Recipe]:
@@ -105,8 +142,38 @@ def _rootfs(suite: str, *packages: str) -> dict[str, str]:
     return {"rootfs": f"rootfs:{'+'.join((suite, *packages))}"}
 
 
+def _debians() -> list[Recipe]:
+    found = [
+        Recipe(
+            pattern=f"buildpack-deps:{suite}",
+            dockerfile=FOLDER / "debian.Dockerfile",
+            inputs=_rootfs(suite, "ca-certificates", *BUILD_PACKAGES),
+            note=WITHOUT,
+        )
+        for suite in PYTHON_LIBRARIES
+    ]
+    names = {**{suite: suite for suite in DEBIAN_SUITES}, **dict.fromkeys(OLD_SUITES, "bookworm"), **DEBIAN_NAMES}
+    for name, suite in names.items():
+        old = NOT_MADE.format(name) if name in OLD_SUITES else ""
+        slim = Recipe(
+            pattern=f"debian:{name}-slim", dockerfile=FOLDER / "debian.Dockerfile", inputs=_rootfs(suite), note=old
+        )
+        full = "; ".join(filter(None, (old, "it has no manual pages and translations, as the slim one")))
+        patterns = [name, *([f"{name}.{{patch}}"] if name.isdecimal() else [])]
+        found += [replace(slim, pattern=f"debian:{pattern}-slim") for pattern in patterns]
+        found += [replace(slim, pattern=f"debian:{pattern}", note=full) for pattern in patterns]
+    return found
+
+
 def _pythons() -> list[Recipe]:
     found: list[Recipe] = []
+    for series, (trixie, bookworm) in PYTHONS_BEFORE.items():
+        for slim in (True, False):
+            found.append(_python(f"{series}.{{patch<{bookworm}}}", "bookworm", "", slim=slim, old="bullseye"))
+            found.append(_python(f"{series}.{{patch<{trixie}}}", "bookworm", "", slim=slim))
+            if int(series.partition(".")[2]) <= LAST_BEFORE_TRIXIE:
+                old = "bullseye" if trixie == bookworm else ""
+                found.append(_python(series, "bookworm", "", slim=slim, old=old))
     for suite in PYTHON_LIBRARIES:
         for ending in [suite, ""] if suite == DEFAULT_SUITE else [suite, *OLD_SUITES]:
             for slim in (True, False):
@@ -119,17 +186,21 @@ def _pythons() -> list[Recipe]:
     return found + [Recipe(pattern=f"python:{tag}", refusal=refusal) for tag in unknown]
 
 
-def _python(version: str, suite: str, ending: str, *, slim: bool) -> Recipe:
-    """Return the recipe of a tag; one without a minor version is taken for the newest Python of the host."""
+def _python(version: str, suite: str, ending: str, *, slim: bool, old: str = "") -> Recipe:
+    """Return the recipe of a tag; one without a minor version is taken for the newest Python of the host.
+
+    `old` is the suite that the official tag means, where its ending does not say so.
+    """
     tag = "-".join(filter(None, (version, "slim" if slim else "", ending))) or "latest"
     packages = (*PYTHON_PACKAGES, *PYTHON_LIBRARIES[suite], *(() if slim else BUILD_PACKAGES))
-    series = version.removesuffix(".{patch}")
-    old = f"Debian {ending} is not made here any more; {suite} is used" if ending in OLD_SUITES else ""
+    series, numbered, _ = version.partition(".{patch")
+    wanted = f"interpreter:{series}.{{patch}}" if numbered else f"interpreter:{version or '3'}"
+    old = NOT_MADE.format(old or ending) if (old or ending) in OLD_SUITES else ""
     return Recipe(
         pattern=f"python:{tag}",
         dockerfile=FOLDER / "python.Dockerfile",
-        inputs={**_rootfs(suite, *packages), "interpreter": f"interpreter:{version or '3'}"},
-        fallback=None if series == "{version}" else _debian_python(series, slim=slim),
+        inputs={**_rootfs(suite, *packages), "interpreter": wanted},
+        fallback=_debian_python(series, slim=slim) if series in {"", "3", *DEBIAN_PYTHONS} else None,
         note="; ".join(filter(None, (old, "" if slim else WITHOUT))),
     )
 
@@ -176,6 +247,48 @@ def _uv() -> list[Recipe]:
                 for ending, base in bases.items()
             ]
     return found
+
+
+def _nodes() -> list[Recipe]:
+    machine = NODE_MACHINES.get(platform.machine())
+    found: list[Recipe] = []
+    for name, major in {**{str(major): major for major in NODE_NPM}, **NODE_NAMES}.items() if machine else ():
+        bundled = ("yarn@1", "corepack@0") if major <= LAST_NODE_ON_BOOKWORM else ()
+        default = "bookworm" if major <= LAST_NODE_ON_BOOKWORM else "trixie"
+        for version in (name, f"{name}.{{version}}") if name.isdecimal() else (name,):
+            wanted = version if name.isdecimal() else str(major)
+            packages = "+".join((f"node-linux-{machine}@{wanted}", f"npm@{NODE_NPM[major]}", *bundled))
+            for ending, slim in itertools.product(("", *PYTHON_LIBRARIES, *OLD_SUITES), (True, False)):
+                suite = ending if ending in PYTHON_LIBRARIES else default if not ending else "bookworm"
+                more = NODE_LIBRARIES if slim else (*NODE_LIBRARIES, "ca-certificates", "python3", *BUILD_PACKAGES)
+                old = NOT_MADE.format(ending) if ending in OLD_SUITES else ""
+                newest = "" if name.isdecimal() else f"Node.js {major} is used"
+                tag = "-".join(filter(None, (version, ending, "slim" if slim else ""))) or "latest"
+                found.append(
+                    Recipe(
+                        pattern=f"node:{tag}",
+                        dockerfile=FOLDER / "node.Dockerfile",
+                        inputs={**_rootfs(suite, *more), "packages": f"npm:{packages}"},
+                        note="; ".join(filter(None, (old, newest, NODE_NOTE, "" if slim else WITHOUT))),
+                    )
+                )
+    return found
+
+
+def _buns() -> list[Recipe]:
+    machine = BUN_MACHINES.get(platform.machine())
+    wanted = {"": "", "latest": "", "{version}": "@{version}"} if machine else {}
+    return [
+        Recipe(
+            pattern=f"oven/bun:{'-'.join(filter(None, (tag, ending)))}",
+            dockerfile=FOLDER / "bun.Dockerfile",
+            inputs={**_rootfs("bookworm"), "packages": f"npm:@oven/bun-linux-{machine}{version}"},
+            note="it is on Debian bookworm",
+        )
+        for tag, version in wanted.items()
+        for ending in ("", "debian", "slim")
+        if tag or ending
+    ]
 
 
 def _postgres() -> list[Recipe]:

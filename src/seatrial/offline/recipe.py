@@ -32,6 +32,8 @@ class Kind(StrEnum):
     """`interpreter:X.Y`: a CPython of the host, laid out for /usr/local."""
     WHEEL = "wheel"
     """`wheel:NAME==VERSION`: the programs that a wheel holds."""
+    NPM = "npm"
+    """`npm:NAME@VERSION+NAME`: packages of npm; the version may be a beginning of one."""
     IMAGE = "image"
     """`image:REFERENCE`: another local substitute."""
 
@@ -50,7 +52,10 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the local substitutes for the images of one name are made; the name may hold `{part}`s."""
+    """How the local substitutes for the images of one name are made; the name may hold `{part}`s.
+
+    `{part<N}` is a number below N.
+    """
 
     pattern: str
     dockerfile: Path = Path()
@@ -71,6 +76,8 @@ class Recipe:
 
     def match(self, name: str) -> dict[str, str] | None:
         """Return the parts of a name that fits, or None."""
+        if not name.startswith(self.pattern.partition("{")[0]):
+            return None
         found = re.fullmatch(_expression(self.pattern), name)
         return None if found is None else found.groupdict()
 
@@ -184,11 +191,14 @@ def _expression(pattern: str) -> str:
         "suite": r"[a-z]+",
         "alpine": rf"(?:.*/)?alpine:.*|.*[:-]{ALPINE_TAG.pattern}(?:-.*)?",
     }
-    pieces = re.split(r"\{([a-z_]+)\}", pattern)
-    return "".join(
-        f"(?P<{piece}>{kinds.get(piece, r'[A-Za-z0-9_.-]+')})" if index % 2 else re.escape(piece)
-        for index, piece in enumerate(pieces)
-    )
+
+    def part(name: str, below: str | None) -> str:
+        allowed = kinds.get(name, r"[A-Za-z0-9_.-]+") if below is None else "|".join(map(str, range(int(below))))
+        return f"(?P<{name}>{allowed})"
+
+    text, *rest = re.split(r"\{([a-z_]+)(?:<(\d+))?\}", pattern)
+    parts = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+    return re.escape(text) + "".join(part(name, below) + re.escape(after) for name, below, after in parts)
 
 
 def short_name(reference: str) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import platform
 import re
 import shutil
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,16 +16,16 @@ import docker.errors
 from seatrial import process
 from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
-from seatrial.errors import BuildError, ImageError, ProgramError, SeatrialError
+from seatrial.errors import BuildError, ImageError, SeatrialError
 from seatrial.filesystem import locked, os_errors
-from seatrial.host import passed_on
 from seatrial.offline import interpreter, rootfs
 from seatrial.offline.catalogue import locale
+from seatrial.offline.packages import fetch_npm, fetch_programs
 from seatrial.offline.recipe import PREFIX, Input, Kind
 from seatrial.offline.rootfs import text_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from docker.models.images import Image
 
@@ -47,10 +44,6 @@ REPOSITORY = f"{PREFIX}/input"
 FORMAT = "1"
 """Changes when a local substitute must be built again although its recipe and its inputs read the same."""
 BUILD_TIMEOUT = 1800.0
-REQUIREMENT = re.compile(
-    r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?( *(==|~=|>=|<=|!=|<|>) *[\w.*+!-]+(, *(==|~=|>=|<=|!=|<|>) *[\w.*+!-]+)*)?"
-)
-WHEEL_TIMEOUT = 600.0
 LAST_LINES = 25
 LONGEST_LINE = 300
 
@@ -195,10 +188,8 @@ class _Builder:
         substitute, engine = resolved.substitute, self.engine
         programs.require_named_contexts(engine)
         buildx = programs.find("buildx", engine, self.host)
-        contexts = {key: self._context(key, resolved, work, cleanup) for key in substitute.inputs}
         arguments = dict(substitute.arguments)
-        for python in resolved.interpreters.values():
-            arguments |= {"INTERPRETER_VERSION": python.version, "LOCALE": locale(python.version)}
+        contexts = {key: self._context(key, resolved, work, cleanup, arguments) for key in substitute.inputs}
         empty = work / "empty"
         empty.mkdir()
         argv = [
@@ -220,8 +211,8 @@ class _Builder:
                 detail=last_lines(done.errors or done.output),
             )
 
-    def _context(self, key: str, resolved: _Resolved, work: Path, cleanup: ExitStack) -> str:
-        """Prepare one input, and return it as the value of `--build-context NAME=...`."""
+    def _context(self, key: str, resolved: _Resolved, work: Path, cleanup: ExitStack, arguments: dict[str, str]) -> str:
+        """Prepare one input, and return it as the value of `--build-context NAME=...`; `arguments` may get more."""
         wanted: Input = resolved.substitute.inputs[key]
         folder = work / f"{key}-{wanted.kind}"
         match wanted.kind:
@@ -238,9 +229,14 @@ class _Builder:
                 python = resolved.interpreters[key]
                 self.say(f"Copying Python {python.version} from {python.prefix}.")
                 interpreter.relocate(python, folder, say=self.say)
+                arguments |= {"INTERPRETER_VERSION": python.version, "LOCALE": locale(python.version)}
                 return str(folder)
             case Kind.WHEEL:
                 fetch_programs(wanted.argument, folder, host=self.host, say=self.say)
+                return str(folder)
+            case Kind.NPM:
+                version = fetch_npm(wanted.argument, folder, host=self.host, say=self.say)
+                arguments[f"{key.upper()}_VERSION"] = version
                 return str(folder)
             case Kind.IMAGE:
                 return f"docker-image://{resolved.images[wanted.argument].substitute.name}"
@@ -288,66 +284,6 @@ def _slug(name: str) -> str:
 def _digest(image: Image | None) -> str | None:
     """Return the digest that an image was labelled with when it was built."""
     return None if image is None else image.labels.get(RECIPE_LABEL)
-
-
-def fetch_programs(requirement: str, folder: Path, *, host: Host, say: Callable[[str], None]) -> None:
-    """Put the programs of a distribution's wheel into a folder: `uv==0.9.*` gives `uv` and `uvx`.
-
-    What could be an option, a path or an address is refused: an installer would run what lies there.
-    """
-    if REQUIREMENT.fullmatch(requirement) is None:
-        raise BuildError(
-            f"{requirement!r} is no requirement.", where=f"wheel:{requirement}", fix="Write NAME or NAME==VERSION."
-        )
-    say(f"Fetching {requirement} from the package index.")
-    unpacked = folder.with_name(f"{folder.name}.unpacked")
-    installer = next(_installers(host), None)
-    if installer is None:
-        raise BuildError(
-            "a wheel cannot be fetched: neither pip nor uv is installed.",
-            where=sys.executable,
-            fix="Install pip into this environment: `python -m ensurepip`.",
-        )
-    # A user's own settings that contradict a target folder.
-    environment = {
-        **passed_on(host.environment, "PIP_", "UV_", "NETRC"),
-        "PIP_USER": "0",
-        "PIP_REQUIRE_VIRTUALENV": "0",
-    }
-    argv: list[str | Path] = [*installer, "--target", unpacked, "--no-deps", "--only-binary", ":all:", requirement]
-    try:
-        # In a folder that is empty: a name could be that of a file elsewhere.
-        process.run(argv, timeout=WHEEL_TIMEOUT, environment=environment, folder=unpacked.parent)
-    except ProgramError as error:
-        raise BuildError(
-            f"the wheel {requirement} cannot be fetched: {error.what}",
-            where=f"wheel:{requirement}",
-            fix="Look at the lines below, the network, and the settings of the package index.",
-            detail="\n".join(line[-300:] for line in error.detail.splitlines()[-20:]),
-        ) from error
-    if not (unpacked / "bin").is_dir():
-        raise BuildError(f"the wheel {requirement} holds no program.", where=f"wheel:{requirement}")
-    (unpacked / "bin").rename(folder)
-    shutil.rmtree(unpacked)
-
-
-def _installers(host: Host) -> Iterator[list[str]]:
-    machine = platform.machine()
-    # Wheels for musl are statically linked: their programs run in an image that holds nothing else.
-    tags = ("musllinux_1_2", "musllinux_1_1", "manylinux_2_28", "manylinux2014")
-    platforms = [word for tag in tags for word in ("--platform", f"{tag}_{machine}")]
-    install = ["install", "--no-compile", "--disable-pip-version-check", "--quiet", *platforms]
-    if importlib.util.find_spec("pip") is not None:
-        yield [sys.executable, "-m", "pip", *install]
-    for path in (str(Path(sys.executable).parent), host.environment.get("PATH")):
-        if uv := shutil.which("uv", path=path):
-            yield [uv, "pip", "install", "--quiet", "--python-platform", f"{machine}-unknown-linux-musl",
-                   "--python", sys.executable]  # fmt: skip
-    # An environment that uv made has neither; the interpreter carries pip's own wheel, which runs as it is.
-    spec = importlib.util.find_spec("ensurepip")
-    if spec is not None and spec.origin is not None:
-        for wheel in sorted((Path(spec.origin).parent / "_bundled").glob("pip-*.whl"))[:1]:
-            yield [sys.executable, f"{wheel}/pip", *install]
 
 
 def last_lines(output: str) -> str:
