@@ -23,13 +23,13 @@ from tests.unit.test_secrets import host, write
 
 from seatrial.dockerfile import parse, secret_mounts
 from seatrial.errors import BuildError
-from seatrial.images import leaks
 from seatrial.images.credentials import find_secrets, withheld
 from seatrial.images.failure import BuildEnvironment, explain
 from seatrial.images.leaks import Leak, leaked, path_in_layer, search
 from seatrial.images.plan import plan_build
 from seatrial.images.progress import LONGEST_LINE, Progress, StepOutput
 from seatrial.images.redaction import Credential, Redaction, in_addresses, in_netrc
+from seatrial.observe import compression
 from seatrial.settings.read import read_project
 from seatrial.trust import Trust
 
@@ -340,8 +340,8 @@ NOISE = bytes(range(256)) * 9000
         base64.b64encode(b"me:a9-Token-of-mine"),
         base64.b64encode(b"x" + b"a9-Token-of-mine" + b"\n"),
         # Across the border of two blocks.
-        b"x" * (leaks.BLOCK - 1024 - 8) + b"a9-Token-of-mine",
-        b"x" * (2 * leaks.BLOCK - 8) + b"a9-Token-of-mine" + NOISE,
+        b"x" * (compression.BLOCK - 1024 - 8) + b"a9-Token-of-mine",
+        b"x" * (2 * compression.BLOCK - 8) + b"a9-Token-of-mine" + NOISE,
     ],
 )
 def test_a_credential_in_a_layer_is_found_with_its_file(pack: Callable[[bytes], bytes], content: bytes) -> None:
@@ -372,18 +372,18 @@ def test_a_simple_password_is_found_where_it_is_one_and_nowhere_else() -> None:
 
 
 def test_a_layer_that_is_far_larger_than_packed_is_searched_a_piece_at_a_time() -> None:
-    layer = ZSTD.compress(packed({"zeros": bytes(200 * leaks.BLOCK)}))
-    assert len(layer) < leaks.BLOCK
+    layer = ZSTD.compress(packed({"zeros": bytes(200 * compression.BLOCK)}))
+    assert len(layer) < compression.BLOCK
     tracemalloc.start()
     try:
         assert found_in(saved({"1/layer.tar": layer}), TOKEN) is None
-        assert tracemalloc.get_traced_memory()[1] < 40 * leaks.BLOCK
+        assert tracemalloc.get_traced_memory()[1] < 40 * compression.BLOCK
     finally:
         tracemalloc.stop()
 
 
 def test_a_layer_that_cannot_be_unpacked_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaks, "_zstd", lambda: None)
+    monkeypatch.setattr(compression, "zstd", lambda: None)
     told: list[str] = []
     chunks = saved({"1/layer.tar": b"\x28\xb5\x2f\xfd" + b"x" * 600})
     assert search(iter(chunks), {b"abc": ("netrc",)}, say=told.append) is None

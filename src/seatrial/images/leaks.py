@@ -9,13 +9,11 @@ from __future__ import annotations
 import secrets
 import tarfile
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from types import ModuleType
+from itertools import chain
 from typing import IO, cast
 
 import docker.errors
@@ -26,16 +24,14 @@ from seatrial.dockerfile import SecretMount
 from seatrial.engine import sweep
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, BuildFailedError
-from seatrial.images.oci_layout import SAVE_TIMEOUT, Chunks
 from seatrial.images.plan import BuildPlan
 from seatrial.images.redaction import Credential
+from seatrial.observe.compression import BLOCK, ZSTD, Chunks, unpacked
+from seatrial.observe.saved_image import SAVE_TIMEOUT
 from seatrial.text import plain_line
 
-BLOCK = 1024 * 1024
-"""Bytes that are unpacked and searched at a time."""
 SEARCH_WITHIN = 1800.0
 """Seconds that the search of an image may take."""
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 LONGEST_INSTRUCTION = 120
 """Characters of an instruction that the error shows."""
 
@@ -158,7 +154,7 @@ def search(
             say(f"{name} of the image is packed with zstd and was not searched for secrets: install 'seatrial[zstd]'.")
             continue
         is_layer = first[257:262] == b"ustar"
-        for window in _windows(_chain(first, blocks), longest=max(map(len, forms))):
+        for window in _windows(chain((first,), blocks), longest=max(map(len, forms))):
             if clock() > deadline:
                 raise BuildError(
                     f"the search for secrets in the image took longer than {SEARCH_WITHIN:g} s; it was not tagged.",
@@ -195,51 +191,7 @@ def _members(saved: Iterator[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
             # Engines before 25 put links in the place of layers that are there already.
             content = archive.extractfile(member) if member.isreg() else None
             if content is not None:
-                yield member.name, _unpacked(content)
-
-
-def _unpacked(content: IO[bytes]) -> Iterator[bytes]:
-    first = content.read(BLOCK)
-    blocks = _chain(first, iter(partial(content.read, BLOCK), b""))
-    if first.startswith(ZSTD) and (zstd := _zstd()) is not None:
-        return _read(zstd, blocks)
-    return _inflated(blocks) if first.startswith(GZIP) else blocks
-
-
-def _zstd() -> ModuleType | None:
-    """Return what unpacks zstd: Python's own module from 3.14 on, or its backport."""
-    for name in ("compression.zstd", "backports.zstd"):
-        with suppress(ImportError):
-            return import_module(name)
-    return None
-
-
-def _read(zstd: ModuleType, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack zstd, as little at a time as gzip; what is damaged ends it."""
-    with suppress(zstd.ZstdError, EOFError), zstd.ZstdFile(Chunks(iter(blocks))) as file:
-        yield from iter(partial(file.read, BLOCK), b"")
-
-
-def _inflated(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip, of which one file may hold several streams; what is damaged ends it."""
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    for block in blocks:
-        rest = block
-        while rest:
-            try:
-                yield inflate.decompress(rest, BLOCK)
-            except zlib.error:
-                return
-            rest = inflate.unconsumed_tail
-            if inflate.eof:
-                rest = inflate.unused_data
-                inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    yield inflate.flush()
-
-
-def _chain(first: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from blocks
+                yield member.name, unpacked(content)
 
 
 def _windows(blocks: Iterable[bytes], *, longest: int) -> Iterator[bytes]:

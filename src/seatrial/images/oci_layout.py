@@ -12,10 +12,10 @@ from typing import IO, cast
 
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, EngineError
+from seatrial.observe.compression import Chunks
+from seatrial.observe.saved_image import SAVE_TIMEOUT
 from seatrial.text import plain_line
 
-SAVE_TIMEOUT = 600
-"""Seconds until the engine sends an image's next bytes: before the first, it gathers all of it on its disk."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 INDEX = "index.json"
 
@@ -80,22 +80,3 @@ def digest(folder: Path, *, engine: str) -> str:
     if DIGEST.fullmatch(found) is None:
         raise EngineError(f"the engine saved an image whose {INDEX} names no digest.", where=engine)
     return found
-
-
-class Chunks:
-    """Reads from chunks of any size as from one file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes: fewer than `size` at the end only."""
-        gathered = [self._rest]
-        length = len(self._rest)
-        while length < size and (chunk := next(self._chunks, None)) is not None:
-            gathered.append(chunk)
-            length += len(chunk)
-        data = b"".join(gathered)
-        self._rest = data[size:]
-        return data[:size]

@@ -7,6 +7,7 @@ ustar (POSIX.1-1988), pax (POSIX.1-2001), and GNU's long names; anything else en
 from __future__ import annotations
 
 import functools
+import os
 import posixpath
 import sys
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BLOCK = 512
 END = bytes(BLOCK)
@@ -78,11 +79,19 @@ class Member(NamedTuple):
 class Archive:
     """The members of a tar, one after the other; of each, its first bytes may be read before the next one."""
 
-    def __init__(self, stream: Stream, limits: Limits) -> None:
-        self._stream, self._limits = stream, limits
+    def __init__(
+        self, stream: Stream, limits: Limits, *, seek: Callable[[int, int], object] | None = None, summing: bool = False
+    ) -> None:
+        """Read a stream; `seek` leaps over what is not asked for, `summing` keeps what `checksum` needs."""
+        self._stream, self._limits, self._seek = stream, limits, seek
         self._buffer = b""
         self._at = 0
-        self._left = limits.most
+        self.left = limits.most
+        """Bytes that may still be read."""
+        self.count = self.names = 0
+        """Members so far, and the bytes of their names."""
+        self._summing = summing
+        self._sum = 0
         self._end = time.monotonic() + limits.seconds
         self._content = 0
         """Bytes of the present member's content that are still to come."""
@@ -96,7 +105,6 @@ class Archive:
             ArchiveError: it breaks off, or is not a tar of the expected form.
 
         """
-        count = names = 0
         extended: dict[str, str] = {}
         while True:
             self._skip(self._content + self._padding)
@@ -113,23 +121,47 @@ class Archive:
                 continue
             member = _member(header, kind, extended)
             extended = {}
-            count += 1
-            names += sys.getsizeof(member.path) + sys.getsizeof(member.target) - 2 * EMPTY
-            if count > self._limits.entries:
+            self.count += 1
+            self.names += sys.getsizeof(member.path) + sys.getsizeof(member.target) - 2 * EMPTY
+            if self.count > self._limits.entries:
                 raise LimitExceededError(f"it holds more than {self._limits.entries} paths")
-            if names > self._limits.names:
+            if self.names > self._limits.names:
                 raise LimitExceededError(
                     f"its paths have more than {self._limits.names // 1_000_000} MB of names, with the targets of links"
                 )
             self._content = member.size if member.letter == "f" else 0
             self._padding = -self._content % BLOCK
+            self._sum = 0
             yield member
 
     def beginning(self, size: int) -> bytes:
         """Return up to so many of the next bytes of the present member."""
         size = min(size, self._content)
         self._content -= size
-        return self._exactly(size)
+        found = self._exactly(size)
+        if self._summing:
+            self._sum = zlib.crc32(found, self._sum)
+        return found
+
+    def checksum(self) -> int:
+        """Return the CRC-32 of the present member's whole content; the archive is one that sums."""
+        while self._content:
+            if self._at == len(self._buffer):
+                self._fill()
+            part = memoryview(self._buffer)[self._at : self._at + self._content]
+            self._sum = zlib.crc32(part, self._sum)
+            self._at += len(part)
+            self._content -= len(part)
+        return self._sum
+
+    def read(self, size: int) -> bytes:
+        """Return some of the next bytes of the present member, at most `size`; none at its end."""
+        if self._content and self._at == len(self._buffer):
+            self._fill()
+        found = self._buffer[self._at : self._at + min(size, self._content)]
+        self._at += len(found)
+        self._content -= len(found)
+        return found
 
     def _extended(self, kind: bytes, size: int) -> dict[str, str]:
         """Return what an extended header says of the next member."""
@@ -159,6 +191,10 @@ class Archive:
     def _skip(self, size: int) -> None:
         while size > len(self._buffer) - self._at:
             size -= len(self._buffer) - self._at
+            if self._seek is not None and size > PART:
+                self._seek(size, os.SEEK_CUR)
+                self._buffer, self._at = b"", 0
+                return
             self._fill()
         self._at += size
 
@@ -168,8 +204,8 @@ class Archive:
         self._buffer, self._at = self._stream.read(PART), 0
         if not self._buffer:
             raise ArchiveError("it breaks off")
-        self._left -= len(self._buffer)
-        if self._left < 0:
+        self.left -= len(self._buffer)
+        if self.left < 0:
             raise LimitExceededError(f"{self._limits.most // 1_000_000} MB of it were read")
 
 

@@ -42,6 +42,8 @@ MOST_TEXT = 64_000_000
 """Bytes that are kept of all files."""
 MOST_READS = 200_000
 """Files whose beginning is looked at; a large environment has some thousand of a name that may hold a key."""
+MOST_TOLD = 20
+"""Paths that are packed twice, of which each is told."""
 MOST_SECOND_NAMES = 1000
 """Files that are read by themselves, as their content stands under another name in what is packed."""
 KINDS = {"f": FileKind.FILE, "d": FileKind.FOLDER, "l": FileKind.LINK, "o": FileKind.OTHER}
@@ -146,7 +148,10 @@ class IndexReader:
 
     def read(self, stream: Stream, limits: Limits) -> None:
         """Read a tar to its end, or to a limit."""
-        archive = Archive(stream, limits)
+        self.read_archive(Archive(stream, limits))
+
+    def read_archive(self, archive: Archive) -> None:
+        """Read an archive likewise."""
         try:
             for member in archive:
                 self._take(member, archive)
@@ -185,7 +190,7 @@ class IndexReader:
             size, letter = (first.size, first.letter) if first else (0, "f")
         else:
             size = member.size if letter == "f" else 0
-        if path in self._paths:
+        if path in self._paths and len(self.cut) < MOST_TOLD:
             self.cut.append(f"{path[:200]!r} is packed twice")
         target = member.target if letter == "l" else ""
         self._paths[path] = Entry(letter, member.mode, member.uid, member.gid, size, target)
