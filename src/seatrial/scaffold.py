@@ -117,7 +117,7 @@ def _with_what_is_missing(
         return understanding, {}
     made = write_missing(Tree(folder, hidden), understanding)
     replaced = {written.app.project: written.app for written in made}
-    apps = tuple(replaced.get(app.project, app) for app in understanding.apps)
+    apps = tuple(replaced.get(app.project, app) if app.python else app for app in understanding.apps)
     files = {name: text for written in made for name, text in written.files.items()}
     return structs.replace(understanding, apps=apps), files
 

@@ -22,7 +22,8 @@ from seatrial.settings.read import OWN, read_project
 PYTHON = 'FROM python:3.13-slim\nCOPY . .\nCMD ["uvicorn", "shop:app"]\n'
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 PYPROJECT = '[project]\nname = "My_Shop"\ndependencies = ["fastapi", "uvicorn"]\n'
-SHOP = {"Dockerfile": PYTHON, "shop.py": FASTAPI, "pyproject.toml": PYPROJECT}
+SOURCES = {"shop.py": FASTAPI, "pyproject.toml": PYPROJECT}
+SHOP = {"Dockerfile": PYTHON, **SOURCES}
 
 
 class Folder:
@@ -199,9 +200,36 @@ def test_a_project_with_many_dockerfiles(folder: Folder) -> None:
     assert any(app["context"] == "services/api" for app in folder.declared.values())
 
 
-def test_a_base_of_the_projects_own_may_bring_python(folder: Folder) -> None:
-    folder.write({**SHOP, "Dockerfile": 'FROM registry.example/base:1\nCOPY . .\nCMD ["serve"]\n'}).init()
+OWN_BASE = 'FROM registry.example/base:1\nCOPY . .\nCMD ["serve"]\n'
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"Dockerfile": OWN_BASE},
+        {"Dockerfile": OWN_BASE, "compose.yaml": "services:\n  web:\n    build: .\n"},
+        {
+            "docker/Dockerfile": OWN_BASE,
+            "docker/db.Dockerfile": "FROM registry.example/postgres:17\n",
+            "compose.yaml": (
+                "services:\n  web: {build: {context: ., dockerfile: docker/Dockerfile}}\n"
+                "  db: {build: {context: ., dockerfile: docker/db.Dockerfile}}\n"
+            ),
+        },
+    ],
+    ids=["alone", "by compose", "by compose, beside a database"],
+)
+def test_a_base_of_the_projects_own_may_bring_python(folder: Folder, files: dict[str, str]) -> None:
+    folder.write({**SOURCES, **files}).init()
     assert list(folder.declared) == ["my-shop"]
+    assert folder.declared["my-shop"]["dockerfile"] in files
+
+
+def test_an_image_of_another_language_beside_a_project_without_one_is_left_alone(folder: Folder) -> None:
+    front = {"front/Dockerfile": "FROM node:22\n", "compose.yaml": "services:\n  front:\n    build: front\n"}
+    folder.write(SOURCES | front).init()
+    assert list(folder.declared) == ["my-shop"]
+    assert (folder.path / "Dockerfile").read_text(encoding="utf-8").startswith("#")
 
 
 # --- answers ------------------------------------------------------------------------------------------------

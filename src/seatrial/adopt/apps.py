@@ -11,6 +11,7 @@ from itertools import islice
 from msgspec import structs
 
 from seatrial.adopt.dockerfiles import is_plain, read_dockerfile, variant
+from seatrial.adopt.known import IMAGES
 from seatrial.adopt.model import (
     App,
     DockerfileFound,
@@ -72,12 +73,16 @@ def find_apps(
 ) -> tuple[App, ...]:
     """Return the images, those that compose files say first; `contexts` is what `build_contexts` returns."""
     apps = list(_of_stacks(tree, stacks, projects))
+    # On bases of the project's own, which bring Python.
+    own_bases = [each for each in dockerfiles if not any(map(_is_other_base, each.bases))]
+    starts = any(project.starts for project in projects)
+    if starts and not any(app.python for app in apps) and not any(each.python for each in dockerfiles):
+        apps = [_of_python(app, own_bases, projects) for app in apps]
     covered = {app.dockerfile.value for app in apps if app.dockerfile is not None}
     folders = {app.project for app in apps if app.dockerfile is not None}
     own = [each for each in dockerfiles if each.python and not (each.aside and projects)]
-    if not own and not any(app.python for app in apps) and any(project.starts for project in projects):
-        # On a base of the project's own, which brings Python.
-        own = [each for each in dockerfiles if not each.aside and not any(map(OTHER_BASE.search, each.bases))]
+    if not own and starts and not any(app.python for app in apps):
+        own = [each for each in own_bases if not each.aside]
     free: dict[str, list[DockerfileFound]] = {}
     for dockerfile in own:
         project = _project(dockerfile.file, contexts[dockerfile.file].value, projects)
@@ -131,6 +136,20 @@ def _of_stacks(tree: Tree, stacks: Sequence[Stack], projects: Sequence[Project])
             command=_said(service, "command", service.command),
             entrypoint=_said(service, "entrypoint", service.entrypoint),
         )
+
+
+def _is_other_base(base: str) -> bool:
+    """Tell whether a base is of another language, or that of a service such as a database."""
+    return OTHER_BASE.search(base) is not None or posixpath.basename(repository(base)) in IMAGES
+
+
+def _of_python(app: App, own_bases: Iterable[DockerfileFound], projects: Sequence[Project]) -> App:
+    """Return an app as one of Python where a project lies in what it is built from."""
+    if app.dockerfile is None or app.dockerfile.value not in {each.file for each in own_bases}:
+        return app
+    project = _project(app.dockerfile.value, app.context.value, projects)
+    within = app.context.value == "." or f"{project}/".startswith(f"{app.context.value}/")
+    return structs.replace(app, python=True, project=project) if within else app
 
 
 def _stands_back(service: ServiceFound) -> tuple[bool, ...]:
