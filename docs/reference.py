@@ -152,7 +152,7 @@ def _type(kind: Any) -> str:
     if origin is dict:
         return f"table of {_type(args[1])}"
     if args and type(None) in args:
-        return _type(next(one for one in args if one is not type(None)))
+        return ", or ".join(_type(one) for one in args if one is not type(None))
     names = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false"}
     return names.get(kind, "table")
 

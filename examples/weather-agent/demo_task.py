@@ -65,7 +65,9 @@ def demo(
         print_preflight(found, output.console())
         return ExitCode.OK if found.ready else ExitCode.UNDECIDED
     with (
-        locked(plan.file.parent, waiting=lambda: output.say("Waiting for another run on this stack.")),
+        locked(
+            plan.file.parent, waiting=lambda: output.say("Waiting for another run on this stack.")
+        ),
         progress(output.error_console()) as observer,
     ):
         answer = run_demo(plan, asked, engine=engine, host=host, observer=observer, timeout=seconds)
@@ -127,8 +129,9 @@ def demo_stack(project: Project) -> Stack:
     stack = identify(project, APP)
     name, _, digest = stack.compose_project.rpartition("-")
     env_file = compose_file(project, APP).parent / ENV_FILE
-    options = ("--profile", SERVICE, "--env-file", str(env_file))
-    return replace(stack, compose_project=f"{name}-{SERVICE}-{digest}", options=options)
+    beside = replace(stack.beside, env_files=(env_file,))
+    named = f"{name}-{SERVICE}-{digest}"
+    return replace(stack, compose_project=named, options=("--profile", SERVICE), beside=beside)
 
 
 def preflight(plan: StackPlan, engine: Engine) -> Preflight:

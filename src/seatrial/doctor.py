@@ -99,9 +99,8 @@ def _settings(project: Callable[[], Project]) -> Iterator[Finding]:
         declared = read.declared.get("apps", {}).get(name, {})
         yield Finding(topic=f"app {name}", ok=True, seen=f"set: {', '.join(sorted(declared)) or 'nothing'}")
         files = {"context": read.context(app), "dockerfile": read.dockerfile(app)}
-        if app.compose:
-            files["compose"] = read.folder / app.compose
-        for key, path in files.items():
+        named = [*files.items(), *(("compose", file) for file in read.compose_files(app))]
+        for key, path in named:
             if not exists(path):
                 yield Finding(
                     topic=f"app {name}", ok=False, seen=f"{key} {path} does not exist", fix=f"Correct `{key}`."

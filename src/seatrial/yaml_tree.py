@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,24 @@ class YamlError(Exception):
         self.column = column
         """0 where it is not known."""
         self.limit = limit
+
+
+class Line(int):
+    """The number of a line, with the file that it is in where several are read as a whole."""
+
+    file = ""
+
+    def __new__(cls, number: int, file: str) -> Self:
+        """Return the line of a file."""
+        made = super().__new__(cls, number)
+        made.file = file
+        return made
+
+
+def at(file: str | Path, line: int) -> str:
+    """Return `FILE:LINE`, of the line's own file or else of this one; without a line (0), the file."""
+    named = line.file if isinstance(line, Line) else file
+    return f"{named}:{line}" if line else str(named)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +130,8 @@ def read_yaml(text: str) -> Node | None:
     return next(iter(read_documents(text, several=False)), None)
 
 
-def read_documents(text: str, *, several: bool = True) -> tuple[Node, ...]:
-    """Return the documents of a text: what `---` divides.
+def read_documents(text: str, *, several: bool = True, file: str = "") -> tuple[Node, ...]:
+    """Return the documents of a text: what `---` divides. Their lines name a `file`, where one is given.
 
     Raises:
         YamlError: it is no YAML, is too large, all documents together, or holds `several` and may not.
@@ -125,7 +144,7 @@ def read_documents(text: str, *, several: bool = True) -> tuple[Node, ...]:
     if text.lstrip().startswith(("{", "[")):
         text = JSON_TAB.sub(lambda found: found[1] or " ", text)
     try:
-        return _Composer(several=several).documents(yaml.parse(text, Loader=yaml.SafeLoader))
+        return _Composer(several=several, file=file).documents(yaml.parse(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
@@ -152,8 +171,9 @@ class _Open:
 class _Composer:
     """Makes the trees of the parser's events, without recursion."""
 
-    def __init__(self, *, several: bool) -> None:
+    def __init__(self, *, several: bool, file: str) -> None:
         self.several = several
+        self.file = file
         self.open: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int, int]] = {}
         self.size = self.characters = 0
@@ -172,7 +192,7 @@ class _Composer:
             elif isinstance(event, yaml.CollectionEndEvent):
                 done = self.open.pop()
                 grown = self.size - done.size_before, self.characters - done.characters_before
-                self._add(_collection(done), done.event.anchor, *grown)
+                self._add(_collection(done, self._line(done.event)), done.event.anchor, *grown)
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in self.anchors:
                     raise YamlError(f"invalid YAML: undefined alias {event.anchor!r}", line)
@@ -181,12 +201,16 @@ class _Composer:
                 self._add(node, None, size, characters)
             elif isinstance(event, yaml.ScalarEvent):
                 self._grow(1, len(event.value), line)
-                self._add(_scalar(event), event.anchor, 1, len(event.value))
+                self._add(_scalar(event, self._line(event)), event.anchor, 1, len(event.value))
             elif isinstance(event, yaml.DocumentStartEvent):
                 if self.roots and not self.several:
                     raise YamlError("several documents; only one is read", line)
                 self.anchors.clear()
         return tuple(self.roots)
+
+    def _line(self, event: yaml.Event) -> int:
+        line, _ = _place(event)
+        return Line(line, self.file) if self.file else line
 
     def _grow(self, size: int, characters: int, line: int) -> None:
         self.size += size
@@ -256,17 +280,17 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _scalar(event: yaml.ScalarEvent) -> Scalar:
-    line, column = _place(event)
+def _scalar(event: yaml.ScalarEvent, line: int) -> Scalar:
+    _, column = _place(event)
     tag = "" if event.tag in (None, "!") else str(event.tag)
     plain = event.style is None and event.tag != "!"
     return Scalar(text=event.value, line=line, column=column, plain=plain, tag=tag)
 
 
-def _collection(done: _Open) -> Sequence | Mapping:
+def _collection(done: _Open, line: int) -> Sequence | Mapping:
     import yaml
 
-    line, column = _place(done.event)
+    _, column = _place(done.event)
     tag = str(done.event.tag or "")
     if isinstance(done.event, yaml.SequenceStartEvent):
         return Sequence(items=tuple(done.nodes), line=line, column=column, tag=tag)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.compose.runner import Compose, Stack
+from seatrial.compose.runner import Beside, Compose, Stack
 from seatrial.compose.variables import variable_sources
 from seatrial.errors import StackError
 
@@ -74,15 +74,18 @@ def test_with_an_env_file_compose_tells(compose: Compose) -> None:
 def test_the_env_file_is_named_that_is_read(compose: Compose) -> None:
     other = compose.file.with_name("other.env")
     other.touch()
-    assert variable_sources(replace(compose, env_file=other), ["TOKEN"]) == {"TOKEN": "other.env"}
+    assert variable_sources(replace(compose, env_files=(other,)), ["TOKEN"]) == {"TOKEN": "other.env"}
 
 
 def test_an_env_file_that_compose_alone_knows_of_is_read(compose: Compose) -> None:
     elsewhere = replace(compose, environment={**compose.environment, "COMPOSE_ENV_FILES": "a.env,b.env"})
     assert variable_sources(elsewhere, ["TOKEN"]) == {"TOKEN": "an env file"}
     compose.file.with_name("asked.json").unlink()
-    optional = replace(compose, stack=replace(STACK, options=("--env-file", "a.env")))
-    assert variable_sources(optional, ["TOKEN"]) == {"TOKEN": "an env file"}
+    compose.file.with_name("a.env").touch()
+    beside = Beside(env_files=tuple(map(compose.file.with_name, ("a.env", "b.env"))))
+    assert variable_sources(replace(elsewhere, stack=replace(STACK, beside=beside)), ["TOKEN"]) == {
+        "TOKEN": "a.env or b.env"
+    }
     assert asked(compose) == ["TOKEN"]
 
 

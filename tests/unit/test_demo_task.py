@@ -57,7 +57,8 @@ def test_a_demo_has_a_name_of_its_own_and_its_own_env_file() -> None:
     assert stack.app == "weather-agent"
     assert stack.compose_project.startswith("weather-agent-demo-")
     assert stack.compose_project != identify(project, "weather-agent").compose_project
-    assert stack.options == ("--profile", "demo", "--env-file", str(FILE.parent / "demo.env"))
+    assert stack.options == ("--profile", "demo")
+    assert stack.beside.env_files == (FILE.parent / "demo.env",)
 
 
 def test_compose_is_told_the_profile_before_its_command(tmp_path: Path) -> None:
@@ -70,5 +71,16 @@ def test_compose_is_told_the_profile_before_its_command(tmp_path: Path) -> None:
     done = found.inside("sea", ["ask", "--warm", "or not?"], timeout=10, tick=lambda: None)
     assert done.output.splitlines() == [
         *("--ansi", "never", "--project-name", stack.compose_project, *stack.options),
-        *("--file", str(FILE), "exec", "-T", "sea", "ask", "--warm", "or not?"),
+        *(
+            "--env-file",
+            str(FILE.parent / "demo.env"),
+            "--file",
+            str(FILE),
+            "exec",
+            "-T",
+            "sea",
+            "ask",
+            "--warm",
+            "or not?",
+        ),
     ]

@@ -259,10 +259,10 @@ def test_another_image_takes_the_place_of_the_apps_in_each_of_its_services(world
 def test_values_come_from_the_example_where_there_are_no_others(world: World) -> None:
     (world.folder / ".env.example").write_text("TOKEN=x\n", encoding="utf-8")
     made = isolated(world)
-    assert made.compose.env_file == world.folder / ".env.example"
+    assert made.compose.env_files == (world.folder / ".env.example",)
     assert "takes its values from .env.example" in world.observer.said[0]
     (world.folder / ".env").write_text("TOKEN=y\n", encoding="utf-8")
-    assert isolated(world).compose.env_file is None
+    assert not isolated(world).compose.env_files
 
 
 def test_the_contract_names_the_port(world: World) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from seatrial.compose import runner
-from seatrial.compose.runner import identify, messages, override, refused
+from seatrial.compose.runner import ALONE, identify, messages, override, refused
 from seatrial.compose.services import in_order, read_services
 from seatrial.compose.values import repository
-from seatrial.compose.variables import copy_example, example_to_copy
+from seatrial.compose.variables import copy_example, to_copy
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.settings.read import Project, read_project
@@ -193,32 +193,31 @@ def test_an_env_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     tmp_path.joinpath(".env").write_text("A=mine\n", encoding="utf-8")
     example = tmp_path / ".env.example"
     example.write_text("A=\n", encoding="utf-8")
-    assert example_to_copy(tmp_path / "compose.yaml") is None
+    assert to_copy(tmp_path / "compose.yaml", ALONE) == {}
     with pytest.raises(StackError, match="could not be copied: File exists"):
-        copy_example(example)
+        copy_example(example, tmp_path / ".env")
     assert tmp_path.joinpath(".env").read_text(encoding="utf-8") == "A=mine\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".env.example"]
 
 
 def test_an_env_file_is_copied_for_its_owner_only(tmp_path: Path) -> None:
     tmp_path.joinpath(".env.example").write_text("A=\n", encoding="utf-8")
-    example = example_to_copy(tmp_path / "compose.yaml")
-    assert example == tmp_path / ".env.example"
-    file = copy_example(example)
-    assert file == tmp_path / ".env"
+    file = tmp_path / ".env"
+    assert to_copy(tmp_path / "compose.yaml", ALONE) == {file: tmp_path / ".env.example"}
+    copy_example(tmp_path / ".env.example", file)
     assert file.read_text(encoding="utf-8") == "A=\n"
     assert file.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", ".env.example"]
 
 
 def test_no_env_file_and_no_example(tmp_path: Path) -> None:
-    assert example_to_copy(tmp_path / "compose.yaml") is None
+    assert to_copy(tmp_path / "compose.yaml", ALONE) == {}
 
 
 def test_an_example_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     tmp_path.joinpath(".env.example").mkdir()
     with pytest.raises(StackError, match="could not be copied: Is a directory"):
-        copy_example(tmp_path / ".env.example")
+        copy_example(tmp_path / ".env.example", tmp_path / ".env")
     assert [path.name for path in tmp_path.iterdir()] == [".env.example"]
 
 

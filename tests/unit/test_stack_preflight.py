@@ -67,7 +67,6 @@ def test_an_example_says_what_stands_right_above_a_variable() -> None:
 
 
 def test_an_example_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    assert explanations(None) == {}
     assert explanations(tmp_path) == {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from seatrial.checks.compose_findings import Finding, image_of, outcome, place
+from seatrial.checks.compose_findings import Finding, image_of, on, outcome, place
 from seatrial.checks.compose_images import example_check, has_no_check
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
@@ -213,7 +213,7 @@ def secrets(compose: ComposeSource, contract: Contract) -> Outcome:
         first = found[0][0]
         name = re.sub(r"\W", "_", first.key).upper() or "NAME"
         return expect.failed(
-            [f"line {value.line}: {value.where} ({why})" for value, why in found],
+            [f"{on(value.line)}{value.where} ({why})" for value, why in found],
             fix=f"Write `${{{name}:?set it in .env}}` there, put the value into .env, and change the secret.",
             where=place(compose, first.line),
             severity=None if any(_is_real(value.text) for value, _ in found) else Severity.WARNING,
@@ -295,7 +295,7 @@ def environment(compose: ComposeSource) -> Outcome:
     ]
     by_example = [file for file in compose.files if not file.there and file.example]
     evidence = [f"{file.path} is not there; {file.example} explains it" for file in by_example]
-    if compose.variables and ".env" not in compose.explained_by and compose.explained_by:
+    if compose.variables and compose.explained_by[:1] and compose.explained_by[0].startswith((".env.", "env.")):
         evidence.append(f".env is not there; {compose.explained_by[0]} explains it")
     if lost or unknown:
         line, what = (lost + unknown)[0]
@@ -304,7 +304,7 @@ def environment(compose: ComposeSource) -> Outcome:
         if lost:
             fix = f"Add {name}.example beside it, or make the file optional (`required: false`)."
         return expect.failed(
-            [f"line {at}: {problem} is neither there nor explained" for at, problem in lost + unknown],
+            [f"{on(line)}{problem} is neither there nor explained" for line, problem in lost + unknown],
             fix=fix,
             evidence=tuple(evidence),
             where=place(compose, line),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from seatrial.checks.model import Expect, Outcome, Severity, skipped
 from seatrial.facts import ComposeSource, Service, ServiceFiles, ServiceImage, Unavailable
+from seatrial.yaml_tree import Line, at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,12 @@ def outcome(
 
 def place(compose: ComposeSource, line: int, file: str = "") -> str:
     """Return a line as `FILE:LINE`, of the compose file where no other is named; 0 is a line of an included file."""
-    return f"{file or compose.path}:{line}" if line else file or compose.path
+    return at(file or compose.path, line)
+
+
+def on(line: int) -> str:
+    """Return a line as the beginning of a text; nothing of 0."""
+    return "" if not line else f"{at('', line)}: " if isinstance(line, Line) else f"line {line}: "
 
 
 def _evidence(finding: Finding, place: str, first: Finding) -> str:

@@ -70,7 +70,7 @@ def guarded(
         UntrustedError: the project is not trusted, and the file asks for more than its own: all of that is named.
         EngineError: compose is not installed, or too old.
     """
-    reading = read_ahead(file, surroundings(project, engine, host), host, options=stack.options)
+    reading = read_ahead(file, surroundings(project, engine, host), host, beside=stack.beside)
     if host.trust is Trust.NONE:
         found = [*_variables(reading, host), *findings(reading, (), host.trust)]
         if found:
@@ -173,9 +173,8 @@ def _place(where: str) -> tuple[str, int]:
 
 def _variables(reading: Reading, host: Host) -> Iterator[Finding]:
     """Yield the variables of the host that a file asks for, and that the project does not set itself."""
-    env = reading.file.parent / ".env"
-    inside = path_reach(str(env), reading.around, read_only=True) is None
-    own = set(ASSIGNED.findall(small_text(env) or "")) if inside else set()
+    inside = [env for env in reading.values if path_reach(str(env), reading.around, read_only=True) is None]
+    own = {name for env in inside for name in ASSIGNED.findall(small_text(env) or "")}
     for name, where in reading.asked.items():
         passed = name in host.programs_environment
         if name in host.environment and name not in UNTELLING and (passed or name not in own):

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.compose.reach import Grade, Reach, Surroundings, path_reach
+from seatrial.compose.runner import ALONE, Beside
 from seatrial.compose.text import NAMES, passed_through, settled
-from seatrial.compose.variables import EXAMPLES
+from seatrial.compose.variables import EXAMPLES, example_of
 from seatrial.errors import StackError
 from seatrial.host import Host
 from seatrial.trust import Trust
@@ -60,6 +61,8 @@ class Reading:
 
     file: Path
     around: Surroundings
+    values: tuple[Path, ...] = ()
+    """The env files that the variables' values come from."""
     texts: tuple[TextFile, ...] = ()
     files: tuple[Path, ...] = ()
     """Those and the env files, as they are named."""
@@ -106,8 +109,8 @@ def _nodes(node: Node) -> Iterator[Node]:
             left += [*items_of(node), *(part for pair in pairs_of(node) for part in pair)][::-1]
 
 
-def read_ahead(file: Path, around: Surroundings, host: Host, *, options: Sequence[str] = ()) -> Reading:
-    """Return what compose is going to read for a file: the files that it includes, their variables, the env files.
+def read_ahead(file: Path, around: Surroundings, host: Host, *, beside: Beside = ALONE) -> Reading:
+    """Return what compose is going to read for a file and those beside it: what they include, the env files.
 
     Where the project is not trusted, no file outside of it is opened.
 
@@ -116,16 +119,18 @@ def read_ahead(file: Path, around: Surroundings, host: Host, *, options: Sequenc
     reader = _Reader(
         around=around, trusted=host.trust is not Trust.NONE, known=host.programs_environment, host=host.environment
     )
-    chosen = [options[number + 1] for number, word in enumerate(options[:-1]) if word == "--env-file"]
-    chosen += filter(None, host.environment.get("COMPOSE_ENV_FILES", "").split(","))
-    for name in chosen:
+    for name in filter(None, host.environment.get("COMPOSE_ENV_FILES", "").split(",")):
         # The host's own choice: read, and not judged.
         reader.take_env(file.parent / name)
+    for env in beside.env_files:
+        reader.values_of(env if os.path.lexists(env) else example_of(env) or env)
     reader.dot_env(file.parent)
-    reader.compose_file(file, file.parent, str(file), "the compose file is")
+    for each in (file, *beside.files):
+        reader.compose_file(each, file.parent, str(each), "the compose file is")
     return Reading(
         file=file,
         around=around,
+        values=beside.values(file),
         texts=tuple(reader.texts),
         files=tuple(dict.fromkeys((*(text.path for text in reader.texts), *reader.env_files))),
         asked=reader.asked,
@@ -247,12 +252,16 @@ class _Reader:
         """Read the file that compose takes values from without being asked, or the example that takes its place."""
         there = [folder / name for name in (".env", *EXAMPLES) if os.path.lexists(folder / name)]
         for file in there[:1]:
-            if self._allowed(file, str(file), "the env file is", Grade.OUTSIDE) is None:
-                continue
-            text = self.take_env(file)
-            for found in () if self.trusted else STEERING.finditer(text):
-                line = text.count("\n", 0, found.start(1)) + 1
-                self._out(f"{file}:{line}", f"it sets {found[1]}, which steers compose itself")
+            self.values_of(file)
+
+    def values_of(self, file: Path) -> None:
+        """Read an env file that variables take their values from."""
+        if self._allowed(file, str(file), "the env file is", Grade.OUTSIDE) is None:
+            return
+        text = self.take_env(file)
+        for found in () if self.trusted else STEERING.finditer(text):
+            line = text.count("\n", 0, found.start(1)) + 1
+            self._out(f"{file}:{line}", f"it sets {found[1]}, which steers compose itself")
 
     def take_env(self, file: Path) -> str:
         """Return an env file's text, whose variables are asked for."""

@@ -55,6 +55,30 @@ SECRET = re.compile(r"(unterminated quoted value|in variable name) .*")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What compose reads beside an app's first compose file, as its settings say."""
+
+    files: tuple[Path, ...] = ()
+    """More compose files; what a later one says holds."""
+    env_files: tuple[Path, ...] = ()
+    """In the place of the `.env` that lies beside the first."""
+
+    def values(self, file: Path) -> tuple[Path, ...]:
+        """Return the env files that compose takes a file's variables from, whether they are there or not."""
+        return self.env_files or (file.parent / ".env",)
+
+
+ALONE = Beside()
+
+
+def beside(project: Project, name: str) -> Beside:
+    """Return what compose reads beside an app's first compose file."""
+    app = project.app(name)
+    env_files = tuple(project.folder / path for path in app.env_files)
+    return Beside(files=project.compose_files(app)[1:], env_files=env_files)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stack:
     """A stack by name: enough to find, show and remove what runs of it, without its compose file."""
 
@@ -63,6 +87,7 @@ class Stack:
     """The name that compose labels everything with: unique to the app and the checkout."""
     options: tuple[str, ...] = ()
     """Compose's options before its command: a profile, another env file."""
+    beside: Beside = ALONE
 
 
 def identify(project: Project, name: str) -> Stack:
@@ -75,7 +100,8 @@ def identify(project: Project, name: str) -> Stack:
     digest = hashlib.sha256(f"{project.folder.resolve()}\0{name}".encode()).hexdigest()[:8]
     # Compose takes lower-case letters, digits, hyphens and underscores, and no sign at the start.
     readable = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")
-    return Stack(app=name, compose_project=f"{readable}-{digest}" if readable else f"app-{digest}")
+    compose_project = f"{readable}-{digest}" if readable else f"app-{digest}"
+    return Stack(app=name, compose_project=compose_project, beside=beside(project, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +112,8 @@ class Compose:
     environment: Mapping[str, str]
     stack: Stack
     file: Path
-    env_file: Path | None = None
-    """Where its values come from, when that is not the `.env` beside it."""
+    env_files: tuple[Path, ...] = ()
+    """Where its values come from, when that is neither the `.env` beside it nor what the stack names."""
     folder: Path | None = None
     """Where its relative paths begin, when that is not the file's own folder."""
     document: Mapping[str, Any] | None = None
@@ -173,7 +199,7 @@ class Compose:
         except ProgramError as error:
             raise StackError(f"docker compose could not read it: {error.what}", where=str(self.file)) from error
         if done.code != 0:
-            raise refused(done.errors, self.file)
+            raise refused(done.errors, self.file, self.stack.beside)
         return done
 
     def _run(
@@ -203,13 +229,15 @@ class Compose:
 
     def _files(self, images: Mapping[str, str]) -> tuple[list[str | Path], str | None]:
         """Return the options that name compose's files, and what it reads by standard input: nothing to clean up."""
-        values: list[str | Path] = ["--env-file", self.env_file] if self.env_file is not None else []
+        beside = self.stack.beside
+        values: list[str | Path] = [
+            word for file in self.env_files or beside.env_files for word in ("--env-file", file)
+        ]
         values += ["--project-directory", self.folder] if self.folder is not None else []
         if self.document is not None:
             return [*values, "--file", "-"], json.dumps(replaced(self.document, images))
-        if images:
-            return [*values, "--file", self.file, "--file", "-"], override(images)
-        return [*values, "--file", self.file], None
+        values += [word for file in (self.file, *beside.files) for word in ("--file", file)]
+        return ([*values, "--file", "-"], override(images)) if images else (values, None)
 
 
 def find(stack: Stack, file: Path, *, engine: Engine, host: Host) -> Compose:
@@ -245,27 +273,33 @@ def messages(errors: str) -> tuple[str, ...]:
     return tuple(_message(line) for line in lines_of(errors) if not line.startswith(" "))
 
 
-def refused(errors: str, file: Path) -> StackError:
-    """Return the error for a compose file that compose does not take."""
+def refused(errors: str, file: Path, beside: Beside = ALONE) -> StackError:
+    """Return the error for a compose file, and those beside it, that compose does not take."""
     problems = [SECRET.sub(r"\1", _message(line)) for line in lines_of(errors) if "level=warning" not in line]
     what = problems[-1].strip().removesuffix(".") if problems else "it gives no reason"
     if found := ENV_FILE.match(what):
         where = ":".join(part for part in (found["file"] or str(file), found["line"]) if part)
         what = f"invalid env file: {found['what'] or found['form']}."
         return StackError(what, where=where, fix="Correct the env file.")
-    content = ""
-    with suppress(OSError):
-        content = read_bytes(file, LARGEST).decode("utf-8", errors="replace")
-    line = line_of("\n".join(problems), content)
+    where = _place("\n".join(problems), (file, *beside.files))
     if "required variable" in what:
-        fix = f"Set it in {file.parent / '.env'} or in your environment."
+        fix = f"Set it in {beside.values(file)[-1]} or in your environment."
     elif "env file" in what:
         fix = "Make that file, or take it out of the compose file."
     else:
         fix = "Correct the compose file."
-    return StackError(
-        f"{REFUSES} {what}.", where=f"{file}:{line}" if line else str(file), fix=fix, detail="\n".join(problems[:-1])
-    )
+    return StackError(f"{REFUSES} {what}.", where=where, fix=fix, detail="\n".join(problems[:-1]))
+
+
+def _place(message: str, files: Sequence[Path]) -> str:
+    """Return the file and line that a message of compose is about: of those that it names, or else of all."""
+    for file in [file for file in files if str(file) in message] or files:
+        content = ""
+        with suppress(OSError):
+            content = read_bytes(file, LARGEST).decode("utf-8", errors="replace")
+        if line := line_of(message, content):
+            return f"{file}:{line}"
+    return str(files[0])
 
 
 def _message(line: str) -> str:

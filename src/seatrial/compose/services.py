@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -15,10 +16,17 @@ from msgspec import structs
 
 from seatrial.compose.guard import guarded
 from seatrial.compose.mounts import read_mounts, with_host
-from seatrial.compose.runner import Compose, Stack, unescaped
-from seatrial.compose.text import ComposeText, read_text
+from seatrial.compose.runner import ALONE, Beside, Compose, Stack, unescaped
+from seatrial.compose.text import ComposeText, merged, read_text
 from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, repository, settings_of
-from seatrial.compose.variables import EXAMPLES, explanations, in_folder, variable_sources
+from seatrial.compose.variables import (
+    EXAMPLES,
+    example_of,
+    explained_in,
+    in_folder,
+    variable_sources,
+    without_missing,
+)
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
 from seatrial.facts import (
@@ -205,33 +213,41 @@ def read_compose(
     engine: Engine,
     host: Host,
     *,
+    beside: Beside = ALONE,
     own: Mapping[str, str] | None = None,
     with_images: Callable[[Json], Json] = lambda document: document,
 ) -> ComposeSource | Unavailable:
     """Return what a compose file of a project's folder says; `shown` is its path for a person.
 
-    `own` are the project's own images: repository to app; `with_images` gives services of the model that only have a
-    build section the image that is built for them. What binds lead to is looked up where the engine is here.
+    `beside` is what compose reads besides; `own` are the project's own images: repository to app; `with_images` gives
+    services of the model that only have a build section the image that is built for them. What binds lead to is looked
+    up where the engine is here.
     """
-    try:
-        content = read_bytes(file, MOST_BYTES)
-    except OSError as error:
-        return Unavailable(reason=f"{shown} cannot be read: {error.strerror}")
-    text = read_text(content)
-    if isinstance(text, Unavailable):
-        return Unavailable(reason=f"{shown}: {text.reason}")
-    explained_by = [name for name in (".env", *EXAMPLES) if (file.parent / name).is_file()]
+    texts: list[ComposeText] = []
+    for each in (file, *beside.files):
+        named = shown if each == file else below(each, project)
+        try:
+            text = read_text(read_bytes(each, MOST_BYTES), "" if each == file else named)
+        except OSError as error:
+            return Unavailable(reason=f"{named} cannot be read: {error.strerror}")
+        if isinstance(text, Unavailable):
+            return Unavailable(reason=f"{named}: {text.reason}")
+        texts.append(text)
+    text = reduce(merged, texts)
+    values = [env for each in beside.values(file) for env in (each, example_of(each)) if env]
+    explained_by = [env for env in dict.fromkeys((*values, *(file.parent / name for name in EXAMPLES))) if is_file(env)]
+    asked = [EnvironmentFile(path=os.path.relpath(env, file.parent), line=0, there=False) for env in beside.env_files]
     source = ComposeSource(
         path=shown,
         model=Unavailable(reason="not read"),
         values=text.values,
         variables=text.variables,
-        explained=frozenset(name for example in explained_by for name in explanations(file.parent / example)),
-        explained_by=tuple(explained_by),
-        files=tuple(in_folder(env_file, file.parent) for env_file in text.files),
+        explained=frozenset(explained_in(explained_by)),
+        explained_by=tuple(os.path.relpath(env, file.parent) for env in explained_by),
+        files=tuple(in_folder(env_file, file.parent) for env_file in (*asked, *text.files)),
         quoted=text.quoted,
     )
-    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"))
+    stack = Stack(app="", compose_project="seatrial-reads", options=("--profile", "*"), beside=beside)
     try:
         compose, _ = guarded(stack, file, project, engine=engine, host=host)
         document, notes = model_with_placeholders(compose, text)
@@ -245,7 +261,9 @@ def read_compose(
         source,
         model=ComposeModel(services=tuple(sorted(_known(services, own or {}, here=here), key=attrgetter("name")))),
         unset=tuple(
-            lost_in_env_files(file, source.files, names_not_set(notes) - {each.name for each in source.variables})
+            lost_in_env_files(
+                file, source.files, names_not_set(notes) - {each.name for each in source.variables}, beside
+            )
         ),
         local=tuple(
             address
@@ -262,9 +280,17 @@ def _known(services: Sequence[Service], own: Mapping[str, str], *, here: bool) -
         yield structs.replace(service, volumes=mounts, own=service.built or app_of(service.image, own) is not None)
 
 
-def lost_in_env_files(file: Path, files: Sequence[EnvironmentFile], names: frozenset[str]) -> Iterator[UnsetVariable]:
+def below(file: Path, project: Path) -> str:
+    """Return a file's path as a person knows it: from the project's folder, where it lies in there."""
+    return str(file.relative_to(project) if file.is_relative_to(project) else file)
+
+
+def lost_in_env_files(
+    file: Path, files: Sequence[EnvironmentFile], names: frozenset[str], beside: Beside = ALONE
+) -> Iterator[UnsetVariable]:
     """Yield where a compose file's env files name one of the variables that have no value."""
-    written = {".env": file.parent / ".env", **{each.path: file.parent / each.path for each in files}}
+    paths = (*(os.path.relpath(env, file.parent) for env in beside.values(file)), *(each.path for each in files))
+    written = {path: file.parent / path for path in paths}
     yield from eaten_by_files(written, names, MOST_BYTES)
 
 
@@ -276,6 +302,7 @@ def model_with_placeholders(compose: Compose, text: ComposeText) -> tuple[Json, 
     """
     missing = [env_file.path for env_file in text.files if not is_file(compose.file.parent / env_file.path)]
     names = [variable.name for variable in text.variables]
+    compose = without_missing(compose)
     unset = set(names) - variable_sources(compose, names).keys()
     environment = {**compose.environment, **dict.fromkeys(unset, "1")}
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Values
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 from seatrial.facts import ComposeValue, ComposeVariable, EnvironmentFile, QuotedValue, Unavailable
@@ -43,10 +44,10 @@ class ComposeText:
         return tuple(file for files in self.env_files.values() for file in files)
 
 
-def read_text(content: bytes) -> ComposeText | Unavailable:
-    """Return what a compose file's text says; `Unavailable` where it is not YAML."""
+def read_text(content: bytes, file: str = "") -> ComposeText | Unavailable:
+    """Return what a compose file's text says; `Unavailable` where it is not YAML. Its lines name a `file`."""
     try:
-        roots = read_documents(content.decode("utf-8", errors="replace"))
+        roots = read_documents(content.decode("utf-8", errors="replace"), file=file)
     except YamlError as error:
         return Unavailable(reason=f"{error.what} (line {error.line})"[:300])
     # Compose merges several documents of a file.
@@ -80,13 +81,50 @@ def read_text(content: bytes) -> ComposeText | Unavailable:
     )
 
 
-def text_of(file: Path) -> ComposeText:
-    """Return what a compose file says; nothing where it cannot be read or is no YAML: compose names that better."""
+def text_of(file: Path, more: Iterable[Path] = (), shown: Callable[[Path], str] = str) -> ComposeText:
+    """Return what a compose file says, and those that compose merges into it, whose lines name them as `shown` does.
+
+    What cannot be read or is no YAML says nothing: compose names that better.
+    """
+    return reduce(merged, (_text_of(other, shown(other)) for other in more), _text_of(file, ""))
+
+
+def _text_of(file: Path, named: str) -> ComposeText:
     try:
-        text = read_text(read_bytes(file, LARGEST))
+        text = read_text(read_bytes(file, LARGEST), named)
     except OSError:
         return ComposeText()
     return ComposeText() if isinstance(text, Unavailable) else text
+
+
+def merged(first: ComposeText, second: ComposeText) -> ComposeText:
+    """Return what two files say together: of a key the second's line, and each thing that either says."""
+    lines = dict(first.lines)
+    for name, own in second.lines.items():
+        before = lines.get(name, {})
+        ports = sum(key.startswith("ports.") for key in before)
+        lines[name] = before | {_after(key, ports): line for key, line in own.items() if key or not before}
+    names = {variable.name: variable for variable in first.variables}
+    for variable in second.variables:
+        if variable.name not in names or (variable.required and not names[variable.name].required):
+            names[variable.name] = variable
+    env_files = dict(first.env_files)
+    for name, files in second.env_files.items():
+        env_files[name] = (*env_files.get(name, ()), *files)
+    return replace(
+        first,
+        lines=lines,
+        values=(*first.values, *second.values)[:MOST_VALUES],
+        variables=tuple(names.values()),
+        env_files=env_files,
+        quoted=first.quoted + second.quoted,
+        top=first.top | second.top,
+    )
+
+
+def _after(key: str, ports: int) -> str:
+    """Return a key as it counts behind so many ports: compose appends those of a later file."""
+    return f"ports.{int(number) + ports}" if (number := key.removeprefix("ports.")) != key else key
 
 
 def settled(text: str, values: Values[str, str] | None = None) -> str:

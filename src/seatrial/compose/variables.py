@@ -6,20 +6,22 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import structs
 
 from seatrial.compose.readiness import Finding, blocked, note, ready
-from seatrial.compose.runner import Compose
+from seatrial.compose.runner import ALONE, Beside, Compose
 from seatrial.compose.text import ComposeText
 from seatrial.errors import StackError
 from seatrial.facts import ComposeVariable, EnvironmentFile, Service
 from seatrial.filesystem import is_file, read_bytes
 from seatrial.text import plain_line
+from seatrial.yaml_tree import at
 
-EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example")
+ENDINGS = (".example", ".sample", ".template")
+EXAMPLES = (*(f".env{ending}" for ending in ENDINGS), "env.example")
 ASSIGNED = re.compile(r"^[ \t]*(?:#[ \t]*)?(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$")
 """A line of an example that names a variable. One that is commented out shows its default."""
 LONGEST_EXPLANATION = 300
@@ -31,10 +33,10 @@ def variable_sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
 
     Raises StackError: compose does not take the env file.
     """
-    file = compose.env_file or compose.file.parent / ".env"
-    others = "COMPOSE_ENV_FILES" in compose.environment or "--env-file" in compose.stack.options
-    values = compose.values(names) if others or file.exists() else compose.environment
-    source = "an env file" if others else file.name
+    files = compose.env_files or compose.stack.beside.values(compose.file)
+    others = not (compose.env_files or compose.stack.beside.env_files) and "COMPOSE_ENV_FILES" in compose.environment
+    values = compose.values(names) if others or any(map(Path.exists, files)) else compose.environment
+    source = "an env file" if others else " or ".join(file.name for file in files)
     return {name: ENVIRONMENT if name in compose.environment else source for name in names if values.get(name)}
 
 
@@ -56,15 +58,27 @@ class Explanation:
         return f"{self.file}{says}" + (f" (its example: {self.value})" if self.value else "")
 
 
-def example_beside(file: Path) -> Path | None:
-    """Return the example next to a compose file, or None."""
-    return next((file.parent / name for name in EXAMPLES if (file.parent / name).exists()), None)
+def example_of(env: Path) -> Path | None:
+    """Return the example next to where an env file lies, or None."""
+    names = EXAMPLES if env.name == ".env" else [f"{env.name}{ending}" for ending in ENDINGS]
+    return next((env.parent / name for name in names if (env.parent / name).exists()), None)
 
 
-def explanations(example: Path | None) -> dict[str, Explanation]:
-    """Return what an example says, by variable; nothing where there is none, or it cannot be read."""
-    if example is None:
-        return {}
+def examples(file: Path, beside: Beside) -> list[Path]:
+    """Return the examples of the env files that a compose file's variables come from."""
+    return [example for env in beside.values(file) if (example := example_of(env)) is not None]
+
+
+def explained_in(files: Iterable[Path]) -> dict[str, Explanation]:
+    """Return what examples say, by variable; the first holds."""
+    found: dict[str, Explanation] = {}
+    for file in files:
+        found = explanations(file) | found
+    return found
+
+
+def explanations(example: Path) -> dict[str, Explanation]:
+    """Return what an example says, by variable; nothing where it cannot be read."""
     try:
         text = read_bytes(example, MOST_BYTES).decode("utf-8", errors="replace")
     except OSError:
@@ -94,19 +108,32 @@ OWNER_ONLY = 0o600
 """The file holds secrets: only its owner may read it."""
 
 
-def example_to_copy(compose: Path) -> Path | None:
-    """Return the example that a missing `.env` can be copied from; None where there is nothing to copy."""
-    return None if (compose.parent / ".env").exists() else example_beside(compose)
+def to_copy(file: Path, beside: Beside) -> dict[Path, Path]:
+    """Return the missing env files of a compose file that an example can be copied to, each with that."""
+    missing = [env for env in beside.values(file) if not env.exists()]
+    return {env: example for env in missing if (example := example_of(env)) is not None}
 
 
-def copy_example(example: Path) -> Path:
-    """Copy an example to the `.env` beside it, which is returned; values are never invented.
+def without_missing(compose: Compose) -> Compose:
+    """Return compose without the env files of the settings that are missing: it would insist on them."""
+    there = tuple(filter(Path.exists, compose.stack.beside.env_files))
+    return replace(compose, stack=replace(compose.stack, beside=replace(compose.stack.beside, env_files=there)))
+
+
+def with_examples(compose: Compose) -> Compose:
+    """Return compose with examples in the place of the env files that are missing, as far as there are any."""
+    copies = to_copy(compose.file, compose.stack.beside)
+    files = tuple(copies.get(env, env) for env in compose.stack.beside.values(compose.file))
+    return replace(without_missing(compose), env_files=tuple(filter(Path.exists, files)) if copies else ())
+
+
+def copy_example(example: Path, file: Path) -> None:
+    """Copy an example to the env file that it is of; values are never invented.
 
     Raises StackError: the copy cannot be written.
     """
-    file = example.with_name(".env")
     try:
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".env.")
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}.")
         copy = Path(name)
         try:
             with os.fdopen(handle, "wb") as sink:
@@ -122,28 +149,30 @@ def copy_example(example: Path) -> Path:
             where=str(file),
             fix=f"Copy it yourself: `cp {example} {file}`.",
         ) from error
-    return file
 
 
-def check_variables(file: Path, text: ComposeText, valued: Mapping[str, str]) -> Iterator[Finding]:
+def check_variables(
+    file: Path, text: ComposeText, valued: Mapping[str, str], beside: Beside = ALONE
+) -> Iterator[Finding]:
     """Yield findings on a compose file's env files and variables; `valued` is what `variable_sources` returns."""
-    env, example = file.parent / ".env", example_beside(file)
-    explained = explanations(example)
-    if not env.is_file() and example is not None:
-        yield missing_env(env, example)
+    explained = explained_in(examples(file, beside))
+    copies = to_copy(file, beside)
+    # Without a `.env` compose goes on; one that is named must be there.
+    missing = [env for env in beside.values(file) if env in copies or (beside.env_files and not env.exists())]
+    yield from (missing_env(env, copies.get(env)) for env in missing)
     for env_file in text.files:
-        # The `.env` has been named already.
-        if not (example is not None and file.parent / env_file.path == env):
+        if file.parent / env_file.path not in missing:  # Those have been named already.
             yield _env_file(file, in_folder(env_file, file.parent))
+    env = beside.values(file)[-1]
     for variable in text.variables:
-        yield _variable(file, variable, valued.get(variable.name), explained.get(variable.name))
+        yield _variable(file, env, variable, valued.get(variable.name), explained.get(variable.name))
 
 
 def check_services(
-    file: Path, services: Sequence[Service], own: Sequence[str], required: Sequence[str]
+    file: Path, services: Sequence[Service], own: Sequence[str], required: Sequence[str], beside: Beside = ALONE
 ) -> Iterator[Finding]:
     """Yield the required variables of the contract that the `own` services, which run the app's image, do not get."""
-    explained = explanations(example_beside(file))
+    explained = explained_in(examples(file, beside))
     for service in services:
         if service.name not in own or service.own_command:
             continue  # Another command than the image's may do without.
@@ -154,12 +183,15 @@ def check_services(
                     "variable",
                     f"the service {service.name!r} gets no value for {name}, and does not start without one{saying}.",
                     where=str(file),
-                    fix=f"Set {name} in {file.parent / '.env'}.",
+                    fix=f"Set {name} in {beside.values(file)[-1]}.",
                 )
 
 
-def missing_env(env: Path, example: Path) -> Finding:
-    """Return that a `.env` is missing whose example is there."""
+def missing_env(env: Path, example: Path | None) -> Finding:
+    """Return that an env file is missing, and what to copy to it."""
+    if example is None:
+        fix = "Make it, or correct `env-files` in the settings."
+        return blocked("env file", "the env file is missing.", where=str(env), fix=fix)
     return blocked(
         "env file",
         "the env file is missing; an example is next to it.",
@@ -171,14 +203,14 @@ def missing_env(env: Path, example: Path) -> Finding:
 def in_folder(env_file: EnvironmentFile, folder: Path) -> EnvironmentFile:
     """Return an env file with whether it exists in a folder, and the example beside it."""
     path = folder / env_file.path
-    examples = (f"{path.name}{ending}" for ending in (".example", ".sample", ".template"))
+    names = (f"{path.name}{ending}" for ending in ENDINGS)
     return structs.replace(
-        env_file, there=is_file(path), example=next((name for name in examples if is_file(path.parent / name)), "")
+        env_file, there=is_file(path), example=next((name for name in names if is_file(path.parent / name)), "")
     )
 
 
 def _env_file(file: Path, env_file: EnvironmentFile) -> Finding:
-    where, path = f"{file}:{env_file.line}", file.parent / env_file.path
+    where, path = at(file, env_file.line), file.parent / env_file.path
     if env_file.there:
         return ready("env file", f"{env_file.path} is there", where=where)
     if env_file.optional:
@@ -192,8 +224,10 @@ def _env_file(file: Path, env_file: EnvironmentFile) -> Finding:
     )
 
 
-def _variable(file: Path, variable: ComposeVariable, source: str | None, explained: Explanation | None) -> Finding:
-    where, name = f"{file}:{variable.line}", variable.name
+def _variable(
+    file: Path, env: Path, variable: ComposeVariable, source: str | None, explained: Explanation | None
+) -> Finding:
+    where, name = at(file, variable.line), variable.name
     if source is not None:
         return ready("variable", f"{name} has a value, from {source}", where=where)
     more = f"; {explained}" if explained else ""
@@ -202,7 +236,7 @@ def _variable(file: Path, variable: ComposeVariable, source: str | None, explain
     wish = f": {variable.message}" if variable.message else ""
     return blocked(
         "variable",
-        f"the variable {name} has no value{wish}{more}.",
+        f"the variable {name} has no value{wish}{more}".removesuffix(".") + ".",
         where=where,
-        fix=f"Set {name} in {file.parent / '.env'} or in your environment.",
+        fix=f"Set {name} in {env} or in your environment.",
     )

@@ -12,8 +12,8 @@ from msgspec import structs
 from seatrial.compose.guard import findings, guarded, require_trusted
 from seatrial.compose.reach import resolved
 from seatrial.compose.reading import REMOTE, small_text
-from seatrial.compose.runner import identify, unescaped
-from seatrial.compose.services import model_with_placeholders, read_services
+from seatrial.compose.runner import beside, identify, unescaped
+from seatrial.compose.services import below, model_with_placeholders, read_services
 from seatrial.compose.text import text_of
 from seatrial.compose.values import repository
 from seatrial.dockerfile import DockerfileError, for_target, parse, read
@@ -24,6 +24,7 @@ from seatrial.host import Host
 from seatrial.settings.model import App, Contract
 from seatrial.settings.read import OfService, Project
 from seatrial.trust import Trust
+from seatrial.yaml_tree import at
 
 KNOWN = frozenset({"context", "dockerfile", "target", "args"})
 """Of a build section, what seatrial's own build takes over."""
@@ -128,8 +129,8 @@ def with_builds(project: Project, app: str, file: Path, document: Json) -> Proje
     name is that of the first service of the build; its image that of the service, or PROJECT-SERVICE, as compose names
     it. Raises StackError: the file builds too many services.
     """
-    lines = text_of(file).lines
-    shown = str(file.relative_to(project.folder) if file.is_relative_to(project.folder) else file)
+    others = beside(project, app).files
+    lines = text_of(file, others, lambda other: below(other, project.folder)).lines
     builds = read_builds(document)
     for service in read_services(document):
         build = builds.get(service.name)
@@ -137,7 +138,7 @@ def with_builds(project: Project, app: str, file: Path, document: Json) -> Proje
             continue
         image = service.image or f"{identify(project, app).compose_project}-{service.name}".lower()
         line = lines.get(service.name, {}).get("build", 0)
-        where = f"{shown}:{line}" if line else shown
+        where = at(below(file, project.folder), line)
         said = OfService(service=service.name, where=where, tag=_tag(image) or "latest")
         taken = project.settings.apps
         names = (service.name, *(f"{app}-{service.name}{number or ''}" for number in range(len(taken) + 1)))
@@ -169,6 +170,7 @@ def _settings_for(project: Project, build: ServiceBuild) -> App:
         build_arguments=build.arguments if app is None else arguments_of(known),
         pythons=(),
         compose=None,
+        env_files=(),
         onboard=False,
     )
 
@@ -248,9 +250,10 @@ def building_files(project: Project, trust: Trust) -> dict[str, Path]:
 
     A file outside of a project that is not trusted is not opened: it may be one.
     """
-    files = {name: project.folder / app.compose for name, app in project.settings.apps.items() if app.compose}
-    found = {name: resolved(str(file)) for name, file in files.items()}
-    return {name: file for name, file in found.items() if _may_build(file, project.folder, trust)}
+    files = {name: project.compose_files(app) for name, app in project.settings.apps.items()}
+    found = {name: [resolved(str(file)) for file in named] for name, named in files.items() if named}
+    building = {name: any(_may_build(file, project.folder, trust) for file in named) for name, named in found.items()}
+    return {name: named[0] for name, named in found.items() if building[name]}
 
 
 def _may_build(file: Path, folder: Path, trust: Trust) -> bool:
@@ -270,9 +273,9 @@ def with_services(project: Project, *, engine: Engine, host: Host, say: Callable
     for name, file in building_files(project, host.trust).items():
         try:
             compose, reading = guarded(identify(project, name), file, project.folder, engine=engine, host=host)
-            document, _ = model_with_placeholders(compose, text_of(file))
+            document, _ = model_with_placeholders(compose, text_of(file, beside(project, name).files))
             require_trusted(findings(reading, document, host.trust), lambda _: None)
             project = with_builds(project, name, file, document)
         except StackError as error:
-            say(f"{project.app(name).compose}: the services that are built there are left out: {error}")
+            say(f"{below(file, project.folder)}: the services that are built there are left out: {error}")
     return project

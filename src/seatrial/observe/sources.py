@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial import process
+from seatrial.compose.runner import ALONE, Beside
 from seatrial.compose.services import read_compose
 from seatrial.dockerfile import DockerfileError, bases, for_target, parse, read
 from seatrial.errors import ProgramError
@@ -205,6 +206,8 @@ class SourceFiles:
     compose: Path | None
     build_arguments: Mapping[str, str]
     host: Host
+    beside: Beside = ALONE
+    """What compose reads beside the compose file."""
     target: str | None = None
     """The stage that is built; None: the last one."""
     own_images: Mapping[str, str] = field(default_factory=dict)
@@ -249,7 +252,7 @@ def read_dockerfile(
 
 def _compose(files: SourceFiles, file: Path, engine: Engine, index_of: IndexOf) -> ComposeSource | Unavailable:
     around = (file, files.shown(file), files.project, engine, files.host)
-    found = read_compose(*around, own=files.own_images, with_images=files.with_images)
+    found = read_compose(*around, beside=files.beside, own=files.own_images, with_images=files.with_images)
     return found if isinstance(found, Unavailable) else with_images(found, engine, index_of)
 
 

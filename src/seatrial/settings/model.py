@@ -63,6 +63,7 @@ Size = Annotated[
 ]
 """A size: decimal (MB, as Docker prints image sizes) or binary (MiB, as it reads memory limits)."""
 StageName = Annotated[str, _form(r"^[A-Za-z][A-Za-z0-9._-]*\Z", "the name of a stage of the Dockerfile")]
+SomePath = Annotated[str, _form(r"^[^\0]+\Z", "the path of a file")]
 SeverityName = Literal["error", "warning", "note"]
 LEAST_MEMORY = 6 * 1024**2
 """Bytes: an engine gives no container less (moby, daemon/daemon_unix.go)."""
@@ -300,8 +301,12 @@ class App(Table, frozen=True, kw_only=True):
     """What the image is started with in place of its own ENTRYPOINT, and CMD, as in a compose file."""
     command: tuple[NoZero, ...] | None = None
     """What the image is started with in place of its own CMD; with its services, what the compose file says holds."""
-    compose: str | None = None
-    """The compose file that brings it up with its services."""
+    compose: SomePath | Annotated[tuple[SomePath, ...], Meta(max_length=20)] | None = None
+    """The compose file that brings it up with its services; or several, as `docker compose -f A -f B` takes them: what
+    a later file says holds, and all paths in them begin in the folder of the first."""
+    env_files: Annotated[tuple[SomePath, ...], Meta(max_length=20)] = ()
+    """The files that give the compose files' variables their values, as `docker compose --env-file` takes them; by
+    default the `.env` beside the first compose file, which is not read where this names others."""
     onboard: bool = True
     """Whether `invoke onboard` brings it up; false where it needs accounts that a newcomer does not have."""
     image: str | None = None

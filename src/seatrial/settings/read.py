@@ -31,6 +31,7 @@ PLAIN = {
     "Expected": "expected",
     "`array`": "a list",
     "`object`": "a table",
+    "`str | array | null`": "text, or a list of texts",
     "`str | null`": "text",
     "`str`": "text",
     "`int | null`": "a whole number",
@@ -245,6 +246,11 @@ class Project:
     def context(self, app: App) -> Path:
         """Return the app's build context."""
         return self.folder / app.context
+
+    def compose_files(self, app: App) -> tuple[Path, ...]:
+        """Return the app's compose files, in their order; none where it has none."""
+        named = (app.compose,) if isinstance(app.compose, str) else app.compose or ()
+        return tuple(self.folder / each for each in named)
 
     def dockerfile(self, app: App) -> Path:
         """Return the app's Dockerfile."""

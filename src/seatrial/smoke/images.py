@@ -13,6 +13,7 @@ import msgspec
 from seatrial.checks.model import Level
 from seatrial.checks.registry import own_checks
 from seatrial.checks.verdict import Smoke, smoke_of, worst
+from seatrial.compose.runner import beside
 from seatrial.compose.services import own_images
 from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, StackLeftError
 from seatrial.facts import ProjectFacts, Unavailable
@@ -109,19 +110,20 @@ def app_target(
     _require_known(contract, f"{project.file} {table}.", own)
     if contract.python is None:
         contract = msgspec.structs.replace(contract, python=plan.python)
-    compose = project.app(name).compose
+    compose = next(iter(project.compose_files(project.app(name))), None)
     sources = None
     if host is not None:
         sources = SourceFiles(
             project=project.folder,
             dockerfile=plan.dockerfile,
             context=plan.context,
-            compose=project.folder / compose if compose else None,
+            compose=compose,
+            beside=beside(project, name),
             build_arguments=plan.build_arguments,
             target=plan.target,
             host=host,
             own_images=own_images(project, name),
-            with_images=partial(with_images, project, name, project.folder / (compose or "")),
+            with_images=partial(with_images, project, name, compose or project.folder),
         )
     return Target(
         reference=plan.tags[0],

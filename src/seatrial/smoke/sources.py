@@ -23,7 +23,7 @@ from seatrial.checks.dockerfile import all_instructions
 from seatrial.checks.model import Status
 from seatrial.checks.registry import CHECKS, own_checks, reading
 from seatrial.checks.verdict import check_of
-from seatrial.compose.services import read_compose
+from seatrial.compose.services import below, read_compose
 from seatrial.engine.find import no_engine
 from seatrial.engine.programs import NOT_INSTALLED
 from seatrial.errors import SettingsError
@@ -260,9 +260,8 @@ def _dockerfile(files: SourceFiles) -> DockerfileSource | Unavailable:
 
 def _compose(subject: Subject, file: Path, host: Host) -> ComposeSource | Unavailable:
     nobody, files = no_engine(host), subject.files
-    shown = str(file.relative_to(subject.folder) if file.is_relative_to(subject.folder) else file)
-    asked = partial(read_compose, file, shown, subject.folder, nobody, host)
-    found = asked(own=files.own_images, with_images=files.with_images) if files else asked()
+    asked = partial(read_compose, file, below(file, subject.folder), subject.folder, nobody, host)
+    found = asked(beside=files.beside, own=files.own_images, with_images=files.with_images) if files else asked()
     if isinstance(found, Unavailable):
         return found
     if isinstance(found.model, Unavailable):
@@ -335,10 +334,11 @@ def _is_compose(path: str) -> bool:
 def _concerns(project: Project, app: App, file: Path) -> bool:
     """Tell whether an app's checks read a file."""
     context, dockerfile = project.context(app).resolve(), project.dockerfile(app).resolve()
-    compose = (project.folder / app.compose).resolve() if app.compose else None
+    compose = [file.resolve() for file in project.compose_files(app)]
+    values = {(project.folder / path).resolve() for path in app.env_files}
     read = {project.file.resolve(), dockerfile, dockerfile.with_name(f"{dockerfile.name}{IGNORE}"), context / IGNORE}
-    if file in read or file == compose:
+    if file in read | values or file in compose:
         return True
-    if compose is not None and file.parent == compose.parent and file.name.startswith(".env"):
+    if compose and file.parent == compose[0].parent and file.name.startswith(".env"):
         return True
     return file.is_relative_to(context) and is_requirements(str(file.relative_to(context)))

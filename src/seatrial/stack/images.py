@@ -19,6 +19,7 @@ from seatrial.facts import Service
 from seatrial.host import Host
 from seatrial.settings.read import Project
 from seatrial.stack.plan import StackPlan
+from seatrial.yaml_tree import at
 
 BEYOND = {
     "context": "Its context is fetched: check it out, and name its folder.",
@@ -117,8 +118,7 @@ def _keys(names: Sequence[str]) -> str:
 
 
 def _line(plan: StackPlan, service: Service, key: str) -> str:
-    line = text_of(plan.file).lines.get(service.name, {}).get(key, 0)
-    return f"{plan.file}:{line}" if line else str(plan.file)
+    return at(plan.file, text_of(plan.file, plan.stack.beside.files).lines.get(service.name, {}).get(key, 0))
 
 
 def to_build(plan: StackPlan, there: Mapping[str, str]) -> tuple[str, ...]:

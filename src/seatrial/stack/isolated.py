@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.compose import guard, runner
-from seatrial.compose.runner import Compose, Stack, identify
+from seatrial.compose.runner import Compose, identify
 from seatrial.compose.services import app_of, completing, own_images, read_services
-from seatrial.compose.variables import example_to_copy
+from seatrial.compose.variables import to_copy, with_examples
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Service
@@ -65,14 +65,14 @@ def plan_isolated(
         StackError: it has no compose file, compose refuses it, or it would touch what is not its own.
         EngineError: compose is not installed, or too old.
     """
-    stack = Stack(app=name, compose_project=f"{identify(project, name).compose_project}{SUFFIX}")
+    own_stack = identify(project, name)
+    stack = replace(own_stack, compose_project=f"{own_stack.compose_project}{SUFFIX}")
     file = compose_file(project, name)
-    example = example_to_copy(file)
     compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host, say=say)
-    compose = replace(compose, env_file=example)
+    compose = with_examples(compose)
     document, notes = compose.model()
-    if example is not None:
-        say(f"There is no {file.parent / '.env'}: this smoke takes its values from {example.name}.")
+    for env_file, example in to_copy(file, stack.beside).items():
+        say(f"There is no {env_file}: this smoke takes its values from {example.name}.")
     # A trusted project's own networks and volumes are made anew below.
     brought_up = document if host.trust is Trust.NONE else {**document, "networks": {}, "volumes": {}}
     guard.require_trusted(guard.findings(reading, brought_up, host.trust, smoke=True), say)

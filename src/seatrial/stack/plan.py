@@ -12,7 +12,14 @@ from seatrial.compose.readiness import Readiness, unready
 from seatrial.compose.runner import Compose, Stack, identify
 from seatrial.compose.services import app_of, own_images, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import check_variables, copy_example, example_to_copy, missing_env, variable_sources
+from seatrial.compose.variables import (
+    check_variables,
+    copy_example,
+    missing_env,
+    to_copy,
+    variable_sources,
+    without_missing,
+)
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Json, Service
@@ -81,11 +88,10 @@ def plan_up(
     stack = identify(project, name)
     file = compose_file(project, name)
     compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host, say=say)
-    env_file = file.parent / ".env"
-    if (example := example_to_copy(file)) is not None:
+    for env_file, example in to_copy(file, stack.beside).items():
         if not create_env and not (ask is not None and ask(f"{env_file} is missing. Copy it from {example.name}?")):
             raise _incomplete(compose) or unready([missing_env(env_file, example)])
-        copy_example(example)
+        copy_example(example, env_file)
         say(f"Copied {example.name} to {env_file}. Fill in your own values where it asks for them.")
     try:
         document, notes = compose.model()
@@ -134,29 +140,29 @@ def _incomplete(compose: Compose) -> StackError | None:
 
     Raises StackError: compose does not take the env file.
     """
-    text = text_of(compose.file)
-    valued = variable_sources(compose, [variable.name for variable in text.variables])
-    missing = [
-        finding for finding in check_variables(compose.file, text, valued) if finding.readiness is Readiness.BLOCKED
-    ]
+    beside = compose.stack.beside
+    text = text_of(compose.file, beside.files)
+    valued = variable_sources(without_missing(compose), [variable.name for variable in text.variables])
+    found = check_variables(compose.file, text, valued, beside)
+    missing = [finding for finding in found if finding.readiness is Readiness.BLOCKED]
     return unready(missing) if missing else None
 
 
 def compose_file(project: Project, name: str) -> Path:
-    """Return the compose file of an app. Raises StackError: the app names none, or it is not there."""
+    """Return the compose file of an app, the first of several. Raises StackError: it has none, or one is not there."""
     app = project.app(name)
-    if app.compose is None:
+    if not app.compose:
         raise StackError(
             f"{name} has no compose file.",
             where=f"{project.file.name} {project.table('apps', name)}",
             fix='Name one: compose = "compose.yaml".',
         )
-    named = project.folder / app.compose
-    file = resolved(str(named))
-    if not is_file(file):
-        raise StackError(
-            "it is not a regular file." if exists(file) else "there is no such compose file.",
-            where=str(named if exists(file) else file),
-            fix=f"Correct `compose` in {project.file.name} {project.table('apps', name)}.",
-        )
-    return file
+    files = {named: resolved(str(named)) for named in project.compose_files(app)}
+    for named, file in files.items():
+        if not is_file(file):
+            raise StackError(
+                "it is not a regular file." if exists(file) else "there is no such compose file.",
+                where=str(named if exists(file) else file),
+                fix=f"Correct `compose` in {project.file.name} {project.table('apps', name)}.",
+            )
+    return next(iter(files.values()))

@@ -16,9 +16,10 @@ from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import judge
 from seatrial.compose import guard
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
-from seatrial.compose.runner import Compose, Stack, identify
+from seatrial.compose.runner import Compose, Stack, beside, identify
 from seatrial.compose.services import (
     app_of,
+    below,
     lost_in_env_files,
     model_with_placeholders,
     own_images,
@@ -26,7 +27,14 @@ from seatrial.compose.services import (
 )
 from seatrial.compose.text import ComposeText, text_of
 from seatrial.compose.values import names_not_set
-from seatrial.compose.variables import check_services, check_variables, example_to_copy, variable_sources
+from seatrial.compose.variables import (
+    check_services,
+    check_variables,
+    to_copy,
+    variable_sources,
+    with_examples,
+    without_missing,
+)
 from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
@@ -40,6 +48,7 @@ from seatrial.settings.read import Project
 from seatrial.stack import images, inspect
 from seatrial.stack.plan import StackPlan, compose_file, planned
 from seatrial.stack.ports import check_ports
+from seatrial.yaml_tree import at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +92,15 @@ def check_all(
         return Preflight(stack=stack, file=file, services=(), findings=error.findings)
     except StackError as error:
         return Preflight(stack=stack, file=file, services=(), findings=(_refused(error),))
-    text = text_of(file)
+    text = text_of(file, stack.beside.files)
     try:
-        valued = variable_sources(compose, [variable.name for variable in text.variables])
+        valued = variable_sources(
+            without_missing(compose),
+            [variable.name for variable in text.variables],
+        )
     except StackError as error:
         return Preflight(stack=stack, file=file, services=(), findings=(_refused(error, "env file"),))
-    variables = tuple(check_variables(file, text, valued))
+    variables = tuple(check_variables(file, text, valued, stack.beside))
     document, said, complete = _document(compose, text, variables)
     if complete:
         # Compose takes the file as it is: what is missing is wanted by a profile that is not asked for.
@@ -100,7 +112,7 @@ def check_all(
     plan = planned(project, stack, file, document or {})
     if plan.services:
         findings += check_start(plan, engine, has_substitute=has_substitute, builds=True)
-    findings += check_override(file)
+    findings += check_override(file, stack.beside.files)
     if text != ComposeText():  # Of a file that is not YAML, compose has said so.
         findings += check_catalogue(project, name, file, engine=engine, host=host, read=True)
     return Preflight(stack=stack, file=file, services=plan.services, findings=tuple(findings))
@@ -121,7 +133,7 @@ def check_start(
     yield from images.check_images(plan, there, has_substitute=has_substitute, builds=builds)
     yield from check_ports(plan, inspect.containers(plan.stack, engine), engine)
     own = [service.name for service in plan.services if app_of(service.image, plan.own_images) == plan.stack.app]
-    yield from check_services(plan.file, plan.services, own, plan.required)
+    yield from check_services(plan.file, plan.services, own, plan.required, plan.stack.beside)
     yield from check_external(plan, engine)
 
 
@@ -134,9 +146,10 @@ def check_catalogue(
 
     What images hold is taken from what is kept of them; with `read` those that are here are read, too.
     """
-    shown = str(file.relative_to(project.folder) if file.is_relative_to(project.folder) else file)
+    shown = below(file, project.folder)
     own, named = own_images(project), partial(built_services.with_images, project, name, file)
-    source = read_compose(file, shown, project.folder, engine, host, own=own, with_images=named)
+    around = (file, shown, project.folder, engine, host)
+    source = read_compose(*around, beside=beside(project, name), own=own, with_images=named)
     if isinstance(source, ComposeSource):
         index_of = partial(image_index, engine) if read else partial(kept_index, engine)
         source = with_images(source, engine, index_of)
@@ -178,30 +191,30 @@ def _document(
 
     There is no model where compose refuses the file even if all that is missing were there.
     """
-    example = example_to_copy(compose.file)
-    if example is None:
+    beside = compose.stack.beside
+    if all(env.exists() for env in beside.env_files) and not to_copy(compose.file, beside):
         try:
             document, notes = compose.model()
         except StackError as error:
             if not any(finding.readiness is Readiness.BLOCKED for finding in variables):
                 return None, (_refused(error),), False
         else:
-            return document, _taken_as_it_is(document, compose.file, text, notes), True
+            return document, _taken_as_it_is(document, compose, text, notes), True
     try:
         # What is missing has been named: the rest is checked as if it were there.
-        document, notes = model_with_placeholders(replace(compose, env_file=example), text)
+        document, notes = model_with_placeholders(with_examples(compose), text)
     except StackError as error:
         return None, (_refused(error),), False
-    return document, _taken_as_it_is(document, compose.file, text, notes), False
+    return document, _taken_as_it_is(document, compose, text, notes), False
 
 
 MERGED = ("compose", "docker-compose")
 """The names of files, without ending, beside which compose looks for an override file when none is named."""
 
 
-def check_override(file: Path) -> Iterator[Finding]:
-    """Yield that an override file lies beside a compose file: compose would merge it."""
-    if file.stem in MERGED and file.suffix in {".yaml", ".yml"}:
+def check_override(file: Path, others: Sequence[Path] = ()) -> Iterator[Finding]:
+    """Yield that an override file lies beside a compose file: compose would merge it, where no others are named."""
+    if not others and file.stem in MERGED and file.suffix in {".yaml", ".yml"}:
         beside = [file.with_name(f"{name}.override{end}") for name in MERGED for end in (".yml", ".yaml")]
         for other in (path for path in beside if path.is_file()):
             yield Finding(
@@ -209,8 +222,7 @@ def check_override(file: Path) -> Iterator[Finding]:
                 readiness=Readiness.NOTE,
                 what=f"{other.name} lies beside it: `docker compose up` merges it, and seatrial leaves it out",
                 where=str(other),
-                fix="To have it here, too, let `compose` of the settings name a file that holds "
-                f"`include: [{{path: [{file.name}, {other.name}]}}]`.",
+                fix=f'To have it here, too, name both in the settings: compose = ["{file.name}", "{other.name}"].',
             )
 
 
@@ -235,16 +247,13 @@ def check_external(plan: StackPlan, engine: Engine) -> Iterator[Finding]:
             yield ready(kind, f"the external {kind} {real} is there")
         else:
             what = f"the {kind} {real} is external, and the engine has none of that name."
-            where = _where(plan.file, key, name)
+            line = text_of(plan.file, plan.stack.beside.files).top.get(f"{key}.{name}", 0)
+            where = at(plan.file, line)
             yield blocked(kind, what, where=where, fix=f"Make it: `docker {kind} create {real}`.")
 
 
-def _where(file: Path, key: str, name: str) -> str:
-    line = text_of(file).top.get(f"{key}.{name}")
-    return f"{file}:{line}" if line else str(file)
-
-
-def _taken_as_it_is(document: Json, file: Path, text: ComposeText, notes: Sequence[str]) -> tuple[Finding, ...]:
+def _taken_as_it_is(document: Json, compose: Compose, text: ComposeText, notes: Sequence[str]) -> tuple[Finding, ...]:
+    file = compose.file
     names = sorted(document.get("services") or {})
     if not names:
         fix = "Declare one under `services:`."
@@ -252,7 +261,7 @@ def _taken_as_it_is(document: Json, file: Path, text: ComposeText, notes: Sequen
     found = ready("compose file", f"compose takes it: {', '.join(names)}", where=str(file))
     # What the file or an env file says is named with its line: among the variables, or by compose/interpolation.
     named = {variable.name for variable in text.variables}
-    named |= {lost.name for lost in lost_in_env_files(file, text.files, names_not_set(notes))}
+    named |= {lost.name for lost in lost_in_env_files(file, text.files, names_not_set(notes), compose.stack.beside)}
     warnings = [message for message in notes if not (unset := names_not_set([message])) or not unset <= named]
     return (found, *(note("compose file", f"compose warns: {message}", where=str(file)) for message in warnings))
 

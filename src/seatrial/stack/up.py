@@ -86,7 +86,7 @@ def bring_up(
     with locked(plan.file.parent, waiting=lambda: observer.say("Waiting for another run on this stack.")):
         for note in plan.notes:
             observer.say(f"compose warns: {note}")
-        for finding in check_override(plan.file):
+        for finding in check_override(plan.file, plan.stack.beside.files):
             observer.say(f"{finding.what}. {finding.fix}")
         return up(
             plan,

@@ -175,7 +175,7 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
-        text=text_of(plan.plan.file),
+        text=text_of(plan.plan.file, plan.plan.stack.beside.files),
         open_ports=plan.open_ports,
     )
 
