@@ -145,21 +145,12 @@ def secret_mounts(dockerfile: Dockerfile, build_arguments: Mapping[str, str]) ->
     """Return the build secrets that are mounted in what the stage to build needs, in the order of their lines."""
     stages = needed_stages(dockerfile, build_arguments)
     runs = [found for stage in stages for found in stage.instructions if found.keyword == "RUN"]
-    found = (_secret_mount(value, run.line) for run in runs for name, value in run.flags if name == "mount")
+    found = (_secret_mount(mount, run.line) for run in runs for mount in run.mounts)
     return tuple(sorted((mount for mount in found if mount is not None), key=lambda mount: mount.line))
 
 
-def read_mount(value: str) -> dict[str, str]:
-    """Read what a `--mount=` says, by its keys; the other names of `target` are made one."""
-    words = [part.partition("=") for part in value.split(",")]
-    keys = {key.strip().lower().strip("\"'"): content.strip("\"'") for key, _, content in words}
-    target = keys.get("target") or keys.get("dst") or keys.get("destination")
-    return {**keys, **({"target": target} if target else {})}
-
-
-def _secret_mount(value: str, line: int) -> SecretMount | None:
+def _secret_mount(keys: Mapping[str, str], line: int) -> SecretMount | None:
     """Return the secret that a mount names. Source: Dockerfile reference, RUN --mount=type=secret."""
-    keys = read_mount(value)
     if keys.get("type") != "secret":
         return None
     required = keys.get("required", "false").lower() in {"", "true", "1"}

@@ -42,6 +42,11 @@ def with_returns_shown(line: str) -> str:
     return line.replace("\r", "\\r") if line.count("\r") <= MOST_RETURNS else line
 
 
+def is_below(path: str, folder: str) -> bool:
+    """Tell whether a POSIX path is a folder, or lies in it."""
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
 def plain(text: str) -> str:
     """Return text without terminal codes and control characters; line ends and tabs stay.
 

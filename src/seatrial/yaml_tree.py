@@ -115,6 +115,12 @@ def items_of(node: Node | None) -> tuple[Node, ...]:
     return node.items if isinstance(node, Sequence) else ()
 
 
+def texts_of(node: Node | None) -> tuple[Scalar, ...]:
+    """Return a text, or the texts of a list; none that is null."""
+    listed = items_of(node) or ((node,) if node is not None else ())
+    return tuple(item for item in listed if isinstance(item, Scalar) and not item.is_null)
+
+
 def child(node: Node | None, key: str) -> Node | None:
     """Return what a mapping holds under a key, or None."""
     return next((value for name, value in pairs_of(node) if name.text == key), None)

@@ -17,7 +17,7 @@ from seatrial.adopt.model import Argument, DockerfileFound, Note
 from seatrial.adopt.stacks import STARTING
 from seatrial.adopt.tree import Tree, is_aside
 from seatrial.compose.values import settings_of
-from seatrial.facts.sources import INSTRUCTIONS, Dockerfile, Instruction, Stage
+from seatrial.facts.sources import INSTRUCTIONS, Dockerfile, Instruction
 
 NAMED = re.compile(r"(?:Docker|Container)file(?:[._-][\w.-]+)?|[\w.-]+[._-](?:Docker|Container)file", re.IGNORECASE)
 NOT_ONE = re.compile(
@@ -98,8 +98,7 @@ def variant(path: str) -> str:
 
 
 def _read(path: str, parsed: Dockerfile) -> DockerfileFound:
-    last = _chain(parsed, parsed.stages[-1])
-    instructions = [each for stage in last for each in stage.instructions]
+    instructions = parsed.instructions(parsed.stages[-1])
     command = _last(instructions, "CMD")
     entrypoint = _last(instructions, "ENTRYPOINT")
     environment = dict(pair for each in instructions if each.keyword == "ENV" for pair in _pairs(each.text))
@@ -135,14 +134,6 @@ def _read(path: str, parsed: Dockerfile) -> DockerfileFound:
         health=check.text if check is not None and check.text.strip().upper() != "NONE" else "",
         health_line=check.line if check is not None else 0,
     )
-
-
-def _chain(parsed: Dockerfile, stage: Stage) -> list[Stage]:
-    """Return the stages that a stage stands on, the lowest first."""
-    chain = [stage]
-    while below := next((each for each in parsed.stages[: chain[0].index] if each.name == chain[0].base.lower()), None):
-        chain.insert(0, below)
-    return chain
 
 
 def _last(instructions: list[Instruction], keyword: str) -> Instruction | None:
@@ -197,7 +188,7 @@ def _copied(instructions: list[Instruction], environment: dict[str, str]) -> Ite
         if each.keyword == "WORKDIR":
             folder = posixpath.join(folder, parser.expand(each.text, environment))
         elif each.keyword in {"COPY", "ADD"} and not any(name == "from" for name, _ in each.flags):
-            words = _words(each) if each.text.lstrip().startswith("[") else each.words
+            words = each.copied
             if len(words) == 2 and not words[1].endswith(("/", ".")):  # noqa: PLR2004 - SOURCE and TARGET
                 target = posixpath.join(folder, parser.expand(words[1], environment))
                 yield posixpath.normpath(target), posixpath.normpath(words[0])
@@ -207,11 +198,7 @@ def _copies(parsed: Dockerfile) -> Iterator[str]:
     """Yield what is copied from the build context, as written."""
     for stage in parsed.stages:
         for each in stage.instructions:
-            if each.keyword in {"COPY", "ADD"} and not any(name == "from" for name, _ in each.flags):
-                words = _words(each)[:-1] if each.text.lstrip().startswith("[") else each.words[:-1]
-                yield from (word for word in words if "://" not in word and not word.startswith("<<"))
-            elif each.keyword == "RUN":
-                for name, value in each.flags:
-                    mount = parser.read_mount(value) if name == "mount" else {}
-                    if mount.get("type") == "bind" and "from" not in mount and mount.get("source"):
-                        yield mount["source"]
+            for source, _ in each.from_context:
+                # A mount without a source shows the whole context to one RUN: that says nothing of what it needs.
+                if "://" not in source and (each.keyword != "RUN" or source != "."):
+                    yield source

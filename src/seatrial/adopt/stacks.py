@@ -16,7 +16,7 @@ from seatrial.adopt.tree import Tree, is_aside, joined
 from seatrial.compose.reading import REMOTE, VALUES
 from seatrial.compose.text import assignments, settled
 from seatrial.compose.values import settings_of
-from seatrial.yaml_tree import Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_documents
+from seatrial.yaml_tree import Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_documents, texts_of
 
 USUAL = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 """The names that compose looks for, in its order. Source: compose-go, cli.DefaultFileNames."""
@@ -183,7 +183,7 @@ class _Reader:
             if isinstance(named := child(root, "name"), Scalar):
                 called.append(settled(named.text))
             for item in items_of(child(root, "include")):
-                for text in _texts(child(item, "path") or item):
+                for text in texts_of(child(item, "path") or item):
                     if (inner := self._inside(folder, text, file)) is not None:
                         begins = _text(child(item, "project_directory"))
                         place = joined(folder, begins) if begins else posixpath.dirname(inner)
@@ -314,7 +314,7 @@ def _environment(layers: list[_Layer], values: dict[str, str]) -> dict[str, str]
 def _env_files(layers: list[_Layer], values: dict[str, str]) -> Iterator[str]:
     for layer in layers:
         for item in _listed(child(layer.node, "env_file")):
-            for text in _texts(child(item, "path") or item):
+            for text in texts_of(child(item, "path") or item):
                 yield joined(layer.folder, settled(text.text, values))
 
 
@@ -342,10 +342,6 @@ def _has_value(value: Scalar, *, keyed: bool) -> bool:
 
 def _listed(node: Node | None) -> tuple[Node, ...]:
     return items_of(node) or ((node,) if node is not None else ())
-
-
-def _texts(node: Node | None) -> tuple[Scalar, ...]:
-    return tuple(item for item in _listed(node) if isinstance(item, Scalar) and not item.is_null)
 
 
 def _text(node: Node | None) -> str:

@@ -10,9 +10,7 @@ from seatrial.checks.compose_findings import Finding, names_of, not_seen, outcom
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, present, skipped
 from seatrial.facts import (
-    Account,
     ComposeSource,
-    FileEntry,
     FileKind,
     Mount,
     MountKind,
@@ -20,7 +18,7 @@ from seatrial.facts import (
     Service,
     ServiceFiles,
 )
-from seatrial.facts.command import may_execute, may_write
+from seatrial.facts.command import may_execute, may_write, permits
 
 MAKERS = frozenset(("uv", "poetry", "pdm", "hatch", "pipenv"))
 """Programs that make an environment that is missing, where they can."""
@@ -262,9 +260,11 @@ def _unreadable(service: Service, files: ServiceFiles) -> Iterator[Finding]:
         return
     for mount in service.volumes:
         entry = mount.host
-        if entry is None or entry.kind not in {FileKind.FILE, FileKind.FOLDER} or _permitted(entry, who):
+        if entry is None or entry.kind not in {FileKind.FILE, FileKind.FOLDER}:
             continue
         folder = entry.kind is FileKind.FOLDER
+        if permits(who, entry.mode, entry.uid, entry.gid, 0o1 if folder else 0o4):
+            continue
         root = " without the capability DAC_OVERRIDE" if who.uid == 0 else ""
         mode = "0755" if folder else "0444"
         yield Finding(
@@ -281,9 +281,3 @@ def _is_limited(service: Service) -> bool:
     """Tell whether root of a service lacks the capability to read what others own."""
     dropped = {"ALL", "DAC_OVERRIDE"} & set(service.dropped)
     return bool(dropped) and not {"ALL", *OVERRIDE} & set(service.added)
-
-
-def _permitted(entry: FileEntry, who: Account) -> bool:
-    """Tell whether an account, root among them, may read a file or enter a folder by its permission bits."""
-    shift = 6 if entry.uid == who.uid else 3 if entry.gid in who.gids else 0
-    return bool(entry.mode >> shift & (0o1 if entry.kind is FileKind.FOLDER else 0o4))

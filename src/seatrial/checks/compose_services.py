@@ -14,6 +14,7 @@ from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, present, skipped
 from seatrial.checks.process import broken, missing
 from seatrial.facts import ComposeSource, Mount, MountKind, ResolvedCommand, Service, ServiceFiles, ServiceImage
+from seatrial.text import is_below
 
 DATABASES = frozenset((Kind.POSTGRES, Kind.MYSQL, Kind.REDIS, Kind.MONGO))
 
@@ -160,7 +161,7 @@ def _beside(service: Service, folder: DataFolder) -> Iterator[Finding]:
     kept = [mount for mount in service.volumes if mount.kind in {MountKind.VOLUME, MountKind.BIND}]
     meant = [mount for mount in kept if mount.source and RELATED[folder.kind].fullmatch(mount.target)]
     over = max((mount for mount in service.volumes if mount.covers(folder.path)), key=_depth, default=None)
-    declared = max((path for path in folder.volumes if _is_below(folder.path, path)), key=len, default="")
+    declared = max((path for path in folder.volumes if is_below(folder.path, path)), key=len, default="")
     old = next((mount for mount in kept if mount.target == "/var/lib/postgresql/data"), None)
     if folder.in_versions and old is not None:
         what, mount = "and its image refuses to start with that mount", old
@@ -182,10 +183,6 @@ def _beside(service: Service, folder: DataFolder) -> Iterator[Finding]:
 
 def _depth(mount: Mount) -> int:
     return len(mount.target)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
 @check(

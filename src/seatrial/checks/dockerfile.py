@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
-from seatrial.checks.places import all_of, copied_words
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
@@ -175,7 +174,7 @@ def secret_mounts(dockerfile: DockerfileSource, contract: Contract) -> Outcome:
 
 def _lines_of_the_image(parsed: Dockerfile) -> set[int]:
     """Return the lines that stay in the image: those of its stage, and of the stages that this one is built on."""
-    return set() if parsed.final is None else {instruction.line for instruction in all_of(parsed, parsed.final)}
+    return set() if parsed.final is None else {instruction.line for instruction in parsed.instructions(parsed.final)}
 
 
 def _secrets(instruction: Instruction) -> Iterator[str]:
@@ -190,7 +189,7 @@ def _secrets(instruction: Instruction) -> Iterator[str]:
             elif keyword == "ENV" and value.startswith("$") and named_secret(name):
                 yield f"ENV {name} keeps a build argument's secret in the image"
     elif keyword in {"COPY", "ADD"}:
-        for source in from_context(instruction):
+        for source, _ in instruction.from_context:
             name = posixpath.basename(source.rstrip("/"))
             if _matches(name, SECRET_FILES) and not _matches(name, HARMLESS):
                 yield f"{keyword} {source} puts it into a layer"
@@ -217,7 +216,7 @@ PACKAGES = "no RUN of the Dockerfile installs Python packages"
 
 
 def _installs(dockerfile: Dockerfile, stage: Stage) -> list[Install]:
-    chain = all_of(dockerfile, stage)
+    chain = dockerfile.instructions(stage)
     locked = any(instruction.keyword == "ENV" and LOCKING.search(instruction.text) for instruction in chain)
     return [found for run in chain if run.keyword == "RUN" for found in installs(run, locked=locked)]
 
@@ -238,10 +237,10 @@ def dependencies_first(dockerfile: DockerfileSource, context: BuildContext | Una
     seen: list[str] = []
     for stage in parsed.built:
         copied: tuple[Instruction, str] | None = None
-        for instruction in all_of(parsed, stage):
+        for instruction in parsed.instructions(stage):
             found = installs(instruction) if instruction.keyword == "RUN" else ()
             needed = [install for install in found if install.of_the_project]
-            sources = (what for what in from_context(instruction) if _is_source(what, seen_context))
+            sources = (what for what, _ in instruction.from_context if _is_source(what, seen_context))
             copied = copied or next(((instruction, what) for what in sources), None)
             if needed and copied:
                 return expect.failed(
@@ -334,18 +333,3 @@ def _lock_fix(what: str, *, file: str) -> str:
 def all_instructions(dockerfile: Dockerfile) -> list[Instruction]:
     """Return the instructions of all stages; where a target is named, of those that it needs."""
     return [instruction for stage in dockerfile.built for instruction in stage.instructions]
-
-
-def from_context(instruction: Instruction) -> Iterator[str]:
-    """Yield what an instruction takes from the context: COPY and ADD, and a RUN's bind mounts."""
-    if instruction.keyword in {"COPY", "ADD"} and not any(name == "from" for name, _ in instruction.flags):
-        yield from _copied(instruction)
-    elif instruction.keyword == "RUN":
-        for name, value in instruction.flags:
-            parts = dict(part.partition("=")[::2] for part in value.split(","))
-            if name == "mount" and parts.get("type", "bind") == "bind" and "from" not in parts:
-                yield parts.get("source") or parts.get("src") or "."
-
-
-def _copied(instruction: Instruction) -> list[str]:
-    return [word for word in copied_words(instruction)[:-1] if not word.startswith("<<")]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from packaging.utils import canonicalize_name
 
-from seatrial.checks.places import all_of, writer
+from seatrial.checks.places import writer
 from seatrial.facts import Distribution, Unavailable
 from seatrial.facts.sources import Dockerfile, DockerfileSource, Instruction
 
@@ -59,7 +59,7 @@ def _at(folder: str, command: str, dockerfile: Dockerfile | None) -> str:
     """Return where in the Dockerfile a command belongs that removes what lies in a folder."""
     if dockerfile is None or (last := dockerfile.final) is None:
         return f"In the final stage, as root: `RUN {command}`"
-    made = writer(all_of(dockerfile, last), [folder])
+    made = writer(dockerfile.instructions(last), [folder])
     if made is not None and (stage := dict(made.flags).get("from")):
         return f"Line {made.line} copies them from {stage}: end that stage with `RUN {command}`"
     if made is not None and made.keyword == "RUN":
@@ -84,7 +84,7 @@ def _in_stage(instructions: Sequence[Instruction]) -> str:
 
 def _program(path: str, dockerfile: Dockerfile | None) -> str:
     final = None if dockerfile is None else dockerfile.final
-    made = None if dockerfile is None or final is None else writer(all_of(dockerfile, final), [path])
+    made = None if dockerfile is None or final is None else writer(dockerfile.instructions(final), [path])
     if made is None:
         return f"Remove {path} in the step that brings it"
     origin = dict(made.flags).get("from")

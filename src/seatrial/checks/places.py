@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.facts import Configuration, Facts, Unavailable
-from seatrial.facts.sources import Dockerfile, Instruction, Stage
+from seatrial.facts.sources import Instruction
+from seatrial.text import is_below
 
 STARTING = ("CMD", "ENTRYPOINT")
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {
@@ -56,7 +56,7 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
     last = source.parsed.final
     if last is None:
         return ""
-    chain = all_of(source.parsed, last)
+    chain = source.parsed.instructions(last)
     kinds = INSTRUCTIONS.get(check, INSTRUCTIONS.get(family, ()))
     if check == "process/variables-expand":
         # Its finding begins with the instruction.
@@ -81,17 +81,6 @@ def _elsewhere(configuration: Configuration, kinds: Sequence[str], seen: str) ->
     if seen.startswith("ENTRYPOINT") and not configuration.entrypoint_from:
         return ""
     return configuration.command_from
-
-
-def all_of(dockerfile: Dockerfile, stage: Stage) -> list[Instruction]:
-    """Return a stage's instructions, behind those of the stages that it begins with."""
-    found: list[Instruction] = []
-    inherited: Stage | None = stage
-    while inherited is not None:
-        found = [*inherited.instructions, *found]
-        base, above = inherited.base.lower(), reversed(dockerfile.stages[: inherited.index])
-        inherited = next((other for other in above if other.name and other.name == base), None)
-    return found
 
 
 def _of_kind(chain: Sequence[Instruction], kinds: Sequence[str], seen: str) -> Instruction | None:
@@ -126,7 +115,11 @@ def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
     wrote = list(_writes(chain))[::-1]
     for path in re.findall(r"(?<![\w.:/])/[\w.@+/-]+", "\n".join(lines)[:4000])[:MOST_WORDS]:
         # Of equal places, the later instruction wrote over the earlier one; a nearer folder says more than "/".
-        best = max((made for made in wrote if _holds(made[0], path)), key=lambda made: len(made[0]), default=None)
+        best = max(
+            (made for made in wrote if is_below(path.rstrip("/.,"), made[0])),
+            key=lambda made: len(made[0]),
+            default=None,
+        )
         if best is not None and (best[0] != "/" or best[1].keyword != "RUN"):
             return best[1]
     return None
@@ -154,11 +147,6 @@ def _giver(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
     return writer(giving, lines) or as_user
 
 
-def _holds(folder: str, path: str) -> bool:
-    path = path.rstrip("/.,")
-    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
-
-
 def _writes(chain: Sequence[Instruction]) -> Iterator[tuple[str, Instruction]]:
     """Yield each folder or file that an instruction names as its target, with the instruction.
 
@@ -169,7 +157,7 @@ def _writes(chain: Sequence[Instruction]) -> Iterator[tuple[str, Instruction]]:
         if instruction.keyword == "WORKDIR":
             directory = posixpath.normpath(posixpath.join(directory, instruction.text.strip("\"' ")))
         elif instruction.keyword in {"COPY", "ADD"}:
-            words = copied_words(instruction)
+            words = instruction.copied
             if len(words) > 1:
                 yield from ((target, instruction) for target in _targets(words, directory))
         elif instruction.keyword == "RUN":
@@ -186,14 +174,3 @@ def _targets(words: Sequence[str], directory: str) -> Iterator[str]:
         if all(re.fullmatch(r"[^*?]+\.\w+|[A-Za-z_]+file|LICENSE", name) for name in names):
             return
     yield target
-
-
-def copied_words(instruction: Instruction) -> list[str]:
-    """Return the words of a COPY or ADD, its target last; of its JSON form too."""
-    text, words = " ".join(instruction.words), list(instruction.words)
-    if text.startswith("["):
-        try:
-            words = [str(word) for word in json.loads(text)]
-        except ValueError:
-            return []
-    return words

@@ -25,6 +25,7 @@ from seatrial.facts import (
 )
 from seatrial.facts.probe import SelfTest
 from seatrial.settings.model import Contract
+from seatrial.text import is_below
 
 
 @check(
@@ -91,10 +92,10 @@ def worker_heartbeat(running: Boot, configuration: Configuration, contract: Cont
 
 def _in_memory(folder: str, chosen: str, files: tuple[Heartbeat, ...], contract: Contract) -> bool:
     """Tell whether a folder is in memory wherever the image runs; gunicorn's default, /tmp, is only where mounted."""
-    if folder == SHARED_MEMORY or folder.startswith(f"{SHARED_MEMORY}/"):
+    if is_below(folder, SHARED_MEMORY):
         return True
     seen = {file.filesystem for file in files if posixpath.dirname(file.path) == folder}
-    mounted = any(folder == top or folder.startswith(f"{top.rstrip('/')}/") for top in contract.tmpfs)
+    mounted = any(is_below(folder, top) for top in contract.tmpfs)
     return folder == chosen and (seen <= MEMORY_BACKED if seen else mounted)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.compose import runner
-from seatrial.compose.reach import Grade, Reach, Surroundings, path_reach, reaches
+from seatrial.compose.reach import Grade, Reach, Surroundings, is_true, path_reach, reaches, table_of
 from seatrial.compose.readiness import Finding, Readiness, blocked, note
 from seatrial.compose.reading import ASSIGNED, Reading, TextFile, read_ahead, small_text
 from seatrial.compose.runner import Compose, Stack
@@ -192,10 +192,10 @@ def replaceable(document: Json, around: Surroundings, read: Iterable[Path]) -> I
     used = [(path, source) for path, source, _ in _bound(document)]
     used += [(("services",), str(path)) for path in read]
     for key in ("configs", "secrets"):
-        files = ((name, _table(table).get("file")) for name, table in (document.get(key) or {}).items())
+        files = ((name, table_of(table).get("file")) for name, table in (document.get(key) or {}).items())
         used += [((key, name), str(file)) for name, file in files if file]
     for name, table in (document.get("services") or {}).items():
-        if context := _table(_table(table).get("build")).get("context"):
+        if context := table_of(table_of(table).get("build")).get("context"):
             used.append((("services", name, "build"), str(context)))
     owned = [(path[1], around.resolve(source)) for path, source, writable in _bound(document) if writable]
     for name, folder in owned:
@@ -211,11 +211,11 @@ def replaceable(document: Json, around: Surroundings, read: Iterable[Path]) -> I
 def _bound(document: Json) -> Iterator[tuple[tuple[str, ...], str, bool]]:
     """Yield the paths of the host that services and volumes mount: where, which, and whether they may be written."""
     for name, table in (document.get("services") or {}).items():
-        for mount in _table(table).get("volumes") or ():
+        for mount in table_of(table).get("volumes") or ():
             if mount.get("type") == "bind" and (source := str(mount.get("source") or "")).startswith("/"):
-                yield ("services", name, "volumes"), source, not _is_true(mount.get("read_only"))
+                yield ("services", name, "volumes"), source, not is_true(mount.get("read_only"))
     for name, table in (document.get("volumes") or {}).items():
-        options = _table(_table(table).get("driver_opts"))
+        options = table_of(table_of(table).get("driver_opts"))
         if (device := str(options.get("device") or "")).startswith("/"):
             yield ("volumes", name), device, "ro" not in str(options.get("o") or "").split(",")
 
@@ -237,11 +237,3 @@ def steps(path: str) -> tuple[Path, ...]:
         here = Path("/") if target.is_absolute() else here
         rest = [*target.parts[target.is_absolute() :], *rest]
     return tuple(found)
-
-
-def _table(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-def _is_true(value: object) -> bool:
-    return str(value).lower() == "true"

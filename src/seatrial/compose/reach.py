@@ -167,7 +167,7 @@ class _Service:
                 yield self._reach("volumes_from", f"gets the volumes of {other}", Grade.HOST, other)
 
     def _privileges(self) -> Iterator[Reach]:
-        if _is_true(self.table.get("privileged")):
+        if is_true(self.table.get("privileged")):
             yield self._reach("privileged", "is privileged: it has the host's devices", Grade.ROOT)
         for written in _texts(self.table.get("cap_add")):
             name = capabilities.plain_name(written)
@@ -184,7 +184,7 @@ class _Service:
             yield self._reach("cgroup_parent", f"leaves the engine's control group for {parent}", Grade.HOST)
         if (runtime := str(self.table.get("runtime") or "runc")) != "runc":
             yield self._reach("runtime", f"is started by another runtime, {runtime}", Grade.HOST)
-        if _is_true(self.table.get("oom_kill_disable")):
+        if is_true(self.table.get("oom_kill_disable")):
             yield self._reach("oom_kill_disable", "is not ended when the host's memory is used up", Grade.HOST)
 
     def _security(self, option: str) -> Iterator[Reach]:
@@ -209,8 +209,8 @@ class _Service:
             narrow = re.fullmatch(r"c (?!1:[124]\b)\d+:(\d+|\*) [rwm]+", rule)
             what = f"may use devices ({rule})"
             yield self._reach("device_cgroup_rules", what, Grade.HOST if narrow else Grade.ROOT, rule)
-        resources = _table(_table(self.table.get("deploy")).get("resources"))
-        if _table(resources.get("reservations")).get("devices"):
+        resources = table_of(table_of(self.table.get("deploy")).get("resources"))
+        if table_of(resources.get("reservations")).get("devices"):
             yield self._reach("deploy", "gets devices of the host", Grade.HOST)
         if self.table.get("gpus"):
             yield self._reach("gpus", "gets devices of the host", Grade.HOST)
@@ -220,16 +220,16 @@ class _Service:
             kind, source = mount.get("type"), str(mount.get("source") or "")
             words = (source, str(mount.get("target") or ""))
             if kind == "bind":
-                read_only = _is_true(mount.get("read_only"))
+                read_only = is_true(mount.get("read_only"))
                 yield from self._path("volumes", "mounts", source, *words, read_only=read_only)
                 path = self.around.resolve(source)
                 if not read_only and path in {self.around.project, self.around.project / ".git"}:
                     yield self._reach("volumes", "may write the project's own tasks and hooks", Grade.OUTSIDE, *words)
-                if "shared" in str(_table(mount.get("bind")).get("propagation") or ""):
+                if "shared" in str(table_of(mount.get("bind")).get("propagation") or ""):
                     yield self._reach("volumes", f"passes mounts on to the host ({source})", Grade.HOST, *words)
             elif kind not in {"volume", "tmpfs", "image"}:
                 yield self._reach("volumes", f"mounts {source} ({kind})", Grade.ROOT, *words)
-        if _is_true(self.table.get("use_api_socket")):
+        if is_true(self.table.get("use_api_socket")):
             yield self._reach("use_api_socket", "gets the engine's socket and your registries' accounts", Grade.ROOT)
 
     def _path(self, key: str, does: str, written: str, *words: str, read_only: bool = True) -> Iterator[Reach]:
@@ -245,7 +245,7 @@ class _Service:
             kind = provider.get("type") if isinstance(provider, dict) else provider
             yield self._reach("provider", f"is no container: compose runs the host's program {kind!r}", Grade.ROOT)
         for key in ("post_start", "pre_stop"):
-            if any(_is_true(hook.get("privileged")) for hook in self.table.get(key) or () if isinstance(hook, dict)):
+            if any(is_true(hook.get("privileged")) for hook in self.table.get(key) or () if isinstance(hook, dict)):
                 yield self._reach(key, f"runs a privileged command ({key})", Grade.ROOT, "privileged")
 
     def _surroundings(self) -> Iterator[Reach]:
@@ -270,7 +270,7 @@ class _Service:
         build = {"context": build} if isinstance(build, str) else build or {}
         context = str(build.get("context") or ".")
         others = build.get("additional_contexts")
-        others = _table(others) or dict(text.partition("=")[::2] for text in _texts(others))
+        others = table_of(others) or dict(text.partition("=")[::2] for text in _texts(others))
         paths = {"context": context, **others}
         if dockerfile := build.get("dockerfile"):
             paths["dockerfile"] = str(Path(context) / str(dockerfile))
@@ -303,7 +303,7 @@ def _volumes(document: Json, around: Surroundings) -> Iterator[Reach]:
     for name, entry in (document.get("volumes") or {}).items():
         table: Json = entry or {}
         yield from _foreign("volumes", name, table, document)
-        options = {str(key): str(value) for key, value in _table(table.get("driver_opts")).items()}
+        options = {str(key): str(value) for key, value in table_of(table.get("driver_opts")).items()}
         kind, device, flags = options.get("type", ""), options.get("device", ""), options.get("o", "")
         path, what = ("volumes", name), f"the volume {name!r}"
         if not options or kind == "tmpfs":
@@ -320,9 +320,9 @@ def _volumes(document: Json, around: Surroundings) -> Iterator[Reach]:
 
 def _networks(document: Json) -> Iterator[Reach]:
     for name, entry in (document.get("networks") or {}).items():
-        table = _table(entry)
+        table = table_of(entry)
         yield from _foreign("networks", name, table, document)
-        if _table(table.get("ipam")).get("config"):
+        if table_of(table.get("ipam")).get("config"):
             what = f"the network {name!r} has an address range of its own"
             yield Reach(path=("networks", name), what=what, grade=Grade.OUTSIDE, words=("subnet",))
 
@@ -341,7 +341,8 @@ def _foreign(key: str, name: str, table: Json, document: Json) -> Iterator[Reach
         yield Reach(path=(key, name), what=f"{what} has options of its driver", grade=Grade.OUTSIDE)
 
 
-def _table(value: Any) -> Json:
+def table_of(value: Any) -> Json:
+    """Return a mapping; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
@@ -350,5 +351,6 @@ def _texts(value: Any) -> Iterable[str]:
     return [str(item) for item in value] if isinstance(value, list | tuple) else []
 
 
-def _is_true(value: object) -> bool:
+def is_true(value: object) -> bool:
+    """Tell whether a value says yes, as a text too."""
     return str(value).lower() == "true"

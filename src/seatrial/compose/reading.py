@@ -26,6 +26,7 @@ from seatrial.yaml_tree import (
     items_of,
     pairs_of,
     read_documents,
+    texts_of,
 )
 
 MOST_FILES = 100
@@ -218,12 +219,12 @@ class _Reader:
         for item in items_of(child(root, "include")):
             begins = [
                 found
-                for text in _texts(child(item, "project_directory"))
+                for text in texts_of(child(item, "project_directory"))
                 for found in self._paths(folder, text, path, "it includes files for the folder")
             ]
-            for text in _texts(child(item, "env_file")):
+            for text in texts_of(child(item, "env_file")):
                 self._env_file(folder, text, path)
-            for text in _texts(child(item, "path") or item):
+            for text in texts_of(child(item, "path") or item):
                 for file in self._paths(folder, text, path, "it includes"):
                     begins = begins or [file.parent]
                     for begin in begins:
@@ -234,13 +235,13 @@ class _Reader:
         for environment in (child(service, "environment"), child(child(service, "build"), "args")):
             for name, line in passed_through(environment):
                 self.asked.setdefault(name, f"{path}:{line}")
-        for text in _texts(child(child(service, "extends"), "file")):
+        for text in texts_of(child(child(service, "extends"), "file")):
             for file in self._paths(folder, text, path, "it extends"):
                 self.compose_file(file, file.parent, f"{path}:{text.line}", "it extends")
         for key in ("env_file", "label_file"):
             node = child(service, key)
             for item in items_of(node) or ((node,) if node is not None else ()):
-                for text in _texts(child(item, "path") or item):
+                for text in texts_of(child(item, "path") or item):
                     self._env_file(folder, text, path)
 
     def _env_file(self, folder: Path, text: Scalar, path: Path) -> None:
@@ -313,12 +314,6 @@ class _Reader:
 
     def _out(self, where: str, what: str, grade: Grade = Grade.OUTSIDE) -> None:
         self.found.append((where, Reach(path=(), what=what, grade=grade)))
-
-
-def _texts(node: Node | None) -> tuple[Scalar, ...]:
-    """Return a text, or the texts of a list."""
-    listed = items_of(node) or ((node,) if node is not None else ())
-    return tuple(item for item in listed if isinstance(item, Scalar) and not item.is_null)
 
 
 def _bounded_text(path: Path) -> str | None:

@@ -155,19 +155,20 @@ class HealthCommand(Fact, frozen=True, kw_only=True):
 
 def may_execute(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may execute a file (or enter a folder), by its permission bits."""
-    return bool(entry.mode & 0o111) if who.uid == 0 else _permits(entry, who, 0o1)
+    return bool(entry.mode & 0o111) if who.uid == 0 else permits(who, entry.mode, entry.uid, entry.gid, 0o1)
 
 
 def may_read(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may read a file, by its permission bits."""
-    return who.uid == 0 or _permits(entry, who, 0o4)
+    return who.uid == 0 or permits(who, entry.mode, entry.uid, entry.gid, 0o4)
 
 
 def may_write(entry: FileEntry, who: Account) -> bool:
     """Tell whether an account may write a file (or into a folder), by its permission bits."""
-    return who.uid == 0 or _permits(entry, who, 0o2)
+    return who.uid == 0 or permits(who, entry.mode, entry.uid, entry.gid, 0o2)
 
 
-def _permits(entry: FileEntry, who: Account, bit: int) -> bool:
-    shift = 6 if entry.uid == who.uid else 3 if entry.gid in who.gids else 0
-    return bool(entry.mode >> shift & bit)
+def permits(who: Account, mode: int, uid: int, gid: int, bits: int) -> bool:
+    """Tell whether a path's mode and owner give an account permission bits (0o4, 0o3, ...); root is no exception."""
+    shift = 6 if uid == who.uid else 3 if gid in who.gids else 0
+    return mode >> shift & bits == bits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from seatrial.facts.base import DoesNotApply, Fact, Unavailable
 from seatrial.facts.compose import ComposeSource
 
@@ -35,6 +37,31 @@ class Instruction(Fact, frozen=True, kw_only=True):
         return tuple(pairs)
 
     @property
+    def mounts(self) -> tuple[dict[str, str], ...]:
+        """What its `--mount=` flags say, by their keys."""
+        return tuple(read_mount(value) for name, value in self.flags if name == "mount")
+
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The words of a COPY or ADD, its target last; of its JSON form too, none where that is malformed."""
+        text = " ".join(self.words)
+        if not text.startswith("["):
+            return self.words
+        try:
+            return tuple(map(str, json.loads(text)))
+        except (ValueError, RecursionError):
+            return ()
+
+    @property
+    def from_context(self) -> tuple[tuple[str, str], ...]:
+        """What it takes from the build context and where it puts it: COPY and ADD, and the bind mounts of a RUN."""
+        if self.keyword in {"COPY", "ADD"} and "from" not in dict(self.flags):
+            *sources, target = self.copied or ("",)
+            return tuple((source, target) for source in sources if not source.startswith("<<"))
+        bound = [mount for mount in self.mounts if mount.get("type", "bind") == "bind" and "from" not in mount]
+        return tuple((mount.get("source") or mount.get("src") or ".", mount.get("target", "")) for mount in bound)
+
+    @property
     def whole(self) -> str:
         """The instruction on one line."""
         return f"{self.keyword} {self.text}".strip()
@@ -43,6 +70,14 @@ class Instruction(Fact, frozen=True, kw_only=True):
     def words(self) -> tuple[str, ...]:
         """The words after the flags."""
         return tuple(self.text.split()[len(self.flags) :])
+
+
+def read_mount(value: str) -> dict[str, str]:
+    """Read what a `--mount=` says, by its keys; the other names of `target` are made one."""
+    words = [part.partition("=") for part in value.split(",")]
+    keys = {key.strip().lower().strip("\"'"): content.strip("\"'") for key, _, content in words}
+    target = keys.get("target") or keys.get("dst") or keys.get("destination")
+    return {**keys, **({"target": target} if target else {})}
 
 
 class Stage(Fact, frozen=True, kw_only=True):
@@ -95,6 +130,21 @@ class Dockerfile(Fact, frozen=True, kw_only=True):
         if not self.stages:
             return None
         return self.stages[-1 if self.target is None else self.target]
+
+    def chain(self, stage: Stage) -> list[Stage]:
+        """Return the stages that a stage is built on, the lowest first, and itself."""
+        chain = [stage]
+        while below := self._base(chain[0]):
+            chain.insert(0, below)
+        return chain
+
+    def _base(self, stage: Stage) -> Stage | None:
+        above = reversed(self.stages[: stage.index])
+        return next((other for other in above if other.name and other.name == stage.base.lower()), None)
+
+    def instructions(self, stage: Stage) -> list[Instruction]:
+        """Return a stage's instructions, behind those of the stages that it is built on."""
+        return [instruction for below in self.chain(stage) for instruction in below.instructions]
 
     @property
     def built(self) -> tuple[Stage, ...]:

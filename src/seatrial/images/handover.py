@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.dockerfile import Run, parse, read_mount, runs, without_syntax
+from seatrial.dockerfile import Run, parse, runs, without_syntax
 from seatrial.images.plan import BuildPlan
 from seatrial.images.untrusted import SYNTAX_ARGUMENT
 
@@ -173,7 +173,7 @@ def _flags(
 
 def _own(run: Run) -> str:
     """Return why a RUN is left to its author: it mounts certificates by itself."""
-    mounts = [read_mount(value) for name, value in run.instruction.flags if name == "mount"]
+    mounts = run.instruction.mounts
     its_own = any(
         mount.get("id") == SECRET or OWN_PLACE.match(mount.get("target", "")) or mount.get("env") in VARIABLES
         for mount in mounts

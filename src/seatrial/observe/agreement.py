@@ -15,6 +15,7 @@ from seatrial.observe.changeable import Changes
 from seatrial.observe.contents import shown
 from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
 from seatrial.observe.layout import Access, layout_of, off_path_of, runs_code
+from seatrial.text import is_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -134,7 +135,9 @@ def _by_files(
         executables=installed.executables_of(request.executables, *programs),
         # What is mounted has its modes from the engine: only a process in it can tell.
         places=tuple(
-            said[path] if path in said and _covered(path, image.tmpfs) else installed.place_of(path, access)
+            said[path]
+            if path in said and any(is_below(path, posixpath.normpath(top)) for top in image.tmpfs)
+            else installed.place_of(path, access)
             for path in request.places
         ),
         own_packages=installed.own_packages_of(request.import_root, image.environment, access),
@@ -184,10 +187,6 @@ def _identity(probe: Probe, image: Image) -> Identity:
 def _version(said: str, library: str) -> str:
     """Return the version that was said, where its library is of that version; the library's otherwise."""
     return said if ".".join(said.split(".")[:2]) == library.rstrip("t") else library.rstrip("t")
-
-
-def _covered(path: str, mounted: tuple[str, ...]) -> bool:
-    return any(path == top or path.startswith(f"{posixpath.normpath(top).rstrip('/')}/") for top in mounted)
 
 
 def _difference(what: str, files: str, said: str) -> Difference:

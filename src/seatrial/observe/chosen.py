@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from dataclasses import dataclass, replace
@@ -71,7 +70,7 @@ def chosen_by(dockerfile: Dockerfile, build_arguments: Mapping[str, str], contex
     for stage in sorted(needed_stages(dockerfile, build_arguments), key=lambda stage: stage.index):
         off = False
         for instruction in stage.instructions:
-            placed += _placed(instruction)
+            placed += [(source.lstrip("/"), target) for source, target in instruction.from_context]
             off = off or (instruction.keyword == "ENV" and OFF.search(instruction.text) is not None)
             if instruction.keyword == "RUN":
                 for install in (*installs(instruction), *_wheels(instruction)):
@@ -186,30 +185,6 @@ def _names(values: Sequence[str] | Iterator[str]) -> frozenset[str]:
 
 def _every(words: Sequence[str], option: str) -> frozenset[str]:
     return frozenset({ANY}) if option in words else frozenset()
-
-
-def _placed(instruction: Instruction) -> list[tuple[str, str]]:
-    """Return what an instruction takes from the context, each with where it puts it."""
-    if instruction.keyword in {"COPY", "ADD"} and not any(name == "from" for name, _ in instruction.flags):
-        words = _copy_words(instruction)
-        return [(word.lstrip("/"), words[-1]) for word in words[:-1] if not word.startswith("<<")]
-    found = []
-    for name, value in instruction.flags if instruction.keyword == "RUN" else ():
-        parts = dict(part.partition("=")[::2] for part in value.split(","))
-        if name == "mount" and parts.get("type", "bind") == "bind" and "from" not in parts:
-            target = parts.get("target") or parts.get("dst") or parts.get("destination") or ""
-            found.append((parts.get("source") or parts.get("src") or ".", target))
-    return found
-
-
-def _copy_words(instruction: Instruction) -> list[str]:
-    text = " ".join(instruction.words)
-    if text.startswith("["):
-        try:
-            return [str(word) for word in json.loads(text)]
-        except (ValueError, TypeError):
-            return []
-    return list(instruction.words)
 
 
 def _in_context(name: str, placed: Sequence[tuple[str, str]], context: Path) -> str:

@@ -155,17 +155,21 @@ def handed_on(
     return None if not words or words[0] in KEYWORDS | BUILTINS | CLOSING | {"exec"} else (words, folder)
 
 
-def _commands(text: str) -> list[list[str]]:
-    """Return the simple commands of a shell's text, each by its words; none where it cannot be taken apart."""
+def _tokens(text: str) -> list[str]:
+    """Return a shell's words and operators; none where a quote is not closed."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|()<>\n")
     lexer.whitespace_split, lexer.whitespace, lexer.commenters = True, " \t\r", ""
     try:
-        words = list(lexer)
+        return list(lexer)
     except ValueError:
         return []
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the simple commands of a shell's text, each by its words; none where it cannot be taken apart."""
     commands: list[list[str]] = [[]]
     redirected = False
-    for word in words:
+    for word in _tokens(text):
         if word and set(word) <= set(";&|()\n"):
             commands.append([])
             redirected = False
@@ -243,16 +247,8 @@ def unwrapped(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
 
 def _simple_command(line: str) -> tuple[str, ...]:
     """Return the words of the first program that a shell's line starts; empty where only a shell can tell."""
-    lexer = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=";&|()<>\n")
-    lexer.whitespace_split = True
-    lexer.whitespace = " \t\r"
-    lexer.commenters = ""
-    try:
-        words = list(lexer)
-    except ValueError:
-        return ()
     command: list[str] = []
-    for word in [*words, ";"]:
+    for word in [*_tokens(line.replace("\\\n", " ")), ";"]:
         if word and set(word) <= set(";&|\n"):
             while command and (command[0] == "exec" or re.match(r"[A-Za-z_]\w*=", command[0])):
                 command = command[1:]

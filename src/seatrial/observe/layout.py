@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from seatrial.facts import Account
+from seatrial.facts.command import permits
 from seatrial.facts.probe import OffPath
 from seatrial.observe.archive import rooted
 from seatrial.observe.contents import shown
@@ -69,10 +70,7 @@ class Access:
 
     def permits(self, entry: Entry, bits: int) -> bool:
         """Tell whether the account has permission bits (0o4, 0o3, ...)."""
-        if self.who.uid is None:
-            return True
-        shift = 6 if entry.uid == self.who.uid else 3 if entry.gid in self.who.gids else 0
-        return (entry.mode >> shift) & bits == bits
+        return self.who.uid is None or permits(self.who, entry.mode, entry.uid, entry.gid, bits)
 
     def reaches(self, path: str) -> Entry | None:
         """Return what a path leads to, where the account can search every folder above it."""

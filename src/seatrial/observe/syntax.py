@@ -6,9 +6,8 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
-from seatrial.observe.trees import asks_first, decided, dotted_name, imported_from, parse
+from seatrial.observe.trees import argument, asks_first, decided, dotted_name, imported_from, parse, text_of
 
 LONGEST = 200
 """Characters of a text that may be the name of a file."""
@@ -40,8 +39,6 @@ SHELLS = {
 CODECS = {"codecs.lookup", "codecs.open", "codecs.getreader", "codecs.getwriter", "codecs.getencoder"}
 OPENS = {"open", "io.open", "codecs.open"}
 OPENS_BY_METHOD = {"read_text", "write_text", "open"}
-
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -259,17 +256,17 @@ class _Reader:
 
     def _call(self, call: ast.Call, where: Where) -> None:
         name = self._named(call.func)
-        first = _text(call.args[0]) if call.args else ""
+        first = text_of(call.args[0]) if call.args else ""
         line = call.lineno
         if name in {"zoneinfo.ZoneInfo", "backports.zoneinfo.ZoneInfo"}:
-            self._ask("zone", first or _keyword(call, "key"), line, where)
+            self._ask("zone", first or text_of(argument(call, "key")), line, where)
         elif name == "locale.setlocale" and len(call.args) > 1:
             self._ask("locale", _locale(call.args[1]), line, where)
         elif name in CODECS or name in OPENS:
-            encoding = first if name in CODECS - OPENS else _keyword(call, "encoding")
+            encoding = first if name in CODECS - OPENS else text_of(argument(call, "encoding"))
             self._ask("codec", encoding, line, where)
         elif isinstance(call.func, ast.Attribute) and call.func.attr in OPENS_BY_METHOD:
-            self._ask("codec", _keyword(call, "encoding"), line, where)
+            self._ask("codec", text_of(argument(call, "encoding")), line, where)
         elif name in RUNNERS:
             self._program(call, line, where)
         elif name in SHELLS:
@@ -283,17 +280,13 @@ class _Reader:
         if any(keyword.arg in {"env", "executable"} for keyword in call.keywords):
             # PATH may be another one.
             where = replace(where, conditional=True)
-        argument = (
-            call.args[0] if call.args else next((word.value for word in call.keywords if word.arg == "args"), None)
-        )
-        if isinstance(argument, ast.List | ast.Tuple) and argument.elts:
-            self._ask("program", _text(argument.elts[0]), line, where)
-        elif (text := _text(argument)) and any(
-            word.arg == "shell" and isinstance(word.value, ast.Constant) and word.value.value for word in call.keywords
-        ):
-            self._ask("program", _first_word(text), line, where)
-        elif text:
-            self._ask("program", text, line, where)
+        command, shell = call.args[0] if call.args else argument(call, "args"), argument(call, "shell")
+        if isinstance(command, ast.List | ast.Tuple) and command.elts:
+            self._ask("program", text_of(command.elts[0]), line, where)
+        elif isinstance(shell, ast.Constant) and shell.value:
+            self._ask("program", _first_word(text_of(command)), line, where)
+        else:
+            self._ask("program", text_of(command), line, where)
 
     def _home(self, line: int, where: Where) -> None:
         if not where.skipped and not self.found.wants_home:
@@ -353,18 +346,10 @@ def _catches(caught: ast.expr | None, kind: str) -> bool:
     return BUILT_IN.fullmatch(name) is None
 
 
-def _text(node: ast.AST | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-def _keyword(call: ast.Call, name: str) -> str:
-    return next((_text(keyword.value) for keyword in call.keywords if keyword.arg == name), "")
-
-
 def _locale(node: ast.expr) -> str:
     if isinstance(node, ast.Tuple) and len(node.elts) == 2:  # noqa: PLR2004 - (language, encoding)
-        return ".".join(filter(None, map(_text, node.elts)))
-    return _text(node)
+        return ".".join(filter(None, map(text_of, node.elts)))
+    return text_of(node)
 
 
 def _first_word(line: str) -> str:
