@@ -513,6 +513,8 @@ def test_no_extension_module_at_all_is_no_pass() -> None:
         ("X", "eyJhbGciOiJI.eyJzdWIiOiIx.x" + "A" * 8),
         ("X", "kP9xQ2mZ7vL4nB8wR1tY6uJ3hG5fD0sA"),
         ("X", "--with=kP9xQ2mZ7vL4nB8wR1tY6uJ3hG5fD0sA"),
+        ("X", "kPxQmZvLnBwR-tYuJhGfDsAeWcVbN_qOiU"),
+        ("X", "qmzvlnbwrtyujhgfdsaewcvbnoikpx-qmzvlnbwrtyujhgfdsa"),
         ("X", "--db-password=hunter2"),
     ],
 )
@@ -544,6 +546,8 @@ def test_a_secret_is_known_by_name_form_or_entropy_and_not_shown(name: str, valu
         ("command", "--default-authentication-plugin=mysql_native_password"),
         ("command", "--certificatesResolvers.main-resolver.acme.httpChallenge.entrypoint=web"),
         ("COMMIT", "0123456789abcdef0123456789abcdef01234567"),
+        ("name", "azure-samples-msdocs-python-flask-webapp-quickstart"),
+        ("image", "Public.Registry_mirror/Backoffice-worker-queue_v12"),
     ],
 )
 def test_what_is_no_secret(name: str, value: str) -> None:

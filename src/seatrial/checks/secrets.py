@@ -55,6 +55,9 @@ A_SHELL = re.compile(r"/(?:ba|da|a)?sh (?:-\w+ (?:pipefail )?){0,4}?-\w{0,4}c ")
 LEAST_ENTROPY = 4.2
 """Bits a character: random base64 of 32 characters has 4.4 and more; hexadecimal digests have at most 4."""
 LEAST_LENGTH = 24
+A_WORD = r"(?:[A-Z]?[a-z]{1,16}|[A-Z]{1,16}|v?\d{1,4})"
+WORDS = re.compile(rf"{A_WORD}(?:[-_.+/]{A_WORD})+")
+"""Names made of words and numbers, as those of projects are: many words hold many different letters, too."""
 LONGEST_NAME = 1000
 """Characters of a name that are checked: nobody gives a longer name."""
 
@@ -73,9 +76,9 @@ def secret(name: str, value: str) -> str:
         option, _, given = value.partition("=")
         return secret(option.strip("-").replace("-", "_").replace(".", "_"), given) if given else ""
     # A long path holds as many different letters as a random text does.
-    if re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) and len(value) >= LEAST_LENGTH and entropy(value) >= LEAST_ENTROPY:
-        return f"{LOOKS_RANDOM}: {len(value)} characters"
-    return ""
+    if not re.fullmatch(r"[\w+=.-][\w+/=.-]+", value) or len(value) < LEAST_LENGTH or WORDS.fullmatch(value):
+        return ""
+    return f"{LOOKS_RANDOM}: {len(value)} characters" if entropy(value) >= LEAST_ENTROPY else ""
 
 
 def named_secret(name: str) -> bool:
