@@ -17,7 +17,7 @@ from side_by_side import heading, measure, table, timed
 from seatrial.engine.find import find_engine
 from seatrial.host import this_host
 from seatrial.observe.configuration import read_configuration
-from seatrial.observe.sandbox import boot_config
+from seatrial.observe.running.sandbox import boot_config
 from seatrial.settings.read import read_project
 from seatrial.smoke import app_target
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seatrial.checks.model import Level
-from seatrial.observe.declared import read_project_facts
+from seatrial.observe.project.declared import read_project_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ from seatrial.checks.model import Level, Status
 from seatrial.engine import containers
 from seatrial.errors import ImageError
 from seatrial.facts import Boot
-from seatrial.observe import probe
 from seatrial.observe.gather import Wanted, gather
+from seatrial.observe.running import probe
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

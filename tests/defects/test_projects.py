@@ -17,7 +17,7 @@ from seatrial.checks import registry
 from seatrial.checks.model import Level, Severity, Status
 from seatrial.checks.verdict import Verdict, smoke_of, verdict_of
 from seatrial.observe.image_files import image_index
-from seatrial.observe.sources import read_sources
+from seatrial.observe.project.sources import read_sources
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from tests.unit.factories import configuration
 from seatrial import inside
 from seatrial.engine.containers import Container
 from seatrial.engine.startup import COLUMNS, READ_TABLES
-from seatrial.observe.questions import proof
-from seatrial.observe.sandbox import BootSetup
+from seatrial.observe.running.questions import proof
+from seatrial.observe.running.sandbox import BootSetup
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -360,6 +360,6 @@ def installed(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> BootEngine:
         engine.threads.append(thread)
 
     monkeypatch.setattr(threading.Thread, "start", started)
-    monkeypatch.setattr("seatrial.observe.boot.container", engine.container)
-    monkeypatch.setattr("seatrial.observe.deep_boots.container", engine.container)
+    monkeypatch.setattr("seatrial.observe.running.boot.container", engine.container)
+    monkeypatch.setattr("seatrial.observe.running.deep_boots.container", engine.container)
     return engine

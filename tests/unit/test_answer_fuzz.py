@@ -20,8 +20,8 @@ from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge, smoke_of
 from seatrial.engine.streams import Output
 from seatrial.facts import Probe, Unavailable
-from seatrial.observe.probe import read_probe
-from seatrial.observe.questions import proof
+from seatrial.observe.running.probe import read_probe
+from seatrial.observe.running.questions import proof
 from seatrial.reports.console import print_smoke
 from seatrial.reports.json import as_json
 from seatrial.settings.model import Contract

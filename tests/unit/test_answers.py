@@ -10,8 +10,8 @@ from tests.unit.boot_engine import BootEngine, Script, asked, installed
 from tests.unit.factories import configuration, inside
 
 from seatrial.facts import Listener, Unavailable
-from seatrial.observe.boot import run_boot
-from seatrial.observe.questions import port_of, send_requests
+from seatrial.observe.running.boot import run_boot
+from seatrial.observe.running.questions import port_of, send_requests
 from seatrial.settings.model import Answer, Contract
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import docker.errors
 import pytest
 import requests
 
-from seatrial.observe.health_poller import HealthPoller
+from seatrial.observe.running.health_poller import HealthPoller
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,14 +13,14 @@ from tests.unit.factories import Tree, boot, configuration
 from seatrial import inside
 from seatrial.engine.streams import Output
 from seatrial.facts import CommandOverride, Health, ProcessList, ProcInfo, Restriction, Unavailable
-from seatrial.observe.boot import STAMP, between, enforced
-from seatrial.observe.boot_series import next_boots, relaxed_boots
-from seatrial.observe.deep_boots import _states
-from seatrial.observe.introspect import MOST_OUTPUT, read_look, read_top
-from seatrial.observe.probe import entrypoint_accepts_command, read_output
-from seatrial.observe.questions import proof
-from seatrial.observe.sandbox import boot_config, override_config
-from seatrial.observe.watch import health
+from seatrial.observe.running.boot import STAMP, between, enforced
+from seatrial.observe.running.boot_series import next_boots, relaxed_boots
+from seatrial.observe.running.deep_boots import _states
+from seatrial.observe.running.introspect import MOST_OUTPUT, read_look, read_top
+from seatrial.observe.running.probe import entrypoint_accepts_command, read_output
+from seatrial.observe.running.questions import proof
+from seatrial.observe.running.sandbox import boot_config, override_config
+from seatrial.observe.running.watch import health
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:

@@ -28,18 +28,18 @@ from seatrial.facts import (
     Usage,
     VolumeFolder,
 )
-from seatrial.observe.boot import KEPT_LINE, KEPT_LINES, run_boot
-from seatrial.observe.boot_series import boot_as_service, boots
-from seatrial.observe.command import Python
-from seatrial.observe.deep_boots import ARBITRARY_USER, deep_boots, freeze, restart
+from seatrial.observe.command.resolve import Python
+from seatrial.observe.running.boot import KEPT_LINE, KEPT_LINES, run_boot
+from seatrial.observe.running.boot_series import boot_as_service, boots
+from seatrial.observe.running.deep_boots import ARBITRARY_USER, deep_boots, freeze, restart
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from tests.unit.boot_engine import BootEngine
 
     from seatrial.facts import Json
-    from seatrial.observe.boot_series import BootSeries
-    from seatrial.observe.sandbox import BootSetup
+    from seatrial.observe.running.boot_series import BootSeries
+    from seatrial.observe.running.sandbox import BootSetup
 
 WITHOUT_CHECK: dict[str, Any] = {"health_check": None}
 STARTS_AFTER_KILL = next(check for check in registry.CHECKS if check.id == "boot/starts-after-kill")
@@ -524,9 +524,9 @@ def test_the_app_is_started_as_its_service_runs_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(engine, "inspect_container", lambda _: inspected)
     run = types.SimpleNamespace(engine=engine, ended=threading.Event())
     monkeypatch.setattr("seatrial.engine.runs.running", lambda *_, **__: nullcontext(run))
-    monkeypatch.setattr("seatrial.observe.boot_series.read_configuration", lambda *_: configuration())
+    monkeypatch.setattr("seatrial.observe.running.boot_series.read_configuration", lambda *_: configuration())
     found = Python(path="/usr/bin/python3", why="", resolved=trail("/usr/bin/python3"))
-    monkeypatch.setattr("seatrial.observe.boot_series.find_python", lambda *_: found)
+    monkeypatch.setattr("seatrial.observe.running.boot_series.find_python", lambda *_: found)
     made = boot()
     asked: list[BootSetup] = []
 
@@ -536,7 +536,7 @@ def test_the_app_is_started_as_its_service_runs_it(monkeypatch: pytest.MonkeyPat
         seconds["boot"] = 1.0
         return made, (), NOT_DEEP
 
-    monkeypatch.setattr("seatrial.observe.boot_series.boots", started)
+    monkeypatch.setattr("seatrial.observe.running.boot_series.boots", started)
     seen = boot_as_service(cast("Any", engine), "c", Contract(), deep=False)
     assert (seen.configuration.command, seen.configuration.user, seen.seconds) == (("serve",), "5", {"boot": 1.0})
     (setup,) = asked

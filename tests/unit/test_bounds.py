@@ -18,10 +18,10 @@ from seatrial.errors import SeatrialError, SettingsError
 from seatrial.filesystem import read_bytes
 from seatrial.images.plan import plan_build
 from seatrial.images.redaction import in_addresses, in_netrc
-from seatrial.observe.declared import read_project_facts
 from seatrial.observe.index import BEGINNING
-from seatrial.observe.lockfiles import read_lock, requirement_lines
 from seatrial.observe.path_rules import content_rules
+from seatrial.observe.project.declared import read_project_facts
+from seatrial.observe.project.lockfiles import read_lock, requirement_lines
 from seatrial.settings.read import line_of, parse_toml, read_project, read_toml
 from seatrial.structure.files import read_structure_file
 from seatrial.trust import Trust

@@ -22,7 +22,7 @@ from seatrial.compose.services import read_services
 from seatrial.compose.text import ComposeText, read_text
 from seatrial.compose.values import eaten_in, local_addresses, names_not_set
 from seatrial.facts import ComposeModel, ComposeSource, ComposeValue, LocalAddress, Port, Service, Unavailable
-from seatrial.observe.services import service_image
+from seatrial.observe.project.services import service_image
 from seatrial.settings.model import Contract
 from seatrial.stack.preflight import judge_compose
 

@@ -13,8 +13,8 @@ from seatrial.checks.process import shell_line
 from seatrial.checks.secrets import assignments
 from seatrial.checks.verdict import judge
 from seatrial.facts import Account, BlockingFolder, FileEntry, FileKind, HealthCheck, HealthCommand, Unavailable
-from seatrial.observe.command import health_command as follow_health
-from seatrial.observe.command import script_of
+from seatrial.observe.command.resolve import health_command as follow_health
+from seatrial.observe.command.resolve import script_of
 from seatrial.settings.model import Contract
 
 CHECKS = {check.id: check for check in registry.CHECKS}

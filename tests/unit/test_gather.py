@@ -31,12 +31,12 @@ from seatrial.observe.configuration import OtherCommand
 from seatrial.observe.gather import NOT_ASKED, Wanted, gather
 from seatrial.observe.image_files import read_limits
 from seatrial.observe.index import LEAST_EXPORTED
-from seatrial.observe.sources import SourceFiles
+from seatrial.observe.project.sources import SourceFiles
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
     from seatrial.facts import Facts
-    from seatrial.observe.sandbox import BootSetup
+    from seatrial.observe.running.sandbox import BootSetup
 
 OVERRIDE = CommandOverride(ran=True, happened="it ended with exit code 0")
 SOUND = cast("Probe", facts().probe)

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.factories import Tree, configuration
 
 from seatrial.facts import Account, HealthCheck, HealthCommand, ResolvedPath
-from seatrial.observe.command import health_command, script_of
+from seatrial.observe.command.resolve import health_command, script_of
 
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
 FILES = Tree({"/usr/bin/python": b"\x7fELF", "/bin/sh": b"\x7fELF", "/app/health.py": None, "/root": 0o700})

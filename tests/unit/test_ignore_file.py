@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seatrial.observe.ignore_file import MOST_BYTES, MOST_PATTERNS, IgnoreFile, IgnoreFileError, read_ignore_file
+from seatrial.observe.project.ignore_file import (
+    MOST_BYTES,
+    MOST_PATTERNS,
+    IgnoreFile,
+    IgnoreFileError,
+    read_ignore_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

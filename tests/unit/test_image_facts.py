@@ -11,10 +11,10 @@ from seatrial.engine.streams import Output
 from seatrial.errors import SettingsError
 from seatrial.facts import HealthCheck, Probe, ProjectFacts, Restriction, Unavailable
 from seatrial.observe.configuration import configuration_of
-from seatrial.observe.declared import read_project_facts
-from seatrial.observe.probe import read_probe
-from seatrial.observe.questions import proof
-from seatrial.observe.sandbox import boot_config, probe_config
+from seatrial.observe.project.declared import read_project_facts
+from seatrial.observe.running.probe import read_probe
+from seatrial.observe.running.questions import proof
+from seatrial.observe.running.sandbox import boot_config, probe_config
 from seatrial.requirements import closure, names_of
 from seatrial.settings.model import Contract
 

@@ -15,18 +15,18 @@ from tests.unit.trees import FOLDER, PYTHON, USER, access, index, index_of_host
 
 from seatrial import process
 from seatrial.facts import Account, Accounts, Agreement, Code, Difference, Password, PathAccess, Unavailable, User
-from seatrial.observe import agreement, installed
-from seatrial.observe.agreement import settle
-from seatrial.observe.changeable import Changes
 from seatrial.observe.index import LEAST_EXPORTED
-from seatrial.observe.layout import Layout, layout_of, runs_code
-from seatrial.observe.probe import ProbeRequest
+from seatrial.observe.python import agreement, installed
+from seatrial.observe.python.agreement import settle
+from seatrial.observe.python.changeable import Changes
+from seatrial.observe.python.layout import Layout, layout_of, runs_code
+from seatrial.observe.running.probe import ProbeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seatrial.facts import Probe
-    from seatrial.observe.layout import Access
+    from seatrial.observe.python.layout import Access
 
 ELF = PYTHON
 LIB = "/usr/local/lib/python3.13"

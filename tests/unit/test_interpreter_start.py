@@ -8,7 +8,7 @@ import pytest
 from tests.unit.factories import Tree, configuration
 
 from seatrial.facts import Account
-from seatrial.observe.command import resolve_command
+from seatrial.observe.command.resolve import resolve_command
 
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")
 COMMAND = configuration(command=("/v/bin/python", "-m", "shop"))

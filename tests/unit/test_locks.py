@@ -11,8 +11,8 @@ from tests.unit.factories import environment, probe
 from seatrial.errors import SettingsError
 from seatrial.facts import Unavailable
 from seatrial.facts.sources import LockFile
-from seatrial.observe.declared import read_project_facts
-from seatrial.observe.lockfiles import read_lock, requirement_lines
+from seatrial.observe.project.declared import read_project_facts
+from seatrial.observe.project.lockfiles import read_lock, requirement_lines
 from seatrial.requirements import image_environment, marker_holds, resolve
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -26,8 +26,8 @@ from seatrial.errors import SeatrialError
 from seatrial.facts import ComposeSource, DockerfileSource, Unavailable
 from seatrial.host import Host
 from seatrial.images.plan import plan_build, read_dockerfile
-from seatrial.observe.declared import read_project_facts
-from seatrial.observe.sources import read_context
+from seatrial.observe.project.declared import read_project_facts
+from seatrial.observe.project.sources import read_context
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
 from seatrial.smoke import app_target

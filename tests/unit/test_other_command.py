@@ -15,7 +15,7 @@ from seatrial.checks.verdict import judge, smoke_of
 from seatrial.engine.containers import NO_ENTRYPOINT
 from seatrial.errors import SettingsError
 from seatrial.observe.configuration import OtherCommand
-from seatrial.observe.sandbox import boot_config, override_config
+from seatrial.observe.running.sandbox import boot_config, override_config
 from seatrial.settings.model import Contract
 from seatrial.settings.read import read_project
 from seatrial.smoke import app_target

@@ -11,8 +11,8 @@ from tests.unit.test_bounds import soon
 from tests.unit.test_installed import BASE, LIB, SITE, VENV, laid_out, package
 from tests.unit.trees import FOLDER, access
 
-from seatrial.observe.layout import off_path_of
-from seatrial.observe.own_code import MOST_MODULES, Start, read_own_code
+from seatrial.observe.python.layout import off_path_of
+from seatrial.observe.python.own_code import MOST_MODULES, Start, read_own_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

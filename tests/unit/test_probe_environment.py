@@ -15,7 +15,7 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, NONCE, ran
 
 from seatrial import process
 from seatrial.facts import Probe
-from seatrial.observe.probe import ProbeRequest, read_probe
+from seatrial.observe.running.probe import ProbeRequest, read_probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

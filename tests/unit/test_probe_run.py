@@ -18,11 +18,11 @@ from seatrial import inside
 from seatrial.engine.streams import Output, Question
 from seatrial.errors import EngineError
 from seatrial.facts import CommandOverride, Probe, ProcessList, ProcInfo, Unavailable, Usage
-from seatrial.observe import introspect
-from seatrial.observe.command import Python
-from seatrial.observe.introspect import Introspection, read_top
-from seatrial.observe.probe import ProbeRequest, run_override, run_probe, sharing_soon
-from seatrial.observe.questions import proof
+from seatrial.observe.command.resolve import Python
+from seatrial.observe.running import introspect
+from seatrial.observe.running.introspect import Introspection, read_top
+from seatrial.observe.running.probe import ProbeRequest, run_override, run_probe, sharing_soon
+from seatrial.observe.running.questions import proof
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Containers:
         self.plans: list[Json] = []
         self.questions: list[Question | None] = []
         self.answer = answer
-        monkeypatch.setattr("seatrial.observe.probe.container", self.container)
-        monkeypatch.setattr("seatrial.observe.probe.run_to_end", self.run_to_end)
-        monkeypatch.setattr("seatrial.observe.probe.secrets.token_hex", lambda _: SECRET)
+        monkeypatch.setattr("seatrial.observe.running.probe.container", self.container)
+        monkeypatch.setattr("seatrial.observe.running.probe.run_to_end", self.run_to_end)
+        monkeypatch.setattr("seatrial.observe.running.probe.secrets.token_hex", lambda _: SECRET)
 
     def run_to_end(self, made: Json, *, question: Question | None = None, **_: object) -> Output:
         self.questions.append(question)
@@ -109,7 +109,7 @@ def test_a_boot_comes_before_the_probe_for_some_seconds_only(monkeypatch: pytest
     made = cast("Any", types.SimpleNamespace(id="c0", client=types.SimpleNamespace(update_container=update_container)))
     with sharing_soon(made):
         pass
-    monkeypatch.setattr("seatrial.observe.probe.OTHERS_FIRST", 0.01)
+    monkeypatch.setattr("seatrial.observe.running.probe.OTHERS_FIRST", 0.01)
     with sharing_soon(made):
         assert shared.wait(5)
     assert updated == [("c0", 1024)]

@@ -18,7 +18,7 @@ import pytest
 from seatrial import inside, process
 from seatrial.engine.streams import Output
 from seatrial.facts import Probe
-from seatrial.observe.probe import ProbeRequest, read_probe
+from seatrial.observe.running.probe import ProbeRequest, read_probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from tests.unit.test_probe_script import HERE, INTERPRETERS, probed
 
 from seatrial import process
 from seatrial.facts import Import, Probe
-from seatrial.observe.probe import ProbeRequest
+from seatrial.observe.running.probe import ProbeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from tests.unit.factories import configuration
 from seatrial.checks.model import Level
 from seatrial.checks.registry import CATALOGUE, among_services
 from seatrial.facts import HealthCheck, VolumeFolder
-from seatrial.observe.sandbox import (
+from seatrial.observe.running.sandbox import (
     as_configured,
     boot_config,
     joined,

@@ -25,7 +25,7 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.installs import fixed, installs, open_lines
-from seatrial.observe.ignore_file import IgnoreFile
+from seatrial.observe.project.ignore_file import IgnoreFile
 from seatrial.settings.model import Contract
 
 CHECKS = {check.id: check for check in registry.CHECKS}

@@ -16,8 +16,8 @@ from seatrial.compose.services import read_compose, read_services
 from seatrial.compose.text import ComposeText, read_text, references, settled
 from seatrial.engine.find import Candidate, Engine
 from seatrial.facts import BuildContext, ComposeSource, Condition, Lint, NotInstalled, Sources, Unavailable
-from seatrial.observe import sources as context_facts
-from seatrial.observe.sources import SourceFiles, read_context, read_sources, run_lint
+from seatrial.observe.project import sources as context_facts
+from seatrial.observe.project.sources import SourceFiles, read_context, read_sources, run_lint
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:

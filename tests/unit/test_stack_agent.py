@@ -16,7 +16,7 @@ import pytest
 
 from seatrial import inside
 from seatrial.engine.streams import Output
-from seatrial.observe.questions import Reply, read_answer
+from seatrial.observe.running.questions import Reply, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

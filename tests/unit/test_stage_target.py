@@ -18,7 +18,7 @@ from seatrial.errors import BuildError, SettingsError
 from seatrial.facts import DockerfileSource, Lint, LintFinding, Sources
 from seatrial.images.plan import plan_build, plan_matrix
 from seatrial.images.provenance import wanted_arguments
-from seatrial.observe.declared import read_project_facts
+from seatrial.observe.project.declared import read_project_facts
 from seatrial.reports.build import plan_lines
 from seatrial.settings.model import Contract
 from seatrial.settings.read import Project, read_project

@@ -4,9 +4,9 @@ import pytest
 from tests.unit.factories import Tree, boot, configuration, start, trail
 
 from seatrial.facts import Account, ProcessList
-from seatrial.observe.application import application, application_of
-from seatrial.observe.command import Python, find_python, launched, resolve_command, running_application
-from seatrial.observe.launch import Launch, unwrapped
+from seatrial.observe.command.application import application, application_of
+from seatrial.observe.command.launch import Launch, unwrapped
+from seatrial.observe.command.resolve import Python, find_python, launched, resolve_command, running_application
 
 ELF = b"\x7fELF"
 WHO = Account(name="app", uid=10001, gids=(10001,), home="/app")

@@ -13,8 +13,8 @@ from seatrial.checks import registry
 from seatrial.checks.verdict import judge
 from seatrial.engine.startup import Sight, StartFollower, is_over, ports_in
 from seatrial.facts import Listener
-from seatrial.observe.boot import run_boot
-from seatrial.observe.boot_series import boots
+from seatrial.observe.running.boot import run_boot
+from seatrial.observe.running.boot_series import boots
 from seatrial.settings.model import Contract
 
 if TYPE_CHECKING:
@@ -133,19 +133,21 @@ def look(*listeners: Listener) -> Any:
 
 
 def test_a_health_check_that_says_yes_at_once_does_not_end_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.observe.introspect.proc_info", look())
+    monkeypatch.setattr("seatrial.observe.running.introspect.proc_info", look())
     engine = installed(monkeypatch, Script(healthy=0.2, computes=((0.0, 6.0),)))
     engine.counts = True
     seen = run_boot(engine.starter(exposed_ports=()))
     # It listens on nothing while it imports: it is looked at again once it has come to rest.
     assert (seen.came_up, seen.finished) == (True, True)
     assert seen.watched == pytest.approx(6.4, abs=0.3)
-    monkeypatch.setattr("seatrial.observe.introspect.proc_info", look(Listener(protocol="tcp", address="::", port=80)))
+    monkeypatch.setattr(
+        "seatrial.observe.running.introspect.proc_info", look(Listener(protocol="tcp", address="::", port=80))
+    )
     assert run_boot(engine.starter()).watched < 1.5
 
 
 def test_what_still_computes_when_time_is_up_leaves_its_ports_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.observe.introspect.proc_info", look())
+    monkeypatch.setattr("seatrial.observe.running.introspect.proc_info", look())
     engine = installed(monkeypatch, Script(healthy=0.2, computes=((0.0, 99.0),)))
     engine.counts = True
     seen = run_boot(engine.starter(Contract(healthy_within=5.0), exposed_ports=()))

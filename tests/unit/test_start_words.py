@@ -11,8 +11,8 @@ from seatrial.checks import registry
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import judge
 from seatrial.facts import Account, Health, HealthAnswer, HealthCheck, Listener, VolumeFolder
-from seatrial.observe.command import resolve_command
-from seatrial.observe.sandbox import boot_config, tmpfs_options
+from seatrial.observe.command.resolve import resolve_command
+from seatrial.observe.running.sandbox import boot_config, tmpfs_options
 from seatrial.settings.model import Contract
 
 ANY = "0.0.0.0"  # noqa: S104 - read, not bound

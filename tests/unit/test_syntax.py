@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from seatrial.observe.syntax import Module, read_module
+from seatrial.observe.python.syntax import Module, read_module
 
 BOMBS = ("def", "\0", "(" * 10_000, "x = a" + ".b" * 50_000, "if x:\n pass\n" + "elif y:\n pass\n" * 20_000)
 

@@ -13,8 +13,8 @@ from tests.unit.boot_engine import Script, api_error, installed
 from seatrial.engine import containers
 from seatrial.engine.containers import Container, container, disk_bytes
 from seatrial.facts import Restriction, VolumeFolder
-from seatrial.observe import boot
-from seatrial.observe.boot import run_boot
+from seatrial.observe.running import boot
+from seatrial.observe.running.boot import run_boot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

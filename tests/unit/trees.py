@@ -20,7 +20,7 @@ from seatrial.observe.index import (
     pythons,
     wanted_bytes,
 )
-from seatrial.observe.layout import Access
+from seatrial.observe.python.layout import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from seatrial.adopt.known import ARQ, CLASSES, DASH, DASH_SERVER, DRAMATIQ, STREAMLIT, Framework
 from seatrial.adopt.reads import Read, VariableReader, is_settings
-from seatrial.observe import syntax
-from seatrial.observe.trees import (
+from seatrial.observe.python import syntax
+from seatrial.observe.python.trees import (
     argument,
     assigned_names,
     dotted_name,

@@ -17,8 +17,8 @@ from seatrial.adopt.modules import Modules
 from seatrial.adopt.starts import nature
 from seatrial.adopt.tree import Tree, joined, line_of
 from seatrial.facts import FileEntry, FileKind
-from seatrial.observe.application import SERVERS, application
-from seatrial.observe.launch import PYTHON, Launch, behind_scripts, launches
+from seatrial.observe.command.application import SERVERS, application
+from seatrial.observe.command.launch import PYTHON, Launch, behind_scripts, launches
 from seatrial.observe.paths import DEFAULT_PATH
 
 WORKERS = {

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.adopt.model import Found, Note, Requirements, Sure, stated
 from seatrial.adopt.tree import Tree, joined
-from seatrial.observe.trees import assigned_names, text_of
+from seatrial.observe.python.trees import assigned_names, text_of
 from seatrial.requirements import parse
 from seatrial.settings.read import toml_error
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from seatrial.observe.trees import (
+from seatrial.observe.python.trees import (
     LONGEST,
     argument,
     assigned_names,

@@ -322,7 +322,7 @@ class Probe(Fact, frozen=True, kw_only=True):
     """What the one short container of the probe said.
 
     Of the account, the interpreter's folders, distributions, scripts, programs, places and code, it holds what the
-    image's files tell: `seatrial.observe.agreement` puts that in the place of the interpreter's word.
+    image's files tell: `seatrial.observe.python.agreement` puts that in the place of the interpreter's word.
     """
 
     identity: Identity

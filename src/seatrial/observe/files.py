@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from seatrial.facts import Configuration
-    from seatrial.observe.index import IndexFiles
     from seatrial.observe.paths import Files
 
 
@@ -42,7 +41,7 @@ class EngineFiles:
         self._client: Any = client
         self.container = container
         """The container that they are read from, by its id."""
-        self.index: IndexFiles | None = None
+        self.index: Files | None = None
         """What was read of the image, where that is all of it: the engine is not asked again what stands where."""
         self._seen: dict[str, tuple[FileEntry, bytes] | None] = {}
 

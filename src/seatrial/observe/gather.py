@@ -16,10 +16,8 @@ from seatrial.engine import runs
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
-from seatrial.observe.agreement import Image, settle
-from seatrial.observe.application import application_of
-from seatrial.observe.boot_series import boots, timed
-from seatrial.observe.command import (
+from seatrial.observe.command.application import application_of
+from seatrial.observe.command.resolve import (
     MOST_FOLDERS,
     find_python,
     health_command,
@@ -40,15 +38,16 @@ from seatrial.observe.files import (
     read_accounts,
     tmpfs_folders,
 )
-from seatrial.observe.image_files import image_files, read_limits
+from seatrial.observe.image_files import NOT_READ, image_files, read_limits
 from seatrial.observe.index import IndexFiles, read_index
-from seatrial.observe.layout import Access
-from seatrial.observe.own_code import Start, own_code_of, sources_below
 from seatrial.observe.path_rules import rules
-from seatrial.observe.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
-from seatrial.observe.sandbox import BootSetup
-from seatrial.observe.services import NOT_READ
-from seatrial.observe.sources import read_sources
+from seatrial.observe.project.sources import read_sources
+from seatrial.observe.python.agreement import Image, settle
+from seatrial.observe.python.layout import Access
+from seatrial.observe.python.own_code import Start, own_code_of, sources_below
+from seatrial.observe.running.boot_series import boots, timed
+from seatrial.observe.running.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
+from seatrial.observe.running.sandbox import BootSetup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,12 +66,12 @@ if TYPE_CHECKING:
         ResolvedPath,
         Sources,
     )
-    from seatrial.observe.application import Application
-    from seatrial.observe.boot_series import BootSeries
-    from seatrial.observe.command import Python, Running
+    from seatrial.observe.command.application import Application
+    from seatrial.observe.command.resolve import Python, Running
     from seatrial.observe.configuration import OtherCommand
     from seatrial.observe.index import Index
-    from seatrial.observe.sources import SourceFiles
+    from seatrial.observe.project.sources import SourceFiles
+    from seatrial.observe.running.boot_series import BootSeries
     from seatrial.settings.model import Contract
 
 

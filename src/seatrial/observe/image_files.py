@@ -13,7 +13,6 @@ from seatrial.observe import index_cache
 from seatrial.observe.archive import Limits
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.index import read_index
-from seatrial.observe.services import NOT_READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Configuration
     from seatrial.observe.index import Index
 
+NOT_READ = Unavailable(reason="its files were not read; `invoke up --dry-run` reads those of every image that is here")
 READ_SECONDS = 60.0
 MOST_READ_SECONDS = 600.0
 SLOWEST = 50_000_000

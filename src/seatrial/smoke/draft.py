@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Level
 from seatrial.facts import INSTALLERS, Boot, Probe, ProjectFacts, ResolvedCommand, Unavailable
-from seatrial.observe.application import APPLICATION, SERVERS
+from seatrial.observe.command.application import APPLICATION, SERVERS
 from seatrial.requirements import names_of
 from seatrial.settings.model import Contract
 from seatrial.smoke.images import Target, observe

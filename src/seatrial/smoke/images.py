@@ -19,13 +19,13 @@ from seatrial.errors import EngineError, ExitCode, ImageError, SeatrialError, St
 from seatrial.facts import ProjectFacts, Unavailable
 from seatrial.images.plan import declared, plan_build
 from seatrial.images.services import with_images
-from seatrial.observe.command import find_python
+from seatrial.observe.command.resolve import find_python
 from seatrial.observe.configuration import OtherCommand, read_configuration
-from seatrial.observe.declared import read_project_facts
 from seatrial.observe.gather import Wanted, gather
 from seatrial.observe.image_files import image_index
 from seatrial.observe.index import IndexFiles
-from seatrial.observe.sources import SourceFiles
+from seatrial.observe.project.declared import read_project_facts
+from seatrial.observe.project.sources import SourceFiles
 from seatrial.settings.model import Contract
 from seatrial.settings.read import key_in, read_contract
 from seatrial.smoke.contracts import counted, unasked

@@ -36,8 +36,8 @@ from seatrial.facts import (
     ProjectFacts,
     Unavailable,
 )
-from seatrial.observe import sources
-from seatrial.observe.sources import SourceFiles, is_requirements, read_context, run_lint
+from seatrial.observe.project import sources
+from seatrial.observe.project.sources import SourceFiles, is_requirements, read_context, run_lint
 from seatrial.settings.model import Contract
 from seatrial.smoke.images import Smoked, app_target, each
 from seatrial.smoke.masking import masked

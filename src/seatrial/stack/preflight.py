@@ -42,7 +42,7 @@ from seatrial.facts import ComposeSource, Json, Service, Unavailable
 from seatrial.host import Host
 from seatrial.images import services as built_services
 from seatrial.observe.image_files import image_index, kept_index
-from seatrial.observe.services import with_images
+from seatrial.observe.project.services import with_images
 from seatrial.settings.model import Contract
 from seatrial.settings.read import Project
 from seatrial.stack import images, inspect

@@ -16,11 +16,11 @@ from seatrial.errors import StackFailedError
 from seatrial.facts import ServiceBoots, StackRun, Unavailable
 from seatrial.facts.stack import NOT_UP
 from seatrial.host import Host
-from seatrial.observe.boot_series import boot_as_service
-from seatrial.observe.command import find_python
+from seatrial.observe.command.resolve import find_python
 from seatrial.observe.configuration import read_configuration
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.gather import Wanted
+from seatrial.observe.running.boot_series import boot_as_service
 from seatrial.settings.model import Contract, StackContract
 from seatrial.stack import down, inspect, up
 from seatrial.stack.agent import NOT_ASKED, Agent, exchange, ready_within

@@ -18,7 +18,7 @@ from seatrial.compose.reach import Grade, Surroundings, path_reach
 from seatrial.engine.containers import NO_ENTRYPOINT
 from seatrial.errors import SettingsError
 from seatrial.facts import Json, VolumeFolder
-from seatrial.observe.sandbox import volume_mounts
+from seatrial.observe.running.sandbox import volume_mounts
 from seatrial.settings.model import Contract
 from seatrial.structure.files import (
     CommandTest,

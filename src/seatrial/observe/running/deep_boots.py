@@ -20,10 +20,10 @@ from seatrial.facts import (
 )
 from seatrial.inside import script
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
-from seatrial.observe.boot import begin, ended, health_of, last_lines, run_boot
 from seatrial.observe.files import EngineFiles
-from seatrial.observe.sandbox import HEALTH_EVERY, BootSetup, with_lasting_volumes
-from seatrial.observe.watch import ENDED, POLL, health, until_up
+from seatrial.observe.running.boot import begin, ended, health_of, last_lines, run_boot
+from seatrial.observe.running.sandbox import HEALTH_EVERY, BootSetup, with_lasting_volumes
+from seatrial.observe.running.watch import ENDED, POLL, health, until_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,11 +16,11 @@ from seatrial.engine.containers import MOST_WRITTEN, container, engine_errors, k
 from seatrial.engine.streams import close_stream
 from seatrial.facts import Boot, Enforced, Exit, Health, HealthAnswer, Restriction, Stop
 from seatrial.facts.boot import KILLED, NOT_INSPECTED
-from seatrial.observe.introspect import shared_memory, usage
-from seatrial.observe.probe import CANNOT_START
-from seatrial.observe.questions import send_requests
-from seatrial.observe.sandbox import BootSetup
-from seatrial.observe.watch import ENDED, POLL, Watched, health, until_ended, until_up
+from seatrial.observe.running.introspect import shared_memory, usage
+from seatrial.observe.running.probe import CANNOT_START
+from seatrial.observe.running.questions import send_requests
+from seatrial.observe.running.sandbox import BootSetup
+from seatrial.observe.running.watch import ENDED, POLL, Watched, health, until_ended, until_up
 from seatrial.settings.model import TMPFS_SIZE
 from seatrial.text import show_size
 

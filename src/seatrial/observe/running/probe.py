@@ -17,10 +17,10 @@ from seatrial.engine.streams import Question, run_to_end
 from seatrial.facts import CommandOverride, Fact, Import, Probe, Unavailable
 from seatrial.facts.probe import OPTIONAL
 from seatrial.observe import paths
-from seatrial.observe.command import searched
+from seatrial.observe.command.resolve import searched
 from seatrial.observe.configuration import other_platform
-from seatrial.observe.questions import read_answer
-from seatrial.observe.sandbox import USUAL_SHARES, override_config, probe_config
+from seatrial.observe.running.questions import read_answer
+from seatrial.observe.running.sandbox import USUAL_SHARES, override_config, probe_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from seatrial.engine.runs import Run
     from seatrial.engine.streams import Output
     from seatrial.facts import Configuration, Json, ResolvedCommand
-    from seatrial.observe.command import Python
+    from seatrial.observe.command.resolve import Python
     from seatrial.observe.paths import Files
     from seatrial.settings.model import Contract
 

@@ -27,8 +27,8 @@ from seatrial.facts import (
     Sources,
     Unavailable,
 )
-from seatrial.observe.ignore_file import IgnoreFile, IgnoreFileError, read_ignore_file
-from seatrial.observe.services import of_no_image, with_images
+from seatrial.observe.project.ignore_file import IgnoreFile, IgnoreFileError, read_ignore_file
+from seatrial.observe.project.services import of_no_image, with_images
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.facts import ComposeSource, Json
     from seatrial.host import Host
-    from seatrial.observe.services import IndexOf
+    from seatrial.observe.project.services import IndexOf
 
 SECONDS = 20
 LINT_LIMITS = process.Limits(memory=1024**3, processor=SECONDS, output=16 * 1024**2)

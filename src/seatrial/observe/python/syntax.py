@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from seatrial.observe.trees import argument, asks_first, decided, dotted_name, imported_from, parse, text_of
+from seatrial.observe.python.trees import argument, asks_first, decided, dotted_name, imported_from, parse, text_of
 
 LONGEST = 200
 """Characters of a text that may be the name of a file."""

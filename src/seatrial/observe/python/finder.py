@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.observe import installed
 from seatrial.observe.files import KERNEL
+from seatrial.observe.python import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from seatrial.observe.layout import Access, Layout
+    from seatrial.observe.python.layout import Access, Layout
 
 
 REMOVED = {

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from seatrial.engine.containers import kill
 from seatrial.engine.startup import StartFollower, processes, processor_seconds
 from seatrial.facts import Health, HealthAnswer, ProcInfo
-from seatrial.observe.health_poller import health_poller
-from seatrial.observe.introspect import Introspection
+from seatrial.observe.running.health_poller import health_poller
+from seatrial.observe.running.introspect import Introspection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seatrial.engine.containers import Container
     from seatrial.engine.startup import ProcessRow
     from seatrial.facts import Json
-    from seatrial.observe.sandbox import BootSetup
+    from seatrial.observe.running.sandbox import BootSetup
 
 
 SETTLES = 0.3

@@ -23,13 +23,13 @@ from seatrial.facts import (
     Unavailable,
 )
 from seatrial.facts.boot import REFUSED, TRACEBACK
-from seatrial.observe.boot import run_boot
-from seatrial.observe.command import find_python
+from seatrial.observe.command.resolve import find_python
 from seatrial.observe.configuration import other_platform, read_configuration
-from seatrial.observe.deep_boots import deep_boots
 from seatrial.observe.files import EngineFiles, maps_users, own_folders, tmpfs_folders
-from seatrial.observe.sandbox import AT_ONCE, BootSetup, as_configured, read_service, with_service_environment
-from seatrial.observe.watch import POLL
+from seatrial.observe.running.boot import run_boot
+from seatrial.observe.running.deep_boots import deep_boots
+from seatrial.observe.running.sandbox import AT_ONCE, BootSetup, as_configured, read_service, with_service_environment
+from seatrial.observe.running.watch import POLL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from seatrial.observe import paths
-from seatrial.observe.launch import PYTHON, Launch, behind_scripts
+from seatrial.observe.command.launch import PYTHON, Launch, behind_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

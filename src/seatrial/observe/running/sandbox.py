@@ -194,7 +194,7 @@ def boot_config(
     """Plan the boot's container: the image's own command, or that of the settings, as it would run for real.
 
     The health check is the image's own, asked more often; until the contract's deadline a failing answer
-    does not count, as within a start period. `seatrial.observe.boot.run_boot` tells what a start may change.
+    does not count, as within a start period. `seatrial.observe.running.boot.run_boot` tells what a start may change.
     """
     log = {"Type": "json-file", "Config": {"max-size": LOG_BYTES, "max-file": "2"}}
     plan: Json = {

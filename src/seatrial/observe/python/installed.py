@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.observe.index import Entry, IndexFiles
-    from seatrial.observe.layout import Access, Layout
+    from seatrial.observe.python.layout import Access, Layout
 
 
 MOST_DISTRIBUTIONS = 5000

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from seatrial.engine.streams import Output
     from seatrial.facts import Configuration
-    from seatrial.observe.sandbox import BootSetup
+    from seatrial.observe.running.sandbox import BootSetup
     from seatrial.settings.model import Answer as ContractAnswer
 
 

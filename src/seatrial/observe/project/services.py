@@ -16,11 +16,12 @@ from seatrial.compose.values import settings_of
 from seatrial.errors import ImageError
 from seatrial.facts import FileEntry, FileKind, MountKind, ServiceFiles, ServiceImage, Unavailable
 from seatrial.observe import paths
-from seatrial.observe.command import SHELLS_OWN, resolve_command
+from seatrial.observe.command.launch import unwrapped
+from seatrial.observe.command.resolve import SHELLS_OWN, resolve_command
 from seatrial.observe.configuration import OtherCommand, read_configuration
 from seatrial.observe.files import account_of, maps_users
+from seatrial.observe.image_files import NOT_READ
 from seatrial.observe.index import IndexFiles
-from seatrial.observe.launch import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +111,6 @@ def _on_host(mount: Mount, path: str) -> str:
 
 
 NOT_WANTED = Unavailable(reason="nothing of the service depends on its image's files")
-NOT_READ = Unavailable(reason="its files were not read; `invoke up --dry-run` reads those of every image that is here")
 
 
 def of_no_image(_: Configuration) -> Index | Unavailable:

@@ -18,10 +18,10 @@ from packaging.utils import canonicalize_name
 from seatrial.facts.code import MissingModule, NamedThing, OwnCode, OwnPackage
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
 from seatrial.observe.contents import shown
-from seatrial.observe.finder import BUILT_IN, Finder, Held, Place
-from seatrial.observe.installed import packages_of, place_of
-from seatrial.observe.layout import layout_of, runs_code
-from seatrial.observe.syntax import Asked, Module, read_module
+from seatrial.observe.python.finder import BUILT_IN, Finder, Held, Place
+from seatrial.observe.python.installed import packages_of, place_of
+from seatrial.observe.python.layout import layout_of, runs_code
+from seatrial.observe.python.syntax import Asked, Module, read_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from seatrial.facts import Distribution
     from seatrial.observe.files import EngineFiles
     from seatrial.observe.index import IndexFiles
-    from seatrial.observe.layout import Access, Layout
+    from seatrial.observe.python.layout import Access, Layout
 
 LARGEST = 1_000_000
 """Bytes of one source file."""

@@ -13,8 +13,16 @@ from msgspec import structs
 from seatrial.facts import Account, HealthCommand, ResolvedCommand, ResolvedPath, Shebang, Unavailable
 from seatrial.facts.command import SHELLS
 from seatrial.observe import paths
-from seatrial.observe.application import Application, application_of
-from seatrial.observe.launch import PYTHON, Launch, behind_wrappers, follow_scripts, is_wrapper, launches, unwrapped
+from seatrial.observe.command.application import Application, application_of
+from seatrial.observe.command.launch import (
+    PYTHON,
+    Launch,
+    behind_wrappers,
+    follow_scripts,
+    is_wrapper,
+    launches,
+    unwrapped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

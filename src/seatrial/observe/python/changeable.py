@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from seatrial.observe.index import Entry
-    from seatrial.observe.layout import Access, Layout
+    from seatrial.observe.python.layout import Access, Layout
 
 MOST_CODE = 20_000
 """Files of the application's own packages that are judged."""

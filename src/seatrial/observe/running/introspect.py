@@ -17,7 +17,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.engine.startup import processes
 from seatrial.errors import EngineError
 from seatrial.facts import ProcessList, ProcInfo, Unavailable, Usage
-from seatrial.observe.questions import ask_interpreter, read_answer
+from seatrial.observe.running.questions import ask_interpreter, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

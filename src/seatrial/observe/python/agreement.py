@@ -10,11 +10,11 @@ from msgspec import structs
 from packaging.utils import canonicalize_name
 
 from seatrial.facts import Agreement, Difference, Unavailable
-from seatrial.observe import installed
-from seatrial.observe.changeable import Changes
 from seatrial.observe.contents import shown
 from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
-from seatrial.observe.layout import Access, layout_of, off_path_of, runs_code
+from seatrial.observe.python import installed
+from seatrial.observe.python.changeable import Changes
+from seatrial.observe.python.layout import Access, layout_of, off_path_of, runs_code
 from seatrial.text import is_below
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from seatrial.facts import Account, Accounts, Distribution, Identity, Probe
     from seatrial.facts.probe import Code, Import
     from seatrial.observe.index import Index
-    from seatrial.observe.installed import Packages
-    from seatrial.observe.layout import Layout
-    from seatrial.observe.probe import ProbeRequest
+    from seatrial.observe.python.installed import Packages
+    from seatrial.observe.python.layout import Layout
+    from seatrial.observe.running.probe import ProbeRequest
 
 MOST_ARCHIVES = 20
 SITE = ("site-packages", "dist-packages")

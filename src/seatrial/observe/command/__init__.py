@@ -1,0 +1,1 @@
+"""What the image's command becomes: the program, the interpreter that it runs on, and the application."""

@@ -1,0 +1,1 @@
+"""What only a running container shows: the probe, and the starts of the image's command."""
