@@ -456,6 +456,30 @@ def test_an_env_file_is_asked_for_and_copied_when_wanted(yard: Yard) -> None:
     assert yard.down().nothing  # … nor the compose file.
 
 
+def test_several_compose_files_and_env_files_are_one_stack(yard: Yard) -> None:
+    files = '["compose.yaml", "more/compose.prod.yaml"]'
+    text = f'[tool.seatrial.apps]\nship = {{compose = {files}, env-files = ["a.env", "b.env"]}}\n'
+    yard.folder.joinpath("pyproject.toml").write_text(text, encoding="utf-8")
+    asks = {"A": "${A}", "B": "${B:?}", "C": "${C:-none}"}
+    yard.write({"a": yard.service(*SLEEP, environment=asks), "b": yard.service(*SLEEP)})
+    yard.folder.joinpath("more").mkdir()
+    later = {"services": {"a": {"environment": {"D": "here"}, "labels": {"which": "later"}}}}
+    yard.folder.joinpath("more/compose.prod.yaml").write_text(json.dumps(later), encoding="utf-8")
+    yard.folder.joinpath("a.env").write_text("A=1\nB=1\n", encoding="utf-8")
+    yard.folder.joinpath("b.env.example").write_text("B=2\n", encoding="utf-8")
+    yard.folder.joinpath(".env").write_text("C=never\n", encoding="utf-8")
+    with pytest.raises(StackError, match="the env file is missing") as caught:
+        yard.plan()
+    assert caught.value.where == str(yard.folder / "b.env")
+    yard.plan(create_env=True)
+    state = yard.up()
+    assert {each.service for each in state.services} == {"a", "b"}
+    container = inspect.containers(identify(yard.project, "ship"), yard.engine)[0]
+    seen = yard.engine.client.containers.get(container.name).attrs["Config"]
+    assert {"A=1", "B=2", "C=none", "D=here"} <= set(seen["Env"])
+    assert seen["Labels"]["which"] == "later"
+
+
 def test_an_own_image_that_was_not_built(yard: Yard) -> None:
     yard.write({"api": {"image": "own/crew:nosuch"}})
     with pytest.raises(StackError) as caught:

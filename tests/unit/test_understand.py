@@ -15,6 +15,7 @@ from tests.unit.project_shapes import DOCKERFILE, FASTAPI, SHAPES
 
 from seatrial.adopt import tree
 from seatrial.adopt.commands import Scripts, port_of, start_of
+from seatrial.adopt.compose_calls import with_calls
 from seatrial.adopt.dockerfiles import is_dockerfile, variant
 from seatrial.adopt.model import Stack, Understanding
 from seatrial.adopt.needs import is_example
@@ -400,6 +401,41 @@ def test_what_a_command_starts(tmp_path: Path, command: str, expected: tuple[str
 def stacks(folder: Path, files: dict[str, str]) -> dict[str, Stack]:
     found, _ = read_stacks(tree.Tree(write(folder, files)))
     return {stack.files[0]: stack for stack in found}
+
+
+PAIR = ("compose.yaml", "compose.prod.yaml")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected", "note"),
+    [
+        ({"Makefile": "up:\n\tdocker compose -f compose.yaml \\\n\t  -f compose.prod.yaml up\n"}, PAIR, ""),
+        ({"README.md": "`docker-compose --file=compose.yaml --file=compose.prod.yaml -p x up`"}, PAIR, ""),
+        ({"run.sh": "docker compose --env-file prod.env -f compose.yaml up", "prod.env.example": ""}, PAIR[:1], ""),
+        ({"run.sh": "docker compose --env-file gone.env -f compose.yaml up"}, None, ""),
+        ({"run.sh": "docker compose -f compose.yaml -f $MORE up"}, None, ""),
+        ({"run.sh": "docker compose up; tar -f compose.yaml -f compose.prod.yaml"}, None, ""),
+        ({"run.sh": "docker compose -f compose.yaml -f compose.dev.yaml up"}, None, "run.sh:1"),
+        (
+            {
+                "Makefile": "a:\n\tdocker compose -f compose.yaml -f compose.prod.yaml up\nb:\n\tdocker compose -f compose.yaml up"
+            },
+            None,
+            "Makefile:2",
+        ),
+    ],
+)
+def test_a_call_of_several_compose_files_counts_where_the_project_says_no_other(
+    tmp_path: Path, files: dict[str, str], expected: tuple[str, ...] | None, note: str
+) -> None:
+    api = "services: {api: {build: .}}"
+    more = {"compose.yaml": api, "compose.prod.yaml": api, "compose.dev.yaml": api}
+    seen = tree.Tree(write(tmp_path, {**more, **files}))
+    found, notes = with_calls(seen, read_stacks(seen)[0])
+    call = next(stack.call for stack in found if stack.files[0] == "compose.yaml")
+    assert (call and call.files) == expected
+    assert [each.where for each in notes] == ([note] if note else [])
+    assert all('compose = ["compose.yaml", ' in each.what for each in notes)
 
 
 CHECK = "CMD curl http://localhost:8000/up"

@@ -144,6 +144,14 @@ class ServiceFound(Fact, frozen=True, kw_only=True):
     """By key: `FILE:LINE`."""
 
 
+class ComposeCall(Fact, frozen=True, kw_only=True):
+    """How a file of the project calls docker compose."""
+
+    files: tuple[str, ...]
+    env_files: tuple[str, ...] = ()
+    where: str
+
+
 class Stack(Fact, frozen=True, kw_only=True):
     """One compose file with what belongs to it."""
 
@@ -156,6 +164,8 @@ class Stack(Fact, frozen=True, kw_only=True):
     """The compose file that it only adds to; empty where it stands alone."""
     usual: bool = False
     """Compose finds it by itself in its folder."""
+    call: ComposeCall | None = None
+    """The call that brings it up with other files, where the project's files say one alone."""
     aside: bool = False
 
     @property

@@ -278,7 +278,12 @@ def _app(app: App, stacks: Sequence[Stack]) -> Iterator[Line]:
     if app.image and app.image != app.name.value:
         yield Line("image", app.image, f"as {app.compose[0]} calls it")
     if app.compose:
-        yield Line("compose", app.compose[0], f"it runs it as {', '.join(app.services)}")
+        call = next((each.call for each in stacks if each.files[0] == app.compose[0]), None)
+        files = app.compose[0] if call is None or len(call.files) == 1 else list(call.files)
+        said = "" if call is None else f"; {call.where} calls compose so"
+        yield Line("compose", files, f"it runs it as {', '.join(app.services)}{said}")
+        if call is not None and call.env_files:
+            yield Line("env-files", list(call.env_files), call.where)
     elif stack := next((each for each in stacks if each.usual and not each.aside and not each.built), None):
         runs = ", ".join(dict.fromkeys(service.image for service in stack.services if service.image))
         why = f"a guess: it runs {runs}; with `image = NAME`, a build of this app makes NAME:latest"

@@ -13,6 +13,7 @@ from msgspec import structs
 from seatrial.adopt import needs
 from seatrial.adopt.apps import build_contexts, find_apps, project_name, services_of
 from seatrial.adopt.commands import Image, Scripts, merged, start_of, stated_starts
+from seatrial.adopt.compose_calls import with_calls
 from seatrial.adopt.declarations import Declared
 from seatrial.adopt.dockerfiles import read_dockerfile, read_dockerfiles
 from seatrial.adopt.known import CLASSES, STREAMLIT
@@ -59,6 +60,7 @@ def understand(folder: Path, without: Collection[str] = ()) -> Understanding:
     """Return what is understood of a project's folder; some of its files may be left out."""
     tree = Tree(folder, without)
     stacks, notes = read_stacks(tree)
+    stacks, call_notes = with_calls(tree, stacks)
     dockerfiles, more_notes = read_dockerfiles(tree)
     contexts = build_contexts(tree, dockerfiles)
     readings = _readings(tree, _built_from(stacks, dockerfiles, contexts) & set(tree.folders))
@@ -70,7 +72,12 @@ def understand(folder: Path, without: Collection[str] = ()) -> Understanding:
     apps = find_apps(tree, name, stacks, dockerfiles, contexts, projects)
     apps = tuple(_with_command(tree, app, scripts) for app in apps)
     finished = tuple(_with_apps(tree, *each, apps, stacks, scripts) for each in zip(projects, readings, strict=True))
-    found = [*notes, *more_notes, *(note for each in readings for note in (*each.declared.notes, *each.modules.notes))]
+    found = [
+        *notes,
+        *call_notes,
+        *more_notes,
+        *(note for each in readings for note in (*each.declared.notes, *each.modules.notes)),
+    ]
     found += [Note(where=where, what=what) for where, what in dict.fromkeys(tree.notes)]
     return Understanding(
         name=name,
