@@ -10,7 +10,7 @@ from tests.unit.samples import result, smoke
 
 from seatrial.checks.model import Status
 from seatrial.checks.verdict import Verdict
-from seatrial.cli import onboard
+from seatrial.cli import onboard, prove
 from seatrial.errors import BuildFailedError, EngineError, SeatrialError, SettingsError, StackFailedError
 from seatrial.smoke import Smoked
 
@@ -59,7 +59,7 @@ def day(
     (folder / "compose.yaml").write_text("services: {}\n", encoding="utf-8")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(onboard, "_engine", lambda *_, **__: "an engine")
-    monkeypatch.setattr(onboard, "build_apps", built)
+    monkeypatch.setattr(prove, "build_apps", built)
     monkeypatch.setattr("seatrial.smoke.smoke_images", smokes)
     monkeypatch.setattr(onboard, "_bring_up", brought_up)
     return int(onboard.onboard.body.__wrapped__(None)), tried  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,12 @@ from seatrial.adopt.model import App, Project, Start, Understanding, inferred, s
 from seatrial.adopt.repair import Kind, repaired, repairs
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import Verdict
-from seatrial.cli import onboard, output
+from seatrial.cli import onboard, output, prove
 from seatrial.cli.init import init
 from seatrial.errors import BuildFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from seatrial.smoke import Target
@@ -124,10 +125,17 @@ def test_a_persons_dockerfile_is_left_and_the_package_told() -> None:
     assert repaired(before, "shop", [found]) == before
 
 
+PROVE = partial(init, prove=True)
+
+
 def proved(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, rounds: Sequence[Sequence[Result] | None], **options: Any
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: Sequence[Sequence[Result] | None],
+    run: Callable[..., object] = PROVE,
+    **options: Any,
 ) -> int:
-    """Run init --prove in a project whose builds and smokes come to these; None does not build."""
+    """Run init --prove, or another command, in a project whose builds and smokes come to these; None does not build."""
     left = iter(rounds)
     now: list[Sequence[Result]] = []
 
@@ -145,10 +153,10 @@ def proved(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setattr(output, "engine", lambda: "an engine")
-    monkeypatch.setattr(onboard, "build_apps", build)
+    monkeypatch.setattr(prove, "build_apps", build)
     monkeypatch.setattr("seatrial.smoke.smoke_images", smokes)
     try:
-        init(invoke.Context(), prove=True, **options)
+        run(invoke.Context(), **options)
     except invoke.Exit as ended_with:
         assert list(left) == []
         return int(ended_with.code)
@@ -214,6 +222,49 @@ def test_what_a_person_has_changed_is_not_changed(
     assert {file: file.read_bytes() for file in shop.iterdir() if file.is_file()} == before
     said = capsys.readouterr().err
     assert "nothing is changed" in said or "left, as the files were changed by hand" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "rounds", "code"),
+    [
+        (None, {}, [LACKS], 1),
+        (None, {"repair": True}, [LACKS, []], 0),
+        (False, {}, [LACKS], 1),
+        (True, {}, [LACKS, []], 0),
+        (True, {"repair": True}, [[failing("config/labels", "none")]], 1),
+    ],
+)
+def test_onboard_repairs_what_init_wrote_where_somebody_says_so(
+    shop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: bool | None,
+    options: dict[str, Any],
+    rounds: list[list[Result]],
+    code: int,
+) -> None:
+    (shop / "pyproject.toml").write_text('[project]\nname = "shop"\n', encoding="utf-8")
+    assert proved(shop, monkeypatch, [[]]) == 0
+    before = {file: file.read_bytes() for file in shop.iterdir() if file.is_file()}
+    asked: list[str] = []
+
+    def terminal(question: str) -> bool:
+        asked.append(question)
+        return bool(answer)
+
+    monkeypatch.setattr(onboard, "_engine", lambda *_, **__: "an engine")
+    monkeypatch.setattr(onboard, "_bring_up", lambda *_: None)
+    monkeypatch.setattr("seatrial.reports.console.print_up_line", lambda *_: None)
+    monkeypatch.setattr("seatrial.reports.console.print_next_steps", lambda *_: None)
+    monkeypatch.setattr(output, "terminal_prompt", lambda: terminal if answer is not None else None)
+    assert proved(shop, monkeypatch, rounds, onboard.onboard, **options) == code
+    said = capsys.readouterr().err
+    changed = {file.name for file, content in before.items() if file.read_bytes() != content}
+    assert changed == ({"Dockerfile"} if code == 0 else set())
+    assert [question.endswith("Change Dockerfile so, and smoke again?") for question in asked] == (
+        [True] if answer is not None and not options else []
+    )
+    assert ("invoke onboard --repair" in said) == (answer is None and not options)
 
 
 def test_nothing_is_proved_by_a_dry_run(monkeypatch: pytest.MonkeyPatch, shop: Path) -> None:

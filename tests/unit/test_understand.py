@@ -418,7 +418,8 @@ PAIR = ("compose.yaml", "compose.prod.yaml")
         ({"run.sh": "docker compose -f compose.yaml -f compose.dev.yaml up"}, None, "run.sh:1"),
         (
             {
-                "Makefile": "a:\n\tdocker compose -f compose.yaml -f compose.prod.yaml up\nb:\n\tdocker compose -f compose.yaml up"
+                "Makefile": "a:\n\tdocker compose -f compose.yaml -f compose.prod.yaml up\n"
+                "b:\n\tdocker compose -f compose.yaml up"
             },
             None,
             "Makefile:2",

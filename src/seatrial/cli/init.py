@@ -100,11 +100,11 @@ def init(
         _write_workflow(system, force=force, dry_run=False)
     if not prove:
         return ExitCode.OK
-    from seatrial.cli.prove import prove as proved
+    from seatrial.cli.prove import prove_written as proved
 
     # What is declared already may be as an init before this one wrote it.
     before = scaffold.still_own(Path.cwd(), lambda files: answered(understand(Path.cwd(), files), answers))
-    return proved(*((seen[-1], plan) if seen else before or (None, {})))
+    return proved((seen[-1], plan) if seen else before)
 
 
 def _say_what_is_next(*, prove: bool) -> None:

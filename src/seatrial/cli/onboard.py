@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import invoke
 
-from seatrial.cli import command as errors
 from seatrial.cli import output
-from seatrial.cli.build import build_apps
 from seatrial.cli.command import command
 from seatrial.cli.up import build_missing
-from seatrial.errors import EngineError, ExitCode, SeatrialError, StackLeftError
+from seatrial.errors import EngineError, ExitCode
+from seatrial.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from seatrial.checks.model import Severity
-    from seatrial.checks.verdict import Smoke
+    from seatrial.cli.prove import Left, Own
     from seatrial.engine.find import Engine
     from seatrial.host import Host
-    from seatrial.images.plan import BuildPlan
     from seatrial.settings.read import Project
-    from seatrial.smoke import Target
     from seatrial.stack.state import StackState
 
 
@@ -33,11 +29,17 @@ if TYPE_CHECKING:
     help={
         "provide-engine": "where no engine answers, fetch and start one of seatrial's own",
         "fail-on": "error, warning or note: the findings of a smoke that keep an app from being brought up",
+        "repair": "where an image does not pass, change what is certain in the files that init wrote, and smoke again; "
+        "on a terminal it is asked",
         "dry-run": "print what would be done, and do nothing",
     },
 )
 def onboard(
-    _context: invoke.Context, provide_engine: bool = False, dry_run: bool = False, fail_on: str | None = None
+    _context: invoke.Context,
+    provide_engine: bool = False,
+    dry_run: bool = False,
+    fail_on: str | None = None,
+    repair: bool = False,
 ) -> ExitCode:
     """First day: find or provide an engine, build every app, smoke it, bring it up, say where it answers."""
     severity = output.chosen_severity(fail_on)
@@ -46,13 +48,30 @@ def onboard(
     stacked = [name for name, app in apps.items() if app.compose and app.onboard]
     if dry_run:
         return _plan(list(apps), stacked, host)
+    from seatrial import scaffold
+    from seatrial.adopt.understand import understand
+    from seatrial.cli.prove import prove
     from seatrial.reports import console as report
 
-    console, left = output.console(), Left()
+    console = output.console()
     report.print_step(console, 1, "an engine")
     engine = _engine(project, host, provide=provide_engine)
     report.print_line(console, f"using {engine}")
-    build_and_smoke(project, engine, left, severity, lambda at, step: report.print_step(console, at + 1, step))
+
+    def own(left: Left) -> Own | None:
+        if not left.reasons or host.trust is Trust.NONE:
+            return None
+        return scaffold.still_own(project.folder, partial(understand, project.folder))
+
+    left = prove(
+        project.folder,
+        own,
+        engine=engine,
+        fail_on=severity,
+        may_change=partial(_may_change, wanted=repair),
+        step=lambda at, step: report.print_step(console, at + 1, step),
+    )
+    project = output.project()  # Its settings may be other ones by now.
     report.print_step(console, 4, "up")
     states: list[StackState] = []
     for name in left.others(stacked):
@@ -64,71 +83,12 @@ def onboard(
     return left.exit_code
 
 
-NOT_BUILT = "it was not built"
-
-
-def build_and_smoke(
-    project: Project,
-    engine: Engine,
-    left: Left,
-    fail_on: Severity | None,
-    step: Callable[[int, str], None] = lambda *_: None,
-) -> Sequence[Smoke]:
-    """Build every app and smoke it; print the verdicts, and return the smokes. `step` announces each."""
-    from seatrial.cli.smoke import judged_by, known_findings
-    from seatrial.smoke import app_target
-
-    host, known = output.host(), known_findings(None, None)
-    apps = project.chosen(None)
-    step(1, "build")
-    targets: list[Target] = []
-    for name in apps:
-        # What the settings say of it has to hold before anything is built.
-        with left.going_on(name, NOT_BUILT):
-            targets += judged_by([app_target(project, name, host=host)], fail_on, known)
-    build_apps(project, left.others(apps), engine, host, left.not_built)
-    step(2, "smoke")
-    return _smoke([target for target in targets if target.app not in left.reasons], engine, left)
-
-
-class Left:
-    """The apps that did not come through a step: the others go on."""
-
-    def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
-        self.exit_code = ExitCode.OK
-
-    def add(self, name: str, reason: str, code: ExitCode) -> None:
-        """Leave an app, for a reason; of all exit codes a failure counts most."""
-        self.reasons[name] = reason
-        if self.exit_code is not ExitCode.FAILED:
-            self.exit_code = code
-
-    def others(self, names: Iterable[str]) -> list[str]:
-        """Return those that are not left."""
-        return [name for name in names if name not in self.reasons]
-
-    def not_built(self, plan: BuildPlan, error: SeatrialError) -> None:
-        """Leave an app whose build failed."""
-        if isinstance(error, EngineError):
-            raise error
-        self.add(plan.app, NOT_BUILT, error.exit_code)
-
-    @contextmanager
-    def going_on(self, name: str, reason: str) -> Iterator[None]:
-        """Show what keeps an app from coming through, and leave it. Nothing goes on without an engine.
-
-        Raises:
-            EngineError: the engine answers no more.
-            StackLeftError: interrupted.
-        """
-        try:
-            yield
-        except (EngineError, StackLeftError):
-            raise
-        except SeatrialError as error:
-            errors.show(error)
-            self.add(name, reason, error.exit_code)
+def _may_change(names: str, says: Sequence[str], *, wanted: bool) -> str:
+    """Return why files that init wrote are not changed: they may be committed by now. Empty where they may be."""
+    ask = None if wanted else output.terminal_prompt()
+    if wanted or (ask is not None and ask("\n".join((*says, f"Change {names} so, and smoke again?")))):
+        return ""
+    return "not changed" if ask is not None else "not changed, as `invoke onboard --repair` does"
 
 
 def _plan(apps: list[str], stacked: list[str], host: Host) -> ExitCode:
@@ -166,24 +126,6 @@ def _agreed() -> bool:
         return False
     output.say("No Docker engine answers. seatrial can download one and run it next to whatever this host has.")
     return output.confirmed("Do that?")
-
-
-def _smoke(targets: Sequence[Target], engine: Engine, left: Left) -> Sequence[Smoke]:
-    from seatrial.checks.model import Level
-    from seatrial.reports.console import print_smoke_line
-    from seatrial.smoke import smoke_images
-
-    console, smoked = output.console(), smoke_images(targets, engine, level=Level.STANDARD)
-    codes = {target.app or "": ExitCode.UNDECIDED for target in targets}
-    for smoke in smoked.smokes:
-        print_smoke_line(console, smoke)
-        codes[smoke.app] = smoke.verdict.exit_code
-    for problem in smoked.problems:
-        errors.show(problem)
-    for name, code in codes.items():
-        if code:
-            left.add(name, f"its image does not pass; in full: `invoke smoke --app {name}`", code)
-    return smoked.smokes
 
 
 def _bring_up(project: Project, name: str, engine: Engine, host: Host) -> StackState:
