@@ -14,6 +14,7 @@ from seatrial.errors import ExitCode
 from seatrial.facts import Condition, Dependency, Port, Service
 from seatrial.reports.stack_console import state_text
 from seatrial.stack.down import levels
+from seatrial.stack.explain import explain
 from seatrial.stack.inspect import read_container
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.state import (
@@ -27,7 +28,6 @@ from seatrial.stack.state import (
     states,
 )
 from seatrial.stack.up import addresses, machine_of
-from seatrial.stack.wait import explain
 
 
 def container(

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.compose.readiness import Readiness
+from seatrial.stack.explain import condition
 from seatrial.stack.state import ContainerStatus, Health, Observer, Phase, Removed, ServiceState, StackState
-from seatrial.stack.wait import condition
 from seatrial.swarm.rollout import condition as swarm_condition
 from seatrial.swarm.state import Conversion, Deployed, Outcome, RemovedStack, SwarmServiceState
 from seatrial.text import plain, plain_line

@@ -1,4 +1,4 @@
-"""Watches a stack come up, decides when it is up, has failed or timed out, and explains why.
+"""Watches a stack come up, and decides when it is up, has failed or timed out.
 
 What asks the engine raises EngineError when it does not answer.
 """
@@ -6,166 +6,17 @@ What asks the engine raises EngineError when it does not answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol, assert_never
+from typing import Protocol
 
-from seatrial.compose.services import waiting_for
-from seatrial.engine.containers import start_refusal
 from seatrial.engine.find import Engine
 from seatrial.engine.startup import StartFollower
 from seatrial.errors import StackFailedError
 from seatrial.stack import inspect
-from seatrial.stack.older_volume import OlderVolume, databases, older_volume
+from seatrial.stack.explain import LOG_LINES, blamed, databases, explain, older_volume
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.state import ContainerState, ContainerStatus, Health, Observer, Phase, ServiceState, all_up, states
-
-LOG_LINES = 20
-"""Lines of a failed service's output that are shown."""
-
-
-def blamed(services: Sequence[ServiceState]) -> tuple[ServiceState, ...]:
-    """Return the services to blame: those that failed, else those that are not up and wait for no other."""
-    failed = tuple(state for state in services if state.phase is Phase.FAILED)
-    return failed or tuple(state for state in services if state.phase in {Phase.RESTARTING, Phase.STARTING})
-
-
-def explain(
-    plan: StackPlan,
-    services: Sequence[ServiceState],
-    *,
-    outputs: Mapping[str, Sequence[str]],
-    compose_errors: Sequence[str] = (),
-    timed_out: float | None = None,
-    older: OlderVolume | None = None,
-) -> StackFailedError:
-    """Return why a stack did not come up, with the last output of the blamed services.
-
-    `compose_errors` are compose's last messages where compose gave up; `timed_out` are the seconds until the timeout.
-    """
-    culprits = blamed(services)
-    if compose_errors:
-        # Compose gave up: what merely has not come up yet is not to blame.
-        culprits = tuple(state for state in culprits if state.phase in {Phase.FAILED, Phase.RESTARTING})
-    lines = [line for state in culprits for line in _evidence(plan, state, services, outputs.get(state.service, ()))]
-    if not culprits:
-        lines += compose_errors[:-1]
-    return StackFailedError(
-        _headline(plan, culprits, compose_errors, timed_out) + (f" {older}." if older is not None else ""),
-        where=str(plan.file),
-        fix=older.fix(plan.stack.app)
-        if older is not None
-        else _fix(plan, culprits, timed_out=timed_out, full=_disk_is_full([*lines, *compose_errors])),
-        detail="\n".join(lines),
-    )
-
-
-def condition(state: ServiceState) -> str:
-    """Return the state of a service in words, to follow its name."""
-    container = state.container
-    if container is None:
-        return "has no container"
-    match container.status:
-        case ContainerStatus.CREATED:
-            reason = start_refusal(container.error)
-            return f"could not be started: {reason}" if reason else "has not been started"
-        case ContainerStatus.RUNNING:
-            return _while_running(container)
-        case ContainerStatus.RESTARTING:
-            return f"keeps ending with {_code(container)} ({container.restarts} restarts)"
-        case ContainerStatus.EXITED:
-            # A one-shot's zero is not a failure: this service was to keep running.
-            wrong = " but should have kept running" if container.exit_code == 0 and state.phase is Phase.FAILED else ""
-            return f"ended with {_code(container)}{wrong}"
-        case ContainerStatus.PAUSED | ContainerStatus.REMOVING | ContainerStatus.DEAD:
-            return f"is {container.status}"
-    assert_never(container.status)
-
-
-def _headline(
-    plan: StackPlan, culprits: Sequence[ServiceState], compose_errors: Sequence[str], timed_out: float | None
-) -> str:
-    who = _listed([f"{state.service} {condition(state)}" for state in culprits])
-    if timed_out is not None:
-        return f"{plan.stack.app} was not up after {timed_out:g} s" + (f": {who}." if who else ".")
-    if culprits:
-        return f"{plan.stack.app} did not come up: {who}."
-    said = compose_errors[-1].removesuffix(".") if compose_errors else "compose gives no reason"
-    return f"{plan.stack.app} could not be started: {said}."
-
-
-def _while_running(container: ContainerState) -> str:
-    after = f" after {container.restarts} restarts" if container.restarts else ""
-    words = {
-        None: _without_check(container),
-        Health.UNHEALTHY: "is unhealthy",
-        Health.STARTING: "runs and is not healthy yet",
-        Health.HEALTHY: "is healthy",
-    }
-    return words[container.health] + after
-
-
-def _without_check(container: ContainerState) -> str:
-    if container.start_over is not False:
-        return "runs"
-    if container.silent:
-        return f"runs and does not listen on {', '.join(map(str, sorted(container.silent)))}, which it publishes"
-    return "runs and has not finished starting"
-
-
-def _code(container: ContainerState) -> str:
-    code = f"exit code {container.exit_code}"
-    return f"{code}, out of memory" if container.out_of_memory else code
-
-
-def _evidence(
-    plan: StackPlan, state: ServiceState, services: Sequence[ServiceState], output: Sequence[str]
-) -> Iterator[str]:
-    waiting = waiting_for(state.service, plan.services)
-    yield f"{state.service} {condition(state)}" + (f"; {_listed(waiting)} waited for it" if waiting else "")
-    yield from _needs(plan, state, services)
-    if state.container is not None and state.container.health_outputs:
-        yield "  its last health checks:"
-        yield from (f"    {line}" for line in state.container.health_outputs)
-    if output:
-        yield "  its last output:"
-        yield from (f"    {line}" for line in output[-LOG_LINES:])
-    elif state.container is not None and state.container.status is not ContainerStatus.CREATED:
-        yield "  it printed nothing"
-
-
-def _needs(plan: StackPlan, state: ServiceState, services: Sequence[ServiceState]) -> Iterator[str]:
-    """Yield which of its dependencies a service waits for, and which are as it needs them."""
-    own = next((service.depends_on for service in plan.services if service.name == state.service), ())
-    needed = {dependency.service for dependency in own}
-    unmet = [f"{other.service}, which {condition(other)}" for other in services if other.service in state.waits_for]
-    met = [other.service for other in services if other.service in needed - {*state.waits_for}]
-    if unmet:
-        yield f"  it waits for {_listed(unmet)}"
-    if met:
-        yield f"  what {'else ' if unmet else ''}it depends on is there: {_listed(met)}"
-
-
-def _disk_is_full(lines: Sequence[str]) -> bool:
-    return any("no space left on device" in line.lower() for line in lines)
-
-
-def _fix(plan: StackPlan, culprits: Sequence[ServiceState], *, timed_out: float | None, full: bool) -> str:
-    again = f"run `invoke up --app {plan.stack.app}` again"
-    if full:
-        return f"A disk is full: make room for its volumes (`docker system df` shows what takes it), then {again}."
-    if any(state.container is not None and state.container.out_of_memory for state in culprits):
-        return f"Raise its memory limit or make it use less, then {again}."
-    loops = any(state.container is not None and state.container.restarts for state in culprits)
-    if timed_out is not None and not loops:
-        return f"Fix it, or allow more time with --timeout, then {again}."
-    return f"Fix it, then {again}."
-
-
-def _listed(words: Sequence[str]) -> str:
-    *most, last = words or [""]
-    return f"{', '.join(most)} and {last}" if most else last
-
 
 POLL = 0.2
 """Seconds between two polls of the engine."""

@@ -10,9 +10,8 @@ import pytest
 from seatrial.compose.runner import Stack
 from seatrial.compose.services import read_services
 from seatrial.facts import Json
-from seatrial.stack.older_volume import databases, older_volume
+from seatrial.stack.explain import databases, explain, older_volume
 from seatrial.stack.plan import StackPlan
-from seatrial.stack.wait import explain
 
 DOCUMENT: Json = {
     "services": {
