@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
@@ -227,27 +227,17 @@ def check(
     """
 
     def made(function: Callable[..., Outcome]) -> Check:
-        if not ID.fullmatch(identity):
-            raise DeclarationError(
-                f"{identity!r} is not a valid check id. Write FAMILY/NAME in lower case: `shop/has-licence`."
-            )
-        if unknown := [key for key in demanded_by if key not in Contract.__struct_fields__]:
-            raise DeclarationError(f"{identity}: the contract has no key {unknown[0]!r}.")
+        _require_valid(identity, demanded_by)
         parameters = _parameters(function)
         facts = {name: FACTS[name] for name, _ in parameters}
+        causes = (cause if isinstance(cause, Cause) else Cause(check=cause) for cause in follows)
+        told = chain.from_iterable(fact.told_by for fact in facts.values())
         return Check(
             id=identity,
             title=title,
             severity=Severity(severity),
             demanded_by=demanded_by,
-            follows=tuple(
-                dict.fromkeys(
-                    (
-                        *(cause if isinstance(cause, Cause) else Cause(check=cause) for cause in follows),
-                        *chain.from_iterable(fact.told_by for fact in facts.values()),
-                    )
-                )
-            ),
+            follows=tuple(dict.fromkeys((*causes, *told))),
             why=why,
             source=source,
             example=example,
@@ -260,6 +250,15 @@ def check(
         )
 
     return made
+
+
+def _require_valid(identity: str, demanded_by: Collection[str]) -> None:
+    if not ID.fullmatch(identity):
+        raise DeclarationError(
+            f"{identity!r} is not a valid check id. Write FAMILY/NAME in lower case: `shop/has-licence`."
+        )
+    if unknown := [key for key in demanded_by if key not in Contract.__struct_fields__]:
+        raise DeclarationError(f"{identity}: the contract has no key {unknown[0]!r}.")
 
 
 def checks_of(module: ModuleType) -> tuple[Check, ...]:

@@ -124,109 +124,109 @@ def build(
         observer.say("Its layers are not kept in the cache folder: the build gets credentials.")
         plan = replace(plan, cache=None)
     redaction = Redaction(secrets.credentials)
-    progress = Progress(dockerfile, redaction)
+    running = _Build(
+        plan=plan, dockerfile=dockerfile, mounts=mounts, secrets=secrets, progress=Progress(dockerfile, redaction),
+        buildx=buildx.path, engine=engine, host=host, builder=builder, observer=observer,
+    )  # fmt: skip
     with redaction.of_errors():
-        with engine_errors(f"building {plan.tags[0]}"):
-            replaced = replacements(
-                plan, dockerfile, engine=engine, host=host, project=project,
-                say=lambda message: observer.say(redaction.strike(message)),
-                registries=registries, elsewhere=builder is not None,
-            )  # fmt: skip
-            frontend = Frontend(
-                image=dockerfile.syntax, left_out=replaced.syntax_left_out is not None,
-                local=dockerfile.syntax is not None and registries.has_locally(dockerfile.syntax),
-                engine_version=engine.version if builder is None else None,
-            )  # fmt: skip
-        with _file_errors(plan.dockerfile):
-            handed = hand_over(
-                plan, frontend, secrets.files.get("ca-bundle"), secrets.for_each_run(plan.secrets, mounts),
-                settings=project.file.name,
-            )  # fmt: skip
-        if handed.note:
-            observer.say(handed.note)
-
-        def run(plan: BuildPlan) -> tuple[str, int]:
-            return _run(
-                buildx.path, plan, dockerfile, replaced, secrets, handed,
-                engine=engine, host=host, builder=builder, observer=observer, progress=progress,
-            )  # fmt: skip
-
-        image_id, size = (
-            _searched(run, plan, engine, secrets, mounts, observer.say) if secrets.credentials else run(plan)
-        )
+        replaced, handed = running.prepare(project, registries, say=lambda said: observer.say(redaction.strike(said)))
+        image_id, size = running.image(replaced, handed)
     result = BuildResult(
         plan=plan, image_id=image_id, size_bytes=size, seconds=clock() - began,
-        steps=progress.steps, substitutes=replaced.substitutes,
+        steps=running.progress.steps, substitutes=replaced.substitutes,
     )  # fmt: skip
     observer.ended(result)
     return result
 
 
-def _searched(
-    run: Callable[[BuildPlan], tuple[str, int]],
-    plan: BuildPlan,
-    engine: Engine,
-    secrets: BuildSecrets,
-    mounts: Sequence[SecretMount],
-    say: Callable[[str], None],
-) -> tuple[str, int]:
-    """Build an image that could hold a credential: it is searched before it gets its tags."""
-    with engine_errors(f"building {plan.tags[0]}"), provisional_tag(engine, plan) as tag:
-        image_id, size = run(replace(plan, tags=(tag,)))
-        tag_when_clean(engine, image_id, plan, credentials=secrets.credentials, mounts=mounts, say=say)
-    return image_id, size
+@dataclass(frozen=True, kw_only=True)
+class _Build:
+    """A build in progress."""
 
+    plan: BuildPlan
+    dockerfile: Dockerfile
+    mounts: tuple[SecretMount, ...]
+    secrets: BuildSecrets
+    progress: Progress
+    buildx: str
+    engine: Engine
+    host: Host
+    builder: Builder | None
+    observer: Observer
 
-def _run(
-    buildx: str,
-    plan: BuildPlan,
-    dockerfile: Dockerfile,
-    replaced: Replacements,
-    secrets: BuildSecrets,
-    handed: Handed,
-    *,
-    engine: Engine,
-    host: Host,
-    builder: Builder | None,
-    observer: Observer,
-    progress: Progress,
-) -> tuple[str, int]:
-    """Run buildx; return the image's id and size."""
-    environment = engine.programs_environment if builder is None else programs.builder_environment(engine, host)
+    def prepare(
+        self, project: Project, registries: Registries, say: Callable[[str], None]
+    ) -> tuple[Replacements, Handed]:
+        """Make the local substitutes that it needs, and the Dockerfile for the builder."""
+        plan, syntax = self.plan, self.dockerfile.syntax
+        with engine_errors(f"building {plan.tags[0]}"):
+            replaced = replacements(
+                plan, self.dockerfile, engine=self.engine, host=self.host, project=project, say=say,
+                registries=registries, elsewhere=self.builder is not None,
+            )  # fmt: skip
+            frontend = Frontend(
+                image=syntax, left_out=replaced.syntax_left_out is not None,
+                local=syntax is not None and registries.has_locally(syntax),
+                engine_version=self.engine.version if self.builder is None else None,
+            )  # fmt: skip
+        bundle, credentials = self.secrets.files.get("ca-bundle"), self.secrets.for_each_run(plan.secrets, self.mounts)
+        with _file_errors(plan.dockerfile):
+            handed = hand_over(plan, frontend, bundle, credentials, settings=project.file.name)
+        if handed.note:
+            self.observer.say(handed.note)
+        return replaced, handed
 
-    def relay(line: str) -> None:
-        for event in progress.feed(handed.mounted.as_written(line)):
-            observer.event(event)
+    def image(self, replaced: Replacements, handed: Handed) -> tuple[str, int]:
+        """Build; return the image's id and size. One that could hold a credential is searched before it is tagged."""
+        if not self.secrets.credentials:
+            return self._run(self.plan, replaced, handed)
+        with engine_errors(f"building {self.plan.tags[0]}"), provisional_tag(self.engine, self.plan) as tag:
+            image_id, size = self._run(replace(self.plan, tags=(tag,)), replaced, handed)
+            tag_when_clean(
+                self.engine, image_id, self.plan,
+                credentials=self.secrets.credentials, mounts=self.mounts, say=self.observer.say,
+            )  # fmt: skip
+        return image_id, size
 
-    with _temporary_folder() as folder:
-        with _file_errors(folder):
-            file = handed.file(plan, folder)
-        arguments = buildx_arguments(
-            plan, engine=engine, builder=builder, contexts=_contexts(replaced, builder, engine, folder),
-            substitutes=replaced.substitutes,
-            provenance=provenance(
-                dockerfile, plan.dockerfile, plan.context, plan.build_arguments, host.trust
-            ),
-            dockerfile=file,
-            id_file=folder / "image-id",
-        )  # fmt: skip
-        if plan.cache is not None:
-            arguments += layer_cache.arguments(plan.cache, folder / "layers")
-        completed = process.stream(
-            [buildx, *arguments, *secrets.arguments(), *handed.mounted.arguments(), "--", str(plan.context)],
-            timeout=None,
-            on_output=lambda _: None,
-            on_error=relay,
-            environment={**environment, **secrets.environment(), **handed.mounted.environment()},
-            tick=partial(_end_in_time, time.monotonic() + plan.within, plan, progress),
+    def _run(self, plan: BuildPlan, replaced: Replacements, handed: Handed) -> tuple[str, int]:
+        """Run buildx; return the image's id and size."""
+        engine, builder, secrets = self.engine, self.builder, self.secrets
+        environment = (
+            engine.programs_environment if builder is None else programs.builder_environment(engine, self.host)
         )
-        if completed.code != 0:
-            raise explain(progress, _build_environment(plan, engine, replaced, builder))
-        image_id = (folder / "image-id").read_text(encoding="ascii").strip()
-        if plan.cache is not None:
-            layer_cache.keep(folder / "layers", plan.cache)
-    with engine_errors(f"building {plan.tags[0]}"):
-        return _look_at(engine, image_id, plan.tags[0])
+
+        def relay(line: str) -> None:
+            for event in self.progress.feed(handed.mounted.as_written(line)):
+                self.observer.event(event)
+
+        with _temporary_folder() as folder:
+            with _file_errors(folder):
+                file = handed.file(plan, folder)
+            arguments = buildx_arguments(
+                plan, engine=engine, builder=builder, contexts=_contexts(replaced, builder, engine, folder),
+                substitutes=replaced.substitutes,
+                provenance=provenance(
+                    self.dockerfile, plan.dockerfile, plan.context, plan.build_arguments, self.host.trust
+                ),
+                dockerfile=file, id_file=folder / "image-id",
+            )  # fmt: skip
+            if plan.cache is not None:
+                arguments += layer_cache.arguments(plan.cache, folder / "layers")
+            completed = process.stream(
+                [self.buildx, *arguments, *secrets.arguments(), *handed.mounted.arguments(), "--", str(plan.context)],
+                timeout=None,
+                on_output=lambda _: None,
+                on_error=relay,
+                environment={**environment, **secrets.environment(), **handed.mounted.environment()},
+                tick=partial(_end_in_time, time.monotonic() + plan.within, plan, self.progress),
+            )
+            if completed.code != 0:
+                raise explain(self.progress, _build_environment(plan, engine, replaced, builder))
+            image_id = (folder / "image-id").read_text(encoding="ascii").strip()
+            if plan.cache is not None:
+                layer_cache.keep(folder / "layers", plan.cache)
+        with engine_errors(f"building {plan.tags[0]}"):
+            return _look_at(engine, image_id, plan.tags[0])
 
 
 def _end_in_time(deadline: float, plan: BuildPlan, progress: Progress) -> None:

@@ -81,26 +81,10 @@ def plan_build(
     """
     app = project.app(name)
     version = python_of(name, app, python)
-    image = app.image or name
-    if IMAGE_NAME.fullmatch(image) is None:
-        what = f"{image!r} is not an image name: those are lower-case letters and digits, with single separators."
-        said = name in project.of_services
-        where = declared(project, name) if said else f"{project.file.name} {project.table('apps', name)}"
-        raise SettingsError(what, where=where, fix="Set `image` there.")
+    image = _image_name(project, name)
     context, dockerfile = project.context(app), project.dockerfile(app)
     outside = _outside(project, {"build context": context, "Dockerfile": dockerfile})
-    if outside and trust is Trust.NONE:
-        raise BuildError(
-            f"{lies_outside(outside)}, and the project is not trusted.",
-            where=declared(project, name),
-            fix="Keep it inside; or, where you trust the project as your own, give --trust project.",
-        )
-    if not is_folder(context):
-        raise BuildError(
-            f"the build context {'is not a directory' if exists(context) else 'does not exist'}.",
-            where=_shown(context, project),
-            fix=f"Correct {project.place(name, 'context')}.",
-        )
+    _require_context(project, name, context, outside, trust)
     shown = _shown(dockerfile, project)
     text = read_dockerfile(dockerfile, where=shown, named=project.place(name, "dockerfile"))
     named = project.place(name, "target")
@@ -137,6 +121,31 @@ def plan_build(
         if name in project.of_services
         else project.table("apps", name),
     )
+
+
+def _image_name(project: Project, name: str) -> str:
+    image = project.app(name).image or name
+    if IMAGE_NAME.fullmatch(image) is None:
+        what = f"{image!r} is not an image name: those are lower-case letters and digits, with single separators."
+        said = name in project.of_services
+        where = declared(project, name) if said else f"{project.file.name} {project.table('apps', name)}"
+        raise SettingsError(what, where=where, fix="Set `image` there.")
+    return image
+
+
+def _require_context(project: Project, name: str, context: Path, outside: Sequence[str], trust: Trust) -> None:
+    if outside and trust is Trust.NONE:
+        raise BuildError(
+            f"{lies_outside(outside)}, and the project is not trusted.",
+            where=declared(project, name),
+            fix="Keep it inside; or, where you trust the project as your own, give --trust project.",
+        )
+    if not is_folder(context):
+        raise BuildError(
+            f"the build context {'is not a directory' if exists(context) else 'does not exist'}.",
+            where=_shown(context, project),
+            fix=f"Correct {project.place(name, 'context')}.",
+        )
 
 
 def _first_of(project: Project, name: str) -> str:
