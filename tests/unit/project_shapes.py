@@ -641,6 +641,12 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
                 "    url: str\n"
                 "    size: int = 3\n"
                 "    key: str = Field(alias='API_KEY')\n"
+                "class Base(BaseSettings, env_file='.env', env_prefix='j_'):\n"
+                "    pass\n"
+                "class Bot(Base, env_prefix='bot_'):\n"
+                "    token: str\n"
+                "class Job(Base):\n"
+                "    name: str\n"
             ),
             "shop/a.py": ("from environs import Env\nenv = Env()\nA = env.str('A_NAME')\nB = env.int('B_NAME', 3)\n"),
             "shop/b.py": "from decouple import config\nC = config('C_NAME')\n",
@@ -665,6 +671,8 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {
             "variables": {
                 "SHOP_URL": True,
+                "BOT_TOKEN": True,
+                "J_NAME": True,
                 "API_KEY": True,
                 "A_NAME": True,
                 "C_NAME": True,

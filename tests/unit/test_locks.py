@@ -121,6 +121,9 @@ def test_a_uv_locks_extras_and_groups(tmp_path: Path) -> None:
     assert versions(lock, "jobs") == {**BASE, "celery": "1.0"}
     assert versions(lock, "cpu")["torch"] == "2.5.1+cpu"
     assert versions(lock, "gpu")["torch"] == "2.5.1"
+    # The groups of a workspace whose root is no project: uv installs them with each of its members.
+    shared = f'{UV}\n[manifest.dependency-groups]\ntools = [{{ name = "celery", specifier = ">=1" }}]\n'
+    assert versions(read(tmp_path, "uv.lock", shared), "tools")["celery"] == "1.0"
 
 
 def test_another_python_gets_another_choice(tmp_path: Path) -> None:

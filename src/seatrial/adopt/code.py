@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.adopt.known import ARQ, CLASSES, DASH, DASH_SERVER, DRAMATIQ, STREAMLIT, Framework
-from seatrial.adopt.reads import Read, VariableReader, is_settings
+from seatrial.adopt.reads import Read, VariableReader
 from seatrial.observe.python import syntax
 from seatrial.observe.python.trees import (
     argument,
@@ -271,8 +271,7 @@ class _Reader:
             assigned_names(statement.body)
         ):
             self.code.objects.append(Made(name=statement.name, framework=ARQ, line=statement.lineno))
-        if any(map(is_settings, bases)):
-            self._variables.settings(statement)
+        self._variables.settings(statement, bases)
         self._expressions(statement.decorator_list, nested=nested)
         self.block(statement.body, nested=True)
 

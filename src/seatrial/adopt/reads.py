@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.observe.python.trees import (
@@ -60,6 +60,8 @@ class VariableReader:
         """Names of objects that read variables."""
         self._defaults: set[str] = set()
         """Variables to which such an object gives a default."""
+        self._settings: dict[str, str] = {}
+        """Its classes of pydantic's settings, each with the prefix of its variables."""
         self._helpers: dict[str, bool] = {}
         """Its functions that read the variable that they are given; whether they want a value."""
 
@@ -128,10 +130,18 @@ class VariableReader:
         if NAME.fullmatch(name):
             self.found.append(Read(name=name, line=line, required=required, default=default, type=type))
 
-    def settings(self, statement: ast.ClassDef) -> None:
-        """Read the fields of a class of pydantic's settings. Source: pydantic's documentation, Settings Management."""
+    def settings(self, statement: ast.ClassDef, bases: Sequence[str]) -> None:
+        """Read the fields of a class of pydantic's settings, or of one that is made from such a class of this module.
+
+        Source: pydantic's documentation, Settings Management.
+        """
+        inherited = [self._settings[base] for base in bases if base in self._settings]
+        if not inherited and not any(map(_is_settings, bases)):
+            return
         values = assigned_names([node for node in statements(statement.body) if not isinstance(node, ast.FunctionDef)])
-        prefix = entry(values.get("model_config"), "env_prefix") or text_of(values.get("env_prefix"))
+        given = next((keyword.value for keyword in statement.keywords if keyword.arg == "env_prefix"), None)
+        prefix = entry(values.get("model_config"), "env_prefix") or text_of(values.get("env_prefix")) or text_of(given)
+        prefix = self._settings[statement.name] = prefix or next(iter(inherited), "")
         for node in statement.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 name = node.target.id
@@ -156,7 +166,7 @@ def reads_in_text(content: bytes) -> list[Read]:
     return [Read(name=name.decode(), line=content.count(b"\n", 0, at) + 1, required=False) for name, at in found]
 
 
-def is_settings(base: str) -> bool:
+def _is_settings(base: str) -> bool:
     """Tell whether a class with that base is one of pydantic's settings, also by way of the project's own."""
     return base in SETTINGS or base.rpartition(".")[2].endswith("Settings")
 

@@ -76,7 +76,11 @@ def health_declared(configuration: Configuration, contract: Contract) -> Outcome
     if health_check is None:
         port = next((port.partition("/")[0] for port in configuration.exposed_ports if not port.endswith("/udp")), "")
         asks = f"Add `HEALTHCHECK CMD {asking(f'http://127.0.0.1:{port}/')}`, with a path that answers"
-        beats = "Add a HEALTHCHECK that looks at what its loop keeps touching, such as the age of a file"
+        asked = asking("http://127.0.0.1:PORT/")
+        beats = (
+            f"Add a HEALTHCHECK: where it listens on a port, `HEALTHCHECK CMD {asked}`; where it does not, one that "
+            "looks at what its loop keeps touching, such as the age of a file"
+        )
         fix = f"{asks if port else beats}; or waive health/declared with your reason."
         return expect.failed("no HEALTHCHECK", fix=fix)
     return expect.passed(f"{' '.join(health_check.test)}, every {health_check.interval:g} s")

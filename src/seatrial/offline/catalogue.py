@@ -213,9 +213,12 @@ def _debian_python(series: str, *, slim: bool) -> Recipe:
     return Recipe(
         pattern="",
         dockerfile=FOLDER / "python-debian.Dockerfile",
-        inputs=_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl", *more),
+        inputs={
+            **_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl", *more),
+            "headers": f"deb:{suite}+libpython{version}-dev",
+        },
         arguments={"VERSION": version, "LOCALE": locale(version)},
-        note=f"{note}, without Python's headers" if slim else f"{note}; {WITHOUT}",
+        note=note if slim else f"{note}; {WITHOUT}",
     )
 
 

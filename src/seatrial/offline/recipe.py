@@ -28,6 +28,8 @@ class Kind(StrEnum):
 
     ROOTFS = "rootfs"
     """`rootfs:SUITE+PACKAGE+…`: a root filesystem of Debian."""
+    DEB = "deb"
+    """`deb:SUITE+PACKAGE+…`: the files of Debian's packages alone, without what they depend on."""
     INTERPRETER = "interpreter"
     """`interpreter:X.Y`: a CPython of the host, laid out for /usr/local."""
     WHEEL = "wheel"

@@ -18,7 +18,7 @@ from seatrial.engine import programs
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import BuildError, ImageError, SeatrialError
 from seatrial.filesystem import locked, os_errors
-from seatrial.offline import interpreter, rootfs
+from seatrial.offline import debian, interpreter, rootfs
 from seatrial.offline.catalogue import locale
 from seatrial.offline.packages import fetch_npm, fetch_programs
 from seatrial.offline.recipe import PREFIX, Input, Kind
@@ -225,6 +225,11 @@ class _Builder:
                 cleanup.callback(self._remove_image, f"{REPOSITORY}:{tag}")
                 self._import_tar(tar, tag)
                 return f"docker-image://{REPOSITORY}:{tag}"
+            case Kind.DEB:
+                root = rootfs.parse(wanted.argument, where=f"input {key}")
+                debs = debian.fetch(root.packages, suite=root.suite, host=self.host, say=self.say)
+                debian.unpack(debs, folder, host=self.host)
+                return str(folder)
             case Kind.INTERPRETER:
                 python = resolved.interpreters[key]
                 self.say(f"Copying Python {python.version} from {python.prefix}.")

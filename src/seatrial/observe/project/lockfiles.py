@@ -151,14 +151,16 @@ def _uv(document: Table, file: str, name: str) -> LockFile | Unavailable:
     roots = list(_uv_wants(own.get("dependencies", ())))
     optional: Table = own.get("optional-dependencies", {})
     groups: Table = own.get("dev-dependencies", {})
-    for key, wants in (*optional.items(), *groups.items()):
+    # The groups of a workspace whose root is no project itself: they are installed with any of its members.
+    shared: Table = document.get("manifest", {}).get("dependency-groups", {})
+    for key, wants in (*optional.items(), *groups.items(), *shared.items()):
         roots += _uv_wants(wants, only=(canonicalize_name(key),))
     return LockFile(
         file=file,
         project=canonicalize_name(own["name"]),
         roots=tuple(roots),
         packages=tuple(_uv_package(row) for row in rows),
-        names=tuple(canonicalize_name(key) for key in (*optional, *groups)),
+        names=tuple(dict.fromkeys(canonicalize_name(key) for key in (*optional, *groups, *shared))),
     )
 
 

@@ -1,14 +1,20 @@
 # python:X.Y-slim, with Debian's own Python, found where the official image has it.
 #   rootfs: Debian with pythonX.Y-venv and the wheel of pip
+#   headers: what libpythonX.Y-dev holds
 ARG LOCALE=none
 
 FROM rootfs AS base
 ARG VERSION
 ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 ENV PYTHON_VERSION=${VERSION}
+# Python's own headers, where the official image has them: what compiles an extension module needs them.
+COPY --from=headers /usr/include/ /usr/local/include/
 RUN <<'SCRIPT'
 set -eu
 export PYTHONDONTWRITEBYTECODE=1
+sed -i 's#{installed_\(plat\)\?base}/include/python#/usr/local/include/python#' "/usr/lib/python${VERSION}"/sysconfig*.py \
+    "/usr/lib/python${VERSION}"/sysconfig/__init__.py 2> /dev/null || true
+sed -i 's#/usr/include/python#/usr/local/include/python#' "/usr/lib/python${VERSION}"/_sysconfigdata*.py
 rm -f "/usr/lib/python${VERSION}/EXTERNALLY-MANAGED"
 for name in "python${VERSION}" python3 python; do
     ln -s "/usr/bin/python${VERSION}" "/usr/local/bin/${name}"
@@ -28,6 +34,8 @@ rm -rf /root/.cache
 python3 -c 'import bz2, ctypes, curses, dbm, lzma, readline, sqlite3, ssl, uuid, zlib'
 python3 -m venv /tmp/trial
 rm -rf /tmp/trial
+headers=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')
+ls "${headers}/Python.h"
 pip --version
 SCRIPT
 CMD ["python3"]
