@@ -290,6 +290,11 @@ def test_a_cause_before_the_last_lines_is_shown_and_others_are_no_cause() -> Non
     lines = failed.detail.splitlines()
     assert "      error: [Errno 2] No such file or directory: 'gcc'" in lines
     assert lines[-21:-19] == ["…", "line 20"]
+    stands = replace(ENVIRONMENT, differences="a:1: Debian buster is not made here any more")
+    assert (
+        "The local substitute may be why: a:1: Debian buster"
+        in explained(vertex("[4/4] RUN true", FAILED), log=NO_COMPILER, environment=stands).fix
+    )
     # A shell that goes on past a missing program did not end for that.
     other = explained(vertex("[4/4] RUN true", FAILED), log="/bin/sh: 1: curl: not found\nTests failed\n")
     assert (other.fix, other.what.endswith("(exit code 1).")) == ("", True)

@@ -177,6 +177,9 @@ def test_uv_stands_on_a_python_or_on_debian(name: str, tag: str, base: str) -> N
         ("valkey/valkey:9.0", "forky", "it is Valkey 9.1 of Debian forky"),
         ("valkey/valkey:8-trixie", "trixie", "Valkey 8.1"),
         ("mariadb:lts", "trixie", "it is MariaDB 11.8 of Debian trixie"),
+        ("nginx:1.25", "trixie", "it is nginx 1.26 of Debian trixie"),
+        ("nginx", "trixie", "nginx 1.26"),
+        ("nginx:1-bookworm", "trixie", "nginx 1.26"),
         ("mariadb:10.6-jammy", "bookworm", "it is MariaDB 10.11 of Debian bookworm"),
     ],
 )
@@ -206,7 +209,7 @@ def test_a_server_of_the_same_major_version_serves_and_that_is_said(reference: s
             "Name ghcr.io/astral-sh/uv:0.9-python3.12-trixie-slim",
         ),
         ("postgres:16-alpine", "an Alpine image", "Name an image that is built on Debian"),
-        ("nginx:1-alpine-slim", "an Alpine image", "Name an image that is built on Debian"),
+        ("nginx:1.27-alpine", "an Alpine image", "Name nginx:1.27"),
         ("node:22.0.0-alpine3.20", "an Alpine image", "Name node:22.0.0"),
         ("ubuntu:24.04", "Ubuntu's packages are not Debian's", "Name debian:trixie"),
     ],

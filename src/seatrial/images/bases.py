@@ -191,6 +191,8 @@ class Replacements:
     builder that does not see the engine's images, what else only the engine has."""
     syntax_left_out: str | None
     """The `# syntax=` image, where it cannot be pulled."""
+    differences: str = ""
+    """How the local substitutes differ from what their names promise."""
 
 
 def find_bases(
@@ -259,8 +261,12 @@ def replacements(
             engine_images[reference] = reference
             say(f"{reference}: {refusal.reason}; passing the engine's image to the builder")
     syntax_left_out = _syntax_left_out(dockerfile.syntax, registries, say, elsewhere=elsewhere)
+    labels = {name: engine.client.images.get(image).labels for name, image in substitutes.items()}
     return Replacements(
-        substitutes=substitutes, images={**substitutes, **engine_images}, syntax_left_out=syntax_left_out
+        substitutes=substitutes,
+        images={**substitutes, **engine_images},
+        syntax_left_out=syntax_left_out,
+        differences="; ".join(f"{name}: {note}" for name, of in labels.items() if (note := of.get(offline.NOTE_LABEL))),
     )
 
 

@@ -323,6 +323,7 @@ def _build_environment(
         return ""
 
     return BuildEnvironment(
+        differences=replaced.differences,
         dockerfile=plan.dockerfile_shown,
         engine=str(engine),
         data_folder=data_folder,

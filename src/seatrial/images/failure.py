@@ -44,6 +44,8 @@ class BuildEnvironment:
     """The `# syntax=` image that could not be pulled."""
     builder: str = ""
     """The builder, where it is not the engine's own."""
+    differences: str = ""
+    """How the local substitutes among the bases differ from the official images."""
 
 
 def explain(progress: Progress, environment: BuildEnvironment) -> SeatrialError:
@@ -124,10 +126,14 @@ def _failed_step(progress: Progress, step: Step, environment: BuildEnvironment) 
             f"`RUN {name}=unused …`; the real one comes when the container starts."
         )
     found = None if fix else hindrance(log, int(code.group(1)) if code else None)
+    if found:
+        fix = found.fix
+        if environment.differences:
+            fix = f"{fix} The local substitute may be why: {environment.differences}."
     return BuildFailedError(
         f"this step failed: {_shown(step)} ({reason}){f': {found.what}' if found else ''}.",
         where=_where(progress, step, environment),
-        fix=found.fix if found else fix,
+        fix=fix,
         detail="\n".join(_detail(log, found.line if found else None)),
     )
 

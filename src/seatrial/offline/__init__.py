@@ -24,9 +24,10 @@ from seatrial.offline.provide import (
     stop_engine,
 )
 from seatrial.offline.recipe import Recipe, Substitute, find_substitute
-from seatrial.offline.substitutes import ensure_substitute, hindrance
+from seatrial.offline.substitutes import NOTE_LABEL, ensure_substitute, hindrance
 
 __all__ = [
+    "NOTE_LABEL",
     "EngineStatus",
     "Recipe",
     "Substitute",

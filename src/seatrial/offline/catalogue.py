@@ -87,6 +87,7 @@ POSTGRES_FOLDERS = {"18": {"DATA": "/var/lib/postgresql/18/docker", "MOUNT": "/v
 """Since 18 the official image has its volume one folder higher."""
 DEBIAN_REDIS = {"7.0": "bookworm", "8.0": "trixie"}
 DEBIAN_VALKEY = {"8.1": "trixie", "9.1": "forky"}
+DEBIAN_NGINX = ("1.26", "trixie")
 DEBIAN_MARIADB = {"10.11": "bookworm", "11.8": "trixie"}
 """The suite that has a version, of which the newest is what a tag without a version is taken for."""
 NO_MODULES = "the modules for search, JSON, time series and others, which the official image has since 8, are left out"
@@ -120,6 +121,7 @@ def built_in() -> tuple[Recipe, ...]:
         *_postgres(),
         *_stores(),
         *_mariadb(),
+        *_nginx(),
     )
 
 
@@ -327,6 +329,18 @@ def _stores() -> list[Recipe]:
             found += _tags(made, latest=version == list(table)[-1])
         found += _other_versions(image, name.capitalize(), table)
     return found
+
+
+def _nginx() -> list[Recipe]:
+    version, suite = DEBIAN_NGINX
+    made = Recipe(
+        pattern="nginx",
+        dockerfile=FOLDER / "nginx.Dockerfile",
+        inputs=_rootfs(suite, "ca-certificates", "curl", "gettext-base", "nginx"),
+        arguments={"VERSION": version},
+        note=f"it is nginx {version} of Debian {suite}",
+    )
+    return _tags(made, latest=True)
 
 
 def _mariadb() -> list[Recipe]:
