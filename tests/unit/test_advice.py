@@ -10,8 +10,8 @@ from tests.unit.source_factories import DOCKERFILE, context, dockerfile, sources
 
 from seatrial.checks.advice import boot_fix, import_fix, raised_before
 from seatrial.checks.boot import evidence_of
-from seatrial.checks.installers import removal_command, removal_fix
 from seatrial.checks.model import Level, Status
+from seatrial.checks.places import removal_command, removal_fix
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import judge, smoke_of
 from seatrial.facts import (

@@ -14,7 +14,7 @@ from tests.unit.source_factories import DATABASE, compose
 from tests.unit.trees import FOLDER, index
 
 from seatrial.checks import registry
-from seatrial.checks.compose_servers import listener
+from seatrial.checks.known import listener
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import judge
 from seatrial.compose.mounts import with_host

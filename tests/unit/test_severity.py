@@ -15,11 +15,10 @@ from tests.unit.source_factories import API, compose, dockerfile, service
 from tests.unit.test_checks import FAILING
 
 from seatrial.checks import check, failed
-from seatrial.checks.causes import linked
 from seatrial.checks.declaration import DeclarationError
 from seatrial.checks.model import Cause, Check, Level, Outcome, Severity, Status, UndecidedError
 from seatrial.checks.registry import CATALOGUE, CHECKS, require_known
-from seatrial.checks.verdict import Verdict, judge, smoke_of, verdict_of
+from seatrial.checks.verdict import Verdict, judge, linked, smoke_of, verdict_of
 from seatrial.errors import SettingsError
 from seatrial.facts import (
     Account,

@@ -16,7 +16,6 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from seatrial.checks.causes import graver
 from seatrial.checks.model import Result, Severity, Status, shorten
 from seatrial.settings.model import Contract
 from seatrial.text import UNITS, parse_size, plain_line, show_size
@@ -195,7 +194,7 @@ def recorded(results: Sequence[Result], known: Sequence[Entry]) -> tuple[Entry, 
     kept = [entry for entry in known if entry.check not in decided]
     now = [entry for result in results if is_recordable(result, results) for entry in entries_of(result)]
     found = [
-        replace(entry, severity=graver(entry.severity, before.get((entry.check, entry.cause), entry.severity)))
+        replace(entry, severity=entry.severity.or_graver(before.get((entry.check, entry.cause), entry.severity)))
         for entry in now
     ]
     return tuple(sorted((*kept, *found), key=lambda entry: (entry.check, entry.cause)))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from seatrial.checks.compose_findings import Finding, image_of, on, outcome, place
-from seatrial.checks.compose_images import example_check, has_no_check
 from seatrial.checks.declaration import check
+from seatrial.checks.known import example_check, has_no_check
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
 from seatrial.checks.secrets import PLACEHOLDER, PUBLIC, SECRET_VALUE, entropy, secret
 from seatrial.facts import ComposeSource, Condition, MountKind, Service

@@ -8,9 +8,18 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from seatrial.checks.compose_findings import Finding, image_of, names_of, not_seen, outcome, with_files
-from seatrial.checks.compose_images import PORTS, DataFolder, Kind, data_folder, kind_of, official_name
-from seatrial.checks.compose_servers import ANY_HOST, Listener, listener
 from seatrial.checks.declaration import check
+from seatrial.checks.known import (
+    ANY_HOST,
+    PORTS,
+    DataFolder,
+    Kind,
+    Listener,
+    data_folder,
+    kind_of,
+    listener,
+    official_name,
+)
 from seatrial.checks.model import Cause, Expect, Outcome, present, skipped
 from seatrial.checks.process import broken, missing
 from seatrial.facts import ComposeSource, Mount, MountKind, ResolvedCommand, Service, ServiceFiles, ServiceImage

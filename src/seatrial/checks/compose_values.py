@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from seatrial.checks.compose_findings import Finding, image_of, outcome
-from seatrial.checks.compose_images import PORTS, Kind, kind_of
 from seatrial.checks.declaration import check
+from seatrial.checks.known import PORTS, Kind, kind_of
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped
 from seatrial.facts import ComposeModel, ComposeSource, LocalAddress, Service
 

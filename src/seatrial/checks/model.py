@@ -42,6 +42,10 @@ class Severity(StrEnum):
         order = list(Severity)
         return order.index(self) <= order.index(fail_on)
 
+    def or_graver(self, other: Severity) -> Severity:
+        """Return the graver of two."""
+        return self if self.counts(other) else other
+
 
 class Level(StrEnum):
     """How much a smoke does, from quick to deep; each holds the ones before it."""

@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from seatrial.checks.declaration import check, own_distributions
-from seatrial.checks.installers import removal_fix
 from seatrial.checks.model import (
     Expect,
     Outcome,
@@ -22,6 +21,7 @@ from seatrial.checks.model import (
     shorten,
     skipped,
 )
+from seatrial.checks.places import removal_fix
 from seatrial.facts import INSTALLERS, Distribution, Probe, ProjectFacts, ResolvedCommand, Unavailable
 from seatrial.facts.probe import Environment
 from seatrial.facts.sources import DockerfileSource, LockedPackage, LockFile

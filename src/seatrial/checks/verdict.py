@@ -1,21 +1,21 @@
-"""The one place that makes results from checks, and the verdict from results."""
+"""The one place that makes results from checks, links each to its cause, and makes the verdict of them."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from seatrial.checks.baseline import Record, compared, counted
-from seatrial.checks.causes import linked
 from seatrial.checks.declaration import ask
-from seatrial.checks.model import Check, Outcome, Result, Severity, Status, UndecidedError
+from seatrial.checks.model import Cause, Check, Outcome, Result, Severity, Status, UndecidedError
 from seatrial.checks.places import place
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Lint, Probe, Unavailable
@@ -323,3 +323,62 @@ def _severity(check: Check, outcome: Outcome, contract: Contract) -> tuple[Sever
     # What the contract asks for explicitly is an error without.
     asked = any(getattr(contract, key) != getattr(UNASKED, key) for key in check.demanded_by)
     return outcome.severity or (Severity.ERROR if asked else check.severity), ""
+
+
+def linked(
+    results: Sequence[Result], checks: Iterable[Check], fixed: Collection[str] = frozenset()
+) -> tuple[Result, ...]:
+    """Return the results, each one that follows from another with that one's id.
+
+    A cause is as grave as the gravest failure that follows from it. The severity of those in `fixed` is not changed:
+    what is graver than such a cause stays a finding of its own.
+    """
+    failed = {result.id: result for result in results if result.status is Status.FAIL}
+    follows = {check.id: check.follows for check in checks}
+    causes = {
+        result.id: cause.check
+        for result in results
+        if result.status in {Status.FAIL, Status.ERROR}
+        for cause in reversed(follows.get(result.id, ()))
+        if cause.check in failed and cause.check != result.id and _explains(cause, failed[cause.check], result)
+    }
+    roots = {name: root for name in causes if (root := _root(name, causes))}
+    severities = {name: failed[name].severity for name in roots.values()}
+    for result in results:
+        root = roots.get(result.id, "")
+        if root and root not in fixed and result.status is Status.FAIL:
+            severities[root] = severities[root].or_graver(result.severity)
+    return tuple(_linked(result, roots.get(result.id, ""), severities) for result in results)
+
+
+def _linked(result: Result, root: str, severities: dict[str, Severity]) -> Result:
+    if result.id in severities:
+        return msgspec.structs.replace(result, severity=severities[result.id])
+    if root and result.severity.counts(severities[root]) and result.severity is not severities[root]:
+        return result
+    return msgspec.structs.replace(result, follows_from=root) if root else result
+
+
+def _root(name: str, causes: dict[str, str]) -> str:
+    """Return what a result follows from in the end; empty where that would be itself."""
+    passed = [name]
+    while (cause := causes.get(passed[-1])) is not None:
+        if cause in passed:
+            return ""
+        passed.append(cause)
+    return passed[-1]
+
+
+def _explains(cause: Cause, finding: Result, effect: Result) -> bool:
+    if cause.undecided and effect.status is not Status.ERROR:
+        return False
+    if cause.says and not re.search(cause.says, finding.actual):
+        return False
+    if cause.only and effect.status is Status.FAIL and not re.fullmatch(cause.only, effect.actual, re.DOTALL):
+        return False
+    text = _plain(" ".join((effect.actual, *effect.evidence)))
+    return not cause.shares or any(_plain(word) in text for word in re.findall(cause.shares, finding.actual))
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace("-", "_")

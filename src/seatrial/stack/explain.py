@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from seatrial.checks.compose_images import Kind, kind_of
+from seatrial.checks.known import Kind, kind_of
 from seatrial.compose.services import waiting_for
 from seatrial.engine.containers import start_refusal
 from seatrial.errors import StackFailedError

@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from seatrial.checks import registry
-from seatrial.checks.causes import linked
 from seatrial.checks.model import Result, Severity, Status
-from seatrial.checks.verdict import judge
+from seatrial.checks.verdict import judge, linked
 from seatrial.compose import guard
 from seatrial.compose.readiness import Finding, Readiness, blocked, note, ready
 from seatrial.compose.runner import Compose, Stack, beside, identify
