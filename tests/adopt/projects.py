@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seatrial.adopt.installers import PDM, PIPENV, POETRY
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -166,7 +168,7 @@ def pyproject(*dependencies: str, more: str = "", name: str = "{app}") -> str:
     return f'[project]\nname = "{name}"\nversion = "1.2"\nrequires-python = ">=3.11"\ndependencies = [{listed}]\n{more}'
 
 
-POETRY = (
+POETRY_PROJECT = (
     '[tool.poetry]\nname = "{app}"\nversion = "1.2"\ndescription = ""\nauthors = []\n'
     'packages = [{include = "ship"}]\n\n'
     '[tool.poetry.dependencies]\npython = "^3.11"\nlitestar = "^2"\nuvicorn = "*"\n\n'
@@ -194,11 +196,10 @@ class Small:
             file.write_text(text.replace("{app}", self.app).replace("{index}", index), encoding="utf-8")
 
 
-UV_LOCK, POETRY_LOCK, PDM_LOCK, PIPENV_LOCK = (
-    "uv lock",
-    "uvx --from poetry==2.5.1 poetry lock",
-    "uvx --from pdm==2.29.4 --with 'hishel<2' pdm lock",
-    "uvx --from pipenv==2026.10.3 pipenv lock",
+UV_LOCK = "uv lock"
+POETRY_LOCK, PDM_LOCK, PIPENV_LOCK = (
+    f"uvx --from {tool} {' '.join(f'--with {each}' for each in more)} {tool.partition('==')[0]} lock"
+    for tool, *more in (POETRY, PDM, PIPENV)
 )
 
 WITHOUT = (
@@ -239,7 +240,7 @@ WITHOUT = (
         app="adopt-poetry",
         about="Poetry, Litestar",
         files={
-            "pyproject.toml": POETRY,
+            "pyproject.toml": POETRY_PROJECT,
             "ship/__init__.py": "",
             "ship/app.py": LITESTAR,
         },
@@ -300,6 +301,19 @@ WITHOUT = (
         app="adopt-job",
         about="plain pyproject, a batch job with data",
         files={"pyproject.toml": pyproject(), "job.py": BATCH, "data/ports.json": '{"home": "Hamburg"}\n'},
+    ),
+    Small(
+        app="adopt-odd-names",
+        about="a package that reads files of odd names, beside its pyproject",
+        files={
+            "pyproject.toml": pyproject("six==1.17.0", more=HATCH.format(package="ship")),
+            "requirements/all of it.txt": "six==1.17.0\n",
+            "ship/__init__.py": "import six\n",
+            "ship/__main__.py": 'print(open("my data/ä b.txt").read(), open("it\'s $x [1]/-c.txt").read())\n' + LOOP,
+            "my data/ä b.txt": "b",
+            "it's $x [1]/-c.txt": "c",
+            "-d/e.txt": "e",
+        },
     ),
     Small(
         app="adopt-main",
@@ -459,7 +473,7 @@ WITH = (
         app="adopt-own-bot",
         about="a bot without a health check, by poetry in the full image",
         files={
-            "pyproject.toml": POETRY.replace('litestar = "^2"\nuvicorn = "*"\n', 'six = "*"\n'),
+            "pyproject.toml": POETRY_PROJECT.replace('litestar = "^2"\nuvicorn = "*"\n', 'six = "*"\n'),
             "ship/__init__.py": "",
             "ship/__main__.py": "import six\n\n" + LOOP,
             "Dockerfile": (

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from tests.adopt.projects import FASTAPI, FLASK, WITHOUT, Small, pyproject
+from tests.adopt.projects import FASTAPI, FLASK, LOOP, WITHOUT, Small, pyproject
 
+from seatrial.adopt.dockerfile_words import as_pattern, copied, shell_word
 from seatrial.adopt.proposal import answered
 from seatrial.adopt.recipes import Written, write_missing
 from seatrial.adopt.tree import Tree
 from seatrial.adopt.understand import understand
 from seatrial.dockerfile import parse
 from seatrial.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOCKS = {
     "adopt-flat": "uv.lock", "adopt-package": "uv.lock", "adopt-workspace": "uv.lock", "adopt-poetry": "poetry.lock",
@@ -36,6 +35,7 @@ INSTALLS = {
     "adopt-celery": "python install --requirement requirements.txt",
     "adopt-console": "python install .",
     "adopt-job": "python -m venv --without-pip /app/.venv",
+    "adopt-odd-names": "python install --requirement 'requirements/all of it.txt'",
     "adopt-main": "python install .",
     "adopt-streamlit": "python install --requirement requirements.txt",
 }
@@ -75,11 +75,36 @@ def test_each_installer_and_start_has_its_recipe(project: Small, tmp_path: Path)
     if project.app in STARTS:
         assert f"CMD {STARTS[project.app]!r}".replace("'", '"') in text
     ignored = next(text for name, text in made.files.items() if name.endswith("ignore"))
-    let_in = [line[1:] for line in ignored.splitlines() if line.startswith("!")]
+    let_in = [line[1:].replace("\\", "") for line in ignored.splitlines() if line.startswith("!")]
     context = folder / made.app.context.value
     assert let_in
     assert all((context / name).exists() for name in let_in)
     assert made.app.compose[0] in made.files
+
+
+@pytest.mark.parametrize(
+    ("path", "copy", "word", "pattern"),
+    [
+        ("data", "data data", "data", "data"),
+        ("a b", '["a b", "a b"]', "'a b'", "a b"),
+        ("ä", '["ä", "ä"]', "'ä'", "ä"),
+        ("-c", '["./-c", "-c"]', "./-c", "-c"),
+        ("it's", '["it\\\\\'s", "it\\\\\'s"]', "'it'\"'\"'s'", "it's"),
+        ("$x", r'["\\$x", "\\$x"]', "'$x'", "$x"),
+        ("a[1]*", '["a[[]1][*]", "a[1]*"]', "'a[1]*'", r"a\[1\]\*"),
+    ],
+)
+def test_a_name_is_written_as_it_is_meant(path: str, copy: str, word: str, pattern: str) -> None:
+    assert (copied(path, path), shell_word(path), as_pattern(path)) == (copy, word, pattern)
+
+
+def test_a_name_that_no_file_can_hold_is_left_out_and_told(tmp_path: Path) -> None:
+    Small(app="ship", about="", files={"requirements.txt": "", "ship.py": LOOP, "a\nb.py": ""}).write(tmp_path, "")
+    (Path(os.fsdecode(bytes(tmp_path) + b"/\xff")) / "c").mkdir(parents=True)
+    found = understand(tmp_path)
+    assert {note.where for note in found.notes} == {r"a\nb.py", r"\udcff"}
+    (made,) = write_missing(Tree(tmp_path), found)
+    assert "".join(made.files.values()).encode()
 
 
 def test_services_are_brought_with_their_addresses(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from seatrial.adopt.dockerfile_words import shell_word
 from seatrial.adopt.model import Project
 from seatrial.adopt.tree import Tree, joined
 from seatrial.errors import SettingsError
@@ -19,7 +20,7 @@ TILDE = re.compile(r"^~(\d+)\.(\d+)")
 CARET = re.compile(r"^\^(\d+)")
 VERSION = re.compile(r"\d+\.\d+")
 UV, POETRY, PIPENV = ("uv==0.13.9",), ("poetry==2.5.1",), ("pipenv==2026.10.3",)
-PDM = ("pdm==2.29.4", '"hishel<2"')
+PDM = ("pdm==2.29.4", "hishel==1.4.0")
 """With hishel 2 it does not start."""
 NO_LOCK = "There is no lock: these are the newest versions of the day that fit."
 VENV = "/app/.venv"
@@ -70,7 +71,9 @@ def tool_of(project: Project, *, root: str, builds: bool, workspace: bool, serve
     if lock == "uv.lock":
         return _uv(project, builds=builds, workspace=workspace or bool(project.members))
     if lock.startswith("pylock"):
-        return _with_uv(exactly, (lock,), f"{EMPTY} && {RUN_UV} pip sync --quiet --python {VENV} {lock}", whole)
+        return _with_uv(
+            exactly, (lock,), f"{EMPTY} && {RUN_UV} pip sync --quiet --python {VENV} {shell_word(lock)}", whole
+        )
     if installer == "poetry":
         return Tool(
             name="Poetry",
@@ -128,7 +131,7 @@ def _pip(project: Project, whole: Sequence[str], *, root: str, served: bool) -> 
         says = f"The dependencies, exactly as {name} says." if chosen.pinned else NO_LOCK
         return Tool(
             name="pip", requirements=(), says=says, files=[inside(root, each.file) for each in running],
-            dependencies=(MADE, f"{INTO} --requirement {name}"), project=whole,
+            dependencies=(MADE, f"{INTO} --requirement {shell_word(name)}"), project=whole,
         )  # fmt: skip
     if whole:
         return Tool(name="pip", requirements=(), project=(MADE, f"{INTO} ."))

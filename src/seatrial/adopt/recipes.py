@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from seatrial.adopt.commands import port_of
+from seatrial.adopt.dockerfile_words import as_pattern, copied, plain, shell_word
 from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python_of, tool_of
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
@@ -104,7 +105,7 @@ class _Recipe:
         files = {
             dockerfile: _render("Dockerfile", values),
             f"{dockerfile}.dockerignore" if self.workspace else joined(self.root, ".dockerignore"): _render(
-                "dockerignore", {"paths": list(self._paths())}
+                "dockerignore", {"paths": [as_pattern(path) for path in self._paths()]}
             ),
         }
         app = structs.replace(
@@ -139,6 +140,7 @@ class _Recipe:
         project, start = self.project, self.start
         found = [each for each in project.libraries if each.sure is not Sure.GUESSED]
         port = self._port()
+        pythonpath = "" if self.builds else joined("/app", start.folder.removeprefix(".")).rstrip("/")
         return {
             "name": self.app.name.value,
             "python": python_of(project),
@@ -150,8 +152,8 @@ class _Recipe:
             "compilers": sorted({each for name in project.dependencies for each in COMPILED.get(name, ())}),
             "libraries": sorted(each.value for each in found),
             "libraries_of": sorted({each.why.partition(" ")[0] for each in found}),
-            "pythonpath": "" if self.builds else joined("/app", start.folder.removeprefix(".")).rstrip("/"),
-            "copies": list(self._data()) if self.builds else [],
+            "copies": [copied(f"/app/{path}", f"/app/{path}") for path in self._data()] if self.builds else [],
+            "pythonpath": shell_word(pythonpath),
             "port": port,
             # What a person's command starts need not speak HTTP.
             "health": _connects(port) if self.app.command else _health(project, port),
@@ -371,4 +373,5 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )  # fmt: skip
     made.filters["json"] = json.dumps
+    made.globals.update(copied=copied, plain=plain)
     return made

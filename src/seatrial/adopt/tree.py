@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from seatrial.filesystem import read_bytes
@@ -60,7 +60,7 @@ class Tree:
             here, depth = waiting.popleft()
             try:
                 with os.scandir(posixpath.join(self.root, here)) as found:
-                    entries = sorted(found, key=lambda entry: entry.name)
+                    entries = sorted(self._nameable(found, here), key=lambda entry: entry.name)
             except OSError as error:
                 self.notes.append((here or ".", f"cannot be read: {error.strerror}"))
                 continue
@@ -81,6 +81,15 @@ class Tree:
                         return
                     self.folders[here].append(entry.name)
                     self.files[path] = 0
+
+    def _nameable(self, entries: Iterable[os.DirEntry[str]], here: str) -> Iterator[os.DirEntry[str]]:
+        """Yield entries without those that no written file could name: line ends, bytes that are no UTF-8."""
+        for entry in entries:
+            if entry.name.isprintable():
+                yield entry
+            else:
+                path = posixpath.join(here, entry.name)
+                self.notes.append((ascii(path)[1:-1], "its name cannot be printed: it is left out"))
 
     def _is_template(self, path: str, name: str) -> bool:
         found = "{{" in name or "{%" in name
