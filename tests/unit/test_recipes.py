@@ -119,6 +119,85 @@ def test_services_are_brought_with_their_addresses(tmp_path: Path) -> None:
     assert written(project, tmp_path / "ship").files[".env.example"] == "POSTGRES_PASSWORD=change-me\n"
 
 
+def test_an_example_that_names_no_password_gets_no_default_of_one(tmp_path: Path) -> None:
+    code = 'import os\n\nURL = os.environ["DATABASE_URL"]\n' + FASTAPI
+    files = {"requirements.txt": "fastapi\nuvicorn\npsycopg[binary]\n", "main.py": code, ".env.example": "LEVEL=1\n"}
+    made = written(Small(app="ship", about="", files=files), tmp_path / "ship").files
+    assert 'POSTGRES_HOST_AUTH_METHOD: "trust"' in made["compose.yaml"]
+    assert 'DATABASE_URL: "postgresql://app@postgres:5432/app"' in made["compose.yaml"]
+    assert "PASSWORD" not in made["compose.yaml"]
+    assert ".env.example" not in made
+
+
+REQUIRES = """\
+import os
+
+from fastapi import FastAPI
+from openai import OpenAI
+
+DEBUG = os.getenv("DEBUG") == "1"
+TOKEN = os.getenv("TOKEN")
+SOFT = os.getenv("SOFT")
+if not DEBUG:
+    SECRET_KEY = os.environ["SECRET_KEY"]
+if not TOKEN or SOFT is None:
+    raise SystemExit("no token")
+if "PERHAPS" in os.environ:
+    PERHAPS = os.environ["PERHAPS"]
+try:
+    TRIED = os.environ["TRIED"]
+except KeyError:
+    TRIED = ""
+if not SOFT:
+    print("no")
+app = FastAPI()
+client = OpenAI()
+
+
+def pay() -> str:
+    return os.environ["SHOP_URL"]
+"""
+
+
+def test_what_the_code_cannot_do_without_is_asked_for_by_name(tmp_path: Path) -> None:
+    files = {"requirements.txt": "fastapi\nuvicorn\nopenai\n", "main.py": REQUIRES}
+    made = written(Small(app="ship", about="", files=files), tmp_path / "ship").files
+    asked = dict(re.findall(r'^    (\w+): "\$\{\w+:\?(.*)\}"$', made["compose.yaml"], re.MULTILINE))
+    assert asked == {
+        "SECRET_KEY": "read in main.py:10",
+        "TOKEN": "read in main.py:7",
+        "SOFT": "read in main.py:8",
+        "OPENAI_API_KEY": "read in main.py:22",
+        "SHOP_URL": "read in main.py:26",
+    }
+    example = made[".env.example"]
+    assert "# read in main.py:10\nSECRET_KEY=change-me\n" in example
+    assert "# read in main.py:26\nSHOP_URL=http://localhost\n" in example
+    required = {
+        found.value.name for found in understand(tmp_path / "ship").projects[0].variables if found.value.required
+    }
+    assert required == {"TOKEN", "SOFT", "OPENAI_API_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("code", "required", "strict"),
+    [
+        ('from aiogram import Bot\nbot = Bot(token=os.getenv("T_TOKEN"))', True, True),
+        ('from aiogram import Bot\nbot = Bot(os.getenv("T_TOKEN", "x"))', False, False),
+        ('T = os.getenv("T_TOKEN")\ndef main():\n    ApplicationBuilder().token(T).build()', False, True),
+        ('def main():\n    t = os.environ.get("T_TOKEN")\n    if t is None:\n        sys.exit("no")', False, True),
+        ('t = os.environ.get("T_TOKEN")\nif t:\n    print(t)', False, False),
+        ('t = os.environ.get("T_TOKEN")\nt = 5\nif not t:\n    raise ValueError', False, False),
+        ('def main():\n    os.environ["T_TOKEN"]\n    os.getenv("T_TOKEN")', False, False),
+    ],
+)
+def test_what_must_have_a_value(tmp_path: Path, code: str, required: bool, strict: bool) -> None:
+    text = f"import os, sys\nfrom telegram.ext import ApplicationBuilder\n{code}\n"
+    Small(app="ship", about="", files={"requirements.txt": "aiogram\n", "bot.py": text}).write(tmp_path, "")
+    found = {each.value.name: each.value for each in understand(tmp_path).projects[0].variables}["T_TOKEN"]
+    assert (found.required, found.strict) == (required, strict)
+
+
 def test_what_a_person_says_comes_first(tmp_path: Path) -> None:
     Small(app="ship", about="", files={"requirements.txt": "flask\n", "app.py": FLASK}).write(tmp_path, "")
     found = understand(tmp_path)

@@ -213,10 +213,13 @@ class _Reader:
                 self.block(statement.body, nested=True)
                 return
             case ast.Try() | ast.TryStar():
-                self._conditions += bool(statement.handlers)
+                handled = bool(statement.handlers)
+                self._conditions += handled
+                self._variables.caught += handled
                 inner = [each for handler in statement.handlers for each in handler.body]
                 self.block([*statement.body, *inner, *statement.orelse], nested=nested)
-                self._conditions -= bool(statement.handlers)
+                self._conditions -= handled
+                self._variables.caught -= handled
                 self.block(statement.finalbody, nested=nested)
                 return
             case ast.Match():
@@ -228,9 +231,23 @@ class _Reader:
             case _:
                 return
         self._expressions(tests, nested=nested)
+        if isinstance(statement, ast.If):
+            self._demands(statement, nested=nested)
         self._conditions += 1
         self.block(inner, nested=nested)
         self._conditions -= 1
+
+    def _demands(self, statement: ast.If, *, nested: bool) -> None:
+        """Read `if not TOKEN: raise …`: what it holds must have a value."""
+        tests = statement.test.values if isinstance(statement.test, ast.BoolOp) else [statement.test]
+        ends = statement.body[-1]
+        called = ends.value.func if isinstance(ends, ast.Expr) and isinstance(ends.value, ast.Call) else None
+        if isinstance(ends, ast.Raise) or (called is not None and self._named(called) in {"sys.exit", "exit"}):
+            for test in tests:
+                absent = isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is)
+                if absent or (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
+                    meant = test.left if isinstance(test, ast.Compare) else getattr(test, "operand", None)
+                    self._variables.demand(meant, certain=not nested and not self._conditions)
 
     def _with(self, statement: ast.With | ast.AsyncWith, *, nested: bool) -> None:
         for item in statement.items:
@@ -243,7 +260,11 @@ class _Reader:
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
             if isinstance(target, ast.Name) and statement.value is not None:
                 self._assigned(target.id, statement.value, statement.lineno, nested=nested)
+        before = len(self._variables.found)
         self._expressions([statement.value], nested=nested)
+        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+            if isinstance(target, ast.Name):
+                self._variables.keep(target.id, before)
 
     def _function(self, function: ast.FunctionDef | ast.AsyncFunctionDef, *, nested: bool) -> None:
         for decorator in function.decorator_list:
@@ -326,6 +347,8 @@ class _Reader:
                         self._call(node, certain=certain)
                     case ast.Subscript(ctx=ast.Load()):
                         self._variables.subscript(node, certain=certain)
+                    case ast.Compare(ops=[ast.In() | ast.NotIn()]):
+                        self._variables.compare(node)
                     case ast.Attribute() if not nested and not self._streamlit:
                         self._is_streamlit(node)
 
@@ -340,6 +363,7 @@ class _Reader:
         if last in ROUTES:
             self._route(call, name, last)
         self._variables.call(call, name, certain=certain)
+        self._variables.client(call, name, last, certain=certain)
         self._serves(call, name, last)
 
     def _route(self, call: ast.Call, name: str, last: str) -> None:

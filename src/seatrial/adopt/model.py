@@ -197,6 +197,8 @@ class Variable(Fact, frozen=True, kw_only=True):
     name: str
     required: bool = False
     """It does not start without it, as far as the code tells."""
+    strict: bool = False
+    """The code has no other way without it wherever it is read, be that in a branch or a function alone."""
     default: str = ""
     """As written in code or example; never a secret's."""
     type: str = ""

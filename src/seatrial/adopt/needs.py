@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from seatrial.adopt.code import Code
 from seatrial.adopt.declarations import Declared
@@ -202,13 +203,13 @@ def variables(
     """Return the variables of a project: what its code reads first, each once."""
     named = dict(_of_files(tree, folder, files))
     found: dict[str, Found[Variable]] = {}
-    for code in codes:
-        for read in code.variables:
-            if read.name in OF_THE_SYSTEM:
-                continue
-            known = found.get(read.name)
-            if known is None or (read.required and not known.value.required):
-                found[read.name] = _of_code(read, code.path, named.get(read.name))
+    reads = [(read, code.path) for code in codes for read in code.variables if read.name not in OF_THE_SYSTEM]
+    lenient = {read.name for read, _ in reads if not read.strict}
+    for read, path in reads:
+        known = found.get(read.name)
+        if known is None or (read.required and not known.value.required):
+            strict = read.required or read.name not in lenient
+            found[read.name] = _of_code(replace(read, strict=strict), path, named.get(read.name))
     for service in services:
         for name in service.environment:
             if name not in found and name not in OF_THE_SYSTEM:
@@ -225,6 +226,7 @@ def _of_code(read: Read, path: str, named: Found[Variable] | None) -> Found[Vari
         Variable(
             name=read.name,
             required=read.required,
+            strict=read.strict,
             default=default or (named.value.default if named is not None else ""),
             type=read.type,
             read=True,

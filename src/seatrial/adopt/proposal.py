@@ -335,9 +335,10 @@ def _environment(project: Project, image: DockerfileFound | None) -> Iterator[Li
     """Yield a value for each variable without which it does not start; never that of a file of values."""
     for found in project.variables:
         variable = found.value
-        if variable.required and (image is None or variable.name not in image.given):
+        if variable.strict and (image is None or variable.name not in image.given):
             value = variable.default or made_up(variable, project)
-            yield Line(variable.name, value, f"{found.where} requires it: a value for trials")
+            how = "requires it" if variable.required else "has no way without it"
+            yield Line(variable.name, value, f"{found.where} {how}: a value for trials")
 
 
 def made_up(variable: Variable, project: Project) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from seatrial.observe.python.trees import (
     LONGEST,
@@ -46,8 +47,25 @@ class Read:
     name: str
     line: int
     required: bool
+    """It is read at the start, in no branch, and must have a value."""
+    strict: bool = False
+    """It must have a value wherever it is read: in a branch or a function."""
     default: str = ""
     type: str = ""
+
+
+CLIENTS = {
+    **dict.fromkeys(("openai.OpenAI", "openai.AsyncOpenAI"), ("OPENAI_API_KEY",)),
+    **dict.fromkeys(("langchain_openai.ChatOpenAI", "langchain_openai.OpenAIEmbeddings"), ("OPENAI_API_KEY",)),
+    **dict.fromkeys(("groq.Groq", "groq.AsyncGroq", "langchain_groq.ChatGroq"), ("GROQ_API_KEY",)),
+    "tavily.TavilyClient": ("TAVILY_API_KEY",),
+    "pinecone.Pinecone": ("PINECONE_API_KEY",),
+    "slack_bolt.App": ("SLACK_BOT_TOKEN",),
+    "twilio.rest.Client": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
+}
+"""Clients that are not made without a value, and the variables that they take it from where no argument gives it."""
+TAKES_TOKEN = {"aiogram.Bot", "telegram.Bot", "telebot.TeleBot", "telebot.async_telebot.AsyncTeleBot", "slack_bolt.App"}
+"""Bots that are not made without a token."""
 
 
 class VariableReader:
@@ -64,6 +82,12 @@ class VariableReader:
         """Its classes of pydantic's settings, each with the prefix of its variables."""
         self._helpers: dict[str, bool] = {}
         """Its functions that read the variable that they are given; whether they want a value."""
+        self._kept: dict[str, int] = {}
+        """Names that hold what was read, and which one of `found` that is."""
+        self._demanded: set[int] = set()
+        """Calls whose answer must be a value."""
+        self.caught = 0
+        """How many handlers of exceptions are around what is read now."""
 
     def helper(self, function: ast.FunctionDef) -> None:
         """Take a function that reads the variable that its first parameter names."""
@@ -94,7 +118,35 @@ class VariableReader:
     def subscript(self, node: ast.Subscript, *, certain: bool) -> None:
         """Read `os.environ[NAME]`; `certain` tells that it is carried out at the start, and not caught."""
         if self.is_environment(node.value):
-            self._add(text_of(node.slice), node.lineno, required=certain)
+            self._add(text_of(node.slice), node.lineno, required=certain, strict=not self.caught)
+
+    def compare(self, node: ast.Compare) -> None:
+        """Read `NAME in os.environ`: the code can do without."""
+        if self.is_environment(node.comparators[0]):
+            self._add(text_of(node.left), node.lineno, required=False)
+
+    def keep(self, name: str, before: int) -> None:
+        """Remember the name of the one variable that was read since so many were found."""
+        self._kept.pop(name, None)
+        if len(self.found) == before + 1:
+            self._kept[name] = before
+
+    def demand(self, node: ast.AST | None, *, certain: bool) -> None:
+        """Take it that what a name holds, or a call has read, must have a value."""
+        at = self._kept.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Call):
+            self._demanded.add(id(node))  # It is read itself after what is around it.
+        if at is not None and not self.found[at].default and not self.caught:
+            required = self.found[at].required or certain
+            self.found[at] = replace(self.found[at], required=required, strict=True)
+
+    def client(self, call: ast.Call, name: str, last: str, *, certain: bool) -> None:
+        """Read a call that makes a client of a service, which is not made without a key."""
+        if name in CLIENTS and not call.args and not call.keywords:
+            for variable in CLIENTS[name]:
+                self._add(variable, call.lineno, required=certain and not self.caught, strict=not self.caught)
+        elif name in TAKES_TOKEN or (last in {"token", "run"} and len(call.args) == 1):
+            self.demand(call.args[0] if call.args else argument(call, "token"), certain=certain)
 
     def call(self, call: ast.Call, name: str, *, certain: bool) -> None:
         """Read a call of something that reads a variable."""
@@ -108,10 +160,12 @@ class VariableReader:
         wants = self._wants(name, first)
         if wants is not None:
             cast = argument(call, "cast")
+            needed = (wants or id(call) in self._demanded) and default is None and first not in self._defaults
             self._add(
                 first,
                 call.lineno,
-                required=wants and default is None and certain and first not in self._defaults,
+                required=needed and certain,
+                strict=needed and not self.caught,
                 default=shown(default),
                 type=dotted_name(cast, {}) if cast is not None else "",
             )
@@ -126,9 +180,9 @@ class VariableReader:
         of_another = "." in name and first.isupper() and HELPER.fullmatch(name.rpartition(".")[2])
         return False if of_another else None
 
-    def _add(self, name: str, line: int, *, required: bool, default: str = "", type: str = "") -> None:  # noqa: A002
+    def _add(self, name: str, line: int, *, required: bool, **more: Any) -> None:
         if NAME.fullmatch(name):
-            self.found.append(Read(name=name, line=line, required=required, default=default, type=type))
+            self.found.append(Read(name=name, line=line, required=required, **more))
 
     def settings(self, statement: ast.ClassDef, bases: Sequence[str]) -> None:
         """Read the fields of a class of pydantic's settings, or of one that is made from such a class of this module.
@@ -150,7 +204,8 @@ class VariableReader:
                     required = default is None or (isinstance(default, ast.Constant) and default.value is ...)
                     called = (names or [f"{prefix}{name}"])[0].upper()
                     annotation = ast.unparse(node.annotation)[:LONGEST]
-                    self._add(called, node.lineno, required=required, default=shown(default), type=annotation)
+                    more = {"strict": required, "default": shown(default), "type": annotation}
+                    self._add(called, node.lineno, required=required, **more)
 
     def _field(self, value: ast.expr | None) -> tuple[list[str], ast.expr | None]:
         """Return the names that a field is given instead of its own, and its default."""

@@ -22,7 +22,7 @@ from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules
-from seatrial.adopt.services import SERVICES, Service, environment, migrate
+from seatrial.adopt.services import SERVICES, Service, environment, example, migrate
 from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.starts import serving
 from seatrial.adopt.tree import Tree, joined
@@ -49,6 +49,7 @@ BROUGHT = {
 """Servers that the image can bring where no dependency is one, by interface."""
 HANDLE = {"aiohttp", "Sanic", "Streamlit", "python-telegram-bot", "aiogram"}
 """Frameworks that handle SIGTERM by themselves, as all servers but uWSGI and waitress do."""
+TRUSTS = "No password, as .env.example names none: nothing but the services here reaches it."
 MOST_READ = 500
 """Modules that are searched for a handler of SIGTERM."""
 
@@ -115,8 +116,8 @@ class _Recipe:
             stack = self._stack(values)
             files |= {compose: _render("compose.yaml", stack)}
             app = structs.replace(app, compose=(compose,), services=(str(stack["service"]),))
-            if stack["secrets"]:  # An example that is there already stays as it is.
-                files[joined(folder, ".env.example")] = "".join(f"{name}=change-me\n" for name in stack["secrets"])
+            if asked := example(self.project, stack["environment"], stack["secrets"]):
+                files[joined(folder, ".env.example")] = asked  # One that is there already stays as it is.
         return Written(app=app, files={name: text for name, text in files.items() if name not in self.tree})
 
     def _job(self) -> str:
@@ -212,14 +213,13 @@ class _Recipe:
             if path.endswith("/pyproject.toml") and not NOT_COPIED.search(path):
                 yield path
 
-    def _with_default(self, service: Service) -> Service:
-        """Return a service with a password of its own, where an example of variables is there already without one."""
+    def _without_password(self, service: Service) -> Service:
+        """Return PostgreSQL without a password, where an example of variables is there that does not name it."""
         example = self.tree.text(joined(self.project.folder, ".env.example"))
-        values = {
-            key: f"${{{key}:-app}}" if ":?" in value and example and key not in example else value
-            for key, value in service.environment.items()
-        }
-        return replace(service, environment=values)
+        if service.scheme != "postgresql" or not example or "POSTGRES_PASSWORD" in example:
+            return service
+        values = {key: value for key, value in service.environment.items() if key != "POSTGRES_PASSWORD"}
+        return replace(service, environment={**values, "POSTGRES_HOST_AUTH_METHOD": "trust"}, remark=TRUSTS)
 
     def _data(self) -> Iterator[str]:
         """Yield what is no code and is read at run time, from the build context: files and top-level folders."""
@@ -247,7 +247,8 @@ class _Recipe:
             for each in project.services
             if each.value in SERVICES and each.sure is not Sure.GUESSED
         ]
-        unique = [self._with_default(each) for each in {service.name: service for service in services}.values()]
+        unique = [self._without_password(each) for each in {service.name: service for service in services}.values()]
+        variables = dict(environment(project, unique))
         own = self.app.name.value if self.app.name.value not in {each.name for each in unique} else "app"
         secrets = [key for service in unique for key, value in service.environment.items() if ":?" in value]
         return {
@@ -255,8 +256,9 @@ class _Recipe:
             "service": own,
             "tmpfs": self.app.tmpfs,
             "services": unique,
-            "environment": dict(environment(project, unique)),
+            "environment": variables,
             "secrets": secrets,
+            "asks": bool(example(project, variables, secrets)),
             "migrate": migrate(project),
             "stays": not self._job(),
         }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seatrial.adopt.model import Project, Sure
+from seatrial.adopt.model import Found, Project, Sure, Variable
 from seatrial.adopt.proposal import made_up
+from seatrial.checks.secrets import named_secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,8 @@ class Service:
     scheme: str
     port: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    remark: str = ""
+    """What a reader of its environment should know."""
 
 
 PASSWORD = "${POSTGRES_PASSWORD:?copy .env.example to .env and set POSTGRES_PASSWORD}"  # noqa: S105 - asks for one
@@ -79,8 +83,25 @@ def environment(project: Project, services: Sequence[Service]) -> Iterator[tuple
             yield variable.name, _address(scheme, service)
         elif service is not None and name.endswith("HOST"):
             yield variable.name, service.name
-        elif variable.required:
-            yield variable.name, f"${{{variable.name}:-}}"
+        elif variable.strict:
+            yield variable.name, f"${{{variable.name}:?{said(found)}}}"
+
+
+def said(found: Found[Variable]) -> str:
+    """Return what a variable is, and where it is read, as the message of `${NAME:?message}`."""
+    what = found.value.comment.rstrip(".") or found.value.type
+    return re.sub(r"[{}$\\\"']", "", f"{what}, read in {found.where}" if what else f"read in {found.where}")
+
+
+def example(project: Project, environment: Mapping[str, str], secrets: Iterable[str]) -> str:
+    """Return an example of the variables that a compose file asks for, each with what it is; no value is a secret."""
+    asked = {found.value.name: found for found in project.variables if ":?" in environment.get(found.value.name, "")}
+    asked = {name: found for name, found in asked.items() if environment[name].startswith(f"${{{name}:?")}
+    lines = [f"{name}=change-me\n" for name in secrets]
+    for name, found in asked.items():
+        value = made_up(found.value, project) if not named_secret(name) else "change-me"
+        lines.append(f"# {said(found)}\n{name}={'change-me' if value == 'made-up' else value}\n")
+    return "".join(lines)
 
 
 def _service_of(
@@ -103,6 +124,8 @@ def _address(scheme: str, service: Service) -> str:
     if service.scheme == "redis":
         return f"{scheme}://{service.name}:{service.port}/0"
     password = next((value for key, value in service.environment.items() if key.endswith("_PASSWORD")), "")
+    if "POSTGRES_HOST_AUTH_METHOD" in service.environment:
+        return f"{scheme}://app@{service.name}:{service.port}/app"
     if not password or "RANDOM" in password:
         return f"{scheme}://{service.name}:{service.port}"
     return f"{scheme}://app:{password}@{service.name}:{service.port}/app"
