@@ -63,6 +63,9 @@ def fix(error: str, *declared: str) -> str:
         ("KeyError: 'SECRET_KEY'", "SECRET_KEY has no value"),
         ("RuntimeError: set the TOKEN_FILE variable", "TOKEN_FILE has no value"),
         ("RuntimeError: no environment variable DB", "A setting that it needs has no value"),
+        ("openai.OpenAIError: … or by setting the OPENAI_API_KEY environment variable", "OPENAI_API_KEY has no value"),
+        ("ImproperlyConfigured: Set the SECRET_KEY environment variable", "SECRET_KEY has no value"),
+        ("UndefinedValueError: KEY not found. Declare it as envvar or define a default value.", "KEY has no value"),
         ("TypeError: unsupported operand", "Correct what the traceback names."),
         ("OSError: [Errno 30] Read-only file system: '/app/log'", "Import without writing"),
     ],
@@ -99,13 +102,15 @@ def ended(*log: str, code: int = 1, services: bool = False) -> str:
         (("psycopg.OperationalError: connection failed: Connection refused",), "this start has no network"),
         ((TRACEBACK, "ModuleNotFoundError: No module named 'cheroot'"), "Add what brings cheroot to the project's"),
         ((TRACEBACK, "ValueError: bad"), "Correct what the traceback names."),
+        ((TRACEBACK, "KeyError: \"Config 'DB_URL' is missing, and has no default.\""), "DB_URL has no value"),
+        ((TRACEBACK, "telegram.error.InvalidToken: You must pass the token"), "It gets no token"),
         (("WARNING: LOG_LEVEL is not set, using INFO", "panic"), "Correct what its last lines name."),
         ((), "It says nothing"),
     ],
 )
 def test_each_failed_start_has_its_own_advice(log: tuple[str, ...], told: str) -> None:
     assert told in ended(*log)
-    assert ("`environment`" in ended(*log)) is ("has no value" in told)
+    assert ("`environment`" in ended(*log)) is ("has no value" in told or "no token" in told)
 
 
 def test_a_start_beside_its_services_is_named_where_the_log_asks_for_one() -> None:

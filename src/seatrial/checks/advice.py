@@ -95,7 +95,8 @@ NO_VALUE = re.compile(
     r"KeyError: '(?P<key>[A-Z][A-Z0-9_]+)'|"
     r"(?:\b(?P<unset>[A-Z][A-Z0-9]*_[A-Z0-9_]+)\b|[`'\"](?P<quoted>[A-Z][A-Z0-9]{2,})(?=[`'\"]))[`'\"]?,?"
     r"(?: \w+){0,4}? (?:not set|unset|required|missing|must be set|not defined|undefined|not configured|empty)\b|"
-    r"\b(?:missing|requires?|set|needs?|must not be empty|undefined)\b[^.]{0,40}?"
+    r"\b(?P<declared>[A-Z][A-Z0-9_]+) not found\. Declare it as envvar|"
+    r"\b(?i:missing|requires?|set|setting|needs?|must not be empty|undefined)\b[^.]{0,40}?"
     r"[`'\" ](?P<wanted>(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]+))"
 )
 """What says that a variable has no value, and its name."""
@@ -125,6 +126,11 @@ WITHOUT_NETWORK = (
 
 
 HARMLESS = re.compile(r"warn|default|deprecat", re.IGNORECASE)
+RAISED = re.compile(r"\b\w*(?:Error|Exception): ")
+NO_TOKEN = re.compile(
+    r"InvalidToken: You must pass|TokenValidationError|expected token to be a str|Credentials are required"
+)
+"""What clients say of a token that is missing, or not of their form; they do not know its variable."""
 
 
 def declared_by(project: ProjectFacts) -> frozenset[str]:
@@ -149,8 +155,13 @@ def add_fix(module: str, declared: Collection[str], file: str, *, optional: bool
 def value_fix(lines: Sequence[str]) -> str:
     """Return what to do about a variable without a value, by the last line that tells of one; empty where none does."""
     for above, line in reversed([*zip(("", *lines), lines, strict=False)]):
-        if HARMLESS.search(line):
+        if HARMLESS.search(line) and not RAISED.search(line):
             continue
+        if NO_TOKEN.search(line):
+            return (
+                "It gets no token, or none of the right form: give the variable that holds it a test value of that form "
+                "in the contract's `environment`."
+            )
         found = NO_VALUE.search(line)
         # pydantic names the setting on the line above.
         name = next(filter(None, found.groups())) if found else above.strip() if SETTING.search(line) else ""
