@@ -159,8 +159,8 @@ def value_fix(lines: Sequence[str]) -> str:
             continue
         if NO_TOKEN.search(line):
             return (
-                "It gets no token, or none of the right form: give the variable that holds it a test value of that form "
-                "in the contract's `environment`."
+                "It gets no token, or none of the right form: give the variable that holds it a test value of that "
+                "form in the contract's `environment`."
             )
         found = NO_VALUE.search(line)
         # pydantic names the setting on the line above.
