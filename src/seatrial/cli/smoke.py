@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import invoke
 
@@ -255,80 +255,53 @@ def _targets(
     ]
 
 
-def _classic(
-    app: str | None,
-    image: str | None,
-    python: str | None,
-    fail_on: str | None,
-    baseline: BaselineFile | None,
-    names: tuple[str, ...],
-    show: str,
-) -> ExitCode:
-    """Run some checks of level quick alone, and print one fact as the well-known command prints it."""
-    from seatrial.checks.model import Level
-    from seatrial.checks.registry import CHECKS
-    from seatrial.checks.verdict import decisive, worst
-    from seatrial.reports.console import print_classic
-    from seatrial.smoke import smoke as smoke_image
+def _classic(show: str, about: str, *names: str) -> invoke.Task[Any]:
+    """Make a command that runs a few checks of level quick, and prints one fact as the well-known command prints it."""
 
-    checks = tuple(check for check in CHECKS if check.id in names)
-    severity = output.chosen_severity(fail_on)
-    engine, console = output.engine(), output.console()
-    smokes: list[Smoke] = []
-    for target in _targets(app, image, None, python):
-        with target.build_named():
-            # These checks need only the image.
-            bare = replace(target, sources=None, baseline=baseline).failing_on(severity)
-            judged, facts = smoke_image(bare, engine, level=Level.QUICK, checks=checks, imports=False)
-            judged = bare.beside_baseline(judged)
-        print_classic(show, judged, facts, console)
-        smokes.append(judged)
-    # Where nothing counts, as the contract asks for nothing and all checks are skipped, the fact was the point.
-    bad = [smoke for smoke in smokes if decisive(smoke.checks, smoke.fail_on)]
-    return worst(bad).exit_code if bad else ExitCode.OK
+    def classic(
+        _context: invoke.Context,
+        app: str | None = None,
+        image: str | None = None,
+        python: str | None = None,
+        fail_on: str | None = None,
+        baseline: str | None = None,
+        no_baseline: bool = False,
+    ) -> ExitCode:
+        from seatrial.checks.model import Level
+        from seatrial.checks.registry import CHECKS
+        from seatrial.checks.verdict import decisive, worst
+        from seatrial.reports.console import print_classic
+        from seatrial.smoke import smoke as smoke_image
 
+        known = known_findings(image, baseline, off=no_baseline)
+        checks = tuple(check for check in CHECKS if check.id in names)
+        severity = output.chosen_severity(fail_on)
+        engine, console = output.engine(), output.console()
+        smokes: list[Smoke] = []
+        for target in _targets(app, image, None, python):
+            with target.build_named():
+                # These checks need only the image.
+                bare = replace(target, sources=None, baseline=known).failing_on(severity)
+                judged, facts = smoke_image(bare, engine, level=Level.QUICK, checks=checks, imports=False)
+                judged = bare.beside_baseline(judged)
+            print_classic(show, judged, facts, console)
+            smokes.append(judged)
+        # Where nothing counts, as the contract asks for nothing and all checks are skipped, the fact was the point.
+        bad = [smoke for smoke in smokes if decisive(smoke.checks, smoke.fail_on)]
+        return worst(bad).exit_code if bad else ExitCode.OK
 
-@command(trusting=True, help=ONE_IMAGE)
-def whoami(
-    _context: invoke.Context,
-    app: str | None = None,
-    image: str | None = None,
-    python: str | None = None,
-    fail_on: str | None = None,
-    baseline: str | None = None,
-    no_baseline: bool = False,
-) -> ExitCode:
-    """Print the user that an image runs as; judge it by the contract."""
-    known = known_findings(image, baseline, off=no_baseline)
-    return _classic(app, image, python, fail_on, known, ("identity/non-root", "identity/expected-user"), "whoami")
+    classic.__name__, classic.__doc__ = show.replace("-", "_"), about
+    return command(trusting=True, help=ONE_IMAGE)(classic)
 
 
-@command(trusting=True, help=ONE_IMAGE)
-def pip_list(
-    _context: invoke.Context,
-    app: str | None = None,
-    image: str | None = None,
-    python: str | None = None,
-    fail_on: str | None = None,
-    baseline: str | None = None,
-    no_baseline: bool = False,
-) -> ExitCode:
-    """Print the packages of the interpreter that the app runs on; judge them by the contract."""
-    names = ("packages/evidence", "packages/forbidden", "packages/no-installers")
-    known = known_findings(image, baseline, off=no_baseline)
-    return _classic(app, image, python, fail_on, known, names, "pip-list")
-
-
-@command(trusting=True, help=ONE_IMAGE)
-def size(
-    _context: invoke.Context,
-    app: str | None = None,
-    image: str | None = None,
-    python: str | None = None,
-    fail_on: str | None = None,
-    baseline: str | None = None,
-    no_baseline: bool = False,
-) -> ExitCode:
-    """Print an image's unpacked size; judge it by the contract."""
-    known = known_findings(image, baseline, off=no_baseline)
-    return _classic(app, image, python, fail_on, known, ("size/unpacked",), "size")
+whoami = _classic(
+    "whoami",
+    "Print the user that an image runs as; judge it by the contract.",
+    *("identity/non-root", "identity/expected-user"),
+)
+pip_list = _classic(
+    "pip-list",
+    "Print the packages of the interpreter that the app runs on; judge them by the contract.",
+    *("packages/evidence", "packages/forbidden", "packages/no-installers"),
+)
+size = _classic("size", "Print an image's unpacked size; judge it by the contract.", "size/unpacked")
