@@ -19,6 +19,7 @@ from seatrial.observe.index import LEAST_EXPORTED
 from seatrial.observe.python import agreement, installed
 from seatrial.observe.python.agreement import settle
 from seatrial.observe.python.changeable import Changes
+from seatrial.observe.python.finder import Finder
 from seatrial.observe.python.layout import Layout, layout_of, runs_code
 from seatrial.observe.running.probe import ProbeRequest
 
@@ -53,6 +54,11 @@ def laid_out(seen: Access, python: str = "/app/.venv/bin/python", **variables: s
     found = layout_of(python, variables, "/app", seen)
     assert isinstance(found, Layout), found
     return found
+
+
+def finder(folders: list[str], seen: Access) -> Finder:
+    layout = Layout(executable="", real="", version="3.13", prefix="", base_prefix="", library="", path=tuple(folders))
+    return Finder(layout, "", seen)
 
 
 def names(seen: Access, python: str = "/app/.venv/bin/python", **variables: str) -> dict[tuple[str, bool], str]:
@@ -402,12 +408,12 @@ def test_code_is_found_as_the_import_system_finds_it() -> None:
         "/x/only.txt": "",
     }
     seen = access(tree)
-    assert installed.origins("shop", ["/gone", "/src"], seen) == ("/src/shop",)
-    assert installed.origins("part", ["/ns/one", "/two"], seen) == ("/two/part.py",)
-    assert installed.origins("part", ["/ns/one"], seen) == ("/ns/one/part",)
-    assert installed.origins("part", ["/ns/one", "/three"], seen) == ("/three/part",)
-    assert installed.origins("both", ["/x"], seen) == ("/x/both.cpython-313-x86_64-linux-gnu.so",)
-    assert installed.origins("only", ["/x"], seen) == ()
+    assert finder(["/gone", "/src"], seen).find("shop", ["/gone", "/src"]).paths == ("/src/shop",)
+    assert finder(["/ns/one", "/two"], seen).find("part", ["/ns/one", "/two"]).paths == ("/two/part.py",)
+    assert finder(["/ns/one"], seen).find("part", ["/ns/one"]).paths == ("/ns/one/part",)
+    assert finder(["/ns/one", "/three"], seen).find("part", ["/ns/one", "/three"]).paths == ("/three/part",)
+    assert finder(["/x"], seen).find("both", ["/x"]).paths == ("/x/both.cpython-313-x86_64-linux-gnu.so",)
+    assert finder(["/x"], seen).find("only", ["/x"]).paths == ()
 
 
 def test_code_that_user_can_change_is_named() -> None:
@@ -864,9 +870,9 @@ def test_code_behind_a_link_is_looked_at() -> None:
     ],
 )
 def test_a_package_is_run_by_its_main_module(tree: dict[str, str], why: str) -> None:
-    found = installed.not_executable("shop", ["/app"], access(tree))
+    found = finder(["/app"], access(tree)).not_executable("shop")
     assert (why in found) if why else found == ""
-    assert installed.not_executable("elsewhere", ["/app"], access(tree)) == ""
+    assert finder(["/app"], access(tree)).not_executable("elsewhere") == ""
 
 
 def test_code_that_only_a_finder_finds_is_judged_where_the_probe_found_it() -> None:

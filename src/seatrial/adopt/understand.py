@@ -265,7 +265,7 @@ def _health(
         for path, line, aside in code.routes
     ]
     routes = [row for row in routes if not row[3] or SURE_ROUTE.search(row[0])]
-    # A route that tells whether it is ready asks its services too: a restart would not mend these.
+    # A route that tells whether it is ready asks its services too: a restart would not fix these.
     routes.sort(key=lambda row: (row[3], "ready" in row[0], "health" not in row[0], len(row[0])))
     for path, file, line, aside in routes:
         why = "something may come before it" if aside else ""

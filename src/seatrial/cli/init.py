@@ -111,7 +111,7 @@ def _say_what_is_next(*, prove: bool) -> None:
     """See that the settings can be read as they were written, and say how to go on."""
     output.project()
     if not prove:
-        print("next: `seatrial build`, then `seatrial smoke`; or `seatrial init --prove`, which mends what is certain")
+        print("next: `seatrial build`, then `seatrial smoke`; or `seatrial init --prove`, which fixes what is certain")
 
 
 def _write_workflow(system: str, *, force: bool, dry_run: bool) -> None:

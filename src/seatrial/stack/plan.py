@@ -76,7 +76,7 @@ def plan_up(
 ) -> StackPlan:
     """Return what `up` is going to bring up; nothing is started.
 
-    With `create_env`, or where the person whom `ask` asks agrees, a missing `.env` is copied from the `.env.example`
+    With `create_env`, or where `ask` is answered with yes, a missing `.env` is copied from the `.env.example`
     beside the compose file, and `say` receives a message; `ask` is None where stdin is not a terminal.
 
     Raises:

@@ -23,7 +23,7 @@ POLL = 0.2
 RETRY_AFTER = 1.0
 """Seconds until compose is asked again to start what waits for a service that crashed."""
 LEAST_TIMEOUT = 3
-"""Seconds that an engine has at the least to answer one request: a busy one is not a dead one."""
+"""The least seconds that an engine has to answer one request: a busy one is not a dead one."""
 
 
 class Clock(Protocol):

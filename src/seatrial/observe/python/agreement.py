@@ -14,6 +14,7 @@ from seatrial.observe.contents import shown
 from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
 from seatrial.observe.python import installed
 from seatrial.observe.python.changeable import Changes
+from seatrial.observe.python.finder import Finder
 from seatrial.observe.python.layout import Access, layout_of, off_path_of, runs_code
 from seatrial.text import is_below
 
@@ -98,7 +99,7 @@ def _by_files(
 ) -> Probe:
     """Return the probe with the files' word in place of the image's."""
     programs = (image.path, image.directory, access)
-    folders = [request.import_root, *layout.path] if request.import_root else layout.path
+    finder = Finder(layout, request.import_root, access)
     said = {place.path: place for place in probe.places}
     cut = {"distributions"} if not packages.complete or image.index.cut else set()
     interpreter = structs.replace(
@@ -124,7 +125,7 @@ def _by_files(
         pythons=installed.pythons_of(*programs),
         linked=installed.linked_folders(layout, access),
     )
-    code = None if probe.code is None else tuple(_code(probe.code, layout, folders, request, image, access))
+    code = None if probe.code is None else tuple(_code(probe.code, layout, finder, request, image, access))
     return structs.replace(
         probe,
         identity=_identity(probe, image),
@@ -143,27 +144,27 @@ def _by_files(
         own_packages=installed.own_packages_of(request.import_root, image.environment, access),
         environment=environment,
         code=code,
-        imports=tuple(_as_it_runs(row, request, folders, access) for row in probe.imports),
+        imports=tuple(_as_it_runs(row, request, finder) for row in probe.imports),
         truncated=(*(part for part in probe.truncated if part not in {"distributions", "scripts"}), *cut),
     )
 
 
 def _code(
-    rows: Iterable[Code], layout: Layout, folders: Iterable[str], request: ProbeRequest, image: Image, access: Access
+    rows: Iterable[Code], layout: Layout, finder: Finder, request: ProbeRequest, image: Image, access: Access
 ) -> Iterator[Code]:
     """Yield what the account may change of the application's code, and of what that runs on."""
     changes = Changes(access)
     for row in rows:
-        there = installed.origins(row.name, folders, access) or ((row.origin,) if row.origin else ())
+        there = finder.find(row.name, finder.folders).paths or ((row.origin,) if row.origin else ())
         yield changes.of_package(row.name, there)
     if request.script:
         yield changes.of_package(posixpath.basename(request.script), [request.script])
     yield from changes.of_environment(layout, image.command, request.import_root)
 
 
-def _as_it_runs(row: Import, request: ProbeRequest, folders: Iterable[str], access: Access) -> Import:
+def _as_it_runs(row: Import, request: ProbeRequest, finder: Finder) -> Import:
     """Return how an import went; that of a package which cannot be run, and is to be, as one that failed."""
-    why = installed.not_executable(row.name, folders, access) if row.ok and row.name == request.runs else ""
+    why = finder.not_executable(row.name) if row.ok and row.name == request.runs else ""
     return structs.replace(row, ok=False, error=why) if why else row
 
 

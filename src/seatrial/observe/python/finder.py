@@ -42,7 +42,14 @@ class Place:
     known: bool = True
     """It is there."""
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its folders, or its file; none of what is not there, or has no file."""
+        return self.folders or ((self.file,) if self.file else ())
 
+
+EXTENSIONS = (".so", ".py", ".pyc")
+"""Endings of modules; in a folder the first counts."""
 NOWHERE = Place(known=False)
 BUILT_IN = Place()
 
@@ -57,9 +64,6 @@ class Finder:
         self.version = (int(digits[1]), int(digits[2])) if digits else (3, 0)
         library = {f"python{layout.version}", "lib-dynload"}
         self.standard = tuple(f"{folder}/" for folder in layout.path if posixpath.basename(folder) in library)
-        self.sites = tuple(
-            f"{folder}/" for folder in layout.path if folder.endswith(("/site-packages", "/dist-packages"))
-        )
         self._names: dict[str, dict[str, list[str]]] = {}
         self.sites = tuple(f"{folder}/" for folder in self.folders if self._is_site(folder))
 
@@ -87,9 +91,9 @@ class Finder:
                 if any(entry.startswith("__init__.") for entry in self._in(own).get("__init__", ())):
                     return Place(folders=(own,), regular=True)
                 portions.append(own)
-            for entry in names:
-                if entry.endswith((".py", ".pyc", ".so")) and entry != name:
-                    return Place(file=posixpath.join(folder, entry))
+            modules = [entry for extension in EXTENSIONS for entry in names if entry.endswith(extension)]
+            if modules:
+                return Place(file=posixpath.join(folder, modules[0]))
         return Place(folders=tuple(portions)) if portions else NOWHERE
 
     def _is(self, path: str, letter: str) -> bool:
@@ -111,15 +115,25 @@ class Finder:
                 return BUILT_IN
         return NOWHERE
 
+    def not_executable(self, module: str) -> str:
+        """Return why `python -m MODULE` cannot run a module, in Python's words; empty where nothing says so."""
+        top, *rest = module.split(".")
+        for place in self.find(top, self.folders).folders:
+            names = self.files.names(posixpath.join(place, *rest))
+            package = any(name.startswith("__init__.") for name in names)
+            if package and not any(name.startswith("__main__.") for name in names):
+                return f"No module named {module}.__main__; {module!r} is a package and cannot be directly executed"
+        return ""
+
     def is_standard(self, place: Place) -> bool:
         """Tell whether something belongs to the standard library."""
-        paths = [path for path in place.folders or (place.file,) if not path.startswith(self.sites)]
+        paths = [path for path in place.paths if not path.startswith(self.sites)]
         return any(path.startswith(self.standard) for path in paths)
 
     def is_own(self, place: Place) -> bool:
         """Tell whether something is the application's: neither the standard library's, nor where pip installs."""
         there = place.known and place != BUILT_IN and not self.is_standard(place)
-        return there and not any(path.startswith(self.sites) for path in place.folders or (place.file,))
+        return there and not any(path.startswith(self.sites) for path in place.paths)
 
     def missing(self, dotted: str) -> tuple[str, Place]:
         """Return the part of a name that is not there, and the package that lacks it; empty where all is there."""

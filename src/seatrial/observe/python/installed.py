@@ -33,7 +33,6 @@ MOST_DISTRIBUTIONS = 5000
 MOST_BROKEN = 200
 MOST_SCRIPTS = 2000
 MOST_SHOWN = 4000
-EXTENSIONS = (".so", ".py", ".pyc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,35 +214,6 @@ def place_of(path: str, access: Access) -> PathAccess:
         owner=f"{entry.uid}:{entry.gid}",
         mode=f"{entry.mode:04o}",
     )
-
-
-def origins(top: str, folders: Iterable[str], access: Access) -> tuple[str, ...]:
-    """Return the folders or the file of a top-level package, as the import system finds them; none if it does not."""
-    portions: list[str] = []
-    for folder in folders:
-        names = access.files.names(folder)
-        if top in names and (entry := access.files.end(posixpath.join(folder, top))) and entry.letter == "d":
-            own = access.files.names(posixpath.join(folder, top))
-            if any(name.startswith("__init__.") for name in own):
-                return (posixpath.join(folder, top),)
-            portions.append(posixpath.join(folder, top))
-        ending = {f".{name.rpartition('.')[2]}": name for name in reversed(names) if name.partition(".")[0] == top}
-        module = next((ending[extension] for extension in EXTENSIONS if extension in ending), "")
-        if module:
-            return (posixpath.join(folder, module),)
-    return tuple(portions)
-
-
-def not_executable(module: str, folders: Iterable[str], access: Access) -> str:
-    """Return why `python -m MODULE` cannot run a module, in Python's words; empty where nothing speaks against it."""
-    top, *rest = module.split(".")
-    for place in origins(top, folders, access):
-        folder = posixpath.join(place, *rest)
-        names = access.files.names(folder)
-        package = any(name.startswith("__init__.") for name in names)
-        if package and not any(name.startswith("__main__.") for name in names):
-            return f"No module named {module}.__main__; {module!r} is a package and cannot be directly executed"
-    return ""
 
 
 OF_THE_SYSTEM = ("/usr/lib/python3", "/usr/lib64/python3")

@@ -119,7 +119,7 @@ class _Reading:
         if top in self.tops or len(self.tops) >= MOST_TOPS:
             return
         self.tops[top] = place
-        for path in place.folders or (place.file,):
+        for path in place.paths:
             for file, source in self.load(path).items():
                 below = posixpath.relpath(file, posixpath.dirname(path))
                 if file != main and (NOT_RUN.search(below) or _is_library(below, source)):
