@@ -223,6 +223,13 @@ def reference(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def end_of_life(session: nox.Session) -> None:
+    """Renew the table of how long Linux releases get fixes, from Debian's archive; wants a Debian host."""
+    install(session, "test")
+    session.run("python", "docs/end_of_life.py")
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure smokes beside the application's own start, and level quick beside its peers; wants the built images."""
     sessions.skip_without_engine(session)

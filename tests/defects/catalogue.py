@@ -490,6 +490,13 @@ CONFIGURATION = (
         twin="FROM {clean}\nENV DATABASE_URL=postgresql://db/app",
     ),
     Defect(
+        name="a release that gets no fixes any more",
+        dockerfile="FROM {clean}\nUSER 0\nRUN sed -i -E 's/(VERSION_ID=).*/\\111/' /usr/lib/os-release\nUSER 10001:10001",
+        finds="supply/end-of-life",
+        says=("has had none since 2026-08-31", "later release"),
+        twin="FROM {clean}\nUSER 0\nRUN sed -i -E 's/(VERSION_ID=).*/\\113/' /usr/lib/os-release\nUSER 10001:10001",
+    ),
+    Defect(
         name="too large",
         dockerfile="FROM {clean}\nUSER 0\nRUN head -c 120000000 /dev/zero > /app/model.bin\nUSER 10001:10001",
         finds="size/unpacked",

@@ -169,7 +169,7 @@ FACTS: Mapping[str, _Fact] = {
     # Of the image, from the engine: its configuration, what its command leads to, its files; and the probe's answer.
     **{name: _Fact(read=_plain(attrgetter(name))) for name in ("configuration", "command", "health_command")},
     **{name: _Fact(read=_plain(attrgetter(name))) for name in ("working_directory", "contents", "accounts")},
-    "own_code": _Fact(read=_plain(attrgetter("own_code"))),
+    **{name: _Fact(read=_plain(attrgetter(name))) for name in ("own_code", "inventory", "today")},
     **{name: _Fact(read=_plain(attrgetter(name)), told_by=NO_PROBE) for name in ("probe", "agreement")},
     # Each part of that answer that it may lack.
     **{name: _Fact(read=_answer(name), told_by=NO_PROBE) for name in OPTIONAL},

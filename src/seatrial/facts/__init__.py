@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from seatrial.facts.base import *
 from seatrial.facts.boot import *
 from seatrial.facts.code import *
 from seatrial.facts.command import *
 from seatrial.facts.compose import *
 from seatrial.facts.image import *
+from seatrial.facts.inventory import *
 from seatrial.facts.probe import *
 from seatrial.facts.sources import *
 from seatrial.facts.stack import *
@@ -52,6 +55,10 @@ class Facts(Fact, frozen=True, kw_only=True):
     """Its account files, read by the engine."""
     own_code: OwnCode | Unavailable = FILES_NOT_READ
     """The application's own modules, read from the image's files."""
+    inventory: Inventory | Unavailable = FILES_NOT_READ
+    """What its files say is installed."""
+    today: date = date.min
+    """The day of the observation."""
     working_directory: ResolvedPath | Unavailable = FILES_NOT_READ
     """WORKDIR, followed by the engine; a container that is started may have had it made."""
     seconds: dict[str, float] = {}

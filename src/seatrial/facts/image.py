@@ -77,6 +77,8 @@ class Configuration(Fact, frozen=True, kw_only=True):
     stop_signal: str = "SIGTERM"
     history: tuple[str, ...] = ()
     """What made each layer, oldest first."""
+    created: str = ""
+    """When, by its builder, as RFC 3339 writes it; empty where it says nothing."""
     unpacked: int
     """The sum of the layers' sizes, unpacked, in bytes."""
 

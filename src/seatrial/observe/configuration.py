@@ -145,6 +145,7 @@ def configuration_of(inspected: Json, history: list[Json], reference: str, engin
         labels=dict(config.get("Labels") or {}),
         health_check=_health_check(config.get("Healthcheck")),
         stop_signal=config.get("StopSignal") or "SIGTERM",
+        created=str(inspected.get("Created") or ""),
         history=tuple(str(row.get("CreatedBy", "")) for row in reversed(history)),
         # With a containerd image store, the inspected size is that of the packed layers; the sizes in the
         # history are those of the unpacked ones with every store.

@@ -7,6 +7,7 @@ import posixpath
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ from seatrial.observe.files import (
 )
 from seatrial.observe.image_files import NOT_READ, image_files, read_limits
 from seatrial.observe.index import IndexFiles, read_index
+from seatrial.observe.inventory import inventory_of
 from seatrial.observe.path_rules import rules
 from seatrial.observe.project.sources import read_sources
 from seatrial.observe.python.agreement import Image, settle
@@ -215,6 +217,8 @@ class Observation:
             accounts=read.accounts,
             working_directory=read.working_directory,
             own_code=own_code,
+            inventory=inventory_of(read.index),
+            today=datetime.now(UTC).date(),
             seconds=self.seconds,
         )
 

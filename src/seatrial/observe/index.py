@@ -38,6 +38,8 @@ LIBRARY = 1024 * 1024
 MOST_LIBRARY = 100 * 1024 * 1024
 METADATA = 4 * 1024 * 1024
 """Bytes of a distribution's file that are read; its header is kept, and it has a few hundred."""
+DATABASE = 16 * 1024 * 1024
+"""The same of a package manager's database, of which the names and versions are kept; 400 packages have 0.4 MB."""
 MOST_TEXT = 64_000_000
 """Bytes that are kept of all files."""
 MOST_READS = 200_000
@@ -103,6 +105,16 @@ OF_A_DISTRIBUTION = re.compile(
     re.DOTALL,
 ).fullmatch
 ACCOUNTS = frozenset(("/etc/passwd", "/etc/group"))
+RELEASE = ("/etc/os-release", "/usr/lib/os-release")
+"""Source: os-release(5); the first counts."""
+DPKG, APK = "/var/lib/dpkg/status", "/lib/apk/db/installed"
+DPKG_FOLDER = "/var/lib/dpkg/status.d/"
+"""Distroless images have a file for each package there, beside one of checksums."""
+FIELDS = {
+    "dpkg": re.compile(rb"^(?:(?:Package|Version|Architecture|Source|Status): [^\r\n]{1,300})?$", re.MULTILINE),
+    "apk": re.compile(rb"^(?:[PVAo]:[^\r\n]{1,300})?$", re.MULTILINE),
+}
+"""Of the package managers' databases, the lines that are kept."""
 PROGRAM = re.compile(r".*/bin/[^/]+", re.DOTALL).fullmatch
 PYTHON_PROGRAM = re.compile(r"python(?:3(?:\.\d{1,3}t?)?)?").fullmatch
 PYTHONS_LIBRARY = re.compile(r"libpython3\.\d{1,3}[a-z]*\.so(?:\.[\d.]+)?").fullmatch
@@ -245,14 +257,21 @@ def _beginning(path: str, archive: Archive, wanted: int) -> bytes:
     return body
 
 
+def database(path: str) -> str:
+    """Return whose database of packages a file is: dpkg or apk; empty for other files."""
+    if path == DPKG or (path.startswith(DPKG_FOLDER) and not path.endswith(".md5sums")):
+        return "dpkg"
+    return "apk" if path == APK else ""
+
+
 def wanted_bytes(path: str, mode: int) -> int:
     """Return how many bytes of a file's beginning are to be looked at."""
-    if OF_A_DISTRIBUTION(path):
-        return METADATA
+    if OF_A_DISTRIBUTION(path) or database(path):
+        return METADATA if OF_A_DISTRIBUTION(path) else DATABASE
     name = path.rpartition("/")[2]
     if ANY_NAME(name):
         return KEY_FILE if KEY_NAME(name) else BEGINNING
-    if path in ACCOUNTS or (name == "site.py" and SITE_MODULE(path)):
+    if path in ACCOUNTS or path in RELEASE or (name == "site.py" and SITE_MODULE(path)):
         return BEGINNING
     if name.startswith("libpython3") and PYTHONS_LIBRARY(name):
         return LIBRARY
@@ -290,22 +309,28 @@ def pythons(body: bytes) -> tuple[str, ...]:
 def kept_text(path: str, mode: int, body: bytes) -> str | None:
     """Return what is kept of a file; None where nothing is."""
     if OF_A_DISTRIBUTION(path):
-        name = path.rpartition("/")[2]
-        if name == "RECORD":
-            return "\n".join(name.decode("utf-8", "replace") for name in recorded(body))
-        text = body.decode("utf-8", "replace")
-        if name in {"METADATA", "PKG-INFO"} or name.endswith(".egg-info"):
-            # A header may hold a whole licence: of its fields, those that are asked for.
-            fields = header(text)
-            rows = [("Name", fields.get("name")), ("Version", fields.get("version"))]
-            rows += [("Requires-Dist", requirement) for requirement in fields["requires"]]
-            return "\n".join(f"{key}: {value}" for key, value in rows if value)
-        return text.replace("\r\n", "\n")[:BEGINNING]
-    if path in ACCOUNTS:
+        return _kept_of_distribution(path.rpartition("/")[2], body)
+    if path in ACCOUNTS or path in RELEASE:
         return body.decode("utf-8", "replace")
+    if manager := database(path):
+        # Of each entry the lines that are read, and the empty ones between entries.
+        return b"\n".join(FIELDS[manager].findall(body)).decode("utf-8", "replace")
     if body.startswith(b"#!") and mode & 0o111 and PROGRAM(path):
         return body[:SCRIPT].decode("utf-8", "replace")
     return None
+
+
+def _kept_of_distribution(name: str, body: bytes) -> str:
+    if name == "RECORD":
+        return "\n".join(name.decode("utf-8", "replace") for name in recorded(body))
+    text = body.decode("utf-8", "replace")
+    if name not in {"METADATA", "PKG-INFO"} and not name.endswith(".egg-info"):
+        return text.replace("\r\n", "\n")[:BEGINNING]
+    # A header may hold a whole licence: of its fields, those that are asked for.
+    fields = header(text)
+    rows = [("Name", fields.get("name")), ("Version", fields.get("version"))]
+    rows += [("Requires-Dist", requirement) for requirement in fields["requires"]]
+    return "\n".join(f"{key}: {value}" for key, value in rows if value)
 
 
 def recorded(record: bytes) -> list[bytes]:
