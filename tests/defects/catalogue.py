@@ -491,10 +491,10 @@ CONFIGURATION = (
     ),
     Defect(
         name="a release that gets no fixes any more",
-        dockerfile="FROM {clean}\nUSER 0\nRUN sed -i -E 's/(VERSION_ID=).*/\\111/' /usr/lib/os-release\nUSER 10001:10001",
+        dockerfile="FROM {clean}\nUSER 0\nRUN echo 'VERSION_ID=11' >> /usr/lib/os-release\nUSER 10001:10001",
         finds="supply/end-of-life",
         says=("has had none since 2026-08-31", "later release"),
-        twin="FROM {clean}\nUSER 0\nRUN sed -i -E 's/(VERSION_ID=).*/\\113/' /usr/lib/os-release\nUSER 10001:10001",
+        twin="FROM {clean}\nUSER 0\nRUN echo 'VERSION_ID=13' >> /usr/lib/os-release\nUSER 10001:10001",
     ),
     Defect(
         name="too large",

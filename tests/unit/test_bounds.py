@@ -18,7 +18,7 @@ from seatrial.errors import SeatrialError, SettingsError
 from seatrial.filesystem import read_bytes
 from seatrial.images.plan import plan_build
 from seatrial.images.redaction import in_addresses, in_netrc
-from seatrial.observe.index import BEGINNING
+from seatrial.observe.kept import BEGINNING
 from seatrial.observe.path_rules import content_rules
 from seatrial.observe.project.declared import read_project_facts
 from seatrial.observe.project.lockfiles import read_lock, requirement_lines

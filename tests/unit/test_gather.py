@@ -30,7 +30,7 @@ from seatrial.observe import gather as module
 from seatrial.observe.configuration import OtherCommand
 from seatrial.observe.gather import NOT_ASKED, Wanted, gather
 from seatrial.observe.image_files import read_limits
-from seatrial.observe.index import LEAST_EXPORTED
+from seatrial.observe.kept import LEAST_EXPORTED
 from seatrial.observe.project.sources import SourceFiles
 from seatrial.settings.model import Contract
 

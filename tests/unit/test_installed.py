@@ -15,7 +15,7 @@ from tests.unit.trees import FOLDER, PYTHON, USER, access, index, index_of_host
 
 from seatrial import process
 from seatrial.facts import Account, Accounts, Agreement, Code, Difference, Password, PathAccess, Unavailable, User
-from seatrial.observe.index import LEAST_EXPORTED
+from seatrial.observe.kept import LEAST_EXPORTED
 from seatrial.observe.python import agreement, installed
 from seatrial.observe.python.agreement import settle
 from seatrial.observe.python.changeable import Changes

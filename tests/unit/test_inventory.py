@@ -19,8 +19,8 @@ from tests.unit.trees import index
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.supply import python_ends, releases
 from seatrial.facts import Inventory, Release, Unavailable
-from seatrial.observe.index import kept_text, wanted_bytes
 from seatrial.observe.inventory import inventory_of
+from seatrial.observe.kept import kept_text, wanted_bytes
 from seatrial.reports.sbom import cyclonedx, spdx
 
 TRIXIE = 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n'
@@ -65,7 +65,8 @@ def installed(files: dict[str, str | None] = FILES) -> Inventory:
 
 
 def rows(found: Inventory) -> list[tuple[str, str]]:
-    return [(each.name, each.version) for each in (*found.distributions, *found.packages)]
+    packages = [(package.name, package.version) for package in found.packages]
+    return [*((row.name, row.version) for row in found.distributions), *packages]
 
 
 def test_everything_that_is_installed_anywhere_is_listed() -> None:

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from seatrial.inside.probe.distributions import header, requires_text
-from seatrial.observe.index import kept_text
+from seatrial.observe.kept import kept_text
 
 PLACE = "/usr/lib/python3.13/site-packages/shop-1.0.dist-info/METADATA"
 FOLDERS = [*filter(None, (*sys.path, *os.environ.get("SEATRIAL_METADATA", "").split(":")))]

@@ -9,17 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.facts import Account
-from seatrial.observe.index import (
-    IS_PYTHON,
-    LIBRARY,
-    Entry,
-    Index,
-    IndexFiles,
-    held,
-    kept_text,
-    pythons,
-    wanted_bytes,
-)
+from seatrial.observe.index import Entry, Index, IndexFiles
+from seatrial.observe.kept import IS_PYTHON, LIBRARY, held, kept_text, pythons, wanted_bytes
 from seatrial.observe.python.layout import Access
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from seatrial.facts import ContentKind, Contents, FoundPath
-from seatrial.observe.index import content_key
+from seatrial.observe.kept import content_key
 from seatrial.observe.path_rules import privileges
 from seatrial.text import with_bytes_shown
 

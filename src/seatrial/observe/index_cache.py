@@ -22,7 +22,7 @@ from seatrial.observe.index import Index
 if TYPE_CHECKING:
     from pathlib import Path
 
-DECIDING = ("index_cache", "index", "archive", "files", "path_rules", "paths")
+DECIDING = ("index_cache", "index", "archive", "files", "kept", "path_rules", "paths")
 """The modules of this package that decide what an index holds."""
 MOST_FILES = 50
 MOST_BYTES = 200_000_000

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from seatrial.facts import InstalledDistribution, Inventory, Release, SystemPackage, Unavailable
 from seatrial.observe.contents import shown
-from seatrial.observe.index import RELEASE, database
+from seatrial.observe.kept import RELEASE, database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

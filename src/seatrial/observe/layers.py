@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.observe.archive import LimitExceededError
-from seatrial.observe.index import METADATA, Index, IndexReader
+from seatrial.observe.index import Index, IndexReader
+from seatrial.observe.kept import METADATA
 
 if TYPE_CHECKING:
     from seatrial.observe.archive import Archive, Member

@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 
 from seatrial.facts import Agreement, Difference, Unavailable
 from seatrial.observe.contents import shown
-from seatrial.observe.index import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY, IndexFiles
+from seatrial.observe.index import IndexFiles
+from seatrial.observe.kept import IS_PYTHON, LINKS_PYTHON, PYTHON_PROGRAM, PYTHONS_LIBRARY
 from seatrial.observe.python import installed
 from seatrial.observe.python.changeable import Changes
 from seatrial.observe.python.finder import Finder

@@ -17,7 +17,7 @@ from seatrial.facts.command import permits
 from seatrial.facts.probe import OffPath
 from seatrial.observe.archive import rooted
 from seatrial.observe.contents import shown
-from seatrial.observe.index import LOCAL_FIRST
+from seatrial.observe.kept import LOCAL_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
