@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +31,7 @@ from seatrial.facts import (
     Identity,
     Import,
     Interpreter,
+    Inventory,
     Native,
     OwnCode,
     OwnPackage,
@@ -39,6 +41,7 @@ from seatrial.facts import (
     ProcessList,
     ProcInfo,
     ProjectFacts,
+    Release,
     ResolvedCommand,
     ResolvedPath,
     Restart,
@@ -336,6 +339,8 @@ def facts(**changed: Any) -> Facts:
         contents=contents(),
         own_code=own_code(),
         accounts=accounts(),
+        inventory=Inventory(release=Release(id="debian", version="13"), pythons=("3.13",), manager="dpkg"),
+        today=date(2026, 11, 30),
         sources=sources(),
         health_command=health_command(),
         working_directory=trail("/app", entry=FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)),

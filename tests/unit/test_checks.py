@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -140,6 +141,7 @@ def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check:
         "agreement",
         "working_directory",
         "own_code",
+        "inventory",
     )
     gone = dict.fromkeys(("probe", "boot", "sources", *seen_by_the_engine), GONE)
     seen = facts(**gone, configuration=configuration(environment={}))
@@ -168,6 +170,7 @@ def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check:
 
 FAILING: dict[str, Facts] = {
     "identity/non-root": started(account=Account(uid=0)),
+    "supply/end-of-life": facts(today=date(2040, 1, 1)),
     "identity/expected-user": probed(
         identity=Identity(uid=0, gid=0, groups=(), name="root", home="/root", directory="/")
     ),

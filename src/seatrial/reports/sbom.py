@@ -69,9 +69,9 @@ def _of_package(package: SystemPackage, inventory: Inventory) -> PackageURL:
 
 def cyclonedx(image: Configuration, inventory: Inventory) -> str:
     """Return the list as CycloneDX 1.6 in JSON."""
+    from cyclonedx.model import Property
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
-    from cyclonedx.model.component_evidence import ComponentEvidence, Occurrence
     from cyclonedx.output.json import JsonV1Dot6
 
     root = Component(
@@ -84,9 +84,7 @@ def cyclonedx(image: Configuration, inventory: Inventory) -> str:
             version=part.version or None,
             purl=part.purl,
             bom_ref=str(part.purl),
-            evidence=ComponentEvidence(occurrences=[Occurrence(location=path) for path in part.where])
-            if part.where
-            else None,
+            properties=[Property(name="seatrial:location", value=path) for path in part.where],
         )
         for part in parts(inventory)
     ]
