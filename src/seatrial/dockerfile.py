@@ -187,16 +187,20 @@ def _stage(dockerfile: Dockerfile, reference: str, asking: Stage, line: int) -> 
     return next((stage for stage in dockerfile.stages if stage.answers_to(reference)), None)
 
 
+def instructions_of(text: str) -> list[Instruction]:
+    """Return all instructions of a Dockerfile, those before its first FROM too."""
+    lines = _lines(text)
+    return list(_instructions(lines, escape=_directives(lines).get("escape", "\\")))
+
+
 def parse(text: str) -> Dockerfile:
     """Read a Dockerfile."""
-    lines = _lines(text)
-    directives = _directives(lines)
-    instructions = list(_instructions(lines, escape=directives.get("escape", "\\")))
+    syntax, instructions = _directives(_lines(text)).get("syntax"), instructions_of(text)
     starts = [at for at, instruction in enumerate(instructions) if instruction.keyword == "FROM"]
     ends = [*starts[1:], len(instructions)] if starts else []
     head = instructions[: starts[0]] if starts else instructions
     return Dockerfile(
-        syntax=directives["syntax"].split()[0] if directives.get("syntax") else None,
+        syntax=syntax.split()[0] if syntax else None,
         arguments=tuple(instruction for instruction in head if instruction.keyword == "ARG"),
         stages=tuple(
             _new_stage(index, tuple(instructions[start:end]))

@@ -105,7 +105,9 @@ def write(files: Mapping[Path, bytes]) -> None:
     try:
         replace_all(files)
     except OSError as error:
-        raise SettingsError(f"cannot be written: {error.strerror}; nothing was.", where=str(error.filename)) from error
+        # What it names is a file of a passing name, which would have taken the place of one of these.
+        where = str(Path(str(error.filename)).parent)
+        raise SettingsError(f"cannot be written: {error.strerror}; nothing was.", where=where) from error
 
 
 def _with_what_is_missing(

@@ -768,7 +768,8 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "shop.py": "",
         },
         {
-            "notes": "docker-compose.yml: it has no `services:`, and is not used as a compose file",
+            "notes": "docker-compose.yml: it is of compose's first version, which compose takes no more (its services "
+            "belong below `services:`), and is not used as a compose file",
             "services": [],
         },
     ),

@@ -168,7 +168,8 @@ def test_the_verdict_is_a_smokes(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "Dockerfile has no FROM"),
-        ("FROM a:1\nRUN \\\n  x\nCOPPY a b\n", "Dockerfile:4: COPPY is no instruction"),
+        ("FROM a:1\nRUN \\\n  x\nCOPPY a b\n", "Dockerfile:4: unknown instruction COPPY"),
+        ("FROM a:1\nRUN <<EOF\nx\n", "Dockerfile:2: the heredoc EOF has no end"),
         ("FROM a:1\nRUN <<X\nCOPPY\nX\n", ""),
         ("# syntax=example/other\nFROM a:1\nINCLUDE b\n", ""),
     ],

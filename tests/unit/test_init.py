@@ -285,6 +285,10 @@ def test_a_person_is_asked_once_for_each_thing(folder: Folder, monkeypatch: pyte
         ({"shop.py": FASTAPI}, "shop.py:2: no ASGI server is among its dependencies"),
         ({**SHOP, "pyproject.toml": "x = [\ny ="}, "pyproject.toml:2:1: is not TOML"),
         ({**SHOP, "Dockerfile": "FROM python\n  RUNN pip install x\n"}, "Dockerfile:2:3: unknown instruction RUNN"),
+        ({**SHOP, "Dockerfile": "RUN x\nFROM python\n"}, "Dockerfile:1:1: RUN stands before the first FROM"),
+        ({**SHOP, "Dockerfile": "FROM python base\n"}, "Dockerfile:1:1: FROM takes an image, or an image, AS and"),
+        ({**SHOP, "Dockerfile": "FROM python\nRUN <<-EOF\n\tx\n"}, "Dockerfile:2:1: the heredoc EOF has no end"),
+        ({**SHOP, "Dockerfile": "FROM python\0\n"}, "Dockerfile: cannot be read: it is not a text file"),
         ({**SHOP, "compose.yaml": "services:\n  web: {build: .\n"}, "compose.yaml:3:1: invalid YAML"),
         ({**SHOP, "compose.yaml": "services: {web: {build: ..}}\n"}, "compose.yaml:1: the build context .. leads out"),
         ({**SHOP, "seatrial.toml": "apps = 3\n"}, "seatrial.toml:1: apps: expected a table"),
@@ -326,6 +330,14 @@ def test_what_exists_is_changed_with_consent_alone(folder: Folder) -> None:
     assert "nothing to do" in folder.init()
     assert '-context = "x"' in folder.init(force=True)
     assert folder.declared["my-shop"]["context"] == "."
+
+
+def test_a_workflow_that_leads_out_is_refused_before_anything_is_written(folder: Folder) -> None:
+    folder.write(SHOP)
+    (folder.path / ".github").symlink_to(folder.path.parent)
+    before = sorted(file.name for file in folder.path.iterdir())
+    assert "images.yml: is a link to" in folder.refusal(ci="github")
+    assert sorted(file.name for file in folder.path.iterdir()) == before
 
 
 def test_settings_in_pyproject_stay_there(folder: Folder) -> None:

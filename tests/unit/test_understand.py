@@ -439,6 +439,21 @@ def test_a_call_of_several_compose_files_counts_where_the_project_says_no_other(
     assert all('compose = ["compose.yaml", ' in each.what for each in notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("apiVersion: apps/v1\nkind: Deployment\n", "compose.yaml: it is written for Kubernetes, and is not used"),
+        ("web:\n  image: a\ndb:\n  build: .\n", "compose.yaml: it is of compose's first version"),
+        ("services: [a]\n", "compose.yaml: its `services:` is no table of services"),
+        ("services:\n  web: nginx\n", "compose.yaml:2: the service web is no table of keys, and is left out"),
+        ("- a\n", "compose.yaml: it has no `services:`, and is not used as a compose file"),
+    ],
+)
+def test_a_file_of_another_dialect_is_told(tmp_path: Path, text: str, said: str) -> None:
+    _, notes = read_stacks(tree.Tree(write(tmp_path, {"compose.yaml": text})))
+    assert [f"{note.where}: {note.what}".startswith(said) for note in notes] == [True]
+
+
 CHECK = "CMD curl http://localhost:8000/up"
 
 

@@ -41,28 +41,39 @@ def read_dockerfiles(tree: Tree) -> tuple[tuple[DockerfileFound, ...], tuple[Not
         try:
             text = parser.read(Path(tree.root, path))
         except (OSError, parser.DockerfileError) as error:
-            notes.append(Note(where=path, what=f"cannot be read: {error}"))
+            why = error.strerror if isinstance(error, OSError) else error
+            notes.append(Note(where=path, what=f"cannot be read: {why}", broken=not is_aside(path)))
             continue
         parsed = parser.parse(text)
         if parsed.stages:
             found += filter(None, [read_dockerfile(tree, path)])
-            notes += _errors(path, text, parsed)
+            aside = is_aside(path)
+            found_wrong = faults(text, parsed)
+            notes += [
+                Note(where=f"{path}:{line}:{column}", what=what, broken=not aside) for line, column, what in found_wrong
+            ]
         elif text.strip():
             notes.append(Note(where=path, what="it has no FROM, and is no Dockerfile"))
     found.sort(key=lambda dockerfile: (dockerfile.aside, dockerfile.file.count("/"), not is_plain(dockerfile.file)))
     return tuple(found), tuple(notes)
 
 
-def _errors(path: str, text: str, parsed: Dockerfile) -> Iterator[Note]:
-    """Yield what BuildKit would refuse: a word that is no instruction; another frontend may know more of them."""
+def faults(text: str, parsed: Dockerfile) -> Iterator[tuple[int, int, str]]:
+    """Yield what BuildKit would refuse, with line and column; another frontend may know more instructions."""
     if parsed.syntax and "docker/dockerfile" not in parsed.syntax:
         return
-    for each in (instruction for stage in parsed.stages for instruction in stage.instructions):
-        if each.keyword not in INSTRUCTIONS:
+    for each in parser.instructions_of(text):
+        what = "" if each.keyword in INSTRUCTIONS else f"unknown instruction {each.keyword}"
+        if each.line < parsed.stages[0].line and each.keyword != "ARG":
+            what = what or f"{each.keyword} stands before the first FROM"
+        bodies = {line.lstrip("\t") for line in each.body.split("\n")}
+        ends = parser.HEREDOC.findall(each.text) if each.keyword in parser.WITH_HEREDOC else ()
+        what = what or next((f"the heredoc {end} has no end" for _, _, end in ends if end not in bodies), "")
+        if each.keyword == "FROM" and len(each.words) not in {1, 3}:
+            what = "FROM takes an image, or an image, AS and a name"
+        if what:
             line = text.splitlines()[each.line - 1]
-            column = len(line) - len(line.lstrip()) + 1
-            what = f"unknown instruction {each.keyword}"
-            yield Note(where=f"{path}:{each.line}:{column}", what=what, broken=not is_aside(path))
+            yield each.line, len(line) - len(line.lstrip()) + 1, what
 
 
 def is_dockerfile(path: str) -> bool:

@@ -87,11 +87,12 @@ def _not_locked(tree: Tree, made: Declared) -> list[Note]:
     if command is None or made.lock is None:
         return []
     pattern = IN_PIPFILE_LOCK if name == "Pipfile.lock" else IN_LOCK
-    locked = {canonicalize_name(each.decode()) for each in pattern.findall(tree.content(made.lock.value, LARGEST_LOCK))}
+    content = tree.content(made.lock.value, LARGEST_LOCK)
+    locked = {canonicalize_name(each.decode()) for each in pattern.findall(content)}
     declaration = joined(made.folder, "Pipfile" if name == "Pipfile.lock" else "pyproject.toml")
     declared = (each for each, where in made.dependencies.items() if where.startswith(f"{declaration}:"))
     missing = [each for each in declared if "[" not in each and each not in locked]
-    if not locked or not missing:
+    if not content or not missing:
         return []
     what = f"{made.lock.value} does not hold {', '.join(missing[:3])}: run `{command}`"
     return [Note(where=made.dependencies[missing[0]], what=what)]

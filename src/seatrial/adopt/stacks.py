@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from seatrial.adopt.model import Note, ServiceFound, Stack
 from seatrial.adopt.tree import Tree, is_aside, joined
 from seatrial.compose.reading import REMOTE, VALUES
-from seatrial.compose.text import assignments, settled
+from seatrial.compose.text import assignments, other_dialect, settled
 from seatrial.compose.values import settings_of
 from seatrial.yaml_tree import Mapping, Node, Scalar, YamlError, child, items_of, pairs_of, read_documents, texts_of
 
@@ -176,7 +176,7 @@ class _Reader:
             return
         roots = self._roots(file)
         if roots and not any(isinstance(child(root, "services"), Mapping) or child(root, "include") for root in roots):
-            self.notes.append(Note(where=file, what="it has no `services:`, and is not used as a compose file"))
+            self.notes.append(Note(where=file, what=f"{other_dialect(roots)}, and is not used as a compose file"))
             return
         files += [file] if roots else []
         for root in roots:
@@ -189,7 +189,10 @@ class _Reader:
                         place = joined(folder, begins) if begins else posixpath.dirname(inner)
                         self._file(inner, place, layers, files, called)
             for key, node in pairs_of(child(root, "services")):
-                if isinstance(node, Mapping):
+                if not isinstance(node, Mapping):
+                    what = f"the service {key.text} is no table of keys, and is left out"
+                    self.notes.append(Note(where=f"{file}:{key.line}", what=what))
+                else:
                     layer = _Layer(node=node, file=file, folder=folder, line=key.line)
                     layers.setdefault(key.text, []).extend((*self._extended(layer, key.text, files), layer))
 

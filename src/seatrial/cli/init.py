@@ -63,10 +63,9 @@ def init(
     from seatrial import scaffold
     from seatrial.adopt.proposal import ARGUMENT, COMMAND, CONTEXT, MODULE, NAME, PORT, SERVER, answered
     from seatrial.adopt.understand import understand
-    from seatrial.workflows import FILES
 
     as_json = output.wants_json(format)
-    system = None if ci is None else output.known_choice("--ci", ci, tuple(FILES))
+    system = None if ci is None else _known_system(ci)
     if as_json and not dry_run:
         raise SettingsError("--format json is for --dry-run.", fix="Add --dry-run, or leave --format out.")
     if prove and dry_run:
@@ -105,6 +104,16 @@ def init(
     # What is declared already may be as an init before this one wrote it.
     before = scaffold.still_own(Path.cwd(), lambda files: answered(understand(Path.cwd(), files), answers))
     return proved((seen[-1], plan) if seen else before)
+
+
+def _known_system(ci: str) -> str:
+    """Return the CI system that --ci names, whose workflow can be written here."""
+    from seatrial import scaffold
+    from seatrial.workflows import FILES
+
+    system = output.known_choice("--ci", ci, tuple(FILES))
+    scaffold.require_writable(Path.cwd() / FILES[system], Path.cwd())
+    return system
 
 
 def _say_what_is_next(*, prove: bool) -> None:

@@ -263,6 +263,19 @@ def _files(node: Node | None) -> Iterator[EnvironmentFile]:
             yield EnvironmentFile(path=settled(path.text), line=path.line, there=False, optional=optional)
 
 
+def other_dialect(roots: Iterable[Node]) -> str:
+    """Return what documents are that declare no services as compose wants them."""
+    keys = [(key.text, value) for root in roots for key, value in pairs_of(root)]
+    names = {name for name, _ in keys}
+    if {"apiVersion", "kind"} <= names:
+        return "it is written for Kubernetes"
+    if "services" in names:
+        return "its `services:` is no table of services"
+    if any(child(value, "image") or child(value, "build") for _, value in keys):
+        return "it is of compose's first version, which compose takes no more (its services belong below `services:`)"
+    return "it has no `services:`"
+
+
 TOP = "services|networks|volumes|configs|secrets"
 PATH = re.compile(rf"(?<![\w./-])((?:{TOP})(?:\.(?:[\w-]|\\\.)+|\[\d+\])*)")
 """A path through the file, as compose writes it: `services.api.ports.0`, `services.api.ports[0]`."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial import dockerfile
 from seatrial.adopt.apps import build_contexts
-from seatrial.adopt.dockerfiles import is_dockerfile, read_dockerfile
+from seatrial.adopt.dockerfiles import faults, is_dockerfile, read_dockerfile
 from seatrial.adopt.stacks import NAMED, USUAL, read_stacks
 from seatrial.adopt.tree import Tree
 from seatrial.checks.declaration import NO_COMPOSE
-from seatrial.checks.dockerfile import all_instructions
 from seatrial.checks.model import Status
 from seatrial.checks.registry import CHECKS, own_checks, reading
 from seatrial.checks.verdict import check_of
@@ -28,7 +28,6 @@ from seatrial.engine.find import no_engine
 from seatrial.engine.programs import NOT_INSTALLED
 from seatrial.errors import SettingsError
 from seatrial.facts import (
-    INSTRUCTIONS,
     ComposeSource,
     DockerfileSource,
     DoesNotApply,
@@ -252,9 +251,9 @@ def _dockerfile(files: SourceFiles) -> DockerfileSource | Unavailable:
         return source
     if not source.parsed.stages:
         return Unavailable(reason=f"{shown} has no FROM")
-    for instruction in all_instructions(source.parsed):
-        if instruction.keyword not in INSTRUCTIONS and not source.parsed.syntax:
-            return Unavailable(reason=f"{shown}:{instruction.line}: {instruction.keyword} is no instruction")
+    for line, _, what in faults(dockerfile.read(files.dockerfile), source.parsed):
+        if line >= source.parsed.stages[0].line:  # What stands before is hadolint's finding.
+            return Unavailable(reason=f"{shown}:{line}: {what}")
     return source
 
 
