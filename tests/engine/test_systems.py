@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,30 @@ def test_an_app_is_built_and_passes_its_smoke(app: str, project: Path) -> None:
     assert report["verdict"] == "pass"
     assert {entry["id"]: entry["status"] for entry in report["checks"] if entry["status"] not in {"pass", "skip"}} == {}
     assert report["counts"]["pass"] >= 18
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_list_of_parts_is_what_pip_and_dpkg_list(project: Path, engine: Engine) -> None:
+    built = seatrial("build", "--app", "course-supporter", folder=project)
+    assert built.returncode == 0, built.stderr
+    listed = seatrial("sbom", "--app", "course-supporter", folder=project)
+    assert listed.returncode == 0, listed.stderr
+    components = json.loads(listed.stdout)["components"]
+    purls = {urllib.parse.unquote(component["purl"].partition("?")[0]) for component in components}
+    asked = (
+        "import importlib.metadata as m; print(*{f'{d.name}@{d.version}' for d in m.distributions()})",
+        "dpkg-query --show --showformat '${Package}@${Version} '",
+    )
+    image = f"{IMAGES}/course-supporter"
+    python, dpkg = (
+        str(engine.client.containers.run(image, entrypoint=words, remove=True, network_mode="none").decode()).split()
+        for words in (["python", "-c", asked[0]], ["sh", "-c", asked[1]])
+    )
+    assert {purl for purl in purls if purl.startswith("pkg:deb/")} == {f"pkg:deb/debian/{name}" for name in dpkg}
+    names = (name.partition("@") for name in python)
+    expected = {f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{version}" for name, _, version in names}
+    # Other environments of the image count too: the interpreter's own pip, for one.
+    assert expected <= {purl for purl in purls if purl.startswith("pkg:pypi/")}
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import date
 from typing import Any
 
+import invoke
 import msgspec
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -16,8 +18,10 @@ from tests.unit.factories import configuration, facts, probe
 from tests.unit.test_checks import judged
 from tests.unit.trees import index
 
+from seatrial import process
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.supply import python_ends, releases
+from seatrial.cli import sbom as cli
 from seatrial.facts import Inventory, Release, Unavailable
 from seatrial.observe.inventory import inventory_of
 from seatrial.observe.kept import kept_text, wanted_bytes
@@ -215,3 +219,26 @@ def test_names_from_a_hostile_image_make_no_broken_list(name: str) -> None:
     )
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(cyclonedx(IMAGE, hostile)) is None
     assert is_spdx(json.loads(spdx(IMAGE, hostile)))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "xml"], "--format 'xml' is not known"),
+        (["--app", "a", "--image", "b"], "--app and --image each name an image"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: list[str], said: str) -> None:
+    done = process.run([sys.executable, "-m", "seatrial", "sbom", *words], timeout=60, check=False)
+    assert (done.code, done.output) == (2, "")
+    assert said in done.errors
+    assert done.errors.count("\n") == 1
+
+
+def test_without_the_extra_it_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "spdx_tools" else name)
+    with pytest.raises(invoke.Exit):
+        cli.sbom(invoke.Context(), image="b")
+    assert "pip install 'seatrial[sbom]'" in capsys.readouterr().err

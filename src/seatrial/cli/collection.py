@@ -21,6 +21,7 @@ from seatrial.cli.init import init
 from seatrial.cli.onboard import onboard
 from seatrial.cli.ps import logs, ps
 from seatrial.cli.restart import restart
+from seatrial.cli.sbom import sbom
 from seatrial.cli.smoke import pip_list, size, smoke, whoami
 from seatrial.cli.up import up
 from seatrial.errors import ExitCode
@@ -35,7 +36,23 @@ def collection() -> invoke.Collection:
     smokes.add_task(size)
     engine = invoke.Collection("engine", start, stop, remove)
     engine.add_task(status, default=True)
-    commands = (onboard, build, check, contract, explain, up, down, ps, logs, restart, execute, deploy, doctor, init)
+    commands = (
+        onboard,
+        build,
+        check,
+        contract,
+        explain,
+        up,
+        down,
+        ps,
+        logs,
+        restart,
+        execute,
+        deploy,
+        doctor,
+        init,
+        sbom,
+    )
     return invoke.Collection(*commands, smokes, engine)
 
 
