@@ -105,7 +105,6 @@ def run(
 
     Raises:
         ProgramError: it is missing, took too long, exceeded a limit, or (with check) failed.
-
     """
     output: list[str] = []
     errors: list[str] = []
@@ -190,8 +189,7 @@ def stream(
 
 def _limit(pid: int, limits: Limits) -> None:
     """Limit a program that has just been started; what it starts inherits that."""
-    wanted = {"RLIMIT_DATA": limits.memory, "RLIMIT_CPU": limits.processor}
-    for name, most in wanted.items():
+    for name, most in (("RLIMIT_DATA", limits.memory), ("RLIMIT_CPU", limits.processor)):
         if most is not None and hasattr(resource, "prlimit"):
             # ProcessLookupError: it has ended. PermissionError: the host's own limit is lower.
             with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):

@@ -1,4 +1,4 @@
-"""process/*: whether the command leads to something that can run, runs as PID 1, and ends when asked."""
+"""process/*: whether the command leads to something that can run, and ends when asked."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ import shlex
 from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, first_lines, skipped
+from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
 from seatrial.facts import (
     BlockingFolder,
     Boot,
-    ComposeSource,
     Configuration,
     FileKind,
-    ProcessList,
-    ProcInfo,
     ResolvedCommand,
     ResolvedPath,
-    Unavailable,
 )
 from seatrial.facts.command import SHELLS, FileEntry, may_execute
 from seatrial.settings.model import Contract
@@ -309,94 +305,3 @@ def line_ends(command: ResolvedCommand) -> Outcome:
             fix=f"Save {first} with Unix line ends; in .gitattributes: `{posixpath.basename(first)} text eol=lf`.",
         )
     return expect.passed(", ".join(command.sourced) or "no shell script starts it")
-
-
-STAYING = {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "su", "sudo", "runuser", "make", "xargs", "script"}
-"""Programs that start another program and stay its parent."""
-INITS = {"tini", "dumb-init", "catatonit", "docker-init", "s6-svscan"}
-"""Programs that are made to be PID 1: they forward signals and reap ended processes."""
-
-
-@check(
-    "process/pid1-is-app",
-    title="Runs the application as PID 1",
-    severity=Severity.WARNING,
-    follows=("process/exec-form",),
-    why="The stop signal goes to PID 1; a shell there does not forward it, and the application is killed instead.",
-    source="Docker's build best practices, ENTRYPOINT: `exec` in a script",
-    example="#!/bin/sh\nalembic upgrade head\nuvicorn shop:app",
-    fixed="#!/bin/sh\nalembic upgrade head\nexec uvicorn shop:app",
-)
-def pid1_is_app(running: Boot) -> Outcome:
-    """Look at PID 1 of the running container: the engine's list first, which an image cannot hide from."""
-    line = first_process(running)
-    words = line.split()
-    name = posixpath.basename(words[0]).removeprefix("-")
-    expect = Expect("PID 1 is the application itself, or an init that the command names, such as tini")
-    commands = first_lines(running.process_list.commands, 10) if isinstance(running.process_list, ProcessList) else ()
-    evidence = tuple(f"runs: {command}" for command in commands)
-    if name in STAYING:
-        return expect.failed(
-            f"PID 1 is `{line}`: it started the application and stays its parent",
-            fix='Use the exec form, and end an entrypoint script with `exec "$@"`; or start it under tini.',
-            evidence=evidence,
-        )
-    init = "the init " if name in INITS else ""
-    return expect.passed(f"PID 1 is {init}`{line}`", evidence=evidence if init else ())
-
-
-def _has_init(configuration: Configuration, compose: ComposeSource | Unavailable) -> bool:
-    """Tell whether all services of the compose file that run the image have the engine's init."""
-    if isinstance(compose, Unavailable) or isinstance(compose.model, Unavailable):
-        return False
-    name = _repository(configuration.reference)
-    own = [service for service in compose.model.services if _repository(service.image or "") == name]
-    return bool(own) and all(service.init for service in own)
-
-
-def _repository(image: str) -> str:
-    return re.sub(r"(:[^/]*)?(@.*)?$", "", image)
-
-
-FEW_ZOMBIES = 2
-"""One may be a child that the application will still wait for."""
-
-
-@check(
-    "process/reaps-children",
-    title="Waits for the processes that end below it",
-    severity=Severity.ERROR,
-    why="A child that PID 1 never waits for stays as a zombie and keeps its process number, until none is left.",
-    source="tini's documentation: reaping zombies; Docker's documentation, `docker run --init`",
-    example='CMD ["uvicorn", "shop.api:app"]    # and shop.api starts `sh -c "job &"`',
-    fixed='ENTRYPOINT ["tini", "--"]\nCMD ["uvicorn", "shop.api:app"]',
-)
-def reaps_children(
-    proc: ProcInfo, running: Boot, configuration: Configuration, compose: ComposeSource | Unavailable
-) -> Outcome:
-    expect = Expect("no ended process left as a zombie (state Z) below PID 1")
-    if len(zombies := proc.zombies) < FEW_ZOMBIES:
-        return expect.passed(f"{len(zombies)} in state Z" if zombies else "none in state Z")
-    if _has_init(configuration, compose):
-        return expect.passed(f"{len(zombies)} in state Z; its services of the compose file run under an init")
-    grows = ", and more of them a second later" if proc.more_zombies else ""
-    return expect.failed(
-        f"{len(zombies)} processes in state Z below PID 1, `{first_process(running)}`, which does not wait for them"
-        f"{grows}: {', '.join(sorted(set(zombies)))}",
-        fix='Start it under an init: `apt-get install tini` and `ENTRYPOINT ["tini", "--"]`, `docker run --init`, or '
-        "`init: true` in the compose file; or wait for each process that the application starts.",
-        items=sorted(set(zombies)),
-        # A few that stay are untidy; a number that grows ends at the limit of processes.
-        severity=None if proc.more_zombies else Severity.WARNING,
-    )
-
-
-def first_process(boot: Boot) -> str:
-    """Return PID 1's command line; undecided where neither the engine nor the image's interpreter could tell."""
-    if isinstance(boot.process_list, ProcessList) and boot.process_list.first.strip():
-        return boot.process_list.first
-    if isinstance(boot.proc, ProcInfo) and any(boot.proc.command):
-        return " ".join(boot.proc.command)
-    missing = [fact for fact in (boot.process_list, boot.proc) if isinstance(fact, Unavailable)]
-    reason = missing[0].reason if missing else "neither the engine nor the image says what PID 1 is"
-    raise UndecidedError(reason, *(fact.detail for fact in missing))

@@ -56,7 +56,7 @@ class BuildSecrets:
         """Return the arguments for buildx's command line."""
         # buildx reads a --secret as one line of CSV: a comma or quote in a path needs quoting.
         files = [f'"id={name}","src={str(path).replace(chr(34), chr(34) * 2)}"' for name, path in self.files.items()]
-        texts = [f"id={name},env={_variable(name)}" for name in self.texts]
+        texts = [f"id={name},env={secret_variable(name)}" for name in self.texts]
         return [
             *(word for secret in (*files, *texts) for word in ("--secret", secret)),
             *(word for variable in self.proxies for word in ("--build-arg", variable)),
@@ -65,7 +65,7 @@ class BuildSecrets:
 
     def environment(self) -> dict[str, str]:
         """Return what buildx's environment needs for those arguments."""
-        return {_variable(name): text for name, text in self.texts.items()}
+        return {secret_variable(name): text for name, text in self.texts.items()}
 
     @property
     def confidential(self) -> frozenset[str]:
@@ -245,5 +245,6 @@ def _problem(path: Path) -> str | None:
     return None if os.access(path, os.R_OK) else "this account cannot read it."
 
 
-def _variable(name: SecretId) -> str:
+def secret_variable(name: str) -> str:
+    """Return the variable by which buildx gets a secret's text."""
     return f"SEATRIAL_SECRET_{name.upper().replace('-', '_')}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.dockerfile import Run, parse, runs, without_syntax
+from seatrial.images.credentials import secret_variable
 from seatrial.images.plan import BuildPlan
 from seatrial.images.untrusted import SYNTAX_ARGUMENT
 
@@ -71,11 +72,11 @@ class Mounted:
 
     def arguments(self) -> list[str]:
         """Return the arguments for buildx's command line."""
-        return [word for name in self.secrets for word in ("--secret", f"id={name},env={_variable(name)}")]
+        return [word for name in self.secrets for word in ("--secret", f"id={name},env={secret_variable(name)}")]
 
     def environment(self) -> dict[str, str]:
         """Return what buildx's environment needs for those arguments."""
-        return {_variable(name): text for name, text in self.secrets.items()}
+        return {secret_variable(name): text for name, text in self.secrets.items()}
 
     def as_written(self, said: str) -> str:
         """Return what BuildKit says, where it quotes the Dockerfile as its author wrote it."""
@@ -191,10 +192,6 @@ def _out_of_reach(run: Run) -> str:
 def _id(name: str) -> str:
     """Return the id of a secret of this module's own, for a file or a variable."""
     return f"seatrial-{name.removeprefix(f'{FOLDER}/').lower().replace('_', '-').replace('.', '-')}"
-
-
-def _variable(name: str) -> str:
-    return f"SEATRIAL_SECRET_{name.upper().replace('-', '_')}"
 
 
 @dataclass(frozen=True, kw_only=True)

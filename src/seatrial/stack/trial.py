@@ -25,7 +25,7 @@ from seatrial.settings.model import Contract, StackContract
 from seatrial.stack import down, inspect, up
 from seatrial.stack.agent import NOT_ASKED, Agent, exchange, ready_within
 from seatrial.stack.down import removed_afterwards
-from seatrial.stack.failures import kill_worker, restart_database, stop_all, stop_app
+from seatrial.stack.faults import kill_worker, restart_database, stop_all, stop_app
 from seatrial.stack.images import MakeSubstitute
 from seatrial.stack.isolated import IsolatedStack, copied_in
 from seatrial.stack.ports import where_they_listen

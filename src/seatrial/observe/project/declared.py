@@ -13,8 +13,8 @@ from seatrial.dockerfile import DockerfileError, for_target, parse, read
 from seatrial.errors import SettingsError
 from seatrial.facts import ProjectFacts
 from seatrial.filesystem import read_bytes
-from seatrial.observe.project.chosen import NOTHING, chosen_by
 from seatrial.observe.project.lockfiles import LARGEST_REQUIREMENTS, read_lock, require_inside, requirement_lines
+from seatrial.observe.project.selection import NOTHING, chosen_by
 from seatrial.requirements import names_of
 from seatrial.settings.read import read_toml
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from seatrial.observe.project.chosen import Chosen
+    from seatrial.observe.project.selection import Chosen
 
 
 DEV = "dev"

@@ -16,7 +16,7 @@ from seatrial.errors import SettingsError
 from seatrial.facts.base import Unavailable
 from seatrial.facts.sources import LockedPackage, LockFile, LockRequirement
 from seatrial.filesystem import read_bytes
-from seatrial.observe.project.chosen import NOTHING
+from seatrial.observe.project.selection import NOTHING
 from seatrial.requirements import parse
 from seatrial.settings.read import parse_toml, read_toml
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from seatrial.observe.project.chosen import Chosen
+    from seatrial.observe.project.selection import Chosen
 
 
 Table = dict[str, Any]

@@ -10,15 +10,15 @@ from tests.unit.factories import probe
 from seatrial.dockerfile import parse
 from seatrial.facts import Unavailable
 from seatrial.facts.sources import LockFile
-from seatrial.observe.project.chosen import ANY, chosen_by
 from seatrial.observe.project.declared import read_project_facts
+from seatrial.observe.project.selection import ANY, chosen_by
 from seatrial.requirements import image_environment, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.facts import ProjectFacts
-    from seatrial.observe.project.chosen import Chosen
+    from seatrial.observe.project.selection import Chosen
 
 IMAGE = image_environment(probe())
 

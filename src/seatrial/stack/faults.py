@@ -1,4 +1,4 @@
-"""Failures that the app has to survive: a worker is killed, the database restarts, everything is stopped.
+"""Faults that the app has to survive: a worker is killed, the database restarts, everything is stopped.
 
 What asks the engine raises EngineError when it does not answer.
 """
