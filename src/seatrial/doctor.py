@@ -14,7 +14,7 @@ from seatrial.engine import programs
 from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError, SeatrialError
 from seatrial.filesystem import exists
-from seatrial.images.credentials import find_secrets
+from seatrial.images.secrets.credentials import find_secrets
 from seatrial.settings.read import Project
 from seatrial.text import show_size
 

@@ -20,9 +20,9 @@ from tests.engine.test_build import MARK, Yard, searched, shell_image
 from seatrial.engine.find import find_engine
 from seatrial.errors import BuildError, BuildFailedError
 from seatrial.host import this_host
-from seatrial.images.credentials import find_secrets
-from seatrial.images.handover import READ_VALUES, frontend_sets_variables
 from seatrial.images.progress import StepOutput
+from seatrial.images.secrets.credentials import find_secrets
+from seatrial.images.secrets.handover import READ_VALUES, frontend_sets_variables
 from seatrial.trust import Trust
 
 if TYPE_CHECKING:

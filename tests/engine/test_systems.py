@@ -24,9 +24,9 @@ from seatrial.engine.find import find_engine
 from seatrial.errors import EngineError
 from seatrial.host import this_host
 from seatrial.images.build import build
-from seatrial.images.credentials import find_secrets
 from seatrial.images.plan import plan_build
 from seatrial.images.progress import StepState
+from seatrial.images.secrets.credentials import find_secrets
 from seatrial.settings.read import read_project
 
 if TYPE_CHECKING:

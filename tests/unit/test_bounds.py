@@ -17,7 +17,7 @@ from seatrial.dockerfile import LONGEST_VALUE, MOST_INSTRUCTIONS, DockerfileErro
 from seatrial.errors import SeatrialError, SettingsError
 from seatrial.filesystem import read_bytes
 from seatrial.images.plan import plan_build
-from seatrial.images.redaction import in_addresses, in_netrc
+from seatrial.images.secrets.redaction import in_addresses, in_netrc
 from seatrial.observe.kept import BEGINNING
 from seatrial.observe.path_rules import content_rules
 from seatrial.observe.project.declared import read_project_facts

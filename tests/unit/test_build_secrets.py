@@ -23,12 +23,12 @@ from tests.unit.test_secrets import host, write
 
 from seatrial.dockerfile import parse, secret_mounts
 from seatrial.errors import BuildError
-from seatrial.images.credentials import find_secrets, withheld
 from seatrial.images.failure import BuildEnvironment, explain
-from seatrial.images.leaks import Leak, leaked, path_in_layer, search
 from seatrial.images.plan import plan_build
 from seatrial.images.progress import LONGEST_LINE, Progress, StepOutput
-from seatrial.images.redaction import Credential, Redaction, in_addresses, in_netrc
+from seatrial.images.secrets.credentials import find_secrets, withheld
+from seatrial.images.secrets.leaks import Leak, leaked, path_in_layer, search
+from seatrial.images.secrets.redaction import Credential, Redaction, in_addresses, in_netrc
 from seatrial.observe import compression
 from seatrial.settings.read import read_project
 from seatrial.trust import Trust

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.dockerfile import parse, runs
-from seatrial.images.handover import BUNDLE, READ_VALUES, VARIABLES, Mounted, frontend_sets_variables, mount
+from seatrial.images.secrets.handover import BUNDLE, READ_VALUES, VARIABLES, Mounted, frontend_sets_variables, mount
 
 FILE = "id=ca-bundle,target=/dev/seatrial/ca.pem"
 M = "{M}"

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.errors import BuildError
 from seatrial.host import Host
-from seatrial.images.credentials import LARGEST, find_secrets
+from seatrial.images.secrets.credentials import LARGEST, find_secrets
 
 
 @pytest.fixture

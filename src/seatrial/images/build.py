@@ -25,15 +25,15 @@ from seatrial.facts.sources import Dockerfile
 from seatrial.host import Host
 from seatrial.images import layer_cache, untrusted
 from seatrial.images.bases import Registries, Replacements, replacements, require_bases
-from seatrial.images.credentials import BuildSecrets, find_secrets, withheld
 from seatrial.images.failure import SHOWN_LOG_LINES, BuildEnvironment, explain
-from seatrial.images.handover import Frontend, Handed, hand_over
-from seatrial.images.leaks import provisional_tag, tag_when_clean
 from seatrial.images.oci_layout import save_images
 from seatrial.images.plan import BuildPlan, dockerfile_of, lies_outside
 from seatrial.images.progress import Event, Progress, Step, StepState
 from seatrial.images.provenance import provenance
-from seatrial.images.redaction import Redaction
+from seatrial.images.secrets.credentials import BuildSecrets, find_secrets, withheld
+from seatrial.images.secrets.handover import Frontend, Handed, hand_over
+from seatrial.images.secrets.leaks import provisional_tag, tag_when_clean
+from seatrial.images.secrets.redaction import Redaction
 from seatrial.settings.read import Project
 
 SUBSTITUTES_LABEL = "seatrial.standins"

@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
-from seatrial.images.redaction import Redaction
+from seatrial.images.secrets.redaction import Redaction
 from seatrial.text import plain, plain_line
 
 KEPT_LOG_LINES = 400

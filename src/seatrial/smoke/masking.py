@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from seatrial.checks.secrets import secret, throw_away
-from seatrial.images.redaction import SHORTEST_SEARCHED, Credential, Redaction, in_addresses
+from seatrial.images.secrets.redaction import SHORTEST_SEARCHED, Credential, Redaction, in_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.dockerfile import Run, parse, runs, without_syntax
-from seatrial.images.credentials import secret_variable
 from seatrial.images.plan import BuildPlan
+from seatrial.images.secrets.credentials import secret_variable
 from seatrial.images.untrusted import SYNTAX_ARGUMENT
 
 SECRET = "ca-bundle"  # noqa: S105 - its id

@@ -25,7 +25,7 @@ from seatrial.engine import sweep
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, BuildFailedError
 from seatrial.images.plan import BuildPlan
-from seatrial.images.redaction import Credential
+from seatrial.images.secrets.redaction import Credential
 from seatrial.observe.compression import BLOCK, ZSTD, Chunks, unpacked
 from seatrial.observe.saved_image import SAVE_TIMEOUT
 from seatrial.text import plain_line

@@ -13,9 +13,9 @@ from typing import Literal, get_args
 from seatrial.dockerfile import SecretMount
 from seatrial.errors import BuildError
 from seatrial.host import Host
-from seatrial.images.installer_settings import pip_config, uv_config
 from seatrial.images.plan import BuildPlan
-from seatrial.images.redaction import Credential, in_addresses, in_netrc
+from seatrial.images.secrets.installer_settings import pip_config, uv_config
+from seatrial.images.secrets.redaction import Credential, in_addresses, in_netrc
 from seatrial.trust import Trust
 
 SecretId = Literal["ca-bundle", "netrc", "pip-config", "uv-config"]
