@@ -81,4 +81,4 @@ def test_what_cannot_be_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     run_boot(engine.starter())
     garbled = send_requests(engine.starter(exposed_ports=("1/tcp",)), "c0", ASKED, silent)
     assert isinstance(garbled, Unavailable)
-    assert "told what came of 0 of the contract's 2 requests" in garbled.reason
+    assert "answered for 0 of the contract's 2 requests" in garbled.reason

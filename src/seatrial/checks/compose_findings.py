@@ -1,4 +1,4 @@
-"""What several compose/* checks share: findings on services, and the outcome that they come to."""
+"""What several compose/* checks share: findings on services, and the outcome for them."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ def not_seen(compose: ComposeSource, services: Iterable[Service]) -> tuple[str, 
 
 
 def image_of(compose: ComposeSource, service: Service) -> ServiceImage | None:
-    """Return what a service's image makes of it; None where that is not known."""
+    """Return what is known of a service's image; None where nothing is."""
     image = compose.images.get(service.name)
     return image if isinstance(image, ServiceImage) else None

@@ -1,4 +1,4 @@
-"""compose/*: what a service's mounts make of its image's files."""
+"""compose/*: what a service's mounts hide of its image, and whether its user can read and write what they bring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""compose/*: what a service's image makes of its health check, its data, its ports and those that wait for it."""
+"""compose/*: a service's command, health check, data and ports, held against its image."""
 
 from __future__ import annotations
 

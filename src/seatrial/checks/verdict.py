@@ -38,7 +38,7 @@ UNASKED = Contract()
 
 
 class Verdict(StrEnum):
-    """What a smoke came to."""
+    """The result of a smoke."""
 
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"

@@ -34,7 +34,7 @@ ROUNDS = 3
 
 
 def prove_written(known: Own | None) -> ExitCode:
-    """Prove what init has written, and say of each round what it came to; return the exit code of the last smoke."""
+    """Prove what init has written, and say the result of each round; return the exit code of the last smoke."""
     if known is None:
         output.say(
             "The settings are not as init would write them: the apps are proved as they are, and nothing is changed."

@@ -97,7 +97,7 @@ def _watching(run: Run, container: Container) -> Iterator[None]:
 
 
 def _watch(run: Run, container: Container, over: threading.Event) -> None:
-    # OSError and the others: the engine is gone, or the container; whoever waits for it meets that too.
+    # OSError and the others: the engine is gone, or the container; whoever waits for it sees that too.
     with (
         suppress(docker.errors.DockerException, requests.exceptions.RequestException, OSError),
         closing(run.engine.connection()) as client,

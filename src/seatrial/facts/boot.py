@@ -150,7 +150,7 @@ class HealthAnswer(Fact, frozen=True, kw_only=True):
 
 
 class Answered(Fact, frozen=True, kw_only=True):
-    """What came of one request that the contract names."""
+    """The result of one request that the contract names."""
 
     request: str
     """`GET /courses on port 8000`."""
@@ -234,7 +234,7 @@ class Boot(Fact, frozen=True, kw_only=True):
     written: tuple[str, ...] = ()
     """With a writable root: the paths that it wrote outside tmpfs and volumes."""
     answered: tuple[Answered, ...] | Unavailable = ()
-    """What came of the requests that the contract names."""
+    """The results of the requests that the contract names."""
     workers: int = 0
     """The most processes of one command that have the same parent; 0: not seen."""
     lost: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A compose file: what its text says, its services as compose resolves them, and what their images make of that."""
+"""A compose file: what its text says, its services as compose resolves them, and what is known of their images."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ class EnvironmentFile(Fact, frozen=True, kw_only=True):
 
 
 class ServiceFiles(Fact, frozen=True, kw_only=True):
-    """What an image's files make of a service; nothing was started for it."""
+    """What follows from an image's files for a service; nothing was started for it."""
 
     account: Account
     """Who it runs as."""
@@ -236,7 +236,7 @@ class ServiceFiles(Fact, frozen=True, kw_only=True):
 
 
 class ServiceImage(Fact, frozen=True, kw_only=True):
-    """What the configuration and the files of its image make of a service."""
+    """What follows for a service from its image's configuration and files."""
 
     image: str
     checked: bool = False
@@ -266,4 +266,4 @@ class ComposeSource(Fact, frozen=True, kw_only=True):
     quoted: tuple[QuotedValue, ...] = ()
     local: tuple[LocalAddress, ...] = ()
     images: dict[str, ServiceImage | Unavailable] = {}
-    """By service: what its image makes of it."""
+    """By service: what follows from its image."""

@@ -78,7 +78,7 @@ class Exchange(Fact, frozen=True, kw_only=True):
     read: str = ""
     """The request that asked for it: `GET /courses/17`; empty where none could be made."""
     shown: Reply | None = None
-    """What came of that; None where it was not asked."""
+    """The reply; None where it was not asked."""
     problem: str = ""
     """Why it could not be asked: the write's answer lacks a key that `read` names."""
     missing: tuple[str, ...] = ()

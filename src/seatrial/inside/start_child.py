@@ -1,4 +1,4 @@
-"""Tells what the application's start of the interpreter comes to, on its own pipe: the probe compares that."""
+"""Tells how the interpreter starts as the application starts it, on its own pipe: the probe compares that."""
 
 import importlib
 import importlib.util

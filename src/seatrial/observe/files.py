@@ -237,7 +237,7 @@ def account_of(user: str, passwd: str, group: str) -> Account:
 
 
 def read_accounts(passwd: str, shadow: str, group: str) -> Accounts:
-    """Return the accounts of the image; of passwords only what they come to."""
+    """Return the accounts of the image; of passwords only whether they are empty, set or locked."""
     shadowed: dict[str, str] = {}
     for row in _own_rows(shadow):
         # As getspnam(3) does: the first row of a name counts.

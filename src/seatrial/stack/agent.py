@@ -49,7 +49,7 @@ class Workers(Fact, frozen=True, kw_only=True):
 
 
 class Killed(Fact, frozen=True, kw_only=True):
-    """What came of killing a worker."""
+    """The result of killing a worker."""
 
     error: str = ""
 
@@ -73,7 +73,7 @@ class Agent:
     def request(
         self, path: str, *, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """Send one request; whatever comes of it is the reply."""
+        """Send one request; a failure is a reply too."""
         asked = {"path": path, "method": method, "body": body, "headers": dict(headers or {})}
         try:
             return self._ask("request", Reply, timeout=REQUEST_SECONDS, **asked)
@@ -146,7 +146,7 @@ NO_WRITE = Unavailable(reason="the contract names no `write` and `read`")
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """One write, and what came of it."""
+    """One write, and its reply."""
 
     unique: str
     """What tells it from all others."""

@@ -173,7 +173,7 @@ def states(
 ) -> tuple[ServiceState, ...]:
     """Return the state of each service.
 
-    `unstarted` are containers of an earlier run that compose has not come to yet: how they ended is not a failure.
+    `unstarted` are containers of an earlier run that compose has not reached yet: how they ended is not a failure.
     """
     to_complete = completing(services)
     judged = {

@@ -277,7 +277,7 @@ START_SECONDS = 20.0
 
 
 def started(names: "Any", end: float) -> "Row":
-    """Return what a start of the interpreter as the application's comes to, and where its finders find modules."""
+    """Return how the interpreter starts as the application starts it, and where its finders find modules."""
     asked = {"names": list(names)[:50]}
     seconds = within(min(START_SECONDS, end - time.monotonic()))
     lines, kept, code = run_child(CHILDREN["start"], asked, seconds, as_the_application=True)

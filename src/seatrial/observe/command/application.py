@@ -73,7 +73,7 @@ def application(launch: Launch, files: Files | None = None) -> Application:
 
 
 def _unguarded(module: str, root: str, files: Files | None) -> str:
-    """Return a module's file, if it does its work wherever it is loaded: imported, it would never come to its end."""
+    """Return a module's file, if it does its work wherever it is loaded: an import of it would never end."""
     file = posixpath.join(root, f"{module.replace('.', '/')}.py") if root else ""
     text = files.text(file) if files is not None and file else ""
     return file if text and "__name__" not in text else ""

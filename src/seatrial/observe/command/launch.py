@@ -98,7 +98,7 @@ def _further(launch: Launch, files: Files) -> Launch | None:
 
 
 def _through(launch: Launch, files: Files, *, named: bool = False) -> Launch | None:
-    """Return what a shell script hands on to; `named` tells that a shell was given it, whatever its first line is."""
+    """Return what a shell script launches; `named` tells that a shell was given it, whatever its first line is."""
     path = launch.environment.get("PATH", paths.DEFAULT_PATH)
     word = launch.words[0]
     if named:

@@ -1,4 +1,4 @@
-"""What the images of a compose file's services make of them: by their configuration and files, nothing is started."""
+"""What follows for a compose file's services from their images' configuration and files; nothing is started."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def of_no_image(_: Configuration) -> Index | Unavailable:
 
 
 def with_images(compose: ComposeSource, engine: Engine, index_of: IndexOf) -> ComposeSource:
-    """Return a compose file with what the images of its services make of them; `index_of` gives an image's files.
+    """Return a compose file with what is known of the images of its services; `index_of` gives an image's files.
 
     An image that is not here is not looked at. Raises EngineError: the engine does not answer.
     """
@@ -173,7 +173,7 @@ def _configuration(image: str, engine: Engine) -> Configuration | Unavailable:
 
 
 def service_image(service: Service, configuration: Configuration, index: Index | Unavailable) -> ServiceImage:
-    """Return what an image makes of a service."""
+    """Return what follows from an image for a service."""
     own = structs.replace(
         OtherCommand(entrypoint=service.entrypoint, command=service.command).of(configuration),
         user=service.user or configuration.user,
@@ -193,7 +193,7 @@ def service_image(service: Service, configuration: Configuration, index: Index |
 
 
 def service_files(service: Service, configuration: Configuration, image: IndexFiles) -> ServiceFiles:
-    """Return what an image's files make of a service, whose command and account the configuration has."""
+    """Return what follows from an image's files for a service, whose command and account the configuration has."""
     who = account_of(configuration.user, image.text("/etc/passwd"), image.text("/etc/group"))
     # Where a bind leads to on another machine is not known.
     known = [mount for mount in service.volumes if mount.host or mount.missing or not mount.of_host]

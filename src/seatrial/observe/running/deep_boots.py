@@ -71,7 +71,7 @@ def deep_boots(starter: BootSetup, first: Boot) -> DeepBoots | Unavailable:
 
 
 def freeze(starter: BootSetup, lifted: tuple[Restriction, ...]) -> Freeze | Unavailable:
-    """Start it, stop every process of it once it is healthy, and see what its health check makes of that."""
+    """Start it, stop every process of it once it is healthy, and see what its health check says then."""
     configuration = starter.configuration
     plan = starter.plan(lifted=lifted)
     # One bad answer is enough: how often the engine asks again is the engine's to keep, and nothing of the image.

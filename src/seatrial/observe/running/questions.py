@@ -148,7 +148,7 @@ class Reply(Fact, frozen=True, kw_only=True):
 def send_requests(
     starter: BootSetup, container: str, asked: tuple[ContractAnswer, ...], proc: ProcInfo | Unavailable
 ) -> tuple[Answered, ...] | Unavailable:
-    """Send all requests, one after the other; return what came of each."""
+    """Send all requests, one after the other; return the result of each."""
     port = port_of(starter.configuration, proc)
     if port is None and any(answer.port is None for answer in asked):
         return Unavailable(reason="nothing says which port it listens on: set `port` in the contract's `answers`")
@@ -171,7 +171,7 @@ def send_requests(
     if isinstance(replies, Unavailable):
         return replace(replies, reason=f"{python}, asked to send the contract's requests, {replies.reason}")
     if len(replies) != len(asked):
-        return Unavailable(reason=f"{python} told what came of {len(replies)} of the contract's {len(asked)} requests")
+        return Unavailable(reason=f"{python} answered for {len(replies)} of the contract's {len(asked)} requests")
     return tuple(answered(answer, port, reply) for answer, reply in zip(asked, replies, strict=True))
 
 
@@ -200,7 +200,7 @@ def question(answer: ContractAnswer, port: int | None) -> dict[str, object]:
 
 
 def answered(answer: ContractAnswer, port: int | None, reply: Reply) -> Answered:
-    """Return what came of a request."""
+    """Return the result of a request."""
     holds = f", and a body that holds `{answer.pattern}`" if answer.pattern is not None else ""
     return Answered(
         request=f"{answer.method} {answer.path} on port {answer.port or port}",

@@ -222,7 +222,7 @@ def _ended(seen: Watched) -> Watched:
 
 
 def _killed(seen: Watched, booted: Container) -> Watched:
-    """Kill what forks without end: it comes to nothing, and nothing else on the machine comes to its turn."""
+    """Kill what forks without end: it never gets ready, and takes the processors from everything else."""
     limit, deadline = seen.inspected["HostConfig"]["PidsLimit"], time.monotonic() + ENDS_WITHIN
     seen.forked = f"it had {limit} processes and threads, as many as it is allowed, started more, and was killed"
     kill(booted)
@@ -271,7 +271,7 @@ def _is_told(seen: Watched, follower: StartFollower, *, late: bool) -> bool:
     A health check that says yes to anything passes long before an application that still imports listens.
     """
     if seen.introspection is None:
-        # It was forgotten: made again once the application has come to rest.
+        # It was forgotten: made again once the application is idle.
         seen.finished = seen.finished or follower.is_over(seen.watched)
         return False
     if not seen.introspection.over:
@@ -279,7 +279,7 @@ def _is_told(seen: Watched, follower: StartFollower, *, late: bool) -> bool:
     proc = seen.introspection.proc
     listens = isinstance(proc, ProcInfo) and bool(proc.served)
     seen.workers.take(seen.introspection.rows, seen.pid)
-    # Ours is asked only of what has come to rest; that it still rests is seen in its processes.
+    # Ours is asked only of what is idle; that it still is shows in its processes.
     rests = seen.answer is not None and bool(seen.introspection.rows) and not seen.workers.busy
     seen.finished = seen.finished or listens or rests or follower.is_over(seen.watched)
     if seen.finished or late or not isinstance(proc, ProcInfo):
