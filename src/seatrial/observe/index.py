@@ -61,9 +61,6 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     """What was left out, and why: a limit was passed."""
 
 
-EMPTY = Index(paths={})
-
-
 def read_index(files: EngineFiles, limits: Limits) -> Index:
     """Read a container's file system; what was left out is said in `cut`."""
     reader = IndexReader()

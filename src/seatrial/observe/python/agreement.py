@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from seatrial.observe.running.probe import ProbeRequest
 
 MOST_ARCHIVES = 20
-SITE = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 MOST_DISTRIBUTIONS = 5000
 MOST_BROKEN = 200
 MOST_SCRIPTS = 2000
-MOST_SHOWN = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
