@@ -72,6 +72,7 @@ def test_each_installer_and_start_has_its_recipe(project: Small, tmp_path: Path)
     words = {each.keyword: each.text for each in stage.instructions}
     assert words["USER"] == "10001:10001"
     assert INSTALLS[project.app] in text
+    assert "PYTHONPATH=''" not in text
     if project.app in STARTS:
         assert f"CMD {STARTS[project.app]!r}".replace("'", '"') in text
     ignored = next(text for name, text in made.files.items() if name.endswith("ignore"))
@@ -187,6 +188,8 @@ def test_what_the_code_cannot_do_without_is_asked_for_by_name(tmp_path: Path) ->
         ('T = os.getenv("T_TOKEN")\ndef main():\n    ApplicationBuilder().token(T).build()', False, True),
         ('def main():\n    t = os.environ.get("T_TOKEN")\n    if t is None:\n        sys.exit("no")', False, True),
         ('t = os.environ.get("T_TOKEN")\nif t:\n    print(t)', False, False),
+        ('from .base import *\nT = env("T_TOKEN")', True, True),
+        ('from .base import *\nT = env.list("T_TOKEN", default=[])', False, False),
         ('t = os.environ.get("T_TOKEN")\nt = 5\nif not t:\n    raise ValueError', False, False),
         ('def main():\n    os.environ["T_TOKEN"]\n    os.getenv("T_TOKEN")', False, False),
     ],
@@ -236,6 +239,11 @@ def test_an_answer_that_cannot_be_taken_is_told(option: str, value: str, says: s
             "requirements.txt",
         ),
         ({"pyproject.toml": pyproject("fastapi"), "main.py": FASTAPI}, "no ASGI server", "uvicorn"),
+        (
+            {"pyproject.toml": pyproject("a", more="[tool.uv.sources]\na = {workspace = true}\n"), "ship.py": LOOP},
+            "it needs another member of its workspace",
+            "`uv lock`",
+        ),
         ({"pyproject.toml": pyproject(), "shop/__init__.py": ""}, "how it starts cannot be told", "--module"),
         (
             {"pyproject.toml": pyproject("uvicorn", "fastapi").replace(">=3.11", "<3.9"), "main.py": FASTAPI},

@@ -175,6 +175,8 @@ class VariableReader:
         top, _, method = name.partition(".")
         if top in self._objects and method != "read_env":
             return True
+        if top == "env" and "*" in self._aliases and first.isupper():
+            return True  # `from .base import *` brings the object of django-environ that its settings read with.
         if name in READERS or name in self._helpers:
             return READERS.get(name, self._helpers.get(name))
         of_another = "." in name and first.isupper() and HELPER.fullmatch(name.rpartition(".")[2])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = re.compile(r"^script_location\s*=\s*(?:%\(here\)s/)?([\w./-]+)", re.MULTILINE)
 """Alembic's folder of migrations, in alembic.ini."""
+OF_WORKSPACE = re.compile(r"\{\s*workspace\s*=\s*true\s*\}")
 LOWEST = 80
 """A port below is none that an application serves."""
 NOT_COPIED = re.compile(r"(?:^|/)(?:tests?|docs?|\.[^/]*|node_modules|build|dist)(?:/|$)")
@@ -90,6 +91,13 @@ class _Recipe:
             )
         self.tree, self.app, self.project = tree, app, project
         lock = project.lock.value if project.lock is not None else ""
+        declaration = joined(project.folder, "pyproject.toml")
+        if not lock and OF_WORKSPACE.search(tree.text(declaration)):
+            raise SettingsError(
+                "it needs another member of its workspace, which a lock alone says how to install.",
+                where=declaration,
+                fix="Run `uv lock`, then init again.",
+            )
         above = posixpath.dirname(lock)
         # A lock below the project, such as requirements/all.txt, is no workspace's.
         inside = not above or project.folder.startswith(f"{above}/")
@@ -154,7 +162,7 @@ class _Recipe:
             "libraries": sorted(each.value for each in found),
             "libraries_of": sorted({each.why.partition(" ")[0] for each in found}),
             "copies": [copied(f"/app/{path}", f"/app/{path}") for path in self._data()] if self.builds else [],
-            "pythonpath": shell_word(pythonpath),
+            "pythonpath": pythonpath and shell_word(pythonpath),
             "port": port,
             # What a person's command starts need not speak HTTP.
             "health": _connects(port) if self.app.command else _health(project, port),
