@@ -201,6 +201,28 @@ def test_what_must_have_a_value(tmp_path: Path, code: str, required: bool, stric
     assert (found.required, found.strict) == (required, strict)
 
 
+def test_django_is_served_with_its_own_settings_and_its_static_files(tmp_path: Path) -> None:
+    sets = 'import os\n\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "site.settings.{}")\n'
+    files = {
+        "requirements.txt": "django\ngunicorn\npsycopg[binary]\n",
+        "manage.py": sets.format("local") + "from django.core.management import execute_from_command_line\n",
+        "site/__init__.py": "",
+        "site/settings/__init__.py": "",
+        "site/settings/base.py": 'import environ\n\nenv = environ.Env()\nSTATIC_ROOT = "static"\n',
+        "site/settings/local.py": "from .base import *\n",
+        "site/settings/production.py": 'from .base import *\n\nSECRET_KEY = env("SECRET_KEY")\nDB = env("DB_URL")\n',
+        "site/wsgi.py": sets.format("production")
+        + "from django.core.wsgi import get_wsgi_application\n\napplication = get_wsgi_application()\n",
+    }
+    text = written(Small(app="ship", about="", files=files), tmp_path / "ship").files["Dockerfile"]
+    assert "    DJANGO_SETTINGS_MODULE=site.settings.production \\\n" in text
+    collect = next(each.text for each in parse(text).stages[1].instructions if "collectstatic" in each.text)
+    assert collect == (
+        "SECRET_KEY=made-up DB_URL=postgresql://localhost:5432/app DJANGO_SETTINGS_MODULE=site.settings.production "
+        ".venv/bin/python manage.py collectstatic --no-input"
+    )
+
+
 def test_what_a_person_says_comes_first(tmp_path: Path) -> None:
     Small(app="ship", about="", files={"requirements.txt": "flask\n", "app.py": FLASK}).write(tmp_path, "")
     found = understand(tmp_path)

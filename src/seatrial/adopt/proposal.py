@@ -336,9 +336,14 @@ def _environment(project: Project, image: DockerfileFound | None) -> Iterator[Li
     for found in project.variables:
         variable = found.value
         if variable.strict and (image is None or variable.name not in image.given):
-            value = variable.default or made_up(variable, project)
+            value = trial_value(variable, project)
             how = "requires it" if variable.required else "has no way without it"
             yield Line(variable.name, value, f"{found.where} {how}: a value for trials")
+
+
+def trial_value(variable: Variable, project: Project) -> str:
+    """Return a value that a variable may have in a trial: its example's, or a made-up one."""
+    return variable.default or made_up(variable, project)
 
 
 def made_up(variable: Variable, project: Project) -> str:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from seatrial.adopt.commands import port_of
+from seatrial.adopt.django import collects, served_settings
 from seatrial.adopt.dockerfile_words import as_pattern, copied, plain, shell_word
 from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python_of, tool_of
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
-from seatrial.adopt.proposal import rival_modules
+from seatrial.adopt.proposal import rival_modules, trial_value
 from seatrial.adopt.services import SERVICES, Service, environment, example, migrate
 from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.starts import serving
@@ -149,6 +150,7 @@ class _Recipe:
         project, start = self.project, self.start
         found = [each for each in project.libraries if each.sure is not Sure.GUESSED]
         port = self._port()
+        settings = served_settings(self.tree, project, start)
         pythonpath = "" if self.builds else joined("/app", start.folder.removeprefix(".")).rstrip("/")
         return {
             "name": self.app.name.value,
@@ -163,12 +165,21 @@ class _Recipe:
             "libraries_of": sorted({each.why.partition(" ")[0] for each in found}),
             "copies": [copied(f"/app/{path}", f"/app/{path}") for path in self._data()] if self.builds else [],
             "pythonpath": pythonpath and shell_word(pythonpath),
+            "settings": settings,
+            "static": self._static(settings),
             "port": port,
             # What a person's command starts need not speak HTTP.
             "health": _connects(port) if self.app.command else _health(project, port),
             "stop_signal": self._stop_signal(),
             "command": _command(start),
         }
+
+    def _static(self, settings: str) -> str:
+        """Return the command that collects Django's static files; empty where there is none."""
+        required = (found.value for found in self.project.variables if found.value.strict)
+        values = {variable.name: trial_value(variable, self.project) for variable in required}
+        flat = not self.builds and self.root == self.project.folder
+        return collects(self.tree, self.project, settings, values) if flat else ""
 
     def _stop_signal(self) -> str:
         """Return the signal that it ends by: a container's first process ignores SIGTERM where nothing handles it."""
@@ -195,9 +206,9 @@ class _Recipe:
     def _paths(self) -> Iterator[str]:
         """Yield what the build context needs: what declares the project, its code, and what it reads."""
         tree, root = self.tree, self.root
-        if self.workspace or self.project.members:
+        tops = {each.split("/", 1)[0] for each in self._members()} if self.workspace or self.project.members else set()
+        if self.workspace:
             yield from (name for name in ("pyproject.toml", "uv.lock", "README.md") if joined(root, name) in tree)
-            tops = {each.split("/", 1)[0] for each in self._members()}
             yield from sorted(tops)
             return
         names = tree.folders.get(root, ())
@@ -214,7 +225,7 @@ class _Recipe:
             if path.endswith(".py") and joined(root, self._inside(path)) == path
             if not NOT_COPIED.search(self._inside(path))
         }
-        yield from sorted((code | set(self._data())) - wanted)
+        yield from sorted((code | tops | set(self._data())) - wanted)
 
     def _members(self) -> Iterator[str]:
         for path in self.tree.files:
