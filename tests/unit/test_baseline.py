@@ -20,7 +20,7 @@ from seatrial.checks.baseline import REST, RUNS, Baseline, Entry, Record, cause_
 from seatrial.checks.model import Result, Severity, Status, failed
 from seatrial.checks.verdict import Verdict, judge
 from seatrial.errors import SettingsError
-from seatrial.reports.github import workflow_commands
+from seatrial.reports.ci import workflow_commands
 from seatrial.reports.groups import brief, made_of
 from seatrial.reports.write import Format, render
 from seatrial.settings.model import Contract

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.samples import HOSTILE, NASTY, judged, result, smoke
 
 from seatrial.checks.model import Severity, Status
-from seatrial.reports.github import workflow_commands
+from seatrial.reports.ci import workflow_commands
 from seatrial.reports.write import ENDINGS, planned, render
 
 if TYPE_CHECKING:

@@ -216,7 +216,7 @@ def _stacks(
 
 def finish(smoked: Smoked, reports: Sequence[Report], *, verbose: bool) -> ExitCode:
     """Write the reports of the smokes that finished, and show why others did not."""
-    from seatrial.reports.github import ACTIONS, workflow_commands
+    from seatrial.reports.ci import ACTIONS, workflow_commands
     from seatrial.reports.write import summarise, write
 
     environment = output.host().environment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -289,3 +291,9 @@ def rows(smokes: Sequence[Smoke]) -> list[list[str]]:
         found = [table.cells.get((app, python), ()) for python in table.pythons]
         lines.append([app, *("; ".join(brief(smokes[number]) for number in numbers) or "-" for numbers in found)])
     return lines
+
+
+def fingerprint(smoke: Smoke, result: Result) -> str:
+    """Return what identifies a finding in every build of an image, whatever tag, time or line it has."""
+    image = smoke.app or re.sub(r"(@.*|:[^/:]*)$", "", smoke.image)
+    return hashlib.sha256(f"{image} {smoke.python} {result.id}".encode()).hexdigest()

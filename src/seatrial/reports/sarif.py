@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from seatrial import __version__
 from seatrial.checks.model import Check, Result, Status
 from seatrial.checks.registry import CATALOGUE
 from seatrial.checks.verdict import Smoke
-from seatrial.reports.groups import EXCUSED, Finding, family_of, findings, known_of, name_of, severity_of
+from seatrial.reports.groups import EXCUSED, Finding, family_of, findings, fingerprint, known_of, name_of, severity_of
 from seatrial.reports.json import dumped
 from seatrial.reports.markdown import fenced
 from seatrial.text import plain, plain_line
@@ -111,8 +110,7 @@ def _result(result: Result, finding: Finding, smoke: Smoke, place: int | None) -
         "level": result.severity.value if decided else "none",
         "message": {"text": _message(result, finding)},
         "locations": [_location(result, smoke)],
-        # The same for each build of an image, whose tag and time change.
-        "partialFingerprints": {"check/v1": _fingerprint(result, smoke)},
+        "partialFingerprints": {"check/v1": fingerprint(smoke, result)},
     }
     if place is not None:
         made["ruleIndex"] = place
@@ -147,8 +145,3 @@ def _location(result: Result, smoke: Smoke) -> Json:
     if line:
         physical["region"] = {"startLine": line}
     return {"physicalLocation": physical, **logical}
-
-
-def _fingerprint(result: Result, smoke: Smoke) -> str:
-    image = smoke.app or re.sub(r"(@.*|:[^/:]*)$", "", smoke.image)
-    return hashlib.sha256(f"{image} {smoke.python} {result.id}".encode()).hexdigest()

@@ -101,7 +101,7 @@ def render(smokes: Sequence[Smoke], form: Format, *, verbose: bool = False) -> s
         case "sarif":
             from seatrial.reports.sarif import as_sarif as as_form
         case "codequality":
-            from seatrial.reports.gitlab import as_codequality as as_form
+            from seatrial.reports.ci import as_codequality as as_form
         case "markdown":
             from seatrial.reports.markdown import as_markdown as as_form
         case "html":
