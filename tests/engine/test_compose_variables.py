@@ -16,7 +16,7 @@ from seatrial.compose.text import text_of
 from seatrial.compose.variables import variable_sources
 from seatrial.errors import StackError
 from seatrial.stack import preflight
-from seatrial.swarm import secrets
+from seatrial.swarm import materials
 
 if TYPE_CHECKING:
     from seatrial.compose.runner import Compose
@@ -90,7 +90,7 @@ def test_each_variable_and_secret_is_what_a_container_gets(yard: Yard) -> None:
     compose = compose_of(yard)
     document, _ = compose.model()
     values = compose.values(NAMES)
-    contents = secrets.read(document, compose.values, where=compose.file)
+    contents = materials.read(document, compose.values, where=compose.file)
     assert compose.up({}, tick=lambda: None) == ()
 
     def inside(*words: str) -> str:

@@ -15,7 +15,7 @@ from seatrial.compose.text import ComposeText, read_text, text_of
 from seatrial.errors import StackError
 from seatrial.swarm.convert import CONVERTED, LOST, NO_LOSS, REFUSED, SAME, convert
 from seatrial.swarm.deployment import size_of
-from seatrial.swarm.secrets import LONGEST_NAME, choose, named, prune, read
+from seatrial.swarm.materials import LONGEST_NAME, choose, named, prune, read
 from seatrial.swarm.state import Conversion, Image, Material, Outcome
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.compose.services import completing, read_services
 from seatrial.compose.text import ComposeText
 from seatrial.swarm.deployment import DeploymentContext, deployment, mounts, ports
-from seatrial.swarm.secrets import named
+from seatrial.swarm.materials import named
 from seatrial.swarm.state import IMAGE_LABEL, Conversion, Image, Note, Notes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.errors import SettingsError, StackError, StackFailedError
 from seatrial.stack import images
 from seatrial.stack.plan import plan_up
-from seatrial.swarm import cluster, secrets
+from seatrial.swarm import cluster, materials
 from seatrial.swarm.convert import convert
 from seatrial.swarm.rollout import POLL, SETTLE, service_states, until_converged
 from seatrial.swarm.state import Deployed, RemovedStack
@@ -170,8 +170,8 @@ def converted(plan: DeployPlan, engine: Engine, host: Host, *, local: Mapping[st
         plan.plan.document,
         stack=plan.stack,
         project=plan.plan.stack.compose_project,
-        images=secrets.resolve(plan.plan, engine, local=local or {}),
-        contents=secrets.read(plan.plan.document, compose.values, where=plan.plan.file),
+        images=materials.resolve(plan.plan, engine, local=local or {}),
+        contents=materials.read(plan.plan.document, compose.values, where=plan.plan.file),
         node=plan.swarm.node,
         node_name=plan.swarm.names.get(plan.swarm.node, plan.swarm.node),
         pins={name: pin for name, pin in kept.items() if pin is not None},
@@ -233,7 +233,7 @@ def deploy(
     noting(conversion)
     before = cluster.services(plan.stack, engine)
     tasks = cluster.tasks(plan.stack, engine, before)
-    secrets.create(conversion.materials, plan.stack, engine)
+    materials.create(conversion.materials, plan.stack, engine)
     cluster.deploy(program, plan.stack, conversion, engine)
     whole = all(state.good for state in service_states(before, tasks, before=frozenset()))
     changed = _specs(before) != _specs(cluster.services(plan.stack, engine)) or not whole
@@ -247,7 +247,7 @@ def deploy(
         timeout=timeout,
         clock=clock,
     )
-    secrets.prune(conversion.materials, plan.stack, engine)
+    materials.prune(conversion.materials, plan.stack, engine)
     return Deployed(name=plan.stack, services=services, changed=changed, seconds=clock.monotonic() - started)
 
 
