@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.checks.compose_findings import on
+from seatrial.checks.compose.findings import on
 from seatrial.compose.guard import surroundings
 from seatrial.compose.reading import read_ahead
 from seatrial.compose.runner import Beside, Compose, Stack, beside, refused

@@ -158,8 +158,8 @@ def _place(check: Check) -> int:
 
 
 def _built_in() -> tuple[Check, ...]:
-    names = [module.name for module in pkgutil.iter_modules(seatrial.checks.__path__) if module.name != "registry"]
-    modules = [import_module(f"{seatrial.checks.__name__}.{name}") for name in names]
+    found = pkgutil.walk_packages(seatrial.checks.__path__, f"{seatrial.checks.__name__}.")
+    modules = [import_module(module.name) for module in found if module.name != __name__]
     return tuple(sorted(chain.from_iterable(map(checks_of, modules)), key=_place))
 
 

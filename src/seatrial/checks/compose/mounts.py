@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from seatrial.checks.compose_findings import Finding, names_of, not_seen, outcome, with_files
+from seatrial.checks.compose.findings import Finding, names_of, not_seen, outcome, with_files
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, present, skipped
 from seatrial.facts import (

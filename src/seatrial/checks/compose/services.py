@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from seatrial.checks.compose_findings import Finding, image_of, names_of, not_seen, outcome, with_files
+from seatrial.checks.compose.findings import Finding, image_of, names_of, not_seen, outcome, with_files
 from seatrial.checks.declaration import check
 from seatrial.checks.known import (
     ANY_HOST,

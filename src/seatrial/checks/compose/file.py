@@ -1,11 +1,11 @@
-"""compose/*: what the compose file gives its services, and what it needs from a checkout."""
+"""compose/*: what the compose file itself gives its services, and what it needs from a checkout."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from seatrial.checks.compose_findings import Finding, image_of, on, outcome, place
+from seatrial.checks.compose.findings import Finding, image_of, on, outcome, place
 from seatrial.checks.declaration import check
 from seatrial.checks.known import example_check, has_no_check
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from seatrial.checks.compose_findings import Finding, image_of, outcome
+from seatrial.checks.compose.findings import Finding, image_of, outcome
 from seatrial.checks.declaration import check
 from seatrial.checks.known import PORTS, Kind, kind_of
 from seatrial.checks.model import Expect, Outcome, Severity, present, skipped

@@ -1,0 +1,1 @@
+"""compose/*: the checks of a compose file, by what they look at."""
