@@ -162,20 +162,7 @@ PLAIN_LOCALES = re.compile(r"|C|POSIX|C\.(?:utf-?8|UTF-?8)")
 ZONES = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
 """Where `zoneinfo` looks unless told otherwise: sysconfig's TZPATH."""
 SHELL_WORDS = {
-    "cd",
-    "echo",
-    "exit",
-    "export",
-    "set",
-    "source",
-    "test",
-    "true",
-    "false",
-    "ulimit",
-    "umask",
-    "exec",
-    "if",
-    "for",
+    *("cd", "echo", "exit", "export", "set", "source", "test", "true", "false", "ulimit", "umask", "exec", "if", "for"),
 }
 
 

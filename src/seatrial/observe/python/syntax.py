@@ -30,11 +30,7 @@ RUNNERS = {
     *("os.execvp", "os.execlp", "os.execv", "os.execl", "os.spawnvp", "os.spawnlp", "os.posix_spawnp"),
 }
 SHELLS = {
-    "os.system",
-    "os.popen",
-    "asyncio.create_subprocess_shell",
-    "subprocess.getoutput",
-    "subprocess.getstatusoutput",
+    *("os.system", "os.popen", "asyncio.create_subprocess_shell", "subprocess.getoutput", "subprocess.getstatusoutput"),
 }
 CODECS = {"codecs.lookup", "codecs.open", "codecs.getreader", "codecs.getwriter", "codecs.getencoder"}
 OPENS = {"open", "io.open", "codecs.open"}
