@@ -10,15 +10,7 @@ from seatrial.facts import Account, FileEntry, FileKind
 from seatrial.facts.command import may_execute
 from seatrial.inside.probe.base import shebang
 from seatrial.observe.files import account_of, read_account
-from seatrial.observe.paths import (
-    blocking_folder,
-    first_missing,
-    follow,
-    is_runnable,
-    loader,
-    search,
-    shebangs,
-)
+from seatrial.observe.paths import blocking_folder, first_missing, follow, is_runnable, loader, search, shebangs
 
 ELF = b"\x7fELF"
 PASSWD = """root:x:0:0:root:/root:/bin/sh

@@ -11,15 +11,7 @@ from tests.fakes.world import World
 
 from seatrial.compose.runner import Stack
 from seatrial.errors import EngineError, StackFailedError, StackLeftError
-from seatrial.stack.down import (
-    INTERRUPTED_STOP,
-    PRIVATE_STOP,
-    Holdings,
-    down,
-    holdings,
-    removed_afterwards,
-    roll_back,
-)
+from seatrial.stack.down import INTERRUPTED_STOP, PRIVATE_STOP, Holdings, down, holdings, removed_afterwards, roll_back
 from seatrial.stack.inspect import logs
 from seatrial.stack.up import ps
 

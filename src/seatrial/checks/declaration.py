@@ -19,16 +19,7 @@ from typing import TypeVar
 from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Cause, Check, DoesNotApplyError, Level, Outcome, Severity, present, skipped
-from seatrial.facts import (
-    Boot,
-    DeepBoots,
-    Distribution,
-    DoesNotApply,
-    Facts,
-    Probe,
-    ProcInfo,
-    Unavailable,
-)
+from seatrial.facts import Boot, DeepBoots, Distribution, DoesNotApply, Facts, Probe, ProcInfo, Unavailable
 from seatrial.facts.probe import OPTIONAL
 from seatrial.settings.model import Contract
 from seatrial.text import did_you_mean

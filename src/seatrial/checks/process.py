@@ -10,14 +10,7 @@ from collections.abc import Sequence
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
-from seatrial.facts import (
-    BlockingFolder,
-    Boot,
-    Configuration,
-    FileKind,
-    ResolvedCommand,
-    ResolvedPath,
-)
+from seatrial.facts import BlockingFolder, Boot, Configuration, FileKind, ResolvedCommand, ResolvedPath
 from seatrial.facts.command import SHELLS, FileEntry, may_execute
 from seatrial.settings.model import Contract
 from seatrial.text import with_returns_shown

@@ -27,14 +27,7 @@ from seatrial.compose.services import below, read_compose
 from seatrial.engine.find import no_engine
 from seatrial.engine.programs import NOT_INSTALLED
 from seatrial.errors import SettingsError
-from seatrial.facts import (
-    ComposeSource,
-    DockerfileSource,
-    DoesNotApply,
-    NotInstalled,
-    ProjectFacts,
-    Unavailable,
-)
+from seatrial.facts import ComposeSource, DockerfileSource, DoesNotApply, NotInstalled, ProjectFacts, Unavailable
 from seatrial.observe.project import sources
 from seatrial.observe.project.sources import SourceFiles, is_requirements, read_context, run_lint
 from seatrial.settings.model import Contract

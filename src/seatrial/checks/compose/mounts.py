@@ -9,15 +9,7 @@ from dataclasses import dataclass
 from seatrial.checks.compose.findings import Finding, names_of, not_seen, outcome, with_files
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, present, skipped
-from seatrial.facts import (
-    ComposeSource,
-    FileKind,
-    Mount,
-    MountKind,
-    ResolvedPath,
-    Service,
-    ServiceFiles,
-)
+from seatrial.facts import ComposeSource, FileKind, Mount, MountKind, ResolvedPath, Service, ServiceFiles
 from seatrial.facts.command import may_execute, may_write, permits
 
 MAKERS = frozenset(("uv", "poetry", "pdm", "hatch", "pipenv"))

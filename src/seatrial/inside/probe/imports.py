@@ -12,16 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from seatrial.inside.probe.base import (
-    CHILDREN,
-    deadline,
-    fact,
-    given,
-    search_path,
-    text,
-    waited_for_a_processor,
-    waits,
-)
+from seatrial.inside.probe.base import CHILDREN, deadline, fact, given, search_path, text, waited_for_a_processor, waits
 from seatrial.inside.probe.start import hooks
 
 if TYPE_CHECKING:

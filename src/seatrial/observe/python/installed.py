@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 from packaging.utils import canonicalize_name
 
-from seatrial.facts import (
-    BrokenDistribution,
-    Distribution,
-    Executable,
-    InstalledScript,
-    PathAccess,
-    PathPython,
-)
+from seatrial.facts import BrokenDistribution, Distribution, Executable, InstalledScript, PathAccess, PathPython
 from seatrial.inside.probe.base import named_for_env, shebang
 from seatrial.inside.probe.distributions import EGG_INFO, MOST_REQUIREMENTS, header, requires_text, script_names
 from seatrial.observe.contents import shown

@@ -13,15 +13,7 @@ import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import (
-    NOT_DEEP,
-    DeepBoots,
-    ProcessList,
-    ProcInfo,
-    Restriction,
-    ServiceBoots,
-    Unavailable,
-)
+from seatrial.facts import NOT_DEEP, DeepBoots, ProcessList, ProcInfo, Restriction, ServiceBoots, Unavailable
 from seatrial.facts.boot import REFUSED, TRACEBACK
 from seatrial.observe.command.resolve import find_python
 from seatrial.observe.configuration import other_platform, read_configuration

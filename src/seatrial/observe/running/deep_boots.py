@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 
 from seatrial.engine.containers import container, engine_errors, kill
-from seatrial.facts import (
-    Boot,
-    DeepBoots,
-    Freeze,
-    Health,
-    Restart,
-    Restriction,
-    Unavailable,
-)
+from seatrial.facts import Boot, DeepBoots, Freeze, Health, Restart, Restriction, Unavailable
 from seatrial.inside import script
 from seatrial.observe.archive import Archive, ArchiveError, LimitExceededError, Limits
 from seatrial.observe.files import EngineFiles
