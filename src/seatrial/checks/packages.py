@@ -159,11 +159,7 @@ def no_installers(
     unreadable = _unreadable(probe, wanted)
     if found or programs or unreadable:
         seen = (*map(_located, found), *programs, *unreadable)
-        return expect.failed(
-            ", ".join(seen),
-            fix=removal_fix(found, programs, dockerfile),
-            evidence=seen,
-        )
+        return expect.failed(", ".join(seen), fix=removal_fix(found, programs, dockerfile), evidence=seen)
     if "distributions" in probe.truncated:
         raise UndecidedError(f"the list was cut after {len(probe.distributions)} distributions")
     require_read(probe, f"one of {', '.join(wanted)}")
@@ -295,11 +291,7 @@ def match_lock(
     if not (different or extra):
         require_read(probe, "more than the lock says" if not missing else missing[0].partition(" ")[0])
     if wrong:
-        return expect.failed(
-            shorten(wrong, SHOWN),
-            fix=_fix(lock),
-            evidence=wrong,
-        )
+        return expect.failed(shorten(wrong, SHOWN), fix=_fix(lock), evidence=wrong)
     return expect.passed(f"all {count}, and no other")
 
 

@@ -53,10 +53,7 @@ def run_boot(starter: BootSetup, *, lifted: Collection[Restriction] = (), withou
         return Boot(lifted=in_order, start_error="the image has no ENTRYPOINT and no CMD")
     plan = starter.plan(lifted=in_order, without=without, user=user)
     watched = starter.writes_to_disk(in_order)
-    with (
-        engine_errors(f"starting {configuration.reference}"),
-        container(starter.run, plan, watched=watched) as booted,
-    ):
+    with engine_errors(f"starting {configuration.reference}"), container(starter.run, plan, watched=watched) as booted:
         return watch(starter, booted, in_order)
 
 
