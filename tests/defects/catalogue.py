@@ -6,6 +6,7 @@ from tests.defects.code_defects import CODE
 from tests.defects.contents_defects import CONTENTS
 from tests.defects.defect import NEVER_UP, PROBED, Defect, python_command
 from tests.defects.environment_defects import ENVIRONMENT
+from tests.defects.layer_defects import LAYERS
 from tests.defects.start_defects import STARTS
 
 from seatrial.checks.model import Level
@@ -852,6 +853,7 @@ DEFECTS = (
     *APPLICATION,
     *CODE,
     *CONTENTS,
+    *LAYERS,
     *CONFIGURATION,
     *DECLARED,
     *BOOT,

@@ -29,9 +29,11 @@ from seatrial.facts import (
     HealthCheck,
     HealthCommand,
     Identity,
+    ImageLayer,
     Import,
     Interpreter,
     Inventory,
+    Layers,
     Native,
     OwnCode,
     OwnPackage,
@@ -325,6 +327,18 @@ def health_command(**changed: Any) -> HealthCommand:
     return msgspec.structs.replace(sound, **changed)
 
 
+def layers(**changed: Any) -> Layers:
+    sound = Layers(
+        layers=(
+            ImageLayer(number=1, instruction="", base=True, files=900, size=120_000_000),
+            ImageLayer(number=2, instruction="COPY . /app", line=4, files=30, size=20_000_000),
+            ImageLayer(number=3, instruction="RUN chown -R app /app", line=5, files=30, size=20_000_000),
+        ),
+        brought={"/etc/passwd": 1, "/app": 3, "/app/shop.py": 2, "/app/id_rsa": 3},
+    )
+    return msgspec.structs.replace(sound, **changed)
+
+
 def facts(**changed: Any) -> Facts:
     sound = Facts(
         configuration=configuration(),
@@ -343,6 +357,7 @@ def facts(**changed: Any) -> Facts:
         today=date(2026, 11, 30),
         sources=sources(),
         health_command=health_command(),
+        layers=layers(),
         working_directory=trail("/app", entry=FileEntry(kind=FileKind.FOLDER, mode=0o755, uid=0, gid=0)),
     )
     return msgspec.structs.replace(sound, **changed)

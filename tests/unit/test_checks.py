@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.unit import boot_cases, code_cases, contents_cases, environment_cases, source_cases
+from tests.unit import boot_cases, code_cases, contents_cases, environment_cases, layer_cases, source_cases
 from tests.unit.factories import boot, configuration, distribution, facts, file, lock, probe, start, trail
 
 from seatrial.checks import registry
@@ -142,6 +142,7 @@ def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check:
         "working_directory",
         "own_code",
         "inventory",
+        "layers",
     )
     gone = dict.fromkeys(("probe", "boot", "sources", *seen_by_the_engine), GONE)
     seen = facts(**gone, configuration=configuration(environment={}))
@@ -219,6 +220,7 @@ FAILING: dict[str, Facts] = {
     **code_cases.FAILING,
     **contents_cases.FAILING,
     **environment_cases.FAILING,
+    **layer_cases.FAILING,
     **source_cases.FAILING,
 }
 CONTRACT = Contract(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 from tests.fakes.engine import MemoryEngine
-from tests.unit.factories import boot, facts, host
+from tests.unit.factories import boot, facts, host, layers
 from tests.unit.source_factories import sources
 
 from seatrial.facts import (
@@ -88,6 +88,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(module, "run_probe", run_probe)
     monkeypatch.setattr(module, "boots", boots)
     monkeypatch.setattr(module, "run_override", run_override)
+    monkeypatch.setattr(module, "read_layers", lambda *_: layers())
     return made
 
 

@@ -178,6 +178,7 @@ FACTS: Mapping[str, _Fact] = {
     "hardened": _start(attrgetter("boot")),
     "relaxed": _start(attrgetter("relaxed")),
     "deep": _start(_deep, Level.DEEP),
+    "layers": _Fact(read=_plain(attrgetter("layers")), level=Level.DEEP),
     "override": _Fact(read=_plain(attrgetter("override")), level=Level.DEEP),
     "stack": _Fact(read=_plain(attrgetter("stack")), level=Level.DEEP, told_by=_because("stack/healthy")),
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.utils import canonicalize_name
 
-from seatrial.facts import Configuration, Distribution, Facts, Unavailable
+from seatrial.facts import Configuration, Distribution, Facts, ImageLayer, Layers, Unavailable
 from seatrial.facts.sources import Dockerfile, DockerfileSource, Instruction
 from seatrial.text import is_below
 
@@ -48,7 +48,8 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
     """Return `file:line` of the instruction that a check's finding belongs to; empty where no Dockerfile is known.
 
     It is the instruction of the check's kind that holds a word of what was seen, else the last one of its kind; of
-    files, the one that wrote the first path that is named. What none of them made came with the last FROM.
+    files, the one that wrote the first path that is named: where the layers are known, the one whose layer holds it.
+    What none of them made came with the last FROM.
     What is wrong with a command of the settings belongs to them.
     """
     family = check.partition("/")[0]
@@ -70,10 +71,19 @@ def place(check: str, seen: str, facts: Facts | Mapping[str, object], evidence: 
         found = _of_kind(chain, kinds, seen)
     elif check == "app/code-read-only":
         found = _giver(chain, [seen, *evidence]) or writer(chain, [seen, *evidence])
+    elif (maker := _made_by(facts.layers, [seen, *evidence])) is not None:
+        return f"{source.path}:{maker.line or last.line}"
     else:
         found = writer(chain, [seen, *evidence]) or (_mentions(chain, seen) if family in INSTALLED else None)
         found = found or _runs(chain, LEAVES.get(check, ""))
     return f"{source.path}:{(found or last.instructions[0]).line}"
+
+
+def _made_by(layers: Layers | Unavailable, lines: Sequence[str]) -> ImageLayer | None:
+    """Return the layer that the first path of a text that one holds comes from; None where no layer's line is known."""
+    if isinstance(layers, Unavailable) or not any(layer.line for layer in layers.layers):
+        return None
+    return next(filter(None, map(layers.maker, _paths(lines))), None)
 
 
 def _elsewhere(configuration: Configuration, kinds: Sequence[str], seen: str) -> str:
@@ -115,7 +125,7 @@ def _runs(chain: Sequence[Instruction], programs: str) -> Instruction | None:
 def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | None:
     """Return the last instruction that wrote, or changed, the first path of a text that any of them wrote."""
     wrote = list(_writes(chain))[::-1]
-    for path in re.findall(r"(?<![\w.:/])/[\w.@+/-]+", "\n".join(lines)[:4000])[:MOST_WORDS]:
+    for path in _paths(lines):
         # Of equal places, the later instruction wrote over the earlier one; a nearer folder says more than "/".
         best = max(
             (made for made in wrote if is_below(path.rstrip("/.,"), made[0])),
@@ -125,6 +135,12 @@ def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
         if best is not None and (best[0] != "/" or best[1].keyword != "RUN"):
             return best[1]
     return None
+
+
+def _paths(lines: Sequence[str]) -> list[str]:
+    """Return the paths that a text names."""
+    found = re.findall(r"(?<![\w.:/])/[\w.@+/-]+", "\n".join(lines)[:4000])
+    return [path.rstrip("/.,") for path in found[:MOST_WORDS]]
 
 
 GIVES = re.compile(r"\b(?:chown|chmod|chgrp|useradd|adduser|umask)\b|\binstall\s+-[do]\b")

@@ -135,8 +135,9 @@ def _guarded(check: Check) -> Check:
 ORDER = (
     *("probe", "identity", "accounts", "process", "python", "runtime/deep-recursion", "packages", "app"),
     *("native/libraries-resolve", "app/code-read-only", "native", "bytecode", "system", "files", "config/workdir"),
-    *("tools", "secrets/files", "health/declared", "secrets/environment", "size", "supply", "identity/numeric-user"),
+    *("tools", "secrets/files", "health/declared", "secrets/environment", "size", "layers", "supply"),
     *(
+        "identity/numeric-user",
         "process/exec-form",
         "health/command-exists",
         "config",

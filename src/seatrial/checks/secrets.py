@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 from seatrial.checks.declaration import check
 from seatrial.checks.files import SHOWN, none_found, of_kind, without
+from seatrial.checks.layers import line_of, named, refuse_partial_layers
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, shorten, skipped
-from seatrial.facts import Configuration, ContentKind, Contents
+from seatrial.facts import Configuration, ContentKind, Contents, DockerfileSource, Layers, Unavailable
 from seatrial.settings.model import Contract
+from seatrial.text import counted
 
 SECRET_NAME = re.compile(
     r"(?:^|_)(?:\w{0,60}PASSWORD|PASSWD|\w{1,60}_PASS|\w{1,60}_?PWD|PASSPHRASE|SECRETS?|"
@@ -129,8 +131,40 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
         expected="no private key and no file with credentials",
         fix="Give it to the build with `RUN --mount=type=secret`, or to the container when it starts, and change "
         "the key or password, as the layer keeps it. If it is not secret, name its path in `declared-secrets`.",
-        seen="; a file that an earlier layer holds and a later one deletes is not seen here",
+        seen="; what an earlier layer holds and a later one removes: secrets/deleted, at level deep",
     )
+
+
+@check(
+    "secrets/deleted",
+    title="Holds no secret in a layer below the one that removes it",
+    severity=Severity.ERROR,
+    follows=(Cause(check="dockerfile/secret-mounts", shares=r"(?:COPY|ADD) (?:\S*/)?(\S+) puts"),),
+    why="A later line removes a file from what a container sees; everyone who can pull the image can read its layers.",
+    source="CIS Docker Benchmark 4.10; Docker's documentation, Build secrets",
+    example="COPY .netrc /root/.netrc\nRUN pip install -r requirements.txt\nRUN rm /root/.netrc",
+    fixed="RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
+)
+def deleted_secrets(layers: Layers, dockerfile: DockerfileSource | Unavailable, contract: Contract) -> Outcome:
+    """Judge files of layers that later ones remove or write again; nothing of what they hold is shown or kept."""
+    expect = Expect("no private key and no file with credentials in any layer")
+    shown = {row.path for row in without([row.found for row in layers.secrets], contract.declared_secrets)}
+    found = [row for row in layers.secrets if row.found.path in shown]
+    if found:
+        lines = [
+            f"{row.found}: {named(layers.layer(row.layer))} holds it, {named(layers.layer(row.by))} "
+            f"{'removes it' if row.removed else 'writes over it'}"
+            for row in found
+        ]
+        return expect.failed(
+            shorten(lines, SHOWN),
+            fix="Give it to the one RUN that needs it with `--mount=type=secret`, and change the key or password: the "
+            "layer keeps it. If it is not secret, name its path in `declared-secrets`.",
+            evidence=tuple(lines),
+            where=line_of(dockerfile, layers.layer(found[0].layer)),
+        )
+    refuse_partial_layers(layers)
+    return expect.passed(f"{counted(len(layers.layers), 'layer')} checked")
 
 
 @check(

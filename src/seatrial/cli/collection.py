@@ -18,6 +18,7 @@ from seatrial.cli.engine import remove, start, status, stop
 from seatrial.cli.exec import execute
 from seatrial.cli.explain import explain
 from seatrial.cli.init import init
+from seatrial.cli.layers import layers
 from seatrial.cli.onboard import onboard
 from seatrial.cli.ps import logs, ps
 from seatrial.cli.restart import restart
@@ -36,23 +37,8 @@ def collection() -> invoke.Collection:
     smokes.add_task(size)
     engine = invoke.Collection("engine", start, stop, remove)
     engine.add_task(status, default=True)
-    commands = (
-        onboard,
-        build,
-        check,
-        contract,
-        explain,
-        up,
-        down,
-        ps,
-        logs,
-        restart,
-        execute,
-        deploy,
-        doctor,
-        init,
-        sbom,
-    )
+    stacks = (up, down, ps, logs, restart, execute, deploy)
+    commands = (onboard, build, check, contract, explain, layers, *stacks, doctor, init, sbom)
     return invoke.Collection(*commands, smokes, engine)
 
 

@@ -11,6 +11,7 @@ from seatrial.facts.command import *
 from seatrial.facts.compose import *
 from seatrial.facts.image import *
 from seatrial.facts.inventory import *
+from seatrial.facts.layers import *
 from seatrial.facts.probe import *
 from seatrial.facts.sources import *
 from seatrial.facts.stack import *
@@ -61,5 +62,7 @@ class Facts(Fact, frozen=True, kw_only=True):
     """The day of the observation."""
     working_directory: ResolvedPath | Unavailable = FILES_NOT_READ
     """WORKDIR, followed by the engine; a container that is started may have had it made."""
+    layers: Layers | Unavailable = NO_LAYERS
+    """What each of its layers holds, and what a later one hides."""
     seconds: dict[str, float] = {}
     """How long each observation took."""

@@ -147,6 +147,11 @@ class Dockerfile(Fact, frozen=True, kw_only=True):
         return [instruction for below in self.chain(stage) for instruction in below.instructions]
 
     @property
+    def final_instructions(self) -> list[Instruction]:
+        """The instructions that the image is made by; none where there is no FROM."""
+        return [] if self.final is None else self.instructions(self.final)
+
+    @property
     def built(self) -> tuple[Stage, ...]:
         """The stages to look at: all, or those that a named target needs."""
         return tuple(stage for stage in self.stages if stage.index not in self.left_out)

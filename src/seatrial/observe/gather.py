@@ -15,7 +15,7 @@ import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import INSTALLERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
+from seatrial.facts import INSTALLERS, NO_LAYERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
 from seatrial.observe.command.application import application_of
 from seatrial.observe.command.resolve import (
@@ -39,7 +39,7 @@ from seatrial.observe.files import (
     read_accounts,
     tmpfs_folders,
 )
-from seatrial.observe.image_files import NOT_READ, image_files, read_limits
+from seatrial.observe.image_files import NOT_READ, image_files, read_layers, read_limits
 from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.inventory import inventory_of
 from seatrial.observe.path_rules import rules
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
         CommandOverride,
         Configuration,
         Contents,
+        Layers,
+        PathRule,
         Probe,
         ResolvedCommand,
         ResolvedPath,
@@ -201,6 +203,7 @@ class Observation:
                 answer, agreement = self._again(who, running, lambda: self._image(seen, who, read, start))
                 with image_files(self.run, self.configuration) as files:
                     own_code = self._own_code(who, running.python, running.application, read.index, files)
+        found = looking_up.result() if looking_up else NO_SOURCES
         return Facts(
             configuration=self.configuration,
             command=start,
@@ -209,7 +212,7 @@ class Observation:
             boot=_unless_other_platform(self.configuration, first),
             relaxed=relaxed,
             deep=starts,
-            sources=looking_up.result() if looking_up else NO_SOURCES,
+            sources=found,
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
@@ -219,6 +222,7 @@ class Observation:
             own_code=own_code,
             inventory=inventory_of(read.index),
             today=datetime.now(UTC).date(),
+            layers=self._layers(found, self._rules(read.index, modules)),
             seconds=self.seconds,
         )
 
@@ -286,11 +290,21 @@ class Observation:
 
     def _contents(self, index: Index, modules: Sequence[str]) -> Contents:
         """Return what the image holds of the kinds that checks ask about."""
+        return contents_of(index, self._rules(index, modules), map(posixpath.normpath, self.contract.files))
+
+    def _rules(self, index: Index, modules: Sequence[str]) -> tuple[PathRule, ...]:
         own = {module.partition(":")[0].partition(".")[0] for module in modules}
         path, directory = searched(self.configuration)
         files = IndexFiles(index)
         programs = {files.folder(posixpath.join(directory, folder or ".")) for folder in path.split(":")[:MOST_FOLDERS]}
-        return contents_of(index, rules(own, index.paths, programs), map(posixpath.normpath, self.contract.files))
+        return rules(own, index.paths, programs)
+
+    def _layers(self, sources: Sources | Unavailable, asked: tuple[PathRule, ...]) -> Layers | Unavailable:
+        """Return what its layers say; read once its starts are over, which the engine's work would slow down."""
+        if not self.wanted.deep:
+            return NO_LAYERS
+        with timed(self.seconds, "layers"):
+            return read_layers(self.run.engine, self.configuration, sources, asked)
 
     def _image(self, seen: Configuration, who: Account, read: EngineView, start: ResolvedCommand) -> Image:
         environment = {**seen.environment, **self.contract.environment}

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors
+from seatrial.errors import ImageError
 from seatrial.facts import Unavailable
 from seatrial.observe import index_cache
 from seatrial.observe.archive import Limits
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.index import read_index
+from seatrial.observe.layer_facts import layers_of
+from seatrial.observe.saved_image import from_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
-    from seatrial.facts import Configuration
+    from seatrial.facts import Configuration, Layers, PathRule, Sources
     from seatrial.observe.index import Index
+    from seatrial.observe.saved_image import SavedImage
 
 NOT_READ = Unavailable(reason="its files were not read; `invoke up --dry-run` reads those of every image that is here")
 READ_SECONDS = 60.0
@@ -70,6 +74,34 @@ def image_index(engine: Engine, configuration: Configuration) -> Index | Unavail
         known = read_index(files, read_limits(configuration))
     index_cache.store(engine.cache, configuration.id, known)
     return Unavailable(reason=f"its files were not read to their end: {known.cut[0]}") if known.cut else known
+
+
+def image_layers(engine: Engine, configuration: Configuration) -> SavedImage:
+    """Return an image's layers: kept ones, or read from the engine's stream; nothing is started.
+
+    Raises:
+        EngineError: the engine does not answer.
+        ImageError: what it sends is no saved image.
+
+    """
+    kept = index_cache.load_layers(engine.cache, configuration.id)
+    if kept is None:
+        with engine_errors(f"reading the layers of {configuration.reference}"):
+            kept = from_engine(engine, configuration)
+        index_cache.store_layers(engine.cache, configuration.id, kept)
+    return kept
+
+
+def read_layers(
+    engine: Engine, configuration: Configuration, sources: Sources | Unavailable, rules: Iterable[PathRule]
+) -> Layers | Unavailable:
+    """Return what an image's layers say, with the lines of its Dockerfile where that is known."""
+    try:
+        saved = image_layers(engine, configuration)
+    except ImageError as error:
+        return Unavailable(reason=error.what)
+    chain = () if isinstance(sources, Unavailable) else sources.dockerfile.parsed.final_instructions
+    return layers_of(saved, rules, chain)
 
 
 def read_limits(configuration: Configuration) -> Limits:

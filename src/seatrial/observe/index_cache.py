@@ -1,4 +1,4 @@
-"""Keeps the indexes of images in the host's cache folder, by image id: a second smoke of an image reads nothing of it.
+"""Keeps the indexes and the layers of images in the host's cache folder, by image id: an image is read once.
 
 An id is the digest of an image's content, so that what is kept for it stays true. What is not ours, is damaged or was
 written by another version is left aside, and read anew from the image.
@@ -13,22 +13,29 @@ import re
 import stat
 from contextlib import suppress
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from seatrial.observe.index import Index
+from seatrial.observe.saved_image import SavedImage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-DECIDING = ("index_cache", "index", "archive", "files", "kept", "path_rules", "paths")
-"""The modules of this package that decide what an index holds."""
+DECIDING = (
+    *("index_cache", "index", "archive", "files", "kept", "path_rules", "paths"),
+    *("layers", "manifests", "saved_image", "compression"),
+)
+"""The modules of this package that decide what is kept."""
 MOST_FILES = 50
 MOST_BYTES = 200_000_000
 """Of all files together."""
 LARGEST = 50_000_000
 """Of one file."""
+KINDS = (".index", ".layers")
+"""How the names of files end."""
 ID = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -42,6 +49,17 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """Paths stand as their bytes, a letter each: some of them are no UTF-8."""
 
 
+class KeptLayers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file of layers holds."""
+
+    format: str
+    id: str
+    image: SavedImage
+
+
+KeptForm = TypeVar("KeptForm", Kept, KeptLayers)
+
+
 @functools.cache
 def rules_format() -> str:
     """Return what names the rules that an index is made by, so that one of other rules is not read."""
@@ -53,7 +71,22 @@ def rules_format() -> str:
 
 def load(cache: Path | None, image: str) -> Index | None:
     """Return what is kept of an image; None where nothing is that can be used."""
-    name = _name(image)
+    kept = _read(cache, image, "index", Kept)
+    if kept is None or kept.index.cut:
+        return None
+    with suppress(UnicodeError):
+        return _renamed(kept.index, "latin-1", "utf-8") if kept.in_bytes else kept.index
+    return None
+
+
+def load_layers(cache: Path | None, image: str) -> SavedImage | None:
+    """Return what is kept of an image's layers, likewise."""
+    kept = _read(cache, image, "layers", KeptLayers)
+    return None if kept is None else kept.image
+
+
+def _read(cache: Path | None, image: str, kind: str, form: type[KeptForm]) -> KeptForm | None:
+    name = _name(image, kind)
     folder = _folder(cache) if cache and name else None
     if folder is None:
         return None
@@ -63,21 +96,34 @@ def load(cache: Path | None, image: str) -> Index | None:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode) or not _ours(state) or state.st_size > LARGEST:
                 return None
-            kept = msgspec.msgpack.decode(file.read(LARGEST + 1), type=Kept)
-        if kept.format == rules_format() and kept.id == image and not kept.index.cut:
+            kept = msgspec.msgpack.decode(file.read(LARGEST + 1), type=form)
+        if kept.format == rules_format() and kept.id == image:
             # What was used last is removed last.
             os.utime(folder / name, follow_symlinks=False)
-            return _renamed(kept.index, "latin-1", "utf-8") if kept.in_bytes else kept.index
+            return kept
     return None
 
 
 def store(cache: Path | None, image: str, index: Index) -> None:
     """Keep what was read of an image, whole or not at all; where that cannot be done, nothing is kept."""
-    name = _name(image)
-    if cache is None or not name or index.cut or _length(index) > LARGEST:
+    if not index.cut and _length(index) <= LARGEST:
+        _write(cache, _name(image, "index"), lambda: _encoded(image, index))
+
+
+def store_layers(cache: Path | None, image: str, saved: SavedImage) -> None:
+    """Keep what was read of an image's layers, likewise; names that are no UTF-8 are not kept."""
+    if saved.cut or sum(_length(layer.index) for layer in saved.layers) > LARGEST:
+        return
+    kept = KeptLayers(format=rules_format(), id=image, image=saved)
+    with suppress(UnicodeEncodeError):
+        _write(cache, _name(image, "layers"), lambda: msgspec.msgpack.encode(kept))
+
+
+def _write(cache: Path | None, name: str, encode: Callable[[], bytes]) -> None:
+    if cache is None or not name:
         return
     with suppress(OSError):
-        body = _encoded(image, index)
+        body = encode()
         (cache / "images").mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = _folder(cache)
         if folder is None or len(body) > LARGEST:
@@ -127,9 +173,9 @@ def _renamed(index: Index, before: str, after: str) -> Index:
     )
 
 
-def _name(image: str) -> str:
+def _name(image: str, kind: str) -> str:
     digest = ID.fullmatch(image)
-    return f"{digest[1]}.index" if digest else ""
+    return f"{digest[1]}.{kind}" if digest else ""
 
 
 def _folder(cache: Path) -> Path | None:
@@ -156,6 +202,7 @@ def _shrink(folder: Path) -> None:
     total = 0
     for count, (_, size, file) in enumerate(sorted(rows, key=lambda row: row[0], reverse=True), 1):
         total += size
-        if (count > MOST_FILES or total > MOST_BYTES) and (file.name.endswith(".index") or file.name.startswith(".")):
+        ours = file.suffix in KINDS or file.name.startswith(".")
+        if ours and (count > MOST_FILES or total > MOST_BYTES):
             with suppress(OSError):
                 file.unlink()

@@ -35,10 +35,19 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that it removes."""
     emptied: tuple[str, ...] = ()
     """Folders of which nothing below it is left."""
+    second_names: tuple[str, ...] = ()
+    """Further names of files, which take no bytes."""
     digests: dict[str, int] = {}
     """The CRC-32 of each file's content: enough to tell a copy by, together with its size."""
     lists: dict[str, str] = {}
     """Where installed packages say which files are theirs: Debian's and Alpine's lists, distributions' RECORDs."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each file, under its first name."""
+        seconds = frozenset(self.second_names)
+        files = self.index.paths.items()
+        return {path: entry.size for path, entry in files if entry.letter == "f" and path not in seconds}
 
 
 class LayerReader(IndexReader):
@@ -50,6 +59,7 @@ class LayerReader(IndexReader):
         """Bytes of lists that may still be kept."""
         self._removed: dict[str, None] = {}
         self._emptied: dict[str, None] = {}
+        self._seconds: list[str] = []
         self._digests: dict[str, int] = {}
         self._lists: dict[str, str] = {}
 
@@ -60,6 +70,7 @@ class LayerReader(IndexReader):
             packed=packed,
             removed=tuple(self._removed),
             emptied=tuple(self._emptied),
+            second_names=tuple(self._seconds),
             digests=self._digests,
             lists=self._lists,
         )
@@ -78,8 +89,10 @@ class LayerReader(IndexReader):
             if PACKAGE_LIST(path):
                 self._keep_list(path, archive.beginning(METADATA).decode("utf-8", "surrogateescape"))
             self._digests[path] = archive.checksum()
-        elif member.letter == "h" and member.target in self._digests:
-            self._digests[path] = self._digests[member.target]
+        elif member.letter == "h":
+            self._seconds.append(path)
+            if member.target in self._digests:
+                self._digests[path] = self._digests[member.target]
 
     def _keep(self, path: str, mode: int, body: bytes) -> None:
         super()._keep(path, mode, body)

@@ -217,6 +217,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """Setuid and setgid files that may be there; by default those of Debian's slim base."""
     max_unpacked: Size | None = None
     """The most that the image may take on disk, unpacked."""
+    max_waste: Size = "5 MB"
+    """The most of the image's own bytes that a later layer may remove, write again, or store with another owner."""
     environment: dict[Variable, NoZero] = {}
     """What the application needs in its environment to start; test values, never real secrets."""
     declared_secrets: tuple[str, ...] = ()

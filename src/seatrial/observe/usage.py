@@ -1,0 +1,225 @@
+"""Where an image's bytes are: by instruction, distribution, system package and folder, from its layers."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seatrial.inside.probe.distributions import header
+from seatrial.observe.contents import shown
+from seatrial.observe.layer_facts import stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from seatrial.facts import Layers
+    from seatrial.observe.layer_facts import Stacked
+    from seatrial.observe.saved_image import SavedImage
+
+LEAST_SHARE = 0.02
+"""Of all bytes: a folder with less is not a row by itself."""
+MERGED = ("/bin/", "/sbin/", "/lib/", "/lib64/")
+"""Folders that newer systems have as links into /usr, and that lists of packages still name."""
+DPKG, DISTROLESS, APK = "/var/lib/dpkg/info/", "/var/lib/dpkg/status.d/", "/lib/apk/db/installed"
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instruction's layer holds; sizes in bytes."""
+
+    layer: int
+    """From 1, the oldest."""
+    instruction: str
+    line: int
+    """In the Dockerfile; 0 where it is not known."""
+    base: bool
+    files: int
+    size: int
+    packed: int
+    """Bytes of the layer as it was read, which may be packed."""
+    hidden: int
+    """Of its size, what a later layer removes or writes again."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs together; sizes in bytes."""
+
+    name: str
+    files: int
+    size: int
+    saves: int
+    """What the image would lose without it: all of its copies, but those in layers of the base."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the bytes of an image are; rows have the largest first, instructions the oldest."""
+
+    size: int
+    """Bytes of all layers."""
+    base: int
+    """Of these, in layers of the base."""
+    wasted: int
+    """Of these, in layers above the base, and hidden by a later one."""
+    instructions: tuple[Instruction, ...]
+    distributions: tuple[Row, ...]
+    packages: tuple[Row, ...]
+    folders: tuple[Row, ...]
+    cut: tuple[str, ...]
+    """What was left out, and why."""
+
+
+def usage_of(image: SavedImage, facts: Layers) -> Usage:
+    """Return where an image's bytes are; `facts` say what made its layers."""
+    made = stacked(image.layers)
+    base = {layer.number for layer in facts.layers if layer.base}
+    hidden: dict[int, int] = {}
+    for gone in (*made.gone, *made.again):
+        hidden[gone.layer] = hidden.get(gone.layer, 0) + gone.size
+    copies = _Copies(made, base)
+    sizes = {path: size for path, size in copies.visible.items() if size}
+    return Usage(
+        size=sum(layer.size for layer in facts.layers),
+        base=sum(layer.size for layer in facts.layers if layer.base),
+        wasted=sum(size for number, size in hidden.items() if number not in base),
+        instructions=tuple(
+            Instruction(
+                layer=row.number,
+                instruction=row.instruction,
+                line=row.line,
+                base=row.base,
+                files=row.files,
+                size=row.size,
+                packed=layer.packed,
+                hidden=hidden.get(row.number, 0),
+            )
+            for row, layer in zip(facts.layers, image.layers, strict=True)
+        ),
+        distributions=copies.rows(_distributions(made, sizes)),
+        packages=copies.rows(_packages(made, sizes)),
+        folders=copies.rows(_folders(sizes)),
+        cut=image.cut,
+    )
+
+
+class _Copies:
+    """The bytes of each path, in all layers that hold it."""
+
+    def __init__(self, made: Stacked, base: set[int]) -> None:
+        sizes = [layer.sizes for layer in made.layers]
+        self.visible = {path: sizes[number - 1].get(path, 0) for path, number in made.visible.items()}
+        self._own: dict[str, int] = {}
+        for path, number in made.visible.items():
+            if number not in base:
+                self._own[path] = self.visible[path]
+        for gone in (*made.gone, *made.again):
+            if gone.layer not in base:
+                self._own[gone.path] = self._own.get(gone.path, 0) + gone.size
+
+    def rows(self, owners: Iterable[tuple[str, str]]) -> tuple[Row, ...]:
+        """Return a row for each owner of paths; the pairs are owner and path."""
+        found: dict[str, list[int]] = {}
+        for owner, path in owners:
+            row = found.setdefault(owner, [0, 0, 0])
+            row[0] += 1
+            row[1] += self.visible[path]
+            row[2] += self._own.get(path, 0)
+        rows = (
+            Row(name=shown(name), files=files, size=size, saves=saves) for name, (files, size, saves) in found.items()
+        )
+        return tuple(sorted(rows, key=lambda row: (-row.size, row.name)))
+
+
+def _lists(made: Stacked) -> Iterator[tuple[str, str]]:
+    """Yield the lists of files that a container sees."""
+    for path, number in made.visible.items():
+        text = made.layers[number - 1].lists.get(path)
+        if text is not None:
+            yield path, text
+
+
+def _distributions(made: Stacked, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield the distribution that each file belongs to."""
+    exact: dict[str, str] = {}
+    surely: dict[str, str] = {}
+    perhaps: dict[str, str] = {}
+    for record, places in _lists(made):
+        if not record.endswith("/RECORD"):
+            continue
+        folder = posixpath.dirname(record)
+        site = posixpath.dirname(folder)
+        name = _named(made, f"{folder}/METADATA") or posixpath.basename(folder).removesuffix(".dist-info")
+        for place in places.split("\n"):
+            path = posixpath.normpath(posixpath.join(site, place))
+            if not place.endswith("/"):
+                exact[path] = name
+            elif "/" in place[:-1] or place.endswith(".dist-info/"):
+                surely[path] = name
+            else:
+                perhaps.setdefault(path, name)
+    for path in sizes:
+        owner = exact.get(path)
+        above = posixpath.dirname(path)
+        while owner is None and above != "/":
+            owner = surely.get(above) or perhaps.get(above)
+            above = posixpath.dirname(above)
+        if owner is not None:
+            yield owner, path
+
+
+def _named(made: Stacked, metadata: str) -> str:
+    number = made.visible.get(metadata)
+    if number is None:
+        return ""
+    fields = header(made.layers[number - 1].index.texts.get(metadata, ""))
+    return " ".join(str(fields[key]) for key in ("name", "version") if fields.get(key))
+
+
+def _packages(made: Stacked, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield the system package that each file belongs to; rpm keeps no list that can be read here."""
+    seen: set[str] = set()
+    for file, text in _lists(made):
+        for name, path in _listed(file, text):
+            real = f"/usr{path}" if path.startswith(MERGED) and path not in sizes else path
+            if real in sizes and real not in seen:
+                seen.add(real)
+                yield name, real
+
+
+def _listed(file: str, text: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of a list, each with its package."""
+    name = posixpath.basename(file)
+    if file.startswith(DPKG):
+        package = name.removesuffix(".list").partition(":")[0]
+        yield from ((package, path) for path in text.split("\n"))
+    elif file.startswith(DISTROLESS):
+        rows = (line.partition("  ")[2] for line in text.split("\n"))
+        yield from ((name.removesuffix(".md5sums"), f"/{path.removeprefix('./')}") for path in rows if path)
+    elif file == APK:
+        package = folder = ""
+        for line in text.split("\n"):
+            key, _, value = line.partition(":")
+            if key == "P":
+                package = value
+            elif key == "F":
+                folder = value
+            elif key == "R":
+                yield package, f"/{folder}/{value}".replace("//", "/")
+
+
+def _folders(sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield the folder that each file is counted for: the deepest one above it that holds a share of all bytes."""
+    total: dict[str, int] = {}
+    for path, size in sizes.items():
+        above = posixpath.dirname(path)
+        while True:
+            total[above] = total.get(above, 0) + size
+            if above == "/":
+                break
+            above = posixpath.dirname(above)
+    least = LEAST_SHARE * total.get("/", 0)
+    for path in sizes:
+        above = posixpath.dirname(path)
+        while above != "/" and total[above] < least:
+            above = posixpath.dirname(above)
+        yield above, path
