@@ -94,12 +94,12 @@ COPIES = (
         twin=(f"RUN install -d -g 10001 /srv/cache && {LARGE} > /srv/cache/table && chmod 0664 /srv/cache/table",),
     ),
 )
-PASSWORD = "printf 'index-url = https://me:hunter2@packages.example.org/simple\\n' > /etc/pip.conf"
+PIP = "[global]\nindex-url = https://me:hunter2@packages.example.org/simple\n"
 
 
 def hidden(name: str, *lines: str, says: tuple[str, ...], twin: str) -> Defect:
     """Return a defect of a secret that a layer holds and a later one hides."""
-    files = {"netrc": NETRC, "key": KEY, "dotenv": "API_TOKEN=6514:AAH-x9fQ\n", "none": "# none\n"}
+    files = {"netrc": NETRC, "key": KEY, "dotenv": "API_TOKEN=6514:AAH-x9fQ\n", "none": "# none\n", "pip.conf": PIP}
     return layered(name, *lines, finds="secrets/deleted", says=says, twin=(twin,), files=files)
 
 
@@ -129,10 +129,10 @@ HIDDEN_SECRETS = (
     ),
     hidden(
         "an index with its password for one RUN",
-        f"RUN {PASSWORD}",
+        "COPY pip.conf /etc/pip.conf",
         "RUN rm /etc/pip.conf",
         says=("/etc/pip.conf (an index with its password)",),
-        twin=f"RUN {PASSWORD} && rm /etc/pip.conf",
+        twin="RUN --mount=type=bind,source=pip.conf,target=/etc/pip.conf true",
     ),
 )
 LAYERS = (*WASTE, *COPIES, *HIDDEN_SECRETS)
