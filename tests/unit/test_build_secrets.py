@@ -29,7 +29,7 @@ from seatrial.images.progress import LONGEST_LINE, Progress, StepOutput
 from seatrial.images.secrets.credentials import find_secrets, withheld
 from seatrial.images.secrets.leaks import Leak, leaked, path_in_layer, search
 from seatrial.images.secrets.redaction import Credential, Redaction, in_addresses, in_netrc
-from seatrial.observe import compression
+from seatrial.observe.layers import compression
 from seatrial.settings.read import read_project
 from seatrial.trust import Trust
 

@@ -17,10 +17,10 @@ from seatrial.checks.places import place
 from seatrial.dockerfile import parse
 from seatrial.facts import Hidden, StoredTwice
 from seatrial.observe.index_cache import load_layers, store_layers
-from seatrial.observe.layer_facts import keyword, layers_of, lines_of, main_folder, merged, shown_step, stacked
-from seatrial.observe.manifests import Step
+from seatrial.observe.layers.manifests import Step
+from seatrial.observe.layers.saved_image import SavedImage, from_path
+from seatrial.observe.layers.stacked import keyword, layers_of, lines_of, main_folder, merged, shown_step, stacked
 from seatrial.observe.path_rules import rules
-from seatrial.observe.saved_image import SavedImage, from_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,9 +13,9 @@ from tests.unit.saved import config, docker_archive, tar, write
 
 from seatrial.cli import output
 from seatrial.cli.layers import layers
-from seatrial.observe.layer_facts import layers_of
-from seatrial.observe.saved_image import from_path
-from seatrial.observe.usage import Row, Usage, usage_of
+from seatrial.observe.layers.saved_image import from_path
+from seatrial.observe.layers.stacked import layers_of
+from seatrial.observe.layers.usage import Row, Usage, usage_of
 from seatrial.reports.layers import print_layers
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from tests.unit import saved
 from tests.unit.saved import config, docker_archive, layout, tar, unfold, write
 
 from seatrial.errors import ImageError
-from seatrial.observe import saved_image
 from seatrial.observe.archive import Limits
-from seatrial.observe.compression import Pieces
-from seatrial.observe.layers import places_recorded
-from seatrial.observe.saved_image import SavedImage, Source, from_path, read_saved
+from seatrial.observe.layers import saved_image
+from seatrial.observe.layers.compression import Pieces
+from seatrial.observe.layers.layer import places_recorded
+from seatrial.observe.layers.saved_image import SavedImage, Source, from_path, read_saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable

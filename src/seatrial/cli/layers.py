@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seatrial.facts.sources import Instruction
-    from seatrial.observe.saved_image import SavedImage
+    from seatrial.observe.layers.saved_image import SavedImage
     from seatrial.smoke import Target
 
 
@@ -41,8 +41,8 @@ def layers(
     format: str = "text",
 ) -> ExitCode:
     """Show where an image's bytes are: by instruction, Python distribution, system package and folder."""
-    from seatrial.observe.layer_facts import layers_of
-    from seatrial.observe.usage import usage_of
+    from seatrial.observe.layers.stacked import layers_of
+    from seatrial.observe.layers.usage import usage_of
     from seatrial.reports.layers import layers_document, print_layers
 
     as_json = output.wants_json(format)
@@ -86,7 +86,7 @@ def _saved(reference: str, archive: str | None, platform: str, target: Target | 
     """Return an image's name, and its layers."""
     from seatrial.observe.configuration import read_configuration
     from seatrial.observe.image_files import image_layers
-    from seatrial.observe.saved_image import from_path
+    from seatrial.observe.layers.saved_image import from_path
 
     if archive is not None:
         return archive, from_path(Path(archive), platform)

@@ -12,8 +12,8 @@ from typing import IO, cast
 
 from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, EngineError
-from seatrial.observe.compression import Chunks
-from seatrial.observe.saved_image import SAVE_TIMEOUT
+from seatrial.observe.layers.compression import Chunks
+from seatrial.observe.layers.saved_image import SAVE_TIMEOUT
 from seatrial.text import plain_line
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -14,8 +14,8 @@ from seatrial.observe import index_cache
 from seatrial.observe.archive import Limits
 from seatrial.observe.files import EngineFiles
 from seatrial.observe.index import read_index
-from seatrial.observe.layer_facts import layers_of
-from seatrial.observe.saved_image import from_engine
+from seatrial.observe.layers.saved_image import from_engine
+from seatrial.observe.layers.stacked import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seatrial.engine.runs import Run
     from seatrial.facts import Configuration, Layers, PathRule, Sources
     from seatrial.observe.index import Index
-    from seatrial.observe.saved_image import SavedImage
+    from seatrial.observe.layers.saved_image import SavedImage
 
 NOT_READ = Unavailable(reason="its files were not read; `invoke up --dry-run` reads those of every image that is here")
 READ_SECONDS = 60.0

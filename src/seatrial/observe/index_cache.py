@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from seatrial.observe.index import Index
-from seatrial.observe.saved_image import SavedImage
+from seatrial.observe.layers.saved_image import SavedImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DECIDING = (
     *("index_cache", "index", "archive", "files", "kept", "path_rules", "paths"),
-    *("layers", "manifests", "saved_image", "compression"),
+    *("layers/layer", "layers/manifests", "layers/saved_image", "layers/compression"),
 )
 """The modules of this package that decide what is kept."""
 MOST_FILES = 50

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from seatrial.observe.usage import Row, Usage
+from seatrial.observe.layers.usage import Row, Usage
 from seatrial.reports.json import SCHEMA, dumped
 from seatrial.text import counted, plain_line, show_size
 

@@ -26,8 +26,8 @@ from seatrial.engine.find import Engine
 from seatrial.errors import BuildError, BuildFailedError
 from seatrial.images.plan import BuildPlan
 from seatrial.images.secrets.redaction import Credential
-from seatrial.observe.compression import BLOCK, ZSTD, Chunks, unpacked
-from seatrial.observe.saved_image import SAVE_TIMEOUT
+from seatrial.observe.layers.compression import BLOCK, ZSTD, Chunks, unpacked
+from seatrial.observe.layers.saved_image import SAVE_TIMEOUT
 from seatrial.text import plain_line
 
 SEARCH_WITHIN = 1800.0

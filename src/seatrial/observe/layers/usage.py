@@ -9,14 +9,14 @@ import msgspec
 
 from seatrial.inside.probe.distributions import header
 from seatrial.observe.contents import shown
-from seatrial.observe.layer_facts import stacked
+from seatrial.observe.layers.stacked import stacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from seatrial.facts import Layers
-    from seatrial.observe.layer_facts import Stacked
-    from seatrial.observe.saved_image import SavedImage
+    from seatrial.observe.layers.saved_image import SavedImage
+    from seatrial.observe.layers.stacked import Stacked
 
 LEAST_SHARE = 0.02
 """Of all bytes: a folder with less is not a row by itself."""

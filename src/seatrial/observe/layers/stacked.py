@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from seatrial.facts import PathRule
     from seatrial.facts.sources import Instruction
     from seatrial.observe.index import Entry
-    from seatrial.observe.layers import Layer
-    from seatrial.observe.manifests import Step
-    from seatrial.observe.saved_image import SavedImage
+    from seatrial.observe.layers.layer import Layer
+    from seatrial.observe.layers.manifests import Step
+    from seatrial.observe.layers.saved_image import SavedImage
 
 MOST_ROWS = 100
 """Rows of one kind that are kept, the largest first."""

@@ -22,10 +22,10 @@ import msgspec
 
 from seatrial.errors import ImageError
 from seatrial.observe.archive import BLOCK, END, Archive, ArchiveError, LimitExceededError, Limits, rooted
-from seatrial.observe.compression import GZIP, ZSTD, Pieces, Readable, unpacked, zstd
 from seatrial.observe.index import Index
-from seatrial.observe.layers import MOST_LISTS, Layer, LayerReader
-from seatrial.observe.manifests import ImageDescription, chosen
+from seatrial.observe.layers.compression import GZIP, ZSTD, Pieces, Readable, unpacked, zstd
+from seatrial.observe.layers.layer import MOST_LISTS, Layer, LayerReader
+from seatrial.observe.layers.manifests import ImageDescription, chosen
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
