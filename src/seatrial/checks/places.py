@@ -40,6 +40,8 @@ LEAVES = {
     "files/installer-caches": r"\b(?:pip3?|uv|poetry|pdm|pipenv|conda)\b",
 }
 """By check: the programs that leave what it finds, where their RUN does not name it."""
+MOST_PATHS = 10
+"""Paths of a finding that are looked for in the layers."""
 MOST_WORDS = 40
 """Words of a finding that are looked for."""
 
@@ -83,7 +85,7 @@ def _made_by(layers: Layers | Unavailable, lines: Sequence[str]) -> ImageLayer |
     """Return the layer that the first path of a text that one holds comes from; None where no layer's line is known."""
     if isinstance(layers, Unavailable) or not any(layer.line for layer in layers.layers):
         return None
-    return next(filter(None, map(layers.maker, _paths(lines))), None)
+    return next(filter(None, map(layers.maker, _paths(lines)[:MOST_PATHS])), None)
 
 
 def _elsewhere(configuration: Configuration, kinds: Sequence[str], seen: str) -> str:
@@ -127,11 +129,7 @@ def writer(chain: Sequence[Instruction], lines: Sequence[str]) -> Instruction | 
     wrote = list(_writes(chain))[::-1]
     for path in _paths(lines):
         # Of equal places, the later instruction wrote over the earlier one; a nearer folder says more than "/".
-        best = max(
-            (made for made in wrote if is_below(path.rstrip("/.,"), made[0])),
-            key=lambda made: len(made[0]),
-            default=None,
-        )
+        best = max((made for made in wrote if is_below(path, made[0])), key=lambda made: len(made[0]), default=None)
         if best is not None and (best[0] != "/" or best[1].keyword != "RUN"):
             return best[1]
     return None
