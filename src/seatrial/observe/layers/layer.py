@@ -55,6 +55,8 @@ class LayerReader(IndexReader):
 
     def __init__(self, most_lists: int = MOST_LISTS) -> None:
         super().__init__()
+        self._beginning = b""
+        """Of the present file, what was read of it already."""
         self.lists_left = most_lists
         """Bytes of lists that may still be kept."""
         self._removed: dict[str, None] = {}
@@ -84,10 +86,12 @@ class LayerReader(IndexReader):
             elif not name.startswith(f"{WHITEOUT}{WHITEOUT}"):
                 self._removed[f"{folder}/{name.removeprefix(WHITEOUT)}"] = None
             return
+        self._beginning = b""
         super()._take(member, archive)
         if member.letter == "f" and member.size:
             if PACKAGE_LIST(path):
-                self._keep_list(path, archive.beginning(METADATA).decode("utf-8", "surrogateescape"))
+                text = self._beginning + archive.beginning(METADATA)
+                self._keep_list(path, text.decode("utf-8", "surrogateescape"))
             self._digests[path] = archive.checksum()
         elif member.letter == "h":
             self._seconds.append(path)
@@ -95,6 +99,7 @@ class LayerReader(IndexReader):
                 self._digests[path] = self._digests[member.target]
 
     def _keep(self, path: str, mode: int, body: bytes) -> None:
+        self._beginning = body
         super()._keep(path, mode, body)
         if path.endswith(".dist-info/RECORD"):
             self._keep_list(path, "\n".join(places_recorded(body)))
