@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -40,7 +41,10 @@ ONE_IMAGE = {
     default=True,
     help={
         **ONE_IMAGE,
-        "contract": "with --image: a TOML file with the keys of an app's contract table",
+        "archive": "a saved image instead: a file of `docker save`, or an OCI layout as a file or folder; no engine is "
+        "asked, and what needs a process of the image is not run",
+        "platform": "of an archive for several platforms, which one: linux/arm64",
+        "contract": "with --image or --archive: a TOML file with the keys of an app's contract table",
         "level": "quick (no start), standard (one real start, the default) or deep",
         "structure-test": "run this container-structure-test file (.yaml or .json) instead of the contract's checks; "
         "with --level besides them; repeatable",
@@ -61,6 +65,8 @@ def smoke(
     _context: invoke.Context,
     app: str | None = None,
     image: str | None = None,
+    archive: str | None = None,
+    platform: str | None = None,
     contract: str | None = None,
     python: str | None = None,
     all: bool = False,
@@ -88,8 +94,17 @@ def smoke(
         others = {"--image": image, "--contract": contract, "--all": all, "--structure-test": files}
         if given := [option for option, value in others.items() if value]:
             raise SettingsError(f"{given[0]} does not go with --stack.", fix="Give one of them; or run smoke twice.")
-    known = known_findings(image, baseline, update=update_baseline, off=no_baseline)
-    if stack:
+    if platform is not None and archive is None:
+        raise SettingsError("--platform goes with --archive.", fix="Leave it out: the engine has the image of one.")
+    if archive is not None:
+        others = {"--image": image, "--level": level, "--all": all, "--stack": stack, "--structure-test": files}
+        if given := [option for option, value in others.items() if value]:
+            raise SettingsError(f"{given[0]} does not go with --archive.", fix="An archive is read, and not started.")
+    known = known_findings(None if app else image or archive, baseline, update=update_baseline, off=no_baseline)
+    if archive is not None:
+        target = _archive_target(app, archive, contract, python)
+        smoked = _archive(judged_by([target], severity, known)[0], Path(archive), platform or "")
+    elif stack:
         smoked = _stacks(app, python, chosen, severity, known)
     else:
         targets = judged_by(_targets(app, image, contract, python, every=all), severity, known)
@@ -188,6 +203,21 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
     Thread(target=_preload, daemon=True).start()
     with output.status_line() as status:
         return smoke_images(targets, engine, level=level, tests=tests, say=status)
+
+
+def _archive_target(app: str | None, archive: str, contract: str | None, python: str | None) -> Target:
+    if app is None:
+        return _targets(None, archive, contract, python)[0]
+    return replace(_targets(app, None, contract, python)[0], reference=archive)
+
+
+def _archive(target: Target, path: Path, platform: str) -> Smoked:
+    from seatrial.smoke.archives import smoke_archive
+    from seatrial.smoke.images import each
+
+    with output.status_line() as status:
+        made = partial(smoke_archive, target, path, platform, say=status)
+        return each([(str(path), lambda: target.beside_baseline(made()))])
 
 
 def _stacks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from seatrial.engine import runs
 from seatrial.engine.containers import engine_errors
 from seatrial.facts import INSTALLERS, NO_LAYERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
+from seatrial.observe.by_files import ByFiles
 from seatrial.observe.command.application import application_of
 from seatrial.observe.command.resolve import (
     MOST_FOLDERS,
@@ -29,7 +29,6 @@ from seatrial.observe.command.resolve import (
     with_short_path,
 )
 from seatrial.observe.configuration import other_platform, read_configuration
-from seatrial.observe.contents import contents_of
 from seatrial.observe.files import (
     EngineFiles,
     empty_volumes,
@@ -42,17 +41,15 @@ from seatrial.observe.files import (
 from seatrial.observe.image_files import NOT_READ, image_files, read_layers, read_limits
 from seatrial.observe.index import IndexFiles, read_index
 from seatrial.observe.inventory import inventory_of
-from seatrial.observe.path_rules import rules
 from seatrial.observe.project.sources import read_sources
 from seatrial.observe.python.agreement import Image, settle
-from seatrial.observe.python.layout import Access
-from seatrial.observe.python.own_code import Start, own_code_of, sources_below
+from seatrial.observe.python.own_code import sources_below
 from seatrial.observe.running.boot_series import boots, timed
 from seatrial.observe.running.probe import ProbeRequest, entrypoint_accepts_command, run_override, run_probe
 from seatrial.observe.running.sandbox import BootSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from seatrial.engine.find import Engine
     from seatrial.engine.runs import Run
@@ -62,7 +59,6 @@ if TYPE_CHECKING:
         Agreement,
         CommandOverride,
         Configuration,
-        Contents,
         Layers,
         PathRule,
         Probe,
@@ -216,13 +212,13 @@ class Observation:
             override=overriding.result() if overriding else None,
             project=project,
             health_command=health,
-            contents=self._contents(read.index, modules),
+            contents=self._by_files.contents(read.index, modules),
             accounts=read.accounts,
             working_directory=read.working_directory,
             own_code=own_code,
             inventory=inventory_of(read.index),
             today=datetime.now(UTC).date(),
-            layers=self._layers(found, self._rules(read.index, modules)),
+            layers=self._layers(found, self._by_files.rules(read.index, modules)),
             seconds=self.seconds,
         )
 
@@ -251,9 +247,12 @@ class Observation:
         return self.beside.submit(boots, starter, self.seconds, deep=self.wanted.deep)
 
     @property
+    def _by_files(self) -> ByFiles:
+        return ByFiles(configuration=self.configuration, contract=self.contract, project=self.project)
+
+    @property
     def _environment(self) -> dict[str, str]:
-        """What a process of the image gets."""
-        return {**self.configuration.environment, **self.contract.environment}
+        return self._by_files.environment
 
     def _probe(
         self, who: Account, python: Python | None, meant: Application
@@ -288,17 +287,6 @@ class Observation:
             places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
         )
 
-    def _contents(self, index: Index, modules: Sequence[str]) -> Contents:
-        """Return what the image holds of the kinds that checks ask about."""
-        return contents_of(index, self._rules(index, modules), map(posixpath.normpath, self.contract.files))
-
-    def _rules(self, index: Index, modules: Sequence[str]) -> tuple[PathRule, ...]:
-        own = {module.partition(":")[0].partition(".")[0] for module in modules}
-        path, directory = searched(self.configuration)
-        files = IndexFiles(index)
-        programs = {files.folder(posixpath.join(directory, folder or ".")) for folder in path.split(":")[:MOST_FOLDERS]}
-        return rules(own, index.paths, programs)
-
     def _layers(self, sources: Sources | Unavailable, asked: tuple[PathRule, ...]) -> Layers | Unavailable:
         """Return what its layers say; read once its starts are over, which the engine's work would slow down."""
         if not self.wanted.deep:
@@ -323,24 +311,9 @@ class Observation:
         self, who: Account, python: Python | None, meant: Application, index: Index, files: EngineFiles
     ) -> OwnCode | Unavailable:
         """Return what the application's own modules ask for."""
-        environment, directory = self._environment, self.configuration.working_directory or "/"
-        modules = self.contract.modules or meant.modules
-        if not self.wanted.imports or python is None or not (modules or meant.script):
+        if not self.wanted.imports:
             return OwnCode()
-        if index.cut:
-            return Unavailable(reason=f"the file system was not seen whole: {index.cut[0]}")
-        access = Access(files=IndexFiles(index), who=who)
-        start = Start(
-            modules=modules,
-            script=meant.script,
-            root=meant.import_root,
-            path=environment.get("PATH", paths.DEFAULT_PATH),
-            directory=directory,
-            environment=environment,
-            home=posixpath.normpath(environment.get("HOME") or who.home or "/"),
-            project=self.project,
-        )
-        return own_code_of(start, python.path, access, partial(sources_below, files, access.files))
+        return self._by_files.own_code(who, python, meant, index, partial(sources_below, files, IndexFiles(index)))
 
     def _sources(self, files: SourceFiles, reading: Future[EngineView]) -> Sources | Unavailable:
         def index_of(image: Configuration) -> Index | Unavailable:

@@ -227,14 +227,20 @@ def smoke(
     facts = observe(target, engine, level, say, imports=imports)
     # Loading the checks takes 60 ms. A command does it while the containers run.
     from seatrial.checks.registry import up_to
-    from seatrial.smoke.masking import masked
 
     chosen = up_to(level, target.own_checks) if checks is None else checks
+    return judged_by_facts(target, facts, chosen, level=level.value, started=started), facts
+
+
+def judged_by_facts(target: Target, facts: Facts, checks: Iterable[Check], *, level: str, started: float) -> Smoke:
+    """Judge an image by its facts, of which gathering began at `started`; values that look like secrets are masked."""
+    from seatrial.smoke.masking import masked
+
     seconds = time.perf_counter() - started
-    about = {"app": target.app or "", "level": level.value}
-    judged = smoke_of(facts, target.contract, chosen, seconds=seconds, notes=target.notes, **about)
+    about = {"app": target.app or "", "level": level}
+    judged = smoke_of(facts, target.contract, checks, seconds=seconds, notes=target.notes, **about)
     given = {**facts.configuration.environment, **target.contract.environment}
-    return masked(judged, given.items()), facts
+    return masked(judged, given.items())
 
 
 @dataclass(frozen=True, kw_only=True)

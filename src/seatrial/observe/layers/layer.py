@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,8 @@ from seatrial.observe.kept import METADATA
 if TYPE_CHECKING:
     from seatrial.observe.archive import Archive, Member
 
+Wanted = Callable[[str, int], int]
+"""By a file's path and size: how many bytes of its beginning are asked for."""
 MOST_PLACES = 500
 """Folders and files of one distribution that are kept."""
 MOST_LISTS = 48_000_000
@@ -35,33 +38,36 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that it removes."""
     emptied: tuple[str, ...] = ()
     """Folders of which nothing below it is left."""
-    second_names: tuple[str, ...] = ()
-    """Further names of files, which take no bytes."""
+    second_names: dict[str, str] = {}
+    """Further names of files, which take no bytes: the first name of each."""
     digests: dict[str, int] = {}
     """The CRC-32 of each file's content: enough to tell a copy by, together with its size."""
+    bodies: dict[str, bytes] = {}
+    """What was asked for of files' content; never kept beyond the command."""
     lists: dict[str, str] = {}
     """Where installed packages say which files are theirs: Debian's and Alpine's lists, distributions' RECORDs."""
 
     @property
     def sizes(self) -> dict[str, int]:
         """The bytes of each file, under its first name."""
-        seconds = frozenset(self.second_names)
         files = self.index.paths.items()
-        return {path: entry.size for path, entry in files if entry.letter == "f" and path not in seconds}
+        return {path: entry.size for path, entry in files if entry.letter == "f" and path not in self.second_names}
 
 
 class LayerReader(IndexReader):
     """Reads a layer: its files, as the index of an image has them, its whiteouts, and whose the files are."""
 
-    def __init__(self, most_lists: int = MOST_LISTS) -> None:
+    def __init__(self, most_lists: int = MOST_LISTS, wanted: Wanted | None = None) -> None:
         super().__init__()
+        self._wanted = wanted
         self._beginning = b""
         """Of the present file, what was read of it already."""
+        self._bodies: dict[str, bytes] = {}
         self.lists_left = most_lists
         """Bytes of lists that may still be kept."""
         self._removed: dict[str, None] = {}
         self._emptied: dict[str, None] = {}
-        self._seconds: list[str] = []
+        self._seconds: dict[str, str] = {}
         self._digests: dict[str, int] = {}
         self._lists: dict[str, str] = {}
 
@@ -72,7 +78,8 @@ class LayerReader(IndexReader):
             packed=packed,
             removed=tuple(self._removed),
             emptied=tuple(self._emptied),
-            second_names=tuple(self._seconds),
+            second_names=self._seconds,
+            bodies=self._bodies,
             digests=self._digests,
             lists=self._lists,
         )
@@ -89,14 +96,19 @@ class LayerReader(IndexReader):
         self._beginning = b""
         super()._take(member, archive)
         if member.letter == "f" and member.size:
+            if self._wanted is not None and (size := self._wanted(path, member.size)):
+                more = archive.beginning(max(size - len(self._beginning), 0))
+                self._bodies[path] = self._beginning[:size] + more
             if PACKAGE_LIST(path):
                 text = self._beginning + archive.beginning(METADATA)
                 self._keep_list(path, text.decode("utf-8", "surrogateescape"))
             self._digests[path] = archive.checksum()
         elif member.letter == "h":
-            self._seconds.append(path)
+            self._seconds[path] = member.target
             if member.target in self._digests:
                 self._digests[path] = self._digests[member.target]
+            if member.target in self._bodies:
+                self._bodies[path] = self._bodies[member.target]
 
     def _keep(self, path: str, mode: int, body: bytes) -> None:
         self._beginning = body

@@ -31,12 +31,37 @@ class _RootFS(msgspec.Struct, frozen=True):
     diff_ids: list[str] = []
 
 
+class _HealthCheck(msgspec.Struct, frozen=True, rename="pascal"):
+    """Times in nanoseconds."""
+
+    test: list[str] | None = None
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    retries: int = 0
+
+
+class _Config(msgspec.Struct, frozen=True, rename="pascal"):
+    """What a container of the image is run with."""
+
+    user: str | None = None
+    env: list[str] | None = None
+    entrypoint: list[str] | str | None = None
+    cmd: list[str] | str | None = None
+    working_dir: str | None = None
+    exposed_ports: dict[str, Any] | None = None
+    volumes: dict[str, Any] | None = None
+    labels: dict[str, str] | None = None
+    healthcheck: _HealthCheck | None = None
+    stop_signal: str | None = None
+
+
 class ImageDescription(msgspec.Struct, frozen=True):
     """An image's configuration, as builders write it."""
 
     architecture: str = ""
     os: str = "linux"
-    config: dict[str, Any] | None = None
+    config: _Config | None = None
     rootfs: _RootFS = _RootFS()
     history: list[Step] | None = None
 

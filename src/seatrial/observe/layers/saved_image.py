@@ -24,7 +24,7 @@ from seatrial.errors import ImageError
 from seatrial.observe.archive import BLOCK, END, Archive, ArchiveError, LimitExceededError, Limits, rooted
 from seatrial.observe.index import Index
 from seatrial.observe.layers.compression import GZIP, ZSTD, Pieces, Readable, unpacked, zstd
-from seatrial.observe.layers.layer import MOST_LISTS, Layer, LayerReader
+from seatrial.observe.layers.layer import MOST_LISTS, Layer, LayerReader, Wanted
 from seatrial.observe.layers.manifests import ImageDescription, chosen
 from seatrial.text import plain_line
 
@@ -101,8 +101,10 @@ def from_engine(engine: Engine, configuration: Configuration) -> SavedImage:
         return read_saved(source, configuration.platform)
 
 
-def from_path(path: Path, wanted: str = "") -> SavedImage:
+def from_path(path: Path, wanted: str = "", content: Wanted | None = None) -> SavedImage:
     """Read an image from a file or from a folder, of several platforms the one that is wanted, or this machine's.
+
+    `content` says what is kept of files beside.
 
     Raises:
         ImageError: it is not there, or holds no image that can be read.
@@ -112,7 +114,7 @@ def from_path(path: Path, wanted: str = "") -> SavedImage:
         if path.is_dir():
             size = sum(file.stat().st_size for file in path.glob("blobs/*/*") if file.is_file())
             source = Source(str(path), lambda: _in_folder(path), again=True, most=MOST_UNPACKED * size + LEAST)
-            return read_saved(source, wanted)
+            return read_saved(source, wanted, content)
         with _opened(path) as file:
             most = MOST_UNPACKED * os.fstat(file.fileno()).st_size + LEAST
             packed = file.peek(4)[:4].startswith((GZIP, ZSTD))
@@ -123,7 +125,7 @@ def from_path(path: Path, wanted: str = "") -> SavedImage:
                     return _in_tar(Pieces(unpacked(file)), most)
                 return _in_tar(file, most, file.seek)
 
-            return read_saved(Source(str(path), parts, again=not packed, most=most), wanted)
+            return read_saved(Source(str(path), parts, again=not packed, most=most), wanted, content)
     except OSError as error:
         raise ImageError(
             f"it cannot be read: {error.strerror or error}.",
@@ -163,7 +165,7 @@ def _in_folder(folder: Path) -> Iterator[Part]:
             yield Part(f"/{path.relative_to(folder)}", os.fstat(file.fileno()).st_size, "", file)
 
 
-def read_saved(source: Source, wanted: str = "") -> SavedImage:
+def read_saved(source: Source, wanted: str = "", content: Wanted | None = None) -> SavedImage:
     """Read the image of a source; of several platforms, the one that is wanted, or this machine's.
 
     Raises:
@@ -171,7 +173,7 @@ def read_saved(source: Source, wanted: str = "") -> SavedImage:
 
     """
     try:
-        gathered = _Gathered(source.most)
+        gathered = _Gathered(source.most, content)
         gathered.read(source.parts(), () if source.again else None)
         image = chosen(gathered.texts, wanted)
         names = [gathered.named(name) for name in image.layers]
@@ -195,7 +197,8 @@ def read_saved(source: Source, wanted: str = "") -> SavedImage:
 class _Gathered:
     """What was read so far, in whatever order it came; one budget holds for all layers together."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, content: Wanted | None = None) -> None:
+        self._content = content
         self.texts: dict[str, bytes] = {}
         """Descriptions, by their name."""
         self.layers: dict[str, Layer] = {}
@@ -243,7 +246,7 @@ class _Gathered:
             return Layer(index=Index(paths={}, cut=("not read: a limit was passed before",)), packed=part.size)
         if first.startswith(ZSTD) and zstd() is None:
             raise ArchiveError("its layers are packed with zstd, which needs 'seatrial[zstd]'")
-        reader = LayerReader(self._left[3])
+        reader = LayerReader(self._left[3], self._content)
         most, entries, names, _ = self._left
         archive = Archive(
             Pieces(unpacked(_Joined(first, part.content))),

@@ -54,9 +54,6 @@ class Stacked:
     again: list[Gone] = field(default_factory=list)
     """Of what is gone, the files that the later layer holds with the same content, and another owner or mode."""
 
-    def __post_init__(self) -> None:
-        self._seconds = [frozenset(layer.second_names) for layer in self.layers]
-
     def entry(self, path: str) -> Entry:
         """Return what stands at a visible path."""
         return self.layers[self.visible[path] - 1].index.paths[path]
@@ -64,7 +61,7 @@ class Stacked:
     def hidden(self, path: str, by: int, *, removed: bool) -> Gone:
         """Return a visible path as one that a layer hides."""
         number, entry = self.visible[path], self.entry(path)
-        size = 0 if entry.letter != "f" or path in self._seconds[number - 1] else entry.size
+        size = 0 if entry.letter != "f" or path in self.layers[number - 1].second_names else entry.size
         return Gone(path, entry, size, number, by, removed)
 
 

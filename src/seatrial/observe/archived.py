@@ -1,0 +1,115 @@
+"""Gathers the facts of a saved image in a file or folder: no engine is asked, and nothing of it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from seatrial.engine.find import no_engine
+from seatrial.facts import NO_SOURCES, DoesNotApply, Facts, ProjectFacts, Unavailable
+from seatrial.observe import paths
+from seatrial.observe.by_files import ByFiles
+from seatrial.observe.command.application import application_of
+from seatrial.observe.command.resolve import find_python, health_command, launched, resolve_command
+from seatrial.observe.configuration import configuration_of
+from seatrial.observe.files import read_account, read_accounts
+from seatrial.observe.inventory import inventory_of
+from seatrial.observe.layers.files import ArchiveFiles
+from seatrial.observe.layers.stacked import layers_of
+from seatrial.observe.project.sources import SourceFiles, read_sources
+from seatrial.observe.running.boot_series import timed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from seatrial.facts import Configuration, Sources
+    from seatrial.observe.configuration import OtherCommand
+    from seatrial.observe.layers.saved_image import SavedImage
+    from seatrial.settings.model import Contract
+
+NOT_RUN = DoesNotApply(reason="not run: it needs a process of the image, and of an archive none is started")
+NO_STACK = DoesNotApply(reason="not run: of an archive, no compose file is asked; `seatrial check` checks it")
+
+
+def gather_archive(
+    path: Path,
+    contract: Contract,
+    project: ProjectFacts | None = None,
+    *,
+    platform: str = "",
+    sources: SourceFiles | None = None,
+    other_command: OtherCommand | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Facts:
+    """Observe a saved image: its configuration, files and layers, and the project's own files.
+
+    Raises:
+        ImageError: it holds no image that can be read.
+
+    """
+    seconds: dict[str, float] = {}
+    project = project or ProjectFacts()
+    say("reading the archive")
+    with timed(seconds, "archive"):
+        files = ArchiveFiles(path, platform)
+    configuration = configuration_in(files.image, str(path))
+    if other_command is not None:
+        configuration = other_command.of(configuration)
+    by_files = ByFiles(configuration=configuration, contract=contract, project=project.name)
+    index = files.index.index
+    who = read_account(configuration, files)
+    started = launched(configuration, files, contract.environment)
+    python = find_python(configuration, files, contract.interpreter, started)
+    meant = application_of(started, files)
+    with timed(seconds, "own code"):
+        own_code = by_files.own_code(who, python, meant, index, files.python_files)
+    found = NO_SOURCES if sources is None else _sources(sources)
+    chain = () if isinstance(found, Unavailable) else found.dockerfile.parsed.final_instructions
+    modules = by_files.modules(meant)
+    return Facts(
+        configuration=configuration,
+        command=resolve_command(configuration, files, who, contract.interpreter, started),
+        probe=NOT_RUN,
+        agreement=NOT_RUN,
+        boot=NOT_RUN,
+        deep=NOT_RUN,
+        override=NOT_RUN,
+        project=project,
+        sources=found,
+        health_command=health_command(configuration, files, who),
+        contents=by_files.contents(index, modules),
+        accounts=read_accounts(*(files.text(f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
+        working_directory=paths.follow(configuration.working_directory or "/", files),
+        own_code=own_code,
+        inventory=inventory_of(index),
+        today=datetime.now(UTC).date(),
+        layers=layers_of(files.image, by_files.rules(index, modules), chain),
+        seconds=seconds,
+    )
+
+
+def configuration_in(image: SavedImage, reference: str) -> Configuration:
+    """Return the configuration of a saved image."""
+    described = image.description
+    config = msgspec.to_builtins(described.config or {})
+    inspected = {"Id": image.id, "Os": described.os, "Architecture": described.architecture, "Config": config}
+    sizes = iter([sum(layer.sizes.values()) for layer in image.layers])
+    history = [
+        {"CreatedBy": step.created_by, "Size": 0 if step.empty_layer else next(sizes, 0)}
+        for step in described.history or ()
+    ]
+    # Layers of which the history says nothing.
+    history += [{"CreatedBy": "", "Size": size} for size in sizes]
+    return configuration_of(inspected, history[::-1], reference)
+
+
+def _sources(files: SourceFiles) -> Sources | Unavailable:
+    """Return the project's files; the compose file is left to `seatrial check`, as an engine says what images hold."""
+    found = read_sources(replace(files, compose=None), no_engine(files.host))
+    if isinstance(found, Unavailable) or files.compose is None:
+        return found
+    return msgspec.structs.replace(found, compose=NO_STACK)

@@ -1,0 +1,98 @@
+"""The files of a saved image, as a container would see them; what was not kept is read from the archive again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from seatrial.observe.index import PROGRAM, IndexFiles
+from seatrial.observe.layers.saved_image import from_path
+from seatrial.observe.layers.stacked import merged, stacked
+from seatrial.text import is_below
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from seatrial.facts import FileEntry
+
+KEPT = 4096
+"""Bytes of a program's beginning that are kept."""
+WHOLE = 1024 * 1024
+"""The most that is read of a small file such as /etc/passwd."""
+LARGEST_SOURCE = 1_000_000
+MOST_SOURCES = 50_000_000
+ACCOUNT_FILE = re.compile(r"/etc/(?:passwd|shadow|group)").fullmatch
+
+
+def _at_first(path: str, _size: int) -> int:
+    """Return how many bytes of a file are kept when an archive is read."""
+    return WHOLE if ACCOUNT_FILE(path) else KEPT if PROGRAM(path) else 0
+
+
+class ArchiveFiles:
+    """`seatrial.observe.paths.Files` over a saved image in a file or folder."""
+
+    def __init__(self, path: Path, platform: str = "") -> None:
+        """Read an image; see `from_path`."""
+        self._path, self._platform = path, platform
+        self.image = from_path(path, platform, _at_first)
+        self.stacked = stacked(self.image.layers)
+        self.index = IndexFiles(merged(self.stacked))
+        self._read: dict[str, bytes] = {}
+
+    def entry(self, path: str) -> FileEntry | None:
+        """Return what stands at a path, its last part not followed; None where nothing does."""
+        return self.index.entry(path)
+
+    def beginning(self, path: str) -> bytes:
+        """Return the first bytes of a regular file."""
+        return self._body(path, KEPT)[:KEPT]
+
+    def text(self, path: str) -> str:
+        """Return a small text file; empty where there is none."""
+        return self._body(path, WHOLE).decode("utf-8", errors="replace")
+
+    def python_files(self, path: str) -> Mapping[str, str]:
+        """Return the text of the Python files below a path, or of that file; what is too large is left out."""
+        real = self.index.folder(path)
+        left = MOST_SOURCES
+
+        def wanted(file: str, size: int) -> int:
+            nonlocal left
+            if not file.endswith(".py") or size > LARGEST_SOURCE or not is_below(file, real):
+                return 0
+            left -= size
+            return size if left > 0 else 0
+
+        found = self._again(wanted)
+        entries = self.index.index.paths.items()
+        found |= {file: b"" for file, entry in entries if file.endswith(".py") and entry.letter == "f" and not entry.size}
+        texts = {file: body.decode("utf-8", "replace") for file, body in found.items() if is_below(file, real)}
+        return {path + file.removeprefix(real): text for file, text in texts.items()}
+
+    def _body(self, path: str, size: int) -> bytes:
+        entry = self.index.found(path)
+        if entry is None or entry.letter != "f":
+            return b""
+        place = path if path in self.index.index.paths else self.index.place(path)
+        size = min(size, entry.size)
+        number = self.stacked.visible[place]
+        layer = self.image.layers[number - 1]
+        body = self._read.get(place, layer.bodies.get(place, b""))
+        if len(body) < size:
+            first = layer.second_names.get(place, place)
+            body = self._again(lambda file, _: size if file == first else 0, {first: place}).get(place, b"")
+            self._read[place] = body
+        return body
+
+    def _again(self, wanted: Callable[[str, int], int], names: Mapping[str, str] | None = None) -> dict[str, bytes]:
+        """Read the archive again; return what is wanted of the files that a container sees."""
+        image = from_path(self._path, self._platform, wanted)
+        found: dict[str, bytes] = {}
+        for number, layer in enumerate(image.layers, 1):
+            for file, body in layer.bodies.items():
+                place = (names or {}).get(file, file)
+                if self.stacked.visible.get(place) == number:
+                    found[place] = body
+        return found

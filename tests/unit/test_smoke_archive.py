@@ -1,0 +1,152 @@
+"""`smoke --archive`: every check that needs no process of the image, on a machine without an engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import invoke
+import pytest
+from tests.unit.saved import config, docker_archive, layout, tar, unfold, write
+
+from seatrial.checks.model import Status
+from seatrial.checks.registry import CHECKS
+from seatrial.cli.smoke import smoke
+from seatrial.engine import find
+from seatrial.errors import ImageError
+from seatrial.facts import Unavailable
+from seatrial.observe.archived import NOT_RUN, gather_archive
+from seatrial.observe.layers.files import ArchiveFiles
+from seatrial.settings.model import Contract
+from seatrial.smoke.archives import smoke_archive
+from seatrial.smoke.images import image_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.checks.verdict import Smoke
+
+ELF = b"\x7fELF" + bytes(5000)
+NETRC = "machine example.org login a password b\n"
+BASE = tar(
+    {
+        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:10001:10001::/app:/bin/sh\n",
+        "etc/shadow": "root:*:1:0:99999:7:::\napp::1:0:99999:7:::\n",
+        "etc/group": "root:x:0:\napp:x:10001:\n",
+        "bin/sh": ELF,
+        "bin/dash": "=> bin/sh",
+    },
+    {"bin/sh": (0o755, 0, 0), "bin/dash": (0o755, 0, 0)},
+)
+APP = tar(
+    {
+        "app/": None,
+        "app/start": "#!/bin/sh\nexec serve\n",
+        "app/shop/__init__.py": "",
+        "app/shop/api.py": "import json\n",
+        "app/old.py": "1\n",
+        "root/.netrc": NETRC,
+        "usr/bin/find": ELF,
+    },
+    {"app/start": (0o755, 0, 0), "usr/bin/find": (0o4755, 0, 0)},
+)
+LAST = tar({"root/.wh..netrc": "", "app/.wh.old.py": "", "app/shop/api.py": "import os\n"})
+LAYERS = (BASE, APP, LAST)
+STEPS = ("ADD rootfs /", '!CMD ["sh"]', "COPY . /", "RUN rm /root/.netrc")
+RUN: dict[str, Any] = {"User": "app", "Entrypoint": ["/app/start"], "WorkingDir": "/app", "Labels": {"a": "b"}}
+
+
+@pytest.fixture(autouse=True)
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(find, "find_engine", lambda _: pytest.fail("an engine was looked for"))
+    monkeypatch.setattr(find, "connect", lambda *_: pytest.fail("an engine was asked"))
+
+
+@pytest.fixture(params=["a tar", "a folder"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    configuration = config(LAYERS, STEPS, **RUN)
+    if request.param == "a tar":
+        return write(tmp_path / "a.tar", docker_archive(LAYERS, configuration))
+    return unfold(tmp_path / "l", layout((LAYERS, configuration), way="gzip"))
+
+
+def smoked(archive: Path) -> Smoke:
+    return smoke_archive(image_target(str(archive), None), archive)
+
+
+def test_what_needs_no_process_is_judged_and_the_rest_is_told(archive: Path) -> None:
+    results = {result.id: result for result in smoked(archive).checks}
+    assert set(results) == {check.id for check in CHECKS}
+    failed = {name for name, result in results.items() if result.status is Status.FAIL}
+    assert {"accounts/no-empty-passwords", "files/setuid", "secrets/deleted", "config/labels"} <= failed
+    for name in ("process/command-resolves", "identity/non-root", "secrets/files", "layers/waste", "process/exec-form"):
+        assert results[name].status is Status.PASS, (name, results[name].actual)
+    for name in ("boot/healthy", "app/imports", "probe/agrees", "packages/evidence", "boot/recreate"):
+        assert (results[name].status, results[name].actual) == (Status.SKIP, NOT_RUN.reason), name
+    undecided = [name for name, result in results.items() if result.status is Status.ERROR]
+    assert undecided == []
+
+
+def test_its_configuration_and_size_are_its_own(archive: Path) -> None:
+    configuration = gather_archive(archive, Contract()).configuration
+    assert (configuration.user, configuration.words, configuration.platform) == ("app", ("/app/start",), "linux/amd64")
+    layers = ArchiveFiles(archive).image.layers
+    assert configuration.unpacked == sum(size for layer in layers for size in layer.sizes.values())
+    assert configuration.unpacked > 2 * len(ELF)
+    assert configuration.history[-1] == "RUN rm /root/.netrc"
+
+
+def test_files_are_those_that_a_container_sees(archive: Path) -> None:
+    files = ArchiveFiles(archive)
+    assert files.text("/etc/shadow").startswith("root:*:")
+    assert files.beginning("/bin/dash") == ELF[:4096]
+    assert files.text("/app/start").endswith("serve\n")
+    assert files.text("/app/old.py") == files.text("/nothing") == files.text("/app") == ""
+    assert files.python_files("/app") == {"/app/shop/__init__.py": "", "/app/shop/api.py": "import os\n"}
+    assert files.python_files("/app/shop/api.py") == {"/app/shop/api.py": "import os\n"}
+    assert files.entry("/root/.netrc") is None
+
+
+def test_the_command_smokes_an_archive(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(invoke.Exit) as ended:
+        smoke(invoke.Context(), archive=str(archive), format="json", no_baseline=True)
+    told = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 1
+    assert (told["image"], told["level"], told["verdict"]) == (str(archive), "archive", "fail")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"level": "deep"}, "--level does not go with --archive"),
+        ({"stack": True}, "--stack does not go with --archive"),
+        ({"image": "shop:1"}, "--image does not go with --archive"),
+        ({"archive": None, "image": "shop:1", "platform": "linux/arm64"}, "--platform goes with --archive"),
+        ({"archive": "/nonexistent"}, "/nonexistent: it cannot be read: No such file"),
+    ],
+)
+def test_what_does_not_go_with_an_archive_is_told(
+    options: dict[str, Any], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(invoke.Exit) as ended:
+        smoke(invoke.Context(), **{"archive": "a.tar", "no_baseline": True, **options})
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"User": 5}, {"Env": 5}, {"Env": [1]}, {"Labels": ["a"]}, {"Healthcheck": "x"}, {"Cmd": {"a": 1}}]
+)
+def test_a_configuration_that_is_none_is_no_traceback(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    file = write(tmp_path / "a.tar", docker_archive(LAYERS, config(LAYERS, **{**RUN, **wrong})))
+    with pytest.raises(ImageError, match=r"c\.json is not what it should be"):
+        gather_archive(file, Contract())
+
+
+def test_an_archive_that_is_cut_is_never_a_pass(tmp_path: Path) -> None:
+    members = docker_archive(LAYERS, config(LAYERS, STEPS, **RUN))
+    cut = write(tmp_path / "a.tar", {**members, "layer-1/layer.tar": APP[:2048]})
+    results = {result.id: result.status for result in smoked(cut).checks}
+    assert {results[name] for name in ("files/setuid", "secrets/files", "layers/waste")} == {Status.ERROR}
+    assert isinstance(gather_archive(cut, Contract()).probe, Unavailable)
