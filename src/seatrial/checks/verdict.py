@@ -73,7 +73,8 @@ class Smoke(Struct, frozen=True, kw_only=True):
     python: str = ""
     """The Python version that it was meant for, or runs: `3.13`; empty where neither is known."""
     level: str = ""
-    """How much was done: quick, standard or deep; stack for the app with its services; sources without an image."""
+    """How much was done: quick, standard or deep; stack for the app with its services; archive for a saved
+    image, of which nothing was run; sources without an image."""
     timings: dict[str, float] = {}
     """Seconds that each observation took; some run beside each other."""
     notes: tuple[str, ...] = ()

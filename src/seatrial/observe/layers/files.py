@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from seatrial.observe.index import PROGRAM, IndexFiles
+from seatrial.observe.index import IndexFiles
+from seatrial.observe.kept import PROGRAM
 from seatrial.observe.layers.saved_image import from_path
 from seatrial.observe.layers.stacked import merged, stacked
 from seatrial.text import is_below
@@ -66,8 +67,9 @@ class ArchiveFiles:
             return size if left > 0 else 0
 
         found = self._again(wanted)
-        entries = self.index.index.paths.items()
-        found |= {file: b"" for file, entry in entries if file.endswith(".py") and entry.letter == "f" and not entry.size}
+        for file, entry in self.index.index.paths.items():
+            if file.endswith(".py") and entry.letter == "f" and not entry.size:
+                found[file] = b""
         texts = {file: body.decode("utf-8", "replace") for file, body in found.items() if is_below(file, real)}
         return {path + file.removeprefix(real): text for file, text in texts.items()}
 
