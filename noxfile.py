@@ -234,7 +234,7 @@ def bench(session: nox.Session) -> None:
     """Measure smokes beside the application's own start, and level quick beside its peers; wants the built images."""
     sessions.skip_without_engine(session)
     install(session, "bench")
-    for name in ("quick", "smoke", "structure"):
+    for name in ("quick", "smoke", "structure", "layers"):
         session.run("python", f"benchmarks/{name}.py", env={"PYTHONPATH": str(HERE)})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -159,7 +159,7 @@ def _descriptor(texts: Mapping[str, bytes], wanted: str) -> _Descriptor:
         raise ArchiveError("its index names no image that it holds")
     if len(found) == 1:
         return next(iter(found.values()))
-    meant = wanted or f"linux/{MACHINES.get(platform.machine(), platform.machine())}"
+    meant = wanted or f"linux/{MACHINES.get(os.uname().machine, os.uname().machine)}"
     of_platform = [row for row in found.values() if f"{row.platform}/".startswith(f"{meant}/")]
     if len(of_platform) != 1:
         there = ", ".join(sorted({str(row.platform or "no platform") for row in found.values()}))

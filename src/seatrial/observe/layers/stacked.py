@@ -10,7 +10,7 @@ from seatrial.facts import ContentKind
 from seatrial.facts.layers import Hidden, HiddenPath, ImageLayer, Layers, StoredTwice
 from seatrial.facts.sources import INSTRUCTIONS
 from seatrial.observe.contents import contents_of
-from seatrial.observe.index import EMPTY, Index
+from seatrial.observe.index import Index
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _replace(made: Stacked, path: str, entry: Entry, number: int) -> None:
 
 def merged(made: Stacked) -> Index:
     """Return the index of what a container sees, as the engine's own packing of it gives."""
-    layers = [EMPTY, *(layer.index for layer in made.layers)]
+    layers = [Index(paths={}), *(layer.index for layer in made.layers)]
     visible = made.visible.items()
     return Index(
         paths={path: layers[number].paths[path] for path, number in visible},
