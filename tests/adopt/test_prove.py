@@ -18,13 +18,20 @@ NEEDS = (
 )
 
 
-def test_what_a_smoke_shows_to_be_missing_is_added(tmp_path: Path) -> None:
-    folder = tmp_path / "adopt-prove"
+@pytest.mark.parametrize(
+    "commands", [[("init", "--prove")], [("init",), ("onboard", "--repair")]], ids=["init", "onboard"]
+)
+def test_what_a_smoke_shows_to_be_missing_is_added(tmp_path: Path, commands: list[tuple[str, ...]]) -> None:
+    folder = tmp_path / f"adopt-by-{commands[-1][0]}"
     folder.mkdir()
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "{folder.name}"\nversion = "1"\n', encoding="utf-8")
     (folder / "requirements.txt").write_text("six==1.17.0\n", encoding="utf-8")
     (folder / "main.py").write_text(NEEDS + LOOP, encoding="utf-8")
     with removed(folder.name):
-        said = seatrial("init", "--name", folder.name, "--prove", folder=folder)
+        try:
+            said = "".join(seatrial(*words, folder=folder) for words in commands)
+        finally:
+            seatrial("down", "--volumes", "--yes", folder=folder)
     assert "the Debian package libusb-1.0-0 is installed in the image, for libusb-1.0.so.0" in said
     assert "changed: Dockerfile" in said
     assert "/app/state is a folder in memory" in said

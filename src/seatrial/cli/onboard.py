@@ -88,7 +88,7 @@ def _may_change(names: str, says: Sequence[str], *, wanted: bool) -> str:
     ask = None if wanted else output.terminal_prompt()
     if wanted or (ask is not None and ask("\n".join((*says, f"Change {names} so, and smoke again?")))):
         return ""
-    return "not changed" if ask is not None else "not changed, as `invoke onboard --repair` does"
+    return "left" if ask is not None else "left; `invoke onboard --repair` does it"
 
 
 def _plan(apps: list[str], stacked: list[str], host: Host) -> ExitCode:
