@@ -173,6 +173,10 @@ class Loose:
     line: int
 
 
+DECLARATIONS = {"pyproject.toml", "setup.cfg", "setup.py"}
+"""Files that say what a project needs, and not which versions."""
+
+
 def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = False) -> tuple[list[Loose], list[str]]:
     """Return what an install leaves open, and the requirement files that it names and the context lacks.
 
@@ -193,6 +197,9 @@ def loose(install: Install, texts: Mapping[str, str], *, after_lock: bool = Fals
     for name in (*install.files, *install.constraints):
         if PYLOCK.fullmatch(posixpath.basename(name)):
             continue  # It holds exact versions alone.
+        if posixpath.basename(name) in DECLARATIONS:
+            found.append(Loose(what=name, line=install.line))
+            continue
         path = _path(name, texts)
         if path is None:
             unseen.append(name)

@@ -201,6 +201,41 @@ def test_what_must_have_a_value(tmp_path: Path, code: str, required: bool, stric
     assert (found.required, found.strict) == (required, strict)
 
 
+def test_what_starts_in_a_project_below_starts_from_its_own_folder(tmp_path: Path) -> None:
+    files = {
+        "apps/api/pyproject.toml": pyproject("fastapi", "uvicorn", name="api"),
+        "apps/api/src/main.py": FASTAPI,
+        "apps/worker/pyproject.toml": pyproject("apscheduler", name="worker"),
+        "apps/worker/run.py": "from apscheduler.schedulers.blocking import BlockingScheduler\n\n"
+        "scheduler = BlockingScheduler()\nif __name__ == '__main__':\n    scheduler.start()\n",
+    }
+    Small(app="ship", about="", files=files).write(tmp_path, "")
+    made = {each.app.name.value: each for each in write_missing(Tree(tmp_path), understand(tmp_path))}
+    assert "PYTHONPATH=/app/src " in made["api"].files["apps/api/Dockerfile"]
+    assert 'CMD ["python", "run.py"]' in made["worker"].files["apps/worker/Dockerfile"]
+    assert "PYTHONPATH=/app " in made["worker"].files["apps/worker/Dockerfile"]
+    assert not made["worker"].app.job
+
+
+def test_a_workspace_whose_root_is_the_application_takes_its_code_along(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": pyproject(
+            "core",
+            "starlette",
+            "uvicorn",
+            name="ship",
+            more='[tool.uv.workspace]\nmembers = ["libs/*"]\n[build-system]\n',
+        ),
+        "uv.lock": "",
+        "src/ship/__init__.py": "",
+        "src/ship/main.py": "import core\n" + FASTAPI,
+        "libs/core/pyproject.toml": pyproject(name="core"),
+        "libs/core/core.py": "",
+    }
+    made = written(Small(app="ship", about="", files=files), tmp_path / "ship")
+    assert {"!src", "!libs", "!uv.lock"} <= set(made.files[".dockerignore"].splitlines())
+
+
 def test_django_is_served_with_its_own_settings_and_its_static_files(tmp_path: Path) -> None:
     sets = 'import os\n\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "site.settings.{}")\n'
     files = {

@@ -248,6 +248,7 @@ def test_what_is_fixed_passes(command: str) -> None:
         ("pip install -rnested.txt", "loose.txt:2: fastapi>=0.1", "loose.txt:2"),
         ("pip install --requirement=loose.txt", "loose.txt:2", "loose.txt:2"),
         ("uv sync", "uv sync", "Dockerfile:2"),
+        ("uv pip install -r pyproject.toml", "pyproject.toml", "Dockerfile:2"),
         ("uv pip install fastapi", "fastapi", "Dockerfile:2"),
         ("pipenv install", "pipenv install", "Dockerfile:2"),
         ("true && pip3 install fastapi && true", "fastapi", "Dockerfile:2"),

@@ -18,7 +18,7 @@ DEEPEST = 3
 def served_settings(tree: Tree, project: Project, start: Start) -> str:
     """Return the settings that it is served with, where its manage.py takes other ones; empty where not."""
     module = start.reference.partition(":")[0].replace(".", "/")
-    folder = joined(project.folder, start.folder.removeprefix("."))
+    folder = joined(project.folder, start.folder)
     files = (joined(folder, f"{module}.py"), joined(project.folder, "manage.py"))
     served, managed = (SETTINGS_MODULE.search(tree.text(file)) for file in files)
     return served[1] if served and managed and served[1] != managed[1] else ""

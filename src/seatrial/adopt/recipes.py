@@ -104,7 +104,9 @@ class _Recipe:
         inside = not above or project.folder.startswith(f"{above}/")
         self.workspace = bool(lock) and above != project.folder and inside
         self.root = above if self.workspace else project.folder
-        self.start = _start(app, project)
+        start = _start(app, project)
+        # From the build context, where the image has it.
+        self.start = structs.replace(start, folder=self._inside(start.folder.removeprefix(".")) or ".")
         self.builds = is_package(tree, project)
 
     def written(self) -> Written:
@@ -135,7 +137,7 @@ class _Recipe:
         if self.app.job or start.kind != "command":
             return self.app.job
         module = start.reference.partition(":")[0].replace(".", "/").removesuffix("/__main__")
-        folder = joined(self.project.folder, start.folder.removeprefix("."))
+        folder = joined(self.root, start.folder)
         names = (
             start.reference,
             f"{module}.py",
@@ -151,7 +153,7 @@ class _Recipe:
         found = [each for each in project.libraries if each.sure is not Sure.GUESSED]
         port = self._port()
         settings = served_settings(self.tree, project, start)
-        pythonpath = "" if self.builds else joined("/app", start.folder.removeprefix(".")).rstrip("/")
+        pythonpath = "" if self.builds else joined("/app", start.folder).rstrip("/")
         return {
             "name": self.app.name.value,
             "python": python_of(project),

@@ -13,7 +13,7 @@ from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedErr
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
-from seatrial.installs import LOCKING, TOOLS, Install, installs, loose
+from seatrial.installs import DECLARATIONS, LOCKING, TOOLS, Install, installs, loose
 from seatrial.settings.model import Contract
 
 SHOWN = 5
@@ -322,6 +322,8 @@ def _lock_fix(what: str, *, file: str) -> str:
         return "Write `uv sync --frozen` (or `--locked`), so that uv.lock decides."
     if file:
         return f"Let `uv pip compile` or `pip-compile` write {file} with exact versions, best with hashes."
+    if posixpath.basename(what) in DECLARATIONS:
+        return "Install from a lock: `uv sync --locked`, or what `uv pip compile` makes of it, as requirements.txt."
     name = re.split(r"[\[<>=!~;@\s]", what, maxsplit=1)[0]
     if name.startswith((".", "/")):
         return "Install the dependencies from a lock first, and the project itself with `--no-deps`."
