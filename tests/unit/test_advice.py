@@ -100,6 +100,10 @@ def ended(*log: str, code: int = 1, services: bool = False) -> str:
         (("1 validation error for Settings", "api_key", "  Field required [type=missing]"), "api_key has no value"),
         (("ImportError: libpq.so.5: cannot open shared object file: No such file",), " libpq5 "),
         (("psycopg.OperationalError: connection failed: Connection refused",), "this start has no network"),
+        (
+            (TRACEBACK, "telegram.error.NetworkError: httpx.ConnectError: Name or service not known"),
+            "bootstrap_retries=-1",
+        ),
         ((TRACEBACK, "ModuleNotFoundError: No module named 'cheroot'"), "Add what brings cheroot to the project's"),
         ((TRACEBACK, "ValueError: bad"), "Correct what the traceback names."),
         ((TRACEBACK, "KeyError: \"Config 'DB_URL' is missing, and has no default.\""), "DB_URL has no value"),

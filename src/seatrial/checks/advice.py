@@ -123,6 +123,7 @@ WITHOUT_NETWORK = (
     "It asks for another machine, and this start has no network: let it start without an answer and ask again later, "
     "or describe what it needs in a compose file (`compose` of the app) and use `invoke smoke --stack`."
 )
+TELEGRAM = " python-telegram-bot asks again by itself with `run_polling(bootstrap_retries=-1)`."
 
 
 HARMLESS = re.compile(r"warn|default|deprecat", re.IGNORECASE)
@@ -270,7 +271,8 @@ def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:
     if module := next((found[1] for line in reversed(lines) if (found := NO_MODULE.search(line))), ""):
         return _module_fix(module, "", ())
     if any(UNREACHED.search(line) for line in lines):
-        return WITHOUT_SERVICES if services_left_out else WITHOUT_NETWORK
+        again = TELEGRAM if any("telegram.error.NetworkError" in line for line in lines) else ""
+        return WITHOUT_SERVICES if services_left_out and not again else f"{WITHOUT_NETWORK}{again}"
     if not any(line.strip() for line in lines):
         return "It says nothing: start it by hand (`docker run --rm IMAGE`), and let it log why it ends."
     named = "the traceback names" if any(TRACEBACK in line for line in lines) else "its last lines name"
