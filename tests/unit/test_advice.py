@@ -62,6 +62,8 @@ def fix(error: str, *declared: str) -> str:
         ),
         ("KeyError: 'SECRET_KEY'", "SECRET_KEY has no value"),
         ("RuntimeError: set the TOKEN_FILE variable", "TOKEN_FILE has no value"),
+        ("ImproperlyConfigured: Set the API_KEY environment variable", "API_KEY has no value"),
+        ("ModuleNotFoundError: No module named 'altair.vegalite.v4'", "install a version of altair that has it, or"),
         ("RuntimeError: no environment variable DB", "A setting that it needs has no value"),
         ("openai.OpenAIError: … or by setting the OPENAI_API_KEY environment variable", "OPENAI_API_KEY has no value"),
         ("ImproperlyConfigured: Set the SECRET_KEY environment variable", "SECRET_KEY has no value"),

@@ -272,6 +272,22 @@ ERROR: No matching distribution found for a==1
             "a==1 has",
             "Lock",
         ),
+        (
+            'Your Pipfile requires "python_version" 3.9, but you are using 3.13.0',
+            "wants Python 3.9, and the base has 3.13.0",
+            "FROM",
+        ),
+        (
+            "Package 'a' requires a different Python: 3.9.1 not in '>=3.10'",
+            "wants Python >=3.10, and the base has 3.9.1",
+            "FROM",
+        ),
+        ("error: The lockfile at `uv.lock` needs to be updated, but", "the lock does not agree", "by `uv lock`"),
+        (
+            "pyproject.toml changed significantly since poetry.lock was last generated.",
+            "does not agree",
+            "`poetry lock`",
+        ),
         ("E: Unable to locate package python-dev", "the base's Debian has no package python-dev", "apt-get update"),
         ("/bin/sh: 1: curl: not found", "(exit code 127): the program curl is not there", "recommends curl`"),
         ("ERROR: Failed building wheel for a", "a has no wheel for this Python here, and its source does not", "Take"),

@@ -333,6 +333,9 @@ def test_when_two_versions_are_one(seen: str, wanted: str, status: Status) -> No
 def test_a_link_that_older_installers_make() -> None:
     seen = probed(environment=environment(linked=("/v/shop.egg-link",)))
     assert judged("packages/not-editable", seen).actual == "shop.egg-link links a source folder into the environment"
+    rows = (distribution("fastapi"), distribution("uvicorn"), distribution("odd-name"))
+    own = probed(distributions=rows, environment=environment(linked=("/v/odd-name.egg-link",)))
+    assert judged("packages/match-lock", own).status is Status.PASS
 
 
 def test_an_environment_that_holds_nothing() -> None:

@@ -27,6 +27,12 @@ OBJECTS = {
     "starlette.config.Config",
 }
 """Classes whose objects are called, or their methods, with a variable's name."""
+ADDRESSES = {
+    name: variable
+    for short, variable in {"db": "DATABASE_URL", "cache": "CACHE_URL", "email": "EMAIL_URL"}.items()
+    for name in (short, f"{short}_url")
+}
+"""What a method of django-environ reads where it is given no name."""
 SETTINGS = {"pydantic_settings.BaseSettings", "pydantic.BaseSettings", "pydantic.env_settings.BaseSettings"}
 HELPER = re.compile(
     r"(?:get_?)?env(?:_?(?:bool|int|str|list|var|float|get|flag|value|variable))?|_?(?:get|read|require)_env\w*"
@@ -153,7 +159,9 @@ class VariableReader:
         envvar = argument(call, "envvar")
         for each in envvar.elts if isinstance(envvar, ast.List | ast.Tuple) else [envvar]:
             self._add(text_of(each), call.lineno, required=False)
-        first = text_of(call.args[0]) if call.args else ""
+        top, _, method = name.partition(".")
+        unnamed = ADDRESSES.get(method, "") if top in self._objects else ""
+        first = text_of(call.args[0]) if call.args else unnamed
         if not first:
             return
         default = call.args[1] if len(call.args) > 1 else argument(call, "default")

@@ -211,7 +211,11 @@ def _module_fix(module: str, own: str, declared: Collection[str]) -> str:
         )
     if module.startswith(f"{own}."):
         return f"Correct the import, or see that the image gets {module}: what the Dockerfile takes along lacks it."
-    return add_fix(module.partition(".")[0], declared, "the project's dependencies")
+    top, _, inner = module.partition(".")
+    if inner and canonicalize_name(DISTRIBUTIONS.get(top, top)) not in declared:
+        # Python names the first part that it does not find: what is above it was found.
+        return f"What the image has of {top} lacks {module}: install a version of {top} that has it, or what brings it."
+    return add_fix(top, declared, "the project's dependencies")
 
 
 def boot_fix(boot: Boot, *, services_left_out: bool) -> str:

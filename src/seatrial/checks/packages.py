@@ -260,7 +260,11 @@ def _direct(dependencies: tuple[str, ...] | None, probe: Probe) -> tuple[str, ..
     fixed="COPY pyproject.toml uv.lock ./\nRUN uv sync --frozen --no-dev",
 )
 def match_lock(
-    probe: Probe, installed: dict[str, Distribution] | Unavailable, project: ProjectFacts, contract: Contract
+    probe: Probe,
+    installed: dict[str, Distribution] | Unavailable,
+    environment: Environment | Unavailable,
+    project: ProjectFacts,
+    contract: Contract,
 ) -> Outcome:
     lock = project.lock
     if lock is None:
@@ -284,7 +288,13 @@ def match_lock(
         for name, package in needed.items()
         if name in listed and not _same(listed[name].version, package.version)
     ]
-    extra = [f"{name} {package.version} is not in it" for name, package in _beyond(listed, lock, wanted, python)]
+    links = () if isinstance(environment, Unavailable) else environment.linked
+    linked = {canonicalize_name(posixpath.basename(link).removesuffix(".egg-link")) for link in links}
+    extra = [
+        f"{name} {package.version} is not in it"
+        for name, package in _beyond(listed, lock, wanted, python)
+        if name not in linked
+    ]
     count = f"{len(needed)} distributions of {lock.file} for Python {python}"
     expect = Expect(f"exactly the {count}" + (f", with {', '.join(sorted(chosen))}" if chosen else ""))
     wrong = (*sorted(missing), *sorted(different), *sorted(extra))

@@ -113,6 +113,20 @@ def _no_program(found: re.Match[str], _: Sequence[str]) -> tuple[str, str]:
     )
 
 
+def _other_python(found: re.Match[str], _: Sequence[str]) -> tuple[str, str]:
+    wanted, seen = found.groupdict()["wanted"].strip("`'\"() "), found.groupdict()["seen"].strip("`'\"() ,.")
+    return f"it wants Python {wanted}, and the base has {seen}", (
+        "Take a base with such a Python in FROM, or change what the project, or that distribution, asks for."
+    )
+
+
+def _old_lock(found: re.Match[str], _: Sequence[str]) -> tuple[str, str]:
+    command = next((command for lock, command in LOCKING.items() if lock in found[0]), "")
+    return "the lock does not agree with what the project declares", (
+        f"Lock again, {f'by `{command}`' if command else 'with its installer'}, and put the new lock beside it."
+    )
+
+
 def _failed_build(found: re.Match[str], lines: Sequence[str]) -> tuple[str, str]:
     name = _distribution([*lines, found[0]]) or "a distribution"
     return f"{name} has no wheel for this Python here, and its source does not build", (
@@ -120,11 +134,25 @@ def _failed_build(found: re.Match[str], lines: Sequence[str]) -> tuple[str, str]
     )
 
 
+LOCKING = {"uv.lock": "uv lock", "poetry.lock": "poetry lock", "Pipfile.lock": "pipenv lock", "pdm.lock": "pdm lock"}
 NO_PROGRAM = re.compile(
     r"(?:^|/)(?:ba|da)?sh: (?:line )?(?:\d+: )?([\w.+-]+): (?:command )?not found$|"
     r'exec: "([\w.+-]+)": executable file not found'
 )
 CAUSES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Sequence[str]], tuple[str, str]]], ...] = (
+    *((re.compile(words), _other_python) for words in (
+        r"Pipfile requires \W?python_(?:full_)?version\W? (?P<wanted>[\d.]+)\W+but you are using (?P<seen>[\d.]+)",
+        r"requires a different Python: (?P<seen>\S+) not in (?P<wanted>'[^']+')",
+        r"resolved to Python (?P<seen>\S+), which is incompatible with the project's .* requirement: (?P<wanted>\S+)",
+        r"[Cc]urrent Python version \((?P<seen>\S+)\) is not allowed by the project \((?P<wanted>[^)]+)\)",
+    )),
+    (
+        re.compile(
+            r"lockfile at `uv\.lock` needs to be updated|changed significantly since poetry\.lock was last generated|"
+            r"Pipfile\.lock \(\w+\) out of date|lock file hash doesn't match|pdm\.lock.*out of date"
+        ),
+        _old_lock,
+    ),
     (re.compile(r"No matching distribution found for (\S.*)"), _no_distribution),
     (re.compile(r"Because .* unsatisfiable|Because .*version solving failed"), _unsatisfiable),
     (re.compile(r"[Dd]istribution `?([\w.=-]+)[ `].*doesn't have a source distribution or wheel"), _no_wheel),

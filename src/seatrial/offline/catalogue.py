@@ -211,12 +211,13 @@ def _debian_python(series: str, *, slim: bool) -> Recipe:
     version = series if series in DEBIAN_PYTHONS else list(DEBIAN_PYTHONS)[-1]
     suite = DEBIAN_PYTHONS[version]
     more = () if slim else (f"python{version}-dev", *BUILD_PACKAGES)
+    parts = (f"libpython{version}", f"python{version}-venv")
     note = f"this host has no Python {series or '3'}; Debian {suite}'s own {version} is used"
     return Recipe(
         pattern="",
         dockerfile=FOLDER / "python-debian.Dockerfile",
         inputs={
-            **_rootfs(suite, *PYTHON_PACKAGES, f"python{version}-venv", "python3-pip-whl", *more),
+            **_rootfs(suite, *PYTHON_PACKAGES, "python3-pip-whl", *parts, *more),
             "headers": f"deb:{suite}+libpython{version}-dev",
         },
         arguments={"VERSION": version, "LOCALE": locale(version)},

@@ -1,5 +1,5 @@
 # python:X.Y-slim, with Debian's own Python, found where the official image has it.
-#   rootfs: Debian with pythonX.Y-venv and the wheel of pip
+#   rootfs: Debian with libpythonX.Y, pythonX.Y-venv and the wheel of pip
 #   headers: what libpythonX.Y-dev holds
 ARG LOCALE=none
 
@@ -15,6 +15,8 @@ export PYTHONDONTWRITEBYTECODE=1
 sed -i 's#{installed_\(plat\)\?base}/include/python#/usr/local/include/python#' "/usr/lib/python${VERSION}"/sysconfig*.py \
     "/usr/lib/python${VERSION}"/sysconfig/__init__.py 2> /dev/null || true
 sed -i 's#/usr/include/python#/usr/local/include/python#' "/usr/lib/python${VERSION}"/_sysconfigdata*.py
+library=$(ls /usr/lib/*/"libpython${VERSION}.so.1.0")
+ln -s "${library}" "/usr/local/lib/libpython${VERSION}.so"
 rm -f "/usr/lib/python${VERSION}/EXTERNALLY-MANAGED"
 for name in "python${VERSION}" python3 python; do
     ln -s "/usr/bin/python${VERSION}" "/usr/local/bin/${name}"
