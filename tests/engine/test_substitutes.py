@@ -330,6 +330,33 @@ def test_uv_comes_with_a_python_or_with_debian_alone(reference: str, seen: str, 
     assert seen in printed
 
 
+@pytest.mark.parametrize(
+    ("reference", "script", "seen"),
+    [
+        (
+            "node:22-slim",
+            "node -p 'process.version'; npm --version; yarn --version; id -u node",
+            ["v22.", "10.", "1.22", "1000"],
+        ),
+        ("oven/bun:1", "bun --version; id -u bun", ["1.", "1000"]),
+        ("nginx:1", "nginx -t 2>&1 | tail -1; id -u nginx", ["nginx: configuration file", "101"]),
+    ],
+)
+def test_what_is_no_python_runs_with_its_own_account(
+    reference: str, script: str, seen: list[str], engine: Engine, host: Host
+) -> None:
+    printed = output(engine, made(reference, engine, host), "sh", "-c", script).splitlines()
+    assert all(line.startswith(begin) for line, begin in zip(printed, seen, strict=True)), printed
+
+
+def test_debians_own_python_compiles_where_the_slim_image_does(engine: Engine, host: Host) -> None:
+    name = made("python:3.14-slim", engine, host)
+    look = "print(os.path.exists(sysconfig.get_path('include') + '/Python.h'), os.listdir('/usr/include'))"
+    code = f"import os, sysconfig; {look}"
+    assert output(engine, name, "python", "-c", code) == "True []\n"
+    assert output(engine, name, "sh", "-c", "readlink /usr/local/lib/libpython3.14.so").endswith(".so.1.0\n")
+
+
 def test_a_new_postgres_without_a_password_says_so(engine: Engine, host: Host) -> None:
     code, _, errors = ran(engine, made("postgres:17", engine, host))
     assert code != 0

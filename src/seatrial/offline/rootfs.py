@@ -199,6 +199,8 @@ def command(
             hook = "--setup-hook" if inside == CLUSTER_FILE else "--customize-hook"
             argv.append(f'{hook}=mkdir -p "$1{inside.rpartition("/")[0]}"')
             argv.append(f"{hook}=upload {shlex.quote(str(outside))} {inside}")
+    # Debian's packages of Python compile their modules when they are installed; official images hold no bytecode.
+    argv.append('--customize-hook=find "$1/usr/lib" -depth -type d -name __pycache__ -exec rm -rf {} +')
     removed = " ".join(f'"$1{path}"' for path in NOT_FOR_THE_IMAGE)
     return [*argv, f"--customize-hook=rm -f {removed}", rootfs.suite, str(target), *sources]
 
