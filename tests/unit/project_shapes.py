@@ -650,7 +650,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             ),
             "shop/a.py": ("from environs import Env\nenv = Env()\nA = env.str('A_NAME')\nB = env.int('B_NAME', 3)\n"),
             "shop/b.py": "from decouple import config\nC = config('C_NAME')\n",
-            "shop/d.py": "import environ\ne = environ.Env(H_NAME=(bool, False))\nH = e('H_NAME')\ne('I_NAME')\ne.db()\n",
+            "shop/d.py": "import environ\ne = environ.Env(H_NAME=(bool, 0))\nH = e('H_NAME')\ne('I_NAME')\ne.db()\n",
             "shop/c.py": (
                 "import os\n"
                 "\n"
