@@ -464,6 +464,8 @@ def test_a_command_that_says_how_to_use_it_is_a_warning() -> None:
     result = judged("boot/stays-up", ended)
     assert (result.status, result.severity) == (Status.FAIL, Severity.WARNING)
     assert "shop --help, says how to use it and ends" in result.actual
+    for check in ("process/graceful-stop", "process/reaps-children", "boot/keeps-workers"):
+        assert judged(check, ended).status is Status.SKIP
     crashed = facts(configuration=plain, boot=down(exit=Exit(code=1, after=0.3)))
     assert judged("boot/stays-up", crashed).severity is Severity.ERROR
 

@@ -257,6 +257,11 @@ ERROR: No matching distribution found for a==1
         ),
         (f"Failed to build x\nfatal error: odd/thing.h: {NOT_THERE}", "odd/thing.h is", "`apt-file search thing.h`"),
         ("  - Installing db (2): Failed\nvalid pkg-config name. Specify MYSQLCLIENT_CFLAGS", "MySQL's client", "mysql"),
+        (
+            "Failed building wheel for uwsgi\nld: cannot find -lcrypt: No such",
+            "libcrypt is missing",
+            "libc6-dev libcrypt-dev`",
+        ),
         ("can't find Rust compiler\nERROR: Failed building wheel for rpds", "and a Rust compiler is missing", "cargo`"),
         (f"command 'make' failed: {NOT_THERE}", "(exit code 1): make is missing.", "recommends make`"),
         (NO_MATCH.format("2.0, 3.0"), "the index has no a==1 for this Python", "a version of a that it has: 2.0, 3.0."),

@@ -6,7 +6,7 @@ import math
 import re
 
 from seatrial.checks.advice import LAST_LINES, boot_fix, broke, raised_before, tracebacks
-from seatrial.checks.declaration import check
+from seatrial.checks.declaration import check, says_usage
 from seatrial.checks.health import asked_elsewhere
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, first_lines, present, skipped
 from seatrial.facts import Boot, Configuration, Exit, Health, ProcInfo, Unavailable
@@ -73,10 +73,6 @@ def require_a_processor(*starts: Boot) -> None:
             )
 
 
-ASKS_FOR_HELP = {"--help", "-h", "--version"}
-"""Words of a command with which a program starts nothing."""
-
-
 @check(
     "boot/stays-up",
     title="Stays up",
@@ -106,7 +102,7 @@ def stays_up(
     if contract.job:
         return _ends_well(boot, contract, services_left_out=services_left_out)
     expect = Expect("still runs when its start is over, with no traceback in its log")
-    if boot.exit is not None and boot.exit.code == 0 and ASKS_FOR_HELP & set(configuration.words):
+    if says_usage(boot, configuration):
         return expect.failed(
             f"its command, {' '.join(configuration.words)}, says how to use it and ends",
             fix="Nothing to change where every start gives arguments of its own; else let CMD start the application.",

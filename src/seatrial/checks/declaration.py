@@ -19,7 +19,17 @@ from typing import TypeVar
 from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Cause, Check, DoesNotApplyError, Level, Outcome, Severity, present, skipped
-from seatrial.facts import Boot, DeepBoots, Distribution, DoesNotApply, Facts, Probe, ProcInfo, Unavailable
+from seatrial.facts import (
+    Boot,
+    Configuration,
+    DeepBoots,
+    Distribution,
+    DoesNotApply,
+    Facts,
+    Probe,
+    ProcInfo,
+    Unavailable,
+)
 from seatrial.facts.probe import OPTIONAL
 from seatrial.settings.model import Contract
 from seatrial.text import did_you_mean
@@ -31,6 +41,10 @@ NO_COMPOSE = DoesNotApply(reason="the app has no compose file; `compose` in its 
 NOT_UP = Unavailable(reason="it does not start: see boot/healthy or boot/stays-up")
 NOT_OBSERVED = Unavailable(reason="it was not observed")
 IS_JOB = DoesNotApply(reason="it is a job, which does its work and ends: `job` in the contract")
+
+SAYS_USAGE = DoesNotApply(reason="its command says how to use it and ends: see boot/stays-up")
+ASKS_FOR_HELP = {"--help", "-h", "--version"}
+"""Words of a command with which a program starts nothing."""
 
 
 class DeclarationError(Exception):
@@ -65,7 +79,16 @@ def _running(facts: Facts) -> Boot | Unavailable:
     boot = deciding_boot(facts)
     if isinstance(boot, Unavailable):
         return boot
-    return IS_JOB if boot.job else boot if boot.came_up else NOT_UP
+    if boot.job:
+        return IS_JOB
+    if says_usage(boot, facts.configuration):
+        return SAYS_USAGE
+    return boot if boot.came_up else NOT_UP
+
+
+def says_usage(boot: Boot, configuration: Configuration) -> bool:
+    """Tell whether a start did no more than say how the program is used, as its command asks it to."""
+    return boot.exit is not None and boot.exit.code == 0 and bool(ASKS_FOR_HELP & set(configuration.words))
 
 
 def _proc(facts: Facts) -> ProcInfo | Unavailable:

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from seatrial.checks.declaration import check
+from seatrial.checks.declaration import SAYS_USAGE, check, says_usage
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, skipped
 from seatrial.facts import BlockingFolder, Boot, Configuration, FileKind, ResolvedCommand, ResolvedPath
 from seatrial.facts.command import SHELLS, FileEntry, may_execute
@@ -167,9 +167,11 @@ def _not_executable(trail: ResolvedPath, entry: FileEntry, command: ResolvedComm
     example="# entrypoint.sh stays PID 1, and passes no signal on\nuvicorn shop.api:app",
     fixed="# entrypoint.sh becomes the application\nexec uvicorn shop.api:app",
 )
-def graceful_stop(boot: Boot, contract: Contract) -> Outcome:
+def graceful_stop(boot: Boot, configuration: Configuration, contract: Contract) -> Outcome:
     if contract.job:
         return skipped("a job ends by itself")
+    if says_usage(boot, configuration):
+        return skipped(SAYS_USAGE.reason)
     if boot.stop is None or not boot.came_up:
         raise UndecidedError("the application did not start, so it could not be stopped")
     stop = boot.stop

@@ -40,6 +40,7 @@ DEBIAN_OF_FILES = {
 
 SPOKEN = {"rust": "a Rust compiler", "c": "a C compiler", "mysqlclient": "MySQL's client library"}
 APT = "apt-get update && apt-get install --yes --no-install-recommends"
+LINKER = "cannot find -l"
 NOT_FOUND = 127
 """A shell's exit code where a program is not there."""
 
@@ -80,7 +81,7 @@ def _no_wheel(found: re.Match[str], _: Sequence[str]) -> tuple[str, str]:
 def _lacks(found: re.Match[str], lines: Sequence[str]) -> tuple[str, str]:
     lacking = next(filter(None, found.groups()))
     name, program = _distribution(lines), lacking.rpartition("/")[2]
-    lacking = SPOKEN.get(lacking.lower(), lacking)
+    lacking = f"lib{lacking}" if found[0].startswith(LINKER) else SPOKEN.get(lacking.lower(), lacking)
     if (
         package := DEBIAN_OF_FILES.get(lacking) or DEBIAN_OF_FILES.get(program.removeprefix("x86_64-linux-gnu-"))
     ) is None:
@@ -163,7 +164,7 @@ CAUSES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], Sequence[str]], tu
             r"make|cargo|rustc|git|pkg-config))'|(\w+[_-]config) (?:executable )?(?:was )?not found|"
             r"valid pkg-config name\. Specify (MYSQLCLIENT)_|can't find (?:a )?(Rust|C) compiler|"
             r"(cargo), the Rust package manager, is not installed|(CMake) must be installed|"
-            r"Unknown compiler\(s\): \[\['?(\w+)",
+            r"cannot find -l([\w+.-]+)|Unknown compiler\(s\): \[\['?(\w+)",
             re.IGNORECASE,
         ),
         _lacks,
