@@ -82,9 +82,10 @@ def _lacks(found: re.Match[str], lines: Sequence[str]) -> tuple[str, str]:
     lacking = next(filter(None, found.groups()))
     name, program = _distribution(lines), lacking.rpartition("/")[2]
     lacking = f"lib{lacking}" if found[0].startswith(LINKER) else SPOKEN.get(lacking.lower(), lacking)
-    if (
-        package := DEBIAN_OF_FILES.get(lacking) or DEBIAN_OF_FILES.get(program.removeprefix("x86_64-linux-gnu-"))
-    ) is None:
+    package = DEBIAN_OF_FILES.get(lacking) or DEBIAN_OF_FILES.get(program.removeprefix("x86_64-linux-gnu-"))
+    if found[0].startswith(LINKER):
+        package = f"{lacking}-dev"
+    if package is None:
         install = f"the package that holds {lacking} (on Debian `apt-file search {program}` names it)"
     else:
         # Who lacks a library's headers mostly lacks the compiler too, and is told of one at a time.
