@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import SOURCES, Smoke, is_finding
-from seatrial.text import plain_line
+from seatrial.text import counted, plain_line
 
 ORDER = ("error", "undecided", "warning", "note", "follows", "known", "waived", "pass", "skip")
 """The words for a result, the one that needs a person most first."""
@@ -200,11 +200,11 @@ def made_of(smoke: Smoke) -> str:
     """Return what a verdict is made of: `2 errors (fail-on = error); 3 warnings and 8 notes do not count`."""
     counting = [severity for severity in Severity if severity.counts(smoke.fail_on)]
     others = [severity for severity in Severity if severity not in counting]
-    parts = [*_amounts(smoke.findings, counting), *_amounts(smoke.undecided, counting, " undecided")]
+    parts = [*_amounts(smoke.findings, counting), *_amounts(smoke.undecided, counting, "undecided ")]
     if not parts:
         *most, last = (severity.value for severity in counting)
         parts = [f"no {', '.join(most)} or {last}" if most else f"no {last}"]
-    rest = [*_amounts(smoke.findings, others), *_amounts(smoke.undecided, others, " undecided")]
+    rest = [*_amounts(smoke.findings, others), *_amounts(smoke.undecided, others, "undecided ")]
     nothing = "" if smoke.counts.get(Status.PASS) else "no check passed; "
     alone = len(rest) == 1 and rest[0].startswith("1 ")
     ignored = f"; {_listed(rest)} {'does' if alone else 'do'} not count" if rest else ""
@@ -214,13 +214,13 @@ def made_of(smoke: Smoke) -> str:
 
 def known_of(smoke: Smoke) -> str:
     """Return how many findings a baseline excuses: `2 known errors in seatrial-baseline.json`; empty for none."""
-    known = _amounts(smoke.known, Severity, " known")
+    known = _amounts(smoke.known, Severity, "known ")
     return f"{_listed(known)} in {plain_line(smoke.baseline)}" if known else ""
 
 
 def _amounts(found: Mapping[Severity, int], severities: Iterable[Severity], what: str = "") -> list[str]:
     numbers = ((severity, found.get(severity, 0)) for severity in severities)
-    return [f"{number}{what} {severity.value}{'' if number == 1 else 's'}" for severity, number in numbers if number]
+    return [counted(number, f"{what}{severity.value}") for severity, number in numbers if number]
 
 
 def _listed(parts: Sequence[str]) -> str:

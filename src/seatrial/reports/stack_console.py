@@ -17,7 +17,7 @@ from seatrial.stack.explain import condition
 from seatrial.stack.state import ContainerStatus, Health, Observer, Phase, Removed, ServiceState, StackState
 from seatrial.swarm.rollout import condition as swarm_condition
 from seatrial.swarm.state import Conversion, Deployed, Outcome, RemovedStack, SwarmServiceState
-from seatrial.text import plain, plain_line
+from seatrial.text import counted, plain, plain_line
 
 if TYPE_CHECKING:
     from seatrial.stack.inspect import LogLine
@@ -223,7 +223,7 @@ def print_preflight(found: Preflight, console: Console) -> None:
     if blocked := counts[Readiness.BLOCKED.value]:
         _print(console, f"{app} cannot be started: {blocked} to fix first.")
     else:
-        told = [f"{counts[word]} {word}{'' if counts[word] == 1 else 's'}" for word in COUNTED if counts[word]]
+        told = [counted(counts[word], word) for word in COUNTED if counts[word]]
         told += [f"{undecided} undecided"] if (undecided := counts["undecided"]) else []
         _print(console, f"{'; '.join([f'{app} can be started', *told])}. Nothing was started or changed.")
 
@@ -251,8 +251,8 @@ def print_removed(name: str, removed: RemovedStack, console: Console, *, planned
     if removed.nothing:
         _print(console, f"Nothing of the stack {name} is on this swarm.")
     else:
-        counted = _counted(removed, ("service", "network", "secret", "config"))
-        _print(console, f"{'Would be removed' if planned else 'Removed'}: {counted}.")
+        gone = _counted(removed, ("service", "network", "secret", "config"))
+        _print(console, f"{'Would be removed' if planned else 'Removed'}: {gone}.")
     if removed.kept_volumes:
         kept = ", ".join(removed.kept_volumes)
         _print(console, f"Its data stays on this node: {kept}; other nodes may hold more (`docker volume ls` there).")
@@ -261,11 +261,7 @@ def print_removed(name: str, removed: RemovedStack, console: Console, *, planned
 def _counted(removed: Removed | RemovedStack, kinds: Sequence[str]) -> str:
     """Return what is removed, by kind: `2 containers (a, b); 1 network (c)`."""
     names: dict[str, Sequence[str]] = {kind: getattr(removed, f"{kind}s") for kind in kinds}
-    return "; ".join(
-        f"{len(found)} {kind}{'' if len(found) == 1 else 's'} ({', '.join(found)})"
-        for kind, found in names.items()
-        if found
-    )
+    return "; ".join(f"{counted(len(found), kind)} ({', '.join(found)})" for kind, found in names.items() if found)
 
 
 def _print(console: Console, text: str | Text, *, indent: int = 0) -> None:
