@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 # ECMA-48: control sequences (CSI), command strings (OSC, DCS, SOS, PM, APC) and two-character escapes.
@@ -93,6 +93,12 @@ def show_size(size: int) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number of things: `1 file`, `2 files`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list for a person: `a, b and c`."""
+    *most, last = words or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,10 +7,10 @@ import pytest
 from seatrial.compose import runner
 from seatrial.compose.runner import ALONE, identify, messages, override, refused
 from seatrial.compose.services import in_order, read_services
-from seatrial.compose.values import repository
 from seatrial.compose.variables import copy_example, to_copy
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import Condition, Dependency, Port, Service
+from seatrial.facts.image import repository
 from seatrial.settings.read import Project, read_project
 from seatrial.stack.plan import compose_file
 

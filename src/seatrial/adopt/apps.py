@@ -27,7 +27,7 @@ from seatrial.adopt.model import (
 from seatrial.adopt.stacks import image_name
 from seatrial.adopt.tree import Tree, joined
 from seatrial.compose.reading import REMOTE
-from seatrial.compose.values import repository
+from seatrial.facts.image import repository
 
 NAMELESS = {
     *("docker", "project", "src", "app", "apps", "code", "repo", "workspace", "work", "build", "image", "images"),

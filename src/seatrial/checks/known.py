@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from seatrial.facts import Service, ServiceImage
+from seatrial.facts.image import repository
 
 
 class Kind(StrEnum):
@@ -51,10 +52,8 @@ PORTS = {
 
 def official_name(image: str | None) -> tuple[str, str]:
     """Return an image's name without the hub's own prefix, and its tag; `latest` where it names none."""
-    name = (image or "").partition("@")[0]
-    head, separator, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    full = f"{head}{separator}{last}"
+    full = repository(image or "")
+    tag = (image or "").partition("@")[0].removeprefix(full).removeprefix(":")
     for prefix in ("docker.io/", "index.docker.io/", "library/"):
         full = full.removeprefix(prefix)
     return full, tag or "latest"

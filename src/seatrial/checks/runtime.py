@@ -33,6 +33,7 @@ from seatrial.facts import (
     ResolvedCommand,
     Unavailable,
 )
+from seatrial.facts.image import repository
 from seatrial.facts.probe import SelfTest
 from seatrial.settings.model import Contract
 from seatrial.text import is_below
@@ -331,13 +332,9 @@ def _has_init(configuration: Configuration, compose: ComposeSource | Unavailable
     """Tell whether all services of the compose file that run the image have the engine's init."""
     if isinstance(compose, Unavailable) or isinstance(compose.model, Unavailable):
         return False
-    name = _repository(configuration.reference)
-    own = [service for service in compose.model.services if _repository(service.image or "") == name]
+    name = repository(configuration.reference)
+    own = [service for service in compose.model.services if repository(service.image or "") == name]
     return bool(own) and all(service.init for service in own)
-
-
-def _repository(image: str) -> str:
-    return re.sub(r"(:[^/]*)?(@.*)?$", "", image)
 
 
 FEW_ZOMBIES = 2

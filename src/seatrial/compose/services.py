@@ -18,7 +18,7 @@ from seatrial.compose.guard import guarded
 from seatrial.compose.mounts import read_mounts, with_host
 from seatrial.compose.runner import ALONE, Beside, Compose, Stack, unescaped
 from seatrial.compose.text import ComposeText, merged, read_text
-from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, repository, settings_of
+from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, settings_of
 from seatrial.compose.variables import EXAMPLES, example_of, explained_in, in_folder, variable_sources, without_missing
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
@@ -34,6 +34,7 @@ from seatrial.facts import (
     Unavailable,
     UnsetVariable,
 )
+from seatrial.facts.image import repository
 from seatrial.filesystem import is_file, read_bytes
 from seatrial.host import Host
 from seatrial.owner import temporary_folder

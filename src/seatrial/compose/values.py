@@ -26,13 +26,6 @@ SETTINGS = re.compile(
 """Variables that say where programs are, where a server listens or where it keeps its data."""
 
 
-def repository(image: str) -> str:
-    """Return an image's name without its tag and digest."""
-    name = image.partition("@")[0]
-    head, separator, last = name.rpartition("/")
-    return f"{head}{separator}{last.partition(':')[0]}"
-
-
 def settings_of(environment: Mapping[str, object]) -> dict[str, str]:
     """Return of some variables those that `SETTINGS` names, with their values."""
     return {key: str(value) for key, value in environment.items() if value is not None and SETTINGS.fullmatch(key)}

@@ -237,3 +237,9 @@ class Contents(Fact, frozen=True, kw_only=True):
     """The names in the folders that were asked for."""
     cut: tuple[str, ...] = ()
     """What was left out, and why: a limit was passed."""
+
+
+def repository(image: str) -> str:
+    """Return an image's name without its tag and digest."""
+    head, separator, last = image.partition("@")[0].rpartition("/")
+    return f"{head}{separator}{last.partition(':')[0]}"

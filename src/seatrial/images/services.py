@@ -15,11 +15,11 @@ from seatrial.compose.reading import REMOTE, small_text
 from seatrial.compose.runner import beside, identify, unescaped
 from seatrial.compose.services import below, model_with_placeholders, read_services
 from seatrial.compose.text import text_of
-from seatrial.compose.values import repository
 from seatrial.dockerfile import DockerfileError, for_target, parse, read
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Json
+from seatrial.facts.image import repository
 from seatrial.host import Host
 from seatrial.settings.model import App, Contract
 from seatrial.settings.read import OfService, Project

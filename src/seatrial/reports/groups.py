@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from seatrial.checks.model import Result, Severity, Status
 from seatrial.checks.verdict import SOURCES, Smoke, is_finding
-from seatrial.text import counted, plain_line
+from seatrial.text import counted, listed, plain_line
 
 ORDER = ("error", "undecided", "warning", "note", "follows", "known", "waived", "pass", "skip")
 """The words for a result, the one that needs a person most first."""
@@ -207,24 +207,20 @@ def made_of(smoke: Smoke) -> str:
     rest = [*_amounts(smoke.findings, others), *_amounts(smoke.undecided, others, "undecided ")]
     nothing = "" if smoke.counts.get(Status.PASS) else "no check passed; "
     alone = len(rest) == 1 and rest[0].startswith("1 ")
-    ignored = f"; {_listed(rest)} {'does' if alone else 'do'} not count" if rest else ""
+    ignored = f"; {listed(rest)} {'does' if alone else 'do'} not count" if rest else ""
     known = f"; {excused}" if (excused := known_of(smoke)) else ""
-    return f"{nothing}{_listed(parts)} (fail-on = {smoke.fail_on.value}){ignored}{known}"
+    return f"{nothing}{listed(parts)} (fail-on = {smoke.fail_on.value}){ignored}{known}"
 
 
 def known_of(smoke: Smoke) -> str:
     """Return how many findings a baseline excuses: `2 known errors in seatrial-baseline.json`; empty for none."""
     known = _amounts(smoke.known, Severity, "known ")
-    return f"{_listed(known)} in {plain_line(smoke.baseline)}" if known else ""
+    return f"{listed(known)} in {plain_line(smoke.baseline)}" if known else ""
 
 
 def _amounts(found: Mapping[Severity, int], severities: Iterable[Severity], what: str = "") -> list[str]:
     numbers = ((severity, found.get(severity, 0)) for severity in severities)
     return [counted(number, f"{what}{severity.value}") for severity, number in numbers if number]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 NO_PYTHON = "no Python"

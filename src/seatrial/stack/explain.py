@@ -14,6 +14,7 @@ from seatrial.errors import StackFailedError
 from seatrial.facts import MountKind
 from seatrial.stack.plan import StackPlan
 from seatrial.stack.state import ContainerState, ContainerStatus, Health, Phase, ServiceState
+from seatrial.text import listed
 
 LOG_LINES = 20
 """Lines of a failed service's output that are shown."""
@@ -80,7 +81,7 @@ def condition(state: ServiceState) -> str:
 def _headline(
     plan: StackPlan, culprits: Sequence[ServiceState], compose_errors: Sequence[str], timed_out: float | None
 ) -> str:
-    who = _listed([f"{state.service} {condition(state)}" for state in culprits])
+    who = listed([f"{state.service} {condition(state)}" for state in culprits])
     if timed_out is not None:
         return f"{plan.stack.app} was not up after {timed_out:g} s" + (f": {who}." if who else ".")
     if culprits:
@@ -117,7 +118,7 @@ def _evidence(
     plan: StackPlan, state: ServiceState, services: Sequence[ServiceState], output: Sequence[str]
 ) -> Iterator[str]:
     waiting = waiting_for(state.service, plan.services)
-    yield f"{state.service} {condition(state)}" + (f"; {_listed(waiting)} waited for it" if waiting else "")
+    yield f"{state.service} {condition(state)}" + (f"; {listed(waiting)} waited for it" if waiting else "")
     yield from _needs(plan, state, services)
     if state.container is not None and state.container.health_outputs:
         yield "  its last health checks:"
@@ -136,9 +137,9 @@ def _needs(plan: StackPlan, state: ServiceState, services: Sequence[ServiceState
     unmet = [f"{other.service}, which {condition(other)}" for other in services if other.service in state.waits_for]
     met = [other.service for other in services if other.service in needed - {*state.waits_for}]
     if unmet:
-        yield f"  it waits for {_listed(unmet)}"
+        yield f"  it waits for {listed(unmet)}"
     if met:
-        yield f"  what {'else ' if unmet else ''}it depends on is there: {_listed(met)}"
+        yield f"  what {'else ' if unmet else ''}it depends on is there: {listed(met)}"
 
 
 def _disk_is_full(lines: Sequence[str]) -> bool:
@@ -155,11 +156,6 @@ def _fix(plan: StackPlan, culprits: Sequence[ServiceState], *, timed_out: float 
     if timed_out is not None and not loops:
         return f"Fix it, or allow more time with --timeout, then {again}."
     return f"Fix it, then {again}."
-
-
-def _listed(words: Sequence[str]) -> str:
-    *most, last = words or [""]
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 REFUSALS = (

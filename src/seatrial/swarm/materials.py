@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from seatrial.compose.runner import unescaped
-from seatrial.compose.values import repository
 from seatrial.engine.containers import engine_errors
 from seatrial.errors import StackError
+from seatrial.facts.image import repository
 from seatrial.filesystem import read_bytes
 from seatrial.stack.images import inspected
 from seatrial.swarm.state import NAMESPACE_LABEL, Image, Material, MaterialKind
