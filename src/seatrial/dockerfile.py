@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage
+from seatrial.facts.sources import Base, Dockerfile, Instruction, Stage, read_mount
 from seatrial.filesystem import read_bytes
 from seatrial.text import did_you_mean
 
@@ -378,17 +378,13 @@ def _references(stage: Stage, scope: Mapping[str, str]) -> Iterator[tuple[str, i
     yield expand(stage.base, scope), stage.instructions[0].line
     for instruction in stage.instructions[1:]:
         for name, value in instruction.flags:
-            if name == "from":
-                yield value, instruction.line
-            elif name == "mount":
-                for part in value.split(","):
-                    key, _, reference = part.partition("=")
-                    if key == "from":
-                        yield reference, instruction.line
+            reference = value if name == "from" else read_mount(value).get("from") if name == "mount" else None
+            if reference is not None:
+                yield reference, instruction.line
 
 
 def assignments(argument: Instruction) -> Iterator[tuple[str, str | None]]:
-    """Yield the names of an ARG, each with its default, or None."""
+    """Yield the names of an ARG or ENV, each with its value, or None."""
     for match in re.finditer(r"""(\w+)(?:=("[^"]*"|'[^']*'|\S*))?""", argument.text):
         name, default = match.groups()
         yield name, None if default is None else default.strip("\"'")

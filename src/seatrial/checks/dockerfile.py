@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Cause, Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.checks.secrets import SECRET_VALUE, named_secret, secret
+from seatrial.dockerfile import assignments
 from seatrial.facts import BuildContext, DockerfileSource, Lint, LintFinding, Unavailable
 from seatrial.facts.sources import Dockerfile, Instruction, Stage
 from seatrial.installs import DECLARATIONS, LOCKING, TOOLS, Install, installs, loose
@@ -203,8 +204,7 @@ def _assigned(instruction: Instruction) -> Iterator[tuple[str, str]]:
         name, _, value = text.partition(" ")
         yield name, value.strip()
         return
-    for match in re.finditer(r"""(\w+)(?:=("[^"]*"|'[^']*'|\S*))?""", text):
-        yield match[1], (match[2] or "").strip("\"'")
+    yield from ((name, value or "") for name, value in assignments(instruction))
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
