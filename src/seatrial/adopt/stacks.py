@@ -135,7 +135,7 @@ class _Reader:
         parts = {key: _without(override, found) for key, found in layers.items()}
         services = tuple(self._service(key, *found, values) for key, found in parts.items() if found[0])
         if override:
-            what = f"docker compose merges it into {name} by itself; seatrial brings {name} up without it"
+            what = f"docker compose merges it into {name} by itself; seatrial does where `compose` names both"
             self.notes.append(Note(where=joined(folder, override), what=what))
         yield Stack(
             files=tuple(files),
