@@ -68,6 +68,11 @@ def fix(error: str, *declared: str) -> str:
         ("openai.OpenAIError: … or by setting the OPENAI_API_KEY environment variable", "OPENAI_API_KEY has no value"),
         ("ImproperlyConfigured: Set the SECRET_KEY environment variable", "SECRET_KEY has no value"),
         ("UndefinedValueError: KEY not found. Declare it as envvar or define a default value.", "KEY has no value"),
+        (
+            "ValueError: numpy.dtype size changed, may indicate binary incompatibility. Expected 96",
+            "another numpy than",
+        ),
+        ("A module that was compiled using NumPy 1.x cannot be run in NumPy 2.1", "another numpy than is installed"),
         ("TypeError: unsupported operand", "Correct what the traceback names."),
         ("OSError: [Errno 30] Read-only file system: '/app/log'", "Import without writing"),
     ],
@@ -108,6 +113,10 @@ def ended(*log: str, code: int = 1, services: bool = False) -> str:
         ),
         ((TRACEBACK, "ModuleNotFoundError: No module named 'cheroot'"), "Add what brings cheroot to the project's"),
         ((TRACEBACK, "ValueError: bad"), "Correct what the traceback names."),
+        (
+            (TRACEBACK, "ValueError: numpy.dtype size changed, may indicate binary incompatibility."),
+            "another numpy than",
+        ),
         ((TRACEBACK, "KeyError: \"Config 'DB_URL' is missing, and has no default.\""), "DB_URL has no value"),
         ((TRACEBACK, "telegram.error.InvalidToken: You must pass the token"), "It gets no token"),
         (("WARNING: LOG_LEVEL is not set, using INFO", "panic"), "Correct what its last lines name."),

@@ -91,6 +91,10 @@ DISTRIBUTIONS = {
 """Distributions that bring a module of another name."""
 NO_MODULE = re.compile(r"No module named '?([\w.]+)")
 NO_NAME = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+OTHER_BINARY = re.compile(
+    r"\b(?P<library>\w+)\.\w+ size changed, may indicate binary incompatibility|compiled using NumPy 1\.x cannot be run"
+)
+"""How a compiled library ends that does not fit to another one."""
 NO_VALUE = re.compile(
     r"KeyError: '(?P<key>[A-Z][A-Z0-9_]+)'|"
     r"(?:\b(?P<unset>[A-Z][A-Z0-9]*_[A-Z0-9_]+)\b|[`'\"](?P<quoted>[A-Z][A-Z0-9]{2,})(?=[`'\"]))[`'\"]?,?"
@@ -186,8 +190,19 @@ def import_fix(name: str, error: str, *, traceback: bool, declared: Collection[s
         return _module_fix(found[1], own, declared)
     return (
         _name_fix(error, own)
+        or _binary_fix(error)
         or value_fix([error])
         or ("Correct what the traceback names." if traceback else f"Find out why it ends: `python -c 'import {own}'`.")
+    )
+
+
+def _binary_fix(error: str) -> str:
+    """Return what to do about a library that was compiled for another version of one that it calls."""
+    if (found := OTHER_BINARY.search(error)) is None:
+        return ""
+    library = (found["library"] or "numpy").lower()
+    return (
+        f"What is imported was built for another {library} than is installed: lock versions of both that go together."
     )
 
 
@@ -274,6 +289,8 @@ def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:
         return unset
     if module := next((found[1] for line in reversed(lines) if (found := NO_MODULE.search(line))), ""):
         return _module_fix(module, "", ())
+    if built := _binary_fix("\n".join(lines)):
+        return built
     if any(UNREACHED.search(line) for line in lines):
         again = TELEGRAM if any("telegram.error.NetworkError" in line for line in lines) else ""
         return WITHOUT_SERVICES if services_left_out and not again else f"{WITHOUT_NETWORK}{again}"
