@@ -285,12 +285,10 @@ def _raised(log: Sequence[str]) -> dict[str, None]:
 def _log_fix(lines: Sequence[str], *, services_left_out: bool) -> str:
     if library := next(filter(None, map(missing_library, reversed(lines))), ""):
         return how_to_install(library)
-    if unset := value_fix(lines):
-        return unset
+    if told := value_fix(lines) or _binary_fix("\n".join(lines)):
+        return told
     if module := next((found[1] for line in reversed(lines) if (found := NO_MODULE.search(line))), ""):
         return _module_fix(module, "", ())
-    if built := _binary_fix("\n".join(lines)):
-        return built
     if any(UNREACHED.search(line) for line in lines):
         again = TELEGRAM if any("telegram.error.NetworkError" in line for line in lines) else ""
         return WITHOUT_SERVICES if services_left_out and not again else f"{WITHOUT_NETWORK}{again}"
