@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ANY = "*"
 """All extras, or all groups, whatever their names."""
 LOCKS = {"uv sync": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock"}
-OFF = re.compile(r"(?:^|\s)UV_NO_(?:DEV|DEFAULT_GROUPS)=[\"']?(?:1|true)\b", re.IGNORECASE)
+OFF = re.compile(r"(?:^|\s)UV_(NO_DEV|NO_DEFAULT_GROUPS)=[\"']?(?:1|true)\b", re.IGNORECASE)
 FOLDER_WITH_EXTRAS = re.compile(r"(?:\.|[^\[]*/)[^\[]*\[([^\]]+)\]")
 """`.[tls,redis]`: a name without a dot or a slash is a distribution's."""
 
@@ -68,18 +68,21 @@ def chosen_by(dockerfile: Dockerfile, build_arguments: Mapping[str, str], contex
     chosen = NOTHING
     placed: list[tuple[str, str]] = []
     for stage in sorted(needed_stages(dockerfile, build_arguments), key=lambda stage: stage.index):
-        off = False
+        off: set[str] = set()
         for instruction in stage.instructions:
             placed += [(source.lstrip("/"), target) for source, target in instruction.from_context]
-            off = off or (instruction.keyword == "ENV" and OFF.search(instruction.text) is not None)
+            if instruction.keyword == "ENV":
+                off |= set(OFF.findall(instruction.text.upper()))
             if instruction.keyword == "RUN":
                 for install in (*installs(instruction), *_wheels(instruction)):
-                    chosen = _with(chosen, install, placed, context, off=off or OFF.search(install.shown) is not None)
+                    chosen = _with(chosen, install, placed, context, off=off | set(OFF.findall(install.shown.upper())))
                 chosen = _with_export(chosen, instruction)
     return chosen
 
 
-def _with(chosen: Chosen, install: Install, placed: Sequence[tuple[str, str]], context: Path, *, off: bool) -> Chosen:
+def _with(
+    chosen: Chosen, install: Install, placed: Sequence[tuple[str, str]], context: Path, *, off: set[str]
+) -> Chosen:
     if install.tool in LOCKS:
         # The last sync holds: it takes away what it was not told of.
         return replace(
@@ -118,7 +121,7 @@ def _wheels(instruction: Instruction) -> Iterator[Install]:
             yield Install(tool="pip", words=rest, line=instruction.line, shown=" ".join(words))
 
 
-def _of_a_lock(tool: str, words: Sequence[str], *, off: bool) -> Chosen:
+def _of_a_lock(tool: str, words: Sequence[str], *, off: set[str]) -> Chosen:
     if tool == "uv sync":
         only = [*_values(words, "--only-group"), *(["dev"] if "--only-dev" in words else [])]
         return Chosen(
@@ -127,8 +130,10 @@ def _of_a_lock(tool: str, words: Sequence[str], *, off: bool) -> Chosen:
             extras=_names(_values(words, "--extra")) | _every(words, "--all-extras"),
             groups=_names([*_values(words, "--group"), *only]) | _every(words, "--all-groups"),
             main=not only,
-            without=_names(_values(words, "--no-group")) | ({"dev"} if "--no-dev" in words else set()),
-            defaults=not (off or only or {"--no-default-groups", "--no-dev"} & set(words)),
+            # uv's documentation: --no-dev is `--no-group dev`, and other default groups stay.
+            without=_names(_values(words, "--no-group"))
+            | ({"dev"} if "NO_DEV" in off or "--no-dev" in words else set()),
+            defaults=not (only or "NO_DEFAULT_GROUPS" in off or "--no-default-groups" in words),
         )
     if tool == "poetry":
         only = _listed(_values(words, "--only"))
@@ -157,7 +162,7 @@ def _with_export(chosen: Chosen, instruction: Instruction) -> Chosen:
         for tool in ("uv", "poetry"):
             if tool in names and "export" in words[names.index(tool) :]:
                 rest = words[words.index("export") + 1 :]
-                made = _of_a_lock("uv sync" if tool == "uv" else tool, rest, off=False)
+                made = _of_a_lock("uv sync" if tool == "uv" else tool, rest, off=set())
                 # Poetry exports the main group alone unless told more.
                 return replace(made, defaults=made.defaults and tool == "uv", beside=chosen.beside)
     return chosen
