@@ -10,7 +10,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules, trial_value
-from seatrial.adopt.services import SERVICES, Service, environment, example, migrate
+from seatrial.adopt.services import SERVICES, environment, example, migrate, without_password
 from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.starts import serving
 from seatrial.adopt.tree import Tree, joined
@@ -51,7 +51,6 @@ BROUGHT = {
 """Servers that the image can bring where no dependency is one, by interface."""
 HANDLE = {"aiohttp", "Sanic", "Streamlit", "python-telegram-bot", "aiogram"}
 """Frameworks that handle SIGTERM by themselves, as all servers but uWSGI and waitress do."""
-TRUSTS = "No password, as .env.example names none: nothing but the services here reaches it."
 MOST_READ = 500
 """Modules that are searched for a handler of SIGTERM."""
 
@@ -234,14 +233,6 @@ class _Recipe:
             if path.endswith("/pyproject.toml") and not NOT_COPIED.search(path):
                 yield path
 
-    def _without_password(self, service: Service) -> Service:
-        """Return PostgreSQL without a password, where an example of variables is there that does not name it."""
-        example = self.tree.text(joined(self.project.folder, ".env.example"))
-        if service.scheme != "postgresql" or not example or "POSTGRES_PASSWORD" in example:
-            return service
-        values = {key: value for key, value in service.environment.items() if key != "POSTGRES_PASSWORD"}
-        return replace(service, environment={**values, "POSTGRES_HOST_AUTH_METHOD": "trust"}, remark=TRUSTS)
-
     def _data(self) -> Iterator[str]:
         """Yield what is no code and is read at run time, from the build context: files and top-level folders."""
         there = self.tree.folders.keys() | set(self.tree.files)
@@ -268,7 +259,10 @@ class _Recipe:
             for each in project.services
             if each.value in SERVICES and each.sure is not Sure.GUESSED
         ]
-        unique = [self._without_password(each) for each in {service.name: service for service in services}.values()]
+        example_there = self.tree.text(joined(project.folder, ".env.example"))
+        unique = [
+            without_password(each, example_there) for each in {service.name: service for service in services}.values()
+        ]
         variables = dict(environment(project, unique))
         own = self.app.name.value if self.app.name.value not in {each.name for each in unique} else "app"
         secrets = [key for service in unique for key, value in service.environment.items() if ":?" in value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seatrial.adopt.model import Found, Project, Sure, Variable
 from seatrial.adopt.proposal import made_up
@@ -62,6 +62,15 @@ SERVICES = {
         health=("CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"),
     ),
 }  # fmt: skip
+
+
+def without_password(service: Service, example: str) -> Service:
+    """Return PostgreSQL without a password, where an example of variables is there already and does not name it."""
+    if service.scheme != "postgresql" or not example or "POSTGRES_PASSWORD" in example:
+        return service
+    values = {key: value for key, value in service.environment.items() if key != "POSTGRES_PASSWORD"}
+    remark = "No password, as .env.example names none: nothing but the services here reaches it."
+    return replace(service, environment={**values, "POSTGRES_HOST_AUTH_METHOD": "trust"}, remark=remark)
 
 
 def migrate(project: Project) -> list[str]:
