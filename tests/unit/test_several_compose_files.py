@@ -16,7 +16,7 @@ from seatrial.compose.text import text_of
 from seatrial.compose.variables import check_variables, to_copy, with_examples, without_missing
 from seatrial.engine.find import no_engine
 from seatrial.errors import SettingsError, StackError
-from seatrial.facts import ComposeSource
+from seatrial.facts import ComposeSource, Unavailable
 from seatrial.host import Host
 from seatrial.settings.read import Project, read_project
 from seatrial.stack.plan import compose_file
@@ -177,16 +177,19 @@ def test_the_checks_read_all_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["files", "env_files"])
 def test_no_file_leads_out_of_a_project_that_is_not_trusted(tmp_path: Path, kind: str) -> None:
     (inside := tmp_path / "project").mkdir()
-    read = project(inside)
+    settings = project(inside)
     outside = tmp_path / "outside"
     outside.write_text("services: {api: {image: x}}\n", encoding="utf-8")
     host = some_host(tmp_path)
     around = surroundings(inside, no_engine(host), host)
     file = inside / "compose.yaml"
-    assert not read_ahead(file, around, host, beside=beside(read, "shop")).found
-    named = replace(beside(read, "shop"), **{kind: (outside,)})
+    assert not read_ahead(file, around, host, beside=beside(settings, "shop")).found
+    named = replace(beside(settings, "shop"), **{kind: (outside,)})
     found = read_ahead(file, around, host, beside=named).found
     assert [where for where, _ in found] == [str(outside)]
+    read = read_compose(file, "compose.yaml", inside, no_engine(host), host, beside=named)
+    assert isinstance(read, Unavailable)
+    assert read.reason == f"{outside} lies outside of the project, which is not trusted"
 
 
 def test_an_env_file_of_an_untrusted_project_does_not_steer_compose(tmp_path: Path) -> None:

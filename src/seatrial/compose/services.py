@@ -16,6 +16,7 @@ from msgspec import structs
 
 from seatrial.compose.guard import guarded
 from seatrial.compose.mounts import read_mounts, with_host
+from seatrial.compose.reach import resolved
 from seatrial.compose.runner import ALONE, Beside, Compose, Stack, unescaped
 from seatrial.compose.text import ComposeText, merged, read_text
 from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, settings_of
@@ -217,6 +218,13 @@ def read_compose(
     services of the model that only have a build section the image that is built for them. What binds lead to is looked
     up where the engine is here.
     """
+    if host.trust is Trust.NONE:
+        named_files = (file, *beside.files, *beside.env_files)
+        outside = next(
+            (each for each in named_files if not resolved(str(each)).is_relative_to(project.resolve())), None
+        )
+        if outside is not None:
+            return Unavailable(reason=f"{outside} lies outside of the project, which is not trusted")
     texts: list[ComposeText] = []
     for each in (file, *beside.files):
         named = shown if each == file else below(each, project)
