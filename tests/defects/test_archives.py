@@ -46,7 +46,7 @@ def without_engine(file: Path, contract: Contract, monkeypatch: pytest.MonkeyPat
         patch.setenv("DOCKER_HOST", "tcp://engine.invalid:1")
         patch.setattr(find, "_client", lambda *_, **__: pytest.fail("an engine was asked"))
         target = smoking.Target(reference=str(file), contract=contract, project=NO_PROJECT)
-        return smoke_archive(target, file)
+        return smoke_archive(target, file)[0]
 
 
 def test_a_container_sees_what_the_layers_leave(yard: Yard, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def smoked(archive: Path) -> Smoke:
-    return smoke_archive(image_target(str(archive), None), archive)
+    return smoke_archive(image_target(str(archive), None), archive)[0]
 
 
 def test_what_needs_no_process_is_judged_and_the_rest_is_told(archive: Path) -> None:

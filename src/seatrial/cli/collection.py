@@ -12,6 +12,7 @@ from seatrial.cli.build import build
 from seatrial.cli.check import check
 from seatrial.cli.contract import contract
 from seatrial.cli.deploy import deploy
+from seatrial.cli.diff import diff
 from seatrial.cli.doctor import doctor
 from seatrial.cli.down import down
 from seatrial.cli.engine import remove, start, status, stop
@@ -38,7 +39,7 @@ def collection() -> invoke.Collection:
     engine = invoke.Collection("engine", start, stop, remove)
     engine.add_task(status, default=True)
     stacks = (up, down, ps, logs, restart, execute, deploy)
-    commands = (onboard, build, check, contract, explain, layers, *stacks, doctor, init, sbom)
+    commands = (onboard, build, check, contract, explain, layers, *stacks, doctor, init, sbom, diff)
     return invoke.Collection(*commands, smokes, engine)
 
 

@@ -217,7 +217,7 @@ def _archive(target: Target, path: Path, platform: str) -> Smoked:
 
     with output.status_line() as status:
         made = partial(smoke_archive, target, path, platform, say=status)
-        return each([(str(path), lambda: target.beside_baseline(made()))])
+        return each([(str(path), lambda: target.beside_baseline(made()[0]))])
 
 
 def _stacks(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.checks.verdict import Smoke
+    from seatrial.facts import Facts
     from seatrial.smoke.images import Target
 
 LEVEL = "archive"
@@ -21,7 +22,7 @@ LEVEL = "archive"
 
 def smoke_archive(
     target: Target, path: Path, platform: str = "", *, say: Callable[[str], None] = lambda _: None
-) -> Smoke:
+) -> tuple[Smoke, Facts]:
     """Smoke a saved image: what needs a process of it is skipped, with the reason.
 
     Raises:
@@ -41,4 +42,4 @@ def smoke_archive(
         other_command=target.other_command,
         say=say,
     )
-    return judged_by_facts(target, facts, up_to(Level.DEEP, target.own_checks), level=LEVEL, started=started)
+    return judged_by_facts(target, facts, up_to(Level.DEEP, target.own_checks), level=LEVEL, started=started), facts
