@@ -294,6 +294,7 @@ ERROR: No matching distribution found for a==1
             "`poetry lock`",
         ),
         ("E: Unable to locate package python-dev", "the base's Debian has no package python-dev", "apt-get update"),
+        ("Get:1 http://a x InRelease\nE: Package 'netcat' has no installation candidate", "netcat", "Look the name up"),
         ("/bin/sh: 1: curl: not found", "(exit code 127): the program curl is not there", "recommends curl`"),
         ("ERROR: Failed building wheel for a", "a has no wheel for this Python here, and its source does not", "Take"),
     ],

@@ -99,11 +99,12 @@ def _lacks(found: re.Match[str], lines: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def _no_package(found: re.Match[str], _: Sequence[str]) -> tuple[str, str]:
+def _no_package(found: re.Match[str], lines: Sequence[str]) -> tuple[str, str]:
     name = next(filter(None, found.groups()))
+    lists = "" if any(" InRelease" in line for line in lines) else "Run `apt-get update` in the same RUN. "
     return f"the base's Debian has no package {name}", (
-        "Run `apt-get update` in the same RUN, and look the name up for the base's suite (packages of older suites are "
-        f"renamed or dropped), or take a base on the suite that has {name}."
+        f"{lists}Look the name up for the base's suite (packages of older suites are renamed or dropped), or take a "
+        f"base on the suite that has {name}."
     )
 
 
