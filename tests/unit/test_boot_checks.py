@@ -484,3 +484,9 @@ def test_a_start_that_had_no_processor_is_undecided_and_not_failed() -> None:
         assert "for 20 s of these the machine had no processor for it" in result.actual
         assert judged("boot/drop-capabilities", seen).status is Status.ERROR
     assert judged("boot/healthy", facts(boot=late(waited=3.0))).status is Status.FAIL
+
+
+def test_a_health_check_without_its_program_fails_on_a_busy_machine_too() -> None:
+    answer = HealthAnswer(exit_code=127, output="curl: not found", seconds=0.1)
+    assert judged("boot/healthy", facts(boot=late(waited=20.0, answers=(answer,)))).status is Status.FAIL
+    assert judged("boot/healthy", facts(boot=late(waited=20.0, answers=()))).status is Status.ERROR

@@ -141,6 +141,10 @@ class Health(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+NOT_RUN = {126, 127}
+"""Exit codes of a shell, or an engine, for a program that is not there or cannot be run."""
+
+
 class HealthAnswer(Fact, frozen=True, kw_only=True):
     """One run of the health check."""
 
@@ -258,7 +262,12 @@ class Boot(Fact, frozen=True, kw_only=True):
 
     @property
     def is_starved(self) -> bool:
-        """Whether it was late, and waited for a processor for a large part of the time."""
+        """Whether it was late, and waited for a processor for a large part of the time.
+
+        A health check whose program cannot be run never passes, however much time it has.
+        """
+        if self.answers and all(answer.exit_code in NOT_RUN for answer in self.answers):
+            return False
         return not self.came_up and self.exit is None and self.waited > max(STARVED_FOR, STARVED * self.watched)
 
     @property
