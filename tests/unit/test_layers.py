@@ -184,6 +184,7 @@ def test_a_dockerfile_that_made_another_image_gives_no_lines(dockerfile: str) ->
         ("/bin/sh -c apt-get update", "RUN", "RUN apt-get update"),
         ("|1 A=b c /bin/sh -c make", "RUN", "RUN make"),
         ("RUN |1 A=b /bin/sh -c set -eu\nmake # buildkit", "RUN", "RUN set -eu make"),
+        ("RUN /bin/sh -c . /dev/seatrial/env; make # buildkit", "RUN", "RUN make"),
         ("COPY /uv /bin/ # buildkit", "COPY", "COPY /uv /bin/"),
         ("", "RUN", ""),
         ("bazel build", "RUN", "bazel build"),

@@ -92,10 +92,10 @@ def last_lines(text: str) -> tuple[str, ...]:
     "FROM python:3.13-slim\n"
     "RUN apt-get update && apt-get install --yes --no-install-recommends ffmpeg && rm -rf /var/lib/apt/lists/*",
 )
-def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
+def executables(by_files: Probe | Unavailable, contract: Contract) -> Outcome:
     if not contract.executables:
         return skipped("the contract names no programs; set `executables`")
-    found = {program.name: program.path for program in present(probe).executables}
+    found = {program.name: program.path for program in present(by_files).executables}
     missing = [name for name in contract.executables if not found.get(name)]
     expect = Expect(f"on PATH: {', '.join(contract.executables)}")
     if missing:
@@ -117,9 +117,9 @@ def executables(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     example="# an account without a home cannot make ~/.cache\nRUN useradd --no-create-home app\nUSER app",
     fixed="RUN useradd --no-create-home app\nENV XDG_CACHE_HOME=/tmp/.cache\nUSER app",
 )
-def writable_paths(probe: Probe, contract: Contract) -> Outcome:
+def writable_paths(by_files: Probe, contract: Contract) -> Outcome:
     """Judge the contract's paths and the cache folder by permission; the probe had the contract's tmpfs mounted."""
-    places = probe.places
+    places = by_files.places
     if not places:
         return skipped("there is no path to check")
     refused = [place for place in places if not place.writable]

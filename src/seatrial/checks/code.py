@@ -333,23 +333,24 @@ def home(own_code: OwnCode, contract: Contract) -> Outcome:
     fixed="COPY --from=builder /root/.local /home/app/.local\n"
     "ENV PYTHONUSERBASE=/home/app/.local PATH=/home/app/.local/bin:$PATH",
 )
-def packages_on_path(probe: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
+def packages_on_path(by_files: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
     """Look for what is missing in all other folders of the image that hold distributions."""
-    listed = {canonicalize_name(found.name) for found in probe.distributions if not found.base}
-    wanted = [name for name in names_of(dependencies or (), probe.interpreter.version) if name not in listed]
-    wanted += [canonicalize_name(name) for name in _named_by_imports(probe) if canonicalize_name(name) not in listed]
-    where = probe.interpreter.executable
+    listed = {canonicalize_name(found.name) for found in by_files.distributions if not found.base}
+    wanted = [name for name in names_of(dependencies or (), by_files.interpreter.version) if name not in listed]
+    wanted += [canonicalize_name(name) for name in _named_by_imports(by_files) if canonicalize_name(name) not in listed]
+    where = by_files.interpreter.executable
     expect = Expect(f"what the application needs is on the path of {where}")
-    for row in probe.interpreter.off_path:
+    for row in by_files.interpreter.off_path:
         found = [name for name in dict.fromkeys(wanted) if name in row.distributions]
         if found:
             return expect.failed(
                 f"{', '.join(found)} {'lies' if len(found) == 1 else 'lie'} in {row.folder}, where {where} does not "
                 f"look: {row.why}",
                 fix=row.fix,
-                evidence=tuple(f"on the path: {folder}" for folder in probe.interpreter.path),
+                evidence=tuple(f"on the path: {folder}" for folder in by_files.interpreter.path),
                 items=[*found],
             )
     return expect.passed(
-        f"nothing that it needs lies off the path ({len(probe.interpreter.off_path)} other folders with distributions)"
+        "nothing that it needs lies off the path "
+        f"({len(by_files.interpreter.off_path)} other folders with distributions)"
     )

@@ -133,7 +133,7 @@ def declared_dependencies(facts: Facts, contract: Contract) -> tuple[str, ...] |
 
 
 def _installed(facts: Facts, contract: Contract) -> dict[str, Distribution] | Unavailable:
-    probe = facts.probe
+    probe = _by_files(facts)
     if isinstance(probe, Unavailable):
         return probe
     if "distributions" in probe.truncated:
@@ -142,6 +142,11 @@ def _installed(facts: Facts, contract: Contract) -> dict[str, Distribution] | Un
     if not own and declared_dependencies(facts, contract):
         return Unavailable(reason="the package list is empty; see packages/evidence")
     return own
+
+
+def _by_files(facts: Facts) -> Probe | Unavailable:
+    """Return what the image's files tell of what a probe tells: of an archive, that is all there is."""
+    return facts.by_files if facts.by_files is not None else facts.probe
 
 
 def own_distributions(probe: Probe) -> dict[str, Distribution]:
@@ -187,6 +192,7 @@ FACTS: Mapping[str, _Fact] = {
     **{name: _Fact(read=_plain(attrgetter(name)), told_by=NO_PROBE) for name in ("probe", "agreement")},
     # Each part of that answer that it may lack.
     **{name: _Fact(read=_answer(name), told_by=NO_PROBE) for name in OPTIONAL},
+    "by_files": _Fact(read=_plain(_by_files), told_by=NO_PROBE),
     "code": _Fact(read=_answer("code"), told_by=(*NO_PROBE, *_because("app/imports"))),
     "installed": _Fact(read=_installed, told_by=(*NO_PROBE, *_because("packages/evidence"))),
     "dependencies": _Fact(read=declared_dependencies, told_by=_because("packages/evidence")),

@@ -57,12 +57,12 @@ def non_root(probe: Probe | Unavailable, command: ResolvedCommand, configuration
     example='# contract: user = "app"\nUSER nobody',
     fixed='# contract: user = "app"\nRUN useradd --uid 10001 app\nUSER app',
 )
-def expected_user(probe: Probe | Unavailable, contract: Contract) -> Outcome:
+def expected_user(by_files: Probe | Unavailable, contract: Contract) -> Outcome:
     asked = {"user": contract.user, "uid": contract.uid, "gid": contract.gid}
     wanted = {what: value for what, value in asked.items() if value is not None}
     if not wanted:
         return skipped("the contract names no user; set `user`, `uid` or `gid`")
-    seen = present(probe).identity
+    seen = present(by_files).identity
     found = {"user": seen.name, "uid": seen.uid, "gid": seen.gid}
     differences = [
         f"{'whoami' if what == 'user' else what} is {found[what]!r}, not {value!r}"

@@ -53,17 +53,17 @@ UNPROVEN = skipped("none found, but the list has not shown that it is the applic
     'CMD ["python", "main.py"]',
     fixed='COPY --from=builder /app/.venv /app/.venv\nENV PATH=/app/.venv/bin:$PATH\nCMD ["python", "main.py"]',
 )
-def evidence(probe: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
+def evidence(by_files: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
     """Compare the list with what must be on it: the list of a wrong interpreter does not show it."""
-    listed = own_distributions(probe)
-    where = probe.interpreter.executable
-    wanted = _direct(dependencies, probe)
+    listed = own_distributions(by_files)
+    where = by_files.interpreter.executable
+    wanted = _direct(dependencies, by_files)
     # An application that declares none may need none; metadata that cannot be read stands for some.
-    if not listed and (wanted or (dependencies is None and probe.broken_distributions)):
+    if not listed and (wanted or (dependencies is None and by_files.broken_distributions)):
         return Expect(", ".join(wanted) or "the application's direct dependencies").failed(
             f"{where} lists no distribution at all",
             fix="Install them for the interpreter that the command runs on.",
-            evidence=_unreadable(probe),
+            evidence=_unreadable(by_files),
             severity=None if wanted else Severity.WARNING,
         )
     if not wanted and dependencies == ():
@@ -72,7 +72,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
         return skipped("nothing is known that the list must show; set `dependencies` in the contract")
     missing = [name for name in wanted if name not in listed]
     if missing:
-        require_read(probe, ", ".join(missing))
+        require_read(by_files, ", ".join(missing))
     expect = Expect(f"{len(wanted)} direct dependencies on the list: {', '.join(wanted)}")
     if missing:
         return expect.failed(
@@ -81,7 +81,7 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
             fix="Install them for the interpreter that the command runs on, into the environment that it uses. If it "
             "runs on another one, name that one: `interpreter` in the contract.",
             evidence=(
-                *_unreadable(probe),
+                *_unreadable(by_files),
                 *first_lines([f"listed: {found.name} {found.version}" for found in listed.values()], LISTED),
             ),
         )
@@ -98,21 +98,23 @@ def evidence(probe: Probe, dependencies: tuple[str, ...] | None) -> Outcome:
     example="RUN uv sync --frozen",
     fixed="RUN uv sync --frozen --no-dev",
 )
-def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: ProjectFacts, contract: Contract) -> Outcome:
-    listed = _trusted(dependencies, probe)
+def forbidden(
+    by_files: Probe, dependencies: tuple[str, ...] | None, project: ProjectFacts, contract: Contract
+) -> Outcome:
+    listed = _trusted(dependencies, by_files)
     names = contract.forbidden
     if names is None:
         candidates = tuple(dict.fromkeys((*DEFAULT_FORBIDDEN, *project.dev_group)))
-        needed = closure((*(dependencies or ()), *project.extras), listed.values(), probe.interpreter.version)
-        needed |= _of_the_lock(project, contract, probe) | required_by_others(listed.values(), candidates, probe)
+        needed = closure((*(dependencies or ()), *project.extras), listed.values(), by_files.interpreter.version)
+        needed |= _of_the_lock(project, contract, by_files) | required_by_others(listed.values(), candidates, by_files)
         # A test tool that the application itself asks for is told all the same.
-        asked = frozenset(DEFAULT_FORBIDDEN).intersection(_direct(dependencies, probe))
+        asked = frozenset(DEFAULT_FORBIDDEN).intersection(_direct(dependencies, by_files))
         names = tuple(name for name in candidates if name not in needed - asked)
     wanted = tuple(dict.fromkeys(canonicalize_name(name) for name in names))
     if not wanted:
         return skipped("the contract forbids nothing")
     found = [listed[name] for name in wanted if name in listed]
-    unreadable = _unreadable(probe, wanted)
+    unreadable = _unreadable(by_files, wanted)
     expect = Expect(f"none of {', '.join(wanted)}")
     if found or unreadable:
         return expect.failed(
@@ -122,8 +124,8 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
             "needs one, say in the contract's `forbidden` what is forbidden instead.",
             evidence=(*(_located(package) for package in found), *unreadable),
         )
-    require_read(probe, f"one of {', '.join(wanted)}")
-    if not _proven(dependencies, probe):
+    require_read(by_files, f"one of {', '.join(wanted)}")
+    if not _proven(dependencies, by_files):
         return UNPROVEN
     return expect.passed(f"none of them among {len(listed)} distributions")
 
@@ -138,7 +140,7 @@ def forbidden(probe: Probe, dependencies: tuple[str, ...] | None, project: Proje
     fixed="FROM python:3.13-slim\nRUN /usr/local/bin/python -m pip uninstall --yes pip\nCOPY --from=builder /app /app",
 )
 def no_installers(
-    probe: Probe,
+    by_files: Probe,
     command: ResolvedCommand | Unavailable,
     dependencies: tuple[str, ...] | None,
     project: ProjectFacts,
@@ -147,25 +149,27 @@ def no_installers(
 ) -> Outcome:
     """Leave alone what the command runs (`uv run`), and what the lock or another distribution requires."""
     allowed: set[str] = {canonicalize_name(name) for name in contract.installers}
-    allowed |= _of_the_lock(project, contract, probe) | required_by_others(probe.distributions, INSTALLERS, probe)
+    allowed |= _of_the_lock(project, contract, by_files) | required_by_others(
+        by_files.distributions, INSTALLERS, by_files
+    )
     if isinstance(command, ResolvedCommand):
         allowed |= {posixpath.basename(word) for word in command.words}
     wanted = tuple(name for name in INSTALLERS if name not in allowed)
     if not wanted:
         return skipped("the contract allows every installer")
-    found = [package for package in probe.distributions if canonicalize_name(package.name) in wanted]
-    programs = [program.path for program in probe.executables if program.path and program.name in wanted]
+    found = [package for package in by_files.distributions if canonicalize_name(package.name) in wanted]
+    programs = [program.path for program in by_files.executables if program.path and program.name in wanted]
     expect = Expect(f"none of {', '.join(wanted)}")
-    unreadable = _unreadable(probe, wanted)
+    unreadable = _unreadable(by_files, wanted)
     if found or programs or unreadable:
         seen = (*map(_located, found), *programs, *unreadable)
         return expect.failed(", ".join(seen), fix=removal_fix(found, programs, dockerfile), evidence=seen)
-    if "distributions" in probe.truncated:
-        raise UndecidedError(f"the list was cut after {len(probe.distributions)} distributions")
-    require_read(probe, f"one of {', '.join(wanted)}")
-    if not _proven(dependencies, probe):
+    if "distributions" in by_files.truncated:
+        raise UndecidedError(f"the list was cut after {len(by_files.distributions)} distributions")
+    require_read(by_files, f"one of {', '.join(wanted)}")
+    if not _proven(dependencies, by_files):
         return UNPROVEN
-    return expect.passed(f"none of them among {len(probe.distributions)} distributions and on PATH")
+    return expect.passed(f"none of them among {len(by_files.distributions)} distributions and on PATH")
 
 
 TEST_TOOL = re.compile(r"(?:pytest|flake8|mypy|ruff|coverage)\b.*|.*-(?:pytest|stubs)|types-.*")
@@ -260,7 +264,7 @@ def _direct(dependencies: tuple[str, ...] | None, probe: Probe) -> tuple[str, ..
     fixed="COPY pyproject.toml uv.lock ./\nRUN uv sync --frozen --no-dev",
 )
 def match_lock(
-    probe: Probe,
+    by_files: Probe,
     installed: dict[str, Distribution] | Unavailable,
     environment: Environment | Unavailable,
     project: ProjectFacts,
@@ -277,11 +281,11 @@ def match_lock(
         raise UndecidedError(f"{lock.file} knows no extra or group {', '.join(unknown)}, which the contract names")
     chosen = {*named, *lock.chosen}
     listed = present(installed)
-    wanted = resolve(lock, image_environment(probe), chosen)
+    wanted = resolve(lock, image_environment(by_files), chosen)
     needed = {name: package for name, package in wanted.items() if not package.local}
     if needed and not needed.keys() & listed.keys():
         raise UndecidedError(WRONG_LIST)
-    python = probe.interpreter.version
+    python = by_files.interpreter.version
     missing = [f"{name} {package.version} is missing" for name, package in needed.items() if name not in listed]
     different = [
         f"{name} is {listed[name].version}, not {package.version}"
@@ -299,7 +303,7 @@ def match_lock(
     expect = Expect(f"exactly the {count}" + (f", with {', '.join(sorted(chosen))}" if chosen else ""))
     wrong = (*sorted(missing), *sorted(different), *sorted(extra))
     if not (different or extra):
-        require_read(probe, "more than the lock says" if not missing else missing[0].partition(" ")[0])
+        require_read(by_files, "more than the lock says" if not missing else missing[0].partition(" ")[0])
     if wrong:
         return expect.failed(shorten(wrong, SHOWN), fix=_fix(lock), evidence=wrong)
     return expect.passed(f"all {count}, and no other")

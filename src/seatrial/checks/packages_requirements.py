@@ -28,7 +28,9 @@ NOT_INSTALLED = ", which is not installed"
     example="RUN pip install -r requirements.txt && rm -rf /usr/local/lib/python3.13/site-packages/boto3",
     fixed="RUN pip install -r requirements.txt && pip uninstall --yes boto3",
 )
-def installed_files(probe: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None) -> Outcome:
+def installed_files(
+    by_files: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None
+) -> Outcome:
     """Look for one file of code of each, so that a distribution whose tests were removed is whole."""
     if not installed:
         return skipped(NONE_INSTALLED)
@@ -36,8 +38,8 @@ def installed_files(probe: Probe, installed: dict[str, Distribution], dependenci
     expect = Expect(f"code beside the metadata of {len(installed)} distributions")
     if lacking:
         lines = tuple(f"{package.name} {package.version}: {package.without_code}" for package in lacking.values())
-        needed = closure(dependencies or (), installed.values(), probe.interpreter.version)
-        needed |= required_by_others(installed.values(), tuple(lacking), probe)
+        needed = closure(dependencies or (), installed.values(), by_files.interpreter.version)
+        needed |= required_by_others(installed.values(), tuple(lacking), by_files)
         severity = Severity.ERROR if needed & lacking.keys() else Severity.WARNING
         return expect.failed(
             shorten(lines, SHOWN),
@@ -58,14 +60,16 @@ def installed_files(probe: Probe, installed: dict[str, Distribution], dependenci
     example="RUN pip install fastapi && pip install starlette==0.20",
     fixed="RUN pip install fastapi starlette",
 )
-def requirements_met(probe: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None) -> Outcome:
+def requirements_met(
+    by_files: Probe, installed: dict[str, Distribution], dependencies: tuple[str, ...] | None
+) -> Outcome:
     if not installed:
         return skipped(NONE_INSTALLED)
-    unmet, count = _unmet(installed, dependencies or (), image_environment(probe))
+    unmet, count = _unmet(installed, dependencies or (), image_environment(by_files))
     expect = Expect("every distribution's own requirements are met")
     if unmet:
         if all(line.endswith(NOT_INSTALLED) for line in unmet):
-            require_read(probe, "what is asked for")
+            require_read(by_files, "what is asked for")
         lines = tuple(sorted(unmet, key=lambda line: (not unmet[line], line)))
         return expect.failed(
             shorten(lines, SHOWN),

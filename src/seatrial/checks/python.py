@@ -64,10 +64,10 @@ def interpreter_resolves(command: ResolvedCommand) -> Outcome:
     example='# contract: python = "3.13"\nFROM python:3.12-slim',
     fixed='# contract: python = "3.13"\nFROM python:3.13-slim',
 )
-def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
+def version(by_files: Probe | Unavailable, contract: Contract) -> Outcome:
     if contract.python is None:
         return skipped("the contract names no Python version; set `python`")
-    seen = present(probe).interpreter
+    seen = present(by_files).interpreter
     expect, shown = Expect(f"Python {contract.python}"), f"{seen.executable} is Python {seen.version}"
     if seen.version.split(".")[:2] != contract.python.split("."):
         return expect.failed(shown, fix="Change the base image's tag, or the contract's `python`.")
@@ -88,9 +88,9 @@ def version(probe: Probe | Unavailable, contract: Contract) -> Outcome:
     "COPY --from=builder /app/.venv /app/.venv\n"
     'CMD ["/app/.venv/bin/python", "-m", "uvicorn", "shop.api:app"]',
 )
-def script_interpreters(probe: Probe) -> Outcome:
+def script_interpreters(by_files: Probe) -> Outcome:
     """Look at every script beside the interpreter, not only at the one that the command starts."""
-    scripts = probe.scripts
+    scripts = by_files.scripts
     broken = [script for script in scripts if not script.found]
     expect = Expect("every script's `#!` line names an interpreter that is there")
     if broken:

@@ -34,6 +34,8 @@ class Facts(Fact, frozen=True, kw_only=True):
     configuration: Configuration
     command: ResolvedCommand | Unavailable
     probe: Probe | Unavailable
+    by_files: Probe | Unavailable | None = None
+    """Of an image that nothing was run of: what its files tell of what a probe tells; None where it was probed."""
     agreement: Agreement | Unavailable = FILES_NOT_READ
     """Whether the probe says what the image's files say."""
     boot: Boot | Unavailable

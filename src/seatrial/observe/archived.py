@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from seatrial.engine.find import no_engine
-from seatrial.facts import NO_SOURCES, DoesNotApply, Facts, ProjectFacts, Unavailable
+from seatrial.facts import (
+    NO_SOURCES,
+    DoesNotApply,
+    Facts,
+    Identity,
+    Interpreter,
+    Native,
+    Probe,
+    ProjectFacts,
+    Unavailable,
+)
 from seatrial.observe import paths
 from seatrial.observe.by_files import ByFiles
 from seatrial.observe.command.application import application_of
@@ -20,17 +30,21 @@ from seatrial.observe.inventory import inventory_of
 from seatrial.observe.layers.files import ArchiveFiles
 from seatrial.observe.layers.stacked import layers_of
 from seatrial.observe.project.sources import SourceFiles, read_sources
+from seatrial.observe.python.agreement import settle
 from seatrial.observe.running.boot_series import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from seatrial.facts import Configuration, Sources
+    from seatrial.facts import Account, Accounts, Configuration, ResolvedCommand, Sources
+    from seatrial.observe.command.application import Application
     from seatrial.observe.configuration import OtherCommand
+    from seatrial.observe.index import Index
     from seatrial.observe.layers.saved_image import SavedImage
     from seatrial.settings.model import Contract
 
+NO_PYTHON = Unavailable(reason="the image holds no Python interpreter")
 NOT_RUN = DoesNotApply(reason="not run: it needs a process of the image, and of an archive none is started")
 NO_STACK = DoesNotApply(reason="not run: of an archive, no compose file is asked; `seatrial check` checks it")
 
@@ -70,10 +84,13 @@ def gather_archive(
     found = NO_SOURCES if sources is None else _sources(sources)
     chain = () if isinstance(found, Unavailable) else found.dockerfile.parsed.final_instructions
     modules = by_files.modules(meant)
+    start = resolve_command(configuration, files, who, contract.interpreter, started)
+    accounts = read_accounts(*(files.text(f"/etc/{name}") for name in ("passwd", "shadow", "group")))
     return Facts(
         configuration=configuration,
-        command=resolve_command(configuration, files, who, contract.interpreter, started),
+        command=start,
         probe=NOT_RUN,
+        by_files=_by_files(by_files, files.index.index, who, accounts, start, meant),
         agreement=NOT_RUN,
         boot=NOT_RUN,
         deep=NOT_RUN,
@@ -82,7 +99,7 @@ def gather_archive(
         sources=found,
         health_command=health_command(configuration, files, who),
         contents=by_files.contents(index, modules),
-        accounts=read_accounts(*(files.text(f"/etc/{name}") for name in ("passwd", "shadow", "group"))),
+        accounts=accounts,
         working_directory=paths.follow(configuration.working_directory or "/", files),
         own_code=own_code,
         inventory=inventory_of(index),
@@ -90,6 +107,41 @@ def gather_archive(
         layers=layers_of(files.image, by_files.rules(index, modules), chain),
         seconds=seconds,
     )
+
+
+def _by_files(
+    image: ByFiles, index: Index, who: Account, accounts: Accounts, start: ResolvedCommand, meant: Application
+) -> Probe | Unavailable:
+    """Return what the files tell of what a probe tells; what only a process can tell is not asked of it."""
+    if not start.python:
+        return NO_PYTHON
+    if who.uid is None:
+        return Unavailable(reason=f"USER names an account that the image lacks: {image.configuration.user[:100]!r}")
+    identity = Identity(
+        uid=who.uid,
+        gid=next(iter(who.gids), 0),
+        groups=who.gids,
+        name=who.name,
+        home=who.home,
+        directory=image.configuration.working_directory,
+    )
+    interpreter = Interpreter(
+        executable=start.python, version="", implementation="cpython", prefix="", base_prefix="", path=()
+    )
+    blank = Probe(
+        identity=identity,
+        interpreter=interpreter,
+        distributions=(),
+        scripts=(),
+        imports=(),
+        executables=(),
+        places=(),
+        native=Native(modules=0),
+        complete=False,
+    )
+    seen = image.image(image.configuration, who, index, accounts, start)
+    told, agreement = settle(blank, start.python, image.request(who, meant), seen)
+    return agreement if told is blank and isinstance(agreement, Unavailable) else told
 
 
 def configuration_in(image: SavedImage, reference: str) -> Configuration:

@@ -6,19 +6,21 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.facts import OwnCode, Unavailable
+from seatrial.facts import INSTALLERS, OwnCode, Unavailable
 from seatrial.observe import paths
 from seatrial.observe.command.resolve import MOST_FOLDERS, searched
 from seatrial.observe.contents import contents_of
 from seatrial.observe.index import IndexFiles
 from seatrial.observe.path_rules import rules
+from seatrial.observe.python.agreement import Image
 from seatrial.observe.python.layout import Access
 from seatrial.observe.python.own_code import Start, own_code_of
+from seatrial.observe.running.probe import ProbeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from seatrial.facts import Account, Configuration, Contents, PathRule
+    from seatrial.facts import Account, Accounts, Configuration, Contents, PathRule, ResolvedCommand
     from seatrial.observe.command.application import Application
     from seatrial.observe.command.resolve import Python
     from seatrial.observe.index import Index
@@ -55,6 +57,35 @@ class ByFiles:
         files = IndexFiles(index)
         programs = {files.folder(posixpath.join(directory, folder or ".")) for folder in path.split(":")[:MOST_FOLDERS]}
         return rules(own, index.paths, programs)
+
+    def request(self, who: Account, meant: Application, *, imports: bool = True) -> ProbeRequest:
+        """Plan what a probe is asked; without `imports` the application is left alone."""
+        home = self.environment.get("HOME") or who.home or "/"
+        cache = self.environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
+        return ProbeRequest(
+            modules=self.modules(meant) if imports else (),
+            import_root=meant.import_root,
+            runs=meant.runs,
+            script=meant.script if imports else "",
+            executables=tuple(dict.fromkeys((*self.contract.executables, *INSTALLERS))),
+            places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
+        )
+
+    def image(
+        self, seen: Configuration, who: Account, index: Index, accounts: Accounts, start: ResolvedCommand
+    ) -> Image:
+        """Return what is known without the image's own word; `seen` has the environment to look for programs by."""
+        environment = {**seen.environment, **self.contract.environment}
+        return Image(
+            index=index,
+            account=who,
+            accounts=accounts,
+            environment=environment,
+            directory=self.configuration.working_directory or "/",
+            path=environment.get("PATH", paths.DEFAULT_PATH),
+            tmpfs=self.contract.tmpfs,
+            command=start.files,
+        )
 
     def own_code(
         self, who: Account, python: Python | None, meant: Application, index: Index, load: Callable[[str], Sources]

@@ -14,7 +14,7 @@ import msgspec
 
 from seatrial.engine import runs
 from seatrial.engine.containers import engine_errors
-from seatrial.facts import INSTALLERS, NO_LAYERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
+from seatrial.facts import NO_LAYERS, NO_SOURCES, NOT_DEEP, Boot, Facts, OwnCode, ProjectFacts, Unavailable
 from seatrial.observe import index_cache, paths
 from seatrial.observe.by_files import ByFiles
 from seatrial.observe.command.application import application_of
@@ -275,17 +275,7 @@ class Observation:
 
     def _request(self, who: Account, meant: Application) -> ProbeRequest:
         """Plan what the probe is asked."""
-        environment = self._environment
-        home = environment.get("HOME") or who.home or "/"
-        cache = environment.get("XDG_CACHE_HOME") or f"{home.rstrip('/')}/.cache"
-        return ProbeRequest(
-            modules=(self.contract.modules or meant.modules) if self.wanted.imports else (),
-            import_root=meant.import_root,
-            runs=meant.runs,
-            script=meant.script if self.wanted.imports else "",
-            executables=tuple(dict.fromkeys((*self.contract.executables, *INSTALLERS))),
-            places=tuple(dict.fromkeys((cache, *self.contract.writable_paths))),
-        )
+        return self._by_files.request(who, meant, imports=self.wanted.imports)
 
     def _layers(self, sources: Sources | Unavailable, asked: tuple[PathRule, ...]) -> Layers | Unavailable:
         """Return what its layers say; read once its starts are over, which the engine's work would slow down."""
@@ -295,17 +285,7 @@ class Observation:
             return read_layers(self.run.engine, self.configuration, sources, asked)
 
     def _image(self, seen: Configuration, who: Account, read: EngineView, start: ResolvedCommand) -> Image:
-        environment = {**seen.environment, **self.contract.environment}
-        return Image(
-            index=read.index,
-            account=who,
-            accounts=read.accounts,
-            environment=environment,
-            directory=self.configuration.working_directory or "/",
-            path=environment.get("PATH", paths.DEFAULT_PATH),
-            tmpfs=self.contract.tmpfs,
-            command=start.files,
-        )
+        return self._by_files.image(seen, who, read.index, read.accounts, start)
 
     def _own_code(
         self, who: Account, python: Python | None, meant: Application, index: Index, files: EngineFiles

@@ -27,6 +27,8 @@ MOST_ROWS = 100
 """Rows of one kind that are kept, the largest first."""
 NEARLY_ALL = 0.9
 LONGEST_INSTRUCTION = 300
+OURS = r"\. /dev/seatrial/\w+; "
+"""What a build of seatrial's puts before each RUN that is given settings; it is no part of the Dockerfile."""
 NO_OPERATION = re.compile(r"(?:\|\d+ .*?)?/bin/sh -c #\(nop\)\s+(\w+)", re.DOTALL)
 """How builders before BuildKit write an instruction that runs nothing."""
 
@@ -290,7 +292,7 @@ def layers_of(image: SavedImage, rules: Iterable[PathRule], chain: Sequence[Inst
 
 def shown_step(created_by: str) -> str:
     """Return a line of history as its instruction, on one line: without the shell and the build arguments."""
-    text = re.sub(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (?:#\(nop\)\s+)?", "", created_by, flags=re.DOTALL)
+    text = re.sub(rf"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (?:#\(nop\)\s+)?(?:{OURS})?", "", created_by, flags=re.DOTALL)
     if text != created_by and keyword(created_by) == "RUN":
         text = f"RUN {text}"
     return plain_line(text.removesuffix("# buildkit").strip())[:LONGEST_INSTRUCTION]
