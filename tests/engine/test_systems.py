@@ -125,6 +125,26 @@ def test_an_app_is_built_and_passes_its_smoke(app: str, project: Path) -> None:
     assert report["counts"]["pass"] >= 18
 
 
+@pytest.mark.parametrize("app", APPS)
+def test_a_saved_image_is_judged_the_same_without_an_engine(
+    app: str, project: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert seatrial("build", "--app", app, folder=project).returncode == 0
+    name = f"{IMAGES}/{app}:py{read_project(project).app(app).pythons[0]}"
+    archive = tmp_path / "image.tar"
+    with archive.open("wb") as file:
+        file.writelines(engine.client.images.get(name).save())
+    quick = json.loads(seatrial("smoke", "--app", app, "--level", "quick", "--format", "json", folder=project).stdout)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://engine.invalid:1")
+    saved = seatrial("smoke", "--app", app, "--archive", str(archive), "--format", "json", folder=project)
+    report = json.loads(saved.stdout)
+    assert (saved.returncode, report["verdict"]) == (0, "pass"), saved.stderr
+    asked = {entry["id"]: entry["status"] for entry in report["checks"] if not entry["actual"].startswith("not run")}
+    same = {entry["id"]: entry["status"] for entry in quick["checks"] if entry["id"] in asked}
+    assert len(same) > 40
+    assert {check: asked[check] for check in same} == same
+
+
 @pytest.mark.usefixtures("engine")
 def test_the_list_of_parts_is_what_pip_and_dpkg_list(project: Path, engine: Engine) -> None:
     built = seatrial("build", "--app", "course-supporter", folder=project)

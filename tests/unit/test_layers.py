@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.unit.factories import facts, layers
+from tests.unit.factories import contents, facts, layers
 from tests.unit.layer_cases import FAILING
 from tests.unit.saved import config, docker_archive, layout, tar, write
 from tests.unit.source_factories import sources
@@ -15,7 +15,7 @@ from tests.unit.test_checks import judged
 from seatrial.checks.model import Status
 from seatrial.checks.places import place
 from seatrial.dockerfile import parse
-from seatrial.facts import Hidden, StoredTwice
+from seatrial.facts import ContentKind, FoundPath, Hidden, HiddenPath, StoredTwice
 from seatrial.observe.index_cache import load_layers, store_layers
 from seatrial.observe.layers.manifests import Step
 from seatrial.observe.layers.saved_image import SavedImage, from_path
@@ -247,6 +247,14 @@ def test_layers_that_were_not_read_whole_are_no_pass(check: str) -> None:
     assert result.status is Status.ERROR
     assert "not read whole: layer 2: /: it breaks off" in result.actual
     assert judged(check, facts(layers=layers())).status is Status.PASS
+
+
+@pytest.mark.parametrize("check", ["secrets/files", "secrets/deleted"])
+def test_the_key_that_debians_ssl_cert_makes_is_none(check: str) -> None:
+    key = FoundPath(kind=ContentKind.SECRET, path="/etc/ssl/private/ssl-cert-snakeoil.key", about="a private key")
+    hidden = layers(secrets=(HiddenPath(found=key, layer=1, by=2, removed=True),))
+    seen = facts(layers=hidden, contents=contents(found=(key,), counts={key.kind: 1}))
+    assert judged(check, seen).status is Status.PASS
 
 
 def test_a_declared_secret_is_none() -> None:

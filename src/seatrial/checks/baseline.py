@@ -289,7 +289,7 @@ def _grown(result: Result, record: Record, unpacked: int, max_growth: float, fil
         baseline="grown",
         expected=f"at most {max_growth:g} % more than the {record.unpacked} that {file} records",
         actual=f"{show_size(unpacked)}, {show_size(unpacked - before)} more",
-        fix="See where it went with `docker history`. If it may be that large: `--update-baseline`, or `max-growth` or "
+        fix="See where it went: `invoke layers`. If it may be that large: `--update-baseline`, or `max-growth` or "
         "`max-unpacked` in the contract.",
     )
 

@@ -63,7 +63,7 @@ def size_unpacked(configuration: Configuration, contract: Contract) -> Outcome:
     size, most = configuration.unpacked, parse_size(contract.max_unpacked)
     expect = Expect(f"at most {contract.max_unpacked}")
     if size > most:
-        fix = "See where it went with `docker history`; multi-stage builds and pinned indexes help most."
+        fix = "See where it went: `invoke layers`. Multi-stage builds and pinned indexes help most."
         return expect.failed(f"{show_size(size)}, {show_size(size - most)} over", fix=fix, items=[f"{size} B unpacked"])
     return expect.passed(show_size(size))
 

@@ -111,6 +111,14 @@ def entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
 
 
+MADE_BY_PACKAGES = ("/etc/ssl/private/ssl-cert-snakeoil.key",)
+"""Keys that a package of Debian makes as it is installed (ssl-cert), for a certificate that no client trusts."""
+
+
+def _no_secrets(contract: Contract) -> tuple[str, ...]:
+    return (*contract.declared_secrets, *MADE_BY_PACKAGES)
+
+
 @check(
     "secrets/files",
     title="Holds no key and no credentials",
@@ -123,7 +131,7 @@ def entropy(text: str) -> float:
 )
 def secret_files(contents: Contents, contract: Contract) -> Outcome:
     """Judge files that give access to something; nothing of what they hold is shown or kept."""
-    found = list(map(str, without(of_kind(contents, ContentKind.SECRET), contract.declared_secrets)))
+    found = list(map(str, without(of_kind(contents, ContentKind.SECRET), _no_secrets(contract))))
     return none_found(
         contents,
         found,
@@ -148,7 +156,7 @@ def secret_files(contents: Contents, contract: Contract) -> Outcome:
 def deleted_secrets(layers: Layers, dockerfile: DockerfileSource | Unavailable, contract: Contract) -> Outcome:
     """Judge files of layers that later ones remove or write again; nothing of what they hold is shown or kept."""
     expect = Expect("no private key and no file with credentials in any layer")
-    shown = {row.path for row in without([row.found for row in layers.secrets], contract.declared_secrets)}
+    shown = {row.path for row in without([row.found for row in layers.secrets], _no_secrets(contract))}
     found = [row for row in layers.secrets if row.found.path in shown]
     if found:
         lines = [
