@@ -17,6 +17,9 @@ sed -i 's#{installed_\(plat\)\?base}/include/python#/usr/local/include/python#' 
 sed -i 's#/usr/include/python#/usr/local/include/python#' "/usr/lib/python${VERSION}"/_sysconfigdata*.py
 library=$(ls /usr/lib/*/"libpython${VERSION}.so.1.0")
 ln -s "${library}" "/usr/local/lib/libpython${VERSION}.so"
+# Up to trixie the C library's headers bring this link along; what is written for those suites links it.
+library=$(ls /usr/lib/*/libcrypt.so.1)
+ln -s "${library}" /usr/local/lib/libcrypt.so
 rm -f "/usr/lib/python${VERSION}/EXTERNALLY-MANAGED"
 for name in "python${VERSION}" python3 python; do
     ln -s "/usr/bin/python${VERSION}" "/usr/local/bin/${name}"
