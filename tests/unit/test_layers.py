@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
-from tests.unit.factories import contents, facts, layers
+from tests.unit.factories import configuration, contents, facts, layers
 from tests.unit.layer_cases import FAILING
 from tests.unit.saved import config, docker_archive, layout, tar, write
 from tests.unit.source_factories import sources
@@ -15,7 +15,9 @@ from tests.unit.test_checks import judged
 from seatrial.checks.model import Status
 from seatrial.checks.places import place
 from seatrial.dockerfile import parse
-from seatrial.facts import ContentKind, FoundPath, Hidden, HiddenPath, StoredTwice
+from seatrial.errors import EngineError, ImageError
+from seatrial.facts import ContentKind, FoundPath, Hidden, HiddenPath, StoredTwice, Unavailable
+from seatrial.observe import image_files
 from seatrial.observe.index_cache import load_layers, store_layers
 from seatrial.observe.layers.manifests import Step
 from seatrial.observe.layers.saved_image import SavedImage, from_path
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from seatrial.engine.find import Engine
+    from seatrial.errors import SeatrialError
     from seatrial.facts import Layers
 
 Tree = dict[str, str | bytes | None]
@@ -287,3 +291,16 @@ def test_layers_are_kept_by_image_id(tmp_path: Path) -> None:
 def cut_layer(saved: SavedImage) -> object:
     layer = saved.layers[0]
     return msgspec.structs.replace(layer, index=msgspec.structs.replace(layer.index, cut=("x",)))
+
+
+@pytest.mark.parametrize("problem", [EngineError("no space left on device."), ImageError("it breaks off.")])
+def test_layers_that_cannot_be_read_leave_the_rest_of_a_smoke_alone(
+    problem: SeatrialError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(image_files, "image_layers", refuse)
+    found = image_files.read_layers(cast("Engine", None), configuration(), sources(), ())
+    assert found == Unavailable(reason=problem.what)
+    assert judged("layers/waste", facts(layers=found)).status is Status.ERROR

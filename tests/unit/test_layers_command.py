@@ -21,6 +21,8 @@ from seatrial.reports.layers import print_layers
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from seatrial.facts import Layers
+
 SITE = "app/lib/python3.13/site-packages"
 METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: 1.0\n\n"
 BASE = tar(
@@ -35,6 +37,8 @@ BASE = tar(
         "usr/share/zone": b"t" * 40,
         "lib/apk/db/installed": "P:musl\nF:usr/musl\nR:ld.so\n\n",
         "usr/musl/ld.so": b"m" * 30,
+        "usr/lib/python3/six.py": b"old",
+        "usr/lib/python3/six-1.dist-info/RECORD": "six.py,,\n",
     }
 )
 APP = tar(
@@ -64,9 +68,13 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def usage(archive: Path) -> Usage:
-    saved = from_path(archive)
-    return usage_of(saved, layers_of(saved, ()))
+def facts(archive: Path) -> Layers:
+    return layers_of(from_path(archive), ())
+
+
+@pytest.fixture
+def usage(archive: Path, facts: Layers) -> Usage:
+    return usage_of(from_path(archive), facts)
 
 
 def named(rows: tuple[Row, ...]) -> dict[str, tuple[int, int, int]]:
@@ -87,11 +95,13 @@ def test_bytes_are_told_by_instruction(usage: Usage) -> None:
 
 def test_bytes_are_told_by_distribution_also_within_a_namespace(usage: Usage) -> None:
     found = named(usage.distributions)
-    assert list(found) == ["nvidia-cublas 1.0", "nvidia-cudnn 1.0", "six-1"]
+    names = ["nvidia-cublas 1.0", "nvidia-cudnn 1.0", f"six-1 in /{SITE}", "six-1 in /usr/lib/python3"]
+    assert list(found) == names
+    assert found[names[3]] == (1, 3, 0)
     assert found["nvidia-cublas 1.0"][1] > 300_000
     _, size, saves = found["nvidia-cudnn 1.0"]
     assert saves == size + 200_000, "it is stored twice"
-    assert found["six-1"] == (3, 90 + 9 + 50, 90 + 9 + 50)
+    assert found[names[2]] == (3, 90 + 9 + 50, 90 + 9 + 50)
 
 
 def test_bytes_are_told_by_system_package_of_each_kind(usage: Usage) -> None:
@@ -122,6 +132,8 @@ def test_no_engine_is_asked_and_json_holds_all(
     assert text.startswith(f"{archive}: ")
     assert "RUN chown -R 7:7 /app" in text
     assert "nvidia-cudnn 1.0" in text
+    assert "layer 3 (RUN chown -R 7:7 /app) stores /" in text
+    assert told["usage"]["twice"][0]["size"] == 200_000
 
 
 @pytest.mark.parametrize(
@@ -140,11 +152,11 @@ def test_what_does_not_go_is_told(options: dict[str, str], says: str, capsys: py
     assert says in capsys.readouterr().err
 
 
-def test_a_terminal_gets_no_line_that_is_wider(usage: Usage) -> None:
+def test_a_terminal_gets_no_row_that_is_wider(usage: Usage, facts: Layers) -> None:
     screen = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
-    print_layers("shop:1\x1b[2J", usage, screen)
+    print_layers("shop:1\x1b[2J", usage, facts, screen)
     assert isinstance(screen.file, io.StringIO)
     lines = screen.file.getvalue().splitlines()
     assert "\x1b[2J" not in screen.file.getvalue()
-    assert max(map(len, lines[2:-1])) <= 60
+    assert max(len(line) for line in lines[2:-1] if "stores" not in line) <= 60
     assert any(line.endswith("…") for line in lines)

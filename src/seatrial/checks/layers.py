@@ -50,7 +50,7 @@ def waste(layers: Layers, dockerfile: DockerfileSource | Unavailable, contract: 
     wasted, most = sum(row.size for row in own), parse_size(contract.max_waste)
     expect = Expect(f"at most {contract.max_waste} of the image's own that a later layer hides")
     if wasted > most:
-        lines = [_hidden(row, layers) for row in own]
+        lines = [hidden_line(row, layers) for row in own]
         return expect.failed(
             f"{show_size(wasted)}: {shorten(lines, SHOWN)}",
             fix=_once(own[0], layers),
@@ -62,7 +62,8 @@ def waste(layers: Layers, dockerfile: DockerfileSource | Unavailable, contract: 
     return expect.passed(f"{show_size(wasted)} in {counted(len(layers.layers), 'layer')}")
 
 
-def _hidden(row: Hidden, layers: Layers) -> str:
+def hidden_line(row: Hidden, layers: Layers) -> str:
+    """Return what a layer hides of another one."""
     what = "removes" if row.removed else "writes again"
     files = f"{row.folder} ({counted(row.files, 'file')}, {show_size(row.size)})"
     return f"{named(layers.layer(row.by))} {what} {files} of {named(layers.layer(row.layer))}"
@@ -98,7 +99,7 @@ def ownership_copy(layers: Layers, dockerfile: DockerfileSource | Unavailable, c
     again = sum(row.size for row in twice)
     expect = Expect(f"at most {contract.max_waste} that a layer stores again for another owner or mode")
     if again > most:
-        lines = [_twice(row, layers) for row in twice]
+        lines = [twice_line(row, layers) for row in twice]
         return expect.failed(
             lines,
             fix=_at_once(twice[0], layers),
@@ -113,7 +114,8 @@ def _changed(row: StoredTwice) -> Sequence[str]:
     return [name for name, changed in (("owner", row.owner), ("mode", row.mode)) if changed]
 
 
-def _twice(row: StoredTwice, layers: Layers) -> str:
+def twice_line(row: StoredTwice, layers: Layers) -> str:
+    """Return what a layer stores again."""
     files = f"{row.folder} ({counted(row.files, 'file')}, {show_size(row.size)})"
     return f"{named(layers.layer(row.layer))} stores {files} again, with another {' and '.join(_changed(row))}"
 

@@ -52,11 +52,12 @@ def layers(
         raise SettingsError("--platform goes with --archive.", fix="Leave it out: the engine has the image of one.")
     target = None if image or archive else _target(app, python)
     name, saved = _saved(target.reference if target else image or "", archive, platform or "", target)
-    usage = usage_of(saved, layers_of(saved, (), _instructions(target)))
+    facts = layers_of(saved, (), _instructions(target))
+    usage = usage_of(saved, facts)
     if as_json:
         print(layers_document(name, saved.id, usage), end="")
     else:
-        print_layers(name, usage, output.console())
+        print_layers(name, usage, facts, output.console())
     return ExitCode.OK
 
 

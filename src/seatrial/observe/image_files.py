@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.engine import runs
 from seatrial.engine.containers import container, engine_errors
-from seatrial.errors import ImageError
+from seatrial.errors import EngineError, ImageError
 from seatrial.facts import Unavailable
 from seatrial.observe import index_cache
 from seatrial.observe.archive import Limits
@@ -98,7 +98,8 @@ def read_layers(
     """Return what an image's layers say, with the lines of its Dockerfile where that is known."""
     try:
         saved = image_layers(engine, configuration)
-    except ImageError as error:
+    except (EngineError, ImageError) as error:
+        # A disk that is full, such as the engine's as it packs the image, leaves the rest of a smoke as it is.
         return Unavailable(reason=error.what)
     chain = () if isinstance(sources, Unavailable) else sources.dockerfile.parsed.final_instructions
     return layers_of(saved, rules, chain)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from seatrial.checks.layers import hidden_line, twice_line
+from seatrial.facts import Layers
 from seatrial.observe.layers.usage import Row, Usage
 from seatrial.reports.json import SCHEMA, dumped
 from seatrial.text import counted, plain_line, show_size
@@ -23,10 +25,16 @@ def layers_document(image: str, identity: str, usage: Usage) -> str:
     return dumped({"schema": SCHEMA, "image": image, "id": identity, "usage": usage})
 
 
-def print_layers(image: str, usage: Usage, console: Console) -> None:
+def print_layers(image: str, usage: Usage, facts: Layers, console: Console) -> None:
     """Print where an image's bytes are."""
     console.print(Text(plain_line(f"{image}: {_summary(usage)}")), soft_wrap=True)
     _print(console, ("size", "hidden", "line", "instruction"), list(_instructions(usage)))
+    wasted = [(row.size, twice_line(row, facts)) for row in usage.twice]
+    wasted += [(row.size, hidden_line(row, facts)) for row in usage.hidden]
+    if large := [line for size, line in sorted(wasted, reverse=True) if size >= SMALLEST]:
+        console.print(Text("\nwasted", "bold"))
+        for line in large[:MOST_ROWS]:
+            console.print(Text(plain_line(line)), soft_wrap=True)
     for title, rows, none in (
         ("Python distribution", usage.distributions, "no Python distribution"),
         ("system package", usage.packages, "no list of system packages"),

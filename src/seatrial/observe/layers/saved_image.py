@@ -16,6 +16,7 @@ import posixpath
 import stat
 import time
 from contextlib import closing, contextmanager
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -44,6 +45,8 @@ LEAST = 500_000_000
 MOST_DESCRIBED = 4 * 1024 * 1024
 """Bytes of one description: a manifest, an index, a configuration."""
 MOST_DESCRIPTIONS = 32 * 1024 * 1024
+MOST_PARTS = 100_000
+"""Members of an archive, or files of a layout."""
 MOST_LAYERS = 500
 """The engines' own limit is 127."""
 
@@ -145,7 +148,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _in_tar(stream: Readable, most: int, seek: Callable[[int, int], object] | None = None) -> Iterator[Part]:
-    archive = Archive(stream, Limits(seconds=READ_SECONDS, most=most, entries=100_000, names=20_000_000), seek=seek)
+    archive = Archive(stream, Limits(seconds=READ_SECONDS, most=most, entries=MOST_PARTS, names=20_000_000), seek=seek)
     for member in archive:
         if member.letter == "f":
             yield Part(member.path, member.size, "", archive)
@@ -156,8 +159,8 @@ def _in_tar(stream: Readable, most: int, seek: Callable[[int, int], object] | No
 
 
 def _in_folder(folder: Path) -> Iterator[Part]:
-    files = [*folder.glob("*.json"), *folder.glob("*/*.json"), *folder.glob("*/layer.tar"), *folder.glob("blobs/*/*")]
-    for path in sorted(set(files)):
+    found = chain.from_iterable(map(folder.glob, ("*.json", "*/*.json", "*/layer.tar", "blobs/*/*")))
+    for path in sorted(set(islice(found, MOST_PARTS))):
         # A link could lead to any file of the host.
         if path.is_symlink() or not path.is_file() or path.parent.is_symlink() or path.parent.parent.is_symlink():
             continue

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from seatrial.facts import Hidden, StoredTwice
 from seatrial.inside.probe.distributions import header
 from seatrial.observe.contents import shown
 from seatrial.observe.layers.stacked import stacked
@@ -62,6 +64,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     wasted: int
     """Of these, in layers above the base, and hidden by a later one."""
     instructions: tuple[Instruction, ...]
+    hidden: tuple[Hidden, ...]
+    """What layers above the base hide of each other."""
+    twice: tuple[StoredTwice, ...]
+    """What layers above the base store again with another owner or mode."""
     distributions: tuple[Row, ...]
     packages: tuple[Row, ...]
     folders: tuple[Row, ...]
@@ -95,6 +101,8 @@ def usage_of(image: SavedImage, facts: Layers) -> Usage:
             )
             for row, layer in zip(facts.layers, image.layers, strict=True)
         ),
+        hidden=tuple(row for row in facts.hidden if row.layer not in base),
+        twice=facts.twice,
         distributions=copies.rows(_distributions(made, sizes)),
         packages=copies.rows(_packages(made, sizes)),
         folders=copies.rows(_folders(sizes)),
@@ -143,12 +151,17 @@ def _distributions(made: Stacked, sizes: Mapping[str, int]) -> Iterator[tuple[st
     exact: dict[str, str] = {}
     surely: dict[str, str] = {}
     perhaps: dict[str, str] = {}
-    for record, places in _lists(made):
-        if not record.endswith("/RECORD"):
-            continue
-        folder = posixpath.dirname(record)
-        site = posixpath.dirname(folder)
-        name = _named(made, f"{folder}/METADATA") or posixpath.basename(folder).removesuffix(".dist-info")
+    records = {posixpath.dirname(path): text for path, text in _lists(made) if path.endswith("/RECORD")}
+    names = {
+        folder: _named(made, f"{folder}/METADATA") or posixpath.basename(folder).removesuffix(".dist-info")
+        for folder in records
+    }
+    times = Counter(names.values())
+    for folder, places in records.items():
+        site, name = posixpath.dirname(folder), names[folder]
+        if times[name] > 1:
+            # The base's pip and that of an environment are two.
+            name += f" in {site}"
         for place in places.split("\n"):
             path = posixpath.normpath(posixpath.join(site, place))
             if not place.endswith("/"):
