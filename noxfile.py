@@ -165,6 +165,7 @@ def engine_tests(session: nox.Session, *options: str, installed: bool = False) -
 
 
 sessions.image_smoke(HERE, tags=[FULL])
+sessions.image_scan(HERE)
 
 
 @nox.session(python="3.13", default=False, tags=["examples", FULL])

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import sys
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -20,7 +21,17 @@ from seatrial.checks.verdict import Smoke
 from seatrial.reports.groups import family_of
 from seatrial.reports.json import Smokes
 from seatrial.reports.markdown import fenced
-from seatrial.settings.model import App, Contract, EngineSettings, Settings, StackContract, StackWrite, SubstituteRecipe
+from seatrial.settings.model import (
+    App,
+    Contract,
+    EngineSettings,
+    ScanContract,
+    ScanWaiver,
+    Settings,
+    StackContract,
+    StackWrite,
+    SubstituteRecipe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +45,8 @@ TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("[tool.seatrial.apps.NAME.contract]", Contract),
     ("[tool.seatrial.apps.NAME.contract.stack]", StackContract),
     ("[tool.seatrial.apps.NAME.contract.stack.write]", StackWrite),
+    ("[tool.seatrial.apps.NAME.contract.scan]", ScanContract),
+    ('[tool.seatrial.apps.NAME.contract.scan.waive."ADVISORY"]', ScanWaiver),
     ('[tool.seatrial.standins."IMAGE"]', SubstituteRecipe),
     ("[tool.seatrial.engine]", EngineSettings),
 )
@@ -153,7 +166,7 @@ def _type(kind: Any) -> str:
         return f"table of {_type(args[1])}"
     if args and type(None) in args:
         return ", or ".join(_type(one) for one in args if one is not type(None))
-    names = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false"}
+    names = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false", date: "date"}
     return names.get(kind, "table")
 
 

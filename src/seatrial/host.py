@@ -64,6 +64,11 @@ class Host:
         """What a program that is started knows of this machine's environment."""
         return passed_on(self.environment)
 
+    def scanner_environment(self, *prefixes: str) -> dict[str, str]:
+        """Return the environment of a scanner, with its own variables; PATH's relative folders are a project's."""
+        path = ":".join(part for part in self.environment.get("PATH", "").split(":") if part.startswith("/"))
+        return {**passed_on(self.environment, *prefixes), "PATH": path}
+
     @property
     def engine_folder(self) -> Path:
         """Where the provided engine lives."""

@@ -4,6 +4,8 @@ A noxfile needs two lines:
 
     from seatrial import sessions
     sessions.image_smoke()
+
+and for known vulnerabilities `sessions.image_scan()`.
 """
 
 from __future__ import annotations
@@ -51,6 +53,25 @@ def image_smoke(
         fail_on: the findings that fail an image, those of this severity and above; by default as its contract says.
 
     """
+    _register("image_smoke", "smoke", "Build and smoke an app's image for one Python version.", folder, tags, fail_on)
+
+
+def image_scan(
+    folder: Path | None = None,
+    *,
+    tags: Sequence[str] = (),
+    fail_on: Literal["error", "warning", "note"] | None = None,
+) -> None:
+    """Register `image_scan`: build each app, and scan its image for known vulnerabilities that have a fix.
+
+    The arguments are those of `image_smoke`.
+    """
+    _register("image_scan", "scan", "Build an app's image for one Python version, and scan it.", folder, tags, fail_on)
+
+
+def _register(
+    name: str, command: str, about: str, folder: Path | None, tags: Sequence[str], fail_on: str | None
+) -> None:
     try:
         project = read_project(folder or Path.cwd())
     except SettingsError as error:
@@ -58,16 +79,17 @@ def image_smoke(
     results = Results()
     pairs = [nox.param(app, version, id=_id(app, version), tags=[app, *tags]) for app, version in matrix(project)]
 
-    @nox.session(name="image_smoke", venv_backend="none", default=False)
-    @nox.parametrize(("app", "version"), pairs)
     def session(session: nox.Session, app: str, version: str | None) -> None:
-        """Build and smoke an app's image for one Python version."""
         skip_without_engine(session)
         chosen = ("--app", app, *(("--python", version) if version else ()))
         session.run(*SEATRIAL, "build", *chosen, external=True)
         result = results.file()
         bar = () if fail_on is None else (f"--fail-on={fail_on}",)
-        session.run(*SEATRIAL, "smoke", *chosen, *bar, f"--also={result}", *session.posargs, external=True)
+        session.run(*SEATRIAL, command, *chosen, *bar, f"--also={result}", *session.posargs, external=True)
+
+    session.__doc__ = about
+    paired = nox.parametrize(("app", "version"), pairs)(session)
+    nox.session(name=name, venv_backend="none", default=False)(paired)
 
 
 class Results:

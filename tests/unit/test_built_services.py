@@ -450,14 +450,14 @@ def at_home(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_a_smoke_of_a_service_by_its_name(at_home: World) -> None:
     at_home.write("services:\n  proxy: {build: proxy}\n")
-    (target,) = smoke_command._targets("proxy", None, None, None)  # noqa: SLF001
+    (target,) = smoke_command.targets_of("proxy", None, None, None)
     assert target.reference == f"{implied(at_home, 'proxy')}:latest"
     asked = len(at_home.programs.ran)
-    (target,) = smoke_command._targets("ship", None, None, None)  # noqa: SLF001
+    (target,) = smoke_command.targets_of("ship", None, None, None)
     assert target.reference == "ship:latest"
     assert len(at_home.programs.ran) == asked
     with pytest.raises(SettingsError, match=r"no app is called 'proxi'.*Did you mean 'proxy'"):
-        smoke_command._targets("proxi", None, None, None)  # noqa: SLF001
+        smoke_command.targets_of("proxi", None, None, None)
 
 
 def test_a_smoke_of_all_apps_looks_at_what_only_compose_files_build(

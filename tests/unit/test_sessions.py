@@ -46,3 +46,29 @@ def test_one_smoke_needs_no_matrix(folder: Path, capsys: pytest.CaptureFixture[s
     results.finish()
     assert capsys.readouterr() == ("", "")
     assert list(folder.iterdir()) == []
+
+
+def test_a_scan_is_a_session_beside_the_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nox.registry
+
+    monkeypatch.setattr(nox.registry, "_REGISTRY", {})
+    (tmp_path / "seatrial.toml").write_text('[apps.shop]\npythons = ["3.13", "3.14"]\n')
+    sessions.image_smoke(tmp_path)
+    sessions.image_scan(tmp_path, fail_on="warning")
+    found = nox.registry.get()
+    assert {name: function.venv_backend for name, function in found.items()} == {
+        "image_smoke": "none",
+        "image_scan": "none",
+    }
+    said: list[tuple[str, ...]] = []
+    session = type(
+        "Session", (), {"posargs": ["--source", "debian"], "run": lambda _, *words, **__: said.append(words)}
+    )
+    monkeypatch.setattr(sessions, "skip_without_engine", lambda _: None)
+    monkeypatch.setattr(sessions.Results, "file", lambda _: "result.json")
+    found["image_scan"].func(session(), "shop", "3.14")
+    chosen = ("--app", "shop", "--python", "3.14")
+    assert [words[3:] for words in said] == [
+        ("build", *chosen),
+        ("scan", *chosen, "--fail-on=warning", "--also=result.json", "--source", "debian"),
+    ]

@@ -74,7 +74,8 @@ class Smoke(Struct, frozen=True, kw_only=True):
     """The Python version that it was meant for, or runs: `3.13`; empty where neither is known."""
     level: str = ""
     """How much was done: quick, standard or deep; stack for the app with its services; archive for a saved
-    image, of which nothing was run; sources without an image."""
+    image, of which nothing was run; sources without an image;
+    scan for known vulnerabilities."""
     timings: dict[str, float] = {}
     """Seconds that each observation took; some run beside each other."""
     notes: tuple[str, ...] = ()

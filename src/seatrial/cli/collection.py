@@ -24,6 +24,7 @@ from seatrial.cli.onboard import onboard
 from seatrial.cli.ps import logs, ps
 from seatrial.cli.restart import restart
 from seatrial.cli.sbom import sbom
+from seatrial.cli.scan import scan
 from seatrial.cli.smoke import pip_list, size, smoke, whoami
 from seatrial.cli.up import up
 from seatrial.errors import ExitCode
@@ -39,7 +40,7 @@ def collection() -> invoke.Collection:
     engine = invoke.Collection("engine", start, stop, remove)
     engine.add_task(status, default=True)
     stacks = (up, down, ps, logs, restart, execute, deploy)
-    commands = (onboard, build, check, contract, explain, layers, *stacks, doctor, init, sbom, diff)
+    commands = (onboard, build, check, contract, explain, layers, *stacks, doctor, init, sbom, scan, diff)
     return invoke.Collection(*commands, smokes, engine)
 
 

@@ -107,7 +107,7 @@ def smoke(
     elif stack:
         smoked = _stacks(app, python, chosen, severity, known)
     else:
-        targets = judged_by(_targets(app, image, contract, python, every=all), severity, known)
+        targets = judged_by(targets_of(app, image, contract, python, every=all), severity, known)
         smoked = _images(targets, None if files and level is None else chosen, files)
         if app is None and image is None and not files:
             smoked = smoked.joined(_images(judged_by(_of_services(), severity, known), Level.QUICK, ()))
@@ -207,8 +207,8 @@ def _images(targets: Sequence[Target], level: Level | None, files: Sequence[Path
 
 def _archive_target(app: str | None, archive: str, contract: str | None, python: str | None) -> Target:
     if app is None:
-        return _targets(None, archive, contract, python)[0]
-    return replace(_targets(app, None, contract, python)[0], reference=archive)
+        return targets_of(None, archive, contract, python)[0]
+    return replace(targets_of(app, None, contract, python)[0], reference=archive)
 
 
 def _archive(target: Target, path: Path, platform: str) -> Smoked:
@@ -262,9 +262,10 @@ def finish(smoked: Smoked, reports: Sequence[Report], *, verbose: bool) -> ExitC
     return smoked.exit_code
 
 
-def _targets(
+def targets_of(
     app: str | None, image: str | None, contract: str | None, python: str | None, *, every: bool = False
 ) -> list[Target]:
+    """Return the images that the options name; raise SettingsError where they contradict each other."""
     from seatrial.smoke import app_target, image_target
 
     if image is not None:
@@ -308,7 +309,7 @@ def _classic(show: str, about: str, *names: str) -> invoke.Task[Any]:
         severity = output.chosen_severity(fail_on)
         engine, console = output.engine(), output.console()
         smokes: list[Smoke] = []
-        for target in _targets(app, image, None, python):
+        for target in targets_of(app, image, None, python):
             with target.build_named():
                 # These checks need only the image.
                 bare = replace(target, sources=None, baseline=known).failing_on(severity)

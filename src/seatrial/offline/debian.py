@@ -244,14 +244,14 @@ def fetch(
     package; and a ProgramError where a download took too long.
     """
     _check_names(packages, suite)
-    environment = _environment(host)
+    environment = environment_of(host)
     architecture = architecture or _architecture(environment)
     archive = archive or host_archive()
     folder = host.cache / "debian" / f"{suite}-{architecture}"
     with os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, waiting=lambda: say(f"Waiting: another run downloads Debian {suite}.")):
-            apt = _Apt(folder=folder, suite=suite, architecture=architecture, archive=archive, environment=environment)
+            apt = Apt(folder=folder, suite=suite, architecture=architecture, archive=archive, environment=environment)
             apt.update()
             wanted = apt.with_missing(packages) if missing_dependencies else list(packages)
             return apt.download(apt.candidates(wanted), say)
@@ -261,7 +261,7 @@ def unpack(debs: Iterable[Path], folder: Path, *, host: Host) -> None:
     """Unpack package files into a folder, as their archive lays them out; no script of theirs runs."""
     folder.mkdir(parents=True, exist_ok=True)
     for deb in debs:
-        process.run(["dpkg-deb", "--extract", deb, folder], timeout=UNPACK_TIMEOUT, environment=_environment(host))
+        process.run(["dpkg-deb", "--extract", deb, folder], timeout=UNPACK_TIMEOUT, environment=environment_of(host))
 
 
 def sources(archive: Archive, suite: str) -> str:
@@ -281,7 +281,7 @@ def parse_candidates(text: str) -> list[Package]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Apt:
+class Apt:
     """apt with its own lists, cache and configuration."""
 
     folder: Path
@@ -289,12 +289,15 @@ class _Apt:
     architecture: str
     archive: Archive
     environment: Mapping[str, str]
+    more: str = ""
+    """Further lines of its configuration."""
 
     def update(self) -> None:
+        """Download the lists; what is missing, not signed or expired raises an EngineError."""
         for name in ("lists", "cache", "packages"):
             (self.folder / name).mkdir(exist_ok=True)
         settings = APT_CONF.format(folder=self.folder, architecture=self.architecture)
-        (self.folder / "apt.conf").write_text(settings, encoding="utf-8")
+        (self.folder / "apt.conf").write_text(settings + self.more, encoding="utf-8")
         (self.folder / "sources.list").write_text(sources(self.archive, self.suite), encoding="utf-8")
         done = self._run("update")
         if done.code == 0:
@@ -315,6 +318,7 @@ class _Apt:
         )
 
     def with_missing(self, packages: Sequence[str]) -> list[str]:
+        """Return the packages, and what they need that this host lacks."""
         done = self._run("-qq", "--print-uris", "--no-install-recommends", "install", *packages)
         if done.code != 0:
             raise self._unknown(packages, done)
@@ -323,6 +327,7 @@ class _Apt:
         return [*packages, *(name for name in names if name not in packages)]
 
     def candidates(self, packages: Sequence[str]) -> list[Package]:
+        """Return the packages in their latest version."""
         done = self._run("-qq", "--print-uris", *NO_STATUS, "download", *packages)
         found = {package.name: package for package in parse_candidates(done.output)}
         missing = [name for name in packages if name not in found]
@@ -331,6 +336,7 @@ class _Apt:
         return [found[name] for name in packages]
 
     def download(self, packages: Sequence[Package], say: Callable[[str], None]) -> list[Path]:
+        """Return the files of packages, downloaded where they are not there yet."""
         kept = self.folder / "packages"
         missing = [package for package in packages if not _is_whole(kept / package.file, package)]
         if missing:
@@ -377,7 +383,8 @@ def _check_names(packages: Sequence[str], suite: str) -> None:
         raise EngineError(f"{malformed[0]!r} is not the name of a Debian package.")
 
 
-def _environment(host: Host) -> dict[str, str]:
+def environment_of(host: Host) -> dict[str, str]:
+    """Return the environment of apt's programs."""
     # apt's messages are read in English: LANGUAGE would overrule C.UTF-8, not C.
     path = ":".join(filter(None, [host.environment.get("PATH"), SYSTEM_PATH]))
     given = {key: value for key, value in host.programs_environment.items() if key != "APT_CONFIG"}

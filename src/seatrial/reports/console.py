@@ -75,8 +75,10 @@ def print_smokes(smokes: Sequence[Smoke], console: Console, *, verbose: bool = F
 
 def print_smoke(smoke: Smoke, console: Console, *, verbose: bool = False) -> None:
     """Print a smoke; whatever came from the image is text, never markup or terminal codes."""
-    what = "Check of " if smoke.level == SOURCES else "Smoke of "
-    _print(Text.assemble((what, "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console)
+    what = {SOURCES: "Check", "scan": "Scan"}.get(smoke.level, "Smoke")
+    _print(
+        Text.assemble((f"{what} of ", "bold"), (plain_line(smoke.image), "bold cyan"), f"  {smoke.id[:19]}"), console
+    )
     groups = grouped(smoke.checks)
     width = max((len(group.counts) for group in groups), default=0)
     for group in groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -176,6 +177,22 @@ class SeverityChange(Table, frozen=True, kw_only=True):
     """Why; every report shows it."""
 
 
+class ScanWaiver(Table, frozen=True, kw_only=True):
+    """Why a vulnerability with a fix does not count, and for how long."""
+
+    reason: Reason
+    """Why; every report shows it."""
+    until: date
+    """The last day on which it counts: `2027-03-01`, without quotes."""
+
+
+class ScanContract(Table, frozen=True, kw_only=True):
+    """What `scan` asks of the image."""
+
+    waive: dict[str, ScanWaiver] = {}
+    """By advisory, in any of its names (`CVE-2026-1234`), or by package: vulnerabilities that do not count."""
+
+
 class Contract(Table, frozen=True, kw_only=True):
     """What an app's image must be; where a key is missing, the catalogue's default holds."""
 
@@ -270,6 +287,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """What a service of the compose file need not have, each with the reason: `{ "db.read_only" = "…" }`."""
     stack: StackContract = field(default_factory=StackContract)
     """What `smoke --stack` asks of the app with its services up."""
+    scan: ScanContract = field(default_factory=ScanContract)
+    """What `scan` asks of the image."""
     fail_on: SeverityName = "error"
     """The findings that fail a smoke: those of this severity and above. `--fail-on` says it for one run."""
     severity: dict[str, SeverityChange] = {}

@@ -38,6 +38,9 @@ PLAIN = {
     "`int`": "a whole number",
     "`float`": "a number",
     "`bool`": "true or false",
+    "`datetime`": "a time",
+    "`date`": "a date such as 2027-03-01",
+    "Invalid RFC3339 encoded date": "expected a date such as 2027-03-01",
 }
 """TOML's names for types that msgspec names after JSON's."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from seatrial import capabilities
 from seatrial.errors import SettingsError
-from seatrial.settings.model import Contract
+from seatrial.settings.model import Contract, ScanContract
 from seatrial.settings.read import key_in, line_of
 from seatrial.trust import Trust
 
@@ -41,6 +41,7 @@ def counted(contract: Contract, trust: Trust, file: Path, table: str = "") -> tu
             ("waive", "the waiver of", contract.waive),
             ("lint-ignore", "the exception of", contract.lint_ignore),
             ("compose-exceptions", "the exception of", contract.compose_exceptions),
+            ("scan.waive", "the waiver of", {name: waiver.reason for name, waiver in contract.scan.waive.items()}),
             ("severity", "the severity of", {name: change.reason for name, change in contract.severity.items()}),
         )
         for name, reason in exceptions.items()
@@ -55,6 +56,7 @@ def counted(contract: Contract, trust: Trust, file: Path, table: str = "") -> tu
         "waive": {},
         "lint_ignore": {},
         "compose_exceptions": {},
+        "scan": ScanContract(),
         "severity": {},
         "fail_on": Contract().fail_on,
         "max_growth": Contract().max_growth,
@@ -76,5 +78,5 @@ def _where(file: Path, table: str, key: str) -> str:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError):
         text = ""
-    line = line_of(text, [part for part in (*table.split("."), key) if part])
+    line = line_of(text, [part for part in (*table.split("."), *key.split(".")) if part])
     return f"{file}:{line}" if line else str(file)
