@@ -155,6 +155,11 @@ def test_a_python_must_be_declared(tmp_path: Path) -> None:
         ("[tool.seatrial.apps.a.contract.environment]\n'A B' = '1'", "contract.environment", "the name of a variable"),
         ("[tool.seatrial.apps.a.contract.waive]\n'size/unpacked' = '...'", "waive.size/unpacked", "a reason, in words"),
         ("[tool.seatrial.apps.a.contract]\nhealthy-within = 1e9", "contract.healthy-within", "of at most 3600"),
+        (
+            "[tool.seatrial.apps.a.contract.scan.waive]\n'CVE-1' = { reason = 'x', until = 'soon' }",
+            "scan.waive.CVE-1.until",
+            "expected a date such as 2027-03-01, not 'soon'",
+        ),
         ("[tool.seatrial.apps.a.contract]\nmemory = '1 gig'", "contract.memory", "such as 500 MB or 1 GiB"),
         ("[tool.seatrial.apps.a.contract.waive]\n'size/unpacked' = ' '", "waive.size/unpacked", "expected a reason"),
         ("[tool.seatrial.standins.'x:{v}']\ninputs = {}", "tool.seatrial.standins.x:{v}", "required key is missing"),

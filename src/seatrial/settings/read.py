@@ -28,6 +28,8 @@ LONGEST_VALUE = 60
 
 PLAIN = {
     "Object missing required field": "a required key is missing:",
+    "Expected `date`": "expected a date such as 2027-03-01",
+    "Invalid RFC3339 encoded date": "expected a date such as 2027-03-01",
     "Expected": "expected",
     "`array`": "a list",
     "`object`": "a table",
@@ -38,9 +40,6 @@ PLAIN = {
     "`int`": "a whole number",
     "`float`": "a number",
     "`bool`": "true or false",
-    "`datetime`": "a time",
-    "`date`": "a date such as 2027-03-01",
-    "Invalid RFC3339 encoded date": "expected a date such as 2027-03-01",
 }
 """TOML's names for types that msgspec names after JSON's."""
 
