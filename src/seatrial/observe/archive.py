@@ -227,7 +227,7 @@ def _member(header: bytes, kind: bytes, extended: dict[str, str]) -> Member:
     return Member(
         rooted(name),
         letter,
-        _number(header[100:108]) & 0o7777,
+        _mode(header[100:108]),
         _decimal(extended["uid"]) if "uid" in extended else _number(header[108:116]),
         _decimal(extended["gid"]) if "gid" in extended else _number(header[116:124]),
         _decimal(extended["size"]) if "size" in extended else _number(header[124:136]),
@@ -260,6 +260,12 @@ def _number(field: bytes) -> int:
     if not text:
         return 0
     return int(text, 8) if text.isdigit() and not text.strip(b"01234567") else _refuse(field)
+
+
+@functools.lru_cache(maxsize=1024)
+def _mode(field: bytes) -> int:
+    """Return the permission bits of a mode: one number in memory, however many files have them."""
+    return _number(field) & 0o7777
 
 
 def _refuse(field: bytes) -> int:

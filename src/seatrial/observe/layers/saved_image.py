@@ -245,7 +245,7 @@ class _Gathered:
     def _layer(self, part: Part, first: bytes) -> Layer:
         if len(self.layers) >= MOST_LAYERS:
             raise LimitExceededError(f"it holds more than {MOST_LAYERS} layers")
-        if min(self._left) < 0:
+        if min(self._left) <= 0:
             return Layer(index=Index(paths={}, cut=("not read: a limit was passed before",)), packed=part.size)
         if first.startswith(ZSTD) and zstd() is None:
             raise ArchiveError("its layers are packed with zstd, which needs 'seatrial[zstd]'")
