@@ -23,6 +23,14 @@ EXTRA_PORT = python_command(
 )
 READS_STATE = python_command("import os, shipapp.web", "os.listdir('/app/state')", "shipapp.web.main()")
 
+CUDA = r"""
+RUN set -eu; cd /app/.venv/lib/python3.*/site-packages; mkdir -p nvidia/cublas/lib nvidia_cublas_cu12-1.dist-info; \
+    head -c 6000000 /dev/urandom > nvidia/cublas/lib/libcublas.so.12; \
+    printf 'Name: nvidia-cublas-cu12\nVersion: 1\n' > nvidia_cublas_cu12-1.dist-info/METADATA; \
+    printf 'nvidia/cublas/lib/libcublas.so.12,,\n' > nvidia_cublas_cu12-1.dist-info/RECORD
+USER 10001:10001
+"""
+
 IDENTITY = (
     Defect(
         name="runs as root",
@@ -489,6 +497,13 @@ CONFIGURATION = (
         finds="secrets/environment",
         says=("DATABASE_URL",),
         twin="FROM {clean}\nENV DATABASE_URL=postgresql://db/app",
+    ),
+    Defect(
+        name="CUDA for an application that computes on no GPU",
+        dockerfile=f"FROM {{clean}}\nUSER 0\n{CUDA}",
+        finds="size/cuda",
+        says=(" MB in nvidia-cublas-cu12", "gpu = true"),
+        twin=f"FROM {{clean}}\nENV NVIDIA_VISIBLE_DEVICES=all\nUSER 0\n{CUDA}",
     ),
     Defect(
         name="a release that gets no fixes any more",

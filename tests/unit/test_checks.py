@@ -30,6 +30,7 @@ from seatrial.facts import (
     Identity,
     Import,
     InstalledScript,
+    Inventory,
     MissingLibrary,
     Native,
     PathAccess,
@@ -171,6 +172,7 @@ def test_without_any_fact_nothing_passes_but_what_the_configuration_tells(check:
 
 FAILING: dict[str, Facts] = {
     "identity/non-root": started(account=Account(uid=0)),
+    "size/cuda": facts(inventory=Inventory(cuda=2_000_000_000)),
     "supply/end-of-life": facts(today=date(2040, 1, 1)),
     "identity/expected-user": probed(
         identity=Identity(uid=0, gid=0, groups=(), name="root", home="/root", directory="/")

@@ -22,6 +22,7 @@ from seatrial import process
 from seatrial.checks.model import Severity, Status
 from seatrial.checks.supply import python_ends, releases
 from seatrial.cli import sbom as cli
+from seatrial.compose.services import _asks_for_gpus
 from seatrial.facts import Inventory, Release, Unavailable
 from seatrial.observe.inventory import inventory_of
 from seatrial.observe.kept import kept_text, wanted_bytes
@@ -242,3 +243,32 @@ def test_without_the_extra_it_says_how_to_get_it(
     with pytest.raises(invoke.Exit):
         cli.sbom(invoke.Context(), image="b")
     assert "pip install 'seatrial[sbom]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "contract", "status"),
+    [
+        ({}, {}, Status.FAIL),
+        ({}, {"gpu": True}, Status.SKIP),
+        ({"configuration": configuration(environment={"NVIDIA_VISIBLE_DEVICES": "all"})}, {}, Status.SKIP),
+        ({"inventory": Inventory(cuda=100)}, {}, Status.PASS),
+    ],
+)
+def test_cuda_is_for_images_that_compute_on_gpus(
+    changed: dict[str, Any], contract: dict[str, Any], status: Status
+) -> None:
+    there = {"inventory": installed({f"{SITE}/nvidia/cublas/lib/x.so": "x" * 6_000_000}), **changed}
+    assert judged("size/cuda", facts(**there), **contract).status is status
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({"gpus": "all"}, True),
+        ({"deploy": {"resources": {"reservations": {"devices": [{"capabilities": ["gpu"]}]}}}}, True),
+        ({"deploy": {"resources": {"reservations": {"devices": [{"capabilities": ["tpu"]}]}}}}, False),
+        ({}, False),
+    ],
+)
+def test_a_service_asks_for_gpus(table: dict[str, Any], expected: bool) -> None:
+    assert _asks_for_gpus(table, table.get("deploy") or {}) is expected

@@ -9,9 +9,9 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from seatrial.checks.declaration import check
-from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, skipped
+from seatrial.checks.model import Expect, Outcome, Severity, UndecidedError, present, shorten, skipped
 from seatrial.checks.python import stopped_before
-from seatrial.facts import Configuration, FileKind, ResolvedPath, Unavailable
+from seatrial.facts import ComposeSource, Configuration, FileKind, Inventory, ResolvedPath, Unavailable
 from seatrial.facts.probe import Locale, SelfTest
 from seatrial.settings.model import Contract
 from seatrial.text import parse_size, show_size
@@ -66,6 +66,42 @@ def size_unpacked(configuration: Configuration, contract: Contract) -> Outcome:
         fix = "See where it went: `invoke layers`. Multi-stage builds and pinned indexes help most."
         return expect.failed(f"{show_size(size)}, {show_size(size - most)} over", fix=fix, items=[f"{size} B unpacked"])
     return expect.passed(show_size(size))
+
+
+GPU_VARIABLES = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VERSION")
+"""What images that are meant for GPUs set: NVIDIA's container toolkit reads the first two."""
+LEAST_CUDA = 5_000_000
+"""Bytes: a stub of a distribution is none."""
+
+
+@check(
+    "size/cuda",
+    title="Holds no CUDA where nothing computes on a GPU",
+    severity=Severity.WARNING,
+    why="On Linux, PyTorch's default wheels bring gigabytes of CUDA along, and on a processor none of it is loaded.",
+    source="PyTorch's installation page, which has an index of builds for processors; NVIDIA Container Toolkit",
+    example="RUN pip install torch",
+    fixed='RUN pip install --index-url "$TORCH_CPU_INDEX" torch',
+)
+def size_cuda(
+    inventory: Inventory, configuration: Configuration, compose: ComposeSource | Unavailable, contract: Contract
+) -> Outcome:
+    expect = Expect("no libraries of CUDA")
+    if inventory.cuda < LEAST_CUDA:
+        return expect.passed("none is there")
+    model = compose if isinstance(compose, Unavailable) else compose.model
+    services = () if isinstance(model, Unavailable) else model.services
+    if contract.gpu or any(service.gpus and service.own for service in services):
+        return skipped(f"it is meant for GPUs; CUDA takes {show_size(inventory.cuda)}")
+    if names := [name for name in GPU_VARIABLES if configuration.environment.get(name)]:
+        return skipped(f"it is meant for GPUs, as {names[0]} says; CUDA takes {show_size(inventory.cuda)}")
+    brought = [row.name for row in inventory.distributions if row.name.lower().startswith("nvidia")]
+    return expect.failed(
+        f"{show_size(inventory.cuda)} in {shorten(brought, 3) or 'a folder nvidia'}",
+        fix="Install the build for processors, from the index that PyTorch's installation page names for CPU; with uv, "
+        "as an explicit index of the package. Or write `gpu = true` into the contract.",
+        evidence=tuple(brought),
+    )
 
 
 SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr")

@@ -117,11 +117,17 @@ def _service(name: str, table: Json, document: Json, lines: Mapping[str, int]) -
         read_only=bool(table.get("read_only")),
         dropped=_capabilities(table, "cap_drop"),
         security=tuple(str(option) for option in table.get("security_opt") or ()),
+        gpus=_asks_for_gpus(table, deploy),
         memory=bool(table.get("mem_limit") or limits.get("memory")),
         processes=_limited(table.get("pids_limit")) or _limited(limits.get("pids")),
         line=lines.get("", 0),
         lines={key: line for key, line in lines.items() if key},
     )
+
+
+def _asks_for_gpus(table: Json, deploy: Json) -> bool:
+    reserved = ((deploy.get("resources") or {}).get("reservations") or {}).get("devices") or ()
+    return bool(table.get("gpus")) or any("gpu" in (device.get("capabilities") or ()) for device in reserved)
 
 
 def _one_shot(table: Json, deploy: Json) -> bool:

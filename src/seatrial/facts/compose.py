@@ -123,6 +123,8 @@ class Service(Fact, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     """Capabilities that it drops."""
     security: tuple[str, ...] = ()
+    gpus: bool = False
+    """It asks for GPUs."""
     memory: bool = False
     """It has a memory limit."""
     processes: bool = False

@@ -45,6 +45,8 @@ class Inventory(Fact, frozen=True, kw_only=True):
     pythons: tuple[str, ...] = ()
     """The versions of the Pythons whose standard library is there, such as 3.13."""
     distributions: tuple[InstalledDistribution, ...] = ()
+    cuda: int = 0
+    """Bytes of the libraries that distributions of NVIDIA's bring."""
     packages: tuple[SystemPackage, ...] = ()
     manager: str = ""
     """dpkg, apk, or rpm, whose database is not read; empty where there is none."""

@@ -21,6 +21,8 @@ RPM = ("/var/lib/rpm/", "/usr/lib/sysimage/rpm/")
 MOST_PACKAGES = 20_000
 LONGEST = 200
 """Characters of a field."""
+CUDA = "-packages/nvidia/"
+"""Where NVIDIA's distributions put their libraries, in every site-packages."""
 STANDARD_LIBRARY = re.compile(r"/(?:[^/]+/)*python(3\.\d{1,3})t?/site\.py")
 METADATA = re.compile(r"(/.*\.(?:dist-info|egg-info|egg/EGG-INFO))(?:/(?:METADATA|PKG-INFO))?", re.DOTALL)
 
@@ -38,6 +40,7 @@ def inventory_of(index: Index) -> Inventory | Unavailable:
         release=next((_release(texts[path]) for path in RELEASE if path in texts), None),
         pythons=tuple(sorted(pythons, key=lambda version: int(version.partition(".")[2]))),
         distributions=_distributions(texts),
+        cuda=sum(entry.size for path, entry in index.paths.items() if CUDA in path and entry.letter == "f"),
         packages=tuple(packages[key] for key in sorted(packages)),
         manager=_manager(index),
     )

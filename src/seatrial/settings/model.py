@@ -234,6 +234,8 @@ class Contract(Table, frozen=True, kw_only=True):
     """Setuid and setgid files that may be there; by default those of Debian's slim base."""
     max_unpacked: Size | None = None
     """The most that the image may take on disk, unpacked."""
+    gpu: bool = False
+    """Whether the application computes on GPUs, and its image may hold CUDA's libraries."""
     max_waste: Size = "5 MB"
     """The most of the image's own bytes that a later layer may remove, write again, or store with another owner."""
     environment: dict[Variable, NoZero] = {}
