@@ -6,6 +6,7 @@ import io
 import tarfile
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,21 @@ def test_a_package_older_than_the_security_archives_fails(images: tuple[str, str
     assert seen.status is Status.PASS
     assert " packages of trixie: " in seen.actual
     assert not any("nothing is known" in line for line in seen.evidence)
+
+
+def test_a_scanner_is_given_the_image_as_an_archive(
+    images: tuple[str, str], engine: Engine, host: Host, tmp_path: Path
+) -> None:
+    """Its answer is made up; what it is given is real."""
+    script = tmp_path / "trivy"
+    listed, answer = tmp_path / "listed", '{"SchemaVersion": 2, "Results": [{"Class": "os-pkgs"}]}'
+    script.write_text(f"#!/bin/sh\nfor word; do file=$word; done\ntar -tf $file > {listed}\necho '{answer}'\n")
+    script.chmod(0o755)
+    path = f"{tmp_path}:{host.environment['PATH']}"
+    here = replace(host, environment={**host.environment, "PATH": path})
+    smoke = scan_images([image_target(images[1], None)], Asking(engine=engine, host=here, sources=["trivy"])).smokes[0]
+    assert smoke.verdict is Verdict.PASS, smoke
+    assert "manifest.json" in listed.read_text().split()
 
 
 def test_a_copy_of_the_signed_lists_tells_the_same_and_a_changed_one_nothing(

@@ -524,7 +524,7 @@ def test_the_line_to_change_is_named(tmp_path: Path) -> None:
         (Kind.PYTHON, "pip"): ("Dockerfile:1", "It comes with `FROM python:3.13-slim AS base`"),
         (Kind.SYSTEM, "curl"): ("Dockerfile:2", "where it pins a version, raise that to 2"),
         (Kind.SYSTEM, "zlib1g"): ("Dockerfile:1", "apt-get install --yes --only-upgrade zlib1g &&"),
-        (Kind.OTHER, "curl"): ("Dockerfile:1", "It comes with"),
+        (Kind.OTHER, "curl"): ("", "Raise curl to 2 where it comes from"),
     }
     for (kind, name), (line, fix) in expected.items():
         where, how = places.of(kind, [name], ["2"])

@@ -67,6 +67,8 @@ class Places:
             where, how = found
             then = f": `{how.format(name=packages[0])}`" if how else " in this line"
             return where, f"Raise {packages[0]} to {wanted}{then}; then build the image again."
+        if kind is Kind.OTHER:
+            return "", f"Raise {packages[0]} to {wanted} where it comes from, then build the image again."
         if not self.chain:
             return "", f"Raise {', '.join(packages)} to {wanted}: build the image again on a base that has it."
         names = {canonicalize_name(name) if kind is Kind.PYTHON else name for name in packages}
@@ -85,7 +87,7 @@ class Places:
 
 def _installed_by(step: Instruction, kind: Kind) -> set[str]:
     """Return the packages that a RUN names to have them installed."""
-    if step.keyword != "RUN" or kind is Kind.OTHER:
+    if step.keyword != "RUN":
         return set()
     if kind is Kind.PYTHON:
         named = (word for install in installs(step) for word in install.requirements)
