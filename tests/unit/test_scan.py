@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.unit.factories import host
 
 from seatrial.checks.model import Severity, Status
@@ -368,7 +369,7 @@ def test_advisories_that_cannot_be_asked_for_are_undecided(tmp_path: Path, osv: 
     answers = {osv: audit(held, here, osv), "refused": audit(held, here, "http://127.0.0.1:9/v1/query")}
     for answer in answers.values():
         assert isinstance(answer, Unavailable)
-        assert answer.reason.startswith("pip-audit could not ask http://127.0.0.1")
+        assert answer.reason.startswith("pip-audit could not ask the server of --osv-url: ")
 
 
 def test_only_names_and_versions_reach_pip_audit(tmp_path: Path) -> None:
@@ -480,6 +481,10 @@ def test_what_nobody_could_tell_is_undecided_never_a_pass() -> None:
     results = results_of(only, INVENTORY, {}, TODAY, Places(locked={}), chosen=True)
     assert verdict_of(results) is Verdict.PASS
     assert judged({})[0] is Verdict.ERROR
+    old = structs.replace(INVENTORY, release=Release(id="debian", version="10", codename="buster"))
+    results = results_of(answer(), old, {}, TODAY, Places(locked={}))
+    assert verdict_of(results) is Verdict.ERROR
+    assert "has had no security fixes since 20" in results[1].actual
 
 
 def test_what_an_image_calls_its_packages_is_text() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from seatrial.checks.model import Result, Severity, Status, shorten
+from seatrial.checks.supply import releases
 from seatrial.checks.verdict import truncate, truncate_lines
 from seatrial.facts import Inventory, Unavailable
 from seatrial.scan import Answer, Kind, Vulnerability
@@ -50,6 +51,7 @@ def results_of(
     missing = [] if chosen else unknown(answers, inventory)
     return (
         *(_source(name, answer) for name, answer in answers.items()),
+        *_ended(inventory, today),
         *(_undecided(f"scan-source/{kind.value}", f"The {HOLDS[kind]} are known", NOBODY[kind]) for kind in missing),
         *(
             result
@@ -61,7 +63,8 @@ def results_of(
 
 def unknown(answers: Mapping[str, Answer | Unavailable], inventory: Inventory) -> list[Kind]:
     """Return the kinds of packages that are in an image and that no source knows."""
-    return [kind for kind in _held(inventory) if not any(_knows(name, kind, answers[name]) for name in answers)]
+    there = {Kind.SYSTEM: inventory.packages or inventory.manager, Kind.PYTHON: inventory.distributions}
+    return [kind for kind in there if there[kind] and not any(_knows(name, kind, answers[name]) for name in answers)]
 
 
 def waiver_notes(
@@ -78,16 +81,18 @@ def waiver_notes(
             yield f"the waiver of {name} is not needed any more: remove it from the contract's `scan.waive`"
 
 
+def _ended(inventory: Inventory, today: date) -> Iterator[Result]:
+    """Yield that a release gets no security fixes any more: of what became known since, no list tells."""
+    release = inventory.release
+    end = None if release is None else releases().get(release.id, {}).get(release.version)
+    if release is not None and end is not None and end < today:
+        told = f"{release.title or release.id} has had no security fixes since {end}"
+        yield _undecided("scan-source/end-of-life", "The release gets security fixes", f"{told}; take a later one")
+
+
 def _knows(name: str, kind: Kind, answer: Answer | Unavailable) -> bool:
     """Tell whether a source knows a kind of packages; of one that gave no answer, whether it would."""
     return kind in (answer.covers if isinstance(answer, Answer) else ALONE.get(name, frozenset(Kind)))
-
-
-def _held(inventory: Inventory) -> Iterator[Kind]:
-    if inventory.packages or inventory.manager:
-        yield Kind.SYSTEM
-    if inventory.distributions:
-        yield Kind.PYTHON
 
 
 def _packages(
@@ -146,8 +151,7 @@ def _source(name: str, answer: Answer | Unavailable) -> Result:
     if isinstance(answer, Unavailable):
         return _undecided(check, title, answer.reason, *answer.detail.splitlines())
     without = [what.line for what in answer.found if not what.fixed]
-    counts = f"{len(answer.found) - len(without)} with a fix, {len(without)} without one"
-    seen = f"{answer.said}: {counts}"
+    seen = f"{answer.said}: {len(answer.found) - len(without)} with a fix, {len(without)} without one"
     return _result(check, title=title, status=Status.PASS, actual=seen, evidence=[*answer.evidence, *without])
 
 

@@ -60,8 +60,9 @@ def audit(distributions: Sequence[InstalledDistribution], host: Host, url: str |
                 # It ends with 1 where it found something, and where it could not ask.
                 rows += json.loads(done.output)["dependencies"]
             except (LookupError, TypeError, ValueError, RecursionError):
+                server = "the server of --osv-url" if url else "osv.dev"
                 last = (done.errors.strip() or "nothing was said").splitlines()[-1]
-                return Unavailable(reason=f"pip-audit could not ask {url or 'OSV'}: {plain_line(last)[:500]}")
+                return Unavailable(reason=f"pip-audit could not ask {server}: {plain_line(last)[:500]}")
     try:
         return audited(rows, {name for lines in pinned for name in lines})
     except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -144,7 +145,8 @@ def debian(inventory: Inventory, host: Host, say: Callable[[str], None], data: P
     try:
         updates = debian_updates(packages, release.codename, host, say, data=data)
     except (EngineError, ProgramError) as error:
-        where = f"{error.where}: " if error.where else ""
+        # What it says of settings is about the provided engine.
+        where = f"{error.where}: " if error.where.startswith("/") else ""
         return Unavailable(reason=f"Debian's lists cannot be had: {where}{error.what}", detail=error.detail[-2000:])
     sources = {row.name: row.source or row.name for row in inventory.packages}
     found = tuple(
