@@ -142,7 +142,10 @@ def test_start_run_stop_start_remove(host: Host, rootfs: Path, foreign_bridge: P
     assert run(engine, "sh", "-c", "echo hello") == "hello\n"
     assert reaches_outside(engine)
     bridge = f"br-{str(engine.client.networks.create('other').id)[:12]}"
+    before_it = offline.engine_disk_bytes(host)
     engine.client.containers.run(IMAGE, ["sleep", "600"], detach=True, name="long", network="other", init=True)
+    # The mounted root of a container is made of files that are counted already: busybox has 2 MB.
+    assert offline.engine_disk_bytes(host) < before_it + 1_500_000
     assert offline.engine_status(host).running
     assert offline.start_engine(host, EngineSettings(), said.append).version == engine.version
     engine.client.close()

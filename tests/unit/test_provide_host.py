@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 from seatrial import offline
 from seatrial.errors import EngineError, ExitCode
 from seatrial.host import Host
+from seatrial.offline import provide
 from seatrial.offline.install import (
     ENGINE,
     NEEDED,
@@ -110,16 +112,30 @@ def test_disk_bytes_count_a_hard_link_once(tmp_path: Path) -> None:
     assert 40960 <= offline.engine_disk_bytes(host(tmp_path)) < 81920
 
 
-def test_disk_bytes_count_a_data_folder_of_its_own_but_no_other_mount(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    merged = tmp_path / "engine" / "data" / "merged"
-    merged.mkdir(parents=True)
-    (merged / "a").write_bytes(b"x" * 40960)
-    (merged.parent / "b").write_bytes(b"x" * 40960)
-    assert offline.engine_disk_bytes(host(tmp_path)) >= 81920
-    monkeypatch.setattr("pathlib.Path.is_mount", lambda path: path in {merged, merged.parent})
-    assert 40960 <= offline.engine_disk_bytes(host(tmp_path)) < 81920
+def nest(folder: Path, depth: int) -> None:
+    """Make folders in each other, more than a path can name."""
+    folder.mkdir(parents=True)
+    handle = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=handle)
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+
+
+def test_a_tree_that_is_deeper_than_python_recurses_is_counted_and_deleted(tmp_path: Path) -> None:
+    nest(tmp_path / "engine" / "data", 3000)
+    assert offline.engine_disk_bytes(host(tmp_path)) >= 3000 * 4096
+    provide._delete(tmp_path / "engine")  # noqa: SLF001 - root alone removes an engine
+    assert not (tmp_path / "engine").exists()
+
+
+def test_disk_bytes_count_data_once(tmp_path: Path) -> None:
+    data = tmp_path / "engine" / "data"
+    data.mkdir(parents=True)
+    (data / "b").write_bytes(b"x" * 409600)
+    assert 409600 <= offline.engine_disk_bytes(host(tmp_path)) < 500000
 
 
 def test_the_tools_that_are_not_installed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seatrial import process
 from seatrial.errors import ProgramError
 from seatrial.filesystem import locked, os_errors
 from seatrial.offline import daemon, install, network
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 
 REMOVED = "removed-engine-"
+TREE_TIMEOUT = 3600.0
+"""Seconds for all files of an engine; some hundred thousand take minutes."""
 BRIDGED_RULES = "bridged"
 """The file that tells that the firewall's rules know of what stays within a bridge."""
 
@@ -73,16 +76,15 @@ def engine_status(host: Host) -> EngineStatus:
 def engine_disk_bytes(host: Host) -> int:
     """Return the bytes that the provided engine takes on disk. Slow: it looks at every file."""
     layout = layout_of(host)
-    sizes: dict[tuple[int, int], int] = {}
-    for path, folders, files in os.walk(layout.folder):
-        here = Path(path)
-        # What is mounted there (a running container's root) is made of files that are counted already.
-        folders[:] = [name for name in folders if not (here / name).is_mount() or here / name == layout.data]
-        for name in files:
-            with suppress(FileNotFoundError):
-                status = (here / name).lstat()
-                sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(sizes.values())
+    if not layout.folder.exists():
+        return 0
+    # du, as the tree of an image may be deeper than Python recurses. What is mounted there, such as a running
+    # container's root, is made of files that are counted already; but the data may be a mount of their own.
+    argv: list[str | Path] = ["du", "--summarize", "--one-file-system", "--block-size=1", layout.folder]
+    if layout.data.is_dir():
+        argv.append(layout.data)
+    done = process.run(argv, timeout=TREE_TIMEOUT, environment=layout.environment(), check=False)
+    return sum(int(line.split()[0]) for line in done.output.splitlines())
 
 
 def start_engine(host: Host, settings: EngineSettings, say: Callable[[str], None]) -> Engine:
@@ -142,8 +144,13 @@ def remove_engine(host: Host, say: Callable[[str], None]) -> bool:
         # Renamed first: an interrupted deletion leaves no half of an engine.
         trash = Path(tempfile.mkdtemp(dir=host.data, prefix=REMOVED))
         layout.folder.rename(trash / "engine")
-        shutil.rmtree(trash)
+        _delete(trash)
     return True
+
+
+def _delete(folder: Path) -> None:
+    """Delete a tree, which may be deeper than Python recurses: an image may hold anything."""
+    process.run(["rm", "--recursive", "--force", "--", folder], timeout=TREE_TIMEOUT)
 
 
 @contextmanager
@@ -152,7 +159,7 @@ def _locked(host: Host, say: Callable[[str], None]) -> Iterator[None]:
         host.data.mkdir(parents=True, exist_ok=True)
         with locked(host.data, waiting=lambda: say("Waiting: another run changes the engine.")):
             for trash in host.data.glob(f"{REMOVED}*"):
-                shutil.rmtree(trash, ignore_errors=True)
+                _delete(trash)
             yield
 
 
