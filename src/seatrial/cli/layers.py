@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from seatrial.smoke import Target
 
 
+FORMATS = ("text", "json", "html")
+
+
 @command(
     trusting=True,
     help={
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
         "archive": "a file that `docker save` wrote, or an OCI image layout as a file or folder; no engine is asked",
         "python": "the app's image for this Python version, such as 3.13",
         "platform": "of an archive for several platforms, which one: linux/arm64",
-        **output.FORMAT,
+        "format": "text, json, or html: one page with a treemap",
     },
 )
 def layers(
@@ -43,9 +46,9 @@ def layers(
     """Show where an image's bytes are: by instruction, Python distribution, system package and folder."""
     from seatrial.observe.layers.stacked import layers_of
     from seatrial.observe.layers.usage import usage_of
-    from seatrial.reports.layers import layers_document, print_layers
+    from seatrial.reports.layers import layers_document, print_layers, summary
 
-    as_json = output.wants_json(format)
+    known = output.known_choice("--format", format, FORMATS)
     if sum(value is not None for value in (app, image, archive)) > 1:
         raise SettingsError("--app, --image and --archive each name an image.", fix="Give one of them.")
     if platform is not None and archive is None:
@@ -54,8 +57,12 @@ def layers(
     name, saved = _saved(target.reference if target else image or "", archive, platform or "", target)
     facts = layers_of(saved, (), _instructions(target))
     usage = usage_of(saved, facts)
-    if as_json:
+    if known == "json":
         print(layers_document(name, saved.id, usage), end="")
+    elif known == "html":
+        from seatrial.reports.treemap import layers_page
+
+        print(layers_page(name, summary(usage), usage), end="")
     else:
         print_layers(name, usage, facts, output.console())
     return ExitCode.OK

@@ -62,9 +62,14 @@ def as_html(smokes: Sequence[Smoke]) -> str:
     body = [*_top(smokes, together), "<main>"]
     for number, smoke in enumerate(smokes, 1):
         body += _image(smoke, number, alone=len(smokes) == 1)
+    return page(f"{together.value.upper()}: {name}", body)
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """Return a whole page, whose `<main>` the body begins."""
     return PAGE.format(
         policy=escape(POLICY),
-        title=_text(f"{together.value.upper()}: {name}"),
+        title=line(title),
         style=resources.files("seatrial.reports").joinpath("page.css").read_text(encoding="utf-8"),
         body="\n".join(body),
         version=escape(__version__),
@@ -88,10 +93,10 @@ def _matrix(smokes: Sequence[Smoke]) -> Iterator[str]:
     table = groups.matrix(smokes)
     yield '<div class="matrix card scroll" tabindex="0" role="region" aria-label="Apps by Python versions">'
     yield '<table><thead><tr><th scope="col">app</th>'
-    yield "".join(f'<th scope="col">{_text(groups.heading(python))}</th>' for python in table.pythons)
+    yield "".join(f'<th scope="col">{line(groups.heading(python))}</th>' for python in table.pythons)
     yield "</tr></thead><tbody>"
     for app in table.apps:
-        yield f'<tr><th scope="row">{_text(app)}</th>'
+        yield f'<tr><th scope="row">{line(app)}</th>'
         for python in table.pythons:
             cells = [_cell(smokes[number], number + 1) for number in table.cells.get((app, python), ())]
             yield f"<td>{'<br>'.join(cells) or '<span class=soft>not smoked</span>'}</td>"
@@ -102,20 +107,20 @@ def _matrix(smokes: Sequence[Smoke]) -> Iterator[str]:
 def _cell(smoke: Smoke, number: int) -> str:
     word, _, why = groups.brief(smoke).partition(" ")
     link = f'<a class="chip {smoke.verdict.value}" href="#image-{number}">{word}</a>'
-    return f'{link} <span class="soft">{_text(why)}</span>'
+    return f'{link} <span class="soft">{line(why)}</span>'
 
 
 def _image(smoke: Smoke, number: int, *, alone: bool) -> Iterator[str]:
     yield f'<section class="image" id="image-{number}" aria-labelledby="image-{number}-name">'
     yield '<div class="card">'
     yield f'<div class="verdict">{_chip(smoke.verdict.value, smoke.verdict.value, big=True)}'
-    yield f'<h2 id="image-{number}-name">{_text(smoke.image)}</h2></div>'
-    yield f"<p>{VERDICTS[smoke.verdict.value]} {_text(made_of(smoke).capitalize())}.</p>"
+    yield f'<h2 id="image-{number}-name">{line(smoke.image)}</h2></div>'
+    yield f"<p>{VERDICTS[smoke.verdict.value]} {line(made_of(smoke).capitalize())}.</p>"
     yield from _share(smoke)
     known = (("app", smoke.app), ("Python", smoke.python), ("level", smoke.level), ("id", smoke.id[:19]))
-    facts = " · ".join(f"{name} <code>{_text(value)}</code>" for name, value in known if value)
+    facts = " · ".join(f"{name} <code>{line(value)}</code>" for name, value in known if value)
     yield f'<p class="soft">{facts} · {smoke.seconds:.1f} s</p>'
-    yield from (f"<p>Note: {_text(note)}</p>" for note in smoke.notes)
+    yield from (f"<p>Note: {line(note)}</p>" for note in smoke.notes)
     yield "</div>"
     if to_look_at := findings(smoke):
         yield "<h3>What to look at</h3>"
@@ -147,7 +152,7 @@ def _told(finding: Finding) -> Iterator[str]:
     yield f'<div class="head">{_chip(kind, finding.word)}'
     others = len(finding.results) > 1
     heading = f"{len(finding.results)} checks, for one reason" if others else finding.first.title
-    yield f'<h4>{_text(heading)}</h4><span class="id">{_text(finding.names)}</span></div>'
+    yield f'<h4>{line(heading)}</h4><span class="id">{line(finding.names)}</span></div>'
     yield "<dl>"
     for name, value in rows_of(finding) if full else [("seen", finding.first.actual), *short_rows_of(finding)]:
         strong = ' class="now"' if name == "seen" else ""
@@ -158,9 +163,9 @@ def _told(finding: Finding) -> Iterator[str]:
 
 def _group(group: Group, *, opened: bool) -> Iterator[str]:
     yield f'<details class="group"{" open" if opened else ""}>'
-    yield f"<summary><h4>{_text(group.family)}</h4>{_chip(_kind(group.worst), group.worst)}"
+    yield f"<summary><h4>{line(group.family)}</h4>{_chip(_kind(group.worst), group.worst)}"
     names = ", ".join(name_of(result.id) for result in group.results)
-    yield f'<span class="soft">{escape(group.counts)}</span><span class="soft names">{_text(names)}</span></summary>'
+    yield f'<span class="soft">{escape(group.counts)}</span><span class="soft names">{line(names)}</span></summary>'
     yield "<table><thead><tr>"
     yield "".join(f'<th scope="col">{name}</th>' for name in ("result", "check", "seen"))
     yield "</tr></thead><tbody>"
@@ -170,7 +175,7 @@ def _group(group: Group, *, opened: bool) -> Iterator[str]:
         # What is shown in full above is not repeated.
         more = _evidence(result.evidence) if word not in TO_LOOK_AT else ""
         yield f"<tr><td>{_chip(_kind(word), word)}</td>"
-        yield f'<td class="name">{_text(result.title)}<span class="id">{_text(result.id)}</span></td>'
+        yield f'<td class="name">{line(result.title)}<span class="id">{line(result.id)}</span></td>'
         yield f'<td class="seen">{seen}{more}</td></tr>'
     yield "</tbody></table></details>"
 
@@ -182,7 +187,7 @@ def _timings(smoke: Smoke) -> Iterator[str]:
     yield '<h3>Where the time went</h3><div class="card"><dl class="bars">'
     for name, took in (("the whole smoke", smoke.seconds), *rows):
         share = max(0.0, min(100.0, 100 * took / longest))
-        yield f'<dt>{_text(name)}</dt><dd class="bar"><i style="width:{share:.1f}%"></i></dd>'
+        yield f'<dt>{line(name)}</dt><dd class="bar"><i style="width:{share:.1f}%"></i></dd>'
         yield f'<dd class="took">{took:.2f} s</dd>'
     yield "</dl></div>"
 
@@ -201,7 +206,7 @@ def _chip(kind: str, words: str, *, big: bool = False) -> str:
     return f'<span class="chip {kind}{" big" if big else ""}">{escape(shown)}</span>'
 
 
-def _text(said: str) -> str:
+def line(said: str) -> str:
     """Return outside text as one line of HTML text."""
     return escape(plain_line(said))
 

@@ -27,7 +27,7 @@ def layers_document(image: str, identity: str, usage: Usage) -> str:
 
 def print_layers(image: str, usage: Usage, facts: Layers, console: Console) -> None:
     """Print where an image's bytes are."""
-    console.print(Text(plain_line(f"{image}: {_summary(usage)}")), soft_wrap=True)
+    console.print(Text(plain_line(f"{image}: {summary(usage)}")), soft_wrap=True)
     _print(console, ("size", "hidden", "line", "instruction"), list(_instructions(usage)))
     wasted = [(row.size, twice_line(row, facts)) for row in usage.twice]
     wasted += [(row.size, hidden_line(row, facts)) for row in usage.hidden]
@@ -61,7 +61,8 @@ def _print(console: Console, header: Cells, rows: Sequence[Cells]) -> None:
         console.print(text, soft_wrap=True)
 
 
-def _summary(usage: Usage) -> str:
+def summary(usage: Usage) -> str:
+    """Return an image's size in a line."""
     layers = counted(len(usage.instructions), "layer")
     base = f", {show_size(usage.base)} of it the base's" if usage.base else ""
     wasted = f"{show_size(usage.wasted)} of the rest is hidden by later layers" if usage.wasted else "nothing is wasted"

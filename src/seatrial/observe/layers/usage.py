@@ -71,6 +71,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     distributions: tuple[Row, ...]
     packages: tuple[Row, ...]
     folders: tuple[Row, ...]
+    rest: tuple[Row, ...]
+    """The folders again, of the files that no distribution and no system package has."""
     cut: tuple[str, ...]
     """What was left out, and why."""
 
@@ -84,6 +86,8 @@ def usage_of(image: SavedImage, facts: Layers) -> Usage:
         hidden[gone.layer] = hidden.get(gone.layer, 0) + gone.size
     copies = _Copies(made, base)
     sizes = {path: size for path, size in copies.visible.items() if size}
+    distributions, packages = list(_distributions(made, sizes)), list(_packages(made, sizes))
+    owned = {path for _, path in (*distributions, *packages)}
     return Usage(
         size=sum(layer.size for layer in facts.layers),
         base=sum(layer.size for layer in facts.layers if layer.base),
@@ -103,9 +107,10 @@ def usage_of(image: SavedImage, facts: Layers) -> Usage:
         ),
         hidden=tuple(row for row in facts.hidden if row.layer not in base),
         twice=facts.twice,
-        distributions=copies.rows(_distributions(made, sizes)),
-        packages=copies.rows(_packages(made, sizes)),
+        distributions=copies.rows(distributions),
+        packages=copies.rows(packages),
         folders=copies.rows(_folders(sizes)),
+        rest=copies.rows(_folders({path: size for path, size in sizes.items() if path not in owned})),
         cut=image.cut,
     )
 
