@@ -73,6 +73,7 @@ def test_packages_files_sizes_configuration_and_findings_are_compared(old: str, 
     assert found.packages == (Change("tzdata", "2026a", "2026b"),)
     assert found.configuration == (
         Change("user", "app", "root"),
+        Change("variable API_TOKEN", "(hidden)", "(hidden, another)"),
         Change("variable MODE", "", "\x1b[2Jfast"),
     )
     assert found.files[0] == FileChange("/app/model.bin", 2000, 5000, "content")
@@ -94,6 +95,29 @@ def test_an_image_does_not_differ_from_itself(old: str, capsys: pytest.CaptureFi
     assert compared(old, old).same
     diff(invoke.Context(), old, old)
     assert "do not differ" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"Env": ["DB_PASSWORD={}"]},
+        {"Cmd": ["app", "--password={}"]},
+        {"Cmd": ["app", "--db-password", "{}", "--fast"]},
+        {"Entrypoint": ["/bin/sh", "-c", "DB_PASSWORD='{}' exec app --url=postgresql://shop:{}@db/shop"]},
+        {"Healthcheck": {"Test": ["CMD-SHELL", "probe --token {} || exit 1"]}},
+        {"Labels": {"com.example.api-key": "{}"}},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_a_secret_is_compared_and_never_shown(setting: dict[str, Any], tmp_path: Path) -> None:
+    images = []
+    for word in ("hunter2aaaa", "hunter3bbbb"):
+        run = json.loads(json.dumps(setting).replace("{}", word))
+        images.append(saved(tmp_path / f"{word}.tar", FILES, **{"Env": RUN["Env"], **run}))
+    (change,) = [row for row in compared(*images).configuration if "API_TOKEN" not in row.name]
+    assert "hunter" not in f"{change.before} {change.after}"
+    assert ("(hidden)" in change.before, "(hidden, another)" in change.after) == (True, True)
+    assert compared(images[0], images[0]).configuration == ()
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])

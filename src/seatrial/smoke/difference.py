@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from seatrial.smoke.images import Target
 
 DECIDED = (Status.PASS, Status.FAIL)
-HIDDEN = "(hidden)"
-"""In the place of a value that looks like a secret."""
+HIDDEN, ANOTHER = "(hidden)", "(hidden, another)"
+"""In the place of a value that looks like a secret; the second where the old image has another one."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -137,7 +138,7 @@ def difference(old: Side, new: Side) -> Difference:
         old=old.name,
         new=new.name,
         size=(old.configuration.unpacked, new.configuration.unpacked),
-        configuration=tuple(_changes(_said(old.configuration), _said(new.configuration))),
+        configuration=tuple(_settings(old.configuration, new.configuration)),
         distributions=tuple(_changes(_distributions(old.inventory), _distributions(new.inventory))),
         packages=tuple(_changes(_packages(old.inventory), _packages(new.inventory))),
         files=tuple(sorted(_files(old.image, new.image), key=lambda file: (-abs(file.grown), file.path))),
@@ -176,8 +177,16 @@ def _packages(inventory: Inventory) -> dict[str, str]:
     return {**of_release, **pythons, **{package.name: package.version for package in inventory.packages}}
 
 
+def _settings(old: Configuration, new: Configuration) -> Iterator[Change]:
+    """Yield what differs between two configurations; a secret is compared, and never shown."""
+    shown = _said(_without_secrets(old)), _said(_without_secrets(new))
+    for change in _changes(_said(old), _said(new)):
+        before, after = (said.get(change.name, "") for said in shown)
+        yield Change(change.name, before, after if before != after else after.replace(HIDDEN, ANOTHER))
+
+
 def _said(image: Configuration) -> dict[str, str]:
-    """Return what a configuration says, by its keys; no secret."""
+    """Return what a configuration says, by its keys."""
     said = {
         "platform": image.platform,
         "user": image.user,
@@ -189,10 +198,43 @@ def _said(image: Configuration) -> dict[str, str]:
     }
     said |= {f"port {port}": "exposed" for port in image.exposed_ports}
     said |= {f"volume {volume}": "declared" for volume in image.volumes}
-    variables = {name: HIDDEN if secret(name, value) else value for name, value in image.environment.items()}
-    for kind, values in (("variable", variables), ("label", image.labels)):
+    for kind, values in (("variable", image.environment), ("label", image.labels)):
         said |= {f"{kind} {name}": value for name, value in values.items()}
     return {key: value for key, value in said.items() if value}
+
+
+def _without_secrets(image: Configuration) -> Configuration:
+    health = image.health_check
+    return msgspec.structs.replace(
+        image,
+        entrypoint=_shown_words(image.entrypoint),
+        command=_shown_words(image.command),
+        health_check=health and msgspec.structs.replace(health, test=_shown_words(health.test)),
+        environment={name: HIDDEN if secret(name, value) else value for name, value in image.environment.items()},
+        labels={name: HIDDEN if secret(_variable(name), value) else value for name, value in image.labels.items()},
+    )
+
+
+def _shown_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Return a command without its secrets, which may also stand in a shell's line, or behind their option."""
+    option = ""
+    shown = []
+    for word in words:
+        parts = re.split(r"(\s+)", word)
+        for number, part in enumerate(parts):
+            if not part.strip():
+                continue
+            name, equals, value = part.partition("=")
+            if secret(option, part) or (equals and secret(_variable(name), value.strip("\"'"))):
+                parts[number] = HIDDEN
+            option = _variable(part) if part.startswith("-") and not equals else ""
+        shown.append("".join(parts))
+    return tuple(shown)
+
+
+def _variable(name: str) -> str:
+    """Return a label's or an option's name, written as a variable's."""
+    return re.sub(r"\W+", "_", name).strip("_")
 
 
 def _files(old: SavedImage, new: SavedImage) -> Iterable[FileChange]:
