@@ -129,6 +129,9 @@ MALFORMED = {
     "a negative number": damaged(PLAIN, 124, b"\xff" * 12),
     "an eight": damaged(PLAIN, 124, b"00000000008\0"),
     "a long extended header": damaged(PAX, 124, b"%011o\0" % 10**6),
+    "a long name": packed([member("a/" * 2100)]),
+    "a long name of GNU's": packed([member("a/" * 2100)], tarfile.GNU_FORMAT),
+    "a long link": packed([member("a", type=tarfile.SYMTYPE, linkname="b" * 4097)]),
     "a record of no length": PAX.replace(b"170 path", b"0   path"),
     "a record that is too long": PAX.replace(b"170 path", b"999 path"),
     "a record without a value": PAX.replace(b" path=", b" path "),
@@ -142,7 +145,7 @@ def test_what_is_no_tar_of_an_engines_ends_the_reading(raw: bytes) -> None:
 
 
 def test_a_record_of_pax_that_is_a_number_has_to_be_one() -> None:
-    for value in ("-1", "1_0", "9" * 30, "x"):
+    for value in ("-1", "1_0", "9" * 19, "9" * 30, "x"):
         made, body = member("a")
         made.pax_headers = {"uid": value}
         with pytest.raises(ArchiveError, match="a number that is"):
@@ -155,7 +158,7 @@ def test_a_record_of_pax_that_is_a_number_has_to_be_one() -> None:
 
 def test_a_size_that_is_claimed_does_not_have_to_be_held_in_memory() -> None:
     with pytest.raises(ArchiveError, match="breaks off"):
-        read(damaged(PLAIN, 124, b"\x80" + b"\0" * 3 + b"\xff" * 8))
+        read(damaged(PLAIN, 124, b"\x80" + b"\0" * 3 + b"\x3f" + b"\xff" * 7))
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def test_what_was_not_seen_whole_has_no_inventory() -> None:
         ("3.13.1", ("debian", "11"), date(2026, 9, 1), Status.FAIL, Severity.WARNING),
         ("3.13.1", ("ubuntu", "24.04"), date(2026, 9, 1), Status.PASS, None),
         ("3.13.1", ("shoplinux", "9"), date(2026, 9, 1), Status.PASS, None),
+        ("3.13.1", ("renewed", "9"), date(2026, 9, 1), Status.PASS, None),
         ("pypy", ("shoplinux", "9"), date(2026, 9, 1), Status.SKIP, None),
     ],
 )

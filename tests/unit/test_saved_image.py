@@ -124,6 +124,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a device": (lambda _: Path("/dev/zero"), "not a regular file"),
     "no json": (lambda folder: write(folder / "a.tar", {"manifest.json": b"[{"}), "manifest.json is not what"),
     "deep json": (lambda folder: write(folder / "a.tar", {"index.json": b"[" * 100_000}), "index.json is not what"),
+    "a size beyond any file": (
+        lambda folder: unfold(folder, {"a.tar": of_type(b"0", 2**70)}) / "a.tar",
+        "a number that is",
+    ),
+    "a size that no file here has": (
+        lambda folder: unfold(folder, {"a.tar": of_type(b"0", 2**62 - 1)}) / "a.tar",
+        "",
+    ),
     "another type": (lambda folder: write(folder / "a.tar", changed(Layers="x")), "manifest.json is not what"),
     "a path as a digest": (
         lambda folder: write(folder / "a.tar", {"index.json": b'{"manifests": [{"digest": "../../etc/passwd"}]}'}),

@@ -137,7 +137,12 @@ def test_what_does_not_go_with_an_archive_is_told(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"User": 5}, {"Env": 5}, {"Env": [1]}, {"Labels": ["a"]}, {"Healthcheck": "x"}, {"Cmd": {"a": 1}}]
+    "wrong",
+    [
+        *({"User": 5}, {"Env": 5}, {"Env": [1]}, {"Labels": ["a"]}, {"Healthcheck": "x"}, {"Cmd": {"a": 1}}),
+        *({"Healthcheck": {"Test": ["CMD", "x"], key: 10**400}} for key in ("Interval", "StartPeriod", "Retries")),
+        {"Healthcheck": {"Test": ["CMD", "x"], "Timeout": -1}},
+    ],
 )
 def test_a_configuration_that_is_none_is_no_traceback(tmp_path: Path, wrong: dict[str, Any]) -> None:
     file = write(tmp_path / "a.tar", docker_archive(LAYERS, config(LAYERS, **{**RUN, **wrong})))

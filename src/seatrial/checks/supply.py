@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from seatrial.checks.declaration import check
 from seatrial.checks.model import Expect, Outcome, Severity, skipped
@@ -21,9 +20,10 @@ LAST_BEFORE_YEARLY = 8
 
 
 @functools.cache
-def releases() -> Mapping[str, Any]:
+def releases() -> Mapping[str, dict[str, date]]:
     """Return until when releases of Linux get fixes, by the distribution's id and its version."""
-    return tomllib.loads(Path(__file__).with_name("end_of_life.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(Path(__file__).with_name("end_of_life.toml").read_text(encoding="utf-8"))
+    return {name: rows for name, rows in table.items() if isinstance(rows, dict)}
 
 
 IS_PYTHON = re.compile("Python ").match

@@ -22,8 +22,12 @@ BLOCK = 512
 END = bytes(BLOCK)
 PART = 256 * 1024
 """Bytes that are read at a time."""
-LONGEST_NAME = 64 * 1024
-"""Bytes of an extended header: the kernel's paths have 4096."""
+LARGEST_HEADER = 64 * 1024
+"""Bytes of an extended header."""
+LONGEST_NAME = 4096
+"""Characters of a path, and of what a link says: the kernel takes no longer one (PATH_MAX)."""
+TOO_LARGE = 2**62
+"""What no size, owner or mode is, and what can still be leapt over."""
 EMPTY = sys.getsizeof("")
 LETTERS = {b"0": "f", b"\0": "f", b"7": "f", b"1": "h", b"2": "l", b"3": "o", b"4": "o", b"5": "d", b"6": "o"}
 """By a member's type: f (file), h (one more name of a file), l (link), d (folder), o (device, pipe)."""
@@ -165,7 +169,7 @@ class Archive:
 
     def _extended(self, kind: bytes, size: int) -> dict[str, str]:
         """Return what an extended header says of the next member."""
-        if size > LONGEST_NAME:
+        if size > LARGEST_HEADER:
             raise ArchiveError(f"an extended header of {size} bytes")
         body = self._exactly(size)
         self._skip(-size % BLOCK)
@@ -224,6 +228,8 @@ def _member(header: bytes, kind: bytes, extended: dict[str, str]) -> Member:
             raise ArchiveError("a file without its holes, which an engine does not pack")
         name = extended.get("path", name)
         target = extended.get("linkpath", target) if letter in "lh" else ""
+    if max(len(name), len(target)) > LONGEST_NAME:
+        raise ArchiveError(f"a name of {max(len(name), len(target))} characters")
     return Member(
         rooted(name),
         letter,
@@ -255,7 +261,8 @@ def _require_checksum(header: bytes) -> None:
 def _number(field: bytes) -> int:
     """Return an octal number, or a binary one of GNU's, which begins with a set bit."""
     if field[0] == 0x80:  # noqa: PLR2004 - a binary number that is not negative
-        return int.from_bytes(field[1:], "big")
+        number = int.from_bytes(field[1:], "big")
+        return number if number < TOO_LARGE else _refuse(field)
     text = field.strip(b"\0 ")
     if not text:
         return 0
@@ -273,7 +280,8 @@ def _refuse(field: bytes) -> int:
 
 
 def _decimal(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20):  # noqa: PLR2004 - the figures of 2**63
+    # No long text becomes a number: that takes time.
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < TOO_LARGE):  # noqa: PLR2004
         raise ArchiveError(f"a number that is {text[:30]!r}")
     return int(text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -31,14 +31,18 @@ class _RootFS(msgspec.Struct, frozen=True):
     diff_ids: list[str] = []
 
 
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""What an engine keeps a number in."""
+
+
 class _HealthCheck(msgspec.Struct, frozen=True, rename="pascal"):
     """Times in nanoseconds."""
 
     test: list[str] | None = None
-    interval: int = 0
-    timeout: int = 0
-    start_period: int = 0
-    retries: int = 0
+    interval: Whole = 0
+    timeout: Whole = 0
+    start_period: Whole = 0
+    retries: Whole = 0
 
 
 class _Config(msgspec.Struct, frozen=True, rename="pascal"):
