@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +14,20 @@ from seatrial.compose.reading import read_ahead
 from seatrial.compose.runner import Beside, Compose, Stack, beside, refused
 from seatrial.compose.services import read_compose
 from seatrial.compose.text import text_of
-from seatrial.compose.variables import check_variables, to_copy, with_examples, without_missing
+from seatrial.compose.variables import check_variables, to_copy, variable_sources, with_examples, without_missing
 from seatrial.engine.find import no_engine
 from seatrial.errors import SettingsError, StackError
 from seatrial.facts import ComposeSource, Unavailable
 from seatrial.host import Host
 from seatrial.settings.read import Project, read_project
+from seatrial.smoke.sources import check_sources
+from seatrial.stack.isolated import plan_isolated
 from seatrial.stack.plan import compose_file
 from seatrial.stack.preflight import check_override
 from seatrial.trust import Trust
-from seatrial.yaml_tree import Line, at
+from seatrial.yaml_tree import LARGEST, Line, at
+
+OPEN = os.open
 
 BASE = """\
 services:
@@ -145,7 +150,7 @@ def test_an_env_file_that_is_missing_is_copied_from_its_own_example_or_named(tmp
     made, file = compose(read), tmp_path / "compose.yaml"
     missing = tmp_path / "deploy/prod.env"
     assert to_copy(file, made.stack.beside) == {}
-    assert without_missing(made).stack.beside.env_files == (tmp_path / "base.env",)
+    assert without_missing(made).env_files == (tmp_path / "base.env",)
     first = next(check_variables(file, text_of(file), {}, made.stack.beside))
     assert (first.where, first.fix) == (
         str(missing),
@@ -190,6 +195,150 @@ def test_no_file_leads_out_of_a_project_that_is_not_trusted(tmp_path: Path, kind
     read = read_compose(file, "compose.yaml", inside, no_engine(host), host, beside=named)
     assert isinstance(read, Unavailable)
     assert read.reason == f"{outside} lies outside of the project, which is not trusted"
+
+
+@pytest.mark.parametrize("named", ["", 'env-files = ["prod.env"]\n'])
+@pytest.mark.parametrize(
+    ("first", "second", "how"),
+    [
+        ("missing", "missing", "link"),
+        ("missing", "dangling", "link"),
+        ("dangling", "missing", "chain"),
+        ("dangling", "dangling", "dangling"),
+        ("loop", "loop", "link"),
+        ("there", "missing", "link"),
+        ("there", "there", "dangling"),
+    ],
+)
+def test_no_example_leads_out_of_a_project_that_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, first: str, second: str, how: str
+) -> None:
+    (inside := tmp_path / "project").mkdir()
+    settings = project(inside, f'[apps.shop]\ncompose = "compose.yaml"\n{named}')
+    (secret := tmp_path / "secret").write_text("NAME=s3cret\n", encoding="utf-8")
+    env = inside / (".env" if not named else "prod.env")
+    example, other = (env.with_name(f"{env.name}{ending}") for ending in (".example", ".sample"))
+    for path, kind in ((env, first), (example, second)):
+        if kind == "there":
+            path.write_text("NAME=own\n", encoding="utf-8")
+        elif kind != "missing":
+            path.symlink_to(path if kind == "loop" else "nowhere")
+    if how == "chain":
+        (inside / "step").symlink_to(secret)
+    other.symlink_to({"link": secret, "chain": "step", "dangling": tmp_path / "later"}[how])
+    opened: list[object] = []
+
+    def opening(path: Path, flags: int) -> int:
+        opened.append(path)
+        return OPEN(path, flags)
+
+    monkeypatch.setattr(os, "open", opening)
+    host, file = some_host(tmp_path), inside / "compose.yaml"
+    beside_it = beside(settings, "shop")
+    around = surroundings(inside, no_engine(host), host)
+    found = read_ahead(file, around, host, beside=beside_it).found
+    assert (str(other), True) in [(where, "outside of the project" in reach.what) for where, reach in found]
+    read = read_compose(file, "compose.yaml", inside, no_engine(host), host, beside=beside_it)
+    assert read == Unavailable(reason=f"{other} lies outside of the project, which is not trusted")
+    assert other not in opened
+
+
+def test_an_example_beside_the_env_files_of_the_settings_leads_out_of_no_project_either(tmp_path: Path) -> None:
+    (inside := tmp_path / "project").mkdir()
+    settings = project(inside)
+    (inside / "env.example").symlink_to(tmp_path / "secret")
+    host, file = some_host(tmp_path), inside / "compose.yaml"
+    read = read_compose(file, "compose.yaml", inside, no_engine(host), host, beside=beside(settings, "shop"))
+    assert isinstance(read, Unavailable)
+    assert read.reason.startswith(f"{inside}/env.example lies outside")
+
+
+def test_keys_in_a_project_that_is_the_home_folder_are_not_read_for_one_that_is_not_trusted(tmp_path: Path) -> None:
+    settings = project(tmp_path)
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / "base.env").unlink()
+    (tmp_path / "base.env").symlink_to(".ssh/key")
+    host = replace(some_host(tmp_path), home=tmp_path)
+    read = read_compose(
+        tmp_path / "compose.yaml", "compose.yaml", tmp_path, no_engine(host), host, beside=beside(settings, "shop")
+    )
+    assert isinstance(read, Unavailable)
+
+
+@pytest.mark.parametrize("name", ["base.env", "deploy/prod.env", "deploy/prod.env.example"])
+def test_a_service_that_may_replace_an_env_file_of_the_settings_is_refused(tmp_path: Path, name: str) -> None:
+    read, host = project(tmp_path), some_host(tmp_path)
+    (tmp_path / name).write_text("A=1\n", encoding="utf-8")
+    reading = read_ahead(
+        tmp_path / "compose.yaml", surroundings(tmp_path, no_engine(host), host), host, beside=beside(read, "shop")
+    )
+    assert tmp_path / name in reading.files
+
+
+def test_only_the_env_file_that_is_read_is_judged_by_what_it_holds(tmp_path: Path) -> None:
+    read, host = project(tmp_path), some_host(tmp_path)
+    around, file = surroundings(tmp_path, no_engine(host), host), tmp_path / "compose.yaml"
+    (tmp_path / ".env").write_text("COMPOSE_FILE=x\nA=${ASKED}\n", encoding="utf-8")
+    (tmp_path / "base.env.example").write_text("COMPOSE_FILE=x\nA=${ASKED}\n", encoding="utf-8")
+    reading = read_ahead(file, around, host, beside=beside(read, "shop"))
+    assert (reading.found, "ASKED" in reading.asked) == ((), False)
+    assert [where for where, _ in read_ahead(file, around, host).found] == [f"{tmp_path}/.env:1"]
+    file.write_text("include: [deploy/../other.yaml]\n", encoding="utf-8")
+    (tmp_path / "other.yaml").write_text("services: {}\n", encoding="utf-8")
+    included = read_ahead(file, around, host, beside=beside(read, "shop")).found
+    assert [where for where, _ in included] == [f"{tmp_path}/deploy/../.env:1"]
+
+
+@pytest.mark.parametrize("text", ["\ufeffCOMPOSE_FILE=x\n", f"A={'1' * LARGEST}\nCOMPOSE_FILE=x\n"])
+def test_an_env_file_that_cannot_be_judged_is_not_taken_for_harmless(tmp_path: Path, text: str) -> None:
+    read, host = project(tmp_path), some_host(tmp_path)
+    (tmp_path / "base.env").write_text(text, encoding="utf-8")
+    around = surroundings(tmp_path, no_engine(host), host)
+    assert read_ahead(tmp_path / "compose.yaml", around, host, beside=beside(read, "shop")).found
+
+
+@pytest.mark.parametrize("how", ["missing", "dangling"])
+def test_the_env_file_is_not_read_in_the_place_of_those_of_the_settings(tmp_path: Path, how: str) -> None:
+    made = compose(project(tmp_path, f'{SETTINGS.partition("env-files")[0]}env-files = ["prod.env"]\n'))
+    (tmp_path / ".env").write_text("NAME=no\n", encoding="utf-8")
+    if how == "dangling":
+        (tmp_path / "prod.env").symlink_to("nowhere")
+    for ready in (without_missing(made), with_examples(made), without_missing(with_examples(made))):
+        assert ready.env_files == (Path(os.devnull),)
+    alone = replace(made, stack=replace(made.stack, beside=Beside()))
+    assert without_missing(alone).env_files == with_examples(alone).env_files == ()
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "loop", "closed/x.env"])
+def test_an_env_file_that_cannot_be_looked_up_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    read = project(tmp_path, f'{SETTINGS.partition("env-files")[0]}env-files = ["{name}"]\n')
+    (tmp_path / "loop").symlink_to("loop")
+    if name.startswith("closed"):  # Root may enter every folder: what others get is raised here.
+        monkeypatch.setattr(Path, "stat", _closed)
+    made, file, host = compose(read), tmp_path / "compose.yaml", some_host(tmp_path)
+    assert variable_sources(made, ["NAME"]) == {}
+    found = next(check_variables(file, text_of(file), {}, made.stack.beside))
+    assert (found.where, found.what) == (f"{tmp_path}/{name}", "the env file is missing.")
+    assert with_examples(made).env_files == (Path(os.devnull),)
+    monkeypatch.setattr("seatrial.compose.guard.guarded", lambda *_, **__: (made, None))
+    with pytest.raises(StackError, match="env file is missing"):
+        plan_isolated(read, "shop", engine=no_engine(host), host=host, labels={}, say=lambda _: None)
+    monkeypatch.undo()
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    smoked = check_sources(read, tmp_path, host, files=[tmp_path / "compose.yaml"])
+    assert [smoke.app for smoke in smoked.smokes] == ["shop"]
+
+
+def _closed(path: Path, **_: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_settings_that_are_links_in_a_circle_are_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.seatrial.apps.shop]\nimage = "shop"\n', encoding="utf-8")
+    (tmp_path / "seatrial.toml").symlink_to("seatrial.toml")
+    assert list(read_project(tmp_path, trust=Trust.NONE).settings.apps) == ["shop"]
 
 
 def test_an_env_file_of_an_untrusted_project_does_not_steer_compose(tmp_path: Path) -> None:

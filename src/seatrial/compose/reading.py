@@ -12,8 +12,9 @@ from pathlib import Path
 from seatrial.compose.reach import Grade, Reach, Surroundings, path_reach
 from seatrial.compose.runner import ALONE, Beside
 from seatrial.compose.text import NAMES, passed_through, settled
-from seatrial.compose.variables import EXAMPLES, example_of
+from seatrial.compose.variables import candidates
 from seatrial.errors import StackError
+from seatrial.filesystem import exists, is_file
 from seatrial.host import Host
 from seatrial.trust import Trust
 from seatrial.yaml_tree import (
@@ -122,10 +123,9 @@ def read_ahead(file: Path, around: Surroundings, host: Host, *, beside: Beside =
     )
     for name in filter(None, host.environment.get("COMPOSE_ENV_FILES", "").split(",")):
         # The host's own choice: read, and not judged.
-        reader.take_env(file.parent / name)
-    for env in beside.env_files:
-        reader.values_of(env if os.path.lexists(env) else example_of(env) or env)
-    reader.dot_env(file.parent)
+        reader.take_env(file.parent / name, judged=False)
+    for env in beside.values(file):
+        reader.values_of(*candidates(env))
     for each in (file, *beside.files):
         reader.compose_file(each, file.parent, str(each), "the compose file is")
     return Reading(
@@ -228,7 +228,7 @@ class _Reader:
                 for file in self._paths(folder, text, path, "it includes"):
                     begins = begins or [file.parent]
                     for begin in begins:
-                        self.dot_env(begin)
+                        self.values_of(begin / ".env")
                         self.compose_file(file, begin, f"{path}:{text.line}", "it includes")
 
     def _service(self, service: Node, path: Path, folder: Path) -> None:
@@ -249,24 +249,26 @@ class _Reader:
             self.env_files.append(file)
             self.take_env(file)
 
-    def dot_env(self, folder: Path) -> None:
-        """Read the file that compose takes values from without being asked, or the example that takes its place."""
-        there = [folder / name for name in (".env", *EXAMPLES) if os.path.lexists(folder / name)]
-        for file in there[:1]:
-            self.values_of(file)
+    def values_of(self, *files: Path) -> None:
+        """Read the first of some env files that exists: variables take their values from it.
 
-    def values_of(self, file: Path) -> None:
-        """Read an env file that variables take their values from."""
-        if self._allowed(file, str(file), "the env file is", Grade.OUTSIDE) is None:
-            return
-        text = self.take_env(file)
-        for found in () if self.trusted else STEERING.finditer(text):
-            line = text.count("\n", 0, found.start(1)) + 1
-            self._out(f"{file}:{line}", f"it sets {found[1]}, which steers compose itself")
+        All are judged, links that lead nowhere too: which is read is decided again later, and others explain variables.
+        """
+        self.env_files += files
+        there = [file for file in files if os.path.lexists(file)]
+        allowed = [file for file in there if self._allowed(file, str(file), "the env file is", Grade.OUTSIDE)]
+        for file in list(filter(exists, allowed))[:1]:
+            text = self.take_env(file)
+            for found in () if self.trusted else STEERING.finditer(text):
+                line = text.count("\n", 0, found.start(1)) + 1
+                self._out(f"{file}:{line}", f"it sets {found[1]}, which steers compose itself")
 
-    def take_env(self, file: Path) -> str:
+    def take_env(self, file: Path, *, judged: bool = True) -> str:
         """Return an env file's text, whose variables are asked for."""
-        text = small_text(file) or ""
+        text = small_text(file)
+        if text is None and judged and not self.trusted and is_file(file):
+            self._out(str(file), "the env file cannot be checked: it is too large, or cannot be read")
+        text = text or ""
         self.ask(text, str(file), env=True)
         self.env += f"{text}\n"
         return text
@@ -330,7 +332,7 @@ def _bounded_text(path: Path) -> str | None:
         return None
     if len(content) > LARGEST:
         raise StackError(f"larger than {LARGEST} bytes.", where=str(path), fix="Make several files of it.")
-    return content.decode("utf-8", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def small_text(path: Path) -> str | None:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from msgspec import structs
 
-from seatrial.compose.guard import guarded
+from seatrial.compose.guard import guarded, surroundings
 from seatrial.compose.mounts import read_mounts, with_host
-from seatrial.compose.reach import resolved
+from seatrial.compose.reach import path_reach
 from seatrial.compose.runner import ALONE, Beside, Compose, Stack, unescaped
 from seatrial.compose.text import ComposeText, merged, read_text
 from seatrial.compose.values import eaten_by_files, local_addresses, names_not_set, settings_of
-from seatrial.compose.variables import EXAMPLES, example_of, explained_in, in_folder, variable_sources, without_missing
+from seatrial.compose.variables import candidates, explained_in, in_folder, variable_sources, without_missing
 from seatrial.engine.find import Engine
 from seatrial.errors import EngineError, StackError
 from seatrial.facts import (
@@ -224,13 +224,13 @@ def read_compose(
     services of the model that only have a build section the image that is built for them. What binds lead to is looked
     up where the engine is here.
     """
+    envs = dict.fromkeys(each for env in beside.values(file) for each in candidates(env))
+    envs |= dict.fromkeys(candidates(file.parent / ".env")[1:])
     if host.trust is Trust.NONE:
-        named_files = (file, *beside.files, *beside.env_files)
-        outside = next(
-            (each for each in named_files if not resolved(str(each)).is_relative_to(project.resolve())), None
-        )
-        if outside is not None:
-            return Unavailable(reason=f"{outside} lies outside of the project, which is not trusted")
+        around = surroundings(project, engine, host)
+        for each in (file, *beside.files, *filter(os.path.lexists, envs)):
+            if path_reach(str(each), around, read_only=True) is not None:
+                return Unavailable(reason=f"{each} lies outside of the project, which is not trusted")
     texts: list[ComposeText] = []
     for each in (file, *beside.files):
         named = shown if each == file else below(each, project)
@@ -242,8 +242,7 @@ def read_compose(
             return Unavailable(reason=f"{named}: {text.reason}")
         texts.append(text)
     text = reduce(merged, texts)
-    values = [env for each in beside.values(file) for env in (each, example_of(each)) if env]
-    explained_by = [env for env in dict.fromkeys((*values, *(file.parent / name for name in EXAMPLES))) if is_file(env)]
+    explained_by = list(filter(is_file, envs))
     asked = [EnvironmentFile(path=os.path.relpath(env, file.parent), line=0, there=False) for env in beside.env_files]
     source = ComposeSource(
         path=shown,

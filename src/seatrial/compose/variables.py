@@ -16,7 +16,7 @@ from seatrial.compose.runner import ALONE, Beside, Compose
 from seatrial.compose.text import ComposeText
 from seatrial.errors import StackError
 from seatrial.facts import ComposeVariable, EnvironmentFile, Service
-from seatrial.filesystem import is_file, read_bytes
+from seatrial.filesystem import exists, is_file, read_bytes
 from seatrial.text import plain_line
 from seatrial.yaml_tree import at
 
@@ -35,7 +35,7 @@ def variable_sources(compose: Compose, names: Iterable[str]) -> dict[str, str]:
     """
     files = compose.env_files or compose.stack.beside.values(compose.file)
     others = not (compose.env_files or compose.stack.beside.env_files) and "COMPOSE_ENV_FILES" in compose.environment
-    values = compose.values(names) if others or any(map(Path.exists, files)) else compose.environment
+    values = compose.values(names) if others or any(map(exists, files)) else compose.environment
     source = "an env file" if others else " or ".join(file.name for file in files)
     return {name: ENVIRONMENT if name in compose.environment else source for name in names if values.get(name)}
 
@@ -58,10 +58,15 @@ class Explanation:
         return f"{self.file}{says}" + (f" (its example: {self.value})" if self.value else "")
 
 
+def candidates(env: Path) -> tuple[Path, ...]:
+    """Return all that may be read for an env file: itself, or an example next to it, the first that exists."""
+    names = EXAMPLES if env.name == ".env" else [f"{env.name}{ending}" for ending in ENDINGS]
+    return (env, *(env.parent / name for name in names))
+
+
 def example_of(env: Path) -> Path | None:
     """Return the example next to where an env file lies, or None."""
-    names = EXAMPLES if env.name == ".env" else [f"{env.name}{ending}" for ending in ENDINGS]
-    return next((env.parent / name for name in names if (env.parent / name).exists()), None)
+    return next(filter(exists, candidates(env)[1:]), None)
 
 
 def examples(file: Path, beside: Beside) -> list[Path]:
@@ -110,21 +115,25 @@ OWNER_ONLY = 0o600
 
 def to_copy(file: Path, beside: Beside) -> dict[Path, Path]:
     """Return the missing env files of a compose file that an example can be copied to, each with that."""
-    missing = [env for env in beside.values(file) if not env.exists()]
+    missing = [env for env in beside.values(file) if not exists(env)]
     return {env: example for env in missing if (example := example_of(env)) is not None}
 
 
 def without_missing(compose: Compose) -> Compose:
-    """Return compose without the env files of the settings that are missing: it would insist on them."""
-    there = tuple(filter(Path.exists, compose.stack.beside.env_files))
-    return replace(compose, stack=replace(compose.stack, beside=replace(compose.stack.beside, env_files=there)))
+    """Return compose without the env files of the settings that are missing: it would insist on them.
+
+    Where all are, it gets an empty file: without any it would read the `.env`, which the settings replace.
+    """
+    named = compose.stack.beside.env_files
+    there = tuple(filter(exists, compose.env_files or named))
+    return replace(compose, env_files=there or (Path(os.devnull),)) if named else compose
 
 
 def with_examples(compose: Compose) -> Compose:
     """Return compose with examples in the place of the env files that are missing, as far as there are any."""
     copies = to_copy(compose.file, compose.stack.beside)
     files = tuple(copies.get(env, env) for env in compose.stack.beside.values(compose.file))
-    return replace(without_missing(compose), env_files=tuple(filter(Path.exists, files)) if copies else ())
+    return without_missing(replace(compose, env_files=files if copies else ()))
 
 
 def copy_example(example: Path, file: Path) -> None:
@@ -158,7 +167,7 @@ def check_variables(
     explained = explained_in(examples(file, beside))
     copies = to_copy(file, beside)
     # Without a `.env` compose goes on; one that is named must be there.
-    missing = [env for env in beside.values(file) if env in copies or (beside.env_files and not env.exists())]
+    missing = [env for env in beside.values(file) if env in copies or (beside.env_files and not exists(env))]
     yield from (missing_env(env, copies.get(env)) for env in missing)
     for env_file in text.files:
         if file.parent / env_file.path not in missing:  # Those have been named already.

@@ -5,6 +5,7 @@ What is missing, malformed or unknown raises SettingsError.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -287,9 +288,11 @@ def _read(file: Path, trust: Trust) -> tuple[Path, dict[str, Any], str]:
     """Return the file of the settings in a file's folder, what it declares, and the project's own name."""
     own, pyproject = file.with_name(OWN), file.with_name(PYPROJECT)
     for each in (own, pyproject):
-        if trust is Trust.NONE and not each.resolve().is_relative_to(file.parent.resolve()):
+        # Unlike Path.resolve it takes links in a circle.
+        target = Path(os.path.realpath(each))
+        if trust is Trust.NONE and not target.is_relative_to(file.parent.resolve()):
             raise SettingsError(
-                f"leads out of the project, to {each.resolve()}: refused, as the project is not trusted.",
+                f"leads out of the project, to {target}: refused, as the project is not trusted.",
                 where=str(each),
                 fix="Keep it inside; or, if you trust this project, give --trust project.",
             )

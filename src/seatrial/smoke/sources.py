@@ -23,11 +23,13 @@ from seatrial.checks.declaration import NO_COMPOSE
 from seatrial.checks.model import Status
 from seatrial.checks.registry import CHECKS, own_checks, reading
 from seatrial.checks.verdict import check_of
+from seatrial.compose.reach import resolved
 from seatrial.compose.services import below, read_compose
 from seatrial.engine.find import no_engine
 from seatrial.engine.programs import NOT_INSTALLED
 from seatrial.errors import SettingsError
 from seatrial.facts import ComposeSource, DockerfileSource, DoesNotApply, NotInstalled, ProjectFacts, Unavailable
+from seatrial.filesystem import exists, is_file
 from seatrial.observe.project import sources
 from seatrial.observe.project.sources import SourceFiles, is_requirements, read_context, run_lint
 from seatrial.settings.model import Contract
@@ -277,9 +279,9 @@ def _concerned(
     alone: dict[Path, None] = {}
     unknown = []
     for file in files:
-        if not file.exists():
+        if not exists(file):
             raise SettingsError("does not exist.", where=str(file), fix="Name a Dockerfile or compose file.")
-        meant = _meant(file.resolve(), folder)
+        meant = _meant(resolved(str(file)), folder)
         of_apps = {
             part: [name for name, app in apps.items() if project and _concerns(project, app, part)] for part in meant
         }
@@ -304,7 +306,7 @@ def _meant(file: Path, folder: _Folder) -> Iterable[Path]:
     if file.name.endswith(IGNORE):
         own = file.name.removesuffix(IGNORE)
         beside = [file.with_name(own)] if own else sorted(file.parent.iterdir())
-        return [file, *(each for each in beside if is_dockerfile(each.name) and each.is_file())]
+        return [file, *(each for each in beside if is_dockerfile(each.name) and is_file(each))]
     if file.suffix in {".yml", ".yaml"} and file.is_relative_to(folder.root):
         path = file.relative_to(folder.root).as_posix()
         return [folder.root / folder.composes.get(path, path)]
@@ -325,11 +327,11 @@ def _is_compose(path: str) -> bool:
 
 def _concerns(project: Project, app: App, file: Path) -> bool:
     """Tell whether an app's checks read a file."""
-    context, dockerfile = project.context(app).resolve(), project.dockerfile(app).resolve()
-    compose = [file.resolve() for file in project.compose_files(app)]
-    values = {(project.folder / path).resolve() for path in app.env_files}
-    read = {project.file.resolve(), dockerfile, dockerfile.with_name(f"{dockerfile.name}{IGNORE}"), context / IGNORE}
-    if file in read | values or file in compose:
+    context, dockerfile = resolved(str(project.context(app))), resolved(str(project.dockerfile(app)))
+    compose = [resolved(str(file)) for file in project.compose_files(app)]
+    values = {resolved(str(project.folder / path)) for path in app.env_files}
+    ignores = (dockerfile.with_name(f"{dockerfile.name}{IGNORE}"), context / IGNORE)
+    if file in {resolved(str(project.file)), dockerfile, *ignores, *values, *compose}:
         return True
     if compose and file.parent == compose[0].parent and file.name.startswith(".env"):
         return True

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.compose import guard, runner
+from seatrial.compose.readiness import unready
 from seatrial.compose.runner import Compose, identify
 from seatrial.compose.services import app_of, completing, own_images, read_services
-from seatrial.compose.variables import to_copy, with_examples
+from seatrial.compose.variables import missing_env, to_copy, with_examples
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import Service
+from seatrial.filesystem import exists
 from seatrial.host import Host
 from seatrial.images.services import named, with_builds, with_named
 from seatrial.settings.model import StackContract
@@ -69,9 +71,13 @@ def plan_isolated(
     stack = replace(own_stack, compose_project=f"{own_stack.compose_project}{SUFFIX}")
     file = compose_file(project, name)
     compose, reading = guard.guarded(stack, file, project.folder, engine=engine, host=host, say=say)
+    copies = to_copy(file, stack.beside)
+    for env_file in stack.beside.env_files:
+        if env_file not in copies and not exists(env_file):
+            raise unready([missing_env(env_file, None)])
     compose = with_examples(compose)
     document, notes = compose.model()
-    for env_file, example in to_copy(file, stack.beside).items():
+    for env_file, example in copies.items():
         say(f"There is no {env_file}: this smoke takes its values from {example.name}.")
     # A trusted project's own networks and volumes are made anew below.
     brought_up = document if host.trust is Trust.NONE else {**document, "networks": {}, "volumes": {}}

@@ -38,6 +38,7 @@ from seatrial.engine.containers import engine_errors
 from seatrial.engine.find import Engine
 from seatrial.errors import StackError
 from seatrial.facts import ComposeSource, Json, Service, Unavailable
+from seatrial.filesystem import exists, is_file
 from seatrial.host import Host
 from seatrial.images import services as built_services
 from seatrial.observe.image_files import image_index, kept_index
@@ -191,7 +192,7 @@ def _document(
     There is no model where compose refuses the file even if all that is missing were there.
     """
     beside = compose.stack.beside
-    if all(env.exists() for env in beside.env_files) and not to_copy(compose.file, beside):
+    if all(map(exists, beside.env_files)) and not to_copy(compose.file, beside):
         try:
             document, notes = compose.model()
         except StackError as error:
@@ -215,7 +216,7 @@ def check_override(file: Path, others: Sequence[Path] = ()) -> Iterator[Finding]
     """Yield that an override file lies beside a compose file: compose would merge it, where no others are named."""
     if not others and file.stem in MERGED and file.suffix in {".yaml", ".yml"}:
         beside = [file.with_name(f"{name}.override{end}") for name in MERGED for end in (".yml", ".yaml")]
-        for other in (path for path in beside if path.is_file()):
+        for other in (path for path in beside if is_file(path)):
             yield Finding(
                 check="override file",
                 readiness=Readiness.NOTE,
