@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -57,9 +58,30 @@ def test_what_a_container_sees_is_what_the_layers_leave(tmp_path: Path) -> None:
     more: Tree = {"opt/.wh.x": "", "opt/x/new": "3", "etc/.wh..wh..opq": "", "etc/group": "a:x:1:\n", "bin/": None}
     saved = image(tmp_path, base, more, {"opt/.wh.x": "", ".wh.gone": "", "etc": "now a file"})
     seen = merged(stacked(saved.layers))
-    assert {path: entry.letter for path, entry in seen.paths.items() if path != "/opt"} == {"/bin": "d", "/etc": "f"}
+    assert {path: entry.letter for path, entry in seen.paths.items() if path not in {"/", "/opt"}} == {
+        "/bin": "d",
+        "/etc": "f",
+    }
     assert seen.texts == {}
     assert seen.paths["/etc"].size == len("now a file")
+
+
+def test_folders_that_no_layer_packs_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = image(tmp_path, {"usr/bin/sh": "x", "app/a/b.py": "1", "app": None, "srv/": None})
+    seen = merged(stacked(saved.layers))
+    assert list(seen.paths) == ["/", "/app", "/app/a", "/app/a/b.py", "/srv", "/usr", "/usr/bin", "/usr/bin/sh"]
+    assert {(entry.mode, entry.uid) for entry in seen.paths.values() if entry.letter == "d"} == {(0o755, 0)}
+    assert seen.cut == ()
+    monkeypatch.setattr("seatrial.observe.layers.stacked.MOST_IMPLIED", 5)
+    assert "more folders that no layer packs" in merged(stacked(saved.layers)).cut[0]
+
+
+def test_many_folders_that_become_files_take_no_longer_than_one(tmp_path: Path) -> None:
+    names = [f"d{number}" for number in range(4000)]
+    saved = image(tmp_path, {f"{name}/{part}": None for name in names for part in ("", "a/")}, dict.fromkeys(names, ""))
+    began = time.monotonic()
+    assert len(stacked(saved.layers).visible) == 4000
+    assert time.monotonic() - began < 1
 
 
 def test_bytes_that_a_later_layer_hides_are_told_with_both_layers(tmp_path: Path) -> None:

@@ -84,14 +84,20 @@ def content_rules() -> tuple[PathRule, ...]:
 
 METADATA = re.compile(r"(/.*)/([A-Za-z0-9][\w.]*)-[^/-]+\.(?:dist|egg)-info", re.DOTALL)
 MOST_INSTALLED = 2000
-"""Distributions outside of site-packages that are known by their metadata."""
+LONGEST = 300
+"""Distributions outside of site-packages that are known by their metadata, and characters of its path."""
 
 
 def _installed_elsewhere(paths: Iterable[str], own: set[str]) -> list[str]:
     """Return the folders of packages that lie beside their metadata, outside of a site-packages folder."""
     found: dict[str, None] = {}
     for path in paths:
-        if path.endswith("-info") and "-packages/" not in path and (metadata := METADATA.fullmatch(path)):
+        if (
+            path.endswith("-info")
+            and len(path) <= LONGEST
+            and "-packages/" not in path
+            and (metadata := METADATA.fullmatch(path))
+        ):
             name = metadata[2]
             if len(found) < MOST_INSTALLED and not {name, name.lower()} & own:
                 found |= {f"{metadata[1]}/{form}": None for form in (name, name.lower())}

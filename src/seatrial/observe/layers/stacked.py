@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +11,7 @@ from seatrial.facts import ContentKind
 from seatrial.facts.layers import Hidden, HiddenPath, ImageLayer, Layers, StoredTwice
 from seatrial.facts.sources import INSTRUCTIONS
 from seatrial.observe.contents import contents_of
-from seatrial.observe.index import Index
+from seatrial.observe.index import Entry, Index
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from seatrial.facts import PathRule
     from seatrial.facts.sources import Instruction
-    from seatrial.observe.index import Entry
     from seatrial.observe.layers.layer import Layer
     from seatrial.observe.layers.manifests import Step
     from seatrial.observe.layers.saved_image import SavedImage
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 MOST_ROWS = 100
 """Rows of one kind that are kept, the largest first."""
 NEARLY_ALL = 0.9
+MOST_IMPLIED = 20_000_000
+"""Characters of the names of folders that no layer packs."""
+DEEPEST = 64
+"""Folders above each other that are looked at, where bytes are counted by folder."""
 LONGEST_INSTRUCTION = 300
 OURS = r"\. /dev/seatrial/\w+; "
 """What a build of seatrial's puts before each RUN that is given settings; it is no part of the Dockerfile."""
@@ -72,8 +76,14 @@ def stacked(layers: Sequence[Layer]) -> Stacked:
     made = Stacked(layers)
     for number, layer in enumerate(layers, 1):
         _remove(made, layer, number)
+        replaced = {
+            f"{path}/"
+            for path, entry in layer.index.paths.items()
+            if entry.letter != "d" and path in made.visible and made.entry(path).letter == "d"
+        }
+        _empty(made, replaced, number)
         for path, entry in layer.index.paths.items():
-            if path in made.visible:
+            if path in made.visible and made.entry(path).letter != "d":
                 _replace(made, path, entry, number)
             made.visible[path] = number
     return made
@@ -89,14 +99,14 @@ def _remove(made: Stacked, layer: Layer, number: int) -> None:
         if path in made.visible:
             made.gone.append(made.hidden(path, number, removed=True))
             del made.visible[path]
-    _empty(made, folders, number, removed=True)
+    _empty(made, folders, number)
 
 
-def _empty(made: Stacked, folders: set[str], number: int, *, removed: bool) -> None:
+def _empty(made: Stacked, folders: set[str], number: int) -> None:
     if not folders:
         return
     for path in [path for path in made.visible if _is_below(path, folders)]:
-        made.gone.append(made.hidden(path, number, removed=removed))
+        made.gone.append(made.hidden(path, number, removed=True))
         del made.visible[path]
 
 
@@ -111,10 +121,6 @@ def _is_below(path: str, folders: set[str]) -> bool:
 
 def _replace(made: Stacked, path: str, entry: Entry, number: int) -> None:
     old = made.entry(path)
-    if old.letter == "d":
-        if entry.letter != "d":
-            _empty(made, {f"{path}/"}, number, removed=True)
-        return
     gone = made.hidden(path, number, removed=False)
     digest = made.layers[number - 1].digests.get(path)
     same = entry.letter == "f" and digest is not None and digest == made.layers[gone.layer - 1].digests.get(path)
@@ -126,13 +132,34 @@ def merged(made: Stacked) -> Index:
     """Return the index of what a container sees, as the engine's own packing of it gives."""
     layers = [Index(paths={}), *(layer.index for layer in made.layers)]
     visible = made.visible.items()
+    paths = {path: layers[number].paths[path] for path, number in visible}
+    implied = _implied(paths)
     return Index(
-        paths={path: layers[number].paths[path] for path, number in visible},
+        paths=paths if implied is None else dict(sorted({**implied, **paths}.items())),
         texts={path: text for path, number in visible if (text := layers[number].texts.get(path)) is not None},
         holding={path: keys for path, number in visible if (keys := layers[number].holding.get(path))},
         capabilities={path: given for path, number in visible if (given := layers[number].capabilities.get(path))},
-        cut=tuple(why for layer in made.layers for why in layer.index.cut),
+        cut=(
+            *(why for layer in made.layers for why in layer.index.cut),
+            *(() if implied is not None else ("more folders that no layer packs than can be kept",)),
+        ),
     )
+
+
+def _implied(paths: Mapping[str, Entry]) -> dict[str, Entry] | None:
+    """Return the folders that an engine makes as no layer packs them; None where they are too many."""
+    folder = Entry("d", 0o755, 0, 0)
+    implied = {"/": folder}
+    left = MOST_IMPLIED
+    for path in paths:
+        above = posixpath.dirname(path)
+        while above not in paths and above not in implied:
+            implied[above] = folder
+            left -= len(above)
+            above = posixpath.dirname(above)
+        if left < 0:
+            return None
+    return implied
 
 
 def main_folder(sizes: Mapping[str, int]) -> str:
@@ -140,7 +167,7 @@ def main_folder(sizes: Mapping[str, int]) -> str:
     if len(sizes) == 1:
         return next(iter(sizes))
     folder, total = "", sum(sizes.values()) or 1
-    while True:
+    for _ in range(DEEPEST):
         below: dict[str, int] = {}
         for path, size in sizes.items():
             if path.startswith(f"{folder}/") and "/" in path[len(folder) + 1 :]:
@@ -148,8 +175,9 @@ def main_folder(sizes: Mapping[str, int]) -> str:
                 below[name] = below.get(name, 0) + size
         largest = max(below, key=below.__getitem__, default="")
         if not largest or below[largest] < NEARLY_ALL * total:
-            return folder or "/"
+            break
         folder = f"{folder}/{largest}"
+    return folder or "/"
 
 
 def hidden_rows(gone: Iterable[Gone]) -> tuple[Hidden, ...]:
