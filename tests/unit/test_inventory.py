@@ -93,6 +93,10 @@ def test_everything_that_is_installed_anywhere_is_listed() -> None:
     [
         ({"/lib/apk/db/installed": APK.decode()}, [("libcrypto3", "3.5.4-r0"), ("musl", "1.2.5-r10")]),
         (
+            {"/lib": "-> usr/lib", "/usr/lib/apk/db/installed": APK.decode()},
+            [("libcrypto3", "3.5.4-r0"), ("musl", "1.2.5-r10")],
+        ),
+        (
             {
                 "/var/lib/dpkg/status.d/tzdata": "Package: tzdata\nVersion: 1\nDescription: x\n",
                 "/var/lib/dpkg/status.d/tzdata.md5sums": "Package: no",
@@ -106,7 +110,7 @@ def test_everything_that_is_installed_anywhere_is_listed() -> None:
             [("x", "2"), ("y", "1")],
         ),
     ],
-    ids=["apk", "distroless", "rpm", "damaged", "eggs"],
+    ids=["apk", "wolfi", "distroless", "rpm", "damaged", "eggs"],
 )
 def test_other_package_managers(files: dict[str, str | None], expected: list[tuple[str, str]]) -> None:
     assert rows(installed(files)) == expected
@@ -244,6 +248,25 @@ def test_without_the_extra_it_says_how_to_get_it(
     with pytest.raises(invoke.Exit):
         cli.sbom(invoke.Context(), image="b")
     assert "pip install 'seatrial[sbom]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Inventory(manager="rpm"), "RPM's database is not read"),
+        (Inventory(release=Release(id="arch")), "no database of dpkg or apk is there"),
+        (Inventory(), ""),
+        (installed(), ""),
+    ],
+)
+def test_packages_that_are_left_out_are_told(
+    found: Inventory, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_installed", lambda *_: (configuration(), found))
+    cli.sbom(invoke.Context(), image="b")
+    note = capsys.readouterr().err
+    assert said in note
+    assert bool(note) is bool(said)
 
 
 @pytest.mark.parametrize(

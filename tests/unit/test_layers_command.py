@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import invoke
@@ -15,7 +16,8 @@ from seatrial.cli import output
 from seatrial.cli.layers import layers
 from seatrial.observe.layers.saved_image import from_path
 from seatrial.observe.layers.stacked import layers_of
-from seatrial.observe.layers.usage import Row, Usage, usage_of
+from seatrial.observe.layers.usage import Row, Usage, _folders, usage_of
+from seatrial.observe.path_rules import rules
 from seatrial.reports.layers import print_layers
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ BASE = tar(
         "usr/share/zone": b"t" * 40,
         "lib/apk/db/installed": "P:musl\nF:usr/musl\nR:ld.so\n\n",
         "usr/musl/ld.so": b"m" * 30,
+        "usr/lib/apk/db/installed": "P:wolfi\nF:usr/wolfi\nR:ld.so\n\n",
+        "usr/wolfi/ld.so": b"w" * 20,
         "usr/lib/python3/six.py": b"old",
         "usr/lib/python3/six-1.dist-info/RECORD": "six.py,,\n",
     }
@@ -110,7 +114,20 @@ def test_bytes_are_told_by_system_package_of_each_kind(usage: Usage) -> None:
         "zlib1g": (1, 500, 0),
         "tzdata": (1, 40, 0),
         "musl": (1, 30, 0),
+        "wolfi": (1, 20, 0),
     }
+
+
+def test_very_deep_folders_take_little_memory() -> None:
+    paths = {f"/{number}{'/d' * 2000}": 1 for number in range(10)}
+    tracemalloc.start()
+    try:
+        rows = list(_folders(paths))
+        rules((), (f"{path}-1.dist-info" for path in paths))
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert {len(folder) for folder, _ in rows} == {2 + 2 * 63}
 
 
 def test_bytes_are_told_by_the_deepest_folder_with_a_share(usage: Usage) -> None:

@@ -481,6 +481,10 @@ def test_what_nobody_could_tell_is_undecided_never_a_pass() -> None:
     results = results_of(only, INVENTORY, {}, TODAY, Places(locked={}), chosen=True)
     assert verdict_of(results) is Verdict.PASS
     assert judged({})[0] is Verdict.ERROR
+    for there in (Inventory(release=Release(id="arch")), Inventory(manager="rpm")):
+        results = results_of({}, there, {}, TODAY, Places(locked={}))
+        assert [result.id for result in results] == ["scan-source/system"]
+        assert verdict_of(results) is Verdict.ERROR
     old = structs.replace(INVENTORY, release=Release(id="debian", version="10", codename="buster"))
     results = results_of(answer(), old, {}, TODAY, Places(locked={}))
     assert verdict_of(results) is Verdict.ERROR

@@ -46,8 +46,9 @@ def sbom(
     from seatrial.reports import sbom as documents
 
     configuration, inventory = _installed(app, image, python)
-    if inventory.manager == "rpm":
-        output.say("note: the system packages are left out: RPM's database is not read")
+    if not inventory.packages and (inventory.release or inventory.manager):
+        why = "RPM's database is not read" if inventory.manager == "rpm" else "no database of dpkg or apk is there"
+        output.say(f"note: the system packages are left out: {why}")
     print(getattr(documents, known)(configuration, inventory), end="")
 
 

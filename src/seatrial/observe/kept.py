@@ -57,7 +57,8 @@ OF_A_DISTRIBUTION = re.compile(
 ACCOUNTS = frozenset(("/etc/passwd", "/etc/group"))
 RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 """Source: os-release(5); the first counts."""
-DPKG, APK = "/var/lib/dpkg/status", "/lib/apk/db/installed"
+DPKG, APK = "/var/lib/dpkg/status", ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
+"""Where the package managers keep their databases; in Wolfi, /lib is a link."""
 DPKG_FOLDER = "/var/lib/dpkg/status.d/"
 """Distroless images have a file for each package there, beside one of checksums."""
 FIELDS = {
@@ -96,7 +97,7 @@ def database(path: str) -> str:
     """Return whose database of packages a file is: dpkg or apk; empty for other files."""
     if path == DPKG or (path.startswith(DPKG_FOLDER) and not path.endswith(".md5sums")):
         return "dpkg"
-    return "apk" if path == APK else ""
+    return "apk" if path in APK else ""
 
 
 def wanted_bytes(path: str, mode: int) -> int:

@@ -62,8 +62,14 @@ def results_of(
 
 
 def unknown(answers: Mapping[str, Answer | Unavailable], inventory: Inventory) -> list[Kind]:
-    """Return the kinds of packages that are in an image and that no source knows."""
-    there = {Kind.SYSTEM: inventory.packages or inventory.manager, Kind.PYTHON: inventory.distributions}
+    """Return the kinds of packages that are in an image and that no source knows.
+
+    A release without a list of packages has some that nothing here reads.
+    """
+    there = {
+        Kind.SYSTEM: inventory.packages or inventory.manager or inventory.release,
+        Kind.PYTHON: inventory.distributions,
+    }
     return [kind for kind in there if there[kind] and not any(_knows(name, kind, answers[name]) for name in answers)]
 
 

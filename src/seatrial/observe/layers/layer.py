@@ -23,7 +23,7 @@ MOST_LISTS = 48_000_000
 """Bytes of the package managers' lists of files that are kept."""
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 PACKAGE_LIST = re.compile(
-    r"/var/lib/dpkg/info/[^/]+\.list|/var/lib/dpkg/status\.d/[^/]+\.md5sums|/lib/apk/db/installed"
+    r"/var/lib/dpkg/info/[^/]+\.list|/var/lib/dpkg/status\.d/[^/]+\.md5sums|(?:/usr)?/lib/apk/db/installed"
 ).fullmatch
 
 

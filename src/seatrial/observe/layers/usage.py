@@ -11,7 +11,8 @@ import msgspec
 from seatrial.facts import Hidden, StoredTwice
 from seatrial.inside.probe.distributions import header
 from seatrial.observe.contents import shown
-from seatrial.observe.layers.stacked import stacked
+from seatrial.observe.kept import APK
+from seatrial.observe.layers.stacked import DEEPEST, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ LEAST_SHARE = 0.02
 """Of all bytes: a folder with less is not a row by itself."""
 MERGED = ("/bin/", "/sbin/", "/lib/", "/lib64/")
 """Folders that newer systems have as links into /usr, and that lists of packages still name."""
-DPKG, DISTROLESS, APK = "/var/lib/dpkg/info/", "/var/lib/dpkg/status.d/", "/lib/apk/db/installed"
+DPKG, DISTROLESS = "/var/lib/dpkg/info/", "/var/lib/dpkg/status.d/"
 
 
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +214,7 @@ def _listed(file: str, text: str) -> Iterator[tuple[str, str]]:
     elif file.startswith(DISTROLESS):
         rows = (line.partition("  ")[2] for line in text.split("\n"))
         yield from ((name.removesuffix(".md5sums"), f"/{path.removeprefix('./')}") for path in rows if path)
-    elif file == APK:
+    elif file in APK:
         package = folder = ""
         for line in text.split("\n"):
             key, _, value = line.partition(":")
@@ -227,17 +228,15 @@ def _listed(file: str, text: str) -> Iterator[tuple[str, str]]:
 
 def _folders(sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Yield the folder that each file is counted for: the deepest one above it that holds a share of all bytes."""
-    total: dict[str, int] = {}
-    for path, size in sizes.items():
-        above = posixpath.dirname(path)
-        while True:
-            total[above] = total.get(above, 0) + size
-            if above == "/":
-                break
-            above = posixpath.dirname(above)
-    least = LEAST_SHARE * total.get("/", 0)
-    for path in sizes:
-        above = posixpath.dirname(path)
-        while above != "/" and total[above] < least:
-            above = posixpath.dirname(above)
-        yield above, path
+    least = LEAST_SHARE * sum(sizes.values())
+    ends = dict.fromkeys(sizes, 0)
+    left = list(sizes)
+    for _ in range(DEEPEST):
+        below = {path: end for path in left if (end := path.find("/", ends[path] + 1)) > 0}
+        total: dict[str, int] = {}
+        for path, end in below.items():
+            total[path[:end]] = total.get(path[:end], 0) + sizes[path]
+        left = [path for path, end in below.items() if total[path[:end]] >= least]
+        ends |= {path: below[path] for path in left}
+    for path, end in ends.items():
+        yield path[:end] or "/", path
