@@ -31,7 +31,10 @@ LONGEST_VALUE = 65_535
 """Characters of an argument's value: arguments that name others twice each double it."""
 
 DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
-HEREDOC = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
+WORD = re.compile(r"""(?:[^\s"'\\]|\\.?|"(?:\\.|[^"\\])*"|'[^']*')+""", re.DOTALL)
+"""A word as BuildKit's shell lexer divides a line; quotes belong to it."""
+HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
+QUOTED = re.compile(r"""\\(.?)|"((?:\\.|[^"\\])*)"|'([^']*)'""", re.DOTALL)
 WITH_HEREDOC = frozenset({"RUN", "COPY", "ADD"})
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*(?:\$\{[^{}]*\}[^{}]*)*))?\})")
 OF_THE_PLATFORM = re.compile(r"\$\{?(TARGET|BUILD)(OS|ARCH|PLATFORM|VARIANT)")
@@ -41,7 +44,6 @@ LINE = re.compile(r"[^\n]*\n|[^\n]+")
 RUN = re.compile(r"[ \t]*RUN(?=[ \t\v\f\r]+\S)", re.IGNORECASE)
 FLAG = re.compile(r"""\s*--(?:[^\s"'\\]|\\.?|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)*""")
 """A flag of an instruction, as BuildKit's extractBuilderFlags reads it."""
-ONLY_HEREDOC = re.compile(r"""\d*<<-?(["']?)[^\s<"']+\1""")
 
 
 class DockerfileError(Exception):
@@ -68,8 +70,7 @@ def read(file: Path) -> str:
         if len(line) > LONGEST_LINE:
             raise DockerfileError(f"it has a line of more than {LONGEST_LINE} bytes", number)
     text = content.decode("utf-8", errors="replace")
-    lines = _lines(text)
-    found = _instructions(lines, escape=_directives(lines).get("escape", "\\"))
+    found = _instructions(_lines(text))
     if (beyond := next(islice(found, MOST_INSTRUCTIONS, None), None)) is not None:
         raise DockerfileError(f"it has more than {MOST_INSTRUCTIONS} instructions", beyond.line)
     return text
@@ -189,8 +190,7 @@ def _stage(dockerfile: Dockerfile, reference: str, asking: Stage, line: int) -> 
 
 def instructions_of(text: str) -> list[Instruction]:
     """Return all instructions of a Dockerfile, those before its first FROM too."""
-    lines = _lines(text)
-    return list(_instructions(lines, escape=_directives(lines).get("escape", "\\")))
+    return list(_instructions(_lines(text)))
 
 
 def parse(text: str) -> Dockerfile:
@@ -274,7 +274,7 @@ def _run(instruction: Instruction, lines: Sequence[str], starts: Sequence[int], 
     begin = _command(joined, keyword.end())
     command = joined[begin:].strip()
     script = None if not command or _is_exec_form(command) else offsets[begin]
-    if instruction.body and ONLY_HEREDOC.fullmatch(command):
+    if instruction.body and HEREDOC.fullmatch(command) and WORD.fullmatch(command):
         # BuildKit makes its lines the shell's command, or a file to run where the first one says with what.
         head, *others = instruction.body.split("\n")
         script = None if not others or head.startswith("#!") else starts[at]
@@ -331,8 +331,8 @@ def _directives(lines: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _instructions(lines: Sequence[str], *, escape: str) -> Iterator[Instruction]:
-    goes_on = re.compile(re.escape(escape) + r"[ \t]*$")
+def _instructions(lines: Sequence[str]) -> Iterator[Instruction]:
+    goes_on = re.compile(re.escape(_directives(lines).get("escape", "\\")) + r"[ \t]*$")
     at = 0
     while at < len(lines):
         first = at
@@ -351,18 +351,25 @@ def _instructions(lines: Sequence[str], *, escape: str) -> Iterator[Instruction]
             continue
         keyword, *rest = " ".join(parts).split(maxsplit=1) or [""]
         text = rest[0].strip() if rest else ""
-        end = _after_heredocs(lines, at, text) if keyword.upper() in WITH_HEREDOC else at
-        body = "\n".join(lines[at:end])
-        at = end
-        yield Instruction(keyword=keyword.upper(), text=text, body=body, line=first + 1)
-
-
-def _after_heredocs(lines: Sequence[str], at: int, text: str) -> int:
-    for dash, _, end in HEREDOC.findall(text):
-        while at < len(lines) and (lines[at].lstrip("\t") if dash else lines[at]) != end:
+        begin = at
+        for dash, end in heredocs(keyword, text):
+            while at < len(lines) and (lines[at].lstrip("\t") if dash else lines[at]) != end:
+                at += 1
             at += 1
-        at += 1
-    return at
+        yield Instruction(keyword=keyword.upper(), text=text, body="\n".join(lines[begin:at]), line=first + 1)
+
+
+def heredocs(keyword: str, text: str) -> list[tuple[bool, str]]:
+    """Return an instruction's heredocs, as BuildKit finds them: whether leading tabs are left out, and the last line.
+
+    A quoted one is none; where a quote has no end, there is none.
+    """
+    if keyword.upper() == "ONBUILD":
+        keyword = text.partition(" ")[0]
+    if keyword.upper() not in WITH_HEREDOC or WORD.sub("", text).strip():
+        return []
+    found = filter(None, map(HEREDOC.fullmatch, WORD.findall(text)))
+    return [(bool(match[1]), QUOTED.sub(r"\1\2\3", match[2])) for match in found]
 
 
 def _new_stage(index: int, instructions: tuple[Instruction, ...]) -> Stage:

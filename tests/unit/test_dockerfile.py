@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from seatrial.dockerfile import bases, declares, expand, parse, without_syntax
+from seatrial.adopt.dockerfiles import faults
+from seatrial.dockerfile import bases, declares, expand, heredocs, parse, without_syntax
 
 PLATFORM = {"TARGETARCH": "amd64", "TARGETPLATFORM": "linux/amd64"}
 
@@ -130,3 +131,32 @@ def test_what_is_malformed_is_left_for_buildkit(text: str) -> None:
 def test_declares_finds_an_argument_anywhere() -> None:
     dockerfile = parse("ARG ONE=1 TWO\nFROM a\nARG THREE\nENV FOUR=4\n")
     assert [declares(dockerfile, name) for name in ("ONE", "TWO", "THREE", "FOUR")] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("run", "ends"),
+    [
+        ("""RUN ["bash", "-c", "cat <<EOF > /x"]""", []),
+        ("RUN bash -c 'cat <<EOF > /x'", []),
+        ('RUN bash -c "cat <<EOF > /x"', []),
+        ("RUN bash -c 'a\\\n cat <<EOF'", []),
+        ("RUN echo \\'<<EOF", []),
+        ("RUN cat<<EOF", []),
+        ("RUN cat << EOF", []),
+        ("RUN echo it's <<EOF", []),
+        ("LABEL a=b <<EOF", []),
+        ("ONBUILD CMD a <<EOF", []),
+        ("RUN cat <<EOF > /x 'it <<X'\nUSER 2\nEOF", ["EOF"]),
+        ("RUN 3<<'A B' cat\nUSER 2\nA B", ["A B"]),
+        ('RUN <<E"O"F\\ X cat\nUSER 2\nEOF X', ["EOF X"]),
+        ("RUN <<-\\EOF\nUSER 2\n\t\tEOF", ["EOF"]),
+        ("ONBUILD RUN <<EOF\nUSER 2\nEOF", ["EOF"]),
+        ("COPY <<a.txt <<b.txt /x/\nUSER 2\na.txt\nUSER 3\nb.txt", ["a.txt", "b.txt"]),
+    ],
+)
+def test_a_heredoc_is_a_word_that_no_quote_begins(run: str, ends: list[str]) -> None:
+    text = f"FROM a\n{run}\nUSER 1\n"
+    parsed = parse(text)
+    _, found, user = parsed.stages[0].instructions
+    assert ([end for _, end in heredocs(found.keyword, found.text)], user.words) == (ends, ("1",))
+    assert not list(faults(text, parsed))

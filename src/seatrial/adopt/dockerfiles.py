@@ -67,8 +67,8 @@ def faults(text: str, parsed: Dockerfile) -> Iterator[tuple[int, int, str]]:
         if each.line < parsed.stages[0].line and each.keyword != "ARG":
             what = what or f"{each.keyword} stands before the first FROM"
         bodies = {line.lstrip("\t") for line in each.body.split("\n")}
-        ends = parser.HEREDOC.findall(each.text) if each.keyword in parser.WITH_HEREDOC else ()
-        what = what or next((f"the heredoc {end} has no end" for _, _, end in ends if end not in bodies), "")
+        ends = [end for _, end in parser.heredocs(each.keyword, each.text)]
+        what = what or next((f"the heredoc {end} has no end" for end in ends if end not in bodies), "")
         if each.keyword == "FROM" and len(each.words) not in {1, 3}:
             what = "FROM takes an image, or an image, AS and a name"
         if what:
