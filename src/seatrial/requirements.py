@@ -6,6 +6,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Literal
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName, default_environment
 from packaging.requirements import InvalidRequirement, Requirement
@@ -18,7 +19,18 @@ MACHINES = {"arm64": "aarch64", "AMD64": "x86_64"}
 EXTRA = re.compile(r"""(?<![\w.])extra\s*(==|!=)\s*(['"])(.*?)\2|(['"])([^'"]*?)\4\s*(==|!=)\s*extra\b""")
 """A comparison with `extra`. Poetry names the project's extras so; uv writes those that exclude one another, and
 groups, as `extra-LENGTH-PROJECT-NAME` and `group-LENGTH-PROJECT-NAME`."""
+MINOR = re.compile(r"\d+\.\d+").fullmatch
+"""A version of Python of which no more is known."""
 YES, NO = "python_version >= '0'", "python_version < '0'"
+
+
+class UnclearMarkerError(Exception):
+    """A marker asks for more of the Python's version than is known."""
+
+    def __init__(self, marker: str, python: str) -> None:
+        super().__init__(marker)
+        self.reason = f"the marker `{marker}` holds for some releases of Python {python}, and no file says which it is"
+        self.evidence = ()
 
 
 def names_of(requirements: Iterable[str], python: str | None = None) -> tuple[str, ...]:
@@ -43,11 +55,36 @@ def parse(text: str) -> Requirement | None:
 
 
 def holds(requirement: Requirement, environment: Mapping[str, str]) -> bool:
-    """Tell whether a requirement's marker holds; one that compares what cannot be compared does not."""
+    """Tell whether a requirement's marker holds; one that compares what cannot be compared does not.
+
+    Raises:
+        UnclearMarkerError: it holds for some releases of the Python only, and no more is known.
+
+    """
     try:
-        return requirement.marker is None or requirement.marker.evaluate(dict(environment))
+        return requirement.marker is None or _evaluate(requirement.marker, environment, {}, "metadata")
     except (UndefinedComparison, UndefinedEnvironmentName):
         return False
+
+
+def _evaluate(
+    marker: Marker,
+    environment: Mapping[str, str],
+    sets: Mapping[str, frozenset[str]],
+    context: Literal["lock_file", "metadata"],
+) -> bool:
+    full = environment["python_full_version"]
+    if not MINOR(full):
+        return marker.evaluate({**environment, **sets}, context=context)
+    found = {
+        marker.evaluate(
+            {**environment, "python_full_version": version, "implementation_version": version, **sets}, context=context
+        )
+        for version in (f"{full}.0", f"{full}.999")
+    }
+    if len(found) > 1:
+        raise UnclearMarkerError(str(marker), full)
+    return found.pop()
 
 
 def marker_environment(python: str) -> dict[str, str]:
@@ -122,7 +159,12 @@ def resolve(lock: LockFile, environment: Mapping[str, str], chosen: Iterable[str
 
 
 def marker_holds(text: str, environment: Mapping[str, str], active: frozenset[str], project: str) -> bool:
-    """Tell whether a lock's marker holds; one that cannot be read or compared does not."""
+    """Tell whether a lock's marker holds; one that cannot be read or compared does not.
+
+    Raises:
+        UnclearMarkerError: it holds for some releases of the Python only, and no more is known.
+
+    """
     if not text:
         return True
     prefixes = (f"extra-{len(project)}-{project}-", f"group-{len(project)}-{project}-")
@@ -134,6 +176,6 @@ def marker_holds(text: str, environment: Mapping[str, str], active: frozenset[st
 
     sets = {"extras": active, "dependency_groups": active}
     try:
-        return Marker(EXTRA.sub(decided, text)).evaluate({**environment, **sets}, context="lock_file")
+        return _evaluate(Marker(EXTRA.sub(decided, text)), environment, sets, "lock_file")
     except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, RecursionError):
         return False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from packaging.requirements import Requirement
 from tests.unit.factories import environment, probe
 
 from seatrial.errors import SettingsError
@@ -13,7 +15,8 @@ from seatrial.facts import Unavailable
 from seatrial.facts.sources import LockFile
 from seatrial.observe.project.declared import read_project_facts
 from seatrial.observe.project.lockfiles import read_lock, requirement_lines
-from seatrial.requirements import image_environment, marker_holds, resolve
+from seatrial.requirements import UnclearMarkerError, image_environment, marker_holds, resolve
+from seatrial.requirements import holds as requirement_holds
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGE = image_environment(probe())
@@ -401,6 +404,29 @@ def test_markers_are_judged_by_the_image_not_by_the_host() -> None:
     assert (found["python_version"], found["python_full_version"]) == ("3.9", "3.9.2")
     assert (found["platform_machine"], found["implementation_name"]) == ("riscv64", "pypy")
     assert found["platform_python_implementation"] == "PyPy"
+
+
+@pytest.mark.parametrize(
+    ("marker", "holds"),
+    [
+        ("python_full_version < '3.11.3'", None),
+        ("implementation_version >= '3.11.3'", None),
+        ("python_full_version < '3.12'", True),
+        ("python_full_version < '3.11.3' and sys_platform == 'win32'", False),
+    ],
+)
+def test_a_marker_that_asks_for_more_of_a_version_than_is_known_is_undecided(marker: str, holds: bool | None) -> None:
+    known = {**IMAGE, "python_version": "3.11", "python_full_version": "3.11", "implementation_version": "3.11"}
+    asks = (
+        partial(marker_holds, marker, known, frozenset(), "shop"),
+        partial(requirement_holds, Requirement(f"six ; {marker}"), known),
+    )
+    for ask in asks:
+        if holds is None:
+            with pytest.raises(UnclearMarkerError):
+                ask()
+        else:
+            assert ask() is holds
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from seatrial.checks.registry import CHECKS
 from seatrial.cli.smoke import smoke
 from seatrial.engine import find
 from seatrial.errors import ImageError
-from seatrial.facts import Unavailable
+from seatrial.facts import Probe, Unavailable
 from seatrial.observe.archived import NOT_RUN, gather_archive
 from seatrial.observe.layers.files import ArchiveFiles
+from seatrial.requirements import image_environment
 from seatrial.settings.model import Contract
 from seatrial.smoke.archives import smoke_archive
 from seatrial.smoke.images import image_target
@@ -96,6 +97,44 @@ def test_its_configuration_and_size_are_its_own(archive: Path) -> None:
     assert configuration.unpacked == sum(size for layer in layers for size in layer.sizes.values())
     assert configuration.unpacked > 2 * len(ELF)
     assert configuration.history[-1] == "RUN rm /root/.netrc"
+
+
+SITE = "app/.venv/lib/python3.11/site-packages"
+DEBIAN = "Package: python3.11\nStatus: install ok installed\nVersion: 3.11.2-6+deb12u6\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "more", "variables", "version"),
+    [
+        ("usr/local", {}, ["PYTHON_VERSION=3.11.9"], "3.11.9"),
+        ("usr/local", {}, ["PYTHON_VERSION=3.12.1"], "3.11"),
+        ("usr/local", {}, [], "3.11"),
+        ("opt/python", {"app/.venv/pyvenv.cfg": "home = /opt/python/bin\nversion_info = 3.11.4\n"}, [], "3.11.4"),
+        ("usr", {"var/lib/dpkg/status": DEBIAN}, ["PYTHON_VERSION=3.11.9"], "3.11.2"),
+        ("usr", {}, ["PYTHON_VERSION=3.11.9"], "3.11"),
+    ],
+)
+def test_markers_are_judged_by_the_images_processor_and_python(
+    where: str, more: dict[str, str], variables: list[str], version: str, tmp_path: Path
+) -> None:
+    files: dict[str, str | bytes | None] = {
+        f"{where}/bin/python3.11": ELF,
+        f"{where}/lib/python3.11/site.py": "",
+        f"{where}/lib/python3.11/os.py": "",
+        "app/.venv/bin/python": f"-> /{where}/bin/python3.11",
+        "app/.venv/pyvenv.cfg": f"home = /{where}/bin\n",
+        f"{SITE}/six-1.16.0.dist-info/METADATA": "Name: six\nVersion: 1.16.0\n",
+        **more,
+    }
+    layers = [BASE, tar(files, {f"{where}/bin/python3.11": (0o755, 0, 0)})]
+    run = {"Entrypoint": ["/app/.venv/bin/python", "-m", "shop"], "Env": ["PATH=/bin", *variables]}
+    made = config(layers, architecture="arm64", **run)
+    seen = gather_archive(write(tmp_path / "a.tar", docker_archive(layers, made)), Contract()).by_files
+    assert isinstance(seen, Probe), seen
+    found = image_environment(seen)
+    assert (found["platform_machine"], found["implementation_name"]) == ("aarch64", "cpython")
+    assert found["platform_python_implementation"] == "CPython"
+    assert (found["python_version"], found["python_full_version"]) == ("3.11", version)
 
 
 def test_files_are_those_that_a_container_sees(archive: Path) -> None:

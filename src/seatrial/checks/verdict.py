@@ -19,6 +19,7 @@ from seatrial.checks.model import Cause, Check, Outcome, Result, Severity, Statu
 from seatrial.checks.places import place
 from seatrial.errors import ExitCode
 from seatrial.facts import Facts, Lint, Probe, Unavailable
+from seatrial.requirements import UnclearMarkerError
 from seatrial.settings.model import Contract
 from seatrial.text import with_bytes_shown
 
@@ -290,7 +291,7 @@ def judge(check: Check, facts: Facts | Mapping[str, object], contract: Contract)
     started = time.perf_counter()
     try:
         outcome = ask(check, facts, contract)
-    except UndecidedError as undecided:
+    except (UndecidedError, UnclearMarkerError) as undecided:
         outcome = Outcome(
             status=Status.ERROR, actual=f"could not be decided: {undecided.reason}", evidence=undecided.evidence
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,21 +22,24 @@ from seatrial.facts import (
     ProjectFacts,
     Unavailable,
 )
+from seatrial.facts.probe import Environment
 from seatrial.observe import paths
 from seatrial.observe.by_files import ByFiles
 from seatrial.observe.command.application import application_of
 from seatrial.observe.command.resolve import find_python, health_command, launched, resolve_command
 from seatrial.observe.configuration import configuration_of
 from seatrial.observe.files import read_account, read_accounts
+from seatrial.observe.index import IndexFiles
 from seatrial.observe.inventory import inventory_of
 from seatrial.observe.layers.files import ArchiveFiles
+from seatrial.observe.layers.manifests import MACHINES
 from seatrial.observe.layers.stacked import layers_of
 from seatrial.observe.project.sources import SourceFiles, read_sources
 from seatrial.observe.python.agreement import settle
 from seatrial.observe.running.boot_series import timed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from seatrial.facts import Account, Accounts, Configuration, ResolvedCommand, Sources
@@ -46,6 +51,9 @@ if TYPE_CHECKING:
 
 NO_PYTHON = Unavailable(reason="the image holds no Python interpreter")
 NOT_RUN = DoesNotApply(reason="not run: it needs a process of the image, and of an archive none is started")
+WHOLE_VERSION = re.compile(r"3\.\d{1,3}\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?")
+RECORDED = re.compile(r"^version(?:_info)? *= *(\S+)", re.MULTILINE)
+"""What pyvenv.cfg says of its Python: as `venv` writes it, and uv."""
 NO_STACK = DoesNotApply(reason="not run: of an archive, no compose file is asked; `seatrial check` checks it")
 
 
@@ -125,9 +133,14 @@ def _by_files(
         home=who.home,
         directory=image.configuration.working_directory,
     )
+    files = IndexFiles(index)
+    named = "PyPy" if "pypy" in posixpath.basename(files.folder(start.python)) else "CPython"
+    version = python_version(start.python, files, image.configuration.environment)
     interpreter = Interpreter(
-        executable=start.python, version="", implementation="cpython", prefix="", base_prefix="", path=()
+        executable=start.python, version=version, implementation=named, prefix="", base_prefix="", path=()
     )
+    architecture = image.configuration.platform.partition("/")[2]
+    machine = next((machine for machine, name in MACHINES.items() if name == architecture), architecture)
     blank = Probe(
         identity=identity,
         interpreter=interpreter,
@@ -137,11 +150,27 @@ def _by_files(
         executables=(),
         places=(),
         native=Native(modules=0),
+        environment=Environment(real="", machine=machine, implementation=named.lower()),
         complete=False,
     )
     seen = image.image(image.configuration, who, index, accounts, start)
     told, agreement = settle(blank, start.python, image.request(who, meant), seen)
     return agreement if told is blank and isinstance(agreement, Unavailable) else told
+
+
+def python_version(python: str, files: IndexFiles, environment: Mapping[str, str]) -> str:
+    """Return the whole version of a Python, as its files and the image's variables tell; empty where they do not."""
+    real, inventory = files.folder(python), inventory_of(files.index)
+    packages = () if isinstance(inventory, Unavailable) else inventory.packages
+    names = {"python3", posixpath.basename(real)}
+    packaged = next((package.version for package in packages if package.name in names), "")
+    recorded = files.text(posixpath.join(posixpath.dirname(python), "..", "pyvenv.cfg"))
+    recorded = "".join(RECORDED.findall(recorded)[:1])
+    # The official images set it, for what they build into /usr/local.
+    given = environment.get("PYTHON_VERSION", "")
+    order = (packaged,) if real.startswith("/usr/bin/") else (recorded, given)
+    said = given if given and real.startswith("/usr/local/") else next(filter(None, order), "")
+    return match[0] if (match := WHOLE_VERSION.match(said)) else ""
 
 
 def configuration_in(image: SavedImage, reference: str) -> Configuration:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DIGEST = re.compile(r"[a-z0-9]{1,20}:[0-9a-f]{32,128}")
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+"""By what `uname -m` prints: what images call that processor."""
 MOST_NESTED = 3
 """An index may name an index."""
 
