@@ -24,6 +24,7 @@ from seatrial.checks.supply import python_ends, releases
 from seatrial.cli import sbom as cli
 from seatrial.compose.services import _asks_for_gpus
 from seatrial.facts import Inventory, Release, Unavailable
+from seatrial.observe.archived import NOT_RUN
 from seatrial.observe.inventory import inventory_of
 from seatrial.observe.kept import kept_text, wanted_bytes
 from seatrial.reports.sbom import cyclonedx, spdx
@@ -171,6 +172,13 @@ def test_what_gets_no_fixes_any_more_is_a_warning(
     assert (told.status, told.severity if status is Status.FAIL else None) == (status, severity), told
     if status is Status.FAIL:
         assert ("Python" in told.fix) == (python != "3.13.1" or release[1] == "13")
+
+
+def test_of_an_archive_the_applications_python_counts() -> None:
+    seen = probe()
+    there = Inventory(pythons=("3.8", "3.13"))
+    told = judged("supply/end-of-life", facts(probe=NOT_RUN, by_files=seen, inventory=there, today=date(2026, 11, 30)))
+    assert told.status is Status.PASS, told
 
 
 def test_the_table_knows_what_its_sources_say() -> None:

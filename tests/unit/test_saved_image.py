@@ -19,7 +19,7 @@ from tests.unit.saved import config, docker_archive, layout, tar, unfold, write
 
 from seatrial.errors import ImageError
 from seatrial.observe.archive import Limits
-from seatrial.observe.layers import saved_image
+from seatrial.observe.layers import manifests, saved_image
 from seatrial.observe.layers.compression import Pieces
 from seatrial.observe.layers.layer import places_recorded
 from seatrial.observe.layers.saved_image import SavedImage, Source, from_path, read_saved
@@ -157,6 +157,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: write(folder / "a.tar", layout(*((LAYERS, config(LAYERS, architecture=a)) for a in "ab"))),
         "holds none for linux/amd64, of these platforms: linux/a, linux/b",
     ),
+    "one image for another platform": (
+        lambda folder: write(folder / "a.tar", layout((LAYERS, config(LAYERS, architecture="arm64")))),
+        "it holds an image for linux/arm64, and linux/amd64 is asked for",
+    ),
+    "an engine's image for another platform": (
+        lambda folder: write(folder / "a.tar", docker_archive(LAYERS, config(LAYERS, architecture="arm64"))),
+        "it holds an image for linux/arm64, and linux/amd64 is asked for",
+    ),
     "a layer that links to itself": (
         lambda folder: write(folder / "a.tar", {**changed(), "layer-0/layer.tar": b"-> layer.tar"}),
         "names the layer layer-0/layer.tar",
@@ -168,6 +176,26 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_what_is_no_image_is_told(tmp_path: Path, case: str) -> None:
     make, says = REFUSED[case]
     assert says in refused(make(tmp_path), "linux/amd64")
+
+
+def test_indexes_that_name_each_other_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, blob = "application/vnd.oci.image.index.v1+json", f"sha256:{'0' * 64}"
+    rows = json.dumps({"manifests": 50 * [{"mediaType": index, "digest": blob}]}).encode()
+    read: list[str] = []
+    decode = manifests.decoded
+    monkeypatch.setattr(
+        manifests, "decoded", lambda texts, name, kind: (read.append(name), decode(texts, name, kind))[1]
+    )
+    members = {"index.json": rows, f"blobs/{blob.replace(':', '/')}": rows}
+    assert "names no image that it holds" in refused(write(tmp_path / "a.tar", members))
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("name", ["[shop].py", "{{name}}/x"])
+def test_a_layer_whose_first_path_looks_like_json_is_one(tmp_path: Path, name: str) -> None:
+    layers = (tar({name: "1"}),)
+    image = from_path(write(tmp_path / "a.tar", docker_archive(layers, config(layers))))
+    assert list(image.layers[0].index.paths) == [f"/{name}"]
 
 
 def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:

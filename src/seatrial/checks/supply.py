@@ -50,9 +50,9 @@ def python_ends(version: str) -> date | None:
     example="FROM python:3.8-slim-bullseye",
     fixed="FROM python:3.13-slim-trixie",
 )
-def end_of_life(inventory: Inventory, probe: Probe | Unavailable, today: date) -> Outcome:
+def end_of_life(inventory: Inventory, by_files: Probe | Unavailable, today: date) -> Outcome:
     expect = Expect("a Python, and a Linux, that get security fixes today")
-    pythons = inventory.pythons if isinstance(probe, Unavailable) else (probe.interpreter.version,)
+    pythons = inventory.pythons if isinstance(by_files, Unavailable) else (by_files.interpreter.version,)
     ends = {f"Python {version}": python_ends(version) for version in pythons}
     if (release := inventory.release) is not None:
         ends[release.title or f"{release.id} {release.version}"] = releases().get(release.id, {}).get(release.version)

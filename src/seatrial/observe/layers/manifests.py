@@ -144,6 +144,9 @@ def chosen(texts: Mapping[str, bytes], wanted: str) -> Chosen:
     if len(description.rootfs.diff_ids) != len(layers):
         said = counted(len(description.rootfs.diff_ids), "layer")
         raise ArchiveError(f"its configuration tells of {said}, and its manifest of {len(layers)}")
+    made_for = f"{description.os}/{description.architecture}"
+    if wanted and wanted.split("/")[:2] != made_for.split("/"):
+        raise ArchiveError(f"it holds an image for {made_for}, and {wanted} is asked for")
     return Chosen(config, layers, tuple(tags), description, texts[config])
 
 
@@ -151,8 +154,12 @@ def _descriptor(texts: Mapping[str, bytes], wanted: str) -> _Descriptor:
     """Return the image that is meant, of those that an index names."""
     found: dict[str, _Descriptor] = {}
     left = [("/index.json", 0, None)]
+    seen: set[str] = set()
     while left:
         name, depth, above = left.pop()
+        if name in seen:
+            continue
+        seen.add(name)
         for row in decoded(texts, name, _Manifest).manifests:
             nested = "index" in row.media_type or "manifest.list" in row.media_type
             if nested and depth < MOST_NESTED:

@@ -220,10 +220,11 @@ class _Gathered:
             if part.name in self.layers or (wanted and part.name not in wanted):
                 continue
             first = _first(part.content)
-            if first[:1] in {b"{", b"["}:
+            if _is_layer(first):
+                if wanted is None or part.name in wanted:
+                    self.layers[part.name] = self._layer(part, first)
+            elif first[:1] in {b"{", b"["}:
                 self._describe(part, first)
-            elif (wanted is None or part.name in wanted) and _is_layer(first):
-                self.layers[part.name] = self._layer(part, first)
 
     def named(self, name: str) -> str:
         """Return which member a name stands for."""
