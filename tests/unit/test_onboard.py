@@ -25,7 +25,13 @@ DOES_NOT_PASS = f"its image does not pass; in full: `invoke smoke --app {'bot'}`
 
 
 def day(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, build: Any = None, smoked: Any = None, up: Any = None
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    build: Any = None,
+    smoked: Any = None,
+    up: Any = None,
+    repair: bool = False,
 ) -> tuple[int, list[str]]:
     """Run the command; each app has what a step comes to, where it is not well. Return the exit code, what is tried."""
     tried: list[str] = []
@@ -62,7 +68,7 @@ def day(
     monkeypatch.setattr(prove, "build_apps", built)
     monkeypatch.setattr("seatrial.smoke.smoke_images", smokes)
     monkeypatch.setattr(onboard, "_bring_up", brought_up)
-    return int(onboard.onboard.body.__wrapped__(None)), tried  # type: ignore[attr-defined]
+    return int(onboard.onboard.body.__wrapped__(None, repair=repair)), tried  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,31 @@ def test_an_app_that_does_not_come_through_does_not_stop_the_others(
     if reason:
         assert f"    bot: {reason}" in said[said.index("Not done") :]
         assert "invoke ps --app api" in said
+
+
+@pytest.mark.parametrize(
+    ("repair", "trust", "smoked", "said"),
+    [
+        (True, "project", {"bot": Verdict.FAIL}, "The settings are not as init would write them: nothing is changed."),
+        (True, "none", {"bot": Verdict.FAIL}, "The project is not trusted: nothing is changed."),
+        (True, "project", {}, ""),
+        (False, "project", {"bot": Verdict.FAIL}, ""),
+    ],
+)
+def test_a_repair_that_is_asked_for_and_not_made_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    repair: bool,
+    trust: str,
+    smoked: dict[str, Verdict],
+    said: str,
+) -> None:
+    monkeypatch.setenv("SEATRIAL_TRUST", trust)
+    day(tmp_path, monkeypatch, smoked=smoked, repair=repair)
+    written = capsys.readouterr()
+    told = written.out + written.err
+    assert told.count(said or "nothing is changed") == bool(said)
 
 
 def test_nothing_goes_on_without_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,21 @@ def test_a_refusal_is_placed_in_the_file_that_it_is_about(tmp_path: Path) -> Non
     assert asked.fix == f"Set it in {tmp_path}/deploy/prod.env or in your environment."
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("services:\n  a:\n    ports: 3: 4\n", "yaml: line 3: mapping values are not allowed in this context", ":3"),
+        ("services:\n\n\ta: {}\n", "yaml: line 3: found character that cannot start any token", ":3"),
+        ("a: 1\nb: 2\nb: 3\n", 'yaml: unmarshal errors:\n  line 3: mapping key "b" already defined at line 2', ":3"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_found_among_several(tmp_path: Path, text: str, message: str, line: str) -> None:
+    known = beside(project(tmp_path), "shop")
+    (tmp_path / "deploy/prod.yaml").write_text(text, encoding="utf-8")
+    assert refused(message, tmp_path / "compose.yaml", known).where == f"{tmp_path}/deploy/prod.yaml{line}"
+    assert refused(message, tmp_path / "compose.yaml").where == f"{tmp_path}/compose.yaml{line}"
+
+
 def test_an_env_file_that_is_missing_is_copied_from_its_own_example_or_named(tmp_path: Path) -> None:
     read = project(tmp_path)
     made, file = compose(read), tmp_path / "compose.yaml"

@@ -50,7 +50,7 @@ def onboard(
         return _plan(list(apps), stacked, host)
     from seatrial import scaffold
     from seatrial.adopt.understand import understand
-    from seatrial.cli.prove import prove
+    from seatrial.cli.prove import NOT_OWN, prove
     from seatrial.reports import console as report
 
     console = output.console()
@@ -59,9 +59,16 @@ def onboard(
     report.print_line(console, f"using {engine}")
 
     def own(left: Left) -> Own | None:
-        if not left.reasons or host.trust is Trust.NONE:
+        if not left.reasons:
             return None
-        return scaffold.still_own(project.folder, partial(understand, project.folder))
+        if host.trust is Trust.NONE:
+            if repair:
+                output.say("The project is not trusted: nothing is changed.")
+            return None
+        known = scaffold.still_own(project.folder, partial(understand, project.folder))
+        if known is None and repair:
+            output.say(f"{NOT_OWN}: nothing is changed.")
+        return known
 
     left = prove(
         project.folder,

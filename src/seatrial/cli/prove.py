@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Own = tuple[Understanding, Mapping[Path, bytes]]
     """What init understood, and the files that are as it wrote them."""
 
+NOT_OWN = "The settings are not as init would write them"
 ROUNDS = 3
 """How often files are changed."""
 
@@ -36,9 +37,7 @@ ROUNDS = 3
 def prove_written(known: Own | None) -> ExitCode:
     """Prove what init has written, and say the result of each round; return the exit code of the last smoke."""
     if known is None:
-        output.say(
-            "The settings are not as init would write them: the apps are proved as they are, and nothing is changed."
-        )
+        output.say(f"{NOT_OWN}: the apps are proved as they are, and nothing is changed.")
     rounds = count(1)
 
     def step(_: int, doing: str) -> None:

@@ -20,7 +20,7 @@ from seatrial.facts import Json
 from seatrial.filesystem import read_bytes
 from seatrial.host import Host
 from seatrial.text import plain
-from seatrial.yaml_tree import LARGEST
+from seatrial.yaml_tree import LARGEST, YamlError, read_documents
 
 if TYPE_CHECKING:
     from seatrial.settings.read import Project
@@ -50,6 +50,7 @@ ENV_FILE = re.compile(
     r"|(?P<form>(?:line \d+: )?(?:unterminated quoted value|unexpected character|key cannot contain).*)"
 )
 """What compose says of an env file that it cannot read; of a service's, some versions do not say which."""
+KEY_TWICE = re.compile(r'line (\d+): mapping key "(.+?)" already defined')
 SECRET = re.compile(r"(unterminated quoted value|in variable name) .*")
 """What compose says of an env file's line, and the line itself, which may hold a secret."""
 
@@ -293,13 +294,26 @@ def refused(errors: str, file: Path, beside: Beside = ALONE) -> StackError:
 
 def _place(message: str, files: Sequence[Path]) -> str:
     """Return the file and line that a message of compose is about: of those that it names, or else of all."""
-    for file in [file for file in files if str(file) in message] or files:
-        content = ""
+    contents = dict.fromkeys(files, "")
+    for file in files:
         with suppress(OSError):
-            content = read_bytes(file, LARGEST).decode("utf-8", errors="replace")
-        if line := line_of(message, content):
+            contents[file] = read_bytes(file, LARGEST).decode("utf-8", errors="replace")
+    named = [file for file in files if str(file) in message]
+    for file in named or [file for file in files if _is_no_yaml(contents[file], message)] or files:
+        if line := line_of(message, contents[file]):
             return f"{file}:{line}"
     return str(files[0])
+
+
+def _is_no_yaml(content: str, message: str) -> bool:
+    """Tell whether a message of the YAML parser, which names no file, fits a file's content."""
+    if found := KEY_TWICE.search(message):
+        return found[2] in "".join(content.split("\n")[int(found[1]) - 1 :][:1])
+    try:
+        read_documents(content)
+    except YamlError:
+        return "yaml: " in message
+    return False
 
 
 def _message(line: str) -> str:
