@@ -16,6 +16,7 @@ from seatrial.engine import find
 from seatrial.errors import ImageError
 from seatrial.facts import Probe, Unavailable
 from seatrial.observe.archived import NOT_RUN, gather_archive
+from seatrial.observe.layers import files as layer_files
 from seatrial.observe.layers.files import ArchiveFiles
 from seatrial.requirements import image_environment
 from seatrial.settings.model import Contract
@@ -97,6 +98,32 @@ def test_its_configuration_and_size_are_its_own(archive: Path) -> None:
     assert configuration.unpacked == sum(size for layer in layers for size in layer.sizes.values())
     assert configuration.unpacked > 2 * len(ELF)
     assert configuration.history[-1] == "RUN rm /root/.netrc"
+
+
+def test_sources_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = "usr/lib/python3.11/site-packages"
+    tree: dict[str, str | bytes | None] = {
+        **{f"app/own{number}/a.py": f"x = {number}" for number in range(5)},
+        **{f"{site}/other{number}/{name}.py": f"y = {number}" for number in range(5) for name in ("__init__", "b")},
+        "app/first.py": "z = 1",
+        "app/again/second.py": "=> app/first.py",
+        f"{site}/six.py": "s = 1",
+    }
+    layers = [tar(tree)]
+    files = ArchiveFiles(write(tmp_path / "a.tar", docker_archive(layers, config(layers))))
+    passes: list[Path] = []
+    read = layer_files.from_path
+    monkeypatch.setattr(layer_files, "from_path", lambda path, *more: passes.append(path) or read(path, *more))
+    for number in range(5):
+        assert files.python_files(f"/app/own{number}") == {f"/app/own{number}/a.py": f"x = {number}"}
+        init = f"/{site}/other{number}/__init__.py"
+        assert files.python_files(init) == {init: f"y = {number}"}
+    assert files.python_files("/app/again") == {"/app/again/second.py": "z = 1"}
+    assert len(passes) == 1
+    for _ in range(2):
+        assert files.python_files(f"/{site}/six.py") == {f"/{site}/six.py": "s = 1"}
+        assert files.python_files("/nothing") == {}
+    assert len(passes) == 2
 
 
 SITE = "app/.venv/lib/python3.11/site-packages"

@@ -12,7 +12,7 @@ from seatrial.observe.layers.stacked import merged, stacked
 from seatrial.text import is_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from seatrial.facts import FileEntry
@@ -23,6 +23,8 @@ WHOLE = 1024 * 1024
 """The most that is read of a small file such as /etc/passwd."""
 LARGEST_SOURCE = 1_000_000
 MOST_SOURCES = 50_000_000
+LIKELY = re.compile(r"(?!.*/lib(?:64)?/python3).*|.*/__init__\.py", re.DOTALL).fullmatch
+"""Sources that are the application's, or say whether a package has modules that no file shows."""
 ACCOUNT_FILE = re.compile(r"/etc/(?:passwd|shadow|group)").fullmatch
 
 
@@ -41,6 +43,8 @@ class ArchiveFiles:
         self.stacked = stacked(self.image.layers)
         self.index = IndexFiles(merged(self.stacked))
         self._read: dict[str, bytes] = {}
+        self._sources: dict[str, str | None] = {}
+        """Python files that were read; None of what could not be."""
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at a path, its last part not followed; None where nothing does."""
@@ -56,22 +60,42 @@ class ArchiveFiles:
 
     def python_files(self, path: str) -> Mapping[str, str]:
         """Return the text of the Python files below a path, or of that file; what is too large is left out."""
-        real = self.index.folder(path)
-        left = MOST_SOURCES
+        real, paths = self.index.folder(path), self.index.index.paths
+        there = [file for file in paths if self._is_source(file) and is_below(file, real)]
+        if any(file not in self._sources for file in there):
+            self._load(there)
+        texts = ((file, self._sources[file]) for file in there)
+        return {path + file.removeprefix(real): text for file, text in texts if text is not None}
 
-        def wanted(file: str, size: int) -> int:
+    def _is_source(self, file: str) -> bool:
+        entry = self.index.index.paths[file]
+        return file.endswith(".py") and entry.letter == "f" and entry.size <= LARGEST_SOURCE
+
+    def _load(self, asked: Iterable[str]) -> None:
+        """Read source files, and those that are likely asked for next: a reading of the archive takes seconds."""
+        paths = self.index.index.paths
+        likely = (file for file in paths if LIKELY(file) and self._is_source(file))
+        wanted: set[str] = set()
+        left = MOST_SOURCES
+        for file in dict.fromkeys((*asked, *likely)):
+            if file not in self._sources and paths[file].size <= left:
+                left -= paths[file].size
+                wanted.add(file)
+        firsts = {self.image.layers[self.stacked.visible[file] - 1].second_names.get(file, file) for file in wanted}
+        # Layers below may hold other files of these names.
+        left = 2 * MOST_SOURCES
+
+        def bytes_of(file: str, size: int) -> int:
             nonlocal left
-            if not file.endswith(".py") or size > LARGEST_SOURCE or not is_below(file, real):
+            if file not in firsts or size > min(left, LARGEST_SOURCE):
                 return 0
             left -= size
-            return size if left > 0 else 0
+            return size
 
-        found = self._again(wanted)
-        for file, entry in self.index.index.paths.items():
-            if file.endswith(".py") and entry.letter == "f" and not entry.size:
-                found[file] = b""
-        texts = {file: body.decode("utf-8", "replace") for file, body in found.items() if is_below(file, real)}
-        return {path + file.removeprefix(real): text for file, text in texts.items()}
+        found = self._again(bytes_of)
+        for file in {*asked, *wanted} - self._sources.keys():
+            body = found.get(file, None if paths[file].size else b"")
+            self._sources[file] = None if body is None else body.decode("utf-8", "replace")
 
     def _body(self, path: str, size: int) -> bytes:
         entry = self.index.found(path)
