@@ -218,6 +218,39 @@ def test_a_target_whose_code_is_mounted_is_told(volume: str, tmp_path: Path) -> 
     assert not any("mounts" in note.what for note in understand(write(tmp_path, files)).notes)
 
 
+@pytest.mark.parametrize(
+    ("stages", "volume", "told"),
+    [
+        ("FROM python AS dev\nCOPY app app\n", "./data:/data", False),
+        ("FROM python AS dev\nCOPY app app\n", ".:/srv", False),
+        ("FROM python AS dev\nCOPY . .\n", "./app:/srv/app", False),
+        ("FROM python AS dev\nCOPY app/*.py app/\n", ".:/srv", False),
+        ("FROM python AS dev\nCOPY a?p app/\n", ".:/srv", False),
+        ("FROM python AS base\nCOPY app app\nFROM base AS dev\n", ".:/srv", False),
+        ("FROM python AS built\nCOPY app app\nFROM python AS dev\nCOPY --from=built /app /app\n", ".:/srv", False),
+        ("FROM python AS dev\nARG SOURCE=app\nCOPY $SOURCE app\n", ".:/srv", False),
+        ("FROM python AS dev\nCOPY pyproject.toml .\n", "./data:/data", False),
+        ("FROM python AS dev\nCOPY pyproject.toml .\n", ".:/srv", True),
+        ("FROM python AS dev\nCOPY pyproject.toml .\n", "./app:/srv/app", True),
+        ("FROM python AS dev\nRUN true\nFROM dev AS other\nCOPY app app\n", ".:/srv", True),
+        ("FROM python AS other\nCOPY app app\nFROM python AS dev\n", ".:/srv", True),
+        ("FROM python AS dev\nCOPY apps apps\n", ".:/srv", True),
+    ],
+)
+def test_only_code_that_is_mounted_and_not_copied_is_told(tmp_path: Path, stages: str, volume: str, told: bool) -> None:
+    files = {
+        "app/__init__.py": "",
+        "app/main.py": "print('ahoy')\n",
+        "pyproject.toml": "[project]\nname = 'shop'\nversion = '1'\n",
+        "apps/readme.txt": "",
+        "data/x.txt": "",
+        "Dockerfile": stages,
+        "compose.yaml": f"services:\n  web:\n    build: {{context: ., target: dev}}\n    volumes: [{volume}]\n",
+    }
+    notes = [note.what for note in understand(write(tmp_path, files)).notes]
+    assert any("may hold no code" in what for what in notes) == told
+
+
 def test_a_dry_run_prints_a_table_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -206,8 +206,8 @@ def _copied(instructions: list[Instruction], environment: dict[str, str]) -> Ite
 
 
 def _copies(parsed: Dockerfile) -> Iterator[str]:
-    """Yield what is copied from the build context, as written."""
-    for stage in parsed.stages:
+    """Yield what the last stage, and what it takes from, copies from the build context, as written."""
+    for stage in parser.needed_stages(parsed, {}):
         for each in stage.instructions:
             for source, _ in each.from_context:
                 # A mount without a source shows the whole context to one RUN: that says nothing of what it needs.

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from msgspec import structs
@@ -38,7 +39,7 @@ from seatrial.adopt.projects import read_projects
 from seatrial.adopt.proposal import unknown
 from seatrial.adopt.stacks import container_port, read_stacks
 from seatrial.adopt.starts import starts
-from seatrial.adopt.tree import Tree, divided
+from seatrial.adopt.tree import Tree, divided, is_aside, joined
 from seatrial.compose.text import settled
 
 URL = re.compile(r"https?://[^/\s\"'$)]+(?::\$?\{?[\w:-]+\}?)?(/[^\s\"'|&;)]*)?")
@@ -87,7 +88,7 @@ def understand(folder: Path, without: Collection[str] = ()) -> Understanding:
         projects=finished,
         apps=apps,
         unknown=tuple(dict.fromkeys(unknown(apps, finished, dockerfiles, name))),
-        notes=(*found, *_left_over(apps, dockerfiles), *_mounted_over(apps, stacks)),
+        notes=(*found, *_left_over(apps, dockerfiles), *_mounted_over(tree, apps, stacks, finished)),
     )
 
 
@@ -141,12 +142,19 @@ def _left_over(apps: Sequence[App], dockerfiles: Sequence[DockerfileFound]) -> I
             yield Note(where=dockerfile.file, what="no compose service builds it, and another Dockerfile is used")
 
 
-def _mounted_over(apps: Sequence[App], stacks: Sequence[Stack]) -> Iterator[Note]:
-    """Yield a note for each target whose code is mounted where it runs: the image alone may hold none."""
+def _mounted_over(
+    tree: Tree, apps: Sequence[App], stacks: Sequence[Stack], projects: Sequence[Project]
+) -> Iterator[Note]:
+    """Yield a note for each target that no code is copied to, and whose code is mounted: the image may hold none."""
     for app in apps:
-        for service in services_of(app, stacks) if app.target else ():
-            context = app.context.value
-            inside = [each for each in service.mounts if context == "." or f"{each}/".startswith(f"{context}/")]
+        image = read_dockerfile(tree, app.dockerfile.value, app.target) if app.dockerfile and app.target else None
+        places = [found.where for each in projects if each.folder == app.project for found in each.packages]
+        places = places or [path for path in tree.files if path.endswith(".py") and not is_aside(path)]
+        copies = [joined(app.context.value, source.lstrip("/")) for source in image.copies] if image else []
+        if image is None or any("$" in copy or _overlap(copy, place) for copy in copies for place in places):
+            continue
+        for service in services_of(app, stacks):
+            inside = [each for each in service.mounts if any(_overlap(each, place) for place in places)]
             if inside:
                 where = service.lines.get("volumes", service.where)
                 what = (
@@ -155,6 +163,12 @@ def _mounted_over(apps: Sequence[App], stacks: Sequence[Stack]) -> Iterator[Note
                 )
                 yield Note(where=where, what=what)
                 break
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Tell whether one of two paths is the other or lies in it; the first may be a pattern."""
+    within = path == "." or f"{other}/".startswith(f"{path}/") or f"{path}/".startswith(f"{other}/")
+    return within or fnmatchcase(other, path)
 
 
 def _project(reading: _Reading) -> Project:
