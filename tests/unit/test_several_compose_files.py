@@ -240,7 +240,7 @@ def test_no_example_leads_out_of_a_project_that_is_not_trusted(
             path.symlink_to(path if kind == "loop" else "nowhere")
     if how == "chain":
         (inside / "step").symlink_to(secret)
-    other.symlink_to({"link": secret, "chain": "step", "dangling": tmp_path / "later"}[how])
+    other.symlink_to({"link": str(secret), "chain": "step", "dangling": str(tmp_path / "later")}[how])
     opened: list[object] = []
 
     def opening(path: Path, flags: int) -> int:
