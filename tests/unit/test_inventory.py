@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import date
 from typing import Any
 
@@ -132,6 +133,9 @@ def test_of_a_database_only_what_is_read_is_kept() -> None:
         ("NAME=x\n", Release(id="linux")),
         ("ID='it is'\nVERSION_ID=\"1\n", Release(id="it is", version="1")),
         ("ID\n=\n\0\n#ID=x\n", Release(id="linux")),
+        ("ID=debian\nVERSION_ID=12\n", Release(id="debian", version="12", codename="bookworm")),
+        ('ID=debian\nVERSION="15 (duke)"\nVERSION_ID=15', Release(id="debian", version="15", codename="duke")),
+        ('ID=shop\nVERSION="12 (bookworm)"\nVERSION_ID=12', Release(id="shop", version="12")),
     ],
 )
 def test_odd_releases(text: str, expected: Release) -> None:
@@ -192,6 +196,18 @@ def test_the_table_knows_what_its_sources_say() -> None:
 
 
 IMAGE = configuration(reference="registry.example:5000/Shop/front:1", created="2026-11-30T10:11:12.123456789Z")
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_an_image_without_a_date_has_the_same_one_everywhere(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        told = json.loads(cyclonedx(configuration(created=""), installed()))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told["metadata"]["timestamp"] == "1970-01-01T00:00:00+00:00"
 
 
 def is_spdx(document: dict[str, Any]) -> bool:

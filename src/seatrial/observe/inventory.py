@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seatrial.observe.index import Index
 
 RPM = ("/var/lib/rpm/", "/usr/lib/sysimage/rpm/")
+DEBIANS = {"11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
 MOST_PACKAGES = 20_000
 LONGEST = 200
 """Characters of a field."""
@@ -64,9 +65,17 @@ def _release(text: str) -> Release:
     return Release(
         id=values.get("ID") or "linux",
         version=values.get("VERSION_ID", ""),
-        codename=values.get("VERSION_CODENAME", ""),
+        codename=values.get("VERSION_CODENAME") or _codename(values),
         title=values.get("PRETTY_NAME", ""),
     )
+
+
+def _codename(values: Mapping[str, str]) -> str:
+    """Return the codename of a Debian that does not name it by itself, as that of distroless images."""
+    if values.get("ID") != "debian":
+        return ""
+    in_brackets = re.search(r"\(([a-z]+)\)", values.get("VERSION", ""))
+    return in_brackets[1] if in_brackets else DEBIANS.get(values.get("VERSION_ID", ""), "")
 
 
 def _packages(texts: Mapping[str, str]) -> Iterator[SystemPackage]:

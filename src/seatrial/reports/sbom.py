@@ -163,5 +163,5 @@ def _created(image: Configuration) -> datetime:
     try:
         made = datetime.fromisoformat(image.created[:19])
     except ValueError:
-        made = datetime.fromtimestamp(0)  # noqa: DTZ006 - replaced below
+        made = datetime.fromtimestamp(0, UTC)
     return made.replace(tzinfo=UTC)
