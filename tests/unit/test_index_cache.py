@@ -82,16 +82,18 @@ def test_what_was_made_by_other_rules_is_not_read(tmp_path: Path, monkeypatch: p
 
 
 def test_every_module_that_decides_what_is_kept_counts() -> None:
-    found, left = set[str](), ["index", "layers/saved_image"]
+    package = Path(index_cache.__file__).parents[1]
+    found, left = {"observe/index_cache"}, ["observe/index", "observe/layers/saved_image"]
     while left:
         name = left.pop()
         found.add(name)
-        text = (Path(index_cache.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seatrial.observe"):
-                rest = (node.module or "").removeprefix("seatrial.observe").strip(".").replace(".", "/")
-                left += {rest} - found if rest else {alias.name for alias in node.names} - found
-    assert {*found, "index_cache"} == set(index_cache.DECIDING)
+        for node in ast.parse((package / f"{name}.py").read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seatrial"):
+                names = (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+                paths = {name.removeprefix("seatrial.").replace(".", "/") for name in names}
+                counting = {path for path in paths if path.startswith(("observe/", "inside/", "capabilities"))}
+                left += {path for path in counting if (package / f"{path}.py").is_file()} - found
+    assert found == set(index_cache.DECIDING)
 
 
 def in_its_place(file: Path, make: Callable[[], object]) -> None:

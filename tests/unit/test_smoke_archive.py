@@ -18,12 +18,16 @@ from seatrial.facts import Probe, Unavailable
 from seatrial.observe.archived import NOT_RUN, gather_archive
 from seatrial.observe.layers import files as layer_files
 from seatrial.observe.layers.files import ArchiveFiles
+from seatrial.observe.layers.saved_image import from_path
+from seatrial.observe.layers.stacked import layers_of
+from seatrial.observe.path_rules import rules
 from seatrial.requirements import image_environment
 from seatrial.settings.model import Contract
 from seatrial.smoke.archives import smoke_archive
 from seatrial.smoke.images import image_target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from seatrial.checks.verdict import Smoke
@@ -98,6 +102,20 @@ def test_its_configuration_and_size_are_its_own(archive: Path) -> None:
     assert configuration.unpacked == sum(size for layer in layers for size in layer.sizes.values())
     assert configuration.unpacked > 2 * len(ELF)
     assert configuration.history[-1] == "RUN rm /root/.netrc"
+
+
+@pytest.mark.parametrize(
+    ("more", "check"), [((), "secrets/files"), (({"app/.wh..env": ""},), "secrets/deleted")], ids=["there", "removed"]
+)
+def test_a_secret_under_a_second_name_is_found(more: Sequence[dict[str, str]], check: str, tmp_path: Path) -> None:
+    linked = {"app/notes": "API_TOKEN=9f86d081884c7d65\n", "app/.env": "=> app/notes"}
+    layers = [*LAYERS, tar(linked), *map(tar, more)]
+    file = write(tmp_path / "a.tar", docker_archive(layers, config(layers, **RUN)))
+    told = {result.id: result for result in smoked(file).checks}[check]
+    assert told.status is Status.FAIL
+    assert "/app/.env" in told.actual
+    # The engine's stream is read once.
+    assert "'/app/.env' is one more name" in layers_of(from_path(file), rules()).cut[0]
 
 
 def test_sources_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DECIDING = (
-    *("index_cache", "index", "archive", "files", "kept", "path_rules", "paths"),
-    *("layers/layer", "layers/manifests", "layers/saved_image", "layers/compression"),
+    *(f"observe/{name}" for name in ("index_cache", "index", "archive", "files", "kept", "path_rules", "paths")),
+    *(f"observe/layers/{name}" for name in ("layer", "manifests", "saved_image", "compression")),
+    *(f"inside/probe/{name}" for name in ("base", "distributions", "native")),
+    "capabilities",
 )
-"""The modules of this package that decide what is kept."""
+"""The modules that decide what is kept."""
 MOST_FILES = 50
 MOST_BYTES = 200_000_000
 """Of all files together."""
@@ -65,7 +67,7 @@ def rules_format() -> str:
     """Return what names the rules that an index is made by, so that one of other rules is not read."""
     digest = hashlib.sha256()
     for name in DECIDING:
-        digest.update(resources.files("seatrial.observe").joinpath(f"{name}.py").read_bytes())
+        digest.update(resources.files("seatrial").joinpath(f"{name}.py").read_bytes())
     return digest.hexdigest()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from seatrial.observe.index import IndexFiles
-from seatrial.observe.kept import PROGRAM
+from seatrial.observe.kept import PROGRAM, wanted_bytes
 from seatrial.observe.layers.saved_image import from_path
 from seatrial.observe.layers.stacked import merged, stacked
 from seatrial.text import is_below
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seatrial.facts import FileEntry
+    from seatrial.observe.layers.saved_image import SavedImage
 
 KEPT = 4096
 """Bytes of a program's beginning that are kept."""
@@ -39,12 +42,29 @@ class ArchiveFiles:
     def __init__(self, path: Path, platform: str = "") -> None:
         """Read an image; see `from_path`."""
         self._path, self._platform = path, platform
-        self.image = from_path(path, platform, _at_first)
+        self.image = self._with_second_names(from_path(path, platform, _at_first))
         self.stacked = stacked(self.image.layers)
         self.index = IndexFiles(merged(self.stacked))
         self._read: dict[str, bytes] = {}
         self._sources: dict[str, str | None] = {}
         """Python files that were read; None of what could not be."""
+
+    def _with_second_names(self, image: SavedImage) -> SavedImage:
+        """Return an image with what more names of its files hold, which take a second reading."""
+        wanted: dict[str, int] = {}
+        left = MOST_SOURCES
+        for layer in image.layers:
+            for path in layer.unread:
+                entry, first = layer.index.paths[path], layer.second_names[path]
+                size = min(wanted_bytes(path, entry.mode), entry.size)
+                left -= size
+                if left > 0:
+                    wanted[first] = max(size, wanted.get(first, 0))
+        if not wanted:
+            return image
+        again = from_path(self._path, self._platform, lambda file, size: min(size, wanted.get(file, 0)))
+        layers = (made.looked_at(read.bodies) for made, read in zip(image.layers, again.layers, strict=True))
+        return structs.replace(image, layers=tuple(layers))
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at a path, its last part not followed; None where nothing does."""

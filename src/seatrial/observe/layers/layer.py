@@ -10,9 +10,11 @@ import msgspec
 
 from seatrial.observe.archive import LimitExceededError
 from seatrial.observe.index import Index, IndexReader
-from seatrial.observe.kept import METADATA
+from seatrial.observe.kept import METADATA, held, kept_text, wanted_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seatrial.observe.archive import Archive, Member
 
 Wanted = Callable[[str, int], int]
@@ -40,12 +42,31 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """Folders of which nothing below it is left."""
     second_names: dict[str, str] = {}
     """Further names of files, which take no bytes: the first name of each."""
+    unread: tuple[str, ...] = ()
+    """Of these, whose content decides something, and was not looked at under the first name."""
     digests: dict[str, int] = {}
     """The CRC-32 of each file's content: enough to tell a copy by, together with its size."""
     bodies: dict[str, bytes] = {}
     """What was asked for of files' content; never kept beyond the command."""
     lists: dict[str, str] = {}
     """Where installed packages say which files are theirs: Debian's and Alpine's lists, distributions' RECORDs."""
+
+    def looked_at(self, bodies: Mapping[str, bytes]) -> Layer:
+        """Return the layer with what its unread names hold, by the first names of their files."""
+        index, left = self.index, []
+        holding, texts = dict(index.holding), dict(index.texts)
+        for path in self.unread:
+            body, mode = bodies.get(self.second_names[path]), index.paths[path].mode
+            if body is None:
+                left.append(path)
+                continue
+            body = body[: wanted_bytes(path, mode)]
+            if found := held(path, body):
+                holding[path] = found
+            if (text := kept_text(path, mode, body)) is not None:
+                texts[path] = text
+        index = msgspec.structs.replace(index, holding=holding, texts=texts)
+        return msgspec.structs.replace(self, index=index, unread=tuple(left))
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -79,6 +100,7 @@ class LayerReader(IndexReader):
             removed=tuple(self._removed),
             emptied=tuple(self._emptied),
             second_names=self._seconds,
+            unread=tuple(self._second_names),
             bodies=self._bodies,
             digests=self._digests,
             lists=self._lists,

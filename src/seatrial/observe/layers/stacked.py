@@ -15,7 +15,7 @@ from seatrial.observe.index import Entry, Index
 from seatrial.text import plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from seatrial.facts import PathRule
     from seatrial.facts.sources import Instruction
@@ -141,9 +141,18 @@ def merged(made: Stacked) -> Index:
         capabilities={path: given for path, number in visible if (given := layers[number].capabilities.get(path))},
         cut=(
             *(why for layer in made.layers for why in layer.index.cut),
+            *_unread(made.layers),
             *(() if implied is not None else ("more folders that no layer packs than can be kept",)),
         ),
     )
+
+
+def _unread(layers: Iterable[Layer]) -> Iterator[str]:
+    """Yield, of each layer, that files were not looked at under a name for which their content decides."""
+    for layer in layers:
+        if layer.unread:
+            more = f"; {len(layer.unread) - 1} more" if len(layer.unread) > 1 else ""
+            yield f"{layer.unread[0][:200]!r} is one more name of another file, and was not looked at{more}"
 
 
 def _implied(paths: Mapping[str, Entry]) -> dict[str, Entry] | None:
@@ -314,7 +323,7 @@ def layers_of(image: SavedImage, rules: Iterable[PathRule], chain: Sequence[Inst
         twice=twice_rows(made, sum(row.base for row in rows)),
         secrets=hidden_secrets(made, rules),
         brought=made.visible,
-        cut=image.cut,
+        cut=(*image.cut, *_unread(image.layers)),
     )
 
 
