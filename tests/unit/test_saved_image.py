@@ -183,9 +183,12 @@ def test_indexes_that_name_each_other_are_read_once(tmp_path: Path, monkeypatch:
     rows = json.dumps({"manifests": 50 * [{"mediaType": index, "digest": blob}]}).encode()
     read: list[str] = []
     decode = manifests.decoded
-    monkeypatch.setattr(
-        manifests, "decoded", lambda texts, name, kind: (read.append(name), decode(texts, name, kind))[1]
-    )
+
+    def counted(texts: dict[str, bytes], name: str, kind: type[Any]) -> Any:
+        read.append(name)
+        return decode(texts, name, kind)
+
+    monkeypatch.setattr(manifests, "decoded", counted)
     members = {"index.json": rows, f"blobs/{blob.replace(':', '/')}": rows}
     assert "names no image that it holds" in refused(write(tmp_path / "a.tar", members))
     assert len(read) == 2

@@ -16,9 +16,8 @@ from seatrial.engine import find
 from seatrial.errors import ImageError
 from seatrial.facts import Probe, Unavailable
 from seatrial.observe.archived import NOT_RUN, gather_archive
-from seatrial.observe.layers import files as layer_files
 from seatrial.observe.layers.files import ArchiveFiles
-from seatrial.observe.layers.saved_image import from_path
+from seatrial.observe.layers.saved_image import SavedImage, from_path
 from seatrial.observe.layers.stacked import layers_of
 from seatrial.observe.path_rules import rules
 from seatrial.requirements import image_environment
@@ -130,8 +129,12 @@ def test_sources_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytest.Monkey
     layers = [tar(tree)]
     files = ArchiveFiles(write(tmp_path / "a.tar", docker_archive(layers, config(layers))))
     passes: list[Path] = []
-    read = layer_files.from_path
-    monkeypatch.setattr(layer_files, "from_path", lambda path, *more: passes.append(path) or read(path, *more))
+
+    def counted(path: Path, *more: Any) -> SavedImage:
+        passes.append(path)
+        return from_path(path, *more)
+
+    monkeypatch.setattr("seatrial.observe.layers.files.from_path", counted)
     for number in range(5):
         assert files.python_files(f"/app/own{number}") == {f"/app/own{number}/a.py": f"x = {number}"}
         init = f"/{site}/other{number}/__init__.py"
