@@ -19,7 +19,9 @@ from seatrial.dockerfile import parse
 from seatrial.errors import EngineError, ImageError
 from seatrial.facts import ContentKind, FoundPath, Hidden, HiddenPath, StoredTwice, Unavailable
 from seatrial.observe import image_files
+from seatrial.observe.index import Entry, Index
 from seatrial.observe.index_cache import load_layers, store_layers
+from seatrial.observe.layers.layer import Layer
 from seatrial.observe.layers.manifests import Step
 from seatrial.observe.layers.saved_image import SavedImage, from_path
 from seatrial.observe.layers.stacked import keyword, layers_of, lines_of, main_folder, merged, shown_step, stacked
@@ -81,6 +83,15 @@ def test_many_folders_that_become_files_take_no_longer_than_one(tmp_path: Path) 
     saved = image(tmp_path, {f"{name}/{part}": None for name in names for part in ("", "a/")}, dict.fromkeys(names, ""))
     began = time.monotonic()
     assert len(stacked(saved.layers).visible) == 4000
+    assert time.monotonic() - began < 1
+
+
+def test_deep_paths_take_no_longer_than_others() -> None:
+    file = Entry("f", 0o644, 0, 0)
+    deep = Layer(index=Index(paths={f"/{number}{'/d' * 2000}": file for number in range(1000)}))
+    emptied = Layer(index=Index(paths={}), emptied=("/0/d",))
+    began = time.monotonic()
+    assert len(stacked([deep, *20 * [emptied]]).visible) == 999
     assert time.monotonic() - began < 1
 
 

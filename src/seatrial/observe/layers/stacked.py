@@ -105,12 +105,16 @@ def _remove(made: Stacked, layer: Layer, number: int) -> None:
 def _empty(made: Stacked, folders: set[str], number: int) -> None:
     if not folders:
         return
-    for path in [path for path in made.visible if _is_below(path, folders)]:
+    lengths = {len(folder) for folder in folders}
+    for path in [path for path in made.visible if _is_below(path, folders, lengths)]:
         made.gone.append(made.hidden(path, number, removed=True))
         del made.visible[path]
 
 
-def _is_below(path: str, folders: set[str]) -> bool:
+def _is_below(path: str, folders: set[str], lengths: set[int]) -> bool:
+    # A path may have some thousand folders above it, and mostly few are asked for.
+    if len(lengths) < path.count("/"):
+        return any(path[:length] in folders for length in lengths)
     at = path.rfind("/")
     while at >= 0:
         if path[: at + 1] in folders:
