@@ -158,6 +158,7 @@ DEBIAN = "Package: python3.11\nStatus: install ok installed\nVersion: 3.11.2-6+d
         ("usr/local", {}, ["PYTHON_VERSION=3.12.1"], "3.11"),
         ("usr/local", {}, [], "3.11"),
         ("opt/python", {"app/.venv/pyvenv.cfg": "home = /opt/python/bin\nversion_info = 3.11.4\n"}, [], "3.11.4"),
+        ("opt/cpython-3.11.7-linux-x86_64-gnu", {}, ["PYTHON_VERSION=3.11.9"], "3.11.7"),
         ("usr", {"var/lib/dpkg/status": DEBIAN}, ["PYTHON_VERSION=3.11.9"], "3.11.2"),
         ("usr", {}, ["PYTHON_VERSION=3.11.9"], "3.11"),
     ],

@@ -54,6 +54,8 @@ NOT_RUN = DoesNotApply(reason="not run: it needs a process of the image, and of 
 WHOLE_VERSION = re.compile(r"3\.\d{1,3}\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?")
 RECORDED = re.compile(r"^version(?:_info)? *= *(\S+)", re.MULTILINE)
 """What pyvenv.cfg says of its Python: as `venv` writes it, and uv."""
+IN_PATH = re.compile(r"(?<=[/-])3\.\d{1,3}\.\d{1,3}(?=[-+/])")
+"""In the path of a Python that uv or pyenv brought: its version."""
 NO_STACK = DoesNotApply(reason="not run: of an archive, no compose file is asked; `seatrial check` checks it")
 
 
@@ -168,7 +170,7 @@ def python_version(python: str, files: IndexFiles, environment: Mapping[str, str
     recorded = "".join(RECORDED.findall(recorded)[:1])
     # The official images set it, for what they build into /usr/local.
     given = environment.get("PYTHON_VERSION", "")
-    order = (packaged,) if real.startswith("/usr/bin/") else (recorded, given)
+    order = (packaged,) if real.startswith("/usr/bin/") else (*IN_PATH.findall(real), recorded, given)
     said = given if given and real.startswith("/usr/local/") else next(filter(None, order), "")
     return match[0] if (match := WHOLE_VERSION.match(said)) else ""
 
