@@ -192,6 +192,33 @@ def test_what_the_code_cannot_do_without_is_asked_for_by_name(tmp_path: Path) ->
         ('from .base import *\nT = env.list("T_TOKEN", default=[])', False, False),
         ('t = os.environ.get("T_TOKEN")\nt = 5\nif not t:\n    raise ValueError', False, False),
         ('def main():\n    os.environ["T_TOKEN"]\n    os.getenv("T_TOKEN")', False, False),
+        # The project gives it a value itself.
+        ('os.environ.setdefault("T_TOKEN", "x")\nos.environ["T_TOKEN"]', False, False),
+        ('def main():\n    os.environ["T_TOKEN"] = "x"\nos.environ["T_TOKEN"]', False, False),
+        ('if not os.getenv("T_TOKEN"):\n    os.environ["T_TOKEN"] = "x"\nos.environ["T_TOKEN"]', False, False),
+        ('os.environ.update({"T_TOKEN": "x"}, A="y")\nos.environ["T_TOKEN"]', False, False),
+        ('os.environ["T_TOKEN"] = os.environ["T_TOKEN"].strip()', True, True),
+        ('if os.getenv("DEBUG"):\n    os.environ["T_TOKEN"] = "x"\nos.environ["T_TOKEN"]', True, True),
+        # Conditions.
+        ('T = os.getenv("T_TOKEN")\nA = os.getenv("AA")\nif not T and not A:\n    raise ValueError', False, False),
+        ('T = os.getenv("T_TOKEN")\nA = os.getenv("AA")\nif not T or not A:\n    raise ValueError', True, True),
+        ('T = os.getenv("T_TOKEN")\nif not settings.DEBUG and not T:\n    raise ValueError', True, True),
+        ('DEBUG = os.getenv("T_TOKEN")\nif not DEBUG and not X:\n    raise ValueError', False, False),
+        ('T = os.getenv("T_TOKEN")\nif os.getenv("USE_T") and not T:\n    raise ValueError', False, False),
+        ('T = os.getenv("T_TOKEN")\nif os.getenv("USE_T"):\n    if not T:\n        raise ValueError', False, False),
+        ('from aiogram import Bot\nT = os.getenv("T_TOKEN")\nb = Bot(T) if T else None', False, False),
+        ('from aiogram import Bot\nT = os.getenv("T_TOKEN")\nb = T and Bot(T)', False, False),
+        ('from aiogram import Bot\nT = os.getenv("T_TOKEN")\nif T:\n    b = Bot(T)', False, False),
+        ('from aiogram import Bot\nT = os.getenv("T_TOKEN")\nb = Bot(T)', True, True),
+        # What a name holds.
+        ('import subprocess\nt = os.getenv("T_TOKEN")\nif t != 1:\n    subprocess.run(t)', False, False),
+        ('import discord\nclient = discord.Client()\nT = os.getenv("T_TOKEN")\nclient.run(T)', True, True),
+        ('from .made import bot\nT = os.getenv("T_TOKEN")\nbot.run(T)', True, True),
+        ('def a():\n    t = os.getenv("T_TOKEN")\ndef b(x):\n    if not t:\n        raise ValueError', False, False),
+        ('t = os.getenv("T_TOKEN")\ndef b(t):\n    if not t:\n        raise ValueError', False, False),
+        ('t = os.getenv("T_TOKEN")\nfor t in "a":\n    if not t:\n        raise ValueError', False, False),
+        ('t = os.getenv("T_TOKEN") or read()\nif not t:\n    raise ValueError', False, False),
+        ('t = os.getenv("T_TOKEN") or ""\nif not t:\n    raise ValueError', True, True),
     ],
 )
 def test_what_must_have_a_value(tmp_path: Path, code: str, required: bool, strict: bool) -> None:
@@ -199,6 +226,14 @@ def test_what_must_have_a_value(tmp_path: Path, code: str, required: bool, stric
     Small(app="ship", about="", files={"requirements.txt": "aiogram\n", "bot.py": text}).write(tmp_path, "")
     found = {each.value.name: each.value for each in understand(tmp_path).projects[0].variables}["T_TOKEN"]
     assert (found.required, found.strict) == (required, strict)
+
+
+@pytest.mark.parametrize(("code", "strict"), [("", True), ("if os.getenv('USE_OPENAI'):\n    ", False)])
+def test_a_client_that_something_switches_on_needs_no_key(tmp_path: Path, code: str, strict: bool) -> None:
+    text = f"import os\nfrom openai import OpenAI\n{code}client = OpenAI()\n"
+    Small(app="ship", about="", files={"requirements.txt": "openai\n", "bot.py": text}).write(tmp_path, "")
+    found = {each.value.name: each.value for each in understand(tmp_path).projects[0].variables}
+    assert found["OPENAI_API_KEY"].strict is strict
 
 
 def test_what_starts_in_a_project_below_starts_from_its_own_folder(tmp_path: Path) -> None:

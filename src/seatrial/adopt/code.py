@@ -33,7 +33,7 @@ TOPS = (
 ) - {"django"}
 """Packages whose users may make an application, read variables or call programs."""
 WORDS = (
-    *(b"os.environ", b"getenv", b"environ[", b"environ.get", b"BaseSettings", b"envvar", b"__main__"),
+    *(b"os.environ", b"getenv", b"environ[", b"environ.", b"BaseSettings", b"envvar", b"__main__"),
     b"WorkerSettings",
     *(b"get_wsgi_application", b"get_asgi_application", b"os.system", b"popen", b"create_subprocess", b"dramatiq"),
 )
@@ -110,6 +110,8 @@ class Code:
     routes: list[tuple[str, int, bool]] = field(default_factory=list)
     """Routes that look like a health check's, with the line; whether something may come before them."""
     variables: list[Read] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
+    """Variables that it gives a value itself."""
     texts: list[tuple[str, int]] = field(default_factory=list)
     """Texts that begin with the name of a file or folder that was asked for."""
     programs: list[tuple[str, int]] = field(default_factory=list)
@@ -160,7 +162,7 @@ class _Reader:
         self._wanted = wanted
         self._aliases = code.bound
         self._variables = VariableReader(self._aliases)
-        code.variables = self._variables.found
+        code.variables, code.given = self._variables.found, self._variables.given
         self._classes: dict[str, Framework] = {}
         """Its own classes that derive from a framework's."""
         self._local: dict[str, Framework] = {}
@@ -212,6 +214,9 @@ class _Reader:
                 self.code.main = self.code.main or statement.lineno
                 self.block(statement.body, nested=True)
                 return
+            case ast.If():
+                self._if(statement, nested=nested)
+                return
             case ast.Try() | ast.TryStar():
                 handled = bool(statement.handlers)
                 self._conditions += handled
@@ -224,47 +229,57 @@ class _Reader:
                 return
             case ast.Match():
                 tests, inner = [statement.subject], [each for case in statement.cases for each in case.body]
-            case ast.If() | ast.While():
+            case ast.While():
                 tests, inner = [statement.test], [*statement.body, *statement.orelse]
             case ast.For() | ast.AsyncFor():
                 tests, inner = [statement.iter], [*statement.body, *statement.orelse]
+                self._variables.forget(statement.target)
             case _:
                 return
         self._expressions(tests, nested=nested)
-        if isinstance(statement, ast.If):
-            self._demands(statement, nested=nested)
         self._conditions += 1
         self.block(inner, nested=nested)
         self._conditions -= 1
 
-    def _demands(self, statement: ast.If, *, nested: bool) -> None:
-        """Read `if not TOKEN: raise …`: what it holds must have a value."""
-        tests = statement.test.values if isinstance(statement.test, ast.BoolOp) else [statement.test]
-        ends = statement.body[-1]
-        called = ends.value.func if isinstance(ends, ast.Expr) and isinstance(ends.value, ast.Call) else None
-        if isinstance(ends, ast.Raise) or (called is not None and self._named(called) in {"sys.exit", "exit"}):
-            for test in tests:
-                absent = isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is)
-                if absent or (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
-                    meant = test.left if isinstance(test, ast.Compare) else getattr(test, "operand", None)
-                    self._variables.demand(meant, certain=not nested and not self._conditions)
+    def _if(self, statement: ast.If, *, nested: bool) -> None:
+        variables, test = self._variables, statement.test
+        self._expressions([test], nested=nested)
+        variables.demands(statement, certain=not nested and not self._conditions)
+        names = variables.named(test) & {read.name for read in variables.found}
+        # `if USE_X:` switches on what comes; `if not X:` and `if X == 1:` do not tell.
+        switched = bool(names) and isinstance(test, ast.Name | ast.Call | ast.Subscript)
+        self._conditions += 1
+        for body, on in ((statement.body, switched), (statement.orelse, False)):
+            variables.tests.append((names, on))
+            self.block(body, nested=nested)
+            variables.tests.pop()
+        self._conditions -= 1
 
     def _with(self, statement: ast.With | ast.AsyncWith, *, nested: bool) -> None:
         for item in statement.items:
+            self._variables.forget(item.optional_vars)
             if isinstance(item.optional_vars, ast.Name):
                 self._assigned(item.optional_vars.id, item.context_expr, statement.lineno, nested=nested)
         self._expressions([item.context_expr for item in statement.items], nested=nested)
         self.block(statement.body, nested=nested)
 
     def _assignment(self, statement: ast.Assign | ast.AnnAssign, *, nested: bool) -> None:
-        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        for target in targets:
             if isinstance(target, ast.Name) and statement.value is not None:
                 self._assigned(target.id, statement.value, statement.lineno, nested=nested)
         before = len(self._variables.found)
         self._expressions([statement.value], nested=nested)
-        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+        for target in targets:
+            if isinstance(target, ast.Subscript) and self._variables.is_environment(target.value):
+                self._variables.give(text_of(target.slice), statement.value, branched=self._branched)
+            self._variables.forget(target)
             if isinstance(target, ast.Name):
-                self._variables.keep(target.id, before)
+                self._variables.keep(target.id, before, statement.value)
+
+    @property
+    def _branched(self) -> bool:
+        return self._conditions > self._variables.caught
 
     def _function(self, function: ast.FunctionDef | ast.AsyncFunctionDef, *, nested: bool) -> None:
         for decorator in function.decorator_list:
@@ -273,7 +288,8 @@ class _Reader:
         defaults = (*function.args.defaults, *function.args.kw_defaults)
         self._expressions([*function.decorator_list, *defaults], nested=nested)
         before = dict(self._local)
-        self.block(function.body, nested=True)
+        with self._variables.scope(*(each for each in ast.walk(function.args) if isinstance(each, ast.arg))):
+            self.block(function.body, nested=True)
         returned = [node.value for node in statements(function.body) if isinstance(node, ast.Return)]
         made = next(filter(None, map(self._framework, returned)), None)
         if made is not None and not nested:
@@ -294,7 +310,8 @@ class _Reader:
             self.code.objects.append(Made(name=statement.name, framework=ARQ, line=statement.lineno))
         self._variables.settings(statement, bases)
         self._expressions(statement.decorator_list, nested=nested)
-        self.block(statement.body, nested=True)
+        with self._variables.scope():
+            self.block(statement.body, nested=True)
 
     def _assigned(self, name: str, value: ast.expr, line: int, *, nested: bool) -> None:
         call = value.value if isinstance(value, ast.Await) else value
@@ -345,10 +362,8 @@ class _Reader:
                             self.code.texts.append((path, node.lineno))
                     case ast.Call():
                         self._call(node, certain=certain)
-                    case ast.Subscript(ctx=ast.Load()):
-                        self._variables.subscript(node, certain=certain)
-                    case ast.Compare(ops=[ast.In() | ast.NotIn()]):
-                        self._variables.compare(node)
+                    case ast.Subscript() | ast.Compare() | ast.IfExp() | ast.BoolOp():
+                        self._variables.expression(node, certain=certain)
                     case ast.Attribute() if not nested and not self._streamlit:
                         self._is_streamlit(node)
 
@@ -362,9 +377,17 @@ class _Reader:
         last = call.func.attr if isinstance(call.func, ast.Attribute) else name.rpartition(".")[2]
         if last in ROUTES:
             self._route(call, name, last)
-        self._variables.call(call, name, certain=certain)
-        self._variables.client(call, name, last, certain=certain)
+        self._variables.call(call, name, certain=certain, branched=self._branched)
+        token = last in {"token", "run"} and len(call.args) == 1 and self._is_bot(call.func)
+        self._variables.client(call, name, token=token, certain=certain)
         self._serves(call, name, last)
+
+    def _is_bot(self, called: ast.expr) -> bool:
+        """Tell whether the owner of a method is a bot: by its class, or by its name where another module makes it."""
+        owner = called.value if isinstance(called, ast.Attribute) else None
+        known = self._framework(owner)
+        named = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+        return known.kind == "bot" if known is not None else named.lower().endswith("bot")
 
     def _route(self, call: ast.Call, name: str, last: str) -> None:
         path = (text_of(call.args[0]) if call.args else "") or text_of(argument(call, "path"))

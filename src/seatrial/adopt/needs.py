@@ -203,7 +203,14 @@ def variables(
     """Return the variables of a project: what its code reads first, each once."""
     named = dict(_of_files(tree, folder, files))
     found: dict[str, Found[Variable]] = {}
-    reads = [(read, code.path) for code in codes for read in code.variables if read.name not in OF_THE_SYSTEM]
+    codes = tuple(codes)
+    given = {name for code in codes for name in code.given}
+    reads = [
+        (replace(read, required=False, strict=False) if read.name in given else read, code.path)
+        for code in codes
+        for read in code.variables
+        if read.name not in OF_THE_SYSTEM
+    ]
     lenient = {read.name for read, _ in reads if not read.strict}
     for read, path in reads:
         known = found.get(read.name)

@@ -335,7 +335,11 @@ def _environment(project: Project, image: DockerfileFound | None) -> Iterator[Li
     """Yield a value for each variable without which it does not start; never that of a file of values."""
     for found in project.variables:
         variable = found.value
-        if variable.strict and (image is None or variable.name not in image.given):
+        if (
+            variable.strict
+            and variable.name != "DJANGO_SETTINGS_MODULE"
+            and (image is None or variable.name not in image.given)
+        ):
             value = trial_value(variable, project)
             how = "requires it" if variable.required else "has no way without it"
             yield Line(variable.name, value, f"{found.where} {how}: a value for trials")

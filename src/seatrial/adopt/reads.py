@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,7 @@ HELPER = re.compile(
 IN_TEXT = re.compile(
     rb"""(?:\bgetenv|\benviron\.get)\(\s*["']([A-Z_a-z]\w{1,80})["']|\bos\.environ\[["']([A-Z_a-z]\w{1,80})["']\](?!\s*=[^=])"""
 )
+NOT_DEBUGGING = re.compile(r"not (?:\w+\.)*(?:\w+_)?(?:DEBUG|TESTING|TEST|DEV|DEVELOPMENT)(?:_MODE)?", re.IGNORECASE)
 LONGEST_HELPER = 20
 """Lines of a function that only reads a variable."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{1,80}")
@@ -88,8 +90,14 @@ class VariableReader:
         """Its classes of pydantic's settings, each with the prefix of its variables."""
         self._helpers: dict[str, bool] = {}
         """Its functions that read the variable that they are given; whether they want a value."""
-        self._kept: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
         """Names that hold what was read, and which one of `found` that is."""
+        self.given: set[str] = set()
+        """Variables that the module itself gives a value, so that nobody has to."""
+        self.tests: list[tuple[frozenset[str], bool]] = []
+        """The variables that each condition around a statement names; whether it holds where they have a value."""
+        self._guards: dict[int, frozenset[str]] = {}
+        """Calls within an expression's conditions, and the variables that these name."""
         self._demanded: set[int] = set()
         """Calls whose answer must be a value."""
         self.caught = 0
@@ -121,41 +129,115 @@ class VariableReader:
         """Tell whether an expression is os.environ."""
         return dotted_name(node, self._aliases) == "os.environ"
 
-    def subscript(self, node: ast.Subscript, *, certain: bool) -> None:
-        """Read `os.environ[NAME]`; `certain` tells that it is carried out at the start, and not caught."""
-        if self.is_environment(node.value):
-            self._add(text_of(node.slice), node.lineno, required=certain, strict=not self.caught)
+    def expression(self, node: ast.expr, *, certain: bool) -> None:
+        """Read `os.environ[NAME]`, and what asks whether there is a value.
 
-    def compare(self, node: ast.Compare) -> None:
-        """Read `NAME in os.environ`: the code can do without."""
-        if self.is_environment(node.comparators[0]):
-            self._add(text_of(node.left), node.lineno, required=False)
+        `certain` tells that it is carried out at the start, and not caught.
+        """
+        match node:
+            case ast.Subscript(ctx=ast.Load()) if self.is_environment(node.value):
+                self._add(text_of(node.slice), node.lineno, required=certain, strict=not self.caught)
+            case ast.Compare(ops=[ast.In() | ast.NotIn()]) if self.is_environment(node.comparators[0]):
+                self._add(text_of(node.left), node.lineno, required=False)  # The code can do without.
+            case ast.IfExp():
+                self._guard(node.test, node.body, node.orelse)
+            case ast.BoolOp(op=ast.And()):
+                self._guard(*node.values)
 
-    def keep(self, name: str, before: int) -> None:
-        """Remember the name of the one variable that was read since so many were found."""
-        self._kept.pop(name, None)
-        if len(self.found) == before + 1:
-            self._kept[name] = before
+    def give(self, name: str, value: ast.expr | None, *, branched: bool) -> None:
+        """Take a value that the module gives a variable: in a branch only where its condition names the variable."""
+        named = any(name in names for names, _ in self.tests)
+        if name and (not branched or named) and name not in self.named(value):
+            self.given.add(name)
 
-    def demand(self, node: ast.AST | None, *, certain: bool) -> None:
+    def forget(self, target: ast.AST | None) -> None:
+        """Forget what names held that are given something else."""
+        for node in ast.walk(target) if target is not None else ():
+            if isinstance(node, ast.Name):
+                self.kept.pop(node.id, None)
+
+    def keep(self, name: str, before: int, value: ast.expr | None) -> None:
+        """Remember the name of the one variable that was read since so many were found, where nothing stands in."""
+        nodes = list(ast.walk(value)) if value is not None else []
+        others = [each for node in nodes if isinstance(node, ast.BoolOp) for each in node.values]
+        instead = sum(not isinstance(each, ast.Constant) or bool(each.value) for each in others) > 1
+        if len(self.found) == before + 1 and not instead and not any(isinstance(node, ast.IfExp) for node in nodes):
+            self.kept[name] = before
+
+    def named(self, test: ast.AST | None) -> frozenset[str]:
+        """Return the variables that an expression names: by what holds them, or as a text."""
+        nodes = list(ast.walk(test)) if test is not None else []
+        held = {
+            self.found[self.kept[node.id]].name for node in nodes if isinstance(node, ast.Name) and node.id in self.kept
+        }
+        return frozenset(held | {text for text in map(text_of, nodes) if NAME.fullmatch(text)})
+
+    def _guard(self, test: ast.expr, *inner: ast.expr) -> None:
+        """Take the calls that an expression makes only where its condition holds."""
+        if names := self.named(test):
+            for node in (node for each in inner for node in ast.walk(each) if isinstance(node, ast.Call)):
+                self._guards[id(node)] = self._guards.get(id(node), frozenset()) | names
+
+    def _optional(self, variable: str, call: ast.AST | None = None) -> bool:
+        """Tell whether a condition asks for the variable itself, or for another that switches its use on."""
+        return variable in self._guards.get(id(call), ()) or any(on or variable in names for names, on in self.tests)
+
+    def demand(self, node: ast.AST | None, *, certain: bool, by: ast.Call | None = None) -> None:
         """Take it that what a name holds, or a call has read, must have a value."""
-        at = self._kept.get(node.id) if isinstance(node, ast.Name) else None
+        at = self.kept.get(node.id) if isinstance(node, ast.Name) else None
+        if at is not None and self._optional(self.found[at].name, by):
+            return
         if isinstance(node, ast.Call):
             self._demanded.add(id(node))  # It is read itself after what is around it.
         if at is not None and not self.found[at].default and not self.caught:
             required = self.found[at].required or certain
             self.found[at] = replace(self.found[at], required=required, strict=True)
 
-    def client(self, call: ast.Call, name: str, last: str, *, certain: bool) -> None:
-        """Read a call that makes a client of a service, which is not made without a key."""
+    def demands(self, statement: ast.If, *, certain: bool) -> None:
+        """Read `if not TOKEN: raise …`: what it holds must have a value."""
+        tests = [statement.test]
+        if isinstance(statement.test, ast.BoolOp):
+            tests = statement.test.values
+            if isinstance(statement.test.op, ast.And):
+                # `not A and not B` wants one of them, `not DEBUG and not B` wants B: nobody serves to debug.
+                tests = [test for test in tests if not NOT_DEBUGGING.fullmatch(ast.unparse(test))]
+                tests = tests if len(tests) == 1 else []
+        ends = statement.body[-1]
+        called = ends.value.func if isinstance(ends, ast.Expr) and isinstance(ends.value, ast.Call) else None
+        exits = called is not None and dotted_name(called, self._aliases) in {"sys.exit", "exit"}
+        for test in tests if exits or isinstance(ends, ast.Raise) else ():
+            if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is):
+                self.demand(test.left, certain=certain)
+            elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+                self.demand(test.operand, certain=certain)
+
+    @contextmanager
+    def scope(self, *parameters: ast.arg) -> Iterator[None]:
+        """Read a function or a class: its names, and its parameters, are its own."""
+        kept, tests = self.kept, self.tests
+        names = {each.arg for each in parameters}
+        self.kept, self.tests = {name: at for name, at in kept.items() if name not in names}, []
+        yield
+        self.kept, self.tests = kept, tests
+
+    def client(self, call: ast.Call, name: str, *, token: bool, certain: bool) -> None:
+        """Read a call that makes a client of a service, which is not made without a key; or gives a bot its token."""
         if name in CLIENTS and not call.args and not call.keywords:
             for variable in CLIENTS[name]:
-                self._add(variable, call.lineno, required=certain and not self.caught, strict=not self.caught)
-        elif name in TAKES_TOKEN or (last in {"token", "run"} and len(call.args) == 1):
-            self.demand(call.args[0] if call.args else argument(call, "token"), certain=certain)
+                strict = not self.caught and not self._optional(variable, call)
+                self._add(variable, call.lineno, required=certain and strict, strict=strict)
+        elif name in TAKES_TOKEN or token:
+            self.demand(call.args[0] if call.args else argument(call, "token"), certain=certain, by=call)
 
-    def call(self, call: ast.Call, name: str, *, certain: bool) -> None:
-        """Read a call of something that reads a variable."""
+    def call(self, call: ast.Call, name: str, *, certain: bool, branched: bool) -> None:
+        """Read a call of something that reads a variable, or gives it a value."""
+        if name == "os.environ.setdefault" and len(call.args) > 1:
+            self.give(text_of(call.args[0]), call.args[1], branched=branched)
+        elif name == "os.environ.update":
+            tables = [each for each in call.args if isinstance(each, ast.Dict)]
+            pairs = [pair for each in tables for pair in zip(map(text_of, each.keys), each.values, strict=True)]
+            for key, value in [*pairs, *((each.arg or "", each.value) for each in call.keywords)]:
+                self.give(key, value, branched=branched)
         envvar = argument(call, "envvar")
         for each in envvar.elts if isinstance(envvar, ast.List | ast.Tuple) else [envvar]:
             self._add(text_of(each), call.lineno, required=False)
