@@ -293,6 +293,43 @@ def test_django_is_served_with_its_own_settings_and_its_static_files(tmp_path: P
     )
 
 
+SETS = 'import os\n\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "{}")\n'
+SERVES = "from django.core.wsgi import get_wsgi_application\n\napplication = get_wsgi_application()\n"
+SITE = {
+    "requirements.txt": "django\ngunicorn\npsycopg\n", "manage.py": SETS.format("site.settings"),
+    "site/__init__.py": "", "site/wsgi.py": SETS.format("site.settings") + SERVES,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "collects"),
+    [
+        ({"site/settings.py": "STATIC_ROOT = 'x'\n"}, True),
+        ({"site/settings.py": "from .parts.base import *\n", "site/parts/base.py": "STATIC_ROOT = 'x'\n"}, True),
+        ({"site/settings.py": "from .settings import *\nfrom site.a import *\n", "site/a.py": "A = 1\n"}, False),
+        ({"site/settings.py": "A = 1\n", "site/settings_prod.py": "STATIC_ROOT = 'x'\n"}, False),
+        ({"site/settings.py": "A = 1\n", "other/settings.py": "STATIC_ROOT = 'x'\n"}, False),
+        (
+            {
+                "site/settings.py": "import os\nA = os.environ['DJANGO_SETTINGS_MODULE']\nSTATIC_ROOT = 'x'\n",
+                "site/wsgi.py": f"import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'site.settings'\n{SERVES}",
+            },
+            True,
+        ),
+    ],
+)
+def test_static_files_are_collected_where_the_served_settings_say_so(
+    tmp_path: Path, files: dict[str, str], collects: bool
+) -> None:
+    made = written(Small(app="ship", about="", files=SITE | files), tmp_path / "ship").files
+    assert ("collectstatic" in made["Dockerfile"]) is collects
+    assert "DJANGO_SETTINGS_MODULE" not in "".join(made.values())
+    # The command loads the dependencies, and these their libraries.
+    base, _, last = parse(made["Dockerfile"]).stages
+    found = [any("libpq5" in each.text for each in stage.instructions) for stage in (base, last)]
+    assert found == [collects, not collects]
+
+
 def test_what_a_person_says_comes_first(tmp_path: Path) -> None:
     Small(app="ship", about="", files={"requirements.txt": "flask\n", "app.py": FLASK}).write(tmp_path, "")
     found = understand(tmp_path)

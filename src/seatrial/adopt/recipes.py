@@ -167,7 +167,7 @@ class _Recipe:
             "copies": [copied(f"/app/{path}", f"/app/{path}") for path in self._data()] if self.builds else [],
             "pythonpath": pythonpath and shell_word(pythonpath),
             "settings": settings,
-            "static": self._static(settings),
+            "static": self._static(),
             "port": port,
             # What a person's command starts need not speak HTTP.
             "health": _connects(port) if self.app.command else _health(project, port),
@@ -175,12 +175,12 @@ class _Recipe:
             "command": _command(start),
         }
 
-    def _static(self, settings: str) -> str:
+    def _static(self) -> str:
         """Return the command that collects Django's static files; empty where there is none."""
         required = (found.value for found in self.project.variables if found.value.strict)
         values = {variable.name: trial_value(variable, self.project) for variable in required}
         flat = not self.builds and self.root == self.project.folder
-        return collects(self.tree, self.project, settings, values) if flat else ""
+        return collects(self.tree, self.project, self.start, values) if flat else ""
 
     def _stop_signal(self) -> str:
         """Return the signal that it ends by: a container's first process ignores SIGTERM where nothing handles it."""
