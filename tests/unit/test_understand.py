@@ -436,22 +436,28 @@ def stacks(folder: Path, files: dict[str, str]) -> dict[str, Stack]:
     return {stack.files[0]: stack for stack in found}
 
 
-PAIR = ("compose.yaml", "compose.prod.yaml")
+PAIR = ("compose.yaml", "compose.extra.yaml")
+MORE = "docker compose -f compose.yaml -f compose.extra.yaml up -d"
 
 
 @pytest.mark.parametrize(
     ("files", "expected", "note"),
     [
-        ({"Makefile": "up:\n\tdocker compose -f compose.yaml \\\n\t  -f compose.prod.yaml up\n"}, PAIR, ""),
-        ({"README.md": "`docker-compose --file=compose.yaml --file=compose.prod.yaml -p x up`"}, PAIR, ""),
+        ({"Makefile": "up:\n\tdocker compose -f compose.yaml \\\n\t  -f compose.extra.yaml up\n"}, PAIR, ""),
+        ({"README.md": "`docker-compose --file=compose.yaml --file=compose.extra.yaml -p x up`"}, PAIR, ""),
         ({"run.sh": "docker compose --env-file prod.env -f compose.yaml up", "prod.env.example": ""}, PAIR[:1], ""),
         ({"run.sh": "docker compose --env-file gone.env -f compose.yaml up"}, None, ""),
         ({"run.sh": "docker compose -f compose.yaml -f $MORE up"}, None, ""),
-        ({"run.sh": "docker compose up; tar -f compose.yaml -f compose.prod.yaml"}, None, ""),
+        ({"run.sh": "docker compose up; tar -f compose.yaml -f compose.extra.yaml"}, None, ""),
         ({"run.sh": "docker compose -f compose.yaml -f compose.dev.yaml up"}, None, "run.sh:1"),
+        ({"run.sh": "docker compose -f compose.yaml -f compose.prod.yaml up"}, None, "run.sh:1"),
+        ({"README.md": "Run `docker compose up`.", "deploy.sh": MORE}, None, "deploy.sh:1"),
+        ({"README.md": "docker-compose --profile all -p x up -d", "deploy.sh": MORE}, None, "deploy.sh:1"),
+        ({"README.md": "COMPOSE_FILE=a.yaml docker compose up", "deploy.sh": MORE}, PAIR, ""),
+        ({"README.md": "docker compose logs; docker compose down", "deploy.sh": MORE}, PAIR, ""),
         (
             {
-                "Makefile": "a:\n\tdocker compose -f compose.yaml -f compose.prod.yaml up\n"
+                "Makefile": "a:\n\tdocker compose -f compose.yaml -f compose.extra.yaml up\n"
                 "b:\n\tdocker compose -f compose.yaml up"
             },
             None,
@@ -463,7 +469,7 @@ def test_a_call_of_several_compose_files_counts_where_the_project_says_no_other(
     tmp_path: Path, files: dict[str, str], expected: tuple[str, ...] | None, note: str
 ) -> None:
     api = "services: {api: {build: .}}"
-    more = {"compose.yaml": api, "compose.prod.yaml": api, "compose.dev.yaml": api}
+    more = {"compose.yaml": api, "compose.extra.yaml": api, "compose.dev.yaml": api, "compose.prod.yaml": api}
     seen = tree.Tree(write(tmp_path, {**more, **files}))
     found, notes = with_calls(seen, read_stacks(seen)[0])
     call = next(stack.call for stack in found if stack.files[0] == "compose.yaml")

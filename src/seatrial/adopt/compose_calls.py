@@ -9,18 +9,27 @@ from collections.abc import Iterator, Sequence
 from msgspec import structs
 
 from seatrial.adopt.model import ComposeCall, Note, Stack
+from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.tree import Tree, joined, line_of
 from seatrial.text import toml_value
 
 GAP = r"(?:[ \t]|\\\r?\n)+"
 CALL = re.compile(rf"\bdocker[ -]compose((?:{GAP}-{{1,2}}[a-z-]+(?:=|{GAP})[^\s`\"'|;&]+)+)")
 """A call whose options stand before its command: `docker compose -f A -f B --env-file C up`."""
+PLAIN = re.compile(
+    rf"\bdocker[ -]compose(?:{GAP}-{{1,2}}(?!f\b|file\b|env-file\b|project-d)[a-z][a-z-]*"
+    rf"(?:(?:=|{GAP})[^\s`\"'|;&-][^\s`\"'|;&]*)??)*?"
+    rf"{GAP}(?:up|build|run|start)\b"
+)
+"""A call that names no file: compose takes the usual one."""
 OPTION = re.compile(rf"(-f|--file|--env-file)(?:=|{GAP})([^\s`\"'|;&]+)")
 SAYING = re.compile(r"(?:GNUm|M|m)akefile|[Jj]ustfile|Taskfile\.ya?ml|README(?:\.\w+)?|.*\.sh|\.gitlab-ci\.ya?ml")
 FOR_ONE_PERSON = re.compile(
     r"(?:^|[._/-])(?:dev|development|local|debug|test|tests|testing|ci|e2e|override)(?=[._/-]|$)"
 )
 """What the names of files say that are for developing or testing."""
+NOT_HERE = re.compile(r"(?:^|[._/-])(?:prod|production|deploy|deployment|swarm|staging|stage|live)(?=[._/-]|$)")
+"""What the names of compose files say that are for a server: with its networks, certificates and images."""
 DEEPEST = 2
 MOST = 60
 """Files that are searched."""
@@ -29,7 +38,8 @@ MOST = 60
 def with_calls(tree: Tree, stacks: Sequence[Stack]) -> tuple[tuple[Stack, ...], tuple[Note, ...]]:
     """Return stacks with the call that brings each up with more than itself, and notes on calls that stay untaken.
 
-    A call counts where all that the project's files say of a first compose file agree, and it is not for developing.
+    A call counts where all that the project's files say of a first compose file agree, and it is neither for developing
+    nor for a server.
     """
     by_first: dict[str, list[ComposeCall]] = {}
     for call in _calls(tree) if stacks else ():
@@ -51,7 +61,8 @@ def with_calls(tree: Tree, stacks: Sequence[Stack]) -> tuple[tuple[Stack, ...], 
 
 
 def _for_one(call: ComposeCall) -> bool:
-    return any(FOR_ONE_PERSON.search(path) for path in (*call.files[1:], *call.env_files))
+    own = any(FOR_ONE_PERSON.search(path) for path in (*call.files[1:], *call.env_files))
+    return own or any(NOT_HERE.search(path) for path in call.files[1:])
 
 
 def _listed(paths: Sequence[str]) -> str:
@@ -62,7 +73,14 @@ def _calls(tree: Tree) -> Iterator[ComposeCall]:
     named = [path for path in tree.files if path.count("/") <= DEEPEST and _may_say(path)]
     for path in named[:MOST]:
         text = tree.text(path)
-        for match in CALL.finditer(text) if "compose" in text else ():
+        if "compose" not in text:
+            continue
+        # COMPOSE_FILE names other files than the usual one.
+        for match in PLAIN.finditer(text) if "COMPOSE_FILE" not in text else ():
+            places = (joined(folder, name) for folder in ("", posixpath.dirname(path)) for name in USUAL)
+            if usual := next((place for place in places if place in tree), ""):
+                yield ComposeCall(files=(usual,), where=f"{path}:{line_of(text, match.start())}")
+        for match in CALL.finditer(text):
             options = OPTION.findall(match[1])
             # A path begins where the command is run: in the project's folder, or in the script's own.
             for folder in dict.fromkeys(("", posixpath.dirname(path))):
