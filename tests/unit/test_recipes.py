@@ -10,7 +10,7 @@ import pytest
 from tests.adopt.projects import FASTAPI, FLASK, LOOP, WITHOUT, Small, pyproject
 
 from seatrial.adopt.dockerfile_words import as_pattern, copied, shell_word
-from seatrial.adopt.proposal import answered
+from seatrial.adopt.proposal import answered, made_up
 from seatrial.adopt.recipes import Written, write_missing
 from seatrial.adopt.tree import Tree
 from seatrial.adopt.understand import understand
@@ -128,6 +128,48 @@ def test_an_example_that_names_no_password_gets_no_default_of_one(tmp_path: Path
     assert 'DATABASE_URL: "postgresql://app@postgres:5432/app"' in made["compose.yaml"]
     assert "PASSWORD" not in made["compose.yaml"]
     assert ".env.example" not in made
+
+
+def test_each_part_of_a_services_address_is_that_of_the_service(tmp_path: Path) -> None:
+    names = [
+        "DB_NAME",
+        "DB_USER",
+        "DB_PASSWORD",
+        "DB_HOST",
+        "DB_PORT",
+        "PGUSER",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "POSTGRES_PASSWORD",
+        "GPG_PASSWORD",
+    ]
+    reads = "".join(f'{name} = os.environ["{name}"]\n' for name in [*names, "EMAIL_PORT"])
+    code = f'import os\n\n{reads}DB_USERNAME = os.getenv("DB_USERNAME", "shop")\n' + FASTAPI
+    files = {"requirements.txt": "fastapi\nuvicorn\npsycopg[binary]\nredis\n", "main.py": code}
+    made = written(Small(app="ship", about="", files=files), tmp_path / "ship").files
+    given = dict(re.findall(r'^    (\w+): "(.*)"$', made["compose.yaml"], re.MULTILINE))
+    password = "${POSTGRES_PASSWORD:?copy .env.example to .env and set POSTGRES_PASSWORD}"
+    assert {name: given[name] for name in (*names[:-1], "DB_USERNAME")} == {
+        "DB_NAME": "app", "DB_USER": "app", "DB_PASSWORD": password, "POSTGRES_PASSWORD": password,
+        "DB_HOST": "postgres", "DB_PORT": "5432",
+        "PGUSER": "app", "REDIS_HOST": "redis", "REDIS_PORT": "6379", "DB_USERNAME": "app",
+    }  # fmt: skip
+    assert [line.partition("=")[0] for line in made[".env.example"].splitlines() if line[0] != "#"] == [
+        "POSTGRES_PASSWORD", "GPG_PASSWORD", "EMAIL_PORT",
+    ]  # fmt: skip
+    (project,) = understand(tmp_path / "ship").projects
+    trial = {found.value.name: made_up(found.value, project) for found in project.variables}
+    found = {name: trial[name] for name in ("DB_PORT", "REDIS_PORT", "REDIS_HOST", "EMAIL_PORT")}
+    assert found == {"DB_PORT": "5432", "REDIS_PORT": "6379", "REDIS_HOST": "localhost", "EMAIL_PORT": "8000"}
+
+
+def test_what_an_example_that_is_there_gives_no_value_is_told(tmp_path: Path) -> None:
+    code = 'import os\n\nA = os.environ["A_KEY"]\nB = os.environ["B_KEY"]\nos.environ["C_KEY"]\n' + FASTAPI
+    files = {"requirements.txt": "fastapi\nuvicorn\n", "main.py": code, ".env.example": "A_KEY=x\n# B_KEY=x\nC_KEY=\n"}
+    text = written(Small(app="ship", about="", files=files), tmp_path / "ship").files["compose.yaml"]
+    assert text.splitlines()[1] == "# and set there what it gives no value: B_KEY, C_KEY."
+    assert '"${A_KEY:?read in main.py:3}"' in text
+    assert '"${B_KEY:?copy .env.example to .env and set B_KEY, read in main.py:4}"' in text
 
 
 REQUIRES = """\

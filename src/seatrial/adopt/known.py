@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,6 +65,9 @@ LIBRARIES: Mapping[str, list[str]] = {
 SELF_CONTAINED: Mapping[str, str] = _known["self-contained"]
 ADDRESSES: Mapping[str, str] = {
     service: row["address"] for service, row in _known["services"].items() if "address" in row
+}
+NAMES: Mapping[str, re.Pattern[str]] = {
+    service: re.compile(row["names"]) for service, row in _known["services"].items() if "names" in row
 }
 VALUES_BY_TYPE: Mapping[str, str] = _known["values"]["types"]
 VALUES_BY_WORD: Mapping[str, str] = _known["values"]["words"]

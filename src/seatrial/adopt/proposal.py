@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import structs
 
 from seatrial.adopt.apps import services_of, slug
-from seatrial.adopt.known import ADDRESSES, VALUES_BY_TYPE, VALUES_BY_WORD
+from seatrial.adopt.known import ADDRESSES, NAMES, VALUES_BY_TYPE, VALUES_BY_WORD
 from seatrial.adopt.model import (
     App,
     DockerfileFound,
@@ -331,6 +332,9 @@ def _is_module(reference: str) -> bool:
     return not reference.endswith(".py")
 
 
+NAMES_PORT = re.compile(r"(?:^|_|PG|DB|SQL)PORT$")
+
+
 def _environment(project: Project, image: DockerfileFound | None) -> Iterator[Line]:
     """Yield a value for each variable without which it does not start; never that of a file of values."""
     for found in project.variables:
@@ -354,9 +358,12 @@ def made_up(variable: Variable, project: Project) -> str:
     """Return a value that a variable of that name and type may have."""
     name, kind = variable.name.upper(), variable.type.removesuffix(" | None").rpartition("pydantic.")[2]
     if value := next((value for pattern, value in VALUES_BY_TYPE.items() if re.fullmatch(pattern, kind)), ""):
-        return value if value != "1" or not name.endswith("PORT") else VALUES_BY_WORD["PORT"]
+        return value if value != "1" or not NAMES_PORT.search(name) else _port(name, project)
     words = name.split("_")
-    if value := next((VALUES_BY_WORD[word] for word in words if word in VALUES_BY_WORD), ""):
+    if NAMES_PORT.search(name):
+        return _port(name, project)
+    # REDIS_HOST is a host.
+    if value := next((VALUES_BY_WORD[word] for word in (words[-1], *words) if word in VALUES_BY_WORD), ""):
         return value
     if words[-1] not in {"URL", "URI", "DSN"} and not kind.endswith("Dsn"):
         return "made-up"
@@ -368,6 +375,13 @@ def made_up(variable: Variable, project: Project) -> str:
         driver = next((f"+{name}" for name in wanted if name in project.dependencies), "")
         return address.replace("://", f"{driver}://", 1)
     return address
+
+
+def _port(name: str, project: Project) -> str:
+    """Return the port of the service that a variable's name is about; else one to serve."""
+    known = (found.value for found in project.services if found.value in NAMES)
+    address = next((ADDRESSES[kind] for kind in known if NAMES[kind].search(name)), "")
+    return str(urlsplit(address).port or VALUES_BY_WORD["PORT"])
 
 
 def _stack(app: App, project: Project, services: Sequence[ServiceFound]) -> Iterator[Line]:

@@ -23,7 +23,7 @@ from seatrial.adopt.installers import COMPILED, INTO, inside, is_package, python
 from seatrial.adopt.known import Framework
 from seatrial.adopt.model import App, Found, Project, Start, Sure, Understanding
 from seatrial.adopt.proposal import rival_modules, trial_value
-from seatrial.adopt.services import SERVICES, environment, example, migrate, without_password
+from seatrial.adopt.services import SERVICES, environment, example, migrate, named_in, without_password
 from seatrial.adopt.stacks import USUAL
 from seatrial.adopt.starts import serving
 from seatrial.adopt.tree import Tree, joined
@@ -263,9 +263,10 @@ class _Recipe:
         unique = [
             without_password(each, example_there) for each in {service.name: service for service in services}.values()
         ]
-        variables = dict(environment(project, unique))
+        variables = dict(environment(project, unique, example_there))
         own = self.app.name.value if self.app.name.value not in {each.name for each in unique} else "app"
         secrets = [key for service in unique for key, value in service.environment.items() if ":?" in value]
+        asked = {*secrets, *(name for name, value in variables.items() if value.startswith(f"${{{name}:?"))}
         return {
             **values,
             "service": own,
@@ -274,6 +275,7 @@ class _Recipe:
             "environment": variables,
             "secrets": secrets,
             "asks": bool(example(project, variables, secrets)),
+            "lacks": sorted(asked - named_in(example_there)) if example_there else [],
             "migrate": migrate(project),
             "stays": not self._job(),
         }
