@@ -260,6 +260,7 @@ def test_what_the_code_cannot_do_without_is_asked_for_by_name(tmp_path: Path) ->
         ('t = os.getenv("T_TOKEN")\ndef b(t):\n    if not t:\n        raise ValueError', False, False),
         ('t = os.getenv("T_TOKEN")\nfor t in "a":\n    if not t:\n        raise ValueError', False, False),
         ('t = os.getenv("T_TOKEN") or read()\nif not t:\n    raise ValueError', False, False),
+        ('t = os.getenv("T_TOKEN")\nd[t] = 1\nif not t:\n    raise ValueError', True, True),
         ('t = os.getenv("T_TOKEN") or ""\nif not t:\n    raise ValueError', True, True),
     ],
 )

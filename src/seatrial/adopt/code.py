@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.adopt.known import ARQ, CLASSES, DASH, DASH_SERVER, DRAMATIQ, STREAMLIT, Framework
@@ -144,18 +144,6 @@ def read_code(content: bytes, path: str, name: str, *, package: bool, wanted: fr
     return code
 
 
-def resolve(name: str, modules: Mapping[str, Code], depth: int = 5) -> tuple[str, Made] | None:
-    """Return the factory that a dotted name of the project means, with its own name: other modules may import it."""
-    module, _, attribute = name.rpartition(".")
-    code = modules.get(module)
-    if code is None or depth == 0:
-        return None
-    if made := next((made for made in code.factories if made.name == attribute), None):
-        return name, made
-    further = code.bound.get(attribute)
-    return resolve(further, modules, depth - 1) if further and further != name else None
-
-
 class _Reader:
     def __init__(self, code: Code, wanted: frozenset[str]) -> None:
         self.code = code
@@ -272,14 +260,12 @@ class _Reader:
         self._expressions([statement.value], nested=nested)
         for target in targets:
             if isinstance(target, ast.Subscript) and self._variables.is_environment(target.value):
-                self._variables.give(text_of(target.slice), statement.value, branched=self._branched)
+                self._variables.give(
+                    text_of(target.slice), statement.value, branched=self._conditions > self._variables.caught
+                )
             self._variables.forget(target)
             if isinstance(target, ast.Name):
                 self._variables.keep(target.id, before, statement.value)
-
-    @property
-    def _branched(self) -> bool:
-        return self._conditions > self._variables.caught
 
     def _function(self, function: ast.FunctionDef | ast.AsyncFunctionDef, *, nested: bool) -> None:
         for decorator in function.decorator_list:
@@ -377,7 +363,7 @@ class _Reader:
         last = call.func.attr if isinstance(call.func, ast.Attribute) else name.rpartition(".")[2]
         if last in ROUTES:
             self._route(call, name, last)
-        self._variables.call(call, name, certain=certain, branched=self._branched)
+        self._variables.call(call, name, certain=certain, branched=self._conditions > self._variables.caught)
         token = last in {"token", "run"} and len(call.args) == 1 and self._is_bot(call.func)
         self._variables.client(call, name, token=token, certain=certain)
         self._serves(call, name, last)

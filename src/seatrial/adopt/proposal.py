@@ -38,6 +38,7 @@ from seatrial.text import plain_line, toml_key, toml_value
 NAME, MODULE, CONTEXT, ARGUMENT = "--name", "--module", "--context", "--build-argument"
 COMMAND, SERVER, PORT = "--command", "--server", "--port"
 LAST_PORT = 65_535
+NAMES_PORT = re.compile(r"(?:^|_|PG|DB|SQL)PORT$")
 VERSION = re.compile(r"3\.\d+")
 Answers = Mapping[tuple[str, str], str]
 """Answers by option and app; the app is empty for the only one. A build argument's name is a part of the option."""
@@ -330,9 +331,6 @@ def _is_module(reference: str) -> bool:
     except msgspec.ValidationError:
         return False
     return not reference.endswith(".py")
-
-
-NAMES_PORT = re.compile(r"(?:^|_|PG|DB|SQL)PORT$")
 
 
 def _environment(project: Project, image: DockerfileFound | None) -> Iterator[Line]:

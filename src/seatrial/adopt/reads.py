@@ -153,7 +153,7 @@ class VariableReader:
     def forget(self, target: ast.AST | None) -> None:
         """Forget what names held that are given something else."""
         for node in ast.walk(target) if target is not None else ():
-            if isinstance(node, ast.Name):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self.kept.pop(node.id, None)
 
     def keep(self, name: str, before: int, value: ast.expr | None) -> None:

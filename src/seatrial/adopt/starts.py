@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from seatrial.adopt.code import Code, Made, resolve
+from seatrial.adopt.code import Code, Made
 from seatrial.adopt.known import ASGI, BRINGS, SERVERS, Framework
 from seatrial.adopt.model import Found, Start, Sure, guessed, stated
 from seatrial.adopt.modules import Modules
@@ -61,7 +61,7 @@ def _objects(code: Code, by_name: Mapping[str, Code], called: set[str]) -> Itera
     yield from code.objects
     for name, callee, line in code.calls:
         whole = callee if "." in callee else f"{code.name}.{callee}"
-        if (found := resolve(whole, by_name)) is not None:
+        if (found := _resolve(whole, by_name)) is not None:
             called.add(found[0])
             yield Made(name=name, framework=found[1].framework, line=line)
     if posixpath.basename(code.path) in {"wsgi.py", "asgi.py"} and not code.objects:
@@ -288,3 +288,15 @@ def _found(start: Start, code: Code, line: int, modules: Modules) -> Found[Start
     sure = modules.sure.get(code.path, Sure.GUESSED)
     why = "its name depends on the folder that it starts in" if sure is Sure.GUESSED else ""
     return Found(value=start, where=f"{code.path}:{line}", sure=sure, why=why)
+
+
+def _resolve(name: str, modules: Mapping[str, Code], depth: int = 5) -> tuple[str, Made] | None:
+    """Return the factory that a dotted name of the project means, with its own name: other modules may import it."""
+    module, _, attribute = name.rpartition(".")
+    code = modules.get(module)
+    if code is None or depth == 0:
+        return None
+    if made := next((made for made in code.factories if made.name == attribute), None):
+        return name, made
+    further = code.bound.get(attribute)
+    return _resolve(further, modules, depth - 1) if further and further != name else None
