@@ -14,7 +14,7 @@ from seatrial import process
 from seatrial.errors import ProgramError
 from seatrial.filesystem import locked, os_errors
 from seatrial.offline import daemon, install, network
-from seatrial.offline.install import RUNTIME, layout_of
+from seatrial.offline.install import RUNTIME, SYSTEM_PATH, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,7 +150,8 @@ def remove_engine(host: Host, say: Callable[[str], None]) -> bool:
 
 def _delete(folder: Path) -> None:
     """Delete a tree, which may be deeper than Python recurses: an image may hold anything."""
-    process.run(["rm", "--recursive", "--force", "--", folder], timeout=TREE_TIMEOUT)
+    argv: list[str | Path] = ["rm", "--recursive", "--force", "--", folder]
+    process.run(argv, timeout=TREE_TIMEOUT, environment={"PATH": SYSTEM_PATH})
 
 
 @contextmanager
