@@ -53,7 +53,7 @@ def layers(
         raise SettingsError("--app, --image and --archive each name an image.", fix="Give one of them.")
     if platform is not None and archive is None:
         raise SettingsError("--platform goes with --archive.", fix="Leave it out: the engine has the image of one.")
-    target = None if image or archive else _target(app, python)
+    target = None if image or archive else output.one_app(app, python)
     name, saved = _saved(target.reference if target else image or "", archive, platform or "", target)
     facts = layers_of(saved, (), _instructions(target))
     usage = usage_of(saved, facts)
@@ -66,16 +66,6 @@ def layers(
     else:
         print_layers(name, usage, facts, output.console())
     return ExitCode.OK
-
-
-def _target(app: str | None, python: str | None) -> Target:
-    from seatrial.smoke import app_target
-
-    project = output.project()
-    names = list(project.chosen(app))
-    if len(names) != 1:
-        raise SettingsError("which app?", where=str(project.file), fix=f"Name one with --app: {', '.join(names)}.")
-    return app_target(project, names[0], python, host=output.host())
 
 
 def _instructions(target: Target | None) -> Sequence[Instruction]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seatrial.engine.find import Engine
     from seatrial.host import Host
     from seatrial.settings.read import Project
+    from seatrial.smoke import Target
     from seatrial.stack.state import ServiceState, StackState
 
 APP = {"app": "the app; may be left out where only one has a compose file"}
@@ -98,6 +99,21 @@ def engine() -> Engine:
         keep_networks_open(host(), say)
     _sweeper = sweep.start(found, owner.this())
     return found
+
+
+def one_app(app: str | None, python: str | None) -> Target:
+    """Return the image of the app that is named, or of the only one.
+
+    Raises:
+        SettingsError: there is no such app, or several, of which none is named.
+    """
+    from seatrial.smoke import app_target
+
+    found = project()
+    names = list(found.chosen(app))
+    if len(names) != 1:
+        raise SettingsError("which app?", where=str(found.file), fix=f"Name one with --app: {', '.join(names)}.")
+    return app_target(found, names[0], python, host=host())
 
 
 def with_services(project: Project) -> Project:

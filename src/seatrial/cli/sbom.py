@@ -62,16 +62,9 @@ def _installed(app: str | None, image: str | None, python: str | None) -> tuple[
     from seatrial.observe.configuration import read_configuration
     from seatrial.observe.image_files import image_index
     from seatrial.observe.inventory import inventory_of
-    from seatrial.smoke import app_target, image_target
+    from seatrial.smoke import image_target
 
-    if image is not None:
-        target = image_target(image, None)
-    else:
-        project = output.project()
-        names = list(project.chosen(app))
-        if len(names) != 1:
-            raise SettingsError("which app?", where=str(project.file), fix=f"Name one with --app: {', '.join(names)}.")
-        target = app_target(project, names[0], python, trust=output.host().trust)
+    target = output.one_app(app, python) if image is None else image_target(image, None)
     engine = output.engine()
     with output.status_line() as status, target.build_named():
         configuration = read_configuration(engine, target.reference)

@@ -231,17 +231,9 @@ def read_compose(
         for each in (file, *beside.files, *filter(os.path.lexists, envs)):
             if path_reach(str(each), around, read_only=True) is not None:
                 return Unavailable(reason=f"{each} lies outside of the project, which is not trusted")
-    texts: list[ComposeText] = []
-    for each in (file, *beside.files):
-        named = shown if each == file else below(each, project)
-        try:
-            text = read_text(read_bytes(each, MOST_BYTES), "" if each == file else named)
-        except OSError as error:
-            return Unavailable(reason=f"{named} cannot be read: {error.strerror}")
-        if isinstance(text, Unavailable):
-            return Unavailable(reason=f"{named}: {text.reason}")
-        texts.append(text)
-    text = reduce(merged, texts)
+    text = _read_texts({file: shown, **{each: below(each, project) for each in beside.files}})
+    if isinstance(text, Unavailable):
+        return text
     explained_by = list(filter(is_file, envs))
     asked = [EnvironmentFile(path=os.path.relpath(env, file.parent), line=0, there=False) for env in beside.env_files]
     source = ComposeSource(
@@ -278,6 +270,20 @@ def read_compose(
             for address in local_addresses(name, table or {}, text.lines.get(name, {}))
         ),
     )
+
+
+def _read_texts(files: Mapping[Path, str]) -> ComposeText | Unavailable:
+    """Return what compose files say together; each has its path for a person, and lines of all but the first say it."""
+    texts: list[ComposeText] = []
+    for file, named in files.items():
+        try:
+            text = read_text(read_bytes(file, MOST_BYTES), named if texts else "")
+        except OSError as error:
+            return Unavailable(reason=f"{named} cannot be read: {error.strerror}")
+        if isinstance(text, Unavailable):
+            return Unavailable(reason=f"{named}: {text.reason}")
+        texts.append(text)
+    return reduce(merged, texts)
 
 
 def _known(services: Sequence[Service], own: Mapping[str, str], *, here: bool) -> Iterator[Service]:

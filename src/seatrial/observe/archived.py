@@ -67,9 +67,12 @@ def gather_archive(
     platform: str = "",
     sources: SourceFiles | None = None,
     other_command: OtherCommand | None = None,
+    files: ArchiveFiles | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Facts:
     """Observe a saved image: its configuration, files and layers, and the project's own files.
+
+    `files` are the archive's, where it has been read already.
 
     Raises:
         ImageError: it holds no image that can be read.
@@ -79,7 +82,7 @@ def gather_archive(
     project = project or ProjectFacts()
     say("reading the archive")
     with timed(seconds, "archive"):
-        files = ArchiveFiles(path, platform)
+        files = files or ArchiveFiles(path, platform)
     configuration = configuration_in(files.image, str(path))
     if other_command is not None:
         configuration = other_command.of(configuration)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from seatrial.checks.verdict import Smoke
     from seatrial.facts import Facts
+    from seatrial.observe.layers.files import ArchiveFiles
     from seatrial.smoke.images import Target
 
 LEVEL = "archive"
@@ -21,7 +22,12 @@ LEVEL = "archive"
 
 
 def smoke_archive(
-    target: Target, path: Path, platform: str = "", *, say: Callable[[str], None] = lambda _: None
+    target: Target,
+    path: Path,
+    platform: str = "",
+    *,
+    files: ArchiveFiles | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Smoke, Facts]:
     """Smoke a saved image: what needs a process of it is skipped, with the reason.
 
@@ -40,6 +46,7 @@ def smoke_archive(
         platform=platform,
         sources=target.sources,
         other_command=target.other_command,
+        files=files,
         say=say,
     )
     return judged_by_facts(target, facts, up_to(Level.DEEP, target.own_checks), level=LEVEL, started=started), facts

@@ -94,11 +94,12 @@ def side_of_archive(target: Target, path: Path, say: Callable[[str], None]) -> S
     Raises:
         ImageError: it holds no image that can be read to its end.
     """
-    from seatrial.observe.layers.saved_image import from_path
+    from seatrial.observe.layers.files import ArchiveFiles
     from seatrial.smoke.archives import smoke_archive
 
-    smoke, facts = smoke_archive(target, path, say=say)
-    return _side(target.reference, facts.configuration, facts.inventory, smoke.checks, from_path(path))
+    files = ArchiveFiles(path)
+    smoke, facts = smoke_archive(target, path, files=files, say=say)
+    return _side(target.reference, facts.configuration, facts.inventory, smoke.checks, files.image)
 
 
 def side_of_engine(target: Target, engine: Engine, say: Callable[[str], None]) -> Side:
